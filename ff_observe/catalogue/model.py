@@ -1,0 +1,129 @@
+"""The vocabulary of the catalogue: what a metric is, and how a platform count is asked for.
+
+Nothing here knows how FlowFuse spells its tables (`sources/schema.py` does) or how any output looks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The Prometheus metric types in use."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family as every output shows it.
+
+    `name` is the Prometheus name (a counter's ends in `_total`), `unit` the UCUM unit that OTLP carries
+    (`{user}`, `s`, `1`), `labels` the names of its labels. `label_values` lists the values that exist from the start.
+    """
+
+    name: str
+    help: str
+    unit: str = "1"
+    labels: tuple[str, ...] = ()
+    kind: Kind = Kind.GAUGE
+    label_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All rows of a table."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowsWhere:
+    """The rows of a table whose boolean `column` is true."""
+
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowsBy:
+    """The rows of a table for each value of `column`.
+
+    `expected` are the values FlowFuse is known to write: a source may count those without grouping, as long as any
+    other value is still found. A row without a value counts under `NO_VALUE`.
+    """
+
+    table: str
+    column: str
+    expected: tuple[str, ...] = ()
+    only: tuple[str, str] | None = None  # (column, value): count just the rows with this value
+
+
+@dataclass(frozen=True, slots=True)
+class RowsByName:
+    """The rows of a table for each row of `other` that they refer to through `column`, by its `name_column`."""
+
+    table: str
+    column: str
+    other: str
+    name_column: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgeBucket:
+    """Rows whose moment lies less than `under_seconds` (inclusive) in the past and in no earlier bucket."""
+
+    name: str
+    under_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowsByAge:
+    """The rows of a table by how long ago the moment in `column` was. Rows without one count as `never`, rows older
+    than the last bucket as `older`; a moment in the future belongs to the first bucket."""
+
+    table: str
+    column: str
+    buckets: tuple[AgeBucket, ...]
+    never: str = "never"
+    older: str = "older"
+
+
+Question = Rows | RowsWhere | RowsBy | RowsByName | RowsByAge
+
+NO_VALUE = "none"
+"""Label value for rows whose column is NULL or empty: Prometheus cannot tell an empty label from a missing one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PingField:
+    """Where (part of) a count stands in the ping, below `platform.counts`.
+
+    `path` has one or two keys. `label_value` picks one value of a labelled count (0 where the platform has none);
+    None takes the count itself.
+    """
+
+    path: tuple[str, ...]
+    label_value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count(Metric):
+    """A metric that is counted in the platform's database.
+
+    `enterprise` counts are sent as 0 in the ping of an unlicensed platform, as FlowFuse does; the metrics always tell
+    the truth. `billing` counts exist only on a licensed platform with `billing` in its file.
+    """
+
+    of: Question = Rows("")
+    ping: tuple[PingField, ...] = ()
+    enterprise: bool = False
+    billing: bool = False
+
+
+def ping_fields(counts: tuple[Count, ...]) -> Iterator[tuple[Count, PingField]]:
+    """Every ping field of `counts`, in order."""
+    for count in counts:
+        for ping_field in count.ping:
+            yield count, ping_field

@@ -1,0 +1,43 @@
+"""The environment variables ff-observe obeys, read once and in one place.
+
+Variables of the OpenTelemetry specification (`OTEL_*`) and of the proxy convention (`HTTPS_PROXY`, `NO_PROXY`) are
+read by the libraries that define them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the process environment says. An empty variable counts as unset throughout."""
+
+    flowforge_home: str | None = None
+    sentry_env: str | None = None
+    node_env: str | None = None
+    ff_telemetry_disabled: bool = False
+    do_not_track: bool = False
+    flowfuse_version: str | None = None
+    nodejs_version: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Deployment environment as Sentry and OTLP report it: `SENTRY_ENV`, else `NODE_ENV`, else `unknown`."""
+        return self.sentry_env or self.node_env or "unknown"
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """Read the variables.
+
+    `FF_TELEMETRY_DISABLED` counts whenever it is not empty, `0` and `false` included, as in FlowFuse
+    (forge/housekeeper/tasks/telemetryMetrics.js). `DO_NOT_TRACK` follows consoledonottrack.com: `0` and `false` allow.
+    """
+    return Environment(
+        flowforge_home=variables.get("FLOWFORGE_HOME") or None,
+        sentry_env=variables.get("SENTRY_ENV") or None,
+        node_env=variables.get("NODE_ENV") or None,
+        ff_telemetry_disabled=bool(variables.get("FF_TELEMETRY_DISABLED")),
+        do_not_track=variables.get("DO_NOT_TRACK", "").strip().lower() not in ("", "0", "false"),
+        flowfuse_version=variables.get("FF_OBSERVE_FLOWFUSE_VERSION") or None,
+        nodejs_version=variables.get("FF_OBSERVE_NODEJS_VERSION") or None,
+    )

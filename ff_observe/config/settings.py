@@ -1,0 +1,144 @@
+"""The settings as typed, frozen values. After parsing only these exist: no code outside `config` sees a raw map."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ff_observe.config.environment import Environment
+from ff_observe.config.secret import Secret
+from ff_observe.errors import Problem
+
+DEFAULT_PING_URL = "https://ping.flowforge.com/ping"
+DEFAULT_POSTHOG_URL = "https://app.posthog.com"
+DEFAULT_METRICS_PORT = 10464
+DEFAULT_COLLECTOR_PORT = 10465
+
+
+@dataclass(frozen=True, slots=True)
+class SQLiteDatabase:
+    """`db.type: sqlite`. `path` is absolute: `db.storage` is taken relative to `HOME/var`."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PostgreSQLDatabase:
+    """`db.type: postgres`, with FlowFuse's defaults. `ssl` is on for any value that is true in JavaScript."""
+
+    host: str = "postgres"
+    port: int = 5432
+    user: str | None = None
+    password: Secret | None = None
+    database: str = "flowforge"
+    ssl: bool = False
+
+
+Database = SQLiteDatabase | PostgreSQLDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class PingSettings:
+    """`telemetry.enabled` and `telemetry.url`. `enabled` is None where the file does not say."""
+
+    enabled: bool | None = None
+    url: Secret = field(default_factory=lambda: Secret(DEFAULT_PING_URL))  # may hold credentials
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusSettings:
+    """`telemetry.backend.prometheus`. `host` and `port` are where the bridge listens, metrics on or off."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_METRICS_PORT
+    path: str = "/metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSentrySettings:
+    """`telemetry.backend.sentry`. Off without a DSN."""
+
+    dsn: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """`telemetry.backend.otlp`. A None leaves the choice to the standard `OTEL_*` variables, then their defaults."""
+
+    enabled: bool | None = None
+    endpoint: Secret | None = None  # may hold credentials
+    protocol: str | None = None  # "http/protobuf" | "grpc"
+    headers: tuple[tuple[str, Secret], ...] = ()
+    compression: str | None = None  # "gzip" | "none"
+    certificate: Path | None = None
+    interval_seconds: float | None = None
+    timeout_seconds: float | None = None
+    traces: bool = False
+    logs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PostHogSettings:
+    """`telemetry.frontend.posthog`. Off without an `apikey`."""
+
+    apikey: str
+    apiurl: str = DEFAULT_POSTHOG_URL
+    capture_pageview: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendSentrySettings:
+    """`telemetry.frontend.sentry`. Off without a `dsn`. The DSN of a browser SDK is public by nature."""
+
+    dsn: str
+    production_mode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlausibleSettings:
+    """`telemetry.frontend.plausible`, or the old place `telemetry.plausible`. Deprecated."""
+
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendSettings:
+    """`telemetry.frontend`. `consent_required` holds every snippet until the page calls the consent hook."""
+
+    posthog: PostHogSettings | None = None
+    sentry: FrontendSentrySettings | None = None
+    plausible: PlausibleSettings | None = None
+    consent_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformSettings:
+    """What the bridge needs of the rest of the file, already decided as FlowFuse decides it (JavaScript truth)."""
+
+    driver: str = "localfs"
+    node_path: str | None = None
+    broker: bool = False
+    file_store: bool = False
+    email: bool = False
+    billing: bool = False
+    housekeeper: bool = True
+    license: Secret | None = None
+    base_url: str | None = None
+    flowfuse_version: str | None = None
+    nodejs_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the bridge was told: by the file, and by the environment."""
+
+    home: Path
+    file: Path
+    database: Database
+    platform: PlatformSettings = PlatformSettings()
+    ping: PingSettings = field(default_factory=PingSettings)
+    prometheus: PrometheusSettings = PrometheusSettings()
+    backend_sentry: BackendSentrySettings = BackendSentrySettings()
+    otlp: OtlpSettings = OtlpSettings()
+    frontend: FrontendSettings = FrontendSettings()
+    environment: Environment = field(default_factory=Environment)
+    warnings: tuple[Problem, ...] = ()  # unknown keys and deprecations: logged by `run`, errors or notes in `check`

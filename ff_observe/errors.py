@@ -1,0 +1,52 @@
+"""The errors ff-observe raises for people to read: each message says what is wrong, where, and what to do."""
+
+from dataclasses import dataclass
+
+
+class FFObserveError(Exception):
+    """Base of all errors a user can act on. `exit_status` is what the command line ends with."""
+
+    exit_status = 1
+
+
+class UsageError(FFObserveError):
+    """The command line was used wrongly."""
+
+    exit_status = 2
+
+
+class SourceError(FFObserveError):
+    """The platform's database could not be read. The message never contains a password."""
+
+
+class DeliveryError(FFObserveError):
+    """Something that should have left this process did not arrive."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong in one place of a configuration file.
+
+    `line` and `column` count from 1, and are 0 where the problem belongs to the file as a whole.
+    `key` is the dotted path (`telemetry.backend.sentry.dsn`), empty for the file as a whole.
+    """
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line == 0 else f"{self.file}:{self.line}:{self.column}"
+        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
+
+class ConfigurationError(FFObserveError):
+    """The configuration is wrong. Holds every problem found, not only the first."""
+
+    exit_status = 78  # EX_CONFIG of sysexits.h
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))

@@ -1,0 +1,1 @@
+"""Where the counts go: Prometheus, OTLP and the ping; and backend Sentry, which carries no counts."""

@@ -1,0 +1,1 @@
+"""The core ping: what is in it, whether it may be sent, when, and how it is delivered."""

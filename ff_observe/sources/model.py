@@ -1,0 +1,68 @@
+"""What a source answers with. Sources differ by database; what they answer does not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol
+
+Reading = Mapping[tuple[str, ...], float]
+"""The samples of one metric: label values (in the order of the metric's `labels`) to value; `()` where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """A licence that FlowFuse would load. `limits` holds what the licence (or, without one, FlowFuse) allows.
+
+    `combined` licences (claim `instances`, FlowFuse 2.2 and later) count hosted instances and devices together.
+    """
+
+    id: str
+    type: str  # "EE" | "DEV"
+    tier: str
+    expires_at: datetime | None
+    limits: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    combined: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the platform says of itself. None is unknown: nobody could be asked, or nobody told.
+
+    `telemetry_allowed` is the administrators' setting. `licence_problem` is why a licence that is there was not
+    accepted; it never holds the licence.
+    """
+
+    instance_id: str | None = None
+    initialised: bool | None = None
+    telemetry_allowed: bool | None = None
+    licence: Licence | None = None
+    licence_problem: str | None = None
+    flowfuse_version: str | None = None
+    nodejs_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the database said at one moment.
+
+    `settings` are FlowFuse's platform settings by key, decoded (a JSON value, or text); a key without a row is absent.
+    `readings` and `failures` are by name of the count.
+    """
+
+    settings: Mapping[str, object]
+    readings: Mapping[str, Reading]
+    failures: Mapping[str, str]
+
+
+class Source(Protocol):
+    """A platform's database, read only. Safe to call from one thread at a time."""
+
+    def read(self, at: datetime) -> Answer:
+        """Answer every count and setting from one database snapshot, with `at` as the present of time-dependent counts.
+
+        Raises `SourceError` if the database does not answer; the next call tries again.
+        """
+
+    def close(self) -> None:
+        """Give up the connection. Legal at any time, also from another thread while `read` runs, which then fails."""

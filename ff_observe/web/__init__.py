@@ -1,0 +1,1 @@
+"""The HTTP edge of the bridge: status page, `/metrics` and probes as one ASGI application."""

@@ -1,0 +1,120 @@
+"""A private PostgreSQL cluster (Debian package `postgresql`) for the tests, with `log_statement=all`."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tests.real_parts.processes import accepts, free_port, running, wait_until
+
+BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+PASSWORD = "planted-database-password"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running server. Its superuser is `postgres`; `log` receives every statement."""
+
+    directory: Path
+    port: int
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "postgres.log"
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(self.url(database), autocommit=True)
+
+    def create(self, database: str) -> str:
+        """Make an empty database; returns its name."""
+        with self.connect() as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        return database
+
+    def load(self, database: str, dump: Path) -> str:
+        """Make a database from a plain SQL dump; returns its name."""
+        self.create(database)
+        assert BINARIES is not None
+        subprocess.run(
+            [BINARIES / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-f", dump],
+            check=True,
+            capture_output=True,
+        )
+        return database
+
+
+def _as_postgres() -> dict[str, str]:
+    """PostgreSQL refuses to run as root: there it runs as the user the package made."""
+    return {"user": "postgres"} if os.geteuid() == 0 else {}
+
+
+@contextlib.contextmanager
+def server(directory: Path, port: int) -> Iterator[None]:
+    """Run the cluster in `directory` on `port` until the block ends: for tests that stop and start the database."""
+    assert BINARIES is not None
+    command = [BINARIES / "postgres", "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
+    with running(command, directory, accepts(port), user=_as_postgres().get("user")):
+        with contextlib.closing(
+            wait_until(
+                lambda: _try_connect(port),
+                "PostgreSQL to accept sessions",
+            )
+        ):
+            pass
+        yield
+
+
+def _try_connect(port: int) -> "psycopg.Connection[tuple[object, ...]] | None":
+    try:
+        return psycopg.connect(f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres")
+    except psycopg.OperationalError:
+        return None
+
+
+def initialise(directory: Path) -> None:
+    """Make an empty cluster in `directory/data` with password authentication."""
+    assert BINARIES is not None
+    directory.mkdir(parents=True)
+    password_file = directory / "password"
+    password_file.write_text(PASSWORD)
+    owner = _as_postgres().get("user")
+    if owner is not None:
+        account = pwd.getpwnam(owner)
+        for path in (directory, password_file):
+            os.chown(path, account.pw_uid, account.pw_gid)
+        for parent in directory.parents:  # pytest makes its directories private to root
+            if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o011 != 0o011 and len(parent.parts) > 2:
+                parent.chmod(parent.stat().st_mode | 0o011)
+    subprocess.run(
+        [
+            *(BINARIES / "initdb", "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),
+            *("--no-sync", "--encoding=UTF8", "--locale=C"),
+        ],
+        cwd=directory,
+        check=True,
+        capture_output=True,
+        user=owner,
+    )
+    with (directory / "data" / "postgresql.conf").open("a") as config:
+        config.write("log_statement = all\nlog_line_prefix = '%p %a '\nfsync = off\n")
+
+
+@contextlib.contextmanager
+def cluster(directory: Path) -> Iterator[Cluster]:
+    """A fresh cluster until the block ends."""
+    initialise(directory)
+    port = free_port()
+    with server(directory, port):
+        yield Cluster(directory, port)
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,103 @@
+"""Real programs as context managers: each in a directory of its own, ended by its own process id."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(ask: Callable[[], T | None], what: str, seconds: float = 20.0) -> T:
+    """Ask until the answer is true; connection errors mean not yet. Fails with `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            answer = ask()
+        except (OSError, ValueError):
+            answer = None
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:.0f} s for {what}")
+        time.sleep(0.02)
+
+
+def answers(url: str) -> Callable[[], bool]:
+    """A question for `wait_until`: does `url` answer with 200?"""
+
+    def ask() -> bool:
+        with urllib.request.urlopen(url, timeout=1) as response:
+            return bool(response.status == 200)
+
+    return ask
+
+
+def accepts(port: int) -> Callable[[], bool]:
+    """A question for `wait_until`: does the port accept connections?"""
+
+    def ask() -> bool:
+        socket.create_connection(("127.0.0.1", port), 0.5).close()
+        return True
+
+    return ask
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path],
+    directory: Path,
+    ready: Callable[[], object] | None,
+    *,
+    environment: dict[str, str] | None = None,
+    user: str | None = None,
+    seconds: float = 20.0,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in `directory` until the block ends; its output goes to `NAME.log` there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    name = Path(command[0]).name
+    log_path = directory / f"{name}.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=directory,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            user=user,
+            start_new_session=True,
+        )
+    try:
+        if ready is not None:
+
+            def ready_or_dead() -> object:
+                if process.poll() is not None:
+                    tail = log_path.read_text(errors="replace")[-2000:]
+                    raise AssertionError(f"{name} ended with {process.returncode}:\n{tail}")
+                return ready()
+
+            wait_until(ready_or_dead, f"{name} to be ready", seconds)
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)

@@ -1,0 +1,59 @@
+"""The recordings of real FlowFuse platforms: those of 2.4.0 are in `tests/data/recordings`, the rest are read from
+`../shared/recordings` (or `$FF_OBSERVE_RECORDINGS`) where present."""
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMITTED = ROOT / "tests" / "data" / "recordings"
+ALL = Path(os.environ.get("FF_OBSERVE_RECORDINGS") or ROOT.parent / "shared" / "recordings")
+MISSING = f"the recordings of FlowFuse 2.33.2 are not in {ALL}; set FF_OBSERVE_RECORDINGS to where they are"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One recorded platform: a FlowFuse home with what it really sent and answered."""
+
+    home: Path
+
+    @property
+    def name(self) -> str:
+        return self.home.name
+
+    @property
+    def is_postgresql(self) -> bool:
+        return (self.home / "dump.sql").exists()
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.home / "meta.json").read_text())
+        return loaded
+
+    @cached_property
+    def ping(self) -> dict[str, Any] | None:
+        """The ping as it was POSTed; None where none was sent."""
+        path = self.home / "ping.json"
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+    @cached_property
+    def stats(self) -> dict[str, Any] | None:
+        """What `GET /api/v1/admin/stats` answered."""
+        path = self.home / "admin-stats.json"
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+
+def cases() -> list[Case]:
+    """Every recorded platform at hand, by name; those of 2.4.0 are always there."""
+    found = {path.parent.name: Case(path.parent) for path in sorted(COMMITTED.glob("v*/meta.json"))}
+    for path in sorted(ALL.glob("v*/meta.json")):
+        found.setdefault(path.parent.name, Case(path.parent))
+    return [found[name] for name in sorted(found)]
+
+
+def all_present() -> bool:
+    """Whether the recordings that are not committed are here."""
+    return ALL.is_dir()
