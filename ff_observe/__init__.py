@@ -1,5 +1,7 @@
 """ff-observe: the observability bridge for FlowFuse platforms."""
 
-from ff_observe.version import VERSION as __version__
+from ff_observe.version import VERSION
+
+__version__ = VERSION
 
 __all__ = ["__version__"]
