@@ -19,13 +19,14 @@ class Kind(StrEnum):
 class Metric:
     """One metric family as every output shows it.
 
-    `name` is the Prometheus name (a counter's ends in `_total`), `unit` the UCUM unit that OTLP carries
-    (`{user}`, `s`, `1`), `labels` the names of its labels. `label_values` lists the values that exist from the start.
+    `name` is the Prometheus name (a counter's ends in `_total`), `unit` the UCUM unit that OTLP carries (`{user}`, `s`,
+    empty for a plain number: the translation to Prometheus would name a gauge of unit `1` a ratio), `labels` the names
+    of its labels. `label_values` lists the values that exist from the start.
     """
 
     name: str
     help: str
-    unit: str = "1"
+    unit: str = ""
     labels: tuple[str, ...] = ()
     kind: Kind = Kind.GAUGE
     label_values: tuple[str, ...] = ()
