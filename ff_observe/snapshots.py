@@ -178,7 +178,10 @@ class Snapshots:
 
     def _down(self, at: datetime, seconds: float, reason: str) -> Snapshot:
         known = self._known_without_database()
-        readings: dict[str, Reading] = {facts.UP.name: {(): 0}, **platform_facts.without_database(known, self._platform)}
+        readings: dict[str, Reading] = {
+            facts.UP.name: {(): 0},
+            **platform_facts.without_database(known, self._platform),
+        }
         failures = dict.fromkeys(sorted(self._expected), reason)
         return Snapshot(at, seconds, False, known, MappingProxyType(readings), MappingProxyType(failures))
 

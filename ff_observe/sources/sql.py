@@ -85,6 +85,7 @@ class Part:
         self.labels: list[str] = []
         self.numbers: list[str] = []
         self.group_by: list[str] = []
+        self.join = ""
         self.where = ""
         self.readers: dict[str, Callable[[Sequence[Row]], Reading]] = {}
 
@@ -118,7 +119,7 @@ class Part:
         if whole_table:
             return selected
         group_by = f" GROUP BY {', '.join(self.group_by)}" if self.group_by else ""
-        return f"{selected} FROM {source} t{self.where}{group_by}"
+        return f"{selected} FROM {source} t{self.join}{self.where}{group_by}"
 
 
 class Statement:
@@ -262,11 +263,9 @@ def _by_age(part: Part, question: RowsByAge) -> Callable[[Sequence[Row]], Readin
 def _by_name(part: Part, question: RowsByName) -> Callable[[Sequence[Row]], Reading]:
     other = TABLES[question.other]
     reference = column(part.table.columns[question.column])
-    name = (
-        f"(SELECT o.{quoted(other.columns[question.name_column])} FROM {quoted(other.name)} o"
-        f" WHERE o.{quoted(other.key)} = {reference})"
-    )
-    label = part.label(name, reference)
+    part.join = f" LEFT JOIN {quoted(other.name)} o ON o.{quoted(other.key)} = {reference}"  # multiplies no row
+    name = f"o.{quoted(other.columns[question.name_column])}"
+    label = part.label(name, name)
     every = part.number("count(*)")
     return lambda rows: _grouped(part, rows, label, every)
 
