@@ -7,10 +7,7 @@ from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.messages import EMPTY_BODY, Answer, Receive, Scope, Send, text
 from ff_observe.web.metrics_endpoint import MetricsEndpoint
 from ff_observe.web.shared_snapshot import SharedSnapshot, SnapshotProvider
-from ff_observe.web.status_page import StatusPage
-
-HEALTHY_PATH = "/-/healthy"
-READY_PATH = "/-/ready"
+from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH, StatusPage
 
 DEFAULT_SCRAPE_TIMEOUT_SECONDS = 10.0  # Prometheus' own default
 LONGEST_SCRAPE_TIMEOUT_SECONDS = 120.0

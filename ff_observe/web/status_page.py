@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,11 +10,14 @@ from importlib.resources import files
 from string import Template
 from typing import Protocol
 
+from ff_observe.config.settings import PrometheusSettings
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Licence
 from ff_observe.version import VERSION
 from ff_observe.web.messages import Answer, answer
 
+HEALTHY_PATH = "/-/healthy"
+READY_PATH = "/-/ready"
 TELEMETRY_DOCUMENTATION = "https://flowfuse.com/docs/admin/telemetry/"
 
 _PACKAGE = files("ff_observe.web")
@@ -54,6 +58,17 @@ class Link:
     about: str
 
 
+def standard_links(settings: PrometheusSettings) -> tuple[Link, ...]:
+    """Where the bridge itself can be looked at, and what is written about it."""
+    metrics = Link(settings.path, "Metrics", "Everything here as numbers, for Prometheus and its kin.")
+    return (
+        *((metrics,) if settings.enabled else ()),
+        Link(HEALTHY_PATH, "Healthy", "Liveness: answers as long as the process lives."),
+        Link(READY_PATH, "Ready", "Readiness: whether the platform's database can be read."),
+        Link(TELEMETRY_DOCUMENTATION, "Documentation", "FlowFuse's telemetry settings, on flowfuse.com."),
+    )
+
+
 class StatusPage:
     """`outputs` tells of each output, `ping` whether the core ping may be sent for a platform as in a snapshot."""
 
@@ -83,7 +98,7 @@ class StatusPage:
             facts="".join(_fact(name, value) for name, value in self._facts(snapshot)),
             ping_state="on" if ping.on else "off",
             ping_words="is sent" if ping.on else "is not sent",
-            ping_reason=escape(ping.reason),
+            ping_reason=_breakable(ping.reason),
             outputs="".join(_output(output) for output in self._outputs()),
             links="".join(_link(link, root_path) for link in self._links),
             taken_at=escape(snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
@@ -92,8 +107,8 @@ class StatusPage:
 
     def _facts(self, snapshot: Snapshot) -> Iterable[tuple[str, str]]:
         installation = snapshot.installation
-        yield "FlowFuse", installation.flowfuse_version or "unknown version"
-        yield "Node.js", installation.nodejs_version or "unknown version"
+        yield "FlowFuse", installation.flowfuse_version or "unknown"
+        yield "Node.js", installation.nodejs_version or "unknown"
         yield "Driver", self._driver
         yield "Set-up", _known(installation.initialised, "completed", "not completed yet")
         yield "Licence", _licence(snapshot.up, installation.licence, installation.licence_problem)
@@ -113,12 +128,19 @@ def _known(value: bool | None, yes: str, no: str) -> str:
 
 def _licence(up: bool, licence: Licence | None, problem: str | None) -> str:
     if licence is not None:
-        tier = f", tier {licence.tier}" if licence.tier else ""
-        until = f", expires {licence.expires_at:%Y-%m-%d}" if licence.expires_at else ""
-        return f"{licence.type}{tier}{until}"
+        until = f"until {licence.expires_at:%Y-%m-%d}" if licence.expires_at else ""
+        return " · ".join(filter(None, (licence.type, licence.tier, until)))
     if problem is not None:
         return f"none: {problem}"
     return "none (CE)" if up else "unknown"
+
+
+_LONG_KEY = re.compile(r"\w+(?:\.\w+){2,}")
+
+
+def _breakable(words: str) -> str:
+    """Escaped, and where a line is too narrow for a long dotted key it breaks after a dot."""
+    return _LONG_KEY.sub(lambda key: key[0].replace(".", ".<wbr>"), escape(words))
 
 
 def _fact(name: str, value: str) -> str:
@@ -129,7 +151,7 @@ def _output(output: OutputStatus) -> str:
     state = "on" if output.on else "off"
     return (
         f'<li><span class="badge {state}">{state}</span>'
-        f"<div><h3>{escape(output.name)}</h3><p>{escape(output.reason)}</p></div></li>\n"
+        f"<div><h3>{escape(output.name)}</h3><p>{_breakable(output.reason)}</p></div></li>\n"
     )
 
 
