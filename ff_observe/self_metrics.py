@@ -1,11 +1,26 @@
 """The live values behind `catalogue.BRIDGE`: how the bridge itself is doing."""
 
+import os
+import platform
 import threading
 from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 
-from ff_observe.catalogue import BRIDGE
+from ff_observe.catalogue import BRIDGE, COUNTS
+from ff_observe.catalogue.bridge import (
+    BUILD_INFO,
+    PROCESS_RESIDENT_MEMORY,
+    PROCESS_START,
+    READING_SUCCESS,
+    SNAPSHOT_DURATION,
+    SNAPSHOT_TIMESTAMP,
+    SNAPSHOTS,
+)
 from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Reading
+from ff_observe.version import VERSION
 
 
 class SelfMetrics:
@@ -57,3 +72,37 @@ class SelfMetrics:
         """All samples at this moment, by name of the metric; metrics without samples are absent."""
         with self._lock:
             return {name: dict(values) for name, values in self._values.items() if values}
+
+    def process_started(self, now: datetime) -> None:
+        """Tell who runs here and since when. Called once, by the wiring."""
+        self.set(BUILD_INFO, 1.0, VERSION, platform.python_version())
+        self.set(PROCESS_START, now.timestamp())
+
+    def snapshot_taken(self, snapshot: Snapshot) -> None:
+        """Count a snapshot. Memory is measured here too: once per snapshot, so that scrapes between can share bytes."""
+        self.add(SNAPSHOTS, "failed" if not snapshot.up else "partial" if snapshot.failures else "ok")
+        resident_bytes = resident_memory_bytes()
+        if resident_bytes is not None:
+            self.set(PROCESS_RESIDENT_MEMORY, resident_bytes)
+
+
+def snapshot_readings(snapshot: Snapshot) -> Mapping[str, Reading]:
+    """What a snapshot tells of itself. Derived when rendered, so that an exposition never mixes two snapshots."""
+    success: dict[tuple[str, ...], float] = {(count.name,): 1.0 for count in COUNTS if count.name in snapshot.readings}
+    return {
+        SNAPSHOT_TIMESTAMP.name: {(): snapshot.taken_at.timestamp()},
+        SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},
+        READING_SUCCESS.name: {**success, **{(name,): 0.0 for name in snapshot.failures}},
+    }
+
+
+_STATM = Path("/proc/self/statm")
+
+
+def resident_memory_bytes() -> int | None:
+    """Resident memory of this process; None where the kernel does not tell (proc(5), `statm`: the second number)."""
+    try:
+        pages = int(_STATM.read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGESIZE")

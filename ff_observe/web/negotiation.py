@@ -1,0 +1,57 @@
+"""Which exposition format and which coding a request asks for (RFC 9110, sections 12.5.1 and 12.5.3)."""
+
+from collections.abc import Iterator
+
+from ff_observe.outputs.prometheus import Format
+
+_OPENMETRICS = "application/openmetrics-text"
+_TEXT = "text/plain"
+
+
+def negotiate(accept: bytes) -> Format:
+    """The format for an `Accept` header (empty where there is none).
+
+    Of the formats named, the one with the highest quality wins, then the one named first. Wildcards, anything unknown
+    and unreadable headers get text 0.0.4, which every scraper and browser takes: an answer is better than a 406.
+    """
+    best, best_quality = Format.TEXT_0_0_4, 0.0
+    for name, parameters in _elements(accept):
+        exposition_format = _named(name, parameters.get("version"))
+        quality = _quality(parameters)
+        if exposition_format is not None and quality > best_quality:
+            best, best_quality = exposition_format, quality
+    return best
+
+
+def accepts_gzip(accept_encoding: bytes) -> bool:
+    """Whether an `Accept-Encoding` header (empty where there is none) allows gzip."""
+    qualities = {name: _quality(parameters) for name, parameters in _elements(accept_encoding)}
+    return qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0))) > 0.0
+
+
+def _named(name: str, version: str | None) -> Format | None:
+    """The format an element of `Accept` names. OpenMetrics before 1.0.0 was a draft; ours is the standard."""
+    if name == _OPENMETRICS and version in (None, "1.0.0"):
+        return Format.OPENMETRICS_1_0_0
+    if name == _TEXT and version == "1.0.0":
+        return Format.TEXT_1_0_0
+    if name == _TEXT and version in (None, "0.0.4"):
+        return Format.TEXT_0_0_4
+    return None
+
+
+def _elements(header: bytes) -> Iterator[tuple[str, dict[str, str]]]:
+    """The comma-separated elements of a header, as lower-case name and parameters."""
+    for element in header.decode("latin-1").split(","):
+        name, *parameters = element.split(";")
+        pairs = (parameter.partition("=") for parameter in parameters)
+        yield name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def _quality(parameters: dict[str, str]) -> float:
+    """The weight of an element, 0 to 1; 0 (not acceptable) where it is no number."""
+    try:
+        quality = float(parameters.get("q", "1"))
+    except ValueError:
+        return 0.0
+    return quality if 0.0 <= quality <= 1.0 else 0.0

@@ -1,0 +1,153 @@
+"""What an exposition holds, as prometheus_client's own parsers and promtool read it."""
+
+import logging
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from ff_observe.catalogue import BRIDGE, PLATFORM
+from ff_observe.catalogue.bridge import PING_BYTES, PINGS
+from ff_observe.catalogue.model import Kind
+from ff_observe.outputs.prometheus import Format, render
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot
+from ff_observe.sources.model import Reading
+from tests.unit.web.platforms import HOSTILE, MOMENT, READINGS, snapshot
+
+PARSERS: dict[Format, Callable[[str], Iterable[Family]]] = {
+    Format.TEXT_0_0_4: parse_text,
+    Format.TEXT_1_0_0: parse_text,
+    Format.OPENMETRICS_1_0_0: parse_openmetrics,
+}
+EVERYTHING: Mapping[str, Reading] = {
+    metric.name: {tuple(f"{label}-value" for label in metric.labels): number + 0.5}
+    for number, metric in enumerate((*PLATFORM, *BRIDGE))
+}
+
+
+def exposition(of: Snapshot, exposition_format: Format = Format.TEXT_0_0_4) -> str:
+    return render(of, SelfMetrics().readings(), exposition_format).decode("utf-8")
+
+
+def samples(text: str, exposition_format: Format) -> dict[str, dict[tuple[str, ...], float]]:
+    """Samples by name and label values, as the library's parser reads them."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in PARSERS[exposition_format](text):
+        for sample in family.samples:
+            assert sample.timestamp is None
+            found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+    return found
+
+
+@pytest.mark.parametrize("exposition_format", Format)
+def test_every_reading_is_shown_in_every_format(exposition_format: Format) -> None:
+    found = samples(exposition(snapshot(), exposition_format), exposition_format)
+    for name, reading in READINGS.items():
+        if name == "flowfuse_platform_info":  # labels are sorted by name
+            assert found[name] == {("docker", "", "2.33.2"): 1.0}
+        else:
+            assert found[name] == reading
+
+
+@pytest.mark.parametrize("exposition_format", Format)
+def test_every_family_has_help_and_type(exposition_format: Format) -> None:
+    text = render(snapshot(EVERYTHING), EVERYTHING, exposition_format).decode()
+    of_family = {family.name: family for family in PARSERS[exposition_format](text)}
+    for metric in (*PLATFORM, *BRIDGE):
+        family = of_family[metric.name.removesuffix("_total") if metric.kind is Kind.COUNTER else metric.name]
+        assert family.documentation == metric.help
+        assert family.type == metric.kind
+        assert len(family.samples) >= 1
+
+
+def test_families_come_in_the_order_of_the_catalogue() -> None:
+    text = render(snapshot(EVERYTHING), EVERYTHING, Format.TEXT_0_0_4).decode()
+    types = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
+    assert types == [metric.name for metric in (*PLATFORM, *BRIDGE)]
+
+
+def test_openmetrics_tells_units_where_the_name_ends_with_them() -> None:
+    text = render(snapshot(EVERYTHING), EVERYTHING, Format.OPENMETRICS_1_0_0).decode()
+    units = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# UNIT ")}
+    assert units["flowfuse_license_expiry_timestamp_seconds"] == "seconds"
+    assert units["ff_observe_ping_sent_bytes"] == "bytes"
+    assert units["ff_observe_resident_memory_bytes"] == "bytes"
+    assert "flowfuse_users" not in units
+
+
+def test_openmetrics_ends_with_eof_and_text_does_not() -> None:
+    assert exposition(snapshot(), Format.OPENMETRICS_1_0_0).endswith("\n# EOF\n")
+    assert "# EOF" not in exposition(snapshot(), Format.TEXT_0_0_4)
+
+
+def test_a_metric_without_a_reading_is_absent() -> None:
+    text = exposition(snapshot({"flowfuse_up": {(): 0.0}, "flowfuse_devices_by_mode": {}}, up=False))
+    assert "flowfuse_up 0.0\n" in text
+    assert "flowfuse_users" not in text
+    assert "# TYPE flowfuse_devices_by_mode" not in text
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{("one label too many",): 1.0}, {(): "seven"}, {(): None}, {(3,): 1.0}],
+    ids=["labels", "text", "nothing", "number"],
+)
+def test_a_reading_that_cannot_be_shown_does_not_take_the_others_down(
+    bad: Reading, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        text = exposition(snapshot({**READINGS, "flowfuse_users": bad}))
+    assert "flowfuse_users" not in text.replace('"flowfuse_users"', "")
+    assert "flowfuse_up 1.0\n" in text
+    assert "flowfuse_users cannot be shown" in caplog.text
+
+
+def test_a_snapshot_tells_when_and_how_it_was_taken() -> None:
+    taken = snapshot(failures={"flowfuse_devices": "no such column"})
+    found = samples(exposition(taken), Format.TEXT_0_0_4)
+    assert found["ff_observe_snapshot_timestamp_seconds"] == {(): MOMENT.timestamp()}
+    assert found["ff_observe_snapshot_duration_seconds"] == {(): 0.012}
+    assert found["ff_observe_reading_success"] == {
+        ("flowfuse_users",): 1.0,
+        ("flowfuse_teams_by_type",): 1.0,
+        ("flowfuse_instances_by_state",): 1.0,
+        ("flowfuse_devices",): 0.0,
+    }
+
+
+def test_the_bridges_own_counters_exist_from_the_start_and_grow() -> None:
+    metrics = SelfMetrics()
+    metrics.add(PINGS, "delivered")
+    metrics.add(PING_BYTES, amount=1024)
+    found = samples(render(snapshot(), metrics.readings(), Format.OPENMETRICS_1_0_0).decode(), Format.OPENMETRICS_1_0_0)
+    assert found["ff_observe_pings_total"] == {("delivered",): 1.0, ("rejected",): 0.0, ("failed",): 0.0}
+    assert found["ff_observe_ping_sent_bytes_total"] == {(): 1024.0}
+
+
+@pytest.mark.parametrize("exposition_format", Format)
+@given(values=st.sets(st.text(max_size=40).filter(bool), min_size=1, max_size=5))
+def test_any_label_value_survives(exposition_format: Format, values: set[str]) -> None:
+    reading: Reading = {(value,): float(number) for number, value in enumerate(sorted(values))}
+    text = exposition(snapshot({"flowfuse_teams_by_type": reading}), exposition_format)
+    assert samples(text, exposition_format)["flowfuse_teams_by_type"] == reading
+
+
+def test_a_broken_character_is_replaced_and_takes_nothing_down() -> None:
+    text = exposition(snapshot({**READINGS, "flowfuse_teams_by_type": {("br\udcffken",): 4.0}}))
+    assert 'flowfuse_teams_by_type{team_type="br?ken"} 4.0\n' in text
+
+
+def test_promtool_finds_nothing_to_say() -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("needs promtool: apt-get install prometheus")
+    readings: Mapping[str, Reading] = {**EVERYTHING, "flowfuse_teams_by_type": {(HOSTILE,): 1.0}}
+    text = render(snapshot(readings), readings, Format.TEXT_0_0_4)
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

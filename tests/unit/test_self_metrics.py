@@ -1,0 +1,58 @@
+"""What the bridge tells of itself."""
+
+import platform
+import resource
+from collections.abc import Mapping
+
+import pytest
+
+from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_ENABLED, PING_ENABLED, PINGS, PROCESS_RESIDENT_MEMORY
+from ff_observe.self_metrics import SelfMetrics, resident_memory_bytes
+from ff_observe.version import VERSION
+from tests.unit.web.platforms import MOMENT, snapshot
+
+
+def test_version_and_start_are_told() -> None:
+    metrics = SelfMetrics()
+    metrics.process_started(MOMENT)
+    readings = metrics.readings()
+    assert readings[BUILD_INFO.name] == {(VERSION, platform.python_version()): 1.0}
+    assert readings["ff_observe_start_timestamp_seconds"] == {(): MOMENT.timestamp()}
+
+
+@pytest.mark.parametrize(
+    ("up", "failures", "outcome"),
+    [(True, {}, "ok"), (True, {"flowfuse_users": "no such table"}, "partial"), (False, {"x": "y"}, "failed")],
+)
+def test_snapshots_are_counted_by_outcome(up: bool, failures: Mapping[str, str], outcome: str) -> None:
+    metrics = SelfMetrics()
+    metrics.snapshot_taken(snapshot(up=up, failures=failures))
+    counted = metrics.readings()["ff_observe_snapshots_total"]
+    assert counted == {("ok",): 0.0, ("partial",): 0.0, ("failed",): 0.0, (outcome,): 1.0}
+
+
+def test_resident_memory_is_measured_with_each_snapshot() -> None:
+    metrics = SelfMetrics()
+    metrics.snapshot_taken(snapshot())
+    measured = metrics.readings()[PROCESS_RESIDENT_MEMORY.name][()]
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert measured == pytest.approx(resident_memory_bytes(), rel=0.2)
+    assert peak_bytes / 4 < measured <= peak_bytes * 1.01
+
+
+def test_the_version_stands_still_while_nothing_changes() -> None:
+    metrics = SelfMetrics()
+    metrics.set(OUTPUT_ENABLED, 1.0, "prometheus")
+    before = metrics.version
+    metrics.set(OUTPUT_ENABLED, 1.0, "prometheus")
+    metrics.replace(OUTPUT_ENABLED, {("prometheus",): 1.0})
+    assert metrics.version == before
+    metrics.add(PINGS, "failed")
+    assert metrics.version > before
+
+
+def test_a_replaced_reading_leaves_no_old_label_values() -> None:
+    metrics = SelfMetrics()
+    metrics.set(PING_ENABLED, 1.0, "licence")
+    metrics.replace(PING_ENABLED, {("file",): 0.0})
+    assert metrics.readings()[PING_ENABLED.name] == {("file",): 0.0}

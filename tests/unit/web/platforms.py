@@ -1,0 +1,87 @@
+"""Hand-made snapshots and providers of them, for tests of the HTTP edge."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ff_observe.config.settings import PrometheusSettings
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot
+from ff_observe.sources.model import Installation, Licence, Reading
+from ff_observe.web.app import BridgeApp
+from ff_observe.web.status_page import StatusPage, standard_links
+
+MOMENT = datetime(2026, 11, 23, 12, 0, 17, 515000, tzinfo=UTC)
+HOSTILE = 'Team "A"\\n\n<b>ü 🚀</b>\t\r'
+READINGS: Mapping[str, Reading] = {
+    "flowfuse_up": {(): 1.0},
+    "flowfuse_license_expiry_timestamp_seconds": {(): 1_900_000_000.0},
+    "flowfuse_platform_info": {("2.33.2", "", "docker"): 1.0},
+    "flowfuse_users": {(): 7},
+    "flowfuse_teams_by_type": {("starter",): 2, (HOSTILE,): 1},
+    "flowfuse_instances_by_state": {("running",): 3, ("suspended",): 0},
+}
+
+
+def snapshot(
+    readings: Mapping[str, Reading] = READINGS,
+    *,
+    up: bool = True,
+    failures: Mapping[str, str] | None = None,
+    licence: Licence | None = None,
+    licence_problem: str | None = None,
+) -> Snapshot:
+    installation = Installation(
+        initialised=True if up else None,
+        flowfuse_version="2.33.2",
+        licence=licence,
+        licence_problem=licence_problem,
+    )
+    return Snapshot(MOMENT, 0.012, up, installation, readings, failures or {})
+
+
+@dataclass
+class Provider:
+    """Gives `now` at once where there is one, else `later` once `release` is set. Counts who asked."""
+
+    now: Snapshot | None = None
+    later: Snapshot = field(default_factory=snapshot)
+    release: threading.Event = field(default_factory=threading.Event)
+    asked: int = 0
+    error: Exception | None = None
+
+    def fresh(self) -> Snapshot | None:
+        return self.now
+
+    def current(self, timeout_seconds: float | None = None) -> Snapshot:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        assert self.release.wait(20)
+        return self.later
+
+
+@dataclass(frozen=True)
+class Status:
+    name: str
+    on: bool
+    reason: str
+
+
+OUTPUTS = (
+    Status("Prometheus", True, "telemetry.backend.prometheus.enabled is true"),
+    Status("Backend Sentry", False, "no <dsn> & no more"),
+)
+PING = Status("Core ping", True, "a licence is loaded")
+
+
+def app(
+    provider: Provider,
+    settings: PrometheusSettings | None = None,
+    self_metrics: SelfMetrics | None = None,
+    ping: Status = PING,
+) -> BridgeApp:
+    settings = settings or PrometheusSettings(enabled=True)
+    page = StatusPage(lambda: OUTPUTS, lambda _snapshot: ping, "docker", standard_links(settings))
+    return BridgeApp(provider, self_metrics or SelfMetrics(), settings, page)
