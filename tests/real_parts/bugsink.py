@@ -163,8 +163,11 @@ class Server:
 
     def everything_stored(self) -> bytes:
         """Every byte it keeps, of all projects: to look for what should not be there."""
-        files = sorted(path for path in self.directory.rglob("*") if path.is_file() and "sqlite3" in path.name)
-        return b"".join(path.read_bytes() for path in files)
+        found = b""
+        for path in sorted(self.directory.glob("db.sqlite3*")):
+            with contextlib.suppress(FileNotFoundError):  # SQLite's own files beside the database come and go
+                found += path.read_bytes()
+        return found
 
 
 @contextlib.contextmanager
