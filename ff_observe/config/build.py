@@ -122,7 +122,7 @@ def _platform(reader: Reader) -> PlatformSettings:
 
 
 def _driver(reader: Reader) -> str | None:
-    """`driver.type`; None without a driver. With a driver that has no type FlowFuse does not start, so that is wrong."""
+    """`driver.type`, None without a driver. A driver without type is wrong: FlowFuse does not start with it."""
     driver = find(reader.tree, "driver")
     if driver is None or not is_true(driver):
         return None

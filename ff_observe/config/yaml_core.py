@@ -81,7 +81,8 @@ class _Composer:
         self._documents = 0
 
     def compose(self, text: str) -> Node | None:
-        for event in yaml.parse(text, Loader=PARSER):
+        # A last line without line feed is a line: libyaml drops the line feed that a block scalar keeps there.
+        for event in yaml.parse(text if text.endswith("\n") else text + "\n", Loader=PARSER):
             match event:
                 case yaml.DocumentStartEvent():
                     self._begin_document(event)

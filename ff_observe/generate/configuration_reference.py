@@ -21,46 +21,32 @@ ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
 _INTRODUCTION = """\
 # Configuration
 
-ff-observe reads FlowFuse's own file: `HOME/etc/flowforge.local.yml` if it exists, else `HOME/etc/flowforge.yml`, where
-`HOME` is the directory given with `--home`, else `$FLOWFORGE_HOME`, else `/opt/flowforge` if it exists, else the
-current directory. `--config FILE` names another file.
+ff-observe reads FlowFuse's own file, as FlowFuse reads it: `HOME/etc/flowforge.local.yml` if it exists, else
+`HOME/etc/flowforge.yml`, where `HOME` is `--home`, else `$FLOWFORGE_HOME`, else `/opt/flowforge` if it exists, else the
+current directory. `ff-observe check` says whether the file is valid, and which outputs are on and why.
 
-The file is read as FlowFuse reads it, by YAML 1.2: only `true` and `false` are booleans (`no` and `off` are strings),
-and a key given twice is an error. The Helm chart's form `<%= ENV['NAME'] %>` is replaced by the variable `NAME`.
-
-`ff-observe check` says whether the file is valid, and which output is on and why."""
-
-_TELEMETRY = """\
-## `telemetry`
-
-A value of the wrong type is an error that names file, line and key, and says what to write. An unknown key is a warning
-in `run` and an error in `check`. Null and the empty string count as not set. Keys marked `_file` have a sibling of
-that name that holds the path of a file with the value: `dsn_file: /run/secrets/dsn`. Values marked secret are never
-shown."""
-
-_PLATFORM = """\
-## The rest of the file
-
-It belongs to FlowFuse. ff-observe reads these keys, each as FlowFuse takes it, and ignores all others."""
-
-_ENVIRONMENT = """\
-## Environment variables
-
-An empty variable counts as not set."""
+- The file is YAML 1.2: only `true` and `false` are booleans. `no` and `off` are strings, which FlowFuse takes for *on*
+  in `telemetry.enabled`; ff-observe refuses them and says what to write.
+- `<%= ENV['NAME'] %>` stands for an environment variable, as in FlowFuse's Helm chart. No other ERB is understood.
+- A secret can stand in a file of its own, named by the key with `_file` at its end (`license_file`); the path is
+  relative to `HOME/etc`, and line breaks at the end of the file are dropped. Secrets are never shown.
+- Every problem is reported at once, with line, column and key. Unknown keys inside `telemetry` are warnings on `run`
+  and errors on `check`; the rest of the file belongs to FlowFuse."""
 
 
 def render() -> str:
     """The text of the document."""
-    ignored = "\n".join(f"- `{path}`" for path in IGNORED_KEYS)
+    ignored = ", ".join(f"`{path}`" for path in IGNORED_KEYS)
     return document(
         "ff_observe/config/declaration.py",
         _INTRODUCTION,
-        _TELEMETRY,
+        "## Inside `telemetry`",
         _keys(TELEMETRY_KEYS),
-        "FlowFuse's own, accepted with all that is below them, and not used:\n\n" + ignored,
-        _PLATFORM,
+        f"FlowFuse's own, accepted and not used: {ignored}.",
+        "## The rest of the file, as far as it is read",
         _keys(PLATFORM_KEYS),
-        _ENVIRONMENT,
+        "## Environment variables",
+        "An empty variable counts as not set.",
         table(("Variable", "Meaning"), ((f"`{name}`", meaning) for name, meaning in ENVIRONMENT_VARIABLES)),
     )
 
@@ -70,8 +56,11 @@ def _keys(keys: Iterable[Key[Any]]) -> str:
 
 
 def _row(key: Key[Any]) -> tuple[str, str, str, str]:
-    marks = ["secret"] if key.secret else []
-    if key.file:
-        marks.append("`_file`")
-    value = f"{key.kind.name} ({', '.join(marks)})" if marks else key.kind.name
-    return f"`{key.path}`", value, key.default, key.help
+    names = f"`{key.path}`" + (" or `…_file`" if key.file else "")
+    return names, key.kind.name, _default(key.default), key.help + (" Secret." if key.secret else "")
+
+
+def _default(text: str) -> str:
+    """Defaults that are values, not words about one, are set as code."""
+    is_prose = "`" in text or " " in text or text in ("off", "none", "found")
+    return text if is_prose else f"`{text}`"
