@@ -55,7 +55,8 @@ def _cells(metric: Metric) -> tuple[str, str, str, str]:
     mark = " ²" if isinstance(metric, Count) and metric.billing else ""
     values = ", ".join(f"`{value}`" for value in metric.label_values)
     meaning = f"{metric.help} Values: {values}." if values else metric.help
-    return f"`{metric.name}{labels}`{mark}", f"`{metric.unit}`", meaning, f"`{otlp_name(metric)}`"
+    unit = f"`{metric.unit}`" if metric.unit else ""
+    return f"`{metric.name}{labels}`{mark}", unit, meaning, f"`{otlp_name(metric)}`"
 
 
 def _ping(count: Count) -> str:
