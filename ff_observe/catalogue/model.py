@@ -19,9 +19,11 @@ class Kind(StrEnum):
 class Metric:
     """One metric family as every output shows it.
 
-    `name` is the Prometheus name (a counter's ends in `_total`), `unit` the UCUM unit that OTLP carries (`{user}`, `s`,
-    empty for a plain number: the translation to Prometheus would name a gauge of unit `1` a ratio), `labels` the names
-    of its labels. `label_values` lists the values that exist from the start.
+    `name` is the Prometheus name (a counter's ends in `_total`), `unit` the UCUM unit that OTLP carries (`{user}`,
+    `s`), `labels` the names of its labels. `label_values` lists the values that exist from the start.
+
+    A yes-or-no has no unit: with `1`, a translation to Prometheus would call a gauge `…_ratio` (OpenTelemetry
+    specification, compatibility/prometheus_and_openmetrics.md, metric metadata).
     """
 
     name: str
