@@ -14,7 +14,8 @@ from ff_observe.errors import ConfigurationError, FFObserveError
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:
-    from ff_observe.config import Settings, load_settings
+    from ff_observe.config import load_settings
+    from ff_observe.config.settings import Settings
     from ff_observe.wiring import Bridge, build_bridge
 
 __version__ = VERSION
@@ -31,7 +32,7 @@ __all__ = [
 
 _HOMES = {
     "Bridge": "ff_observe.wiring",
-    "Settings": "ff_observe.config",
+    "Settings": "ff_observe.config.settings",
     "build_bridge": "ff_observe.wiring",
     "load_settings": "ff_observe.config",
 }

@@ -83,8 +83,10 @@ class CorePing:
         """Cuts off a delivery that is under way. Raises `TimeoutError` if the thread hangs elsewhere."""
         self._thread.stop(deadline)
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Use other settings from now on, and keep the schedule: a re-read file is no reason for one more ping."""
+    def reconfigure(self, settings: Settings, snapshots: SnapshotProvider) -> None:
+        """Use other settings and another platform from now on, and keep the schedule: a re-read file is no reason for
+        one more ping."""
+        self._snapshots = snapshots
         self._settings = settings
 
     def _interrupt(self) -> None:
