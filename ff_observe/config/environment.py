@@ -1,7 +1,7 @@
 """The environment variables ff-observe obeys, read once and in one place.
 
 Variables of the OpenTelemetry specification (`OTEL_*`) and of the proxy convention (`HTTPS_PROXY`, `NO_PROXY`) are
-read by the libraries that define them.
+read by the libraries that define them; here only whether `OTEL_*` switches OTLP on or off.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ class Environment:
     do_not_track: bool = False
     flowfuse_version: str | None = None
     nodejs_version: str | None = None
+    otlp_endpoint_named: bool = False
+    otel_sdk_disabled: bool = False
 
     @property
     def name(self) -> str:
@@ -26,11 +28,15 @@ class Environment:
         return self.sentry_env or self.node_env or "unknown"
 
 
+_OTLP_ENDPOINTS = tuple(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT" for signal in ("", "METRICS_", "TRACES_", "LOGS_"))
+
+
 def read_environment(variables: Mapping[str, str]) -> Environment:
     """Read the variables.
 
     `FF_TELEMETRY_DISABLED` counts whenever it is not empty, `0` and `false` included, as in FlowFuse
     (forge/housekeeper/tasks/telemetryMetrics.js). `DO_NOT_TRACK` follows consoledonottrack.com: `0` and `false` allow.
+    `OTEL_SDK_DISABLED` is a boolean of the OpenTelemetry specification: only `true`, in any case, counts.
     """
     return Environment(
         flowforge_home=variables.get("FLOWFORGE_HOME") or None,
@@ -40,4 +46,6 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         do_not_track=variables.get("DO_NOT_TRACK", "").strip().lower() not in ("", "0", "false"),
         flowfuse_version=variables.get("FF_OBSERVE_FLOWFUSE_VERSION") or None,
         nodejs_version=variables.get("FF_OBSERVE_NODEJS_VERSION") or None,
+        otlp_endpoint_named=any(variables.get(name) for name in _OTLP_ENDPOINTS),
+        otel_sdk_disabled=variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
     )

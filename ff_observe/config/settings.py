@@ -141,4 +141,5 @@ class Settings:
     otlp: OtlpSettings = OtlpSettings()
     frontend: FrontendSettings = FrontendSettings()
     environment: Environment = field(default_factory=Environment)
-    warnings: tuple[Problem, ...] = ()  # unknown keys and deprecations: logged by `run`, errors or notes in `check`
+    warnings: tuple[Problem, ...] = ()  # unknown keys inside `telemetry`: logged by `run`, errors in `check`
+    notes: tuple[Problem, ...] = ()  # deprecations: logged by `run`, printed by `check`

@@ -1,0 +1,179 @@
+"""Tree → `Settings`: which key ends up in which field, and the rules that concern more than one key."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from ff_observe.config import declaration as key
+from ff_observe.config.environment import Environment
+from ff_observe.config.kinds import describe
+from ff_observe.config.known_keys import check_keys
+from ff_observe.config.nodes import Map, Place, child, find, is_true
+from ff_observe.config.reader import Reader
+from ff_observe.config.settings import (
+    BackendSentrySettings,
+    Database,
+    FrontendSentrySettings,
+    FrontendSettings,
+    OtlpSettings,
+    PingSettings,
+    PlatformSettings,
+    PlausibleSettings,
+    PostgreSQLDatabase,
+    PostHogSettings,
+    PrometheusSettings,
+    Settings,
+    SQLiteDatabase,
+)
+from ff_observe.errors import ConfigurationError, Problem
+
+S = TypeVar("S")
+
+_DEFAULT_STORAGE: Final = "forge.db"
+_START: Final = Place(1, 1)
+
+
+def build_settings(tree: Map, home: Path, file: Path, environment: Environment) -> Settings:
+    """Settings from a parsed file. Raises `ConfigurationError` with every problem, in the order of the file."""
+    reader = Reader(file, tree, home / "etc")
+    unknown = check_keys(reader)
+    notes: list[Problem] = []
+    settings = Settings(
+        home=home,
+        file=file,
+        database=_database(reader, home),
+        platform=_platform(reader),
+        ping=_made(PingSettings, enabled=reader.value(key.ENABLED), url=reader.secret(key.URL)),
+        prometheus=_made(
+            PrometheusSettings,
+            enabled=reader.value(key.PROMETHEUS_ENABLED),
+            host=reader.value(key.PROMETHEUS_HOST),
+            port=reader.value(key.PROMETHEUS_PORT),
+            path=reader.value(key.PROMETHEUS_PATH),
+        ),
+        backend_sentry=BackendSentrySettings(dsn=reader.secret(key.BACKEND_SENTRY_DSN)),
+        otlp=_otlp(reader),
+        frontend=_frontend(reader, notes),
+        environment=environment,
+        warnings=unknown,
+        notes=tuple(notes),
+    )
+    if reader.problems:
+        raise ConfigurationError(tuple(sorted(reader.problems)))
+    return settings
+
+
+def _made(of: Callable[..., S], **values: Any) -> S:
+    """A settings object whose unset values (None) are the defaults that its class declares."""
+    return of(**{name: value for name, value in values.items() if value is not None})
+
+
+def _database(reader: Reader, home: Path) -> Database:
+    """Source of the defaults: forge/db/index.js."""
+    fallback = SQLiteDatabase(home / "var" / _DEFAULT_STORAGE)
+    section = find(reader.tree, "db")
+    if section is not None and is_true(section) and not isinstance(section, Map):
+        reader.problem(section.place, "db", f"found {describe(section, secret=True)}; write a map: type, storage, …")
+        return fallback
+    kind = reader.value(key.DATABASE_TYPE) or "sqlite"
+    if kind == "sqlite":
+        storage = reader.value(key.DATABASE_STORAGE) or _DEFAULT_STORAGE
+        if storage == ":memory:":
+            place = _place_of(reader, key.DATABASE_STORAGE.path)
+            reader.problem(
+                place, key.DATABASE_STORAGE.path, "a database in memory cannot be read from outside FlowFuse"
+            )
+        return SQLiteDatabase(home / "var" / storage)
+    if kind == "postgres":
+        return _made(
+            PostgreSQLDatabase,
+            host=reader.value(key.DATABASE_HOST),
+            port=reader.value(key.DATABASE_PORT),
+            user=reader.value(key.DATABASE_USER),
+            password=reader.secret(key.DATABASE_PASSWORD),
+            database=reader.value(key.DATABASE_NAME),
+            ssl=reader.value(key.DATABASE_SSL),
+        )
+    node = find(reader.tree, key.DATABASE_TYPE.path)
+    found = "" if node is None else f"found {describe(node, secret=False)}; "
+    reader.problem(
+        _place_of(reader, key.DATABASE_TYPE.path), key.DATABASE_TYPE.path, f"{found}write sqlite or postgres"
+    )
+    return fallback
+
+
+def _platform(reader: Reader) -> PlatformSettings:
+    return _made(
+        PlatformSettings,
+        driver=_driver(reader),
+        node_path=reader.value(key.NODE_PATH),
+        broker=reader.value(key.BROKER),
+        file_store=reader.value(key.FILE_STORE),
+        email=reader.value(key.EMAIL),
+        billing=reader.value(key.BILLING),
+        housekeeper=reader.value(key.HOUSEKEEPER),
+        license=reader.secret(key.LICENSE),
+        base_url=reader.value(key.BASE_URL),
+        flowfuse_version=reader.value(key.PLATFORM_VERSION),
+        nodejs_version=reader.value(key.PLATFORM_NODEJS_VERSION),
+    )
+
+
+def _driver(reader: Reader) -> str | None:
+    """`driver.type`, None without a driver. A driver without type is wrong: FlowFuse does not start with it."""
+    driver = find(reader.tree, "driver")
+    if driver is None or not is_true(driver):
+        return None
+    if not is_true(child(driver, "type")):
+        reader.problem(driver.place, key.DRIVER_TYPE.path, "a driver needs a type: localfs, docker, kubernetes or stub")
+        return None
+    return reader.value(key.DRIVER_TYPE)
+
+
+def _otlp(reader: Reader) -> OtlpSettings:
+    return _made(
+        OtlpSettings,
+        enabled=reader.value(key.OTLP_ENABLED),
+        endpoint=reader.secret(key.OTLP_ENDPOINT),
+        protocol=reader.value(key.OTLP_PROTOCOL),
+        headers=reader.headers(key.OTLP_HEADERS),
+        compression=reader.value(key.OTLP_COMPRESSION),
+        certificate=reader.file(key.OTLP_CERTIFICATE),
+        interval_seconds=reader.value(key.OTLP_INTERVAL),
+        timeout_seconds=reader.value(key.OTLP_TIMEOUT),
+        traces=reader.value(key.OTLP_TRACES),
+        logs=reader.value(key.OTLP_LOGS),
+    )
+
+
+def _frontend(reader: Reader, notes: list[Problem]) -> FrontendSettings:
+    apikey = reader.value(key.POSTHOG_APIKEY)
+    apiurl, capture_pageview = reader.value(key.POSTHOG_APIURL), reader.value(key.POSTHOG_CAPTURE_PAGEVIEW)
+    dsn, production_mode = reader.value(key.FRONTEND_SENTRY_DSN), reader.value(key.FRONTEND_SENTRY_PRODUCTION_MODE)
+    return FrontendSettings(
+        posthog=_made(PostHogSettings, apikey=apikey, apiurl=apiurl, capture_pageview=capture_pageview)
+        if apikey
+        else None,
+        sentry=_made(FrontendSentrySettings, dsn=dsn, production_mode=production_mode) if dsn else None,
+        plausible=_plausible(reader, notes),
+        consent_required=reader.value(key.CONSENT) == "required",
+    )
+
+
+def _plausible(reader: Reader, notes: list[Problem]) -> PlausibleSettings | None:
+    """The new place wins over the old one; both are noted as deprecated."""
+    domain, old_domain = reader.value(key.PLAUSIBLE_DOMAIN), reader.value(key.OLD_PLAUSIBLE_DOMAIN)
+    if domain:
+        path = key.PLAUSIBLE_DOMAIN.path
+        notes.append(reader.at(_place_of(reader, path), path, "Plausible is deprecated in FlowFuse"))
+    if old_domain:
+        path = key.OLD_PLAUSIBLE_DOMAIN.path
+        message = f"this is the old place: move it to {key.PLAUSIBLE_DOMAIN.path}"
+        notes.append(reader.at(_place_of(reader, path), path, message))
+    chosen = domain or old_domain
+    return PlausibleSettings(chosen) if chosen else None
+
+
+def _place_of(reader: Reader, dotted: str) -> Place:
+    node = find(reader.tree, dotted)
+    return _START if node is None else node.place

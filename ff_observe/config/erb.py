@@ -1,0 +1,185 @@
+"""`<%= ENV['NAME'] %>`: the one form of ERB that FlowFuse's Helm chart uses in its `flowforge.yml`.
+
+The chart renders the file as text and FlowFuse parses the result, so a value may change what the file says: a password
+with ` #` in it loses its end, one with a line break adds keys. Here the file is parsed twice: with each tag replaced by
+a stand-in of the same length, which keeps lines and columns true and gives the structure the author wrote; and as the
+chart renders it. Only where both read alike the values are taken; where not, the tag is an error.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ff_observe.config.core_schema import resolve
+from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence
+from ff_observe.config.yaml_core import YAMLError, parse
+
+MOST_TAGS: Final = 200
+
+_TAG: Final = re.compile(r"<%=[ \t]*ENV[ \t]*\[[ \t]*(?:'([A-Za-z_]\w*)'|\"([A-Za-z_]\w*)\")[ \t]*\][ \t]*%>", re.ASCII)
+_ANY_TAG: Final = re.compile(r"<%")
+# Stand-ins are written with characters for private use, which no configuration file holds.
+_BEGIN, _FILL, _DIGIT_ZERO = "\ue000", "\ue001", 0xE010
+_PRIVATE: Final = re.compile("[\ue000-\ue01f]")
+_STAND_IN: Final = re.compile(f"{_BEGIN}([\ue010-\ue019]+){_FILL}*")
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One `<%= ENV['NAME'] %>` and where it is."""
+
+    name: str
+    place: Place
+    start: int
+    end: int
+
+
+class ERBError(Exception):
+    """Every tag that is wrong, each with its place. Never holds the value of a variable."""
+
+    def __init__(self, problems: tuple[tuple[Place, str], ...]) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = problems
+
+
+def parse_template(text: str, variables: Mapping[str, str]) -> Node | None:
+    """`yaml_core.parse` for text that may hold ERB tags. Raises `ERBError` and `YAMLError`."""
+    if "<%" not in text:
+        return parse(text)
+    tags = _find_tags(text)
+    for tag in tags:
+        if _PRIVATE.search(variables.get(tag.name, "")):
+            raise ERBError(((tag.place, f"the value of {tag.name} holds a character for private use (U+E000 ff.)"),))
+    written = parse(_replace(text, tags, _stand_in))
+    substitution = _Substitution(tags, variables)
+    tree = substitution.apply(written)
+    if substitution.problems:
+        raise ERBError(tuple(substitution.problems))
+
+    def reads_as_written(*rendered: Tag) -> bool:
+        def replacement(number: int, tag: Tag) -> str:
+            # An unset variable can only be in a comment here: elsewhere it was a problem above.
+            return variables.get(tag.name, "") if tag in rendered else _stand_in(number, tag)
+
+        try:
+            return _alike(tree, _Substitution(tags, variables).apply(parse(_replace(text, tags, replacement))))
+        except YAMLError:
+            return False
+
+    if not reads_as_written(*tags):
+        guilty = [tag for tag in tags if not reads_as_written(tag)] or tags[:1]
+        raise ERBError(tuple((tag.place, _changes_the_file(tag)) for tag in guilty))
+    return tree
+
+
+def _find_tags(text: str) -> list[Tag]:
+    """All tags; raises for anything else that begins like one, in comments too, as ERB would run it."""
+    tags: list[Tag] = []
+    problems: list[tuple[Place, str]] = []
+    end = 0
+    for begin in _ANY_TAG.finditer(text):
+        if begin.start() < end:
+            continue
+        place = _place_of(text, begin.start())
+        found = _TAG.match(text, begin.start())
+        if found is None:
+            problems.append((place, "of ERB only <%= ENV['NAME'] %> is understood: write the value, or that form"))
+        else:
+            end = found.end()
+            tags.append(Tag(found.group(1) or found.group(2), place, found.start(), end))
+        if len(tags) + len(problems) > MOST_TAGS:
+            raise ERBError(((place, f"more than {MOST_TAGS} ERB tags in one file"),))
+    private = _PRIVATE.search(text)
+    if private is not None:
+        problems.append((_place_of(text, private.start()), "a character for private use: remove it"))
+    if problems:
+        raise ERBError(tuple(problems))
+    return tags
+
+
+def _place_of(text: str, index: int) -> Place:
+    return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
+
+
+def _replace(text: str, tags: list[Tag], replacement: Callable[[int, Tag], str]) -> str:
+    parts: list[str] = []
+    end = 0
+    for number, tag in enumerate(tags):
+        parts += (text[end : tag.start], replacement(number, tag))
+        end = tag.end
+    return "".join((*parts, text[end:]))
+
+
+def _stand_in(number: int, tag: Tag) -> str:
+    digits = "".join(chr(_DIGIT_ZERO + int(digit)) for digit in str(number))
+    return (_BEGIN + digits).ljust(tag.end - tag.start, _FILL)
+
+
+class _Substitution:
+    """A tree with its stand-ins replaced by the values of the variables."""
+
+    def __init__(self, tags: list[Tag], variables: Mapping[str, str]) -> None:
+        self._tags = tags
+        self._variables = variables
+        self.problems: dict[tuple[Place, str], None] = {}  # in order, each once
+
+    def apply(self, node: Node | None) -> Node | None:
+        return None if node is None else self._node(node)
+
+    def _node(self, node: Node) -> Node:
+        match node:
+            case Scalar():
+                return self._scalar(node)
+            case Sequence():
+                return Sequence(node.place, tuple(self._node(item) for item in node.items))
+            case Map():
+                return Map(node.place, {key: self._entry(key, entry) for key, entry in node.entries.items()})
+
+    def _entry(self, key: str, entry: Entry) -> Entry:
+        for found in _STAND_IN.finditer(key):
+            self._problem(self._tag(found), "a variable may be a value, not a key: write the key itself")
+        return Entry(entry.place, self._node(entry.value))
+
+    def _scalar(self, scalar: Scalar) -> Scalar:
+        if _BEGIN not in scalar.text:
+            return scalar
+        text = _STAND_IN.sub(self._value, scalar.text)
+        if scalar.implicit:
+            text = text.strip(" \t\r\n")  # as YAML does around plain text: a trailing line feed does no harm
+        return replace(scalar, value=resolve(text) if scalar.implicit else text, text=text, rendered=True)
+
+    def _value(self, found: re.Match[str]) -> str:
+        tag = self._tag(found)
+        value = self._variables.get(tag.name)
+        if value is None:
+            self._problem(tag, f"the environment variable {tag.name} is not set")
+        return value or ""
+
+    def _tag(self, found: re.Match[str]) -> Tag:
+        return self._tags[int("".join(str(ord(digit) - _DIGIT_ZERO) for digit in found.group(1)))]
+
+    def _problem(self, tag: Tag, message: str) -> None:
+        self.problems[tag.place, message] = None
+
+
+def _alike(one: Node | None, other: Node | None) -> bool:
+    """Whether two trees hold the same keys and values; places do not count."""
+    match one, other:
+        case Scalar(), Scalar():
+            return type(one.value) is type(other.value) and repr(one.value) == repr(other.value)
+        case Sequence(), Sequence():
+            return len(one.items) == len(other.items) and all(map(_alike, one.items, other.items))
+        case Map(), Map():
+            return list(one.entries) == list(other.entries) and all(
+                _alike(one.entries[key].value, other.entries[key].value) for key in one.entries
+            )
+        case _:
+            return one is other
+
+
+def _changes_the_file(tag: Tag) -> str:
+    return (
+        f"the value of {tag.name} holds characters that mean something in YAML at this place, so that FlowFuse reads"
+        " something else than the value; quote the tag ('<%= ... %>') or choose another value"
+    )

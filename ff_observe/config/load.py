@@ -1,0 +1,80 @@
+"""Finds FlowFuse's configuration file and turns it into `Settings`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from ff_observe.config.build import build_settings
+from ff_observe.config.environment import Environment, read_environment
+from ff_observe.config.erb import ERBError, parse_template
+from ff_observe.config.kinds import describe
+from ff_observe.config.nodes import Map, Scalar
+from ff_observe.config.reading import UnreadableFileError, read_text
+from ff_observe.config.settings import Settings
+from ff_observe.config.yaml_core import YAMLError
+from ff_observe.errors import ConfigurationError, Problem
+
+DEFAULT_HOME: Final = Path("/opt/flowforge")
+
+
+def find_home(option: str | os.PathLike[str] | None, environment: Environment) -> Path:
+    """FlowFuse's home, absolute: the option, else `FLOWFORGE_HOME`, else `/opt/flowforge` if it is there, else the
+    current directory (forge/config/index.js)."""
+    named = option or environment.flowforge_home
+    if named:
+        return Path(named).absolute()
+    return DEFAULT_HOME if _exists(DEFAULT_HOME) else Path.cwd()
+
+
+def find_file(home: Path, option: str | os.PathLike[str] | None) -> Path:
+    """The file to read: the option, else `flowforge.local.yml` in `HOME/etc` if it is there, else `flowforge.yml`."""
+    if option:
+        return Path(option).absolute()
+    local = home / "etc" / "flowforge.local.yml"
+    return local if _exists(local) else home / "etc" / "flowforge.yml"
+
+
+def load_settings(
+    home: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings of a FlowFuse home. `variables` are those of the process where none are given.
+
+    Raises `ConfigurationError` with all problems. Unknown keys inside `telemetry` are not among them: they are in
+    `Settings.warnings`.
+    """
+    variables = os.environ if variables is None else variables
+    environment = read_environment(variables)
+    directory = find_home(home, environment)
+    file = find_file(directory, config)
+    return build_settings(_parse(file, variables, named=bool(config)), directory, file, environment)
+
+
+def _parse(file: Path, variables: Mapping[str, str], named: bool) -> Map:
+    try:
+        tree = parse_template(read_text(file), variables)
+    except UnreadableFileError as error:
+        hint = "" if named or error.line else "; FlowFuse's home is named with --home or FLOWFORGE_HOME"
+        raise _wrong(file, error.line, error.column, f"{error}{hint}") from None
+    except YAMLError as error:
+        raise _wrong(file, error.place.line, error.place.column, str(error)) from None
+    except ERBError as error:
+        problems = (Problem(str(file), place.line, place.column, "", text) for place, text in error.problems)
+        raise ConfigurationError(tuple(problems)) from None
+    if tree is None or (isinstance(tree, Scalar) and tree.value is None):
+        raise _wrong(file, 0, 0, "the file is empty")
+    if not isinstance(tree, Map):
+        message = f"found {describe(tree, secret=True)}; write a map: one 'key: value' per line"
+        raise _wrong(file, tree.place.line, tree.place.column, message)
+    return tree
+
+
+def _wrong(file: Path, line: int, column: int, message: str) -> ConfigurationError:
+    return ConfigurationError((Problem(str(file), line, column, "", message),))
+
+
+def _exists(path: Path) -> bool:
+    """False also where it cannot be told, as Node's `existsSync`; `Path.exists` raises there before Python 3.14."""
+    return os.path.exists(path)  # noqa: PTH110

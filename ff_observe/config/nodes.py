@@ -1,0 +1,79 @@
+"""What a YAML document is made of, each part with its place. Nothing outside `config` sees these."""
+
+import math
+from dataclasses import dataclass, field
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something begins in the file; both count from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value. `text` is how it was written, without quotes.
+
+    `implicit` text had neither quotes nor a tag: the schema decided what it is. `rendered` says that the value, or a
+    part of it, came from an environment variable: it must not be shown.
+    """
+
+    place: Place
+    value: Value
+    text: str
+    implicit: bool = False
+    rendered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a map with its value."""
+
+    place: Place
+    value: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Keys, as JavaScript object keys (strings), in the order of the file."""
+
+    place: Place
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list."""
+
+    place: Place
+    items: tuple["Node", ...] = ()
+
+
+Node = Scalar | Map | Sequence
+
+
+def is_true(node: Node | None) -> bool:
+    """Whether JavaScript takes the value for true: all but false, 0, NaN, the empty string, null and undefined."""
+    if not isinstance(node, Scalar):
+        return node is not None
+    if isinstance(node.value, float) and math.isnan(node.value):
+        return False
+    return bool(node.value)
+
+
+def child(node: Node | None, name: str) -> Node | None:
+    """The value of a key; None where there is no such key, or no map to hold it (JavaScript's `?.`)."""
+    if isinstance(node, Map) and name in node.entries:
+        return node.entries[name].value
+    return None
+
+
+def find(root: Node | None, dotted: str) -> Node | None:
+    """The value at a dotted key, e.g. `telemetry.backend.sentry`."""
+    for name in dotted.split("."):
+        root = child(root, name)
+    return root

@@ -1,0 +1,251 @@
+"""YAML text → nodes with their places, read as FlowFuse reads it (YAML 1.2 core schema), in bounded time and memory.
+
+Only the events of PyYAML's parser are used. Which text is which value (`core_schema`), what an alias means, which keys
+are equal and how deep a file may be are decided here.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from ff_observe.config.core_schema import resolve
+from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence, Value
+
+# libyaml reads a tab as YAML 1.2 does and is some ten times faster. Both give the same events.
+PARSER: Final[type] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+DEEPEST: Final = 64
+MOST_NODES: Final = 200_000  # aliases included, each with all it stands for
+
+# All but the printable characters of YAML 1.2.2 section 5.1; and what ends a line for PyYAML but not for FlowFuse's
+# parser: U+0085, U+2028, U+2029 and a carriage return alone.
+_UNREADABLE: Final = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|\r(?!\n)"
+)
+
+_PREFIX: Final = "tag:yaml.org,2002:"
+_SCALAR_TAGS: Final = frozenset(_PREFIX + name for name in ("str", "int", "float", "bool", "null"))
+_MAP_TAG: Final = _PREFIX + "map"
+_SEQUENCE_TAG: Final = _PREFIX + "seq"
+
+
+class YAMLError(Exception):
+    """The text is not YAML that FlowFuse would read. `str()` says why and never holds a value from the text."""
+
+    def __init__(self, place: Place, message: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+@dataclass(slots=True)
+class _Open:
+    """A map or list that has begun and not yet ended."""
+
+    place: Place
+    is_map: bool
+    anchor: str | None
+    entries: dict[str, Entry] = field(default_factory=dict)
+    typed_keys: set[tuple[str, Value]] = field(default_factory=set)
+    items: list[Node] = field(default_factory=list)
+    key: Scalar | None = None
+    size: int = 1
+
+
+def parse(text: str) -> Node | None:
+    """The document in `text`; None if there is none (an empty file, or only comments).
+
+    Raises `YAMLError`: what is not YAML, several documents, equal keys in a map, aliases to nothing or to themselves,
+    more than `DEEPEST` levels, more than `MOST_NODES` nodes.
+    """
+    _refuse_unreadable(text)
+    composer = _Composer()
+    try:
+        return composer.compose(text)
+    except yaml.YAMLError as error:
+        raise _explained(error, text, composer.innermost) from None
+
+
+def _place(mark: Any) -> Place:
+    """PyYAML's two parsers have each their own type of mark."""
+    return Place(mark.line + 1, mark.column + 1)
+
+
+class _Composer:
+    """Builds the tree from the parser's events with a stack of its own: no recursion, so no depth can exhaust it."""
+
+    def __init__(self) -> None:
+        self._open: list[_Open] = []
+        self._anchors: dict[str, tuple[Node, int] | None] = {}  # None while the node is still open
+        self._root: Node | None = None
+        self._documents = 0
+
+    @property
+    def innermost(self) -> Place:
+        """Where the map or list begins that was being read last."""
+        return self._open[-1].place if self._open else Place(1, 1)
+
+    def compose(self, text: str) -> Node | None:
+        # A last line without line feed is a line: libyaml drops the line feed that a block scalar keeps there.
+        for event in yaml.parse(text if text.endswith("\n") else text + "\n", Loader=PARSER):
+            match event:
+                case yaml.DocumentStartEvent():
+                    self._begin_document(event)
+                case yaml.AliasEvent():
+                    self._alias(event)
+                case yaml.ScalarEvent():
+                    node = _scalar(event)
+                    self._remember(event.anchor, node, 1)
+                    self._add(node, 1)
+                case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                    self._begin_collection(event)
+                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                    self._end_collection()
+        return self._root
+
+    def _begin_document(self, event: yaml.DocumentStartEvent) -> None:
+        place = _place(event.start_mark)
+        self._documents += 1
+        if self._documents > 1:
+            raise YAMLError(place, "a second document begins here; FlowFuse reads a single one: remove the '---'")
+        if event.version is not None and event.version < (1, 2):
+            raise YAMLError(place, "the %YAML directive asks for YAML 1.1; remove it, the file is read as YAML 1.2")
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        place = _place(event.start_mark)
+        if event.anchor not in self._anchors:
+            raise YAMLError(place, "this alias refers to an anchor (&name) that is not set before it")
+        target = self._anchors[event.anchor]
+        if target is None:
+            raise YAMLError(place, "this alias refers to a map or list that contains the alias itself")
+        self._add(target[0], target[1], place)
+
+    def _begin_collection(self, event: yaml.CollectionStartEvent) -> None:
+        place = _place(event.start_mark)
+        is_map = isinstance(event, yaml.MappingStartEvent)
+        if len(self._open) >= DEEPEST:
+            raise YAMLError(place, f"maps and lists are nested more than {DEEPEST} levels deep")
+        if event.tag not in (None, "!", _MAP_TAG if is_map else _SEQUENCE_TAG):
+            raise YAMLError(place, "a tag (!...) on a map or list has no meaning here: remove it")
+        if self._open and self._open[-1].is_map and self._open[-1].key is None:
+            raise YAMLError(place, "a map or list cannot be a key here; write a word, then a colon, then the value")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        self._open.append(_Open(place, is_map, event.anchor))
+
+    def _end_collection(self) -> None:
+        done = self._open.pop()
+        node: Node = Map(done.place, done.entries) if done.is_map else Sequence(done.place, tuple(done.items))
+        self._remember(done.anchor, node, done.size)
+        self._add(node, done.size)
+
+    def _remember(self, anchor: str | None, node: Node, size: int) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = (node, size)
+
+    def _add(self, node: Node, size: int, place: Place | None = None) -> None:
+        """Put a finished node (or what an alias at `place` stands for) where it belongs."""
+        place = place or node.place
+        if not self._open:
+            self._root = node
+            return
+        parent = self._open[-1]
+        parent.size += size
+        if parent.size > MOST_NODES:
+            raise YAMLError(place, f"the file holds more than {MOST_NODES} values, counting what its aliases stand for")
+        if not parent.is_map:
+            parent.items.append(node)
+        elif parent.key is None:
+            if not isinstance(node, Scalar):
+                raise YAMLError(place, "a map or list cannot be a key here")
+            parent.key = Scalar(place, node.value, node.text)
+        else:
+            _add_entry(parent, parent.key, node)
+            parent.key = None
+
+
+def _add_entry(parent: _Open, key: Scalar, node: Node) -> None:
+    """Keys are equal as in FlowFuse's parser, by type and value: `1` and `"1"` differ, and the later one wins."""
+    typed = (_javascript_type(key.value), key.value)
+    if typed in parent.typed_keys:
+        raise YAMLError(key.place, "this key is there twice in the same map: keep one of them")
+    parent.typed_keys.add(typed)
+    parent.entries[_as_object_key(key)] = Entry(key.place, node)
+
+
+def _javascript_type(value: Value) -> str:
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
+def _as_object_key(key: Scalar) -> str:
+    """What JavaScript makes of a key: null is the empty string, a boolean its lower-case name."""
+    if key.value is None:
+        return ""
+    if isinstance(key.value, bool):
+        return str(key.value).lower()
+    return key.value if isinstance(key.value, str) else str(key.value)
+
+
+def _scalar(event: yaml.ScalarEvent) -> Scalar:
+    place, text = _place(event.start_mark), event.value
+    if event.tag is None:
+        implicit = bool(event.implicit[0])
+        return Scalar(place, resolve(text) if implicit else text, text, implicit)
+    if event.tag in ("!", _PREFIX + "str"):
+        return Scalar(place, text, text)
+    if event.tag not in _SCALAR_TAGS:
+        raise YAMLError(place, "this tag (!...) has no meaning here: write the value without it")
+    value = resolve(text)
+    return Scalar(place, value if _has_type(value, event.tag) else text, text)
+
+
+def _has_type(value: Value, tag: str) -> bool:
+    """Whether plain text that resolves to `value` may carry `tag`; otherwise FlowFuse's parser leaves the text."""
+    match tag.removeprefix(_PREFIX):
+        case "bool":
+            return isinstance(value, bool)
+        case "int":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "float":
+            return isinstance(value, float)
+        case _:
+            return value is None
+
+
+def _refuse_unreadable(text: str) -> None:
+    """Refuse what YAML cannot hold, and the line breaks on which FlowFuse's parser and PyYAML disagree."""
+    found = _UNREADABLE.search(text)
+    if found is None:
+        return
+    line_begins = text.rfind("\n", 0, found.start()) + 1
+    place = Place(text.count("\n", 0, found.start()) + 1, found.start() - line_begins + 1)
+    character = found.group()
+    if character == "\0":
+        raise YAMLError(place, "this is a binary file: it holds a NUL byte")
+    if character == "\r":
+        raise YAMLError(place, "a line ends with a carriage return alone; end lines with a line feed")
+    raise YAMLError(place, f"the character U+{ord(character):04X} must not stand here: remove it")
+
+
+def _explained(error: yaml.YAMLError, text: str, innermost: Place) -> YAMLError:
+    """PyYAML's error in words that help. Its `problem` names the syntax, never the text around it."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return YAMLError(Place(1, 1), "this is not YAML")
+    context = f"{error.context}: " if error.context else ""
+    place = _place(error.problem_mark)
+    if error.problem_mark.index >= len(text):
+        # Something begun earlier never ends: the place to mend is where it begins.
+        begun = error.context_mark
+        place = innermost if begun is None or begun.index >= len(text) else _place(begun)
+    if _is_indented_by_tab(text, place):
+        return YAMLError(place, "a tab is used as indentation; YAML allows spaces only")
+    return YAMLError(place, f"this is not YAML: {context}{error.problem}")
+
+
+def _is_indented_by_tab(text: str, place: Place) -> bool:
+    lines = text.split("\n", place.line)
+    if place.line > len(lines):
+        return False
+    line = lines[place.line - 1]
+    return "\t" in line[: len(line) - len(line.lstrip(" \t"))]
