@@ -7,18 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ff_observe.catalogue import BRIDGE, COUNTS
-from ff_observe.catalogue.bridge import (
-    BUILD_INFO,
-    PROCESS_RESIDENT_MEMORY,
-    PROCESS_START,
-    READING_SUCCESS,
-    SNAPSHOT_DURATION,
-    SNAPSHOT_TIMESTAMP,
-    SNAPSHOTS,
-)
+from ff_observe.catalogue import BRIDGE
+from ff_observe.catalogue.bridge import BUILD_INFO, PROCESS_RESIDENT_MEMORY, PROCESS_START
 from ff_observe.catalogue.model import Kind, Metric
-from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Reading
 from ff_observe.version import VERSION
 
@@ -26,7 +17,8 @@ from ff_observe.version import VERSION
 class SelfMetrics:
     """A small thread-safe store. Readings have the shape of the platform's, so that outputs render both alike.
 
-    `version` grows with every change that shows: an output may keep what it rendered while it stands still.
+    `version` grows with every change that shows: an output may keep what it rendered while it stands still. Resident
+    memory, which always changes, is measured when the readings are asked for and does not count as one.
     """
 
     def __init__(self, metrics: tuple[Metric, ...] = BRIDGE) -> None:
@@ -70,30 +62,16 @@ class SelfMetrics:
 
     def readings(self) -> Mapping[str, Reading]:
         """All samples at this moment, by name of the metric; metrics without samples are absent."""
+        resident_bytes = resident_memory_bytes()
         with self._lock:
+            if resident_bytes is not None:
+                self._values[PROCESS_RESIDENT_MEMORY.name] = {(): resident_bytes}
             return {name: dict(values) for name, values in self._values.items() if values}
 
     def process_started(self, now: datetime) -> None:
         """Tell who runs here and since when. Called once, by the wiring."""
         self.set(BUILD_INFO, 1.0, VERSION, platform.python_version())
         self.set(PROCESS_START, now.timestamp())
-
-    def snapshot_taken(self, snapshot: Snapshot) -> None:
-        """Count a snapshot. Memory is measured here too: once per snapshot, so that scrapes between can share bytes."""
-        self.add(SNAPSHOTS, "failed" if not snapshot.up else "partial" if snapshot.failures else "ok")
-        resident_bytes = resident_memory_bytes()
-        if resident_bytes is not None:
-            self.set(PROCESS_RESIDENT_MEMORY, resident_bytes)
-
-
-def snapshot_readings(snapshot: Snapshot) -> Mapping[str, Reading]:
-    """What a snapshot tells of itself. Derived when rendered, so that an exposition never mixes two snapshots."""
-    success: dict[tuple[str, ...], float] = {(count.name,): 1.0 for count in COUNTS if count.name in snapshot.readings}
-    return {
-        SNAPSHOT_TIMESTAMP.name: {(): snapshot.taken_at.timestamp()},
-        SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},
-        READING_SUCCESS.name: {**success, **{(name,): 0.0 for name in snapshot.failures}},
-    }
 
 
 _STATM = Path("/proc/self/statm")

@@ -141,8 +141,15 @@ class Snapshots:
             self._under_way = self._overdue = None
         asked.set_result(snapshot)
 
+    def unanswered(self, after_seconds: float) -> Snapshot:
+        """What to show who cannot wait any longer: that the database did not answer, and all that is known without it.
+
+        Unlike the timeout of `current`, it tells nobody else so: who still waits gets the reading under way.
+        """
+        return self._down(self._clock.now(), after_seconds, f"the database did not answer within {after_seconds:g} s")
+
     def _give_up_on(self, asked: "Future[Snapshot]", seconds: float) -> Snapshot:
-        down = self._down(self._clock.now(), seconds, f"the database did not answer within {seconds:g} s")
+        down = self.unanswered(seconds)
         with self._lock:
             if self._under_way is asked:
                 self._overdue = self._overdue or down
@@ -150,6 +157,7 @@ class Snapshots:
         return asked.result()
 
     def _take(self, at: datetime) -> Snapshot:
+        self._versions.nodejs()  # may run a program, once: here that holds up nobody, and no hanging database comes before
         started = self._clock.monotonic()
         try:
             answer = self._source.read(at)

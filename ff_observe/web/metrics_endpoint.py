@@ -1,10 +1,12 @@
 """What `/metrics` answers: each exposition is rendered and compressed once per snapshot, then only handed out."""
 
 import gzip
+from collections.abc import Mapping
 
 from ff_observe.outputs.prometheus import Format, render
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
+from ff_observe.sources.model import Reading
 from ff_observe.web.messages import Answer, answer
 from ff_observe.web.negotiation import accepts_gzip, negotiate
 
@@ -21,6 +23,7 @@ class MetricsEndpoint:
         self._self_metrics = self_metrics
         self._snapshot: Snapshot | None = None
         self._version = -1
+        self._self_readings: Mapping[str, Reading] = {}
         self._by_headers: dict[tuple[bytes, bytes], Answer] = {}
         self._by_form: dict[tuple[Format, bool], Answer] = {}
 
@@ -30,6 +33,7 @@ class MetricsEndpoint:
             self._by_headers.clear()
             self._by_form.clear()
             self._version = self._self_metrics.version  # read before the values: newer ones are rendered again
+            self._self_readings = self._self_metrics.readings()
             self._snapshot = snapshot
         found = self._by_headers.get((accept, accept_encoding))
         if found is None:
@@ -42,7 +46,7 @@ class MetricsEndpoint:
     def _in_form(self, snapshot: Snapshot, exposition_format: Format, compressed: bool) -> Answer:
         found = self._by_form.get((exposition_format, compressed))
         if found is None:
-            body = render(snapshot, self._self_metrics.readings(), exposition_format)
+            body = render(snapshot, self._self_readings, exposition_format)
             if compressed:
                 found = answer(
                     200, exposition_format.value, gzip.compress(body, mtime=0), (b"content-encoding", b"gzip")

@@ -2,14 +2,13 @@
 
 import platform
 import resource
-from collections.abc import Mapping
 
 import pytest
 
 from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_ENABLED, PING_ENABLED, PINGS, PROCESS_RESIDENT_MEMORY
 from ff_observe.self_metrics import SelfMetrics, resident_memory_bytes
 from ff_observe.version import VERSION
-from tests.unit.web.platforms import MOMENT, snapshot
+from tests.unit.web.platforms import MOMENT
 
 
 def test_version_and_start_are_told() -> None:
@@ -20,23 +19,13 @@ def test_version_and_start_are_told() -> None:
     assert readings["ff_observe_start_timestamp_seconds"] == {(): MOMENT.timestamp()}
 
 
-@pytest.mark.parametrize(
-    ("up", "failures", "outcome"),
-    [(True, {}, "ok"), (True, {"flowfuse_users": "no such table"}, "partial"), (False, {"x": "y"}, "failed")],
-)
-def test_snapshots_are_counted_by_outcome(up: bool, failures: Mapping[str, str], outcome: str) -> None:
+def test_resident_memory_is_measured_when_asked_for_and_is_no_change() -> None:
     metrics = SelfMetrics()
-    metrics.snapshot_taken(snapshot(up=up, failures=failures))
-    counted = metrics.readings()["ff_observe_snapshots_total"]
-    assert counted == {("ok",): 0.0, ("partial",): 0.0, ("failed",): 0.0, (outcome,): 1.0}
-
-
-def test_resident_memory_is_measured_with_each_snapshot() -> None:
-    metrics = SelfMetrics()
-    metrics.snapshot_taken(snapshot())
+    before = metrics.version
     measured = metrics.readings()[PROCESS_RESIDENT_MEMORY.name][()]
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert measured == pytest.approx(resident_memory_bytes(), rel=0.2)
+    assert metrics.version == before
     assert peak_bytes / 4 < measured <= peak_bytes * 1.01
 
 

@@ -1,7 +1,7 @@
 """Hand-made snapshots and providers of them, for tests of the HTTP edge."""
 
-import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -43,23 +43,37 @@ def snapshot(
 
 @dataclass
 class Provider:
-    """Gives `now` at once where there is one, else `later` once `release` is set. Counts who asked."""
+    """Gives `now` at once where there is one, else `later` once released. Counts how often the database was asked."""
 
     now: Snapshot | None = None
     later: Snapshot = field(default_factory=snapshot)
-    release: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
     error: Exception | None = None
+    released: bool = False
+    _waiting: "list[Future[Snapshot]]" = field(default_factory=list)
 
     def fresh(self) -> Snapshot | None:
         return self.now
 
-    def current(self, timeout_seconds: float | None = None) -> Snapshot:
+    def request(self) -> "Future[Snapshot]":
         self.asked += 1
-        if self.error is not None:
-            raise self.error
-        assert self.release.wait(20)
-        return self.later
+        asked: Future[Snapshot] = Future()
+        self._waiting.append(asked)
+        if self.released or self.error is not None:
+            self.release()
+        return asked
+
+    def release(self) -> None:
+        """The database answers, now and from now on."""
+        self.released = True
+        while self._waiting:
+            if self.error is not None:
+                self._waiting.pop().set_exception(self.error)
+            else:
+                self._waiting.pop().set_result(self.later)
+
+    def unanswered(self, after_seconds: float) -> Snapshot:
+        return snapshot({"flowfuse_up": {(): 0.0}, "flowfuse_platform_info": {("2.33.2", "", "docker"): 1.0}}, up=False)
 
 
 @dataclass(frozen=True)

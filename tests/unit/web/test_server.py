@@ -24,7 +24,7 @@ def served(provider: Provider, host: str = "127.0.0.1", port: int = 0) -> Iterat
     try:
         yield server
     finally:
-        provider.release.set()
+        provider.release()
         server.stop(time.monotonic() + 5)
 
 
@@ -122,7 +122,7 @@ def test_a_scrape_that_waits_for_a_hanging_database_is_answered_when_the_server_
         server.stop(began + 5)
         assert time.monotonic() - began < 2.0
         reply = received(client)
-    provider.release.set()
+    provider.release()
     assert reply.startswith(b"HTTP/1.1 200")
     assert b"flowfuse_up 0.0\n" in reply
 
@@ -137,7 +137,7 @@ def test_many_concurrent_scrapes_share_one_reading() -> None:
 
     with served(provider) as server, ThreadPoolExecutor(32) as pool:
         replies = [pool.submit(scrape, server) for _ in range(32)]
-        provider.release.set()
+        provider.release()
         assert all(b"flowfuse_users 7.0\n" in reply.result(10) for reply in replies)
     assert provider.asked <= 2  # one that came after the first was answered finds no fresh one in this provider
 

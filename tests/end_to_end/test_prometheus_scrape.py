@@ -1,0 +1,146 @@
+"""A real Prometheus scrapes a recorded platform, and PromQL gives the figures that platform itself told."""
+
+import contextlib
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from ff_observe.clock import SystemClock
+from ff_observe.config.settings import PlatformSettings, PrometheusSettings
+from ff_observe.outputs.prometheus import Format, render
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshots
+from ff_observe.sources.installation import InstalledVersions
+from ff_observe.sources.model import Reading
+from ff_observe.sources.sqlite import SQLiteSource
+from ff_observe.web.app import BridgeApp
+from ff_observe.web.server import WebServer
+from ff_observe.web.status_page import StatusPage, standard_links
+from tests import recordings
+from tests.real_parts import prometheus
+from tests.unit.web.platforms import HOSTILE, OUTPUTS, PING, Provider, app, snapshot
+
+CASE = next(case for case in recordings.cases() if case.name == "v2.4.0-sqlite-ce")
+SETTINGS = PrometheusSettings(enabled=True)
+
+
+@contextlib.contextmanager
+def serving(application: BridgeApp) -> Iterator[WebServer]:
+    server = WebServer(application, "127.0.0.1", 0, SystemClock())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(time.monotonic() + 5)
+
+
+@contextlib.contextmanager
+def bridge(database: Path) -> Iterator[WebServer]:
+    """The HTTP edge on a platform's database, with all that lies between."""
+    clock, self_metrics = SystemClock(), SelfMetrics()
+    self_metrics.process_started(clock.now())
+    platform = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
+    snapshots = Snapshots(SQLiteSource(database), platform, clock, self_metrics, InstalledVersions(CASE.home, platform))
+    page = StatusPage(lambda: OUTPUTS, lambda _: PING, platform.driver, standard_links(SETTINGS))
+    try:
+        with serving(BridgeApp(snapshots, self_metrics, SETTINGS, page)) as server:
+            yield server
+    finally:
+        snapshots.stop(time.monotonic() + 5)
+
+
+@pytest.fixture(autouse=True)
+def real_prometheus() -> None:
+    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
+        pytest.skip(prometheus.MISSING)
+
+
+def test_promql_gives_the_users_of_a_recorded_platform(tmp_path: Path) -> None:
+    assert CASE.stats is not None
+    with (
+        bridge(CASE.home / "var" / "forge.db") as server,
+        prometheus.prometheus(tmp_path, prometheus.scrape({"flowfuse": f"127.0.0.1:{server.port}"})) as asked,
+    ):
+        asked.wait_for("flowfuse_up", 1)
+        assert asked.value("flowfuse_users") == CASE.stats["userCount"]
+        assert asked.value("sum(flowfuse_instances_by_state)") == CASE.stats["instanceCount"]
+        assert asked.query("flowfuse_platform_info") == {
+            (("driver", "localfs"), ("nodejs_version", "v18.19.0"), ("version", "2.4.0")): 1.0
+        }
+        assert [target["health"] for target in asked.targets()] == ["up"]
+
+
+def test_promtool_is_silent_about_a_recorded_platform() -> None:
+    with bridge(CASE.home / "var" / "forge.db") as server, urllib.request.urlopen(server.url + "/metrics") as reply:
+        assert prometheus.lint(reply.read()) == ""
+
+
+def test_prometheus_sees_a_hanging_database_as_up_0_and_its_return(tmp_path: Path) -> None:
+    provider = Provider(snapshot())
+    with (
+        serving(app(provider)) as server,
+        prometheus.prometheus(tmp_path, prometheus.scrape({"flowfuse": f"127.0.0.1:{server.port}"}, "1s")) as asked,
+    ):
+        asked.wait_for("flowfuse_users", 7)
+        provider.now = None  # asked, the provider does not answer
+        asked.wait_for("flowfuse_up", 0)
+        assert asked.value("up") == 1
+        assert asked.value("flowfuse_users") is None
+        provider.now = snapshot()
+        asked.wait_for("flowfuse_users", 7)
+        assert asked.value("flowfuse_up") == 1
+        provider.release()
+
+
+def test_prometheus_reads_hostile_label_values_as_they_are(tmp_path: Path) -> None:
+    values = [HOSTILE, "\u2028\x85", "a\\nb", "{} 9 # EOF", 'x"} 9', "Команда", "\x1b[31m"]
+    reading: Reading = {(value,): float(number) for number, value in enumerate(values)}
+    bodies = {
+        f"/{form.name}": (form.value, render(snapshot({"flowfuse_teams_by_type": reading}), {}, form))
+        for form in Format
+    }
+
+    class Fixed(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content_type, body = bodies[self.path]
+            self.send_response(200)
+            self.send_header("content-type", content_type)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Not in the output of the tests."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Fixed)
+    threading.Thread(target=server.serve_forever, name="fixed expositions", daemon=True).start()
+    target = f"127.0.0.1:{server.server_port}"
+    config = json.dumps(
+        {
+            "scrape_configs": [
+                {
+                    "job_name": form.name,
+                    "metrics_path": f"/{form.name}",
+                    "scrape_interval": "300ms",
+                    "scrape_timeout": "300ms",
+                    "static_configs": [{"targets": [target]}],
+                }
+                for form in Format
+            ]
+        }
+    )
+    try:
+        with prometheus.prometheus(tmp_path, config) as asked:
+            for form in Format:
+                asked.wait_for(f'count(flowfuse_teams_by_type{{job="{form.name}"}})', len(values))
+                found = asked.query(f'flowfuse_teams_by_type{{job="{form.name}"}}')
+                assert found == {(("team_type", value),): number for (value,), number in reading.items()}
+    finally:
+        server.shutdown()
+        server.server_close()
