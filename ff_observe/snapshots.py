@@ -1,11 +1,29 @@
 """One moment of the platform (`Snapshot`), and the one place that asks for it and shares it (`Snapshots`)."""
 
+import logging
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from ff_observe.sources.model import Installation, Reading
+from ff_observe import platform_facts
+from ff_observe.catalogue import COUNTS, bridge, facts
+from ff_observe.clock import Clock
+from ff_observe.config.settings import PlatformSettings
+from ff_observe.errors import SourceError
+from ff_observe.log import StateLog
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.sources.installation import InstalledVersions
+from ff_observe.sources.model import Answer, Installation, Reading, Source
+
+log = logging.getLogger(__name__)
+
+MINIMUM_INTERVAL_SECONDS = 5.0
+"""A snapshot younger than this is shared. Well below common scrape intervals: an equal one would give every other
+scrape an old snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +41,161 @@ class Snapshot:
     installation: Installation
     readings: Mapping[str, Reading] = field(default_factory=lambda: MappingProxyType({}))
     failures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Snapshots:
+    """Takes snapshots, and gives the same one to all who ask at about the same time. A component of the service.
+
+    A dead database is no error here: it gives a snapshot that says so, with all that is known without it.
+    """
+
+    name = "snapshots"
+
+    def __init__(
+        self,
+        source: Source,
+        platform: PlatformSettings,
+        clock: Clock,
+        self_metrics: SelfMetrics,
+        versions: InstalledVersions,
+        *,
+        minimum_interval_seconds: float = MINIMUM_INTERVAL_SECONDS,
+    ) -> None:
+        self._source = source
+        self._platform = platform
+        self._clock = clock
+        self._self_metrics = self_metrics
+        self._versions = versions
+        self._minimum_interval_seconds = minimum_interval_seconds
+        self._state = StateLog(log)
+        self._licence_state = StateLog(log)
+        self._expected: frozenset[str] = frozenset(count.name for count in COUNTS if not count.billing)
+        self._one_at_a_time = threading.Lock()  # a source answers one thread at a time
+        self._lock = threading.Lock()  # for the three below
+        self._under_way: Future[Snapshot] | None = None
+        self._overdue: Snapshot | None = None
+        self._thread: threading.Thread | None = None
+        self._latest: tuple[Snapshot, float] | None = None  # and the monotonic time until which it is fresh
+
+    def start(self) -> None:
+        """Nothing to do: the first who asks has the first snapshot taken."""
+
+    def stop(self, deadline: float) -> None:
+        """Give up the connection, and a reading under way with it."""
+        self._source.close()
+        thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+            if thread.is_alive():
+                raise TimeoutError("the database did not let go in time")
+
+    def fresh(self) -> Snapshot | None:
+        """The latest snapshot while it is fresh. Never blocks: an event loop may ask first, and only then a thread."""
+        latest = self._latest
+        return latest[0] if latest is not None and self._clock.monotonic() < latest[1] else None
+
+    def current(self, timeout_seconds: float | None = None) -> Snapshot:
+        """A fresh snapshot; who asks while one is being taken waits for that one.
+
+        If the database takes longer than `timeout_seconds`, a snapshot that says it does not answer; the reading goes
+        on until its own limit, and meanwhile all who ask are told the same at once.
+        """
+        fresh = self.fresh()
+        if fresh is not None:
+            return fresh
+        asked = self.request()
+        overdue = self._overdue
+        if overdue is not None:
+            return overdue
+        try:
+            return asked.result(timeout_seconds)
+        except FutureTimeoutError:
+            return self._give_up_on(asked, timeout_seconds or 0.0)
+
+    def request(self) -> "Future[Snapshot]":
+        """Have a snapshot taken in a thread, or join the one under way. `asyncio.wrap_future` makes it awaitable."""
+        with self._lock:
+            if self._under_way is None:
+                self._under_way = Future()
+                self._overdue = None
+                self._thread = threading.Thread(target=self._run, args=(self._under_way,), name="snapshot", daemon=True)
+                self._thread.start()
+            return self._under_way
+
+    def take(self, at: datetime | None = None) -> Snapshot:
+        """A snapshot of its own, now, with `at` as the present of everything that depends on time. Never raises for a
+        dead database."""
+        with self._one_at_a_time:
+            return self._take(at or self._clock.now())
+
+    def _run(self, asked: "Future[Snapshot]") -> None:
+        try:
+            snapshot = self.take()
+        except BaseException as error:
+            with self._lock:
+                self._under_way = self._overdue = None
+            asked.set_exception(error)
+            return
+        with self._lock:
+            self._latest = (snapshot, self._clock.monotonic() + self._minimum_interval_seconds)
+            self._under_way = self._overdue = None
+        asked.set_result(snapshot)
+
+    def _give_up_on(self, asked: "Future[Snapshot]", seconds: float) -> Snapshot:
+        down = self._down(self._clock.now(), seconds, f"the database did not answer within {seconds:g} s")
+        with self._lock:
+            if self._under_way is asked:
+                self._overdue = self._overdue or down
+                return self._overdue
+        return asked.result()
+
+    def _take(self, at: datetime) -> Snapshot:
+        started = self._clock.monotonic()
+        try:
+            answer = self._source.read(at)
+        except SourceError as error:
+            self._state.failing(str(error))
+            snapshot = self._down(at, self._clock.monotonic() - started, str(error))
+        else:
+            self._state.working("the platform's database answers again")
+            snapshot = self._up(answer, at, self._clock.monotonic() - started)
+        self._tell(snapshot)
+        return snapshot
+
+    def _known_without_database(self) -> Installation:
+        return Installation(flowfuse_version=self._versions.flowfuse(), nodejs_version=self._versions.nodejs())
+
+    def _up(self, answer: Answer, at: datetime, seconds: float) -> Snapshot:
+        known = platform_facts.installation(answer, self._platform, self._known_without_database(), at)
+        if known.licence_problem is None:
+            self._licence_state.working("the licence is accepted")
+        else:
+            self._licence_state.failing(known.licence_problem)
+        readings = platform_facts.readings(answer, known, self._platform)
+        failures = platform_facts.failures(answer)
+        self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
+        return Snapshot(at, seconds, True, known, MappingProxyType(readings), MappingProxyType(failures))
+
+    def _down(self, at: datetime, seconds: float, reason: str) -> Snapshot:
+        known = self._known_without_database()
+        readings: dict[str, Reading] = {
+            facts.UP.name: {(): 0},
+            **platform_facts.without_database(known, self._platform),
+        }
+        failures = dict.fromkeys(sorted(self._expected), reason)
+        return Snapshot(at, seconds, False, known, MappingProxyType(readings), MappingProxyType(failures))
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        """How taking it went, for those who watch the bridge."""
+        told = self._self_metrics
+        told.set(bridge.SNAPSHOT_TIMESTAMP, snapshot.taken_at.timestamp())
+        told.set(bridge.SNAPSHOT_DURATION, snapshot.duration_seconds)
+        told.add(bridge.SNAPSHOTS, "failed" if not snapshot.up else "partial" if snapshot.failures else "ok")
+        counted = {count.name for count in COUNTS}
+        success: dict[tuple[str, ...], float] = {(_reading(name),): 1 for name in snapshot.readings if name in counted}
+        success.update({(_reading(name),): 0 for name in snapshot.failures})
+        told.replace(bridge.READING_SUCCESS, success)
+
+
+def _reading(metric_name: str) -> str:
+    return metric_name.removeprefix("flowfuse_")

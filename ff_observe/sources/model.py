@@ -6,6 +6,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
 
+SETTINGS_READING = "platform_settings"
+"""The name under which `Answer.failures` tells that the platform's settings could not be read."""
+
 Reading = Mapping[tuple[str, ...], float]
 """The samples of one metric: label values (in the order of the metric's `labels`) to value; `()` where it has none."""
 
@@ -47,7 +50,8 @@ class Answer:
     """What the database said at one moment.
 
     `settings` are FlowFuse's platform settings by key, decoded (a JSON value, or text); a key without a row is absent.
-    `readings` and `failures` are by name of the count.
+    `readings` and `failures` are by name of the count (or `SETTINGS_READING`); a count that this FlowFuse version has
+    no table for is in neither.
     """
 
     settings: Mapping[str, object]

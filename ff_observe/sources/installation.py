@@ -1,0 +1,109 @@
+"""What is installed beside the database: the versions of FlowFuse and Node.js, and the operating system.
+
+None of it is in the database or in flowforge.yml.
+"""
+
+import json
+import logging
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ff_observe.config.environment import Environment
+from ff_observe.config.settings import PlatformSettings
+
+log = logging.getLogger(__name__)
+
+NODE_TIMEOUT_SECONDS = 2.0
+_PACKAGES = ("@flowfuse/flowfuse", "@flowforge/flowforge")  # the second until FlowFuse 2.0
+
+# Node.js names what uname calls differently (deps/v8 target names, `process.arch`); the rest is the same in both.
+_NODE_ARCHITECTURES: Mapping[str, str] = {
+    "x86_64": "x64",
+    "amd64": "x64",
+    "aarch64": "arm64",
+    "i386": "ia32",
+    "i686": "ia32",
+    "armv6l": "arm",
+    "armv7l": "arm",
+    "ppc64le": "ppc64",
+    "loongarch64": "loong64",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingSystem:
+    """As Node.js names it: `os.type()`, `os.release()`, `os.arch()`."""
+
+    type: str
+    release: str
+    arch: str
+
+
+def operating_system() -> OperatingSystem:
+    """The one this process runs on."""
+    system = os.uname()
+    return OperatingSystem(
+        system.sysname, system.release, _NODE_ARCHITECTURES.get(system.machine.lower(), system.machine)
+    )
+
+
+class InstalledVersions:
+    """The versions of a platform. What was configured wins over what is found; what nobody knows is None."""
+
+    def __init__(
+        self,
+        home: Path,
+        platform: PlatformSettings | None = None,
+        environment: Environment | None = None,
+    ) -> None:
+        platform, environment = platform or PlatformSettings(), environment or Environment()
+        self._home = home
+        self._flowfuse = platform.flowfuse_version or environment.flowfuse_version
+        self._nodejs = platform.nodejs_version or environment.nodejs_version
+        self._node = platform.node_path or "node"
+        self._asked_node = False
+
+    def flowfuse(self) -> str | None:
+        """Looked up each time: FlowFuse may be upgraded while we run."""
+        return self._flowfuse or _installed_flowfuse(self._home)
+
+    def nodejs(self) -> str | None:
+        """With Node's leading `v`, as in the ping. Node is run at most once, for no longer than 2 s."""
+        if self._nodejs is None and not self._asked_node:
+            self._asked_node = True
+            self._nodejs = _node_version(self._node)
+        return self._nodejs
+
+
+def _installed_flowfuse(home: Path) -> str | None:
+    """The version FlowFuse reports of itself: that of its package.json, with `-git` in a working copy
+    (forge/config/index.js)."""
+    modules = (home / "app" / "node_modules", home / "node_modules")
+    installed = [directory / package for directory in modules for package in _PACKAGES]
+    for directory in (*installed, home / "app", home):
+        try:
+            package = json.loads((directory / "package.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(package, dict) and package.get("name") in _PACKAGES and isinstance(package.get("version"), str):
+            return str(package["version"]) + ("-git" if (directory / ".git").exists() else "")
+    return None
+
+
+def _node_version(node: str) -> str | None:
+    try:
+        answered = subprocess.run(  # noqa: S603 - no shell; the path is the operator's own, from flowforge.yml
+            [node, "--version"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=NODE_TIMEOUT_SECONDS,
+            check=True,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        log.debug("the version of Node.js is unknown: %s --version: %s", node, error)
+        return None
+    version = answered.stdout.decode("ascii", "replace").strip()
+    return version if version.startswith("v") and version[1:2].isdigit() and len(version) < 64 else None

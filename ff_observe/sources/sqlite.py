@@ -1,0 +1,236 @@
+"""FlowFuse's SQLite database, read beside the live FlowFuse without ever writing, creating or holding anything."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from ff_observe.catalogue import COUNTS, Count
+from ff_observe.errors import SourceError
+from ff_observe.sources.counting import Counting, StatementError
+from ff_observe.sources.limit import limited
+from ff_observe.sources.model import Answer
+from ff_observe.sources.sql import Dialect, Row, literal
+
+READ_LIMIT_SECONDS = 4.0
+"""With a rollback journal a reader holds writers up; after 5 s a live FlowFuse answers HTTP 500 (SQLITE_BUSY)."""
+BUSY_TIMEOUT_SECONDS = 1.0  # a commit takes milliseconds
+CLOSE_ATTEMPTS = 40  # for 2 s; what hangs longer hangs in the operating system, and ends with the process
+MMAP_BYTES = 0x7FFF0000  # SQLite's own upper limit
+OLDEST_SQLITE = (3, 30, 0)  # aggregates with FILTER
+
+_DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR})
+"""Primary error codes that may concern one table only."""
+
+
+def _names(tables: Sequence[str]) -> str:
+    return ", ".join(literal(table) for table in tables)
+
+
+DIALECT = Dialect(
+    stamp=lambda _: (
+        "(SELECT schema_version FROM pragma_schema_version)",
+        "(SELECT data_version FROM pragma_data_version)",
+    ),
+    columns=lambda tables: (
+        "SELECT m.name, c.name, (SELECT schema_version FROM pragma_schema_version)"
+        f" FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.name IN ({_names(tables)})"
+    ),
+)
+
+_Identity = tuple[int, int, int, int] | None
+
+
+def _identity(path: Path) -> _Identity:
+    """Device, inode, size and time of the last change; None if there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class SQLiteSource:
+    """Reads the database file at `path`.
+
+    No file is created beside it: where FlowFuse is not running and left a write-ahead log, it is read as it is found
+    (see `_open_unattended`). Nothing here may open the file other than through SQLite: closing it would drop the locks
+    of every other connection of this process (sqlite.org/howtocorrupt.html, 2.2).
+    """
+
+    def __init__(self, path: Path, counts: Sequence[Count] = COUNTS) -> None:
+        self._path = path
+        self._where = f"SQLite database {path}"
+        self._counting = Counting(counts, DIALECT, self._where)
+        self._connection: sqlite3.Connection | None = None
+        self._identity: _Identity = None
+        self._reading = threading.Lock()
+
+    def read(self, at: datetime) -> Answer:
+        """See `Source.read`."""
+        with self._reading:
+            try:
+                with limited(READ_LIMIT_SECONDS, self._interrupt) as expired:
+                    return self._read(at)
+            except SourceError:
+                self._disconnect()
+                if expired.is_set():
+                    raise SourceError(
+                        f"{self._where} was not read within {READ_LIMIT_SECONDS:.0f} s; is its disk busy, or is a "
+                        "program holding it locked?"
+                    ) from None
+                raise
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        for _ in range(CLOSE_ATTEMPTS):
+            if self._reading.acquire(timeout=0.05):
+                try:
+                    self._disconnect()
+                finally:
+                    self._reading.release()
+                return
+            self._interrupt()  # again and again: it has no effect in the moment before a statement begins
+
+    def _interrupt(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # closed in this very moment
+                connection.interrupt()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._counting.forget()
+        if connection is not None:
+            connection.close()
+
+    def _read(self, at: datetime) -> Answer:
+        found = _identity(self._path)
+        if found is None:
+            raise SourceError(
+                f"{self._where} is not there or not accessible; check `db.storage` in flowforge.yml, and `--home`"
+            )
+        if self._connection is not None and self._identity is not None and self._identity[:2] != found[:2]:
+            self._disconnect()  # another file took its place
+        if self._connection is None:
+            self._check_library()
+            if not self._side("-shm").exists() and self._needs_its_log():
+                return self._read_unattended(at)
+            self._connection = self._open("mode=ro&readonly_shm=1")
+        elif found != self._identity:
+            self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
+        self._identity = found
+        return self._counting.read(_Session(self._connection, self._where), at, self._data_version())
+
+    def _data_version(self) -> str:
+        assert self._connection is not None
+        (version,) = _Session(self._connection, self._where).query("PRAGMA data_version")[0]
+        return str(version)
+
+    def _check_library(self) -> None:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            needed = ".".join(str(number) for number in OLDEST_SQLITE)
+            raise SourceError(f"Python's SQLite library is {sqlite3.sqlite_version}; {needed} or later is needed")
+
+    def _side(self, suffix: str) -> Path:
+        return self._path.with_name(self._path.name + suffix)
+
+    def _open(self, options: str) -> sqlite3.Connection:
+        address = f"file:{quote(str(self._path))}?{options}"
+        try:
+            connection = sqlite3.connect(
+                address,
+                uri=True,
+                timeout=BUSY_TIMEOUT_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=8,
+            )
+            connection.execute("PRAGMA query_only = on")
+            connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
+        except sqlite3.Error as error:
+            raise SourceError(f"{self._where} cannot be opened: {error}; is it readable for this user?") from error
+        return connection
+
+    def _needs_its_log(self) -> bool:
+        """Whether the database is in write-ahead mode, asked without creating the log.
+
+        Opening the log of such a database takes an exclusive lock first when the locking mode is exclusive, which a
+        read-only connection cannot have. With a rollback journal the same statement just reads.
+        """
+        with contextlib.closing(self._open("mode=ro")) as connection:
+            connection.execute("PRAGMA locking_mode = exclusive")
+            try:
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+            except sqlite3.OperationalError as error:
+                return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+            except sqlite3.DatabaseError:
+                return False  # the reading itself says what is wrong
+            return False
+
+    def _read_unattended(self, at: datetime) -> Answer:
+        """Read a database in write-ahead mode that nobody has open: its `-shm` file is not there.
+
+        Whoever opens it for writing creates that file and writes to the log first, so the answer is good if neither
+        changed meanwhile. The connection is not kept.
+        """
+        before = self._unattended_state()
+        self._counting.forget()
+        with contextlib.closing(self._open_unattended()) as connection:
+            self._connection = connection
+            try:
+                answer = self._counting.read(_Session(connection, self._where), at)
+            finally:
+                self._connection = None
+                self._counting.forget()
+        if self._unattended_state() != before:
+            raise SourceError(f"{self._where} was opened for writing while it was read; the next reading tries again")
+        return answer
+
+    def _unattended_state(self) -> tuple[_Identity, _Identity, bool]:
+        return _identity(self._path), _identity(self._side("-wal")), self._side("-shm").exists()
+
+    def _open_unattended(self) -> sqlite3.Connection:
+        log = _identity(self._side("-wal"))
+        if log is None or log[2] == 0:
+            return self._open("immutable=1")
+        if not os.access(self._path.parent, os.W_OK):
+            # The index of the log is built in memory. Without locks, hence only where nothing can be removed either.
+            connection = self._open("mode=ro&vfs=unix-none")
+            connection.execute("PRAGMA locking_mode = exclusive")
+            return connection
+        if os.geteuid() in (0, self._path.stat().st_uid):
+            return self._open("mode=ro")  # SQLite rebuilds the index of the log, for the same owner
+        raise SourceError(
+            f"{self._where} has a write-ahead log without its index (-shm); start FlowFuse once, or run ff-observe as "
+            "the user who owns the file"
+        )
+
+
+class _Session:
+    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+        self._connection = connection
+        self._where = where
+
+    def query(self, sql: str) -> list[Row]:
+        try:
+            return self._connection.execute(sql).fetchall()
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
+            if code & 0xFF in _DAMAGED_HERE:
+                raise StatementError(str(error)) from error
+            raise SourceError(f"{self._where}: {error}{_advice(code)}") from error
+
+
+def _advice(code: int) -> str:
+    if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return "; FlowFuse was interrupted while writing: start it once so that it can recover"
+    return {
+        sqlite3.SQLITE_BUSY: "; a program holds it locked",
+        sqlite3.SQLITE_NOTADB: "; check `db.storage` in flowforge.yml",
+        sqlite3.SQLITE_CANTOPEN: "; is it readable for this user?",
+    }.get(code & 0xFF, "")
