@@ -63,6 +63,15 @@ def test_arrows_point_one_way(module: Module) -> None:
             assert any(is_within(target, other) for other in others), f"{module.place}:{line}: imports {target}"
 
 
+def test_no_arrows_go_round() -> None:
+    """Modules that need each other to be loaded are one module, or one of them is in the wrong place."""
+    arrows = {module.name: {name for name, _ in module.loads() if name != module.name} for module in modules()}
+    unresolved = {name: {other for other in others if other in arrows} for name, others in arrows.items()}
+    while settled := {name for name, others in unresolved.items() if not others}:
+        unresolved = {name: others - settled for name, others in unresolved.items() if name not in settled}
+    assert unresolved == {}
+
+
 def test_only_the_wiring_and_the_command_line_know_everything() -> None:
     assert [package for package, others in ARROWS.items() if P in others] == [f"{P}.wiring", f"{P}.cli"]
 

@@ -81,7 +81,7 @@ def test_a_module_says_what_it_is_responsible_for(module: Module) -> None:
 
 @each_module
 def test_the_time_of_day_comes_from_the_clock(module: Module) -> None:
-    """Only `clock.py` asks the system. Chance likewise comes from a `Random` that is given: ruff's S311 sees to that."""
+    """Only `clock.py` asks the system. Chance comes from a `Random` that is given: ruff's S311 sees to that."""
     if module.name == "ff_observe.clock":
         return
     asked = {"time.time", "time.sleep", "datetime.now", "datetime.utcnow", "datetime.datetime.now", "date.today"}
