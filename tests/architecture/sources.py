@@ -1,7 +1,7 @@
 """The package's source as the architecture tests look at it: modules, their syntax trees, what they import."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -30,7 +30,14 @@ class Module:
 
     def imports(self) -> Iterator[tuple[str, int]]:
         """Absolute names of what is imported, inside functions and for types too, with the line."""
-        for node in ast.walk(self.tree):
+        yield from self._imported(ast.walk(self.tree))
+
+    def loads(self) -> Iterator[tuple[str, int]]:
+        """As `imports`, but only what is imported when the module is: at its top."""
+        yield from self._imported(self.tree.body)
+
+    def _imported(self, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+        for node in nodes:
             if isinstance(node, ast.Import):
                 yield from ((alias.name, node.lineno) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):

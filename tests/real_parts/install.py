@@ -5,13 +5,11 @@ Run it as `python -m tests.real_parts.install`; it does nothing, fast and silent
 """
 
 import contextlib
-import importlib
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +45,7 @@ PACKAGES = (
 )
 
 MODULES = ("bugsink", "browser")
-"""Parts with an installer of their own, `tests.real_parts.NAME.install()`, which does nothing where they are there."""
+"""Parts that install themselves when run as `python -m tests.real_parts.NAME`, and do nothing where they are there."""
 
 
 def missing(packages: Sequence[Package] = PACKAGES) -> list[Package]:
@@ -91,16 +89,14 @@ def install_packages(packages: Sequence[Package]) -> None:
 
 
 def _install_modules(modules: Sequence[str] = MODULES) -> list[str]:
-    """Install the other parts; returns what is left out, with the reason."""
+    """Install the other parts; returns what is left out, and why."""
     left_out = []
     for name in modules:
-        if importlib.util.find_spec(f"tests.real_parts.{name}") is None:
-            continue
-        install: Callable[[], object] = importlib.import_module(f"tests.real_parts.{name}").install
-        try:
-            install()
-        except (OSError, subprocess.SubprocessError) as error:
-            left_out.append(f"{name}: {error} (try again: python -m tests.real_parts.{name})")
+        command = [sys.executable, "-m", f"tests.real_parts.{name}"]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        if ended.returncode != 0:
+            reason = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
+            left_out.append(f"{name}: {reason} (to try again: python -m tests.real_parts.{name})")
     return left_out
 
 
