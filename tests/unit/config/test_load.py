@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -164,3 +166,8 @@ def test_the_package_has_nothing_else() -> None:
 
     with pytest.raises(AttributeError, match="nothing_of_this_name"):
         config.nothing_of_this_name  # noqa: B018  # the access itself is tested
+
+
+def test_who_needs_only_secrets_does_not_load_the_yaml_parser() -> None:
+    asks = "import sys, ff_observe.config.secret, ff_observe.config.settings; sys.exit('yaml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asks], cwd=Path(__file__).parents[3]).returncode == 0

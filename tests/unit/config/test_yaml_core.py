@@ -1,14 +1,19 @@
 """YAML → nodes with places. Oracles: FlowFuse's own parser (recorded results), and `json` for what is JSON too."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ff_observe.config import yaml_core
 from ff_observe.config.nodes import Map, Node, Place, Scalar, Sequence, child, find, is_true
-from ff_observe.config.yaml_core import PARSER, YAMLError, parse
+from ff_observe.config.yaml_core import YAMLError, parse
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "config"
 
 
 def plain(node: Node | None) -> Any:
@@ -68,9 +73,17 @@ def test_what_flowfuse_refuses_is_refused(text: str) -> None:
     failure(text)
 
 
-def test_the_c_parser_is_used_where_it_is_there() -> None:
-    assert PARSER.__name__ in ("CSafeLoader", "SafeLoader")
-    assert plain(parse("a: [1, {b: é}]")) == {"a": [1, {"b": "é"}]}
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yml")), ids=lambda path: path.stem)
+def test_pyyamls_two_parsers_give_the_same_tree_or_both_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = path.read_text("utf-8", errors="replace")
+    results: list[Node | str | None] = []
+    for parser in (yaml.CSafeLoader, yaml.SafeLoader):
+        monkeypatch.setattr(yaml_core, "PARSER", parser)
+        try:
+            results.append(parse(text))
+        except YAMLError:
+            results.append("an error")
+    assert results[0] == results[1]
 
 
 def test_every_key_and_value_has_its_line_and_column() -> None:
