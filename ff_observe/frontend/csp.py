@@ -34,8 +34,8 @@ def merge_csp(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
     """`policy` (the value of one header; several policies are separated by commas) allowing `sources` too.
 
     `sources` is what `csp_sources` gives. Everything else keeps its text and its order. A directive the policy does not
-    have is governed by its fallback (`default-src`), so it is added as that fallback's list and what is missing; where
-    nothing governs, everything is allowed already and nothing is added, for any list would forbid what the page does now.
+    have is governed by its fallback (`default-src`), so it is added as that fallback's list and what is missing. Where
+    nothing governs, everything is allowed already and nothing is added: a list would forbid what the page does now.
     """
     return ",".join(_merge_one(single, sources) for single in policy.split(","))
 

@@ -1,7 +1,7 @@
 """Finds, in HTML as a browser tokenizes it, the few places that matter for the snippets; changes nothing.
 
-Follows https://html.spec.whatwg.org/multipage/parsing.html#tokenization, so that a `</head>` in a comment, in a script's
-string or in an attribute is not taken for the real one. What it does not know is foreign content (SVG, MathML), where
+Follows https://html.spec.whatwg.org/multipage/parsing.html#tokenization, so that a `</head>` in a comment, in the
+string of a script or in an attribute is not taken for the real one. What it does not know is foreign content (SVG, MathML), where
 CDATA sections and the contents of `<style>` and `<title>` are tokenized differently.
 """
 

@@ -13,7 +13,7 @@ from ff_observe.frontend.scripts import call
 _CLOUD: Final = re.compile(r"https://(?:(?P<us>app|us|us-assets)|eu|eu-assets)(?:\.i)?\.posthog\.com", re.IGNORECASE)
 
 # Calls of the page are kept until array.js is there; it finds them, and the arguments of init in `_i`, in
-# `window.posthog`. Only what makes sense before that is listed: a call that returns a value would return undefined.
+# `window.posthog`. Until then those that ask for a value give undefined, as with PostHog's own loader.
 _METHODS: Final = (
     *("capture", "captureException", "identify", "alias", "group", "reset", "setPersonProperties", "debug"),
     *("register", "register_once", "register_for_session", "unregister", "unregister_for_session", "set_config"),
