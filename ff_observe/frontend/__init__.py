@@ -7,6 +7,7 @@ from ff_observe.frontend.csp import format_policy, merge_csp
 from ff_observe.frontend.middleware import FrontendTelemetryMiddleware
 from ff_observe.frontend.page import render_page
 from ff_observe.frontend.scripts import Script
+from ff_observe.frontend.sentry import reported_release
 from ff_observe.frontend.snippets import csp_sources, deprecations, release_name, snippets
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "merge_csp",
     "release_name",
     "render_page",
+    "reported_release",
     "snippets",
 ]

@@ -1,8 +1,8 @@
 """Finds, in HTML as a browser tokenizes it, the few places that matter for the snippets; changes nothing.
 
 Follows https://html.spec.whatwg.org/multipage/parsing.html#tokenization, so that a `</head>` in a comment, in the
-string of a script or in an attribute is not taken for the real one. What it does not know is foreign content (SVG, MathML), where
-CDATA sections and the contents of `<style>` and `<title>` are tokenized differently.
+string of a script or in an attribute is not taken for the real one. What it does not know is foreign content (SVG,
+MathML), where CDATA sections and the contents of `<style>` and `<title>` are tokenized differently.
 """
 
 import enum
@@ -39,7 +39,10 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is: `start` and `end` are offsets into the text. `text` is the value of a META_POLICY."""
+    """Where something is: `start` and `end` are offsets into the text.
+
+    `text` is the value of a META_POLICY, the script of OURS.
+    """
 
     kind: Kind
     start: int
@@ -107,7 +110,7 @@ class Scanner:
             close = self._script_end(end)
             _, element_end = self._attributes(close + len("</script"))
             if MARKER in attributes:
-                self.places.append(Place(Kind.OURS, start, element_end))
+                self.places.append(Place(Kind.OURS, start, element_end, self.text[end:close]))
             elif self.text[end:close].strip() == PLACEHOLDER:
                 self.places.append(Place(Kind.PLACEHOLDER, start, element_end))
             return element_end

@@ -26,15 +26,20 @@ def render_page(page: bytes, scripts: Sequence[Script], sources: Sources | None 
     """
     codec = codec_of(page)
     text, rest = decode(page, codec)
-    scanner = Scanner()
-    scanner.feed(text)
-    edits = edits_for(scanner.places, scripts, sources)
+    edits = edits_for(places_in(page), scripts, sources)
     if edits is None:
         raise PageError(
             "the page has no place for the snippets: neither </head> nor <body>; "
             f"put <script>{PLACEHOLDER}</script> where they should go"
         )
     return apply(edits, text).encode(codec, "surrogatepass") + rest
+
+
+def places_in(page: bytes) -> list[Place]:
+    """What matters in a page, in its order."""
+    scanner = Scanner()
+    scanner.feed(decode(page, codec_of(page))[0])
+    return scanner.places
 
 
 def codec_of(start: bytes) -> str:

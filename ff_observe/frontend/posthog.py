@@ -48,7 +48,8 @@ _LOADER: Final = """function (key, options, source, methods) {
 
 def options(settings: PostHogSettings) -> Mapping[str, object]:
     """The second argument of `posthog.init`: what is configured, under PostHog's own names."""
-    return {"api_host": settings.apiurl, "capture_pageview": settings.capture_pageview}
+    cookieless = {} if settings.cookieless_mode is None else {"cookieless_mode": settings.cookieless_mode}
+    return {"api_host": settings.apiurl, **cookieless, "capture_pageview": settings.capture_pageview}
 
 
 def snippet(settings: PostHogSettings) -> str:

@@ -34,7 +34,7 @@ Plausible({domain: document.currentScript.dataset.domain}).trackPageview();
 # What FlowFuse's frontend does with window.sentryConfig (its bundle, `setupSentry`), and an error for it.
 SENTRY_SCRIPT = """
 import * as Sentry from "@sentry/browser";
-const replay = Sentry.replayIntegration();
+const replay = Sentry.replayIntegration({minReplayDuration: 0});
 window.flushReplay = function () { return replay.flush(); };
 window.startSentry = function () {
   Sentry.init({dsn: window.sentryConfig.dsn, release: window.sentryConfig.version,
@@ -257,7 +257,7 @@ def test_under_the_policy_flowfuse_sends_an_eu_dsn_is_blocked_and_under_ours_it_
     web: Internet, visitor: BrowserContext
 ) -> None:
     recorded = Path(__file__).parents[1] / "data" / "frontend" / "v2.4.0-all" / "csp.txt"
-    policy = recorded.read_text().split(": ", 1)[1].strip().replace("'self'", f"'self' https://bundle.example.test")
+    policy = recorded.read_text().split(": ", 1)[1].strip().replace("'self'", "'self' https://bundle.example.test")
     settings = FrontendSettings(sentry=FrontendSentrySettings(EU_DSN))
     page, scripts = rendered(settings, '<script src="https://bundle.example.test/"></script>')
     opened = visit(web, visitor, page, {"content-security-policy": policy})

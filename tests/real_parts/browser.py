@@ -50,7 +50,16 @@ def install_libraries() -> Path:
     if not (directory / "node_modules").is_dir():
         fresh = directory.with_name(f"{directory.name}.{os.getpid()}")
         fresh.mkdir(parents=True)
-        command = ["npm", "install", "--prefix", fresh, "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact"]
+        command: list[str | Path] = [
+            "npm",
+            "install",
+            "--prefix",
+            fresh,
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--save-exact",
+        ]
         subprocess.run([*command, *(f"{name}@{version}" for name, version in PACKAGES.items())], check=True)
         try:
             fresh.rename(directory)
@@ -64,7 +73,14 @@ def bundle(source: str, modules: Path, directory: Path, *arguments: str) -> byte
     directory.mkdir(parents=True, exist_ok=True)
     entry, output = directory / "source.js", directory / "bundle.js"
     entry.write_text(source)
-    command = [modules / ".bin" / "esbuild", entry, "--bundle", "--minify", f"--outfile={output}", *arguments]
+    command: list[str | Path] = [
+        modules / ".bin" / "esbuild",
+        entry,
+        "--bundle",
+        "--minify",
+        f"--outfile={output}",
+        *arguments,
+    ]
     environment = {**os.environ, "NODE_PATH": str(modules)}
     subprocess.run(command, check=True, capture_output=True, env=environment)
     return output.read_bytes()
