@@ -51,12 +51,14 @@ class CorePing:
         chance: random.Random | None = None,
         on_error: ErrorSink | None = None,
         sender_for: Callable[[Settings], Sender] | None = None,
+        first_after_seconds: float = FIRST_AFTER_SECONDS,
     ) -> None:
         self._settings = settings
         self._snapshots = snapshots
         self._operating_system = operating_system
         self._metrics = self_metrics
         self._clock = clock
+        self._first_after_seconds = first_after_seconds
         self._chance = chance or random.SystemRandom()
         self._sender_for = sender_for or (lambda current: Delivery(current.ping.url, clock))
         self._sender: Sender | None = None
@@ -69,13 +71,13 @@ class CorePing:
             self.name,
             self._look,
             clock,
-            first_after=FIRST_AFTER_SECONDS,
+            first_after=first_after_seconds,
             on_error=on_error,
             on_stop=self._interrupt,
         )
 
     def start(self) -> None:
-        first = self._clock.now() + timedelta(seconds=FIRST_AFTER_SECONDS)
+        first = self._clock.now() + timedelta(seconds=self._first_after_seconds)
         self._metrics.set(bridge.PING_NEXT, first.timestamp())
         self._thread.start()
 
