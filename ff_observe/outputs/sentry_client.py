@@ -125,7 +125,7 @@ class SentryClient:
 
     def capture_message(self, message: str) -> str | None:
         """Report a text; returns the event's id."""
-        return sentry_sdk.capture_message(message, level="info")
+        return sentry_sdk.capture_event({"level": "info", "logentry": {"message": message}})
 
     def close(self, timeout_seconds: float) -> None:
         """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and give the process back."""
