@@ -150,7 +150,7 @@ class EventTransport(HttpTransport):
 
     def capture_envelope(self, envelope: Envelope) -> None:
         """Queue the events of `envelope`; anything else in it (traces, sessions, attachments) goes nowhere."""
-        envelope.headers.pop("trace", None)  # holds the key of the DSN
+        envelope.headers.pop("trace", None)  # for sampling, which we do not; names a key that `before_send` has masked
         envelope.items[:] = [item for item in envelope.items if item.type == "event"]
         if envelope.items:
             self.observer.handed_over()
