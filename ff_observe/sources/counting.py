@@ -11,19 +11,8 @@ from typing import Protocol
 from ff_observe.catalogue.model import NO_VALUE, Count, RowsBy, RowsByAge
 from ff_observe.errors import SourceError
 from ff_observe.sources.model import SETTINGS_READING, Answer, Reading
-from ff_observe.sources.sql import (
-    SETTINGS_PART,
-    Columns,
-    Dialect,
-    DoesNotAddUpError,
-    Known,
-    Part,
-    Row,
-    Statement,
-    is_simple,
-    plan,
-    table_names,
-)
+from ff_observe.sources.questions import SETTINGS_PART, DoesNotAddUpError, Known, plan
+from ff_observe.sources.sql import Columns, Dialect, Part, Row, Statement, is_simple, table_names
 
 log = logging.getLogger(__name__)
 
