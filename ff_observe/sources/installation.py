@@ -8,11 +8,11 @@ import logging
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings
+from ff_observe.sources.model import OperatingSystem
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +31,6 @@ _NODE_ARCHITECTURES: Mapping[str, str] = {
     "ppc64le": "ppc64",
     "loongarch64": "loong64",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OperatingSystem:
-    """As Node.js names it: `os.type()`, `os.release()`, `os.arch()`."""
-
-    type: str
-    release: str
-    arch: str
 
 
 def operating_system() -> OperatingSystem:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, ProtocolError, ProxySchemeUnknown
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ProxySchemeUnknown
 from urllib3.util import SKIP_HEADER
 
 from ff_observe.outputs.ping.line import Line
@@ -66,13 +66,19 @@ def post(
 def _pool(proxy: Proxy | None, line: Line, connect_seconds: float, read_seconds: float) -> urllib3.PoolManager:
     """A pool whose connections all run over `line`."""
 
+    def connect(connection: HTTPConnection) -> socket.socket:
+        try:
+            return line.connect(connection.host, connection.port, connect_seconds)
+        except OSError as error:  # bare, urllib3 takes some of them for an early answer and goes on without a socket
+            raise NewConnectionError(connection, "no connection") from error
+
     class PlainConnection(HTTPConnection):
         def _new_conn(self) -> socket.socket:  # urllib3 offers no other place to bring one's own socket
-            return line.connect(self.host, self.port, connect_seconds)
+            return connect(self)
 
     class TLSConnection(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            return line.connect(self.host, self.port, connect_seconds)
+            return connect(self)
 
     class PlainPool(urllib3.HTTPConnectionPool):
         ConnectionCls = PlainConnection
