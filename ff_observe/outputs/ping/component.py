@@ -23,6 +23,9 @@ from ff_observe.sources.model import OperatingSystem
 
 log = logging.getLogger(__name__)
 
+STOP_SECONDS = 1.0
+"""A delivery ends at once when cut off. Only the database can keep the thread longer, and its own stop comes later."""
+
 
 class SnapshotProvider(Protocol):
     """What the ping needs of `Snapshots`."""
@@ -83,7 +86,7 @@ class CorePing:
 
     def stop(self, deadline: float) -> None:
         """Cuts off a delivery that is under way. Raises `TimeoutError` if the thread hangs elsewhere."""
-        self._thread.stop(deadline)
+        self._thread.stop(min(deadline, self._clock.monotonic() + STOP_SECONDS))
 
     def reconfigure(self, settings: Settings, snapshots: SnapshotProvider) -> None:
         """Use other settings and another platform from now on, and keep the schedule: a re-read file is no reason for
