@@ -1,2 +1,93 @@
-# What people and CI run. Everything lives in .venv; remove it to start afresh.
+# What people and CI run. Everything lives in .venv; `make clean` removes it, to start afresh.
 PYTHON ?= python3
+# The versions CI runs with. `make test CONSTRAINTS=` takes the newest instead.
+CONSTRAINTS ?= -c constraints.txt
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "make %-10s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: .venv/run.stamp ## Start the bridge on an embedded platform that lives; Ctrl-C ends it
+	@exec $(BIN)/ff-observe demo $(DEMO_ARGS)
+
+.PHONY: test
+test: .venv/test.stamp ## Run all tests; on Debian as root, install the real parts they need first
+	@$(BIN)/python -m tests.real_parts.install
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST_ARGS)
+
+.PHONY: check
+check: lint types docs test ## All that CI checks
+
+.PHONY: lint
+lint: .venv/test.stamp ## Style and mistakes (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: .venv/test.stamp ## Types (mypy, strict)
+	$(BIN)/mypy
+
+.PHONY: docs
+docs: .venv/test.stamp ## Are the generated documents up to date?
+	$(BIN)/python -m ff_observe.generate --check
+
+.PHONY: generate
+generate: .venv/test.stamp ## Write the generated documents anew
+	$(BIN)/python -m ff_observe.generate
+
+.PHONY: bench
+bench: .venv/test.stamp ## Measure speed and cost against the alternatives
+	@$(BIN)/python -m tests.real_parts.install
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: nightly
+nightly: .venv/test.stamp ## All tests, with many more generated examples
+	@$(BIN)/python -m tests.real_parts.install
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --timeout=1800 $(PYTEST_ARGS)
+
+.PHONY: dist
+dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, and try them
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	rm -rf .cache/dist && $(BIN)/python -m venv .cache/dist
+	.cache/dist/bin/python -m pip install --quiet $(CONSTRAINTS) dist/*.whl
+	cd .cache/dist && bin/ff-observe --help >/dev/null && bin/ff-observe --version
+
+.PHONY: pins
+pins: ## Take the newest versions into constraints.txt
+	rm -rf .cache/pins && $(PYTHON) -m venv .cache/pins
+	.cache/pins/bin/python -m pip install --quiet '.[grpc,build,test,dev]'
+	{ echo '# The versions CI runs with, made by `make pins` on Python 3.11, Linux.'; \
+	  .cache/pins/bin/python -m pip freeze --exclude ff-observe; } > .cache/constraints.txt
+	mv .cache/constraints.txt constraints.txt
+
+.PHONY: clean
+clean: ## Remove everything that was made here
+	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+.venv/run.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing ff-observe into .venv ..."
+	@$(PIP) $(CONSTRAINTS) -e .
+	@touch $@
+
+.venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing ff-observe and what its tests need into .venv ..."
+	@$(PIP) $(CONSTRAINTS) -e '.[grpc,build,test,dev]'
+	@touch .venv/run.stamp $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ff-observe needs Python 3.11 or later; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+	  { echo "making .venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }

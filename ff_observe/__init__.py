@@ -1,5 +1,47 @@
-"""ff-observe: the observability bridge for FlowFuse platforms."""
+"""ff-observe: the observability bridge for FlowFuse platforms, as a library.
 
-from ff_observe.version import VERSION as __version__
+    settings = ff_observe.load_settings(home="/opt/flowforge")
+    bridge = ff_observe.build_bridge(settings)
+    with bridge:
+        ...  # bridge.app is an ASGI application with the status page and /metrics
 
-__all__ = ["__version__"]
+Importing this costs next to nothing; what an output needs is imported when that output is on.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ff_observe.errors import ConfigurationError, FFObserveError
+from ff_observe.version import VERSION
+
+if TYPE_CHECKING:
+    from ff_observe.config import load_settings
+    from ff_observe.config.settings import Settings
+    from ff_observe.wiring import Bridge, build_bridge
+
+__version__ = VERSION
+
+__all__ = [
+    "Bridge",
+    "ConfigurationError",
+    "FFObserveError",
+    "Settings",
+    "__version__",
+    "build_bridge",
+    "load_settings",
+]
+
+_HOMES = {
+    "Bridge": "ff_observe.wiring",
+    "Settings": "ff_observe.config.settings",
+    "build_bridge": "ff_observe.wiring",
+    "load_settings": "ff_observe.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

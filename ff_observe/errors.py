@@ -23,6 +23,14 @@ class DeliveryError(FFObserveError):
     """Something that should have left this process did not arrive."""
 
 
+class PageError(FFObserveError):
+    """A web page could not be rendered: it has no place for the snippets."""
+
+
+class SourceMapsError(FFObserveError):
+    """Source maps are not fit to be uploaded, or the upload failed. The message never contains the token."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
     """One thing wrong in one place of a configuration file.

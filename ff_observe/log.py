@@ -20,3 +20,7 @@ class StateLog:
         if self._failing:
             self._log.info("%s", message)
         self._failing = False
+
+
+def configure_logging(log_format: str, level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")

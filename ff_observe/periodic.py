@@ -9,13 +9,15 @@ from ff_observe.clock import Clock
 log = logging.getLogger(__name__)
 
 ErrorSink = Callable[[BaseException, str], None]
-"""Told of every error a thread swallowed, with the thread's name. Backend Sentry is one."""
+"""Told of an error a thread swallowed, with the thread's name. Backend Sentry is one."""
 
 
 class Periodic:
     """Runs `task` in a thread; the task returns the seconds until it wants to run again, None to end.
 
-    An error in the task is logged and handed to `on_error`; the thread goes on after `retry_seconds`.
+    An error in the task does not end the thread: it goes on after `retry_seconds`. The first of a row of errors of one
+    type is logged and handed to `on_error`, the repetitions are not, so that a lasting fault floods neither.
+    `on_stop` is called when the thread has been told to stop, to interrupt a task that is waiting for something else.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Periodic:
         first_after: float = 0.0,
         retry_seconds: float = 60.0,
         on_error: ErrorSink | None = None,
+        on_stop: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self._task = task
@@ -34,8 +37,10 @@ class Periodic:
         self._first_after = first_after
         self._retry_seconds = retry_seconds
         self._on_error = on_error
+        self._on_stop = on_stop
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self._failing: type[Exception] | None = None
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -44,6 +49,8 @@ class Periodic:
     def stop(self, deadline: float) -> None:
         """Raises `TimeoutError` if the task is not back in time; its thread, a daemon, then ends with the process."""
         self._stopped.set()
+        if self._on_stop is not None:
+            self._on_stop()
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
@@ -57,7 +64,21 @@ class Periodic:
             try:
                 wait = self._task()
             except Exception as error:
-                log.exception("%s failed; next try in %.0f s", self.name, self._retry_seconds)
-                if self._on_error is not None:
-                    self._on_error(error, self.name)
+                self._report(error)
                 wait = self._retry_seconds
+            else:
+                if self._failing is not None:
+                    log.info("%s works again", self.name)
+                    self._failing = None
+
+    def _report(self, error: Exception) -> None:
+        if type(error) is self._failing:
+            log.debug("%s failed again; next try in %.0f s", self.name, self._retry_seconds, exc_info=error)
+            return
+        self._failing = type(error)
+        log.error("%s failed; next try in %.0f s", self.name, self._retry_seconds, exc_info=error)
+        if self._on_error is not None:
+            try:
+                self._on_error(error, self.name)
+            except Exception:
+                log.exception("%s: the error could not be reported", self.name)

@@ -3,6 +3,8 @@
 The counts come from the catalogue; the rest is FlowFuse's (forge/monitor, payload of 2.15 and later).
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ff_observe.catalogue import COUNTS
@@ -10,7 +12,11 @@ from ff_observe.catalogue.model import ping_fields
 
 PATH = "/ping"
 MAX_BODY_BYTES = 64 * 1024
+MAX_DEPTH = 32  # of nested objects and arrays; the contract itself needs five
 MAX_COUNT = 2**53 - 1  # the largest integer a JSON number of JavaScript holds exactly
+
+FORBIDDEN_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and halves of surrogate pairs, which are no characters at all: neither belongs in any string."""
 
 Value = str | int | bool
 
@@ -50,3 +56,18 @@ FIELDS: tuple[Field, ...] = (
     Field(("platform", "license", "type"), str, 16),
 )
 """Every field a ping may hold, in the order it is sent. Nothing else leaves, and nothing else is accepted."""
+
+
+def document(values: Sequence[Value | None]) -> dict[str, object]:
+    """The ping as JSON nests it, from its values in the order of `FIELDS`. A value of None is absent."""
+    root: dict[str, object] = {}
+    for field, value in zip(FIELDS, values, strict=True):
+        if value is not None:
+            *parents, last = field.path
+            place = root
+            for key in parents:
+                below = place.setdefault(key, {})
+                assert isinstance(below, dict)
+                place = below
+            place[last] = value
+    return root

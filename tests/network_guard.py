@@ -12,6 +12,9 @@ from pathlib import Path
 _LOCAL_NAMES = frozenset({"localhost", "", "0.0.0.0", "::"})  # the last two only ever to listen on
 
 
+_LOOK_UPS = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
+
+
 class OutsideConnectionError(BaseException):
     """Not an `Exception`, so that no code under test can swallow it and go on."""
 
@@ -30,11 +33,11 @@ def is_local(host: object) -> bool:
 
 
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "socket.connect" or event == "socket.sendto":
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         address = arguments[1]
         if isinstance(address, tuple) and not is_local(address[0]):
             raise OutsideConnectionError(f"{event} to {address[0]!r}: tests stay on loopback")
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname") and not is_local(arguments[0]):
+    elif event in _LOOK_UPS and not is_local(arguments[0]):
         raise OutsideConnectionError(f"{event} of {arguments[0]!r}: tests stay on loopback")
 
 

@@ -13,19 +13,23 @@ class Kind(StrEnum):
 
     GAUGE = "gauge"
     COUNTER = "counter"
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric family as every output shows it.
 
-    `name` is the Prometheus name (a counter's ends in `_total`), `unit` the UCUM unit that OTLP carries
-    (`{user}`, `s`, `1`), `labels` the names of its labels. `label_values` lists the values that exist from the start.
+    `name` is the Prometheus name (a counter's ends in `_total`), `unit` the UCUM unit that OTLP carries (`{user}`,
+    `s`), `labels` the names of its labels. `label_values` lists the values that exist from the start.
+
+    A yes-or-no has no unit: with `1`, a translation to Prometheus would call a gauge `…_ratio` (OpenTelemetry
+    specification, compatibility/prometheus_and_openmetrics.md, metric metadata).
     """
 
     name: str
     help: str
-    unit: str = "1"
+    unit: str = ""
     labels: tuple[str, ...] = ()
     kind: Kind = Kind.GAUGE
     label_values: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from ff_observe.config import declaration as key
 from ff_observe.config.environment import Environment
 from ff_observe.config.kinds import describe
 from ff_observe.config.known_keys import check_keys
-from ff_observe.config.nodes import Map, Place, Scalar, child, find, is_true
+from ff_observe.config.nodes import Map, Place, child, find, is_true
 from ff_observe.config.reader import Reader
 from ff_observe.config.settings import (
     BackendSentrySettings,
@@ -103,7 +103,6 @@ def _database(reader: Reader, home: Path) -> Database:
 
 
 def _platform(reader: Reader) -> PlatformSettings:
-    housekeeper = find(reader.tree, "housekeeper")
     return _made(
         PlatformSettings,
         driver=_driver(reader),
@@ -112,8 +111,7 @@ def _platform(reader: Reader) -> PlatformSettings:
         file_store=reader.value(key.FILE_STORE),
         email=reader.value(key.EMAIL),
         billing=reader.value(key.BILLING),
-        # Only the boolean itself stops FlowFuse's tasks (forge/housekeeper/index.js).
-        housekeeper=not (isinstance(housekeeper, Scalar) and housekeeper.value is False),
+        housekeeper=reader.value(key.HOUSEKEEPER),
         license=reader.secret(key.LICENSE),
         base_url=reader.value(key.BASE_URL),
         flowfuse_version=reader.value(key.PLATFORM_VERSION),

@@ -114,7 +114,7 @@ FRONTEND_SENTRY_DSN = Key(
     "telemetry.frontend.sentry.dsn", kinds.DSN, "off", "Errors in the browser are reported to this Sentry project."
 )
 FRONTEND_SENTRY_PRODUCTION_MODE = Key(
-    "telemetry.frontend.sentry.production_mode", kinds.BOOLEAN, "false", "Lower sample rates in the browser."
+    "telemetry.frontend.sentry.production_mode", kinds.BOOLEAN, "false", "Handed on to the page."
 )
 PLAUSIBLE_DOMAIN = Key("telemetry.frontend.plausible.domain", kinds.TEXT, "off", "Deprecated. The site in Plausible.")
 OLD_PLAUSIBLE_DOMAIN = Key(
@@ -174,6 +174,9 @@ BROKER = Key("broker", kinds.TRUTH, "false", "Whether a broker is configured; an
 FILE_STORE = Key("fileStore", kinds.TRUTH, "false", "Whether a file store is configured; any map counts.")
 EMAIL = Key("email.enabled", kinds.TRUTH, "false", "Whether e-mail is on.")
 BILLING = Key("billing", kinds.TRUTH, "false", "Whether the platform bills: its billing states are counted then.")
+HOUSEKEEPER = Key(
+    "housekeeper", kinds.NOT_FALSE, "true", "`false` stops FlowFuse's scheduled tasks, the core ping among them."
+)
 LICENSE = Key(
     "license",
     kinds.WRITTEN,
@@ -199,6 +202,7 @@ PLATFORM_KEYS: Final[tuple[Key[Any], ...]] = (
     FILE_STORE,
     EMAIL,
     BILLING,
+    HOUSEKEEPER,
     LICENSE,
     BASE_URL,
 )

@@ -26,7 +26,7 @@ def explain_outputs(settings: Settings) -> tuple[OutputStatus, ...]:
         _ping(settings),
         _prometheus(settings),
         _backend_sentry(settings),
-        _otlp(settings),
+        otlp_status(settings),
         *_frontend(settings),
     )
 
@@ -56,7 +56,8 @@ def _backend_sentry(settings: Settings) -> OutputStatus:
     return OutputStatus("backend sentry", on, f"telemetry.backend.sentry.dsn is {'set' if on else 'not set'}")
 
 
-def _otlp(settings: Settings) -> OutputStatus:
+def otlp_status(settings: Settings) -> OutputStatus:
+    """Whether OTLP is on. The file wins over the standard variables, but for `OTEL_SDK_DISABLED`."""
     name, otlp = "otlp", settings.otlp
     if settings.environment.otel_sdk_disabled:
         return OutputStatus(name, False, "OTEL_SDK_DISABLED is true in the environment")

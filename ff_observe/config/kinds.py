@@ -213,6 +213,8 @@ FILE_PATH = Kind("path of a file", _text)
 IGNORED: Kind[None] = Kind("anything", lambda _node: None)
 
 TRUTH = Kind("anything that is true in JavaScript", is_true)
+# forge/housekeeper/index.js asks `=== false`: a string or 0 does not count.
+NOT_FALSE = Kind("boolean", lambda node: not (isinstance(node, Scalar) and node.value is False))
 WRITTEN = Kind("string", _written)
 LOOSE_PORT = Kind("port", _port_of_any_type)
 

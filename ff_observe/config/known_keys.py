@@ -12,6 +12,7 @@ from ff_observe.config.reader import Reader
 from ff_observe.errors import Problem
 
 TELEMETRY: Final = "telemetry"
+MOST_UNKNOWN: Final = 100  # more are not looked for: the file is something else
 
 
 def check_keys(reader: Reader) -> tuple[Problem, ...]:
@@ -20,10 +21,10 @@ def check_keys(reader: Reader) -> tuple[Problem, ...]:
     for name, entry in reader.tree.entries.items():
         if name == TELEMETRY:
             _check_section(reader, TELEMETRY, entry.value, unknown)
-        elif get_close_matches(name.lower(), [TELEMETRY], cutoff=0.85):
+        elif abs(len(name) - len(TELEMETRY)) <= 2 and get_close_matches(name.lower(), [TELEMETRY], cutoff=0.85):
             # The rest of the file belongs to FlowFuse, but a misspelt opt-out must not go unnoticed.
             unknown.append(reader.at(entry.place, _shown(name), f'unknown key; did you mean "{TELEMETRY}"?'))
-    return tuple(unknown)
+    return tuple(unknown[:MOST_UNKNOWN])
 
 
 def _check_section(reader: Reader, dotted: str, node: Node, unknown: list[Problem]) -> None:
@@ -37,7 +38,7 @@ def _check_section(reader: Reader, dotted: str, node: Node, unknown: list[Proble
         return
     for name, entry in node.entries.items():
         below = f"{dotted}.{name}"
-        if below in _leaves():
+        if below in _leaves() or len(unknown) >= MOST_UNKNOWN:
             continue
         if below in _sections():
             _check_section(reader, below, entry.value, unknown)

@@ -77,4 +77,4 @@ def _wrong(file: Path, line: int, column: int, message: str) -> ConfigurationErr
 
 def _exists(path: Path) -> bool:
     """False also where it cannot be told, as Node's `existsSync`; `Path.exists` raises there before Python 3.14."""
-    return os.path.exists(path)  # noqa: PTH110
+    return os.path.exists(path)  # noqa: PTH110 (see above)

@@ -78,11 +78,12 @@ class OtlpSettings:
 
 @dataclass(frozen=True, slots=True)
 class PostHogSettings:
-    """`telemetry.frontend.posthog`. Off without an `apikey`."""
+    """`telemetry.frontend.posthog`. Off without an `apikey`. `cookieless_mode` None leaves it to PostHog's default."""
 
     apikey: str
     apiurl: str = DEFAULT_POSTHOG_URL
     capture_pageview: bool = True
+    cookieless_mode: str | None = None  # "always" | "on_reject"
 
 
 @dataclass(frozen=True, slots=True)

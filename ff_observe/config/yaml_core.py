@@ -13,7 +13,8 @@ import yaml
 from ff_observe.config.core_schema import resolve
 from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence, Value
 
-# libyaml reads a tab as YAML 1.2 does and is some ten times faster. Both give the same events.
+# libyaml is some ten times faster than PyYAML's own parser and, as YAML 1.2, lets a tab stand between key and value,
+# which the other (used where PyYAML was built without libyaml) reports as an error. Otherwise they agree.
 PARSER: Final[type] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 DEEPEST: Final = 64
@@ -60,10 +61,11 @@ def parse(text: str) -> Node | None:
     more than `DEEPEST` levels, more than `MOST_NODES` nodes.
     """
     _refuse_unreadable(text)
+    composer = _Composer()
     try:
-        return _Composer().compose(text)
+        return composer.compose(text)
     except yaml.YAMLError as error:
-        raise _explained(error, text) from None
+        raise _explained(error, text, composer.innermost) from None
 
 
 def _place(mark: Any) -> Place:
@@ -79,6 +81,11 @@ class _Composer:
         self._anchors: dict[str, tuple[Node, int] | None] = {}  # None while the node is still open
         self._root: Node | None = None
         self._documents = 0
+
+    @property
+    def innermost(self) -> Place:
+        """Where the map or list begins that was being read last."""
+        return self._open[-1].place if self._open else Place(1, 1)
 
     def compose(self, text: str) -> Node | None:
         # A last line without line feed is a line: libyaml drops the line feed that a block scalar keeps there.
@@ -222,15 +229,16 @@ def _refuse_unreadable(text: str) -> None:
     raise YAMLError(place, f"the character U+{ord(character):04X} must not stand here: remove it")
 
 
-def _explained(error: yaml.YAMLError, text: str) -> YAMLError:
+def _explained(error: yaml.YAMLError, text: str, innermost: Place) -> YAMLError:
     """PyYAML's error in words that help. Its `problem` names the syntax, never the text around it."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return YAMLError(Place(1, 1), "this is not YAML")
     context = f"{error.context}: " if error.context else ""
-    mark = error.problem_mark
-    if mark.index >= len(text) and error.context_mark is not None:
-        mark = error.context_mark  # what was begun there never ends: that is the place to mend
-    place = _place(mark)
+    place = _place(error.problem_mark)
+    if error.problem_mark.index >= len(text):
+        # Something begun earlier never ends: the place to mend is where it begins.
+        begun = error.context_mark
+        place = innermost if begun is None or begun.index >= len(text) else _place(begun)
     if _is_indented_by_tab(text, place):
         return YAMLError(place, "a tab is used as indentation; YAML allows spaces only")
     return YAMLError(place, f"this is not YAML: {context}{error.problem}")

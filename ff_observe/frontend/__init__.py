@@ -1,1 +1,24 @@
-"""Frontend telemetry: PostHog, Sentry and Plausible as snippets for a page, and the CSP they need. Pure functions."""
+"""Frontend telemetry: PostHog, Sentry and Plausible put safely into a page, and the Content Security Policy they need.
+
+Pure functions from settings to text, and an ASGI middleware. Nothing here contacts anyone: a browser does.
+"""
+
+from ff_observe.frontend.csp import format_policy, merge_csp
+from ff_observe.frontend.middleware import FrontendTelemetryMiddleware
+from ff_observe.frontend.page import render_page
+from ff_observe.frontend.scripts import Script
+from ff_observe.frontend.sentry import reported_release
+from ff_observe.frontend.snippets import csp_sources, deprecations, release_name, snippets
+
+__all__ = [
+    "FrontendTelemetryMiddleware",
+    "Script",
+    "csp_sources",
+    "deprecations",
+    "format_policy",
+    "merge_csp",
+    "release_name",
+    "render_page",
+    "reported_release",
+    "snippets",
+]

@@ -1,12 +1,24 @@
-"""The declared keys → `docs/configuration.md`."""
+"""`docs/configuration.md`: every key of `flowforge.yml` that is read, and every environment variable."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from ff_observe.config.declaration import IGNORED_KEYS, PLATFORM_KEYS, TELEMETRY_KEYS, Key
+from ff_observe.generate.markdown import document, table
 
-_HEAD = """\
-<!-- Generated from ff_observe/config/declaration.py: change it there, then `make generate`. -->
+ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
+    ("FLOWFORGE_HOME", "FlowFuse's home, where `--home` does not name it."),
+    ("SENTRY_ENV", "Environment that backend Sentry and OTLP report."),
+    ("NODE_ENV", "That environment where `SENTRY_ENV` is not set; without both it is `unknown`."),
+    ("FF_TELEMETRY_DISABLED", "Any value, `0` and `false` among them, stops the ping, on licensed platforms too."),
+    ("DO_NOT_TRACK", "Stops the ping of an unlicensed platform, unless it is `0` or `false`."),
+    ("FF_OBSERVE_FLOWFUSE_VERSION", "FlowFuse's version, where it cannot be found (containers)."),
+    ("FF_OBSERVE_NODEJS_VERSION", "Version of the Node.js that runs FlowFuse, where it cannot be found."),
+    ("OTEL_*", "As OpenTelemetry's specification of environment variables says."),
+    ("HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "Proxies for everything that leaves."),
+)
+
+_INTRODUCTION = """\
 # Configuration
 
 ff-observe reads FlowFuse's own file, as FlowFuse reads it: `HOME/etc/flowforge.local.yml` if it exists, else
@@ -19,33 +31,33 @@ current directory. `ff-observe check` says whether the file is valid, and which 
 - A secret can stand in a file of its own, named by the key with `_file` at its end (`license_file`); the path is
   relative to `HOME/etc`, and line breaks at the end of the file are dropped. Secrets are never shown.
 - Every problem is reported at once, with line, column and key. Unknown keys inside `telemetry` are warnings on `run`
-  and errors on `check`; the rest of the file belongs to FlowFuse.
-"""
+  and errors on `check`; the rest of the file belongs to FlowFuse."""
 
 
-def configuration_reference() -> str:
-    """The whole page, in Markdown."""
+def render() -> str:
+    """The text of the document."""
     ignored = ", ".join(f"`{path}`" for path in IGNORED_KEYS)
-    return "\n".join(
-        (
-            _HEAD,
-            "## Inside `telemetry`\n",
-            *_table(TELEMETRY_KEYS),
-            f"\nFlowFuse's own, accepted and not used: {ignored}.\n",
-            "## The rest of the file, as far as it is read\n",
-            *_table(PLATFORM_KEYS),
-            "",
-        )
+    return document(
+        "ff_observe/config/declaration.py",
+        _INTRODUCTION,
+        "## Inside `telemetry`",
+        _keys(TELEMETRY_KEYS),
+        f"FlowFuse's own, accepted and not used: {ignored}.",
+        "## The rest of the file, as far as it is read",
+        _keys(PLATFORM_KEYS),
+        "## Environment variables",
+        "An empty variable counts as not set.",
+        table(("Variable", "Meaning"), ((f"`{name}`", meaning) for name, meaning in ENVIRONMENT_VARIABLES)),
     )
 
 
-def _table(keys: Iterable[Key[Any]]) -> Iterable[str]:
-    yield "| key | value | default | |"
-    yield "| --- | --- | --- | --- |"
-    for key in keys:
-        names = f"`{key.path}`" + (" or `…_file`" if key.file else "")
-        marks = " Secret." if key.secret else ""
-        yield f"| {names} | {key.kind.name} | {_default(key.default)} | {key.help}{marks} |"
+def _keys(keys: Iterable[Key[Any]]) -> str:
+    return table(("Key", "Value", "Default", "Meaning"), (_row(key) for key in keys))
+
+
+def _row(key: Key[Any]) -> tuple[str, str, str, str]:
+    names = f"`{key.path}`" + (" or `…_file`" if key.file else "")
+    return names, key.kind.name, _default(key.default), key.help + (" Secret." if key.secret else "")
 
 
 def _default(text: str) -> str:

@@ -46,6 +46,15 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatingSystem:
+    """The machine the bridge runs on, in Node's words: `Linux`, `6.1.0-18-amd64`, `x64`."""
+
+    type: str
+    release: str
+    arch: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the database said at one moment.
 

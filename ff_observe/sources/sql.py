@@ -17,25 +17,28 @@ from ff_observe.sources.schema import SETTING_KEYS, SETTINGS, TABLES, Table
 Row = tuple[int | str | None, ...]
 Columns = Mapping[str, Set[str]]
 """Which tables the database has, and which columns they have, by FlowFuse's names."""
-Known = Mapping[str, tuple[str, ...]]
-"""The values that are counted without grouping, by name of the count; a count that is not in it is grouped."""
+Known = Mapping[str, tuple[str | None, ...]]
+"""The values (None for NULL) that are counted without grouping, by name of the count; the other counts are grouped."""
 
 SETTINGS_PART = "settings"
 _SIMPLE_VALUE = re.compile(r"[A-Za-z0-9_ .-]{0,64}")
-_CUT_OFF = re.compile(r"'@(\d+)@'")
+_CUT_OFF = re.compile(r":before_(\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What SQLite and PostgreSQL do not share.
 
-    `stamp` gives two expressions for the names of tables: one changes when those tables' schema does, the other when
-    any row may have changed (NULL where the database cannot tell). `columns` is a statement that lists the names of
-    table and column, and the first expression.
+    `columns` makes a statement that lists table, column and schema stamp for the tables of these names. `schema_stamp`
+    makes an expression that differs from that stamp once any of the missing columns (table, column) may be there.
+    `data_stamp` is an expression that differs when any row may have changed, NULL where the database cannot tell.
+    `moment` makes an expression that compares a column as a moment.
     """
 
-    stamp: Callable[[Sequence[str]], tuple[str, str]]
     columns: Callable[[Sequence[str]], str]
+    schema_stamp: Callable[[Sequence[tuple[str, str]]], str]
+    data_stamp: str
+    moment: Callable[[str], str]
 
 
 class DoesNotAddUpError(Exception):
@@ -68,6 +71,16 @@ def column(name: str) -> str:
 def table_names() -> list[str]:
     """FlowFuse's names of all tables that are read."""
     return [*(table.name for table in TABLES.values()), SETTINGS.name]
+
+
+def missing_columns(columns: Columns) -> list[tuple[str, str]]:
+    """Tables and columns that would be read if this FlowFuse version had them."""
+    return [
+        (table.name, name)
+        for table in (*TABLES.values(), SETTINGS)
+        for name in (table.key, *table.columns.values())
+        if name not in columns.get(table.name, ())
+    ]
 
 
 def moment(at: datetime) -> str:
@@ -125,22 +138,21 @@ class Part:
 class Statement:
     """One statement over some parts."""
 
-    def __init__(self, parts: Sequence[Part], dialect: Dialect) -> None:
+    def __init__(self, parts: Sequence[Part], dialect: Dialect, columns: Columns) -> None:
         self.parts = tuple(parts)
         self._labels = max(2, *(len(part.labels) for part in parts), 2)
         numbers = max((len(part.numbers) for part in parts), default=1)
-        stamp = ", ".join(f"CAST({expression} AS text)" for expression in dialect.stamp(table_names()))
+        schema_stamp = dialect.schema_stamp(missing_columns(columns))
+        stamps = f"CAST({schema_stamp} AS text), CAST({dialect.data_stamp} AS text)"
         padding = ", ".join([*["NULL"] * (self._labels - 2), *["CAST(NULL AS bigint)"] * numbers])
-        selects = [f"SELECT 0, {stamp}, {padding}"]
+        selects = [f"SELECT 0, {stamps}, {padding}"]
         selects += [part.select(i, self._labels, numbers) for i, part in enumerate(self.parts, start=1)]
-        self._template = " UNION ALL ".join(selects)
+        self.sql = " UNION ALL ".join(selects)
+        self._seconds = {int(seconds) for seconds in _CUT_OFF.findall(self.sql)}
 
-    def text(self, at: datetime) -> str:
-        """The statement with `at` as the present."""
-        return _CUT_OFF.sub(
-            lambda match: literal(moment(at - timedelta(seconds=int(match.group(1))))),
-            self._template,
-        )
+    def moments(self, at: datetime) -> dict[str, str]:
+        """The moments that stand in the statement as `:name`, with `at` as the present."""
+        return {f"before_{seconds}": moment(at - timedelta(seconds=seconds)) for seconds in self._seconds}
 
     def split(self, rows: Sequence[Row]) -> tuple[tuple[str | None, str | None], dict[str, list[Row]]]:
         """The stamp, and the rows of each part by its name, as `(labels…, numbers…)` without padding."""
@@ -164,7 +176,9 @@ def _text(value: int | str | None) -> str | None:
     return None if value is None else str(value)
 
 
-def plan(counts: Sequence[Count], columns: Columns, known: Known) -> tuple[list[Part], dict[str, str]]:
+def plan(
+    counts: Sequence[Count], columns: Columns, known: Known, dialect: Dialect
+) -> tuple[list[Part], dict[str, str]]:
     """The parts for `counts`, and the counts this database cannot answer: by name, what it lacks."""
     parts: dict[str, Part] = {}
     lacking: dict[str, str] = {}
@@ -176,7 +190,7 @@ def plan(counts: Sequence[Count], columns: Columns, known: Known) -> tuple[list[
             lacking[count.name] = missing
             continue
         part = parts.setdefault(count.of.table, Part(count.of.table, TABLES[count.of.table]))
-        part.readers[count.name] = _reader(part, count, known)
+        part.readers[count.name] = _reader(part, count, known, dialect)
     return list(parts.values()), lacking
 
 
@@ -211,14 +225,14 @@ def _missing(count: Count, columns: Columns) -> str | None:
     return None
 
 
-def _reader(part: Part, count: Count, known: Known) -> Callable[[Sequence[Row]], Reading]:
+def _reader(part: Part, count: Count, known: Known, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
     match count.of:
         case Rows():
             return _total(part, "count(*)")
         case RowsWhere(column=name):
             return _total(part, f"count(*) FILTER (WHERE {column(part.table.columns[name])})")
         case RowsByAge() as by_age:
-            return _by_age(part, by_age)
+            return _by_age(part, by_age, dialect)
         case RowsByName() as by_name:
             return _by_name(part, by_name)
         case RowsBy() as by_value:
@@ -229,7 +243,8 @@ def _reader(part: Part, count: Count, known: Known) -> Callable[[Sequence[Row]],
 
 def _sum(part: Part, rows: Sequence[Row], place: int) -> int:
     """A number over all groups of a part. (`len(part.labels)` is only final once the whole part is planned.)"""
-    return sum(number for row in rows if isinstance(number := row[len(part.labels) + place], int))
+    place += len(part.labels)
+    return sum(int(row[place] or 0) for row in rows)
 
 
 def _total(part: Part, expression: str) -> Callable[[Sequence[Row]], Reading]:
@@ -237,12 +252,15 @@ def _total(part: Part, expression: str) -> Callable[[Sequence[Row]], Reading]:
     return lambda rows: {(): _sum(part, rows, place)}
 
 
-def _by_age(part: Part, question: RowsByAge) -> Callable[[Sequence[Row]], Reading]:
+def _by_age(part: Part, question: RowsByAge, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
     moment_column = column(part.table.columns[question.column])
     every = part.number("count(*)")
     seen = part.number(f"count({moment_column})")
     since = [
-        (bucket.name, part.number(f"count(*) FILTER (WHERE {moment_column} >= '@{bucket.under_seconds}@')"))
+        (
+            bucket.name,
+            part.number(f"count(*) FILTER (WHERE {dialect.moment(moment_column)} >= :before_{bucket.under_seconds})"),
+        )
         for bucket in question.buckets
     ]
 
@@ -299,22 +317,21 @@ def _grouped(part: Part, rows: Sequence[Row], label: int, every: int) -> dict[tu
 
 
 def _by_known_value(
-    part: Part, question: RowsBy, name: str, values: Sequence[str]
+    part: Part, question: RowsBy, name: str, values: Sequence[str | None]
 ) -> Callable[[Sequence[Row]], Reading]:
     value_column = column(part.table.columns[question.column])
-    restricted = ""
+    only = ""
     if question.only is not None:
-        restricted = f" AND {column(part.table.columns[question.only[0]])} = {literal(question.only[1])}"
-    every = part.number(f"count(*) FILTER (WHERE {restricted[5:]})" if restricted else "count(*)")
-    without = part.number(f"count(*) FILTER (WHERE {value_column} IS NULL{restricted})")
-    places = [
-        (value, part.number(f"count(*) FILTER (WHERE {value_column} = {literal(value)}{restricted})"))
-        for value in values
-    ]
+        only = f"{column(part.table.columns[question.only[0]])} = {literal(question.only[1])}"
+    every = part.number(f"count(*) FILTER (WHERE {only})" if only else "count(*)")
+    restricted = f" AND {only}" if only else ""
+    places = []
+    for value in values:
+        test = f"{value_column} IS NULL" if value is None else f"{value_column} = {literal(value)}"
+        places.append((value or NO_VALUE, part.number(f"count(*) FILTER (WHERE {test}{restricted})")))
 
     def read(rows: Sequence[Row]) -> Reading:
-        found = {(value or NO_VALUE,): _sum(part, rows, place) for value, place in places}
-        found[(NO_VALUE,)] = found.get((NO_VALUE,), 0) + _sum(part, rows, without)
+        found = {(value,): _sum(part, rows, place) for value, place in places}
         if sum(found.values()) != _sum(part, rows, every):
             raise DoesNotAddUpError(name)
         return {key: number for key, number in found.items() if number or key[0] in question.expected}

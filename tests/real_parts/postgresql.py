@@ -63,7 +63,7 @@ def _as_postgres() -> dict[str, str]:
 def server(directory: Path, port: int) -> Iterator[None]:
     """Run the cluster in `directory` on `port` until the block ends: for tests that stop and start the database."""
     assert BINARIES is not None
-    command = [BINARIES / "postgres", "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
+    command: list[str | Path] = [BINARIES / "postgres", "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
     with running(command, directory, accepts(port), user=_as_postgres().get("user")):
         with contextlib.closing(
             wait_until(

@@ -1,0 +1,84 @@
+"""The command line. The only package that prints or exits; each command is a file of its own.
+
+Commands import what they need when they run, so that `--help` and a wrong option answer at once.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from ff_observe.errors import FFObserveError
+from ff_observe.version import VERSION
+
+_COMMANDS = ("run", "demo", "check", "ping", "metrics", "collector", "frontend", "sentry")
+
+_EPILOG = """\
+exit status:
+  0  done
+  1  it did not work
+  2  the command line was used wrongly
+  78 the configuration is wrong
+
+Start with `ff-observe demo`, or `ff-observe --home /opt/flowforge check`.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line. Each command's file adds its own part and sets `run`."""
+    parser = argparse.ArgumentParser(
+        prog="ff-observe",
+        description="Wires the observability of a FlowFuse platform from its flowforge.yml and its database.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ff-observe {VERSION}")
+    parser.add_argument(
+        "--home",
+        metavar="DIR",
+        help="FlowFuse's home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)",
+    )
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how logs look on stderr")
+    parser.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        importlib.import_module(f"ff_observe.cli.{name}").add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; people read one or a few lines, never a traceback."""
+    options = build_parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except FFObserveError as error:
+        return _complain(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as shells count
+    except BrokenPipeError:
+        # The reader (`head`, a pager) has gone; what it did not take must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _complain(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+    except Exception as error:
+        if options.log_level == "debug":
+            traceback.print_exc()
+        return _complain(f"unexpected {type(error).__name__}; run again with --log-level debug and report it", 1)
+    return status
+
+
+def _complain(message: str, status: int) -> int:
+    for line in message.splitlines() or ["failed"]:
+        print(f"ff-observe: {line}", file=sys.stderr)
+    return status

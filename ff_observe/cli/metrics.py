@@ -1,0 +1,29 @@
+"""`ff-observe metrics`: one exposition on standard output."""
+
+import argparse
+import sys
+
+from ff_observe.cli.options import add_at, clock_at, settings_of
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "metrics",
+        help="print the platform's metrics once",
+        description="Prints one exposition, also for node_exporter's textfile collector. "
+        "Works whether or not the HTTP endpoint is enabled.",
+    )
+    parser.add_argument("--format", choices=("text", "openmetrics"), default="text", help="exposition format")
+    add_at(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ff_observe.outputs.prometheus import Format, render
+    from ff_observe.wiring import open_platform
+
+    wanted = Format.OPENMETRICS_1_0_0 if options.format == "openmetrics" else Format.TEXT_0_0_4
+    with open_platform(settings_of(options), clock_at(options.at)) as platform:
+        snapshot = platform.snapshots.take()
+        sys.stdout.buffer.write(render(snapshot, platform.self_metrics.readings(), wanted))
+    return 0

@@ -1,0 +1,43 @@
+"""What several commands share: the settings that the global options name, and moments on the command line."""
+
+import argparse
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ff_observe.clock import Clock, FrozenClock, SystemClock
+
+if TYPE_CHECKING:  # importing the parser of the file costs time that `--help` does not have
+    from ff_observe.config.settings import Settings
+
+
+def settings_of(options: argparse.Namespace) -> "Settings":
+    """The settings of the platform that `--home` and `--config` name. Raises `ConfigurationError`."""
+    from ff_observe.config import load_settings
+    from ff_observe.log import configure_logging
+
+    configure_logging(options.log_format, options.log_level)
+    return load_settings(options.home, options.config)
+
+
+def add_at(parser: argparse.ArgumentParser) -> None:
+    """Add `--at TIME`."""
+    parser.add_argument(
+        "--at",
+        type=moment,
+        metavar="TIME",
+        help="ISO 8601 moment to take as the present, UTC unless it says otherwise (default: now)",
+    )
+
+
+def moment(text: str) -> datetime:
+    """Read an ISO 8601 moment; one without an offset is UTC."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 moment such as 2026-11-23T12:00:00Z") from None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def clock_at(at: datetime | None) -> Clock:
+    """The real clock, or one whose wall time stands still at `at`."""
+    return SystemClock() if at is None else FrozenClock(at)

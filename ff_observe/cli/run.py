@@ -1,0 +1,113 @@
+"""`ff-observe run`: the bridge, until SIGTERM or SIGINT; SIGHUP re-reads the file."""
+
+import argparse
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ff_observe.cli.options import settings_of
+from ff_observe.cli.systemd import notify
+from ff_observe.errors import FFObserveError
+
+if TYPE_CHECKING:
+    from ff_observe.config.settings import Settings
+    from ff_observe.wiring import Bridge
+
+log = logging.getLogger("ff_observe")
+
+STOP_SECONDS = 4.5
+"""What the parts have to stop in; with the end of the process it stays below the five seconds promised."""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run the bridge",
+        description="Serves the status page and /metrics, sends the core ping, reports to Sentry and OTLP, as "
+        "flowforge.yml says. SIGTERM and Ctrl-C stop it; SIGHUP re-reads the file and keeps the old settings if the "
+        "new file is wrong.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ff_observe.wiring import build_bridge
+
+    settings = settings_of(options)
+    bridge = build_bridge(settings, serve=True, stop_seconds=STOP_SECONDS)
+    _tell_of_problems(settings)
+    received = receive_signals()
+    bridge.start()
+    log.info("ff-observe reads %s and serves %s", settings.file, bridge.url)
+    notify("READY=1")
+    while received.get() == signal.SIGHUP:
+        notify("RELOADING=1")
+        _reload(bridge, options)
+        notify("READY=1")
+    notify("STOPPING=1")
+    log.info("stopping")
+    return stop(bridge.stop)
+
+
+def _reload(bridge: "Bridge", options: argparse.Namespace) -> None:
+    """Use the file as it is now; whatever is wrong with it, go on with the old settings."""
+    try:
+        settings = settings_of(options)
+        bridge.reload(settings)
+    except FFObserveError as error:
+        bridge.reload_failed()
+        for line in (*str(error).splitlines(), "the old settings stay in use"):
+            log.error("%s", line)  # noqa: TRY400 - a wrong file is no matter for a traceback
+    except ExceptionGroup as group:
+        for stopping_error in group.exceptions:
+            log.warning("%s", stopping_error)
+    else:
+        _tell_of_problems(settings)
+        log.info("%s was read again", settings.file)
+
+
+def _tell_of_problems(settings: "Settings") -> None:
+    for problem in (*settings.warnings, *settings.notes):
+        log.warning("%s", problem)
+
+
+def stop(action: "Callable[[], None]") -> int:
+    """Run `action`, which stops everything by its deadline; what does not end by then ends with the process."""
+    status = 0
+    try:
+        action()
+    except ExceptionGroup as group:
+        for error in group.exceptions:
+            log.warning("%s", error)
+        status = 1
+    lingering = [
+        thread.name
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and not thread.daemon and thread.is_alive()
+    ]
+    if lingering:
+        # The interpreter would wait for these for ever: they hang in a call that nobody can interrupt.
+        log.warning("left behind: %s", ", ".join(lingering))
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(status)
+    return status
+
+
+def receive_signals() -> "queue.SimpleQueue[int]":
+    """SIGTERM, SIGINT and SIGHUP as a queue; a second SIGTERM or SIGINT ends the process at once."""
+    received: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def receive(number: int, _frame: object) -> None:
+        received.put(number)
+        if number != signal.SIGHUP:
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, receive)
+    return received

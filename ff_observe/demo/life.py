@@ -1,0 +1,154 @@
+"""What happens on the demo platform as time goes by: people come and go, instances start, suspend and crash, devices
+call home or fall silent. All chance comes from the random source given."""
+
+import math
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+from ff_observe.demo.company import Company, Newcomers, stamp
+
+SNAPSHOTS_KEPT = 10  # FlowFuse keeps the last ten automatic snapshots of each owner
+GROWTH = 1.15  # how far a number grows beyond that of the first day
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of platform time: it ends at `at`, lasted `hours`, and is as busy as the platform's own `local` time.
+
+    The present of the database is always `at`. In fast motion the platform's own time runs ahead of it.
+    """
+
+    at: datetime
+    hours: float
+    local: datetime
+
+    @property
+    def busyness(self) -> float:
+        """From 0.1 (night) to 1 (the middle of a working day)."""
+        hour = self.local.hour + self.local.minute / 60
+        day = max(0.0, math.sin((hour - 6) / 12 * math.pi)) if 6 <= hour <= 18 else 0.0
+        return 0.1 + 0.9 * day * (0.25 if self.local.weekday() >= 5 else 1.0)
+
+
+class Life:
+    """Applies stretches of time to a database. Every stretch is one short transaction of the caller."""
+
+    def __init__(self, company: Company, random: Random) -> None:
+        self._company = company
+        self._random = random
+
+    def pass_time(self, database: sqlite3.Connection, stretch: Stretch) -> None:
+        """Let everything happen that happens in `stretch`."""
+        new = Newcomers(database, self._random)
+        self._people(database, new, stretch)
+        self._instances(database, new, stretch)
+        self._devices(database, new, stretch)
+        self._works(database, new, stretch)
+
+    def recede(self, database: sqlite3.Connection, by: timedelta) -> None:
+        """Move what is past further into it, for a platform that lives faster than the clock on the wall."""
+        modifier = f"-{by.total_seconds():.3f} seconds"
+        past = "strftime('%Y-%m-%d %H:%M:%f +00:00', {0}, ?)"
+        database.execute(
+            f'UPDATE "Devices" SET "lastSeenAt" = {past.format(chr(34) + "lastSeenAt" + chr(34))} '  # noqa: S608 (own names)
+            'WHERE "state" <> \'running\' AND "lastSeenAt" IS NOT NULL',
+            (modifier,),
+        )
+        database.execute(
+            f'UPDATE "Invitations" SET "expiresAt" = {past.format(chr(34) + "expiresAt" + chr(34))}',  # noqa: S608 (own names)
+            (modifier,),
+        )
+
+    def _times(self, expected: float) -> int:
+        """How often something happens that is expected `expected` times."""
+        whole = math.floor(expected)
+        return whole + (self._random.random() < expected - whole)
+
+    def _some(self, database: sqlite3.Connection, query: str, share: float) -> list[object]:
+        """First column of a random `share` of the rows of `query`, which must say in which order they come."""
+        return [row[0] for row in database.execute(query) if self._random.random() < share]
+
+    def _room(self, database: sqlite3.Connection, table: str, first_day: int) -> float:
+        """How far `table` is from being as large as it will grow: 1 when empty, 0 when full."""
+        count: int = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]  # noqa: S608 (own names)
+        return max(0.0, 1 - count / (GROWTH * first_day + 1))
+
+    def _people(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
+        for _ in range(self._times(stretch.hours * stretch.busyness * 0.2)):
+            new.invitation(stretch.at)
+        hired = 0.1 * stretch.hours * self._room(database, "Users", self._company.users)
+        for identity in self._some(database, 'SELECT "id" FROM "Invitations" ORDER BY "id"', hired):
+            database.execute('DELETE FROM "Invitations" WHERE "id" = ?', (identity,))
+            new.user(stretch.at)
+        database.execute('DELETE FROM "Invitations" WHERE "expiresAt" < ?', (stamp(stretch.at),))
+        left = self._some(database, 'SELECT "id" FROM "Users" WHERE NOT "admin" ORDER BY "id"', 0.00008 * stretch.hours)
+        for identity in left:
+            database.execute('DELETE FROM "Users" WHERE "id" = ?', (identity,))
+
+    def _instances(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
+        hours, busy = stretch.hours, stretch.busyness
+        for state, becomes, share in (
+            ("starting", "running", 6.0 * hours),
+            ("error", "starting", 0.5 * hours),
+            ("suspended", "starting", 0.12 * hours * busy),
+            ("running", "suspended", 0.01 * hours * (1.2 - busy)),
+            ("running", "error", 0.003 * hours),
+        ):
+            query = f'SELECT "id" FROM "Projects" WHERE "state" = \'{state}\' ORDER BY rowid'  # noqa: S608 (own words)
+            for identity in self._some(database, query, share):
+                database.execute(
+                    'UPDATE "Projects" SET "state" = ?, "updatedAt" = ? WHERE "id" = ?',
+                    (becomes, stamp(stretch.at), identity),
+                )
+        room = self._room(database, "Projects", self._company.instances)
+        for _ in range(self._times(0.5 * hours * busy * room)):
+            new.instance(stretch.at, "starting")
+        for identity in self._some(database, 'SELECT "id" FROM "Projects" ORDER BY rowid', 0.0001 * hours):
+            database.execute('DELETE FROM "Projects" WHERE "id" = ?', (identity,))
+
+    def _devices(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
+        hours, busy = stretch.hours, stretch.busyness
+        for condition, becomes, share in (
+            ("\"state\" = 'running'", "stopped", 0.008 * hours),
+            ('"state" = \'stopped\' AND "id" % 4 <> 0', "running", 0.03 * hours),
+            ('"state" = \'stopped\' AND "id" % 4 = 0', "running", 0.0015 * hours),  # out in the field, seldom fetched
+            ("\"state\" = ''", "running", 0.08 * hours * busy),  # new: calls home for the first time
+        ):
+            query = f'SELECT "id" FROM "Devices" WHERE {condition} ORDER BY "id"'  # noqa: S608 (own words)
+            for identity in self._some(database, query, share):
+                database.execute('UPDATE "Devices" SET "state" = ? WHERE "id" = ?', (becomes, identity))
+        database.execute('UPDATE "Devices" SET "lastSeenAt" = ? WHERE "state" = \'running\'', (stamp(stretch.at),))
+        changed = self._some(database, 'SELECT "id" FROM "Devices" ORDER BY "id"', 0.03 * hours * busy)
+        for identity in changed:
+            mode = "developer" if self._random.random() < 0.2 else "autonomous"
+            database.execute('UPDATE "Devices" SET "mode" = ? WHERE "id" = ?', (mode, identity))
+        room = self._room(database, "Devices", self._company.devices)
+        for _ in range(self._times(1.2 * hours * busy * room)):
+            new.device(stretch.at, None, "")
+        for identity in self._some(database, 'SELECT "id" FROM "Devices" ORDER BY "id"', 0.0001 * hours):
+            database.execute('DELETE FROM "Devices" WHERE "id" = ?', (identity,))
+
+    def _works(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
+        """What people make: snapshots, library entries, blueprints, broker clients."""
+        effort = stretch.hours * stretch.busyness
+        for _ in range(self._times(2.0 * effort)):
+            new.snapshot(stretch.at)
+        database.execute(
+            'DELETE FROM "ProjectSnapshots" WHERE "id" IN (SELECT "id" FROM (SELECT "id", '
+            'row_number() OVER (PARTITION BY "ProjectId", "DeviceId" ORDER BY "id" DESC) AS place '
+            'FROM "ProjectSnapshots") WHERE place > ?)',
+            (SNAPSHOTS_KEPT,),
+        )
+        company = self._company
+        kinds: tuple[tuple[str, int, Callable[[datetime], None]], ...] = (
+            ("StorageLibraries", company.library_entries, new.library_entry),
+            ("StorageSharedLibraries", company.shared_library_entries, new.shared_library_entry),
+            ("FlowTemplates", company.blueprints, new.blueprint),
+            ("TeamBrokerClients", company.broker_clients, new.broker_client),
+        )
+        for table, first_day, add in kinds:
+            for _ in range(self._times(0.3 * effort * self._room(database, table, first_day))):
+                add(stretch.at)

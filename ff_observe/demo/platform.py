@@ -1,0 +1,148 @@
+"""A FlowFuse home that is alive: file and database of a believable company, moving in fast motion.
+
+It writes below its own directory and nowhere else, and contacts nobody.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from random import Random
+
+from ff_observe.clock import Clock
+from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, Company, found
+from ff_observe.demo.life import Life, Stretch
+from ff_observe.errors import UsageError
+from ff_observe.periodic import Periodic
+
+_FILE = """\
+# The demo platform of ff-observe: a made-up company. Nothing listens at these addresses but the demo itself.
+port: 3000
+base_url: http://127.0.0.1:3000
+db:
+  type: sqlite
+  storage: forge.db
+driver:
+  type: localfs
+broker:
+  url: mqtt://127.0.0.1:1883
+fileStore:
+  enabled: true
+email:
+  enabled: false
+telemetry:
+  url: {ping_url}
+  backend:
+    prometheus:
+      enabled: true
+      host: 127.0.0.1
+      port: {port}
+"""
+
+
+class DemoPlatform:
+    """Lives in `home`, where `create` makes it and, from `start` on, a thread lets time pass.
+
+    Each tick lets `minutes_per_tick` minutes of platform life happen. The same seed, clock and steps give the same
+    platform.
+    """
+
+    name = "demo platform"
+
+    def __init__(
+        self,
+        home: Path,
+        clock: Clock,
+        random: Random,
+        *,
+        ping_url: str,
+        metrics_port: int,
+        company: Company = COMPANY,
+        tick_seconds: float = 1.0,
+        minutes_per_tick: float = 10.0,
+    ) -> None:
+        self.home = home
+        self._clock = clock
+        self._random = random
+        self._ping_url = ping_url
+        self._metrics_port = metrics_port
+        self._company = company
+        self._tick_seconds = tick_seconds
+        self._minutes_per_tick = minutes_per_tick
+        self._life = Life(company, random)
+        self._ahead = timedelta()
+        self._thread = Periodic(self.name, self._tick, clock, first_after=tick_seconds)
+
+    @property
+    def file(self) -> Path:
+        """Its `flowforge.yml`."""
+        return self.home / "etc" / "flowforge.yml"
+
+    @property
+    def database(self) -> Path:
+        """Its SQLite file."""
+        return self.home / "var" / "forge.db"
+
+    def create(self, at: datetime | None = None) -> None:
+        """Make the home, as it is at `at` (now if not given). Raises `UsageError` if a platform is there already."""
+        for path in (self.file, self.database):
+            if path.exists():
+                raise UsageError(f"{path} exists; give the demo an empty directory")
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(_FILE.format(ping_url=json.dumps(self._ping_url), port=self._metrics_port))
+        package = self.home / "node_modules" / "@flowfuse" / "flowfuse" / "package.json"
+        package.parent.mkdir(parents=True)
+        package.write_text(json.dumps({"name": "@flowfuse/flowfuse", "version": FLOWFUSE_VERSION}) + "\n")
+        with self._transaction() as database:
+            for statement in resources.files("ff_observe.demo").joinpath("schema.sql").read_text().split(";"):
+                database.execute(statement)
+            found(database, self._company, at or self._clock.now(), self._random)
+
+    def step(self, minutes: float) -> None:
+        """Let `minutes` of platform life happen now. What lies in the past moves that far away."""
+        self._pass(timedelta(minutes=minutes), real=timedelta())
+
+    def history(self, start: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
+        """Make the platform as it was at `start`, and let it live until `end`. Gives every moment in between, while the
+        database is as it was then."""
+        self.create(start)
+        moment = start
+        yield moment
+        while (moment := moment + step) <= end:
+            with self._transaction() as database:
+                self._life.pass_time(database, Stretch(moment, step / timedelta(hours=1), moment))
+            yield moment
+
+    def start(self) -> None:
+        """Make the platform if it is not there yet, and let it live."""
+        if not self.database.exists():
+            self.create()
+        self._thread.start()
+
+    def stop(self, deadline: float) -> None:
+        self._thread.stop(deadline)
+
+    def _tick(self) -> float:
+        self._pass(timedelta(minutes=self._minutes_per_tick), real=timedelta(seconds=self._tick_seconds))
+        return self._tick_seconds
+
+    def _pass(self, lived: timedelta, real: timedelta) -> None:
+        """Let `lived` pass on the platform, of which `real` passed on the clock as well."""
+        now = self._clock.now()
+        self._ahead += lived - real
+        with self._transaction() as database:
+            self._life.recede(database, lived - real)
+            self._life.pass_time(database, Stretch(now, lived / timedelta(hours=1), now + self._ahead))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One short write: a reader never waits long, nor ever sees half a step."""
+        with contextlib.closing(sqlite3.connect(self.database, isolation_level=None, timeout=10)) as database:
+            database.execute("PRAGMA synchronous = OFF")  # nothing is lost with a demo
+            database.execute("PRAGMA foreign_keys = ON")
+            database.execute("BEGIN IMMEDIATE")
+            with database:
+                yield database

@@ -1,0 +1,202 @@
+"""Finds, in HTML as a browser tokenizes it, the few places that matter for the snippets; changes nothing.
+
+Follows https://html.spec.whatwg.org/multipage/parsing.html#tokenization, so that a `</head>` in a comment, in the
+string of a script or in an attribute is not taken for the real one. What it does not know is foreign content (SVG,
+MathML), where CDATA sections and the contents of `<style>` and `<title>` are tokenized differently.
+"""
+
+import enum
+import html
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ff_observe.frontend.scripts import MARKER
+
+PLACEHOLDER: Final = "/*inject-ff-scripts*/"  # FlowFuse, frontend/src/index.html
+
+_SPACE: Final = " \t\n\f\r"
+_NAME: Final = re.compile(rf"[^{_SPACE}/>]+")
+_BETWEEN: Final = re.compile(rf"[{_SPACE}/]*")
+_ATTRIBUTE_NAME: Final = re.compile(rf"=?[^{_SPACE}/>=]*")
+_EQUALS: Final = re.compile(rf"[{_SPACE}]*=[{_SPACE}]*")
+_UNQUOTED: Final = re.compile(rf"[^{_SPACE}>]*")
+_COMMENT_END: Final = re.compile(r"--!?>")
+_IN_SCRIPT: Final = re.compile(rf"<!--|-->|<(?P<close>/?)script(?=[{_SPACE}/>])", re.IGNORECASE)
+# Text up to their own end tag; noscript is so wherever scripts run, and nothing else is of interest here.
+_RAW: Final = frozenset({"style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript"})
+
+
+class Kind(enum.Enum):
+    """What a place is."""
+
+    PLACEHOLDER = "FlowFuse's placeholder, the whole element"
+    OURS = "a script of an earlier rendering, the whole element"
+    META_POLICY = "the value of a CSP <meta> element's content attribute, its quotes included"
+    HEAD_END = "the end tag of <head>"
+    BODY = "the start tag of <body>"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is: `start` and `end` are offsets into the text.
+
+    `text` is the value of a META_POLICY, the script of OURS.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attribute:
+    value: str
+    start: int
+    end: int
+
+
+class Scanner:
+    """Fed with text piece by piece; `places` grows as they are found."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.places: list[Place] = []
+        self._position = 0  # everything before is tokenized
+        self._templates = 0  # open <template> elements: a head or body tag in one is ignored by browsers
+
+    def feed(self, piece: str) -> None:
+        """Tokenize as far as whole tokens go."""
+        self.text += piece
+        try:
+            while self._position < len(self.text):
+                self._position = self._token(self._position)
+        except _Incomplete:
+            return  # an unfinished token is tokenized again when there is more
+
+    def head_is_over(self) -> bool:
+        """Whether nothing found later could be a better place."""
+        return any(place.kind in (Kind.HEAD_END, Kind.BODY) for place in self.places)
+
+    def _token(self, position: int) -> int:
+        """Tokenize what begins at `position`; returns where the next token begins."""
+        start = self.text.find("<", position)
+        if start < 0:
+            return len(self.text)
+        if self.text.startswith("<!--", start):
+            return self._comment_end(start + len("<!--"))
+        if len(self.text) < start + 4 and "<!--".startswith(self.text[start:]):
+            raise _Incomplete
+        closing = self.text.startswith("</", start)
+        name_start = start + 1 + closing
+        if name_start >= len(self.text):
+            raise _Incomplete
+        first = self.text[name_start]
+        if not (first.isascii() and first.isalpha()):
+            return self._find(">", start) + 1 if closing or first in "!?" else start + 1
+        name = self._match(_NAME, name_start).group().lower()
+        attributes, end = self._attributes(name_start + len(name))
+        return self._end_tag(name, start, end) if closing else self._start_tag(name, attributes, start, end)
+
+    def _comment_end(self, position: int) -> int:
+        for abrupt in (">", "->"):
+            if self.text.startswith(abrupt, position):
+                return position + len(abrupt)
+        return self._match(_COMMENT_END, position).end()
+
+    def _start_tag(self, name: str, attributes: dict[str, _Attribute], start: int, end: int) -> int:
+        if name == "script":
+            close = self._script_end(end)
+            _, element_end = self._attributes(close + len("</script"))
+            if MARKER in attributes:
+                self.places.append(Place(Kind.OURS, start, element_end, self.text[end:close]))
+            elif self.text[end:close].strip() == PLACEHOLDER:
+                self.places.append(Place(Kind.PLACEHOLDER, start, element_end))
+            return element_end
+        if name in _RAW:
+            close = self._match(re.compile(rf"</{name}(?=[{_SPACE}/>])", re.IGNORECASE), end).end()
+            return self._attributes(close)[1]
+        if name == "plaintext":
+            return len(self.text)
+        if name == "template":
+            self._templates += 1
+        elif name == "body" and not self._templates:
+            self.places.append(Place(Kind.BODY, start, end))
+        elif name == "meta" and "content" in attributes:
+            equivalent = attributes.get("http-equiv")
+            if equivalent is not None and equivalent.value.strip().lower() == "content-security-policy":
+                content = attributes["content"]
+                self.places.append(Place(Kind.META_POLICY, content.start, content.end, content.value))
+        return end
+
+    def _end_tag(self, name: str, start: int, end: int) -> int:
+        if name == "template":
+            self._templates = max(0, self._templates - 1)
+        elif name == "head" and not self._templates:
+            self.places.append(Place(Kind.HEAD_END, start, end))
+        return end
+
+    def _attributes(self, position: int) -> tuple[dict[str, _Attribute], int]:
+        """The attributes from `position` on, the first of each name, and where the tag ends."""
+        found: dict[str, _Attribute] = {}
+        while True:
+            position = self._match(_BETWEEN, position).end()
+            if self._at(position) == ">":
+                return found, position + 1
+            name = self._match(_ATTRIBUTE_NAME, position)
+            position = name.end()
+            value = _Attribute("", position, position)
+            equals = _EQUALS.match(self.text, position)
+            if equals is not None:
+                value = self._value(equals.end())
+                position = value.end
+            found.setdefault(name.group().lower(), value)
+
+    def _value(self, start: int) -> _Attribute:
+        quote = self._at(start)
+        if quote in "\"'":
+            end = self._find(quote, start + 1)
+            return _Attribute(html.unescape(self.text[start + 1 : end]), start, end + 1)
+        match = self._match(_UNQUOTED, start)
+        return _Attribute(html.unescape(match.group()), start, match.end())
+
+    def _script_end(self, position: int) -> int:
+        """Where the `</script` is that ends a script's text; within `<!-- <script>` one does not (script data
+        double escaped state)."""
+        escaped = double = False
+        while True:
+            match = self._match(_IN_SCRIPT, position)
+            position = match.end()
+            if match.group() == "<!--":
+                if not escaped:
+                    escaped, position = True, match.start() + 2  # `<!-->` opens and closes
+            elif match.group() == "-->":
+                escaped = double = False
+            elif match["close"]:
+                if not double:
+                    return match.start()
+                double = False
+            else:
+                double = escaped
+
+    def _at(self, position: int) -> str:
+        if position >= len(self.text):
+            raise _Incomplete
+        return self.text[position]
+
+    def _find(self, wanted: str, position: int) -> int:
+        found = self.text.find(wanted, position)
+        if found < 0:
+            raise _Incomplete
+        return found
+
+    def _match(self, pattern: re.Pattern[str], position: int) -> re.Match[str]:
+        match = pattern.search(self.text, position)
+        if match is None:
+            raise _Incomplete
+        return match
+
+
+class _Incomplete(Exception):  # noqa: N818 - a signal, not an error
+    """The text ends within a token."""

@@ -1,0 +1,181 @@
+"""ASGI middleware: the snippets in every HTML page of a Python application, and its CSP widened to let them run."""
+
+import functools
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Final
+
+from ff_observe.config.settings import FrontendSettings
+from ff_observe.frontend.csp import merge_csp
+from ff_observe.frontend.scripts import Script
+from ff_observe.frontend.snippets import csp_sources, snippets
+from ff_observe.frontend.stream import Coding, Gzip, Identity, PageStream
+
+Scope = MutableMapping[str, Any]  # Any: the ASGI specification leaves the values open
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+NONCE_KEY: Final = "ff_observe.csp_nonce"
+
+_POLICIES: Final = (b"content-security-policy", b"content-security-policy-report-only")
+# They tell of the bytes the application made, and the page now has others.
+_OF_THE_ORIGINAL: Final = frozenset(
+    {b"etag", b"last-modified", b"accept-ranges", b"content-md5", b"digest", b"repr-digest", b"content-digest"}
+)
+# Answers to these would be about the page without its snippets, or about a part of it.
+_CONDITIONS: Final = (
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-match",
+    b"if-unmodified-since",
+    b"range",
+    b"if-range",
+)
+_SHORTCUTS: Final = ("http.response.pathsend", "http.response.zerocopysend")
+
+
+class FrontendTelemetryMiddleware:
+    """Wraps an ASGI application. Pages stream through: only the head of one is held, up to 1 MiB.
+
+    A response is a page when it is `text/html` with status 200-599 other than 204, 206 and 304, not encoded or encoded
+    with gzip. All others pass untouched. A page without a head (a fragment) stays as it is too.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        settings: FrontendSettings,
+        environment_name: str = "unknown",
+        release: str | None = None,
+        *,
+        nonce: bool = False,
+        policy: str | None = None,
+    ) -> None:
+        """`environment_name` and `release` are what Sentry reports.
+
+        Scripts are allowed by their hash. With `nonce`, a fresh nonce is drawn for each request instead and left in
+        `scope["ff_observe.csp_nonce"]` for the application's own scripts; pages are then never to be cached.
+        `policy` is the Content Security Policy of pages for which the application sends none.
+        Raises `ConfigurationError` where a configured address is no URL.
+        """
+        self._app = app
+        self._policy = policy
+        self._nonce = nonce
+        self._settings = settings
+        self._snippets = functools.partial(snippets, settings, environment_name, release)
+        self._scripts = self._snippets()
+        self._sources = csp_sources(settings, self._scripts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self._scripts:
+            await self._app(scope, receive, send)
+            return
+        scripts, sources = self._scripts, self._sources
+        if self._nonce:
+            nonce = secrets.token_urlsafe(16)
+            scope = {**scope, NONCE_KEY: nonce}
+            scripts = self._snippets(nonce)
+            sources = csp_sources(self._settings, scripts)
+        response = _Response(send, scripts, sources, self._policy, head=scope["method"] == "HEAD", fresh=self._nonce)
+        await self._app(_for_pages(scope), receive, response.send)
+
+
+def _for_pages(scope: Scope) -> Scope:
+    """The request as the application should see it where it asks for a page (as navigation does): whole, and now."""
+    headers: Headers = list(scope["headers"])
+    if not any(name == b"accept" and b"text/html" in value.lower() for name, value in headers):
+        return scope
+    extensions = {name: value for name, value in (scope.get("extensions") or {}).items() if name not in _SHORTCUTS}
+    return {
+        **scope,
+        "headers": [(name, value) for name, value in headers if name.lower() not in _CONDITIONS],
+        "extensions": extensions,
+    }
+
+
+class _Response:
+    """One response on its way out: `start` is held until it is known by how much the page grows."""
+
+    def __init__(
+        self,
+        send: Send,
+        scripts: Sequence[Script],
+        sources: Mapping[str, tuple[str, ...]],
+        policy: str | None,
+        *,
+        head: bool,
+        fresh: bool,
+    ) -> None:
+        self._send = send
+        self._sources = sources
+        self._policy = policy
+        self._head = head
+        self._fresh = fresh
+        self._page = PageStream(scripts, sources)
+        self._coding: Coding = Identity()
+        self._start: Message | None = None
+        self._untouched = True
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            coding = _coding_of_page(message)
+            self._untouched = coding is None
+            if coding is not None:
+                self._coding = coding
+                self._start = message
+                return
+        elif message["type"] == "http.response.body" and not self._untouched:
+            await self._body(message)
+            return
+        if self._start is not None:  # the server is to send a file by itself: out of our hands
+            await self._send(self._start)
+            self._start = None
+        await self._send(message)
+
+    async def _body(self, message: Message) -> None:
+        last = not message.get("more_body", False)
+        ready = self._page.feed(self._coding.decode(message.get("body", b"")))
+        if last:
+            ready += self._page.finish()
+        if self._start is not None:
+            if not self._page.decided:
+                return
+            stays = isinstance(self._coding, Identity) and not self._page.changed and not self._head
+            await self._send(self._start if stays else {**self._start, "headers": self._headers(self._start)})
+            self._start = None
+        await self._send({**message, "body": b"" if self._head else self._coding.encode(ready, last=last)})
+
+    def _headers(self, start: Message) -> Headers:
+        dropped = _OF_THE_ORIGINAL | {b"content-length"} | ({b"cache-control"} if self._fresh else set())
+        headers: Headers = []
+        has_policy = False
+        for name, value in start.get("headers", ()):
+            lowered = name.lower()
+            if lowered in _POLICIES:
+                has_policy = has_policy or lowered == _POLICIES[0]
+                value = merge_csp(value.decode("latin-1"), self._sources).encode("latin-1")
+            elif lowered == b"content-length" and isinstance(self._coding, Identity) and not self._head:
+                value = str(int(value) + self._page.added).encode()
+            elif lowered in dropped:
+                continue
+            headers.append((name, value))
+        if not has_policy and self._policy is not None:
+            headers.append((_POLICIES[0], merge_csp(self._policy, self._sources).encode("latin-1")))
+        if self._fresh:
+            headers.append((b"cache-control", b"no-store"))
+        return headers
+
+
+def _coding_of_page(start: Message) -> Coding | None:
+    """How the body is encoded, if it is a page we can read."""
+    headers = {name.lower(): value for name, value in start.get("headers", ())}
+    content_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    if content_type != b"text/html" or start["status"] in (204, 206, 304) or start["status"] < 200:
+        return None
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding == b"identity":
+        return Identity()
+    return Gzip() if encoding in (b"gzip", b"x-gzip") else None

@@ -1,0 +1,76 @@
+"""PostHog in the page: a loader of our own for its `array.js`, its options, and the hosts it talks to."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from ff_observe.config.settings import PostHogSettings
+from ff_observe.frontend.origins import origin
+from ff_observe.frontend.scripts import call
+
+# What posthog-js itself takes for its cloud (packages/browser/src/utils/request-router.ts); there assets and events
+# have a host each. Any other address serves both.
+_CLOUD: Final = re.compile(r"https://(?:(?P<us>app|us|us-assets)|eu|eu-assets)(?:\.i)?\.posthog\.com", re.IGNORECASE)
+
+# Calls of the page are kept until array.js is there; it finds them, and the arguments of init in `_i`, in
+# `window.posthog`. Until then those that ask for a value give undefined, as with PostHog's own loader.
+_METHODS: Final = (
+    *("capture", "captureException", "identify", "alias", "group", "reset", "setPersonProperties", "debug"),
+    *("register", "register_once", "register_for_session", "unregister", "unregister_for_session", "set_config"),
+    *("opt_in_capturing", "opt_out_capturing", "has_opted_in_capturing", "has_opted_out_capturing"),
+    *("clear_opt_in_out_capturing", "get_explicit_consent_status", "startSessionRecording", "stopSessionRecording"),
+    *("onFeatureFlags", "onSessionId", "isFeatureEnabled", "getFeatureFlag", "getFeatureFlagPayload"),
+    *("reloadFeatureFlags", "setPersonPropertiesForFlags", "setGroupPropertiesForFlags", "get_distinct_id"),
+)
+
+_LOADER: Final = """function (key, options, source, methods) {
+  var present = window.posthog;
+  if (present) { if (present.init) { present.init(key, options); } return; }
+  function hold(list) {
+    return function (name) {
+      list[name] = function () { list.push([name].concat(Array.prototype.slice.call(arguments))); };
+    };
+  }
+  var queue = window.posthog = [];
+  queue._i = [[key, options]];
+  queue.__SV = 1;
+  queue.people = [];
+  methods.forEach(hold(queue));
+  ["set", "set_once"].forEach(hold(queue.people));
+  var script = document.createElement("script");
+  var own = document.querySelector("script[data-ff-observe=posthog]");
+  if (own) { script.nonce = own.nonce; }
+  script.async = true;
+  script.src = source;
+  document.head.appendChild(script);
+}"""
+
+
+def options(settings: PostHogSettings) -> Mapping[str, object]:
+    """The second argument of `posthog.init`: what is configured, under PostHog's own names."""
+    cookieless = {} if settings.cookieless_mode is None else {"cookieless_mode": settings.cookieless_mode}
+    return {"api_host": settings.apiurl, **cookieless, "capture_pageview": settings.capture_pageview}
+
+
+def snippet(settings: PostHogSettings) -> str:
+    source = f"{_assets(settings.apiurl)}/static/array.js"
+    return call(_LOADER, settings.apikey, options(settings), source, _METHODS)
+
+
+def sources(settings: PostHogSettings) -> Mapping[str, tuple[str, ...]]:
+    """Scripts come from the assets host; events, flags and the project's configuration go to both."""
+    key = "telemetry.frontend.posthog.apiurl"
+    region = _region(settings.apiurl)
+    assets = origin(_assets(settings.apiurl), key)
+    events = f"https://{region}.i.posthog.com" if region else assets
+    return {"script-src": (assets,), "connect-src": tuple(dict.fromkeys((events, assets)))}
+
+
+def _region(apiurl: str) -> str | None:
+    cloud = _CLOUD.search(apiurl)  # anywhere in it, as posthog-js does
+    return None if cloud is None else "us" if cloud["us"] else "eu"
+
+
+def _assets(apiurl: str) -> str:
+    region = _region(apiurl)
+    return f"https://{region}-assets.i.posthog.com" if region else apiurl.strip().removesuffix("/")

@@ -1,0 +1,70 @@
+"""An inline script whose values cannot break out of it, however hostile they are: data in, `<script>` element out.
+
+A script is a fixed JavaScript function called with JSON. Nothing configured ever becomes part of the program text, of
+an HTML attribute or of a URL in the markup.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ff_observe.errors import UsageError
+
+MARKER: Final = "data-ff-observe"
+
+# json.dumps writes ASCII only, so U+2028/9 and lone surrogates are escapes already; these three end or open markup.
+_MARKUP: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+# nonce-source of Content Security Policy Level 3, https://www.w3.org/TR/CSP3/#grammardef-base64-value
+_NONCE: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+
+
+def javascript(value: object) -> str:
+    """`value` (what JSON can hold) as a JavaScript expression that is safe inside a `<script>` element."""
+    return json.dumps(value, separators=(",", ":")).translate(_MARKUP)
+
+
+def call(function: str, *arguments: object) -> str:
+    """The statement that calls a JavaScript function expression with `arguments`."""
+    return f"({function})({','.join(javascript(argument) for argument in arguments)});"
+
+
+def check_nonce(nonce: str) -> str:
+    """Returns `nonce`. Raises `UsageError` where the Content Security Policy grammar does not allow it."""
+    if not _NONCE.fullmatch(nonce):
+        raise UsageError("a CSP nonce may only hold letters, digits and + / - _ =, and must not be empty")
+    return nonce
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One inline script. `name` says whose it is: `consent`, `posthog`, `sentry`, `plausible`.
+
+    `body` is ASCII and holds no `<` and no `&`: it means the same in HTML, in XHTML and in every encoding a browser
+    reads.
+    """
+
+    name: str
+    body: str
+    nonce: str | None = None
+
+    @property
+    def attributes(self) -> tuple[tuple[str, str], ...]:
+        """The attributes of the element, in order."""
+        nonce = (("nonce", check_nonce(self.nonce)),) if self.nonce is not None else ()
+        return ((MARKER, self.name), *nonce)
+
+    @property
+    def element(self) -> str:
+        """The whole element as markup."""
+        attributes = "".join(f' {name}="{value}"' for name, value in self.attributes)
+        return f"<script{attributes}>{self.body}</script>"
+
+    @property
+    def csp_source(self) -> str:
+        """What a policy must list in `script-src` for this script to run: its nonce, else its hash."""
+        if self.nonce is not None:
+            return f"'nonce-{check_nonce(self.nonce)}'"
+        return f"'sha256-{base64.b64encode(hashlib.sha256(self.body.encode()).digest()).decode()}'"

@@ -1,0 +1,62 @@
+"""Settings → the scripts a page needs, and the sources a Content Security Policy must allow for them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ff_observe.config.settings import FrontendSettings
+from ff_observe.frontend import consent, plausible, posthog, sentry
+from ff_observe.frontend.scripts import Script
+
+
+def snippets(
+    settings: FrontendSettings, environment_name: str, release: str | None, nonce: str | None = None
+) -> tuple[Script, ...]:
+    """The scripts for the configured services, in the order they must run; empty when none is configured.
+
+    `environment_name` and `release` (`flowfuse@<version>`, None if not known) are what Sentry reports.
+    """
+    bodies = tuple(_bodies(settings, environment_name, release))
+    if bodies and settings.consent_required:
+        bodies = (("consent", consent.SNIPPET), *((name, consent.held(body)) for name, body in bodies))
+    return tuple(Script(name, body, nonce) for name, body in bodies)
+
+
+def _bodies(settings: FrontendSettings, environment_name: str, release: str | None) -> Iterator[tuple[str, str]]:
+    # Sentry first: it only sets a variable, and an error in what follows should already find it.
+    if settings.sentry is not None:
+        yield "sentry", sentry.snippet(settings.sentry, environment_name, release)
+    if settings.posthog is not None:
+        yield "posthog", posthog.snippet(settings.posthog)
+    if settings.plausible is not None:
+        yield "plausible", plausible.snippet(settings.plausible)
+
+
+def csp_sources(settings: FrontendSettings, scripts: Iterable[Script] = ()) -> Mapping[str, tuple[str, ...]]:
+    """Directive → the sources the configured services need there, and no others.
+
+    With `scripts`, `script-src` also holds the nonce or the hash of each. Raises `ConfigurationError` for a service
+    whose address is no URL a browser could contact.
+    """
+    needs: dict[str, dict[str, None]] = {}
+    for directive, sources in (*_needed(settings), ("script-src", tuple(script.csp_source for script in scripts))):
+        needs.setdefault(directive, {}).update(dict.fromkeys(sources))
+    order = ("script-src", "connect-src", "worker-src")
+    return {directive: tuple(needs[directive]) for directive in order if needs.get(directive)}
+
+
+def _needed(settings: FrontendSettings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if settings.posthog is not None:
+        yield from posthog.sources(settings.posthog).items()
+    if settings.sentry is not None:
+        yield from sentry.sources(settings.sentry).items()
+    if settings.plausible is not None:
+        yield from plausible.sources().items()
+
+
+def deprecations(settings: FrontendSettings) -> tuple[str, ...]:
+    """What is configured and will go away, each with its replacement."""
+    return () if settings.plausible is None else (plausible.DEPRECATION,)
+
+
+def release_name(flowfuse_version: str | None) -> str | None:
+    """The release Sentry is told for a FlowFuse version, as FlowFuse names it."""
+    return f"flowfuse@{flowfuse_version}" if flowfuse_version else None

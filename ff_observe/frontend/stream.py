@@ -1,0 +1,107 @@
+"""The page as it streams by: held until the end of its head, rendered, and from there on passed through."""
+
+import codecs
+import zlib
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from ff_observe.frontend.markup import Scanner
+from ff_observe.frontend.page import Sources, apply, codec_of, edits_for
+from ff_observe.frontend.scripts import Script
+
+# A page whose head is longer is passed through as it is: its bytes must not pile up in the server.
+LONGEST_HEAD: Final = 1 << 20
+
+
+class PageStream:
+    """Bytes of a page in, bytes of the rendered page out."""
+
+    def __init__(self, scripts: Sequence[Script], sources: Sources | None = None) -> None:
+        self._scripts = scripts
+        self._sources = sources
+        self._start = b""  # until the codec is known
+        self._codec = ""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._scanner = Scanner()
+        self.decided = False  # what follows holds once it is
+        self.changed = False
+        self.added = 0  # by how many bytes the page has grown
+
+    def feed(self, piece: bytes) -> bytes:
+        """What can be sent now."""
+        if self.decided:
+            return piece
+        if self._decoder is None:
+            self._start += piece
+            if len(self._start) < 2:
+                return b""
+            self._begin()
+        else:
+            self._scanner.feed(self._decoder.decode(piece))
+        if self._scanner.head_is_over() or len(self._scanner.text) > LONGEST_HEAD:
+            return self._decide()
+        return b""
+
+    def finish(self) -> bytes:
+        """What is left when the page is over."""
+        if self.decided:
+            return b""
+        if self._decoder is None:
+            self._begin()
+        return self._decide()
+
+    def _begin(self) -> None:
+        self._codec = codec_of(self._start)
+        self._decoder = codecs.getincrementaldecoder(self._codec)("surrogatepass")
+        self._scanner.feed(self._decoder.decode(self._start))
+
+    def _decide(self) -> bytes:
+        assert self._decoder is not None
+        self.decided = True
+        text = self._scanner.text
+        held = self._decoder.getstate()[0]  # a character cut in two by the pieces
+        edits = edits_for(self._scanner.places, self._scripts, self._sources) or []
+        body = apply(edits, text).encode(self._codec, "surrogatepass")
+        self.changed = bool(edits)
+        self.added = len(body) - len(text.encode(self._codec, "surrogatepass"))
+        self._scanner = Scanner()  # frees the text
+        return body + held
+
+
+class Coding(Protocol):
+    """A content coding: takes it off what comes in, puts it on what goes out."""
+
+    def decode(self, piece: bytes) -> bytes: ...
+    def encode(self, piece: bytes, *, last: bool) -> bytes: ...
+
+
+class Identity:
+    """No content coding."""
+
+    def decode(self, piece: bytes) -> bytes:
+        return piece
+
+    def encode(self, piece: bytes, *, last: bool) -> bytes:
+        return piece
+
+
+class Gzip:
+    """`Content-Encoding: gzip`. What is sent out is flushed each time, so that a streamed page still streams."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(wbits=31)
+        self._deflate = zlib.compressobj(level=6, wbits=31)
+
+    def decode(self, piece: bytes) -> bytes:
+        """Raises `zlib.error` where the piece is not gzip."""
+        plain = self._inflate.decompress(piece)
+        while self._inflate.unused_data:  # a gzip file may consist of several, one after the other (RFC 1952, 2.2)
+            rest = self._inflate.unused_data
+            self._inflate = zlib.decompressobj(wbits=31)
+            plain += self._inflate.decompress(rest)
+        return plain
+
+    def encode(self, piece: bytes, *, last: bool) -> bytes:
+        if not piece and not last:
+            return b""
+        return self._deflate.compress(piece) + self._deflate.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)

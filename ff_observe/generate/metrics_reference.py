@@ -1,0 +1,64 @@
+"""`docs/metrics.md`: every metric with its name on each output, from the catalogue."""
+
+from collections.abc import Iterable
+
+from ff_observe.catalogue import BRIDGE, COUNTS, FACTS
+from ff_observe.catalogue.model import Count, Metric
+from ff_observe.catalogue.names import otlp_name
+from ff_observe.generate.markdown import document, table
+
+_INTRODUCTION = """\
+# Metrics
+
+Every metric of ff-observe, under its name in Prometheus, over OTLP, and in the core ping.
+
+A count that could not be read, or whose table this version of FlowFuse does not have, is absent: never 0. So is
+whatever is unknown. A label value that no row has any more vanishes. Over OTLP the names are such that a translation
+back to Prometheus gives the names of the first column."""
+
+_ENTERPRISE = """\
+¹ In the ping of an unlicensed platform this is 0, as FlowFuse sends it; the metric tells the truth."""
+
+_BILLING = """\
+² Exists only on a licensed platform whose `flowforge.yml` has `billing`."""
+
+
+def render() -> str:
+    """The text of the document."""
+    return document(
+        "ff_observe/catalogue",
+        _INTRODUCTION,
+        "## The platform",
+        _metrics(FACTS),
+        "## What is counted on the platform",
+        table(
+            ("Metric", "Unit", "Meaning", "OTLP", "In the ping, below `platform.counts`"),
+            ((*_cells(count), _ping(count)) for count in COUNTS),
+        ),
+        _ENTERPRISE,
+        _BILLING,
+        "## The bridge itself",
+        _metrics(BRIDGE),
+    )
+
+
+def _metrics(metrics: Iterable[Metric]) -> str:
+    return table(
+        ("Metric", "Type", "Unit", "Meaning", "OTLP"),
+        ((name, metric.kind.value, *rest) for metric in metrics for name, *rest in [_cells(metric)]),
+    )
+
+
+def _cells(metric: Metric) -> tuple[str, str, str, str]:
+    """Name with labels, unit, meaning, name over OTLP."""
+    labels = "{" + ", ".join(metric.labels) + "}" if metric.labels else ""
+    mark = " ²" if isinstance(metric, Count) and metric.billing else ""
+    values = ", ".join(f"`{value}`" for value in metric.label_values)
+    meaning = f"{metric.help} Values: {values}." if values else metric.help
+    unit = f"`{metric.unit}`" if metric.unit else ""
+    return f"`{metric.name}{labels}`{mark}", unit, meaning, f"`{otlp_name(metric)}`"
+
+
+def _ping(count: Count) -> str:
+    mark = " ¹" if count.enterprise else ""
+    return ", ".join(f"`{'.'.join(field.path)}`{mark}" for field in count.ping) or "not sent"

@@ -1,0 +1,71 @@
+"""Every metric of the catalogue as an instrument of the OpenTelemetry SDK, fed from one snapshot per export."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricReader, MetricsData
+from opentelemetry.sdk.resources import Resource
+
+from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.catalogue.names import otlp_name
+from ff_observe.sources.model import Reading
+from ff_observe.version import VERSION
+
+Readings = Mapping[str, Reading]
+
+
+class _Reader(MetricReader):
+    """Exports when it is told to: the bridge's own thread decides when, and hears how it went.
+
+    The SDK's periodic reader asks each instrument by itself, swallows the outcome, and cannot be stopped by a deadline.
+    """
+
+    def __init__(self, exporter: MetricExporter) -> None:
+        super().__init__(
+            preferred_temporality=exporter._preferred_temporality,
+            preferred_aggregation=exporter._preferred_aggregation,
+        )
+        self._exporter = exporter
+        self.delivered = False
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:
+        result = self._exporter.export(metrics_data, timeout_millis=timeout_millis)
+        self.delivered = result is MetricExportResult.SUCCESS
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Nothing is held back: the exporter belongs to whoever made it."""
+
+
+class MetricsExport:
+    """One resource's instruments. `export` sends one moment; not for concurrent use."""
+
+    def __init__(self, metrics: Iterable[Metric], resource: Resource, exporter: MetricExporter) -> None:
+        self._readings: Readings = {}
+        self._reader = _Reader(exporter)
+        self._provider = MeterProvider(metric_readers=[self._reader], resource=resource, shutdown_on_exit=False)
+        meter = self._provider.get_meter("ff_observe", VERSION)
+        for metric in metrics:
+            create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
+            create(otlp_name(metric), [self._callback(metric)], metric.unit, metric.help)
+
+    def export(self, readings: Readings) -> bool:
+        """Send `readings`; returns whether the receiver took them. Never raises for a receiver that does not."""
+        self._readings = readings
+        self._reader.delivered = False
+        self._reader.collect()
+        return self._reader.delivered
+
+    def close(self) -> None:
+        """Let go of the instruments."""
+        self._provider.shutdown()
+
+    def _callback(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            return [
+                Observation(value, dict(zip(metric.labels, label_values, strict=True)))
+                for label_values, value in self._readings.get(metric.name, {}).items()
+            ]
+
+        return observe

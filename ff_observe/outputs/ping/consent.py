@@ -1,0 +1,118 @@
+"""May the ping be sent? One pure function decides, and says by which rule and what would change it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ff_observe.config.settings import Settings
+from ff_observe.snapshots import Snapshot
+
+
+class Rule(StrEnum):
+    """The rules, in the order they are asked: the first that applies decides."""
+
+    FF_TELEMETRY_DISABLED = "ff_telemetry_disabled"
+    HOUSEKEEPER_OFF = "housekeeper_off"
+    DATABASE_UNKNOWN = "database_unknown"
+    NOT_INITIALISED = "not_initialised"
+    LICENSED = "licensed"
+    FILE = "file"
+    ADMIN_SETTING = "admin_setting"
+    DO_NOT_TRACK = "do_not_track"
+    NO_OBJECTION = "no_objection"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the ping may be sent. `explanation` is for the operator: what decided, and what to change.
+
+    `opt_out_ignored` is true on a licensed platform that asks not to be counted: its licence overrules that.
+    """
+
+    allowed: bool
+    rule: Rule
+    explanation: str
+    opt_out_ignored: bool = False
+
+
+def decide(snapshot: Snapshot, settings: Settings) -> Decision:
+    """The gate of FlowFuse (forge/housekeeper/tasks/telemetryMetrics.js), with `DO_NOT_TRACK` as one more way out.
+
+    FlowFuse runs no scheduled task, this one included, with `housekeeper: false`. While the database does not say
+    whether the ping is wanted, it is not sent.
+    """
+    installation = snapshot.installation
+    if settings.environment.ff_telemetry_disabled:
+        return _no(
+            Rule.FF_TELEMETRY_DISABLED,
+            "FF_TELEMETRY_DISABLED is set in the environment of ff-observe, which stops the ping whatever else is "
+            "configured (any value but an empty one does). Unset it to let the other rules decide.",
+        )
+    if not settings.platform.housekeeper:
+        return _no(
+            Rule.HOUSEKEEPER_OFF,
+            f"{settings.file} says `housekeeper: false`: FlowFuse then runs no scheduled task, and sends no ping. "
+            "Remove that line to let the other rules decide.",
+        )
+    if not snapshot.up or installation.initialised is None or installation.telemetry_allowed is None:
+        return _no(
+            Rule.DATABASE_UNKNOWN,
+            "the platform's database could not be read, so it is not known whether the ping is wanted. "
+            "It is asked again; check the `db` section of the configuration if this lasts.",
+        )
+    if not installation.initialised:
+        return _no(
+            Rule.NOT_INITIALISED,
+            "the platform's set-up has not been completed. Complete it in the FlowFuse web interface; it is noticed.",
+        )
+    opt_outs = _opt_outs(snapshot, settings)
+    if installation.licence is not None:
+        return _licensed(tuple(opt_outs.values()))
+    if Rule.FILE in opt_outs:
+        return _no(
+            Rule.FILE,
+            f"{settings.file} says `telemetry.enabled: false`. Set it to true, or remove it, to send the ping.",
+        )
+    if Rule.ADMIN_SETTING in opt_outs:
+        return _no(
+            Rule.ADMIN_SETTING,
+            "an administrator has switched telemetry off in FlowFuse (Admin Settings, General). "
+            "Switch it on there to send the ping.",
+        )
+    if Rule.DO_NOT_TRACK in opt_outs:
+        return _no(
+            Rule.DO_NOT_TRACK,
+            "DO_NOT_TRACK is set in the environment of ff-observe. Unset it, or set it to 0, to send the ping.",
+        )
+    return Decision(
+        True,
+        Rule.NO_OBJECTION,
+        "nobody objects: neither the file, nor the administrators' setting, nor the environment. To stop the ping, "
+        f"write `telemetry.enabled: false` into {settings.file}.",
+    )
+
+
+def _no(rule: Rule, explanation: str) -> Decision:
+    return Decision(False, rule, explanation)
+
+
+def _licensed(ignored: tuple[str, ...]) -> Decision:
+    if not ignored:
+        return Decision(True, Rule.LICENSED, "a licence is loaded, and a licensed platform always sends the ping.")
+    return Decision(
+        True,
+        Rule.LICENSED,
+        f"a licence is loaded, and a licensed platform always sends the ping: {' and '.join(ignored)} "
+        f"{'is' if len(ignored) == 1 else 'are'} ignored, as FlowFuse does. Only FF_TELEMETRY_DISABLED in the "
+        "environment stops it.",
+        opt_out_ignored=True,
+    )
+
+
+def _opt_outs(snapshot: Snapshot, settings: Settings) -> dict[Rule, str]:
+    """Who asks not to be counted, as a licensed platform is told it is ignored."""
+    asked = {
+        Rule.FILE: (settings.ping.enabled is False, "`telemetry.enabled: false` in the file"),
+        Rule.ADMIN_SETTING: (snapshot.installation.telemetry_allowed is False, "the administrators' setting"),
+        Rule.DO_NOT_TRACK: (settings.environment.do_not_track, "DO_NOT_TRACK"),
+    }
+    return {rule: words for rule, (out, words) in asked.items() if out}

@@ -1,0 +1,75 @@
+"""What can become of an attempt to deliver a ping: a closed list, and how an HTTP answer falls into it."""
+
+import email.utils
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from http import HTTPStatus
+
+MAX_RETRY_AFTER_SECONDS = 86_400.0  # the next ping is due by then
+
+
+class Result(StrEnum):
+    """`rejected` will not be better for trying again before the next ping is due; `failed` may be."""
+
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One attempt. `explanation` names the receiver by host and port only: its URL may hold credentials."""
+
+    result: Result
+    explanation: str
+    status: int | None = None  # of the HTTP answer, where there was one
+    retry_after_seconds: float | None = None
+
+
+def outcome_of_answer(status: int, retry_after: str | None, receiver: str, now: datetime) -> Outcome:
+    """Any 2xx is success whatever the body. Other 4xx than those that mean "later" are final, and so is a redirect.
+
+    408 and 429 are statements about this moment, not about the ping (RFC 9110 section 15.5.9, RFC 6585 section 4).
+    """
+    answer = f"{receiver} answered {_named(status)}"
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Outcome(Result.DELIVERED, answer, status)
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return Outcome(
+            Result.REJECTED,
+            f"{answer}; redirects are not followed. If the receiver has moved, change telemetry.url",
+            status,
+        )
+    later = status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and not later:
+        return Outcome(Result.REJECTED, f"{answer}; check telemetry.url", status)
+    return Outcome(Result.FAILED, answer, status, retry_after_seconds(retry_after, now))
+
+
+def retry_after_seconds(value: str | None, now: datetime) -> float | None:
+    """`Retry-After` in either form (RFC 9110 section 10.2.3), at most a day; None if absent, past or unreadable."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text)  # infinite where the number has hundreds of digits
+    else:
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+        except (ValueError, OverflowError):
+            return None
+        if moment.tzinfo is None:  # "-0000": UTC of unknown origin
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - now).total_seconds()
+    if math.isnan(seconds) or seconds <= 0:
+        return None
+    return min(seconds, MAX_RETRY_AFTER_SECONDS)
+
+
+def _named(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

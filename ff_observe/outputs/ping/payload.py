@@ -1,0 +1,111 @@
+"""What a ping says: a pure function of a snapshot and the settings, made of the contract's fields and of nothing else.
+
+Whatever does not fit its field (a missing reading, a count that is no whole number, a text longer than allowed or with
+control characters) is absent; nothing is cut or rounded to fit, since half an identifier is a wrong one.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+
+from ff_observe.catalogue import COUNTS
+from ff_observe.catalogue.model import Count, PingField, ping_fields
+from ff_observe.config.settings import PlatformSettings
+from ff_observe.errors import DeliveryError
+from ff_observe.ping_contract import FIELDS, FORBIDDEN_CHARACTERS, MAX_COUNT, Field, Value, document
+from ff_observe.snapshots import Snapshot
+from ff_observe.sources.model import OperatingSystem, Reading
+
+UNLICENSED = "CE"  # with an empty id: what FlowFuse sends without a licence
+
+
+def build_payload(
+    snapshot: Snapshot, platform: PlatformSettings, operating_system: OperatingSystem
+) -> dict[str, object]:
+    """The ping as nested maps, in the order of the contract.
+
+    Raises `DeliveryError` where a required field is unknown: there is no ping without the platform's instance id.
+    """
+    known = {
+        **_facts(snapshot, operating_system),
+        **_counts(snapshot),
+        **_configuration(platform),
+    }
+    values = [_fitting(field, known.get(field.dotted)) for field in FIELDS]
+    for field, value in zip(FIELDS, values, strict=True):
+        if field.required and value is None:
+            raise DeliveryError(
+                f"there is no ping without {field.dotted}: the platform's database does not hold a usable one. "
+                "FlowFuse writes it at its first start."
+            )
+    return document(values)
+
+
+def encode(payload: Mapping[str, object]) -> bytes:
+    """The body that is POSTed: compact JSON in UTF-8, byte for byte as FlowFuse's `JSON.stringify` writes it."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _facts(snapshot: Snapshot, operating_system: OperatingSystem) -> dict[str, Value | None]:
+    installation = snapshot.installation
+    licence = installation.licence
+    return {
+        "instanceId": installation.instance_id,
+        "os.type": operating_system.type,
+        "os.release": operating_system.release,
+        "os.arch": operating_system.arch,
+        "env.nodejs": installation.nodejs_version,
+        "env.flowforge": installation.flowfuse_version,
+        "platform.license.id": licence.id if licence else "",
+        "platform.license.type": licence.type if licence else UNLICENSED,
+    }
+
+
+def _configuration(platform: PlatformSettings) -> dict[str, Value | None]:
+    return {
+        "platform.config.driver": platform.driver,
+        "platform.config.broker.enabled": platform.broker,
+        "platform.config.fileStore.enabled": platform.file_store,
+        "platform.config.email.enabled": platform.email,
+    }
+
+
+def _counts(snapshot: Snapshot) -> dict[str, Value | None]:
+    licensed = snapshot.installation.licence is not None
+    return {
+        ".".join(("platform", "counts", *ping_field.path)): _count(
+            count, ping_field, snapshot.readings.get(count.name), licensed
+        )
+        for count, ping_field in ping_fields(COUNTS)
+    }
+
+
+def _count(count: Count, ping_field: PingField, reading: Reading | None, licensed: bool) -> int | None:
+    """None where there is no reading (its table is not there, or could not be read).
+
+    FlowFuse does not look into the enterprise tables without a licence, and sends 0 whatever they hold.
+    """
+    if reading is None:
+        return None
+    if count.enterprise and not licensed:
+        return 0
+    if ping_field.label_value is None:
+        return _whole(reading.get(()))
+    return _whole(reading.get((ping_field.label_value,), 0))  # no row has this value: none, and not unknown
+
+
+def _whole(value: float | None) -> int | None:
+    if value is None or not math.isfinite(value) or value != int(value):
+        return None
+    return int(value)
+
+
+def _fitting(field: Field, value: Value | None) -> Value | None:
+    """The value if the receiver would accept it, else None."""
+    if type(value) is not field.type:
+        return None
+    if isinstance(value, str):
+        return value if len(value) <= field.maximum and not FORBIDDEN_CHARACTERS.search(value) else None
+    if field.type is int and not 0 <= value <= MAX_COUNT:
+        return None
+    return value

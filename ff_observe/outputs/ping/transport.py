@@ -1,0 +1,134 @@
+"""One POST with urllib3 over a `Line`. Imported with the first ping: urllib3 costs memory and start-up time."""
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, ProtocolError, ProxySchemeUnknown
+from urllib3.util import SKIP_HEADER
+
+from ff_observe.outputs.ping.line import Line
+
+
+class UnreachableError(Exception):
+    """No HTTP answer came. The message is in our own words: those of libraries repeat URLs, and the secrets in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What matters of an HTTP answer. Its body is not read: it says nothing that its status does not."""
+
+    status: int
+    retry_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where the request goes first. `url` is without credentials; these are in `authorization`."""
+
+    url: str
+    authorization: str | None
+
+
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    proxy: Proxy | None,
+    line: Line,
+    *,
+    connect_seconds: float,
+    read_seconds: float,
+) -> Answer:
+    """POST once, following nothing. Raises `UnreachableError` if no HTTP answer came."""
+    try:
+        with _pool(proxy, line, connect_seconds, read_seconds) as pool:
+            response = pool.request(
+                "POST",
+                url,
+                body=body,
+                headers={**headers, "Accept-Encoding": SKIP_HEADER, "Connection": "close"},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+            )
+            answer = Answer(response.status, response.headers.get("Retry-After"))
+            response.close()
+            return answer
+    except (HTTPError, OSError, ValueError) as error:
+        raise UnreachableError(_in_words(error)) from error
+
+
+def _pool(proxy: Proxy | None, line: Line, connect_seconds: float, read_seconds: float) -> urllib3.PoolManager:
+    """A pool whose connections all run over `line`."""
+
+    class PlainConnection(HTTPConnection):
+        def _new_conn(self) -> socket.socket:  # urllib3 offers no other place to bring one's own socket
+            return line.connect(self.host, self.port, connect_seconds)
+
+    class TLSConnection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return line.connect(self.host, self.port, connect_seconds)
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = PlainConnection
+
+    class TLSPool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = TLSConnection
+
+    trust = _trust()
+    timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
+    if proxy is None:
+        pool = urllib3.PoolManager(ssl_context=trust, timeout=timeout)
+    else:
+        headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else None
+        pool = urllib3.ProxyManager(
+            proxy.url, proxy_headers=headers, proxy_ssl_context=trust, ssl_context=trust, timeout=timeout
+        )
+    pool.pool_classes_by_scheme = {"http": PlainPool, "https": TLSPool}
+    return pool
+
+
+def _trust() -> ssl.SSLContext:
+    """The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (OpenSSL reads them), and besides them
+    those of `REQUESTS_CA_BUNDLE`, which the other outputs of the bridge honour."""
+    context = ssl.create_default_context()
+    if bundle := os.environ.get("REQUESTS_CA_BUNDLE"):
+        context.load_verify_locations(bundle)
+    return context
+
+
+def _in_words(error: BaseException) -> str:
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({cause.verify_message}). If it comes from an authority of your own, "
+                "name that authority's file in SSL_CERT_FILE"
+            )
+        if isinstance(cause, ProxySchemeUnknown):
+            return "only http:// and https:// proxies are supported"
+        if isinstance(cause, TimeoutError):
+            return "no answer in time"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    if any(isinstance(cause, ProtocolError) for cause in causes):
+        return "the connection was closed, or what came back is not HTTP"
+    return type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those it wraps, in whichever way a library wrapped them."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            inner = (*current.args, current.__cause__, current.__context__)
+            waiting += [each for each in inner if isinstance(each, BaseException)]

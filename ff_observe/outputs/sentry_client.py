@@ -1,0 +1,259 @@
+"""The Sentry SDK, configured so that nothing but redacted error events leaves. Imports the SDK: load it only when on.
+
+What may be sent is decided twice: `before_send` redacts each event as the very last step before it is encoded, and the
+transport lets nothing pass but events. The SDK is given no chance to add what it finds by itself (arguments, host name,
+local variables, source lines, modules, a release of another project): every such option is set here.
+"""
+
+import logging
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import sentry_sdk
+import urllib3
+from sentry_sdk.consts import EndpointType
+from sentry_sdk.envelope import Envelope
+from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
+from sentry_sdk.transport import HttpTransport
+from sentry_sdk.utils import BadDsn, Dsn, event_from_exception
+
+from ff_observe.redaction import Redactor
+from ff_observe.version import VERSION
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
+
+SERVER_NAME = "ff-observe"
+REQUEST_SECONDS = 10.0
+MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
+
+# Of the SDK's own making and without foreign text; environment and release are what the operator wants to read.
+_AS_IS = frozenset({"event_id", "timestamp", "platform", "level", "sdk", "release", "environment", "server_name"})
+_NEVER_SENT = frozenset({"user", "request", "modules"})
+_NEVER_SENT_OF_A_FRAME = ("abs_path", "vars", "pre_context", "context_line", "post_context")
+
+
+class InvalidDsnError(ValueError):
+    """What is wrong with a DSN, in words that do not hold any of it."""
+
+
+class Deliveries(Protocol):
+    """Told of each event on its way to the server. Called from the SDK's thread."""
+
+    def handed_over(self) -> None:
+        """An event is about to be queued; `settled` follows when its fate is known."""
+
+    def settled(self, failure: str | None) -> None:
+        """It arrived (None), or why it did not."""
+
+
+Admission = Callable[[dict[str, Any]], bool]
+
+
+def _check_dsn(dsn: str) -> None:
+    """Raises `InvalidDsnError` where the SDK would refuse it, or where its error would show it."""
+    try:
+        Dsn(dsn)
+    except BadDsn as error:
+        # Its text may hold a part of the DSN after a colon or in brackets: only the first words are its own.
+        raise InvalidDsnError(str(error).split("(")[0].split(" '")[0].strip().lower()) from None
+    except ValueError:
+        raise InvalidDsnError("the port or the host is malformed") from None
+
+
+class SentryClient:
+    """The SDK initialised for the whole process (`sentry_sdk.init`), until `close` gives back what was there before.
+
+    `admit` sees each redacted event last and may add to it, or drop it. Nothing is taken from `SENTRY_*` variables.
+    Raises `InvalidDsnError`.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        environment: str,
+        release: str | None,
+        redactor: Redactor,
+        deliveries: Deliveries,
+        admit: Admission,
+    ) -> None:
+        class Transport(EventTransport):
+            observer = deliveries
+            cleaner = redactor
+
+        def before_send(event: "Event", hint: "Hint") -> "Event | None":
+            del hint
+            cleaned = clean_event(event, redactor)
+            return cleaned if admit(cleaned) else None  # type: ignore[return-value]  # a dict of the same shape
+
+        _check_dsn(dsn)
+        self._previous = sentry_sdk.get_global_scope().client
+        sentry_sdk.init(
+            dsn=dsn,
+            environment=environment,
+            release=release or "",  # None would take SENTRY_RELEASE, or the revision of the directory we run in
+            server_name=SERVER_NAME,
+            transport=Transport,
+            before_send=before_send,
+            # `send_default_pii` is not given: False is the default, and current SDKs warn whoever gives it.
+            event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
+            include_local_variables=False,
+            include_source_context=False,
+            # Of the integrations only log lines as breadcrumbs: the others add arguments, modules and outgoing URLs,
+            # or patch what is not ours. Log lines are no events: each error is captured once, with its context.
+            default_integrations=False,
+            auto_enabling_integrations=False,
+            integrations=[LoggingIntegration(level=logging.INFO, event_level=None)],
+            auto_session_tracking=False,
+            send_client_reports=False,
+            enable_backpressure_handling=False,
+            spotlight=False,
+            debug=False,
+        )
+        self._client = sentry_sdk.get_global_scope().client
+
+    def capture_error(self, error: BaseException, tags: Mapping[str, str], *, handled: bool) -> None:
+        """Report `error`; `handled` says whether its thread survived it."""
+        event, hint = event_from_exception(
+            error, client_options=self._client.options, mechanism={"type": "thread", "handled": handled}
+        )
+        event["tags"] = dict(tags)
+        sentry_sdk.capture_event(event, hint)
+
+    def capture_message(self, message: str) -> str | None:
+        """Report a text; returns the event's id."""
+        return sentry_sdk.capture_message(message, level="info")
+
+    def close(self, timeout_seconds: float) -> None:
+        """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and give the process back."""
+        self._client.close(timeout=max(0.0, timeout_seconds))
+        if sentry_sdk.get_global_scope().client is self._client:
+            sentry_sdk.get_global_scope().set_client(self._previous)
+
+
+class EventTransport(HttpTransport):
+    """The SDK's transport, which also says what became of each event.
+
+    It follows no redirect (the key in the header would go along) and does not try twice: the SDK's queue is small, and
+    an error that matters comes again.
+    """
+
+    observer: Deliveries
+    cleaner: Redactor
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._failure: str | None = None
+
+    def capture_envelope(self, envelope: Envelope) -> None:
+        """Queue the events of `envelope`; anything else in it (traces, sessions, attachments) goes nowhere."""
+        envelope.headers.pop("trace", None)  # holds the key of the DSN
+        envelope.items[:] = [item for item in envelope.items if item.type == "event"]
+        if envelope.items:
+            self.observer.handed_over()
+            super().capture_envelope(envelope)
+
+    def on_dropped_event(self, reason: str) -> None:
+        """The SDK's word that an event is lost."""
+        failure, self._failure = self._failure, None
+        self.observer.settled(failure or _REASONS.get(reason, reason))
+
+    def _request(
+        self, method: str, endpoint_type: EndpointType, body: Any, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            response = self._pool.request(
+                method,
+                self._auth.get_api_url(endpoint_type),
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(total=REQUEST_SECONDS),
+                retries=False,
+                redirect=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            self._failure = _describe(error)
+            raise
+        if 200 <= response.status < 300:
+            self.observer.settled(None)
+        else:
+            explanation = self.cleaner.text(response.headers.get("X-Sentry-Error", ""))[:200]
+            self._failure = f"it answered HTTP {response.status}" + (f" ({explanation})" if explanation else "")
+        return response
+
+
+_REASONS = {
+    "self_rate_limits": "it asked for a pause",
+    "full_queue": "too many events are waiting",
+    "network": "it could not be reached",
+}
+
+
+def _describe(error: urllib3.exceptions.HTTPError) -> str:
+    """The reason in a few words. urllib3's own text names the object, and the address twice."""
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "its name is not known"
+    # A refused connection is a `NewConnectionError`, which urllib3 derives from its timeouts.
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+        error, urllib3.exceptions.NewConnectionError
+    ):
+        return f"it did not answer within {REQUEST_SECONDS:.0f} s"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return f"no trusted TLS connection to it ({_innermost(error)}); SSL_CERT_FILE may name a private CA"
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return f"the proxy could not be used ({_innermost(error)})"
+    return f"it could not be reached ({_innermost(error)})"
+
+
+def _innermost(error: BaseException) -> str:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    with suppress(AttributeError):
+        return str(error.strerror or error)  # type: ignore[attr-defined]  # OSError has it, others do not
+    return str(error) or type(error).__name__
+
+
+def clean_event(event: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """The event as it may leave: redacted, cut to size, without what is never sent, with the versions of the bridge."""
+    cleaned: dict[str, Any] = {}
+    for key, value in event.items():
+        if key in _AS_IS:
+            cleaned[key] = value
+        elif key not in _NEVER_SENT:
+            cleaned[key] = _shorten(redactor.value(_without_source(value)))
+    if not cleaned.get("release"):
+        cleaned.pop("release", None)
+    cleaned.setdefault("tags", {})["ff_observe"] = VERSION
+    cleaned.setdefault("contexts", {})["runtime"] = {
+        "type": "runtime",
+        "name": platform.python_implementation(),
+        "version": platform.python_version(),
+    }
+    return cleaned
+
+
+def _without_source(value: Any) -> Any:
+    """Stack frames keep module, function and line: with the release that finds the source. Paths may hold names."""
+    if isinstance(value, list):
+        return [_without_source(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "lineno" in value and "function" in value:
+        frame = {key: item for key, item in value.items() if key not in _NEVER_SENT_OF_A_FRAME}
+        if str(frame.get("filename", "")).startswith("/"):
+            frame["filename"] = frame["filename"].rpartition("/")[2]
+        return frame
+    return {key: _without_source(item) for key, item in value.items()}
+
+
+def _shorten(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= MAX_TEXT else value[: MAX_TEXT - 1] + "…"
+    if isinstance(value, list):
+        return [_shorten(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _shorten(item) for key, item in value.items()}
+    return value

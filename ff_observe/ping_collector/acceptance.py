@@ -1,0 +1,244 @@
+"""Decides what is a ping: the bytes of a body in, the values the contract names or a refusal out. Pure.
+
+What the contract does not name is never kept: only the names of such fields are told, for counting.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from ff_observe.ping_contract import FIELDS, FORBIDDEN_CHARACTERS, MAX_BODY_BYTES, MAX_DEPTH, Field, Value
+
+Values = tuple[Value | None, ...]
+"""The values of a ping in the order of `ping_contract.FIELDS`; None where the sender left one out."""
+
+MAX_UNKNOWN_NAMES = 16
+"""How many unknown fields of one ping are told; the rest of them is ignored."""
+
+
+class Reason(StrEnum):
+    """Why a request was not accepted: the whole list."""
+
+    TOO_LARGE = "too_large"
+    MEDIA_TYPE = "media_type"
+    CONTENT_ENCODING = "content_encoding"
+    TOO_SLOW = "too_slow"
+    MALFORMED_HTTP = "malformed_http"
+    INCOMPLETE = "incomplete"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    TOO_DEEP = "too_deep"
+    NOT_AN_OBJECT = "not_an_object"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    OUT_OF_RANGE = "out_of_range"
+    TOO_LONG = "too_long"
+    FORBIDDEN_CHARACTER = "forbidden_character"
+    OVERLOADED = "overloaded"
+    STORE_UNAVAILABLE = "store_unavailable"
+    INTERNAL = "internal"
+
+
+_STATUS = {
+    Reason.TOO_LARGE: 413,
+    Reason.MEDIA_TYPE: 415,
+    Reason.CONTENT_ENCODING: 415,
+    Reason.TOO_SLOW: 408,
+    Reason.OVERLOADED: 503,
+    Reason.STORE_UNAVAILABLE: 503,
+    Reason.INTERNAL: 500,
+}
+
+_MESSAGES = {
+    Reason.TOO_LARGE: f"the body is larger than {MAX_BODY_BYTES} bytes",
+    Reason.MEDIA_TYPE: "the Content-Type must be application/json",
+    Reason.CONTENT_ENCODING: "a Content-Encoding is not accepted; send the JSON as it is",
+    Reason.TOO_SLOW: "the request took too long to arrive",
+    Reason.MALFORMED_HTTP: "this is not an HTTP request",
+    Reason.INCOMPLETE: "the request ended before its body did",
+    Reason.NOT_UTF8: "the body is not UTF-8",
+    Reason.NOT_JSON: "the body is not JSON",
+    Reason.TOO_DEEP: f"the body nests deeper than {MAX_DEPTH} levels",
+    Reason.NOT_AN_OBJECT: "the body must be a JSON object",
+    Reason.OVERLOADED: "too many pings at once; try again later",
+    Reason.STORE_UNAVAILABLE: "the ping could not be stored; try again later",
+    Reason.INTERNAL: "the ping could not be handled",
+}
+
+_TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no ping. `field` is the dotted name of the contract's field that is wrong, empty for the whole."""
+
+    reason: Reason
+    field: str = ""
+    detail: str = ""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status to answer with."""
+        return _STATUS.get(self.reason, 400)
+
+    @property
+    def message(self) -> str:
+        """A sentence for the sender. It names the contract's fields and limits, and never repeats what was sent."""
+        return f"{self.field} {self.detail}" if self.field else _MESSAGES[self.reason]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A ping, and the dotted names of fields it had beyond the contract."""
+
+    values: Values
+    unknown: tuple[str, ...] = ()
+
+
+class _Refused(Exception):  # noqa: N818  (it is no error: it carries the refusal out of the recursion)
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    index: int
+    field: Field
+
+
+_Tree: TypeAlias = dict[str, "_Leaf | _Tree"]
+
+
+def _tree() -> _Tree:
+    root: _Tree = {}
+    for index, field in enumerate(FIELDS):
+        place = root
+        for key in field.path[:-1]:
+            below = place.setdefault(key, {})
+            assert isinstance(below, dict), "a field of the contract lies below another"
+            place = below
+        place[field.path[-1]] = _Leaf(index, field)
+    return root
+
+
+_CONTRACT = _tree()
+_REQUIRED = tuple(index for index, field in enumerate(FIELDS) if field.required)
+_BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+
+
+class _NotANumberError(ValueError):
+    pass
+
+
+def _refuse_constant(_name: str) -> float:
+    raise _NotANumberError  # NaN and Infinity are Python's, not JSON's
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def accept(body: bytes) -> Accepted | Refusal:
+    """Read a request body as a ping.
+
+    Memory and time are bounded by the size of the body, which is refused when larger than `MAX_BODY_BYTES`. JSON is
+    read as RFC 8259 has it: UTF-8 without a byte order mark; of duplicate keys the last counts.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        return Refusal(Reason.TOO_LARGE)
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        return Refusal(Reason.TOO_DEEP)
+    try:
+        parsed = _decode(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Refusal(Reason.NOT_UTF8)
+    except ValueError:  # also what Python makes of a number of more than 4300 digits
+        return Refusal(Reason.NOT_JSON)
+    if not isinstance(parsed, dict):
+        return Refusal(Reason.NOT_AN_OBJECT)
+    values: list[Value | None] = [None] * len(FIELDS)
+    unknown: list[str] = []
+    try:
+        _take(_CONTRACT, parsed, values, unknown, "")
+    except _Refused as refused:
+        return refused.refusal
+    for index in _REQUIRED:
+        if values[index] is None:
+            return Refusal(Reason.MISSING_FIELD, FIELDS[index].dotted, "is missing")
+    return Accepted(tuple(values), tuple(unknown))
+
+
+def _depth(body: bytes) -> int:
+    """How deep brackets nest outside of strings; for bodies that are not JSON, any number."""
+    depth = deepest = 0
+    for match in _BRACKETS_AND_STRINGS.finditer(body):
+        token = match[0]
+        if token in (b"{", b"["):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in (b"}", b"]"):
+            depth -= 1
+    return deepest
+
+
+def _take(
+    tree: _Tree, found: Mapping[str, object], values: list[Value | None], unknown: list[str], prefix: str
+) -> None:
+    for key, value in found.items():
+        node = tree.get(key)
+        if node is None:
+            if len(unknown) < MAX_UNKNOWN_NAMES:
+                unknown.append(prefix + key)
+        elif isinstance(node, _Leaf):
+            values[node.index] = _CHECKS[node.field.type](node.field, value)
+        elif isinstance(value, dict):
+            _take(node, value, values, unknown, f"{prefix}{key}.")
+        else:
+            raise _Refused(Refusal(Reason.WRONG_TYPE, prefix + key, "must be an object"))
+
+
+def _wrong_type(field: Field) -> _Refused:
+    return _Refused(Refusal(Reason.WRONG_TYPE, field.dotted, f"must be {_TYPE_NAMES[field.type]}"))
+
+
+def _text(field: Field, value: object) -> str:
+    if not isinstance(value, str):
+        raise _wrong_type(field)
+    if len(value) > field.maximum:
+        raise _Refused(Refusal(Reason.TOO_LONG, field.dotted, f"must not be longer than {field.maximum} characters"))
+    if field.required and not value:
+        raise _Refused(Refusal(Reason.MISSING_FIELD, field.dotted, "must not be empty"))
+    if not value.isprintable() and FORBIDDEN_CHARACTERS.search(value):
+        raise _Refused(Refusal(Reason.FORBIDDEN_CHARACTER, field.dotted, "must not hold control characters"))
+    return value
+
+
+def _number(field: Field, value: object) -> int:
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 5.0 is a whole one
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(field)
+    if not 0 <= value <= field.maximum:
+        detail = f"must be from 0 to {field.maximum}"
+        raise _Refused(Refusal(Reason.OUT_OF_RANGE, field.dotted, detail))
+    return value
+
+
+def _flag(field: Field, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong_type(field)
+    return value
+
+
+_CHECKS: Mapping[type, Callable[[Field, object], Value]] = {str: _text, int: _number, bool: _flag}
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def canonical(values: Values) -> bytes:
+    """The same bytes for the same ping, however its keys were ordered, with everything unknown left out."""
+    return _encode(values).encode("ascii")

@@ -1,0 +1,84 @@
+"""Finds out which address a request came from, believing what proxies say only of proxies that are trusted.
+
+Nothing here keeps, logs or raises an address: it is handed on to be hashed, and gone.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Headers = Sequence[tuple[bytes, bytes]]
+
+MAX_HOPS = 32
+"""Of a longer chain of proxies only the nearest are looked at."""
+
+
+class ForwardedHeader(StrEnum):
+    """Which header the trusted proxies write. Only one is believed: a sender can forge the one they leave alone."""
+
+    X_FORWARDED_FOR = "x-forwarded-for"
+    FORWARDED = "forwarded"
+
+
+_FORWARDED_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,\s"]+))', re.IGNORECASE)
+_OUTSIDE_QUOTES_COMMA = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
+
+
+def parse_address(text: str) -> Address | None:
+    """An address as headers write it: with or without port, IPv6 with or without brackets or zone."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+class SenderAddress:
+    """Knows the trusted proxies."""
+
+    def __init__(
+        self, trusted: Sequence[Network] = (), header: ForwardedHeader = ForwardedHeader.X_FORWARDED_FOR
+    ) -> None:
+        self._trusted = tuple(trusted)
+        self._header = header
+        self._header_name = header.value.encode("ascii")
+
+    def of(self, peer: str | None, headers: Headers) -> Address | None:
+        """The address of the sender: that of the connection, or, where that is a trusted proxy, the last one in its
+        header that is not. None where nobody says, or what a trusted proxy says is no address (RFC 7239 `unknown`)."""
+        address = parse_address(peer) if peer else None
+        if not self._trusted or address is None or not self._is_trusted(address):
+            return address
+        for hop in self._hops(headers):
+            address = parse_address(hop)
+            if address is None or not self._is_trusted(address):
+                return address
+        return address
+
+    def _is_trusted(self, address: Address) -> bool:
+        return any(address in network for network in self._trusted)
+
+    def _hops(self, headers: Headers) -> list[str]:
+        """What the proxies wrote, the nearest first."""
+        lines = [value.decode("latin-1") for name, value in headers if name == self._header_name]
+        if self._header is ForwardedHeader.X_FORWARDED_FOR:
+            hops = [hop for line in lines for hop in line.split(",")]
+        else:
+            hops = [_forwarded_for(element) for line in lines for element in _OUTSIDE_QUOTES_COMMA.findall(line)]
+        return hops[-MAX_HOPS:][::-1]
+
+
+def _forwarded_for(element: str) -> str:
+    """The `for` of one element of a `Forwarded` header, empty where it has none."""
+    found = _FORWARDED_FOR.search(element)
+    return (found[1] or found[2] or "") if found else ""

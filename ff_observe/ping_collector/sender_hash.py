@@ -1,0 +1,125 @@
+"""Turns a sender's address into a keyed hash, and keeps the key: apart from the data, private, replaced on schedule.
+
+A plain hash of an address is undone in minutes by hashing all four billion of them. With a key that is not beside the
+data this cannot be done, and once the key is destroyed nobody can do it at all.
+"""
+
+import contextlib
+import fcntl
+import hmac
+import ipaddress
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.ping_collector.sender_address import Address
+
+KEY_BYTES = 32
+_PRIVATE = 0o600
+
+
+def material(address: Address) -> bytes:
+    """What of an address is hashed: all of an IPv4 address; of IPv6 the /64, which is what one site is given."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return b"4" + address.packed
+    return b"6" + address.packed[:8]
+
+
+class SenderHash:
+    """HMAC-SHA-256 (RFC 2104) of addresses under a key in a file of mode 0600.
+
+    Processes that share the file share the key: the hash of one address is the same with all of them until the key is
+    replaced. `named_in` is what errors about the file refer to. Thread-safe.
+    """
+
+    def __init__(self, key_file: Path, lifetime: timedelta, named_in: str = "collector") -> None:
+        self._file = key_file
+        self._lifetime = lifetime
+        self._named_in = named_in
+        self._lock = threading.Lock()
+        self._key = b""
+        self.created_at = datetime.fromtimestamp(0, UTC)
+
+    def open(self, now: datetime) -> None:
+        """Read the key, or make one. Raises `ConfigurationError` if others may read the file, or nobody can."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.replace_if_due(now)
+        except OSError as error:
+            raise self._wrong(f"cannot be used: {error.strerror}") from None
+
+    def of(self, address: Address | None) -> bytes | None:
+        """The hash of an address, 32 bytes; None where there is none."""
+        return None if address is None else hmac.digest(self._key, material(address), "sha256")
+
+    def replace_if_due(self, now: datetime) -> float:
+        """Replace the key if it is older than its lifetime, destroying the old one. Returns the seconds until then.
+
+        Raises `OSError` if the file cannot be written; the present key stays in use.
+        """
+        with self._lock, self._other_processes_wait():
+            kept = self._read()
+            if kept is None or not now - self._lifetime < kept[0] <= now + self._lifetime:
+                kept = (now, secrets.token_bytes(KEY_BYTES))
+                self._write(*kept)
+            self.created_at, self._key = kept
+        return max(0.0, (self.created_at + self._lifetime - now).total_seconds())
+
+    @contextlib.contextmanager
+    def _other_processes_wait(self) -> Iterator[None]:
+        descriptor = os.open(self._file.with_name(self._file.name + ".lock"), os.O_RDWR | os.O_CREAT, _PRIVATE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _read(self) -> tuple[datetime, bytes] | None:
+        try:
+            with self._file.open("rb") as opened:
+                if os.fstat(opened.fileno()).st_mode & 0o077:
+                    raise self._wrong(f"may be read by others; run: chmod 600 {self._file}")
+                content = opened.read(4096)
+        except FileNotFoundError:
+            return None
+        try:
+            kept = json.loads(content)
+            created_at = datetime.fromisoformat(kept["created_at"])
+            key = bytes.fromhex(kept["key"])
+        except (ValueError, TypeError, KeyError):
+            key = b""
+        if len(key) != KEY_BYTES or created_at.tzinfo is None:
+            raise self._wrong("holds no key of ours; remove it, and a new one is made")
+        return created_at, key
+
+    def _write(self, created_at: datetime, key: bytes) -> None:
+        """Replace the file in one step, after overwriting the old key where it stands on the disk."""
+        content = json.dumps({"created_at": created_at.isoformat(), "key": key.hex()}).encode()
+        fresh = self._file.with_name(self._file.name + ".new")
+        fresh.unlink(missing_ok=True)  # left by a process that was killed here
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as opened:  # noqa: PTH123
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        self._overwrite()
+        fresh.replace(self._file)
+        directory = os.open(self._file.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _overwrite(self) -> None:
+        with contextlib.suppress(FileNotFoundError), self._file.open("r+b") as old:
+            size = os.fstat(old.fileno()).st_size
+            old.write(secrets.token_bytes(size))
+            old.flush()
+            os.fsync(old.fileno())
+
+    def _wrong(self, message: str) -> ConfigurationError:
+        return ConfigurationError((Problem(self._named_in, 0, 0, "address.key_file", f"{self._file} {message}"),))

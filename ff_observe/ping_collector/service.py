@@ -1,0 +1,224 @@
+"""The running collector: a listening socket, one event loop in one thread, a writer, and upkeep in the background."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import uvicorn
+
+from ff_observe.catalogue import fleet as catalogue
+from ff_observe.clock import Clock, SystemClock
+from ff_observe.errors import ConfigurationError, FFObserveError, Problem
+from ff_observe.periodic import Periodic
+from ff_observe.ping_collector.acceptance import Reason
+from ff_observe.ping_collector.app import CollectorApp
+from ff_observe.ping_collector.fleet import take_fleet
+from ff_observe.ping_collector.http_protocol import LimitedProtocol, close_slow_connections
+from ff_observe.ping_collector.ingest import Ingest
+from ff_observe.ping_collector.metrics import CollectorMetrics, seconds
+from ff_observe.ping_collector.receive import PingObserver, PingReceiver
+from ff_observe.ping_collector.sender_address import SenderAddress
+from ff_observe.ping_collector.sender_hash import SenderHash
+from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase
+from ff_observe.ping_collector.store import Store, StoreError
+from ff_observe.ping_collector.unknown_fields import UnknownFields
+from ff_observe.version import VERSION
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 4096
+UPKEEP_SECONDS = 3600.0
+START_SECONDS = 10.0
+
+
+def open_store(settings: CollectorSettings) -> Store:
+    """The store the settings name. Raises `ConfigurationError`."""
+    if isinstance(settings.database, PostgresqlDatabase):
+        from ff_observe.ping_collector.store.postgresql import PostgresqlStore  # psycopg only where it is needed
+
+        return PostgresqlStore(settings.database.url, settings.duplicate_window)
+    from ff_observe.ping_collector.store.sqlite import open_sqlite
+
+    assert settings.database_file is not None
+    return open_sqlite(settings.database_file, settings.duplicate_window, settings.named_in)
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and looks after its connections."""
+
+    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
+        super().__init__(config)
+        self._event = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._event.set()
+        self._sweeper = asyncio.create_task(close_slow_connections(self.server_state))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._sweeper.cancel()
+        await super().shutdown(sockets)
+
+
+class Collector:
+    """A component (`start`, `stop`): one collector. `port` is the real one, also where the settings say 0."""
+
+    name = "ping collector"
+
+    def __init__(
+        self, settings: CollectorSettings, clock: Clock | None = None, on_ping: PingObserver | None = None
+    ) -> None:
+        self.settings = settings
+        self.port = settings.port
+        self.metrics = CollectorMetrics()
+        self.store = open_store(settings)
+        self._clock = clock or SystemClock()
+        self._sender_hash = SenderHash(settings.sender_key_file, settings.key_lifetime, settings.named_in)
+        self._ingest = Ingest(
+            self.store.writer(),
+            self._clock,
+            max_waiting=settings.max_waiting,
+            max_batch=settings.max_batch,
+            on_commit=self._observe_commit,
+        )
+        address = SenderAddress(settings.trusted_proxies, settings.forwarded_header)
+        unknown = UnknownFields(settings.k)
+        receiver = PingReceiver(self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, on_ping)
+        app = CollectorApp(receiver, self.metrics, self._ingest.probe, k=settings.k, public=settings.public)
+        self._started = threading.Event()
+        self._server = _Server(self._uvicorn_config(app), self._started)
+        self._thread: threading.Thread | None = None
+        self._upkeep = (
+            Periodic("collector-fleet", self.count_fleet, self._clock, retry_seconds=settings.fleet_interval_seconds),
+            Periodic("collector-key", self._replace_key, self._clock),
+            Periodic("collector-upkeep", self.keep_up, self._clock, retry_seconds=600.0),
+        )
+
+    def _uvicorn_config(self, app: CollectorApp) -> uvicorn.Config:
+        protocol = partial(
+            LimitedProtocol,
+            limits=self.settings.limits,
+            on_refusal=self._observe_refusal,
+            on_closing=partial(self.metrics.add, catalogue.CONNECTIONS_CLOSED),
+        )
+        return uvicorn.Config(
+            app,  # type: ignore[arg-type]  # uvicorn's own types of scopes are narrower than ASGI's
+            http=protocol,  # called, never subclassed
+            loop="uvloop",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,  # whom to believe is for SenderAddress to say
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=int(self.settings.limits.idle_seconds),
+            timeout_graceful_shutdown=3,
+        )
+
+    def start(self) -> None:
+        """Listen. Raises `ConfigurationError` where the key, the store's place or the address cannot be used.
+
+        A database server that does not answer is no reason not to start: pings are turned away until it does.
+        """
+        self._sender_hash.open(self._clock.now())
+        self._register_gauges()
+        listening = self._bind()
+        self.port = listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._run, args=(listening,), name="collector-http", daemon=True)
+        self._thread.start()
+        if not self._started.wait(START_SECONDS):
+            raise FFObserveError("the collector did not start in time")
+        for periodic in self._upkeep:
+            periodic.start()
+        log.info("collecting pings on http://%s:%d/ping into %s", self.settings.host, self.port, self.store.name)
+
+    def stop(self, deadline: float) -> None:
+        """Answer what has been received, store it, and end. Idempotent."""
+        self._server.should_exit = True
+        for periodic in self._upkeep:
+            periodic.stop(deadline)
+        thread = self._thread
+        if thread is None:
+            return
+        thread.join(max(0.0, deadline - self._clock.monotonic()))
+        if thread.is_alive():
+            self._server.force_exit = True
+            raise TimeoutError("the collector's requests did not end in time")
+
+    def count_fleet(self) -> float:
+        """Count the fleet for `/metrics` and the page. Returns the seconds until the next time: counting a large fleet
+        takes a small share of the time."""
+        began = self._clock.monotonic()
+        with contextlib.suppress(StoreError):  # the writer tells when the store is down; the old numbers stay, dated
+            self.metrics.fleet = take_fleet(
+                self.store, self._clock.now(), self.settings.k, self.settings.silent_after_days
+            )
+        return max(self.settings.fleet_interval_seconds, 20 * (self._clock.monotonic() - began))
+
+    def keep_up(self) -> float:
+        """Prune what is older than the retention, and tidy. Returns the seconds until the next time."""
+        now = self._clock.now()
+        with _logged("old pings could not be deleted"):
+            pruned = self.store.prune(now - self.settings.retention)
+            self.metrics.add(catalogue.PRUNED, amount=pruned)
+            self.store.tidy(now)
+        return UPKEEP_SECONDS
+
+    def _replace_key(self) -> float:
+        """Sleeps at most an hour: wall time can jump."""
+        return min(3600.0, 1.0 + self._sender_hash.replace_if_due(self._clock.now()))
+
+    def _run(self, listening: socket.socket) -> None:
+        async def serve() -> None:
+            self._ingest.start(asyncio.get_running_loop())
+            try:
+                await self._server.serve(sockets=[listening])
+            finally:
+                self._ingest.stop(5.0)
+
+        with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+            runner.run(serve())
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
+        listening = socket.socket(family)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((self.settings.host, self.settings.port))
+            listening.listen(BACKLOG)
+        except OSError as error:
+            listening.close()
+            message = f"cannot listen on {self.settings.host}:{self.settings.port} ({error.strerror}); choose another"
+            raise ConfigurationError((Problem(self.settings.named_in, 0, 0, "listen", message),)) from None
+        return listening
+
+    def _observe_commit(self, pings: int, duration_seconds: float) -> None:
+        self.metrics.observe(catalogue.COMMIT_PINGS, pings)
+        self.metrics.observe(catalogue.COMMIT_DURATION, duration_seconds)
+
+    def _observe_refusal(self, reason: Reason) -> None:
+        self.metrics.add(catalogue.PINGS_REFUSED, reason.value)
+
+    def _register_gauges(self) -> None:
+        gauge = self.metrics.gauge
+        began = seconds(self._clock.now())
+        gauge(catalogue.BUILD_INFO, lambda: 1.0, VERSION, self.store.name)
+        gauge(catalogue.START, lambda: began)
+        gauge(catalogue.WAITING, lambda: self._ingest.waiting)
+        gauge(catalogue.STORE_UP, lambda: None if self._ingest.up is None else float(self._ingest.up))
+        gauge(catalogue.CONNECTIONS, lambda: len(self._server.server_state.connections))
+        gauge(catalogue.KEY_CREATED, lambda: seconds(self._sender_hash.created_at))
+
+
+@contextlib.contextmanager
+def _logged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        log.warning("%s: %s", what, error)

@@ -1,0 +1,29 @@
+"""The columns of a stored ping, derived from the contract: a new count there is a new column here."""
+
+import re
+from dataclasses import dataclass
+
+from ff_observe.ping_contract import FIELDS, Field
+
+_CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
+_LEGAL = re.compile("[a-z][a-z0-9_]{0,62}")  # 63 bytes are what PostgreSQL keeps of a name
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; it never holds NULL for anything but "the sender did not say"."""
+
+    name: str
+    field: Field
+
+
+def column_name(path: tuple[str, ...]) -> str:
+    """`platform.counts.projectsByState.suspended` is `platform_counts_projects_by_state_suspended`."""
+    name = _CAPITAL.sub(r"_\1", "_".join(path)).lower()
+    if not _LEGAL.fullmatch(name):
+        raise ValueError(f"{'.'.join(path)} makes no legal column name")
+    return name
+
+
+COLUMNS: tuple[Column, ...] = tuple(Column(column_name(field.path), field) for field in FIELDS)
+NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)

@@ -1,0 +1,97 @@
+"""What goes into a store and comes out of it, and what every store can do."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from ff_observe.errors import FFObserveError
+from ff_observe.ping_collector.acceptance import Values, canonical
+from ff_observe.ping_contract import Value, document
+
+
+class StoreError(FFObserveError):
+    """The store did not do what it was asked. The message never holds a value of a ping, nor a password."""
+
+
+class Ping(NamedTuple):
+    """One accepted ping as it is stored. `sender` is the keyed hash of the address, None where there was none to hash.
+
+    `digest` is the same for the same payload of the same instance. `received_at` is in UTC.
+    """
+
+    received_at: datetime
+    sender: bytes | None
+    digest: bytes
+    values: Values
+
+    @property
+    def instance_id(self) -> str:
+        return str(self.values[0])
+
+    def document(self) -> dict[str, object]:
+        """The ping as it was sent, without what the contract does not name."""
+        return document(self.values)
+
+
+def digest(values: Values) -> bytes:
+    """16 bytes that two pings share only if they are the same instance's same payload."""
+    return hashlib.blake2b(canonical(values), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How many platforms pinged: in the last day, week and 30 days, and those silent since `silent_since`."""
+
+    by_window: dict[str, int]
+    silent: int
+
+
+Distribution = Sequence[tuple[Value | None, int]]
+"""The values of one field over platforms, each with how many platforms have it; None for those that did not say."""
+
+
+class Writer(Protocol):
+    """The one connection that stores pings. Not thread-safe, except for `abort`."""
+
+    def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+        """Store the pings in one durable transaction: when this returns they survive the loss of power.
+
+        For each ping, whether it was stored (True) or is a duplicate of one already there (False). An empty sequence
+        is a probe: it writes and commits too. Raises `StoreError`, after which nothing of the batch counts as stored
+        and the next call begins with a new connection.
+        """
+
+    def abort(self) -> None:
+        """Make a `write` that hangs in another thread fail soon."""
+
+    def close(self) -> None:
+        """Give up the connection."""
+
+
+class Store(Protocol):
+    """Where pings live. Every method opens what it needs and may be called from any thread."""
+
+    name: str
+
+    def writer(self) -> Writer:
+        """A writer; it connects, and makes or migrates the schema, with its first `write`."""
+
+    def seen(self, at: datetime, silent_after_days: int) -> Seen:
+        """How many platforms were seen lately. `at` is the present."""
+
+    def distribution(self, field_index: int, since: datetime) -> Distribution:
+        """The latest value of one field of every platform that pinged since then, in ascending order."""
+
+    def export(self, instance_id: str) -> Iterator[Ping]:
+        """Everything stored of an instance, oldest first."""
+
+    def forget(self, instance_id: str) -> int:
+        """Delete everything stored of an instance. Returns how many pings that were."""
+
+    def prune(self, before: datetime) -> int:
+        """Delete what was received before then. Returns how many pings that were."""
+
+    def tidy(self, now: datetime) -> None:
+        """Hourly upkeep: forget digests that are past the window of duplicates, prepare for the days to come."""

@@ -1,0 +1,226 @@
+"""Pings in PostgreSQL, for production: several collectors may share one database."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+from psycopg import sql
+
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.store.columns import COLUMNS, NAMES
+from ff_observe.ping_collector.store.model import Distribution, Ping, Seen, StoreError
+from ff_observe.ping_collector.store.postgresql_schema import add_partitions, drop_partitions, migrate
+
+CONNECT_SECONDS = 5
+DAYS_AHEAD = 3
+"""For how many days to come there are partitions already, so that making one is never in a ping's way."""
+
+_COMMON = "-c lock_timeout=5s -c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
+_WRITING = f"{_COMMON} -c statement_timeout=10s -c synchronous_commit=on"  # a commit is on the disk before it returns
+_READING = f"{_COMMON} -c statement_timeout=300s"
+
+_COLUMN_LIST = ", ".join(NAMES)
+_PROBE = "INSERT INTO collector_probe (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+_STAGING = "CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE ping, digest bytea NOT NULL) ON COMMIT DELETE ROWS"
+_COPY = f"COPY staging (digest, received_at, sender, {_COLUMN_LIST}) FROM STDIN"
+# One statement for a whole batch. Rows are taken in order of their keys, so that collectors that meet the same keys
+# wait for each other instead of locking each other out.
+_STORE = f"""
+WITH fresh AS (
+  INSERT INTO recent (digest, instance_id, received_at)
+  SELECT DISTINCT ON (digest) digest, instance_id, received_at FROM staging ORDER BY digest, received_at
+  ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at
+  WHERE recent.received_at < excluded.received_at - %s
+  RETURNING digest
+), stored AS (
+  INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
+  SELECT DISTINCT ON (digest) received_at, sender, {_COLUMN_LIST} FROM staging JOIN fresh USING (digest)
+  ORDER BY digest, received_at
+  RETURNING received_at, {_COLUMN_LIST}
+), latest AS (
+  INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
+  SELECT DISTINCT ON (instance_id) received_at, received_at, {_COLUMN_LIST} FROM stored
+  ORDER BY instance_id, received_at DESC
+  ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
+    {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
+  WHERE platform.last_seen <= excluded.last_seen
+)
+SELECT digest FROM fresh
+"""  # noqa: S608  (only names of our own columns)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """psycopg's errors as ours. Their text may quote values or hold connection parameters: only their kind is told."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StoreError(f"PostgreSQL could not {what}: {_kind(error)}") from None
+
+
+def _kind(error: psycopg.Error) -> str:
+    state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
+    return f"{type(error).__name__}{state}"
+
+
+def _connect(url: Secret, options: str) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        url.reveal(),
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS,
+        application_name="ff-observe-collector",
+        options=options,
+        tcp_user_timeout=10_000,
+        keepalives_idle=30,
+    )
+
+
+class PostgresqlWriter:
+    """The connection that stores pings."""
+
+    def __init__(self, url: Secret, window: timedelta) -> None:
+        self._url = url
+        self._window = window
+        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        self._partitions_until = date.min
+
+    def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+        with _told("store pings"):
+            try:
+                connection = self._connected()
+                if not pings:
+                    connection.execute(_PROBE)
+                    return []
+                self._have_partitions(connection, pings)
+                try:
+                    return self._store(connection, pings)
+                except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                    return self._store(connection, pings)  # rolled back as a whole: once more
+            except psycopg.Error:
+                self.close()
+                raise
+
+    def _connected(self) -> psycopg.Connection[tuple[object, ...]]:
+        if self._connection is None:
+            connection = _connect(self._url, _WRITING)
+            try:
+                migrate(connection)
+                connection.execute(_STAGING)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+            self._partitions_until = date.min
+        return self._connection
+
+    def _have_partitions(self, connection: psycopg.Connection[tuple[object, ...]], pings: Sequence[Ping]) -> None:
+        last = max(ping.received_at for ping in pings).date()
+        if last >= self._partitions_until:
+            first = min(ping.received_at for ping in pings).date()
+            add_partitions(connection, first, last + timedelta(days=DAYS_AHEAD))
+            self._partitions_until = last + timedelta(days=1)
+
+    def _store(self, connection: psycopg.Connection[tuple[object, ...]], pings: Sequence[Ping]) -> Sequence[bool]:
+        with connection.transaction(), connection.cursor() as cursor:
+            with cursor.copy(_COPY) as copy:
+                for ping in pings:
+                    copy.write_row((ping.digest, ping.received_at, ping.sender, *ping.values))
+            cursor.execute(_STORE, (self._window,), prepare=True)
+            fresh = {digest for (digest,) in cursor.fetchall()}
+        stored = []
+        for ping in pings:
+            stored.append(ping.digest in fresh)
+            fresh.discard(ping.digest)  # a second one in the same batch is a duplicate
+        return stored
+
+    def abort(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            # Not a cancel request: the server that does not answer would not answer that either.
+            with contextlib.suppress(OSError, psycopg.Error):
+                with socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours:
+                    ours.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+class PostgresqlStore:
+    """A database of pings."""
+
+    name = "postgresql"
+
+    def __init__(self, url: Secret, window: timedelta) -> None:
+        self._url = url
+        self._window = window
+
+    def writer(self) -> PostgresqlWriter:
+        return PostgresqlWriter(self._url, self._window)
+
+    @contextlib.contextmanager
+    def _session(self, what: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        with _told(what), contextlib.closing(_connect(self._url, _READING)) as connection:
+            migrate(connection)
+            yield connection
+
+    def seen(self, at: datetime, silent_after_days: int) -> Seen:
+        query = sql.SQL(
+            "SELECT count(*) FILTER (WHERE last_seen > %(day)s), count(*) FILTER (WHERE last_seen > %(week)s), "
+            "count(*), count(*) FILTER (WHERE last_seen <= %(silent)s) FROM platform WHERE last_seen > %(month)s"
+        )
+        days = {"day": 1, "week": 7, "month": 30, "silent": silent_after_days}
+        with self._session("count platforms") as connection:
+            moments = {name: at - timedelta(days=count) for name, count in days.items()}
+            row = connection.execute(query, moments).fetchone()
+        day, week, month, silent = (int(str(count)) for count in row or (0, 0, 0, 0))
+        return Seen({"1d": day, "7d": week, "30d": month}, silent)
+
+    def distribution(self, field_index: int, since: datetime) -> Distribution:
+        column = sql.Identifier(NAMES[field_index])
+        query = sql.SQL("SELECT {}, count(*) FROM platform WHERE last_seen > %s GROUP BY 1 ORDER BY 1").format(column)
+        kind = COLUMNS[field_index].field.type
+        with self._session("read the fleet") as connection:
+            rows = connection.execute(query, (since,)).fetchall()
+        return [(None if value is None else kind(value), int(str(count))) for value, count in rows]
+
+    def export(self, instance_id: str) -> Iterator[Ping]:
+        query = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE instance_id = %s ORDER BY received_at").format(
+            sql.SQL(", ").join(map(sql.Identifier, NAMES))
+        )
+        with self._session("export") as connection:
+            for at, sender, *values in connection.execute(query, (instance_id,)):
+                assert isinstance(at, datetime)
+                typed = tuple(
+                    None if value is None else column.field.type(value)
+                    for column, value in zip(COLUMNS, values, strict=True)
+                )
+                yield Ping(at.astimezone(UTC), sender if isinstance(sender, bytes) else None, b"", typed)
+
+    def forget(self, instance_id: str) -> int:
+        with self._session("forget") as connection:
+            with connection.transaction():
+                deleted = connection.execute(
+                    "DELETE FROM ping WHERE instance_id = %s RETURNING tableoid::regclass::text", (instance_id,)
+                ).fetchall()
+                connection.execute("DELETE FROM platform WHERE instance_id = %s", (instance_id,))
+                connection.execute("DELETE FROM recent WHERE instance_id = %s", (instance_id,))
+            for table in sorted({"platform", "recent", *(str(table) for (table,) in deleted)}):
+                connection.execute(sql.SQL("VACUUM {}").format(sql.SQL(table)))  # a deleted row still is in its page
+        return len(deleted)
+
+    def prune(self, before: datetime) -> int:
+        """Drops the partitions of whole days, so that pings are kept for less than a day longer than told."""
+        with self._session("prune") as connection:
+            dropped = drop_partitions(connection, before)
+            connection.execute("DELETE FROM platform WHERE last_seen < %s", (before,))
+        return dropped
+
+    def tidy(self, now: datetime) -> None:
+        with self._session("tidy up") as connection:
+            connection.execute("DELETE FROM recent WHERE received_at < %s", (now - self._window,))
+            add_partitions(connection, now.date(), now.date() + timedelta(days=DAYS_AHEAD))

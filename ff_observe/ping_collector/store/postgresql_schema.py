@@ -1,0 +1,115 @@
+"""The PostgreSQL tables: made and widened by the collector itself, one partition of pings for each day (UTC)."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+from psycopg import sql
+
+from ff_observe.ping_collector.store.columns import COLUMNS
+from ff_observe.ping_collector.store.model import StoreError
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+_LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
+_PARTITION = re.compile("ping_([0-9]{8})")
+_TYPES = {str: "text", int: "bigint", bool: "boolean"}
+_DEFINITIONS = {column.name: f"{column.name} {_TYPES[column.field.type]}" for column in COLUMNS}
+_ALL = ", ".join(_DEFINITIONS.values())
+_OBJECTS = {
+    "ping": f"CREATE TABLE ping (received_at timestamptz NOT NULL, sender bytea, {_ALL}) "
+    "PARTITION BY RANGE (received_at)",
+    "ping_by_instance": "CREATE INDEX ping_by_instance ON ping (instance_id, received_at)",
+    # Room in each page, so that the daily update of a platform stays in its page and touches no index.
+    "platform": f"CREATE TABLE platform (first_seen timestamptz NOT NULL, last_seen timestamptz NOT NULL, {_ALL}, "
+    "PRIMARY KEY (instance_id)) WITH (fillfactor = 70)",
+    "recent": "CREATE TABLE recent (digest bytea PRIMARY KEY, instance_id text NOT NULL, "
+    "received_at timestamptz NOT NULL)",
+    "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
+}
+
+
+@contextlib.contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        yield
+
+
+def migrate(connection: Connection) -> None:
+    """Make what is not there yet, column by column; nothing is removed or changed.
+
+    Looks first: even `IF NOT EXISTS` would make the pings of other collectors wait.
+    """
+    (encoding,) = connection.execute("SELECT current_setting('server_encoding')").fetchone() or ("",)
+    if encoding != "UTF8":
+        raise StoreError(f"the database has the encoding {encoding}; create it with ENCODING 'UTF8'")
+    if not _missing(connection):
+        return
+    with _alone(connection):
+        for statement in _missing(connection):  # another collector may have been here
+            connection.execute(statement)
+
+
+def _missing(connection: Connection) -> list[bytes]:
+    """The statements that are needed."""
+    statements: list[str] = []
+    for name, statement in _OBJECTS.items():
+        (found,) = connection.execute("SELECT to_regclass(%s)::text", (name,)).fetchone() or (None,)
+        if found is None:
+            statements.append(statement)
+        elif name in ("ping", "platform"):
+            rows = connection.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped", (name,)
+            )
+            there = {row[0] for row in rows}
+            statements += [
+                f"ALTER TABLE {name} ADD COLUMN {definition}"
+                for column, definition in _DEFINITIONS.items()
+                if column not in there
+            ]
+    return [statement.encode("ascii") for statement in statements]
+
+
+def partitions(connection: Connection) -> dict[date, str]:
+    """The partitions there are, by day."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'ping'::regclass"
+    )
+    names = [str(name) for (name,) in rows]
+    found = [(name, _PARTITION.fullmatch(name)) for name in names]
+    return {datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC).date(): name for name, match in found if match}
+
+
+def add_partitions(connection: Connection, first: date, last: date) -> None:
+    """Have a partition for each day from `first` to `last`."""
+    days = [first + timedelta(days=days) for days in range((last - first).days + 1)]
+    if set(days) <= partitions(connection).keys():
+        return
+    with _alone(connection):
+        there = partitions(connection)
+        for day in days:
+            if day not in there:
+                connection.execute(
+                    sql.SQL("CREATE TABLE {} PARTITION OF ping FOR VALUES FROM ({}) TO ({})").format(
+                        sql.Identifier(f"ping_{day:%Y%m%d}"),
+                        sql.Literal(f"{day.isoformat()} 00:00:00+00"),
+                        sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00"),
+                    )
+                )
+
+
+def drop_partitions(connection: Connection, before: datetime) -> int:
+    """Drop the partitions of days that ended before then. Returns how many pings they held."""
+    dropped = 0
+    end = before.astimezone(UTC).date()
+    for day, name in sorted(partitions(connection).items()):
+        if day < end:
+            with _alone(connection):
+                counted = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name)))
+                (held,) = counted.fetchone() or (0,)
+                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+            dropped += int(str(held))
+    return dropped

@@ -1,0 +1,241 @@
+"""Pings in an embedded SQLite file: no set-up, one collector."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.ping_collector.store.columns import COLUMNS, NAMES
+from ff_observe.ping_collector.store.model import Distribution, Ping, Seen, StoreError
+
+BUSY_SECONDS = 5.0
+PRUNED_AT_ONCE = 2000  # so that a ping never waits long for the daily prune
+
+_TYPES = {str: "TEXT", int: "INTEGER", bool: "INTEGER"}
+_TABLES = ("ping", "platform")
+_OWN = {
+    "ping": "received_at TEXT NOT NULL, sender BLOB",
+    "platform": "first_seen TEXT NOT NULL, last_seen TEXT NOT NULL",
+}
+_COLUMN_LIST = ", ".join(NAMES)
+_MARKS = ", ".join("?" * len(NAMES))
+
+_RECOGNISE = """
+INSERT INTO recent (digest, instance_id, received_at) VALUES (?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at WHERE recent.received_at < ?
+"""
+_STORE = f"INSERT INTO ping (received_at, sender, {_COLUMN_LIST}) VALUES (?, ?, {_MARKS})"  # noqa: S608
+_LATEST = f"""
+INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST}) VALUES (?, ?, {_MARKS})
+ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
+{", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
+WHERE platform.last_seen <= excluded.last_seen
+"""  # noqa: S608  (only names of our own columns)
+
+
+def moment(at: datetime) -> str:
+    """A moment as it is stored: UTC, of one width, so that text order is time order."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _read_moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """SQLite's errors as ours. Their text names files and tables, never values."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"SQLite could not {what}: {error}") from None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten, not only unlinked
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Make what is not there yet, column by column. Nothing is ever removed or changed."""
+    with _transaction(connection):
+        for table in _TABLES:
+            definitions = [f"{column.name} {_TYPES[column.field.type]}" for column in COLUMNS]
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_OWN[table]}, {', '.join(definitions)})")
+            there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            for name, definition in zip(NAMES, definitions, strict=True):
+                if name not in there:
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        connection.execute("CREATE INDEX IF NOT EXISTS ping_by_instance ON ping (instance_id, received_at)")
+        connection.execute("CREATE INDEX IF NOT EXISTS ping_by_time ON ping (received_at)")
+        connection.execute("CREATE UNIQUE INDEX IF NOT EXISTS platform_by_instance ON platform (instance_id)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS recent "
+            "(digest BLOB PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL) WITHOUT ROWID"
+        )
+        connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
+
+
+class SqliteWriter:
+    """The connection that stores pings."""
+
+    def __init__(self, path: Path, window: timedelta) -> None:
+        self._path = path
+        self._window = window
+        self._connection: sqlite3.Connection | None = None
+
+    def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+        with _told("store pings"):
+            try:
+                connection = self._connected()
+                with _transaction(connection):
+                    if not pings:
+                        connection.execute("REPLACE INTO probe (id, at) VALUES (1, ?)", (moment(datetime.now(UTC)),))
+                    return [self._store(connection, ping) for ping in pings]
+            except sqlite3.Error:
+                self.close()
+                raise
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = _connect(self._path)
+            try:
+                _migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _store(self, connection: sqlite3.Connection, ping: Ping) -> bool:
+        at = moment(ping.received_at)
+        recognised = connection.execute(
+            _RECOGNISE, (ping.digest, ping.instance_id, at, moment(ping.received_at - self._window))
+        )
+        if recognised.rowcount == 0:
+            return False
+        connection.execute(_STORE, (at, ping.sender, *ping.values))
+        connection.execute(_LATEST, (at, at, *ping.values))
+        return True
+
+    def abort(self) -> None:
+        if self._connection is not None:
+            self._connection.interrupt()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+
+class SqliteStore:
+    """A file of pings. Readers and the writer do not wait for each other (WAL)."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path, window: timedelta) -> None:
+        self._path = path
+        self._window = window
+        self._made = threading.Event()
+
+    def writer(self) -> SqliteWriter:
+        return SqliteWriter(self._path, self._window)
+
+    @contextlib.contextmanager
+    def _session(self, what: str) -> Iterator[sqlite3.Connection]:
+        with _told(what), contextlib.closing(_connect(self._path)) as connection:
+            if not self._made.is_set():
+                _migrate(connection)
+                self._made.set()
+            yield connection
+
+    def seen(self, at: datetime, silent_after_days: int) -> Seen:
+        with self._session("count platforms") as connection:
+
+            def since(days: int) -> int:
+                found = connection.execute(
+                    "SELECT count(*) FROM platform WHERE last_seen > ?", (moment(at - timedelta(days=days)),)
+                )
+                return int(found.fetchone()[0])
+
+            month = since(30)
+            return Seen({"1d": since(1), "7d": since(7), "30d": month}, silent=month - since(silent_after_days))
+
+    def distribution(self, field_index: int, since: datetime) -> Distribution:
+        column = COLUMNS[field_index]
+        query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608
+        with self._session("read the fleet") as connection:
+            rows = connection.execute(query, (moment(since),)).fetchall()
+        kind = column.field.type
+        return [(None if value is None else kind(value), count) for value, count in rows]
+
+    def export(self, instance_id: str) -> Iterator[Ping]:
+        query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608
+        with self._session("export") as connection:
+            for at, sender, *values in connection.execute(query, (instance_id,)):
+                typed = tuple(
+                    None if value is None else column.field.type(value)
+                    for column, value in zip(COLUMNS, values, strict=True)
+                )
+                yield Ping(_read_moment(at), sender, b"", typed)
+
+    def forget(self, instance_id: str) -> int:
+        with self._session("forget") as connection:
+            with _transaction(connection):
+                forgotten = connection.execute("DELETE FROM ping WHERE instance_id = ?", (instance_id,)).rowcount
+                connection.execute("DELETE FROM platform WHERE instance_id = ?", (instance_id,))
+                connection.execute("DELETE FROM recent WHERE instance_id = ?", (instance_id,))
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the journal held a copy
+        return forgotten
+
+    def prune(self, before: datetime) -> int:
+        pruned = 0
+        with self._session("prune") as connection:
+            while True:
+                deleted = connection.execute(
+                    "DELETE FROM ping WHERE rowid IN (SELECT rowid FROM ping WHERE received_at < ? LIMIT ?)",
+                    (moment(before), PRUNED_AT_ONCE),
+                ).rowcount
+                pruned += deleted
+                if deleted < PRUNED_AT_ONCE:
+                    break
+            connection.execute("DELETE FROM platform WHERE last_seen < ?", (moment(before),))
+        return pruned
+
+    def tidy(self, now: datetime) -> None:
+        with self._session("tidy up") as connection:
+            connection.execute("DELETE FROM recent WHERE received_at < ?", (moment(now - self._window),))
+
+
+def open_sqlite(path: Path, window: timedelta, named_in: str) -> SqliteStore:
+    """The store in the file at `path`, made if it is not there. Raises `ConfigurationError` if it cannot be used."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        message = f"cannot make the directory {path.parent} ({error.strerror}); choose another with --data-dir"
+        raise ConfigurationError((Problem(named_in, 0, 0, "data_dir", message),)) from None
+    return SqliteStore(path, window)

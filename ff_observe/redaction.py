@@ -1,0 +1,173 @@
+"""Takes credentials, addresses and e-mail addresses out of text that leaves the process. Pure: no settings, no output.
+
+The bridge's own code keeps its secrets in `Secret`. This is for what other code says: the message of a database
+driver, a log line, an exception of the host program. Where a text is ambiguous, it masks.
+"""
+
+import dataclasses
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from ff_observe.config.secret import MASK, Secret
+
+_SHORT = 6  # a known secret shorter than this is only masked as a whole word: it may be part of any word
+
+_SENSITIVE_KEY = re.compile(
+    r"passw|passphrase|pwd|secret|token|api_?key|access_?key|private_?key|auth(?!or)|credential|cookie|session|csrf|xsrf"
+    r"|dsn|licen[cs]e|e_?mail|ip_?addr|remote_addr|forwarded|real_ip|user_?name|(?:^|_)ip(?:_|$)"
+)
+
+_NAMES = (
+    r"passw(?:or)?d|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|credentials?"
+    r"|sentry_key|dsn|licen[cs]e"
+)
+_QUOTED = r"\\?\"(?:[^\"\\]|\\[^\"])*\\?\"|\\?'(?:[^'\\]|\\[^'])*\\?'"
+
+_CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    # JSON Web Tokens: the header is always the base64 of `{"`; also one that was cut off.
+    (re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}"), MASK),
+    # Tokens of FlowFuse (ffpat_…, fft…_) and of Sentry (sntrys_…), as they announce themselves.
+    (re.compile(r"\b(?:ff[a-z]{1,6}|sntry[a-z])_[\w+/=.-]{16,}"), MASK),
+    # User and password of a URL, first as the standard has it, then with `/`, `?` or `#` unescaped in the password.
+    (re.compile(r"(?<=://)[^\s/?#\"'<>]{1,1024}@"), f"{MASK}@"),
+    (re.compile(r"(?<=://)[^\s/?#:@\"'<>]{0,256}:(?!\d+(?:[/?#\s]|$))[^\s\"'<>]{1,1024}@"), f"{MASK}@"),
+    (re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\\?[\"']?\s?[=:]\s?)(?:{_QUOTED})"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\s?(?:=\s?|:))(?!\s|{re.escape(MASK)})[^\s,;&)\]}}]+"), rf"\1{MASK}"),
+    # `dsn: is wrong` is prose; `password: hunter2` at the end of a line is not.
+    (re.compile(rf"(?im)((?:{_NAMES})[\w-]{{0,40}}: )[^\s,;&)\]}}]+(?=[,;)\]}}]?\s*$)"), rf"\1{MASK}"),
+    (re.compile(r"(?i)\b(bearer|basic|digest) (?=\S*[\d=])[\w.~+/=-]{6,}"), rf"\1 {MASK}"),
+)
+
+# RFC 5322's characters of a local part but for those that end a value in a URL or a text (`/ = & ? '`). The domain ends
+# in a label that starts with a letter, so that a release (`flowfuse@2.33.2`) is none; nor is a URL already masked.
+_EMAIL = re.compile(
+    r"[\w.!#$%*+^`{|}~-]{1,64}(?<!\*{8})(?:@|%40)(?!\d+\.\d+\.\d+[-+])(?:[\w-]{1,63}\.){1,20}[^\W\d_][\w-]{1,62}"
+)
+_OCTET = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
+_IPV4 = re.compile(rf"(?<![\d.])(?<!\bv)(?:{_OCTET}\.){{3}}{_OCTET}(?!\d)(?!\.\d)")
+_IPV4_IN_A_NAME = re.compile(rf"\bip-(?:{_OCTET}-){{3}}{_OCTET}(?!\d)")  # ip-10-0-0-1.ec2.internal
+_IPV6 = re.compile(
+    r"(?<![0-9A-Za-z])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.\d{1,3}){0,3}(?![0-9A-Za-z_])(?:%[\w.-]+)?"
+)
+
+
+def _mask_ipv6(found: re.Match[str]) -> str:
+    """Times (`12:30:05`) and hardware addresses look alike, but only an address parses as one."""
+    text = found[0]
+    address = text.split("%")[0]
+    for candidate in (address, address.removesuffix(":"), address.removesuffix(".")):
+        if candidate == "::":
+            return text
+        try:
+            ipaddress.IPv6Address(candidate)
+        except ValueError:
+            continue
+        return MASK + address[len(candidate) :]
+    return text
+
+
+def is_sensitive_key(key: str) -> bool:
+    """Whether what stands under `key` is hidden whatever it is."""
+    return _SENSITIVE_KEY.search(re.sub(r"[^a-z0-9]+", "_", key.lower())) is not None
+
+
+def known_secrets(settings: object) -> frozenset[str]:
+    """The values of every `Secret` anywhere inside `settings` (dataclasses, tuples, mappings).
+
+    Of a URL with credentials, its user and password are secrets of their own; a URL without any is none.
+    """
+    if isinstance(settings, Secret):
+        return _secret_parts(settings.reveal())
+    if dataclasses.is_dataclass(settings):
+        return known_secrets([getattr(settings, field.name) for field in dataclasses.fields(settings)])
+    if isinstance(settings, Mapping):
+        return known_secrets(list(settings.values()))
+    if isinstance(settings, (list, tuple, set, frozenset)):
+        return frozenset[str]().union(*(known_secrets(item) for item in settings))
+    return frozenset()
+
+
+def _secret_parts(value: str) -> frozenset[str]:
+    if "://" not in value:
+        return frozenset({value})
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return frozenset({value})
+    credentials = {part for part in (parts.username, parts.password) if part}
+    if not credentials and not parts.query:
+        return frozenset()
+    return frozenset({value, *credentials, *(unquote(part) for part in credentials), *filter(None, [parts.query])})
+
+
+def _spellings(secret: str) -> set[str]:
+    """How a secret looks inside a URL, a Python representation and JSON."""
+    return {
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    }
+
+
+class Redactor:
+    """Masks the secrets it was told, and what has the form of one.
+
+    `personal` also masks IP addresses and e-mail addresses: for what leaves the machine. The bridge's own log may say
+    where it listens.
+    """
+
+    def __init__(self, secrets: Iterable[str] = (), *, personal: bool = True) -> None:
+        self._personal = personal
+        spellings = set[str]().union(*(_spellings(secret) for secret in secrets if secret))
+        self._known = (
+            re.compile(
+                "|".join(
+                    re.escape(spelling) if len(spelling) >= _SHORT else rf"(?<!\w){re.escape(spelling)}(?!\w)"
+                    for spelling in sorted(spellings, key=len, reverse=True)
+                )
+            )
+            if spellings
+            else None
+        )
+
+    def text(self, text: str) -> str:
+        """`text` with everything that must not leave replaced by the mask."""
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        for pattern, replacement in _CREDENTIALS:
+            text = pattern.sub(replacement, text)
+        if self._personal:
+            text = _EMAIL.sub(MASK, text)
+            text = _IPV6.sub(_mask_ipv6, text)
+            text = _IPV4.sub(MASK, text)
+            text = _IPV4_IN_A_NAME.sub(MASK, text)
+        return text
+
+    def value(self, value: object) -> object:
+        """A copy of a JSON-like value with every string, and every key, redacted; what a sensitive key holds is gone.
+
+        Numbers stay unless they are a known secret. Other types than JSON's become redacted text.
+        """
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, (int, float)):
+            return MASK if self._known is not None and self._known.fullmatch(str(value)) else value
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self._under(str(key), item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(item) for item in value]
+        return self.text(str(value))
+
+    def _under(self, key: str, value: object) -> object:
+        if value is None or isinstance(value, bool) or not is_sensitive_key(key):
+            return self.value(value)
+        return MASK

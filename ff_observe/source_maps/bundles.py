@@ -1,0 +1,127 @@
+"""The bundles in a directory and their source maps, checked before anything is uploaded."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+_BUNDLES: Final = (".js", ".mjs", ".cjs")
+# https://tc39.es/ecma426/#sec-linking-generated-code; `//@` is its old form.
+_REFERENCE: Final = re.compile(r"^[ \t]*//[#@][ \t]*sourceMappingURL=(?P<url>\S+)[ \t]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A bundle with its map; `map` is None where the map is within the bundle. Paths are relative to the directory."""
+
+    bundle: Path
+    map: Path | None
+    sources: int
+    sources_without_content: int
+
+
+@dataclass(slots=True)
+class Bundles:
+    """What is in a directory. `problems` forbid an upload; `notes` are worth saying."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class _UnusableError(Exception):
+    """What is wrong with one bundle or its map."""
+
+
+def find_bundles(directory: Path) -> Bundles:
+    """Every bundle under `directory` with its map."""
+    found = Bundles()
+    for path in _files(directory, _BUNDLES):
+        name = path.relative_to(directory)
+        try:
+            pair = _pair(directory, path)
+        except _UnusableError as error:
+            found.problems.append(f"{name}: {error}")
+            continue
+        if pair is None:
+            found.notes.append(f"{name}: has no source map, so errors in it show minified code")
+            continue
+        found.pairs.append(pair)
+        if pair.sources_without_content:
+            found.notes.append(
+                f"{name}: {pair.sources_without_content} of its {pair.sources} sources are not in its map, "
+                "so Sentry may show no code for them"
+            )
+    used = {pair.map for pair in found.pairs}
+    for path in _files(directory, tuple(f"{suffix}.map" for suffix in _BUNDLES)):
+        name = path.relative_to(directory)
+        bundle = path.with_suffix("")
+        if name not in used and not bundle.exists():
+            found.problems.append(f"{name}: no bundle goes with this map; remove it, or build again")
+    if not found.pairs and not found.problems:
+        found.problems.append(f"there is no bundle with a source map in {directory}; build with source maps on")
+    return found
+
+
+def _files(directory: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    return iter(sorted(path for path in directory.rglob("*") if path.name.endswith(suffixes) and path.is_file()))
+
+
+def _pair(directory: Path, bundle: Path) -> Pair | None:
+    references = _REFERENCE.findall(_read(bundle))
+    beside = bundle.with_name(f"{bundle.name}.map")
+    if not references:
+        if beside.exists():
+            raise _UnusableError(f"does not refer to {beside.name}: end it with //# sourceMappingURL={beside.name}")
+        return None
+    url = str(references[-1])
+    name = bundle.relative_to(directory)
+    if url.startswith("data:"):
+        return Pair(name, None, 0, 0)
+    found = _locate(directory, bundle, url)
+    sources, without_content = _check_map(found)
+    return Pair(name, found.relative_to(directory), sources, without_content)
+
+
+def _locate(directory: Path, bundle: Path, url: str) -> Path:
+    """The file the comment means: beside the bundle, or, for an absolute path, under the directory."""
+    parts = urlsplit(url)
+    if parts.scheme or parts.netloc:
+        raise _UnusableError(f"refers to {url}, which is not a file in {directory}: make the reference relative")
+    path = unquote(parts.path)
+    tried = directory / path.lstrip("/") if path.startswith("/") else bundle.parent / path
+    if not tried.resolve().is_relative_to(directory.resolve()):
+        raise _UnusableError(f"refers to {url}, which is outside {directory}")
+    if not tried.is_file():
+        raise _UnusableError(f"refers to {url}, which does not exist: build again, or upload before maps are removed")
+    return directory / tried.resolve().relative_to(directory.resolve())
+
+
+def _check_map(path: Path) -> tuple[int, int]:
+    """How many sources a map has, and how many of them without their content."""
+    text = _read(path)
+    if text.startswith(")]}"):  # against inclusion as a script; the format allows it
+        text = text.partition("\n")[2]
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _UnusableError(f"its map {path.name} is not JSON: build again") from None
+    if not isinstance(content, dict) or content.get("version") != 3:
+        raise _UnusableError(f"its map {path.name} is not a source map of version 3")
+    if isinstance(content.get("sections"), list):
+        return 0, 0  # an index map: sentry-cli flattens it
+    sources, contents = content.get("sources"), content.get("sourcesContent")
+    if not isinstance(sources, list) or not sources or not content.get("mappings"):
+        raise _UnusableError(f"its map {path.name} maps nothing: no sources or no mappings")
+    present = [text for text in contents if isinstance(text, str)] if isinstance(contents, list) else []
+    return len(sources), max(0, len(sources) - len(present))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise _UnusableError(f"{path.name} cannot be read: {error.strerror}") from None

@@ -1,0 +1,121 @@
+"""Uploads the source maps of a build with the official `sentry-cli`, after everything was checked."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from ff_observe.config.secret import MASK
+from ff_observe.errors import SourceMapsError
+from ff_observe.source_maps.bundles import Bundles, find_bundles
+from ff_observe.source_maps.credentials import Credentials, gather_variables, read_credentials
+from ff_observe.source_maps.release import agree_on_release
+
+NO_TOKEN: Final = "SENTRY_AUTH_TOKEN is not set, in the environment or in .env: no source maps are uploaded"  # noqa: S105 - a message
+
+Show = Callable[[str], None]
+
+
+def upload_source_maps(
+    directory: Path,
+    *,
+    environment: Mapping[str, str],
+    show: Show,
+    release: str | None = None,
+    page_release: str | None = None,
+    dry_run: bool = False,
+    working_directory: Path | None = None,
+) -> None:
+    """Check the bundles in `directory`, give them debug ids (this changes the files) and upload their maps.
+
+    `release` is what the user demands, `page_release` what the rendered page would report by the configuration. `.env`
+    is read from `working_directory` (default: the current one). Each line of progress goes to `show`. Without a token
+    nothing is done, and said; with `dry_run` the plan is shown, and nothing is changed or sent. Raises
+    `SourceMapsError`, which names everything that is wrong at once.
+    """
+    credentials = read_credentials(gather_variables(environment, working_directory or Path()))
+    if credentials is None:
+        show(NO_TOKEN)
+        if not dry_run:
+            return
+    if not directory.is_dir():
+        raise SourceMapsError(f"{directory} is not a directory")
+    bundles = find_bundles(directory)
+    for note in bundles.notes:
+        show(f"note: {note}")
+    if bundles.problems:
+        raise SourceMapsError(
+            "\n".join(("the build is not fit for upload; nothing was sent:", *(f"  {it}" for it in bundles.problems)))
+        )
+    agreed = agree_on_release(directory, release, page_release)
+    for line in _plan(bundles, agreed, credentials, dry_run=dry_run):
+        show(line)
+    if dry_run or credentials is None:
+        return
+    _run(credentials, environment, show, "inject", str(directory.absolute()))
+    upload = ("upload", f"--release={agreed}", "--validate", "--strict", str(directory.absolute()))
+    _run(credentials, environment, show, *upload)
+    show(f"uploaded: {len(bundles.pairs)} source maps for release {agreed}")
+
+
+def _plan(bundles: Bundles, release: str, credentials: Credentials | None, *, dry_run: bool) -> Sequence[str]:
+    to = "Sentry"
+    if credentials is not None:
+        project = "/".join(filter(None, (credentials.organisation, credentials.project)))
+        to = f"{project} at {credentials.url}"
+    verb = "would upload" if dry_run else "uploading"
+    return (
+        f"{verb} {len(bundles.pairs)} source maps for release {release} to {to}:",
+        *(
+            f"  {pair.bundle}: " + ("the map within it" if pair.map is None else f"{pair.map}, {pair.sources} sources")
+            for pair in bundles.pairs
+        ),
+    )
+
+
+def _run(credentials: Credentials, environment: Mapping[str, str], show: Show, *arguments: str) -> None:
+    """Run one `sentry-cli sourcemaps` command, its output line by line to `show`."""
+    process = subprocess.Popen(  # noqa: S603 - no shell, and the arguments are ours
+        [_sentry_cli(), "sourcemaps", *arguments],
+        env=_variables(credentials, environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line := line.rstrip().replace(credentials.token.reveal(), MASK):
+                show(line)
+    if process.returncode:
+        raise SourceMapsError(
+            f"sentry-cli sourcemaps {arguments[0]} ended with status {process.returncode}; what it said is above"
+        )
+
+
+def _variables(credentials: Credentials, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for sentry-cli: where to, and none of the caller's settings that could lead it elsewhere."""
+    kept = {name: value for name, value in environment.items() if not name.startswith("SENTRY_")}
+    given = {
+        "SENTRY_AUTH_TOKEN": credentials.token.reveal(),
+        "SENTRY_PROJECT": credentials.project,
+        "SENTRY_URL": credentials.url,
+        "SENTRY_LOAD_DOTENV": "0",  # read already, by the same rules for all variables
+        "SENTRY_NO_PROGRESS_BAR": "1",  # it draws over lines; ours are lines
+        "SENTRY_DISABLE_UPDATE_CHECK": "true",
+    }
+    return {**kept, **given, **({"SENTRY_ORG": credentials.organisation} if credentials.organisation else {})}
+
+
+def _sentry_cli() -> str:
+    """The program of the extra `build`, else one on the path."""
+    beside = Path(sys.executable).parent / "sentry-cli"
+    found = str(beside) if beside.exists() else shutil.which("sentry-cli")
+    if found is None:
+        raise SourceMapsError("sentry-cli is not installed: pip install 'ff-observe[build]'")
+    return found

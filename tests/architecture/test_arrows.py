@@ -1,0 +1,90 @@
+"""Who may import whom. The picture is in ARCHITECTURE.md; the direction of its arrows is enforced here."""
+
+import pytest
+
+from tests.architecture.sources import Module, is_within, modules
+
+P = "ff_observe"
+GROUND = (f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.tracing", f"{P}.version")
+"""What everything else may stand on."""
+
+FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.wiring")
+"""What the package itself offers to those who use it as a library."""
+
+LIFE = (f"{P}.service", f"{P}.periodic")
+READINGS = (f"{P}.snapshots", f"{P}.sources.model", f"{P}.catalogue", f"{P}.self_metrics")
+
+ARROWS: dict[str, tuple[str, ...]] = {
+    f"{P}.catalogue": (),
+    f"{P}.config": (),
+    f"{P}.service": (),
+    f"{P}.periodic": (),
+    f"{P}.ping_contract": (f"{P}.catalogue",),
+    f"{P}.self_metrics": (f"{P}.catalogue", f"{P}.sources.model"),
+    f"{P}.redaction": (f"{P}.config.secret",),
+    f"{P}.sources": (f"{P}.catalogue", f"{P}.config"),
+    f"{P}.platform_facts": (f"{P}.catalogue", f"{P}.config", f"{P}.sources"),
+    f"{P}.snapshots": (
+        *(f"{P}.sources", f"{P}.catalogue", f"{P}.config", f"{P}.platform_facts", f"{P}.self_metrics"),
+        *LIFE,
+    ),
+    f"{P}.outputs": (*READINGS, f"{P}.ping_contract", f"{P}.config", f"{P}.redaction", *LIFE),
+    f"{P}.web": (*READINGS, f"{P}.config", f"{P}.outputs.prometheus", *LIFE),
+    f"{P}.frontend": (f"{P}.config",),
+    f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
+    f"{P}.ping_collector": (f"{P}.ping_contract", f"{P}.catalogue", f"{P}.config.secret", *LIFE),
+    f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract"),
+    f"{P}.demo": (f"{P}.config", *LIFE),
+    f"{P}.wiring": (P,),
+    f"{P}.cli": (P,),
+    f"{P}.__main__": (f"{P}.cli",),
+}
+"""Package → what it may import of ours, besides itself and the ground. Only `wiring` and `cli` may import anything."""
+
+
+def allowed(name: str) -> tuple[str, ...] | None:
+    """What the module `name` may import of ours; None if nobody has said."""
+    if name == P:
+        return FACE
+    if name in GROUND:
+        return (name,)
+    for package, others in ARROWS.items():
+        if is_within(name, package):
+            return (package, *others, *(() if package == f"{P}.catalogue" else GROUND))
+    return None
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_arrows_point_one_way(module: Module) -> None:
+    others = allowed(module.name)
+    assert others is not None, f"{module.place}: say in ARROWS what this package may import"
+    for target, line in module.imports():
+        if is_within(target, P):
+            assert any(is_within(target, other) for other in others), f"{module.place}:{line}: imports {target}"
+
+
+def test_no_arrows_go_round() -> None:
+    """Modules that need each other to be loaded are one module, or one of them is in the wrong place."""
+    arrows = {module.name: {name for name, _ in module.loads() if name != module.name} for module in modules()}
+    unresolved = {name: {other for other in others if other in arrows} for name, others in arrows.items()}
+    while settled := {name for name, others in unresolved.items() if not others}:
+        unresolved = {name: others - settled for name, others in unresolved.items() if name not in settled}
+    assert unresolved == {}
+
+
+def test_only_the_wiring_and_the_command_line_know_everything() -> None:
+    assert [package for package, others in ARROWS.items() if P in others] == [f"{P}.wiring", f"{P}.cli"]
+
+
+@pytest.mark.parametrize("target", [f"{P}.wiring", f"{P}.cli"])
+def test_what_knows_everything_is_known_by_few(target: str) -> None:
+    may = {f"{P}.wiring": (P, f"{P}.wiring", f"{P}.cli"), f"{P}.cli": (f"{P}.cli", f"{P}.__main__")}[target]
+    for module in modules():
+        if any(is_within(name, target) for name, _ in module.imports()):
+            assert module.name == P or any(is_within(module.name, one) for one in may if one != P), module.place
+
+
+def test_the_receiving_end_knows_nothing_of_the_sending_one() -> None:
+    for module in modules():
+        if is_within(module.name, f"{P}.ping_collector"):
+            assert not [name for name, _ in module.imports() if is_within(name, f"{P}.outputs")], module.place

@@ -1,0 +1,93 @@
+"""How the package behaves as a whole: who speaks, who ends the process, and what an import costs."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests import network_guard
+from tests.architecture.sources import Module, is_within, modules, names
+
+HEAVY = ("sentry_sdk", "opentelemetry", "psycopg", "jwt", "cryptography", "uvicorn", "starlette", "prometheus_client")
+"""Loaded only when their output is on: start-up time and memory are features."""
+
+LIGHT = tuple(
+    name
+    for name in (
+        "ff_observe",
+        "ff_observe.catalogue",
+        "ff_observe.config",
+        "ff_observe.config.load",
+        "ff_observe.snapshots",
+        "ff_observe.service",
+        "ff_observe.ping_contract",
+        "ff_observe.cli",
+        "ff_observe.wiring",
+    )
+    if name in names()
+)
+
+each_module = pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+
+
+def speaks(module: Module) -> bool:
+    """Whether the module is one that may print and end the process."""
+    return is_within(module.name, "ff_observe.cli") or module.name.endswith(".__main__")
+
+
+def dotted(node: ast.expr) -> str:
+    """`sys.exit` of the expression `sys.exit`; empty for other expressions."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return ""
+
+
+@each_module
+def test_only_the_command_line_prints_or_exits(module: Module) -> None:
+    if speaks(module):
+        return
+    reserved = {"print", "exit", "quit", "sys.exit", "os._exit", "SystemExit", "sys.stdout", "sys.stderr", "input"}
+    used = [
+        f"{module.place}:{node.lineno}: {dotted(node)}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Name | ast.Attribute) and dotted(node) in reserved
+    ]
+    assert used == []
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_an_import_loads_no_heavy_library(name: str) -> None:
+    program = f"import sys, {name}; print(*sorted(sys.modules))"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=network_guard.guarded_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {module.partition(".")[0] for module in ended.stdout.split()}
+    assert loaded.isdisjoint(HEAVY)
+
+
+@each_module
+def test_a_module_says_what_it_is_responsible_for(module: Module) -> None:
+    docstring = ast.get_docstring(module.tree)
+    assert docstring
+    assert docstring.rstrip().endswith((".", ":")) or "\n" in docstring
+
+
+@each_module
+def test_the_time_of_day_comes_from_the_clock(module: Module) -> None:
+    """Only `clock.py` asks the system. Chance comes from a `Random` that is given: ruff's S311 sees to that."""
+    if module.name == "ff_observe.clock":
+        return
+    asked = {"time.time", "time.sleep", "datetime.now", "datetime.utcnow", "datetime.datetime.now", "date.today"}
+    used = [
+        f"{module.place}:{node.lineno}: {dotted(node)}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and dotted(node) in asked
+    ]
+    assert used == []

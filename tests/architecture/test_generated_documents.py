@@ -1,0 +1,65 @@
+"""The derived documents are committed, up to date, and complete."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from ff_observe.catalogue import BRIDGE, PLATFORM
+from ff_observe.config.declaration import PLATFORM_KEYS, TELEMETRY_KEYS
+from ff_observe.generate import __main__ as command
+from ff_observe.generate import documents
+from ff_observe.generate.configuration_reference import ENVIRONMENT_VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_committed_documents_are_up_to_date() -> None:
+    assert documents.outdated(ROOT) == [], "run: make generate"
+
+
+def test_every_metric_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    for metric in (*PLATFORM, *BRIDGE):
+        assert f"`{metric.name}" in text
+        assert metric.help in text
+
+
+def test_every_key_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for key in (*TELEMETRY_KEYS, *PLATFORM_KEYS):
+        assert f"| `{key.path}` " in text
+
+
+def test_every_environment_variable_that_is_read_is_in_the_reference() -> None:
+    tree = ast.parse((ROOT / "ff_observe" / "config" / "environment.py").read_text())
+    read = {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "get"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and not str(node.args[0].value).startswith("OTEL_")
+    }
+    assert read
+    assert read <= {name for names, _ in ENVIRONMENT_VARIABLES for name in names.split(", ")}
+
+
+def test_check_names_what_is_outdated_and_writes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert command.main([], tmp_path) == 0
+    stale = tmp_path / "docs" / "metrics.md"
+    stale.write_text("something else")
+    assert command.main(["--check"], tmp_path) == 1
+    assert "docs/metrics.md is outdated; run: make generate" in caplog.messages
+    assert stale.read_text() == "something else"
+    assert command.main([], tmp_path) == 0
+    assert command.main(["--check"], tmp_path) == 0
+
+
+def test_only_what_is_outdated_is_written(tmp_path: Path) -> None:
+    assert documents.write(tmp_path) == list(documents.DOCUMENTS)
+    (tmp_path / "docs" / "metrics.md").unlink()
+    assert documents.write(tmp_path) == ["docs/metrics.md"]
+    assert documents.write(tmp_path) == []

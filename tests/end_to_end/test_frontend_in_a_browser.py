@@ -1,0 +1,282 @@
+"""Pages rendered by ours in real Chromium, with the real browser libraries and services played on loopback."""
+
+import html
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings, PostHogSettings
+from ff_observe.frontend import Script, csp_sources, merge_csp, render_page, snippets
+from tests.real_parts import browser as real_browser
+from tests.real_parts.internet import Answer, Internet, Request, internet
+
+HOST = "page.example.test"
+EU_DSN = "https://publickey@o1.ingest.de.sentry.io/7"
+POSTHOG_CLOUDS = {
+    "https://app.posthog.com": ("us.i.posthog.com", "us-assets.i.posthog.com"),
+    "https://eu.i.posthog.com": ("eu.i.posthog.com", "eu-assets.i.posthog.com"),
+    "https://posthog.own.test/behind/a/path": ("posthog.own.test", "posthog.own.test"),
+}
+ALL = FrontendSettings(
+    posthog=PostHogSettings("phc_key"),
+    sentry=FrontendSentrySettings(EU_DSN),
+    plausible=PlausibleSettings("page.example.test"),
+)
+# Plausible's own tracker, told its domain as the hosted script is: by the element that loads it.
+PLAUSIBLE_SCRIPT = """
+import Plausible from "plausible-tracker";
+Plausible({domain: document.currentScript.dataset.domain}).trackPageview();
+"""
+# What FlowFuse's frontend does with window.sentryConfig (its bundle, `setupSentry`), and an error for it.
+SENTRY_SCRIPT = """
+import * as Sentry from "@sentry/browser";
+const replay = Sentry.replayIntegration({minReplayDuration: 0});
+window.flushReplay = function () { return replay.flush(); };
+window.startSentry = function () {
+  Sentry.init({dsn: window.sentryConfig.dsn, release: window.sentryConfig.version,
+               environment: window.sentryConfig.environment, integrations: [replay],
+               replaysSessionSampleRate: 1});
+};
+if (window.sentryConfig) { window.startSentry(); }
+"""
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
+    libraries = real_browser.libraries()
+    if libraries is None or real_browser.CHROMIUM is None:
+        pytest.skip("needs Chromium and npm: apt-get install chromium npm; python -m tests.real_parts.browser")
+    directory = tmp_path_factory.mktemp("web")
+    scripts = {
+        name: real_browser.bundle(source, libraries, directory / name)
+        for name, source in {"plausible": PLAUSIBLE_SCRIPT, "sentry": SENTRY_SCRIPT}.items()
+    }
+    with internet(directory) as running:
+        for events, assets in POSTHOG_CLOUDS.values():
+            running.sites[events] = running.sites[assets] = posthog_site(libraries)
+        running.sites["plausible.io"] = lambda request: (
+            Answer(scripts["plausible"], "text/javascript") if request.path == "/js/plausible.js" else Answer(b"ok")
+        )
+        running.sites["o1.ingest.de.sentry.io"] = lambda request: Answer(b"{}")
+        running.sites["bundle.example.test"] = lambda request: Answer(scripts["sentry"], "text/javascript")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(web: Internet) -> Iterator[Browser]:
+    with real_browser.browser({"*:443": web.address}) as launched:
+        yield launched
+
+
+@pytest.fixture
+def visitor(web: Internet, chromium: Browser) -> Iterator[BrowserContext]:
+    web.requests.clear()
+    with real_browser.visitor(chromium) as context:
+        yield context
+
+
+def posthog_site(libraries: Path) -> Any:
+    def site(request: Request) -> Answer | None:
+        path = request.path.split("?")[0]
+        if "/static/" in path:
+            file = libraries / "posthog-js" / "dist" / path.rsplit("/", 1)[-1]
+            return Answer(file.read_bytes(), "text/javascript") if file.is_file() else None
+        if path.endswith("/config"):
+            return Answer(b'{"supportedCompression":["gzip-js"],"hasFeatureFlags":false}')
+        return Answer(b'{"status":1,"featureFlags":{}}') if request.method != "GET" else None
+
+    return site
+
+
+def rendered(settings: FrontendSettings, head: str = "", **named: Any) -> tuple[bytes, tuple[Script, ...]]:
+    scripts = snippets(settings, named.get("environment", "test"), named.get("release", "flowfuse@2.4.0"))
+    page = f"<!doctype html><html><head><title>t</title></head><body><h1>hello</h1>{head}</body></html>"
+    return render_page(page.encode(), scripts), scripts
+
+
+def visit(web: Internet, visitor: BrowserContext, page: bytes, headers: Mapping[str, str] | None = None) -> Page:
+    """Opens the page, and keeps what a policy blocks in `window.blocked`."""
+    web.sites[HOST] = lambda request: (
+        Answer(page, "text/html", tuple((headers or {}).items())) if request.path == "/" else None
+    )
+    opened = visitor.new_page()
+    opened.add_init_script(
+        "window.blocked = []; document.addEventListener('securitypolicyviolation',"
+        " (event) => window.blocked.push(event.effectiveDirective + ' ' + event.blockedURI))"
+    )
+    opened.goto(f"https://{HOST}/")
+    return opened
+
+
+def captured(web: Internet, host: str) -> list[str]:
+    """The names of the events PostHog's capture endpoint was sent."""
+    names = []
+    for request in web.to(host):
+        if request.method == "POST" and "/e/" in request.path:
+            sent = request.json()
+            names += [event["event"] for event in (sent if isinstance(sent, list) else sent.get("batch", [sent]))]
+    return names
+
+
+def wait_for_event(web: Internet, host: str, name: str) -> None:
+    web.wait_for(lambda request: name in captured(web, host), f"{name} at {host}")
+
+
+@pytest.mark.parametrize("apiurl", POSTHOG_CLOUDS)
+def test_a_pageview_arrives_at_the_host_that_is_configured(web: Internet, visitor: BrowserContext, apiurl: str) -> None:
+    events, assets = POSTHOG_CLOUDS[apiurl]
+    page, _ = rendered(FrontendSettings(posthog=PostHogSettings("phc_key", apiurl)))
+    visit(web, visitor, page)
+    wait_for_event(web, events, "$pageview")
+    assert any("/static/array.js" in request.path for request in web.to(assets))
+    assert {request.host for request in web.requests} <= {HOST, events, assets}
+
+
+def test_no_pageview_is_sent_when_capture_pageview_is_false(web: Internet, visitor: BrowserContext) -> None:
+    page, _ = rendered(FrontendSettings(posthog=PostHogSettings("phc_key", capture_pageview=False)))
+    opened = visit(web, visitor, page)
+    opened.wait_for_function("window.posthog.__loaded")
+    opened.evaluate("posthog.capture('probe')")
+    wait_for_event(web, "us.i.posthog.com", "probe")
+    assert "$pageview" not in captured(web, "us.i.posthog.com")
+
+
+def test_calls_of_the_page_before_the_library_is_there_are_not_lost(web: Internet, visitor: BrowserContext) -> None:
+    early = (
+        "<script>posthog.capture('early'); posthog.people.set({plan: 'x'}); posthog.register({from: 'page'})</script>"
+    )
+    page, _ = rendered(FrontendSettings(posthog=PostHogSettings("phc_key")), early)
+    opened = visit(web, visitor, page)
+    wait_for_event(web, "us.i.posthog.com", "early")
+    assert opened.evaluate("posthog.get_property('from')") == "page"
+
+
+def test_sentry_reports_what_the_page_configures(web: Internet, visitor: BrowserContext) -> None:
+    settings = FrontendSettings(sentry=FrontendSentrySettings(EU_DSN, production_mode=True))
+    page, _ = rendered(
+        settings,
+        '<script src="https://bundle.example.test/"></script>',
+        environment="staging",
+        release="flowfuse@2.4.0",
+    )
+    opened = visit(web, visitor, page)
+    assert opened.evaluate("window.sentryConfig") == {
+        "dsn": EU_DSN,
+        "production_mode": True,
+        "version": "flowfuse@2.4.0",
+        "environment": "staging",
+    }
+    opened.evaluate("setTimeout(() => { throw new Error('planted') })")
+    envelope = web.wait_for(
+        lambda request: request.host == "o1.ingest.de.sentry.io" and b"planted" in request.body, "the error at Sentry"
+    )
+    event = next(
+        json.loads(line) for line in envelope.body.splitlines() if b'"exception"' in line and line.startswith(b"{")
+    )
+    assert (event["release"], event["environment"]) == ("flowfuse@2.4.0", "staging")
+
+
+def test_plausible_is_told_of_the_view_under_its_domain(web: Internet, visitor: BrowserContext) -> None:
+    page, _ = rendered(FrontendSettings(plausible=PlausibleSettings("a.example.test")))
+    visit(web, visitor, page)
+    event = web.wait_for(
+        lambda request: request.method == "POST" and request.host == "plausible.io", "the event"
+    ).json()
+    assert (event["n"], event["d"]) == ("pageview", "a.example.test")
+
+
+def test_nothing_leaves_and_nothing_is_configured_before_consent(web: Internet, visitor: BrowserContext) -> None:
+    settings = FrontendSettings(ALL.posthog, ALL.sentry, ALL.plausible, consent_required=True)
+    page, _ = rendered(settings, '<script src="https://bundle.example.test/"></script>')
+    opened = visit(web, visitor, page)
+    opened.evaluate("setTimeout(() => { throw new Error('before consent') })")
+    opened.wait_for_load_state("networkidle")
+    assert {request.host for request in web.requests} == {HOST, "bundle.example.test"}
+    assert opened.evaluate("[typeof posthog, typeof sentryConfig, document.cookie, localStorage.length]") == [
+        *("undefined", "undefined", "", 0)
+    ]
+    opened.evaluate("ffObserve.onConsent(startSentry)")
+    opened.evaluate("ffObserve.consent()")
+    wait_for_event(web, "us.i.posthog.com", "$pageview")
+    web.wait_for(lambda request: request.method == "POST" and request.host == "plausible.io", "Plausible's event")
+    opened.evaluate("setTimeout(() => { throw new Error('after consent') })")
+    web.wait_for(lambda request: b"after consent" in request.body, "the error at Sentry")
+    assert not [request for request in web.requests if b"before consent" in request.body]
+
+
+def test_a_page_that_knows_of_consent_is_not_held(web: Internet, visitor: BrowserContext) -> None:
+    settings = FrontendSettings(sentry=ALL.sentry, consent_required=True)
+    page, _ = rendered(settings)
+    known = page.replace(b"<title>", b"<script>window.ffObserve = {consented: true}</script><title>")
+    opened = visit(web, visitor, known)
+    assert opened.evaluate("[sentryConfig.dsn, ffObserve.consented]") == [EU_DSN, True]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "default-src 'none'; report-uri /csp",
+        "default-src 'self'; script-src 'self' https://bundle.example.test",
+        "default-src 'none'; script-src 'none'; connect-src 'none'; worker-src 'none'",
+        "script-src 'strict-dynamic' 'nonce-abc'",
+        "default-src 'self' 'unsafe-inline'; object-src 'none'",
+    ],
+)
+def test_under_the_merged_policy_everything_runs_and_nothing_is_blocked(
+    web: Internet, visitor: BrowserContext, policy: str
+) -> None:
+    # The bundle is the page's own: where the policy does not allow its host, it has to allow the bundle itself.
+    page, scripts = rendered(ALL, '<script src="https://bundle.example.test/" nonce="abc"></script>')
+    sources = dict(csp_sources(ALL, scripts))
+    if "nonce" not in policy:
+        sources["script-src"] = (*sources["script-src"], "https://bundle.example.test")
+    page = page.replace(b"<title>", b'<link rel="icon" href="data:,"><title>')
+    opened = visit(web, visitor, page, {"content-security-policy": f"{merge_csp(policy, sources)}; img-src data:"})
+    wait_for_event(web, "us.i.posthog.com", "$pageview")
+    web.wait_for(lambda request: request.method == "POST" and request.host == "plausible.io", "Plausible's event")
+    opened.evaluate("setTimeout(() => { throw new Error('planted') })")
+    web.wait_for(lambda request: b"planted" in request.body, "the error at Sentry")
+    opened.evaluate("flushReplay()")
+    web.wait_for(lambda request: b"replay_event" in request.body, "the replay at Sentry")
+    assert opened.evaluate("window.blocked") == []
+
+
+def test_the_policy_is_in_force(web: Internet, visitor: BrowserContext) -> None:
+    page, scripts = rendered(ALL, "<script>window.planted = 1</script>")
+    policy = merge_csp("default-src 'none'", csp_sources(ALL, scripts))
+    opened = visit(web, visitor, page, {"content-security-policy": policy})
+    assert opened.evaluate("[typeof planted, typeof sentryConfig]") == ["undefined", "object"]
+    assert "script-src-elem inline" in opened.evaluate("window.blocked")
+
+
+def test_under_the_policy_flowfuse_sends_an_eu_dsn_is_blocked_and_under_ours_it_is_not(
+    web: Internet, visitor: BrowserContext
+) -> None:
+    recorded = Path(__file__).parents[1] / "data" / "frontend" / "v2.4.0-all" / "csp.txt"
+    policy = recorded.read_text().split(": ", 1)[1].strip().replace("'self'", "'self' https://bundle.example.test")
+    settings = FrontendSettings(sentry=FrontendSentrySettings(EU_DSN))
+    page, scripts = rendered(settings, '<script src="https://bundle.example.test/"></script>')
+    opened = visit(web, visitor, page, {"content-security-policy": policy})
+    opened.evaluate("setTimeout(() => { throw new Error('planted') })")
+    opened.wait_for_function("window.blocked.length")
+    assert opened.evaluate("window.blocked")[0].startswith("connect-src https://o1.ingest.de.sentry.io/")
+    assert not web.to("o1.ingest.de.sentry.io")
+
+    opened = visit(web, visitor, page, {"content-security-policy": merge_csp(policy, csp_sources(settings, scripts))})
+    opened.evaluate("setTimeout(() => { throw new Error('planted') })")
+    web.wait_for(lambda request: b"planted" in request.body, "the error at Sentry")
+    assert opened.evaluate("window.blocked") == []
+
+
+def test_the_policy_in_the_page_itself_is_widened_too(web: Internet, visitor: BrowserContext) -> None:
+    policy = html.escape("default-src 'self'; connect-src 'none'")
+    page = f'<!doctype html><head><meta http-equiv="Content-Security-Policy" content="{policy}"></head>hello'
+    settings = FrontendSettings(posthog=PostHogSettings("phc_key"))
+    scripts = snippets(settings, "test", None)
+    opened = visit(web, visitor, render_page(page.encode(), scripts, csp_sources(settings, scripts)))
+    wait_for_event(web, "us.i.posthog.com", "$pageview")
+    assert opened.evaluate("window.blocked") == []

@@ -1,0 +1,55 @@
+"""The rules every test lives by, as a pytest plugin: it stays on loopback, leaves no thread behind, and in CI
+(`FF_OBSERVE_REQUIRE_ALL=1`) it is not skipped. Warnings, unraisable errors among them, are errors by pyproject.toml."""
+
+import os
+import threading
+from collections.abc import Generator, Iterator
+
+import hypothesis
+import pytest
+
+from tests import network_guard
+
+network_guard.install()
+
+REQUIRE_ALL = bool(os.environ.get("FF_OBSERVE_REQUIRE_ALL"))
+
+# Deadlines measure the machine, not the code. CI repeats the same examples; `make nightly` looks for new ones.
+_COMMON = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True)
+hypothesis.settings.register_profile("local", parent=_COMMON)
+hypothesis.settings.register_profile("all", parent=_COMMON, derandomize=True, database=None)
+hypothesis.settings.register_profile("nightly", parent=_COMMON, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("all" if REQUIRE_ALL else "local"))
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left_behind() -> Iterator[None]:
+    """Every thread a test (or the code under test) starts must have ended, or be on its way out, when it is over."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in left:
+        thread.join(2)
+    names = [thread.name for thread in left if thread.is_alive()]
+    assert not names, f"threads left running: {names}"
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was to be skipped, and here nothing may be: {reason}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report

@@ -1,0 +1,66 @@
+"""The environment variables, and the type that hides secrets."""
+
+import json
+import logging
+import pickle
+
+import pytest
+
+from ff_observe.config.environment import Environment, read_environment
+from ff_observe.config.secret import Secret
+
+
+def test_empty_variables_count_as_unset() -> None:
+    names = ("FLOWFORGE_HOME", "SENTRY_ENV", "NODE_ENV", "FF_TELEMETRY_DISABLED", "DO_NOT_TRACK", "OTEL_SDK_DISABLED")
+    assert read_environment(dict.fromkeys(names, "")) == Environment() == read_environment({})
+
+
+@pytest.mark.parametrize(
+    ("sentry", "node", "name"),
+    [("a", "b", "a"), ("", "b", "b"), (None, "b", "b"), ("", "", "unknown"), (None, None, "unknown")],
+)
+def test_the_deployment_is_named_by_sentry_env_else_node_env(sentry: str | None, node: str | None, name: str) -> None:
+    variables = {key: value for key, value in (("SENTRY_ENV", sentry), ("NODE_ENV", node)) if value is not None}
+    assert read_environment(variables).name == name
+
+
+@pytest.mark.parametrize("value", ["1", "0", "false", " "])
+def test_ff_telemetry_disabled_counts_whatever_it_holds(value: str) -> None:
+    assert read_environment({"FF_TELEMETRY_DISABLED": value}).ff_telemetry_disabled
+
+
+@pytest.mark.parametrize(
+    ("value", "set_"), [("1", True), ("true", True), ("yes", True), ("0", False), ("False", False)]
+)
+def test_do_not_track_may_be_taken_back_by_zero_or_false(value: str, set_: bool) -> None:
+    assert read_environment({"DO_NOT_TRACK": value}).do_not_track is set_
+
+
+def test_a_secret_is_masked_wherever_it_is_printed(caplog: pytest.LogCaptureFixture) -> None:
+    secret = Secret("hush")
+    logging.getLogger("test").warning("%s %r %5s", secret, secret, secret)
+    shown = [
+        str(secret),
+        repr(secret),
+        f"{secret} {secret!r} {secret:>20}",
+        repr([secret]),
+        str({"x": secret}),
+        caplog.text,
+    ]
+    shown.append(json.dumps({"x": secret}, default=str))
+    assert not any("hush" in text for text in shown)
+    assert secret.reveal() == "hush"
+
+
+def test_a_secret_is_neither_pickled_nor_a_json_value() -> None:
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(Secret("hush"))
+    with pytest.raises(TypeError):
+        json.dumps(Secret("hush"))
+
+
+def test_secrets_are_compared_by_value() -> None:
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert len({Secret("a"), Secret("a")}) == 1
