@@ -30,6 +30,8 @@ SCRAPES_BEFORE_MEMORY = 50  # of each form, so that memory is that of a bridge a
 MOST_IMPORTS_SHOWN = 12
 
 PLATFORM = COMMITTED / "v2.4.0-sqlite-ce"
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = guarded_environment(PYTHONPATH=str(ROOT))  # without the guard itself, whose import would be measured too
 PROGRAM = [sys.executable, "-m", "ff_observe"]
 _FORMS = (
     {"Accept": "text/plain;version=0.0.4"},
@@ -56,7 +58,7 @@ def home(port: int) -> Iterator[Path]:
 def help_seconds() -> float:
     """Wall time of `ff-observe --help`."""
     began = time.perf_counter()
-    subprocess.run([*PROGRAM, "--help"], check=True, capture_output=True, env=guarded_environment())
+    subprocess.run([*PROGRAM, "--help"], check=True, capture_output=True, env=ENVIRONMENT)
     return time.perf_counter() - began
 
 
@@ -71,7 +73,7 @@ def run_once() -> tuple[float, int]:
     with home(port) as directory:
         command = [*PROGRAM, "--home", str(directory), "run"]
         began = time.perf_counter()
-        with running(command, directory, None, environment=guarded_environment()) as process:
+        with running(command, directory, None, environment=ENVIRONMENT) as process:
             wait_until(has_users, "the first successful scrape")
             seconds = time.perf_counter() - began
             for _ in range(SCRAPES_BEFORE_MEMORY):
@@ -97,7 +99,7 @@ _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|(\s+)(\S+)")
 def import_shares(arguments: list[str]) -> list[tuple[str, float]]:
     """Seconds each top-level package takes to import (its own modules only), the largest first."""
     command = [sys.executable, "-X", "importtime", *arguments]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, env=guarded_environment()).stderr
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT).stderr
     shares: dict[str, float] = {}
     for own, _, _, module in _IMPORT.findall(printed):
         package = module.split(".")[0]
