@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ff_observe.cli.options import start_logging
 from ff_observe.cli.run import STOP_SECONDS, receive_signals, stop
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    from ff_observe.log import configure_logging
-
-    configure_logging(options.log_format, options.log_level)
+    start_logging(options)
     with contextlib.ExitStack() as cleanup:
         directory = options.directory
         if directory is None:
