@@ -128,7 +128,7 @@ class SqliteWriter:
                 connection = self._connected()
                 with _transaction(connection):
                     if not pings:
-                        connection.execute("REPLACE INTO probe (id, at) VALUES (1, ?)", (moment(datetime.now(UTC)),))
+                        connection.execute("REPLACE INTO probe (id, at) VALUES (1, datetime('now'))")
                         return []
                     return self._store(connection, pings)
             except sqlite3.Error:
