@@ -23,8 +23,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     run_parser = actions.add_parser(
         "run",
         help="receive pings",
-        description="Receives pings and stores what their contract names, with a keyed hash of the sender's address and "
-        "never the address. SQLite in the data directory, or PostgreSQL. SIGTERM and Ctrl-C stop it.",
+        description="Receives pings and stores what their contract names, with a keyed hash of the sender's address "
+        "and never the address. SQLite in the data directory, or PostgreSQL. SIGTERM and Ctrl-C stop it.",
     )
     _add_settings(run_parser)
     run_parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (default: 127.0.0.1:10465)")

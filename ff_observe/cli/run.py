@@ -81,10 +81,7 @@ def stop(action: "Callable[[], None]") -> int:
     status = 0
     try:
         action()
-    except TimeoutError as error:
-        log.warning("%s", error)
-        status = 1
-    except ExceptionGroup as group:
+    except* Exception as group:
         for error in group.exceptions:
             log.warning("%s", error)
         status = 1
