@@ -3,6 +3,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,3 +58,21 @@ def cases() -> list[Case]:
 def all_present() -> bool:
     """Whether the recordings that are not committed are here."""
     return ALL.is_dir()
+
+
+def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from leaves(below, (*path, key))
+    else:
+        yield path, value
+
+
+def assert_as_recorded(ours: bytes, recorded: dict[str, Any]) -> None:
+    """Every field recorded, of equal type and value and in the same order; templates and stacks exactly swapped."""
+    counts = recorded["platform"]["counts"]
+    counts["projectTemplates"], counts["projectStacks"] = counts["projectStacks"], counts["projectTemplates"]
+    expected = [(path, value) for path, value in leaves(recorded) if path[0] not in ("os", "env")]
+    wanted = {path for path, _ in expected}
+    found = [(path, value) for path, value in leaves(json.loads(ours)) if path in wanted]
+    assert [(*leaf, type(leaf[1])) for leaf in found] == [(*leaf, type(leaf[1])) for leaf in expected]
