@@ -1,6 +1,93 @@
-"""Logging habits the parts share."""
+"""The bridge's own log: one line, or one JSON object, for each record on standard error, without credentials."""
 
+import json
 import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+from ff_observe.redaction import Redactor
+
+LogFormat = Literal["text", "json"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+
+
+def configure_logging(
+    log_format: LogFormat = "text",
+    level: int = logging.INFO,
+    *,
+    redactor: Redactor | None = None,
+    stream: TextIO | None = None,
+) -> None:
+    """Send every record of this process from `level` on to `stream` (standard error).
+
+    May be called again, with a `redactor` that knows the secrets, once the settings are read: it replaces what it set
+    up before, and leaves handlers of others alone.
+    """
+    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    formatter = JSONFormatter if log_format == "json" else TextFormatter
+    handler.setFormatter(formatter(redactor or Redactor(personal=False)))
+    handler.set_name(__name__)
+    root = logging.getLogger()
+    for existing in [existing for existing in root.handlers if existing.name == __name__]:
+        root.removeHandler(existing)
+    root.addHandler(handler)
+    root.setLevel(level)
+
+
+class TextFormatter(logging.Formatter):
+    """`TIME LEVEL logger: message`, and a traceback where there is one.
+
+    Control characters of the message are escaped: what came from outside cannot add a line of its own.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], record.getMessage())
+        line = f"{_moment(record)} {record.levelname} {record.name}: {message}"
+        return self._redactor.text("\n".join([line, *_traceback(self, record)]))
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception where there is one."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        members = {
+            "time": _moment(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": self._redactor.text(record.getMessage()),
+            "thread": record.threadName,
+        }
+        traceback = _traceback(self, record)
+        if traceback:
+            members["exception"] = self._redactor.text("\n".join(traceback))
+        return json.dumps(members, ensure_ascii=False)
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    """The traceback and the stack of a record, as many lines in one text each."""
+    parts = []
+    if record.exc_info:
+        parts.append(formatter.formatException(record.exc_info))
+    elif record.exc_text:
+        parts.append(record.exc_text)
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return parts
 
 
 class StateLog:

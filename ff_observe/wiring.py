@@ -15,6 +15,7 @@ from ff_observe.config.settings import PostgreSQLDatabase, PrometheusSettings, S
 from ff_observe.outputs.backend_sentry import BackendSentry
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.consent import decide
+from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component, Service
 from ff_observe.snapshots import Snapshot, Snapshots
@@ -52,8 +53,8 @@ def open_platform(settings: Settings, clock: Clock | None = None) -> Iterator[Pl
 class Bridge:
     """The outputs that the settings switch on, running between `start` and `stop`.
 
-    `app` is an ASGI application with the status page, `/metrics` and probes; with `serve` the bridge serves it itself at
-    `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the listening
+    `app` is an ASGI application with the status page, `/metrics` and probes; with `serve` the bridge serves it itself
+    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the listening
     socket live on.
     """
 
@@ -65,6 +66,7 @@ class Bridge:
         clock: Clock | None = None,
         chance: random.Random | None = None,
         stop_seconds: float = STOP_SECONDS,
+        first_ping_seconds: float = FIRST_AFTER_SECONDS,
     ) -> None:
         self.clock = clock or SystemClock()
         self.self_metrics = SelfMetrics()
@@ -79,6 +81,7 @@ class Bridge:
             self.clock,
             chance=chance,
             on_error=self._capture,
+            first_after_seconds=first_ping_seconds,
         )
         self._server = self._new_server(settings) if serve else None
 
@@ -100,7 +103,7 @@ class Bridge:
     def start(self) -> None:
         """Start all that is on. Raises an `FFObserveError` if a part cannot work at all; then nothing runs."""
         self._tell_of_settings(reloaded=True)
-        self.self_metrics.set(names.PROCESS_START, self.clock.now().timestamp())
+        self.self_metrics.process_started(self.clock.now())
         parts: list[Component] = [*self._parts.components, *([self._server] if self._server else []), self.ping]
         Service(parts, self.clock, self._stop_seconds).start()
 
@@ -115,7 +118,9 @@ class Bridge:
         server = self._server
         moved = server is not None and _address(settings.prometheus) != _address(self.settings.prometheus)
         new_server = self._new_server(settings) if moved else None
-        old = Service([*self._parts.components, *([server] if moved and server else [])], self.clock, self._stop_seconds)
+        old = Service(
+            [*self._parts.components, *([server] if moved and server else [])], self.clock, self._stop_seconds
+        )
         Service([*parts.components, *([new_server] if new_server else [])], self.clock, self._stop_seconds).start()
         self._parts = parts
         self._server = new_server or server
@@ -145,7 +150,9 @@ class Bridge:
 
     def _tell_of_settings(self, *, reloaded: bool) -> None:
         self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, float(reloaded))
-        on = {(output.name.replace(" ", "_"),): float(output.on) for output in explain_outputs(self.settings)}
+        on: dict[tuple[str, ...], float] = {
+            (output.name.replace(" ", "_"),): float(output.on) for output in explain_outputs(self.settings)
+        }
         self.self_metrics.replace(names.OUTPUT_ENABLED, on)
 
 
@@ -217,8 +224,13 @@ class _CurrentApp:
         await self._app(scope, receive, send)
 
 
+def installed_versions(settings: Settings) -> InstalledVersions:
+    """What can be known of the platform's versions without its database."""
+    return InstalledVersions(settings.home, settings.platform, settings.environment)
+
+
 def _platform(settings: Settings, clock: Clock, self_metrics: SelfMetrics) -> Platform:
-    versions = InstalledVersions(settings.home, settings.platform, settings.environment)
+    versions = installed_versions(settings)
     snapshots = Snapshots(_source(settings), settings.platform, clock, self_metrics, versions)
     return Platform(settings, clock, self_metrics, versions, snapshots)
 

@@ -2,9 +2,13 @@
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import settings_of
 from ff_observe.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ff_observe.config.settings import Settings
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,9 +24,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     try:
-        settings = settings_of(options)
-        if settings.warnings:
-            raise ConfigurationError(settings.warnings)
+        settings = _strict(options)
     except ConfigurationError as error:
         if not options.json:
             raise
@@ -42,12 +44,24 @@ def run(options: argparse.Namespace) -> int:
     from ff_observe.config.explain import explain_outputs
 
     outputs = explain_outputs(settings)
+    notes = [str(note) for note in settings.notes]
     if options.json:
         listed = [{"name": output.name, "on": output.on, "reason": output.reason} for output in outputs]
-        print(json.dumps({"valid": True, "file": str(settings.file), "outputs": listed}, indent=2))
+        answer = {"valid": True, "file": str(settings.file), "outputs": listed, "notes": notes}
+        print(json.dumps(answer, indent=2))
         return 0
     print(f"{settings.file} is valid.\n")
     width = max(len(output.name) for output in outputs)
     for output in outputs:
         print(f"  {output.name:<{width}}  {'on ' if output.on else 'off'}  {output.reason}")
+    for note in notes:
+        print(f"\nnote: {note}")
     return 0
+
+
+def _strict(options: argparse.Namespace) -> "Settings":
+    """The settings; what `run` only warns of is an error here."""
+    settings = settings_of(options)
+    if settings.warnings:
+        raise ConfigurationError(settings.warnings)
+    return settings

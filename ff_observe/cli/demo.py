@@ -3,14 +3,17 @@
 import argparse
 import contextlib
 import json
-import logging
-import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ff_observe.cli.options import start_logging
 from ff_observe.cli.run import STOP_SECONDS, receive_signals, stop
 
-log = logging.getLogger("ff_observe")
+if TYPE_CHECKING:
+    from ff_observe.clock import Clock
+    from ff_observe.service import Component
 
 _FIRST_PING_SECONDS = 3.0
 _BANNER = """\
@@ -22,7 +25,10 @@ ff-observe demo: a made-up company on an embedded FlowFuse platform. Nobody outs
   its metrics   {collector}/metrics
   platform      {home}
 
-One second here is ten minutes there. Pings are shown as the collector accepts them. Ctrl-C ends the demo.
+One second here is ten minutes there. Pings are shown as the collector accepts them; the first comes by itself. More:
+  ff-observe --home {home} ping send
+
+Ctrl-C ends the demo.
 """
 
 
@@ -37,3 +43,65 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--collector-port", type=int, default=10465, help="port of the collector (default 10465)")
     parser.add_argument("--directory", type=Path, help="an empty directory for the platform (default: a temporary one)")
     parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    start_logging(options)
+    with contextlib.ExitStack() as cleanup:
+        directory = options.directory
+        if directory is None:
+            directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ff-observe-demo-")))
+        return _run(directory, options)
+
+
+def _run(directory: Path, options: argparse.Namespace) -> int:
+    import random
+
+    from ff_observe.clock import SystemClock
+    from ff_observe.config import load_settings
+    from ff_observe.demo.platform import DemoPlatform
+    from ff_observe.ping_collector.service import Collector
+    from ff_observe.ping_collector.settings import CollectorSettings
+    from ff_observe.wiring import build_bridge
+
+    clock = SystemClock()
+    received = receive_signals()
+    collector = Collector(
+        CollectorSettings(port=options.collector_port, data_dir=directory / "collector", k=1, public=True),
+        clock,
+        on_ping=lambda ping: _show(ping.document()),
+    )
+    with _running(collector, clock):
+        platform = DemoPlatform(
+            directory / "flowfuse",
+            clock,
+            random.Random(),  # noqa: S311 - a made-up company, not a secret
+            ping_url=f"http://127.0.0.1:{collector.port}/ping",
+            metrics_port=options.port,
+        )
+        with _running(platform, clock):
+            # What this shell says about telemetry is about a real platform, not about the made-up one.
+            settings = load_settings(home=platform.home, variables={})
+            bridge = build_bridge(
+                settings, serve=True, stop_seconds=STOP_SECONDS, first_ping_seconds=_FIRST_PING_SECONDS
+            )
+            bridge.start()
+            addresses = {"bridge": bridge.url, "collector": f"http://127.0.0.1:{collector.port}"}
+            print(_BANNER.format(home=platform.home, **addresses), flush=True)
+            received.get()
+            print("Stopping.", flush=True)
+            return stop(bridge.stop)
+
+
+def _show(values: Mapping[str, object]) -> None:
+    print(f"\nThe collector accepted a ping:\n{json.dumps(values, indent=2)}\n", flush=True)
+
+
+@contextlib.contextmanager
+def _running(component: "Component", clock: "Clock") -> "Iterator[None]":
+    """Start a component now and stop it at the end of the block."""
+    component.start()
+    try:
+        yield
+    finally:
+        component.stop(clock.monotonic() + STOP_SECONDS)

@@ -15,6 +15,7 @@ from ff_observe.cli.systemd import notify
 from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
+    from ff_observe.config.settings import Settings
     from ff_observe.wiring import Bridge
 
 log = logging.getLogger("ff_observe")
@@ -39,8 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     bridge = build_bridge(settings, serve=True, stop_seconds=STOP_SECONDS)
-    for warning in settings.warnings:
-        log.warning("%s", warning)
+    _tell_of_problems(settings)
     received = receive_signals()
     bridge.start()
     log.info("ff-observe reads %s and serves %s", settings.file, bridge.url)
@@ -61,16 +61,19 @@ def _reload(bridge: "Bridge", options: argparse.Namespace) -> None:
         bridge.reload(settings)
     except FFObserveError as error:
         bridge.reload_failed()
-        for line in str(error).splitlines():
-            log.error("%s", line)
-        log.error("the old settings stay in use")
+        for line in (*str(error).splitlines(), "the old settings stay in use"):
+            log.error("%s", line)  # noqa: TRY400 - a wrong file is no matter for a traceback
     except ExceptionGroup as group:
         for stopping_error in group.exceptions:
             log.warning("%s", stopping_error)
     else:
-        for warning in settings.warnings:
-            log.warning("%s", warning)
+        _tell_of_problems(settings)
         log.info("%s was read again", settings.file)
+
+
+def _tell_of_problems(settings: "Settings") -> None:
+    for problem in (*settings.warnings, *settings.notes):
+        log.warning("%s", problem)
 
 
 def stop(action: "Callable[[], None]") -> int:
@@ -78,7 +81,7 @@ def stop(action: "Callable[[], None]") -> int:
     status = 0
     try:
         action()
-    except ExceptionGroup as group:
+    except* Exception as group:
         for error in group.exceptions:
             log.warning("%s", error)
         status = 1

@@ -74,8 +74,8 @@ def _missing(wanted: str, governing: str, listed: Sequence[str], needed: Iterabl
     """Those of `needed` that `listed` does not allow yet."""
     lowered = [source.lower() for source in listed]
     strict = "'strict-dynamic'" in lowered
-    if strict and wanted == "worker-src" and governing != wanted:
-        return []  # here 'strict-dynamic' trusts workers that a trusted script starts; a list of its own would not
+    if strict and wanted == "worker-src" and governing == "script-src":
+        return []  # here it trusts the workers that a trusted script starts (6.7.1.1); a list of its own would not
     strict = strict and wanted == "script-src"
     trusts_by_name = strict or any(_TRUST.fullmatch(source) for source in listed)
     missing = []
@@ -92,10 +92,11 @@ def _missing(wanted: str, governing: str, listed: Sequence[str], needed: Iterabl
 
 
 def _inherited(wanted: str, listed: Iterable[str]) -> list[str]:
-    """What of a fallback's list means something in `wanted`: keywords, nonces and hashes are for scripts."""
+    """What of a fallback's list means something in `wanted`: other keywords, nonces and hashes are for scripts."""
     if wanted == "script-src":
         return list(listed)
-    return [source for source in listed if not source.startswith("'") or source.lower() == "'self'"]
+    keywords = {"'self'", "'strict-dynamic'"} if wanted == "worker-src" else {"'self'"}  # Chromium heeds it there
+    return [source for source in listed if not source.startswith("'") or source.lower() in keywords]
 
 
 def _covers(entry: str, needed: str) -> bool:

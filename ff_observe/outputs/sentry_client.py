@@ -125,7 +125,7 @@ class SentryClient:
 
     def capture_message(self, message: str) -> str | None:
         """Report a text; returns the event's id."""
-        return sentry_sdk.capture_message(message, level="info")
+        return sentry_sdk.capture_event({"level": "info", "logentry": {"message": message}})
 
     def close(self, timeout_seconds: float) -> None:
         """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and give the process back."""
@@ -150,7 +150,7 @@ class EventTransport(HttpTransport):
 
     def capture_envelope(self, envelope: Envelope) -> None:
         """Queue the events of `envelope`; anything else in it (traces, sessions, attachments) goes nowhere."""
-        envelope.headers.pop("trace", None)  # holds the key of the DSN
+        envelope.headers.pop("trace", None)  # for sampling, which we do not; names a key that `before_send` has masked
         envelope.items[:] = [item for item in envelope.items if item.type == "event"]
         if envelope.items:
             self.observer.handed_over()

@@ -105,29 +105,8 @@ class _Refused(Exception):  # noqa: N818  (it is no error: it carries the refusa
         super().__init__(refusal.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    index: int
-    field: Field
-
-
-_Tree: TypeAlias = dict[str, "_Leaf | _Tree"]
-
-
-def _tree() -> _Tree:
-    root: _Tree = {}
-    for index, field in enumerate(FIELDS):
-        place = root
-        for key in field.path[:-1]:
-            below = place.setdefault(key, {})
-            assert isinstance(below, dict), "a field of the contract lies below another"
-            place = below
-        place[field.path[-1]] = _Leaf(index, field)
-    return root
-
-
-_CONTRACT = _tree()
-_REQUIRED = tuple(index for index, field in enumerate(FIELDS) if field.required)
+_Check = Callable[[Field, object], Value]
+_Tree: TypeAlias = dict[str, "tuple[int, _Check, Field] | _Tree"]
 _BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -190,15 +169,15 @@ def _take(
 ) -> None:
     for key, value in found.items():
         node = tree.get(key)
-        if node is None:
-            if len(unknown) < MAX_UNKNOWN_NAMES:
-                unknown.append(prefix + key)
-        elif isinstance(node, _Leaf):
-            values[node.index] = _CHECKS[node.field.type](node.field, value)
-        elif isinstance(value, dict):
+        if type(node) is tuple:
+            index, check, field = node
+            values[index] = check(field, value)
+        elif type(node) is dict:
+            if type(value) is not dict:
+                raise _Refused(Refusal(Reason.WRONG_TYPE, prefix + key, "must be an object"))
             _take(node, value, values, unknown, f"{prefix}{key}.")
-        else:
-            raise _Refused(Refusal(Reason.WRONG_TYPE, prefix + key, "must be an object"))
+        elif len(unknown) < MAX_UNKNOWN_NAMES:
+            unknown.append(prefix + key)
 
 
 def _wrong_type(field: Field) -> _Refused:
@@ -206,18 +185,22 @@ def _wrong_type(field: Field) -> _Refused:
 
 
 def _text(field: Field, value: object) -> str:
+    if type(value) is str and value.isprintable() and 0 < len(value) <= field.maximum:
+        return value
     if not isinstance(value, str):
         raise _wrong_type(field)
     if len(value) > field.maximum:
         raise _Refused(Refusal(Reason.TOO_LONG, field.dotted, f"must not be longer than {field.maximum} characters"))
     if field.required and not value:
         raise _Refused(Refusal(Reason.MISSING_FIELD, field.dotted, "must not be empty"))
-    if not value.isprintable() and FORBIDDEN_CHARACTERS.search(value):
+    if FORBIDDEN_CHARACTERS.search(value):
         raise _Refused(Refusal(Reason.FORBIDDEN_CHARACTER, field.dotted, "must not hold control characters"))
     return value
 
 
 def _number(field: Field, value: object) -> int:
+    if type(value) is int and 0 <= value <= field.maximum:
+        return value
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)  # JSON has one kind of number: 5.0 is a whole one
     if not isinstance(value, int) or isinstance(value, bool):
@@ -234,11 +217,27 @@ def _flag(field: Field, value: object) -> bool:
     return value
 
 
-_CHECKS: Mapping[type, Callable[[Field, object], Value]] = {str: _text, int: _number, bool: _flag}
+_CHECKS: Mapping[type, _Check] = {str: _text, int: _number, bool: _flag}
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+def _tree() -> _Tree:
+    root: _Tree = {}
+    for index, field in enumerate(FIELDS):
+        place = root
+        for key in field.path[:-1]:
+            below = place.setdefault(key, {})
+            assert isinstance(below, dict), "a field of the contract lies below another"
+            place = below
+        place[field.path[-1]] = (index, _CHECKS[field.type], field)
+    return root
+
+
+_CONTRACT = _tree()
+_REQUIRED = tuple(index for index, field in enumerate(FIELDS) if field.required)
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def canonical(values: Values) -> bytes:
     """The same bytes for the same ping, however its keys were ordered, with everything unknown left out."""
-    return _encode(values).encode("ascii")
+    return _encode(values).encode("utf-8")

@@ -36,6 +36,36 @@ class Limits:
     connections: int = 15_000
 
 
+class _WholeAnswers:
+    """Holds the head of an answer back until its body comes: one write (and packet) instead of two."""
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """An answer without a body (to HEAD) is complete, too."""
+        head, self._head = self._head, b""
+        self._transport.write(head)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -64,6 +94,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._whole_answers = _WholeAnswers(transport)
         self.arriving_since = time.monotonic()
         if len(self.connections) > self._limits.connections:
             self._on_closing("too_many")
@@ -90,10 +121,16 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.transport = self._whole_answers  # type: ignore[assignment]  # all of a transport that it uses
 
     def on_message_complete(self) -> None:
         self.arriving_since = None
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._whole_answers.flush()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP as everything else is answered: with JSON."""

@@ -61,8 +61,8 @@ def document() -> Json:
     ping = {
         "summary": "Hand in a ping",
         "description": "Acknowledged only after it is durably stored. A ping of the same instance with the same "
-        "payload within the window of duplicates is acknowledged and not stored again. Fields beyond the schema are accepted "
-        f"and never stored. At most {MAX_BODY_BYTES} bytes, without Content-Encoding.",
+        "payload within the window of duplicates is acknowledged and not stored again. Fields beyond the schema are "
+        f"accepted and never stored. At most {MAX_BODY_BYTES} bytes, without Content-Encoding.",
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ping"}}},

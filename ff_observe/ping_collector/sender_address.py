@@ -3,12 +3,15 @@
 Nothing here keeps, logs or raises an address: it is handed on to be hashed, and gone.
 """
 
+import contextlib
 import ipaddress
 import re
+import socket
 from collections.abc import Sequence
 from enum import StrEnum
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address = bytes
+"""4 or 16 bytes in network order."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -23,6 +26,7 @@ class ForwardedHeader(StrEnum):
     FORWARDED = "forwarded"
 
 
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _FORWARDED_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,\s"]+))', re.IGNORECASE)
 _OUTSIDE_QUOTES_COMMA = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
 
@@ -34,13 +38,12 @@ def parse_address(text: str) -> Address | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    with contextlib.suppress(OSError, ValueError):  # a NUL inside is a ValueError
+        if ":" not in text:
+            return socket.inet_pton(socket.AF_INET, text)
+        packed = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+        return packed[12:] if packed.startswith(_IPV4_MAPPED) else packed
+    return None
 
 
 class SenderAddress:
@@ -66,7 +69,7 @@ class SenderAddress:
         return address
 
     def _is_trusted(self, address: Address) -> bool:
-        return any(address in network for network in self._trusted)
+        return any(ipaddress.ip_address(address) in network for network in self._trusted)
 
     def _hops(self, headers: Headers) -> list[str]:
         """What the proxies wrote, the nearest first."""

@@ -7,7 +7,6 @@ data this cannot be done, and once the key is destroyed nobody can do it at all.
 import contextlib
 import fcntl
 import hmac
-import ipaddress
 import json
 import os
 import secrets
@@ -25,9 +24,7 @@ _PRIVATE = 0o600
 
 def material(address: Address) -> bytes:
     """What of an address is hashed: all of an IPv4 address; of IPv6 the /64, which is what one site is given."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return b"4" + address.packed
-    return b"6" + address.packed[:8]
+    return b"4" + address if len(address) == 4 else b"6" + address[:8]
 
 
 class SenderHash:

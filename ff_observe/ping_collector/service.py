@@ -106,8 +106,8 @@ class Collector:
             on_closing=partial(self.metrics.add, catalogue.CONNECTIONS_CLOSED),
         )
         return uvicorn.Config(
-            app,  # type: ignore[arg-type]  # uvicorn's own types of scopes are narrower than ASGI's
-            http=protocol,  # called, never subclassed
+            app,
+            http=protocol,  # type: ignore[arg-type]  # it is called, never subclassed
             loop="uvloop",
             ws="none",
             lifespan="off",

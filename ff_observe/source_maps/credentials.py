@@ -11,14 +11,13 @@ from ff_observe.errors import SourceMapsError
 
 DEFAULT_URL: Final = "https://sentry.io"
 
-# KEY=value, `export` allowed; the value in one kind of quotes, then over several lines too, or bare up to a comment.
+# KEY=value, `export` allowed; the value in one kind of quotes, then over several lines too, or bare up to a `#`.
 _ASSIGNMENT: Final = re.compile(
     r"""^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][\w.-]*)[ \t]*=[ \t]*
-        (?: "(?P<double>(?:\\.|[^"\\])*)" | '(?P<single>[^']*)' | `(?P<back>[^`]*)` | (?P<bare>[^\r\n]*?) )
-        [ \t]*(?:(?<![^\s"'`])\#[^\r\n]*)?$""",
+        (?: "(?P<double>(?:\\.|[^"\\])*)" | '(?P<single>[^']*)' | `(?P<back>[^`]*)` | (?P<bare>[^\n\#]*?) )
+        [ \t]*(?:\#[^\n]*)?$""",
     re.MULTILINE | re.VERBOSE | re.DOTALL,
 )
-_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,11 @@ class Credentials:
 def read_dotenv(text: str) -> dict[str, str]:
     """The assignments of a `.env` file, as the `dotenv` package of Node.js reads them; later ones win."""
     found = {}
-    for match in _ASSIGNMENT.finditer(text.removeprefix("\ufeff")):
+    for match in _ASSIGNMENT.finditer(re.sub(r"\r\n?", "\n", text.removeprefix("\ufeff"))):
         if match["double"] is not None:
-            value = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[0]), match["double"])
+            value = match["double"].replace("\\n", "\n").replace("\\r", "\r")
         else:
-            value = next(part for part in (match["single"], match["back"], match["bare"], "") if part is not None)
+            value = next(part for part in (match["single"], match["back"], match["bare"]) if part is not None)
         found[match["name"]] = value
     return found
 

@@ -11,19 +11,8 @@ from typing import Protocol
 from ff_observe.catalogue.model import NO_VALUE, Count, RowsBy, RowsByAge
 from ff_observe.errors import SourceError
 from ff_observe.sources.model import SETTINGS_READING, Answer, Reading
-from ff_observe.sources.sql import (
-    SETTINGS_PART,
-    Columns,
-    Dialect,
-    DoesNotAddUpError,
-    Known,
-    Part,
-    Row,
-    Statement,
-    is_simple,
-    plan,
-    table_names,
-)
+from ff_observe.sources.questions import SETTINGS_PART, DoesNotAddUpError, Known, plan
+from ff_observe.sources.sql import Columns, Dialect, Part, Row, Statement, is_simple, table_names
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +29,11 @@ class StatementError(Exception):
 class Session(Protocol):
     """An open connection that can be asked."""
 
-    def query(self, sql: str) -> list[Row]:
-        """Raises `StatementError`, or `SourceError` where nothing else can be asked either."""
+    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
+        """The rows of a statement in which `moments` stand as `:name`.
+
+        Raises `StatementError`, or `SourceError` where nothing else can be asked either.
+        """
 
 
 class Counting:
@@ -54,7 +46,7 @@ class Counting:
         self._columns: Columns | None = None
         self._schema_stamp: str | None = None
         self._known: Known = {}
-        self._insufficient: dict[str, tuple[str, ...]] = {}  # known values that did not add up, by count
+        self._insufficient: dict[str, tuple[str | None, ...]] = {}  # known values that did not add up, by count
         self._failed: dict[str, tuple[str, datetime]] = {}  # by name of the part: why, and when to ask again
         self._complained: set[str] = set()
         self._parts: list[Part] = []
@@ -96,7 +88,7 @@ class Counting:
             return None
         assert self._moving is not None
         try:
-            stamp, rows = self._moving.split(session.query(self._moving.text(at)))
+            stamp, rows = self._moving.split(session.query(self._moving.sql, self._moving.moments(at)))
         except StatementError:
             return None
         if stamp != (self._schema_stamp, data_stamp):
@@ -106,7 +98,7 @@ class Counting:
 
     def _look_at_schema(self, session: Session) -> None:
         try:
-            rows = session.query(self._dialect.columns(table_names()))
+            rows = session.query(self._dialect.columns(table_names()), {})
         except StatementError as error:
             raise SourceError(f"{self._where}: cannot see which tables it has: {error}") from error
         columns: dict[str, set[str]] = {}
@@ -124,10 +116,14 @@ class Counting:
 
     def _plan(self) -> None:
         assert self._columns is not None
-        self._parts, self._lacking = plan(self._counts, self._columns, self._known)
-        self._statement = Statement([part for part in self._parts if part.name not in self._failed], self._dialect)
-        ages, _ = plan([count for count in self._counts if isinstance(count.of, RowsByAge)], self._columns, {})
-        self._moving = Statement([part for part in ages if part.name != SETTINGS_PART], self._dialect)
+        self._parts, self._lacking = plan(self._counts, self._columns, self._known, self._dialect)
+        working = [part for part in self._parts if part.name not in self._failed]
+        self._statement = Statement(working, self._dialect, self._columns)
+        ages, _ = plan(
+            [count for count in self._counts if isinstance(count.of, RowsByAge)], self._columns, {}, self._dialect
+        )
+        ages = [part for part in ages if part.name != SETTINGS_PART]
+        self._moving = Statement(ages, self._dialect, self._columns)
 
     def _say_what_is_lacking(self) -> None:
         for name, missing in self._lacking.items():
@@ -142,7 +138,7 @@ class Counting:
         assert self._statement is not None
         before = self._statement
         try:
-            (schema_stamp, data_stamp), rows = before.split(session.query(before.text(at)))
+            (schema_stamp, data_stamp), rows = before.split(session.query(before.sql, before.moments(at)))
         except StatementError as error:
             self._refused = error
             if not self._schema_changed(session):
@@ -175,12 +171,13 @@ class Counting:
     def _find_failing(self, session: Session, at: datetime, error: StatementError) -> None:
         """Ask each table alone, to leave those that fail out. Raises `SourceError` if it is all of them."""
         assert self._statement is not None
+        assert self._columns is not None
         asked = self._statement.parts
         found: dict[str, str] = {}
         for part in asked:
-            alone = Statement([part], self._dialect)
+            alone = Statement([part], self._dialect, self._columns)
             try:
-                session.query(alone.text(at))
+                session.query(alone.sql, alone.moments(at))
             except StatementError as own_error:
                 found[part.name] = f"table {part.table.name}: {own_error}"
         if len(found) == len(asked):
@@ -214,9 +211,9 @@ class Counting:
             if not isinstance(question, RowsBy) or not question.expected or count.name not in readings:
                 continue
             if count.name not in known:
-                found = [key[0] for key in readings[count.name] if key[0] != NO_VALUE]
+                found = [None if key[0] == NO_VALUE else key[0] for key in readings[count.name]]
                 values = tuple(dict.fromkeys((*question.expected, *found)))
-                fits = len(values) <= MAX_KNOWN_VALUES and all(is_simple(value) for value in values)
+                fits = len(values) <= MAX_KNOWN_VALUES and all(value is None or is_simple(value) for value in values)
                 if fits and values != self._insufficient.get(count.name):
                     known[count.name] = values
         if known != self._known:

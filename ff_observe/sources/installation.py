@@ -8,11 +8,11 @@ import logging
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings
+from ff_observe.sources.model import OperatingSystem
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +33,8 @@ _NODE_ARCHITECTURES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class OperatingSystem:
-    """As Node.js names it: `os.type()`, `os.release()`, `os.arch()`."""
-
-    type: str
-    release: str
-    arch: str
-
-
 def operating_system() -> OperatingSystem:
-    """The one this process runs on."""
+    """The one this process runs on, as Node.js names it: `os.type()`, `os.release()`, `os.arch()`."""
     system = os.uname()
     return OperatingSystem(
         system.sysname, system.release, _NODE_ARCHITECTURES.get(system.machine.lower(), system.machine)

@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import select
 import socket
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,6 @@ from ff_observe.config.secret import MASK
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.sources.counting import Counting, StatementError
-from ff_observe.sources.limit import limited
 from ff_observe.sources.model import Answer
 from ff_observe.sources.sql import Dialect, Row, literal, quoted
 
@@ -26,6 +27,9 @@ LOCK_SECONDS = 1
 READ_LIMIT_SECONDS = STATEMENT_SECONDS + 2.0
 """For a server that does not keep its own limits: it, or the way to it, hangs."""
 CLOSE_SECONDS = 2.0
+
+_INTEGERS = frozenset({20, 21, 23})  # type numbers of int8, int2, int4 (pg_type.dat)
+_CONNECTION_ENDS = frozenset({"08", "57"})  # SQLSTATE classes: connection exception, operator intervention
 
 # JIT compilation of this statement costs more than it saves; the session reads only, whatever the role may do.
 _OPTIONS = (
@@ -40,21 +44,23 @@ def _regclass(table: str) -> str:
     return f"to_regclass({literal(quoted(table))})"
 
 
-def _schema_stamp(tables: Sequence[str]) -> str:
-    """Which of the tables there are, and how many columns each ever had."""
-    return (
-        "(SELECT string_agg(c.oid || ':' || c.relnatts, ' ' ORDER BY c.oid) FROM pg_class c"
-        f" WHERE c.oid IN ({', '.join(_regclass(table) for table in tables)}))"
-    )
+def _missing_that_is_there(missing: Sequence[tuple[str, str]]) -> str:
+    """Names of what was missing and is there by now: empty as long as nothing came."""
+    if not missing:
+        return "''"
+    columns = " OR ".join(f"(attrelid = {_regclass(table)} AND attname = {literal(name)})" for table, name in missing)
+    return f"(SELECT coalesce(string_agg(attname, ' '), '') FROM pg_attribute WHERE attnum > 0 AND ({columns}))"
 
 
 DIALECT = Dialect(
-    stamp=lambda tables: (_schema_stamp(tables), "NULL"),
     columns=lambda tables: (
-        f"SELECT c.relname, a.attname, {_schema_stamp(tables)} FROM pg_class c"
+        "SELECT c.relname, a.attname, '' FROM pg_class c"
         " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
         f" WHERE c.oid IN ({', '.join(_regclass(table) for table in tables)})"
     ),
+    schema_stamp=_missing_that_is_there,
+    data_stamp="NULL",
+    moment=lambda column: column,
 )
 
 
@@ -97,14 +103,8 @@ class PostgreSQLSource:
     def _read(self, at: datetime) -> Answer:
         connection = self._connection or self._connect()
         self._connection = connection
-        with limited(READ_LIMIT_SECONDS, self._abort) as expired:
-            try:
-                return self._counting.read(_Session(connection, self), at)
-            except _ConnectionLostError:
-                if not expired.is_set():
-                    raise
-        message = f"{self._where} did not answer within {READ_LIMIT_SECONDS:.0f} s; is it overloaded or unreachable?"
-        raise _ConnectionLostError(message, given_up=True)
+        until = time.monotonic() + READ_LIMIT_SECONDS
+        return self._counting.read(_Session(connection, self, until), at)
 
     def _connect(self) -> "psycopg.Connection[Row]":
         import psycopg  # costs 25 MiB: only where the platform uses PostgreSQL
@@ -172,21 +172,67 @@ class _ConnectionLostError(SourceError):
 
 
 class _Session:
-    def __init__(self, connection: "psycopg.Connection[Row]", source: PostgreSQLSource) -> None:
-        self._connection = connection
-        self._source = source
+    """Asks through libpq itself: psycopg's cursors have no time limit of the client's own."""
 
-    def query(self, sql: str) -> list[Row]:
+    def __init__(self, connection: "psycopg.Connection[Row]", source: PostgreSQLSource, until: float) -> None:
+        self._libpq = connection.pgconn
+        self._source = source
+        self._until = until
+
+    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
+        for name, moment in moments.items():
+            sql = sql.replace(f":{name})", f"{literal(moment)})")
+        result = self._result(sql.encode())
+        numbers = [result.ftype(place) in _INTEGERS for place in range(result.nfields)]
+        return [
+            tuple(
+                value if (value := result.get_value(row, place)) is None else int(value) if number else value.decode()
+                for place, number in enumerate(numbers)
+            )
+            for row in range(result.ntuples)
+        ]
+
+    def _result(self, sql: bytes) -> "psycopg.pq.abc.PGresult":
         import psycopg
+        from psycopg import pq
 
         try:
-            return self._connection.execute(sql.encode()).fetchall()
-        except psycopg.errors.QueryCanceled as error:
-            raise SourceError(
-                f"{self._source.where} needed more than {STATEMENT_SECONDS} s; is it overloaded?"
-            ) from error
-        except psycopg.Error as error:
-            message = self._source.one_line(error)
-            if self._connection.closed or self._connection.broken:
-                raise _ConnectionLostError(f"{self._source.where}: {message}") from None
-            raise StatementError(message) from error
+            self._libpq.send_query(sql)
+            results = self._results()
+        except (psycopg.Error, OSError) as error:
+            raise self._lost(error) from None
+        failed = [result for result in results if result.status != pq.ExecStatus.TUPLES_OK]
+        if not failed and results:
+            return results[0]
+        refused = psycopg.errors.error_from_result(failed[0]) if failed else psycopg.OperationalError("no answer")
+        if isinstance(refused, psycopg.errors.QueryCanceled):
+            message = f"{self._source.where} needed more than {STATEMENT_SECONDS} s; is it overloaded?"
+            raise SourceError(message)
+        if self._libpq.status != pq.ConnStatus.OK or (refused.sqlstate or "08")[:2] in _CONNECTION_ENDS:
+            raise self._lost(refused)
+        raise StatementError(self._source.one_line(refused))
+
+    def _results(self) -> "list[psycopg.pq.abc.PGresult]":
+        poll = select.poll()
+        poll.register(self._libpq.socket, select.POLLIN)
+        while self._libpq.flush():
+            self._wait(poll)
+            self._libpq.consume_input()
+        results: list[psycopg.pq.abc.PGresult] = []
+        while True:
+            while self._libpq.is_busy():
+                self._wait(poll)
+                self._libpq.consume_input()
+            result = self._libpq.get_result()
+            if result is None:
+                return results
+            results.append(result)
+
+    def _wait(self, poll: select.poll) -> None:
+        left = self._until - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            message = f"did not answer within {READ_LIMIT_SECONDS:.0f} s; is it overloaded or unreachable?"
+            raise _ConnectionLostError(f"{self._source.where} {message}", given_up=True)
+
+    def _lost(self, error: Exception) -> _ConnectionLostError:
+        return _ConnectionLostError(f"{self._source.where}: {self._source.one_line(error)}")

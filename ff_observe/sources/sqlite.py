@@ -4,7 +4,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.errors import SourceError
 from ff_observe.sources.counting import Counting, StatementError
-from ff_observe.sources.limit import limited
+from ff_observe.sources.limit import TimeLimit
 from ff_observe.sources.model import Answer
 from ff_observe.sources.sql import Dialect, Row, literal
 
@@ -32,14 +32,15 @@ def _names(tables: Sequence[str]) -> str:
 
 
 DIALECT = Dialect(
-    stamp=lambda _: (
-        "(SELECT schema_version FROM pragma_schema_version)",
-        "(SELECT data_version FROM pragma_data_version)",
-    ),
     columns=lambda tables: (
         "SELECT m.name, c.name, (SELECT schema_version FROM pragma_schema_version)"
         f" FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.name IN ({_names(tables)})"
     ),
+    schema_stamp=lambda _: "(SELECT schema_version FROM pragma_schema_version)",
+    data_stamp="(SELECT data_version FROM pragma_data_version)",
+    # FlowFuse's DATETIME columns have numeric affinity: bare, both sides would be tried as numbers for each row, at
+    # nearly the cost of all the rest. A leading plus takes the affinity away; they are compared as the text they are.
+    moment=lambda column: f"+{column}",
 )
 
 _Identity = tuple[int, int, int, int] | None
@@ -69,16 +70,17 @@ class SQLiteSource:
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity = None
         self._reading = threading.Lock()
+        self._limit = TimeLimit(READ_LIMIT_SECONDS, self._interrupt)
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
         with self._reading:
             try:
-                with limited(READ_LIMIT_SECONDS, self._interrupt) as expired:
+                with self._limit:
                     return self._read(at)
             except SourceError:
                 self._disconnect()
-                if expired.is_set():
+                if self._limit.expired:
                     raise SourceError(
                         f"{self._where} was not read within {READ_LIMIT_SECONDS:.0f} s; is its disk busy, or is a "
                         "program holding it locked?"
@@ -87,6 +89,7 @@ class SQLiteSource:
 
     def close(self) -> None:
         """See `Source.close`."""
+        self._limit.close()
         for _ in range(CLOSE_ATTEMPTS):
             if self._reading.acquire(timeout=0.05):
                 try:
@@ -128,7 +131,7 @@ class SQLiteSource:
 
     def _data_version(self) -> str:
         assert self._connection is not None
-        (version,) = _Session(self._connection, self._where).query("PRAGMA data_version")[0]
+        (version,) = _Session(self._connection, self._where).query("PRAGMA data_version", {})[0]
         return str(version)
 
     def _check_library(self) -> None:
@@ -216,9 +219,9 @@ class _Session:
         self._connection = connection
         self._where = where
 
-    def query(self, sql: str) -> list[Row]:
+    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
         try:
-            return self._connection.execute(sql).fetchall()
+            return self._connection.execute(sql, moments).fetchall()
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
             if code & 0xFF in _DAMAGED_HERE:

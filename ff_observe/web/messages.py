@@ -1,7 +1,7 @@
 """HTTP answers as the pair of ASGI messages that carry them, made once and sent as often as needed."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -10,6 +10,15 @@ Send = Callable[[Message], Awaitable[None]]
 
 Answer = tuple[Message, Message]
 """`http.response.start` and `http.response.body`."""
+
+
+class Application(Protocol):
+    """An ASGI application that a server can stop: whoever waits in it is then answered at once."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def stop_waiting(self) -> None: ...
+
 
 EMPTY_BODY: Message = {"type": "http.response.body", "body": b""}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError
-from ff_observe.web.app import BridgeApp
+from ff_observe.web.messages import Application
 
 if TYPE_CHECKING:
     from ff_observe.web.uvicorn_server import UvicornServer
@@ -26,7 +26,7 @@ class WebServer:
 
     name = "web server"
 
-    def __init__(self, app: BridgeApp, host: str, port: int, clock: Clock) -> None:
+    def __init__(self, app: Application, host: str, port: int, clock: Clock) -> None:
         self._app = app
         self._host = host
         self._port = port

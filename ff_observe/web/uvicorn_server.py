@@ -11,7 +11,7 @@ from asyncio import Transport
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ff_observe.web.app import BridgeApp
+from ff_observe.web.messages import Application
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
 class UvicornServer(uvicorn.Server):
     """Serves `app` on a socket that already listens, without signal handlers, until told to stop."""
 
-    def __init__(self, app: BridgeApp) -> None:
+    def __init__(self, app: Application) -> None:
         self._app = app
         super().__init__(
             uvicorn.Config(

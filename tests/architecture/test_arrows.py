@@ -32,7 +32,11 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.web": (*READINGS, f"{P}.config", f"{P}.outputs.prometheus", *LIFE),
     f"{P}.frontend": (f"{P}.config",),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
-    f"{P}.ping_collector": (f"{P}.ping_contract", f"{P}.catalogue", f"{P}.config.secret", *LIFE),
+    f"{P}.ping_collector": (
+        *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.config.secret"),
+        *(f"{P}.config.{name}" for name in ("nodes", "reading", "yaml_core")),  # collector.yml, not flowforge.yml
+        *LIFE,
+    ),
     f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract"),
     f"{P}.demo": (f"{P}.config", *LIFE),
     f"{P}.wiring": (P,),

@@ -1,8 +1,10 @@
 """Backend Sentry against a receiver that keeps every byte: what is sent, what is not, and how it ends."""
 
 import itertools
+import json
 import logging
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -30,6 +32,7 @@ from ff_observe.outputs.backend_sentry import BackendSentry, RepeatLimit, send_t
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
 from tests.network_guard import guarded_environment
+from tests.real_parts.certificates import make_certificate
 from tests.real_parts.envelopes import KEY, Receiver, receiver
 from tests.real_parts.processes import free_port, wait_until
 
@@ -507,3 +510,39 @@ def test_a_proxy_is_honoured(server: Receiver, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
     send_test_event(settings(f"http://{KEY}@sentry.internal.example/7"), VERSION)
     assert server.requests[0].line.startswith("POST http://sentry.internal.example/api/7/envelope/ ")
+
+
+def test_a_private_authority_is_honoured_and_an_unknown_one_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with receiver(context) as server:
+        with pytest.raises(DeliveryError, match=r"no trusted TLS connection .*SSL_CERT_FILE"):
+            send_test_event(settings(server.dsn), VERSION)
+        assert server.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        send_test_event(settings(server.dsn), VERSION)
+    assert len(server.events()) == 1
+
+
+def test_no_copy_goes_to_a_sidecar_that_the_environment_names(
+    server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiver() as sidecar:
+        monkeypatch.setenv("SENTRY_SPOTLIGHT", f"http://127.0.0.1:{sidecar.port}/stream")
+        send_test_event(settings(server.dsn), VERSION)
+    assert len(server.events()) == 1
+    assert sidecar.requests == []
+
+
+def test_the_key_is_in_the_header_that_needs_it_and_nowhere_else(server: Receiver) -> None:
+    import sentry_sdk
+
+    with Bridge(settings(server.dsn)) as bridge, sentry_sdk.start_transaction(name="of the host", sampled=True):
+        provoke(bridge.sentry, ValueError("within a trace of the host program"))
+    [request] = server.requests
+    assert KEY in request.headers["X-Sentry-Auth"]
+    assert KEY.encode() not in server.everything
+    assert json.loads(request.body.split(b"\n")[0]).keys() == {"event_id", "sent_at"}

@@ -1,7 +1,7 @@
 """Which signals go over OTLP, and over which protocol: the file first, then the standard variables.
 
-Whether OTLP is on at all is told by `config.explain`. Names of the variables: OpenTelemetry specification, "OpenTelemetry
-Protocol Exporter". An empty variable counts as unset.
+Whether OTLP is on at all is told by `config.explain`. Names of the variables: OpenTelemetry specification,
+"OpenTelemetry Protocol Exporter". An empty variable counts as unset.
 """
 
 from collections.abc import Mapping

@@ -23,6 +23,9 @@ from ff_observe.sources.model import OperatingSystem
 
 log = logging.getLogger(__name__)
 
+STOP_SECONDS = 1.0
+"""A delivery ends at once when cut off. Only the database can keep the thread longer, and its own stop comes later."""
+
 
 class SnapshotProvider(Protocol):
     """What the ping needs of `Snapshots`."""
@@ -51,12 +54,14 @@ class CorePing:
         chance: random.Random | None = None,
         on_error: ErrorSink | None = None,
         sender_for: Callable[[Settings], Sender] | None = None,
+        first_after_seconds: float = FIRST_AFTER_SECONDS,
     ) -> None:
         self._settings = settings
         self._snapshots = snapshots
         self._operating_system = operating_system
         self._metrics = self_metrics
         self._clock = clock
+        self._first_after_seconds = first_after_seconds
         self._chance = chance or random.SystemRandom()
         self._sender_for = sender_for or (lambda current: Delivery(current.ping.url, clock))
         self._sender: Sender | None = None
@@ -69,19 +74,19 @@ class CorePing:
             self.name,
             self._look,
             clock,
-            first_after=FIRST_AFTER_SECONDS,
+            first_after=first_after_seconds,
             on_error=on_error,
             on_stop=self._interrupt,
         )
 
     def start(self) -> None:
-        first = self._clock.now() + timedelta(seconds=FIRST_AFTER_SECONDS)
+        first = self._clock.now() + timedelta(seconds=self._first_after_seconds)
         self._metrics.set(bridge.PING_NEXT, first.timestamp())
         self._thread.start()
 
     def stop(self, deadline: float) -> None:
         """Cuts off a delivery that is under way. Raises `TimeoutError` if the thread hangs elsewhere."""
-        self._thread.stop(deadline)
+        self._thread.stop(min(deadline, self._clock.monotonic() + STOP_SECONDS))
 
     def reconfigure(self, settings: Settings, snapshots: SnapshotProvider) -> None:
         """Use other settings and another platform from now on, and keep the schedule: a re-read file is no reason for

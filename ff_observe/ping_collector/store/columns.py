@@ -1,9 +1,10 @@
 """The columns of a stored ping, derived from the contract: a new count there is a new column here."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ff_observe.ping_contract import FIELDS, Field
+from ff_observe.ping_contract import FIELDS, Field, Value
 
 _CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
 _LEGAL = re.compile("[a-z][a-z0-9_]{0,62}")  # 63 bytes are what PostgreSQL keeps of a name
@@ -27,3 +28,18 @@ def column_name(path: tuple[str, ...]) -> str:
 
 COLUMNS: tuple[Column, ...] = tuple(Column(column_name(field.path), field) for field in FIELDS)
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
+
+
+def restored(column: Column, value: object) -> Value | None:
+    """A value as the contract has it, from how a database keeps it: SQLite has no booleans."""
+    if value is None:
+        return None
+    if column.field.type is bool:
+        return bool(value)
+    assert isinstance(value, str | int)
+    return value
+
+
+def restored_row(values: Sequence[object]) -> tuple[Value | None, ...]:
+    """The values of a ping, from a row of its columns."""
+    return tuple(restored(column, value) for column, value in zip(COLUMNS, values, strict=True))

@@ -1,6 +1,7 @@
 """Pings in PostgreSQL, for production: several collectors may share one database."""
 
 import contextlib
+import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -10,9 +11,15 @@ import psycopg
 from psycopg import sql
 
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector.store.columns import COLUMNS, NAMES
+from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
 from ff_observe.ping_collector.store.model import Distribution, Ping, Seen, StoreError
-from ff_observe.ping_collector.store.postgresql_schema import add_partitions, drop_partitions, migrate
+from ff_observe.ping_collector.store.postgresql_schema import (
+    TYPES,
+    Connection,
+    add_partitions,
+    drop_partitions,
+    migrate,
+)
 
 CONNECT_SECONDS = 5
 DAYS_AHEAD = 3
@@ -24,21 +31,22 @@ _READING = f"{_COMMON} -c statement_timeout=300s"
 
 _COLUMN_LIST = ", ".join(NAMES)
 _PROBE = "INSERT INTO collector_probe (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
-_STAGING = "CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE ping, digest bytea NOT NULL) ON COMMIT DELETE ROWS"
-_COPY = f"COPY staging (digest, received_at, sender, {_COLUMN_LIST}) FROM STDIN"
-# One statement for a whole batch. Rows are taken in order of their keys, so that collectors that meet the same keys
-# wait for each other instead of locking each other out.
+_OWN = (("digest", "bytea"), ("received_at", "timestamptz"), ("until", "timestamptz"), ("sender", "bytea"))
+_BATCH = (*_OWN, *((column.name, TYPES[column.field.type]) for column in COLUMNS))
+# A whole batch in one statement, which is a transaction of its own: one array for each column. Rows are taken in the
+# order of their keys, so that collectors that meet the same keys wait for each other and never lock each other out.
 _STORE = f"""
-WITH fresh AS (
-  INSERT INTO recent (digest, instance_id, received_at)
-  SELECT DISTINCT ON (digest) digest, instance_id, received_at FROM staging ORDER BY digest, received_at
-  ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at
-  WHERE recent.received_at < excluded.received_at - %s
+WITH batch AS (
+  SELECT * FROM unnest({", ".join(f"%s::{type_}[]" for _, type_ in _BATCH)}) AS row ({", ".join(n for n, _ in _BATCH)})
+), fresh AS (
+  INSERT INTO recent (digest, instance_id, received_at, until)
+  SELECT digest, instance_id, received_at, until FROM batch ORDER BY digest
+  ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
+  WHERE recent.until < excluded.received_at
   RETURNING digest
 ), stored AS (
   INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
-  SELECT DISTINCT ON (digest) received_at, sender, {_COLUMN_LIST} FROM staging JOIN fresh USING (digest)
-  ORDER BY digest, received_at
+  SELECT received_at, sender, {_COLUMN_LIST} FROM batch JOIN fresh USING (digest)
   RETURNING received_at, {_COLUMN_LIST}
 ), latest AS (
   INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
@@ -50,6 +58,14 @@ WITH fresh AS (
 )
 SELECT digest FROM fresh
 """  # noqa: S608  (only names of our own columns)
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+def _array(values: Sequence[object]) -> str:
+    """An array as PostgreSQL reads it. Inside the brackets that is JSON, because no string of a ping holds a control
+    character: quotes and backslashes are escaped alike, and `null`, `true`, `false` and numbers are written alike."""
+    return "{" + _encode(values)[1:-1] + "}"
 
 
 @contextlib.contextmanager
@@ -66,7 +82,7 @@ def _kind(error: psycopg.Error) -> str:
     return f"{type(error).__name__}{state}"
 
 
-def _connect(url: Secret, options: str) -> psycopg.Connection[tuple[object, ...]]:
+def _connect(url: Secret, options: str) -> Connection:
     return psycopg.connect(
         url.reveal(),
         autocommit=True,
@@ -84,7 +100,7 @@ class PostgresqlWriter:
     def __init__(self, url: Secret, window: timedelta) -> None:
         self._url = url
         self._window = window
-        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        self._connection: Connection | None = None
         self._partitions_until = date.min
 
     def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
@@ -103,12 +119,11 @@ class PostgresqlWriter:
                 self.close()
                 raise
 
-    def _connected(self) -> psycopg.Connection[tuple[object, ...]]:
+    def _connected(self) -> Connection:
         if self._connection is None:
             connection = _connect(self._url, _WRITING)
             try:
                 migrate(connection)
-                connection.execute(_STAGING)
             except BaseException:
                 connection.close()
                 raise
@@ -116,33 +131,38 @@ class PostgresqlWriter:
             self._partitions_until = date.min
         return self._connection
 
-    def _have_partitions(self, connection: psycopg.Connection[tuple[object, ...]], pings: Sequence[Ping]) -> None:
+    def _have_partitions(self, connection: Connection, pings: Sequence[Ping]) -> None:
         last = max(ping.received_at for ping in pings).date()
         if last >= self._partitions_until:
             first = min(ping.received_at for ping in pings).date()
             add_partitions(connection, first, last + timedelta(days=DAYS_AHEAD))
             self._partitions_until = last + timedelta(days=1)
 
-    def _store(self, connection: psycopg.Connection[tuple[object, ...]], pings: Sequence[Ping]) -> Sequence[bool]:
-        with connection.transaction(), connection.cursor() as cursor:
-            with cursor.copy(_COPY) as copy:
-                for ping in pings:
-                    copy.write_row((ping.digest, ping.received_at, ping.sender, *ping.values))
-            cursor.execute(_STORE, (self._window,), prepare=True)
-            fresh = {digest for (digest,) in cursor.fetchall()}
-        stored = []
-        for ping in pings:
-            stored.append(ping.digest in fresh)
-            fresh.discard(ping.digest)  # a second one in the same batch is a duplicate
-        return stored
+    def _store(self, connection: Connection, pings: Sequence[Ping]) -> Sequence[bool]:
+        batch = {ping.digest: ping for ping in reversed(pings)}  # of duplicates among them the first remains
+        rows = [
+            (
+                f"\\x{digest.hex()}",
+                ping.received_at.isoformat(),
+                (ping.received_at + self._window).isoformat(),
+                None if ping.sender is None else f"\\x{ping.sender.hex()}",
+                *ping.values,
+            )
+            for digest, ping in batch.items()
+        ]
+        arrays = [_array(column) for column in zip(*rows, strict=True)]
+        stored = {id(batch[digest]) for (digest,) in connection.execute(_STORE, arrays, prepare=True)}
+        return [id(ping) in stored for ping in pings]
 
     def abort(self) -> None:
         connection = self._connection
         if connection is not None:
             # Not a cancel request: the server that does not answer would not answer that either.
-            with contextlib.suppress(OSError, psycopg.Error):
-                with socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours:
-                    ours.shutdown(socket.SHUT_RDWR)
+            with (
+                contextlib.suppress(OSError, psycopg.Error),
+                socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours,
+            ):
+                ours.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -163,7 +183,7 @@ class PostgresqlStore:
         return PostgresqlWriter(self._url, self._window)
 
     @contextlib.contextmanager
-    def _session(self, what: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    def _session(self, what: str) -> Iterator[Connection]:
         with _told(what), contextlib.closing(_connect(self._url, _READING)) as connection:
             migrate(connection)
             yield connection
@@ -177,16 +197,15 @@ class PostgresqlStore:
         with self._session("count platforms") as connection:
             moments = {name: at - timedelta(days=count) for name, count in days.items()}
             row = connection.execute(query, moments).fetchone()
-        day, week, month, silent = (int(str(count)) for count in row or (0, 0, 0, 0))
+        day, week, month, silent = row or (0, 0, 0, 0)
         return Seen({"1d": day, "7d": week, "30d": month}, silent)
 
     def distribution(self, field_index: int, since: datetime) -> Distribution:
         column = sql.Identifier(NAMES[field_index])
         query = sql.SQL("SELECT {}, count(*) FROM platform WHERE last_seen > %s GROUP BY 1 ORDER BY 1").format(column)
-        kind = COLUMNS[field_index].field.type
         with self._session("read the fleet") as connection:
             rows = connection.execute(query, (since,)).fetchall()
-        return [(None if value is None else kind(value), int(str(count))) for value, count in rows]
+        return [(restored(COLUMNS[field_index], value), count) for value, count in rows]
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE instance_id = %s ORDER BY received_at").format(
@@ -194,12 +213,7 @@ class PostgresqlStore:
         )
         with self._session("export") as connection:
             for at, sender, *values in connection.execute(query, (instance_id,)):
-                assert isinstance(at, datetime)
-                typed = tuple(
-                    None if value is None else column.field.type(value)
-                    for column, value in zip(COLUMNS, values, strict=True)
-                )
-                yield Ping(at.astimezone(UTC), sender if isinstance(sender, bytes) else None, b"", typed)
+                yield Ping(at.astimezone(UTC), sender, b"", restored_row(values))
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
@@ -222,5 +236,5 @@ class PostgresqlStore:
 
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
-            connection.execute("DELETE FROM recent WHERE received_at < %s", (now - self._window,))
+            connection.execute("DELETE FROM recent WHERE until < %s", (now,))
             add_partitions(connection, now.date(), now.date() + timedelta(days=DAYS_AHEAD))

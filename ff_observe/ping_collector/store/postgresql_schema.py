@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -11,12 +12,12 @@ from psycopg import sql
 from ff_observe.ping_collector.store.columns import COLUMNS
 from ff_observe.ping_collector.store.model import StoreError
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 _LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
 _PARTITION = re.compile("ping_([0-9]{8})")
-_TYPES = {str: "text", int: "bigint", bool: "boolean"}
-_DEFINITIONS = {column.name: f"{column.name} {_TYPES[column.field.type]}" for column in COLUMNS}
+TYPES = {str: "text", int: "bigint", bool: "boolean"}
+_DEFINITIONS = {column.name: f"{column.name} {TYPES[column.field.type]}" for column in COLUMNS}
 _ALL = ", ".join(_DEFINITIONS.values())
 _OBJECTS = {
     "ping": f"CREATE TABLE ping (received_at timestamptz NOT NULL, sender bytea, {_ALL}) "
@@ -26,7 +27,7 @@ _OBJECTS = {
     "platform": f"CREATE TABLE platform (first_seen timestamptz NOT NULL, last_seen timestamptz NOT NULL, {_ALL}, "
     "PRIMARY KEY (instance_id)) WITH (fillfactor = 70)",
     "recent": "CREATE TABLE recent (digest bytea PRIMARY KEY, instance_id text NOT NULL, "
-    "received_at timestamptz NOT NULL)",
+    "received_at timestamptz NOT NULL, until timestamptz NOT NULL)",
     "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
 }
 
@@ -55,21 +56,21 @@ def migrate(connection: Connection) -> None:
 
 def _missing(connection: Connection) -> list[bytes]:
     """The statements that are needed."""
-    statements: list[str] = []
-    for name, statement in _OBJECTS.items():
-        (found,) = connection.execute("SELECT to_regclass(%s)::text", (name,)).fetchone() or (None,)
-        if found is None:
-            statements.append(statement)
-        elif name in ("ping", "platform"):
-            rows = connection.execute(
-                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped", (name,)
-            )
-            there = {row[0] for row in rows}
-            statements += [
-                f"ALTER TABLE {name} ADD COLUMN {definition}"
-                for column, definition in _DEFINITIONS.items()
-                if column not in there
-            ]
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND pg_table_is_visible(oid)", (list(_OBJECTS),)
+    )
+    there = {str(name) for (name,) in rows}
+    statements = [statement for name, statement in _OBJECTS.items() if name not in there]
+    for table in there & {"ping", "platform"}:
+        rows = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped", (table,)
+        )
+        columns = {str(name) for (name,) in rows}
+        statements += [
+            f"ALTER TABLE {table} ADD COLUMN {definition}"
+            for column, definition in _DEFINITIONS.items()
+            if column not in columns
+        ]
     return [statement.encode("ascii") for statement in statements]
 
 
@@ -111,5 +112,5 @@ def drop_partitions(connection: Connection, before: datetime) -> int:
                 counted = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name)))
                 (held,) = counted.fetchone() or (0,)
                 connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-            dropped += int(str(held))
+            dropped += held
     return dropped

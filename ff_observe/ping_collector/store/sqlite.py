@@ -1,14 +1,15 @@
 """Pings in an embedded SQLite file: no set-up, one collector."""
 
 import contextlib
+import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ff_observe.errors import ConfigurationError, Problem
-from ff_observe.ping_collector.store.columns import COLUMNS, NAMES
+from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
 from ff_observe.ping_collector.store.model import Distribution, Ping, Seen, StoreError
 
 BUSY_SECONDS = 5.0
@@ -17,19 +18,29 @@ PRUNED_AT_ONCE = 2000  # so that a ping never waits long for the daily prune
 _TYPES = {str: "TEXT", int: "INTEGER", bool: "INTEGER"}
 _TABLES = ("ping", "platform")
 _OWN = {
-    "ping": "received_at TEXT NOT NULL, sender BLOB",
+    "ping": "received_at TEXT NOT NULL, sender TEXT",
     "platform": "first_seen TEXT NOT NULL, last_seen TEXT NOT NULL",
 }
 _COLUMN_LIST = ", ".join(NAMES)
-_MARKS = ", ".join("?" * len(NAMES))
 
-_RECOGNISE = """
-INSERT INTO recent (digest, instance_id, received_at) VALUES (?, ?, ?)
-ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at WHERE recent.received_at < ?
-"""
-_STORE = f"INSERT INTO ping (received_at, sender, {_COLUMN_LIST}) VALUES (?, ?, {_MARKS})"  # noqa: S608
+# A batch is one JSON array of rows [digest, received at, duplicates until, sender, *values]: each statement takes all
+# of it at once, and Python's lock is not asked for again with every row.
+_DIGEST, _AT, _UNTIL, _SENDER, *_VALUES = (f"json_extract(row.value, '$[{index}]')" for index in range(4 + len(NAMES)))
+_VALUE_LIST = ", ".join(_VALUES)
+_RECOGNISE = f"""
+INSERT INTO recent (digest, instance_id, received_at, until)
+SELECT {_DIGEST}, {_VALUES[0]}, {_AT}, {_UNTIL} FROM json_each(?) AS row WHERE true
+ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
+WHERE recent.until < excluded.received_at
+RETURNING digest
+"""  # noqa: S608  (only names of our own columns)
+_STORE = f"""
+INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
+SELECT {_AT}, {_SENDER}, {_VALUE_LIST} FROM json_each(?) AS row
+"""  # noqa: S608  (only names of our own columns)
 _LATEST = f"""
-INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST}) VALUES (?, ?, {_MARKS})
+INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
+SELECT {_AT}, {_AT}, {_VALUE_LIST} FROM json_each(?) AS row WHERE true
 ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
 {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
 WHERE platform.last_seen <= excluded.last_seen
@@ -43,6 +54,9 @@ def moment(at: datetime) -> str:
 
 def _read_moment(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @contextlib.contextmanager
@@ -94,7 +108,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE UNIQUE INDEX IF NOT EXISTS platform_by_instance ON platform (instance_id)")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS recent "
-            "(digest BLOB PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL) WITHOUT ROWID"
+            "(digest TEXT PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL, until TEXT NOT NULL) "
+            "WITHOUT ROWID"
         )
         connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
 
@@ -113,8 +128,9 @@ class SqliteWriter:
                 connection = self._connected()
                 with _transaction(connection):
                     if not pings:
-                        connection.execute("REPLACE INTO probe (id, at) VALUES (1, ?)", (moment(datetime.now(UTC)),))
-                    return [self._store(connection, ping) for ping in pings]
+                        connection.execute("REPLACE INTO probe (id, at) VALUES (1, datetime('now'))")
+                        return []
+                    return self._store(connection, pings)
             except sqlite3.Error:
                 self.close()
                 raise
@@ -130,16 +146,30 @@ class SqliteWriter:
             self._connection = connection
         return self._connection
 
-    def _store(self, connection: sqlite3.Connection, ping: Ping) -> bool:
-        at = moment(ping.received_at)
-        recognised = connection.execute(
-            _RECOGNISE, (ping.digest, ping.instance_id, at, moment(ping.received_at - self._window))
+    def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
+        batch = {ping.digest.hex(): ping for ping in reversed(pings)}  # of duplicates among them the first remains
+        rows = self._rows(batch)
+        fresh = {digest for (digest,) in connection.execute(_RECOGNISE, (rows,)).fetchall()}
+        if len(fresh) < len(batch):
+            rows = self._rows({digest: batch[digest] for digest in batch if digest in fresh})
+        connection.execute(_STORE, (rows,))
+        connection.execute(_LATEST, (rows,))
+        stored = {id(batch[digest]) for digest in fresh}
+        return [id(ping) in stored for ping in pings]
+
+    def _rows(self, batch: Mapping[str, Ping]) -> str:
+        return _encode(
+            [
+                (
+                    digest,
+                    moment(ping.received_at),
+                    moment(ping.received_at + self._window),
+                    None if ping.sender is None else ping.sender.hex(),
+                    *ping.values,
+                )
+                for digest, ping in batch.items()
+            ]
         )
-        if recognised.rowcount == 0:
-            return False
-        connection.execute(_STORE, (at, ping.sender, *ping.values))
-        connection.execute(_LATEST, (at, at, *ping.values))
-        return True
 
     def abort(self) -> None:
         if self._connection is not None:
@@ -190,18 +220,15 @@ class SqliteStore:
         query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608
         with self._session("read the fleet") as connection:
             rows = connection.execute(query, (moment(since),)).fetchall()
-        kind = column.field.type
-        return [(None if value is None else kind(value), count) for value, count in rows]
+        return [(restored(column, value), count) for value, count in rows]
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608
         with self._session("export") as connection:
             for at, sender, *values in connection.execute(query, (instance_id,)):
-                typed = tuple(
-                    None if value is None else column.field.type(value)
-                    for column, value in zip(COLUMNS, values, strict=True)
+                yield Ping(
+                    _read_moment(at), None if sender is None else bytes.fromhex(sender), b"", restored_row(values)
                 )
-                yield Ping(_read_moment(at), sender, b"", typed)
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
@@ -228,7 +255,7 @@ class SqliteStore:
 
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
-            connection.execute("DELETE FROM recent WHERE received_at < ?", (moment(now - self._window),))
+            connection.execute("DELETE FROM recent WHERE until < ?", (moment(now),))
 
 
 def open_sqlite(path: Path, window: timedelta, named_in: str) -> SqliteStore:

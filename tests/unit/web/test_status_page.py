@@ -81,6 +81,11 @@ def test_it_tells_whether_the_ping_is_sent_and_why(allowed: bool, words: str) ->
     assert "because of this" in told
 
 
+def test_what_a_reason_quotes_is_shown_as_code() -> None:
+    html = get(app(Provider(snapshot()), ping=Status("Core ping", False, "write `telemetry.enabled: <b>`"))).text
+    assert "write <code>telemetry.enabled: &lt;b&gt;</code>" in html
+
+
 def test_a_dead_database_is_told() -> None:
     text = page(app(Provider(snapshot({}, up=False)))).text
     assert "The database does not answer" in text

@@ -1,0 +1,52 @@
+"""What `ff-observe collector` does, for the command line to call: nothing here prints or exits."""
+
+import json
+import resource
+from collections.abc import Iterator
+
+from ff_observe.clock import Clock
+from ff_observe.ping_collector.receive import PingObserver
+from ff_observe.ping_collector.service import Collector, open_store
+from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.ping_collector.store import Ping
+
+
+def build_collector(
+    settings: CollectorSettings, clock: Clock | None = None, on_ping: PingObserver | None = None
+) -> Collector:
+    """A collector that has not started. `on_ping` is told of each stored ping, in the collector's own thread.
+
+    Raises `ConfigurationError`.
+    """
+    return Collector(settings, clock, on_ping)
+
+
+def prepare_process() -> None:
+    """For a process that is a collector and nothing else: no core dumps, which would hold addresses, and as many
+    connections as the system allows."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:
+    """Everything stored of an instance, oldest first, each ping as a line of JSON. Raises `StoreError`."""
+    for ping in open_store(settings).export(instance_id):
+        yield exported(ping)
+
+
+def exported(ping: Ping) -> str:
+    """One stored ping as JSON: when it came, the hash of where from (hexadecimal or null), and what it said."""
+    return json.dumps(
+        {
+            "received_at": ping.received_at.isoformat(timespec="microseconds"),
+            "sender": None if ping.sender is None else ping.sender.hex(),
+            "ping": ping.document(),
+        },
+        ensure_ascii=False,
+    )
+
+
+def forget(settings: CollectorSettings, instance_id: str) -> int:
+    """Delete everything stored of an instance; how many pings that were. Raises `StoreError`."""
+    return open_store(settings).forget(instance_id)

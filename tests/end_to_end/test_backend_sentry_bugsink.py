@@ -1,0 +1,104 @@
+"""Backend Sentry with a real server of Sentry's protocol: what it keeps is what an operator sees."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ff_observe.clock import SystemClock
+from ff_observe.config.environment import read_environment
+from ff_observe.config.secret import Secret
+from ff_observe.config.settings import BackendSentrySettings, PlatformSettings, PostgreSQLDatabase, Settings
+from ff_observe.errors import DeliveryError
+from ff_observe.outputs.backend_sentry import BackendSentry, send_test_event
+from ff_observe.periodic import Periodic
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.service import Service
+from tests.real_parts.bugsink import Server
+
+PASSWORD = "planted-database-password"
+LICENCE = "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJwbGFudGVkIjoibGljZW5jZSJ9.cGxhbnRlZC1zaWduYXR1cmU"
+OTHER_DSN_KEY = "fedcba9876543210fedcba9876543210"
+PLANTED = (PASSWORD, LICENCE, OTHER_DSN_KEY, "198.51.100.23", "2001:db8::beef", "jane.doe@example.org", "in-a-local")
+
+
+def settings(dsn: str, variables: dict[str, str]) -> Settings:
+    return Settings(
+        home=Path("/opt/flowforge"),
+        file=Path("/opt/flowforge/etc/flowforge.yml"),
+        database=PostgreSQLDatabase(password=Secret(PASSWORD)),
+        platform=PlatformSettings(license=Secret(LICENCE)),
+        backend_sentry=BackendSentrySettings(Secret(dsn)),
+        environment=read_environment(variables),
+    )
+
+
+@pytest.fixture(autouse=True)
+def the_server_finds_nothing_wrong_with_our_events(bugsink: Server) -> Iterator[None]:
+    """It checks each event against the schema of Sentry's protocol, and only logs what does not fit."""
+    yield
+    assert "validation failed" not in (bugsink.directory / "gunicorn.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("variables", "environment"),
+    [
+        ({"SENTRY_ENV": "staging", "NODE_ENV": "production"}, "staging"),
+        ({"SENTRY_ENV": "", "NODE_ENV": "production"}, "production"),
+        ({"NODE_ENV": ""}, "unknown"),
+    ],
+)
+def test_a_test_event_is_there_under_the_id_that_was_returned(
+    bugsink: Server, variables: dict[str, str], environment: str
+) -> None:
+    project = bugsink.create_project("test event")
+    event_id = send_test_event(settings(project.dsn, variables), "2.33.2")
+    [event] = bugsink.wait_for_events(project)
+    assert event["event_id"].replace("-", "") == event_id
+    assert event["data"]["environment"] == environment
+    assert event["data"]["release"] == "flowfuse@2.33.2"
+
+
+def test_the_server_refuses_a_key_it_does_not_know(bugsink: Server) -> None:
+    project = bugsink.create_project("wrong key")
+    key = project.dsn.split("//")[1].split("@")[0]
+    with pytest.raises(DeliveryError, match="HTTP 40"):
+        send_test_event(settings(project.dsn.replace(key, OTHER_DSN_KEY), {}), "2.33.2")
+
+
+def test_an_error_of_a_periodic_task_is_there_without_any_secret(bugsink: Server) -> None:
+    project = bugsink.create_project("thread error")
+    failed = threading.Event()
+
+    def gather(argument: str) -> float:
+        local = "in-a-local"
+        peer = ("198.51.100.23", "2001:db8::beef")
+        logging.getLogger("ff_observe.test").warning("asked by jane.doe@example.org from %s: %s", peer[0], argument)
+        failed.set()
+        raise RuntimeError(
+            f"postgresql://flowforge:{PASSWORD}@{peer[0]}/x and {peer[1]} with {argument}, licence {LICENCE}",
+            {"user": "jane.doe@example.org", "dsn": f"https://{OTHER_DSN_KEY}@sentry.example.org/1"},
+            len(local),
+        )
+
+    clock = SystemClock()
+    sentry = BackendSentry(settings(project.dsn, {"NODE_ENV": "production"}), "2.33.2", SelfMetrics(), clock)
+    task = Periodic("core ping", lambda: gather(f"password={PASSWORD}"), clock, on_error=sentry.capture)
+    service = Service([sentry, task], clock)
+    service.start()
+    assert failed.wait(5)
+    service.stop()
+
+    [event] = bugsink.wait_for_events(project)
+    data = event["data"]
+    assert (data["environment"], data["release"]) == ("production", "flowfuse@2.33.2")
+    assert data["exception"]["values"][-1]["type"] == "RuntimeError"
+    assert (data["tags"]["thread"], data["tags"]["component"]) == ("core ping", "ff_observe.periodic")
+    assert "asked by" in str(data["breadcrumbs"])
+    kept = bugsink.everything_stored()
+    assert data["exception"]["values"][-1]["value"].split(" ")[0].encode() in kept  # it is kept as plain text
+    for secret in (*PLANTED, socket.gethostname(), str(Path.home())):
+        assert secret.encode() not in kept, secret

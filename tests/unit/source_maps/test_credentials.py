@@ -1,0 +1,98 @@
+"""Which of the environment and `.env` says where source maps go; values never show."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ff_observe.errors import SourceMapsError
+from ff_observe.source_maps.credentials import gather_variables, read_credentials, read_dotenv
+
+FULL = {"SENTRY_AUTH_TOKEN": "planted-token", "SENTRY_ORG": "o", "SENTRY_PROJECT": "p"}
+
+
+def test_the_environment_wins_over_the_file_unless_it_is_empty(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SENTRY_ORG=of-file\nSENTRY_PROJECT=of-file\nSENTRY_URL=https://file.test\n")
+    gathered = gather_variables({"SENTRY_ORG": "of-environment", "SENTRY_PROJECT": ""}, tmp_path)
+    assert gathered == {
+        "SENTRY_ORG": "of-environment",
+        "SENTRY_PROJECT": "of-file",
+        "SENTRY_URL": "https://file.test",
+    }
+
+
+# Expected values are those of dotenv 16, the package FlowFuse's build reads its .env with.
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("A=b", "b"),
+        ("  export A = b  ", "b"),
+        ("A=b # comment", "b"),
+        ("A=b#c", "b"),
+        ("A='b", "'b"),
+        ('A="b\\"c"', 'b\\"c'),
+        ('A="b"c', '"b"c'),
+        ('A="b\\tc"', "b\\tc"),
+        ("A='b # c'", "b # c"),
+        ('A="b\\nc"', "b\nc"),
+        ("A='b\\nc'", "b\\nc"),
+        ('A="line 1\nline 2"', "line 1\nline 2"),
+        ('A=`it\'s "quoted"`', 'it\'s "quoted"'),
+        ("A=", ""),
+        ("A=first\nA=second", "second"),
+        ("A=b\r\nB=c\r\n", "b"),
+        ("\ufeffA=b", "b"),
+        ("# A=c\nA=b", "b"),
+        ('A="b" # comment', "b"),
+        ("A=b=c==", "b=c=="),
+    ],
+)
+def test_a_dotenv_file_is_read_as_node_reads_it(text: str, value: str) -> None:
+    assert read_dotenv(text)["A"] == value
+
+
+@given(st.text())
+def test_no_text_breaks_the_reading_of_a_dotenv_file(text: str) -> None:
+    assert all(isinstance(value, str) for value in read_dotenv(text).values())
+
+
+def test_no_token_is_no_credentials() -> None:
+    assert read_credentials({**FULL, "SENTRY_AUTH_TOKEN": " "}) is None
+
+
+def test_the_token_may_be_in_a_file_and_never_shows(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("planted-token\n")
+    found = read_credentials({**FULL, "SENTRY_AUTH_TOKEN": "", "SENTRY_AUTH_TOKEN_FILE": str(tmp_path / "token")})
+    assert found is not None
+    assert found.token.reveal() == "planted-token"
+    assert "planted" not in repr(found)
+    assert found.url == "https://sentry.io"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"SENTRY_ORG": ""}, "SENTRY_ORG is not"),
+        ({"SENTRY_ORG": "", "SENTRY_PROJECT": ""}, "SENTRY_ORG and SENTRY_PROJECT is not"),
+        ({"SENTRY_URL": "sentry.example.com"}, "SENTRY_URL is not a URL"),
+        ({"SENTRY_AUTH_TOKEN": "", "SENTRY_AUTH_TOKEN_FILE": "/absent"}, "names /absent, which cannot be read"),
+        ({"SENTRY_AUTH_TOKEN": "", "SENTRY_AUTH_TOKEN_FILE": "/dev/null"}, "names /dev/null, which is empty"),
+    ],
+)
+def test_a_token_without_the_rest_is_an_error(change: dict[str, str], message: str) -> None:
+    with pytest.raises(SourceMapsError, match=message) as raised:
+        read_credentials({**FULL, **change})
+    assert "planted" not in str(raised.value)
+
+
+def test_a_token_of_an_organisation_names_it_itself() -> None:
+    found = read_credentials({"SENTRY_AUTH_TOKEN": "sntrys_planted", "SENTRY_PROJECT": "p"})
+    assert found is not None
+    assert found.organisation is None
+
+
+def test_a_dotenv_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe")
+    with pytest.raises(SourceMapsError, match=r"\.env cannot be read"):
+        gather_variables({}, tmp_path)

@@ -1,0 +1,206 @@
+"""What is checked before source maps leave, and what the user is told. No token here ever gets as far as sentry-cli."""
+
+import json
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings
+from ff_observe.errors import SourceMapsError
+from ff_observe.frontend import Script, render_page, snippets
+from ff_observe.source_maps import upload_source_maps
+from ff_observe.source_maps.upload import NO_TOKEN
+
+TOKEN = "planted-token"
+GOOD_MAP = {"version": 3, "sources": ["a.js"], "sourcesContent": ["let a"], "mappings": "AAAA"}
+
+
+def sentry_script(release: str | None) -> tuple[Script, ...]:
+    return snippets(FrontendSettings(sentry=FrontendSentrySettings("https://k@sentry.test/1")), "test", release)
+
+
+def write(directory: Path, files: dict[str, str | dict[str, object]]) -> Path:
+    built = directory / "dist"
+    built.mkdir()
+    for name, content in files.items():
+        path = built / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return built
+
+
+def plan(built: Path, **named: str | None) -> list[str]:
+    """The lines a dry run shows."""
+    said: list[str] = []
+    upload_source_maps(
+        built,
+        environment={"SENTRY_AUTH_TOKEN": TOKEN, "SENTRY_ORG": "o", "SENTRY_PROJECT": "p"},
+        show=said.append,
+        dry_run=True,
+        working_directory=built.parent,
+        release=named.get("release", "flowfuse@1.0.0"),
+        page_release=named.get("page_release"),
+    )
+    return said
+
+
+def test_without_a_token_nothing_is_done_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    upload_source_maps(tmp_path / "absent", environment={}, show=said.append, working_directory=tmp_path)
+    assert said == [NO_TOKEN]
+
+
+def test_a_dry_run_without_a_token_still_shows_the_plan(tmp_path: Path) -> None:
+    built = write(tmp_path, {"a.js": "a\n//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    said: list[str] = []
+    upload_source_maps(built, environment={}, show=said.append, release="r@1", dry_run=True, working_directory=tmp_path)
+    assert said == [NO_TOKEN, "would upload 1 source maps for release r@1 to Sentry:", "  a.js: a.js.map, 1 sources"]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["//# sourceMappingURL=a.js.map", "//@ sourceMappingURL=a.js.map\r\n", "//# sourceMappingURL=./a.js.map?v=1",
+     "//# sourceMappingURL=/a.js.map", "//# sourceMappingURL=%61.js.map",
+     "//# sourceMappingURL=old.map\n//# sourceMappingURL=a.js.map\n\n//# debugId=0"],
+)  # fmt: skip
+def test_a_reference_is_read_as_browsers_read_it(tmp_path: Path, reference: str) -> None:
+    built = write(tmp_path, {"a.js": f"a\n{reference}", "a.js.map": dict(GOOD_MAP)})
+    assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
+
+
+def test_maps_in_bundles_index_maps_and_guarded_maps_are_fine(tmp_path: Path) -> None:
+    files: dict[str, str | dict[str, object]] = {
+        "inline.mjs": "a\n//# sourceMappingURL=data:application/json;base64,e30=",
+        "sub/index.cjs": "a\n//# sourceMappingURL=../maps/index.map",
+        "maps/index.map": {"version": 3, "sections": []},
+        "guarded.js": "a\n//# sourceMappingURL=guarded.js.map",
+        "guarded.js.map": ")]}'\n" + json.dumps(GOOD_MAP),
+    }
+    assert plan(write(tmp_path, files))[1:] == [
+        "  guarded.js: guarded.js.map, 1 sources",
+        "  inline.mjs: the map within it",
+        "  sub/index.cjs: maps/index.map, 0 sources",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "there is no bundle with a source map"),
+        ({"a.js": "a"}, "there is no bundle with a source map"),
+        ({"a.js": "a", "a.js.map": GOOD_MAP}, "a.js: does not refer to a.js.map: end it with //# sourceMappingURL="),
+        ({"a.js": "//# sourceMappingURL=b.js.map"}, "a.js: refers to b.js.map, which does not exist"),
+        ({"a.js": "//# sourceMappingURL=https://cdn.test/a.js.map"}, "which is not a file in"),
+        ({"a.js": "//# sourceMappingURL=../../etc/passwd"}, "which is outside"),
+        ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "<html>"}, "its map a.js.map is not JSON"),
+        ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "[" * 100_000}, "its map a.js.map is not JSON"),
+        ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "[3]"}, "not a source map of version 3"),
+        ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": {**GOOD_MAP, "version": 2}}, "of version 3"),
+        ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": {**GOOD_MAP, "sources": []}}, "maps nothing"),
+        ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": {**GOOD_MAP, "mappings": ""}}, "maps nothing"),
+        ({"a.js.map": GOOD_MAP}, "a.js.map: no bundle goes with this map"),
+    ],
+)
+def test_a_build_that_is_not_fit_is_refused(
+    tmp_path: Path, files: dict[str, str | dict[str, object]], message: str
+) -> None:
+    built = write(tmp_path, files)
+    with pytest.raises(SourceMapsError) as raised:
+        plan(built)
+    assert message in str(raised.value)
+    assert "nothing was sent" in str(raised.value)
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    files: dict[str, str | dict[str, object]] = {"a.js": "//# sourceMappingURL=gone.map", "b.js.map": dict(GOOD_MAP)}
+    with pytest.raises(SourceMapsError, match=r"(?s)a\.js: refers.*b\.js\.map: no bundle"):
+        plan(write(tmp_path, files))
+
+
+def test_what_will_show_no_code_is_noted(tmp_path: Path) -> None:
+    files: dict[str, str | dict[str, object]] = {
+        "a.js": "//# sourceMappingURL=a.js.map",
+        "a.js.map": {**GOOD_MAP, "sources": ["a", "b"], "sourcesContent": ["let a", None]},
+        "plain.js": "a",
+    }
+    assert plan(write(tmp_path, files))[:2] == [
+        "note: a.js: 1 of its 2 sources are not in its map, so Sentry may show no code for them",
+        "note: plain.js: has no source map, so errors in it show minified code",
+    ]
+
+
+def built_with_page(directory: Path, release: str | None) -> Path:
+    built = write(directory, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    (built / "index.html").write_bytes(render_page(b"<head></head>", sentry_script(release)))
+    (built / "other.html").write_text("<head></head>")
+    return built
+
+
+def test_the_release_is_that_of_the_page(tmp_path: Path) -> None:
+    built = built_with_page(tmp_path, "flowfuse@2.4.0")
+    assert "for release flowfuse@2.4.0 to" in plan(built, release=None)[0]
+
+
+@pytest.mark.parametrize(
+    ("in_page", "named"),
+    [
+        ("flowfuse@2.4.0", {"release": "flowfuse@2.4.1"}),
+        (None, {"release": "flowfuse@2.4.0"}),
+        (None, {"release": None}),
+        ("flowfuse@2.4.0", {"release": None, "page_release": "flowfuse@2.3.0"}),
+    ],
+)
+def test_a_release_the_page_will_not_report_is_refused(
+    tmp_path: Path, in_page: str | None, named: dict[str, str | None]
+) -> None:
+    with pytest.raises(SourceMapsError, match=r"(?s)these differ:.*index\.html: "):
+        plan(built_with_page(tmp_path, in_page), **named)
+
+
+def test_a_release_other_than_the_configured_one_is_refused(tmp_path: Path) -> None:
+    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    with pytest.raises(SourceMapsError, match=r"--release: flowfuse@1\n.*FlowFuse's version.*: flowfuse@2"):
+        plan(built, release="flowfuse@1", page_release="flowfuse@2")
+    assert "release flowfuse@2 " in plan(built, release=None, page_release="flowfuse@2")[0]
+
+
+def test_an_unknown_release_is_asked_for(tmp_path: Path) -> None:
+    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    with pytest.raises(SourceMapsError, match="say --release flowfuse@<version>"):
+        plan(built, release=None)
+
+
+@pytest.mark.parametrize("release", ["", "..", "a/b", "a\nb", "x" * 201, " padded "])
+def test_a_release_sentry_would_not_take_is_refused(tmp_path: Path, release: str) -> None:
+    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    with pytest.raises(SourceMapsError, match="is no release Sentry takes"):
+        plan(built, release=release)
+
+
+def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceMapsError, match="absent is not a directory"):
+        plan(tmp_path / "absent")
+
+
+def test_without_sentry_cli_the_user_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SourceMapsError, match=r"pip install 'ff-observe\[build\]'"):
+        upload_source_maps(
+            built,
+            environment={"SENTRY_AUTH_TOKEN": TOKEN, "SENTRY_ORG": "o", "SENTRY_PROJECT": "p"},
+            show=lambda line: None,
+            release="r@1",
+            working_directory=tmp_path,
+        )
+
+
+def test_a_map_that_cannot_be_read_is_a_problem_of_the_build(tmp_path: Path) -> None:
+    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map"})
+    (built / "a.js.map").mkdir()
+    with pytest.raises(SourceMapsError, match=r"a\.js: refers to a\.js\.map, which does not exist"):
+        plan(built)
+    assert stat.S_ISDIR((built / "a.js.map").stat().st_mode)
