@@ -54,8 +54,8 @@ class Bridge:
     """The outputs that the settings switch on, running between `start` and `stop`.
 
     `app` is an ASGI application with the status page, `/metrics` and probes; with `serve` the bridge serves it itself
-    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the listening
-    socket live on.
+    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the
+    listening socket live on.
     """
 
     def __init__(
@@ -220,8 +220,9 @@ class _CurrentApp:
         """See `BridgeApp.stop_waiting`."""
         self._app.stop_waiting()
 
-    def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        return self._app(scope, receive, send)  # not awaited here: a coroutine less for each request
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # A coroutine function: servers tell an ASGI 3 application from older ones by that.
+        await self._app(scope, receive, send)
 
 
 def installed_versions(settings: Settings) -> InstalledVersions:

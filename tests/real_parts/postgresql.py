@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,15 +65,11 @@ def server(directory: Path, port: int) -> Iterator[None]:
     """Run the cluster in `directory` on `port` until the block ends: for tests that stop and start the database."""
     assert BINARIES is not None
     command: list[str | Path] = [BINARIES / "postgres", "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
-    with running(command, directory, accepts(port), user=_as_postgres().get("user")):
-        with contextlib.closing(
-            wait_until(
-                lambda: _try_connect(port),
-                "PostgreSQL to accept sessions",
-            )
-        ):
-            pass
+    _let_in(directory)
+    with running(command, directory, accepts(port), user=_as_postgres().get("user")) as process:
+        wait_until(lambda: _try_connect(port), "PostgreSQL to accept sessions").close()
         yield
+        process.send_signal(signal.SIGINT)  # "fast": SIGTERM would wait for the sessions that tests hold
 
 
 def _try_connect(port: int) -> "psycopg.Connection[tuple[object, ...]] | None":
@@ -80,6 +77,14 @@ def _try_connect(port: int) -> "psycopg.Connection[tuple[object, ...]] | None":
         return psycopg.connect(f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres")
     except psycopg.OperationalError:
         return None
+
+
+def _let_in(directory: Path) -> None:
+    """Let the server's user pass through the directories above its own: pytest makes them private, again in each run."""
+    for parent in directory.parents if _as_postgres() else ():
+        mode = parent.stat().st_mode
+        if parent.stat().st_uid == 0 and mode & 0o011 != 0o011 and len(parent.parts) > 2:
+            parent.chmod(mode | 0o011)
 
 
 def initialise(directory: Path) -> None:
@@ -93,9 +98,7 @@ def initialise(directory: Path) -> None:
         account = pwd.getpwnam(owner)
         for path in (directory, password_file):
             os.chown(path, account.pw_uid, account.pw_gid)
-        for parent in directory.parents:  # pytest makes its directories private to root
-            if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o011 != 0o011 and len(parent.parts) > 2:
-                parent.chmod(parent.stat().st_mode | 0o011)
+        _let_in(directory)
     subprocess.run(
         [
             *(BINARIES / "initdb", "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),
