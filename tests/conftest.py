@@ -1,5 +1,6 @@
 """Rules for every test: loopback only, no thread left behind, no warnings; and the real parts as fixtures."""
 
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,21 @@ def no_thread_left_behind() -> Iterator[None]:
     assert not names, f"threads left running: {names}"
 
 
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that other users may enter. (pytest makes the way to its own private again whenever a run starts.)"""
+    with tempfile.TemporaryDirectory(prefix="ff-observe-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Cluster]:
+def postgres() -> Iterator[postgresql.Cluster]:
     """A private PostgreSQL server for the whole run."""
     if postgresql.BINARIES is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    with postgresql.cluster(Path(tmp_path_factory.mktemp("postgresql")) / "cluster") as cluster:
+    with (
+        tempfile.TemporaryDirectory(prefix="ff-observe-postgresql-") as name,
+        postgresql.cluster(Path(name) / "cluster") as cluster,
+    ):
         yield cluster

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -333,44 +334,54 @@ class TestWriteAheadLog:
             assert source.read(AT).readings["flowfuse_invitations"] == {(): 0}
             assert source.read(AT).readings["flowfuse_users"] == {(): 5}
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
     @pytest.mark.parametrize("has_log", [True, False])
     def test_in_a_directory_that_cannot_be_written_it_is_read_without_a_trace(
-        self, path: Path, tmp_path: Path, *, has_log: bool
+        self, path: Path, open_directory: Path, *, has_log: bool
     ) -> None:
         if has_log:
-            path = self.left_behind(path, tmp_path / "left")
-        path.parent.chmod(0o755)
-        for parent in (tmp_path, *tmp_path.parents):
-            if parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(0o711)
-        before = files(path)
-        with contextlib.closing(SQLiteSource(path)) as source:
-            os.seteuid(NOBODY)
-            try:
-                answer = source.read(AT)
-            finally:
-                os.seteuid(0)
+            read_only = self.left_behind(path, open_directory / "var")
+        else:
+            (open_directory / "var").mkdir()
+            read_only = Path(shutil.copy(path, open_directory / "var"))
+        before = files(read_only)
+        with contextlib.closing(SQLiteSource(read_only)) as source, unable_to_write(read_only.parent):
+            answer = source.read(AT)
         assert answer.readings["flowfuse_invitations"] == {(): 0 if has_log else 2}
-        assert files(path) == before
+        assert files(read_only) == before
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who does not own the file")
     def test_another_user_who_could_write_creates_no_index_that_flowfuse_could_not_open(
-        self, path: Path, tmp_path: Path
+        self, path: Path, open_directory: Path
     ) -> None:
-        left = self.left_behind(path, tmp_path / "left")
+        left = self.left_behind(path, open_directory / "var")
         left.parent.chmod(0o777)
-        for parent in (tmp_path, *tmp_path.parents):
-            if parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(0o711)
-        with contextlib.closing(SQLiteSource(left)) as source:
-            os.seteuid(NOBODY)
-            try:
-                with pytest.raises(SourceError, match="start FlowFuse once"):
-                    source.read(AT)
-            finally:
-                os.seteuid(0)
+        with contextlib.closing(SQLiteSource(left)) as source, somebody_else():
+            with pytest.raises(SourceError, match="start FlowFuse once"):
+                source.read(AT)
         assert files(left) == {"forge.db", "forge.db-wal"}
+
+
+@contextlib.contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be another user until the block ends, if we are root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@contextlib.contextmanager
+def unable_to_write(directory: Path) -> Iterator[None]:
+    """Have no right to write to a directory until the block ends; root has it everywhere, so be somebody else."""
+    directory.chmod(0o555)
+    try:
+        with somebody_else():
+            yield
+    finally:
+        directory.chmod(0o755)
 
 
 WRITER = """
