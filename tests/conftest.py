@@ -1,5 +1,6 @@
 """The real parts as fixtures. The rules for every test are in `suite_rules.py`."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,23 @@ from tests.real_parts import postgresql
 pytest_plugins = ["tests.suite_rules"]
 
 
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that other users may enter. (pytest makes the way to its own private again whenever a run starts.)"""
+    with tempfile.TemporaryDirectory(prefix="ff-observe-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Cluster]:
+def postgres() -> Iterator[postgresql.Cluster]:
     """A private PostgreSQL server for the whole run."""
     if postgresql.BINARIES is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    with postgresql.cluster(Path(tmp_path_factory.mktemp("postgresql")) / "cluster") as cluster:
+    with (
+        tempfile.TemporaryDirectory(prefix="ff-observe-postgresql-") as name,
+        postgresql.cluster(Path(name) / "cluster") as cluster,
+    ):
         yield cluster
 
 

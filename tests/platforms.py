@@ -100,15 +100,17 @@ def truth(rows: Rows, at: datetime) -> Truth:
         except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
             continue
     counts["flowfuse_admins"] = {(): len(rows('SELECT 1 FROM "Users" WHERE "admin"'))}
-    type_names = dict(rows('SELECT "id", "name" FROM "TeamTypes"'))
+    type_names: dict[Any, Any] = dict(rows('SELECT "id", "name" FROM "TeamTypes"'))
     team_types = [type_names.get(row[0]) for row in rows('SELECT "TeamTypeId" FROM "Teams"')]
     counts["flowfuse_teams_by_type"] = _tally(team_types)
     counts["flowfuse_instances_by_state"] = {
-        **{("running",): 0, ("suspended",): 0},
+        ("running",): 0,
+        ("suspended",): 0,
         **_tally([row[0] for row in rows('SELECT "state" FROM "Projects"')]),
     }
     counts["flowfuse_devices_by_mode"] = {
-        **{("autonomous",): 0, ("developer",): 0},
+        ("autonomous",): 0,
+        ("developer",): 0,
         **_tally([row[0] for row in rows('SELECT "mode" FROM "Devices"')]),
     }
     seen = [_bucket(row[0], at) for row in rows('SELECT "lastSeenAt" FROM "Devices"')]

@@ -13,7 +13,10 @@ from tests.recordings import MISSING, Case, all_present, cases
 
 # FlowFuse's own slips, known and not copied: PostgreSQL's adminCount before 2.11 (`u.admin === 1`).
 ADMIN_COUNT_IS_ALWAYS_0 = ("v2.4.0-postgres-ce", "v2.4.0-postgres-dev")
-SWAPPED = {("projectTemplates",): ("projectStacks",), ("projectStacks",): ("projectTemplates",)}
+SWAPPED: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("projectTemplates",): ("projectStacks",),
+    ("projectStacks",): ("projectTemplates",),
+}
 
 
 every_case = pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
@@ -27,11 +30,9 @@ every_case_with_statistics = pytest.mark.parametrize(
 
 @pytest.fixture
 def source(case: Case, request: pytest.FixtureRequest) -> Iterator[Source]:
-    opened: Source
-    if case.is_postgresql:
-        opened = postgresql_source(case, request.getfixturevalue("postgres"))
-    else:
-        opened = sqlite_source(case)
+    opened: Source = (
+        postgresql_source(case, request.getfixturevalue("postgres")) if case.is_postgresql else sqlite_source(case)
+    )
     yield opened
     opened.close()
 
@@ -41,7 +42,7 @@ def in_the_ping(answer: Answer) -> dict[tuple[str, ...], float]:
     found: dict[tuple[str, ...], float] = {}
     for count, field in ping_fields(COUNTS):
         if count.name in answer.readings:
-            key = () if field.label_value is None else (field.label_value,)
+            key: tuple[str, ...] = () if field.label_value is None else (field.label_value,)
             found[field.path] = answer.readings[count.name].get(key, 0)
     return found
 

@@ -65,7 +65,6 @@ def server(directory: Path, port: int) -> Iterator[None]:
     """Run the cluster in `directory` on `port` until the block ends: for tests that stop and start the database."""
     assert BINARIES is not None
     command: list[str | Path] = [BINARIES / "postgres", "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
-    _let_in(directory)
     with running(command, directory, accepts(port), user=_as_postgres().get("user")) as process:
         wait_until(lambda: _try_connect(port), "PostgreSQL to accept sessions").close()
         yield
@@ -79,14 +78,6 @@ def _try_connect(port: int) -> "psycopg.Connection[tuple[object, ...]] | None":
         return None
 
 
-def _let_in(directory: Path) -> None:
-    """Let the server's user pass through the directories above its own: pytest makes them private, again in each run."""
-    for parent in directory.parents if _as_postgres() else ():
-        mode = parent.stat().st_mode
-        if parent.stat().st_uid == 0 and mode & 0o011 != 0o011 and len(parent.parts) > 2:
-            parent.chmod(mode | 0o011)
-
-
 def initialise(directory: Path) -> None:
     """Make an empty cluster in `directory/data` with password authentication."""
     assert BINARIES is not None
@@ -98,8 +89,7 @@ def initialise(directory: Path) -> None:
         account = pwd.getpwnam(owner)
         for path in (directory, password_file):
             os.chown(path, account.pw_uid, account.pw_gid)
-        _let_in(directory)
-    subprocess.run(
+        subprocess.run(
         [
             *(BINARIES / "initdb", "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),
             *("--no-sync", "--encoding=UTF8", "--locale=C"),
