@@ -3,12 +3,16 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import network_guard
 from tests.real_parts import bugsink as bugsink_part
 from tests.real_parts import postgresql
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 network_guard.install()
 
@@ -32,6 +36,20 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Cl
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
     with postgresql.cluster(Path(tmp_path_factory.mktemp("postgresql")) / "cluster") as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Real Chromium that knows no host but this machine.
+
+    For one module and no longer: while it runs, this thread has an event loop, and `asyncio.run` would refuse.
+    """
+    from tests.real_parts import browser as browser_part
+
+    if browser_part.CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with browser_part.browser() as launched:
+        yield launched
 
 
 @pytest.fixture(scope="session")

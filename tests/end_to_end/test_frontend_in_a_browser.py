@@ -1,18 +1,27 @@
 """Pages rendered by ours in real Chromium, with the real browser libraries and services played on loopback."""
 
+import contextlib
 import html
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings, PostHogSettings
-from ff_observe.frontend import Script, csp_sources, merge_csp, render_page, snippets
+from ff_observe.frontend import FrontendTelemetryMiddleware, Script, csp_sources, merge_csp, render_page, snippets
 from tests.real_parts import browser as real_browser
 from tests.real_parts.internet import Answer, Internet, Request, internet
+from tests.real_parts.processes import free_port, wait_until
 
 HOST = "page.example.test"
 EU_DSN = "https://publickey@o1.ingest.de.sentry.io/7"
@@ -280,3 +289,37 @@ def test_the_policy_in_the_page_itself_is_widened_too(web: Internet, visitor: Br
     opened = visit(web, visitor, render_page(page.encode(), scripts, csp_sources(settings, scripts)))
     wait_for_event(web, "us.i.posthog.com", "$pageview")
     assert opened.evaluate("window.blocked") == []
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """A real server for an ASGI application; gives its address."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, name="uvicorn")
+    thread.start()
+    try:
+        wait_until(lambda: server.started, "uvicorn to be ready")
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize("nonce", [False, True])
+def test_a_python_application_serves_pages_that_run_under_its_own_policy(visitor: BrowserContext, nonce: bool) -> None:
+    async def page(request: HttpRequest) -> Response:
+        own = request.scope.get("ff_observe.csp_nonce", "static")
+        text = f"<head><title>t</title></head><script nonce='{own}'>window.own = 1</script>" + "text" * 10_000
+        return HTMLResponse(text, headers={"content-security-policy": "default-src 'none'; script-src 'nonce-static'"})
+
+    app = FrontendTelemetryMiddleware(Starlette(routes=[Route("/", page)]), ALL, "test", "shop@1", nonce=nonce)
+    with serving(GZipMiddleware(app)) as address:
+        opened = visitor.new_page()
+        blocked: list[str] = []
+        opened.on("console", lambda message: blocked.append(message.text))
+        opened.goto(address)
+        assert opened.evaluate("[window.own, sentryConfig.version]") == [1, "shop@1"]
+        opened.wait_for_function("window.posthog.__loaded")
+        opened.close()
+    assert not [text for text in blocked if "Content Security Policy" in text]
