@@ -161,6 +161,7 @@ def test_calls_of_the_page_before_the_library_is_there_are_not_lost(web: Interne
     page, _ = rendered(FrontendSettings(posthog=PostHogSettings("phc_key")), early)
     opened = visit(web, visitor, page)
     wait_for_event(web, "us.i.posthog.com", "early")
+    wait_for_event(web, "us.i.posthog.com", "$set")
     assert opened.evaluate("posthog.get_property('from')") == "page"
 
 
@@ -279,6 +280,16 @@ def test_under_the_policy_flowfuse_sends_an_eu_dsn_is_blocked_and_under_ours_it_
     opened.evaluate("setTimeout(() => { throw new Error('planted') })")
     web.wait_for(lambda request: b"planted" in request.body, "the error at Sentry")
     assert opened.evaluate("window.blocked") == []
+
+
+def test_with_a_nonce_a_policy_that_names_nothing_else_lets_the_libraries_load(
+    web: Internet, visitor: BrowserContext
+) -> None:
+    settings = FrontendSettings(posthog=ALL.posthog, plausible=ALL.plausible)
+    page = render_page(b"<head></head>", snippets(settings, "test", None, nonce="abc"))
+    opened = visit(web, visitor, page, {"content-security-policy": "script-src 'nonce-abc'"})
+    opened.wait_for_function("() => window.posthog.__loaded")
+    web.wait_for(lambda request: request.method == "POST" and request.host == "plausible.io", "Plausible's event")
 
 
 def test_the_policy_in_the_page_itself_is_widened_too(web: Internet, visitor: BrowserContext) -> None:
