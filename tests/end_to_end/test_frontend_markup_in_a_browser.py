@@ -109,9 +109,9 @@ def test_a_browser_finds_just_the_scripts_we_add(browser: Browser, soups: list[s
             if page != soup.encode():
                 before.append(soup)
                 after.append(page.decode())
-    page = browser.new_page()
-    plain, found = page.evaluate(COUNT, before), page.evaluate(COUNT, after)
-    page.close()
-    for soup, rendered, was, now in zip(before, after, plain, found, strict=True):
-        replaced = rendered.count("/*inject-ff-scripts*/") < soup.count("/*inject-ff-scripts*/")
-        assert now == [[script.body for script in SCRIPTS], was[1] - replaced], (soup, rendered)
+    opened = browser.new_page()
+    plain, found = opened.evaluate(COUNT, before), opened.evaluate(COUNT, after)
+    opened.close()
+    for soup, text, was, now in zip(before, after, plain, found, strict=True):
+        replaced = text.count("/*inject-ff-scripts*/") < soup.count("/*inject-ff-scripts*/")
+        assert now == [[script.body for script in SCRIPTS], was[1] - replaced], (soup, text)
