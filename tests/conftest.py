@@ -3,11 +3,15 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.real_parts import bugsink as bugsink_part
 from tests.real_parts import postgresql
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest_plugins = ["tests.suite_rules"]
 
@@ -30,6 +34,20 @@ def postgres() -> Iterator[postgresql.Cluster]:
         postgresql.cluster(Path(name) / "cluster") as cluster,
     ):
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Real Chromium that knows no host but this machine.
+
+    For one module and no longer: while it runs, this thread has an event loop, and `asyncio.run` would refuse.
+    """
+    from tests.real_parts import browser as browser_part
+
+    if browser_part.CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with browser_part.browser() as launched:
+        yield launched
 
 
 @pytest.fixture(scope="session")

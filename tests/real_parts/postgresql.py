@@ -89,7 +89,7 @@ def initialise(directory: Path) -> None:
         account = pwd.getpwnam(owner)
         for path in (directory, password_file):
             os.chown(path, account.pw_uid, account.pw_gid)
-        subprocess.run(
+    subprocess.run(
         [
             *(BINARIES / "initdb", "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),
             *("--no-sync", "--encoding=UTF8", "--locale=C"),

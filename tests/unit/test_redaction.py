@@ -88,7 +88,7 @@ def test_a_secret_is_known_by_its_form(form: str) -> None:
         "OID 1.3.6.1.4.1 and v1.2.3.4 and 999.1.2.3",
         "std::string, Settings::default()",
         "https://ping.flowforge.com/ping answered 503",
-        "https://registry.npmjs.org/@flowfuse/flowfuse",
+        "https://packages.example.org/@flowfuse/flowfuse",
         "telemetry.backend.sentry.dsn: is not a Sentry DSN (expected https://KEY@HOST/PROJECT)".replace("KEY@", ""),
         "password authentication failed for user flowforge",
         'SELECT count(*) FILTER (WHERE "verified_email") FROM "Users"',
