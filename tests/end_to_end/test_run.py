@@ -211,26 +211,24 @@ def test_a_snapshot_is_one_statement_however_many_scrape(tmp_path: Path, postgre
         assert len(statements) == taken
 
 
-class _Receiver(http.server.BaseHTTPRequestHandler):
-    received: list[bytes]
-
-    def do_POST(self) -> None:
-        self.received.append(self.rfile.read(int(self.headers["content-length"])))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def pings() -> Iterator[tuple[str, list[bytes]]]:
     """A URL that takes pings, and those it took."""
-    handler = type("Receiver", (_Receiver,), {"received": []})
-    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+    received: list[bytes] = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/ping", handler.received
+    yield f"http://127.0.0.1:{server.server_port}/ping", received
     server.shutdown()
     thread.join()
     server.server_close()

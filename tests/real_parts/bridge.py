@@ -40,7 +40,7 @@ class Bridge:
     @property
     def url(self) -> str:
         """Where it serves now: the last address it told."""
-        return _SERVES.findall(self.log)[-1]
+        return str(_SERVES.findall(self.log)[-1])
 
     def get(self, path: str, seconds: float = 10) -> Page:
         try:

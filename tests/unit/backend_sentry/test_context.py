@@ -13,6 +13,7 @@ from ff_observe.config.environment import read_environment
 from ff_observe.outputs.backend_sentry import send_test_event
 from tests.network_guard import guarded_environment
 from tests.real_parts.envelopes import Receiver
+from tests.unit.backend_sentry.samples import VERSION, Bridge, provoke, settings
 
 
 def test_an_error_of_a_thread_arrives_with_its_context(server: Receiver) -> None:
@@ -135,7 +136,6 @@ from ff_observe.clock import SystemClock
 from ff_observe.config.settings import Settings, SQLiteDatabase
 from ff_observe.outputs.backend_sentry import BackendSentry
 from ff_observe.self_metrics import SelfMetrics
-from tests.unit.backend_sentry.samples import VERSION, Bridge, provoke, settings
 
 path = pathlib.Path("/nowhere")
 sentry = BackendSentry(Settings(path, path, SQLiteDatabase(path)), None, SelfMetrics(), SystemClock())
