@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "tests" / "data" / "recordings"
 ALL = Path(os.environ.get("FF_OBSERVE_RECORDINGS") or ROOT.parent / "shared" / "recordings")
-MISSING = f"the recordings of FlowFuse 2.33.2 are not in {ALL}; set FF_OBSERVE_RECORDINGS to where they are"
+MISSING = f"the recordings of real FlowFuse are not in {ALL}; set FF_OBSERVE_RECORDINGS to where they are"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,14 @@ def cases() -> list[Case]:
     for path in sorted(ALL.glob("v*/meta.json")):
         found.setdefault(path.parent.name, Case(path.parent))
     return [found[name] for name in sorted(found)]
+
+
+def frontend(name: str) -> Path:
+    """The page and headers that FlowFuse served with one of the telemetry settings. Skips the test if not here."""
+    directory = ALL / "frontend" / name
+    if not directory.is_dir():
+        pytest.skip(MISSING)
+    return directory
 
 
 def all_present() -> bool:

@@ -13,7 +13,6 @@ from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings,
 from ff_observe.frontend import csp_sources, merge_csp, render_page, snippets
 from tests import recordings
 
-COMMITTED = recordings.ROOT / "tests" / "data" / "frontend"
 VERSIONS = ("v2.4.0", "v2.33.2")
 CASES = ("all", "only-posthog", "only-sentry", "only-plausible", "posthog-nokey", "frontend-empty", "none")
 RECORDED = [f"{version}-{case}" for version in VERSIONS for case in CASES]
@@ -23,10 +22,7 @@ FLOWFUSE_PLACE = re.compile(r"<script>\s*!function\(t,e\)|<script>window\.sentry
 
 def recording(name: str) -> Path:
     """Where the files of a recorded page are."""
-    found = next((path for path in (COMMITTED / name, recordings.ALL / "frontend" / name) if path.is_dir()), None)
-    if found is None:
-        pytest.skip(recordings.MISSING)
-    return found
+    return recordings.frontend(name)
 
 
 def settings_of(directory: Path) -> FrontendSettings:

@@ -5,7 +5,6 @@ import html
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from tests.real_parts import browser as real_browser
 from tests.real_parts.internet import Answer, Internet, internet
 from tests.real_parts.processes import free_port, wait_until
 from tests.real_parts.telemetry_services import BUNDLE_HOST, EU_SENTRY, POSTHOG_CLOUDS, captured, play, wait_for_event
+from tests.recordings import frontend
 
 HOST = "page.example.test"
 EU_DSN = f"https://publickey@{EU_SENTRY}/7"
@@ -208,7 +208,7 @@ def test_the_policy_is_in_force(web: Internet, visitor: BrowserContext) -> None:
 def test_under_the_policy_flowfuse_sends_an_eu_dsn_is_blocked_and_under_ours_it_is_not(
     web: Internet, visitor: BrowserContext
 ) -> None:
-    recorded = Path(__file__).parents[1] / "data" / "frontend" / "v2.4.0-all" / "csp.txt"
+    recorded = frontend("v2.4.0-all") / "csp.txt"
     policy = recorded.read_text().split(": ", 1)[1].strip().replace("'self'", "'self' https://bundle.example.test")
     settings = FrontendSettings(sentry=FrontendSentrySettings(EU_DSN))
     page, scripts = rendered(settings, '<script src="https://bundle.example.test/"></script>')
