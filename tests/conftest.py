@@ -1,5 +1,6 @@
 """The real parts as fixtures. The rules for every test are in `suite_rules.py`."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +17,19 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.suite_rules"]
 
 
-@pytest.fixture
-def open_directory() -> Iterator[Path]:
+@contextlib.contextmanager
+def _open_directory() -> Iterator[Path]:
     """A directory that other users may enter. (pytest makes the way to its own private again whenever a run starts.)"""
     with tempfile.TemporaryDirectory(prefix="ff-observe-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that other users may enter."""
+    with _open_directory() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +37,7 @@ def postgres() -> Iterator[postgresql.Cluster]:
     """A private PostgreSQL server for the whole run."""
     if postgresql.BINARIES is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    with (
-        tempfile.TemporaryDirectory(prefix="ff-observe-postgresql-") as name,
-        postgresql.cluster(Path(name) / "cluster") as cluster,
-    ):
+    with _open_directory() as directory, postgresql.cluster(directory / "cluster") as cluster:
         yield cluster
 
 

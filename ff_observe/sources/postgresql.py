@@ -73,16 +73,18 @@ class PostgreSQLSource:
         self._counting = Counting(counts, DIALECT, self._where)
         self._connection: psycopg.Connection[Row] | None = None
         self._reading = threading.Lock()
+        self._closing = threading.Event()
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
         with self._reading:
+            self._closing.clear()
             is_new = self._connection is None
             try:
                 return self._read(at)
             except _ConnectionLostError as error:
                 self._disconnect()
-                if is_new or error.given_up:
+                if is_new or error.given_up or self._closing.is_set():
                     raise
             # A connection that was idle may have been cut at any time (restart, failover, firewall): not yet a failure.
             try:
@@ -93,6 +95,7 @@ class PostgreSQLSource:
 
     def close(self) -> None:
         """See `Source.close`."""
+        self._closing.set()
         self._abort()
         if self._reading.acquire(timeout=CLOSE_SECONDS):
             try:

@@ -355,11 +355,8 @@ class TestWriteAheadLog:
     ) -> None:
         left = self.left_behind(path, open_directory / "var")
         left.parent.chmod(0o777)
-        with (
-            contextlib.closing(SQLiteSource(left)) as source,
-            somebody_else(),
-            pytest.raises(SourceError, match="start FlowFuse once"),
-        ):
+        refused = pytest.raises(SourceError, match="start FlowFuse once")
+        with contextlib.closing(SQLiteSource(left)) as source, somebody_else(), refused:
             source.read(AT)
         assert files(left) == {"forge.db", "forge.db-wal"}
 
