@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Protocol
 
+from ff_observe.config.explain import OutputStatus
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Licence
@@ -34,19 +34,6 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-
-
-class OutputStatus(Protocol):
-    """Whether something is on, and why. `reason` is a sentence for people."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def on(self) -> bool: ...
-
-    @property
-    def reason(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +140,7 @@ def _output(output: OutputStatus) -> str:
     state = "on" if output.on else "off"
     return (
         f'<li><span class="badge {state}">{state}</span>'
-        f"<div><h3>{escape(output.name)}</h3><p>{_sentence(output.reason)}</p></div></li>\n"
+        f"<div><h3>{escape(output.title)}</h3><p>{_sentence(output.reason)}</p></div></li>\n"
     )
 
 
