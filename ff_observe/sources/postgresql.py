@@ -44,12 +44,15 @@ def _regclass(table: str) -> str:
     return f"to_regclass({literal(quoted(table))})"
 
 
-def _missing_that_is_there(missing: Sequence[tuple[str, str]]) -> str:
-    """Names of what was missing and is there by now: empty as long as nothing came."""
-    if not missing:
-        return "''"
-    columns = " OR ".join(f"(attrelid = {_regclass(table)} AND attname = {literal(name)})" for table, name in missing)
-    return f"(SELECT coalesce(string_agg(attname, ' '), '') FROM pg_attribute WHERE attnum > 0 AND ({columns}))"
+def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
+    """What of the missing tables and columns is there by now, as text: empty as long as nothing is."""
+    found = [
+        f"(SELECT attname FROM pg_attribute WHERE attrelid = {_regclass(table)} AND attname = {literal(name)})"
+        if name is not None
+        else _regclass(table)
+        for table, name in missing
+    ]
+    return f"concat_ws(' ', {', '.join(found)})" if found else "''"
 
 
 DIALECT = Dialect(
