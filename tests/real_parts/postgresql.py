@@ -89,6 +89,7 @@ def initialise(directory: Path) -> None:
         account = pwd.getpwnam(owner)
         for path in (directory, password_file):
             os.chown(path, account.pw_uid, account.pw_gid)
+        directory.parent.chmod(directory.parent.stat().st_mode | 0o011)  # a temporary directory is private to its maker
     subprocess.run(
         [
             *(BINARIES / "initdb", "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),
