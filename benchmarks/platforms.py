@@ -1,5 +1,6 @@
 """Large platforms for the benchmarks: FlowFuse's own schema (of the recordings), filled with realistic rows."""
 
+import os
 import shutil
 import sqlite3
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def sqlite_platform(path: Path, size: Size) -> Path:
         )
     connection.execute("commit")
     connection.close()
+    os.sync()  # or writing it out goes on during the measurement
     return path
 
 

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -24,6 +24,8 @@ BUSY_RETRY_SECONDS = 0.002
 """A commit takes milliseconds. SQLite's own waiting grows to 100 ms a try and starves beside a busy writer."""
 CLOSE_ATTEMPTS = 40  # for 2 s; what hangs longer hangs in the operating system, and ends with the process
 MMAP_BYTES = 0x7FFF0000  # SQLite's own upper limit
+KEEP_MAPPED_BYTES = 16 * 2**20
+"""A larger file is mapped only while it is read: its pages would count as memory of this process in between."""
 OLDEST_SQLITE = (3, 30, 0)  # aggregates with FILTER
 
 _DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR})
@@ -135,12 +137,10 @@ class SQLiteSource:
         elif found != self._identity:
             self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
         self._identity = found
-        return self._counting.read(_Session(self._connection, self._where), at, self._data_version())
-
-    def _data_version(self) -> str:
-        assert self._connection is not None
-        (version,) = _Session(self._connection, self._where).query("PRAGMA data_version", {})[0]
-        return str(version)
+        session = _Session(self._connection, self._where)
+        with _mapped(session, keep=found[2] <= KEEP_MAPPED_BYTES):
+            (version,) = session.query("PRAGMA data_version", {})[0]
+            return self._counting.read(session, at, str(version))
 
     def _check_library(self) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -162,7 +162,6 @@ class SQLiteSource:
                 cached_statements=8,
             )
             connection.execute("PRAGMA query_only = on")
-            connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
         except sqlite3.Error as error:
             raise SourceError(f"{self._where} cannot be opened: {error}; is it readable for this user?") from error
         return connection
@@ -178,7 +177,10 @@ class SQLiteSource:
             try:
                 connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
             except sqlite3.OperationalError as error:
-                return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+                return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF in (
+                    sqlite3.SQLITE_IOERR,
+                    sqlite3.SQLITE_CANTOPEN,
+                )
             except sqlite3.DatabaseError:
                 return False  # the reading itself says what is wrong
             return False
@@ -204,8 +206,10 @@ class SQLiteSource:
         self._counting.forget()
         with contextlib.closing(self._open_unattended()) as connection:
             self._connection = connection
+            session = _Session(connection, self._where)
             try:
-                answer = self._counting.read(_Session(connection, self._where), at)
+                with _mapped(session, keep=False):
+                    answer = self._counting.read(session, at)
             finally:
                 self._connection = None
                 self._counting.forget()
@@ -246,6 +250,15 @@ class _Session:
                 if code & 0xFF in _DAMAGED_HERE:
                     raise StatementError(str(error)) from error
                 raise SourceError(f"{self._where}: {error}{_advice(code)}") from error
+
+
+@contextlib.contextmanager
+def _mapped(session: _Session, *, keep: bool) -> Iterator[None]:
+    """Have SQLite read through memory instead of one system call a page: twice as fast, and more."""
+    session.query(f"PRAGMA mmap_size = {MMAP_BYTES}", {})
+    yield
+    if not keep:  # after an error the connection is closed anyway
+        session.query("PRAGMA mmap_size = 0", {})
 
 
 def _advice(code: int) -> str:
