@@ -38,7 +38,7 @@ class CollectorApp:
         try:
             await self._others(scope, receive, send)
         except Exception as error:
-            log.error("a request could not be answered: %s", without_values(error))  # noqa: TRY400
+            log.error("a request could not be answered: %s", without_values(error))  # noqa: TRY400 - its text must not be logged
             raise  # uvicorn, whose log is silent here, answers 500
 
 

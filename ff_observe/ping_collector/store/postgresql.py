@@ -57,7 +57,7 @@ WITH batch AS (
   WHERE platform.last_seen <= excluded.last_seen
 )
 SELECT digest FROM fresh
-"""  # noqa: S608  (only names of our own columns)
+"""  # noqa: S608 - only names of our own columns
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
