@@ -188,16 +188,16 @@ class SqliteStore:
     name = "sqlite"
 
     def __init__(self, path: Path, window: timedelta) -> None:
-        self._path = path
+        self.path = path
         self._window = window
         self._made = threading.Event()
 
     def writer(self) -> SqliteWriter:
-        return SqliteWriter(self._path, self._window)
+        return SqliteWriter(self.path, self._window)
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[sqlite3.Connection]:
-        with _told(what), contextlib.closing(_connect(self._path)) as connection:
+        with _told(what), contextlib.closing(_connect(self.path)) as connection:
             if not self._made.is_set():
                 _migrate(connection)
                 self._made.set()
