@@ -45,7 +45,7 @@ def filled(directory: Path) -> Path:
 
 def refused_until_it_is_mended(port: int, first: int) -> list[str]:
     """Send until pings are refused; returns the names of those that were acknowledged."""
-    acknowledged = []
+    acknowledged: list[str] = []
     for index in range(first, first + 3000):
         name = f"full-{index}"
         answer = send(port, body(name))
@@ -66,21 +66,28 @@ def all_are_stored_once(directory: Path, names: list[str]) -> None:
         assert len(list(store.export(name))) == 1
 
 
-def test_sqlite_on_a_full_disk_and_then_on_a_read_only_one(tmp_path: Path) -> None:
+def test_sqlite_on_a_full_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 4) as disk, process(tmp_path, database=f"sqlite:{disk}/pings.db") as collector:
-        acknowledged = ["before"]
         assert send(collector.port, body("before")).status == 200
         filler = filled(disk)
-        acknowledged += refused_until_it_is_mended(collector.port, 0)
+        acknowledged = refused_until_it_is_mended(collector.port, 0)
         filler.unlink()
         wait_until(lambda: send(collector.port, body("room again")).status == 200, "the collector to recover")
-        acknowledged.append("room again")
+        all_are_stored_once(tmp_path, ["before", *acknowledged, "room again"])
+
+
+def test_sqlite_on_a_read_only_file_system(tmp_path: Path) -> None:
+    """Linux refuses to make one read-only under an open file, so the collector starts on it."""
+    with small_disk(tmp_path / "disk", 4) as disk:
+        database = f"sqlite:{disk}/pings.db"
+        with process(tmp_path, database=database) as collector:
+            assert send(collector.port, body("before")).status == 200
         remounted(disk, "ro")
-        acknowledged += refused_until_it_is_mended(collector.port, 5000)
-        assert acknowledged[-1] == "room again"
-        remounted(disk, "rw")
-        wait_until(lambda: send(collector.port, body("writable again")).status == 200, "the collector to recover")
-        all_are_stored_once(tmp_path, [*acknowledged, "writable again"])
+        with process(tmp_path, database=database) as collector:
+            assert refused_until_it_is_mended(collector.port, 0) == []
+            remounted(disk, "rw")
+            wait_until(lambda: send(collector.port, body("writable again")).status == 200, "the collector to recover")
+        all_are_stored_once(tmp_path, ["before", "writable again"])
 
 
 def test_postgresql_on_a_full_disk(tmp_path: Path) -> None:
