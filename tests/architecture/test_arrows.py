@@ -37,7 +37,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *(f"{P}.config.{name}" for name in ("nodes", "reading", "yaml_core")),  # collector.yml, not flowforge.yml
         *LIFE,
     ),
-    f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract"),
+    f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract", f"{P}.ping_collector.openapi"),
     f"{P}.demo": (f"{P}.config", *LIFE),
     f"{P}.wiring": (P,),
     f"{P}.cli": (P,),
