@@ -130,7 +130,7 @@ def _verify(path: Path) -> int:
     held = list(entries(path))
     print(f"{len(held)} entries, chain intact; the hash of the last is {held[-1].hash}")
     for entry in held:
-        if entry.note:
+        if entry.note:  # of an intact chain, hence ours
             print(f"mended before the entry of {entry.time}: {entry.note}")
     return 0
 
@@ -141,9 +141,9 @@ def _print_table(held: "Iterable[Entry]") -> None:
         status = "-" if entry.status is None else str(entry.status)
         rows.append((entry.time, entry.outcome, status, entry.receiver, str(entry.bytes), entry.sha256))
     # The file may have been changed by anybody: nothing in it may steer the terminal.
-    rows = [tuple(re.sub(r"[^ -~]", "?", cell) for cell in row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    printable = [[re.sub(r"[^ -~]", "?", cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
+    for row in printable:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

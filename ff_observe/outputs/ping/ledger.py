@@ -1,18 +1,13 @@
 """The ledger of what was sent: one JSON line for each attempt to deliver a ping, chained by hashes, bounded in size.
 
-Each line ends in `hash`, the SHA-256 of the line without it, and holds in `previous` the SHA-256 of the whole line before
-it, so that `sha256sum` is enough to check it by hand. A file begins with a line that opens it and continues the chain of
-the file before. What the chain cannot show: entries missing at the very end, and a ledger that was written anew.
+Each line ends in `hash`, the SHA-256 of the line without it, and holds in `previous` the SHA-256 of the whole line
+before it, so that `sha256sum` is enough to check it by hand. A file begins with a line that opens it and continues the
+chain of the file before. What the chain cannot show: entries missing at the very end, and a ledger written anew.
 """
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
-import os
-import stat
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC
@@ -20,15 +15,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from ff_observe.clock import Clock
+from ff_observe.outputs.ping.ledger_files import (
+    extend,
+    locked,
+    make_directory,
+    new,
+    older,
+    read_files,
+    read_last,
+    sync_directory,
+)
 from ff_observe.outputs.ping.outcome import Outcome
 
 LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes; with the one file kept besides, years of daily pings
 BEGINNING: Final = "0" * 64  # what the first line of the first file holds as `previous`
-LOCK_SECONDS: Final = 2.0  # others hold the lock for milliseconds
 
 _FORMAT: Final = "ff-observe pings 1"
 _END_BYTES: Final = 256 * 1024  # of a file, in which its last line surely begins
-_OPEN: Final = os.O_CLOEXEC | os.O_NONBLOCK  # not blocking: a pipe in the place of the file must not hang the bridge
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +79,14 @@ class Ledger:
 
     def append(self, outcome: Outcome, body: bytes) -> None:
         """Write one entry, to the disk itself. Raises `OSError`, and leaves no part of the entry behind."""
-        _make_directory(self.path.parent)
-        with _locked(self.path, self._clock):
+        make_directory(self.path.parent)
+        with locked(self.path, self._clock):
             with contextlib.suppress(FileNotFoundError):
-                if not self.path.exists() and _older(self.path).exists():
-                    _new(self.path).replace(self.path)  # what a crash in the middle of `_begin` left to be done
+                if not self.path.exists() and older(self.path).exists():
+                    new(self.path).replace(self.path)  # what a crash in the middle of `_begin` left to be done
             end = _read_end(self.path)
             if end is None:
-                before = _read_end(_older(self.path))
+                before = _read_end(older(self.path))
                 lost = before is not None or self.path.exists()
                 note = f"{self.path.name} was missing, or there was no whole line in it" if lost else None
                 self._begin(before.last if before else b"", outcome, body, note)
@@ -91,18 +94,18 @@ class Ledger:
                 self._begin(end.last, outcome, body, end.note, keep=True)
             else:
                 line = self._line(end.last, outcome, body, end.note)
-                _extend(self.path, end.whole, (b"\n" if end.unclosed else b"") + line)
+                extend(self.path, end.whole, (b"\n" if end.unclosed else b"") + line)
 
     def _begin(self, last: bytes, outcome: Outcome, body: bytes, note: str | None, *, keep: bool = False) -> None:
         """A new file, whole before it takes its place; with `keep` the present one takes the place of the older."""
         opening = _sealed({"ledger": _FORMAT, "time": self._now(), "previous": _digest(last) if last else BEGINNING})
-        new = _new(self.path)
-        new.unlink(missing_ok=True)
-        _extend(new, 0, opening + b"\n" + self._line(opening, outcome, body, note))
+        replacement = new(self.path)
+        replacement.unlink(missing_ok=True)
+        extend(replacement, 0, opening + b"\n" + self._line(opening, outcome, body, note))
         if keep:
-            self.path.replace(_older(self.path))
-        new.replace(self.path)
-        _sync_directory(self.path.parent)
+            self.path.replace(older(self.path))
+        replacement.replace(self.path)
+        sync_directory(self.path.parent)
 
     def _line(self, last: bytes, outcome: Outcome, body: bytes, note: str | None) -> bytes:
         document = {
@@ -124,7 +127,7 @@ class Ledger:
 
 def entries(path: Path) -> Iterator[Entry]:
     """What the ledger holds, the oldest first. Lines that are no entries are left to `verify`. Raises `OSError`."""
-    for _name, content in _read(path):
+    for _name, content in read_files(path):
         for line in content.split(b"\n"):
             entry = _parse(line)
             if entry is not None:
@@ -134,7 +137,7 @@ def entries(path: Path) -> Iterator[Entry]:
 def verify(path: Path) -> list[Finding]:
     """Everything that is wrong with the ledger; empty where the chain is intact. Raises `OSError`."""
     findings: list[Finding] = []
-    files = _read(path)
+    files = read_files(path)
     names = [name for name, _ in files]
     if path.name not in names:
         findings.append(Finding(path.name, 0, "the file is missing"))
@@ -213,7 +216,7 @@ def _digest(content: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How a file ends: its size; how much of it is `whole` lines (bytes); its last whole line, which may lack its end."""
+    """How a file ends: its size, how many bytes are `whole` lines, and the last of these, `unclosed` without its end."""
 
     size: int
     whole: int
@@ -225,13 +228,9 @@ class _End:
 def _read_end(path: Path) -> _End | None:
     """None where there is no file, or no whole line in it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | _OPEN)
+        size, content = read_last(path, _END_BYTES)
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        size = _size(descriptor, path)
-        file.seek(max(0, size - _END_BYTES))
-        content = file.read()
     *lines, rest = content.split(b"\n")
     if rest and _document(rest) and not list(_wrong_with(rest, opens=not lines)):
         return _End(size, size, rest, True, None)
@@ -239,104 +238,3 @@ def _read_end(path: Path) -> _End | None:
         return None
     note = f"an unfinished line of {len(rest)} bytes was removed" if rest else None
     return _End(size, size - len(rest), lines[-1], False, note)
-
-
-def _size(descriptor: int, path: Path) -> int:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return status.st_size
-
-
-def _extend(path: Path, whole: int, content: bytes) -> None:
-    """Write `content` after the first `whole` bytes of the file; all of it, or nothing."""
-    descriptor = _open_own(path, os.O_WRONLY)
-    try:
-        _size(descriptor, path)
-        os.ftruncate(descriptor, whole)
-        os.lseek(descriptor, whole, os.SEEK_SET)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(descriptor, left) :]
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, whole)
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: Path) -> list[tuple[str, bytes]]:
-    """Names and contents of the files of a ledger at one moment, the oldest first."""
-    with contextlib.ExitStack() as stack:
-        # Who may read but not write takes no part in locking where nobody has written yet.
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            descriptor = os.open(_lock(path), os.O_RDONLY | _OPEN)
-            stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-        return [(file.name, file.read_bytes()) for file in (_older(path), path) if file.is_file()]
-
-
-@contextlib.contextmanager
-def _locked(path: Path, clock: Clock) -> Iterator[None]:
-    """The only writer, until the block ends. Raises `TimeoutError`."""
-    descriptor = _open_own(_lock(path), os.O_RDONLY)
-    try:
-        give_up = clock.monotonic() + LOCK_SECONDS
-        never = threading.Event()
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if clock.monotonic() >= give_up:
-                    raise TimeoutError(errno.ETIMEDOUT, "another process keeps it locked", str(path)) from None
-                clock.wait(never, 0.005)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _open_own(path: Path, mode: int) -> int:
-    """Open or make a file that only its owner reads. One that root makes belongs to the owner of its directory: after
-    a `ping send` by root the bridge must still be able to write."""
-    try:
-        return os.open(path, mode | _OPEN)
-    except FileNotFoundError:
-        descriptor = os.open(path, mode | os.O_CREAT | _OPEN, 0o600)
-    if os.geteuid() == 0:
-        owner = path.parent.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-    return descriptor
-
-
-def _make_directory(directory: Path) -> None:
-    if directory.is_dir():
-        return
-    _make_directory(directory.parent)
-    directory.mkdir(mode=0o700, exist_ok=True)
-    if os.geteuid() == 0:
-        owner = directory.parent.stat()
-        os.chown(directory, owner.st_uid, owner.st_gid)
-
-
-def _sync_directory(directory: Path) -> None:
-    """So that a renamed file has its new name after a power failure too."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _older(path: Path) -> Path:
-    return path.with_name(f"{path.name}.1")
-
-
-def _new(path: Path) -> Path:
-    return path.with_name(f"{path.name}.new")
-
-
-def _lock(path: Path) -> Path:
-    return path.with_name(f"{path.name}.lock")
