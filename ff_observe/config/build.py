@@ -166,7 +166,13 @@ def _frontend(reader: Reader, notes: list[Problem]) -> FrontendSettings:
     apiurl, capture_pageview = reader.value(key.POSTHOG_APIURL), reader.value(key.POSTHOG_CAPTURE_PAGEVIEW)
     dsn, production_mode = reader.value(key.FRONTEND_SENTRY_DSN), reader.value(key.FRONTEND_SENTRY_PRODUCTION_MODE)
     return FrontendSettings(
-        posthog=_made(PostHogSettings, apikey=apikey, apiurl=apiurl, capture_pageview=capture_pageview)
+        posthog=_made(
+            PostHogSettings,
+            apikey=apikey,
+            apiurl=apiurl,
+            capture_pageview=capture_pageview,
+            cookieless_mode=reader.value(key.POSTHOG_COOKIELESS_MODE),
+        )
         if apikey
         else None,
         sentry=_made(FrontendSentrySettings, dsn=dsn, production_mode=production_mode) if dsn else None,

@@ -116,6 +116,12 @@ POSTHOG_APIURL = Key("telemetry.frontend.posthog.apiurl", kinds.URL, DEFAULT_POS
 POSTHOG_CAPTURE_PAGEVIEW = Key(
     "telemetry.frontend.posthog.capture_pageview", kinds.BOOLEAN, "true", "Send a `$pageview` for each page."
 )
+POSTHOG_COOKIELESS_MODE = Key(
+    "telemetry.frontend.posthog.cookieless_mode",
+    kinds.choice("always", "on_reject"),
+    "PostHog's own",
+    "Handed on to PostHog: count without cookies, always or until the visitor accepts them.",
+)
 FRONTEND_SENTRY_DSN = Key(
     "telemetry.frontend.sentry.dsn", kinds.DSN, "off", "Errors in the browser are reported to this Sentry project."
 )
@@ -152,6 +158,7 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     POSTHOG_APIKEY,
     POSTHOG_APIURL,
     POSTHOG_CAPTURE_PAGEVIEW,
+    POSTHOG_COOKIELESS_MODE,
     FRONTEND_SENTRY_DSN,
     FRONTEND_SENTRY_PRODUCTION_MODE,
     PLAUSIBLE_DOMAIN,

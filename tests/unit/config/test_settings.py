@@ -95,7 +95,9 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             logs=True,
         ),
         frontend=FrontendSettings(
-            posthog=PostHogSettings("phc_key", "https://posthog.example.com", capture_pageview=False),
+            posthog=PostHogSettings(
+                "phc_key", "https://posthog.example.com", capture_pageview=False, cookieless_mode="on_reject"
+            ),
             sentry=FrontendSentrySettings("https://public@sentry.example.com/8", production_mode=True),
             plausible=PlausibleSettings("forge.example.com"),
             consent_required=True,
