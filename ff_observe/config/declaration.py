@@ -44,6 +44,12 @@ ENABLED = Key(
     "`false` stops the core ping, and nothing else. A licensed platform sends it nevertheless.",
 )
 URL = Key("telemetry.url", kinds.URL, DEFAULT_PING_URL, "Where the core ping is sent.", secret=True, file=True)
+LEDGER = Key(
+    "telemetry.ledger",
+    kinds.FILE_PATH_OR_OFF,
+    "`HOME/var/ff-observe/pings.jsonl`",
+    "Keeps what was sent, for `ff-observe ping log`; relative to `HOME/var`. `off` keeps nothing.",
+)
 
 PLATFORM_VERSION = Key(
     "telemetry.platform.version", kinds.TEXT, "found", "FlowFuse's version, where it cannot be found (containers)."
@@ -130,6 +136,7 @@ OLD_PLAUSIBLE_DOMAIN = Key(
 TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     ENABLED,
     URL,
+    LEDGER,
     PLATFORM_VERSION,
     PLATFORM_NODEJS_VERSION,
     BACKEND_SENTRY_DSN,
