@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.errors import SourceError
-from ff_observe.sources.counting import Counting, StatementError
+from ff_observe.sources.counting import Counting, StatementError, traced
 from ff_observe.sources.limit import TimeLimit
 from ff_observe.sources.model import Answer
 from ff_observe.sources.sql import Dialect, Row, literal
@@ -32,6 +32,7 @@ def _names(tables: Sequence[str]) -> str:
 
 
 DIALECT = Dialect(
+    system="sqlite",
     columns=lambda tables: (
         "SELECT m.name, c.name, (SELECT schema_version FROM pragma_schema_version)"
         f" FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.name IN ({_names(tables)})"
@@ -131,7 +132,8 @@ class SQLiteSource:
 
     def _data_version(self) -> str:
         assert self._connection is not None
-        (version,) = _Session(self._connection, self._where).query("PRAGMA data_version", {})[0]
+        with traced(DIALECT, "PRAGMA", "data_version"):
+            (version,) = _Session(self._connection, self._where).query("PRAGMA data_version", {})[0]
         return str(version)
 
     def _check_library(self) -> None:
