@@ -56,8 +56,8 @@ class Bridge:
     """The outputs that the settings switch on, running between `start` and `stop`.
 
     `app` is an ASGI application with the status page, `/metrics` and probes; with `serve` the bridge serves it itself
-    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the listening
-    socket live on.
+    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the
+    listening socket live on.
     """
 
     def __init__(

@@ -168,7 +168,7 @@ def receiver(directory: Path) -> Iterator[Receiver]:
     agent = Path(rotel.__file__).parent / "rotel-agent"
     grpc_port, http_port = free_port(), free_port()
     with sink() as behind:
-        command = [
+        command: list[str | Path] = [
             *(agent, "start"),
             *("--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}", "--otlp-http-endpoint", f"127.0.0.1:{http_port}"),
             *("--exporter", "otlp", "--otlp-exporter-endpoint", behind.url, "--otlp-exporter-protocol", "http"),

@@ -1,5 +1,6 @@
 """The SDK's exporters, one for a signal and a protocol, and how to cut them off."""
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
         exporter_class = getattr(import_module(f"opentelemetry.exporter.otlp.proto.grpc.{module}"), name)
     except ImportError:
         raise FFObserveError("OTLP over gRPC needs an extra: pip install 'ff-observe[grpc]'") from None
+    # Its filter keeps the reason of a failure from us if the one before, whoever's, was in the same 20 seconds.
+    logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").filters.clear()
     endpoint = destination.endpoint.reveal()
     if "@" in urlsplit(endpoint).netloc:
         raise FFObserveError("OTLP over gRPC: an endpoint holds no user and password; use a header instead")

@@ -58,6 +58,8 @@ class ExportSession(requests.Session):
             if self._is_cut:
                 line.cut()
             self._line = line
+        if isinstance(self.verify, str):
+            options["verify"] = self.verify  # said here, REQUESTS_CA_BUNDLE does not win over the operator's own
         try:
             with line.limited(float(options["timeout"])):
                 response = super().request(*arguments, **{**options, "stream": True})
