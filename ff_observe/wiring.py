@@ -10,12 +10,14 @@ from typing import Any
 
 from ff_observe.catalogue import bridge as names
 from ff_observe.clock import Clock, SystemClock
+from ff_observe.config.environment import read_environment
 from ff_observe.config.explain import OutputStatus, explain_outputs, otlp_status
-from ff_observe.config.settings import PostgreSQLDatabase, PrometheusSettings, Settings
+from ff_observe.config.settings import OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
 from ff_observe.outputs.backend_sentry import BackendSentry
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.consent import decide
 from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
+from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component, Service
 from ff_observe.snapshots import Snapshot, Snapshots
@@ -168,42 +170,68 @@ class _Parts:
         self.platform = _platform(settings, clock, self_metrics)
         self.sentry = BackendSentry(settings, self.platform.versions.flowfuse(), self_metrics, clock)
         self.app = _app(self.platform)
+        sinks, producers = self._otlp()
         # Sinks before producers: an error while starting is reported, a span of the first snapshot is kept.
-        self.components: list[Component] = [self.sentry, *self._otlp_signals(), self.platform.snapshots]
-        self.components += self._otlp_metrics()
+        self.components: list[Component] = [self.sentry, *sinks, self.platform.snapshots, *producers]
 
-    def _otlp_signals(self) -> list[Component]:
-        settings = self.platform.settings
+    def _otlp(self) -> tuple[list[Component], list[Component]]:
+        """Sinks of traces and logs, and the export of metrics: both without parts where OTLP is off."""
+        platform, settings = self.platform, self.platform.settings
         if not otlp_status(settings).on:
-            return []
-        from ff_observe.outputs.otlp.choice import choose_protocols
+            return [], []
+        from ff_observe.outputs.otlp.choice import destinations, interval_seconds
 
-        protocols = choose_protocols(settings.otlp, os.environ)
-        if set(protocols) == {"metrics"}:
-            return []
-        from ff_observe.outputs.otlp.component import OtlpSignals
+        chosen = destinations(settings.otlp, os.environ)
+        interval = interval_seconds(settings.otlp, os.environ)
+        from ff_observe.outputs.otlp.component import OtlpMetrics, OtlpSignals
+        from ff_observe.outputs.otlp.resource import SpeakingResource
 
-        return [OtlpSignals(settings.otlp, protocols, self.platform.clock, settings.environment.name)]
-
-    def _otlp_metrics(self) -> list[Component]:
-        settings = self.platform.settings
-        if not otlp_status(settings).on:
-            return []
-        from ff_observe.outputs.otlp.choice import choose_protocols
-        from ff_observe.outputs.otlp.component import OtlpMetrics, interval_seconds
-
-        return [
-            OtlpMetrics(
-                settings.otlp,
-                choose_protocols(settings.otlp, os.environ)["metrics"],
-                self.platform.snapshots,
-                self.platform.self_metrics,
-                self.platform.clock,
-                settings.environment.name,
-                interval_seconds(settings.otlp, os.environ),
-                on_error=self.sentry.capture,
+        snapshots = platform.snapshots
+        resource = SpeakingResource("ff-observe", settings.environment.name, lambda: snapshots.instance_id)
+        sinks: list[Component] = []
+        producers: list[Component] = []
+        if "traces" in chosen or "logs" in chosen:
+            sinks.append(
+                OtlpSignals(
+                    chosen,
+                    resource,
+                    platform.self_metrics,
+                    platform.clock,
+                    Redactor(known_secrets(settings)),
+                    with_tracebacks=settings.backend_sentry.dsn is None,
+                )
             )
-        ]
+        if "metrics" in chosen:
+            producers.append(
+                OtlpMetrics(
+                    chosen["metrics"],
+                    resource,
+                    snapshots,
+                    platform.self_metrics,
+                    platform.clock,
+                    interval,
+                    on_error=self.sentry.capture,
+                )
+            )
+        return sinks, producers
+
+
+def collector_signals(secrets: object, clock: Clock) -> list[Component]:
+    """Where the collector's traces (and logs) go by the standard variables; `secrets` are its settings."""
+    environment = read_environment(os.environ)
+    if environment.otel_sdk_disabled or not environment.otlp_endpoint_named:
+        return []
+    from ff_observe.outputs.otlp.choice import destinations
+
+    general = bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    chosen = destinations(OtlpSettings(), os.environ, traces_by_default=general)
+    if "traces" not in chosen and "logs" not in chosen:
+        return []
+    from ff_observe.outputs.otlp.component import OtlpSignals
+    from ff_observe.outputs.otlp.resource import SpeakingResource
+
+    resource = SpeakingResource("ff-observe-collector", environment.name)
+    return [OtlpSignals(chosen, resource, None, clock, Redactor(known_secrets(secrets)))]
 
 
 class _CurrentApp:

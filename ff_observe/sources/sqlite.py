@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.errors import SourceError
-from ff_observe.sources.counting import Counting, StatementError
+from ff_observe.sources.counting import Counting, StatementError, traced
 from ff_observe.sources.limit import TimeLimit
 from ff_observe.sources.model import Answer
 from ff_observe.sources.sql import Dialect, Row, literal
@@ -40,6 +40,7 @@ def _names(tables: Sequence[str]) -> str:
 
 
 DIALECT = Dialect(
+    system="sqlite",
     columns=lambda tables: (
         "SELECT m.name, c.name, (SELECT schema_version FROM pragma_schema_version)"
         f" FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.name IN ({_names(tables)})"
@@ -139,7 +140,8 @@ class SQLiteSource:
         self._identity = found
         session = _Session(self._connection, self._where)
         with _mapped(session, keep=found[2] <= KEEP_MAPPED_BYTES):
-            (version,) = session.query("PRAGMA data_version", {})[0]
+            with traced(DIALECT, "PRAGMA", "data_version"):
+                (version,) = session.query("PRAGMA data_version", {})[0]
             return self._counting.read(session, at, str(version))
 
     def _check_library(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from ff_observe import tracing
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.messages import EMPTY_BODY, Answer, Receive, Scope, Send, text
@@ -37,10 +38,11 @@ class BridgeApp:
     ) -> None:
         self._snapshot = SharedSnapshot(snapshots)
         self._metrics = MetricsEndpoint(self_metrics)
+        self._metrics_path = settings.path
         self._status_page = status_page
         self._pages: dict[str, Page] = {
             "/": self._landing_page,
-            settings.path: self._exposition if settings.enabled else _always(_METRICS_OFF),
+            settings.path: self._scrape if settings.enabled else _always(_METRICS_OFF),
             HEALTHY_PATH: _always(_HEALTHY),
             READY_PATH: self._ready,
         }
@@ -63,6 +65,16 @@ class BridgeApp:
     def stop_waiting(self) -> None:
         """Requests that wait for the database are answered now; the server stops. To be called on the event loop."""
         self._snapshot.stop_waiting()
+
+    async def _scrape(self, scope: Scope) -> Answer:
+        if not tracing.is_on():  # scrapes are answered thousands of times a second
+            return await self._exposition(scope)
+        method = scope["method"]
+        attributes = {"http__request__method": method, "http__route": self._metrics_path}
+        with tracing.span(f"{method} {self._metrics_path}", "server", **attributes) as span:
+            answer = await self._exposition(scope)
+            span.set_attribute("http.response.status_code", answer[0]["status"])
+            return answer
 
     async def _exposition(self, scope: Scope) -> Answer:
         accept = accept_encoding = b""
