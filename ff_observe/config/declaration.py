@@ -69,6 +69,19 @@ PROMETHEUS_PORT = Key(
     "Port the bridge listens on; `0` lets the system choose.",
 )
 PROMETHEUS_PATH = Key("telemetry.backend.prometheus.path", kinds.HTTP_PATH, "/metrics", "Path of the metrics.")
+PROMETHEUS_WEB_CONFIG_FILE = Key(
+    "telemetry.backend.prometheus.web_config_file",
+    kinds.FILE_PATH,
+    "none",
+    "TLS and users of all the bridge serves, in the format of Prometheus' exporter-toolkit; relative to `HOME/etc`. "
+    "See [securing-metrics.md](securing-metrics.md).",
+)
+PROMETHEUS_BEARER_TOKEN_FILE = Key(
+    "telemetry.backend.prometheus.bearer_token_file",
+    kinds.FILE_PATH,
+    "none",
+    "Holds a token that opens all the bridge serves (`Authorization: Bearer …`); relative to `HOME/etc`.",
+)
 
 OTLP_ENABLED = Key(
     "telemetry.backend.otlp.enabled", kinds.BOOLEAN, "whether an endpoint is named", "Push the counts over OTLP."
@@ -131,6 +144,8 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     PROMETHEUS_HOST,
     PROMETHEUS_PORT,
     PROMETHEUS_PATH,
+    PROMETHEUS_WEB_CONFIG_FILE,
+    PROMETHEUS_BEARER_TOKEN_FILE,
     OTLP_ENABLED,
     OTLP_ENDPOINT,
     OTLP_PROTOCOL,

@@ -6,7 +6,9 @@ Imported only when something is served: it costs 100 ms and 15 MiB.
 import asyncio
 import logging
 import socket
+import ssl
 from asyncio import Transport
+from collections.abc import Callable
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -50,7 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
 class UvicornServer(uvicorn.Server):
     """Serves `app` on a socket that already listens, without signal handlers, until told to stop."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
         self._app = app
         super().__init__(
             uvicorn.Config(
@@ -69,6 +71,11 @@ class UvicornServer(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
+        if tls is not None:
+            from ff_observe.web.tls import ContextPerHandshake
+
+            self.config.load()  # which sets `ssl`; uvicorn itself only takes the names of files, once
+            self.config.ssl = ContextPerHandshake.of(tls)
 
     def run_until_told(self, listening: socket.socket) -> None:
         """The body of the server's thread."""

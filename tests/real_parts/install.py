@@ -38,6 +38,7 @@ PACKAGES = (
     Package("postgresql", "/usr/lib/postgresql/*/bin/initdb", "platforms on PostgreSQL"),
     Package("chromium", "chromium", "pages in a real browser"),
     Package("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "text in pictures of pages"),
+    Package("apache2-utils", "htpasswd", "hashes of passwords as operators make them"),
     Package("wrk", "wrk", "load for the benchmarks"),
     Package("nginx-light", "nginx", "what the benchmarks compare with"),
     Package("nodejs", "node", "the browser SDKs of PostHog, Sentry and Plausible"),
