@@ -1,9 +1,9 @@
-"""TLS as a web configuration asks for it, chosen anew for each handshake."""
+"""The TLS context that a web configuration asks for."""
 
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.errors import ConfigurationError, Problem
@@ -38,23 +38,6 @@ def server_context(config: WebConfig, tls: TlsServerConfig) -> ssl.SSLContext:
         _using(config, "client_ca_file", lambda: context.load_verify_locations(cafile=tls.client_ca_file))
     context.verify_mode = _VERIFY[tls.client_auth_type]
     return context
-
-
-class ContextPerHandshake(ssl.SSLContext):
-    """Given to an event loop as the context of a listening socket: each connection gets the one of its moment."""
-
-    _current: Callable[[], ssl.SSLContext]
-
-    @classmethod
-    def of(cls, current: Callable[[], ssl.SSLContext]) -> "ContextPerHandshake":
-        """`current` is asked on the event loop, and must not wait."""
-        context = cls(ssl.PROTOCOL_TLS_SERVER)
-        context._current = current
-        return context
-
-    def wrap_bio(self, *positional: Any, **named: Any) -> ssl.SSLObject:
-        """What asyncio and uvloop call when a connection is accepted."""
-        return self._current().wrap_bio(*positional, **named)
 
 
 def _refuse_unreadable(config: WebConfig, tls: TlsServerConfig) -> None:

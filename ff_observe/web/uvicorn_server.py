@@ -9,10 +9,13 @@ import socket
 import ssl
 from asyncio import Transport
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ff_observe.web.handshake import Handshake
 from ff_observe.web.messages import Application
 
 log = logging.getLogger(__name__)
@@ -54,11 +57,14 @@ class UvicornServer(uvicorn.Server):
 
     def __init__(self, app: Application, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
         self._app = app
+        self._handshakes: set[Handshake] = set()
+        # uvloop goes on reading while `connection_made` says to pause, and the first bytes of TLS would be lost.
+        self._loop_factory = _loop_factory() if tls is None else None
         super().__init__(
             uvicorn.Config(
                 app,
                 interface="asgi3",
-                http=BoundedProtocol,
+                http=BoundedProtocol if tls is None else self._behind(tls),  # type: ignore[arg-type]  # see there
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -71,16 +77,11 @@ class UvicornServer(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
-        if tls is not None:
-            from ff_observe.web.tls import ContextPerHandshake
-
-            self.config.load()  # which sets `ssl`; uvicorn itself only takes the names of files, once
-            self.config.ssl = ContextPerHandshake.of(tls)
 
     def run_until_told(self, listening: socket.socket) -> None:
         """The body of the server's thread."""
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
                 runner.run(self._serve_and_close(listening))
         except Exception:
             log.exception("the web server failed and is gone")
@@ -97,7 +98,20 @@ class UvicornServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop_waiting()
+        self._break_off_handshakes()
         await super().shutdown(sockets)
+
+    def _behind(self, tls: Callable[[], ssl.SSLContext]) -> Callable[..., Handshake]:
+        """What uvicorn calls for each connection as it would call the class of a protocol."""
+
+        def accepted(**of_uvicorn: Any) -> Handshake:
+            return Handshake(tls, partial(BoundedProtocol, **of_uvicorn), self._handshakes)
+
+        return accepted
+
+    def _break_off_handshakes(self) -> None:
+        for handshake in list(self._handshakes):
+            handshake.break_off()
 
     def _close_the_slow(self, before: float) -> None:
         for connection in list(self.server_state.connections):
@@ -110,6 +124,7 @@ class UvicornServer(uvicorn.Server):
 
     async def _serve_and_close(self, listening: socket.socket) -> None:
         await self.serve(sockets=[listening])
+        self._break_off_handshakes()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # connections learn of their end on the next turn of the loop

@@ -218,7 +218,11 @@ _words = st.sampled_from(
     ["tls_server_config", "basic_auth_users", "cert_file", "client_auth_type", "headers", "http_server_config", "alice"]
 ) | st.text(max_size=8)
 _values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from([HASH, "TLS12", "certificate.pem"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=20)
+    | st.sampled_from([HASH, "TLS12", "certificate.pem"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words, inner, max_size=4),
     max_leaves=12,
 )
@@ -230,9 +234,7 @@ def test_any_text_is_a_configuration_or_a_problem_with_a_place(text: str) -> Non
         file = Path(directory, "web-config.yml")
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
         try:
-            config = read_web_config(file)
+            said: object = read_web_config(file)
         except ConfigurationError as error:
-            assert error.problems
-            assert all(problem.file == str(file) for problem in error.problems)
-        else:
-            assert isinstance(config, WebConfig)
+            said = {problem.file for problem in error.problems}
+        assert isinstance(said, WebConfig) or said == {str(file)}
