@@ -73,14 +73,13 @@ PROMETHEUS_WEB_CONFIG_FILE = Key(
     "telemetry.backend.prometheus.web_config_file",
     kinds.FILE_PATH,
     "none",
-    "TLS and users of all the bridge serves, in the format of Prometheus' exporter-toolkit; relative to `HOME/etc`. "
-    "See [securing-metrics.md](securing-metrics.md).",
+    "TLS and users ([format](securing-metrics.md) of Prometheus' exporter-toolkit); relative to `HOME/etc`.",
 )
 PROMETHEUS_BEARER_TOKEN_FILE = Key(
     "telemetry.backend.prometheus.bearer_token_file",
     kinds.FILE_PATH,
     "none",
-    "Holds a token that opens all the bridge serves (`Authorization: Bearer …`); relative to `HOME/etc`.",
+    "File with a token that opens what the bridge serves; relative to `HOME/etc`.",
 )
 
 OTLP_ENABLED = Key(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ff_observe.cli.main import main
+from ff_observe.cli import main
 from ff_observe.config import load_settings
 from ff_observe.errors import ConfigurationError, FFObserveError
 from ff_observe.wiring import build_bridge
@@ -61,11 +61,13 @@ def load(home: Path) -> Any:
 def test_prometheus_gets_in_by_password_by_token_and_not_without(home: Path, tmp_path: Path) -> None:
     web = home / "etc" / "web"
     tls = {"ca_file": str(web / "certificate.pem")}
+    shown = tmp_path / "token"
+    shown.write_text((web / "token").read_text())
     own = {"cert_file": str(web / "client" / "certificate.pem"), "key_file": str(web / "client" / "key.pem")}
     jobs: dict[str, dict[str, Any]] = {
         "password": {"basic_auth": {"username": "prometheus", "password": "open sesame"}},
-        "token": {"authorization": {"credentials_file": str(web / "token")}},
-        "certificate": {"authorization": {"credentials_file": str(web / "token")}, "tls_config": {**tls, **own}},
+        "token": {"authorization": {"credentials_file": str(shown)}},
+        "certificate": {"authorization": {"credentials_file": str(shown)}, "tls_config": {**tls, **own}},
         "nothing": {},
         "wrong": {"basic_auth": {"username": "prometheus", "password": "open barley"}},
         "plain": {"scheme": "http"},
@@ -87,8 +89,10 @@ def test_prometheus_gets_in_by_password_by_token_and_not_without(home: Path, tmp
             assert "401" in errors["nothing"]
             assert "401" in errors["wrong"]
             (web / "token").write_text("another\n")
-            make_certificate(web)
-            asked.wait_for('min_over_time(up{job="token"}[1s])', 1)  # Prometheus read the files anew as well
+            asked.wait_for('up{job="token"}', 0)
+            shown.write_text("another\n")
+            asked.wait_for('up{job="token"}', 1)
+            assert asked.value('up{job="password"}') == 1
 
 
 def test_switching_tls_at_the_same_address_is_refused_on_reload_and_nothing_changes(home: Path) -> None:
