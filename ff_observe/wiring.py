@@ -3,16 +3,18 @@
 import contextlib
 import os
 import random
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ff_observe.catalogue import bridge as names
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.explain import OutputStatus, explain_outputs, otlp_status
 from ff_observe.config.settings import OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
+from ff_observe.errors import FFObserveError
 from ff_observe.outputs.backend_sentry import BackendSentry
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.consent import decide
@@ -24,8 +26,12 @@ from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.sources.installation import InstalledVersions, operating_system
 from ff_observe.sources.model import Source
 from ff_observe.web.app import BridgeApp
+from ff_observe.web.messages import Application
 from ff_observe.web.server import WebServer
 from ff_observe.web.status_page import StatusPage, standard_links
+
+if TYPE_CHECKING:
+    from ff_observe.web.security import WebSecurity
 
 STOP_SECONDS = 5.0
 
@@ -75,6 +81,7 @@ class Bridge:
         self._stop_seconds = stop_seconds
         self._parts = _Parts(settings, self.clock, self.self_metrics)
         self.app = _CurrentApp(self._parts.app)
+        self._context = _CurrentContext(self._parts.security)
         self.ping = CorePing(
             settings,
             self._parts.platform.snapshots,
@@ -85,7 +92,7 @@ class Bridge:
             on_error=self._capture,
             first_after_seconds=first_ping_seconds,
         )
-        self._server = self._new_server(settings) if serve else None
+        self._server = self._new_server(settings, self._context) if serve else None
 
     @property
     def settings(self) -> Settings:
@@ -119,7 +126,12 @@ class Bridge:
         parts = _Parts(settings, self.clock, self.self_metrics)
         server = self._server
         moved = server is not None and _address(settings.prometheus) != _address(self.settings.prometheus)
-        new_server = self._new_server(settings) if moved else None
+        if server is not None and not moved and _speaks_tls(parts.security) != _speaks_tls(self._parts.security):
+            raise FFObserveError(
+                "switching TLS on or off needs a restart, or another telemetry.backend.prometheus.port"
+            )
+        context = _CurrentContext(parts.security) if moved else self._context
+        new_server = self._new_server(settings, context) if moved else None
         old = Service(
             [*self._parts.components, *([server] if moved and server else [])], self.clock, self._stop_seconds
         )
@@ -127,6 +139,8 @@ class Bridge:
         self._parts = parts
         self._server = new_server or server
         self.app.become(parts.app)
+        context.become(parts.security)
+        self._context = context
         self.ping.reconfigure(settings, parts.platform.snapshots)
         self._tell_of_settings(reloaded=True)
         old.stop()
@@ -147,8 +161,9 @@ class Bridge:
     def _capture(self, error: BaseException, thread_name: str) -> None:
         self._parts.sentry.capture(error, thread_name)
 
-    def _new_server(self, settings: Settings) -> WebServer:
-        return WebServer(self.app, settings.prometheus.host, settings.prometheus.port, self.clock)
+    def _new_server(self, settings: Settings, context: "_CurrentContext") -> WebServer:
+        tls = context.of_moment if context.exists else None
+        return WebServer(self.app, settings.prometheus.host, settings.prometheus.port, self.clock, tls)
 
     def _tell_of_settings(self, *, reloaded: bool) -> None:
         self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, float(reloaded))
@@ -169,7 +184,8 @@ class _Parts:
     def __init__(self, settings: Settings, clock: Clock, self_metrics: SelfMetrics) -> None:
         self.platform = _platform(settings, clock, self_metrics)
         self.sentry = BackendSentry(settings, self.platform.versions.flowfuse(), self_metrics, clock)
-        self.app = _app(self.platform)
+        self.security = _security(settings.prometheus)
+        self.app = _app(self.platform, self.security)
         sinks, producers = self._otlp()
         # Sinks before producers: an error while starting is reported, a span of the first snapshot is kept.
         self.components: list[Component] = [self.sentry, *sinks, self.platform.snapshots, *producers]
@@ -237,10 +253,10 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
 class _CurrentApp:
     """The ASGI application of the bridge, whichever settings it runs with at the moment."""
 
-    def __init__(self, app: BridgeApp) -> None:
+    def __init__(self, app: Application) -> None:
         self._app = app
 
-    def become(self, app: BridgeApp) -> None:
+    def become(self, app: Application) -> None:
         """Answer by `app` from the next request on."""
         self._app = app
 
@@ -249,7 +265,29 @@ class _CurrentApp:
         self._app.stop_waiting()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # A coroutine function: servers tell an ASGI 3 application from older ones by that.
         await self._app(scope, receive, send)
+
+
+class _CurrentContext:
+    """TLS of a listening socket, whichever settings it runs with at the moment."""
+
+    def __init__(self, security: "WebSecurity | None") -> None:
+        self._security = security
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is TLS at all."""
+        return _speaks_tls(self._security)
+
+    def become(self, security: "WebSecurity | None") -> None:
+        """Use `security` from the next handshake on."""
+        self._security = security
+
+    def of_moment(self) -> ssl.SSLContext:
+        """The context for a new connection; only where there is TLS."""
+        assert self._security is not None
+        return self._security.context()
 
 
 def installed_versions(settings: Settings) -> InstalledVersions:
@@ -273,7 +311,7 @@ def _source(settings: Settings) -> Source:
     return SQLiteSource(settings.database.path)
 
 
-def _app(platform: Platform) -> BridgeApp:
+def _app(platform: Platform, security: "WebSecurity | None") -> Application:
     settings = platform.settings
 
     def ping(snapshot: Snapshot) -> OutputStatus:
@@ -281,9 +319,35 @@ def _app(platform: Platform) -> BridgeApp:
         return OutputStatus("core ping", decision.allowed, decision.explanation)
 
     page = StatusPage(
-        lambda: explain_outputs(settings), ping, settings.platform.driver, standard_links(settings.prometheus)
+        lambda: [output for output in explain_outputs(settings) if output.name != "ping"],  # which has its own place
+        ping,
+        settings.platform.driver,
+        standard_links(settings.prometheus),
     )
-    return BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
+    app = BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
+    if security is None:
+        return app
+    from ff_observe.web.secured_app import SecuredApp
+
+    return SecuredApp(app, security)
+
+
+def check_web_security(settings: Settings) -> None:
+    """Raises `ConfigurationError` if the files that secure the HTTP edge cannot be used."""
+    _security(settings.prometheus)
+
+
+def _security(settings: PrometheusSettings) -> "WebSecurity | None":
+    """What secures the HTTP edge; None, at no cost, where nothing does."""
+    if settings.web_config_file is None and settings.bearer_token_file is None:
+        return None
+    from ff_observe.web.security import WebSecurity
+
+    return WebSecurity(settings.web_config_file, settings.bearer_token_file)
+
+
+def _speaks_tls(security: "WebSecurity | None") -> bool:
+    return security is not None and security.tls
 
 
 def _address(settings: PrometheusSettings) -> tuple[str, int]:

@@ -29,7 +29,7 @@ def settings_of(options: argparse.Namespace) -> "Settings":
 
     start_logging(options)
     settings = load_settings(options.home, options.config)
-    configure_logging(options.log_format, _level(options), redactor=Redactor(known_secrets(settings)))
+    configure_logging(options.log_format, _level(options), redactor=Redactor(known_secrets(settings), personal=False))
     return settings
 
 

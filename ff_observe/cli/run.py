@@ -68,7 +68,7 @@ def _reload(bridge: "Bridge", options: argparse.Namespace) -> None:
             log.warning("%s", stopping_error)
     else:
         _tell_of_problems(settings)
-        log.info("%s was read again", settings.file)
+        log.info("ff-observe has read %s again and serves %s", settings.file, bridge.url)
 
 
 def _tell_of_problems(settings: "Settings") -> None:

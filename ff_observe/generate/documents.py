@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from ff_observe.generate import configuration_reference, metrics_reference, ping_schema
+from ff_observe.generate import collector_openapi, configuration_reference, metrics_reference, ping_schema
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "docs/configuration.md": configuration_reference.render,
         "docs/metrics.md": metrics_reference.render,
+        "docs/openapi/collector.json": collector_openapi.render,
         "docs/telemetry-payload.schema.json": ping_schema.render,
     }
 )

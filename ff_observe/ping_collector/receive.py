@@ -70,7 +70,7 @@ class PingReceiver:
         try:
             return await self._take(scope, receive)
         except Exception as error:
-            log.error("a ping could not be handled: %s", without_values(error))  # noqa: TRY400
+            log.error("a ping could not be handled: %s", without_values(error))  # noqa: TRY400 - its text must not be logged
             return Refusal(Reason.INTERNAL)
 
     async def _take(self, scope: Scope, receive: Receive) -> Refusal | None:

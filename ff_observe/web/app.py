@@ -52,7 +52,7 @@ class BridgeApp:
         if scope["type"] != "http":
             await _other_protocol(scope, receive, send)
             return
-        page = self._pages.get(_path(scope))
+        page = self._pages.get(path_below_mount(scope))
         if page is None:
             start, body = self._not_found
         elif scope["method"] not in ("GET", "HEAD"):
@@ -112,7 +112,7 @@ def answer_within_seconds(scrape_timeout: bytes) -> float:
     return max(seconds - 0.5, seconds / 2)
 
 
-def _path(scope: Scope) -> str:
+def path_below_mount(scope: Scope) -> str:
     """The path below where the application is mounted (ASGI: `path` includes `root_path`)."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
