@@ -51,7 +51,8 @@ def allowed(name: str) -> tuple[str, ...] | None:
     if name == P:
         return FACE
     if name == f"{P}.log":
-        return (name, f"{P}.redaction", f"{P}.config.secret")  # what is logged is redacted on the way
+        # What is logged is redacted on the way, and says which trace it belongs to.
+        return (name, f"{P}.redaction", f"{P}.config.secret", f"{P}.tracing")
     if name in GROUND:
         return (name,)
     for package, others in ARROWS.items():

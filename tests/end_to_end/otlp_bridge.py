@@ -22,24 +22,30 @@ def case(name: str) -> recordings.Case:
 
 
 def settings(
-    directory: Path, database: str, otlp: Mapping[str, object], variables: Mapping[str, str] | None = None
+    directory: Path, database: str, otlp: Mapping[str, object], *, ping: bool = False, more: str = ""
 ) -> Settings:
-    """Settings of a platform with this `db` section, and these keys under `telemetry.backend.otlp`."""
+    """Settings of a platform with this `db` section, and these keys under `telemetry.backend.otlp`. Its ping would go
+    where nobody listens."""
     keys = "\n".join(f"      {name}: {value}" for name, value in otlp.items())
     section = f"    otlp:\n{keys}\n" if otlp else ""
     (directory / "etc").mkdir(exist_ok=True)
     (directory / "etc" / "flowforge.yml").write_text(
-        f"{database}\ndriver:\n  type: stub\n"
-        "telemetry:\n  enabled: false\n  url: http://127.0.0.1:9/ping\n"
+        f"{database}\n{more}\ndriver:\n  type: stub\n"
+        f"telemetry:\n  enabled: {str(ping).lower()}\n  url: http://127.0.0.1:9/ping\n"
         "  platform: {version: 2.4.0, nodejs_version: v18.19.0}\n"
         f"  backend:\n    prometheus: {{enabled: true, port: 0}}\n{section}"
     )
-    return load_settings(directory, variables={"SENTRY_ENV": "staging"} if variables is None else variables)
+    return load_settings(directory, variables={"SENTRY_ENV": "staging"})
 
 
 def sqlite(name: str) -> str:
     """The `db` section of a recorded SQLite platform."""
     return f"db:\n  type: sqlite\n  storage: {case(name).home / 'var' / 'forge.db'}"
+
+
+def licence(name: str) -> str:
+    """The line of a recorded file with the licence."""
+    return re.findall("^license: .*$", (case(name).home / "etc" / "flowforge.yml").read_text(), re.MULTILINE)[0]
 
 
 @contextlib.contextmanager

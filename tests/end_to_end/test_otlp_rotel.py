@@ -40,7 +40,7 @@ def told(request: pytest.FixtureRequest, rotel: Receiver) -> dict[str, object]:
 def test_all_counts_arrive_with_the_values_units_and_names_of_the_endpoint(
     rotel: Receiver, told: dict[str, object], tmp_path: Path
 ) -> None:
-    settings = otlp_bridge.settings(tmp_path, otlp_bridge.sqlite(CASE), told)
+    settings = otlp_bridge.settings(tmp_path, otlp_bridge.sqlite(CASE), told, more=otlp_bridge.licence(CASE))
     with otlp_bridge.running(settings) as bridge:
         # The first export may be ahead of the parts that start after it.
         wait_until(lambda: otlp_name(PING_NEXT) in rotel.sink.metrics(), "an export of a bridge that has started")
@@ -50,6 +50,7 @@ def test_all_counts_arrive_with_the_values_units_and_names_of_the_endpoint(
 
     expected = {metric.name: metric for metric in (*PLATFORM, *BRIDGE) if metric.name in scraped}
     assert {otlp_name(metric) for metric in expected.values()} == set(arrived)
+    assert "flowfuse_license_limit" in scraped
     assert scraped["flowfuse_users"] == {(): 5}  # as that platform's own ping said
     for name, metric in expected.items():
         found = arrived[otlp_name(metric)]
