@@ -283,8 +283,8 @@ def test_a_store_of_an_earlier_contract_gets_the_new_columns_and_keeps_its_pings
     assert list(writer.write([ping("new", platform__counts__teams=8)])) == [True]
     writer.close()
     (old,), (new,) = documents(again, "old"), documents(again, "new")
-    assert old["platform"]["counts"] == {"users": 7, "projectsByState": {"suspended": 5}}  # type: ignore[index]  # JSON
-    assert new["platform"]["counts"]["teams"] == 8  # type: ignore[index]  # JSON
+    assert old["platform"]["counts"] == {"users": 7, "projectsByState": {"suspended": 5}}  # type: ignore[index]  # parsed JSON
+    assert new["platform"]["counts"]["teams"] == 8  # type: ignore[index]  # parsed JSON
 
 
 def _forget_a_column(store: Store, column: str) -> None:
