@@ -15,8 +15,8 @@ from ff_observe.cli.systemd import notify
 from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
+    from ff_observe.bridge import Bridge
     from ff_observe.config.settings import Settings
-    from ff_observe.wiring import Bridge
 
 log = logging.getLogger("ff_observe")
 
@@ -36,7 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    from ff_observe.wiring import build_bridge
+    from ff_observe.bridge import build_bridge
 
     settings = settings_of(options)
     bridge = build_bridge(settings, serve=True, stop_seconds=STOP_SECONDS)
