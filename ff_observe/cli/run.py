@@ -85,13 +85,10 @@ def stop(action: "Callable[[], None]") -> int:
         for error in group.exceptions:
             log.warning("%s", error)
         status = 1
-    lingering = [
-        thread.name
-        for thread in threading.enumerate()
-        if thread is not threading.main_thread() and not thread.daemon and thread.is_alive()
-    ]
+    lingering = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if lingering:
-        # The interpreter would wait for these for ever: they hang in a call that nobody can interrupt.
+        # They hang in calls that nobody can interrupt. The interpreter would wait for some of them for ever, and take
+        # others down in the middle of foreign code, which may hang as well.
         log.warning("left behind: %s", ", ".join(lingering))
         logging.shutdown()
         sys.stdout.flush()
