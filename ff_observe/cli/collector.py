@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import start_logging
-from ff_observe.cli.run import STOP_SECONDS, receive_signals, stop
+from ff_observe.cli.run import STOP_SECONDS, leave, stop
+from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import notify
 from ff_observe.config.environment import read_environment
 
@@ -80,14 +81,14 @@ def run(options: argparse.Namespace) -> int:
     settings = _settings(options)
     collector = Service([*_traced(settings, clock), build_collector(settings, clock)], clock, STOP_SECONDS)
     prepare_process()
-    received = receive_signals()
+    signals = Signals()
     collector.start()
     notify("READY=1")
-    while received.get() == signal.SIGHUP:
+    while signals.wait() == signal.SIGHUP:
         log.warning("SIGHUP: the collector reads its settings at the start only; restart it to change them")
     notify("STOPPING=1")
     log.info("stopping")
-    return stop(collector.stop)
+    return leave(stop(collector.stop))
 
 
 def _traced(settings: "CollectorSettings", clock: "Clock") -> "list[Component]":
