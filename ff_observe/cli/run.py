@@ -78,13 +78,14 @@ def _tell_of_problems(settings: "Settings") -> None:
 
 def stop(action: "Callable[[], None]") -> int:
     """Run `action`, which stops everything by its deadline; the exit status."""
+    status = 0
     try:
         action()
     except* Exception as group:
         for error in group.exceptions:
             log.warning("%s", error)
-        return 1
-    return 0
+        status = 1
+    return status
 
 
 def leave(status: int) -> int:
