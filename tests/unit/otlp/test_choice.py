@@ -14,7 +14,6 @@ HERE = "http://127.0.0.1:4318"
 ON = OtlpSettings(enabled=True)
 
 
-
 @pytest.mark.parametrize(
     ("protocol", "variables", "expected"),
     [

@@ -20,6 +20,7 @@ from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.service import Component
 from ff_observe.wiring import Bridge, collector_signals
 from tests import recordings
 from tests.end_to_end import otlp_bridge
@@ -118,6 +119,10 @@ def collector(directory: Path) -> Iterator[Collector]:
         running.stop(CLOCK.monotonic() + 5)
 
 
+def stop(component: Component) -> None:
+    component.stop(CLOCK.monotonic() + 5)
+
+
 def post(port: int, body: bytes) -> int:
     headers = {"content-type": "application/json", "x-forwarded-for": "198.51.100.23"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/ping", body, headers)
@@ -141,7 +146,7 @@ def test_a_ping_that_comes_in_is_traced_to_its_commit_without_its_sender(
         with contextlib.ExitStack() as cleanup:
             for component in collector_signals(CollectorSettings(), CLOCK):
                 component.start()
-                cleanup.callback(lambda sent=component: sent.stop(CLOCK.monotonic() + 5))
+                cleanup.callback(stop, component)
             running = cleanup.enter_context(collector(tmp_path))
             assert post(running.port, a_ping()) == 200
             assert post(running.port, b"{") == 400
