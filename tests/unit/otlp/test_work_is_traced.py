@@ -202,3 +202,19 @@ def test_an_error_is_reported_to_sentry_once_and_not_again_over_otlp(
     [line] = [record for record in logs if "failed; next try" in record["body"]["stringValue"]]
     assert {each["key"] for each in line["attributes"]} == {"thread.name", "exception.type"}
     assert "planted failure" not in json.dumps(otlp.received)
+
+
+def test_reread_settings_move_everything_to_the_new_receiver_without_a_gap(tmp_path: Path) -> None:
+    with sink() as first, sink() as second:
+        sqlite = otlp_bridge.sqlite("v2.4.0-sqlite-ce")
+        keys = {"interval": 60, "traces": "true"}
+        with otlp_bridge.running(otlp_bridge.settings(tmp_path, sqlite, {**keys, "endpoint": first.url})) as bridge:
+            wait_until(first.metrics, "the first export")
+            bridge.reload(otlp_bridge.settings(tmp_path, sqlite, {**keys, "endpoint": second.url}))
+            assert logging.getLogger("opentelemetry").propagate is False  # the SDK is quiet under the new one too
+            wait_until(second.metrics, "an export to the other place")
+            assert tracing.is_on()
+        assert first.spans()
+        assert second.spans()
+    assert logging.getLogger("opentelemetry").propagate is True
+    assert not tracing.is_on()
