@@ -57,12 +57,12 @@ def run(options: argparse.Namespace) -> int:
 def _run(directory: Path, options: argparse.Namespace) -> int:
     import random
 
+    from ff_observe.bridge import build_bridge
     from ff_observe.clock import SystemClock
     from ff_observe.config import load_settings
     from ff_observe.demo.platform import DemoPlatform
     from ff_observe.ping_collector.service import Collector
     from ff_observe.ping_collector.settings import CollectorSettings
-    from ff_observe.wiring import build_bridge
 
     clock = SystemClock()
     received = receive_signals()

@@ -15,8 +15,8 @@ from ff_observe.cli.systemd import notify
 from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
+    from ff_observe.bridge import Bridge
     from ff_observe.config.settings import Settings
-    from ff_observe.wiring import Bridge
 
 log = logging.getLogger("ff_observe")
 
@@ -36,7 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    from ff_observe.wiring import build_bridge
+    from ff_observe.bridge import build_bridge
 
     settings = settings_of(options)
     bridge = build_bridge(settings, serve=True, stop_seconds=STOP_SECONDS)
@@ -85,13 +85,10 @@ def stop(action: "Callable[[], None]") -> int:
         for error in group.exceptions:
             log.warning("%s", error)
         status = 1
-    lingering = [
-        thread.name
-        for thread in threading.enumerate()
-        if thread is not threading.main_thread() and not thread.daemon and thread.is_alive()
-    ]
+    lingering = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if lingering:
-        # The interpreter would wait for these for ever: they hang in a call that nobody can interrupt.
+        # They hang in calls that nobody can interrupt. The interpreter would wait for some of them for ever, and take
+        # others down in the middle of foreign code, which may hang as well.
         log.warning("left behind: %s", ", ".join(lingering))
         logging.shutdown()
         sys.stdout.flush()

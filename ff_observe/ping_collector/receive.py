@@ -13,7 +13,7 @@ from ff_observe.ping_collector.metrics import CollectorMetrics
 from ff_observe.ping_collector.responses import Receive, Scope, Send, send_refusal, send_success
 from ff_observe.ping_collector.sender_address import SenderAddress
 from ff_observe.ping_collector.sender_hash import SenderHash
-from ff_observe.ping_collector.store import Ping, digest
+from ff_observe.ping_collector.store import Ping
 from ff_observe.ping_collector.unknown_fields import UnknownFields
 from ff_observe.ping_contract import MAX_BODY_BYTES, PATH
 
@@ -84,7 +84,7 @@ class PingReceiver:
             return found
         client = scope["client"]
         sender = self._sender_hash.of(self._address.of(client[0] if client else None, headers))
-        ping = Ping(self._clock.now(), sender, digest(found.values), found.values)
+        ping = Ping.of(self._clock.now(), sender, found.values)
         outcome = await self._ingest.submit(ping)
         if outcome in _NOT_STORED:
             return Refusal(_NOT_STORED[outcome])

@@ -79,11 +79,13 @@ class SQLiteSource:
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity = None
         self._reading = threading.Lock()
+        self._closing = threading.Event()
         self._limit = TimeLimit(READ_LIMIT_SECONDS, self._interrupt)
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
         with self._reading:
+            self._closing.clear()
             try:
                 with self._limit:
                     return self._read(at)
@@ -98,6 +100,7 @@ class SQLiteSource:
 
     def close(self) -> None:
         """See `Source.close`."""
+        self._closing.set()
         self._limit.close()
         for _ in range(CLOSE_ATTEMPTS):
             if self._reading.acquire(timeout=0.05):
@@ -138,7 +141,7 @@ class SQLiteSource:
         elif found != self._identity:
             self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
         self._identity = found
-        session = _Session(self._connection, self._where)
+        session = _Session(self._connection, self._where, self._closing)
         with _mapped(session, keep=found[2] <= KEEP_MAPPED_BYTES):
             with traced(DIALECT, "PRAGMA", "data_version"):
                 (version,) = session.query("PRAGMA data_version", {})[0]
@@ -208,7 +211,7 @@ class SQLiteSource:
         self._counting.forget()
         with contextlib.closing(self._open_unattended()) as connection:
             self._connection = connection
-            session = _Session(connection, self._where)
+            session = _Session(connection, self._where, self._closing)
             try:
                 with _mapped(session, keep=False):
                     answer = self._counting.read(session, at)
@@ -235,9 +238,10 @@ class SQLiteSource:
 
 
 class _Session:
-    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, where: str, closing: threading.Event) -> None:
         self._connection = connection
         self._where = where
+        self._closing = closing
 
     def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
         until = time.monotonic() + BUSY_SECONDS
@@ -246,8 +250,8 @@ class _Session:
                 return self._connection.execute(sql, moments).fetchall()
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
-                if (code & 0xFF in _TRANSIENT or code in _TRANSIENT) and time.monotonic() < until:
-                    time.sleep(BUSY_RETRY_SECONDS)
+                is_transient = code & 0xFF in _TRANSIENT or code in _TRANSIENT
+                if is_transient and time.monotonic() < until and not self._closing.wait(BUSY_RETRY_SECONDS):
                     continue
                 if code & 0xFF in _DAMAGED_HERE:
                     raise StatementError(str(error)) from error

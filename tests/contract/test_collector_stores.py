@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.acceptance import Accepted, accept
 from ff_observe.ping_collector.fleet import take_fleet
-from ff_observe.ping_collector.store import Ping, Store, StoreError, Writer, digest
+from ff_observe.ping_collector.store import Ping, Store, StoreError, Writer
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, column_name
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
@@ -60,7 +60,7 @@ def documents(store: Store, instance_id: str) -> list[dict[str, object]]:
 def test_a_recorded_ping_comes_back_with_every_field(store: Store, writer: Writer, case: Case) -> None:
     found = accept((case.home / "ping.json").read_bytes())
     assert isinstance(found, Accepted)
-    sent = Ping(NOON, b"\x07" * 32, digest(found.values), found.values)
+    sent = Ping.of(NOON, b"\x07" * 32, found.values)
     assert list(writer.write([sent])) == [True]
     (back,) = store.export(sent.instance_id)
     assert back.document() == case.ping
@@ -91,7 +91,7 @@ def test_whatever_the_contract_allows_comes_back_exactly(
 ) -> None:
     instance_id = f"{uuid.uuid4()}"
     whole = (instance_id, *values)
-    assert list(writer.write([Ping(NOON, None, digest(whole), whole)])) == [True]  # type: ignore[arg-type]  # drawn by type
+    assert list(writer.write([Ping.of(NOON, None, whole)])) == [True]  # type: ignore[arg-type]  # drawn by type
     (back,) = store.export(instance_id)
     assert back.values == whole
 
@@ -283,8 +283,8 @@ def test_a_store_of_an_earlier_contract_gets_the_new_columns_and_keeps_its_pings
     assert list(writer.write([ping("new", platform__counts__teams=8)])) == [True]
     writer.close()
     (old,), (new,) = documents(again, "old"), documents(again, "new")
-    assert old["platform"]["counts"] == {"users": 7, "projectsByState": {"suspended": 5}}  # type: ignore[index]  # JSON
-    assert new["platform"]["counts"]["teams"] == 8  # type: ignore[index]  # JSON
+    assert old["platform"]["counts"] == {"users": 7, "projectsByState": {"suspended": 5}}  # type: ignore[index]  # parsed JSON
+    assert new["platform"]["counts"]["teams"] == 8  # type: ignore[index]  # parsed JSON
 
 
 def _forget_a_column(store: Store, column: str) -> None:

@@ -153,7 +153,7 @@ telemetry:
 @pytest.mark.parametrize("section", ["telemetry:", "telemetry:\n  frontend:\n  backend:", "telemetry: {}"])
 def test_sections_without_content_are_as_absent(tmp_path: Path, section: str) -> None:
     settings = load(tmp_path, f"port: 1\n{section}\n")
-    assert settings.ping == PingSettings()
+    assert settings.ping == PingSettings(ledger=tmp_path / "var" / "ff-observe" / "pings.jsonl")
     assert settings.warnings == ()
 
 

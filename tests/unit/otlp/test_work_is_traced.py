@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe import tracing
+from ff_observe.bridge import Bridge
 from ff_observe.catalogue.bridge import PINGS
 from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
@@ -21,7 +22,7 @@ from ff_observe.config.settings import BackendSentrySettings
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings
 from ff_observe.service import Component
-from ff_observe.wiring import Bridge, collector_signals
+from ff_observe.wiring import collector_signals
 from tests import recordings
 from tests.end_to_end import otlp_bridge
 from tests.real_parts import envelopes
