@@ -45,7 +45,8 @@ def sqlite(name: str) -> str:
 
 def licence(name: str) -> str:
     """The line of a recorded file with the licence."""
-    return str(re.findall("^license: .*$", (case(name).home / "etc" / "flowforge.yml").read_text(), re.MULTILINE)[0])
+    lines = (case(name).home / "etc" / "flowforge.yml").read_text().splitlines()
+    return next(line for line in lines if line.startswith("license: "))
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ class Reports:
         self._self_metrics = self_metrics
         self._complaints = Complaints()
         self._state = StateLog(log)
+        self._redactor = Redactor(personal=False)
 
     def begin(self) -> None:
         self._complaints.begin()
@@ -34,5 +35,5 @@ class Reports:
         if delivered:
             self._state.working(f"OTLP {self._signal} are delivered again")
         else:
-            reason = Redactor(personal=False).text(problem() or self._complaints.last)
+            reason = self._redactor.text(problem() or self._complaints.last)
             self._state.failing(f"OTLP {self._signal} are not delivered, going on and trying again: {reason}")

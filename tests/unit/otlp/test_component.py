@@ -218,8 +218,10 @@ def test_a_receiver_that_is_down_costs_no_memory_and_no_connections() -> None:
     tracemalloc.start()
     try:
         wait_until(lambda: exports(metrics, "failed") >= 100, "more failed exports")
+        gc.collect()
         before, files_before = tracemalloc.get_traced_memory()[0], len(list(OPEN_FILES.iterdir()))
         wait_until(lambda: exports(metrics, "failed") >= 300, "many more")
+        gc.collect()
         after, files_after = tracemalloc.get_traced_memory()[0], len(list(OPEN_FILES.iterdir()))
     finally:
         tracemalloc.stop()

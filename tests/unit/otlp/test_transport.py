@@ -109,7 +109,7 @@ def test_a_private_authority_is_trusted_when_named_and_only_then(
         variable = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(authority)}
         assert export_once(OtlpSettings(endpoint=Secret(url)), variable) == "delivered"
         with caplog.at_level(logging.WARNING):
-            assert export_once(OtlpSettings(endpoint=Secret(url), timeout_seconds=0.5)) == "failed"
+            assert export_once(OtlpSettings(endpoint=Secret(url), timeout_seconds=2)) == "failed"
     assert "its certificate is not trusted" in caplog.text
     assert "telemetry.backend.otlp.certificate" in caplog.text
 

@@ -21,6 +21,7 @@ from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.service import Component
 from ff_observe.wiring import collector_signals
 from tests import recordings
 from tests.end_to_end import otlp_bridge
@@ -119,6 +120,10 @@ def collector(directory: Path) -> Iterator[Collector]:
         running.stop(CLOCK.monotonic() + 5)
 
 
+def stop(component: Component) -> None:
+    component.stop(CLOCK.monotonic() + 5)
+
+
 def post(port: int, body: bytes) -> int:
     headers = {"content-type": "application/json", "x-forwarded-for": "198.51.100.23"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/ping", body, headers)
@@ -142,7 +147,7 @@ def test_a_ping_that_comes_in_is_traced_to_its_commit_without_its_sender(
         with contextlib.ExitStack() as cleanup:
             for component in collector_signals(CollectorSettings(), CLOCK):
                 component.start()
-                cleanup.callback(component.stop, CLOCK.monotonic() + 60)
+                cleanup.callback(stop, component)
             running = cleanup.enter_context(collector(tmp_path))
             assert post(running.port, a_ping()) == 200
             assert post(running.port, b"{") == 400
@@ -198,3 +203,19 @@ def test_an_error_is_reported_to_sentry_once_and_not_again_over_otlp(
     [line] = [record for record in logs if "failed; next try" in record["body"]["stringValue"]]
     assert {each["key"] for each in line["attributes"]} == {"thread.name", "exception.type"}
     assert "planted failure" not in json.dumps(otlp.received)
+
+
+def test_reread_settings_move_everything_to_the_new_receiver_without_a_gap(tmp_path: Path) -> None:
+    with sink() as first, sink() as second:
+        sqlite = otlp_bridge.sqlite("v2.4.0-sqlite-ce")
+        keys = {"interval": 60, "traces": "true"}
+        with otlp_bridge.running(otlp_bridge.settings(tmp_path, sqlite, {**keys, "endpoint": first.url})) as bridge:
+            wait_until(first.metrics, "the first export")
+            bridge.reload(otlp_bridge.settings(tmp_path, sqlite, {**keys, "endpoint": second.url}))
+            assert logging.getLogger("opentelemetry").propagate is False  # the SDK is quiet under the new one too
+            wait_until(second.metrics, "an export to the other place")
+            assert tracing.is_on()
+        assert first.spans()
+        assert second.spans()
+    assert logging.getLogger("opentelemetry").propagate is True
+    assert not tracing.is_on()
