@@ -1,6 +1,7 @@
 """What several commands share: the settings that the global options name, and moments on the command line."""
 
 import argparse
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,31 @@ if TYPE_CHECKING:  # importing the parser of the file costs time that `--help` d
     from ff_observe.config.settings import Settings
 
 
-def settings_of(options: argparse.Namespace) -> "Settings":
-    """The settings of the platform that `--home` and `--config` name. Raises `ConfigurationError`."""
-    from ff_observe.config import load_settings
+def start_logging(options: argparse.Namespace) -> None:
+    """Log as `--log-format` and `--log-level` say. What no settings name is recognised by its shape."""
     from ff_observe.log import configure_logging
 
-    configure_logging(options.log_format, options.log_level)
-    return load_settings(options.home, options.config)
+    configure_logging(options.log_format, _level(options))
+
+
+def settings_of(options: argparse.Namespace) -> "Settings":
+    """The settings of the platform that `--home` and `--config` name; from now on the log knows their secrets.
+
+    Raises `ConfigurationError`.
+    """
+    from ff_observe.config import load_settings
+    from ff_observe.log import configure_logging
+    from ff_observe.redaction import Redactor, known_secrets
+
+    start_logging(options)
+    settings = load_settings(options.home, options.config)
+    configure_logging(options.log_format, _level(options), redactor=Redactor(known_secrets(settings), personal=False))
+    return settings
+
+
+def _level(options: argparse.Namespace) -> int:
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines show whole URLs
+    return logging.getLevelNamesMapping()[options.log_level.upper()]
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:

@@ -37,20 +37,27 @@ Database = SQLiteDatabase | PostgreSQLDatabase
 
 @dataclass(frozen=True, slots=True)
 class PingSettings:
-    """`telemetry.enabled` and `telemetry.url`. `enabled` is None where the file does not say."""
+    """`telemetry.enabled`, `.url` and `.ledger`. `enabled` is None where the file does not say.
+
+    `ledger` is the file that keeps what was sent, None for none; `build` gives it its default.
+    """
 
     enabled: bool | None = None
     url: Secret = field(default_factory=lambda: Secret(DEFAULT_PING_URL))  # may hold credentials
+    ledger: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusSettings:
-    """`telemetry.backend.prometheus`. `host` and `port` are where the bridge listens, metrics on or off."""
+    """`telemetry.backend.prometheus`. `host` and `port` are where the bridge listens, metrics on or off; the two files
+    secure all that it serves there."""
 
     enabled: bool = False
     host: str = "127.0.0.1"
     port: int = DEFAULT_METRICS_PORT
     path: str = "/metrics"
+    web_config_file: Path | None = None
+    bearer_token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

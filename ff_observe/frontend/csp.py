@@ -47,7 +47,7 @@ def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
         words = part.split()
         if words:
             lists.setdefault(words[0].lower(), (index, words[1:]))  # of a repeated directive the first counts
-    added = []
+    added: dict[str, list[str]] = {}
     for wanted, needed in sources.items():
         governing = next((name for name in _GOVERNED_BY.get(wanted, (wanted,)) if name in lists), None)
         if governing is None:
@@ -62,20 +62,24 @@ def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
             assert before is not None
             parts[index] = " ".join((before.group(), *kept, *missing))
         else:
-            added.append(" ".join((wanted, *_inherited(wanted, kept), *missing)))
+            added[wanted] = [*_inherited(wanted, kept), *missing]
+    if "script-src" in added and not {"worker-src", "child-src"} & {*lists, *added}:
+        # Workers fell back to default-src; now they would to the wider script-src.
+        inherited = _inherited("worker-src", lists["default-src"][1])
+        added["worker-src"] = inherited or ["'none'"]
     merged = ";".join(parts)
     if not added:
         return merged
     ended = merged.rstrip().removesuffix(";")
-    return ended + "; " + "; ".join(added)
+    return "; ".join((ended, format_policy(added)))
 
 
 def _missing(wanted: str, governing: str, listed: Sequence[str], needed: Iterable[str]) -> list[str]:
     """Those of `needed` that `listed` does not allow yet."""
     lowered = [source.lower() for source in listed]
     strict = "'strict-dynamic'" in lowered
-    if strict and wanted == "worker-src" and governing != wanted:
-        return []  # here 'strict-dynamic' trusts workers that a trusted script starts; a list of its own would not
+    if strict and wanted == "worker-src" and governing == "script-src":
+        return []  # here it trusts the workers that a trusted script starts (6.7.1.1); a list of its own would not
     strict = strict and wanted == "script-src"
     trusts_by_name = strict or any(_TRUST.fullmatch(source) for source in listed)
     missing = []
@@ -92,10 +96,11 @@ def _missing(wanted: str, governing: str, listed: Sequence[str], needed: Iterabl
 
 
 def _inherited(wanted: str, listed: Iterable[str]) -> list[str]:
-    """What of a fallback's list means something in `wanted`: keywords, nonces and hashes are for scripts."""
+    """What of a fallback's list means something in `wanted`: other keywords, nonces and hashes are for scripts."""
     if wanted == "script-src":
         return list(listed)
-    return [source for source in listed if not source.startswith("'") or source.lower() == "'self'"]
+    keywords = {"'self'", "'strict-dynamic'"} if wanted == "worker-src" else {"'self'"}  # Chromium heeds it there
+    return [source for source in listed if not source.startswith("'") or source.lower() in keywords]
 
 
 def _covers(entry: str, needed: str) -> bool:

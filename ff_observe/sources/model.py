@@ -47,7 +47,7 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class OperatingSystem:
-    """The machine the bridge runs on, in Node's words: `Linux`, `6.1.0-18-amd64`, `x64`."""
+    """As Node.js names it: `os.type()`, `os.release()`, `os.arch()`."""
 
     type: str
     release: str

@@ -36,8 +36,10 @@ PACKAGES = (
     Package("prometheus-alertmanager", "prometheus-alertmanager", "alerts reach somebody"),
     Package("prometheus-sql-exporter", "prometheus-sql-exporter", "what the benchmarks compare with"),
     Package("postgresql", "/usr/lib/postgresql/*/bin/initdb", "platforms on PostgreSQL"),
+    Package("systemd", "systemd-analyze", "the units in deploy/systemd"),
     Package("chromium", "chromium", "pages in a real browser"),
     Package("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "text in pictures of pages"),
+    Package("apache2-utils", "htpasswd", "hashes of passwords as operators make them"),
     Package("wrk", "wrk", "load for the benchmarks"),
     Package("nginx-light", "nginx", "what the benchmarks compare with"),
     Package("nodejs", "node", "the browser SDKs of PostHog, Sentry and Plausible"),
@@ -48,7 +50,7 @@ MODULES = ("bugsink", "browser")
 """Parts that install themselves when run as `python -m tests.real_parts.NAME`, and do nothing where they are there."""
 
 
-def missing(packages: Sequence[Package] = PACKAGES) -> list[Package]:
+def missing(packages: Sequence[Package]) -> list[Package]:
     """The packages that are not there."""
     return [package for package in packages if not package.is_there()]
 
@@ -88,7 +90,7 @@ def install_packages(packages: Sequence[Package]) -> None:
         )
 
 
-def _install_modules(modules: Sequence[str] = MODULES) -> list[str]:
+def _install_modules(modules: Sequence[str]) -> list[str]:
     """Install the other parts; returns what is left out, and why."""
     left_out = []
     for name in modules:
@@ -100,17 +102,17 @@ def _install_modules(modules: Sequence[str] = MODULES) -> list[str]:
     return left_out
 
 
-def main() -> int:
+def main(packages: Sequence[Package] = PACKAGES, modules: Sequence[str] = MODULES) -> int:
     """Install; returns 1 if something is left out where nothing may be (`FF_OBSERVE_REQUIRE_ALL=1`)."""
-    absent = missing()
+    absent = missing(packages)
     if absent and may_install():
         try:
             install_packages(absent)
         except subprocess.CalledProcessError as error:
             print(f"apt-get ended with {error.returncode}", file=sys.stderr)
-        absent = missing()
+        absent = missing(packages)
     left_out = [f"{package.name}: {package.purpose}" for package in absent]
-    left_out += _install_modules()
+    left_out += _install_modules(modules)
     if left_out:
         print("Left out; the tests that need them are skipped:", file=sys.stderr)
         for line in left_out:

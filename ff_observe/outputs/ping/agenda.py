@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from ff_observe.outputs.ping.schedule import DailySchedule, retry_delay
 
-LOOK_SECONDS = 300.0  # at most this long after a suspend or a clock adjustment the schedule is looked at again
+LOOK_SECONDS = 900.0  # at most this long after a suspend or a clock adjustment the schedule is looked at again
 NOT_READY_SECONDS = 60.0  # until a platform without a database or without completed set-up is asked again
 REVIEW_SECONDS = 3600.0  # until consent is asked for again: while it is refused, and while no ping is due
 MIN_WAIT_SECONDS = 0.001

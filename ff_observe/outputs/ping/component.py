@@ -6,14 +6,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from ff_observe import tracing
 from ff_observe.catalogue import bridge
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
 from ff_observe.outputs.ping.agenda import Agenda
 from ff_observe.outputs.ping.consent import Decision, Rule, decide
-from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
 from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
 from ff_observe.outputs.ping.sending import Sender, preview
 from ff_observe.periodic import ErrorSink, Periodic
@@ -22,6 +23,9 @@ from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import OperatingSystem
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 1.0
+"""A delivery ends at once when cut off. Only the database can keep the thread longer, and its own stop comes later."""
 
 
 class SnapshotProvider(Protocol):
@@ -60,7 +64,7 @@ class CorePing:
         self._clock = clock
         self._first_after_seconds = first_after_seconds
         self._chance = chance or random.SystemRandom()
-        self._sender_for = sender_for or (lambda current: Delivery(current.ping.url, clock))
+        self._sender_for = sender_for or (lambda current: usual_sender_for(current, clock))
         self._sender: Sender | None = None
         self._sender_settings: Settings | None = None
         self._agenda: Agenda | None = None
@@ -83,7 +87,7 @@ class CorePing:
 
     def stop(self, deadline: float) -> None:
         """Cuts off a delivery that is under way. Raises `TimeoutError` if the thread hangs elsewhere."""
-        self._thread.stop(deadline)
+        self._thread.stop(min(deadline, self._clock.monotonic() + STOP_SECONDS))
 
     def reconfigure(self, settings: Settings, snapshots: SnapshotProvider) -> None:
         """Use other settings and another platform from now on, and keep the schedule: a re-read file is no reason for
@@ -122,12 +126,16 @@ class CorePing:
             self._send(agenda, snapshot, settings)
 
     def _send(self, agenda: Agenda, snapshot: Snapshot, settings: Settings) -> None:
-        try:
-            body = preview(snapshot, settings, self._operating_system)
-        except DeliveryError as error:
-            body, outcome = b"", Outcome(Result.FAILED, str(error))
-        else:
-            outcome = self._sender_with(settings).send(body)
+        with tracing.span("ping", "client") as span:
+            try:
+                body = preview(snapshot, settings, self._operating_system)
+            except DeliveryError as error:
+                body, outcome = b"", Outcome(Result.FAILED, str(error))
+            else:
+                outcome = self._sender_with(settings).send(body)
+            span.set_attribute("ff_observe.outcome", outcome.result)
+            if outcome.result is not Result.DELIVERED:
+                span.fail(outcome.result)
         if self._stopping:
             return
         now, monotonic = self._clock.now(), self._clock.monotonic()

@@ -5,7 +5,6 @@ control characters) is absent; nothing is cut or rounded to fit, since half an i
 """
 
 import json
-import math
 from collections.abc import Mapping
 
 from ff_observe.catalogue import COUNTS
@@ -94,10 +93,11 @@ def _count(count: Count, ping_field: PingField, reading: Reading | None, license
     return _whole(reading.get((ping_field.label_value,), 0))  # no row has this value: none, and not unknown
 
 
-def _whole(value: float | None) -> int | None:
-    if value is None or not math.isfinite(value) or value != int(value):
-        return None
-    return int(value)
+def _whole(value: object) -> int | None:
+    """The number if it is a whole one. Databases and libraries are not trusted to keep to the type of a reading."""
+    if type(value) is float:
+        return int(value) if value.is_integer() else None  # neither infinite nor NaN is
+    return value if type(value) is int else None
 
 
 def _fitting(field: Field, value: Value | None) -> Value | None:

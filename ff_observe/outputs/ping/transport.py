@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, ProtocolError, ProxySchemeUnknown
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ProxySchemeUnknown
 from urllib3.util import SKIP_HEADER
 
-from ff_observe.outputs.ping.line import Line
+from ff_observe.outputs.line import Line
 
 
 class UnreachableError(Exception):
@@ -46,7 +46,9 @@ def post(
 ) -> Answer:
     """POST once, following nothing. Raises `UnreachableError` if no HTTP answer came."""
     try:
-        with _pool(proxy, line, connect_seconds, read_seconds) as pool:
+        encrypted = any(each.startswith("https:") for each in (url, proxy.url if proxy else ""))
+        trust = _trust() if encrypted else None  # reading all authorities takes longer than the rest of a plain ping
+        with _pool(proxy, trust, line, connect_seconds, read_seconds) as pool:
             response = pool.request(
                 "POST",
                 url,
@@ -63,16 +65,24 @@ def post(
         raise UnreachableError(_in_words(error)) from error
 
 
-def _pool(proxy: Proxy | None, line: Line, connect_seconds: float, read_seconds: float) -> urllib3.PoolManager:
+def _pool(
+    proxy: Proxy | None, trust: ssl.SSLContext | None, line: Line, connect_seconds: float, read_seconds: float
+) -> urllib3.PoolManager:
     """A pool whose connections all run over `line`."""
+
+    def connect(connection: HTTPConnection) -> socket.socket:
+        try:
+            return line.connect(connection.host, connection.port, connect_seconds)
+        except OSError as error:  # bare, urllib3 takes some of them for an early answer and goes on without a socket
+            raise NewConnectionError(connection, "no connection") from error
 
     class PlainConnection(HTTPConnection):
         def _new_conn(self) -> socket.socket:  # urllib3 offers no other place to bring one's own socket
-            return line.connect(self.host, self.port, connect_seconds)
+            return connect(self)
 
     class TLSConnection(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            return line.connect(self.host, self.port, connect_seconds)
+            return connect(self)
 
     class PlainPool(urllib3.HTTPConnectionPool):
         ConnectionCls = PlainConnection
@@ -80,7 +90,6 @@ def _pool(proxy: Proxy | None, line: Line, connect_seconds: float, read_seconds:
     class TLSPool(urllib3.HTTPSConnectionPool):
         ConnectionCls = TLSConnection
 
-    trust = _trust()
     timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
     if proxy is None:
         pool = urllib3.PoolManager(ssl_context=trust, timeout=timeout)

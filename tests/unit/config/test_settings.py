@@ -43,7 +43,11 @@ def test_a_file_that_says_nothing_has_the_documented_defaults(tmp_path: Path) ->
         platform=PlatformSettings(
             driver="localfs", broker=False, file_store=False, email=False, billing=False, housekeeper=True
         ),
-        ping=PingSettings(enabled=None, url=Secret("https://ping.flowforge.com/ping")),
+        ping=PingSettings(
+            enabled=None,
+            url=Secret("https://ping.flowforge.com/ping"),
+            ledger=tmp_path / "var" / "ff-observe" / "pings.jsonl",
+        ),
         prometheus=PrometheusSettings(enabled=False, host="127.0.0.1", port=10464, path="/metrics"),
         backend_sentry=BackendSentrySettings(dsn=None),
         otlp=OtlpSettings(enabled=None, traces=False, logs=False),
@@ -72,7 +76,11 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             flowfuse_version="2.33.2",
             nodejs_version="20.10.0",
         ),
-        ping=PingSettings(enabled=False, url=Secret("https://user:secret@ping.example.com/ping?x=1")),
+        ping=PingSettings(
+            enabled=False,
+            url=Secret("https://user:secret@ping.example.com/ping?x=1"),
+            ledger=tmp_path / "var" / "sent" / "pings.jsonl",
+        ),
         prometheus=PrometheusSettings(enabled=True, host="0.0.0.0", port=9999, path="/fleet/metrics"),
         backend_sentry=BackendSentrySettings(Secret("https://key@sentry.example.com/7")),
         otlp=OtlpSettings(
@@ -87,7 +95,9 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             logs=True,
         ),
         frontend=FrontendSettings(
-            posthog=PostHogSettings("phc_key", "https://posthog.example.com", capture_pageview=False),
+            posthog=PostHogSettings(
+                "phc_key", "https://posthog.example.com", capture_pageview=False, cookieless_mode="on_reject"
+            ),
             sentry=FrontendSentrySettings("https://public@sentry.example.com/8", production_mode=True),
             plausible=PlausibleSettings("forge.example.com"),
             consent_required=True,
@@ -143,7 +153,7 @@ telemetry:
 @pytest.mark.parametrize("section", ["telemetry:", "telemetry:\n  frontend:\n  backend:", "telemetry: {}"])
 def test_sections_without_content_are_as_absent(tmp_path: Path, section: str) -> None:
     settings = load(tmp_path, f"port: 1\n{section}\n")
-    assert settings.ping == PingSettings()
+    assert settings.ping == PingSettings(ledger=tmp_path / "var" / "ff-observe" / "pings.jsonl")
     assert settings.warnings == ()
 
 
@@ -309,3 +319,18 @@ def test_the_certificate_of_otlp_is_relative_to_etc(tmp_path: Path) -> None:
     (tmp_path / "etc" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     settings = load(tmp_path, "telemetry: {backend: {otlp: {certificate: ca.pem}}}")
     assert settings.otlp.certificate == tmp_path / "etc" / "ca.pem"
+
+
+def test_the_files_that_secure_the_metrics_are_relative_to_etc_and_have_to_be_there(tmp_path: Path) -> None:
+    text = "telemetry: {backend: {prometheus: {web_config_file: web.yml, bearer_token_file: token}}}"
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert [problem.key.rpartition(".")[2] for problem in caught.value.problems] == [
+        "web_config_file",
+        "bearer_token_file",
+    ]
+    for name in ("web.yml", "token"):
+        (tmp_path / "etc" / name).write_text("")
+    settings = load(tmp_path, text).prometheus
+    assert settings.web_config_file == tmp_path / "etc" / "web.yml"
+    assert settings.bearer_token_file == tmp_path / "etc" / "token"

@@ -1,6 +1,5 @@
 """Delivery against real servers: every outcome, TLS, proxies, deadlines, and what never shows."""
 
-import json
 import logging
 import socket
 import threading
@@ -16,7 +15,6 @@ from ff_observe.config.secret import Secret
 from ff_observe.outputs.ping.delivery import Delivery, Timeouts
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from tests.real_parts.processes import free_port
-from tests.recordings import ALL, MISSING
 from tests.unit.ping.authority import Authority, make_authority
 from tests.unit.ping.receivers import (
     Respond,
@@ -115,26 +113,23 @@ def test_a_cookie_is_neither_kept_nor_sent() -> None:
     assert "Cookie" not in server.requests[1].headers
 
 
-def recorded_request(probe: str) -> dict[str, str]:
-    """Headers of the ping that real FlowFuse sent, with its request line as `:line`."""
-    path = ALL / "probes" / probe / "meta.json"
-    if not path.exists():
-        pytest.skip(MISSING)
-    request = json.loads(path.read_text())["requests"][0]
-    return {**dict(request["headers"]), ":line": request["request_line"]}
+# What real FlowFuse 2.33.2 sent (probes post-userinfo, post-query and post-http-proxy of the recordings).
+RECORDED_AUTHORIZATION = "Basic dXNlcjpwYSBzcw=="  # for user:pa%20ss@
+RECORDED_QUERY_LINE = "POST /ping?x=1&y=a%20b HTTP/1.1"
+RECORDED_PROXY_LINE = "POST http://127.0.0.1:9077/ping HTTP/1.1"
 
 
 def test_credentials_in_the_url_become_basic_authentication_as_in_flowfuse() -> None:
     with receiver(answer(200)) as server:
         send(server.url(user="user:pa%20ss@"))
-    assert server.requests[0].headers["Authorization"] == recorded_request("post-userinfo")["Authorization"]
+    assert server.requests[0].headers["Authorization"] == RECORDED_AUTHORIZATION
     assert "user" not in server.requests[0].line + server.requests[0].headers["Host"]
 
 
 def test_path_and_query_arrive_as_written_as_in_flowfuse() -> None:
     with receiver(answer(200)) as server:
         send(server.url("/ping?x=1&y=a%20b"))
-    assert server.requests[0].line == recorded_request("post-query")[":line"]
+    assert server.requests[0].line == RECORDED_QUERY_LINE
 
 
 def test_a_url_without_a_path_asks_for_the_root() -> None:
@@ -145,7 +140,15 @@ def test_a_url_without_a_path_asks_for_the_root() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "127.0.0.1:9077/ping", "ftp://127.0.0.1/ping", "https:///", "http://[::1/ping", "http://127.0.0.1:99999/", "%"],
+    [
+        "",
+        "127.0.0.1:9077/ping",
+        "ftp://127.0.0.1/ping",
+        "https:///",
+        "http://[::1/ping",
+        "http://127.0.0.1:99999/",
+        "%",
+    ],
 )
 def test_an_impossible_url_is_rejected_without_showing_it(url: str) -> None:
     outcome = send(url)
@@ -162,7 +165,8 @@ def test_a_host_that_cannot_be_looked_up_is_a_failure(host: str) -> None:
 def test_a_refused_connection_is_a_failure_in_plain_words() -> None:
     port = free_port()
     outcome = send(f"http://127.0.0.1:{port}/ping")
-    assert outcome == Outcome(Result.FAILED, f"127.0.0.1:{port} could not be reached: Connection refused", None, None)
+    receiver = f"127.0.0.1:{port}"
+    assert outcome == Outcome(Result.FAILED, f"{receiver} could not be reached: Connection refused", None, receiver)
 
 
 @pytest.mark.parametrize(
@@ -197,14 +201,21 @@ def test_silence_ends_with_the_read_timeout(scheme: str) -> None:
     assert "no answer in time" in outcome.explanation
 
 
-@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nX-Endless: "], ids=["status line", "header"])
-def test_a_trickling_answer_ends_with_the_total_deadline(first: bytes) -> None:
-    with tcp_server(trickling(first)) as (port, _):
+def test_a_trickling_answer_ends_with_the_total_deadline() -> None:
+    with tcp_server(trickling(b"")) as (port, _):
         began = time.monotonic()
         outcome = send(f"http://127.0.0.1:{port}/ping", Timeouts(connect=5, read=5, total=0.3))
         assert time.monotonic() - began < 2
     assert outcome.result is Result.FAILED
     assert "no answer within 0.3 s" in outcome.explanation
+
+
+def test_a_status_line_counts_even_if_the_headers_never_end() -> None:
+    with tcp_server(trickling(b"HTTP/1.1 200 OK\r\nX-Endless: ")) as (port, _):
+        began = time.monotonic()
+        outcome = send(f"http://127.0.0.1:{port}/ping", Timeouts(connect=5, read=5, total=0.3))
+        assert time.monotonic() - began < 2
+    assert outcome.result is Result.DELIVERED  # a second attempt would be counted twice
 
 
 def test_connecting_ends_with_the_connect_timeout() -> None:
@@ -283,10 +294,18 @@ def test_a_certificate_for_another_name_is_a_failure(authority: Authority, monke
 
 def test_a_bundle_that_is_not_there_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
-    with receiver(answer(200)) as server:
-        outcome = send(server.url())
+    outcome = send("https://127.0.0.1:1/ping")
     assert outcome.result is Result.FAILED
     assert "No such file" in outcome.explanation
+
+
+def test_a_proxy_reached_over_tls_is_checked_and_used(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiver(answer(200), authority.server) as proxy:
+        monkeypatch.setenv("http_proxy", f"https://127.0.0.1:{proxy.port}")
+        assert "not trusted" in send("http://127.0.0.1:9077/ping").explanation
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        assert send("http://127.0.0.1:9077/ping").result is Result.DELIVERED
+    assert [request.line for request in proxy.requests] == [RECORDED_PROXY_LINE]
 
 
 @pytest.mark.parametrize("written", ["http://proxy-user:proxy%20word@127.0.0.1:{}", "127.0.0.1:{}"])
@@ -295,7 +314,7 @@ def test_plain_http_goes_through_the_proxy_as_in_flowfuse(written: str, monkeypa
         monkeypatch.setenv("http_proxy", written.format(proxy.port))
         assert send("http://127.0.0.1:9077/ping").result is Result.DELIVERED
     (request,) = proxy.requests
-    assert request.line == recorded_request("post-http-proxy")[":line"]
+    assert request.line == RECORDED_PROXY_LINE
     authorization = "Basic cHJveHktdXNlcjpwcm94eSB3b3Jk" if "@" in written else None  # printf … | base64
     assert request.headers.get("Proxy-Authorization") == authorization
 

@@ -1,0 +1,78 @@
+"""Hostile values rendered into a page and read back by a real browser: nothing is added, nothing is lost."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Page
+
+from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings, PostHogSettings
+from ff_observe.frontend import csp_sources, merge_csp, render_page, snippets
+from tests.real_parts import browser as real_browser
+from tests.real_parts.internet import Answer, Internet, internet
+from tests.unit.frontend.hostile import VALUES
+
+HOST = "page.example.test"
+TEXT = "<!doctype html><html><head><title>t</title></head><body><p>text</p></body></html>"
+
+# Strings come back as UTF-16 code units in hexadecimal: what carries them to Python would change lone surrogates.
+READ_BACK = """() => {
+  const unit = (text, index) => text.charCodeAt(index).toString(16).padStart(4, "0");
+  const units = (text) => Array.from({length: text.length}, (_, index) => unit(text, index)).join("");
+  const [key, options] = posthog._i[0];
+  return {
+    values: [key, options.api_host, sentryConfig.dsn, sentryConfig.environment, sentryConfig.version,
+             document.querySelector("script[data-domain]").dataset.domain].map(units),
+    keys: [Object.keys(options), Object.keys(sentryConfig)],
+    ours: Array.from(document.querySelectorAll("script[data-ff-observe]"), (script) => script.dataset.ffObserve),
+    scripts: document.scripts.length,
+    elements: Array.from(document.body.children, (element) => element.tagName),
+    text: document.body.textContent,
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
+    with internet(tmp_path_factory.mktemp("web")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(web: Internet) -> Iterator[Page]:
+    if real_browser.CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with (
+        real_browser.browser({"*:443": web.address}) as launched,
+        real_browser.visitor(launched) as visitor,
+    ):
+        yield visitor.new_page()
+
+
+def units(text: str) -> str:
+    return text.encode("utf-16-be", "surrogatepass").hex()
+
+
+@given(values=st.tuples(*[VALUES] * 6))
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would load hundreds of pages
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+def test_a_browser_reads_back_what_was_configured(web: Internet, page: Page, values: tuple[str, ...]) -> None:
+    key, url, dsn, environment, version, domain = values
+    configured = FrontendSettings(PostHogSettings(key, url), FrontendSentrySettings(dsn), PlausibleSettings(domain))
+    scripts = snippets(configured, environment, version)
+    rendered = render_page(TEXT.encode(), scripts)
+    # The addresses may be no URLs, so the policy names the scripts alone: it is in force, and lets just them run.
+    policy = merge_csp("default-src 'none'", csp_sources(FrontendSettings(), scripts))
+    web.sites[HOST] = lambda request: Answer(rendered, "text/html", (("content-security-policy", policy),))
+    page.goto(f"https://{HOST}/")
+    read = page.evaluate(READ_BACK)
+    assert read["values"] == [units(value) for value in (key, url, dsn, environment, version, domain)]
+    assert read["keys"] == [["api_host", "capture_pageview"], ["dsn", "production_mode", "version", "environment"]]
+    assert read["ours"] == ["sentry", "posthog", "plausible"]
+    assert read["scripts"] == 5, "three of ours, and the two they add"
+    assert (read["elements"], read["text"]) == (["P"], "text")

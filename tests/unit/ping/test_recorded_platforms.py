@@ -1,0 +1,97 @@
+"""Consent and payload on the recorded platforms and configuration probes, against what real FlowFuse did there."""
+
+import json
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ff_observe.clock import FrozenClock
+from ff_observe.config import load_settings
+from ff_observe.config.settings import Settings, SQLiteDatabase
+from ff_observe.errors import ConfigurationError
+from ff_observe.outputs.ping.consent import decide
+from ff_observe.outputs.ping.sending import preview
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot, Snapshots
+from ff_observe.sources.installation import InstalledVersions
+from ff_observe.sources.sqlite import SQLiteSource
+from tests.recordings import ALL, Case, assert_as_recorded, cases
+from tests.unit.ping.samples import OPERATING_SYSTEM
+
+PROBES = sorted(path.parent for path in (ALL / "probes").glob("*/meta.json"))
+STARTED = [probe for probe in PROBES if json.loads((probe / "meta.json").read_text())["platform_started"]]
+OUR_ERRORS = {"gate-yml-no-ce", "gate-yml-off-ce", "gate-yml-string-false-ce", "gate-yml-zero-ce"}
+"""FlowFuse takes these for true; to us, what is no boolean where one belongs is a mistake to be corrected."""
+DELIVERY_FAILED = {"post-ftp", "post-nohost", "post-refused"}
+"""Allowed, and none arrived: the URL is wrong or nobody listens."""
+LIVE_MAIL = {"cfg-email-smtp-refused", "cfg-email-ses"}
+"""FlowFuse reports whether its mail server answers, which neither file nor database shows."""
+RUNTIME_LICENCE = {"lic-runtime-apply", "v24-runtime-apply"}
+"""A licence applied without a restart: FlowFuse itself does not know yet what it counts, and leaves it out."""
+
+
+def look(home: Path, at: str, variables: dict[str, str]) -> tuple[Snapshot, Settings]:
+    settings = load_settings(home, variables=variables)
+    assert isinstance(settings.database, SQLiteDatabase)
+    source = SQLiteSource(settings.database.path)
+    moment = datetime.fromisoformat(at)
+    versions = InstalledVersions(home, settings.platform, settings.environment)
+    snapshots = Snapshots(source, settings.platform, FrozenClock(moment), SelfMetrics(), versions)
+    try:
+        return snapshots.take(moment), settings
+    finally:
+        source.close()
+
+
+def home_of(probe: Path, meta: dict[str, Any], directory: Path) -> Path:
+    """The platform of a probe: the case it is based on, with the probe's file and changes."""
+    home = directory / "home"
+    base = next(case.home for case in cases() if case.name == meta["base"])
+    (home / "etc").mkdir(parents=True)
+    (home / "var").mkdir()
+    shutil.copy(probe / "flowforge.yml", home / "etc" / "flowforge.yml")
+    shutil.copy(base / "var" / "forge.db", home / "var" / "forge.db")
+    if (probe / "forge.db").exists():
+        shutil.copy(probe / "forge.db", home / "var" / "forge.db")
+        return home
+    with sqlite3.connect(home / "var" / "forge.db") as connection:
+        for statement in meta["sql"]:
+            connection.execute(statement)
+    connection.close()
+    return home
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if not case.is_postgresql], ids=lambda case: case.name)
+def test_a_recorded_platform_is_treated_as_flowfuse_did(case: Case) -> None:
+    at = case.meta.get("captured_at") or case.meta["stats_at"] or datetime.now(UTC).isoformat()
+    snapshot, settings = look(case.home, at, {})
+    assert snapshot.up
+    assert decide(snapshot, settings).allowed is case.meta["ping_sent"]
+    if case.ping is not None:
+        assert_as_recorded(preview(snapshot, settings, OPERATING_SYSTEM), json.loads(json.dumps(case.ping)))
+
+
+@pytest.mark.parametrize("probe", STARTED, ids=lambda probe: probe.name)
+def test_a_probe_is_treated_as_flowfuse_did(probe: Path, tmp_path: Path) -> None:
+    meta = json.loads((probe / "meta.json").read_text())
+    home = home_of(probe, meta, tmp_path)
+    if probe.name in OUR_ERRORS:
+        with pytest.raises(ConfigurationError, match=r"telemetry\.enabled"):
+            load_settings(home, variables=meta["env"])
+        return
+    if probe.name in ("post-ftp", "post-nohost"):
+        with pytest.raises(ConfigurationError, match=r"telemetry\.url"):
+            load_settings(home, variables=meta["env"])
+        return
+    snapshot, settings = look(home, meta.get("captured_at", "2026-11-23T12:00:00Z"), meta["env"])
+    assert snapshot.up
+    if probe.name in RUNTIME_LICENCE:
+        return  # the licence went into a running platform: there is no database to look at
+    assert decide(snapshot, settings).allowed is (meta["ping_sent"] or probe.name in DELIVERY_FAILED)
+    if (probe / "ping.json").exists() and probe.name not in LIVE_MAIL:
+        recorded = json.loads((probe / "ping.json").read_text())
+        assert_as_recorded(preview(snapshot, settings, OPERATING_SYSTEM), recorded)
