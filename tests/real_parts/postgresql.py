@@ -89,7 +89,10 @@ def initialise(directory: Path) -> None:
         account = pwd.getpwnam(owner)
         for path in (directory, password_file):
             os.chown(path, account.pw_uid, account.pw_gid)
-        directory.parent.chmod(directory.parent.stat().st_mode | 0o011)  # a temporary directory is private to its maker
+        for parent in directory.parents:  # temporary directories are private to their maker
+            mode = parent.stat().st_mode
+            if len(parent.parts) > 2 and mode & 0o011 != 0o011:
+                parent.chmod(mode | 0o011)
     subprocess.run(
         [
             *(BINARIES / "initdb", "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),

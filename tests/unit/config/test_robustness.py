@@ -107,6 +107,6 @@ def test_no_value_of_a_secret_key_is_ever_shown(tmp_path: Path, key: Any, value:
          "tags", "variables", "many keys", "many unknown keys"],
 )  # fmt: skip
 def test_a_megabyte_of_anything_is_answered_within_seconds(tmp_path: Path, raw: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     outcome(tmp_path, raw)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
