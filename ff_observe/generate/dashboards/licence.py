@@ -1,0 +1,199 @@
+"""FlowFuse / Licence: usage against each limit, as FlowFuse counts it, and when a limit or the end is reached."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from ff_observe.catalogue import facts
+from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards.frame import Row, framed
+from ff_observe.generate.dashboards.queries import Query, of
+
+EMPTY = "Not known: no answer from the database"
+NO_END = "No licence that expires"
+NOT_IN_SIGHT = "Not in sight"
+
+REGRESSION = "[56d:1h]"
+"""The past from which growth is told: whole weeks, as usage has a weekly rhythm, and two months of them, so that a
+busy fortnight is no trend. One value per hour is enough, and cheap."""
+
+HORIZON_SECONDS = 2 * 365 * 86_400
+"""A date beyond this is not told: growth does not go on like that for years."""
+
+_RULE = """\
+**How FlowFuse counts.** The limit `instances` of licences since FlowFuse 2.2, and of platforms without a licence,
+covers hosted instances *and devices together*; older licences limit `instances` and `devices` apart. Suspended users
+and instances count. FlowFuse's own statistics compare that limit with hosted instances alone; the figures here are
+what it enforces.
+
+**When a licence expires**, nothing happens at that moment. FlowFuse's nightly task then suspends every running
+instance at **02:00**, by the clock of FlowFuse's server, and again every night.
+
+**Dates of limits** continue the growth of the last eight weeks as a straight line. None is told without growth, or
+beyond two years."""
+
+
+def limit_reached_at(limit: str, usage: str) -> str:
+    """PromQL for the moment, in seconds since 1970, when usage reaches the limit if its growth goes on as a straight
+    line. No series where usage does not grow, or the limit is further off than `HORIZON_SECONDS`.
+
+    Both are selectors. The line is fitted by least squares; its value now, not the last sample, is where it starts.
+    """
+    start = f"predict_linear({usage}{REGRESSION}, 0)"
+    slope = f"(deriv({usage}{REGRESSION}) > 0)"
+    return f"(time() + clamp_min({limit} - {start}, 0) / {slope}) < time() + {HORIZON_SECONDS}"
+
+
+def suspension_at(expiry: str) -> str:
+    """PromQL for the first 02:00 (UTC) at or after the licence has expired."""
+    return f"ceil(({expiry} - 7200) / 86400) * 86400 + 7200"
+
+
+def dashboard() -> Dashboard:
+    """The dashboard."""
+    return framed(
+        "flowfuse-licence",
+        "Usage against each limit of the licence, head room, and the dates that matter.",
+        facts.UP,
+        [Row("", _licence()), Row("Limits", _limits()), Row("Usage over time", _over_time())],
+        since="now-30d",
+    )
+
+
+def _reached() -> str:
+    return limit_reached_at(of(facts.LICENSE_LIMIT), of(facts.LICENSE_USAGE))
+
+
+def _licence() -> list[p.Panel]:
+    expiry = of(facts.LICENSE_EXPIRY)
+    return [
+        p.number(
+            "Licence",
+            f"min({of(facts.LICENSE_ACTIVE)})",
+            facts.LICENSE_ACTIVE.help,
+            unit="short",
+            told={"0": ("none", p.QUIET), "1": ("loaded", p.GOOD)},
+            empty=EMPTY,
+        ),
+        p.number(
+            "Type and tier",
+            Query(f"max by (license_type, tier) ({of(facts.LICENSE_INFO)})", "{{license_type}} {{tier}}"),
+            facts.LICENSE_INFO.help,
+            unit="short",
+            show=p.Show.NAME,
+            empty="No licence",
+        ),
+        p.number(
+            "Expires in",
+            f"(min({expiry}) - time()) / 86400",
+            facts.LICENSE_EXPIRY.help + " Of several platforms, the first.",
+            unit=p.DAYS_UNIT,
+            decimals=0,
+            steps=[(None, p.WORST), (7, p.BAD), (30, p.MILD), (60, p.GOOD)],
+            empty=NO_END,
+        ),
+        p.number(
+            "Instances suspended from",
+            f"1000 * min({suspension_at(expiry)})",
+            "When FlowFuse suspends every running instance, unless the licence is renewed: at the first 02:00 after it "
+            "expired. Taken for UTC, shown in your time zone; FlowFuse goes by the clock of its server.",
+            unit=p.MINUTE_UNIT,
+            empty=NO_END,
+        ),
+        p.number(
+            "Fullest limit",
+            f"max({of(facts.LICENSE_USAGE)} / ({of(facts.LICENSE_LIMIT)} > 0))",
+            "Usage of the limit that is closest to being reached.",
+            unit=p.SHARE_UNIT,
+            decimals=0,
+            steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
+            empty=EMPTY,
+        ),
+        p.number(
+            "First limit reached on",
+            f"1000 * min({_reached()})",
+            "When the first limit is reached, if usage goes on growing as in the last eight weeks.",
+            unit=p.DAY_UNIT,
+            empty=NOT_IN_SIGHT,
+        ),
+    ]
+
+
+def _limits() -> list[p.Panel]:
+    usage, limit = of(facts.LICENSE_USAGE), of(facts.LICENSE_LIMIT)
+
+    def each(expression: str) -> str:
+        return f"max by (instance, resource) ({expression})"
+
+    return [
+        p.rows(
+            "Head room",
+            [
+                each(usage),
+                each(limit),
+                each(f"{limit} - {usage}"),
+                each(f"max_over_time({usage}[$__range])"),
+                each(f"7 * 86400 * deriv({usage}{REGRESSION})"),
+                each(f"1000 * ({_reached()})"),
+            ],
+            [
+                p.Column("instance", "Platform"),
+                p.Column("resource", "Limit of", told=_RESOURCES),
+                p.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=90),
+                p.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=90),
+                p.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=80),
+                p.Column("Value #D", "High-water mark", unit=p.COUNT_UNIT, width=150),
+                p.Column("Value #E", "Growth per week", unit="short", width=150, decimals=1),
+                p.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=130, no_value="not in sight"),
+            ],
+            facts.LICENSE_USAGE.help + " The high-water mark is the most there was in the time range shown.",
+            width=16,
+            empty=EMPTY,
+        ),
+        p.shares(
+            "Usage of each limit",
+            Query(f"sort_desc(max by (resource) ({usage} / ({limit} > 0)))", "{{resource}}"),
+            facts.LICENSE_USAGE.help + " Of several platforms, the fullest.",
+            unit=p.SHARE_UNIT,
+            steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
+            maximum=1,
+            empty=EMPTY,
+        ),
+        p.note("How to read this", _RULE, height=6, description="The rules by which FlowFuse enforces a licence."),
+    ]
+
+
+_RESOURCES: p.Told = {
+    "users": ("users", None),
+    "teams": ("teams", None),
+    "instances": ("instances", None),
+    "devices": ("devices", None),
+    "mqtt_clients": ("MQTT clients", None),
+}
+
+
+def _over_time() -> list[p.Panel]:
+    return [
+        _against_limit("Instances", "instances", "instances", "instances|devices"),
+        _against_limit("Users", "users", "users", "users"),
+        _against_limit("Teams", "teams", "teams", "teams"),
+        _against_limit("MQTT clients", "mqtt_clients", "clients", "mqtt_clients"),
+    ]
+
+
+def _against_limit(title: str, resource: str, axis: str, resources: str) -> p.Panel:
+    """Usage, and the limit as a dashed line; of several platforms, the fullest of each."""
+    matcher = f'resource=~"{resources}"'
+    combined = " On combined licences, hosted instances and devices together." if resource == "instances" else ""
+    return p.graph(
+        f"{title} against the limit",
+        [
+            Query(f"max by (resource) ({of(facts.LICENSE_USAGE, matcher)})", "{{resource}} in use"),
+            Query(f"max by (resource) ({of(facts.LICENSE_LIMIT, matcher)})", "{{resource}} allowed"),
+        ],
+        facts.LICENSE_USAGE.help + combined,
+        unit=p.COUNT_UNIT,
+        axis=axis,
+        colors={f"{resource} in use": p.NEUTRAL, "devices in use": "purple"},
+        dashed={f"{resource} allowed": p.WORST, "devices allowed": p.BAD},
+        decimals=0,
+        empty="This FlowFuse has no such limit" if resource == "mqtt_clients" else EMPTY,
+    )
