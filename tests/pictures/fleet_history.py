@@ -15,10 +15,21 @@ from tests.pictures.openmetrics import Sample
 TARGET = MappingProxyType({"job": "flowfuse-collector", "instance": "collector.example.com:10465"})
 _DAY = timedelta(days=1)
 _TYPICAL = {
-    **{"users": 24, "teams": 6, "instances": 19, "devices": 61, "snapshots": 140, "templates": 3, "stacks": 4},
-    **{"library_entries": 30, "blueprints": 7, "shared_library_entries": 12, "team_broker_clients": 9},
-    **{"remote_brokers": 2, "instances_by_state_suspended": 3},
-    **{"devices_by_last_seen_never": 4, "devices_by_last_seen_day": 49},
+    "users": 24,
+    "teams": 6,
+    "instances": 19,
+    "instances_by_state_suspended": 3,
+    "devices": 61,
+    "devices_by_last_seen_never": 4,
+    "devices_by_last_seen_day": 49,
+    "snapshots": 140,
+    "templates": 3,
+    "stacks": 4,
+    "library_entries": 30,
+    "blueprints": 7,
+    "shared_library_entries": 12,
+    "team_broker_clients": 9,
+    "remote_brokers": 2,
 }
 
 
@@ -111,8 +122,8 @@ class _Collector:
         yield _sample(at, fleet.START, (start - timedelta(days=17)).timestamp())
         yield _sample(at, fleet.KEY_CREATED, (start - timedelta(days=9)).timestamp())
         yield _sample(at, fleet.STORE_UP, 1)
-        yield _sample(at, fleet.WAITING, chance.random() < 0.1)
-        yield _sample(at, fleet.CONNECTIONS, chance.choice((0, 1, 1, 2, 3)))
+        yield _sample(at, fleet.WAITING, 0)
+        yield _sample(at, fleet.CONNECTIONS, 2 + round(sin(tau * (at - start) / _DAY)))
 
     def _commit(self, pings: int) -> None:
         for _ in range(pings):

@@ -38,7 +38,7 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
     snapshots: Snapshots | None = None
     for at in platform.history(start, end, step):
         if snapshots is None:
-            settings = load_settings(home=home, environment={})
+            settings = load_settings(home=home, variables={})
             outputs = {output.name.replace(" ", "_") for output in explain_outputs(settings) if output.on}
             names = {output.name.replace(" ", "_") for output in explain_outputs(settings)}
             outputs |= {"otlp", "backend_sentry"}
@@ -47,8 +47,8 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
             snapshots = Snapshots(SQLiteSource(platform.database), settings.platform, clock, told, versions)
         snapshot = _take(snapshots, platform.database, at, out=_OUTAGE_AFTER <= at - start < _OUTAGE_AFTER + _OUTAGE)
         _deliver(told, start, at, step, random)
-        memory = {(): 50e6 + 3e6 * ((at - start) / _DAY % 1.3) + random.uniform(0, 4e5)}
-        own = {**told.readings(), bridge.PROCESS_RESIDENT_MEMORY.name: memory}
+        memory: Reading = {(): 50e6 + 3e6 * ((at - start) / _DAY % 1.3) + random.uniform(0, 4e5)}
+        own: dict[str, Reading] = {**told.readings(), bridge.PROCESS_RESIDENT_MEMORY.name: memory}
         yield from _samples(at, _with_expiry(snapshot, end), own)
         yield Sample(at, "up", 1.0, TARGET)
         yield Sample(at, "scrape_duration_seconds", snapshot.duration_seconds + random.uniform(0.002, 0.004), TARGET)
@@ -95,7 +95,7 @@ def _with_expiry(snapshot: Snapshot, end: datetime) -> Snapshot:
 
 
 def _samples(at: datetime, snapshot: Snapshot, own: Mapping[str, Reading]) -> Iterator[Sample]:
-    moment = {
+    moment: dict[str, Reading] = {
         bridge.SNAPSHOT_TIMESTAMP.name: {(): at.timestamp() - 0.4},
         bridge.SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},
     }

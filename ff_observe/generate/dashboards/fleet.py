@@ -11,6 +11,18 @@ from ff_observe.generate.dashboards.queries import Query, of, total
 EMPTY = "No collector is scraped, or it has not counted yet"
 TOO_FEW = "Told only once enough platforms have it in common"
 
+_RESOURCES = {
+    "instances": "hosted instances",
+    "instances_by_state_suspended": "suspended instances",
+    "devices_by_last_seen_day": "devices seen within a day",
+    "devices_by_last_seen_never": "devices never seen",
+    "team_broker_clients": "clients of team brokers",
+    "remote_brokers": "MQTT brokers",
+    "library_entries": "library entries",
+    "shared_library_entries": "shared library entries",
+}
+"""Other words for some of the counts of the ping."""
+
 ENABLED = 'enabled="true"'
 IN_A_DAY, IN_A_MONTH = 'window="1d"', 'window="30d"'
 
@@ -71,6 +83,7 @@ def _now() -> list[p.Panel]:
             fleet.STORE_UP.help,
             unit="short",
             told={"0": ("failing", p.WORST), "1": ("stores", p.GOOD)},
+            size=p.WORDS_SIZE,
             empty="No ping has come yet",
         ),
         p.number(
@@ -78,6 +91,7 @@ def _now() -> list[p.Panel]:
             f"1000 * min({of(fleet.TIMESTAMP)})",
             fleet.TIMESTAMP.help,
             unit=p.AGO_UNIT,
+            size=p.WORDS_SIZE,
             empty=EMPTY,
         ),
     ]
@@ -110,6 +124,7 @@ def _platforms() -> list[p.Panel]:
             unit=p.COUNT_UNIT,
             axis="platforms",
             colors={"other": p.QUIET},
+            shades="blue",
             stacked=True,
             decimals=0,
             empty=TOO_FEW,
@@ -127,6 +142,7 @@ def _platforms() -> list[p.Panel]:
             unit=p.SHARE_UNIT,
             width=6,
             maximum=1,
+            names={"file_store": "file store"},
             empty=TOO_FEW,
         ),
     ]
@@ -156,7 +172,7 @@ def _resources() -> list[p.Panel]:
                 *(quantile(f'quantile="{q}"') for q in ("0.5", "0.9", "0.99")),
             ],
             [
-                p.Column("resource", "Resource"),
+                p.Column("resource", "Resource", told={name: (words, None) for name, words in _RESOURCES.items()}),
                 p.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=90),
                 p.Column("Value #B", "Platforms reporting", unit=p.COUNT_UNIT, width=160),
                 p.Column("Value #C", "Median per platform", unit=p.COUNT_UNIT, width=160, decimals=0),
@@ -165,13 +181,13 @@ def _resources() -> list[p.Panel]:
             ],
             f"{fleet.RESOURCES.help} {fleet.RESOURCES_PER_PLATFORM.help}",
             width=16,
-            height=12,
+            height=17,
             sort_by="In all",
             descending=True,
             empty=TOO_FEW,
         ),
         p.graph(
-            "Hosted instances and devices of the fleet",
+            "Hosted instances and devices",
             [
                 Query(total(fleet.RESOURCES, 'resource="instances"'), "hosted instances"),
                 Query(total(fleet.RESOURCES, 'resource="devices"'), "devices"),
@@ -180,9 +196,25 @@ def _resources() -> list[p.Panel]:
             unit=p.COUNT_UNIT,
             axis="instances, devices",
             width=8,
+            decimals=1,
             colors={"hosted instances": p.NEUTRAL, "devices": "purple"},
             empty=TOO_FEW,
-        ).height(12),
+        ),
+        p.graph(
+            "Users and teams",
+            [
+                Query(total(fleet.RESOURCES, 'resource="users"'), "users"),
+                Query(total(fleet.RESOURCES, 'resource="teams"'), "teams"),
+            ],
+            fleet.RESOURCES.help,
+            unit=p.COUNT_UNIT,
+            axis="users, teams",
+            width=8,
+            height=9,
+            decimals=1,
+            colors={"users": p.NEUTRAL, "teams": "purple"},
+            empty=TOO_FEW,
+        ),
     ]
 
 
@@ -194,7 +226,7 @@ def _collector() -> list[p.Panel]:
     return [
         p.graph(
             "Pings accepted",
-            [Query(f"sum by (outcome) (increase({of(fleet.PINGS_ACCEPTED)}[$__interval]))", "{{outcome}}")],
+            [Query(f"round(sum by (outcome) (increase({of(fleet.PINGS_ACCEPTED)}[$__interval])))", "{{outcome}}")],
             fleet.PINGS_ACCEPTED.help + " In each hour or longer step.",
             unit=p.COUNT_UNIT,
             axis="pings",
@@ -208,11 +240,12 @@ def _collector() -> list[p.Panel]:
         ),
         p.graph(
             "Requests refused",
-            [Query(f"sum by (reason) (increase({of(fleet.PINGS_REFUSED)}[$__interval])) > 0", "{{reason}}")],
+            [Query(f"round(sum by (reason) (increase({of(fleet.PINGS_REFUSED)}[$__interval]))) > 0", "{{reason}}")],
             fleet.PINGS_REFUSED.help + " In each hour or longer step.",
             unit=p.COUNT_UNIT,
             axis="requests",
             width=8,
+            shades="orange",
             stacked=True,
             bars=True,
             decimals=0,
@@ -227,7 +260,6 @@ def _collector() -> list[p.Panel]:
             ],
             fleet.COMMIT_DURATION.help,
             unit=p.SECONDS_UNIT,
-            axis="seconds",
             width=8,
             colors={"median": p.NEUTRAL, "99th percentile": "purple"},
             empty="Nothing was stored in this time",
@@ -242,7 +274,6 @@ def _collector() -> list[p.Panel]:
             f"{fleet.WAITING.help} {fleet.CONNECTIONS.help} {fleet.COMMIT_PINGS.help}",
             unit=p.COUNT_UNIT,
             axis="pings, connections",
-            width=8,
             colors={"pings waiting": p.BAD, "connections": p.NEUTRAL, "pings per commit": "purple"},
             empty=EMPTY,
         ),
@@ -250,18 +281,19 @@ def _collector() -> list[p.Panel]:
             "Oddities",
             [
                 Query(
-                    f"sum by (reason) (increase({of(fleet.CONNECTIONS_CLOSED)}[$__interval])) > 0", "closed: {{reason}}"
+                    f"round(sum by (reason) (increase({of(fleet.CONNECTIONS_CLOSED)}[$__interval]))) > 0",
+                    "closed: {{reason}}",
                 ),
                 Query(
-                    f"sum by (field) (increase({of(fleet.UNKNOWN_FIELDS)}[$__interval])) > 0",
+                    f"round(sum by (field) (increase({of(fleet.UNKNOWN_FIELDS)}[$__interval]))) > 0",
                     "unknown field: {{field}}",
                 ),
-                Query(f"sum(increase({of(fleet.PRUNED)}[$__interval])) > 0", "pings past retention"),
+                Query(f"round(sum(increase({of(fleet.PRUNED)}[$__interval]))) > 0", "pings past retention"),
             ],
             f"{fleet.CONNECTIONS_CLOSED.help} {fleet.UNKNOWN_FIELDS.help} {fleet.PRUNED.help}",
             unit=p.COUNT_UNIT,
-            axis="per step",
-            width=8,
+            axis="occurrences",
+            shades="orange",
             stacked=True,
             bars=True,
             decimals=0,
@@ -271,19 +303,19 @@ def _collector() -> list[p.Panel]:
         p.rows(
             "Collectors",
             [
-                of(fleet.BUILD_INFO),
-                f"1000 * {of(fleet.START)}",
-                f"1000 * {of(fleet.KEY_CREATED)}",
+                f"max by (instance, version, store) ({of(fleet.BUILD_INFO)})",
+                f"1000 * max by (instance) ({of(fleet.START)})",
+                f"1000 * max by (instance) ({of(fleet.KEY_CREATED)})",
             ],
             [
                 p.Column("instance", "Instance"),
-                p.Column("version", "Version", width=80),
-                p.Column("store", "Store", width=90),
-                p.Column("Value #B", "Started", unit=p.DAY_UNIT, width=105),
-                p.Column("Value #C", "Key made", unit=p.DAY_UNIT, width=105),
+                p.Column("version", "ff-observe", width=160),
+                p.Column("store", "Store", width=160),
+                p.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
+                p.Column("Value #C", "Hashing key made", unit=p.MINUTE_UNIT, width=200),
             ],
             f"{fleet.BUILD_INFO.help} {fleet.KEY_CREATED.help}",
-            width=8,
+            height=4,
             empty=EMPTY,
         ),
     ]

@@ -16,6 +16,9 @@ TITLES = {
     "flowfuse-bridge": "Bridge health",
     "flowfuse-fleet": "Fleet",
 }
+COLUMNS = 24
+"""Of Grafana's grid."""
+
 OF_COLLECTORS = ("flowfuse-fleet",)
 """Dashboards of collectors. The others are of bridges; a choice of targets holds within one kind only."""
 
@@ -49,14 +52,30 @@ def framed(
     for other, title in TITLES.items():
         if other != uid:
             dashboard.link(_link(other, title, same_kind=(uid in OF_COLLECTORS) == (other in OF_COLLECTORS)))
+    top = 0
     for row in rows:
         if row.title:
-            dashboard.with_row(build.Row(row.title).collapsed(False))
+            place = model.GridPos(x=0, y=top, w=COLUMNS, h=1)
+            dashboard.with_row(build.Row(row.title).collapsed(False).grid_pos(place))
+            top += 1
+        top = _place(row.panels, top)
         for panel in row.panels:
             dashboard.with_panel(panel)
     for number, panel_or_row in enumerate(dashboard.build().panels or [], 1):
         panel_or_row.id_val = number
     return dashboard
+
+
+def _place(panels: Sequence[Panel], top: int) -> int:
+    """Put each panel as high as it fits, then as far left; returns where they end."""
+    ends = [top] * COLUMNS
+    for panel in panels:
+        size = panel.build().grid_pos
+        assert size is not None
+        y, x = min((max(ends[x : x + size.w]), x) for x in range(COLUMNS - size.w + 1))
+        ends[x : x + size.w] = [y + size.h] * size.w
+        panel.grid_pos(model.GridPos(x=x, y=y, w=size.w, h=size.h))
+    return max(ends)
 
 
 def _data_source() -> build.DatasourceVariable:

@@ -71,6 +71,7 @@ def _licence() -> list[p.Panel]:
             facts.LICENSE_ACTIVE.help,
             unit="short",
             told={"0": ("none", p.QUIET), "1": ("loaded", p.GOOD)},
+            size=p.WORDS_SIZE,
             empty=EMPTY,
         ),
         p.number(
@@ -79,6 +80,7 @@ def _licence() -> list[p.Panel]:
             facts.LICENSE_INFO.help,
             unit="short",
             show=p.Show.NAME,
+            size=p.WORDS_SIZE,
             empty="No licence",
         ),
         p.number(
@@ -91,11 +93,12 @@ def _licence() -> list[p.Panel]:
             empty=NO_END,
         ),
         p.number(
-            "Instances suspended from",
+            "Suspended from",
             f"1000 * min({suspension_at(expiry)})",
             "When FlowFuse suspends every running instance, unless the licence is renewed: at the first 02:00 after it "
             "expired. Taken for UTC, shown in your time zone; FlowFuse goes by the clock of its server.",
             unit=p.MINUTE_UNIT,
+            size=p.WORDS_SIZE - 2,
             empty=NO_END,
         ),
         p.number(
@@ -112,6 +115,7 @@ def _licence() -> list[p.Panel]:
             f"1000 * min({_reached()})",
             "When the first limit is reached, if usage goes on growing as in the last eight weeks.",
             unit=p.DAY_UNIT,
+            size=p.WORDS_SIZE,
             empty=NOT_IN_SIGHT,
         ),
     ]
@@ -145,7 +149,7 @@ def _limits() -> list[p.Panel]:
                 p.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=130, no_value="not in sight"),
             ],
             facts.LICENSE_USAGE.help + " The high-water mark is the most there was in the time range shown.",
-            width=16,
+            height=6,
             empty=EMPTY,
         ),
         p.shares(
@@ -155,9 +159,10 @@ def _limits() -> list[p.Panel]:
             unit=p.SHARE_UNIT,
             steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
             maximum=1,
+            names={"mqtt_clients": "MQTT clients"},
             empty=EMPTY,
         ),
-        p.note("How to read this", _RULE, height=6, description="The rules by which FlowFuse enforces a licence."),
+        p.note("How to read this", _RULE, width=16, description="The rules by which FlowFuse enforces a licence."),
     ]
 
 
@@ -183,17 +188,19 @@ def _against_limit(title: str, resource: str, axis: str, resources: str) -> p.Pa
     """Usage, and the limit as a dashed line; of several platforms, the fullest of each."""
     matcher = f'resource=~"{resources}"'
     combined = " On combined licences, hosted instances and devices together." if resource == "instances" else ""
+    of_what = "{{resource}} " if "|" in resources else ""
+    named = f"{resource} " if of_what else ""
     return p.graph(
         f"{title} against the limit",
         [
-            Query(f"max by (resource) ({of(facts.LICENSE_USAGE, matcher)})", "{{resource}} in use"),
-            Query(f"max by (resource) ({of(facts.LICENSE_LIMIT, matcher)})", "{{resource}} allowed"),
+            Query(f"max by (resource) ({of(facts.LICENSE_USAGE, matcher)})", f"{of_what}in use"),
+            Query(f"max by (resource) ({of(facts.LICENSE_LIMIT, matcher)})", f"{of_what}allowed"),
         ],
         facts.LICENSE_USAGE.help + combined,
         unit=p.COUNT_UNIT,
         axis=axis,
-        colors={f"{resource} in use": p.NEUTRAL, "devices in use": "purple"},
-        dashed={f"{resource} allowed": p.WORST, "devices allowed": p.BAD},
+        colors={f"{named}in use": p.NEUTRAL, **({"devices in use": "purple"} if named else {})},
+        dashed={f"{named}allowed": p.WORST, **({"devices allowed": p.BAD} if named else {})},
         decimals=0,
         empty="This FlowFuse has no such limit" if resource == "mqtt_clients" else EMPTY,
     )

@@ -27,6 +27,8 @@ DAY_UNIT, MINUTE_UNIT, AGO_UNIT = "time:YYYY-MM-DD", "time:YYYY-MM-DD HH:mm", "d
 """Moments; Grafana counts them in milliseconds."""
 
 STAT_HEIGHT, GRAPH_HEIGHT = 4, 8
+NUMBER_SIZE, WORDS_SIZE = 40, 24
+"""Pixels: fixed, so that neighbours look alike; words are smaller, so that they stay on one line."""
 
 Panel = stat.Panel | bargauge.Panel | table.Panel | text.Panel | timeseries.Panel
 Step = tuple[float | None, str]
@@ -109,12 +111,14 @@ def number(
     show: Show = Show.VALUE,
     names: Mapping[str, str] | None = None,
     height: int = STAT_HEIGHT,
+    size: int = NUMBER_SIZE,
 ) -> stat.Panel:
     """One number (or one for each series) as of now, large. Coloured only where `steps` or `told` say what the colour
-    means. `names` are other words for the legends."""
+    means. `names` are other words for the legends, `size` is that of the text in pixels."""
     asked = query if isinstance(query, Query) else Query(query)
     panel = _framed(stat.Panel(), title, description, [asked], unit, empty, _Form.NOW)
     panel.span(width).height(height).graph_mode(options.BigValueGraphMode.NONE)
+    panel.text(common.VizTextDisplayOptions().value_size(size).title_size(14))
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.text_mode(show.value)
     panel.color_mode(options.BigValueColorMode.VALUE if steps or told else options.BigValueColorMode.NONE)
@@ -138,6 +142,7 @@ def graph(
     empty: str,
     axis: str = "",
     width: int = 12,
+    height: int = GRAPH_HEIGHT,
     colors: Mapping[str, str] | None = None,
     color: str | None = None,
     dashed: Mapping[str, str] | None = None,
@@ -147,13 +152,14 @@ def graph(
     maximum: float | None = None,
     from_zero: bool = True,
     interval: str | None = None,
-    limit: float | None = None,
+    shades: str | None = None,
 ) -> timeseries.Panel:
-    """Series over time. `colors` are by the names of series, `dashed` draws some as dashed lines in a colour; `limit`
-    draws a red line; `interval` is the shortest step."""
+    """Series over time. `colors` are by the names of series, `dashed` draws some as dashed lines in a colour, `shades`
+    gives all others shades of one; `interval` is the shortest step."""
     panel = _framed(timeseries.Panel(), title, description, queries, unit, empty, _Form.OVER_TIME)
-    panel.span(width).height(GRAPH_HEIGHT).line_width(0 if stacked and bars else 1 if stacked else 2)
-    panel.fill_opacity(80 if bars else 30 if stacked else 8)
+    # A stacked series at zero would draw its line over its neighbour's edge.
+    panel.span(width).height(height).line_width(1 if shades else 0 if stacked else 2)
+    panel.fill_opacity(70 if stacked else 8)
     panel.show_points(options.VisibilityMode.NEVER).span_nulls(False).axis_label(axis)
     panel.line_interpolation(
         options.LineInterpolation.LINEAR if unit != COUNT_UNIT else options.LineInterpolation.STEP_AFTER
@@ -163,7 +169,6 @@ def graph(
         .display_mode(options.LegendDisplayMode.LIST)
         .placement(options.LegendPlacement.BOTTOM)
         .show_legend(True)
-        .calcs(["lastNotNull"] if not bars else ["sum"])
     )
     panel.tooltip(common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI).sort(options.SortOrder.DESCENDING))
     if bars:
@@ -180,9 +185,8 @@ def graph(
         panel.max(maximum)
     if interval is not None:
         panel.interval(interval)
-    if limit is not None:
-        panel.thresholds(_steps([(None, "transparent"), (limit, WORST)]))
-        panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(options.GraphThresholdsStyleMode.DASHED))
+    if shades is not None:
+        panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.SHADES).fixed_color(shades))
     for name, its_color in (colors or {}).items():
         panel.override_by_name(name, [_property("color", {"mode": "fixed", "fixedColor": its_color})])
     for name, its_color in (dashed or {}).items():
@@ -210,15 +214,18 @@ def shares(
     minimum: float = 0,
     maximum: float | None = None,
     decimals: int | None = 0,
+    names: Mapping[str, str] | None = None,
 ) -> bargauge.Panel:
-    """A bar for each series as of now."""
+    """A bar for each series as of now. `names` are other words for the legends."""
     panel = _framed(bargauge.Panel(), title, description, [query], unit, empty, _Form.NOW)
     panel.span(width).height(height).orientation(options.VizOrientation.HORIZONTAL)
     panel.display_mode(options.BarGaugeDisplayMode.BASIC).value_mode(options.BarGaugeValueMode.TEXT)
     panel.name_placement(options.BarGaugeNamePlacement.LEFT).show_unfilled(True)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.thresholds(_steps(steps)).color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-    panel.min(minimum)
+    panel.min(minimum).text(common.VizTextDisplayOptions().title_size(14).value_size(18))
+    for legend, words in (names or {}).items():
+        panel.override_by_name(legend, [_property("displayName", words)])
     if maximum is not None:
         panel.max(maximum)
     if decimals is not None:

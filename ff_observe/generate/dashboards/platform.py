@@ -77,6 +77,7 @@ def _now() -> list[p.Panel]:
             facts.UP.help + " Of several platforms, the worst.",
             unit="short",
             told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
+            size=p.WORDS_SIZE,
             empty="No bridge is scraped",
         ),
         p.number("Users", total(COUNT["users"]), COUNT["users"].help, unit=p.COUNT_UNIT, empty=EMPTY),
@@ -182,8 +183,8 @@ def _growth() -> list[p.Panel]:
             [
                 p.Column("what", "What", told=_WORDS),
                 p.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=90),
-                p.Column("Value #B", "In a day", unit="sishort", width=100),
-                p.Column("Value #C", "In a week", unit="sishort", width=110),
+                p.Column("Value #B", "Change in a day", unit="short", width=140),
+                p.Column("Value #C", "In a week", unit="short", width=100),
             ],
             "Every count of the platform as of now, and by how much it differs from a day and a week ago.",
             height=16,
@@ -237,19 +238,22 @@ def _installation() -> list[p.Panel]:
     return [
         p.rows(
             "Platforms",
-            [of(facts.PLATFORM_INFO), of(facts.INITIALISED)],
+            [
+                f"max by (instance, version, nodejs_version, driver) ({of(facts.PLATFORM_INFO)})",
+                f"max by (instance) ({of(facts.INITIALISED)})",
+            ],
             [
                 p.Column("instance", "Instance"),
-                p.Column("version", "FlowFuse"),
-                p.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}),
-                p.Column("driver", "Driver"),
+                p.Column("version", "FlowFuse", width=110),
+                p.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}, width=110),
+                p.Column("driver", "Driver", width=110),
                 p.Column(
                     "Value #B", "Set-up", told={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}, width=130
                 ),
             ],
             facts.PLATFORM_INFO.help,
             width=14,
-            height=6,
+            height=4,
             empty="No bridge is scraped",
         ),
         p.number(
@@ -258,7 +262,8 @@ def _installation() -> list[p.Panel]:
             facts.FEATURE_ENABLED.help,
             unit="short",
             width=10,
-            height=6,
+            height=4,
+            size=p.WORDS_SIZE,
             told={"0": ("off", p.QUIET), "1": ("on", p.GOOD)},
             show=p.Show.BOTH,
             names={"file_store": "file store"},
@@ -274,7 +279,8 @@ def _installation() -> list[p.Panel]:
             unit=p.COUNT_UNIT,
             axis="teams",
             width=24,
+            height=5,
             decimals=0,
-            empty="Only on a licensed platform that bills (`billing` in flowforge.yml)",
+            empty="Only on a licensed platform that bills (billing in flowforge.yml)",
         ),
     ]

@@ -33,13 +33,13 @@ CONTENTS: p.Told = {
     "frontend_plausible": ("page views, without cookies", None),
 }
 RECEIVERS: p.Told = {
-    "ping": ("FlowFuse Inc., or `telemetry.url`", None),
+    "ping": ("FlowFuse Inc., or telemetry.url", None),
     "prometheus": ("your Prometheus, which asks for it", None),
-    "backend_sentry": ("the Sentry of your `dsn`", None),
-    "otlp": ("the collector of your `endpoint`", None),
-    "frontend_posthog": ("the PostHog of your `apiurl`", None),
-    "frontend_sentry": ("the Sentry of your `dsn`", None),
-    "frontend_plausible": ("Plausible, for your `domain`", None),
+    "backend_sentry": ("the Sentry of your dsn", None),
+    "otlp": ("the collector of your endpoint", None),
+    "frontend_posthog": ("the PostHog of your apiurl", None),
+    "frontend_sentry": ("the Sentry of your dsn", None),
+    "frontend_plausible": ("Plausible, for your domain", None),
 }
 NAMES: p.Told = {name: (name.replace("_", " "), None) for name in CONTENTS}
 """The outputs of the bridge: their names, what they send, and to whom."""
@@ -66,6 +66,7 @@ def _ping() -> list[p.Panel]:
             bridge.PING_ENABLED.help,
             unit="short",
             told={"0": ("not sent", p.QUIET), "1": ("sent", p.NEUTRAL)},
+            size=p.WORDS_SIZE,
             empty="Not decided yet",
         ),
         p.number(
@@ -75,6 +76,7 @@ def _ping() -> list[p.Panel]:
             unit="short",
             show=p.Show.NAME,
             names=RULES,
+            size=20,
             empty="Not decided yet",
         ),
         p.number(
@@ -82,6 +84,7 @@ def _ping() -> list[p.Panel]:
             f"1000 * max(last_over_time({of(bridge.PING_LAST_SUCCESS)}[$__range]))",
             bridge.PING_LAST_SUCCESS.help,
             unit=p.AGO_UNIT,
+            size=p.WORDS_SIZE,
             empty="None in this time",
         ),
         p.number(
@@ -89,6 +92,7 @@ def _ping() -> list[p.Panel]:
             f"1000 * min({of(bridge.PING_NEXT)})",
             bridge.PING_NEXT.help,
             unit=p.AGO_UNIT,
+            size=p.WORDS_SIZE,
             empty="None: it is not sent",
         ),
         p.number(
@@ -96,6 +100,7 @@ def _ping() -> list[p.Panel]:
             f"sum(increase({of(bridge.PING_BYTES)}[$__range]))",
             bridge.PING_BYTES.help + " In the time range shown.",
             unit=p.BYTES_UNIT,
+            size=32,
             decimals=1,
             empty=EMPTY,
         ),
@@ -105,6 +110,7 @@ def _ping() -> list[p.Panel]:
             bridge.PING_OPT_OUT_IGNORED.help + " Only FF_TELEMETRY_DISABLED stops the ping of a licensed platform.",
             unit="short",
             told={"0": ("no", p.GOOD), "1": ("yes", p.BAD)},
+            size=p.WORDS_SIZE,
             empty="Not decided yet",
         ),
     ]
@@ -133,7 +139,16 @@ def _outputs() -> list[p.Panel]:
 def _deliveries() -> list[p.Panel]:
     return [
         _outcomes("Pings", bridge.PINGS, "pings", interval="1d"),
-        _outcomes("OTLP exports", bridge.OTLP_EXPORTS, "exports"),
+        p.graph(
+            "OTLP exports by outcome",
+            [Query(f"sum by (outcome) (60 * rate({of(bridge.OTLP_EXPORTS)}[$__rate_interval]))", "{{outcome}}")],
+            bridge.OTLP_EXPORTS.help + " Per minute.",
+            unit="cpm",
+            axis="exports",
+            width=8,
+            colors={outcome: _OUTCOMES[outcome] for outcome in bridge.OTLP_EXPORTS.label_values},
+            empty=EMPTY,
+        ),
         _outcomes("Sentry events", bridge.SENTRY_EVENTS, "events"),
     ]
 
@@ -142,12 +157,12 @@ def _outcomes(title: str, counter: Metric, axis: str, interval: str = "1h") -> p
     each = {"1h": "hour", "1d": "day"}[interval]
     return p.graph(
         f"{title} by outcome",
-        [Query(f"sum by (outcome) (increase({of(counter)}[$__interval]))", "{{outcome}}")],
+        [Query(f"round(sum by (outcome) (increase({of(counter)}[$__interval])))", "{{outcome}}")],
         f"{counter.help} In each {each} or longer step.",
         unit=p.COUNT_UNIT,
         axis=axis,
         width=8,
-        colors=_OUTCOMES,
+        colors={outcome: _OUTCOMES[outcome] for outcome in counter.label_values},
         stacked=True,
         bars=True,
         decimals=0,
