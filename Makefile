@@ -53,7 +53,9 @@ bench: .venv/test.stamp ## Measure speed and cost against the alternatives
 .PHONY: nightly
 nightly: .venv/test.stamp ## All tests, with many more generated examples
 	@$(BIN)/python -m tests.real_parts.install
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --timeout=1800 $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=nightly FF_OBSERVE_CRASH_ROUNDS=100 \
+	  $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --timeout=1800 $(PYTEST_ARGS)
+	$(BIN)/python -m tests.fuzz.collector_acceptance -runs=1000000
 
 .PHONY: dist
 dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, and try them

@@ -12,26 +12,22 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from ff_observe.clock import SystemClock
-from ff_observe.config.settings import PlatformSettings, PrometheusSettings
+from ff_observe.config.environment import Environment
+from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.outputs.prometheus import Format, render
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshots
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.sqlite import SQLiteSource
-from ff_observe.web.app import BridgeApp
-from ff_observe.web.server import WebServer
-from ff_observe.web.status_page import StatusPage, standard_links
+from ff_observe.wiring import build_bridge
 
-
-class _Told:
-    name, on, reason = "ping", False, "this is a benchmark"
+PLATFORM = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
 
 
 def snapshots_of(home: Path, self_metrics: SelfMetrics) -> Snapshots:
     """Real snapshots of the SQLite platform in `home`, taken anew as often as in production."""
-    platform = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
-    versions = InstalledVersions(home, platform)
-    return Snapshots(SQLiteSource(home / "var" / "forge.db"), platform, SystemClock(), self_metrics, versions)
+    versions = InstalledVersions(home, PLATFORM)
+    return Snapshots(SQLiteSource(home / "var" / "forge.db"), PLATFORM, SystemClock(), self_metrics, versions)
 
 
 def exposition_of(home: Path) -> bytes:
@@ -45,13 +41,16 @@ def exposition_of(home: Path) -> bytes:
 
 
 def serve_ours(port: int, home: Path) -> None:
-    """The bridge's own server over real, renewed snapshots."""
-    self_metrics, settings = SelfMetrics(), PrometheusSettings(enabled=True)
-    self_metrics.process_started(SystemClock().now())
-    page = StatusPage(lambda: (), lambda _: _Told(), "localfs", standard_links(settings))
-    application = BridgeApp(snapshots_of(home, self_metrics), self_metrics, settings, page)
-    server = WebServer(application, "127.0.0.1", port, SystemClock())
-    server.start()
+    """The bridge itself, as `ff-observe run` has it, over real, renewed snapshots; without the ping."""
+    settings = Settings(
+        home,
+        home / "etc" / "flowforge.yml",
+        SQLiteDatabase(home / "var" / "forge.db"),
+        platform=PLATFORM,
+        prometheus=PrometheusSettings(enabled=True, port=port),
+        environment=Environment(ff_telemetry_disabled=True),
+    )
+    build_bridge(settings, serve=True).start()
     signal.pause()
 
 

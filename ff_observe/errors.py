@@ -23,6 +23,10 @@ class DeliveryError(FFObserveError):
     """Something that should have left this process did not arrive."""
 
 
+class LedgerError(FFObserveError):
+    """There is no ledger of pings to be shown."""
+
+
 class PageError(FFObserveError):
     """A web page could not be rendered: it has no place for the snippets."""
 

@@ -45,7 +45,7 @@ def installation(answer: Answer, platform: PlatformSettings, versions: Installat
     instance_id = settings.get(schema.INSTANCE_ID)
     return replace(
         versions,
-        instance_id=str(instance_id) if instance_id else None,
+        instance_id=instance_id if isinstance(instance_id, str) and instance_id else None,
         initialised=_is_true(settings.get(schema.INITIALISED, False)) if known else None,
         telemetry_allowed=_is_true(settings.get(schema.TELEMETRY_ENABLED, True)) if known else None,
         licence=licence,

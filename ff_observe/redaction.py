@@ -42,10 +42,12 @@ _CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic|digest) (?=\S*[\d=])[\w.~+/=-]{6,}"), rf"\1 {MASK}"),
 )
 
-# RFC 5322's characters of a local part but for those that end a value in a URL or a text (`/ = & ? '`). The domain ends
-# in a label that starts with a letter, so that a release (`flowfuse@2.33.2`) is none; nor is a URL already masked.
+# RFC 5322's characters of a local part; those that end a value in a URL or a text (`/ = & ? '`) stay unless nothing
+# else stands before the @. The domain ends in a label that starts with a letter, so that a release (`flowfuse@2.33.2`)
+# is none; nor is a URL already masked.
 _EMAIL = re.compile(
-    r"[\w.!#$%*+^`{|}~-]{1,64}(?<!\*{8})(?:@|%40)(?!\d+\.\d+\.\d+[-+])(?:[\w-]{1,63}\.){1,20}[^\W\d_][\w-]{1,62}"
+    r"(?:(?:[\w.!#$%*+^`{|}~-]|(?<=\w)'(?=\w)){1,64}|(?<=[/=&?']))(?<!\*{8})(?:@|%40)(?!\d+\.\d+\.\d+[-+])"
+    r"(?:[\w-]{1,63}\.){1,20}[^\W\d_][\w-]{1,62}"
 )
 _OCTET = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
 _IPV4 = re.compile(rf"(?<![\d.])(?<!\bv)(?:{_OCTET}\.){{3}}{_OCTET}(?!\d)(?!\.\d)")
@@ -144,7 +146,8 @@ class Redactor:
         for pattern, replacement in _CREDENTIALS:
             text = pattern.sub(replacement, text)
         if self._personal:
-            text = _EMAIL.sub(MASK, text)
+            if "@" in text or "%40" in text:
+                text = _EMAIL.sub(MASK, text)
             text = _IPV6.sub(_mask_ipv6, text)
             text = _IPV4.sub(MASK, text)
             text = _IPV4_IN_A_NAME.sub(MASK, text)

@@ -157,7 +157,7 @@ class Snapshots:
         return asked.result()
 
     def _take(self, at: datetime) -> Snapshot:
-        self._versions.nodejs()  # may run a program, once: here that holds up nobody, and no hanging database comes before
+        self._versions.nodejs()  # may run a program, once: here it holds up nobody, nor does the database hold it up
         started = self._clock.monotonic()
         try:
             answer = self._source.read(at)

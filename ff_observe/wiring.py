@@ -54,8 +54,8 @@ class Bridge:
     """The outputs that the settings switch on, running between `start` and `stop`.
 
     `app` is an ASGI application with the status page, `/metrics` and probes; with `serve` the bridge serves it itself
-    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the listening
-    socket live on.
+    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the
+    listening socket live on.
     """
 
     def __init__(
@@ -221,6 +221,7 @@ class _CurrentApp:
         self._app.stop_waiting()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # A coroutine function: servers tell an ASGI 3 application from older ones by that.
         await self._app(scope, receive, send)
 
 
@@ -253,7 +254,10 @@ def _app(platform: Platform) -> BridgeApp:
         return OutputStatus("core ping", decision.allowed, decision.explanation)
 
     page = StatusPage(
-        lambda: explain_outputs(settings), ping, settings.platform.driver, standard_links(settings.prometheus)
+        lambda: [output for output in explain_outputs(settings) if output.name != "ping"],  # which has its own place
+        ping,
+        settings.platform.driver,
+        standard_links(settings.prometheus),
     )
     return BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
 

@@ -1,23 +1,58 @@
 """The real parts as fixtures. The rules for every test are in `suite_rules.py`."""
 
+import contextlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.real_parts import bugsink as bugsink_part
 from tests.real_parts import postgresql
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 pytest_plugins = ["tests.suite_rules"]
 
 
+@contextlib.contextmanager
+def _open_directory() -> Iterator[Path]:
+    """A directory that other users may enter. (pytest makes the way to its own private again whenever a run starts.)"""
+    with tempfile.TemporaryDirectory(prefix="ff-observe-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that other users may enter."""
+    with _open_directory() as directory:
+        yield directory
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Cluster]:
+def postgres() -> Iterator[postgresql.Cluster]:
     """A private PostgreSQL server for the whole run."""
     if postgresql.BINARIES is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    with postgresql.cluster(Path(tmp_path_factory.mktemp("postgresql")) / "cluster") as cluster:
+    with _open_directory() as directory, postgresql.cluster(directory / "cluster") as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Real Chromium that knows no host but this machine.
+
+    For one module and no longer: while it runs, this thread has an event loop, and `asyncio.run` would refuse.
+    """
+    from tests.real_parts import browser as browser_part
+
+    if browser_part.CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with browser_part.browser() as launched:
+        yield launched
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,18 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "tests" / "data" / "recordings"
 ALL = Path(os.environ.get("FF_OBSERVE_RECORDINGS") or ROOT.parent / "shared" / "recordings")
-MISSING = f"the recordings of FlowFuse 2.33.2 are not in {ALL}; set FF_OBSERVE_RECORDINGS to where they are"
+MISSING = f"the recordings of real FlowFuse are not in {ALL}; set FF_OBSERVE_RECORDINGS to where they are"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,32 @@ def cases() -> list[Case]:
     return [found[name] for name in sorted(found)]
 
 
+def frontend(name: str) -> Path:
+    """The page and headers that FlowFuse served with one of the telemetry settings. Skips the test if not here."""
+    directory = ALL / "frontend" / name
+    if not directory.is_dir():
+        pytest.skip(MISSING)
+    return directory
+
+
 def all_present() -> bool:
     """Whether the recordings that are not committed are here."""
     return ALL.is_dir()
+
+
+def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from leaves(below, (*path, key))
+    else:
+        yield path, value
+
+
+def assert_as_recorded(ours: bytes, recorded: dict[str, Any]) -> None:
+    """Every field recorded, of equal type and value and in the same order; templates and stacks exactly swapped."""
+    counts = recorded["platform"]["counts"]
+    counts["projectTemplates"], counts["projectStacks"] = counts["projectStacks"], counts["projectTemplates"]
+    expected = [(path, value) for path, value in leaves(recorded) if path[0] not in ("os", "env")]
+    wanted = {path for path, _ in expected}
+    found = [(path, value) for path, value in leaves(json.loads(ours)) if path in wanted]
+    assert [(*leaf, type(leaf[1])) for leaf in found] == [(*leaf, type(leaf[1])) for leaf in expected]

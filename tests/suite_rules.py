@@ -3,6 +3,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Generator, Iterator
 
 import hypothesis
@@ -27,11 +28,16 @@ def no_thread_left_behind() -> Iterator[None]:
     """Every thread a test (or the code under test) starts must have ended, or be on its way out, when it is over."""
     before = set(threading.enumerate())
     yield
-    left = [thread for thread in threading.enumerate() if thread not in before]
-    for thread in left:
-        thread.join(2)
-    names = [thread.name for thread in left if thread.is_alive()]
-    assert not names, f"threads left running: {names}"
+    deadline = time.monotonic() + 2
+    while (
+        left := [thread for thread in threading.enumerate() if thread not in before]
+    ) and time.monotonic() < deadline:
+        for thread in left:
+            if thread.ident is None:  # another thread is about to start it: it cannot be joined yet
+                threading.Event().wait(0.01)
+            else:
+                thread.join(max(0.0, deadline - time.monotonic()))
+    assert not left, f"threads left running: {[thread.name for thread in left]}"
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

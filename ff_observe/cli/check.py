@@ -51,9 +51,9 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(answer, indent=2))
         return 0
     print(f"{settings.file} is valid.\n")
-    width = max(len(output.name) for output in outputs)
+    width = max(len(output.title) for output in outputs)
     for output in outputs:
-        print(f"  {output.name:<{width}}  {'on ' if output.on else 'off'}  {output.reason}")
+        print(f"  {output.title:<{width}}  {'on ' if output.on else 'off'}  {output.reason}")
     for note in notes:
         print(f"\nnote: {note}")
     return 0

@@ -1,7 +1,102 @@
-"""`ff-observe collector run|export|forget`: the receiving end of the ping. (Placeholder until merged.)"""
+"""`ff-observe collector run|export|forget`: the receiving end of the ping."""
 
 import argparse
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ff_observe.cli.options import start_logging
+from ff_observe.cli.run import STOP_SECONDS, receive_signals, stop
+from ff_observe.cli.systemd import notify
+
+if TYPE_CHECKING:
+    from ff_observe.ping_collector.settings import CollectorSettings
+
+log = logging.getLogger("ff_observe")
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    commands.add_parser("collector", help="the receiving end of the ping")
+    parser = commands.add_parser("collector", help="the receiving end of the ping")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    run_parser = actions.add_parser(
+        "run",
+        help="receive pings",
+        description="Receives pings and stores what their contract names, with a keyed hash of the sender's address "
+        "and never the address. SQLite in the data directory, or PostgreSQL. SIGTERM and Ctrl-C stop it.",
+    )
+    _add_settings(run_parser)
+    run_parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (default: 127.0.0.1:10465)")
+    run_parser.set_defaults(run=run)
+
+    export_parser = actions.add_parser("export", help="print everything stored of an instance, a line of JSON per ping")
+    _add_settings(export_parser)
+    export_parser.add_argument("instance_id", metavar="INSTANCE_ID")
+    export_parser.set_defaults(run=export)
+
+    forget_parser = actions.add_parser("forget", help="delete everything stored of an instance")
+    _add_settings(forget_parser)
+    forget_parser.add_argument("instance_id", metavar="INSTANCE_ID")
+    forget_parser.set_defaults(run=forget)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--settings", metavar="FILE", type=Path, help="a collector.yml; the other options win over it")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="sqlite:PATH or postgresql://… (default: SQLite in the data directory). A password is better kept in the "
+        "file that `database_file` in collector.yml names",
+    )
+    parser.add_argument(
+        "--data-dir", metavar="DIR", type=Path, help="where data and key are kept (default: ./ff-observe-collector)"
+    )
+
+
+def _settings(options: argparse.Namespace) -> "CollectorSettings":
+    """Raises `ConfigurationError` or `UsageError`."""
+    from ff_observe.ping_collector.settings_file import collector_settings
+
+    return collector_settings(
+        options.settings,
+        listen=getattr(options, "listen", None),
+        database=options.database,
+        data_dir=options.data_dir,
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from ff_observe.clock import SystemClock
+    from ff_observe.ping_collector.commands import build_collector, prepare_process
+
+    start_logging(options)
+    clock = SystemClock()
+    collector = build_collector(_settings(options), clock)
+    prepare_process()
+    received = receive_signals()
+    collector.start()
+    notify("READY=1")
+    while received.get() == signal.SIGHUP:
+        log.warning("SIGHUP: the collector reads its settings at the start only; restart it to change them")
+    notify("STOPPING=1")
+    log.info("stopping")
+    return stop(lambda: collector.stop(clock.monotonic() + STOP_SECONDS))
+
+
+def export(options: argparse.Namespace) -> int:
+    from ff_observe.ping_collector import commands
+
+    start_logging(options)
+    for line in commands.export(_settings(options), options.instance_id):
+        print(line)
+    return 0
+
+
+def forget(options: argparse.Namespace) -> int:
+    from ff_observe.ping_collector import commands
+
+    start_logging(options)
+    forgotten = commands.forget(_settings(options), options.instance_id)
+    print(f"deleted {forgotten} {'ping' if forgotten == 1 else 'pings'}")
+    return 0

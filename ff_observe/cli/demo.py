@@ -67,7 +67,9 @@ def _run(directory: Path, options: argparse.Namespace) -> int:
     clock = SystemClock()
     received = receive_signals()
     collector = Collector(
-        CollectorSettings(port=options.collector_port, data_dir=directory / "collector", k=1, public=True),
+        CollectorSettings(
+            port=options.collector_port, data_dir=directory / "collector", k=1, public=True, fleet_interval_seconds=2.0
+        ),
         clock,
         on_ping=lambda ping: _show(ping.document()),
     )

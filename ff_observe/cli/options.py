@@ -15,7 +15,7 @@ def start_logging(options: argparse.Namespace) -> None:
     """Log as `--log-format` and `--log-level` say. What no settings name is recognised by its shape."""
     from ff_observe.log import configure_logging
 
-    configure_logging(options.log_format, logging.getLevelNamesMapping()[options.log_level.upper()])
+    configure_logging(options.log_format, _level(options))
 
 
 def settings_of(options: argparse.Namespace) -> "Settings":
@@ -29,9 +29,13 @@ def settings_of(options: argparse.Namespace) -> "Settings":
 
     start_logging(options)
     settings = load_settings(options.home, options.config)
-    level = logging.getLevelNamesMapping()[options.log_level.upper()]
-    configure_logging(options.log_format, level, redactor=Redactor(known_secrets(settings)))
+    configure_logging(options.log_format, _level(options), redactor=Redactor(known_secrets(settings), personal=False))
     return settings
+
+
+def _level(options: argparse.Namespace) -> int:
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines show whole URLs
+    return logging.getLevelNamesMapping()[options.log_level.upper()]
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:

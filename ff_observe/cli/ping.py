@@ -1,19 +1,23 @@
-"""`ff-observe ping show|why|send`: what would be sent, whether it would be, and sending one now."""
+"""`ff-observe ping show|why|send|log`: what would be sent, whether it would be, sending one now, and what was sent."""
 
 import argparse
 import json
+import re
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import add_at, clock_at, settings_of
-from ff_observe.errors import DeliveryError, SourceError
+from ff_observe.errors import DeliveryError, LedgerError, SourceError
 
 if TYPE_CHECKING:
+    from ff_observe.outputs.ping.ledger import Entry
     from ff_observe.snapshots import Snapshot
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("ping", help="the core ping: show it, tell whether it is sent, send one")
+    parser = commands.add_parser("ping", help="the core ping: show it, send one, list what was sent")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     show_parser = actions.add_parser(
@@ -30,6 +34,17 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
     send_parser = actions.add_parser("send", help="send one now, under the same rules")
     send_parser.set_defaults(run=send)
+
+    log_parser = actions.add_parser(
+        "log",
+        help="the ledger of what was sent",
+        description="Lists every attempt to send a ping that the ledger holds, the oldest first.",
+    )
+    how = log_parser.add_mutually_exclusive_group()
+    how.add_argument("--verify", action="store_true", help="check that no entry was changed, removed, added or moved")
+    how.add_argument("--json", action="store_true", help="one JSON object per line, the body included")
+    log_parser.add_argument("--file", type=Path, help="a ledger elsewhere, such as a copy (default: as configured)")
+    log_parser.set_defaults(run=show_log)
 
 
 def show(options: argparse.Namespace) -> int:
@@ -67,22 +82,69 @@ def why(options: argparse.Namespace) -> int:
 
 
 def send(options: argparse.Namespace) -> int:
-    from ff_observe.outputs.ping.delivery import Delivery
     from ff_observe.outputs.ping.outcome import Result
+    from ff_observe.outputs.ping.recording import sender_for
     from ff_observe.outputs.ping.sending import send_once
     from ff_observe.sources.installation import operating_system
     from ff_observe.wiring import open_platform
 
     with open_platform(settings_of(options)) as platform:
         snapshot = platform.snapshots.take()
-        delivery = Delivery(platform.settings.ping.url, platform.clock)
-        sent = send_once(snapshot, platform.settings, operating_system(), delivery)
+        sender = sender_for(platform.settings, platform.clock)
+        sent = send_once(snapshot, platform.settings, operating_system(), sender)
     if sent.outcome is None:
         raise DeliveryError(f"not sent: {sent.decision.explanation}")
     if sent.outcome.result is not Result.DELIVERED:
         raise DeliveryError(f"{sent.outcome.result}: {sent.outcome.explanation}")
     print(sent.outcome.explanation)
     return 0
+
+
+def show_log(options: argparse.Namespace) -> int:
+    from ff_observe.outputs.ping.ledger import entries
+
+    path = options.file or settings_of(options).ping.ledger
+    if path is None:
+        raise LedgerError("no ledger is kept: telemetry.ledger is off")
+    if options.verify:
+        return _verify(path)
+    held = list(entries(path))
+    if options.json:
+        for entry in held:
+            print(json.dumps(entry.document()))
+    elif held:
+        _print_table(held)
+    else:
+        print(f"ff-observe: nothing was sent yet, or not by a bridge that writes to {path}", file=sys.stderr)
+    return 0
+
+
+def _verify(path: Path) -> int:
+    from ff_observe.outputs.ping.ledger import entries, verify
+
+    findings = verify(path)
+    for finding in findings:
+        print(f"ff-observe: {path.parent / str(finding)}", file=sys.stderr)
+    if findings:
+        return 1
+    held = list(entries(path))
+    print(f"{len(held)} entries, chain intact; the hash of the last is {held[-1].hash}")
+    for entry in held:
+        if entry.note:  # of an intact chain, hence ours
+            print(f"mended before the entry of {entry.time}: {entry.note}")
+    return 0
+
+
+def _print_table(held: "Iterable[Entry]") -> None:
+    rows = [("TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256")]
+    for entry in held:
+        status = "-" if entry.status is None else str(entry.status)
+        rows.append((entry.time, entry.outcome, status, entry.receiver, str(entry.bytes), entry.sha256))
+    # The file may have been changed by anybody: nothing in it may steer the terminal.
+    printable = [[re.sub(r"[^ -~]", "?", cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
+    for row in printable:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def reachable(snapshot: "Snapshot") -> "Snapshot":

@@ -68,7 +68,7 @@ def _reload(bridge: "Bridge", options: argparse.Namespace) -> None:
             log.warning("%s", stopping_error)
     else:
         _tell_of_problems(settings)
-        log.info("%s was read again", settings.file)
+        log.info("ff-observe has read %s again and serves %s", settings.file, bridge.url)
 
 
 def _tell_of_problems(settings: "Settings") -> None:
@@ -81,7 +81,7 @@ def stop(action: "Callable[[], None]") -> int:
     status = 0
     try:
         action()
-    except ExceptionGroup as group:
+    except* Exception as group:
         for error in group.exceptions:
             log.warning("%s", error)
         status = 1

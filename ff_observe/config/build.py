@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from ff_observe.config import declaration as key
 from ff_observe.config.environment import Environment
-from ff_observe.config.kinds import describe
+from ff_observe.config.kinds import OFF, describe
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.nodes import Map, Place, child, find, is_true
 from ff_observe.config.reader import Reader
@@ -43,7 +43,12 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment) 
         file=file,
         database=_database(reader, home),
         platform=_platform(reader),
-        ping=_made(PingSettings, enabled=reader.value(key.ENABLED), url=reader.secret(key.URL)),
+        ping=_made(
+            PingSettings,
+            enabled=reader.value(key.ENABLED),
+            url=reader.secret(key.URL),
+            ledger=_ledger(reader, home, environment),
+        ),
         prometheus=_made(
             PrometheusSettings,
             enabled=reader.value(key.PROMETHEUS_ENABLED),
@@ -66,6 +71,16 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment) 
 def _made(of: Callable[..., S], **values: Any) -> S:
     """A settings object whose unset values (None) are the defaults that its class declares."""
     return of(**{name: value for name, value in values.items() if value is not None})
+
+
+def _ledger(reader: Reader, home: Path, environment: Environment) -> Path | None:
+    """None where it is off. A service manager that gives the bridge a directory for its state means it to be used."""
+    named = reader.value(key.LEDGER)
+    if named == OFF:
+        return None
+    state = environment.state_directory
+    default = (Path(state) if state else home / "var" / "ff-observe") / "pings.jsonl"
+    return home / "var" / named if named else default
 
 
 def _database(reader: Reader, home: Path) -> Database:
@@ -151,7 +166,13 @@ def _frontend(reader: Reader, notes: list[Problem]) -> FrontendSettings:
     apiurl, capture_pageview = reader.value(key.POSTHOG_APIURL), reader.value(key.POSTHOG_CAPTURE_PAGEVIEW)
     dsn, production_mode = reader.value(key.FRONTEND_SENTRY_DSN), reader.value(key.FRONTEND_SENTRY_PRODUCTION_MODE)
     return FrontendSettings(
-        posthog=_made(PostHogSettings, apikey=apikey, apiurl=apiurl, capture_pageview=capture_pageview)
+        posthog=_made(
+            PostHogSettings,
+            apikey=apikey,
+            apiurl=apiurl,
+            capture_pageview=capture_pageview,
+            cookieless_mode=reader.value(key.POSTHOG_COOKIELESS_MODE),
+        )
         if apikey
         else None,
         sentry=_made(FrontendSentrySettings, dsn=dsn, production_mode=production_mode) if dsn else None,

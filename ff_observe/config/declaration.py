@@ -44,6 +44,12 @@ ENABLED = Key(
     "`false` stops the core ping, and nothing else. A licensed platform sends it nevertheless.",
 )
 URL = Key("telemetry.url", kinds.URL, DEFAULT_PING_URL, "Where the core ping is sent.", secret=True, file=True)
+LEDGER = Key(
+    "telemetry.ledger",
+    kinds.FILE_PATH_OR_OFF,
+    "`HOME/var/ff-observe/pings.jsonl`",
+    "Keeps what was sent, for `ff-observe ping log`; relative to `HOME/var`. `off` keeps nothing.",
+)
 
 PLATFORM_VERSION = Key(
     "telemetry.platform.version", kinds.TEXT, "found", "FlowFuse's version, where it cannot be found (containers)."
@@ -110,6 +116,12 @@ POSTHOG_APIURL = Key("telemetry.frontend.posthog.apiurl", kinds.URL, DEFAULT_POS
 POSTHOG_CAPTURE_PAGEVIEW = Key(
     "telemetry.frontend.posthog.capture_pageview", kinds.BOOLEAN, "true", "Send a `$pageview` for each page."
 )
+POSTHOG_COOKIELESS_MODE = Key(
+    "telemetry.frontend.posthog.cookieless_mode",
+    kinds.choice("always", "on_reject"),
+    "PostHog's own",
+    "Handed on to PostHog: count without cookies, always or until the visitor accepts them.",
+)
 FRONTEND_SENTRY_DSN = Key(
     "telemetry.frontend.sentry.dsn", kinds.DSN, "off", "Errors in the browser are reported to this Sentry project."
 )
@@ -124,6 +136,7 @@ OLD_PLAUSIBLE_DOMAIN = Key(
 TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     ENABLED,
     URL,
+    LEDGER,
     PLATFORM_VERSION,
     PLATFORM_NODEJS_VERSION,
     BACKEND_SENTRY_DSN,
@@ -145,6 +158,7 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     POSTHOG_APIKEY,
     POSTHOG_APIURL,
     POSTHOG_CAPTURE_PAGEVIEW,
+    POSTHOG_COOKIELESS_MODE,
     FRONTEND_SENTRY_DSN,
     FRONTEND_SENTRY_PRODUCTION_MODE,
     PLAUSIBLE_DOMAIN,

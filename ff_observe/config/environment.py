@@ -21,6 +21,7 @@ class Environment:
     nodejs_version: str | None = None
     otlp_endpoint_named: bool = False
     otel_sdk_disabled: bool = False
+    state_directory: str | None = None
 
     @property
     def name(self) -> str:
@@ -36,6 +37,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
 
     `FF_TELEMETRY_DISABLED` counts whenever it is not empty, `0` and `false` included, as in FlowFuse
     (forge/housekeeper/tasks/telemetryMetrics.js). `DO_NOT_TRACK` follows consoledonottrack.com: `0` and `false` allow.
+    `STATE_DIRECTORY` is systemd's (systemd.exec(5), RuntimeDirectory=); of several directories the first is used.
     `OTEL_SDK_DISABLED` is a boolean of the OpenTelemetry specification: only `true`, in any case, counts.
     """
     return Environment(
@@ -48,4 +50,5 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         nodejs_version=variables.get("FF_OBSERVE_NODEJS_VERSION") or None,
         otlp_endpoint_named=any(variables.get(name) for name in _OTLP_ENDPOINTS),
         otel_sdk_disabled=variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
+        state_directory=variables.get("STATE_DIRECTORY", "").partition(":")[0] or None,
     )

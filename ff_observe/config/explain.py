@@ -5,16 +5,24 @@ from typing import Final
 
 from ff_observe.config.settings import Settings
 
+_PROPER_NAMES: Final = {name.lower(): name for name in ("Prometheus", "Sentry", "OTLP", "PostHog", "Plausible")}
 _LICENCE_BEATS: Final = "(without effect while a licence is loaded)"
 
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
-    """One output. `reason` is one line for people; it holds no secret."""
+    """One output. `name` is for programs, `reason` is one line for people; it holds no secret."""
 
     name: str
     on: bool
     reason: str
+
+    @property
+    def title(self) -> str:
+        """The name as people write it."""
+        words = (_PROPER_NAMES.get(word, word) for word in self.name.split())
+        title = " ".join(words)
+        return title[0].upper() + title[1:]
 
 
 def explain_outputs(settings: Settings) -> tuple[OutputStatus, ...]:

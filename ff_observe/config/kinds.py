@@ -126,6 +126,23 @@ def _http_path(node: Node) -> str | None:
     return path
 
 
+OFF = "off"
+
+
+def _file_path_or_off(node: Node) -> str | None:
+    """`no` or `none` would be the name of a file, which nobody means."""
+    what_to_write = 'write the path of a file, or "off"'
+    try:
+        path = _text(node)
+    except WrongValueError:
+        raise WrongValueError(what_to_write) from None
+    if path is None or path == OFF:
+        return path
+    if path.strip().lower() in _FALSE_WORDS | _TRUE_WORDS or not path.isprintable() or path.endswith("/"):
+        raise WrongValueError(what_to_write)
+    return path
+
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, 5.6.2: token
 
 
@@ -210,6 +227,7 @@ HTTP_PATH = Kind("path", _http_path)
 SECONDS = Kind("seconds", _seconds)
 HEADERS = Kind("map of strings", _headers)
 FILE_PATH = Kind("path of a file", _text)
+FILE_PATH_OR_OFF = Kind("path of a file, or `off`", _file_path_or_off)
 IGNORED: Kind[None] = Kind("anything", lambda _node: None)
 
 TRUTH = Kind("anything that is true in JavaScript", is_true)

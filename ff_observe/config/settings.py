@@ -37,10 +37,14 @@ Database = SQLiteDatabase | PostgreSQLDatabase
 
 @dataclass(frozen=True, slots=True)
 class PingSettings:
-    """`telemetry.enabled` and `telemetry.url`. `enabled` is None where the file does not say."""
+    """`telemetry.enabled`, `.url` and `.ledger`. `enabled` is None where the file does not say.
+
+    `ledger` is the file that keeps what was sent, None for none; `build` gives it its default.
+    """
 
     enabled: bool | None = None
     url: Secret = field(default_factory=lambda: Secret(DEFAULT_PING_URL))  # may hold credentials
+    ledger: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

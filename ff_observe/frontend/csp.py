@@ -47,7 +47,7 @@ def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
         words = part.split()
         if words:
             lists.setdefault(words[0].lower(), (index, words[1:]))  # of a repeated directive the first counts
-    added = []
+    added: dict[str, list[str]] = {}
     for wanted, needed in sources.items():
         governing = next((name for name in _GOVERNED_BY.get(wanted, (wanted,)) if name in lists), None)
         if governing is None:
@@ -62,12 +62,16 @@ def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
             assert before is not None
             parts[index] = " ".join((before.group(), *kept, *missing))
         else:
-            added.append(" ".join((wanted, *_inherited(wanted, kept), *missing)))
+            added[wanted] = [*_inherited(wanted, kept), *missing]
+    if "script-src" in added and not {"worker-src", "child-src"} & {*lists, *added}:
+        # Workers fell back to default-src; now they would to the wider script-src.
+        inherited = _inherited("worker-src", lists["default-src"][1])
+        added["worker-src"] = inherited or ["'none'"]
     merged = ";".join(parts)
     if not added:
         return merged
     ended = merged.rstrip().removesuffix(";")
-    return ended + "; " + "; ".join(added)
+    return "; ".join((ended, format_policy(added)))
 
 
 def _missing(wanted: str, governing: str, listed: Sequence[str], needed: Iterable[str]) -> list[str]:

@@ -64,7 +64,7 @@ class Scanner:
         self.text = ""
         self.places: list[Place] = []
         self._position = 0  # everything before is tokenized
-        self._templates = 0  # open <template> elements: a head or body tag in one is ignored by browsers
+        self._templates = 0  # open <template> elements: what is in one is not part of the page
 
     def feed(self, piece: str) -> None:
         """Tokenize as far as whole tokens go."""
@@ -109,6 +109,8 @@ class Scanner:
         if name == "script":
             close = self._script_end(end)
             _, element_end = self._attributes(close + len("</script"))
+            if self._templates:
+                return element_end
             if MARKER in attributes:
                 self.places.append(Place(Kind.OURS, start, element_end, self.text[end:close]))
             elif self.text[end:close].strip() == PLACEHOLDER:
@@ -123,7 +125,7 @@ class Scanner:
             self._templates += 1
         elif name == "body" and not self._templates:
             self.places.append(Place(Kind.BODY, start, end))
-        elif name == "meta" and "content" in attributes:
+        elif name == "meta" and "content" in attributes and not self._templates:
             equivalent = attributes.get("http-equiv")
             if equivalent is not None and equivalent.value.strip().lower() == "content-security-policy":
                 content = attributes["content"]

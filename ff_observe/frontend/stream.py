@@ -102,6 +102,4 @@ class Gzip:
         return plain
 
     def encode(self, piece: bytes, *, last: bool) -> bytes:
-        if not piece and not last:
-            return b""
         return self._deflate.compress(piece) + self._deflate.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)

@@ -14,6 +14,7 @@ ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
     ("DO_NOT_TRACK", "Stops the ping of an unlicensed platform, unless it is `0` or `false`."),
     ("FF_OBSERVE_FLOWFUSE_VERSION", "FlowFuse's version, where it cannot be found (containers)."),
     ("FF_OBSERVE_NODEJS_VERSION", "Version of the Node.js that runs FlowFuse, where it cannot be found."),
+    ("STATE_DIRECTORY", "Set by systemd's `StateDirectory=`: the ledger of pings is kept there by default."),
     ("OTEL_*", "As OpenTelemetry's specification of environment variables says."),
     ("HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "Proxies for everything that leaves."),
 )

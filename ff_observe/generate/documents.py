@@ -5,12 +5,19 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from ff_observe.generate import configuration_reference, dashboards, metrics_reference, ping_schema
+from ff_observe.generate import (
+    collector_openapi,
+    configuration_reference,
+    dashboards,
+    metrics_reference,
+    ping_schema,
+)
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "docs/configuration.md": configuration_reference.render,
         "docs/metrics.md": metrics_reference.render,
+        "docs/openapi/collector.json": collector_openapi.render,
         "docs/telemetry-payload.schema.json": ping_schema.render,
         **(
             {f"grafana/dashboards/{uid}.json": partial(dashboards.render, uid) for uid in dashboards.MODULES}

@@ -99,7 +99,7 @@ class Accepted:
     unknown: tuple[str, ...] = ()
 
 
-class _Refused(Exception):  # noqa: N818  (it is no error: it carries the refusal out of the recursion)
+class _Refused(Exception):  # noqa: N818 - no error: it carries the refusal out of the recursion
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
         super().__init__(refusal.reason)

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -38,7 +37,7 @@ class CollectorApp:
         try:
             await self._others(scope, receive, send)
         except Exception as error:
-            log.error("a request could not be answered: %s", without_values(error))  # noqa: TRY400
+            log.error("a request could not be answered: %s", without_values(error))  # noqa: TRY400 - its text must not be logged
             raise  # uvicorn, whose log is silent here, answers 500
 
 
@@ -49,9 +48,7 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
 def _other_routes(metrics: CollectorMetrics, ready: Ready, *, k: int, public: bool) -> Starlette:
     async def exposition(request: Request) -> Response:
         compress = "gzip" in request.headers.get("accept-encoding", "")
-        body, content_type = await run_in_threadpool(
-            metrics.exposition, request.headers.get("accept", ""), compress=compress
-        )
+        body, content_type = metrics.exposition(request.headers.get("accept", ""), compress=compress)
         headers = {"content-type": content_type, "vary": "accept, accept-encoding"}
         return Response(body, headers=headers | ({"content-encoding": "gzip"} if compress else {}))
 
@@ -73,26 +70,27 @@ def _other_routes(metrics: CollectorMetrics, ready: Ready, *, k: int, public: bo
     async def data(_request: Request) -> Response:
         return JSONResponse(as_json(_counted(metrics), k), headers={"cache-control": "public, max-age=60"})
 
-    async def ping_only(_request: Request) -> Response:
-        return _error(405, "a ping is sent with POST", {"allow": "POST"})
+    async def ping_only(request: Request) -> Response:
+        allow = "GET, HEAD, POST" if public and request.url.path == "/" else "POST"
+        return _error(405, "a ping is sent with POST", {"allow": allow})
 
     async def told(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers or {})
         return _error(error.status_code, error.detail, headers)
 
-    every_method = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+    reading, others = ["GET", "HEAD"], ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
     routes = [
         Route("/metrics", exposition),
         Route("/-/healthy", healthy),
         Route("/-/ready", is_ready),
         Route("/openapi.json", openapi),
-        Route(PATH, ping_only, methods=every_method),
+        Route(PATH, ping_only, methods=[*reading, *others]),
     ]
     if public:
-        routes += [Route("/", page), Route("/fleet.json", data)]
+        routes += [Route("/", page), Route("/fleet.json", data), Route("/", ping_only, methods=others)]
     else:
-        routes += [Route("/", ping_only, methods=every_method)]
+        routes += [Route("/", ping_only, methods=[*reading, *others])]
     return Starlette(routes=routes, exception_handlers={HTTPException: told})
 
 

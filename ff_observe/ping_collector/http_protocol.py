@@ -101,11 +101,12 @@ class LimitedProtocol(HttpToolsProtocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self.arriving_since is None and (self.cycle is None or self.cycle.response_complete):
+        idle = self.cycle is None or self.cycle.response_complete
+        if self.arriving_since is None and idle:
             self.arriving_since = time.monotonic()
         begun = self._begun
         super().data_received(data)
-        if begun != self._begun:
+        if self._begun - begun > idle:
             return  # the bytes of earlier requests are in `data` too; this one's are counted from the next on
         self._bytes += len(data)
         if self._bytes > (self._limits.head_bytes if self._in_head else self._limits.request_bytes):

@@ -50,7 +50,7 @@ class PingReceiver:
         try:
             refusal = await self._take(scope, receive)
         except Exception as error:
-            log.error("a ping could not be handled: %s", without_values(error))  # noqa: TRY400
+            log.error("a ping could not be handled: %s", without_values(error))  # noqa: TRY400 - its text must not be logged
             refusal = Refusal(Reason.INTERNAL)
         if refusal is None:
             await send_success(send)

@@ -27,8 +27,10 @@ class ForwardedHeader(StrEnum):
 
 
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
-_FORWARDED_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,\s"]+))', re.IGNORECASE)
-_OUTSIDE_QUOTES_COMMA = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
+_TNEMELE = re.compile(r'(?:[^,"]|"[^"]*"?)+')
+"""An element of a header that is read backwards: what a sender writes in front, an open quote perhaps, cannot change
+how the element is read that the nearest proxy wrote at the end."""
+_PAIR = re.compile(r'([^\s;=",]+)\s*=\s*(?:"([^"]*)"|([^\s;",]*))')
 
 
 def parse_address(text: str) -> Address | None:
@@ -74,14 +76,15 @@ class SenderAddress:
     def _hops(self, headers: Headers) -> list[str]:
         """What the proxies wrote, the nearest first."""
         lines = [value.decode("latin-1") for name, value in headers if name == self._header_name]
-        if self._header is ForwardedHeader.X_FORWARDED_FOR:
-            hops = [hop for line in lines for hop in line.split(",")]
-        else:
-            hops = [_forwarded_for(element) for line in lines for element in _OUTSIDE_QUOTES_COMMA.findall(line)]
-        return hops[-MAX_HOPS:][::-1]
+        hops = [hop[::-1] for line in reversed(lines) for hop in _TNEMELE.findall(line[::-1])]
+        if self._header is ForwardedHeader.FORWARDED:
+            return [_forwarded_for(hop) for hop in hops[:MAX_HOPS]]
+        return hops[:MAX_HOPS]
 
 
 def _forwarded_for(element: str) -> str:
-    """The `for` of one element of a `Forwarded` header, empty where it has none."""
-    found = _FORWARDED_FOR.search(element)
-    return (found[1] or found[2] or "") if found else ""
+    """The `for` of one element of a `Forwarded` header (RFC 7239, 4), empty where it has none."""
+    for name, quoted, token in _PAIR.findall(element):
+        if name.lower() == "for":
+            return str(quoted or token)
+    return ""

@@ -99,7 +99,7 @@ class SenderHash:
         content = json.dumps({"created_at": created_at.isoformat(), "key": key.hex()}).encode()
         fresh = self._file.with_name(self._file.name + ".new")
         fresh.unlink(missing_ok=True)  # left by a process that was killed here
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as opened:  # noqa: PTH123
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as opened:  # noqa: PTH123 - of a descriptor
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())

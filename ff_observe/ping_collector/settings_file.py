@@ -33,7 +33,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     found = _LISTEN.fullmatch(text)
     if found is None or int(found["port"]) > 65535:
         raise _WrongError("write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465")
-    return found["six"] or found["host"] or "0.0.0.0", int(found["port"])  # noqa: S104  (asked for)
+    return found["six"] or found["host"] or "0.0.0.0", int(found["port"])  # noqa: S104 - it was asked for
 
 
 def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
@@ -48,7 +48,7 @@ def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
 
 def _checked_url(url: str) -> str:
     try:
-        urlsplit(url).port  # noqa: B018  (reading it checks it)
+        urlsplit(url).port  # noqa: B018 - reading it checks it
     except ValueError:
         raise _WrongError("the PostgreSQL URL has no valid port") from None
     return url

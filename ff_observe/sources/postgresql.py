@@ -44,12 +44,15 @@ def _regclass(table: str) -> str:
     return f"to_regclass({literal(quoted(table))})"
 
 
-def _missing_that_is_there(missing: Sequence[tuple[str, str]]) -> str:
-    """Names of what was missing and is there by now: empty as long as nothing came."""
-    if not missing:
-        return "''"
-    columns = " OR ".join(f"(attrelid = {_regclass(table)} AND attname = {literal(name)})" for table, name in missing)
-    return f"(SELECT coalesce(string_agg(attname, ' '), '') FROM pg_attribute WHERE attnum > 0 AND ({columns}))"
+def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
+    """What of the missing tables and columns is there by now, as text: empty as long as nothing is."""
+    found = [
+        f"(SELECT attname FROM pg_attribute WHERE attrelid = {_regclass(table)} AND attname = {literal(name)})"
+        if name is not None
+        else _regclass(table)
+        for table, name in missing
+    ]
+    return f"concat_ws(' ', {', '.join(found)})" if found else "''"
 
 
 DIALECT = Dialect(
@@ -73,16 +76,18 @@ class PostgreSQLSource:
         self._counting = Counting(counts, DIALECT, self._where)
         self._connection: psycopg.Connection[Row] | None = None
         self._reading = threading.Lock()
+        self._closing = threading.Event()
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
         with self._reading:
+            self._closing.clear()
             is_new = self._connection is None
             try:
                 return self._read(at)
             except _ConnectionLostError as error:
                 self._disconnect()
-                if is_new or error.given_up:
+                if is_new or error.given_up or self._closing.is_set():
                     raise
             # A connection that was idle may have been cut at any time (restart, failover, firewall): not yet a failure.
             try:
@@ -93,6 +98,7 @@ class PostgreSQLSource:
 
     def close(self) -> None:
         """See `Source.close`."""
+        self._closing.set()
         self._abort()
         if self._reading.acquire(timeout=CLOSE_SECONDS):
             try:

@@ -1,5 +1,5 @@
-"""The questions of the catalogue as parts of the statement: what each asks of its table, and how the rows that come back
-become a reading.
+"""The questions of the catalogue as parts of the statement: what each asks of its table, and how the rows that come
+back become a reading.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -26,13 +26,13 @@ class Dialect:
     """What SQLite and PostgreSQL do not share.
 
     `columns` makes a statement that lists table, column and schema stamp for the tables of these names. `schema_stamp`
-    makes an expression that differs from that stamp once any of the missing columns (table, column) may be there.
+    makes an expression that differs from that stamp once anything of what is `missing` may be there.
     `data_stamp` is an expression that differs when any row may have changed, NULL where the database cannot tell.
     `moment` makes an expression that compares a column as a moment.
     """
 
     columns: Callable[[Sequence[str]], str]
-    schema_stamp: Callable[[Sequence[tuple[str, str]]], str]
+    schema_stamp: Callable[[Sequence[tuple[str, str | None]]], str]
     data_stamp: str
     moment: Callable[[str], str]
 
@@ -61,14 +61,16 @@ def table_names() -> list[str]:
     return [*(table.name for table in TABLES.values()), SETTINGS.name]
 
 
-def missing_columns(columns: Columns) -> list[tuple[str, str]]:
-    """Tables and columns that would be read if this FlowFuse version had them."""
-    return [
-        (table.name, name)
-        for table in (*TABLES.values(), SETTINGS)
-        for name in (table.key, *table.columns.values())
-        if name not in columns.get(table.name, ())
-    ]
+def missing(columns: Columns) -> list[tuple[str, str | None]]:
+    """What would be read if this FlowFuse version had it: tables (without a column), and columns of the others."""
+    found: list[tuple[str, str | None]] = []
+    for table in (*TABLES.values(), SETTINGS):
+        if table.name not in columns:
+            found.append((table.name, None))
+        else:
+            names = (table.key, *table.columns.values())
+            found += [(table.name, name) for name in names if name not in columns[table.name]]
+    return found
 
 
 def moment(at: datetime) -> str:
@@ -125,7 +127,7 @@ class Statement:
         self._numbers = max((len(part.numbers) for part in parts), default=1)
         self._selects = _share([part for part in parts if part.is_whole_table], self._numbers)
         self._selects += [(part,) for part in parts if not part.is_whole_table]
-        schema_stamp = dialect.schema_stamp(missing_columns(columns))
+        schema_stamp = dialect.schema_stamp(missing(columns))
         stamps = f"CAST({schema_stamp} AS text), CAST({dialect.data_stamp} AS text)"
         padding = ", ".join([*["NULL"] * (self._labels - 2), *["CAST(NULL AS bigint)"] * self._numbers])
         selects = [f"SELECT 0, {stamps}, {padding}"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Protocol
 
+from ff_observe.config.explain import OutputStatus
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Licence
@@ -34,19 +34,6 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-
-
-class OutputStatus(Protocol):
-    """Whether something is on, and why. `reason` is a sentence for people."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def on(self) -> bool: ...
-
-    @property
-    def reason(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +85,7 @@ class StatusPage:
             facts="".join(_fact(name, value) for name, value in self._facts(snapshot)),
             ping_state="on" if ping.on else "off",
             ping_words="is sent" if ping.on else "is not sent",
-            ping_reason=_breakable(ping.reason),
+            ping_reason=_sentence(ping.reason),
             outputs="".join(_output(output) for output in self._outputs()),
             links="".join(_link(link, root_path) for link in self._links),
             taken_at=escape(snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
@@ -136,11 +123,13 @@ def _licence(up: bool, licence: Licence | None, problem: str | None) -> str:
 
 
 _LONG_KEY = re.compile(r"\w+(?:\.\w+){2,}")
+_QUOTED = re.compile(r"`([^`]+)`")
 
 
-def _breakable(words: str) -> str:
-    """Escaped, and where a line is too narrow for a long dotted key it breaks after a dot."""
-    return _LONG_KEY.sub(lambda key: key[0].replace(".", ".<wbr>"), escape(words))
+def _sentence(words: str) -> str:
+    """Escaped; what stands in backquotes is code, and a long dotted key may break after a dot."""
+    breakable = _LONG_KEY.sub(lambda key: key[0].replace(".", ".<wbr>"), escape(words))
+    return _QUOTED.sub(r"<code>\1</code>", breakable)
 
 
 def _fact(name: str, value: str) -> str:
@@ -151,7 +140,7 @@ def _output(output: OutputStatus) -> str:
     state = "on" if output.on else "off"
     return (
         f'<li><span class="badge {state}">{state}</span>'
-        f"<div><h3>{escape(output.name)}</h3><p>{_breakable(output.reason)}</p></div></li>\n"
+        f"<div><h3>{escape(output.title)}</h3><p>{_sentence(output.reason)}</p></div></li>\n"
     )
 
 

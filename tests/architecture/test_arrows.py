@@ -37,7 +37,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *(f"{P}.config.{name}" for name in ("nodes", "reading", "yaml_core")),  # collector.yml, not flowforge.yml
         *LIFE,
     ),
-    f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract"),
+    f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract", f"{P}.ping_collector.openapi"),
     f"{P}.demo": (f"{P}.config", *LIFE),
     f"{P}.wiring": (P,),
     f"{P}.cli": (P,),
@@ -50,6 +50,8 @@ def allowed(name: str) -> tuple[str, ...] | None:
     """What the module `name` may import of ours; None if nobody has said."""
     if name == P:
         return FACE
+    if name == f"{P}.log":
+        return (name, f"{P}.redaction", f"{P}.config.secret")  # what is logged is redacted on the way
     if name in GROUND:
         return (name,)
     for package, others in ARROWS.items():

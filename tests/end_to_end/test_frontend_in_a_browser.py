@@ -1,48 +1,36 @@
 """Pages rendered by ours in real Chromium, with the real browser libraries and services played on loopback."""
 
+import contextlib
 import html
 import json
+import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings, PostHogSettings
-from ff_observe.frontend import Script, csp_sources, merge_csp, render_page, snippets
+from ff_observe.frontend import FrontendTelemetryMiddleware, Script, csp_sources, merge_csp, render_page, snippets
 from tests.real_parts import browser as real_browser
-from tests.real_parts.internet import Answer, Internet, Request, internet
+from tests.real_parts.internet import Answer, Internet, internet
+from tests.real_parts.processes import free_port, wait_until
+from tests.real_parts.telemetry_services import BUNDLE_HOST, EU_SENTRY, POSTHOG_CLOUDS, captured, play, wait_for_event
+from tests.recordings import frontend
 
 HOST = "page.example.test"
-EU_DSN = "https://publickey@o1.ingest.de.sentry.io/7"
-POSTHOG_CLOUDS = {
-    "https://app.posthog.com": ("us.i.posthog.com", "us-assets.i.posthog.com"),
-    "https://eu.i.posthog.com": ("eu.i.posthog.com", "eu-assets.i.posthog.com"),
-    "https://posthog.own.test/behind/a/path": ("posthog.own.test", "posthog.own.test"),
-}
+EU_DSN = f"https://publickey@{EU_SENTRY}/7"
 ALL = FrontendSettings(
     posthog=PostHogSettings("phc_key"),
     sentry=FrontendSentrySettings(EU_DSN),
     plausible=PlausibleSettings("page.example.test"),
 )
-# Plausible's own tracker, told its domain as the hosted script is: by the element that loads it.
-PLAUSIBLE_SCRIPT = """
-import Plausible from "plausible-tracker";
-Plausible({domain: document.currentScript.dataset.domain}).trackPageview();
-"""
-# What FlowFuse's frontend does with window.sentryConfig (its bundle, `setupSentry`), and an error for it.
-SENTRY_SCRIPT = """
-import * as Sentry from "@sentry/browser";
-const replay = Sentry.replayIntegration({minReplayDuration: 0});
-window.flushReplay = function () { return replay.flush(); };
-window.startSentry = function () {
-  Sentry.init({dsn: window.sentryConfig.dsn, release: window.sentryConfig.version,
-               environment: window.sentryConfig.environment, integrations: [replay],
-               replaysSessionSampleRate: 1});
-};
-if (window.sentryConfig) { window.startSentry(); }
-"""
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +39,8 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
     if libraries is None or real_browser.CHROMIUM is None:
         pytest.skip("needs Chromium and npm: apt-get install chromium npm; python -m tests.real_parts.browser")
     directory = tmp_path_factory.mktemp("web")
-    scripts = {
-        name: real_browser.bundle(source, libraries, directory / name)
-        for name, source in {"plausible": PLAUSIBLE_SCRIPT, "sentry": SENTRY_SCRIPT}.items()
-    }
     with internet(directory) as running:
-        for events, assets in POSTHOG_CLOUDS.values():
-            running.sites[events] = running.sites[assets] = posthog_site(libraries)
-        running.sites["plausible.io"] = lambda request: (
-            Answer(scripts["plausible"], "text/javascript") if request.path == "/js/plausible.js" else Answer(b"ok")
-        )
-        running.sites["o1.ingest.de.sentry.io"] = lambda request: Answer(b"{}")
-        running.sites["bundle.example.test"] = lambda request: Answer(scripts["sentry"], "text/javascript")
+        play(running, libraries, directory)
         yield running
 
 
@@ -77,19 +55,6 @@ def visitor(web: Internet, chromium: Browser) -> Iterator[BrowserContext]:
     web.requests.clear()
     with real_browser.visitor(chromium) as context:
         yield context
-
-
-def posthog_site(libraries: Path) -> Any:
-    def site(request: Request) -> Answer | None:
-        path = request.path.split("?")[0]
-        if "/static/" in path:
-            file = libraries / "posthog-js" / "dist" / path.rsplit("/", 1)[-1]
-            return Answer(file.read_bytes(), "text/javascript") if file.is_file() else None
-        if path.endswith("/config"):
-            return Answer(b'{"supportedCompression":["gzip-js"],"hasFeatureFlags":false}')
-        return Answer(b'{"status":1,"featureFlags":{}}') if request.method != "GET" else None
-
-    return site
 
 
 def rendered(settings: FrontendSettings, head: str = "", **named: Any) -> tuple[bytes, tuple[Script, ...]]:
@@ -110,20 +75,6 @@ def visit(web: Internet, visitor: BrowserContext, page: bytes, headers: Mapping[
     )
     opened.goto(f"https://{HOST}/")
     return opened
-
-
-def captured(web: Internet, host: str) -> list[str]:
-    """The names of the events PostHog's capture endpoint was sent."""
-    names = []
-    for request in web.to(host):
-        if request.method == "POST" and "/e/" in request.path:
-            sent = request.json()
-            names += [event["event"] for event in (sent if isinstance(sent, list) else sent.get("batch", [sent]))]
-    return names
-
-
-def wait_for_event(web: Internet, host: str, name: str) -> None:
-    web.wait_for(lambda request: name in captured(web, host), f"{name} at {host}")
 
 
 @pytest.mark.parametrize("apiurl", POSTHOG_CLOUDS)
@@ -152,6 +103,7 @@ def test_calls_of_the_page_before_the_library_is_there_are_not_lost(web: Interne
     page, _ = rendered(FrontendSettings(posthog=PostHogSettings("phc_key")), early)
     opened = visit(web, visitor, page)
     wait_for_event(web, "us.i.posthog.com", "early")
+    wait_for_event(web, "us.i.posthog.com", "$set")
     assert opened.evaluate("posthog.get_property('from')") == "page"
 
 
@@ -172,7 +124,7 @@ def test_sentry_reports_what_the_page_configures(web: Internet, visitor: Browser
     }
     opened.evaluate("setTimeout(() => { throw new Error('planted') })")
     envelope = web.wait_for(
-        lambda request: request.host == "o1.ingest.de.sentry.io" and b"planted" in request.body, "the error at Sentry"
+        lambda request: request.host == EU_SENTRY and b"planted" in request.body, "the error at Sentry"
     )
     event = next(
         json.loads(line) for line in envelope.body.splitlines() if b'"exception"' in line and line.startswith(b"{")
@@ -195,7 +147,7 @@ def test_nothing_leaves_and_nothing_is_configured_before_consent(web: Internet, 
     opened = visit(web, visitor, page)
     opened.evaluate("setTimeout(() => { throw new Error('before consent') })")
     opened.wait_for_load_state("networkidle")
-    assert {request.host for request in web.requests} == {HOST, "bundle.example.test"}
+    assert {request.host for request in web.requests} == {HOST, BUNDLE_HOST}
     assert opened.evaluate("[typeof posthog, typeof sentryConfig, document.cookie, localStorage.length]") == [
         *("undefined", "undefined", "", 0)
     ]
@@ -256,7 +208,7 @@ def test_the_policy_is_in_force(web: Internet, visitor: BrowserContext) -> None:
 def test_under_the_policy_flowfuse_sends_an_eu_dsn_is_blocked_and_under_ours_it_is_not(
     web: Internet, visitor: BrowserContext
 ) -> None:
-    recorded = Path(__file__).parents[1] / "data" / "frontend" / "v2.4.0-all" / "csp.txt"
+    recorded = frontend("v2.4.0-all") / "csp.txt"
     policy = recorded.read_text().split(": ", 1)[1].strip().replace("'self'", "'self' https://bundle.example.test")
     settings = FrontendSettings(sentry=FrontendSentrySettings(EU_DSN))
     page, scripts = rendered(settings, '<script src="https://bundle.example.test/"></script>')
@@ -264,12 +216,22 @@ def test_under_the_policy_flowfuse_sends_an_eu_dsn_is_blocked_and_under_ours_it_
     opened.evaluate("setTimeout(() => { throw new Error('planted') })")
     opened.wait_for_function("window.blocked.length")
     assert opened.evaluate("window.blocked")[0].startswith("connect-src https://o1.ingest.de.sentry.io/")
-    assert not web.to("o1.ingest.de.sentry.io")
+    assert not web.to(EU_SENTRY)
 
     opened = visit(web, visitor, page, {"content-security-policy": merge_csp(policy, csp_sources(settings, scripts))})
     opened.evaluate("setTimeout(() => { throw new Error('planted') })")
     web.wait_for(lambda request: b"planted" in request.body, "the error at Sentry")
     assert opened.evaluate("window.blocked") == []
+
+
+def test_with_a_nonce_a_policy_that_names_nothing_else_lets_the_libraries_load(
+    web: Internet, visitor: BrowserContext
+) -> None:
+    settings = FrontendSettings(posthog=ALL.posthog, plausible=ALL.plausible)
+    page = render_page(b"<head></head>", snippets(settings, "test", None, nonce="abc"))
+    opened = visit(web, visitor, page, {"content-security-policy": "script-src 'nonce-abc'"})
+    opened.wait_for_function("() => window.posthog.__loaded")
+    web.wait_for(lambda request: request.method == "POST" and request.host == "plausible.io", "Plausible's event")
 
 
 def test_the_policy_in_the_page_itself_is_widened_too(web: Internet, visitor: BrowserContext) -> None:
@@ -280,3 +242,37 @@ def test_the_policy_in_the_page_itself_is_widened_too(web: Internet, visitor: Br
     opened = visit(web, visitor, render_page(page.encode(), scripts, csp_sources(settings, scripts)))
     wait_for_event(web, "us.i.posthog.com", "$pageview")
     assert opened.evaluate("window.blocked") == []
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """A real server for an ASGI application; gives its address."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, name="uvicorn")
+    thread.start()
+    try:
+        wait_until(lambda: server.started, "uvicorn to be ready")
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize("nonce", [False, True])
+def test_a_python_application_serves_pages_that_run_under_its_own_policy(visitor: BrowserContext, nonce: bool) -> None:
+    async def page(request: HttpRequest) -> Response:
+        own = request.scope.get("ff_observe.csp_nonce", "static")
+        text = f"<head><title>t</title></head><script nonce='{own}'>window.own = 1</script>" + "text" * 10_000
+        return HTMLResponse(text, headers={"content-security-policy": "default-src 'none'; script-src 'nonce-static'"})
+
+    app = FrontendTelemetryMiddleware(Starlette(routes=[Route("/", page)]), ALL, "test", "shop@1", nonce=nonce)
+    with serving(GZipMiddleware(app)) as address:
+        opened = visitor.new_page()
+        blocked: list[str] = []
+        opened.on("console", lambda message: blocked.append(message.text))
+        opened.goto(address)
+        assert opened.evaluate("[window.own, sentryConfig.version]") == [1, "shop@1"]
+        opened.wait_for_function("window.posthog.__loaded")
+        opened.close()
+    assert not [text for text in blocked if "Content Security Policy" in text]

@@ -3,6 +3,7 @@
 Hosts are told apart by the `Host` header; `browser.browser({"*:443": …})` leads every name here.
 """
 
+import concurrent.futures
 import contextlib
 import datetime
 import gzip
@@ -11,7 +12,6 @@ import ipaddress
 import json
 import ssl
 import threading
-import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.real_parts.processes import wait_until
+
+_WORKERS = 24  # connections at a time, those included that a browser opens ahead of use
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,17 @@ def internet(directory: Path) -> Iterator[Internet]:
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name there
             pass
 
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
+    class Server(http.server.HTTPServer):
+        def process_request(self, request: Any, client_address: Any) -> None:
+            pool.submit(self._serve, request, client_address)
+
+        def _serve(self, request: Any, client_address: Any) -> None:
+            try:
+                self.finish_request(request, client_address)
+            except OSError:
+                self.handle_error(request, client_address)
+            finally:
+                self.shutdown_request(request)
 
         def handle_error(self, request: object, client_address: object) -> None:
             """A browser that closes a connection early is no news."""
@@ -115,6 +126,12 @@ def internet(directory: Path) -> Iterator[Internet]:
     server = Server(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     web = Internet(server.server_address[1])
+    # All threads run before the first request: a test is watched for those it leaves behind.
+    pool = concurrent.futures.ThreadPoolExecutor(_WORKERS, thread_name_prefix="internet")
+    running = threading.Barrier(_WORKERS + 1)
+    for _ in range(_WORKERS):
+        pool.submit(running.wait)
+    running.wait()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="internet")
     thread.start()
     try:
@@ -123,6 +140,7 @@ def internet(directory: Path) -> Iterator[Internet]:
         server.shutdown()
         server.server_close()
         thread.join()
+        pool.shutdown()
 
 
 def _certificate(directory: Path) -> Path:
@@ -142,8 +160,3 @@ def _certificate(directory: Path) -> Path:
         + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return path
-
-
-def query(request: Request) -> dict[str, str]:
-    """The query parameters of a request."""
-    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request.path).query))

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,15 +65,10 @@ def server(directory: Path, port: int) -> Iterator[None]:
     """Run the cluster in `directory` on `port` until the block ends: for tests that stop and start the database."""
     assert BINARIES is not None
     command: list[str | Path] = [BINARIES / "postgres", "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
-    with running(command, directory, accepts(port), user=_as_postgres().get("user")):
-        with contextlib.closing(
-            wait_until(
-                lambda: _try_connect(port),
-                "PostgreSQL to accept sessions",
-            )
-        ):
-            pass
+    with running(command, directory, accepts(port), user=_as_postgres().get("user")) as process:
+        wait_until(lambda: _try_connect(port), "PostgreSQL to accept sessions").close()
         yield
+        process.send_signal(signal.SIGINT)  # "fast": SIGTERM would wait for the sessions that tests hold
 
 
 def _try_connect(port: int) -> "psycopg.Connection[tuple[object, ...]] | None":
@@ -93,9 +89,7 @@ def initialise(directory: Path) -> None:
         account = pwd.getpwnam(owner)
         for path in (directory, password_file):
             os.chown(path, account.pw_uid, account.pw_gid)
-        for parent in directory.parents:  # pytest makes its directories private to root
-            if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o011 != 0o011 and len(parent.parts) > 2:
-                parent.chmod(parent.stat().st_mode | 0o011)
+        directory.parent.chmod(directory.parent.stat().st_mode | 0o011)  # a temporary directory is private to its maker
     subprocess.run(
         [
             *(BINARIES / "initdb", "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),

@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -37,6 +38,7 @@ SECRETS_BY_FORM = {
     "an e-mail address": ("jane.doe@example.org", "could not tell jane.doe@example.org about it"),
     "an e-mail address in a URL": ("jane%40example.org", "GET /users?name=jane%40example.org"),
     "an e-mail address with a sub-address": ("jane+ops@mail.example.co.uk", "<jane+ops@mail.example.co.uk>"),
+    "an e-mail address with an apostrophe": ("O'Brien", "'O'Brien@example.org'"),
     "an IPv4 address": ("192.0.2.17", "connection to 192.0.2.17 refused"),
     "an IPv4 address with a port": ("192.0.2.17", "dial tcp 192.0.2.17:5432: refused"),
     "an IPv4 address at the end of a sentence": ("192.0.2.17", "It is 192.0.2.17."),
@@ -86,7 +88,7 @@ def test_a_secret_is_known_by_its_form(form: str) -> None:
         "OID 1.3.6.1.4.1 and v1.2.3.4 and 999.1.2.3",
         "std::string, Settings::default()",
         "https://ping.flowforge.com/ping answered 503",
-        "https://registry.npmjs.org/@flowfuse/flowfuse",
+        "https://packages.example.org/@flowfuse/flowfuse",
         "telemetry.backend.sentry.dsn: is not a Sentry DSN (expected https://KEY@HOST/PROJECT)".replace("KEY@", ""),
         "password authentication failed for user flowforge",
         'SELECT count(*) FILTER (WHERE "verified_email") FROM "Users"',
@@ -232,6 +234,8 @@ def test_a_structure_without_secrets_stays_as_it_is(structure: object) -> None:
 
 
 @pytest.mark.parametrize("unit", ["a", "@", ":", "1.", "://", "password", "eyJ", "a@", "-----BEGIN PRIVATE KEY-----"])
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(60)
 def test_a_long_text_is_redacted_in_reasonable_time(unit: str) -> None:
-    REDACTOR.text(unit * (200_000 // len(unit)))
+    began = time.process_time()
+    REDACTOR.text(unit * (100_000 // len(unit)) + "@")
+    assert time.process_time() - began < 3

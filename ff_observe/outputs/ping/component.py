@@ -12,8 +12,8 @@ from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
 from ff_observe.outputs.ping.agenda import Agenda
 from ff_observe.outputs.ping.consent import Decision, Rule, decide
-from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
 from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
 from ff_observe.outputs.ping.sending import Sender, preview
 from ff_observe.periodic import ErrorSink, Periodic
@@ -63,7 +63,7 @@ class CorePing:
         self._clock = clock
         self._first_after_seconds = first_after_seconds
         self._chance = chance or random.SystemRandom()
-        self._sender_for = sender_for or (lambda current: Delivery(current.ping.url, clock))
+        self._sender_for = sender_for or (lambda current: usual_sender_for(current, clock))
         self._sender: Sender | None = None
         self._sender_settings: Settings | None = None
         self._agenda: Agenda | None = None

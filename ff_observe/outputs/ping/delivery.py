@@ -85,7 +85,7 @@ class Delivery:
             reason = str(error) if isinstance(error, transport.UnreachableError) else "the proxy's URL is wrong"
             if line.is_cut:
                 reason = "the bridge is stopping" if self._stopped else f"no answer within {self._timeouts.total:g} s"
-            return Outcome(Result.FAILED, f"{receiver} could not be reached{via}: {reason}")
+            return Outcome(Result.FAILED, f"{receiver} could not be reached{via}: {reason}", receiver=receiver)
         return outcome_of_answer(answer.status, answer.retry_after, receiver, self._clock.now())
 
 

@@ -25,6 +25,7 @@ class Outcome:
     result: Result
     explanation: str
     status: int | None = None  # of the HTTP answer, where there was one
+    receiver: str | None = None  # host and port; None where nothing was tried
     retry_after_seconds: float | None = None
 
 
@@ -35,17 +36,18 @@ def outcome_of_answer(status: int, retry_after: str | None, receiver: str, now: 
     """
     answer = f"{receiver} answered {_named(status)}"
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Outcome(Result.DELIVERED, answer, status)
+        return Outcome(Result.DELIVERED, answer, status, receiver)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return Outcome(
             Result.REJECTED,
             f"{answer}; redirects are not followed. If the receiver has moved, change telemetry.url",
             status,
+            receiver,
         )
     later = status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and not later:
-        return Outcome(Result.REJECTED, f"{answer}; check telemetry.url", status)
-    return Outcome(Result.FAILED, answer, status, retry_after_seconds(retry_after, now))
+        return Outcome(Result.REJECTED, f"{answer}; check telemetry.url", status, receiver)
+    return Outcome(Result.FAILED, answer, status, receiver, retry_after_seconds(retry_after, now))
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:

@@ -57,7 +57,7 @@ WITH batch AS (
   WHERE platform.last_seen <= excluded.last_seen
 )
 SELECT digest FROM fresh
-"""  # noqa: S608  (only names of our own columns)
+"""  # noqa: S608 - only names of our own columns
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -94,6 +94,10 @@ def _connect(url: Secret, options: str) -> Connection:
     )
 
 
+def _days_from(today: date) -> set[date]:
+    return {today + timedelta(days=days) for days in range(DAYS_AHEAD + 1)}
+
+
 class PostgresqlWriter:
     """The connection that stores pings."""
 
@@ -101,7 +105,7 @@ class PostgresqlWriter:
         self._url = url
         self._window = window
         self._connection: Connection | None = None
-        self._partitions_until = date.min
+        self._days: set[date] = set()
 
     def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
         with _told("store pings"):
@@ -128,15 +132,14 @@ class PostgresqlWriter:
                 connection.close()
                 raise
             self._connection = connection
-            self._partitions_until = date.min
+            self._days = set()
         return self._connection
 
     def _have_partitions(self, connection: Connection, pings: Sequence[Ping]) -> None:
-        last = max(ping.received_at for ping in pings).date()
-        if last >= self._partitions_until:
-            first = min(ping.received_at for ping in pings).date()
-            add_partitions(connection, first, last + timedelta(days=DAYS_AHEAD))
-            self._partitions_until = last + timedelta(days=1)
+        days = {ping.received_at.date() for ping in pings}
+        if not days <= self._days:
+            add_partitions(connection, days | _days_from(max(days)))
+            self._days |= days
 
     def _store(self, connection: Connection, pings: Sequence[Ping]) -> Sequence[bool]:
         batch = {ping.digest: ping for ping in reversed(pings)}  # of duplicates among them the first remains
@@ -176,15 +179,15 @@ class PostgresqlStore:
     name = "postgresql"
 
     def __init__(self, url: Secret, window: timedelta) -> None:
-        self._url = url
+        self.url = url
         self._window = window
 
     def writer(self) -> PostgresqlWriter:
-        return PostgresqlWriter(self._url, self._window)
+        return PostgresqlWriter(self.url, self._window)
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[Connection]:
-        with _told(what), contextlib.closing(_connect(self._url, _READING)) as connection:
+        with _told(what), contextlib.closing(_connect(self.url, _READING)) as connection:
             migrate(connection)
             yield connection
 
@@ -237,4 +240,4 @@ class PostgresqlStore:
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
             connection.execute("DELETE FROM recent WHERE until < %s", (now,))
-            add_partitions(connection, now.date(), now.date() + timedelta(days=DAYS_AHEAD))
+            add_partitions(connection, _days_from(now.date()))

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -84,22 +84,20 @@ def partitions(connection: Connection) -> dict[date, str]:
     return {datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC).date(): name for name, match in found if match}
 
 
-def add_partitions(connection: Connection, first: date, last: date) -> None:
-    """Have a partition for each day from `first` to `last`."""
-    days = [first + timedelta(days=days) for days in range((last - first).days + 1)]
-    if set(days) <= partitions(connection).keys():
+def add_partitions(connection: Connection, days: Set[date]) -> None:
+    """Have a partition for each of the days."""
+    if days <= partitions(connection).keys():
         return
     with _alone(connection):
         there = partitions(connection)
-        for day in days:
-            if day not in there:
-                connection.execute(
-                    sql.SQL("CREATE TABLE {} PARTITION OF ping FOR VALUES FROM ({}) TO ({})").format(
-                        sql.Identifier(f"ping_{day:%Y%m%d}"),
-                        sql.Literal(f"{day.isoformat()} 00:00:00+00"),
-                        sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00"),
-                    )
+        for day in sorted(days - there.keys()):
+            connection.execute(
+                sql.SQL("CREATE TABLE {} PARTITION OF ping FOR VALUES FROM ({}) TO ({})").format(
+                    sql.Identifier(f"ping_{day:%Y%m%d}"),
+                    sql.Literal(f"{day.isoformat()} 00:00:00+00"),
+                    sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00"),
                 )
+            )
 
 
 def drop_partitions(connection: Connection, before: datetime) -> int:

@@ -33,18 +33,18 @@ SELECT {_DIGEST}, {_VALUES[0]}, {_AT}, {_UNTIL} FROM json_each(?) AS row WHERE t
 ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
 WHERE recent.until < excluded.received_at
 RETURNING digest
-"""  # noqa: S608  (only names of our own columns)
+"""  # noqa: S608 - only names of our own columns
 _STORE = f"""
 INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
 SELECT {_AT}, {_SENDER}, {_VALUE_LIST} FROM json_each(?) AS row
-"""  # noqa: S608  (only names of our own columns)
+"""  # noqa: S608 - only names of our own columns
 _LATEST = f"""
 INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
 SELECT {_AT}, {_AT}, {_VALUE_LIST} FROM json_each(?) AS row WHERE true
 ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
 {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
 WHERE platform.last_seen <= excluded.last_seen
-"""  # noqa: S608  (only names of our own columns)
+"""  # noqa: S608 - only names of our own columns
 
 
 def moment(at: datetime) -> str:
@@ -188,16 +188,16 @@ class SqliteStore:
     name = "sqlite"
 
     def __init__(self, path: Path, window: timedelta) -> None:
-        self._path = path
+        self.path = path
         self._window = window
         self._made = threading.Event()
 
     def writer(self) -> SqliteWriter:
-        return SqliteWriter(self._path, self._window)
+        return SqliteWriter(self.path, self._window)
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[sqlite3.Connection]:
-        with _told(what), contextlib.closing(_connect(self._path)) as connection:
+        with _told(what), contextlib.closing(_connect(self.path)) as connection:
             if not self._made.is_set():
                 _migrate(connection)
                 self._made.set()
@@ -217,13 +217,13 @@ class SqliteStore:
 
     def distribution(self, field_index: int, since: datetime) -> Distribution:
         column = COLUMNS[field_index]
-        query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608
+        query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - only names of our own columns
         with self._session("read the fleet") as connection:
             rows = connection.execute(query, (moment(since),)).fetchall()
         return [(restored(column, value), count) for value, count in rows]
 
     def export(self, instance_id: str) -> Iterator[Ping]:
-        query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608
+        query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608 - only names of our own columns
         with self._session("export") as connection:
             for at, sender, *values in connection.execute(query, (instance_id,)):
                 yield Ping(

@@ -45,6 +45,8 @@ EXPECTED: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
     "bad-url-bracket": (2, 8, "telemetry.url", (WRITE_URL,)),
     "bad-url-space": (2, 8, "telemetry.url", (WRITE_URL,)),
     "bad-url-number": (2, 8, "telemetry.url", ("found a number (not shown)", "quotes")),
+    "bad-ledger-false": (2, 11, "telemetry.ledger", ("found the boolean false", 'write the path of a file, or "off"')),
+    "bad-ledger-no": (2, 11, "telemetry.ledger", ('found the string "no"', 'write the path of a file, or "off"')),
     "bad-backend-dsn-without-key": (4, 12, "telemetry.backend.sentry.dsn", (WRITE_DSN,)),
     "bad-backend-dsn-without-project": (4, 12, "telemetry.backend.sentry.dsn", (WRITE_DSN,)),
     "bad-backend-dsn-map": (4, 12, "telemetry.backend.sentry.dsn", ("found a map",)),

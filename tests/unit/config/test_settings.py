@@ -43,7 +43,11 @@ def test_a_file_that_says_nothing_has_the_documented_defaults(tmp_path: Path) ->
         platform=PlatformSettings(
             driver="localfs", broker=False, file_store=False, email=False, billing=False, housekeeper=True
         ),
-        ping=PingSettings(enabled=None, url=Secret("https://ping.flowforge.com/ping")),
+        ping=PingSettings(
+            enabled=None,
+            url=Secret("https://ping.flowforge.com/ping"),
+            ledger=tmp_path / "var" / "ff-observe" / "pings.jsonl",
+        ),
         prometheus=PrometheusSettings(enabled=False, host="127.0.0.1", port=10464, path="/metrics"),
         backend_sentry=BackendSentrySettings(dsn=None),
         otlp=OtlpSettings(enabled=None, traces=False, logs=False),
@@ -72,7 +76,11 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             flowfuse_version="2.33.2",
             nodejs_version="20.10.0",
         ),
-        ping=PingSettings(enabled=False, url=Secret("https://user:secret@ping.example.com/ping?x=1")),
+        ping=PingSettings(
+            enabled=False,
+            url=Secret("https://user:secret@ping.example.com/ping?x=1"),
+            ledger=tmp_path / "var" / "sent" / "pings.jsonl",
+        ),
         prometheus=PrometheusSettings(enabled=True, host="0.0.0.0", port=9999, path="/fleet/metrics"),
         backend_sentry=BackendSentrySettings(Secret("https://key@sentry.example.com/7")),
         otlp=OtlpSettings(
@@ -87,7 +95,9 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             logs=True,
         ),
         frontend=FrontendSettings(
-            posthog=PostHogSettings("phc_key", "https://posthog.example.com", capture_pageview=False),
+            posthog=PostHogSettings(
+                "phc_key", "https://posthog.example.com", capture_pageview=False, cookieless_mode="on_reject"
+            ),
             sentry=FrontendSentrySettings("https://public@sentry.example.com/8", production_mode=True),
             plausible=PlausibleSettings("forge.example.com"),
             consent_required=True,

@@ -34,6 +34,10 @@ FLOWFUSE = (
                 "https://e.posthog.test https://sentry.test; worker-src 'self' blob:"
             ),
         ),
+        (
+            "default-src 'none'; connect-src https:; worker-src blob:",
+            f"default-src 'none'; connect-src https:; worker-src blob:; script-src https://s.posthog.test {HASH}",
+        ),
         # 'none' gives way.
         (
             "default-src 'none'; script-src 'NONE'; connect-src 'none'; worker-src 'none';",
@@ -98,6 +102,18 @@ FLOWFUSE = (
 def test_a_policy_is_widened_by_what_is_missing(policy: str, merged: str) -> None:
     assert merge_csp(policy, NEEDED) == merged
     assert merge_csp(merged, NEEDED) == merged
+
+
+@pytest.mark.parametrize(
+    ("policy", "merged"),
+    [
+        ("default-src 'self'", "default-src 'self'; script-src 'self' https://s.test; worker-src 'self'"),
+        ("default-src 'none'", "default-src 'none'; script-src https://s.test; worker-src 'none'"),
+        ("default-src 'self'; child-src *", "default-src 'self'; child-src *; script-src 'self' https://s.test"),
+    ],
+)
+def test_scripts_taken_from_the_default_do_not_take_workers_along(policy: str, merged: str) -> None:
+    assert merge_csp(policy, {"script-src": ("https://s.test",)}) == merged
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.choice import choose_protocols
 from ff_observe.outputs.otlp.component import interval_seconds
 
+
 @pytest.mark.parametrize(
     ("protocol", "variables", "expected"),
     [

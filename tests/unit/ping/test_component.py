@@ -357,13 +357,13 @@ def test_other_settings_are_used_from_the_next_look_and_bring_no_ping_of_their_o
     ping = bridge.start()
     bridge.clock.advance(60)
     with receiver(answer(200)) as other:
-        ping.reconfigure(settings(other.url()))
+        ping.reconfigure(settings(other.url()), bridge.platform)
         bridge.clock.advance(3600)
         assert other.requests == []
         bridge.clock.advance(DAY)
         assert len(other.requests) == 1
     assert len(bridge.arrived) == 1
-    ping.reconfigure(replace(settings(bridge.server.url()), ping=settings(enabled=False).ping))
+    ping.reconfigure(replace(settings(bridge.server.url()), ping=settings(enabled=False).ping), bridge.platform)
     bridge.clock.advance(2 * DAY)
     assert len(bridge.arrived) == 1
     assert bridge.sample("ff_observe_ping_enabled") == {("file",): 0.0}

@@ -165,7 +165,8 @@ def test_a_host_that_cannot_be_looked_up_is_a_failure(host: str) -> None:
 def test_a_refused_connection_is_a_failure_in_plain_words() -> None:
     port = free_port()
     outcome = send(f"http://127.0.0.1:{port}/ping")
-    assert outcome == Outcome(Result.FAILED, f"127.0.0.1:{port} could not be reached: Connection refused", None, None)
+    receiver = f"127.0.0.1:{port}"
+    assert outcome == Outcome(Result.FAILED, f"{receiver} could not be reached: Connection refused", None, receiver)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.sqlite import SQLiteSource
-from tests.recordings import ALL, Case, cases
+from tests.recordings import ALL, Case, assert_as_recorded, cases
 from tests.unit.ping.samples import OPERATING_SYSTEM
 
 PROBES = sorted(path.parent for path in (ALL / "probes").glob("*/meta.json"))
@@ -64,24 +63,6 @@ def home_of(probe: Path, meta: dict[str, Any], directory: Path) -> Path:
             connection.execute(statement)
     connection.close()
     return home
-
-
-def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
-    if isinstance(value, dict):
-        for key, below in value.items():
-            yield from leaves(below, (*path, key))
-    else:
-        yield path, value
-
-
-def assert_as_recorded(ours: bytes, recorded: dict[str, Any]) -> None:
-    """Every field recorded, of equal type and value and in the same order; templates and stacks exactly swapped."""
-    counts = recorded["platform"]["counts"]
-    counts["projectTemplates"], counts["projectStacks"] = counts["projectStacks"], counts["projectTemplates"]
-    expected = [(path, value) for path, value in leaves(recorded) if path[0] not in ("os", "env")]
-    wanted = {path for path, _ in expected}
-    found = [(path, value) for path, value in leaves(json.loads(ours)) if path in wanted]
-    assert [(*leaf, type(leaf[1])) for leaf in found] == [(*leaf, type(leaf[1])) for leaf in expected]
 
 
 @pytest.mark.parametrize("case", [case for case in cases() if not case.is_postgresql], ids=lambda case: case.name)

@@ -198,7 +198,14 @@ def test_without_sentry_cli_the_user_is_told_how_to_get_it(tmp_path: Path, monke
         )
 
 
-def test_a_map_that_cannot_be_read_is_a_problem_of_the_build(tmp_path: Path) -> None:
+def test_a_bundle_that_cannot_be_read_is_a_problem_of_the_build(tmp_path: Path) -> None:
+    built = write(tmp_path, {})
+    (built / "a.js").symlink_to("/proc/self/mem")  # a file that opens and cannot be read, for root too
+    with pytest.raises(SourceMapsError, match=r"a\.js: a\.js cannot be read: Input/output error"):
+        plan(built)
+
+
+def test_a_map_that_is_no_file_is_a_problem_of_the_build(tmp_path: Path) -> None:
     built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map"})
     (built / "a.js.map").mkdir()
     with pytest.raises(SourceMapsError, match=r"a\.js: refers to a\.js\.map, which does not exist"):

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ff_observe.config.explain import OutputStatus
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
@@ -76,25 +77,18 @@ class Provider:
         return snapshot({"flowfuse_up": {(): 0.0}, "flowfuse_platform_info": {("2.33.2", "", "docker"): 1.0}}, up=False)
 
 
-@dataclass(frozen=True)
-class Status:
-    name: str
-    on: bool
-    reason: str
-
-
 OUTPUTS = (
-    Status("Prometheus", True, "telemetry.backend.prometheus.enabled is true"),
-    Status("Backend Sentry", False, "no <dsn> & no more"),
+    OutputStatus("prometheus", True, "telemetry.backend.prometheus.enabled is true"),
+    OutputStatus("backend sentry", False, "no <dsn> & no more"),
 )
-PING = Status("Core ping", True, "a licence is loaded")
+PING = OutputStatus("core ping", True, "a licence is loaded")
 
 
 def app(
     provider: Provider,
     settings: PrometheusSettings | None = None,
     self_metrics: SelfMetrics | None = None,
-    ping: Status = PING,
+    ping: OutputStatus = PING,
 ) -> BridgeApp:
     settings = settings or PrometheusSettings(enabled=True)
     page = StatusPage(lambda: OUTPUTS, lambda _snapshot: ping, "docker", standard_links(settings))

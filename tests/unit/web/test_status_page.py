@@ -8,12 +8,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ff_observe.config.explain import OutputStatus
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.sources.model import Licence
 from ff_observe.version import VERSION
 from ff_observe.web.app import BridgeApp
 from tests.unit.web.asgi import get
-from tests.unit.web.platforms import Provider, Status, app, snapshot
+from tests.unit.web.platforms import Provider, app, snapshot
 
 VOID = {"meta", "link", "wbr", "rect", "path"}
 
@@ -76,9 +77,14 @@ def test_it_tells_each_output_with_its_reason() -> None:
 
 @pytest.mark.parametrize(("allowed", "words"), [(True, "is sent"), (False, "is not sent")])
 def test_it_tells_whether_the_ping_is_sent_and_why(allowed: bool, words: str) -> None:
-    told = page(app(Provider(snapshot()), ping=Status("Core ping", allowed, "because of this"))).text
+    told = page(app(Provider(snapshot()), ping=OutputStatus("Core ping", allowed, "because of this"))).text
     assert f"The usage ping {words}." in told
     assert "because of this" in told
+
+
+def test_what_a_reason_quotes_is_shown_as_code() -> None:
+    html = get(app(Provider(snapshot()), ping=OutputStatus("Core ping", False, "write `telemetry.enabled: <b>`"))).text
+    assert "write <code>telemetry.enabled: &lt;b&gt;</code>" in html
 
 
 def test_a_dead_database_is_told() -> None:
@@ -116,7 +122,7 @@ def test_values_cannot_become_markup() -> None:
     application = app(
         Provider(snapshot(licence=Licence("", hostile, hostile, None), licence_problem=hostile)),
         PrometheusSettings(enabled=True, path="/" + hostile),
-        ping=Status(hostile, True, hostile),
+        ping=OutputStatus(hostile, True, hostile),
     )
     told = page(application)
     assert not {"script", "img"} & set(told.tags)

@@ -1,0 +1,240 @@
+"""The ledger of what was sent: one JSON line for each attempt to deliver a ping, chained by hashes, bounded in size.
+
+Each line ends in `hash`, the SHA-256 of the line without it, and holds in `previous` the SHA-256 of the whole line
+before it, so that `sha256sum` is enough to check it by hand. A file begins with a line that opens it and continues the
+chain of the file before. What the chain cannot show: entries missing at the very end, and a ledger written anew.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC
+from pathlib import Path
+from typing import Any, Final
+
+from ff_observe.clock import Clock
+from ff_observe.outputs.ping.ledger_files import (
+    extend,
+    locked,
+    make_directory,
+    new,
+    older,
+    read_files,
+    read_last,
+    sync_directory,
+)
+from ff_observe.outputs.ping.outcome import Outcome
+
+LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes; with the one file kept besides, years of daily pings
+BEGINNING: Final = "0" * 64  # what the first line of the first file holds as `previous`
+
+_FORMAT: Final = "ff-observe pings 1"
+_END_BYTES: Final = 256 * 1024  # of a file, in which its last line surely begins
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One attempt. `body` is exactly what was sent, `bytes` and `sha256` are of it; `receiver` is host and port only.
+
+    `time` (RFC 3339, UTC) is when the outcome was known. `note` tells what had to be mended before this entry.
+    """
+
+    time: str
+    outcome: str
+    receiver: str
+    status: int | None
+    bytes: int
+    sha256: str
+    body: str
+    previous: str
+    hash: str
+    note: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The members of the line, without those that have nothing to say."""
+        return {name: value for name, value in asdict(self).items() if name != "note" or value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with a ledger. `line` counts from 1, and is 0 where it concerns the file as a whole."""
+
+    file: str
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
+
+
+class Ledger:
+    """Appends to the file `path`, which any number of processes may do at once. Nothing is touched before that."""
+
+    def __init__(self, path: Path, clock: Clock, largest_file: int = LARGEST_FILE) -> None:
+        self.path = path
+        self._clock = clock
+        self._largest_file = largest_file
+
+    def append(self, outcome: Outcome, body: bytes) -> None:
+        """Write one entry, to the disk itself. Raises `OSError`, and leaves no part of the entry behind."""
+        make_directory(self.path.parent)
+        with locked(self.path, self._clock):
+            with contextlib.suppress(FileNotFoundError):
+                if not self.path.exists() and older(self.path).exists():
+                    new(self.path).replace(self.path)  # what a crash in the middle of `_begin` left to be done
+            end = _read_end(self.path)
+            if end is None:
+                before = _read_end(older(self.path))
+                lost = before is not None or self.path.exists()
+                note = f"{self.path.name} was missing, or there was no whole line in it" if lost else None
+                self._begin(before.last if before else b"", outcome, body, note)
+            elif end.size + len(body) > self._largest_file:
+                self._begin(end.last, outcome, body, end.note, keep=True)
+            else:
+                line = self._line(end.last, outcome, body, end.note)
+                extend(self.path, end.whole, (b"\n" if end.unclosed else b"") + line)
+
+    def _begin(self, last: bytes, outcome: Outcome, body: bytes, note: str | None, *, keep: bool = False) -> None:
+        """A new file, whole before it takes its place; with `keep` the present one takes the place of the older."""
+        opening = _sealed({"ledger": _FORMAT, "time": self._now(), "previous": _digest(last) if last else BEGINNING})
+        replacement = new(self.path)
+        replacement.unlink(missing_ok=True)
+        extend(replacement, 0, opening + b"\n" + self._line(opening, outcome, body, note))
+        if keep:
+            self.path.replace(older(self.path))
+        replacement.replace(self.path)
+        sync_directory(self.path.parent)
+
+    def _line(self, last: bytes, outcome: Outcome, body: bytes, note: str | None) -> bytes:
+        document = {
+            "time": self._now(),
+            "outcome": outcome.result.value,
+            "receiver": outcome.receiver or "",
+            "status": outcome.status,
+            "bytes": len(body),
+            "sha256": _digest(body),
+            "body": body.decode("utf-8", "surrogateescape"),
+            **({"note": note} if note else {}),
+            "previous": _digest(last),
+        }
+        return _sealed(document) + b"\n"
+
+    def _now(self) -> str:
+        return self._clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """What the ledger holds, the oldest first. Lines that are no entries are left to `verify`. Raises `OSError`."""
+    for _name, content in read_files(path):
+        for line in content.split(b"\n"):
+            entry = _parse(line)
+            if entry is not None:
+                yield entry
+
+
+def verify(path: Path) -> list[Finding]:
+    """Everything that is wrong with the ledger; empty where the chain is intact. Raises `OSError`."""
+    findings: list[Finding] = []
+    files = read_files(path)
+    names = [name for name, _ in files]
+    if path.name not in names:
+        findings.append(Finding(path.name, 0, "the file is missing"))
+    last: bytes | None = None
+    for name, content in files:
+        *lines, rest = content.split(b"\n")
+        if rest:
+            lines.append(rest)
+        if not content:
+            findings.append(Finding(name, 0, "the file is empty"))
+        for number, line in enumerate(lines, 1):
+            what = list(_wrong_with(line, opens=number == 1))
+            if number == 1 and last is None:
+                may_continue = name != path.name  # the file before the older one was dropped when its time came
+                if not may_continue and _previous(line) != BEGINNING:
+                    what.append("it continues another file, which is missing")
+            elif last is not None and _previous(line) != _digest(last):
+                what.append("it does not follow the line before: a line was changed, removed, added or moved")
+            findings += [Finding(name, number, each) for each in what]
+            last = line
+        if rest:
+            findings.append(Finding(name, len(lines), "the line has no end: it was cut off, perhaps by a crash"))
+    return findings
+
+
+def _wrong_with(line: bytes, *, opens: bool) -> Iterator[str]:
+    document = _document(line)
+    if line != _sealed({name: value for name, value in document.items() if name != "hash"}):
+        yield "it was changed: its hash is of something else"
+    elif opens:
+        if document.get("ledger") != _FORMAT:
+            yield "it does not open the file: lines before it were removed"
+    elif (entry := _parse(line)) is None:
+        yield "it is no entry"
+    else:
+        body = entry.body.encode("utf-8", "surrogateescape")
+        if (entry.bytes, entry.sha256) != (len(body), _digest(body)):
+            yield "its body has another size or SHA-256 than it says"
+
+
+def _document(line: bytes) -> dict[str, Any]:
+    """The members of a line; none where it is no JSON object."""
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _parse(line: bytes) -> Entry | None:
+    """The entry, if the line has the form of one."""
+    document = _document(line)
+    known = {field.name for field in fields(Entry)}
+    if not known - {"note"} <= document.keys() <= known:
+        return None
+    texts = [value for name, value in document.items() if name not in ("status", "bytes")]
+    numbers = [document["bytes"], *([] if document["status"] is None else [document["status"]])]
+    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+        return None
+    return Entry(**document)
+
+
+def _previous(line: bytes) -> object:
+    return _document(line).get("previous")
+
+
+def _sealed(document: dict[str, Any]) -> bytes:
+    """A line without its end: ASCII, so that nothing but a line's end ends it."""
+    text = json.dumps(document, separators=(",", ":")).encode()
+    return text[:-1] + f',"hash":"{_digest(text)}"}}'.encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a file ends: its size, how many bytes are `whole` lines, and the last of these, `unclosed` without its end."""
+
+    size: int
+    whole: int
+    last: bytes
+    unclosed: bool
+    note: str | None
+
+
+def _read_end(path: Path) -> _End | None:
+    """None where there is no file, or no whole line in it."""
+    try:
+        size, content = read_last(path, _END_BYTES)
+    except FileNotFoundError:
+        return None
+    *lines, rest = content.split(b"\n")
+    if rest and _document(rest) and not list(_wrong_with(rest, opens=not lines)):
+        return _End(size, size, rest, True, None)
+    if not lines:
+        return None
+    note = f"an unfinished line of {len(rest)} bytes was removed" if rest else None
+    return _End(size, size - len(rest), lines[-1], False, note)

@@ -1,0 +1,426 @@
+"""The collector as its clients meet it, over real HTTP."""
+
+import gzip
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from ff_observe.catalogue.fleet import COLLECTOR, FLEET
+from ff_observe.catalogue.model import Metric
+from ff_observe.errors import ConfigurationError
+from ff_observe.ping_collector.commands import export, forget
+from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.ping_collector.service import Collector
+from ff_observe.ping_collector.settings import CollectorSettings, SqliteDatabase
+from ff_observe.ping_collector.store import Ping
+from ff_observe.ping_contract import MAX_BODY_BYTES
+from tests.fakes import FakeClock
+from tests.real_parts.collector import ask, collecting, send
+from tests.real_parts.processes import wait_until
+from tests.unit.ping_collector.pings import body
+
+SUCCESS = b'{"status":"success"}'
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CollectorSettings:
+    return CollectorSettings(port=0, data_dir=tmp_path / "collector", public=True)
+
+
+@pytest.fixture
+def collector(settings: CollectorSettings) -> Iterator[Collector]:
+    with collecting(settings) as running:
+        yield running
+
+
+def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
+    """Whatever comes back until the other end closes."""
+    with socket.create_connection(("127.0.0.1", port), seconds) as client:
+        client.sendall(sent)
+        received = b""
+        while part := client.recv(65536):
+            received += part
+        return received
+
+
+def sample(port: int, name: str, **labels: str) -> float | None:
+    text = ask(port, "GET", "/metrics").body.decode()
+    for family in parse_text(text):
+        for found in family.samples:
+            if found.name == name and found.labels == labels:
+                return float(found.value)
+    return None
+
+
+@pytest.mark.parametrize("path", ["/ping", "/", "/ping?from=flowfuse"])
+def test_a_ping_is_acknowledged_as_flowfuse_expects_it(collector: Collector, path: str) -> None:
+    answer = send(collector.port, body(), path=path)
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (200, SUCCESS, "application/json")
+    (stored,) = collector.store.export("instance-1")
+    assert stored.document() == json.loads(body())
+
+
+def test_it_starts_in_half_a_second(settings: CollectorSettings) -> None:
+    began = time.monotonic()
+    with collecting(settings) as running:
+        assert ask(running.port, "GET", "/-/healthy").status == 200
+        assert time.monotonic() - began < 0.5
+
+
+def test_each_stored_ping_is_told_and_duplicates_are_not(settings: CollectorSettings) -> None:
+    told: list[Ping] = []
+    with collecting(settings, on_ping=told.append) as running:
+        for _ in range(2):
+            assert send(running.port, body()).body == SUCCESS
+        assert sample(running.port, "ff_observe_collector_pings_accepted_total", outcome="duplicate") == 1
+    assert [ping.document() for ping in told] == [json.loads(body())]
+
+
+@pytest.mark.parametrize(
+    ("sent", "headers", "status", "error"),
+    [
+        (b"{", {}, 400, "the body is not JSON"),
+        (b"{}", {}, 400, "instanceId is missing"),
+        (body(os=3), {}, 400, "os must be an object"),
+        (body(), {"Content-Type": "text/plain"}, 415, "the Content-Type must be application/json"),
+        (
+            body(),
+            {"Content-Type": "application/json; charset=latin-1"},
+            415,
+            "the Content-Type must be application/json",
+        ),
+        (
+            gzip.compress(b" " * 10**7),
+            {"Content-Encoding": "gzip"},
+            415,
+            "a Content-Encoding is not accepted; send the JSON as it is",
+        ),
+        (body(x="x" * MAX_BODY_BYTES), {}, 413, f"the body is larger than {MAX_BODY_BYTES} bytes"),
+    ],
+)
+def test_a_refusal_says_why(
+    collector: Collector, sent: bytes, headers: dict[str, str], status: int, error: str
+) -> None:
+    answer = send(collector.port, sent, headers)
+    assert (answer.status, answer.json) == (status, {"status": "error", "error": error})
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"']
+)
+def test_json_in_utf8_is_taken_however_it_is_announced(collector: Collector, content_type: str) -> None:
+    assert send(collector.port, body(), {"Content-Type": content_type}).status == 200
+
+
+def test_a_ping_without_content_type_or_in_chunks_is_taken(collector: Collector) -> None:
+    sent = body()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in sent) + b"0\r\n\r\n"
+    head = b"POST /ping HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    assert raw(collector.port, head + chunks).endswith(SUCCESS)
+
+
+def test_several_pings_on_one_connection_are_answered_in_order(collector: Collector) -> None:
+    def request(instance_id: str, extra: bytes = b"") -> bytes:
+        sent = body(instance_id) if instance_id else b"{}"
+        return b"POST /ping HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n%b" % (extra, len(sent), sent)
+
+    answers = raw(collector.port, request("a") + request("") + request("b", b"Connection: close\r\n"))
+    assert re.findall(rb"HTTP/1.1 ([0-9]{3}) ", answers) == [b"200", b"400", b"200"]
+
+
+def test_a_body_that_ends_early_is_no_ping(collector: Collector) -> None:
+    sent = b'{"instanceId":"cut"}'
+    with socket.create_connection(("127.0.0.1", collector.port), 5) as client:
+        client.sendall(b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" + sent)
+    refused = "ff_observe_collector_pings_refused_total"
+    wait_until(lambda: sample(collector.port, refused, reason="incomplete") == 1, "the refusal to be counted")
+    assert list(collector.store.export("cut")) == []
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01\x00", b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"])
+def test_what_is_no_http_is_answered_with_json_and_closed(collector: Collector, sent: bytes) -> None:
+    received = raw(collector.port, sent)
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert received.endswith(b'{"status":"error","error":"this is not an HTTP request"}')
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/ping", 405),
+        ("PUT", "/ping", 405),
+        ("DELETE", "/", 405),
+        ("GET", "/nothing", 404),
+        ("POST", "/metrics", 405),
+    ],
+)
+def test_what_is_not_there_is_said_in_json(collector: Collector, method: str, path: str, status: int) -> None:
+    answer = ask(collector.port, method, path)
+    assert answer.status == status
+    assert answer.json["status"] == "error"
+    assert (status == 405) == ("allow" in answer.headers)
+
+
+def test_head_is_answered_without_a_body(collector: Collector) -> None:
+    answer = raw(collector.port, b"HEAD /-/healthy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(collector: Collector) -> None:
+    sent = body()
+    with socket.create_connection(("127.0.0.1", collector.port), 5) as client:
+        client.sendall(
+            b"POST /ping HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(sent)
+        )
+        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(sent)
+        assert client.recv(1000).endswith(SUCCESS)
+
+
+def test_it_is_ready_while_pings_can_be_stored(collector: Collector) -> None:
+    assert ask(collector.port, "GET", "/-/ready").status == 200
+
+
+def test_a_store_that_is_down_is_told_and_nothing_is_acknowledged(settings: CollectorSettings, tmp_path: Path) -> None:
+    file = tmp_path / "pings.sqlite3"
+    broken = replace(settings, database=SqliteDatabase(file))
+    file.write_bytes(b"this is no database" * 100)
+    with collecting(broken) as running:
+        answer = send(running.port, body())
+        assert (answer.status, answer.json["status"]) == (503, "error")
+        assert 30 <= int(answer.headers["retry-after"]) <= 90
+        assert ask(running.port, "GET", "/-/ready").status == 503
+        assert ask(running.port, "GET", "/-/healthy").status == 200
+        assert sample(running.port, "ff_observe_collector_store_up") == 0
+        file.unlink()
+        wait_until(lambda: send(running.port, body()).status == 200, "the collector to recover by itself")
+        assert ask(running.port, "GET", "/-/ready").status == 200
+        assert len(list(running.store.export("instance-1"))) == 1
+
+
+def test_every_metric_of_the_catalogue_is_exposed_and_none_else(collector: Collector) -> None:
+    for index in range(5):
+        send(collector.port, body(f"{index}", platform__counts__ghosts=1))
+    send(collector.port, b"")
+    collector.count_fleet()
+    text = ask(collector.port, "GET", "/metrics").body.decode()
+    families = {family.name for family in parse_text(text)}
+    expected = {metric.name.removesuffix("_total") for metric in (*COLLECTOR, *FLEET)}
+    assert families == expected
+    assert sample(collector.port, "flowfuse_fleet_platforms", window="1d") == 5
+    assert sample(collector.port, "flowfuse_fleet_platforms_by_version", version="2.33.2") == 5
+    assert sample(collector.port, "flowfuse_fleet_resources", resource="users") == 45
+    assert sample(collector.port, "ff_observe_collector_unknown_fields_total", field="platform.counts.ghosts") == 1
+    assert sample(collector.port, "ff_observe_collector_pings_refused_total", reason="not_json") == 1
+    assert sample(collector.port, "ff_observe_collector_commit_pings_sum") == 5
+
+
+@pytest.mark.parametrize("metric", [*COLLECTOR, *FLEET], ids=lambda metric: metric.name)
+def test_labels_are_as_the_catalogue_says(collector: Collector, metric: Metric) -> None:
+    for index in range(20):
+        send(collector.port, body(f"{index}"))
+    collector.count_fleet()
+    families = {family.name: family for family in parse_text(ask(collector.port, "GET", "/metrics").body.decode())}
+    samples = families[metric.name.removesuffix("_total")].samples
+    assert samples
+    assert {tuple(sorted(set(found.labels) - {"le"})) for found in samples} == {tuple(sorted(metric.labels))}
+
+
+def test_the_exposition_is_what_was_asked_for(collector: Collector) -> None:
+    openmetrics = ask(
+        collector.port, "GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    )
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert [*parse_openmetrics(openmetrics.body.decode())]  # type: ignore[no-untyped-call]  # as the library has it
+    zipped = ask(collector.port, "GET", "/metrics", headers={"Accept-Encoding": "gzip"})
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(zipped.body).startswith(b"# HELP")
+
+
+def test_promtool_finds_nothing_to_say(collector: Collector) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("needs promtool: apt-get install prometheus")
+    text = ask(collector.port, "GET", "/metrics").body
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_the_page_and_its_data_are_off_unless_asked_for(settings: CollectorSettings) -> None:
+    with collecting(replace(settings, public=False)) as running:
+        assert ask(running.port, "GET", "/").status == 405
+        assert ask(running.port, "GET", "/fleet.json").status == 404
+        assert send(running.port, body(), path="/").status == 200
+
+
+def test_the_page_needs_nothing_from_elsewhere(collector: Collector) -> None:
+    collector.count_fleet()
+    answer = ask(collector.port, "GET", "/")
+    assert answer.status == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    text = answer.body.decode()
+    for foreign in ("<script", "<link", "<img", "http://", "https://", "url(", "style="):
+        assert foreign not in text
+
+
+def test_what_senders_wrote_is_escaped_on_the_page(collector: Collector) -> None:
+    for index in range(5):
+        send(collector.port, body(f"{index}", env__flowforge="<script>alert(1)</script>"))
+    collector.count_fleet()
+    text = ask(collector.port, "GET", "/").body.decode()
+    assert "&lt;script&gt;" in text
+    assert "<script" not in text
+
+
+def test_the_data_says_what_the_metrics_say(collector: Collector) -> None:
+    for index in range(5):
+        send(collector.port, body(f"{index}"))
+    collector.count_fleet()
+    data = ask(collector.port, "GET", "/fleet.json").json
+    assert data["platforms"] == {"1d": 5, "7d": 5, "30d": 5}
+    assert data["resources"]["users"] == {"platforms": 5, "total": 45, "quantiles": {}}
+    assert data["platforms_by_driver"] == {"stub": 5}
+
+
+def test_an_instance_can_be_exported_and_forgotten_while_it_runs(
+    collector: Collector, settings: CollectorSettings
+) -> None:
+    send(collector.port, body())
+    (line,) = export(settings, "instance-1")
+    exported = json.loads(line)
+    assert exported["ping"] == json.loads(body())
+    assert len(bytes.fromhex(exported["sender"])) == 32
+    assert exported["received_at"].endswith("+00:00")
+    assert forget(settings, "instance-1") == 1
+    assert list(export(settings, "instance-1")) == []
+    assert send(collector.port, body()).status == 200
+
+
+def test_an_address_in_use_is_a_configuration_error(collector: Collector, settings: CollectorSettings) -> None:
+    second = Collector(replace(settings, port=collector.port))
+    with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{collector.port}"):
+        second.start()
+    second.stop(time.monotonic() + 1)
+
+
+def test_stopping_is_legal_before_starting_and_twice(settings: CollectorSettings) -> None:
+    never = Collector(settings)
+    never.stop(time.monotonic() + 1)
+    with collecting(settings) as running:
+        running.stop(time.monotonic() + 10)
+
+
+def test_idle_connections_do_not_delay_stopping(settings: CollectorSettings) -> None:
+    with collecting(settings) as running:
+        idle = socket.create_connection(("127.0.0.1", running.port))
+        began = time.monotonic()
+        running.stop(time.monotonic() + 10)
+        assert time.monotonic() - began < 3
+        idle.close()
+
+
+def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(settings: CollectorSettings) -> None:
+    clock = FakeClock()
+    settings = replace(
+        settings, retention=timedelta(days=10), key_lifetime=timedelta(days=5), fleet_interval_seconds=86_400
+    )
+    with collecting(settings, clock) as running:
+        clock.await_waiters(3)
+        assert send(running.port, body()).status == 200
+        before = next(iter(running.store.export("instance-1"))).sender
+        clock.advance(5 * 86_400 + 3600)
+        assert send(running.port, body()).status == 200
+        _, after = running.store.export("instance-1")
+        assert after.sender != before
+        clock.advance(6 * 86_400)
+        (left,) = running.store.export("instance-1")
+        assert left == after
+        assert sample(running.port, "ff_observe_collector_pruned_pings_total") == 1
+
+
+def test_more_connections_than_allowed_are_closed(settings: CollectorSettings) -> None:
+    with collecting(replace(settings, limits=Limits(connections=3))) as running:
+        held = [socket.create_connection(("127.0.0.1", running.port), 5) for _ in range(5)]
+
+        def closed() -> int:
+            count = 0
+            for each in held:
+                each.settimeout(0.05)
+                try:
+                    count += each.recv(1) == b""
+                except TimeoutError:
+                    continue
+                except ConnectionError:
+                    count += 1
+            return count
+
+        assert wait_until(closed, "connections to be closed") == 2
+        for each in held:
+            each.close()
+        wait_until(lambda: _served(running.port), "room for others")
+
+
+def _served(port: int) -> bool:
+    try:
+        return send(port, body()).status == 200
+    except ConnectionError:
+        return False
+
+
+def test_a_request_that_trickles_in_is_ended_with_an_answer(settings: CollectorSettings) -> None:
+    with collecting(replace(settings, limits=Limits(request_seconds=0.3))) as running:
+        for begun in (b"POST /ping HTTP/1.1\r\nHos", b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{"):
+            assert raw(running.port, begun).startswith(b"HTTP/1.1 408 ")
+        for begun in (b"", b"\r\n"):
+            assert raw(running.port, begun) == b""
+        assert sample(running.port, "ff_observe_collector_connections_closed_total", reason="too_slow") == 4
+        assert sample(running.port, "ff_observe_collector_pings_refused_total", reason="too_slow") == 2
+
+
+def test_a_head_without_end_is_refused(collector: Collector) -> None:
+    received = _flooded(collector.port, b"POST /ping HTTP/1.1\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n", 20_000)
+    assert received == b"" or received.startswith(b"HTTP/1.1 413 ")
+
+
+def test_chunks_without_end_are_refused(collector: Collector) -> None:
+    head = b"POST /ping HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    received = _flooded(collector.port, head + b"1\r\n{\r\n0\r\n", b"X-Trailer: " + b"x" * 1000 + b"\r\n", 20_000)
+    assert received == b"" or received.startswith(b"HTTP/1.1 4")
+
+
+def _flooded(port: int, head: bytes, part: bytes, times: int) -> bytes:
+    """What comes back while more and more is sent; nothing if the connection was reset first."""
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        try:
+            client.sendall(head)
+            for _ in range(times):
+                client.sendall(part)
+        except ConnectionError:
+            pass
+        else:
+            raise AssertionError("all of it was taken")
+        try:
+            return client.recv(1000)
+        except ConnectionError:
+            return b""
+
+
+def test_an_answer_is_one_write(collector: Collector) -> None:
+    """Head and body in one packet: half the system calls, and no delay by Nagle's algorithm."""
+    with socket.create_connection(("127.0.0.1", collector.port), 5) as client:
+        sent = body()
+        for _ in range(3):
+            client.sendall(b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent))
+            assert client.recv(65536).endswith(SUCCESS)

@@ -1,0 +1,426 @@
+"""What every store of pings must do, run against each: an embedded SQLite file and a real PostgreSQL."""
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.acceptance import Accepted, accept
+from ff_observe.ping_collector.fleet import take_fleet
+from ff_observe.ping_collector.store import Ping, Store, StoreError, Writer, digest
+from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, column_name
+from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
+from ff_observe.ping_contract import FIELDS, FORBIDDEN_CHARACTERS, MAX_COUNT
+from tests.real_parts import postgresql
+from tests.recordings import Case, cases
+from tests.unit.ping_collector.pings import NOON, later, ping
+
+WINDOW = timedelta(hours=1)
+SENT = [case for case in cases() if case.ping is not None]
+
+MakeStore = Callable[[], Store]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+    """Opens the same, at first empty, store again and again, as several collectors would."""
+    if request.param == "sqlite":
+        return lambda: open_sqlite(tmp_path / "pings" / "pings.sqlite3", WINDOW, "collector")
+    cluster: postgresql.Cluster = request.getfixturevalue("postgres")
+    url = Secret(cluster.url(cluster.create(f"pings_{uuid.uuid4().hex}")))
+    return lambda: PostgresqlStore(url, WINDOW)
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> Store:
+    return make_store()
+
+
+@pytest.fixture
+def writer(store: Store) -> Iterator[Writer]:
+    made = store.writer()
+    yield made
+    made.close()
+
+
+def documents(store: Store, instance_id: str) -> list[dict[str, object]]:
+    return [each.document() for each in store.export(instance_id)]
+
+
+@pytest.mark.parametrize("case", SENT, ids=lambda case: case.name)
+def test_a_recorded_ping_comes_back_with_every_field(store: Store, writer: Writer, case: Case) -> None:
+    found = accept((case.home / "ping.json").read_bytes())
+    assert isinstance(found, Accepted)
+    sent = Ping(NOON, b"\x07" * 32, digest(found.values), found.values)
+    assert list(writer.write([sent])) == [True]
+    (back,) = store.export(sent.instance_id)
+    assert back.document() == case.ping
+    assert (back.received_at, back.sender) == (NOON, b"\x07" * 32)
+
+
+def test_a_ping_without_a_sender_comes_back_without(store: Store, writer: Writer) -> None:
+    writer.write([ping("a", sender=None)])
+    (back,) = store.export("a")
+    assert back.sender is None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    values=st.tuples(
+        *(
+            st.none() | st.booleans()
+            if field.type is bool
+            else st.none() | st.integers(0, MAX_COUNT)
+            if field.type is int
+            else st.none() | st.text(max_size=field.maximum).filter(lambda text: not FORBIDDEN_CHARACTERS.search(text))
+            for field in FIELDS[1:]
+        )
+    )
+)
+def test_whatever_the_contract_allows_comes_back_exactly(
+    store: Store, writer: Writer, values: tuple[object, ...]
+) -> None:
+    instance_id = f"{uuid.uuid4()}"
+    whole = (instance_id, *values)
+    assert list(writer.write([Ping(NOON, None, digest(whole), whole)])) == [True]  # type: ignore[arg-type]  # drawn by type
+    (back,) = store.export(instance_id)
+    assert back.values == whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"',
+        "\\",
+        '\\"',
+        "{}",
+        "{a,b}",
+        "null",
+        "NULL",
+        "true",
+        "\\x41",
+        "'; DROP TABLE ping; --",
+        "%s",
+        "ü",
+        "\U0001f600",
+    ],
+)
+def test_no_text_means_anything_to_the_store(store: Store, writer: Writer, text: str) -> None:
+    assert list(writer.write([ping(text, os__type=text)])) == [True]
+    (back,) = store.export(text)
+    assert (back.instance_id, back.values[1]) == (text, text)
+
+
+def test_the_same_payload_within_the_window_is_a_duplicate(store: Store, writer: Writer) -> None:
+    assert list(writer.write([ping("a"), ping("b"), ping("a")])) == [True, True, False]
+    assert list(writer.write([ping("a", later(minutes=59)), ping("b", NOON, platform__counts__users=10)])) == [
+        False,
+        True,
+    ]
+    assert len(documents(store, "a")) == 1
+    assert len(documents(store, "b")) == 2
+
+
+def test_the_same_payload_after_the_window_is_a_new_ping(store: Store, writer: Writer) -> None:
+    writer.write([ping("a")])
+    assert list(writer.write([ping("a", later(minutes=61))])) == [True]
+    assert list(writer.write([ping("a", later(minutes=62))])) == [False]
+    assert [each.received_at for each in store.export("a")] == [NOON, later(minutes=61)]
+
+
+def test_a_payload_is_a_duplicate_also_when_another_came_between(writer: Writer) -> None:
+    changed = ping("a", later(seconds=1), platform__counts__users=10)
+    assert list(writer.write([ping("a")])) == [True]
+    assert list(writer.write([changed])) == [True]
+    assert list(writer.write([ping("a", later(seconds=2))])) == [False]
+
+
+def test_a_duplicate_is_recognised_by_another_collector_and_after_a_restart(make_store: MakeStore) -> None:
+    first, second = make_store().writer(), make_store().writer()
+    assert list(first.write([ping("a")])) == [True]
+    assert list(second.write([ping("a", later(seconds=5))])) == [False]
+    first.close()
+    second.close()
+
+
+def test_collectors_that_write_the_same_pings_at_once_store_each_once(make_store: MakeStore) -> None:
+    pings = [ping(f"instance-{index}") for index in range(50)]
+    stored: list[bool] = []
+
+    def write(order: list[Ping]) -> None:
+        writer = make_store().writer()
+        for start in range(0, len(order), 10):
+            stored.extend(writer.write(order[start : start + 10]))
+        writer.close()
+
+    threads = [threading.Thread(target=write, args=(order,)) for order in (pings, pings[::-1], pings[25:] + pings[:25])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (stored.count(True), stored.count(False)) == (50, 100)
+    assert all(len(documents(make_store(), each.instance_id)) == 1 for each in pings)
+
+
+def test_an_empty_batch_is_a_probe(writer: Writer) -> None:
+    assert list(writer.write([])) == []
+    assert list(writer.write([ping("a")])) == [True]
+
+
+def test_an_empty_store_has_an_empty_fleet(store: Store) -> None:
+    fleet = take_fleet(store, NOON, k=5, silent_after_days=2)
+    assert fleet.platforms == {"1d": 0, "7d": 0, "30d": 0}
+    assert (fleet.silent, fleet.by_version, fleet.resources) == (0, {}, {})
+
+
+def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, writer: Writer) -> None:
+    for index in range(6):
+        writer.write([ping(f"now-{index}", later(days=-1), env__flowforge="2.4.0", platform__counts__users=1)])
+        writer.write([ping(f"now-{index}", NOON, platform__counts__users=100 + index)])
+    writer.write([ping(f"week-{index}", later(days=-5), env__flowforge="2.4.0") for index in range(5)])
+    writer.write([ping(f"month-{index}", later(days=-20), platform__license__type="DEV") for index in range(4)])
+    writer.write([ping("gone", later(days=-31))])
+    fleet = take_fleet(store, later(seconds=1), k=5, silent_after_days=2)
+    assert fleet.platforms == {"1d": 6, "7d": 11, "30d": 15}
+    assert fleet.silent == 9
+    assert fleet.by_version == {"2.33.2": 10, "2.4.0": 5}
+    assert fleet.by_license_type == {"CE": 11, "other": 4}
+    assert fleet.by_feature == {"broker": {"true": 15}, "file_store": {"none": 15}, "email": {"none": 15}}
+    users = fleet.resources["users"]
+    assert (users.platforms, users.total) == (15, sum(range(100, 106)) + 9 * 9)
+    assert "blueprints" not in fleet.resources
+
+
+def test_a_ping_that_arrives_late_does_not_replace_the_latest(store: Store, writer: Writer) -> None:
+    writer.write([ping("a", later(days=1), platform__counts__users=2)])
+    writer.write([ping("a", NOON, platform__counts__users=1)])
+    index = NAMES.index("platform_counts_users")
+    assert list(store.distribution(index, later(days=-1))) == [(2, 1)]
+    assert len(documents(store, "a")) == 2
+
+
+def test_distributions_are_ascending_and_typed(store: Store, writer: Writer) -> None:
+    writer.write(
+        [
+            ping(f"{users}", platform__counts__users=users, platform__config__email__enabled=users > 9)
+            for users in (10, 9, 100)
+        ]
+    )
+    users, email = NAMES.index("platform_counts_users"), NAMES.index("platform_config_email_enabled")
+    assert list(store.distribution(users, later(days=-1))) == [(9, 1), (10, 1), (100, 1)]
+    assert dict(store.distribution(email, later(days=-1))) == {True: 2, False: 1}
+    assert all(isinstance(value, bool) for value, _ in store.distribution(email, later(days=-1)))
+
+
+def test_an_instance_is_forgotten_whole_and_the_others_are_not(store: Store, writer: Writer) -> None:
+    writer.write([ping("a"), ping("b")])
+    writer.write([ping("a", later(days=1))])
+    writer.write([ping("a", later(days=2))])
+    assert store.forget("a") == 3
+    assert documents(store, "a") == []
+    assert len(documents(store, "b")) == 1
+    assert store.forget("a") == 0
+    assert take_fleet(store, later(days=2), k=1, silent_after_days=2).platforms["30d"] == 1
+    assert list(writer.write([ping("a", later(days=2))])) == [True], "what was forgotten is no duplicate of anything"
+
+
+def test_what_is_older_than_the_retention_is_deleted(store: Store, writer: Writer) -> None:
+    writer.write([ping("old", later(days=-3)), ping("both", later(days=-3)), ping("new")])
+    writer.write([ping("both", NOON)])
+    assert store.prune(later(days=-1)) == 2
+    assert documents(store, "old") == []
+    assert len(documents(store, "both")) == 1
+    assert take_fleet(store, NOON + timedelta(seconds=1), k=1, silent_after_days=2).platforms["30d"] == 2
+    assert store.prune(later(days=-1)) == 0
+
+
+def test_upkeep_forgets_duplicates_that_are_past_their_window(store: Store, writer: Writer) -> None:
+    writer.write([ping("a")])
+    store.tidy(later(minutes=30))
+    assert list(writer.write([ping("a", later(minutes=31))])) == [False]
+    store.tidy(later(minutes=90))
+    assert list(writer.write([ping("a", later(minutes=91))])) == [True]
+
+
+def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ff_observe.ping_collector.store.sqlite.PRUNED_AT_ONCE", 3)
+    store = make_store()
+    writer = store.writer()
+    writer.write([ping(f"{index}", later(days=-3)) for index in range(10)])
+    assert store.prune(NOON) == 10
+    writer.close()
+
+
+def test_every_field_of_the_contract_has_a_column_of_its_own() -> None:
+    assert len({column.name for column in COLUMNS}) == len(FIELDS)
+    assert (
+        column_name(("platform", "counts", "projectsByState", "suspended"))
+        == "platform_counts_projects_by_state_suspended"
+    )
+    with pytest.raises(ValueError, match="no legal column name"):
+        column_name(("drop table",))
+
+
+def test_a_store_of_an_earlier_contract_gets_the_new_columns_and_keeps_its_pings(
+    make_store: MakeStore,
+) -> None:
+    store = make_store()
+    writer = store.writer()
+    writer.write([ping("old", platform__counts__users=7)])
+    writer.close()
+    _forget_a_column(store, "platform_counts_teams")
+    again = make_store()
+    writer = again.writer()
+    assert list(writer.write([ping("new", platform__counts__teams=8)])) == [True]
+    writer.close()
+    (old,), (new,) = documents(again, "old"), documents(again, "new")
+    assert old["platform"]["counts"] == {"users": 7, "projectsByState": {"suspended": 5}}  # type: ignore[index]  # JSON
+    assert new["platform"]["counts"]["teams"] == 8  # type: ignore[index]  # JSON
+
+
+def _forget_a_column(store: Store, column: str) -> None:
+    """Make the store as a collector would have made it whose contract lacks a field."""
+    statements = [f"ALTER TABLE {table} DROP COLUMN {column}" for table in ("ping", "platform")]
+    if isinstance(store, SqliteStore):
+        connection = sqlite3.connect(store.path)
+        for statement in statements:
+            connection.execute(statement)
+        connection.close()
+    else:
+        assert isinstance(store, PostgresqlStore)
+        with psycopg.connect(store.url.reveal(), autocommit=True) as session:
+            for statement in statements:
+                session.execute(statement.encode())
+
+
+def test_a_store_of_a_later_contract_is_used_as_it_is(make_store: MakeStore) -> None:
+    store = make_store()
+    writer = store.writer()
+    writer.write([])
+    if isinstance(store, SqliteStore):
+        connection = sqlite3.connect(store.path)
+        connection.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines INTEGER")
+        connection.close()
+    else:
+        assert isinstance(store, PostgresqlStore)
+        with psycopg.connect(store.url.reveal(), autocommit=True) as session:
+            session.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines bigint")
+    assert list(writer.write([ping("a")])) == [True]
+    assert len(documents(store, "a")) == 1
+    writer.close()
+
+
+def test_collectors_that_start_at_once_make_the_schema_together(make_store: MakeStore) -> None:
+    failed: list[Exception] = []
+
+    def start(index: int) -> None:
+        writer = make_store().writer()
+        try:
+            writer.write([ping(f"{index}")])
+        except StoreError as error:
+            failed.append(error)
+        writer.close()
+
+    threads = [threading.Thread(target=start, args=(index,)) for index in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert all(len(documents(make_store(), f"{index}")) == 1 for index in range(5))
+
+
+def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create("partitions"))
+    store = PostgresqlStore(Secret(url), WINDOW)
+    writer = store.writer()
+    writer.write([ping("a", later(days=-1)), ping("b", NOON)])
+    writer.write([ping("a", later(days=10))])
+    writer.close()
+    with psycopg.connect(url, autocommit=True) as session:
+        rows = session.execute("SELECT tableoid::regclass::text, count(*) FROM ping GROUP BY 1 ORDER BY 1").fetchall()
+        assert rows == [("ping_20261122", 1), ("ping_20261123", 1), ("ping_20261203", 1)]
+        assert store.prune(NOON) == 1
+        left = session.execute("SELECT min(inhrelid::regclass::text) FROM pg_inherits").fetchone()
+    assert left == ("ping_20261123",)
+
+
+def test_postgresql_that_went_away_is_an_error_and_then_found_again(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create("gone"))
+    writer = PostgresqlStore(Secret(url), WINDOW).writer()
+    writer.write([ping("a")])
+    with postgres.connect() as session:
+        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'gone'")
+    with pytest.raises(StoreError, match="AdminShutdown"):
+        writer.write([ping("b")])
+    assert list(writer.write([ping("b")])) == [True]
+    writer.close()
+
+
+def test_a_database_in_another_encoding_is_refused(postgres: postgresql.Cluster) -> None:
+    with postgres.connect() as session:
+        session.execute("DROP DATABASE IF EXISTS latin")
+        session.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    writer = PostgresqlStore(Secret(postgres.url("latin")), WINDOW).writer()
+    with pytest.raises(StoreError, match="ENCODING 'UTF8'"):
+        writer.write([ping("a")])
+    writer.close()
+
+
+def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: postgresql.Cluster) -> None:
+    url = postgres.url("no-such-database")
+    with pytest.raises(StoreError) as caught:
+        PostgresqlStore(Secret(url), WINDOW).writer().write([ping("canary")])
+    assert postgresql.PASSWORD not in str(caught.value)
+    assert "canary" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_write_that_hangs_in_postgresql_is_aborted(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create("hanging"))
+    writer = PostgresqlStore(Secret(url), WINDOW).writer()
+    writer.write([])
+    failed: list[StoreError] = []
+
+    def write() -> None:
+        try:
+            writer.write([ping("a")])
+        except StoreError as error:
+            failed.append(error)
+
+    with psycopg.connect(url) as holder:
+        holder.execute("LOCK TABLE recent IN ACCESS EXCLUSIVE MODE")
+        thread = threading.Thread(target=write)
+        thread.start()
+        with postgres.connect() as session:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while session.execute(waiting).fetchone() == (0,):
+                pass
+        writer.abort()
+        thread.join(5)
+    assert len(failed) == 1
+    assert list(writer.write([ping("a")])) == [True]
+    writer.close()
+
+
+def test_sqlite_overwrites_what_it_forgets(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "pings.sqlite3", WINDOW, "collector")
+    writer = store.writer()
+    writer.write([ping("forgotten-canary", os__type="canary-text")])
+
+    def found() -> list[str]:
+        return [path.name for path in tmp_path.iterdir() if b"canary" in path.read_bytes()]
+
+    assert found(), "the search would find it"
+    store.forget("forgotten-canary")
+    assert found() == []
+    writer.close()

@@ -1,0 +1,165 @@
+"""`kill -9` at random moments under load: what was acknowledged is stored, and nothing twice."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import signal
+import sqlite3
+import threading
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ff_observe.ping_collector.settings import PostgresqlDatabase
+from ff_observe.ping_collector.settings_file import collector_settings
+from tests.real_parts import postgresql
+from tests.real_parts.collector import process, send
+from tests.real_parts.processes import free_port
+from tests.unit.ping_collector.pings import body
+
+ROUNDS = int(os.environ.get("FF_OBSERVE_CRASH_ROUNDS", "10"))
+"""`make nightly` and releases do 100."""
+CLIENTS = 16
+
+
+class Load:
+    """Clients that send pings of instances of their own, each again and again until it is acknowledged."""
+
+    def __init__(self) -> None:
+        self.numbers = itertools.count()
+        self.acknowledged: set[str] = set()
+        self.unsettled: list[str] = []
+        self.refused: Counter[int] = Counter()
+
+    async def run(self, port: int, until: asyncio.Event) -> None:
+        await asyncio.gather(*(self._client(port, until) for _ in range(CLIENTS)))
+
+    async def _client(self, port: int, until: asyncio.Event) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                while not until.is_set():
+                    name = self.unsettled.pop() if self.unsettled else f"crash-{next(self.numbers):08}"
+                    settled = False
+                    try:
+                        settled = await self._settle(reader, writer, name)
+                    finally:
+                        if not settled:
+                            self.unsettled.append(name)
+            finally:
+                writer.close()
+
+    async def _settle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> bool:
+        sent = body(name)
+        writer.write(b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent))
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        answer = await reader.readexactly(length)
+        if head.startswith(b"HTTP/1.1 200 ") and answer == b'{"status":"success"}':
+            self.acknowledged.add(name)
+            return True
+        self.refused[int(head[9:12])] += 1
+        return False
+
+
+def killed_under_load(load: Load, port: int, pid: int, after_seconds: float) -> None:
+    """Send until the process has been killed."""
+
+    async def main() -> None:
+        until = asyncio.Event()
+        asyncio.get_running_loop().call_later(after_seconds, os.kill, pid, signal.SIGKILL)
+        await asyncio.wait_for(load.run(port, until), 60)
+
+    asyncio.run(main())
+
+
+def counted(directory: Path) -> Counter[str]:
+    """How many times each instance is stored, asked of the database itself."""
+    query = "SELECT instance_id, count(*) FROM ping GROUP BY 1"
+    database = collector_settings(directory / "collector.yml").database
+    if isinstance(database, PostgresqlDatabase):
+        with psycopg.connect(database.url.reveal()) as session:
+            return Counter(dict(session.execute(query).fetchall()))
+    with contextlib.closing(sqlite3.connect(directory / "data" / "pings" / "pings.sqlite3")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return Counter(dict(connection.execute(query).fetchall()))
+
+
+@pytest.mark.timeout(60 + 5 * ROUNDS)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_no_acknowledged_ping_is_lost_and_none_is_stored_twice(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    settings: dict[str, Any] = {}
+    if kind == "postgresql":
+        cluster: postgresql.Cluster = request.getfixturevalue("postgres")
+        settings = {"database": cluster.url(cluster.create(f"crash_{uuid.uuid4().hex}"))}
+    chance = random.Random(ROUNDS)
+    load = Load()
+    before = 0
+    port = free_port()
+    for _ in range(ROUNDS):
+        with process(tmp_path, port, **settings) as collector:
+            killed_under_load(load, port, collector.pid, chance.uniform(0.02, 0.5))
+        assert len(load.acknowledged) >= before
+        before = len(load.acknowledged)
+    with process(tmp_path, port, **settings) as collector:
+        for name in load.unsettled:  # as a client would, later
+            assert send(port, body(name)).status == 200
+            load.acknowledged.add(name)
+    assert len(load.acknowledged) > 20 * ROUNDS, "there was load"
+    assert counted(tmp_path) == Counter(load.acknowledged)
+    assert set(load.refused) <= {503}
+
+
+def test_postgresql_killed_under_load_loses_nothing_and_the_collector_recovers(tmp_path: Path) -> None:
+    """The database dies, not the collector: nobody is told of a success that is none."""
+    if postgresql.BINARIES is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    cluster = tmp_path / "cluster"
+    postgresql.initialise(cluster)
+    config = cluster / "data" / "postgresql.conf"
+    config.write_text(config.read_text().replace("fsync = off", "fsync = on").replace("log_statement = all", ""))
+    database_port, port = free_port(), free_port()
+    url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{database_port}/postgres"
+    load = Load()
+    with process(tmp_path / "collector", port, database=url):
+        for _ in range(3):
+            with postgresql.server(cluster, database_port):
+                postmaster = int((cluster / "data" / "postmaster.pid").read_text().split()[0])
+                killed_and_stopped(load, port, postmaster)
+            (cluster / "data" / "postmaster.pid").unlink(missing_ok=True)
+        with postgresql.server(cluster, database_port):
+            for name in load.unsettled:
+                settle_in_the_end(port, name)
+                load.acknowledged.add(name)
+            assert counted(tmp_path / "collector") == Counter(load.acknowledged)
+    assert load.refused[503] > 0
+    assert set(load.refused) == {503}
+
+
+def killed_and_stopped(load: Load, port: int, postmaster: int) -> None:
+    """Send; kill the server half way; go on sending; stop."""
+
+    async def main() -> None:
+        until = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.7, os.kill, postmaster, signal.SIGKILL)
+        loop.call_later(1.5, until.set)
+        await asyncio.wait_for(load.run(port, until), 60)
+
+    asyncio.run(main())
+
+
+def settle_in_the_end(port: int, name: str) -> None:
+    for _ in range(100):
+        if send(port, body(name)).status == 200:
+            return
+        threading.Event().wait(0.1)
+    raise AssertionError("the collector did not recover")

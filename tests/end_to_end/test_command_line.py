@@ -1,0 +1,184 @@
+"""The command line as people meet it: help, wrong input, Ctrl-C, and the demo."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from ff_observe.cli import main
+from tests.network_guard import guarded_environment
+from tests.platforms import case_named
+from tests.real_parts.bridge import command, home_with
+from tests.real_parts.processes import free_port, wait_until
+
+HOME = case_named("v2.4.0-sqlite-dev").home
+
+
+def ff_observe(*arguments: str | Path, directory: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(*arguments), cwd=directory, env=guarded_environment(), capture_output=True, text=True, timeout=60
+    )
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = ff_observe("--help", directory=tmp_path)
+    assert done.returncode == 0
+    for name in ("run", "demo", "check", "ping", "metrics", "collector", "frontend", "sentry"):
+        assert f"\n    {name} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 2),
+        (["--bogus"], 2),
+        (["nonsense"], 2),
+        (["ping"], 2),
+        (["metrics", "--at", "yesterday"], 2),
+        (["metrics", "--format", "xml"], 2),
+        (["--home", "nowhere", "check"], 78),
+        (["--home", "nowhere", "run"], 78),
+        (["--home", "nowhere", "ping", "why"], 78),
+        (["--home", str(HOME), "sentry", "test"], 78),  # no DSN
+        (["--home", str(HOME), "frontend", "render", "no-such-page.html"], 1),
+        (["collector", "run", "--listen", "nonsense"], 2),
+        (["collector", "run", "--database", "mysql://127.0.0.1/x"], 2),
+    ],
+)
+def test_wrong_input_is_answered_in_a_few_lines_and_the_documented_status(
+    arguments: list[str], status: int, tmp_path: Path
+) -> None:
+    done = ff_observe(*arguments, directory=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert "ff-observe" in done.stderr
+    assert len(done.stderr.splitlines()) <= 6
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_reader_that_goes_away_is_no_matter_for_a_traceback(tmp_path: Path) -> None:
+    shell = f"{' '.join(command('--home', HOME, 'metrics'))} | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", shell], cwd=tmp_path, env=guarded_environment(), capture_output=True, text=True, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_check_tells_of_every_problem_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = home_with(
+        tmp_path, "  type: sqlite\n", "  enabled: no\n  ulr: http://127.0.0.1/\n  url: ftp://planted:x@h/\n"
+    )
+    assert main(["--home", str(home), "check"]) == 78
+    told = capsys.readouterr().err
+    file = home / "etc" / "flowforge.yml"
+    assert f"{file}:6:12: telemetry.enabled" in told
+    assert f"{file}:8:8: telemetry.url" in told
+    assert "planted" not in told
+    assert main(["--home", str(home), "check", "--json"]) == 78
+    answer = json.loads(capsys.readouterr().out)
+    assert not answer["valid"]
+    assert {problem["key"] for problem in answer["problems"]} >= {"telemetry.enabled", "telemetry.url"}
+
+
+def test_an_unknown_key_is_an_error_of_check_with_a_guess(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = home_with(tmp_path, "  type: sqlite\n", "  backend:\n    promethius:\n      enabled: true\n")
+    assert main(["--home", str(home), "check"]) == 78
+    assert "prometheus" in capsys.readouterr().err
+
+
+def test_check_says_which_outputs_are_on_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--home", str(HOME), "check", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["valid"]
+    assert {output["name"] for output in answer["outputs"]} >= {"ping", "prometheus", "backend sentry", "otlp"}
+    assert all(output["reason"] for output in answer["outputs"])
+
+
+def test_frontend_commands_agree_with_each_other(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    home = home_with(
+        tmp_path / "home",
+        "  type: sqlite\n",
+        "  frontend:\n    sentry:\n      dsn: https://key@o1.ingest.de.sentry.io/4\n"
+        "    plausible:\n      domain: d.example\n",
+    )
+    page = tmp_path / "index.html"
+    page.write_bytes(b"<!doctype html><title>x</title></head><body></body>")
+    assert main(["--home", str(home), "frontend", "render", str(page)]) == 0
+    captured = capsysbinary.readouterr()
+    assert b"window.sentryConfig" in captured.out
+    assert b"deprecated" in captured.err
+    out = tmp_path / "out.html"
+    assert main(["--home", str(home), "frontend", "render", str(page), "-o", str(out)]) == 0
+    assert out.read_bytes() == captured.out
+    capsysbinary.readouterr()
+    assert main(["--home", str(home), "frontend", "csp"]) == 0
+    assert b"connect-src" in capsysbinary.readouterr().out
+    assert main(["--home", str(home), "frontend", "csp", "--merge", "default-src 'self'"]) == 0
+    assert capsysbinary.readouterr().out.startswith(b"default-src 'self'; ")
+
+
+def test_source_maps_without_a_token_are_left_alone_with_a_word(tmp_path: Path) -> None:
+    done = ff_observe("sentry", "sourcemaps", tmp_path, directory=tmp_path)
+    assert done.returncode == 0
+    assert "SENTRY_AUTH_TOKEN" in done.stdout
+
+
+def test_what_a_collector_keeps_of_an_instance_is_exported_and_forgotten(tmp_path: Path) -> None:
+    port = free_port()
+    log = tmp_path / "collector.log"
+    with log.open("wb") as output:
+        collector = subprocess.Popen(
+            command("collector", "run", "--listen", f"127.0.0.1:{port}", "--data-dir", tmp_path / "data"),
+            cwd=tmp_path,
+            env=guarded_environment(),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(lambda: "collecting pings" in log.read_text(), "the collector")
+        home = home_with(tmp_path / "home", "  type: sqlite\n", f"  url: http://127.0.0.1:{port}/ping\n")
+        (home / "var" / "forge.db").write_bytes((HOME / "var" / "forge.db").read_bytes())
+        assert ff_observe("--home", home, "ping", "send", directory=tmp_path).returncode == 0
+        shown = json.loads(ff_observe("--home", home, "ping", "show", directory=tmp_path).stdout)
+        about = ("--data-dir", tmp_path / "data", shown["instanceId"])
+        exported = ff_observe("collector", "export", *about, directory=tmp_path).stdout
+        assert json.loads(exported)["ping"] == shown
+        assert ff_observe("collector", "forget", *about, directory=tmp_path).stdout == "deleted 1 ping\n"
+        assert ff_observe("collector", "export", *about, directory=tmp_path).stdout == ""
+        collector.send_signal(signal.SIGINT)
+        assert collector.wait(10) == 0
+    finally:
+        collector.kill()
+        collector.wait(10)
+    assert "127.0.0.1:" not in log.read_text().replace(f"127.0.0.1:{port}", "")
+
+
+def test_the_demo_shows_a_ping_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    log = tmp_path / "demo.log"
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with log.open("wb") as output:
+        demo = subprocess.Popen(
+            command("demo", "--port", "0", "--collector-port", "0"),
+            cwd=tmp_path,
+            env=guarded_environment(TMPDIR=str(temporary)),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(lambda: "accepted a ping" in log.read_text(), "a ping")
+        begun = time.monotonic()
+        os.kill(demo.pid, signal.SIGINT)
+        assert demo.wait(10) == 0
+        assert time.monotonic() - begun < 5
+    finally:
+        demo.kill()
+        demo.wait(10)
+    assert "Traceback" not in log.read_text()
+    assert list(temporary.iterdir()) == []  # nothing is left behind
+    assert {path.name for path in tmp_path.iterdir()} == {"demo.log", "tmp"}

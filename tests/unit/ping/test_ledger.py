@@ -1,0 +1,323 @@
+"""The ledger of pings on a real disk: what it holds, that tampering is found, and that no failure leaves it broken."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ff_observe.clock import SystemClock
+from ff_observe.outputs.ping.ledger import Ledger, entries, verify
+from ff_observe.outputs.ping.ledger_files import LOCK_SECONDS
+from ff_observe.outputs.ping.outcome import Outcome, Result
+from tests import network_guard
+from tests.fakes import FakeClock
+
+ROOT = Path(__file__).resolve().parents[3]
+DELIVERED = Outcome(Result.DELIVERED, "fine", 200, "ping.example.com:443")
+FAILED = Outcome(Result.FAILED, "no", None, "ping.example.com:443")
+
+
+def ledger_of(path: Path, *bodies: bytes, largest_file: int = 1_000_000) -> Ledger:
+    """A ledger with one delivered ping for each body."""
+    ledger = Ledger(path, FakeClock(), largest_file)
+    for body in bodies:
+        ledger.append(DELIVERED, body)
+    return ledger
+
+
+def lines_of(path: Path) -> list[bytes]:
+    return path.read_bytes().split(b"\n")[:-1]
+
+
+def numbered(count: int) -> list[bytes]:
+    return [b'{"ping":%d}' % number for number in range(count)]
+
+
+def test_an_entry_holds_what_was_sent_and_what_became_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    body = '{"name":"Grüße"}'.encode()
+    ledger = ledger_of(path, body)
+    ledger.append(FAILED, b"{}")
+    first, second = entries(path)
+    assert (first.time, first.outcome, first.receiver) == (
+        "2026-11-23T12:00:00.000Z",
+        "delivered",
+        "ping.example.com:443",
+    )
+    assert (first.status, first.bytes, first.body) == (200, len(body), body.decode())
+    assert first.sha256 == hashlib.sha256(body).hexdigest()
+    assert (second.outcome, second.status) == ("failed", None)
+    assert verify(path) == []
+
+
+def test_the_chain_can_be_checked_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger_of(path, *numbered(3))
+    opening, *rest = lines_of(path)
+    assert json.loads(opening)["previous"] == "0" * 64
+    before = opening
+    for line in rest:
+        assert json.loads(line)["previous"] == hashlib.sha256(before).hexdigest()
+        without_hash = line.rpartition(b',"hash":')[0] + b"}"
+        assert json.loads(line)["hash"] == hashlib.sha256(without_hash).hexdigest()
+        before = line
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=5))
+@settings(max_examples=25)
+def test_any_body_is_kept_byte_for_byte(bodies: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "pings.jsonl"
+        ledger_of(path, *bodies)
+        assert [entry.body.encode("utf-8", "surrogateescape") for entry in entries(path)] == bodies
+        assert verify(path) == []
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a ledger of two files."""
+    directory: Path = tmp_path_factory.mktemp("ledger")
+    ledger_of(directory / "pings.jsonl", *numbered(7), largest_file=2400)
+    assert (directory / "pings.jsonl.1").exists()
+    assert verify(directory / "pings.jsonl") == []
+    return directory
+
+
+@given(data=st.data())
+@settings(max_examples=150)
+def test_any_tampering_is_found(untouched: Path, data: st.DataObject) -> None:
+    contents = {name: (untouched / name).read_bytes() for name in ("pings.jsonl.1", "pings.jsonl")}
+    name = data.draw(st.sampled_from(sorted(contents)))
+    content = contents[name]
+    lines = content.split(b"\n")[:-1]
+    kind = data.draw(st.sampled_from(["flip", "delete", "swap", "cut", "insert", "repeat", "remove file"]))
+    if kind == "flip":
+        at = data.draw(st.integers(0, len(content) - 1))
+        flipped = content[at] ^ (1 << data.draw(st.integers(0, 7)))
+        changed = content[:at] + bytes([flipped]) + content[at + 1 :]
+    elif kind == "cut":
+        end = data.draw(st.integers(0, len(content) - 1))
+        whole_lines = {len(b"\n".join(lines[:count])) + 1 for count in range(1, len(lines))}
+        if name == "pings.jsonl" and end in whole_lines:
+            end -= 1  # entries missing at the very end are what a chain cannot show
+        changed = content[:end]
+    elif kind == "insert":
+        at = data.draw(st.integers(0, len(content)))
+        changed = content[:at] + data.draw(st.binary(min_size=1, max_size=5)) + content[at:]
+    else:
+        # The last line of all may be missing unnoticed, no other.
+        last = len(lines) - (2 if name == "pings.jsonl" else 1)
+        at = data.draw(st.integers(0, last))
+        if kind == "delete":
+            del lines[at]
+        elif kind == "repeat":
+            lines.insert(at, lines[at])
+        elif at + 1 < len(lines):
+            lines[at], lines[at + 1] = lines[at + 1], lines[at]
+        else:
+            del lines[at]
+        changed = b"\n".join([*lines, b""])
+    with tempfile.TemporaryDirectory() as directory:
+        for each, text in contents.items():
+            if each != name:
+                (Path(directory) / each).write_bytes(text)
+            elif kind != "remove file":
+                (Path(directory) / each).write_bytes(changed)
+        assert verify(Path(directory) / "pings.jsonl") != []
+        list(entries(Path(directory) / "pings.jsonl"))
+
+
+def test_a_finding_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger_of(path, *numbered(3))
+    path.write_bytes(path.read_bytes().replace(b'{\\"ping\\":1}', b'{\\"ping\\":9}'))
+    assert [(found.file, found.line) for found in verify(path)] == [("pings.jsonl", 3), ("pings.jsonl", 4)]
+
+
+def test_what_follows_damage_does_not_hide_it(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger = ledger_of(path, *numbered(2))
+    path.write_bytes(path.read_bytes().replace(b"delivered", b"rejected!"))
+    damaged = [found.line for found in verify(path)]
+    ledger.append(DELIVERED, b"{}")
+    assert [found.line for found in verify(path)] == damaged
+
+
+def test_a_full_file_is_put_aside_and_the_chain_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger_of(path, *numbered(40), largest_file=2400)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["pings.jsonl", "pings.jsonl.1", "pings.jsonl.lock"]
+    held = [json.loads(entry.body)["ping"] for entry in entries(path)]
+    assert held == list(range(held[0], 40))
+    assert 0 < held[0] < 38
+    assert verify(path) == []
+    assert max(file.stat().st_size for file in tmp_path.iterdir()) < 3000
+
+
+@pytest.mark.parametrize("lost", range(1, 400, 23))
+def test_an_unfinished_last_line_is_removed_by_the_next_entry_which_says_so(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger = ledger_of(path, *numbered(3))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-lost])
+    assert "cut off" in str(verify(path)[-1])
+    ledger.append(DELIVERED, b"after")
+    assert verify(path) == []
+    *before, last = entries(path)
+    assert last.body == "after"
+    if lost == 1:  # the line was whole but for its end: what was sent is still known
+        assert ([entry.body for entry in before][-1], last.note) == ('{"ping":2}', None)
+    else:
+        assert "was removed" in (last.note or "")
+
+
+def test_a_missing_file_is_noted_and_the_chain_goes_on_from_the_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger = ledger_of(path, *numbered(7), largest_file=2400)
+    path.unlink()
+    assert "missing" in str(verify(path)[0])
+    ledger.append(DELIVERED, b"after")
+    assert "missing" in (list(entries(path))[-1].note or "")
+    assert verify(path) == []
+
+
+def test_a_crash_between_putting_aside_and_replacing_loses_no_entry(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger = ledger_of(path, *numbered(7), largest_file=2400)
+    held = len(list(entries(path)))
+    path.rename(tmp_path / "pings.jsonl.new")
+    ledger.append(DELIVERED, b"after")
+    assert len(list(entries(path))) == held + 1
+    assert verify(path) == []
+
+
+def test_only_the_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        ledger_of(tmp_path / "var" / "ff-observe" / "pings.jsonl", *numbered(7), largest_file=2400)
+    finally:
+        os.umask(before)
+    directory = tmp_path / "var" / "ff-observe"
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o600}
+
+
+def test_what_root_makes_belongs_to_the_owner_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only root can give files away; any other user stands in for it by giving them to itself."""
+    owner = os.geteuid() or 1000
+    os.chown(tmp_path, owner, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    ledger_of(tmp_path / "var" / "ff-observe" / "pings.jsonl", *numbered(7), largest_file=2400)
+    assert {file.stat().st_uid for file in (tmp_path / "var").rglob("*")} == {owner}
+    assert (tmp_path / "var").stat().st_uid == owner
+
+
+@pytest.mark.parametrize("limit", [1, 200, 700, 1100])
+def test_a_full_disk_leaves_no_part_of_an_entry(tmp_path: Path, limit: int) -> None:
+    """The limit stands in for the disk: a write that would exceed it is cut short, the next one fails (EFBIG)."""
+    path = tmp_path / "pings.jsonl"
+    ledger = Ledger(path, FakeClock())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    written = 0
+    error: OSError | None = None
+    try:
+        while error is None and written < 9:
+            try:
+                ledger.append(DELIVERED, b"{}")
+                written += 1
+            except OSError as caught:
+                error = caught
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert error is not None
+    assert error.errno == errno.EFBIG
+    assert len(list(entries(path))) == written
+    ledger.append(DELIVERED, b"after")
+    assert (verify(path), len(list(entries(path)))) == ([], written + 1)
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from ff_observe.clock import SystemClock
+from ff_observe.outputs.ping.ledger import Ledger
+from ff_observe.outputs.ping.outcome import Outcome, Result
+ledger = Ledger(Path(sys.argv[1]), SystemClock(), int(sys.argv[4]))
+for number in range(int(sys.argv[3])):
+    ledger.append(Outcome(Result.DELIVERED, "", 200, "r:1"), b"%s %d" % (sys.argv[2].encode(), number))
+    print(number, flush=True)
+"""
+
+
+def writer(path: Path, name: str, count: int, largest_file: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(path), name, str(count), str(largest_file)],
+        cwd=ROOT,
+        env=network_guard.guarded_environment(),
+        stdout=subprocess.PIPE,
+    )
+
+
+def test_concurrent_processes_lose_nothing_and_keep_one_chain(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    writers = [writer(path, str(index), 25, 1_000_000) for index in range(4)]
+    for process in writers:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in writers] == [0] * 4
+    expected = {f"{index} {number}" for index in range(4) for number in range(25)}
+    assert {entry.body for entry in entries(path)} == expected
+    assert verify(path) == []
+
+
+@pytest.mark.parametrize("after", [1, 7, 30])
+def test_a_writer_killed_in_the_middle_loses_nothing_that_was_recorded(tmp_path: Path, after: int) -> None:
+    path = tmp_path / "pings.jsonl"
+    with writer(path, "w", 100_000, 20_000) as process:
+        assert process.stdout is not None
+        for _ in range(after):
+            told = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        told = max([told, *map(int, process.stdout.read().split())])
+    ledger = Ledger(path, SystemClock(), 20_000)
+    ledger.append(DELIVERED, b"w after")
+    held = [entry.body for entry in entries(path)]
+    assert f"w {told}" in held
+    assert held[-1] == "w after"
+    assert verify(path) == []
+
+
+def test_a_lock_that_is_not_given_back_is_an_error_in_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger_of(path, b"{}")
+
+    class Impatient(SystemClock):
+        asked = 0.0
+
+        def monotonic(self) -> float:
+            Impatient.asked += LOCK_SECONDS
+            return Impatient.asked
+
+    with (tmp_path / "pings.jsonl.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError, match="another process"):
+            Ledger(path, Impatient()).append(DELIVERED, b"{}")
+
+
+def test_what_is_no_file_is_not_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"):
+        Ledger(path, FakeClock()).append(DELIVERED, b"{}")

@@ -1,0 +1,122 @@
+"""What is recorded of the pings that leave, and that a ledger which fails holds up none of them."""
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ff_observe.config.settings import Settings
+from ff_observe.outputs.ping.component import CorePing
+from ff_observe.outputs.ping.ledger import entries, verify
+from ff_observe.outputs.ping.outcome import Result
+from ff_observe.outputs.ping.recording import sender_for
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot
+from tests.fakes import FakeClock, FakeRandom
+from tests.real_parts.processes import free_port
+from tests.unit.ping.receivers import answer, receiver
+from tests.unit.ping.samples import OPERATING_SYSTEM, settings, snapshot
+
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class Platform:
+    """Always the same snapshot."""
+
+    def current(self) -> Snapshot:
+        return snapshot()
+
+
+def with_ledger(path: Path, url: str) -> Settings:
+    made = settings(url)
+    return replace(made, ping=replace(made.ping, ledger=path))
+
+
+def run_for(seconds: float, made: Settings) -> None:
+    clock = FakeClock(START)
+    ping = CorePing(made, Platform(), OPERATING_SYSTEM, SelfMetrics(), clock, chance=FakeRandom([0.75]))
+    ping.start()
+    clock.await_waiters(1)
+    clock.advance(seconds)
+    ping.stop(clock.monotonic() + 5)
+
+
+def test_the_thread_records_exactly_what_the_receiver_got(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    with receiver(answer(200)) as server:
+        run_for(2 * 86_400, with_ledger(path, server.url()))
+        got = [request.body for request in server.requests]
+    held = list(entries(path))
+    assert len(got) == 3
+    assert [entry.body.encode() for entry in held] == got
+    assert {(entry.outcome, entry.status, entry.receiver) for entry in held} == {
+        ("delivered", 200, f"127.0.0.1:{server.port}")
+    }
+    assert held[0].time == "2026-11-23T12:00:30.000Z"
+    assert verify(path) == []
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(404, "rejected"), (301, "rejected"), (503, "failed")])
+def test_an_attempt_that_was_not_accepted_is_recorded_too(tmp_path: Path, status: int, outcome: str) -> None:
+    with receiver(answer(status)) as server:
+        made = with_ledger(tmp_path / "pings.jsonl", server.url())
+        sender_for(made, FakeClock(START)).send(b"{}")
+    (entry,) = entries(tmp_path / "pings.jsonl")
+    assert (entry.outcome, entry.status, entry.body) == (outcome, status, "{}")
+
+
+def test_an_attempt_that_reached_nobody_is_recorded(tmp_path: Path) -> None:
+    port = free_port()
+    sender_for(with_ledger(tmp_path / "pings.jsonl", f"http://127.0.0.1:{port}/"), FakeClock(START)).send(b"{}")
+    (entry,) = entries(tmp_path / "pings.jsonl")
+    assert (entry.outcome, entry.status, entry.receiver) == ("failed", None, f"127.0.0.1:{port}")
+
+
+def test_where_nothing_could_be_tried_nothing_is_recorded(tmp_path: Path) -> None:
+    outcome = sender_for(with_ledger(tmp_path / "pings.jsonl", "nonsense"), FakeClock(START)).send(b"{}")
+    assert outcome.result is Result.REJECTED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_credentials_of_the_url_are_not_in_the_ledger(tmp_path: Path) -> None:
+    with receiver(answer(200)) as server:
+        url = server.url("/ping?key=hush2", user="hush1:hush3@")
+        sender_for(with_ledger(tmp_path / "pings.jsonl", url), FakeClock(START)).send(b"{}")
+    assert "hush" not in (tmp_path / "pings.jsonl").read_text()
+
+
+def test_without_a_ledger_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with receiver(answer(200)) as server:
+        sender_for(settings(server.url()), FakeClock(START)).send(b"{}")
+        assert len(server.requests) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["/proc/ff-observe/pings.jsonl", "/sys/pings.jsonl"])
+def test_the_thread_goes_on_where_the_ledger_cannot_be_written_and_says_so_once(
+    place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In these directories of the kernel's not even root can make a file."""
+    with receiver(answer(200)) as server, caplog.at_level(logging.INFO):
+        run_for(3 * 86_400, with_ledger(Path(place), server.url()))
+        assert len(server.requests) == 4
+    told = [record for record in caplog.records if "ledger" in record.getMessage()]
+    assert [record.levelno for record in told] == [logging.WARNING]
+    assert place in told[0].getMessage()
+    assert "telemetry.ledger" in told[0].getMessage()
+
+
+def test_it_is_told_when_the_ledger_works_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "var" / "pings.jsonl"
+    path.parent.write_text("a file where the directory should be")
+    with receiver(answer(200)) as server, caplog.at_level(logging.INFO):
+        sender = sender_for(with_ledger(path, server.url()), FakeClock(START))
+        assert sender.send(b"{}").result is Result.DELIVERED
+        path.parent.unlink()
+        assert sender.send(b"{}").result is Result.DELIVERED
+    told = [record.levelno for record in caplog.records if "ledger" in record.getMessage()]
+    assert told == [logging.WARNING, logging.INFO]
+    assert len(list(entries(path))) == 1

@@ -1,0 +1,175 @@
+"""`collector.yml` and the options of `ff-observe collector run`."""
+
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from ff_observe.config.secret import Secret
+from ff_observe.errors import ConfigurationError, UsageError
+from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.ping_collector.sender_address import ForwardedHeader
+from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
+from ff_observe.ping_collector.settings_file import KEYS, collector_settings
+
+A_LIST = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
+EVERYTHING = """\
+listen: "[::1]:8080"
+data_dir: data
+database: sqlite:elsewhere/pings.db
+address:
+  key_file: /run/keys/sender.key
+  key_days: 7
+  trusted_proxies: [10.0.0.0/8, "::1"]
+  header: forwarded
+duplicates:
+  window_minutes: 5
+retention_days: 30
+fleet:
+  k: 10
+  silent_after_days: 3
+  interval_seconds: 60
+  public: true
+limits:
+  connections: 100
+  request_seconds: 3
+  idle_seconds: 4
+"""
+
+
+def written(directory: Path, text: str) -> Path:
+    file = directory / "collector.yml"
+    file.write_text(text)
+    return file
+
+
+def problems(directory: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        collector_settings(written(directory, text))
+    return [str(problem).removeprefix(f"{directory}/") for problem in caught.value.problems]
+
+
+def test_without_a_file_the_defaults_need_no_set_up() -> None:
+    settings = collector_settings()
+    assert settings == CollectorSettings()
+    assert settings.database_file == Path("ff-observe-collector/pings/pings.sqlite3")
+    assert settings.sender_key_file.parent != settings.database_file.parent
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    file = written(tmp_path, EVERYTHING)
+    assert collector_settings(file) == CollectorSettings(
+        host="::1",
+        port=8080,
+        data_dir=tmp_path / "data",
+        database=SqliteDatabase(tmp_path / "elsewhere/pings.db"),
+        key_file=Path("/run/keys/sender.key"),
+        key_lifetime=timedelta(days=7),
+        trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("::1")),
+        forwarded_header=ForwardedHeader.FORWARDED,
+        duplicate_window=timedelta(minutes=5),
+        retention=timedelta(days=30),
+        k=10,
+        silent_after_days=3,
+        fleet_interval_seconds=60,
+        public=True,
+        limits=Limits(connections=100, request_seconds=3, idle_seconds=4),
+        named_in=str(file),
+    )
+    for key in KEYS:
+        assert key == "database_file" or f"{key.rpartition('.')[2]}:" in EVERYTHING
+
+
+def test_the_database_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("postgresql://u:p@127.0.0.1/pings\n")
+    settings = collector_settings(written(tmp_path, "database_file: secret"))
+    assert settings.database == PostgresqlDatabase(Secret("postgresql://u:p@127.0.0.1/pings"))
+    assert "u:p" not in repr(settings)
+
+
+def test_options_win_over_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, EVERYTHING)
+    settings = collector_settings(
+        file, listen=":0", database="postgresql://u@127.0.0.1/pings", data_dir=Path("/srv/pings")
+    )
+    assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 0, Path("/srv/pings"))
+    assert settings.database == PostgresqlDatabase(Secret("postgresql://u@127.0.0.1/pings"))
+    assert settings.retention == timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("listen: 10465", "collector.yml:1:9: listen: write a string"),
+        ("listen: '::1:80'", "collector.yml:1:9: listen: write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465"),
+        ("listen: 'a:65536'", "collector.yml:1:9: listen: write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465"),
+        (
+            "database: mysql://x",
+            "collector.yml:1:11: database: write sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+        ),
+        (
+            "database: postgresql://u:hidden@h:port/d",
+            "collector.yml:1:11: database: the PostgreSQL URL has no valid port",
+        ),
+        (
+            "retention_days: '30'",
+            "collector.yml:1:17: retention_days: write a whole number from 1 to 36500, without quotes",
+        ),
+        ("fleet:\n  public: yes", "collector.yml:2:11: fleet.public: write true or false, without quotes"),
+        ("fleet: 5", "collector.yml:1:8: fleet: write a map of k, silent_after_days, interval_seconds, public"),
+        (
+            "address:\n  trusted_proxies: 10.0.0.1",
+            f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",
+        ),
+        (
+            "address:\n  trusted_proxies: [10.0.0.1/8]",
+            f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",
+        ),
+        (
+            "address:\n  header: x-real-ip",
+            "collector.yml:2:11: address.header: write x-forwarded-for or forwarded: the header that your proxies set",
+        ),
+        (
+            "duplicates:\n  windows: 3",
+            "collector.yml:2:3: duplicates.windows: there is no such key; there are window_minutes",
+        ),
+        ("- a", "collector.yml:1:1: write a map: one line 'key: value' for each setting"),
+        (
+            "a: 'b",
+            "collector.yml:1:4: this is not YAML: while scanning a quoted scalar: found unexpected end of stream",
+        ),
+        ("database_file: gone", "collector.yml: database_file: there is no such file"),
+        (
+            "database: sqlite:a\ndatabase_file: b",
+            "collector.yml: database_file: write either database or database_file, not both",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_what_to_write(tmp_path: Path, text: str, told: str) -> None:
+    found = problems(tmp_path, text)
+    assert found == [told]
+    assert "hidden" not in found[0]
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    assert len(problems(tmp_path, "listen: 1\nretention_days: 0\nnothing: 1\nfleet:\n  k: 0\n")) == 4
+
+
+def test_a_secret_file_that_holds_something_else_is_told_without_its_content(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hidden")
+    assert problems(tmp_path, "database_file: secret") == [
+        "collector.yml: database_file: in that file, write sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    ]
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no such file"):
+        collector_settings(tmp_path / "collector.yml")
+
+
+def test_a_wrong_option_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--listen: write HOST:PORT"):
+        collector_settings(listen="nowhere")
+    with pytest.raises(UsageError, match="--database: write sqlite:PATH"):
+        collector_settings(database="pings.db")
