@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from ff_observe.catalogue import facts
+from ff_observe.catalogue import COUNTS, facts
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import COUNT, Query, of, of_all, total
@@ -37,18 +37,20 @@ LAST_SEEN = {
 }
 _BUCKETS = dict(zip(("day", "week", "month", "older", "never"), LAST_SEEN, strict=True))
 
-_GROWING = (
-    *("users", "admins", "invitations", "teams", "instances", "devices", "snapshots", "templates", "stacks"),
-    *("library_entries", "shared_library_entries", "blueprints", "team_broker_clients", "remote_brokers"),
-)
-_WORDS = {
-    name: (name.capitalize().replace("_", " "), None)
-    for name in _GROWING
-    if name not in ("instances", "team_broker_clients", "remote_brokers")
-} | {
-    "instances": ("Hosted instances", None),
-    "team_broker_clients": ("Clients of the team broker", None),
-    "remote_brokers": ("MQTT brokers", None),
+_COUNTED = tuple(count for count in COUNTS if not count.labels)
+"""What the table of growth lists: a new count of the catalogue is in it by itself."""
+
+_WORDS: p.Told = {
+    name: (words[0].upper() + words[1:], None)
+    for name, words in {
+        **{
+            count.name.removeprefix("flowfuse_"): count.name.removeprefix("flowfuse_").replace("_", " ")
+            for count in _COUNTED
+        },
+        "instances": "hosted instances",
+        "team_broker_clients": "clients of the team broker",
+        "remote_brokers": "MQTT brokers",
+    }.items()
 }
 
 
@@ -167,7 +169,7 @@ def _running() -> list[p.Panel]:
 
 
 def _growth() -> list[p.Panel]:
-    every = of_all([COUNT[name] for name in _GROWING])
+    every = of_all(_COUNTED)
 
     def what(selector: str) -> str:
         return f'sum by (what) (label_replace({selector}, "what", "$1", "__name__", "flowfuse_(.+)"))'
