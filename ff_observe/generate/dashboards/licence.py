@@ -31,15 +31,16 @@ instance at **02:00**, by the clock of FlowFuse's server, and again every night.
 beyond two years."""
 
 
-def limit_reached_at(limit: str, usage: str) -> str:
+def limit_reached_at(limit: str, usage: str, within_seconds: int = HORIZON_SECONDS) -> str:
     """PromQL for the moment, in seconds since 1970, when usage reaches the limit if its growth goes on as a straight
-    line. No series where usage does not grow, or the limit is further off than `HORIZON_SECONDS`.
+    line. No series where usage does not grow, or the limit is further off than `within_seconds`.
 
-    Both are selectors. The line is fitted by least squares; its value now, not the last sample, is where it starts.
+    `usage` is a selector, `limit` any vector. The line is fitted by least squares; its value now, not the last sample,
+    is where it starts.
     """
     start = f"predict_linear({usage}{REGRESSION}, 0)"
     slope = f"(deriv({usage}{REGRESSION}) > 0)"
-    return f"(time() + clamp_min({limit} - {start}, 0) / {slope}) < time() + {HORIZON_SECONDS}"
+    return f"(time() + clamp_min({limit} - {start}, 0) / {slope}) < time() + {within_seconds}"
 
 
 def suspension_at(expiry: str) -> str:

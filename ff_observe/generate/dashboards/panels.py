@@ -250,6 +250,7 @@ def rows(
     asked = [Query(query) for query in queries]
     panel = _framed(table.Panel(), title, description, asked, COUNT_UNIT, empty, _Form.TABLE)
     panel.span(width).height(height).show_header(True).cell_height(options.TableCellHeight.SM)
+    panel.align(options.FieldTextAlignment.AUTO).inspect(False)
     only_one = len(queries) == 1
     names = ["Value" if only_one and column.field == "Value #A" else column.field for column in columns]
     if not only_one:
