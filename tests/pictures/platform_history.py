@@ -49,7 +49,11 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
         _deliver(told, start, at, step, random)
         memory: Reading = {(): 50e6 + 3e6 * ((at - start) / _DAY % 1.3) + random.uniform(0, 4e5)}
         own: dict[str, Reading] = {**told.readings(), bridge.PROCESS_RESIDENT_MEMORY.name: memory}
-        yield from _samples(at, _with_expiry(snapshot, end), own)
+        moment: dict[str, Reading] = {
+            bridge.SNAPSHOT_TIMESTAMP.name: {(): at.timestamp() - 0.4},
+            bridge.SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},
+        }
+        yield from platform_samples(at, {**_with_expiry(snapshot, end).readings, **own, **moment}, TARGET)
         yield Sample(at, "up", 1.0, TARGET)
         yield Sample(at, "scrape_duration_seconds", snapshot.duration_seconds + random.uniform(0.002, 0.004), TARGET)
 
@@ -94,12 +98,9 @@ def _with_expiry(snapshot: Snapshot, end: datetime) -> Snapshot:
     return replace(snapshot, readings=readings)
 
 
-def _samples(at: datetime, snapshot: Snapshot, own: Mapping[str, Reading]) -> Iterator[Sample]:
-    moment: dict[str, Reading] = {
-        bridge.SNAPSHOT_TIMESTAMP.name: {(): at.timestamp() - 0.4},
-        bridge.SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},
-    }
-    for name, reading in {**snapshot.readings, **own, **moment}.items():
+def platform_samples(at: datetime, readings: Mapping[str, Reading], target: Mapping[str, str]) -> Iterator[Sample]:
+    """Readings as samples of a target; a label without a value is left out, as Prometheus does."""
+    for name, reading in readings.items():
         for values, number in reading.items():
             labels = dict(zip(_METRICS[name].labels, values, strict=True))
-            yield Sample(at, name, float(number), {**TARGET, **{k: v for k, v in labels.items() if v}})
+            yield Sample(at, name, float(number), {**target, **{k: v for k, v in labels.items() if v}})
