@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from ff_observe.bridge import build_bridge
 from ff_observe.clock import SystemClock
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
@@ -19,7 +20,6 @@ from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshots
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.sqlite import SQLiteSource
-from ff_observe.wiring import build_bridge
 
 PLATFORM = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
 

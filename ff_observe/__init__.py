@@ -14,9 +14,9 @@ from ff_observe.errors import ConfigurationError, FFObserveError
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:
+    from ff_observe.bridge import Bridge, build_bridge
     from ff_observe.config import load_settings
     from ff_observe.config.settings import Settings
-    from ff_observe.wiring import Bridge, build_bridge
 
 __version__ = VERSION
 
@@ -31,9 +31,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Bridge": "ff_observe.wiring",
+    "Bridge": "ff_observe.bridge",
     "Settings": "ff_observe.config.settings",
-    "build_bridge": "ff_observe.wiring",
+    "build_bridge": "ff_observe.bridge",
     "load_settings": "ff_observe.config",
 }
 

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from ff_observe import tracing
 from ff_observe.redaction import Redactor
 
 LogFormat = Literal["text", "json"]
@@ -54,7 +55,8 @@ class TextFormatter(logging.Formatter):
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception where there is one."""
+    """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception where there is one, and
+    trace_id and span_id where the work that logs is traced."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -71,6 +73,9 @@ class JSONFormatter(logging.Formatter):
         traceback = _traceback(self, record)
         if traceback:
             members["exception"] = self._redactor.text("\n".join(traceback))
+        ids = tracing.current_ids()
+        if ids is not None:
+            members["trace_id"], members["span_id"] = ids
         return json.dumps(members, ensure_ascii=False)
 
 

@@ -1,5 +1,6 @@
 """One moment of the platform (`Snapshot`), and the one place that asks for it and shares it (`Snapshots`)."""
 
+import contextvars
 import logging
 import threading
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from ff_observe import platform_facts
+from ff_observe import platform_facts, tracing
 from ff_observe.catalogue import COUNTS, bridge, facts
 from ff_observe.clock import Clock
 from ff_observe.config.settings import PlatformSettings
@@ -76,6 +77,7 @@ class Snapshots:
         self._overdue: Snapshot | None = None
         self._thread: threading.Thread | None = None
         self._latest: tuple[Snapshot, float] | None = None  # and the monotonic time until which it is fresh
+        self.instance_id: str | None = None  # as the platform last told it
 
     def start(self) -> None:
         """Nothing to do: the first who asks has the first snapshot taken."""
@@ -118,15 +120,24 @@ class Snapshots:
             if self._under_way is None:
                 self._under_way = Future()
                 self._overdue = None
-                self._thread = threading.Thread(target=self._run, args=(self._under_way,), name="snapshot", daemon=True)
+                # In the context of who asks first, so that in a trace the snapshot is a part of that work.
+                run = contextvars.copy_context().run
+                self._thread = threading.Thread(
+                    target=run, args=(self._run, self._under_way), name="snapshot", daemon=True
+                )
                 self._thread.start()
             return self._under_way
 
     def take(self, at: datetime | None = None) -> Snapshot:
         """A snapshot of its own, now, with `at` as the present of everything that depends on time. Never raises for a
         dead database."""
-        with self._one_at_a_time:
-            return self._take(at or self._clock.now())
+        with self._one_at_a_time, tracing.span("snapshot") as span:
+            snapshot = self._take(at or self._clock.now())
+            outcome = _outcome(snapshot)
+            span.set_attribute("ff_observe.outcome", outcome)
+            if outcome != "ok":
+                span.fail(outcome)
+            return snapshot
 
     def _run(self, asked: "Future[Snapshot]") -> None:
         try:
@@ -179,6 +190,7 @@ class Snapshots:
             self._licence_state.working("the licence is accepted")
         else:
             self._licence_state.failing(known.licence_problem)
+        self.instance_id = known.instance_id
         readings = platform_facts.readings(answer, known, self._platform)
         failures = platform_facts.failures(answer)
         self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
@@ -198,11 +210,15 @@ class Snapshots:
         told = self._self_metrics
         told.set(bridge.SNAPSHOT_TIMESTAMP, snapshot.taken_at.timestamp())
         told.set(bridge.SNAPSHOT_DURATION, snapshot.duration_seconds)
-        told.add(bridge.SNAPSHOTS, "failed" if not snapshot.up else "partial" if snapshot.failures else "ok")
+        told.add(bridge.SNAPSHOTS, _outcome(snapshot))
         counted = {count.name for count in COUNTS}
         success: dict[tuple[str, ...], float] = {(_reading(name),): 1 for name in snapshot.readings if name in counted}
         success.update({(_reading(name),): 0 for name in snapshot.failures})
         told.replace(bridge.READING_SUCCESS, success)
+
+
+def _outcome(snapshot: Snapshot) -> str:
+    return "failed" if not snapshot.up else "partial" if snapshot.failures else "ok"
 
 
 def _reading(metric_name: str) -> str:

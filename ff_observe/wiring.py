@@ -1,31 +1,38 @@
-"""Settings → Bridge: the only module that knows every class."""
+"""Settings → parts: the only module that knows every class. How they live together is told in `bridge.py`."""
 
 import contextlib
 import os
 import random
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ff_observe.catalogue import bridge as names
 from ff_observe.clock import Clock, SystemClock
+from ff_observe.config.environment import read_environment
 from ff_observe.config.explain import OutputStatus, explain_outputs, otlp_status
-from ff_observe.config.settings import PostgreSQLDatabase, PrometheusSettings, Settings
+from ff_observe.config.settings import OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
 from ff_observe.outputs.backend_sentry import BackendSentry
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.consent import decide
 from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
+from ff_observe.periodic import ErrorSink
+from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.service import Component, Service
+from ff_observe.service import Component
 from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.sources.installation import InstalledVersions, operating_system
 from ff_observe.sources.model import Source
 from ff_observe.web.app import BridgeApp
+from ff_observe.web.messages import Application
 from ff_observe.web.server import WebServer
 from ff_observe.web.status_page import StatusPage, standard_links
 
+if TYPE_CHECKING:
+    from ff_observe.web.security import WebSecurity
+
 STOP_SECONDS = 5.0
+FIRST_PING_SECONDS = FIRST_AFTER_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,179 +57,76 @@ def open_platform(settings: Settings, clock: Clock | None = None) -> Iterator[Pl
         platform.snapshots.stop(clock.monotonic() + STOP_SECONDS)
 
 
-class Bridge:
-    """The outputs that the settings switch on, running between `start` and `stop`.
-
-    `app` is an ASGI application with the status page, `/metrics` and probes; with `serve` the bridge serves it itself
-    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the
-    listening socket live on.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        serve: bool = False,
-        clock: Clock | None = None,
-        chance: random.Random | None = None,
-        stop_seconds: float = STOP_SECONDS,
-        first_ping_seconds: float = FIRST_AFTER_SECONDS,
-    ) -> None:
-        self.clock = clock or SystemClock()
-        self.self_metrics = SelfMetrics()
-        self._stop_seconds = stop_seconds
-        self._parts = _Parts(settings, self.clock, self.self_metrics)
-        self.app = _CurrentApp(self._parts.app)
-        self.ping = CorePing(
-            settings,
-            self._parts.platform.snapshots,
-            operating_system(),
-            self.self_metrics,
-            self.clock,
-            chance=chance,
-            on_error=self._capture,
-            first_after_seconds=first_ping_seconds,
-        )
-        self._server = self._new_server(settings) if serve else None
-
-    @property
-    def settings(self) -> Settings:
-        """The settings in use."""
-        return self._parts.platform.settings
-
-    @property
-    def snapshots(self) -> Snapshots:
-        """Whom to ask for the present moment of the platform."""
-        return self._parts.platform.snapshots
-
-    @property
-    def url(self) -> str | None:
-        """Where the bridge serves itself; None where its application is served by somebody else."""
-        return self._server.url if self._server is not None else None
-
-    def start(self) -> None:
-        """Start all that is on. Raises an `FFObserveError` if a part cannot work at all; then nothing runs."""
-        self._tell_of_settings(reloaded=True)
-        self.self_metrics.process_started(self.clock.now())
-        parts: list[Component] = [*self._parts.components, *([self._server] if self._server else []), self.ping]
-        Service(parts, self.clock, self._stop_seconds).start()
-
-    def stop(self) -> None:
-        """Stop all within the deadline. Raises an `ExceptionGroup` of what did not stop cleanly. Idempotent."""
-        parts: list[Component] = [*self._parts.components, *([self._server] if self._server else []), self.ping]
-        Service(parts, self.clock, self._stop_seconds).stop()
-
-    def reload(self, settings: Settings) -> None:
-        """Use other settings from now on. Raises, with the old settings still in use, if they cannot be."""
-        parts = _Parts(settings, self.clock, self.self_metrics)
-        server = self._server
-        moved = server is not None and _address(settings.prometheus) != _address(self.settings.prometheus)
-        new_server = self._new_server(settings) if moved else None
-        old = Service(
-            [*self._parts.components, *([server] if moved and server else [])], self.clock, self._stop_seconds
-        )
-        Service([*parts.components, *([new_server] if new_server else [])], self.clock, self._stop_seconds).start()
-        self._parts = parts
-        self._server = new_server or server
-        self.app.become(parts.app)
-        self.ping.reconfigure(settings, parts.platform.snapshots)
-        self._tell_of_settings(reloaded=True)
-        old.stop()
-
-    def reload_failed(self) -> None:
-        """Tell, in the metrics, that the file changed and could not be used."""
-        self._tell_of_settings(reloaded=False)
-
-    def __enter__(self) -> "Bridge":
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _capture(self, error: BaseException, thread_name: str) -> None:
-        self._parts.sentry.capture(error, thread_name)
-
-    def _new_server(self, settings: Settings) -> WebServer:
-        return WebServer(self.app, settings.prometheus.host, settings.prometheus.port, self.clock)
-
-    def _tell_of_settings(self, *, reloaded: bool) -> None:
-        self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, float(reloaded))
-        on: dict[tuple[str, ...], float] = {
-            (output.name.replace(" ", "_"),): float(output.on) for output in explain_outputs(self.settings)
-        }
-        self.self_metrics.replace(names.OUTPUT_ENABLED, on)
-
-
-def build_bridge(settings: Settings, **options: Any) -> Bridge:
-    """A bridge for a platform; see `Bridge` for the options. Starts nothing and asks nobody yet."""
-    return Bridge(settings, **options)
-
-
-class _Parts:
+class Parts:
     """All of a bridge that is made anew when the settings change."""
 
     def __init__(self, settings: Settings, clock: Clock, self_metrics: SelfMetrics) -> None:
         self.platform = _platform(settings, clock, self_metrics)
         self.sentry = BackendSentry(settings, self.platform.versions.flowfuse(), self_metrics, clock)
-        self.app = _app(self.platform)
+        self.security = _security(settings.prometheus)
+        self.app = _app(self.platform, self.security)
+        sinks, producers = self._otlp()
         # Sinks before producers: an error while starting is reported, a span of the first snapshot is kept.
-        self.components: list[Component] = [self.sentry, *self._otlp_signals(), self.platform.snapshots]
-        self.components += self._otlp_metrics()
+        self.components: list[Component] = [self.sentry, *sinks, self.platform.snapshots, *producers]
 
-    def _otlp_signals(self) -> list[Component]:
-        settings = self.platform.settings
+    def _otlp(self) -> tuple[list[Component], list[Component]]:
+        """Sinks of traces and logs, and the export of metrics: both without parts where OTLP is off."""
+        platform, settings = self.platform, self.platform.settings
         if not otlp_status(settings).on:
-            return []
-        from ff_observe.outputs.otlp.choice import choose_protocols
+            return [], []
+        from ff_observe.outputs.otlp.choice import destinations, interval_seconds
 
-        protocols = choose_protocols(settings.otlp, os.environ)
-        if set(protocols) == {"metrics"}:
-            return []
-        from ff_observe.outputs.otlp.component import OtlpSignals
+        chosen = destinations(settings.otlp, os.environ)
+        interval = interval_seconds(settings.otlp, os.environ)
+        from ff_observe.outputs.otlp.component import OtlpMetrics, OtlpSignals
+        from ff_observe.outputs.otlp.resource import SpeakingResource
 
-        return [OtlpSignals(settings.otlp, protocols, self.platform.clock, settings.environment.name)]
-
-    def _otlp_metrics(self) -> list[Component]:
-        settings = self.platform.settings
-        if not otlp_status(settings).on:
-            return []
-        from ff_observe.outputs.otlp.choice import choose_protocols
-        from ff_observe.outputs.otlp.component import OtlpMetrics, interval_seconds
-
-        return [
-            OtlpMetrics(
-                settings.otlp,
-                choose_protocols(settings.otlp, os.environ)["metrics"],
-                self.platform.snapshots,
-                self.platform.self_metrics,
-                self.platform.clock,
-                settings.environment.name,
-                interval_seconds(settings.otlp, os.environ),
-                on_error=self.sentry.capture,
+        snapshots = platform.snapshots
+        resource = SpeakingResource("ff-observe", settings.environment.name, lambda: snapshots.instance_id)
+        sinks: list[Component] = []
+        producers: list[Component] = []
+        if "traces" in chosen or "logs" in chosen:
+            sinks.append(
+                OtlpSignals(
+                    chosen,
+                    resource,
+                    platform.self_metrics,
+                    platform.clock,
+                    Redactor(known_secrets(settings)),
+                    with_tracebacks=settings.backend_sentry.dsn is None,
+                )
             )
-        ]
+        if "metrics" in chosen:
+            producers.append(
+                OtlpMetrics(
+                    chosen["metrics"],
+                    resource,
+                    snapshots,
+                    platform.self_metrics,
+                    platform.clock,
+                    interval,
+                    on_error=self.sentry.capture,
+                )
+            )
+        return sinks, producers
 
 
-class _CurrentApp:
-    """The ASGI application of the bridge, whichever settings it runs with at the moment."""
+def collector_signals(secrets: object, clock: Clock) -> list[Component]:
+    """Where the collector's traces (and logs) go by the standard variables; `secrets` are its settings."""
+    environment = read_environment(os.environ)
+    if environment.otel_sdk_disabled or not environment.otlp_endpoint_named:
+        return []
+    from ff_observe.outputs.otlp.choice import destinations
 
-    def __init__(self, app: BridgeApp) -> None:
-        self._app = app
+    general = bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    chosen = destinations(OtlpSettings(), os.environ, traces_by_default=general)
+    if "traces" not in chosen and "logs" not in chosen:
+        return []
+    from ff_observe.outputs.otlp.component import OtlpSignals
+    from ff_observe.outputs.otlp.resource import SpeakingResource
 
-    def become(self, app: BridgeApp) -> None:
-        """Answer by `app` from the next request on."""
-        self._app = app
-
-    def stop_waiting(self) -> None:
-        """See `BridgeApp.stop_waiting`."""
-        self._app.stop_waiting()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # A coroutine function: servers tell an ASGI 3 application from older ones by that.
-        await self._app(scope, receive, send)
+    resource = SpeakingResource("ff-observe-collector", environment.name)
+    return [OtlpSignals(chosen, resource, None, clock, Redactor(known_secrets(secrets)))]
 
 
 def installed_versions(settings: Settings) -> InstalledVersions:
@@ -246,7 +150,7 @@ def _source(settings: Settings) -> Source:
     return SQLiteSource(settings.database.path)
 
 
-def _app(platform: Platform) -> BridgeApp:
+def _app(platform: Platform, security: "WebSecurity | None") -> Application:
     settings = platform.settings
 
     def ping(snapshot: Snapshot) -> OutputStatus:
@@ -259,8 +163,50 @@ def _app(platform: Platform) -> BridgeApp:
         settings.platform.driver,
         standard_links(settings.prometheus),
     )
-    return BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
+    app = BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
+    if security is None:
+        return app
+    from ff_observe.web.secured_app import SecuredApp
+
+    return SecuredApp(app, security)
 
 
-def _address(settings: PrometheusSettings) -> tuple[str, int]:
-    return settings.host, settings.port
+def check_web_security(settings: Settings) -> None:
+    """Raises `ConfigurationError` if the files that secure the HTTP edge cannot be used."""
+    _security(settings.prometheus)
+
+
+def _security(settings: PrometheusSettings) -> "WebSecurity | None":
+    """What secures the HTTP edge; None, at no cost, where nothing does."""
+    if settings.web_config_file is None and settings.bearer_token_file is None:
+        return None
+    from ff_observe.web.security import WebSecurity
+
+    return WebSecurity(settings.web_config_file, settings.bearer_token_file)
+
+
+def make_ping(
+    platform: Platform,
+    *,
+    chance: random.Random | None,
+    on_error: ErrorSink,
+    first_after_seconds: float = FIRST_PING_SECONDS,
+) -> CorePing:
+    """The thread that sends the ping."""
+    return CorePing(
+        platform.settings,
+        platform.snapshots,
+        operating_system(),
+        platform.self_metrics,
+        platform.clock,
+        chance=chance,
+        on_error=on_error,
+        first_after_seconds=first_after_seconds,
+    )
+
+
+def make_server(
+    app: Application, settings: PrometheusSettings, clock: Clock, tls: Callable[[], ssl.SSLContext] | None
+) -> WebServer:
+    """The server for `app` where the settings want it."""
+    return WebServer(app, settings.host, settings.port, clock, tls)

@@ -74,7 +74,7 @@ SENTRY_EVENTS = Metric(
 )
 OTLP_EXPORTS = Metric(
     "ff_observe_otlp_exports_total",
-    "Exports of metrics over OTLP, by outcome.",
+    "Exports over OTLP (of metrics, traces or logs), by outcome.",
     "{export}",
     ("outcome",),
     Kind.COUNTER,

@@ -64,4 +64,7 @@ def _strict(options: argparse.Namespace) -> "Settings":
     settings = settings_of(options)
     if settings.warnings:
         raise ConfigurationError(settings.warnings)
+    from ff_observe.wiring import check_web_security
+
+    check_web_security(settings)
     return settings

@@ -2,16 +2,21 @@
 
 import argparse
 import logging
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import start_logging
-from ff_observe.cli.run import STOP_SECONDS, receive_signals, stop
+from ff_observe.cli.run import STOP_SECONDS, leave, stop
+from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import notify
+from ff_observe.config.environment import read_environment
 
 if TYPE_CHECKING:
+    from ff_observe.clock import Clock
     from ff_observe.ping_collector.settings import CollectorSettings
+    from ff_observe.service import Component
 
 log = logging.getLogger("ff_observe")
 
@@ -69,19 +74,30 @@ def _settings(options: argparse.Namespace) -> "CollectorSettings":
 def run(options: argparse.Namespace) -> int:
     from ff_observe.clock import SystemClock
     from ff_observe.ping_collector.commands import build_collector, prepare_process
+    from ff_observe.service import Service
 
     start_logging(options)
     clock = SystemClock()
-    collector = build_collector(_settings(options), clock)
+    settings = _settings(options)
+    collector = Service([*_traced(settings, clock), build_collector(settings, clock)], clock, STOP_SECONDS)
     prepare_process()
-    received = receive_signals()
+    signals = Signals()
     collector.start()
     notify("READY=1")
-    while received.get() == signal.SIGHUP:
+    while signals.wait() == signal.SIGHUP:
         log.warning("SIGHUP: the collector reads its settings at the start only; restart it to change them")
     notify("STOPPING=1")
     log.info("stopping")
-    return stop(lambda: collector.stop(clock.monotonic() + STOP_SECONDS))
+    return leave(stop(collector.stop))
+
+
+def _traced(settings: "CollectorSettings", clock: "Clock") -> "list[Component]":
+    """What tells of its work over OTLP. The wiring knows all of the bridge: it is loaded only where it is needed."""
+    if not read_environment(os.environ).otlp_endpoint_named:
+        return []
+    from ff_observe.wiring import collector_signals
+
+    return collector_signals(settings, clock)
 
 
 def export(options: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import start_logging
-from ff_observe.cli.run import STOP_SECONDS, receive_signals, stop
+from ff_observe.cli.run import STOP_SECONDS, leave, stop
+from ff_observe.cli.signals import Signals
 
 if TYPE_CHECKING:
     from ff_observe.clock import Clock
@@ -51,21 +52,22 @@ def run(options: argparse.Namespace) -> int:
         directory = options.directory
         if directory is None:
             directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ff-observe-demo-")))
-        return _run(directory, options)
+        status = _run(directory, options)
+    return leave(status)
 
 
 def _run(directory: Path, options: argparse.Namespace) -> int:
     import random
 
+    from ff_observe.bridge import build_bridge
     from ff_observe.clock import SystemClock
     from ff_observe.config import load_settings
     from ff_observe.demo.platform import DemoPlatform
     from ff_observe.ping_collector.service import Collector
     from ff_observe.ping_collector.settings import CollectorSettings
-    from ff_observe.wiring import build_bridge
 
     clock = SystemClock()
-    received = receive_signals()
+    signals = Signals()
     collector = Collector(
         CollectorSettings(
             port=options.collector_port, data_dir=directory / "collector", k=1, public=True, fleet_interval_seconds=2.0
@@ -90,7 +92,7 @@ def _run(directory: Path, options: argparse.Namespace) -> int:
             bridge.start()
             addresses = {"bridge": bridge.url, "collector": f"http://127.0.0.1:{collector.port}"}
             print(_BANNER.format(home=platform.home, **addresses), flush=True)
-            received.get()
+            signals.wait()
             print("Stopping.", flush=True)
             return stop(bridge.stop)
 

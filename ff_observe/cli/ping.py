@@ -128,7 +128,8 @@ def _verify(path: Path) -> int:
     if findings:
         return 1
     held = list(entries(path))
-    print(f"{len(held)} entries, chain intact; the hash of the last is {held[-1].hash}")
+    count = "1 entry" if len(held) == 1 else f"{len(held)} entries"
+    print(f"{count}, chain intact; the hash of the last is {held[-1].hash}")
     for entry in held:
         if entry.note:  # of an intact chain, hence ours
             print(f"mended before the entry of {entry.time}: {entry.note}")

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
@@ -11,12 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import settings_of
+from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import notify
 from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
+    from ff_observe.bridge import Bridge
     from ff_observe.config.settings import Settings
-    from ff_observe.wiring import Bridge
 
 log = logging.getLogger("ff_observe")
 
@@ -36,22 +36,22 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    from ff_observe.wiring import build_bridge
+    from ff_observe.bridge import build_bridge
 
     settings = settings_of(options)
     bridge = build_bridge(settings, serve=True, stop_seconds=STOP_SECONDS)
     _tell_of_problems(settings)
-    received = receive_signals()
+    signals = Signals()
     bridge.start()
     log.info("ff-observe reads %s and serves %s", settings.file, bridge.url)
     notify("READY=1")
-    while received.get() == signal.SIGHUP:
+    while signals.wait() == signal.SIGHUP:
         notify("RELOADING=1")
         _reload(bridge, options)
         notify("READY=1")
     notify("STOPPING=1")
     log.info("stopping")
-    return stop(bridge.stop)
+    return leave(stop(bridge.stop))
 
 
 def _reload(bridge: "Bridge", options: argparse.Namespace) -> None:
@@ -77,7 +77,7 @@ def _tell_of_problems(settings: "Settings") -> None:
 
 
 def stop(action: "Callable[[], None]") -> int:
-    """Run `action`, which stops everything by its deadline; what does not end by then ends with the process."""
+    """Run `action`, which stops everything by its deadline; the exit status."""
     status = 0
     try:
         action()
@@ -85,29 +85,17 @@ def stop(action: "Callable[[], None]") -> int:
         for error in group.exceptions:
             log.warning("%s", error)
         status = 1
-    lingering = [
-        thread.name
-        for thread in threading.enumerate()
-        if thread is not threading.main_thread() and not thread.daemon and thread.is_alive()
-    ]
+    return status
+
+
+def leave(status: int) -> int:
+    """End with the process what did not end by itself; returns `status` if there is no such thing."""
+    lingering = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if lingering:
-        # The interpreter would wait for these for ever: they hang in a call that nobody can interrupt.
+        # They hang in calls that nobody can interrupt. The interpreter would wait for some of them for ever, and take
+        # others down in the middle of foreign code, which may hang as well.
         log.warning("left behind: %s", ", ".join(lingering))
         logging.shutdown()
         sys.stdout.flush()
         os._exit(status)
     return status
-
-
-def receive_signals() -> "queue.SimpleQueue[int]":
-    """SIGTERM, SIGINT and SIGHUP as a queue; a second SIGTERM or SIGINT ends the process at once."""
-    received: queue.SimpleQueue[int] = queue.SimpleQueue()
-
-    def receive(number: int, _frame: object) -> None:
-        received.put(number)
-        if number != signal.SIGHUP:
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, receive)
-    return received

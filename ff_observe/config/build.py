@@ -55,6 +55,8 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment) 
             host=reader.value(key.PROMETHEUS_HOST),
             port=reader.value(key.PROMETHEUS_PORT),
             path=reader.value(key.PROMETHEUS_PATH),
+            web_config_file=reader.file(key.PROMETHEUS_WEB_CONFIG_FILE),
+            bearer_token_file=reader.file(key.PROMETHEUS_BEARER_TOKEN_FILE),
         ),
         backend_sentry=BackendSentrySettings(dsn=reader.secret(key.BACKEND_SENTRY_DSN)),
         otlp=_otlp(reader),

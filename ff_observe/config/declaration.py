@@ -75,6 +75,18 @@ PROMETHEUS_PORT = Key(
     "Port the bridge listens on; `0` lets the system choose.",
 )
 PROMETHEUS_PATH = Key("telemetry.backend.prometheus.path", kinds.HTTP_PATH, "/metrics", "Path of the metrics.")
+PROMETHEUS_WEB_CONFIG_FILE = Key(
+    "telemetry.backend.prometheus.web_config_file",
+    kinds.FILE_PATH,
+    "none",
+    "TLS and users ([format](securing-metrics.md) of Prometheus' exporter-toolkit); relative to `HOME/etc`.",
+)
+PROMETHEUS_BEARER_TOKEN_FILE = Key(
+    "telemetry.backend.prometheus.bearer_token_file",
+    kinds.FILE_PATH,
+    "none",
+    "File with a token that opens what the bridge serves; relative to `HOME/etc`.",
+)
 
 OTLP_ENABLED = Key(
     "telemetry.backend.otlp.enabled", kinds.BOOLEAN, "whether an endpoint is named", "Push the counts over OTLP."
@@ -144,6 +156,8 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     PROMETHEUS_HOST,
     PROMETHEUS_PORT,
     PROMETHEUS_PATH,
+    PROMETHEUS_WEB_CONFIG_FILE,
+    PROMETHEUS_BEARER_TOKEN_FILE,
     OTLP_ENABLED,
     OTLP_ENDPOINT,
     OTLP_PROTOCOL,

@@ -49,12 +49,15 @@ class PingSettings:
 
 @dataclass(frozen=True, slots=True)
 class PrometheusSettings:
-    """`telemetry.backend.prometheus`. `host` and `port` are where the bridge listens, metrics on or off."""
+    """`telemetry.backend.prometheus`. `host` and `port` are where the bridge listens, metrics on or off; the two files
+    secure all that it serves there."""
 
     enabled: bool = False
     host: str = "127.0.0.1"
     port: int = DEFAULT_METRICS_PORT
     path: str = "/metrics"
+    web_config_file: Path | None = None
+    bearer_token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,6 @@ _REQUIRED = tuple(index for index, field in enumerate(FIELDS) if field.required)
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-def canonical(values: Values) -> bytes:
-    """The same bytes for the same ping, however its keys were ordered, with everything unknown left out."""
-    return _encode(values).encode("utf-8")
+def canonical(values: Values) -> str:
+    """The same JSON array for the same ping, however its keys were ordered, with everything unknown left out."""
+    return _encode(values)

@@ -92,7 +92,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.arriving_since: float | None = None
         """Since when (monotonic) a request is awaited or arriving; None while one is complete and being answered."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
         super().connection_made(transport)
         self._whole_answers = _WholeAnswers(transport)
         self.arriving_since = time.monotonic()

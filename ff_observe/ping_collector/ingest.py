@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
+from ff_observe import tracing
 from ff_observe.clock import Clock
 from ff_observe.ping_collector.store import Ping, StoreError, Writer
 
@@ -30,7 +31,9 @@ class Outcome(StrEnum):
 CommitObserver = Callable[[int, float], None]
 """Told of each commit: how many pings it held, and the seconds it took."""
 
-_Waiting = tuple[Ping | None, "asyncio.Future[Outcome]"]  # without a ping it is a probe
+_Waiting = tuple[Ping | None, "asyncio.Future[Outcome]", tracing.Context | None]
+"""Who waits: without a ping it is a probe. The context is that of its request, where requests are traced."""
+
 _OUTCOMES = {True: Outcome.STORED, False: Outcome.DUPLICATE}
 
 
@@ -100,7 +103,7 @@ class Ingest:
         if self.waiting >= self._max_waiting:
             return Outcome.OVERLOADED
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        self._gathered.append((ping, future))
+        self._gathered.append((ping, future, tracing.here()))
         self.waiting += 1
         if not self._flush_is_due and not self._busy:
             self._flush_is_due = True
@@ -148,7 +151,7 @@ class Ingest:
         self._settle(batch, [Outcome.UNAVAILABLE] * len(batch))
 
     def _settle(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
+        for (_, future, _), outcome in zip(batch, outcomes, strict=True):
             if not future.done():
                 self.waiting -= 1
                 future.set_result(outcome)
@@ -159,8 +162,9 @@ class Ingest:
             stored: list[Outcome] | None = None
             began = self._clock.monotonic()
             try:
-                fresh = iter(self._writer.write([ping for ping, _ in batch if ping is not None]))
-                stored = [_OUTCOMES[ping is not None and next(fresh)] for ping, _ in batch]
+                with tracing.span("commit", after=[context for _, _, context in batch], ff_observe__pings=len(batch)):
+                    fresh = iter(self._writer.write([ping for ping, _, _ in batch if ping is not None]))
+                    stored = [_OUTCOMES[ping is not None and next(fresh)] for ping, _, _ in batch]
             except Exception as error:
                 # Only what is ours to say: the text of any other error might quote a ping.
                 reason = str(error) if isinstance(error, StoreError) else type(error).__name__

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 
+from ff_observe import tracing
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.clock import Clock
 from ff_observe.ping_collector.acceptance import Accepted, Reason, Refusal, accept
@@ -12,9 +13,9 @@ from ff_observe.ping_collector.metrics import CollectorMetrics
 from ff_observe.ping_collector.responses import Receive, Scope, Send, send_refusal, send_success
 from ff_observe.ping_collector.sender_address import SenderAddress
 from ff_observe.ping_collector.sender_hash import SenderHash
-from ff_observe.ping_collector.store import Ping, digest
+from ff_observe.ping_collector.store import Ping
 from ff_observe.ping_collector.unknown_fields import UnknownFields
-from ff_observe.ping_contract import MAX_BODY_BYTES
+from ff_observe.ping_contract import MAX_BODY_BYTES, PATH
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ PingObserver = Callable[[Ping], None]
 """Told of each ping after it is durably stored; duplicates are not told."""
 
 _NOT_STORED = {Outcome.OVERLOADED: Reason.OVERLOADED, Outcome.UNAVAILABLE: Reason.STORE_UNAVAILABLE}
+_OUR_FAULT = (*_NOT_STORED.values(), Reason.INTERNAL)
 
 
 class PingReceiver:
@@ -47,16 +49,29 @@ class PingReceiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Never raises: the text of an error could hold what was sent."""
-        try:
-            refusal = await self._take(scope, receive)
-        except Exception as error:
-            log.error("a ping could not be handled: %s", without_values(error))  # noqa: TRY400 - its text must not be logged
-            refusal = Refusal(Reason.INTERNAL)
+        refusal = await (self._traced(scope, receive) if tracing.is_on() else self._outcome(scope, receive))
         if refusal is None:
             await send_success(send)
         else:
             self._metrics.add(catalogue.PINGS_REFUSED, refusal.reason.value)
             await send_refusal(send, refusal)
+
+    async def _traced(self, scope: Scope, receive: Receive) -> Refusal | None:
+        """Nothing of the sender or of what was sent is told: only what became of it."""
+        attributes = {"http__request__method": "POST", "http__route": PATH}
+        with tracing.span(f"POST {PATH}", "server", **attributes) as span:
+            refusal = await self._outcome(scope, receive)
+            span.set_attribute("ff_observe.outcome", "acknowledged" if refusal is None else refusal.reason.value)
+            if refusal is not None and refusal.reason in _OUR_FAULT:
+                span.fail(refusal.reason.value)
+            return refusal
+
+    async def _outcome(self, scope: Scope, receive: Receive) -> Refusal | None:
+        try:
+            return await self._take(scope, receive)
+        except Exception as error:
+            log.error("a ping could not be handled: %s", without_values(error))  # noqa: TRY400 - its text must not be logged
+            return Refusal(Reason.INTERNAL)
 
     async def _take(self, scope: Scope, receive: Receive) -> Refusal | None:
         """None if the ping was acknowledged."""
@@ -69,7 +84,7 @@ class PingReceiver:
             return found
         client = scope["client"]
         sender = self._sender_hash.of(self._address.of(client[0] if client else None, headers))
-        ping = Ping(self._clock.now(), sender, digest(found.values), found.values)
+        ping = Ping.of(self._clock.now(), sender, found.values)
         outcome = await self._ingest.submit(ping)
         if outcome in _NOT_STORED:
             return Refusal(_NOT_STORED[outcome])

@@ -5,9 +5,11 @@ values never seen before, and keeps one failing table from taking the others dow
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from ff_observe import tracing
 from ff_observe.catalogue.model import NO_VALUE, Count, RowsBy, RowsByAge
 from ff_observe.errors import SourceError
 from ff_observe.sources.model import SETTINGS_READING, Answer, Reading
@@ -34,6 +36,13 @@ class Session(Protocol):
 
         Raises `StatementError`, or `SourceError` where nothing else can be asked either.
         """
+
+
+def traced(dialect: Dialect, operation: str, what: str) -> AbstractContextManager[tracing.Span]:
+    """A span for one statement, by OpenTelemetry's conventions. Its text, which holds values, is not told."""
+    summary = f"{operation} {what}"
+    attributes = {"db__system__name": dialect.system, "db__operation__name": operation, "db__query__summary": summary}
+    return tracing.span(summary, "client", **attributes)
 
 
 class Counting:
@@ -88,7 +97,7 @@ class Counting:
             return None
         assert self._moving is not None
         try:
-            stamp, rows = self._moving.split(session.query(self._moving.sql, self._moving.moments(at)))
+            stamp, rows = self._moving.split(self._ask(session, self._moving, at, "what moves with the clock"))
         except StatementError:
             return None
         if stamp != (self._schema_stamp, data_stamp):
@@ -96,9 +105,14 @@ class Counting:
         before = self._last[1]
         return Answer(before.settings, {**before.readings, **_readings(self._moving.parts, rows)}, before.failures)
 
+    def _ask(self, session: Session, statement: Statement, at: datetime, what: str) -> list[Row]:
+        with traced(self._dialect, "SELECT", what):
+            return session.query(statement.sql, statement.moments(at))
+
     def _look_at_schema(self, session: Session) -> None:
         try:
-            rows = session.query(self._dialect.columns(table_names()), {})
+            with traced(self._dialect, "SELECT", "schema"):
+                rows = session.query(self._dialect.columns(table_names()), {})
         except StatementError as error:
             raise SourceError(f"{self._where}: cannot see which tables it has: {error}") from error
         columns: dict[str, set[str]] = {}
@@ -138,7 +152,7 @@ class Counting:
         assert self._statement is not None
         before = self._statement
         try:
-            (schema_stamp, data_stamp), rows = before.split(session.query(before.sql, before.moments(at)))
+            (schema_stamp, data_stamp), rows = before.split(self._ask(session, before, at, "counts"))
         except StatementError as error:
             self._refused = error
             if not self._schema_changed(session):
@@ -177,7 +191,7 @@ class Counting:
         for part in asked:
             alone = Statement([part], self._dialect, self._columns)
             try:
-                session.query(alone.sql, alone.moments(at))
+                self._ask(session, alone, at, part.table.name)
             except StatementError as own_error:
                 found[part.name] = f"table {part.table.name}: {own_error}"
         if len(found) == len(asked):

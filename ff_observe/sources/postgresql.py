@@ -56,6 +56,7 @@ def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
 
 
 DIALECT = Dialect(
+    system="postgresql",
     columns=lambda tables: (
         "SELECT c.relname, a.attname, '' FROM pg_class c"
         " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"

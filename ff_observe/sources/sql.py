@@ -25,12 +25,14 @@ _CUT_OFF = re.compile(r":before_(\d+)\b")
 class Dialect:
     """What SQLite and PostgreSQL do not share.
 
-    `columns` makes a statement that lists table, column and schema stamp for the tables of these names. `schema_stamp`
-    makes an expression that differs from that stamp once anything of what is `missing` may be there.
+    `system` is its name in OpenTelemetry (`db.system.name`). `columns` makes a statement that lists table, column and
+    schema stamp for the tables of these names. `schema_stamp` makes an expression that differs from that stamp once
+    anything of what is `missing` may be there.
     `data_stamp` is an expression that differs when any row may have changed, NULL where the database cannot tell.
     `moment` makes an expression that compares a column as a moment.
     """
 
+    system: str
     columns: Callable[[Sequence[str]], str]
     schema_stamp: Callable[[Sequence[tuple[str, str | None]]], str]
     data_stamp: str

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.errors import SourceError
-from ff_observe.sources.counting import Counting, StatementError
+from ff_observe.sources.counting import Counting, StatementError, traced
 from ff_observe.sources.limit import TimeLimit
 from ff_observe.sources.model import Answer
 from ff_observe.sources.sql import Dialect, Row, literal
@@ -40,6 +40,7 @@ def _names(tables: Sequence[str]) -> str:
 
 
 DIALECT = Dialect(
+    system="sqlite",
     columns=lambda tables: (
         "SELECT m.name, c.name, (SELECT schema_version FROM pragma_schema_version)"
         f" FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.name IN ({_names(tables)})"
@@ -78,11 +79,13 @@ class SQLiteSource:
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity = None
         self._reading = threading.Lock()
+        self._closing = threading.Event()
         self._limit = TimeLimit(READ_LIMIT_SECONDS, self._interrupt)
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
         with self._reading:
+            self._closing.clear()
             try:
                 with self._limit:
                     return self._read(at)
@@ -97,6 +100,7 @@ class SQLiteSource:
 
     def close(self) -> None:
         """See `Source.close`."""
+        self._closing.set()
         self._limit.close()
         for _ in range(CLOSE_ATTEMPTS):
             if self._reading.acquire(timeout=0.05):
@@ -137,9 +141,10 @@ class SQLiteSource:
         elif found != self._identity:
             self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
         self._identity = found
-        session = _Session(self._connection, self._where)
+        session = _Session(self._connection, self._where, self._closing)
         with _mapped(session, keep=found[2] <= KEEP_MAPPED_BYTES):
-            (version,) = session.query("PRAGMA data_version", {})[0]
+            with traced(DIALECT, "PRAGMA", "data_version"):
+                (version,) = session.query("PRAGMA data_version", {})[0]
             return self._counting.read(session, at, str(version))
 
     def _check_library(self) -> None:
@@ -206,7 +211,7 @@ class SQLiteSource:
         self._counting.forget()
         with contextlib.closing(self._open_unattended()) as connection:
             self._connection = connection
-            session = _Session(connection, self._where)
+            session = _Session(connection, self._where, self._closing)
             try:
                 with _mapped(session, keep=False):
                     answer = self._counting.read(session, at)
@@ -233,9 +238,10 @@ class SQLiteSource:
 
 
 class _Session:
-    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, where: str, closing: threading.Event) -> None:
         self._connection = connection
         self._where = where
+        self._closing = closing
 
     def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
         until = time.monotonic() + BUSY_SECONDS
@@ -244,8 +250,8 @@ class _Session:
                 return self._connection.execute(sql, moments).fetchall()
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
-                if (code & 0xFF in _TRANSIENT or code in _TRANSIENT) and time.monotonic() < until:
-                    time.sleep(BUSY_RETRY_SECONDS)
+                is_transient = code & 0xFF in _TRANSIENT or code in _TRANSIENT
+                if is_transient and time.monotonic() < until and not self._closing.wait(BUSY_RETRY_SECONDS):
                     continue
                 if code & 0xFF in _DAMAGED_HERE:
                     raise StatementError(str(error)) from error

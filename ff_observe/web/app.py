@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from ff_observe import tracing
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.messages import EMPTY_BODY, Answer, Receive, Scope, Send, text
@@ -37,10 +38,11 @@ class BridgeApp:
     ) -> None:
         self._snapshot = SharedSnapshot(snapshots)
         self._metrics = MetricsEndpoint(self_metrics)
+        self._metrics_path = settings.path
         self._status_page = status_page
         self._pages: dict[str, Page] = {
             "/": self._landing_page,
-            settings.path: self._exposition if settings.enabled else _always(_METRICS_OFF),
+            settings.path: self._scrape if settings.enabled else _always(_METRICS_OFF),
             HEALTHY_PATH: _always(_HEALTHY),
             READY_PATH: self._ready,
         }
@@ -50,7 +52,7 @@ class BridgeApp:
         if scope["type"] != "http":
             await _other_protocol(scope, receive, send)
             return
-        page = self._pages.get(_path(scope))
+        page = self._pages.get(path_below_mount(scope))
         if page is None:
             start, body = self._not_found
         elif scope["method"] not in ("GET", "HEAD"):
@@ -63,6 +65,16 @@ class BridgeApp:
     def stop_waiting(self) -> None:
         """Requests that wait for the database are answered now; the server stops. To be called on the event loop."""
         self._snapshot.stop_waiting()
+
+    async def _scrape(self, scope: Scope) -> Answer:
+        if not tracing.is_on():  # scrapes are answered thousands of times a second
+            return await self._exposition(scope)
+        method = scope["method"]
+        attributes = {"http__request__method": method, "http__route": self._metrics_path}
+        with tracing.span(f"{method} {self._metrics_path}", "server", **attributes) as span:
+            answer = await self._exposition(scope)
+            span.set_attribute("http.response.status_code", answer[0]["status"])
+            return answer
 
     async def _exposition(self, scope: Scope) -> Answer:
         accept = accept_encoding = b""
@@ -100,7 +112,7 @@ def answer_within_seconds(scrape_timeout: bytes) -> float:
     return max(seconds - 0.5, seconds / 2)
 
 
-def _path(scope: Scope) -> str:
+def path_below_mount(scope: Scope) -> str:
     """The path below where the application is mounted (ASGI: `path` includes `root_path`)."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")

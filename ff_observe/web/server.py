@@ -3,7 +3,9 @@
 import logging
 import os
 import socket
+import ssl
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ff_observe.clock import Clock
@@ -26,11 +28,20 @@ class WebServer:
 
     name = "web server"
 
-    def __init__(self, app: Application, host: str, port: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        app: Application,
+        host: str,
+        port: int,
+        clock: Clock,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        """`tls` is asked for the context of each new connection; without it they are plain."""
         self._app = app
         self._host = host
         self._port = port
         self._clock = clock
+        self._tls = tls
         self._server: UvicornServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -43,7 +54,8 @@ class WebServer:
     def url(self) -> str:
         """Where people find it, without a slash at the end."""
         host = _SHOWN_AS.get(self._host, self._host)
-        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://[{host}]:{self._port}" if ":" in host else f"{scheme}://{host}:{self._port}"
 
     def start(self) -> None:
         """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on."""
@@ -51,7 +63,7 @@ class WebServer:
         self._port = listening.getsockname()[1]
         from ff_observe.web.uvicorn_server import UvicornServer  # heavy; here the address is known to be good
 
-        self._server = UvicornServer(self._app)
+        self._server = UvicornServer(self._app, self._tls)
         self._thread = threading.Thread(
             target=self._server.run_until_told, args=(listening,), name=self.name, daemon=True
         )

@@ -6,11 +6,16 @@ Imported only when something is served: it costs 100 ms and 15 MiB.
 import asyncio
 import logging
 import socket
+import ssl
 from asyncio import Transport
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ff_observe.web.handshake import Handshake
 from ff_observe.web.messages import Application
 
 log = logging.getLogger(__name__)
@@ -50,13 +55,16 @@ class BoundedProtocol(HttpToolsProtocol):
 class UvicornServer(uvicorn.Server):
     """Serves `app` on a socket that already listens, without signal handlers, until told to stop."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
         self._app = app
+        self._handshakes: set[Handshake] = set()
+        # uvloop goes on reading while `connection_made` says to pause, and the first bytes of TLS would be lost.
+        self._loop_factory = _loop_factory() if tls is None else None
         super().__init__(
             uvicorn.Config(
                 app,
                 interface="asgi3",
-                http=BoundedProtocol,
+                http=BoundedProtocol if tls is None else self._behind(tls),  # type: ignore[arg-type]  # see there
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -73,7 +81,7 @@ class UvicornServer(uvicorn.Server):
     def run_until_told(self, listening: socket.socket) -> None:
         """The body of the server's thread."""
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
                 runner.run(self._serve_and_close(listening))
         except Exception:
             log.exception("the web server failed and is gone")
@@ -90,7 +98,20 @@ class UvicornServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop_waiting()
+        self._break_off_handshakes()
         await super().shutdown(sockets)
+
+    def _behind(self, tls: Callable[[], ssl.SSLContext]) -> Callable[..., Handshake]:
+        """What uvicorn calls for each connection as it would call the class of a protocol."""
+
+        def accepted(**of_uvicorn: Any) -> Handshake:
+            return Handshake(tls, partial(BoundedProtocol, **of_uvicorn), self._handshakes)
+
+        return accepted
+
+    def _break_off_handshakes(self) -> None:
+        for handshake in list(self._handshakes):
+            handshake.break_off()
 
     def _close_the_slow(self, before: float) -> None:
         for connection in list(self.server_state.connections):
@@ -103,6 +124,7 @@ class UvicornServer(uvicorn.Server):
 
     async def _serve_and_close(self, listening: socket.socket) -> None:
         await self.serve(sockets=[listening])
+        self._break_off_handshakes()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # connections learn of their end on the next turn of the loop

@@ -8,7 +8,7 @@ P = "ff_observe"
 GROUND = (f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.tracing", f"{P}.version")
 """What everything else may stand on."""
 
-FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.wiring")
+FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.bridge")
 """What the package itself offers to those who use it as a library."""
 
 LIFE = (f"{P}.service", f"{P}.periodic")
@@ -40,6 +40,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract", f"{P}.ping_collector.openapi"),
     f"{P}.demo": (f"{P}.config", *LIFE),
     f"{P}.wiring": (P,),
+    f"{P}.bridge": (f"{P}.wiring", *READINGS, f"{P}.config", f"{P}.web", *LIFE),
     f"{P}.cli": (P,),
     f"{P}.__main__": (f"{P}.cli",),
 }
@@ -51,7 +52,8 @@ def allowed(name: str) -> tuple[str, ...] | None:
     if name == P:
         return FACE
     if name == f"{P}.log":
-        return (name, f"{P}.redaction", f"{P}.config.secret")  # what is logged is redacted on the way
+        # What is logged is redacted on the way, and says which trace it belongs to.
+        return (name, f"{P}.redaction", f"{P}.config.secret", f"{P}.tracing")
     if name in GROUND:
         return (name,)
     for package, others in ARROWS.items():
@@ -84,7 +86,7 @@ def test_only_the_wiring_and_the_command_line_know_everything() -> None:
 
 @pytest.mark.parametrize("target", [f"{P}.wiring", f"{P}.cli"])
 def test_what_knows_everything_is_known_by_few(target: str) -> None:
-    may = {f"{P}.wiring": (P, f"{P}.wiring", f"{P}.cli"), f"{P}.cli": (f"{P}.cli", f"{P}.__main__")}[target]
+    may = {f"{P}.wiring": (f"{P}.wiring", f"{P}.bridge", f"{P}.cli"), f"{P}.cli": (f"{P}.cli", f"{P}.__main__")}[target]
     for module in modules():
         if any(is_within(name, target) for name, _ in module.imports()):
             assert module.name == P or any(is_within(module.name, one) for one in may if one != P), module.place

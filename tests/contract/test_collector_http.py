@@ -20,13 +20,12 @@ from ff_observe.catalogue.fleet import COLLECTOR, FLEET
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import ConfigurationError
 from ff_observe.ping_collector.commands import export, forget
-from ff_observe.ping_collector.http_protocol import Limits
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings, SqliteDatabase
 from ff_observe.ping_collector.store import Ping
 from ff_observe.ping_contract import MAX_BODY_BYTES
 from tests.fakes import FakeClock
-from tests.real_parts.collector import ask, collecting, send
+from tests.real_parts.collector import ask, collecting, raw, sample, send
 from tests.real_parts.processes import wait_until
 from tests.unit.ping_collector.pings import body
 
@@ -42,25 +41,6 @@ def settings(tmp_path: Path) -> CollectorSettings:
 def collector(settings: CollectorSettings) -> Iterator[Collector]:
     with collecting(settings) as running:
         yield running
-
-
-def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
-    """Whatever comes back until the other end closes."""
-    with socket.create_connection(("127.0.0.1", port), seconds) as client:
-        client.sendall(sent)
-        received = b""
-        while part := client.recv(65536):
-            received += part
-        return received
-
-
-def sample(port: int, name: str, **labels: str) -> float | None:
-    text = ask(port, "GET", "/metrics").body.decode()
-    for family in parse_text(text):
-        for found in family.samples:
-            if found.name == name and found.labels == labels:
-                return float(found.value)
-    return None
 
 
 @pytest.mark.parametrize("path", ["/ping", "/", "/ping?from=flowfuse"])
@@ -348,73 +328,6 @@ def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(settings: Colle
         (left,) = running.store.export("instance-1")
         assert left == after
         assert sample(running.port, "ff_observe_collector_pruned_pings_total") == 1
-
-
-def test_more_connections_than_allowed_are_closed(settings: CollectorSettings) -> None:
-    with collecting(replace(settings, limits=Limits(connections=3))) as running:
-        held = [socket.create_connection(("127.0.0.1", running.port), 5) for _ in range(5)]
-
-        def closed() -> int:
-            count = 0
-            for each in held:
-                each.settimeout(0.05)
-                try:
-                    count += each.recv(1) == b""
-                except TimeoutError:
-                    continue
-                except ConnectionError:
-                    count += 1
-            return count
-
-        assert wait_until(closed, "connections to be closed") == 2
-        for each in held:
-            each.close()
-        wait_until(lambda: _served(running.port), "room for others")
-
-
-def _served(port: int) -> bool:
-    try:
-        return send(port, body()).status == 200
-    except ConnectionError:
-        return False
-
-
-def test_a_request_that_trickles_in_is_ended_with_an_answer(settings: CollectorSettings) -> None:
-    with collecting(replace(settings, limits=Limits(request_seconds=0.3))) as running:
-        for begun in (b"POST /ping HTTP/1.1\r\nHos", b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{"):
-            assert raw(running.port, begun).startswith(b"HTTP/1.1 408 ")
-        for begun in (b"", b"\r\n"):
-            assert raw(running.port, begun) == b""
-        assert sample(running.port, "ff_observe_collector_connections_closed_total", reason="too_slow") == 4
-        assert sample(running.port, "ff_observe_collector_pings_refused_total", reason="too_slow") == 2
-
-
-def test_a_head_without_end_is_refused(collector: Collector) -> None:
-    received = _flooded(collector.port, b"POST /ping HTTP/1.1\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n", 20_000)
-    assert received == b"" or received.startswith(b"HTTP/1.1 413 ")
-
-
-def test_chunks_without_end_are_refused(collector: Collector) -> None:
-    head = b"POST /ping HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    received = _flooded(collector.port, head + b"1\r\n{\r\n0\r\n", b"X-Trailer: " + b"x" * 1000 + b"\r\n", 20_000)
-    assert received == b"" or received.startswith(b"HTTP/1.1 4")
-
-
-def _flooded(port: int, head: bytes, part: bytes, times: int) -> bytes:
-    """What comes back while more and more is sent; nothing if the connection was reset first."""
-    with socket.create_connection(("127.0.0.1", port), 5) as client:
-        try:
-            client.sendall(head)
-            for _ in range(times):
-                client.sendall(part)
-        except ConnectionError:
-            pass
-        else:
-            raise AssertionError("all of it was taken")
-        try:
-            return client.recv(1000)
-        except ConnectionError:
-            return b""
 
 
 def test_an_answer_is_one_write(collector: Collector) -> None:

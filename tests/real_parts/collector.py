@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import signal
+import socket
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.ping_collector.commands import build_collector, prepare_process
@@ -68,6 +70,26 @@ def ask(
 def send(port: int, body: bytes, headers: Mapping[str, str] | None = None, path: str = "/ping") -> Answer:
     """POST a ping."""
     return ask(port, "POST", path, body, {"Content-Type": "application/json", **(headers or {})})
+
+
+def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
+    """Whatever comes back until the other end closes."""
+    with socket.create_connection(("127.0.0.1", port), seconds) as client:
+        client.sendall(sent)
+        received = b""
+        while part := client.recv(65536):
+            received += part
+        return received
+
+
+def sample(port: int, name: str, **labels: str) -> float | None:
+    """The value of one sample of `/metrics`."""
+    text = ask(port, "GET", "/metrics").body.decode()
+    for family in parse_text(text):
+        for found in family.samples:
+            if found.name == name and found.labels == labels:
+                return float(found.value)
+    return None
 
 
 @contextlib.contextmanager

@@ -39,6 +39,7 @@ PACKAGES = (
     Package("systemd", "systemd-analyze", "the units in deploy/systemd"),
     Package("chromium", "chromium", "pages in a real browser"),
     Package("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "text in pictures of pages"),
+    Package("apache2-utils", "htpasswd", "hashes of passwords as operators make them"),
     Package("wrk", "wrk", "load for the benchmarks"),
     Package("nginx-light", "nginx", "what the benchmarks compare with"),
     Package("nodejs", "node", "the browser SDKs of PostHog, Sentry and Plausible"),

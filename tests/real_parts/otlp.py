@@ -56,8 +56,13 @@ class Sink:
 
     def resource(self) -> dict[str, str]:
         """The resource attributes of the last export of metrics."""
-        exports = [body for path, body in self.received if path == "/v1/metrics"]
-        attributes = exports[-1]["resourceMetrics"][0]["resource"]["attributes"]
+        return self.resource_of("/v1/metrics")
+
+    def resource_of(self, path: str) -> dict[str, str]:
+        """The resource attributes of the last export to `path`."""
+        last = [body for came_to, body in list(self.received) if came_to == path][-1]
+        (resources,) = [value for key, value in last.items() if key.startswith("resource")]
+        attributes = resources[0]["resource"]["attributes"]
         return {attribute["key"]: attribute["value"]["stringValue"] for attribute in attributes}
 
     def spans(self) -> list[dict[str, Any]]:
@@ -124,8 +129,10 @@ def sink() -> Iterator[Sink]:
             self.send_response(200)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(answer)))
+            self.send_header("connection", "close")
             self.end_headers()
             self.wfile.write(answer)
+            self.close_connection = True  # one kept open would hold a thread of this process beyond a test
 
         def log_message(self, *_: object) -> None:
             pass
@@ -161,7 +168,7 @@ def receiver(directory: Path) -> Iterator[Receiver]:
     agent = Path(rotel.__file__).parent / "rotel-agent"
     grpc_port, http_port = free_port(), free_port()
     with sink() as behind:
-        command = [
+        command: list[str | Path] = [
             *(agent, "start"),
             *("--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}", "--otlp-http-endpoint", f"127.0.0.1:{http_port}"),
             *("--exporter", "otlp", "--otlp-exporter-endpoint", behind.url, "--otlp-exporter-protocol", "http"),

@@ -147,7 +147,9 @@ def test_sixteen_who_ask_at_once_share_one_reading(snapshots: Snapshots, source:
 
 def test_an_event_loop_can_wait_without_a_thread_of_its_own(snapshots: Snapshots, source: ScriptedSource) -> None:
     async def ask() -> list[Snapshot]:
+        source.gate.clear()  # the reading is still under way when the last asks
         waiting = [asyncio.wrap_future(snapshots.request()) for _ in range(3)]
+        source.gate.set()
         return list(await asyncio.gather(*waiting))
 
     assert len({id(snapshot) for snapshot in asyncio.run(ask())}) == 1

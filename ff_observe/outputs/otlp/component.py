@@ -1,6 +1,6 @@
 """The OTLP output as parts of the bridge: metrics by a thread of ours, traces and logs by the SDK's batches.
 
-An unreachable receiver costs one warning, a counter, and at most the deadline at the stop.
+An unreachable receiver costs one warning, a counter, and a second at the stop.
 """
 
 import logging
@@ -9,25 +9,25 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from opentelemetry.sdk.metrics.export import MetricExporter
+from opentelemetry.sdk.resources import Resource
 
 from ff_observe import tracing
 from ff_observe.catalogue import PLATFORM
-from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.clock import Clock
-from ff_observe.config.settings import OtlpSettings
-from ff_observe.outputs.otlp.exporters import log_exporter, metric_exporter, span_exporter
+from ff_observe.outputs.otlp.choice import Destination, Signal
+from ff_observe.outputs.otlp.exporters import Exporting, log_exporter, metric_exporter, span_exporter
 from ff_observe.outputs.otlp.metrics import MetricsExport
-from ff_observe.outputs.otlp.resource import build_resource
-from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer
+from ff_observe.outputs.otlp.reports import Reports
+from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, watched_log_exporter, watched_span_exporter
 from ff_observe.periodic import ErrorSink, Periodic
+from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
 
-log = logging.getLogger(__name__)
+GRACE_SECONDS = 1.0
+"""What an export under way has to end by itself when the bridge stops: others have to stop within the same deadline."""
 
-DEFAULT_INTERVAL_SECONDS = 60.0  # OpenTelemetry specification: OTEL_METRIC_EXPORT_INTERVAL is 60000 ms by default
 _BRIDGE_LOGGER = logging.getLogger("ff_observe")
-_SDK_LOGGER = logging.getLogger("opentelemetry")
 
 
 class CurrentSnapshot(Protocol):
@@ -37,25 +37,6 @@ class CurrentSnapshot(Protocol):
         """The present moment of the platform."""
 
 
-class _SdkComplaints(logging.Handler):
-    """Keeps the SDK's last complaint for our one warning, and the rest out of the log: it writes one per failure."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = "no reason given"
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
-
-    def listen(self) -> None:
-        _SDK_LOGGER.addHandler(self)
-        _SDK_LOGGER.propagate = False
-
-    def release(self) -> None:
-        _SDK_LOGGER.removeHandler(self)
-        _SDK_LOGGER.propagate = True
-
-
 class OtlpMetrics:
     """Exports one snapshot per interval."""
 
@@ -63,132 +44,134 @@ class OtlpMetrics:
 
     def __init__(
         self,
-        settings: OtlpSettings,
-        protocol: str,
+        destination: Destination,
+        resource: Resource,
         snapshots: CurrentSnapshot,
         self_metrics: SelfMetrics,
         clock: Clock,
-        environment: str,
         interval_seconds: float,
         *,
         on_error: ErrorSink | None = None,
     ) -> None:
-        self._settings = settings
-        self._protocol = protocol
+        self._destination = destination
+        self._resource = resource
         self._snapshots = snapshots
         self._self_metrics = self_metrics
         self._clock = clock
-        self._environment = environment
         self._interval = interval_seconds
-        self._complaints = _SdkComplaints()
-        self._delivering: bool | None = None
-        self._exporter: MetricExporter | None = None
+        self._reports = Reports("metrics", self_metrics)
+        self._exporting: Exporting[MetricExporter] | None = None
         self._export: MetricsExport | None = None
-        self._instance_id: str | None = None
         self._thread = Periodic(self.name, self._run, clock, retry_seconds=interval_seconds, on_error=on_error)
 
     def start(self) -> None:
-        """Raises `FFObserveError` for a protocol that is not there."""
-        self._exporter = metric_exporter(self._settings, self._protocol)
-        self._complaints.listen()
+        """Raises `FFObserveError` where the protocol needs what is not installed."""
+        self._exporting = metric_exporter(self._destination)
+        self._export = MetricsExport((*PLATFORM, *self._self_metrics.metrics), self._resource, self._exporting.exporter)
+        self._reports.begin()
         self._thread.start()
 
     def stop(self, deadline: float) -> None:
-        """Raises `TimeoutError` if an export hangs past the deadline; its daemon thread ends by its own timeout."""
-        exporter, self._exporter = self._exporter, None
-        if exporter is None:
+        """Cuts an export off that does not end by itself. Raises `TimeoutError` if the thread hangs elsewhere."""
+        exporting, self._exporting = self._exporting, None
+        export, self._export = self._export, None
+        if exporting is None or export is None:
             return
-        exporter.shutdown()  # ends a wait between two tries
         try:
+            self._thread.stop(min(deadline, self._clock.monotonic() + GRACE_SECONDS))
+        except TimeoutError:
+            exporting.cut()
             self._thread.stop(deadline)
+        else:
+            exporting.cut()
         finally:
-            self._complaints.release()
-        if self._export is not None:
-            self._export.close()
+            export.close()
+            self._reports.end()
 
     def _run(self) -> float:
-        exporter = self._exporter
-        if exporter is not None:
-            snapshot = self._snapshots.current()
-            with tracing.span("otlp export") as span:
-                delivered = self._export_of(snapshot, exporter).export(
-                    {**snapshot.readings, **self._self_metrics.readings()}
-                )
-                span.set_attribute("outcome", "delivered" if delivered else "failed")
-            self._self_metrics.add(OTLP_EXPORTS, "delivered" if delivered else "failed")
-            self._tell(delivered)
+        export, exporting = self._export, self._exporting
+        if export is not None and exporting is not None:
+            with tracing.span("export metrics") as span:
+                snapshot = self._snapshots.current()
+                delivered = export.export({**snapshot.readings, **self._self_metrics.readings()})
+                span.set_attribute("ff_observe.outcome", "delivered" if delivered else "failed")
+                if not delivered:
+                    span.fail("failed")
+            self._reports(exporting.problem, delivered=delivered)
         return self._interval
-
-    def _export_of(self, snapshot: Snapshot, exporter: MetricExporter) -> MetricsExport:
-        """The instruments; made anew when the platform's identity becomes known, since a resource cannot change."""
-        instance_id = snapshot.installation.instance_id or self._instance_id
-        if self._export is None or instance_id != self._instance_id:
-            if self._export is not None:
-                self._export.close()
-            self._instance_id = instance_id
-            resource = build_resource(instance_id, self._environment)
-            self._export = MetricsExport((*PLATFORM, *self._self_metrics.metrics), resource, exporter)
-        return self._export
-
-    def _tell(self, delivered: bool) -> None:
-        if delivered is self._delivering:
-            return
-        if not delivered:
-            log.warning("OTLP metrics are not delivered, counting on and trying again: %s", self._complaints.last)
-        elif self._delivering is False:
-            log.info("OTLP metrics are delivered again")
-        self._delivering = delivered
 
 
 class OtlpSignals:
-    """Traces and logs of the bridge's own work, as far as `protocols` names them."""
+    """Traces and logs of the bridge's own work (or the collector's), as far as `destinations` names them.
+
+    Logs are redacted as those on standard error are. `with_tracebacks` says whether the error behind a log record is
+    sent in full: where Sentry is told of errors, once is enough.
+    """
 
     name = "otlp traces and logs"
 
-    def __init__(self, settings: OtlpSettings, protocols: Mapping[str, str], clock: Clock, environment: str) -> None:
-        self._settings = settings
-        self._protocols = protocols
+    def __init__(
+        self,
+        destinations: Mapping[Signal, Destination],
+        resource: Resource,
+        self_metrics: SelfMetrics | None,
+        clock: Clock,
+        redactor: Redactor,
+        *,
+        with_tracebacks: bool = True,
+    ) -> None:
+        self._destinations = destinations
+        self._resource = resource
         self._clock = clock
-        self._environment = environment
+        self._redactor = redactor
+        self._with_tracebacks = with_tracebacks
+        self._reports = {signal: Reports(signal, self_metrics) for signal in ("traces", "logs")}
         self._tracer: OtelTracer | None = None
         self._log_handler: OtelLogHandler | None = None
+        self._cuts: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        """Raises `FFObserveError` for a protocol that is not there."""
-        resource = build_resource(None, self._environment)
-        if "traces" in self._protocols:
-            self._tracer = OtelTracer(resource, span_exporter(self._settings, self._protocols["traces"]))
+        """Raises `FFObserveError` where the protocol needs what is not installed."""
+        traces, logs = self._destinations.get("traces"), self._destinations.get("logs")
+        spans = span_exporter(traces) if traces is not None else None
+        records = log_exporter(logs) if logs is not None else None
+        for reports in self._reports.values():
+            reports.begin()
+        if spans is not None:
+            self._tracer = OtelTracer(self._resource, watched_span_exporter(spans, self._reports["traces"]))
+            self._cuts.append(spans.cut)
             tracing.install(self._tracer)
-        if "logs" in self._protocols:
-            self._log_handler = OtelLogHandler(resource, log_exporter(self._settings, self._protocols["logs"]))
+        if records is not None:
+            exporter = watched_log_exporter(records, self._reports["logs"])
+            self._log_handler = OtelLogHandler(
+                self._resource, exporter, self._redactor, with_tracebacks=self._with_tracebacks
+            )
+            self._cuts.append(records.cut)
             _BRIDGE_LOGGER.addHandler(self._log_handler)
 
     def stop(self, deadline: float) -> None:
-        """Sends what is left. Raises `TimeoutError` if the receiver hangs past the deadline."""
+        """Sends what is left; what a receiver does not take within a second is lost. Raises `TimeoutError`."""
         tracer, self._tracer = self._tracer, None
         handler, self._log_handler = self._log_handler, None
+        cuts, self._cuts = self._cuts, []
+        closing: list[threading.Thread] = []
         if tracer is not None:
             tracing.remove(tracer)
-            _by(deadline, self._clock, "otlp traces closing", tracer.shutdown)
+            closing.append(threading.Thread(target=tracer.shutdown, name="otlp traces closing", daemon=True))
         if handler is not None:
             _BRIDGE_LOGGER.removeHandler(handler)
-            _by(deadline, self._clock, "otlp logs closing", handler.close)
+            closing.append(threading.Thread(target=handler.close, name="otlp logs closing", daemon=True))
+        for thread in closing:
+            thread.start()
+        self._join(closing, min(deadline, self._clock.monotonic() + GRACE_SECONDS))
+        for cut in cuts:
+            cut()
+        self._join(closing, deadline)
+        for reports in self._reports.values():
+            reports.end()
+        if any(thread.is_alive() for thread in closing):
+            raise TimeoutError("the last traces and logs were not sent in time")
 
-
-def _by(deadline: float, clock: Clock, name: str, action: Callable[[], object]) -> None:
-    """Run `action`, which takes as long as it likes, in a thread that is waited for until `deadline`."""
-    thread = threading.Thread(target=action, name=name, daemon=True)
-    thread.start()
-    thread.join(max(0.0, deadline - clock.monotonic()))
-    if thread.is_alive():
-        raise TimeoutError(f"{name} did not end in time")
-
-
-def interval_seconds(settings: OtlpSettings, variables: Mapping[str, str]) -> float:
-    """Between two exports: the file, else `OTEL_METRIC_EXPORT_INTERVAL` (milliseconds), else 60 s."""
-    if settings.interval_seconds is not None:
-        return settings.interval_seconds
-    try:
-        return float(variables.get("OTEL_METRIC_EXPORT_INTERVAL") or "") / 1000
-    except ValueError:
-        return DEFAULT_INTERVAL_SECONDS
+    def _join(self, threads: list[threading.Thread], deadline: float) -> None:
+        for thread in threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))

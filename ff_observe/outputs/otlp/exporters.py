@@ -1,106 +1,126 @@
-"""The SDK's exporters for a signal and a protocol. What the file does not say is left to the standard variables."""
+"""The SDK's exporters, one for a signal and a protocol, and how to cut them off."""
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from ff_observe.config.settings import OtlpSettings
 from ff_observe.errors import FFObserveError
-from ff_observe.outputs.otlp.choice import GRPC, HTTP
+from ff_observe.outputs.otlp.choice import HTTP, Destination, Signal
 
-_PATHS = {"metrics": "v1/metrics", "traces": "v1/traces", "logs": "v1/logs"}
+E = TypeVar("E")
 
-
-def metric_exporter(settings: OtlpSettings, protocol: str) -> MetricExporter:
-    """Raises `FFObserveError` for a protocol that is not there."""
-    exporter: MetricExporter
-    if _is_grpc(protocol):
-        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
-
-        exporter = GrpcExporter(**_grpc_arguments(settings))
-    else:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-        exporter = OTLPMetricExporter(**_http_arguments(settings, "metrics"))
-    return exporter
+_PLACES: dict[Signal, tuple[str, str, str, str]] = {
+    "metrics": ("metric_exporter", "OTLPMetricExporter", "metrics", "ExportMetricsServiceResponse"),
+    "traces": ("trace_exporter", "OTLPSpanExporter", "trace", "ExportTraceServiceResponse"),
+    "logs": ("_log_exporter", "OTLPLogExporter", "logs", "ExportLogsServiceResponse"),
+}
+"""Module and class of the exporter, below the package of its protocol; service and message of the answer."""
 
 
-def span_exporter(settings: OtlpSettings, protocol: str) -> SpanExporter:
-    """Raises `FFObserveError` for a protocol that is not there."""
-    exporter: SpanExporter
-    if _is_grpc(protocol):
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+@dataclass(frozen=True, slots=True)
+class Exporting(Generic[E]):
+    """An exporter. `cut` ends what it is doing, from any thread; `problem` is why the last export failed, if known."""
 
-        exporter = GrpcExporter(**_grpc_arguments(settings))
-    else:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        exporter = OTLPSpanExporter(**_http_arguments(settings, "traces"))
-    return exporter
+    exporter: E
+    cut: Callable[[], None]
+    problem: Callable[[], str | None]
 
 
-def log_exporter(settings: OtlpSettings, protocol: str) -> LogRecordExporter:
-    """Raises `FFObserveError` for a protocol that is not there."""
-    exporter: LogRecordExporter
-    if _is_grpc(protocol):
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcExporter
-
-        exporter = GrpcExporter(**_grpc_arguments(settings))
-    else:
-        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-
-        exporter = OTLPLogExporter(**_http_arguments(settings, "logs"))
-    return exporter
+def metric_exporter(destination: Destination) -> Exporting[MetricExporter]:
+    """Raises `FFObserveError` where the protocol needs what is not installed."""
+    return _make(destination)
 
 
-def _is_grpc(protocol: str) -> bool:
-    if protocol == HTTP:
-        return False
-    if protocol != GRPC:
-        raise FFObserveError(f"OTLP: the protocol {protocol!r} is not supported; use {HTTP!r} or {GRPC!r}")
-    try:
-        import opentelemetry.exporter.otlp.proto.grpc
-    except ImportError:
-        raise FFObserveError("OTLP over gRPC needs an extra: pip install 'ff-observe[grpc]'") from None
-    return bool(opentelemetry.exporter.otlp.proto.grpc)
+def span_exporter(destination: Destination) -> Exporting[SpanExporter]:
+    """Raises `FFObserveError` where the protocol needs what is not installed."""
+    return _make(destination)
 
 
-def _common_arguments(settings: OtlpSettings) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    if settings.headers:
-        arguments["headers"] = {name: value.reveal() for name, value in settings.headers}
-    if settings.timeout_seconds is not None:
-        arguments["timeout"] = settings.timeout_seconds
-    return arguments
+def log_exporter(destination: Destination) -> Exporting[LogRecordExporter]:
+    """Raises `FFObserveError` where the protocol needs what is not installed."""
+    return _make(destination)
 
 
-def _http_arguments(settings: OtlpSettings, signal: str) -> Mapping[str, Any]:
+def _make(destination: Destination) -> Exporting[Any]:
+    for name in [name for name, value in os.environ.items() if name.startswith("OTEL_") and not value]:
+        del os.environ[name]  # the same as unset by the specification; the SDK takes some of them for a wrong number
+    return _over_http(destination) if destination.protocol == HTTP else _over_grpc(destination)
+
+
+def _over_http(destination: Destination) -> Exporting[Any]:
     from opentelemetry.exporter.otlp.proto.http import Compression
 
-    arguments = _common_arguments(settings)
-    if settings.endpoint is not None:
-        arguments["endpoint"] = f"{settings.endpoint.reveal().rstrip('/')}/{_PATHS[signal]}"
-    if settings.compression is not None:
-        arguments["compression"] = Compression(settings.compression)
-    if settings.certificate is not None:
-        arguments["certificate_file"] = str(settings.certificate)
-    return arguments
+    from ff_observe.outputs.otlp.session import ExportSession
+
+    module, name, service, answer = _PLACES[destination.signal]
+    exporter_class = getattr(import_module(f"opentelemetry.exporter.otlp.proto.http.{module}"), name)
+    messages = import_module(f"opentelemetry.proto.collector.{service}.v1.{service}_service_pb2")
+    session = ExportSession(getattr(messages, answer), own_authority=destination.certificate is not None)
+    exporter = exporter_class(
+        endpoint=destination.endpoint.reveal(),
+        headers={name: value.reveal() for name, value in destination.headers},
+        timeout=destination.timeout_seconds,
+        compression=Compression.Gzip if destination.compression == "gzip" else Compression.NoCompression,
+        certificate_file=_text(destination.certificate),
+        client_certificate_file=_text(destination.client_certificate),
+        client_key_file=_text(destination.client_key),
+        session=session,
+    )
+
+    def cut() -> None:
+        session.cut()
+        exporter.shutdown()  # ends a wait between two tries
+
+    return Exporting(exporter, cut, lambda: session.problem)
 
 
-def _grpc_arguments(settings: OtlpSettings) -> Mapping[str, Any]:
-    import grpc
+def _over_grpc(destination: Destination) -> Exporting[Any]:
+    module, name, _, _ = _PLACES[destination.signal]
+    try:
+        import grpc
 
-    arguments = _common_arguments(settings)
-    if settings.endpoint is not None:
-        endpoint = settings.endpoint.reveal()
-        arguments["endpoint"] = endpoint
-        arguments["insecure"] = urlsplit(endpoint).scheme != "https"
-    if settings.compression is not None:
-        arguments["compression"] = grpc.Compression.Gzip if settings.compression == "gzip" else None
-    if settings.certificate is not None:
-        arguments["credentials"] = grpc.ssl_channel_credentials(settings.certificate.read_bytes())
-    return arguments
+        exporter_class = getattr(import_module(f"opentelemetry.exporter.otlp.proto.grpc.{module}"), name)
+    except ImportError:
+        raise FFObserveError("OTLP over gRPC needs an extra: pip install 'ff-observe[grpc]'") from None
+    # Its filter keeps the reason of a failure from us if the one before, whoever's, was in the same 20 seconds.
+    logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").filters.clear()
+    endpoint = destination.endpoint.reveal()
+    if "@" in urlsplit(endpoint).netloc:
+        raise FFObserveError("OTLP over gRPC: an endpoint holds no user and password; use a header instead")
+    # gRPC spells header names in small letters only. What is not given is taken from the variables of the signal.
+    headers = {name.lower(): value.reveal() for name, value in destination.headers}
+    exporter = exporter_class(
+        endpoint=endpoint,
+        insecure=destination.insecure,
+        headers=headers or None,
+        timeout=destination.timeout_seconds,
+        compression=grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression,
+        credentials=None
+        if destination.insecure
+        else grpc.ssl_channel_credentials(
+            root_certificates=_content(destination.certificate),
+            private_key=_content(destination.client_key),
+            certificate_chain=_content(destination.client_certificate),
+        ),
+    )
+    return Exporting(exporter, exporter.shutdown, lambda: None)  # which closes the channel, and all that runs over it
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _content(path: Path | None) -> bytes | None:
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError as error:
+        raise FFObserveError(f"OTLP: {path} cannot be read: {error.strerror}") from None

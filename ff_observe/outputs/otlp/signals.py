@@ -1,21 +1,29 @@
 """Traces and logs of the bridge itself, as the SDK batches and sends them."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.context import get_current
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
+from opentelemetry.context import Context, get_current
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from ff_observe import tracing
+from ff_observe.outputs.otlp.exporters import Exporting
+from ff_observe.redaction import Redactor
 from ff_observe.version import VERSION
 
+_KINDS = {
+    "internal": trace.SpanKind.INTERNAL,
+    "client": trace.SpanKind.CLIENT,
+    "server": trace.SpanKind.SERVER,
+}
 _SEVERITIES = {
     logging.DEBUG: SeverityNumber.DEBUG,
     logging.INFO: SeverityNumber.INFO,
@@ -23,6 +31,23 @@ _SEVERITIES = {
     logging.ERROR: SeverityNumber.ERROR,
     logging.CRITICAL: SeverityNumber.FATAL,
 }
+
+Report = Callable[..., None]
+"""See `Reports.__call__`."""
+
+
+class _Span:
+    """A span of ours over one of the SDK's."""
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+
+    def set_attribute(self, name: str, value: tracing.AttributeValue) -> None:
+        self._span.set_attribute(name, value)
+
+    def fail(self, error_type: str) -> None:
+        self._span.set_attribute("error.type", error_type)
+        self._span.set_status(trace.StatusCode.ERROR)
 
 
 class OtelTracer:
@@ -33,20 +58,40 @@ class OtelTracer:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("ff_observe", VERSION)
 
-    def span(self, name: str, attributes: Mapping[str, tracing.AttributeValue]) -> AbstractContextManager[tracing.Span]:
-        return self._span(name, attributes)
+    def span(
+        self,
+        name: str,
+        kind: tracing.Kind,
+        attributes: Mapping[str, tracing.AttributeValue],
+        after: Sequence[tracing.Context],
+    ) -> AbstractContextManager[tracing.Span]:
+        """See `Tracer.span`."""
+        contexts = [context for context in after if isinstance(context, Context)]
+        return self._span(name, kind, attributes, contexts)
 
     @contextmanager
-    def _span(self, name: str, attributes: Mapping[str, tracing.AttributeValue]) -> Iterator[tracing.Span]:
+    def _span(
+        self,
+        name: str,
+        kind: tracing.Kind,
+        attributes: Mapping[str, tracing.AttributeValue],
+        after: Sequence[Context],
+    ) -> Iterator[tracing.Span]:
         # The exception itself is told once, by Sentry or the log; the span only says that there was one.
         with self._tracer.start_as_current_span(
-            name, attributes=dict(attributes), record_exception=False, set_status_on_exception=False
-        ) as span:
+            name,
+            context=after[0] if after else None,
+            kind=_KINDS[kind],
+            attributes=dict(attributes),
+            links=[trace.Link(trace.get_current_span(context).get_span_context()) for context in after[1:]],
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as under_way:
+            span = _Span(under_way)
             try:
                 yield span
             except BaseException as error:
-                span.set_attribute("error.type", type(error).__qualname__)
-                span.set_status(trace.StatusCode.ERROR)
+                span.fail(type(error).__qualname__)
                 raise
 
     def current_ids(self) -> tuple[str, str] | None:
@@ -54,6 +99,9 @@ class OtelTracer:
         if not context.is_valid:
             return None
         return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+
+    def here(self) -> tracing.Context:
+        return get_current()
 
     def shutdown(self) -> None:
         """Send what is left and end the SDK's thread. May take as long as the exporter's timeout."""
@@ -64,23 +112,37 @@ class OtelLogHandler(logging.Handler):
     """Sends log records, with the trace they belong to. The SDK's own handler is deprecated in favour of a package
     that patches `logging` as a whole."""
 
-    def __init__(self, resource: Resource, exporter: LogRecordExporter) -> None:
+    def __init__(
+        self, resource: Resource, exporter: LogRecordExporter, redactor: Redactor, *, with_tracebacks: bool
+    ) -> None:
         super().__init__(logging.INFO)
+        self._redactor = redactor
+        self._with_tracebacks = with_tracebacks
         self._provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._send(record)
+        except Exception:
+            self.handleError(record)
+
+    def _send(self, record: logging.LogRecord) -> None:
         attributes: dict[str, str] = {"thread.name": record.threadName or ""}
         if record.exc_info and record.exc_info[0] is not None:
             attributes["exception.type"] = record.exc_info[0].__qualname__
-            attributes["exception.stacktrace"] = logging.Formatter().formatException(record.exc_info)
+            if self._with_tracebacks:
+                attributes["exception.message"] = self._redactor.text(str(record.exc_info[1]))
+                attributes["exception.stacktrace"] = self._redactor.text(
+                    logging.Formatter().formatException(record.exc_info)
+                )
         self._provider.get_logger(record.name).emit(
             LogRecord(
                 timestamp=int(record.created * 1e9),
                 context=get_current(),
                 severity_number=_SEVERITIES.get(record.levelno, SeverityNumber.UNSPECIFIED),
                 severity_text=record.levelname,
-                body=self.format(record) if self.formatter else record.getMessage(),
+                body=self._redactor.text(record.getMessage()),
                 attributes=attributes,
             )
         )
@@ -89,3 +151,38 @@ class OtelLogHandler(logging.Handler):
         """Send what is left and end the SDK's thread. May take as long as the exporter's timeout."""
         self._provider.shutdown()
         super().close()
+
+
+def watched_span_exporter(exporting: Exporting[SpanExporter], report: Report) -> SpanExporter:
+    """The exporter, with each export's outcome told to `report`."""
+    inner = exporting.exporter
+
+    class Watched(SpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            result = inner.export(spans)
+            report(exporting.problem, delivered=result is SpanExportResult.SUCCESS)
+            return result
+
+        def shutdown(self) -> None:
+            inner.shutdown()
+
+    return Watched()
+
+
+def watched_log_exporter(exporting: Exporting[LogRecordExporter], report: Report) -> LogRecordExporter:
+    """The exporter, with each export's outcome told to `report`."""
+    inner = exporting.exporter
+
+    class Watched(LogRecordExporter):
+        def force_flush(self, timeout_millis: int = 10_000) -> bool:
+            return True  # nothing is held back here
+
+        def export(self, batch: Sequence[ReadableLogRecord], **options: Any) -> LogRecordExportResult:
+            result = inner.export(batch, **options)
+            report(exporting.problem, delivered=result is LogRecordExportResult.SUCCESS)
+            return result
+
+        def shutdown(self) -> None:
+            inner.shutdown()  # type: ignore[no-untyped-call]  # so in the SDK
+
+    return Watched()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from ff_observe import tracing
 from ff_observe.catalogue import bridge
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
@@ -125,12 +126,16 @@ class CorePing:
             self._send(agenda, snapshot, settings)
 
     def _send(self, agenda: Agenda, snapshot: Snapshot, settings: Settings) -> None:
-        try:
-            body = preview(snapshot, settings, self._operating_system)
-        except DeliveryError as error:
-            body, outcome = b"", Outcome(Result.FAILED, str(error))
-        else:
-            outcome = self._sender_with(settings).send(body)
+        with tracing.span("ping", "client") as span:
+            try:
+                body = preview(snapshot, settings, self._operating_system)
+            except DeliveryError as error:
+                body, outcome = b"", Outcome(Result.FAILED, str(error))
+            else:
+                outcome = self._sender_with(settings).send(body)
+            span.set_attribute("ff_observe.outcome", outcome.result)
+            if outcome.result is not Result.DELIVERED:
+                span.fail(outcome.result)
         if self._stopping:
             return
         now, monotonic = self._clock.now(), self._clock.monotonic()

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from ff_observe.clock import Clock
 from ff_observe.config.secret import Secret
-from ff_observe.outputs.ping.line import Line
+from ff_observe.outputs.line import Line
 from ff_observe.outputs.ping.outcome import Outcome, Result, outcome_of_answer
 
 if TYPE_CHECKING:

@@ -216,7 +216,7 @@ def _digest(content: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How a file ends: its size, how many bytes are `whole` lines, and the last of these, `unclosed` without its end."""
+    """How a file ends: its size, how many bytes are whole lines, and the last of these, `unclosed` without its end."""
 
     size: int
     whole: int

@@ -11,7 +11,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ProxySchemeUnknown
 from urllib3.util import SKIP_HEADER
 
-from ff_observe.outputs.ping.line import Line
+from ff_observe.outputs.line import Line
 
 
 class UnreachableError(Exception):

@@ -1,9 +1,9 @@
 """What goes into a store and comes out of it, and what every store can do."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from ff_observe.errors import FFObserveError
@@ -16,15 +16,23 @@ class StoreError(FFObserveError):
 
 
 class Ping(NamedTuple):
-    """One accepted ping as it is stored. `sender` is the keyed hash of the address, None where there was none to hash.
+    """One accepted ping as it is stored; `Ping.of` makes them.
 
-    `digest` is the same for the same payload of the same instance. `received_at` is in UTC.
+    `sender` is the keyed hash of the address, None where there was none to hash. `received_at` is in UTC. `encoded` is
+    the canonical JSON array of `values`, and `digest` 32 hexadecimal digits that two pings share only if they are the
+    same payload of the same instance.
     """
 
     received_at: datetime
     sender: bytes | None
-    digest: bytes
     values: Values
+    encoded: str
+    digest: str
+
+    @classmethod
+    def of(cls, received_at: datetime, sender: bytes | None, values: Values) -> "Ping":
+        encoded = canonical(values)
+        return cls(received_at, sender, values, encoded, blake2b(encoded.encode("utf-8"), digest_size=16).hexdigest())
 
     @property
     def instance_id(self) -> str:
@@ -33,11 +41,6 @@ class Ping(NamedTuple):
     def document(self) -> dict[str, object]:
         """The ping as it was sent, without what the contract does not name."""
         return document(self.values)
-
-
-def digest(values: Values) -> bytes:
-    """16 bytes that two pings share only if they are the same instance's same payload."""
-    return hashlib.blake2b(canonical(values), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)

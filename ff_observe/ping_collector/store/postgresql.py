@@ -1,7 +1,6 @@
 """Pings in PostgreSQL, for production: several collectors may share one database."""
 
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, outcomes
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
 from ff_observe.ping_collector.store.model import Distribution, Ping, Seen, StoreError
 from ff_observe.ping_collector.store.postgresql_schema import (
@@ -31,13 +31,19 @@ _READING = f"{_COMMON} -c statement_timeout=300s"
 
 _COLUMN_LIST = ", ".join(NAMES)
 _PROBE = "INSERT INTO collector_probe (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
-_OWN = (("digest", "bytea"), ("received_at", "timestamptz"), ("until", "timestamptz"), ("sender", "bytea"))
-_BATCH = (*_OWN, *((column.name, TYPES[column.field.type]) for column in COLUMNS))
-# A whole batch in one statement, which is a transaction of its own: one array for each column. Rows are taken in the
-# order of their keys, so that collectors that meet the same keys wait for each other and never lock each other out.
+_OWN = (
+    "decode(row ->> 0, 'hex') AS digest, (row ->> 1)::timestamptz AS received_at, (row ->> 2)::timestamptz AS until, "
+    "decode(row ->> 3, 'hex') AS sender"
+)
+_VALUES = ", ".join(
+    f"(row ->> {OWN_COLUMNS + index})::{TYPES[column.field.type]} AS {column.name}"
+    for index, column in enumerate(COLUMNS)
+)
+# A whole batch in one statement, which is a transaction of its own. Rows are taken in the order of their keys, so that
+# collectors that meet the same keys wait for each other and never lock each other out.
 _STORE = f"""
-WITH batch AS (
-  SELECT * FROM unnest({", ".join(f"%s::{type_}[]" for _, type_ in _BATCH)}) AS row ({", ".join(n for n, _ in _BATCH)})
+WITH batch AS MATERIALIZED (
+  SELECT {_OWN}, {_VALUES} FROM jsonb_array_elements(%s::jsonb) AS row
 ), fresh AS (
   INSERT INTO recent (digest, instance_id, received_at, until)
   SELECT digest, instance_id, received_at, until FROM batch ORDER BY digest
@@ -56,16 +62,8 @@ WITH batch AS (
     {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
   WHERE platform.last_seen <= excluded.last_seen
 )
-SELECT digest FROM fresh
+SELECT encode(digest, 'hex') FROM fresh
 """  # noqa: S608 - only names of our own columns
-
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-
-
-def _array(values: Sequence[object]) -> str:
-    """An array as PostgreSQL reads it. Inside the brackets that is JSON, because no string of a ping holds a control
-    character: quotes and backslashes are escaped alike, and `null`, `true`, `false` and numbers are written alike."""
-    return "{" + _encode(values)[1:-1] + "}"
 
 
 @contextlib.contextmanager
@@ -142,20 +140,10 @@ class PostgresqlWriter:
             self._days |= days
 
     def _store(self, connection: Connection, pings: Sequence[Ping]) -> Sequence[bool]:
-        batch = {ping.digest: ping for ping in reversed(pings)}  # of duplicates among them the first remains
-        rows = [
-            (
-                f"\\x{digest.hex()}",
-                ping.received_at.isoformat(),
-                (ping.received_at + self._window).isoformat(),
-                None if ping.sender is None else f"\\x{ping.sender.hex()}",
-                *ping.values,
-            )
-            for digest, ping in batch.items()
-        ]
-        arrays = [_array(column) for column in zip(*rows, strict=True)]
-        stored = {id(batch[digest]) for (digest,) in connection.execute(_STORE, arrays, prepare=True)}
-        return [id(ping) in stored for ping in pings]
+        batch = distinct(pings)
+        rows = encode(batch.values(), self._window)
+        fresh = connection.execute(_STORE, (rows,), prepare=True).fetchall()
+        return outcomes(pings, batch, (digest for (digest,) in fresh))
 
     def abort(self) -> None:
         connection = self._connection
@@ -216,7 +204,7 @@ class PostgresqlStore:
         )
         with self._session("export") as connection:
             for at, sender, *values in connection.execute(query, (instance_id,)):
-                yield Ping(at.astimezone(UTC), sender, b"", restored_row(values))
+                yield Ping.of(at.astimezone(UTC), sender, restored_row(values))
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:

@@ -1,14 +1,14 @@
 """Pings in an embedded SQLite file: no set-up, one collector."""
 
 import contextlib
-import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, moment, outcomes
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
 from ff_observe.ping_collector.store.model import Distribution, Ping, Seen, StoreError
 
@@ -23,9 +23,10 @@ _OWN = {
 }
 _COLUMN_LIST = ", ".join(NAMES)
 
-# A batch is one JSON array of rows [digest, received at, duplicates until, sender, *values]: each statement takes all
-# of it at once, and Python's lock is not asked for again with every row.
-_DIGEST, _AT, _UNTIL, _SENDER, *_VALUES = (f"json_extract(row.value, '$[{index}]')" for index in range(4 + len(NAMES)))
+# Each statement takes the whole batch at once: Python's lock is not asked for again with every row.
+_DIGEST, _AT, _UNTIL, _SENDER, *_VALUES = (
+    f"json_extract(row.value, '$[{index}]')" for index in range(OWN_COLUMNS + len(NAMES))
+)
 _VALUE_LIST = ", ".join(_VALUES)
 _RECOGNISE = f"""
 INSERT INTO recent (digest, instance_id, received_at, until)
@@ -45,18 +46,6 @@ ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
 {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
 WHERE platform.last_seen <= excluded.last_seen
 """  # noqa: S608 - only names of our own columns
-
-
-def moment(at: datetime) -> str:
-    """A moment as it is stored: UTC, of one width, so that text order is time order."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _read_moment(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-
-
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @contextlib.contextmanager
@@ -147,29 +136,14 @@ class SqliteWriter:
         return self._connection
 
     def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
-        batch = {ping.digest.hex(): ping for ping in reversed(pings)}  # of duplicates among them the first remains
-        rows = self._rows(batch)
+        batch = distinct(pings)
+        rows = encode(batch.values(), self._window)
         fresh = {digest for (digest,) in connection.execute(_RECOGNISE, (rows,)).fetchall()}
         if len(fresh) < len(batch):
-            rows = self._rows({digest: batch[digest] for digest in batch if digest in fresh})
+            rows = encode((ping for digest, ping in batch.items() if digest in fresh), self._window)
         connection.execute(_STORE, (rows,))
         connection.execute(_LATEST, (rows,))
-        stored = {id(batch[digest]) for digest in fresh}
-        return [id(ping) in stored for ping in pings]
-
-    def _rows(self, batch: Mapping[str, Ping]) -> str:
-        return _encode(
-            [
-                (
-                    digest,
-                    moment(ping.received_at),
-                    moment(ping.received_at + self._window),
-                    None if ping.sender is None else ping.sender.hex(),
-                    *ping.values,
-                )
-                for digest, ping in batch.items()
-            ]
-        )
+        return outcomes(pings, batch, fresh)
 
     def abort(self) -> None:
         if self._connection is not None:
@@ -226,9 +200,8 @@ class SqliteStore:
         query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608 - only names of our own columns
         with self._session("export") as connection:
             for at, sender, *values in connection.execute(query, (instance_id,)):
-                yield Ping(
-                    _read_moment(at), None if sender is None else bytes.fromhex(sender), b"", restored_row(values)
-                )
+                hashed = None if sender is None else bytes.fromhex(sender)
+                yield Ping.of(datetime.fromisoformat(at), hashed, restored_row(values))
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:

@@ -52,7 +52,7 @@ def test_an_error_that_ends_a_thread_arrives_and_the_hook_before_ours_is_still_a
 def test_the_component_is_the_innermost_module_of_the_bridge(server: Receiver) -> None:
     with Bridge(settings(server.dsn)) as bridge:
         try:
-            read_environment(None)  # type: ignore[arg-type]
+            read_environment(None)  # type: ignore[arg-type]  # on purpose: the fault
         except AttributeError as error:
             bridge.sentry.capture(error, "core ping")
     assert server.events()[0]["tags"]["component"] == "ff_observe.config.environment"

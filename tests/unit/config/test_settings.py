@@ -153,7 +153,7 @@ telemetry:
 @pytest.mark.parametrize("section", ["telemetry:", "telemetry:\n  frontend:\n  backend:", "telemetry: {}"])
 def test_sections_without_content_are_as_absent(tmp_path: Path, section: str) -> None:
     settings = load(tmp_path, f"port: 1\n{section}\n")
-    assert settings.ping == PingSettings()
+    assert settings.ping == PingSettings(ledger=tmp_path / "var" / "ff-observe" / "pings.jsonl")
     assert settings.warnings == ()
 
 
@@ -319,3 +319,18 @@ def test_the_certificate_of_otlp_is_relative_to_etc(tmp_path: Path) -> None:
     (tmp_path / "etc" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     settings = load(tmp_path, "telemetry: {backend: {otlp: {certificate: ca.pem}}}")
     assert settings.otlp.certificate == tmp_path / "etc" / "ca.pem"
+
+
+def test_the_files_that_secure_the_metrics_are_relative_to_etc_and_have_to_be_there(tmp_path: Path) -> None:
+    text = "telemetry: {backend: {prometheus: {web_config_file: web.yml, bearer_token_file: token}}}"
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert [problem.key.rpartition(".")[2] for problem in caught.value.problems] == [
+        "web_config_file",
+        "bearer_token_file",
+    ]
+    for name in ("web.yml", "token"):
+        (tmp_path / "etc" / name).write_text("")
+    settings = load(tmp_path, text).prometheus
+    assert settings.web_config_file == tmp_path / "etc" / "web.yml"
+    assert settings.bearer_token_file == tmp_path / "etc" / "token"

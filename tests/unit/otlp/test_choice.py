@@ -1,10 +1,17 @@
-"""Which signals go over OTLP, and how: the file wins, then the standard variables, where empty means unset."""
+"""Which signals go over OTLP, where and how: the file wins, then the standard variables, where empty means unset."""
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
-from ff_observe.outputs.otlp.choice import choose_protocols
-from ff_observe.outputs.otlp.component import interval_seconds
+from ff_observe.errors import FFObserveError
+from ff_observe.outputs.otlp.choice import destinations, interval_seconds
+
+HERE = "http://127.0.0.1:4318"
+ON = OtlpSettings(enabled=True)
 
 
 @pytest.mark.parametrize(
@@ -13,22 +20,109 @@ from ff_observe.outputs.otlp.component import interval_seconds
         (None, {}, "http/protobuf"),
         (None, {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "grpc"),
         (None, {"OTEL_EXPORTER_OTLP_PROTOCOL": ""}, "http/protobuf"),
-        (None, {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/protobuf"}, None),
+        (
+            None,
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/protobuf"},
+            "http/protobuf",
+        ),
         ("http/protobuf", {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "http/protobuf"),
     ],
 )
-def test_a_signals_own_variable_wins_over_the_general_one(
-    protocol: str | None, variables: dict[str, str], expected: str | None
+def test_a_signals_own_variable_wins_over_the_general_one_and_the_file_over_both(
+    protocol: str | None, variables: dict[str, str], expected: str
 ) -> None:
-    chosen = choose_protocols(OtlpSettings(enabled=True, protocol=protocol), variables)
-    assert chosen["metrics"] == (expected or "http/protobuf")
+    chosen = destinations(OtlpSettings(enabled=True, protocol=protocol), variables)
+    assert chosen["metrics"].protocol == expected
 
 
-def test_traces_and_logs_are_on_only_when_asked_for() -> None:
-    assert set(choose_protocols(OtlpSettings(), {})) == {"metrics"}
-    assert set(choose_protocols(OtlpSettings(traces=True, logs=True), {})) == {"metrics", "traces", "logs"}
-    variables = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}
-    assert set(choose_protocols(OtlpSettings(), variables)) == {"metrics", "traces"}
+@pytest.mark.parametrize(
+    ("settings", "variables", "expected"),
+    [
+        (ON, {}, {"metrics"}),
+        (OtlpSettings(endpoint=Secret(HERE)), {}, {"metrics"}),
+        (OtlpSettings(enabled=True, traces=True, logs=True), {}, {"metrics", "traces", "logs"}),
+        (OtlpSettings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": HERE}, {"metrics"}),
+        (OtlpSettings(), {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": HERE}, {"traces"}),
+        (OtlpSettings(), {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": HERE}, {"logs"}),
+        (ON, {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": ""}, {"metrics", "traces"}),
+        (ON, {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": HERE}, {"metrics"}),
+        (OtlpSettings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": HERE, "OTEL_METRICS_EXPORTER": "none"}, set()),
+    ],
+)
+def test_a_signal_is_on_where_it_is_asked_for(
+    settings: OtlpSettings, variables: Mapping[str, str], expected: set[str]
+) -> None:
+    assert set(destinations(settings, variables)) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables", "expected"),
+    [
+        (ON, {}, "http://localhost:4318/v1/metrics"),
+        (OtlpSettings(enabled=True, protocol="grpc"), {}, "http://localhost:4317"),
+        (ON, {"OTEL_EXPORTER_OTLP_ENDPOINT": HERE + "/base/"}, HERE + "/base/v1/metrics"),
+        (ON, {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": HERE + "/own"}, HERE + "/own"),
+        (
+            OtlpSettings(endpoint=Secret(HERE)),
+            {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://x"},
+            HERE + "/v1/metrics",
+        ),
+    ],
+)
+def test_the_path_of_the_signal_is_added_to_a_general_endpoint_only(
+    settings: OtlpSettings, variables: Mapping[str, str], expected: str
+) -> None:
+    assert destinations(settings, variables)["metrics"].endpoint.reveal() == expected
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "variables", "insecure"),
+    [
+        ("http://127.0.0.1:1", {"OTEL_EXPORTER_OTLP_INSECURE": "false"}, True),
+        ("https://127.0.0.1:1", {"OTEL_EXPORTER_OTLP_INSECURE": "true"}, False),
+        ("127.0.0.1:1", {}, False),
+        ("127.0.0.1:1", {"OTEL_EXPORTER_OTLP_INSECURE": "true"}, True),
+    ],
+)
+def test_the_scheme_says_whether_grpc_is_encrypted_and_without_one_a_variable_does(
+    endpoint: str, variables: dict[str, str], insecure: bool
+) -> None:
+    variables = {**variables, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    assert destinations(OtlpSettings(), variables)["metrics"].insecure is insecure
+
+
+def test_the_timeout_is_in_milliseconds_as_every_duration_of_the_specification() -> None:
+    assert destinations(ON, {"OTEL_EXPORTER_OTLP_TIMEOUT": "2500"})["metrics"].timeout_seconds == 2.5
+    assert destinations(ON, {"OTEL_EXPORTER_OTLP_TIMEOUT": ""})["metrics"].timeout_seconds == 10.0
+    own = {"OTEL_EXPORTER_OTLP_TIMEOUT": "2500", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "500"}
+    assert destinations(ON, own)["metrics"].timeout_seconds == 0.5
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "carrier pigeon"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(variable: str, value: str) -> None:
+    with pytest.raises(FFObserveError, match=variable) as error:
+        destinations(ON, {variable: value})
+    assert value in str(error.value)
+
+
+def test_certificates_come_from_the_file_or_the_variables(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours.pem", tmp_path / "theirs.pem"
+    ours.touch()
+    theirs.touch()
+    variables = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(theirs), "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(theirs)}
+    chosen = destinations(OtlpSettings(enabled=True, certificate=ours), variables)["metrics"]
+    assert (chosen.certificate, chosen.client_key) == (ours, theirs)
+    assert destinations(ON, variables)["metrics"].certificate == theirs
 
 
 @pytest.mark.parametrize(
@@ -37,7 +131,6 @@ def test_traces_and_logs_are_on_only_when_asked_for() -> None:
         (OtlpSettings(interval_seconds=15), {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}, 15.0),
         (OtlpSettings(), {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}, 5.0),
         (OtlpSettings(), {"OTEL_METRIC_EXPORT_INTERVAL": ""}, 60.0),
-        (OtlpSettings(), {"OTEL_METRIC_EXPORT_INTERVAL": "soon"}, 60.0),
         (OtlpSettings(), {}, 60.0),
     ],
 )
@@ -45,3 +138,9 @@ def test_the_interval_is_a_minute_unless_told(
     settings: OtlpSettings, variables: dict[str, str], expected: float
 ) -> None:
     assert interval_seconds(settings, variables) == expected
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "nan", "-5"])
+def test_an_interval_that_is_none_is_an_error(text: str) -> None:
+    with pytest.raises(FFObserveError, match="OTEL_METRIC_EXPORT_INTERVAL"):
+        interval_seconds(OtlpSettings(), {"OTEL_METRIC_EXPORT_INTERVAL": text})

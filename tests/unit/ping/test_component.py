@@ -1,103 +1,19 @@
 """The thread `core ping` under a clock of its own, delivering to a real receiver: weeks of it in a second."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.agenda import LOOK_SECONDS, NOT_READY_SECONDS, REVIEW_SECONDS
-from ff_observe.outputs.ping.component import CorePing
-from ff_observe.outputs.ping.delivery import Delivery
-from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import MAX_ATTEMPTS
-from ff_observe.outputs.ping.sending import preview, send_once
-from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Reading
-from tests.fakes import FakeClock, FakeRandom
-from tests.unit.ping.receivers import Receiver, answer, receiver, silent, tcp_server
+from ff_observe.outputs.ping.sending import preview
+from tests.unit.ping.bridge import DAY, SIX_IN_THE_EVENING, START, Bridge
+from tests.unit.ping.receivers import answer, receiver
 from tests.unit.ping.samples import LICENCE, OPERATING_SYSTEM, settings, snapshot
-
-DAY = 86_400.0
-START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-SIX_IN_THE_EVENING = 0.75  # of a day, as the die throws it
-
-
-class Platform:
-    """Stands in for `Snapshots`: says what it is told to say, and counts how often it is asked."""
-
-    def __init__(self, says: Snapshot) -> None:
-        self.says: Snapshot | Exception = says
-        self.asked = 0
-
-    def current(self) -> Snapshot:
-        self.asked += 1
-        if isinstance(self.says, Exception):
-            raise self.says
-        return self.says
-
-
-class Bridge:
-    """A core ping and everything around it, on a fake clock, with a real receiver that keeps the times of arrival."""
-
-    def __init__(self, clock: FakeClock, platform: Platform, metrics: SelfMetrics) -> None:
-        self.clock, self.platform, self.metrics = clock, platform, metrics
-        self.arrived: list[datetime] = []
-        self.status: Callable[[int], tuple[int, dict[str, str]]] = lambda number: (200, {})
-        self.errors: list[BaseException] = []
-        self.server: Receiver
-        self.pings: list[CorePing] = []
-
-    def respond(self, handler: BaseHTTPRequestHandler) -> None:
-        self.arrived.append(self.clock.now())
-        status, headers = self.status(len(self.arrived))
-        answer(status, b"", **headers)(handler)
-
-    def start(self, chance: float = SIX_IN_THE_EVENING, *more: float, told: Settings | None = None) -> CorePing:
-        ping = CorePing(
-            told or settings(self.server.url()),
-            self.platform,
-            OPERATING_SYSTEM,
-            self.metrics,
-            self.clock,
-            chance=FakeRandom([chance, *more]),
-            on_error=lambda error, name: self.errors.append(error),
-        )
-        self.pings.append(ping)
-        ping.start()
-        self.clock.await_waiters(1)
-        return ping
-
-    def stop(self) -> None:
-        for ping in self.pings:
-            ping.stop(self.clock.monotonic() + 5)
-        self.pings.clear()
-
-    def seconds(self) -> list[float]:
-        """When pings arrived, in seconds since the start."""
-        return [(moment - START).total_seconds() for moment in self.arrived]
-
-    def sample(self, name: str) -> Reading | None:
-        return self.metrics.readings().get(name)
-
-
-@pytest.fixture
-def bridge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bridge]:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    made = Bridge(FakeClock(START), Platform(snapshot()), SelfMetrics())
-    with receiver(made.respond) as made.server:
-        try:
-            yield made
-        finally:
-            made.stop()
 
 
 def test_the_first_ping_is_sent_30_seconds_after_the_start(bridge: Bridge) -> None:
@@ -367,70 +283,3 @@ def test_other_settings_are_used_from_the_next_look_and_bring_no_ping_of_their_o
     bridge.clock.advance(2 * DAY)
     assert len(bridge.arrived) == 1
     assert bridge.sample("ff_observe_ping_enabled") == {("file",): 0.0}
-
-
-def test_the_thread_has_its_name_and_ends(bridge: Bridge) -> None:
-    bridge.start()
-    assert [thread.name for thread in threading.enumerate() if thread.name == "core ping"] == ["core ping"]
-    bridge.stop()
-    assert "core ping" not in [thread.name for thread in threading.enumerate()]
-
-
-def test_stopping_is_legal_before_the_start_and_twice(bridge: Bridge) -> None:
-    ping = CorePing(settings(), bridge.platform, OPERATING_SYSTEM, bridge.metrics, bridge.clock)
-    ping.stop(bridge.clock.monotonic() + 5)
-    ping.stop(bridge.clock.monotonic() + 5)
-
-
-def test_a_hanging_delivery_does_not_keep_the_bridge_from_stopping(bridge: Bridge) -> None:
-    with tcp_server(silent) as (port, connected):
-        ping = bridge.start(told=settings(f"http://127.0.0.1:{port}/ping"))
-        advancing = threading.Thread(target=bridge.clock.advance, args=(30,))
-        advancing.start()
-        assert connected.wait(5)
-        began = time.monotonic()
-        ping.stop(bridge.clock.monotonic() + 5)
-        assert time.monotonic() - began < 1
-        advancing.join(5)
-    assert bridge.sample("ff_observe_pings_total") == {("delivered",): 0.0, ("failed",): 0.0, ("rejected",): 0.0}
-
-
-class Hanging(Platform):
-    """A database that does not answer until it is given up."""
-
-    def __init__(self) -> None:
-        super().__init__(snapshot())
-        self.begun, self.released = threading.Event(), threading.Event()
-
-    def current(self) -> Snapshot:
-        self.begun.set()
-        self.released.wait(10)
-        return super().current()
-
-
-def test_a_hanging_database_leaves_the_other_parts_time_to_stop(bridge: Bridge) -> None:
-    platform = bridge.platform = Hanging()
-    ping = bridge.start()
-    advancing = threading.Thread(target=bridge.clock.advance, args=(30,))
-    advancing.start()
-    assert platform.begun.wait(5)
-    began = time.monotonic()
-    with pytest.raises(TimeoutError, match="core ping"):
-        ping.stop(bridge.clock.monotonic() + 5)
-    assert time.monotonic() - began < 3
-    platform.released.set()
-    advancing.join(5)
-    bridge.stop()
-    assert bridge.arrived == []
-
-
-def test_sending_once_obeys_the_same_rules(bridge: Bridge) -> None:
-    told = settings(bridge.server.url())
-    sender = Delivery(told.ping.url, bridge.clock)
-    refused = send_once(snapshot(telemetry_allowed=False), told, OPERATING_SYSTEM, sender)
-    assert (refused.body, refused.outcome) == (None, None)
-    assert bridge.arrived == []
-    sent = send_once(snapshot(), told, OPERATING_SYSTEM, sender)
-    assert isinstance(sent.outcome, Outcome)
-    assert sent.outcome.result is Result.DELIVERED
-    assert [request.body for request in bridge.server.requests] == [sent.body]

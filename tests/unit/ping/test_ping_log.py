@@ -112,7 +112,7 @@ def test_a_copy_of_a_ledger_needs_no_platform(home: Path, tmp_path: Path, capsys
     copy.write_bytes(ledger(home).read_bytes())
     capsys.readouterr()
     assert main(["--home", "/nowhere", "ping", "log", "--verify", "--file", str(copy)]) == 0
-    assert capsys.readouterr().out.startswith("1 entries, chain intact")
+    assert capsys.readouterr().out.startswith("1 entry, chain intact")
 
 
 def test_the_ledger_lies_where_the_service_manager_or_the_file_says(

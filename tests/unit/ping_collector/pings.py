@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ff_observe.ping_collector.acceptance import Accepted, accept
-from ff_observe.ping_collector.store import Ping, digest
+from ff_observe.ping_collector.store import Ping
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ def ping(
     """An accepted ping."""
     found = accept(body(instance_id, **changes))
     assert isinstance(found, Accepted), found
-    return Ping(at, sender, digest(found.values), found.values)
+    return Ping.of(at, sender, found.values)
 
 
 def later(**durations: float) -> datetime:

@@ -4,8 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from ff_observe.web.app import BridgeApp
-from ff_observe.web.messages import Message
+from ff_observe.web.messages import Application, Message
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Reply:
         return self.body.decode("utf-8")
 
 
-async def ask(app: BridgeApp, path: str = "/", *, method: str = "GET", root_path: str = "", **headers: str) -> Reply:
+async def ask(app: Application, path: str = "/", *, method: str = "GET", root_path: str = "", **headers: str) -> Reply:
     """One request; a header `accept_encoding="gzip"` is sent as `accept-encoding: gzip`."""
     sent: list[Message] = []
 
@@ -43,6 +42,6 @@ async def ask(app: BridgeApp, path: str = "/", *, method: str = "GET", root_path
     )
 
 
-def get(app: BridgeApp, path: str = "/", **options: Any) -> Reply:
+def get(app: Application, path: str = "/", **options: Any) -> Reply:
     """One request on an event loop of its own."""
     return asyncio.run(ask(app, path, **options))

@@ -1,0 +1,180 @@
+"""A running bridge: its parts started and stopped in order, and swapped when the settings change."""
+
+import random
+import ssl
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ff_observe.catalogue import bridge as names
+from ff_observe.clock import Clock, SystemClock
+from ff_observe.config.explain import explain_outputs
+from ff_observe.config.settings import PrometheusSettings, Settings
+from ff_observe.errors import FFObserveError
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.service import Component, Service
+from ff_observe.snapshots import Snapshots
+from ff_observe.wiring import FIRST_PING_SECONDS, STOP_SECONDS, Parts, make_ping, make_server
+
+if TYPE_CHECKING:
+    from ff_observe.web.messages import Application
+    from ff_observe.web.security import WebSecurity
+    from ff_observe.web.server import WebServer
+
+
+class Bridge:
+    """The outputs that the settings switch on, running between `start` and `stop`.
+
+    `app` is an ASGI application with the status page, `/metrics` and probes; with `serve` the bridge serves it itself
+    at `url`. `reload` swaps the settings: counters, the schedule of the ping and, where the address stays, the
+    listening socket live on.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        serve: bool = False,
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
+        stop_seconds: float = STOP_SECONDS,
+        first_ping_seconds: float = FIRST_PING_SECONDS,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.self_metrics = SelfMetrics()
+        self._stop_seconds = stop_seconds
+        self._parts = Parts(settings, self.clock, self.self_metrics)
+        self.app = _CurrentApp(self._parts.app)
+        self._context = _CurrentContext(self._parts.security)
+        self._ping = make_ping(
+            self._parts.platform, chance=chance, on_error=self._capture, first_after_seconds=first_ping_seconds
+        )
+        self._server = self._new_server(settings, self._context) if serve else None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in use."""
+        return self._parts.platform.settings
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Whom to ask for the present moment of the platform."""
+        return self._parts.platform.snapshots
+
+    @property
+    def url(self) -> str | None:
+        """Where the bridge serves itself; None where its application is served by somebody else."""
+        return self._server.url if self._server is not None else None
+
+    def start(self) -> None:
+        """Start all that is on. Raises an `FFObserveError` if a part cannot work at all; then nothing runs."""
+        self._tell_of_settings(reloaded=True)
+        self.self_metrics.process_started(self.clock.now())
+        self._service(*self._parts.components, self._server, self._ping).start()
+
+    def stop(self) -> None:
+        """Stop all within the deadline. Raises an `ExceptionGroup` of what did not stop cleanly. Idempotent."""
+        self._service(*self._parts.components, self._server, self._ping).stop()
+
+    def reload(self, settings: Settings) -> None:
+        """Use other settings from now on. Raises, with the old settings still in use, if they cannot be."""
+        parts = Parts(settings, self.clock, self.self_metrics)
+        server = self._server
+        moved = server is not None and _address(settings.prometheus) != _address(self.settings.prometheus)
+        if server is not None and not moved and _speaks_tls(parts.security) != _speaks_tls(self._parts.security):
+            raise FFObserveError(
+                "switching TLS on or off needs a restart, or another telemetry.backend.prometheus.port"
+            )
+        context = _CurrentContext(parts.security) if moved else self._context
+        new_server = self._new_server(settings, context) if moved else None
+        old = self._service(*self._parts.components, server if moved else None)
+        self._service(*parts.components, new_server).start()
+        self._parts = parts
+        self._server = new_server or server
+        self.app.become(parts.app)
+        context.become(parts.security)
+        self._context = context
+        self._ping.reconfigure(settings, parts.platform.snapshots)
+        self._tell_of_settings(reloaded=True)
+        old.stop()
+
+    def reload_failed(self) -> None:
+        """Tell, in the metrics, that the file changed and could not be used."""
+        self._tell_of_settings(reloaded=False)
+
+    def __enter__(self) -> "Bridge":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _capture(self, error: BaseException, thread_name: str) -> None:
+        self._parts.sentry.capture(error, thread_name)
+
+    def _new_server(self, settings: Settings, context: "_CurrentContext") -> "WebServer":
+        return make_server(self.app, settings.prometheus, self.clock, context.of_moment if context.exists else None)
+
+    def _service(self, *parts: Component | None) -> Service:
+        return Service([part for part in parts if part is not None], self.clock, self._stop_seconds)
+
+    def _tell_of_settings(self, *, reloaded: bool) -> None:
+        self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, float(reloaded))
+        on: dict[tuple[str, ...], float] = {
+            (output.name.replace(" ", "_"),): float(output.on) for output in explain_outputs(self.settings)
+        }
+        self.self_metrics.replace(names.OUTPUT_ENABLED, on)
+
+
+def build_bridge(settings: Settings, **options: Any) -> Bridge:
+    """A bridge for a platform; see `Bridge` for the options. Starts nothing and asks nobody yet."""
+    return Bridge(settings, **options)
+
+
+class _CurrentApp:
+    """The ASGI application of the bridge, whichever settings it runs with at the moment."""
+
+    def __init__(self, app: "Application") -> None:
+        self._app = app
+
+    def become(self, app: "Application") -> None:
+        """Answer by `app` from the next request on."""
+        self._app = app
+
+    def stop_waiting(self) -> None:
+        """See `BridgeApp.stop_waiting`."""
+        self._app.stop_waiting()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # A coroutine function: servers tell an ASGI 3 application from older ones by that.
+        await self._app(scope, receive, send)
+
+
+class _CurrentContext:
+    """TLS of a listening socket, whichever settings it runs with at the moment."""
+
+    def __init__(self, security: "WebSecurity | None") -> None:
+        self._security = security
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is TLS at all."""
+        return _speaks_tls(self._security)
+
+    def become(self, security: "WebSecurity | None") -> None:
+        """Use `security` from the next handshake on."""
+        self._security = security
+
+    def of_moment(self) -> ssl.SSLContext:
+        """The context for a new connection; only where there is TLS."""
+        assert self._security is not None
+        return self._security.context()
+
+
+def _speaks_tls(security: "WebSecurity | None") -> bool:
+    return security is not None and security.tls
+
+
+def _address(settings: PrometheusSettings) -> tuple[str, int]:
+    return settings.host, settings.port

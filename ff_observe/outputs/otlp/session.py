@@ -1,0 +1,189 @@
+"""How exports go over HTTP: the SDK's own session with limits on everything, that tells why an export failed.
+
+The SDK (1.45) takes a redirect for success, reads an answer of any length, ignores what the answer says, and cannot be
+interrupted; each is seen to here. Retries and `Retry-After` are the SDK's.
+"""
+
+import socket
+import ssl
+import threading
+from typing import Any
+
+import requests
+import urllib3
+from google.protobuf.message import DecodeError, Message
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from ff_observe.outputs.line import Line
+
+MOST_OF_AN_ANSWER = 65_536  # bytes; what a receiver has to say takes a few hundred
+_MOST_OF_A_MESSAGE = 200
+
+
+class NotDeliveredError(requests.RequestException):
+    """The receiver answered, and has not got what was sent. Not tried again: the next export says it anew."""
+
+
+class ExportSession(requests.Session):
+    """One connection per request, and no request longer than its timeout. `problem` is why the last one failed.
+
+    `answer` is the message that the receiver answers with (OTLP specification, "OTLP/HTTP Response").
+    """
+
+    def __init__(self, answer: type[Message], *, own_authority: bool) -> None:
+        super().__init__()
+        self.problem: str | None = None
+        self._answer = answer
+        self._lock = threading.Lock()
+        self._line: Line | None = None
+        self._is_cut = False
+        self.headers["Connection"] = "close"  # exports are rare, and an idle connection may be dead
+        adapter = _Adapter(self._connect, own_authority=own_authority)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def cut(self) -> None:
+        """End what is under way, from any thread, and refuse anything further."""
+        with self._lock:
+            self._is_cut = True
+            if self._line is not None:
+                self._line.cut()
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        """Raises `RequestException` where there is no answer, or one by which nothing was delivered."""
+        line = Line()
+        with self._lock:
+            if self._is_cut:
+                line.cut()
+            self._line = line
+        if isinstance(self.verify, str):
+            options["verify"] = self.verify  # said here, REQUESTS_CA_BUNDLE does not win over the operator's own
+        try:
+            with line.limited(float(options["timeout"])):
+                response = super().request(*arguments, **{**options, "stream": True})
+                with response:
+                    self._judge(response)
+        except (OSError, HTTPError) as error:
+            self.problem = "it did not answer in time" if line.is_cut else _in_words(error)
+            raise
+        if response.ok:
+            self.problem = None
+        else:
+            self.problem = f"it answered HTTP {response.status_code} ({response.reason})"
+        return response
+
+    def _judge(self, response: requests.Response) -> None:
+        if response.is_redirect or 300 <= response.status_code < 400:
+            raise NotDeliveredError(
+                f"it answered with a redirect (HTTP {response.status_code}), which is not followed; name its target"
+            )
+        if not response.ok:
+            return
+        body = response.raw.read(MOST_OF_AN_ANSWER + 1, decode_content=True)
+        if len(body) > MOST_OF_AN_ANSWER:
+            raise NotDeliveredError("its answer is too long for an OTLP receiver's")
+        if response.headers.get("content-type", "").startswith("text/html"):
+            raise NotDeliveredError("it answered with a page for people: it is no OTLP receiver")
+        if response.headers.get("content-type", "").startswith("application/x-protobuf"):
+            self._read(body)
+
+    def _read(self, body: bytes) -> None:
+        message: Any = self._answer()
+        try:
+            message.ParseFromString(body)
+        except DecodeError:
+            raise NotDeliveredError("its answer is malformed") from None
+        partial = message.partial_success
+        rejected = sum(value for field, value in partial.ListFields() if field.name.startswith("rejected_"))
+        if rejected:
+            said = partial.error_message[:_MOST_OF_A_MESSAGE] or "it did not say why"
+            raise NotDeliveredError(f"it rejected {rejected} of what was sent: {said}")
+
+    def _connect(self, connection: HTTPConnection) -> socket.socket:
+        assert self._line is not None
+        timeout = connection.timeout
+        try:
+            return self._line.connect(connection.host, connection.port, float(timeout or 0))
+        except OSError as error:  # bare, urllib3 takes some of them for an early answer and goes on without a socket
+            raise NewConnectionError(connection, "no connection") from error
+
+
+class _Adapter(HTTPAdapter):
+    """Connections that run over the session's line, and trust what every output of the bridge trusts.
+
+    With an authority of the operator's own that one alone is trusted; else the system's, and `SSL_CERT_FILE`.
+    """
+
+    def __init__(self, connect: Any, *, own_authority: bool) -> None:
+        class PlainConnection(HTTPConnection):
+            def _new_conn(self) -> socket.socket:  # urllib3 offers no other place to bring one's own socket
+                made: socket.socket = connect(self)
+                return made
+
+        class TLSConnection(HTTPSConnection):
+            def _new_conn(self) -> socket.socket:
+                made: socket.socket = connect(self)
+                return made
+
+        class PlainPool(urllib3.HTTPConnectionPool):
+            ConnectionCls = PlainConnection
+
+        class TLSPool(urllib3.HTTPSConnectionPool):
+            ConnectionCls = TLSConnection
+
+        self._pools = {"http": PlainPool, "https": TLSPool}
+        self._own_authority = own_authority
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*arguments, **options)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] == "https" and not self._own_authority:
+            pool["ssl_context"] = _system_trust()  # made when it is needed: reading all authorities takes a while
+        return host, pool
+
+
+_trust: list[ssl.SSLContext] = []
+
+
+def _system_trust() -> ssl.SSLContext:
+    """The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (OpenSSL reads them). requests adds its
+    own, or those of `REQUESTS_CA_BUNDLE`."""
+    if not _trust:
+        _trust.append(ssl.create_default_context())
+    return _trust[0]
+
+
+def _in_words(error: BaseException) -> str:
+    """The reason in a few words: those of libraries name objects, and the address again and again."""
+    if isinstance(error, NotDeliveredError):
+        return str(error)
+    seen: list[BaseException] = []
+    waiting: list[BaseException] = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if current not in seen:
+            seen.append(current)
+            inner = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
+            waiting += [each for each in inner if isinstance(each, BaseException)]
+    for cause in seen:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({cause.verify_message}); name a private authority's file in "
+                "telemetry.backend.otlp.certificate"
+            )
+        if isinstance(cause, TimeoutError):
+            return "it did not answer in time"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"it could not be reached: {cause.strerror}"
+    return "it closed the connection, or what came back is not HTTP"

@@ -1,0 +1,40 @@
+"""A batch of pings as one JSON text, which both databases take apart themselves: one parameter for any number of rows.
+
+Each row is `[digest, received at, duplicate until, sender, *values]`, digest and sender in hexadecimal, moments in
+ISO 8601 (UTC, of one width, so that the order of texts is that of moments).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from ff_observe.ping_collector.store.model import Ping
+
+OWN_COLUMNS = 4
+"""How many elements of a row stand before the values."""
+
+
+def moment(at: datetime) -> str:
+    """A moment as text."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def distinct(pings: Sequence[Ping]) -> dict[str, Ping]:
+    """The pings by digest; of duplicates among them the first."""
+    return {ping.digest: ping for ping in reversed(pings)}
+
+
+def encode(pings: Iterable[Ping], window: timedelta) -> str:
+    """The JSON text."""
+    return f"[{','.join(_row(ping, window) for ping in pings)}]"
+
+
+def _row(ping: Ping, window: timedelta) -> str:
+    sender = "null" if ping.sender is None else f'"{ping.sender.hex()}"'
+    own = f'"{ping.digest}","{moment(ping.received_at)}","{moment(ping.received_at + window)}",{sender}'
+    return f"[{own},{ping.encoded[1:]}"
+
+
+def outcomes(pings: Sequence[Ping], batch: Mapping[str, Ping], fresh: Iterable[str]) -> list[bool]:
+    """For each ping whether it is one of those that were stored."""
+    stored = {id(batch[digest]) for digest in fresh}
+    return [id(ping) in stored for ping in pings]

@@ -1,0 +1,121 @@
+"""TLS, users and token by the files that the settings name, read again as soon as one of them has changed.
+
+As in Prometheus' exporter-toolkit no restart and no signal is needed: each request and each handshake looks whether the
+files are still those that were read, which takes microseconds. A new file that is wrong changes nothing.
+"""
+
+import logging
+import os
+import re
+import ssl
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from ff_observe.config.reading import UnreadableFileError, read_text
+from ff_observe.config.secret import Secret
+from ff_observe.errors import ConfigurationError, FFObserveError, Problem
+from ff_observe.web.credentials import Door
+from ff_observe.web.tls import server_context
+from ff_observe.web.web_config import USERS, WebConfig, read_web_config
+
+log = logging.getLogger(__name__)
+
+LARGEST_TOKEN_FILE: Final = 4096  # bytes
+
+_Signature = tuple[int, int, int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What is in force at a moment. `context` is None without TLS."""
+
+    door: Door
+    headers: tuple[tuple[bytes, bytes], ...]
+    context: ssl.SSLContext | None
+
+
+class WebSecurity:
+    """What the files say. Raises `ConfigurationError` where they cannot be used when it is made, and only then."""
+
+    def __init__(self, web_config_file: Path | None, bearer_token_file: Path | None) -> None:
+        self._web_config_file = web_config_file
+        self._bearer_token_file = bearer_token_file
+        self._watched: dict[Path, _Signature] = {}
+        self._failing = False
+        self._current = self._read()
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are TLS. This stays: no re-reading turns a door of one kind into the other."""
+        return self._current.context is not None
+
+    def context(self) -> ssl.SSLContext:
+        """The context for a new connection; only to be called where there is TLS."""
+        context = self.current().context
+        if context is None:
+            raise FFObserveError("no TLS is configured")
+        return context
+
+    def current(self) -> Security:
+        """What is in force now."""
+        for path, signature in self._watched.items():
+            if _signature(path) != signature:
+                self._read_again()
+                break
+        return self._current
+
+    def _read_again(self) -> None:
+        try:
+            new = self._read()
+            if (new.context is None) is self.tls:
+                # The listening socket speaks the one or the other, and clients were told which.
+                raise FFObserveError(f"{self._web_config_file}: switching TLS on or off needs a restart")  # noqa: TRY301 - told as any other
+        except FFObserveError as error:
+            level = logging.DEBUG if self._failing else logging.WARNING
+            self._failing = True
+            for line in (*str(error).splitlines(), "the old web configuration stays in use"):
+                log.log(level, "%s", line)
+            return
+        self._current = new
+        self._failing = False
+        log.info("the web configuration was read again")
+
+    def _read(self) -> Security:
+        """Read all; what is looked at from now on is noted first, so that a change while reading is seen later."""
+        files = [path for path in (self._web_config_file, self._bearer_token_file) if path is not None]
+        watched = {path: _signature(path) for path in files}
+        self._watched = {**{path: _signature(path) for path in self._watched}, **watched}
+        config = WebConfig(Path()) if self._web_config_file is None else read_web_config(self._web_config_file)
+        if config.tls is not None:
+            tls_files = (config.tls.cert_file, config.tls.key_file, config.tls.client_ca_file)
+            watched |= {path: _signature(path) for path in tls_files if path is not None}
+        self._watched = watched
+        if config.users and find_spec("bcrypt") is None:
+            message = "users need the package bcrypt: pip install 'ff-observe[web-auth]'"
+            raise ConfigurationError((config.problem(USERS, message),))
+        token = None if self._bearer_token_file is None else read_token(self._bearer_token_file)
+        context = None if config.tls is None else server_context(config, config.tls)
+        return Security(Door(config.users, token), config.headers, context)
+
+
+def read_token(file: Path) -> Secret:
+    """The token in a file, without the white space around it. Raises `ConfigurationError`; never shows the token."""
+    try:
+        token = read_text(file, LARGEST_TOKEN_FILE).strip()
+    except UnreadableFileError as error:
+        raise ConfigurationError((Problem(str(file), error.line, error.column, "", str(error)),)) from None
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", token, re.ASCII):  # RFC 6750, 2.1
+        message = "the file must hold one token of the characters A-Z a-z 0-9 - . _ ~ + / and nothing else"
+        raise ConfigurationError((Problem(str(file), 0, 0, "", message),))
+    return Secret(token)
+
+
+def _signature(path: Path) -> _Signature:
+    """What changes when the file does, also where it is replaced (as Kubernetes does); None where it is not there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - some ten times per second, and three times as fast
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

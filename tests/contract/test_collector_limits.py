@@ -1,0 +1,93 @@
+"""The collector's limits on time, size and number of connections, over real HTTP."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.ping_collector.service import Collector
+from ff_observe.ping_collector.settings import CollectorSettings
+from tests.real_parts.collector import collecting, raw, sample, send
+from tests.real_parts.processes import wait_until
+from tests.unit.ping_collector.pings import body
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CollectorSettings:
+    return CollectorSettings(port=0, data_dir=tmp_path / "collector")
+
+
+@pytest.fixture
+def collector(settings: CollectorSettings) -> Iterator[Collector]:
+    with collecting(settings) as running:
+        yield running
+
+
+def test_more_connections_than_allowed_are_closed(settings: CollectorSettings) -> None:
+    with collecting(replace(settings, limits=Limits(connections=3))) as running:
+        held = [socket.create_connection(("127.0.0.1", running.port), 5) for _ in range(5)]
+
+        def closed() -> int:
+            count = 0
+            for each in held:
+                each.settimeout(0.05)
+                try:
+                    count += each.recv(1) == b""
+                except TimeoutError:
+                    continue
+                except ConnectionError:
+                    count += 1
+            return count
+
+        assert wait_until(closed, "connections to be closed") == 2
+        for each in held:
+            each.close()
+        wait_until(lambda: _served(running.port), "room for others")
+
+
+def _served(port: int) -> bool:
+    try:
+        return send(port, body()).status == 200
+    except ConnectionError:
+        return False
+
+
+def test_a_request_that_trickles_in_is_ended_with_an_answer(settings: CollectorSettings) -> None:
+    with collecting(replace(settings, limits=Limits(request_seconds=0.3))) as running:
+        for begun in (b"POST /ping HTTP/1.1\r\nHos", b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{"):
+            assert raw(running.port, begun).startswith(b"HTTP/1.1 408 ")
+        for begun in (b"", b"\r\n"):
+            assert raw(running.port, begun) == b""
+        assert sample(running.port, "ff_observe_collector_connections_closed_total", reason="too_slow") == 4
+        assert sample(running.port, "ff_observe_collector_pings_refused_total", reason="too_slow") == 2
+
+
+def test_a_head_without_end_is_refused(collector: Collector) -> None:
+    received = _flooded(collector.port, b"POST /ping HTTP/1.1\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n", 20_000)
+    assert received == b"" or received.startswith(b"HTTP/1.1 413 ")
+
+
+def test_chunks_without_end_are_refused(collector: Collector) -> None:
+    head = b"POST /ping HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    received = _flooded(collector.port, head + b"1\r\n{\r\n0\r\n", b"X-Trailer: " + b"x" * 1000 + b"\r\n", 20_000)
+    assert received == b"" or received.startswith(b"HTTP/1.1 4")
+
+
+def _flooded(port: int, head: bytes, part: bytes, times: int) -> bytes:
+    """What comes back while more and more is sent; nothing if the connection was reset first."""
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        try:
+            client.sendall(head)
+            for _ in range(times):
+                client.sendall(part)
+        except ConnectionError:
+            pass
+        else:
+            raise AssertionError("all of it was taken")
+        try:
+            return client.recv(1000)
+        except ConnectionError:
+            return b""

@@ -1,0 +1,88 @@
+"""What the collector's store does on PostgreSQL alone: partitions, reconnection, errors that tell nothing."""
+
+import threading
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.store import StoreError
+from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from tests.real_parts import postgresql
+from tests.unit.ping_collector.pings import NOON, later, ping
+
+WINDOW = timedelta(hours=1)
+
+
+def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create("partitions"))
+    store = PostgresqlStore(Secret(url), WINDOW)
+    writer = store.writer()
+    writer.write([ping("a", later(days=-1)), ping("b", NOON)])
+    writer.write([ping("a", later(days=10))])
+    writer.close()
+    with psycopg.connect(url, autocommit=True) as session:
+        rows = session.execute("SELECT tableoid::regclass::text, count(*) FROM ping GROUP BY 1 ORDER BY 1").fetchall()
+        assert rows == [("ping_20261122", 1), ("ping_20261123", 1), ("ping_20261203", 1)]
+        assert store.prune(NOON) == 1
+        left = session.execute("SELECT min(inhrelid::regclass::text) FROM pg_inherits").fetchone()
+    assert left == ("ping_20261123",)
+
+
+def test_postgresql_that_went_away_is_an_error_and_then_found_again(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create("gone"))
+    writer = PostgresqlStore(Secret(url), WINDOW).writer()
+    writer.write([ping("a")])
+    with postgres.connect() as session:
+        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'gone'")
+    with pytest.raises(StoreError, match="AdminShutdown"):
+        writer.write([ping("b")])
+    assert list(writer.write([ping("b")])) == [True]
+    writer.close()
+
+
+def test_a_database_in_another_encoding_is_refused(postgres: postgresql.Cluster) -> None:
+    with postgres.connect() as session:
+        session.execute("DROP DATABASE IF EXISTS latin")
+        session.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    writer = PostgresqlStore(Secret(postgres.url("latin")), WINDOW).writer()
+    with pytest.raises(StoreError, match="ENCODING 'UTF8'"):
+        writer.write([ping("a")])
+    writer.close()
+
+
+def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: postgresql.Cluster) -> None:
+    url = postgres.url("no-such-database")
+    with pytest.raises(StoreError) as caught:
+        PostgresqlStore(Secret(url), WINDOW).writer().write([ping("canary")])
+    assert postgresql.PASSWORD not in str(caught.value)
+    assert "canary" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_write_that_hangs_in_postgresql_is_aborted(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create("hanging"))
+    writer = PostgresqlStore(Secret(url), WINDOW).writer()
+    writer.write([])
+    failed: list[StoreError] = []
+
+    def write() -> None:
+        try:
+            writer.write([ping("a")])
+        except StoreError as error:
+            failed.append(error)
+
+    with psycopg.connect(url) as holder:
+        holder.execute("LOCK TABLE recent IN ACCESS EXCLUSIVE MODE")
+        thread = threading.Thread(target=write)
+        thread.start()
+        with postgres.connect() as session:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while session.execute(waiting).fetchone() == (0,):
+                pass
+        writer.abort()
+        thread.join(5)
+    assert len(failed) == 1
+    assert list(writer.write([ping("a")])) == [True]
+    writer.close()

@@ -1,0 +1,172 @@
+"""Traces and logs of the bridge's own work: what they say, what they never say, and how they end."""
+
+import logging
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ff_observe import tracing
+from ff_observe.catalogue.bridge import OTLP_EXPORTS
+from ff_observe.clock import SystemClock
+from ff_observe.config.secret import Secret
+from ff_observe.config.settings import OtlpSettings
+from ff_observe.errors import SourceError
+from ff_observe.log import JSONFormatter
+from ff_observe.outputs.otlp import component
+from ff_observe.outputs.otlp.choice import destinations
+from ff_observe.outputs.otlp.component import OtlpSignals
+from ff_observe.outputs.otlp.resource import SpeakingResource, service_instance_id
+from ff_observe.redaction import Redactor
+from ff_observe.self_metrics import SelfMetrics
+from tests.real_parts.otlp import Sink, sink
+from tests.real_parts.processes import wait_until
+from tests.unit.otlp import faulty
+
+CLOCK = SystemClock()
+PASSWORD = "planted-database-password"
+log = logging.getLogger("ff_observe.test")
+
+
+def signals(url: str, metrics: SelfMetrics | None = None, *, with_tracebacks: bool = True) -> OtlpSignals:
+    settings = OtlpSettings(enabled=True, endpoint=Secret(url), timeout_seconds=30, traces=True, logs=True)
+    return OtlpSignals(
+        destinations(settings, {}),
+        SpeakingResource("ff-observe", "test", lambda: faulty.INSTANCE_ID),
+        metrics,
+        CLOCK,
+        Redactor([PASSWORD]),
+        with_tracebacks=with_tracebacks,
+    )
+
+
+@contextmanager
+def sending(*, with_tracebacks: bool = True) -> Iterator[Sink]:
+    """Everything is at the sink when the block has ended."""
+    log.setLevel(logging.INFO)
+    with sink() as receiver:
+        sent = signals(receiver.url, with_tracebacks=with_tracebacks)
+        sent.start()
+        try:
+            yield receiver
+        finally:
+            sent.stop(CLOCK.monotonic() + 5)
+
+
+def attributes(of: dict[str, object]) -> dict[str, object]:
+    found = of["attributes"]
+    assert isinstance(found, list)
+    return {each["key"]: next(iter(each["value"].values())) for each in found}
+
+
+def test_spans_nest_and_carry_their_attributes() -> None:
+    with (
+        sending() as receiver,
+        tracing.span("outer"),
+        tracing.span("inner", "client", db__system__name="sqlite") as span,
+    ):
+        span.set_attribute("ff_observe.outcome", "ok")
+    inner, outer = receiver.spans()
+    assert (outer["name"], inner["name"]) == ("outer", "inner")
+    assert inner["parentSpanId"] == outer["spanId"]
+    assert inner["kind"] == "SPAN_KIND_CLIENT"
+    assert attributes(inner) == {"db.system.name": "sqlite", "ff_observe.outcome": "ok"}
+    assert receiver.resource_of("/v1/traces")["service.instance.id"] == service_instance_id(faulty.INSTANCE_ID)
+
+
+def test_an_exception_marks_its_span_as_failed_and_is_not_told_there() -> None:
+    with sending() as receiver, pytest.raises(SourceError), tracing.span("snapshot"):
+        raise SourceError(f"cannot log in with {PASSWORD}")
+    [span] = receiver.spans()
+    assert span["status"] == {"code": "STATUS_CODE_ERROR"}
+    assert attributes(span) == {"error.type": "SourceError"}
+    assert "events" not in span
+
+
+def test_work_in_another_thread_belongs_to_the_first_who_waits_and_is_linked_to_the_others() -> None:
+    with sending() as receiver:
+        contexts = []
+        for _ in range(2):
+            with tracing.span("request", "server"):
+                contexts.append(tracing.here())
+        with tracing.span("commit", after=[*contexts, None]):
+            pass
+    first, second, commit = receiver.spans()
+    assert commit["parentSpanId"] == first["spanId"]
+    assert [link["spanId"] for link in commit["links"]] == [second["spanId"]]
+
+
+def test_a_log_line_carries_its_trace_over_otlp_and_on_standard_error(caplog: pytest.LogCaptureFixture) -> None:
+    with sending() as receiver, tracing.span("snapshot"):
+        log.info("reading")
+        line = JSONFormatter(Redactor()).format(caplog.records[-1])
+    [span], [record] = receiver.spans(), receiver.logs()
+    assert (record["traceId"], record["spanId"]) == (span["traceId"], span["spanId"])
+    assert record["severityText"] == "INFO"
+    assert record["body"] == {"stringValue": "reading"}
+    trace_id, span_id = (bytes_in_hexadecimal(span[name]) for name in ("traceId", "spanId"))
+    assert f'"trace_id": "{trace_id}", "span_id": "{span_id}"' in line
+    assert "trace_id" not in JSONFormatter(Redactor()).format(caplog.records[-1])  # nothing under way any more
+
+
+def bytes_in_hexadecimal(base64: str) -> str:
+    return b64decode(base64).hex()
+
+
+def test_secrets_and_addresses_never_leave_in_a_log_record() -> None:
+    with sending() as receiver:
+        error = OSError(f"no connection from 198.51.100.23 with {PASSWORD}")
+        message = "postgresql://forge:%s@127.0.0.1/flowforge cannot be read for jane@example.org"
+        log.error(message, PASSWORD, exc_info=error)
+    [record] = receiver.logs()
+    told = attributes(record)
+    assert told["exception.type"] == "OSError"
+    assert "OSError: no connection from" in str(told["exception.stacktrace"])
+    for planted in (PASSWORD, "198.51.100.23", "jane@example.org"):
+        assert planted not in str(record)
+
+
+def test_without_tracebacks_an_error_is_a_line_and_a_type() -> None:
+    with sending(with_tracebacks=False) as receiver:
+        log.error("it failed", exc_info=OSError("told to Sentry"))
+    [record] = receiver.logs()
+    assert set(attributes(record)) == {"thread.name", "exception.type"}
+
+
+def test_sampling_is_by_the_standard_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    with sending() as receiver, tracing.span("snapshot"):
+        pass
+    assert receiver.spans() == []
+
+
+def test_nobody_is_listening_before_the_start_and_after_the_stop() -> None:
+    assert not tracing.is_on()
+    with sending():
+        assert tracing.is_on()
+    assert not tracing.is_on()
+    with tracing.span("unheard") as span:
+        span.set_attribute("ff_observe.outcome", "ok")
+        span.fail("nobody knows")
+    assert tracing.here() is None
+    assert tracing.current_ids() is None
+
+
+@pytest.mark.parametrize("fault", [faulty.hang, faulty.busy, faulty.drop])
+def test_what_a_faulty_receiver_does_not_take_delays_the_stop_by_little_and_is_counted(
+    fault: faulty.Behaviour,
+) -> None:
+    metrics = SelfMetrics()
+    with faulty.faulty() as receiver:
+        receiver.behaviour = fault
+        sent = signals(receiver.url, metrics)
+        sent.start()
+        with tracing.span("snapshot"):
+            pass
+        begun = time.monotonic()
+        sent.stop(CLOCK.monotonic() + 5)
+        sent.stop(CLOCK.monotonic() + 5)
+        assert time.monotonic() - begun < component.GRACE_SECONDS + 1.5
+    wait_until(lambda: metrics.readings()[OTLP_EXPORTS.name][("failed",)] >= 1, "the failure to be counted")

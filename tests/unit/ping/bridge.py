@@ -1,0 +1,76 @@
+"""The ping thread on a platform, a clock and a receiver that a test rules."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
+
+from ff_observe.config.settings import Settings
+from ff_observe.outputs.ping.component import CorePing
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot
+from ff_observe.sources.model import Reading
+from tests.fakes import FakeClock, FakeRandom
+from tests.unit.ping.receivers import Receiver, answer
+from tests.unit.ping.samples import OPERATING_SYSTEM, settings
+
+DAY = 86_400.0
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SIX_IN_THE_EVENING = 0.75  # of a day, as the die throws it
+
+
+class Platform:
+    """Stands in for `Snapshots`: says what it is told to say, and counts how often it is asked."""
+
+    def __init__(self, says: Snapshot) -> None:
+        self.says: Snapshot | Exception = says
+        self.asked = 0
+
+    def current(self) -> Snapshot:
+        self.asked += 1
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+
+class Bridge:
+    """A core ping and everything around it, on a fake clock, with a real receiver that keeps the times of arrival."""
+
+    def __init__(self, clock: FakeClock, platform: Platform, metrics: SelfMetrics) -> None:
+        self.clock, self.platform, self.metrics = clock, platform, metrics
+        self.arrived: list[datetime] = []
+        self.status: Callable[[int], tuple[int, dict[str, str]]] = lambda number: (200, {})
+        self.errors: list[BaseException] = []
+        self.server: Receiver
+        self.pings: list[CorePing] = []
+
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
+        self.arrived.append(self.clock.now())
+        status, headers = self.status(len(self.arrived))
+        answer(status, b"", **headers)(handler)
+
+    def start(self, chance: float = SIX_IN_THE_EVENING, *more: float, told: Settings | None = None) -> CorePing:
+        ping = CorePing(
+            told or settings(self.server.url()),
+            self.platform,
+            OPERATING_SYSTEM,
+            self.metrics,
+            self.clock,
+            chance=FakeRandom([chance, *more]),
+            on_error=lambda error, name: self.errors.append(error),
+        )
+        self.pings.append(ping)
+        ping.start()
+        self.clock.await_waiters(1)
+        return ping
+
+    def stop(self) -> None:
+        for ping in self.pings:
+            ping.stop(self.clock.monotonic() + 5)
+        self.pings.clear()
+
+    def seconds(self) -> list[float]:
+        """When pings arrived, in seconds since the start."""
+        return [(moment - START).total_seconds() for moment in self.arrived]
+
+    def sample(self, name: str) -> Reading | None:
+        return self.metrics.readings().get(name)
