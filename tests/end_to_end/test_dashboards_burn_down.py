@@ -23,8 +23,8 @@ USAGE, LIMIT = "flowfuse_license_usage", "flowfuse_license_limit"
 
 STEADY_ERROR_DAYS = 1.5
 MEDIAN_ERROR_DAYS = {90: 16.0, 60: 10.0, 30: 8.0, 14: 4.0, 7: 4.0}
-"""Days before the limit is reached → by how many days the foretold date is off, in half of the eventful years. A batch of
-devices that comes in the last week cannot be foretold."""
+"""Days before the limit is reached → by how many days the foretold date is off, in half of the eventful years.
+A batch of devices that comes in the last week cannot be foretold."""
 
 
 def eventful_year(seed: int) -> list[int]:
@@ -85,7 +85,7 @@ def _samples(years: Mapping[str, Sequence[int]]) -> Iterator[Sample]:
 
 def error_days(told: prometheus.Prometheus, name: str, usage: Sequence[int], days_before: int) -> float:
     """By how much the date foretold so many days before is too late (or, negative, too early)."""
-    reached_after = next(hour for hour, used in enumerate(usage) if used >= limit_of(usage))
+    reached_after = usage.index(limit_of(usage))
     selector = f'{{instance="{name}"}}'
     at = START + (reached_after - 24 * days_before) * HOUR
     foretold = told.value(limit_reached_at(LIMIT + selector, USAGE + selector), at)
