@@ -87,9 +87,9 @@ def _render(url: str, uid: str, theme: str, start: datetime, end: datetime) -> i
 
 
 def _shrink(picture: Path) -> None:
-    """A palette is enough for flat colours, and a third of the size."""
+    """A palette is enough for flat colours, and a third of the size. Rare colours (a legend) must keep their own."""
     with Image.open(picture) as image:
-        small = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small.save(picture, optimize=True)
 
 

@@ -102,7 +102,7 @@ def _licence() -> list[p.Panel]:
             "When FlowFuse suspends every running instance, unless the licence is renewed: at the first 02:00 after it "
             "expired. Taken for UTC, shown in your time zone; FlowFuse goes by the clock of its server.",
             unit=p.MINUTE_UNIT,
-            size=p.WORDS_SIZE - 2,
+            size=20,
             empty=NO_END,
         ),
         p.number(
