@@ -29,7 +29,7 @@ MISSING = (
 )
 STEP = timedelta(minutes=5)
 SPAN = timedelta(days=7)
-COLORS = 256
+COLORS, FREQUENT_COLORS = 256, 160
 ALLOWED_EMPTY = {
     "flowfuse-platform": ("Subscriptions of teams",),  # the demo does not bill
     "flowfuse-bridge": ("What fails now",),
@@ -41,7 +41,7 @@ def main(uids: Sequence[str]) -> int:
     if not (RENDERER / "render.py").is_file():
         print(MISSING, file=sys.stderr)
         return 2
-    end = datetime.now(UTC).replace(second=0, microsecond=0)
+    end = last_moment(datetime.now(UTC))
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         print("making a week of history ...", flush=True)
@@ -56,6 +56,12 @@ def main(uids: Sequence[str]) -> int:
                 _render(server.url, uid, theme, start, end) for uid in uids or MODULES for theme in ("dark", "light")
             ]
     return max(results)
+
+
+def last_moment(now: datetime) -> datetime:
+    """Now; soon after midnight, a little before it, as the label of a day at the right edge would be cut off."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - 2 * STEP if now - midnight < timedelta(hours=4) else now.replace(second=0, microsecond=0)
 
 
 def _render(url: str, uid: str, theme: str, start: datetime, end: datetime) -> int:
@@ -87,10 +93,19 @@ def _render(url: str, uid: str, theme: str, start: datetime, end: datetime) -> i
 
 
 def _shrink(picture: Path) -> None:
-    """A palette is enough for flat colours, and a third of the size. Rare colours (a legend) must keep their own."""
+    """Keep the most frequent colours as they are, and a few that are unlike them: the mark of a series in a legend."""
     with Image.open(picture) as image:
-        small = image.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    small.save(picture, optimize=True)
+        full = image.convert("RGB")
+    frequent = sorted(full.getcolors(full.width * full.height) or [], reverse=True)[:FREQUENT_COLORS]
+    rare = full.quantize(COLORS - FREQUENT_COLORS, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([channel for _, color in frequent for channel in _channels(color)] + rare)
+    full.quantize(palette=palette, dither=Image.Dither.NONE).save(picture, optimize=True)
+
+
+def _channels(color: object) -> tuple[int, ...]:
+    assert isinstance(color, tuple)
+    return color
 
 
 if __name__ == "__main__":
