@@ -236,7 +236,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit("needs wrk and PostgreSQL: apt-get install wrk postgresql")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.rounds} rounds of {options.seconds} s")
     print(f"{'':34} {'conn':>4} {'pings/s':>12} {'p99 ms':>10}")
-    with tempfile.TemporaryDirectory(dir=ROOT if os.access(ROOT, os.W_OK) else None, prefix=".bench-") as made:
+    disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
+    disk.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as made:
         directory = Path(made)
         directory.chmod(0o755)  # PostgreSQL runs as a user of its own
         on_postgresql(directory, options.rounds, options.seconds)

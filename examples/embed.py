@@ -1,6 +1,6 @@
 """A Python platform that carries the bridge in itself: no second process, its own web server.
 
-    python examples/embed.py /opt/flowforge
+python examples/embed.py /opt/flowforge
 """
 
 import sys

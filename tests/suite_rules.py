@@ -1,6 +1,7 @@
 """The rules every test lives by, as a pytest plugin: it stays on loopback, leaves no thread behind, and in CI
 (`FF_OBSERVE_REQUIRE_ALL=1`) it is not skipped. Warnings, unraisable errors among them, are errors by pyproject.toml."""
 
+import logging
 import os
 import threading
 import time
@@ -38,6 +39,21 @@ def no_thread_left_behind() -> Iterator[None]:
             else:
                 thread.join(max(0.0, deadline - time.monotonic()))
     assert not left, f"threads left running: {[thread.name for thread in left]}"
+
+
+@pytest.fixture(autouse=True)
+def logging_stays_as_it_was() -> Iterator[None]:
+    """Commands under test set up the log of the process: what they left is taken away again."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    levels = {name: found.level for name, found in root.manager.loggerDict.items() if isinstance(found, logging.Logger)}
+    yield
+    root.setLevel(level)
+    for handler in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(handler)
+    for name, found in list(root.manager.loggerDict.items()):
+        if isinstance(found, logging.Logger):
+            found.setLevel(levels.get(name, logging.NOTSET))
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -30,10 +30,12 @@ class CollectorApp:
         self._receiver = receiver
         self._others = _other_routes(metrics, ready, k=k, public=public)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in (PATH, "/"):
-            await self._receiver(scope, receive, send)
-            return
+            return self._receiver(scope, receive, send)
+        return self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._others(scope, receive, send)
         except Exception as error:

@@ -58,23 +58,24 @@ RESOURCES: Mapping[str, int] = {
 """Counts of the ping under the names their metrics have, with the index of their field."""
 
 
+_SHARES = {name: _INDEX[name] for name in ("env.flowforge", "platform.config.driver", "platform.license.type")}
+
+
 def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int) -> Fleet:
     """Count the fleet. Raises `StoreError`."""
-    since = at - MONTH
-
-    def shares(dotted: str) -> Shares:
-        return fold(store.distribution(_INDEX[dotted], since), k)
-
     seen = store.seen(at, silent_after_days)
-    resources = {name: summarise(store.distribution(index, since), k) for name, index in RESOURCES.items()}
+    indexes = (*_SHARES.values(), *_FEATURES.values(), *RESOURCES.values())
+    found = store.distributions(indexes, at - MONTH)
+    version, driver, license_type = (fold(found[index], k) for index in _SHARES.values())
+    resources = {name: summarise(found[index], k) for name, index in RESOURCES.items()}
     return Fleet(
         taken_at=at,
         platforms=seen.by_window,
         silent=seen.silent,
-        by_version=shares("env.flowforge"),
-        by_driver=shares("platform.config.driver"),
-        by_license_type=shares("platform.license.type"),
-        by_feature={feature: fold(store.distribution(index, since), k) for feature, index in _FEATURES.items()},
+        by_version=version,
+        by_driver=driver,
+        by_license_type=license_type,
+        by_feature={feature: fold(found[index], k) for feature, index in _FEATURES.items()},
         resources={name: resource for name, resource in resources.items() if resource is not None},
     )
 

@@ -89,26 +89,24 @@ class Ingest:
             self._writer.abort()
             raise TimeoutError("the collector's writer did not stop in time")
 
-    async def submit(self, ping: Ping) -> Outcome:
-        """Returns when the ping is durably stored, recognised as a duplicate, or not stored."""
-        return await self._enqueue(ping)
+    def submit(self, ping: Ping | None) -> "asyncio.Future[Outcome]":
+        """Done when the ping is durably stored, recognised as a duplicate, or not stored. None is a probe."""
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        if self._stopping or (self._resume_at and self._clock.monotonic() < self._resume_at):
+            future.set_result(Outcome.UNAVAILABLE)
+        elif self.waiting >= self._max_waiting:
+            future.set_result(Outcome.OVERLOADED)
+        else:
+            self._gathered.append((ping, future, tracing.here()))
+            self.waiting += 1
+            if not self._flush_is_due and not self._busy:
+                self._flush_is_due = True
+                self._loop.call_soon(self._flush)  # after the requests that are ready now
+        return future
 
     async def probe(self) -> bool:
         """Whether the store takes a durable write right now."""
-        return await self._enqueue(None) is Outcome.DUPLICATE
-
-    async def _enqueue(self, ping: Ping | None) -> Outcome:
-        if self._stopping or self._clock.monotonic() < self._resume_at:
-            return Outcome.UNAVAILABLE
-        if self.waiting >= self._max_waiting:
-            return Outcome.OVERLOADED
-        future: asyncio.Future[Outcome] = self._loop.create_future()
-        self._gathered.append((ping, future, tracing.here()))
-        self.waiting += 1
-        if not self._flush_is_due and not self._busy:
-            self._flush_is_due = True
-            self._loop.call_soon(self._flush)  # after the requests that are ready now
-        return await future
+        return await self.submit(None) is Outcome.DUPLICATE
 
     def _flush(self) -> None:
         self._flush_is_due = False

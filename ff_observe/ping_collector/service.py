@@ -108,6 +108,7 @@ class Collector:
         return uvicorn.Config(
             app,
             http=protocol,  # type: ignore[arg-type]  # it is called, never subclassed
+            interface="asgi3",
             loop="uvloop",
             ws="none",
             lifespan="off",

@@ -204,7 +204,7 @@ def test_a_ping_that_arrives_late_does_not_replace_the_latest(store: Store, writ
     writer.write([ping("a", later(days=1), platform__counts__users=2)])
     writer.write([ping("a", NOON, platform__counts__users=1)])
     index = NAMES.index("platform_counts_users")
-    assert list(store.distribution(index, later(days=-1))) == [(2, 1)]
+    assert dict(store.distributions([index], later(days=-1))) == {index: [(2, 1)]}
     assert len(documents(store, "a")) == 2
 
 
@@ -216,9 +216,10 @@ def test_distributions_are_ascending_and_typed(store: Store, writer: Writer) -> 
         ]
     )
     users, email = NAMES.index("platform_counts_users"), NAMES.index("platform_config_email_enabled")
-    assert list(store.distribution(users, later(days=-1))) == [(9, 1), (10, 1), (100, 1)]
-    assert dict(store.distribution(email, later(days=-1))) == {True: 2, False: 1}
-    assert all(isinstance(value, bool) for value, _ in store.distribution(email, later(days=-1)))
+    found = store.distributions([users, email], later(days=-1))
+    assert list(found[users]) == [(9, 1), (10, 1), (100, 1)]
+    assert list(found[email]) == [(False, 1), (True, 2)]
+    assert all(isinstance(value, bool) for value, _ in found[email])
 
 
 def test_an_instance_is_forgotten_whole_and_the_others_are_not(store: Store, writer: Writer) -> None:

@@ -1,6 +1,6 @@
 """What goes into a store and comes out of it, and what every store can do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -84,8 +84,9 @@ class Store(Protocol):
     def seen(self, at: datetime, silent_after_days: int) -> Seen:
         """How many platforms were seen lately. `at` is the present."""
 
-    def distribution(self, field_index: int, since: datetime) -> Distribution:
-        """The latest value of one field of every platform that pinged since then, in ascending order."""
+    def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
+        """The latest values of some fields over every platform that pinged since then, each in ascending order, all
+        of one moment."""
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         """Everything stored of an instance, oldest first."""

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -191,12 +191,16 @@ class PostgresqlStore:
         day, week, month, silent = row or (0, 0, 0, 0)
         return Seen({"1d": day, "7d": week, "30d": month}, silent)
 
-    def distribution(self, field_index: int, since: datetime) -> Distribution:
-        column = sql.Identifier(NAMES[field_index])
+    def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
+        with self._session("read the fleet") as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")  # one moment for all
+            return {index: self._distribution(connection, index, since) for index in field_indexes}
+
+    def _distribution(self, connection: Connection, index: int, since: datetime) -> Distribution:
+        column = sql.Identifier(NAMES[index])
         query = sql.SQL("SELECT {}, count(*) FROM platform WHERE last_seen > %s GROUP BY 1 ORDER BY 1").format(column)
-        with self._session("read the fleet") as connection:
-            rows = connection.execute(query, (since,)).fetchall()
-        return [(restored(COLUMNS[field_index], value), count) for value, count in rows]
+        rows = connection.execute(query, (since,)).fetchall()
+        return [(restored(COLUMNS[index], value), count) for value, count in rows]
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE instance_id = %s ORDER BY received_at").format(

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -189,11 +189,15 @@ class SqliteStore:
             month = since(30)
             return Seen({"1d": since(1), "7d": since(7), "30d": month}, silent=month - since(silent_after_days))
 
-    def distribution(self, field_index: int, since: datetime) -> Distribution:
-        column = COLUMNS[field_index]
-        query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - only names of our own columns
+    def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
         with self._session("read the fleet") as connection:
-            rows = connection.execute(query, (moment(since),)).fetchall()
+            connection.execute("BEGIN")  # one moment for all: ended by closing
+            return {index: self._distribution(connection, index, since) for index in field_indexes}
+
+    def _distribution(self, connection: sqlite3.Connection, index: int, since: datetime) -> Distribution:
+        column = COLUMNS[index]
+        query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - only names of our own columns
+        rows = connection.execute(query, (moment(since),)).fetchall()
         return [(restored(column, value), count) for value, count in rows]
 
     def export(self, instance_id: str) -> Iterator[Ping]:

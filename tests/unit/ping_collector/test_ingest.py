@@ -55,8 +55,8 @@ def run(test: Callable[[Ingest, HeldWriter], Coroutine[Any, Any, None]], **optio
     return writer
 
 
-def submitted(ingest: Ingest, *names: str) -> list["asyncio.Task[Outcome]"]:
-    return [asyncio.create_task(ingest.submit(ping(name))) for name in names]
+def submitted(ingest: Ingest, *names: str) -> list["asyncio.Future[Outcome]"]:
+    return [ingest.submit(ping(name)) for name in names]
 
 
 async def began(writer: HeldWriter) -> None:
