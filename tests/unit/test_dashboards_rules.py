@@ -29,6 +29,7 @@ def test_a_rule_names_only_metrics_of_the_catalogue(rule: dict[str, Any]) -> Non
 def test_an_alert_says_what_it_means(alert: dict[str, Any]) -> None:
     assert alert["alert"].startswith("FlowFuse")
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
+    assert alert["for"]
     annotations = alert["annotations"]
     assert set(annotations) == {"summary", "description", "runbook_url"}
     assert "{{" not in annotations["summary"]
