@@ -45,6 +45,11 @@ docs: .venv/test.stamp ## Are the generated documents up to date?
 generate: .venv/test.stamp ## Write the generated documents anew
 	$(BIN)/python -m ff_observe.generate
 
+.PHONY: pictures
+pictures: .venv/test.stamp ## Render every dashboard into docs/pictures, over a week of the demo
+	@$(BIN)/python -m tests.real_parts.install
+	$(BIN)/python -m tests.pictures $(DASHBOARDS)
+
 .PHONY: bench
 bench: .venv/test.stamp ## Measure speed and cost against the alternatives
 	@$(BIN)/python -m tests.real_parts.install

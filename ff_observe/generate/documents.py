@@ -1,10 +1,17 @@
 """Every document that is derived and committed: where it stands, and what writes its text."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from ff_observe.generate import collector_openapi, configuration_reference, metrics_reference, ping_schema
+from ff_observe.generate import (
+    collector_openapi,
+    configuration_reference,
+    dashboards,
+    metrics_reference,
+    ping_schema,
+)
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
@@ -12,6 +19,11 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "docs/metrics.md": metrics_reference.render,
         "docs/openapi/collector.json": collector_openapi.render,
         "docs/telemetry-payload.schema.json": ping_schema.render,
+        **(
+            {f"grafana/dashboards/{uid}.json": partial(dashboards.render, uid) for uid in dashboards.MODULES}
+            if dashboards.can_be_made()
+            else {}
+        ),
     }
 )
 """Path below the root of the repository → its text. A new derived document is one line here."""

@@ -8,6 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,22 @@ class Prometheus:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def query(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """An instant query: labels (sorted, without `__name__`, `job` and `instance`) to value."""
+    def query(
+        self, expression: str, at: datetime | None = None, *, keep_target: bool = False
+    ) -> dict[tuple[tuple[str, str], ...], float]:
+        """An instant query, now or `at`: labels (sorted, without `__name__`; `job` and `instance` too, unless
+        `keep_target`) to value."""
         found: dict[tuple[tuple[str, str], ...], float] = {}
-        for series in self._get("query", query=expression)["result"]:
-            labels = {k: v for k, v in series["metric"].items() if k not in ("__name__", "job", "instance")}
+        left_out = ("__name__",) if keep_target else ("__name__", "job", "instance")
+        moment = {} if at is None else {"time": f"{at.timestamp():.3f}"}
+        for series in self._get("query", query=expression, **moment)["result"]:
+            labels = {k: v for k, v in series["metric"].items() if k not in left_out}
             found[tuple(sorted(labels.items()))] = float(series["value"][1])
         return found
 
-    def value(self, expression: str) -> float | None:
+    def value(self, expression: str, at: datetime | None = None) -> float | None:
         """The value of the one series that `expression` gives; None where there is none."""
-        found = list(self.query(expression).values())
+        found = list(self.query(expression, at).values())
         assert len(found) <= 1, f"{expression} gives {len(found)} series"
         return found[0] if found else None
 
@@ -50,6 +56,10 @@ class Prometheus:
         """The active targets, with health and last error."""
         found: list[dict[str, Any]] = self._get("targets")["activeTargets"]
         return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Every rule, with health and last error."""
+        return [{"lastError": "", **rule} for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def metadata(self) -> dict[str, Any]:
         """Type, help and unit by name, as learnt from the last scrapes."""
@@ -81,6 +91,7 @@ def prometheus(directory: Path, config: str) -> Iterator[Prometheus]:
         PROMETHEUS,
         "--config.file=prometheus.yml",
         "--storage.tsdb.path=data",
+        "--storage.tsdb.retention.time=10y",  # histories that a test puts into `data` may be older than 15 days
         "--web.enable-lifecycle",
         f"--web.listen-address=127.0.0.1:{server.port}",
     ]

@@ -1,0 +1,183 @@
+"""FlowFuse / Bridge health: how ff-observe itself is doing."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from ff_observe.catalogue import bridge, facts
+from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards.frame import Row, framed
+from ff_observe.generate.dashboards.queries import Query, of
+
+EMPTY = "No bridge is scraped"
+
+
+def dashboard() -> Dashboard:
+    """The dashboard."""
+    return framed(
+        "flowfuse-bridge",
+        "Is the bridge up, how fresh and how costly are its snapshots, and which readings fail.",
+        bridge.BUILD_INFO,
+        [Row("", _now()), Row("Snapshots of the database", _snapshots()), Row("The process", _process())],
+        since="now-24h",
+    )
+
+
+def _now() -> list[p.Panel]:
+    age = f"time() - {of(bridge.SNAPSHOT_TIMESTAMP)}"
+    return [
+        p.number(
+            "Bridge",
+            f"min({of('up')})",
+            "Whether Prometheus could scrape the bridge the last time it tried. Of several bridges, the worst.",
+            unit="short",
+            told={"0": ("down", p.WORST), "1": ("up", p.GOOD)},
+            size=p.WORDS_SIZE,
+            empty="Prometheus knows no bridge",
+        ),
+        p.number(
+            "Database",
+            f"min({of(facts.UP)})",
+            facts.UP.help + " Of several platforms, the worst.",
+            unit="short",
+            told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
+            size=p.WORDS_SIZE,
+            empty=EMPTY,
+        ),
+        p.number(
+            "Snapshot age",
+            f"max({age})",
+            "How old the numbers of the last scrape are. More than a few scrape intervals means they no longer move.",
+            unit=p.SECONDS_UNIT,
+            decimals=0,
+            steps=[(None, p.GOOD), (300, p.MILD), (600, p.WORST)],
+            empty=EMPTY,
+        ),
+        p.number(
+            "Failing readings",
+            f"count({of(bridge.READING_SUCCESS)} == 0) or 0 * count({of(bridge.READING_SUCCESS)})",
+            bridge.READING_SUCCESS.help,
+            unit=p.COUNT_UNIT,
+            steps=[(None, p.GOOD), (1, p.WORST)],
+            empty=EMPTY,
+        ),
+        p.number(
+            "Configuration",
+            f"min({of(bridge.CONFIG_RELOAD_SUCCESS)})",
+            bridge.CONFIG_RELOAD_SUCCESS.help,
+            unit="short",
+            told={"0": ("not usable", p.BAD), "1": ("as in the file", p.GOOD)},
+            size=p.WORDS_SIZE,
+            empty=EMPTY,
+        ),
+        p.number(
+            "Running for",
+            f"time() - max({of(bridge.PROCESS_START)})",
+            bridge.PROCESS_START.help + " Of several bridges, the youngest.",
+            unit=p.SECONDS_UNIT,
+            decimals=1,
+            empty=EMPTY,
+        ),
+    ]
+
+
+def _snapshots() -> list[p.Panel]:
+    return [
+        p.graph(
+            "Time to take a snapshot",
+            [Query(of(bridge.SNAPSHOT_DURATION), "{{instance}}")],
+            bridge.SNAPSHOT_DURATION.help,
+            unit=p.SECONDS_UNIT,
+            width=8,
+            color=p.NEUTRAL,
+            empty=EMPTY,
+        ),
+        p.graph(
+            "Age of the snapshot when scraped",
+            [Query(f"timestamp({of(bridge.SNAPSHOT_TIMESTAMP)}) - {of(bridge.SNAPSHOT_TIMESTAMP)}", "{{instance}}")],
+            "How old the snapshot was at each scrape: the bridge shares one among all who ask within 5 s.",
+            unit=p.SECONDS_UNIT,
+            width=8,
+            color=p.NEUTRAL,
+            empty=EMPTY,
+        ),
+        p.graph(
+            "Snapshots by outcome",
+            [Query(f"sum by (outcome) (60 * rate({of(bridge.SNAPSHOTS)}[$__rate_interval]))", "{{outcome}}")],
+            bridge.SNAPSHOTS.help + " Per minute.",
+            unit="cpm",
+            width=8,
+            axis="per minute",
+            colors={"ok": p.GOOD, "partial": p.BAD, "failed": p.WORST},
+            stacked=True,
+            empty=EMPTY,
+        ),
+        p.graph(
+            "Failing readings",
+            [Query(f"sum by (instance) (1 - {of(bridge.READING_SUCCESS)})", "{{instance}}")],
+            "How many readings of the database failed: the counts that are missing on the other dashboards.",
+            unit=p.COUNT_UNIT,
+            axis="readings",
+            width=8,
+            color=p.WORST,
+            decimals=0,
+            empty=EMPTY,
+        ),
+        p.rows(
+            "What fails now",
+            [f"max by (instance, reading) ({of(bridge.READING_SUCCESS)} == 0)"],
+            [p.Column("reading", "Reading"), p.Column("instance", "Instance")],
+            "Readings that failed in the last snapshot. The log of the bridge says why.",
+            width=8,
+            empty="Every reading of the last snapshot succeeded",
+        ),
+        p.graph(
+            "Database",
+            [Query(of(facts.UP), "{{instance}}")],
+            facts.UP.help,
+            unit=p.COUNT_UNIT,
+            axis="1: answers",
+            width=8,
+            color=p.GOOD,
+            decimals=0,
+            maximum=1,
+            empty=EMPTY,
+        ),
+    ]
+
+
+def _process() -> list[p.Panel]:
+    return [
+        p.graph(
+            "Scrape time",
+            [Query(of("scrape_duration_seconds"), "{{instance}}")],
+            "How long Prometheus waited for the bridge. Prometheus gives up after its scrape timeout, 10 s by default.",
+            unit=p.SECONDS_UNIT,
+            color=p.NEUTRAL,
+            empty="Not scraped (pushed over OTLP, for instance)",
+        ),
+        p.graph(
+            "Resident memory",
+            [Query(of(bridge.PROCESS_RESIDENT_MEMORY), "{{instance}}")],
+            bridge.PROCESS_RESIDENT_MEMORY.help,
+            unit=p.BYTES_UNIT,
+            color=p.NEUTRAL,
+            empty="The operating system does not tell",
+        ),
+        p.rows(
+            "Bridges",
+            [
+                f"max by (instance, version, python_version) ({of(bridge.BUILD_INFO)})",
+                f"1000 * max by (instance) ({of(bridge.PROCESS_START)})",
+                f"max by (instance) ({of(bridge.PROCESS_RESIDENT_MEMORY)})",
+            ],
+            [
+                p.Column("instance", "Instance"),
+                p.Column("version", "ff-observe", width=160),
+                p.Column("python_version", "Python", width=160),
+                p.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
+                p.Column("Value #C", "Resident memory", unit=p.BYTES_UNIT, width=180),
+            ],
+            bridge.BUILD_INFO.help,
+            height=4,
+            empty=EMPTY,
+        ),
+    ]

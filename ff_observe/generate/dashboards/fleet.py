@@ -1,0 +1,321 @@
+"""FlowFuse / Fleet: what a ping collector knows of all platforms that ping it, and how the collector is doing."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from ff_observe.catalogue import fleet
+from ff_observe.catalogue.model import Metric
+from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards.frame import Row, framed
+from ff_observe.generate.dashboards.queries import Query, of, total
+
+EMPTY = "No collector is scraped, or it has not counted yet"
+TOO_FEW = "Told only once enough platforms have it in common"
+
+_RESOURCES = {
+    "instances": "hosted instances",
+    "instances_by_state_suspended": "suspended instances",
+    "devices_by_last_seen_day": "devices seen within a day",
+    "devices_by_last_seen_never": "devices never seen",
+    "team_broker_clients": "clients of team brokers",
+    "remote_brokers": "MQTT brokers",
+    "library_entries": "library entries",
+    "shared_library_entries": "shared library entries",
+}
+"""Other words for some of the counts of the ping."""
+
+ENABLED = 'enabled="true"'
+IN_A_DAY, IN_A_MONTH = 'window="1d"', 'window="30d"'
+
+
+def dashboard() -> Dashboard:
+    """The dashboard."""
+    return framed(
+        "flowfuse-fleet",
+        "All platforms that ping this collector: how many, which versions, what they run; and the collector itself.",
+        fleet.BUILD_INFO,
+        [
+            Row("", _now()),
+            Row("Platforms", _platforms()),
+            Row("What they run", _resources()),
+            Row("The collector", _collector()),
+        ],
+    )
+
+
+def _now() -> list[p.Panel]:
+    refused, accepted = (
+        f"sum(increase({of(metric)}[$__range]))" for metric in (fleet.PINGS_REFUSED, fleet.PINGS_ACCEPTED)
+    )
+    return [
+        p.number(
+            "Platforms in 30 days",
+            total(fleet.PLATFORMS, IN_A_MONTH),
+            fleet.PLATFORMS.help,
+            unit=p.COUNT_UNIT,
+            empty=EMPTY,
+        ),
+        p.number(
+            "Platforms today",
+            total(fleet.PLATFORMS, IN_A_DAY),
+            fleet.PLATFORMS.help,
+            unit=p.COUNT_UNIT,
+            empty=EMPTY,
+        ),
+        p.number(
+            "Silent",
+            total(fleet.SILENT),
+            fleet.SILENT.help,
+            unit=p.COUNT_UNIT,
+            empty=EMPTY,
+        ),
+        p.number(
+            "Requests refused",
+            f"{refused} / ({refused} + {accepted} > 0)",
+            fleet.PINGS_REFUSED.help + " As a share of all in the time range shown.",
+            unit=p.SHARE_UNIT,
+            decimals=1,
+            steps=[(None, p.GOOD), (0.01, p.MILD), (0.05, p.WORST)],
+            empty="Nothing was received",
+        ),
+        p.number(
+            "Store",
+            f"min({of(fleet.STORE_UP)})",
+            fleet.STORE_UP.help,
+            unit="short",
+            told={"0": ("failing", p.WORST), "1": ("stores", p.GOOD)},
+            size=p.WORDS_SIZE,
+            empty="No ping has come yet",
+        ),
+        p.number(
+            "Fleet counted",
+            f"1000 * min({of(fleet.TIMESTAMP)})",
+            fleet.TIMESTAMP.help,
+            unit=p.AGO_UNIT,
+            size=p.WORDS_SIZE,
+            empty=EMPTY,
+        ),
+    ]
+
+
+def _platforms() -> list[p.Panel]:
+    return [
+        p.graph(
+            "Platforms that pinged",
+            [
+                Query(f"sum by (window) ({of(fleet.PLATFORMS)})", "within {{window}}"),
+                Query(total(fleet.SILENT), "silent"),
+            ],
+            f"{fleet.PLATFORMS.help} {fleet.SILENT.help}",
+            unit=p.COUNT_UNIT,
+            axis="platforms",
+            colors={
+                "within 1d": p.NEUTRAL,
+                "within 7d": "purple",
+                "within 30d": "super-light-blue",
+                "silent": p.BAD,
+            },
+            decimals=0,
+            empty=EMPTY,
+        ),
+        p.graph(
+            "FlowFuse versions",
+            [Query(f"sum by (version) ({of(fleet.BY_VERSION)})", "{{version}}")],
+            fleet.BY_VERSION.help,
+            unit=p.COUNT_UNIT,
+            axis="platforms",
+            colors={"other": p.QUIET},
+            shades="blue",
+            stacked=True,
+            decimals=0,
+            empty=TOO_FEW,
+        ),
+        _by("Versions now", "version", fleet.BY_VERSION, width=6),
+        _by("Drivers", "driver", fleet.BY_DRIVER, width=6),
+        _by("Licence types", "license_type", fleet.BY_LICENSE_TYPE, width=6),
+        p.shares(
+            "Features enabled",
+            Query(
+                f"sum by (feature) ({of(fleet.BY_FEATURE, ENABLED)}) / sum by (feature) ({of(fleet.BY_FEATURE)})",
+                "{{feature}}",
+            ),
+            fleet.BY_FEATURE.help,
+            unit=p.SHARE_UNIT,
+            width=6,
+            maximum=1,
+            names={"file_store": "file store"},
+            empty=TOO_FEW,
+        ),
+    ]
+
+
+def _by(title: str, label: str, metric: Metric, *, width: int) -> p.Panel:
+    return p.shares(
+        title,
+        Query(f"sort_desc(sum by ({label}) ({of(metric)}))", f"{{{{{label}}}}}"),
+        metric.help,
+        unit=p.COUNT_UNIT,
+        width=width,
+        empty=TOO_FEW,
+    )
+
+
+def _resources() -> list[p.Panel]:
+    def quantile(q: str) -> str:
+        return f"max by (resource) ({of(fleet.RESOURCES_PER_PLATFORM, q)})"
+
+    return [
+        p.rows(
+            "Resources of the fleet",
+            [
+                f"sum by (resource) ({of(fleet.RESOURCES)})",
+                f"sum by (resource) ({of(fleet.REPORTING)})",
+                *(quantile(f'quantile="{q}"') for q in ("0.5", "0.9", "0.99")),
+            ],
+            [
+                p.Column("resource", "Resource", told={name: (words, None) for name, words in _RESOURCES.items()}),
+                p.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=90),
+                p.Column("Value #B", "Platforms reporting", unit=p.COUNT_UNIT, width=160),
+                p.Column("Value #C", "Median per platform", unit=p.COUNT_UNIT, width=160, decimals=0),
+                p.Column("Value #D", "90th percentile", unit=p.COUNT_UNIT, width=140, decimals=0),
+                p.Column("Value #E", "99th percentile", unit=p.COUNT_UNIT, width=140, decimals=0),
+            ],
+            f"{fleet.RESOURCES.help} {fleet.RESOURCES_PER_PLATFORM.help}",
+            width=16,
+            height=17,
+            sort_by="In all",
+            descending=True,
+            empty=TOO_FEW,
+        ),
+        p.graph(
+            "Hosted instances and devices",
+            [
+                Query(total(fleet.RESOURCES, 'resource="instances"'), "hosted instances"),
+                Query(total(fleet.RESOURCES, 'resource="devices"'), "devices"),
+            ],
+            fleet.RESOURCES.help,
+            unit=p.COUNT_UNIT,
+            axis="instances, devices",
+            width=8,
+            decimals=1,
+            colors={"hosted instances": p.NEUTRAL, "devices": "purple"},
+            empty=TOO_FEW,
+        ),
+        p.graph(
+            "Users and teams",
+            [
+                Query(total(fleet.RESOURCES, 'resource="users"'), "users"),
+                Query(total(fleet.RESOURCES, 'resource="teams"'), "teams"),
+            ],
+            fleet.RESOURCES.help,
+            unit=p.COUNT_UNIT,
+            axis="users, teams",
+            width=8,
+            height=9,
+            decimals=1,
+            colors={"users": p.NEUTRAL, "teams": "purple"},
+            empty=TOO_FEW,
+        ),
+    ]
+
+
+def _collector() -> list[p.Panel]:
+    buckets = f"sum by (le) (rate({of(fleet.COMMIT_DURATION.name + '_bucket')}[$__rate_interval]))"
+    pings, commits = (
+        f"sum(rate({of(fleet.COMMIT_PINGS.name + part)}[$__rate_interval]))" for part in ("_sum", "_count")
+    )
+    return [
+        p.graph(
+            "Pings accepted",
+            [Query(f"round(sum by (outcome) (increase({of(fleet.PINGS_ACCEPTED)}[$__interval])))", "{{outcome}}")],
+            fleet.PINGS_ACCEPTED.help + " In each hour or longer step.",
+            unit=p.COUNT_UNIT,
+            axis="pings",
+            width=8,
+            colors={"stored": p.GOOD, "duplicate": p.QUIET},
+            stacked=True,
+            bars=True,
+            decimals=0,
+            interval="1h",
+            empty=EMPTY,
+        ),
+        p.graph(
+            "Requests refused",
+            [Query(f"round(sum by (reason) (increase({of(fleet.PINGS_REFUSED)}[$__interval]))) > 0", "{{reason}}")],
+            fleet.PINGS_REFUSED.help + " In each hour or longer step.",
+            unit=p.COUNT_UNIT,
+            axis="requests",
+            width=8,
+            shades="orange",
+            stacked=True,
+            bars=True,
+            decimals=0,
+            interval="1h",
+            empty="Nothing was refused in this time",
+        ),
+        p.graph(
+            "Time to store",
+            [
+                Query(f"histogram_quantile(0.5, {buckets})", "median"),
+                Query(f"histogram_quantile(0.99, {buckets})", "99th percentile"),
+            ],
+            fleet.COMMIT_DURATION.help,
+            unit=p.SECONDS_UNIT,
+            width=8,
+            colors={"median": p.NEUTRAL, "99th percentile": "purple"},
+            empty="Nothing was stored in this time",
+        ),
+        p.graph(
+            "Load",
+            [
+                Query(total(fleet.WAITING), "pings waiting"),
+                Query(total(fleet.CONNECTIONS), "connections"),
+                Query(f"{pings} / {commits}", "pings per commit"),
+            ],
+            f"{fleet.WAITING.help} {fleet.CONNECTIONS.help} {fleet.COMMIT_PINGS.help}",
+            unit=p.COUNT_UNIT,
+            axis="pings, connections",
+            colors={"pings waiting": p.BAD, "connections": p.NEUTRAL, "pings per commit": "purple"},
+            empty=EMPTY,
+        ),
+        p.graph(
+            "Oddities",
+            [
+                Query(
+                    f"round(sum by (reason) (increase({of(fleet.CONNECTIONS_CLOSED)}[$__interval]))) > 0",
+                    "closed: {{reason}}",
+                ),
+                Query(
+                    f"round(sum by (field) (increase({of(fleet.UNKNOWN_FIELDS)}[$__interval]))) > 0",
+                    "unknown field: {{field}}",
+                ),
+                Query(f"round(sum(increase({of(fleet.PRUNED)}[$__interval]))) > 0", "pings past retention"),
+            ],
+            f"{fleet.CONNECTIONS_CLOSED.help} {fleet.UNKNOWN_FIELDS.help} {fleet.PRUNED.help}",
+            unit=p.COUNT_UNIT,
+            axis="occurrences",
+            shades="orange",
+            stacked=True,
+            bars=True,
+            decimals=0,
+            interval="1h",
+            empty="Nothing odd happened in this time",
+        ),
+        p.rows(
+            "Collectors",
+            [
+                f"max by (instance, version, store) ({of(fleet.BUILD_INFO)})",
+                f"1000 * max by (instance) ({of(fleet.START)})",
+                f"1000 * max by (instance) ({of(fleet.KEY_CREATED)})",
+            ],
+            [
+                p.Column("instance", "Instance"),
+                p.Column("version", "ff-observe", width=160),
+                p.Column("store", "Store", width=160),
+                p.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
+                p.Column("Value #C", "Hashing key made", unit=p.MINUTE_UNIT, width=200),
+            ],
+            f"{fleet.BUILD_INFO.help} {fleet.KEY_CREATED.help}",
+            height=4,
+            empty=EMPTY,
+        ),
+    ]

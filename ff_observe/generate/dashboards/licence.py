@@ -1,0 +1,210 @@
+"""FlowFuse / Licence: usage against each limit, as FlowFuse counts it, and when a limit or the end is reached."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from ff_observe.catalogue import facts
+from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards.frame import Row, framed
+from ff_observe.generate.dashboards.queries import Query, of
+
+EMPTY = "Not known: no answer from the database"
+NO_END = "No licence that expires"
+NOT_IN_SIGHT = "Not in sight"
+
+GROWTH_OVER = "[84d:1h]"
+"""The past from which growth is told: twelve whole weeks, so that neither a weekend nor a busy fortnight is a trend.
+One value per hour is enough, and cheap. Of 28, 56 and 84 days, this is the most accurate on synthetic years
+(tests/end_to_end/test_dashboards_burn_down.py)."""
+
+WEEK = "[7d:1h]"
+
+HORIZON_SECONDS = 2 * 365 * 86_400
+"""A date beyond this is not told: growth does not go on like that for years."""
+
+_RULE = """\
+**How FlowFuse counts.** The limit `instances` of licences since FlowFuse 2.2, and of platforms without a licence,
+covers hosted instances *and devices together*; older licences limit `instances` and `devices` apart. Suspended users
+and instances count. FlowFuse's own statistics compare that limit with hosted instances alone; the figures here are
+what it enforces.
+
+**When a licence expires**, nothing happens at that moment. FlowFuse's nightly task then suspends every running
+instance at **02:00**, by the clock of FlowFuse's server, and again every night.
+
+**Dates of limits** continue the growth of the last twelve weeks as a straight line, from the most there was
+in a week. None is told without growth, or
+beyond two years."""
+
+
+def limit_reached_at(limit: str, usage: str, within_seconds: int = HORIZON_SECONDS) -> str:
+    """PromQL for the moment, in seconds since 1970, when usage reaches the limit if it goes on growing as it did. No
+    series where it does not grow, or the limit is further off than `within_seconds`.
+
+    `usage` is a selector, `limit` any vector. The pace is that of a line fitted by least squares; it starts at the
+    most there was in a week, for a limit is reached by the peaks.
+    """
+    room = f"clamp_min({limit} - max_over_time({usage}{WEEK}), 0)"
+    return f"(time() + {room} / (deriv({usage}{GROWTH_OVER}) > 0)) < time() + {within_seconds}"
+
+
+def suspension_at(expiry: str) -> str:
+    """PromQL for the first 02:00 (UTC) at or after the licence has expired."""
+    return f"ceil(({expiry} - 7200) / 86400) * 86400 + 7200"
+
+
+def dashboard() -> Dashboard:
+    """The dashboard."""
+    return framed(
+        "flowfuse-licence",
+        "Usage against each limit of the licence, head room, and the dates that matter.",
+        facts.UP,
+        [Row("", _licence()), Row("Limits", _limits()), Row("Usage over time", _over_time())],
+        since="now-30d",
+    )
+
+
+def _reached() -> str:
+    return limit_reached_at(of(facts.LICENSE_LIMIT), of(facts.LICENSE_USAGE))
+
+
+def _licence() -> list[p.Panel]:
+    expiry = of(facts.LICENSE_EXPIRY)
+    return [
+        p.number(
+            "Licence",
+            f"min({of(facts.LICENSE_ACTIVE)})",
+            facts.LICENSE_ACTIVE.help,
+            unit="short",
+            told={"0": ("none", p.QUIET), "1": ("loaded", p.GOOD)},
+            size=p.WORDS_SIZE,
+            empty=EMPTY,
+        ),
+        p.number(
+            "Type and tier",
+            Query(f"max by (license_type, tier) ({of(facts.LICENSE_INFO)})", "{{license_type}} {{tier}}"),
+            facts.LICENSE_INFO.help,
+            unit="short",
+            show=p.Show.NAME,
+            size=p.WORDS_SIZE,
+            empty="No licence",
+        ),
+        p.number(
+            "Expires in",
+            f"(min({expiry}) - time()) / 86400",
+            facts.LICENSE_EXPIRY.help + " Of several platforms, the first.",
+            unit=p.DAYS_UNIT,
+            decimals=0,
+            steps=[(None, p.WORST), (7, p.BAD), (30, p.MILD), (60, p.GOOD)],
+            empty=NO_END,
+        ),
+        p.number(
+            "Suspended from",
+            f"1000 * min({suspension_at(expiry)})",
+            "When FlowFuse suspends every running instance, unless the licence is renewed: at the first 02:00 after it "
+            "expired. Taken for UTC, shown in your time zone; FlowFuse goes by the clock of its server.",
+            unit=p.MINUTE_UNIT,
+            size=20,
+            empty=NO_END,
+        ),
+        p.number(
+            "Fullest limit",
+            f"max({of(facts.LICENSE_USAGE)} / ({of(facts.LICENSE_LIMIT)} > 0))",
+            "Usage of the limit that is closest to being reached.",
+            unit=p.SHARE_UNIT,
+            decimals=0,
+            steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
+            empty=EMPTY,
+        ),
+        p.number(
+            "First limit reached on",
+            f"1000 * min({_reached()})",
+            "When the first limit is reached, if usage goes on growing as in the last twelve weeks.",
+            unit=p.DAY_UNIT,
+            size=p.WORDS_SIZE,
+            empty=NOT_IN_SIGHT,
+        ),
+    ]
+
+
+def _limits() -> list[p.Panel]:
+    usage, limit = of(facts.LICENSE_USAGE), of(facts.LICENSE_LIMIT)
+
+    def each(expression: str) -> str:
+        return f"max by (instance, resource) ({expression})"
+
+    return [
+        p.rows(
+            "Head room",
+            [
+                each(usage),
+                each(limit),
+                each(f"{limit} - {usage}"),
+                each(f"max_over_time({usage}[$__range])"),
+                each(f"7 * 86400 * deriv({usage}{GROWTH_OVER})"),
+                each(f"1000 * ({_reached()})"),
+            ],
+            [
+                p.Column("instance", "Platform"),
+                p.Column("resource", "Limit of", told=_RESOURCES),
+                p.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=90),
+                p.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=90),
+                p.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=80),
+                p.Column("Value #D", "High-water mark", unit=p.COUNT_UNIT, width=150),
+                p.Column("Value #E", "Growth per week", unit="short", width=150, decimals=1),
+                p.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=130, no_value="not in sight"),
+            ],
+            facts.LICENSE_USAGE.help + " The high-water mark is the most there was in the time range shown.",
+            height=6,
+            empty=EMPTY,
+        ),
+        p.shares(
+            "Usage of each limit",
+            Query(f"sort_desc(max by (resource) ({usage} / ({limit} > 0)))", "{{resource}}"),
+            facts.LICENSE_USAGE.help + " Of several platforms, the fullest.",
+            unit=p.SHARE_UNIT,
+            steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
+            maximum=1,
+            names={"mqtt_clients": "MQTT clients"},
+            empty=EMPTY,
+        ),
+        p.note("How to read this", _RULE, width=16, description="The rules by which FlowFuse enforces a licence."),
+    ]
+
+
+_RESOURCES: p.Told = {
+    "users": ("users", None),
+    "teams": ("teams", None),
+    "instances": ("instances", None),
+    "devices": ("devices", None),
+    "mqtt_clients": ("MQTT clients", None),
+}
+
+
+def _over_time() -> list[p.Panel]:
+    return [
+        _against_limit("Instances", "instances", "instances", "instances|devices"),
+        _against_limit("Users", "users", "users", "users"),
+        _against_limit("Teams", "teams", "teams", "teams"),
+        _against_limit("MQTT clients", "mqtt_clients", "clients", "mqtt_clients"),
+    ]
+
+
+def _against_limit(title: str, resource: str, axis: str, resources: str) -> p.Panel:
+    """Usage, and the limit as a dashed line; of several platforms, the fullest of each."""
+    matcher = f'resource=~"{resources}"'
+    combined = " On combined licences, hosted instances and devices together." if resource == "instances" else ""
+    of_what = "{{resource}} " if "|" in resources else ""
+    named = f"{resource} " if of_what else ""
+    return p.graph(
+        f"{title} against the limit",
+        [
+            Query(f"max by (resource) ({of(facts.LICENSE_USAGE, matcher)})", f"{of_what}in use"),
+            Query(f"max by (resource) ({of(facts.LICENSE_LIMIT, matcher)})", f"{of_what}allowed"),
+        ],
+        facts.LICENSE_USAGE.help + combined,
+        unit=p.COUNT_UNIT,
+        axis=axis,
+        colors={f"{named}in use": p.NEUTRAL, **({"devices in use": "purple"} if named else {})},
+        dashed={f"{named}allowed": p.WORST, **({"devices allowed": p.BAD} if named else {})},
+        decimals=0,
+        empty="This FlowFuse has no such limit" if resource == "mqtt_clients" else EMPTY,
+    )

@@ -1,0 +1,20 @@
+// For those who assemble their monitoring with jsonnet: the same files, as a mixin.
+// The YAML is parsed here, so that there is no second source of truth.
+local rules(file) = std.parseYaml(file).groups;
+
+{
+  grafanaDashboardFolder: 'FlowFuse',
+  grafanaDashboards+: {
+    'flowfuse-platform.json': import 'dashboards/flowfuse-platform.json',
+    'flowfuse-licence.json': import 'dashboards/flowfuse-licence.json',
+    'flowfuse-telemetry.json': import 'dashboards/flowfuse-telemetry.json',
+    'flowfuse-bridge.json': import 'dashboards/flowfuse-bridge.json',
+    'flowfuse-fleet.json': import 'dashboards/flowfuse-fleet.json',
+  },
+  prometheusAlerts+:: {
+    groups+: rules(importstr 'rules/flowfuse-alerts.yml') + rules(importstr 'rules/flowfuse-collector-alerts.yml'),
+  },
+  prometheusRules+:: {
+    groups+: rules(importstr 'rules/flowfuse-admin-stats.yml'),
+  },
+}

@@ -1,0 +1,76 @@
+"""The committed dashboards and rules, as the tests look at them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ff_observe.catalogue import BRIDGE, PLATFORM
+from ff_observe.catalogue.fleet import COLLECTOR, FLEET
+from ff_observe.catalogue.model import Kind
+
+ROOT = Path(__file__).resolve().parent.parent
+DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+RULES = sorted((ROOT / "grafana" / "rules").glob("*.yml"))
+RULE_TESTS = sorted((ROOT / "grafana" / "rules" / "tests").glob("*.yml"))
+
+OF_PROMETHEUS = {"up", "scrape_duration_seconds"}
+"""What Prometheus itself tells of every target."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One query of a panel."""
+
+    uid: str
+    title: str
+    ref: str
+    expression: str
+
+    def __str__(self) -> str:
+        return f"{self.uid}: {self.title} {self.ref}"
+
+
+@cache
+def dashboard(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def panels(path: Path) -> list[dict[str, Any]]:
+    """The panels, rows left out."""
+    return [panel for panel in dashboard(path)["panels"] if panel["type"] != "row"]
+
+
+def targets() -> Iterator[Target]:
+    """Every query of every panel."""
+    for path in DASHBOARDS:
+        for panel in panels(path):
+            for target in panel.get("targets", []):
+                yield Target(path.stem, panel["title"], target["refId"], target["expr"])
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    """Every rule of every file."""
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            yield from group["rules"]
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for rule in rules() if "alert" in rule]
+
+
+def known_names() -> set[str]:
+    """The names of all series that the catalogue declares."""
+    names = set()
+    for metric in (*PLATFORM, *BRIDGE, *COLLECTOR, *FLEET):
+        if metric.kind is Kind.HISTOGRAM:
+            names |= {f"{metric.name}{part}" for part in ("_bucket", "_sum", "_count")}
+        else:
+            names.add(metric.name)
+    return names

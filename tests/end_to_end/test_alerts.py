@@ -1,0 +1,87 @@
+"""The committed rules on real parts: promtool accepts and tests them, and an alert reaches a webhook."""
+
+import contextlib
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.dashboards import RULE_TESTS, RULES, alerts
+from tests.platforms import case_named
+from tests.real_parts import alertmanager, postgresql, prometheus
+from tests.real_parts.bridge import home_with, running_bridge
+from tests.real_parts.processes import free_port, wait_until
+
+PLATFORM = case_named("v2.4.0-postgres-dev")
+ALERT = "FlowFuseDatabaseUnreachable"
+
+
+@pytest.fixture(autouse=True)
+def real_prometheus() -> None:
+    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
+        pytest.skip(prometheus.MISSING)
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_promtool_accepts_the_rules(path: Path) -> None:
+    checked = subprocess.run([str(prometheus.PROMTOOL), "check", "rules", path], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "duplicate" not in checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
+def test_alerts_fire_when_they_should_and_else_stay_quiet(path: Path) -> None:
+    command = [str(prometheus.PROMTOOL), "test", "rules", path.name]
+    tested = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_a_stopped_database_is_told_to_a_webhook_and_so_is_its_return(tmp_path: Path, open_directory: Path) -> None:
+    if alertmanager.ALERTMANAGER is None:
+        pytest.skip(alertmanager.MISSING)
+    if postgresql.BINARIES is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    directory, port = open_directory / "cluster", free_port()
+    postgresql.initialise(directory)
+    home = home_with(
+        tmp_path / "home",
+        f"  type: postgres\n  host: 127.0.0.1\n  port: {port}\n  user: postgres\n"
+        f"  password: {postgresql.PASSWORD}\n  database: flowforge\n",
+        f"  url: http://127.0.0.1:{free_port()}/ping\n"
+        "  backend:\n    prometheus:\n      enabled: true\n      port: 0\n",
+    )
+    with contextlib.ExitStack() as stack:
+        received = stack.enter_context(alertmanager.alertmanager(tmp_path / "alertmanager"))
+        with postgresql.server(directory, port):
+            postgresql.Cluster(directory, port).load("flowforge", PLATFORM.home / "dump.sql")
+            bridge = stack.enter_context(running_bridge(home, tmp_path))
+            config = _config(tmp_path, bridge.url.removeprefix("http://"), received.port)
+            asked = stack.enter_context(prometheus.prometheus(tmp_path / "prometheus", config))
+            asked.wait_for("flowfuse_up", 1)
+            assert received.alert(ALERT) is None
+        alert = wait_until(lambda: received.alert(ALERT), "the alert", 40)
+        assert alert["labels"]["severity"] == "critical"
+        assert "no answer from the platform's database" in alert["annotations"]["description"]
+        with postgresql.server(directory, port):
+            wait_until(lambda: received.alert(ALERT, "resolved"), "the end of the alert", 40)
+
+
+def _config(directory: Path, target: str, alertmanager_port: int) -> str:
+    """Prometheus with all committed rules, its minutes shortened to seconds, and days left as they are."""
+    files = []
+    for path in RULES:
+        quick = re.sub(r"\b(\d+)m\b", r"\1s", path.read_text(encoding="utf-8"))
+        files.append(str(directory / path.name))
+        (directory / path.name).write_text(quick, encoding="utf-8")
+    config = json.loads(prometheus.scrape({"flowfuse": target}))
+    config["global"]["evaluation_interval"] = "500ms"
+    config["rule_files"] = files
+    targets = [{"targets": [f"127.0.0.1:{alertmanager_port}"]}]
+    config["alerting"] = {"alertmanagers": [{"static_configs": targets}]}
+    return json.dumps(config)
+
+
+def test_the_alert_that_is_tried_is_one_of_the_committed() -> None:
+    assert ALERT in {alert["alert"] for alert in alerts()}

@@ -1,0 +1,216 @@
+"""Every expression of every dashboard and rule on a real Prometheus that scrapes the demo platform's bridge and a
+collector; licence figures and FlowFuse's own names against what recorded platforms told of themselves."""
+
+import contextlib
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from ff_observe.clock import FrozenClock, SystemClock
+from ff_observe.config.load import load_settings
+from ff_observe.config.settings import PlatformSettings
+from ff_observe.demo.platform import DemoPlatform
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshots
+from ff_observe.sources.installation import InstalledVersions
+from ff_observe.sources.sqlite import SQLiteSource
+from tests import recordings
+from tests.dashboards import RULES, Target, rules, targets
+from tests.pictures.openmetrics import Sample, backfill
+from tests.pictures.platform_history import platform_samples
+from tests.real_parts import collector, prometheus
+from tests.real_parts.bridge import running_bridge
+from tests.real_parts.processes import free_port, wait_until
+from tests.recordings import Case
+from tests.unit.ping_collector.pings import body
+
+PLATFORMS_OF_FLEET = 60
+EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "5s", "$__interval": "5s", "$__range": "30s"}
+
+EMPTY_ON_A_FRESH_DEMO = {
+    "flowfuse-platform: Subscriptions of teams": "the demo does not bill",
+    "flowfuse-platform: Counts, and their growth B": "nobody knows yesterday yet",
+    "flowfuse-platform: Counts, and their growth C": "nobody knows last week yet",
+    "flowfuse-licence: First limit reached on A": "without history there is no growth",
+    "flowfuse-licence: Head room E": "without history there is no growth",
+    "flowfuse-licence: Head room F": "without history there is no growth",
+    "flowfuse-bridge: What fails now A": "nothing fails",
+    "flowfuse-fleet: Requests refused A": "nothing was refused",
+    "flowfuse-fleet: Resources of the fleet E": "of fewer than 500 platforms, it would tell of a single one",
+    "flowfuse-fleet: Oddities": "nothing odd happened",
+}
+"""Queries (or whole panels) that find nothing, with the reason, which the panel's `noValue` gives too."""
+
+
+@pytest.fixture(autouse=True)
+def real_prometheus() -> None:
+    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
+        pytest.skip(prometheus.MISSING)
+
+
+@pytest.fixture(scope="module")
+def scraping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prometheus]:
+    """A Prometheus that scrapes `ff-observe run` on the demo platform, and a collector with a small, varied fleet."""
+    if prometheus.PROMETHEUS is None:
+        pytest.skip(prometheus.MISSING)
+    directory = tmp_path_factory.mktemp("scraped")
+    with contextlib.ExitStack() as stack:
+        fleet = stack.enter_context(collector.process(directory / "collector", fleet={"interval_seconds": 1}))
+        home = directory / "home"
+        DemoPlatform(
+            home,
+            SystemClock(),
+            random.Random(3),
+            ping_url=f"http://127.0.0.1:{fleet.port}/ping",
+            metrics_port=free_port(),
+        ).create()
+        bridge = stack.enter_context(running_bridge(home, directory))
+        jobs = {"flowfuse": bridge.url.removeprefix("http://"), "collector": f"127.0.0.1:{fleet.port}"}
+        config = json.loads(prometheus.scrape(jobs, "1s"))
+        config["global"]["evaluation_interval"] = "2s"
+        config["rule_files"] = [str(path) for path in RULES]
+        asked = stack.enter_context(prometheus.prometheus(directory / "prometheus", json.dumps(config)))
+        asked.wait_for('up{job="collector"}', 1)
+        send_pings(fleet.port, range(PLATFORMS_OF_FLEET))
+        asked.wait_for('flowfuse_fleet_reporting_platforms{resource="users"}', PLATFORMS_OF_FLEET)
+        # The first ping of the bridge itself is due 30 s after its start.
+        wait_until(lambda: asked.value("ff_observe_ping_last_success_timestamp_seconds"), "the bridge's ping", 60)
+        send_pings(fleet.port, range(PLATFORMS_OF_FLEET, PLATFORMS_OF_FLEET + 5))
+        asked.wait_for("rate(ff_observe_collector_commit_pings_count[5s]) > bool 0", 1)
+        yield asked
+
+
+def send_pings(port: int, numbers: range) -> None:
+    """Pings of as many different platforms; three of each four have something in common with others."""
+    for number in numbers:
+        ping = body(
+            f"platform-{number}",
+            env__flowforge=("2.33.2", "2.33.1", "2.30.1")[number % 3],
+            platform__config__driver=("kubernetes", "docker")[number % 2],
+            platform__license__type=("EE", "CE")[number % 2],
+            platform__config__broker__enabled=number % 3 > 0,
+            platform__config__fileStore__enabled=number % 2 > 0,
+            platform__config__email__enabled=True,
+            platform__counts__users=5 + number,
+            platform__counts__teams=1 + number % 7,
+            platform__counts__projects=3 * number,
+            platform__counts__devices=5 * number,
+        )
+        assert collector.send(port, ping).status == 200
+
+
+def filled_in(expression: str) -> str:
+    for variable, value in EVERYTHING.items():
+        expression = expression.replace(variable, value)
+    return expression
+
+
+def test_every_query_finds_something_or_its_panel_says_why_not(scraping: prometheus.Prometheus) -> None:
+    empty = {str(target) for target in targets() if not scraping.query(filled_in(target.expression))}
+    unexplained = {target for target in empty if not any(target.startswith(reason) for reason in EMPTY_ON_A_FRESH_DEMO)}
+    assert unexplained == set()
+
+
+def test_every_rule_is_evaluated_without_error(scraping: prometheus.Prometheus) -> None:
+    wait_until(lambda: all(rule["health"] != "unknown" for rule in scraping.rules()), "the rules to be evaluated", 90)
+    assert [rule["lastError"] for rule in scraping.rules() if rule["health"] != "ok"] == []
+    assert len(scraping.rules()) == len(list(rules()))
+
+
+def test_nothing_but_what_is_true_of_a_healthy_demo_is_alerted(scraping: prometheus.Prometheus) -> None:
+    pending = {dict(labels)["alertname"] for labels in scraping.query("ALERTS")}
+    assert pending <= {"FlowFuseInstancesFailing"}  # one of its instances may be in error
+
+
+STATED = [case for case in recordings.cases() if case.stats is not None and not case.is_postgresql]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prometheus]:
+    """A Prometheus that knows every recorded platform as it was when FlowFuse told its statistics, as an instance."""
+    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
+        pytest.skip(prometheus.MISSING)
+    directory = tmp_path_factory.mktemp("told")
+    samples = [sample for case in STATED for sample in snapshot_of(case, directory / case.name)]
+    backfill(samples, directory / "prometheus")
+    with prometheus.prometheus(directory / "prometheus", "{}") as asked:
+        yield asked
+
+
+def stated_at(case: Case) -> datetime:
+    return datetime.fromisoformat(case.meta["stats_at"])
+
+
+def snapshot_of(case: Case, home: Path) -> Iterator[Sample]:
+    shutil.copytree(case.home, home)
+    at = stated_at(case)
+    settings = load_settings(home=home, variables={})
+    platform: PlatformSettings = settings.platform
+    source = SQLiteSource(home / "var" / "forge.db")
+    snapshots = Snapshots(source, platform, FrozenClock(at), SelfMetrics(), InstalledVersions(home, platform))
+    target = {"job": "flowfuse", "instance": case.name}
+    yield from platform_samples(at, snapshots.take(at).readings, target)
+    source.close()
+
+
+def of_instance(asked: prometheus.Prometheus, expression: str, case: Case) -> dict[str, float]:
+    """Value by `resource` (or "") of what `expression` gives for the recorded platform."""
+    found = asked.query(expression, stated_at(case), keep_target=True)
+    return {
+        dict(labels).get("resource", ""): value
+        for labels, value in found.items()
+        if dict(labels)["instance"] == case.name
+    }
+
+
+@pytest.mark.parametrize("case", STATED, ids=lambda case: case.name)
+def test_the_names_of_flowfuse_have_the_values_that_flowfuse_told(told: prometheus.Prometheus, case: Case) -> None:
+    """But for team types and states that a FlowFuse does not have out of the box, and empty ones, which are absent."""
+    recorded = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
+    lines = (case.home / "admin-stats.openmetrics.txt").read_text(encoding="utf-8").splitlines()
+    stated = {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+    own = {name for name in stated if "_by_type_" in name or name in OF_NO_FLOWFUSE}
+    assert set(stated) - own <= set(recorded)
+    for name, expression in recorded.items():
+        found = of_instance(told, expression, case)
+        if name in stated:
+            assert found == {"": stated[name]}, name
+        else:
+            assert found in ({}, {"": 0.0}) or name in TOLD_BY_NEWER, name
+
+
+OF_NO_FLOWFUSE = {"flowforge_instances_by_state_hibernating", "flowforge_devices_by_mode_fleet_mode"}
+"""Put into a recorded database to see what FlowFuse makes of it."""
+
+TOLD_BY_NEWER = {
+    "flowforge_max_mqtt_clients",
+    "flowforge_mqtt_client_count",
+    "flowforge_teams_by_type_team",
+    "flowforge_teams_by_type_enterprise",
+}
+"""FlowFuse 2.4.0 spells team types otherwise; brokers it has none, and without a licence no FlowFuse tells of them."""
+
+
+@pytest.mark.parametrize("case", STATED, ids=lambda case: case.name)
+def test_the_licence_dashboard_shows_what_the_platform_really_allows(told: prometheus.Prometheus, case: Case) -> None:
+    """With a licence and without one. Both have a combined limit: `instances` covers devices, as FlowFuse enforces."""
+    stats = case.stats
+    assert stats is not None
+    in_use, allowed, left = (
+        of_instance(told, filled_in(query(f"flowfuse-licence: Head room {ref}").expression), case) for ref in "ABC"
+    )
+    assert (in_use["users"], allowed["users"]) == (stats["userCount"], stats["maxUsers"])
+    assert (in_use["teams"], allowed["teams"]) == (stats["teamCount"], stats["maxTeams"])
+    assert in_use["instances"] == stats["instanceCount"] + stats["deviceCount"]
+    assert allowed["instances"] == float(stats["maxInstances"])
+    assert left == {resource: allowed[resource] - in_use[resource] for resource in in_use}
+    assert "devices" not in allowed
+
+
+def query(name: str) -> Target:
+    return next(target for target in targets() if str(target) == name)

@@ -1,0 +1,112 @@
+"""Renders every dashboard, dark and light, into `docs/pictures/`, against a real Prometheus with a week of history.
+
+The renderer is a tool beside this repository: `../shared/tools/dashboard-render`, or `$FF_OBSERVE_DASHBOARD_RENDER`.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+
+from PIL import Image
+
+from ff_observe.generate.dashboards import MODULES
+from tests.pictures.fleet_history import fleet_history
+from tests.pictures.openmetrics import backfill
+from tests.pictures.platform_history import platform_history
+from tests.real_parts import prometheus
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "docs" / "pictures"
+RENDERER = Path(os.environ.get("FF_OBSERVE_DASHBOARD_RENDER") or ROOT.parent / "shared" / "tools" / "dashboard-render")
+MISSING = (
+    f"The dashboard renderer is not in {RENDERER}. Set FF_OBSERVE_DASHBOARD_RENDER to the directory that holds its "
+    "render.py; without it, the pictures in docs/pictures stay as they are."
+)
+STEP = timedelta(minutes=5)
+SPAN = timedelta(days=7)
+COLORS, FREQUENT_COLORS = 256, 160
+ALLOWED_EMPTY = {
+    "flowfuse-platform": ("Subscriptions of teams",),  # the demo does not bill
+    "flowfuse-bridge": ("What fails now",),
+}
+
+
+def main(uids: Sequence[str]) -> int:
+    """Render the dashboards `uids`, or all; returns 1 if the renderer found fault with one."""
+    if not (RENDERER / "render.py").is_file():
+        print(MISSING, file=sys.stderr)
+        return 2
+    end = last_moment(datetime.now(UTC))
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        print("making a week of history ...", flush=True)
+        start = end - SPAN
+        history = chain(
+            platform_history(directory / "home", start, end, STEP),
+            fleet_history(start, end, STEP),
+        )
+        backfill(history, directory / "prometheus")
+        with prometheus.prometheus(directory / "prometheus", "{}") as server:
+            results = [
+                _render(server.url, uid, theme, start, end) for uid in uids or MODULES for theme in ("dark", "light")
+            ]
+    return max(results)
+
+
+def last_moment(now: datetime) -> datetime:
+    """Now; soon after midnight, a little before it, as the label of a day at the right edge would be cut off."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - 2 * STEP if now - midnight < timedelta(hours=4) else now.replace(second=0, microsecond=0)
+
+
+def _render(url: str, uid: str, theme: str, start: datetime, end: datetime) -> int:
+    picture = PICTURES / f"{uid}-{theme}.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    allowed = [part for title in ALLOWED_EMPTY.get(uid, ()) for part in ("--allow-empty", title)]
+    span = ["--from", f"{start.timestamp() * 1000:.0f}", "--to", f"{end.timestamp() * 1000:.0f}"]
+    command: list[str | Path] = [
+        sys.executable,
+        RENDERER / "render.py",
+        ROOT / "grafana" / "dashboards" / f"{uid}.json",
+    ]
+    told = subprocess.run(
+        [
+            *(*command, "--prometheus", url, "--out", picture, "--theme", theme, "--width", "1400"),
+            *(*span, "--scrape-interval", f"{STEP.total_seconds():.0f}s", *allowed),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if told.returncode == 2:
+        print(told.stderr, file=sys.stderr)
+        return 2
+    _shrink(picture)
+    print(f"{uid} {theme}: {picture.stat().st_size // 1024} KB")
+    if told.returncode:
+        print(told.stdout)
+    return told.returncode
+
+
+def _shrink(picture: Path) -> None:
+    """Keep the most frequent colours as they are, and a few that are unlike them: the mark of a series in a legend."""
+    with Image.open(picture) as image:
+        full = image.convert("RGB")
+    frequent = sorted(full.getcolors(full.width * full.height) or [], reverse=True)[:FREQUENT_COLORS]
+    rare = full.quantize(COLORS - FREQUENT_COLORS, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([channel for _, color in frequent for channel in _channels(color)] + rare)
+    full.quantize(palette=palette, dither=Image.Dither.NONE).save(picture, optimize=True)
+
+
+def _channels(color: object) -> tuple[int, ...]:
+    assert isinstance(color, tuple)
+    return color
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""A week of the demo platform as its bridge would have told it, and of the bridge itself."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from types import MappingProxyType
+
+from ff_observe.catalogue import BRIDGE, PLATFORM, bridge, facts
+from ff_observe.clock import FrozenClock
+from ff_observe.config.explain import explain_outputs
+from ff_observe.config.load import load_settings
+from ff_observe.demo.platform import DemoPlatform
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot, Snapshots
+from ff_observe.sources.installation import InstalledVersions
+from ff_observe.sources.model import Reading
+from ff_observe.sources.sqlite import SQLiteSource
+from tests.pictures.openmetrics import Sample
+
+TARGET = MappingProxyType({"job": "flowfuse", "instance": "flowfuse.example.com:10464"})
+EXPIRES_AFTER = timedelta(days=143)
+"""The licence of the demo is FlowFuse's for developers, which ends in two hundred years."""
+
+_METRICS = {metric.name: metric for metric in (*PLATFORM, *BRIDGE)}
+_OUTAGE_AFTER, _OUTAGE = timedelta(days=4, hours=3, minutes=10), timedelta(minutes=20)
+_FIRST_PING_AFTER = timedelta(hours=9, minutes=41)
+_DAY = timedelta(days=1)
+
+
+def platform_history(home: Path, start: datetime, end: datetime, step: timedelta) -> Iterator[Sample]:
+    """Every sample of the bridge's target from `start` to `end`."""
+    clock, random, told = FrozenClock(start), Random(7), SelfMetrics()
+    platform = DemoPlatform(home, clock, random, ping_url="http://127.0.0.1:10465/ping", metrics_port=10464)
+    told.process_started(start - timedelta(days=11, hours=2))
+    told.set(bridge.CONFIG_RELOAD_SUCCESS, 1.0)
+    snapshots: Snapshots | None = None
+    for at in platform.history(start, end, step):
+        if snapshots is None:
+            settings = load_settings(home=home, variables={})
+            outputs = {output.name.replace(" ", "_") for output in explain_outputs(settings) if output.on}
+            names = {output.name.replace(" ", "_") for output in explain_outputs(settings)}
+            outputs |= {"otlp", "backend_sentry"}
+            told.replace(bridge.OUTPUT_ENABLED, {(name,): float(name in outputs) for name in sorted(names)})
+            versions = InstalledVersions(home, settings.platform)
+            snapshots = Snapshots(SQLiteSource(platform.database), settings.platform, clock, told, versions)
+        snapshot = _take(snapshots, platform.database, at, out=_OUTAGE_AFTER <= at - start < _OUTAGE_AFTER + _OUTAGE)
+        _deliver(told, start, at, step, random)
+        memory: Reading = {(): 50e6 + 3e6 * ((at - start) / _DAY % 1.3) + random.uniform(0, 4e5)}
+        own: dict[str, Reading] = {**told.readings(), bridge.PROCESS_RESIDENT_MEMORY.name: memory}
+        moment: dict[str, Reading] = {
+            bridge.SNAPSHOT_TIMESTAMP.name: {(): at.timestamp() - 0.4},
+            bridge.SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},
+        }
+        yield from platform_samples(at, {**_with_expiry(snapshot, end).readings, **own, **moment}, TARGET)
+        yield Sample(at, "up", 1.0, TARGET)
+        yield Sample(at, "scrape_duration_seconds", snapshot.duration_seconds + random.uniform(0.002, 0.004), TARGET)
+
+
+def _take(snapshots: Snapshots, database: Path, at: datetime, *, out: bool) -> Snapshot:
+    if not out:
+        return snapshots.take(at)
+    away = database.with_suffix(".away")
+    database.rename(away)
+    try:
+        return snapshots.take(at)
+    finally:
+        away.rename(database)
+
+
+def _deliver(told: SelfMetrics, start: datetime, at: datetime, step: timedelta, random: Random) -> None:
+    """The ping at its hour of the day (one of them fails at first), OTLP once a minute, now and then an error."""
+    passed = at - start - _FIRST_PING_AFTER
+    due = start + _FIRST_PING_AFTER + (passed // _DAY) * _DAY
+    told.replace(bridge.PING_ENABLED, {("licensed",): 1.0})
+    told.set(bridge.PING_OPT_OUT_IGNORED, 0.0)
+    told.set(bridge.PING_NEXT, (due + _DAY).timestamp())
+    if timedelta() <= at - due < step:
+        if passed // _DAY == 2:
+            told.add(bridge.PINGS, "failed", amount=2)
+        told.add(bridge.PINGS, "delivered")
+        told.add(bridge.PING_BYTES, amount=1043 + random.randrange(4))
+        told.set(bridge.PING_LAST_SUCCESS, at.timestamp())
+    elif passed < timedelta(0):
+        told.set(bridge.PING_LAST_SUCCESS, due.timestamp())
+    told.add(bridge.OTLP_EXPORTS, "delivered", amount=step / timedelta(minutes=1))
+    if random.random() < 0.004:
+        told.add(bridge.OTLP_EXPORTS, "failed", amount=2)
+    if random.random() < 0.006:
+        told.add(bridge.SENTRY_EVENTS, "captured")
+
+
+def _with_expiry(snapshot: Snapshot, end: datetime) -> Snapshot:
+    readings = dict(snapshot.readings)
+    if facts.LICENSE_EXPIRY.name in readings:
+        readings[facts.LICENSE_EXPIRY.name] = {(): (end + EXPIRES_AFTER).timestamp()}
+    return replace(snapshot, readings=readings)
+
+
+def platform_samples(at: datetime, readings: Mapping[str, Reading], target: Mapping[str, str]) -> Iterator[Sample]:
+    """Readings as samples of a target; a label without a value is left out, as Prometheus does."""
+    for name, reading in readings.items():
+        for values, number in reading.items():
+            labels = dict(zip(_METRICS[name].labels, values, strict=True))
+            yield Sample(at, name, float(number), {**target, **{k: v for k, v in labels.items() if v}})

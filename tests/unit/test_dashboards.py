@@ -1,0 +1,179 @@
+"""The committed dashboards: they name what exists, obey their variables, and are what Grafana reads."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from ff_observe.catalogue import BRIDGE, PLATFORM
+from ff_observe.catalogue.fleet import COLLECTOR, FLEET
+from ff_observe.config.explain import explain_outputs
+from ff_observe.config.load import load_settings
+from ff_observe.generate import __main__ as command
+from ff_observe.generate import dashboards as generated
+from ff_observe.generate import documents
+from ff_observe.generate.dashboards import telemetry
+from ff_observe.outputs.ping.consent import Rule
+from tests.dashboards import DASHBOARDS, OF_PROMETHEUS, Target, dashboard, known_names, panels, targets
+from tests.promql import selectors
+
+DRAWN = {"timeseries", "stat", "gauge", "bargauge", "table", "text", "row"}
+COLUMNS = 24
+
+each_dashboard = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+each_target = pytest.mark.parametrize("target", list(targets()), ids=str)
+
+
+def test_there_is_a_file_for_each_dashboard_and_no_other() -> None:
+    assert {path.stem for path in DASHBOARDS} == set(generated.MODULES)
+
+
+@each_dashboard
+def test_the_uid_is_the_name_of_the_file(path: Path) -> None:
+    assert dashboard(path)["uid"] == path.stem
+
+
+@each_target
+def test_a_query_names_only_metrics_of_the_catalogue(target: Target) -> None:
+    for selector in selectors(target.expression):
+        assert set(selector.names) <= known_names() | OF_PROMETHEUS
+
+
+@each_target
+def test_a_query_asks_only_for_what_the_variables_choose(target: Target) -> None:
+    found = selectors(target.expression)
+    assert found
+    for selector in found:
+        assert selector.matchers["job"] == "$job"
+        assert selector.matchers["instance"] == "$instance"
+
+
+def test_every_metric_of_the_catalogue_is_on_a_dashboard() -> None:
+    """What is not worth showing need not be exposed."""
+    shown = {name for target in targets() for selector in selectors(target.expression) for name in selector.names}
+    shown |= {name.removesuffix(part) for name in shown for part in ("_bucket", "_sum", "_count")}
+    assert {metric.name for metric in (*PLATFORM, *BRIDGE, *COLLECTOR, *FLEET)} <= shown
+
+
+@each_dashboard
+def test_a_panel_has_title_description_unit_and_words_for_no_data(path: Path) -> None:
+    for panel in panels(path):
+        assert panel["type"] in DRAWN
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        if panel["type"] != "text":
+            defaults = panel["fieldConfig"]["defaults"]
+            assert defaults["unit"], panel["title"]
+            assert len(defaults["noValue"]) > 5, panel["title"]
+
+
+@each_dashboard
+def test_titles_and_identifiers_are_unique(path: Path) -> None:
+    whole = dashboard(path)["panels"]
+    assert len({panel["id"] for panel in whole}) == len(whole)
+    of_row: dict[str, list[str]] = {}
+    row = ""
+    for panel in whole:
+        if panel["type"] == "row":
+            row = panel["title"]
+        else:
+            of_row.setdefault(row, []).append(panel["title"])
+    for titles in of_row.values():
+        assert len(set(titles)) == len(titles)
+
+
+@each_dashboard
+def test_panels_fill_the_grid_without_overlaps_or_holes(path: Path) -> None:
+    taken: dict[tuple[int, int], str] = {}
+    for panel in dashboard(path)["panels"]:
+        place = panel["gridPos"]
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                assert (x, y) not in taken, f"{panel['title']} overlaps {taken[x, y]}"
+                taken[x, y] = panel["title"]
+    height = 1 + max(y for _, y in taken)
+    assert len(taken) == COLUMNS * height
+
+
+@each_dashboard
+def test_numbers_stand_in_one_row_on_top(path: Path) -> None:
+    kinds = [panel["type"] for panel in dashboard(path)["panels"]]
+    assert kinds[:6] == ["stat"] * 6
+    assert kinds[6] == "row"
+
+
+@each_dashboard
+def test_a_dashboard_links_to_all_others_and_keeps_the_time(path: Path) -> None:
+    links = dashboard(path)["links"]
+    assert {link["url"] for link in links} == {f"/d/{other.stem}" for other in DASHBOARDS if other != path}
+    assert all(link["keepTime"] for link in links)
+    for link in links:  # a bridge is no collector: a choice of one means nothing to the other
+        assert link["includeVars"] is not ("flowfuse-fleet" in (path.stem, link["url"].removeprefix("/d/")))
+
+
+@each_dashboard
+def test_the_variables_are_data_source_job_and_instance(path: Path) -> None:
+    source, job, instance = dashboard(path)["templating"]["list"]
+    assert (source["type"], source["query"]) == ("datasource", "prometheus")
+    assert (job["name"], instance["name"]) == ("job", "instance")
+    assert 'job=~"$job"' in instance["query"]
+    for panel in panels(path):
+        if panel["type"] != "text":
+            assert panel["datasource"]["uid"] == "${datasource}"
+            assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
+
+
+@each_dashboard
+def test_nobody_edits_a_provisioned_dashboard_by_accident(path: Path) -> None:
+    assert dashboard(path)["editable"] is False
+    assert "__inputs" not in dashboard(path)
+    assert "id" not in dashboard(path)
+
+
+@each_dashboard
+def test_the_way_through_the_foundation_sdk_drops_nothing(path: Path) -> None:
+    register_default_plugins()
+    read = Dashboard.from_json(dashboard(path))
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == dashboard(path)
+
+
+def test_the_foundation_sdk_drops_what_grafana_does_not_know() -> None:
+    """Else the test above would prove nothing."""
+    mistaken: dict[str, Any] = {**dashboard(DASHBOARDS[0]), "titel": "mistyped"}
+    assert "titel" not in json.loads(json.dumps(Dashboard.from_json(mistaken), cls=JSONEncoder))
+
+
+def test_thresholds_rise() -> None:
+    for path in DASHBOARDS:
+        for panel in panels(path):
+            steps = panel.get("fieldConfig", {}).get("defaults", {}).get("thresholds", {}).get("steps", [])
+            assert [step["value"] for step in steps[:1]] in ([], [None])
+            assert all(lower["value"] < upper["value"] for lower, upper in pairwise(steps[1:]))
+
+
+def test_each_rule_of_consent_has_words() -> None:
+    assert set(telemetry.RULES) == {rule.value for rule in Rule}
+
+
+def test_each_output_is_explained(tmp_path: Path) -> None:
+    file = tmp_path / "flowforge.yml"
+    file.write_text("port: 1")
+    settings = load_settings(home=tmp_path, config=file, variables={})
+    outputs = {output.name.replace(" ", "_") for output in explain_outputs(settings)}
+    assert set(telemetry.NAMES) == set(telemetry.CONTENTS) == set(telemetry.RECEIVERS) == outputs
+
+
+def test_without_the_library_the_other_documents_are_made_and_the_dashboards_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(generated, "can_be_made", lambda: False)
+    others = {path: render for path, render in documents.DOCUMENTS.items() if not path.startswith("grafana/")}
+    monkeypatch.setattr(documents, "DOCUMENTS", others)
+    assert command.main([], tmp_path) == 1
+    assert (tmp_path / "docs" / "metrics.md").exists()
+    assert "grafana-foundation-sdk" in caplog.text

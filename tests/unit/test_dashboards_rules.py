@@ -1,0 +1,83 @@
+"""The committed rules: they name what exists; each alert has words, a runbook, and both kinds of tests."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from ff_observe.generate.dashboards.licence import limit_reached_at
+from tests.dashboards import OF_PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, known_names, rules
+from tests.promql import selectors
+
+RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
+each_alert = pytest.mark.parametrize(
+    "alert", alerts(), ids=lambda alert: f"{alert['alert']}-{alert['labels']['severity']}"
+)
+each_rule = pytest.mark.parametrize("rule", list(rules()), ids=lambda rule: rule.get("alert") or rule["record"])
+
+
+@each_rule
+def test_a_rule_names_only_metrics_of_the_catalogue(rule: dict[str, Any]) -> None:
+    found = selectors(rule["expr"])
+    assert found
+    for selector in found:
+        assert set(selector.names) <= known_names() | OF_PROMETHEUS
+
+
+@each_alert
+def test_an_alert_says_what_it_means(alert: dict[str, Any]) -> None:
+    assert alert["alert"].startswith("FlowFuse")
+    assert alert["labels"]["severity"] in ("critical", "warning", "info")
+    assert alert["for"]
+    annotations = alert["annotations"]
+    assert set(annotations) == {"summary", "description", "runbook_url"}
+    assert "{{" not in annotations["summary"]
+    assert "{{ $labels." in annotations["description"]
+
+
+@each_alert
+def test_an_alert_has_a_runbook(alert: dict[str, Any]) -> None:
+    file, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    assert file == "docs/runbooks.md"
+    assert anchor == alert["alert"].lower()
+    assert anchor in {heading.lower() for heading in re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE)}
+
+
+def test_each_runbook_has_an_alert() -> None:
+    assert set(re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE)) == {alert["alert"] for alert in alerts()}
+
+
+def test_the_alerts_on_the_end_of_a_licence_name_the_hour() -> None:
+    for alert in alerts():
+        if alert["alert"] in ("FlowFuseLicenceExpiring", "FlowFuseLicenceExpired"):
+            assert "02:00" in alert["annotations"]["description"]
+
+
+def test_each_alert_is_tested_for_firing_and_for_staying_quiet() -> None:
+    fired, quiet = set(), set()
+    for path in RULE_TESTS:
+        for case in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
+            for check in case["alert_rule_test"]:
+                fired |= {(check["alertname"], expected["exp_labels"]["severity"]) for expected in check["exp_alerts"]}
+                if not check["exp_alerts"]:
+                    quiet.add(check["alertname"])
+    assert fired == {(alert["alert"], alert["labels"]["severity"]) for alert in alerts()}
+    assert quiet == {alert["alert"] for alert in alerts()}
+
+
+def test_alert_and_dashboard_foretell_the_same_date() -> None:
+    alert = next(alert for alert in alerts() if alert["alert"] == "FlowFuseLicenceLimitSoon")
+    usage, limit = "flowfuse_license_usage", "last_over_time(flowfuse_license_limit[10m])"
+    expected = limit_reached_at(limit, usage, within_seconds=30 * 86_400)
+    assert " ".join(alert["expr"].split()).startswith(expected)
+
+
+def test_recorded_names_are_those_of_flowfuse() -> None:
+    recorded = [rule["record"] for rule in rules() if "record" in rule]
+    assert len(set(recorded)) == len(recorded)
+    assert all(re.fullmatch(r"flowforge_[a-z0-9_]+", name) for name in recorded)
+
+
+def test_only_the_committed_files_hold_rules() -> None:
+    assert [path.stem for path in RULES] == ["flowfuse-admin-stats", "flowfuse-alerts", "flowfuse-collector-alerts"]
