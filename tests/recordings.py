@@ -1,8 +1,11 @@
 """The recordings of real FlowFuse platforms: those of 2.4.0 are in `tests/data/recordings`, the rest are read from
 `../shared/recordings` (or `$FF_OBSERVE_RECORDINGS`) where present."""
 
+import contextlib
 import json
 import os
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,6 +58,23 @@ def cases() -> list[Case]:
     for path in sorted(ALL.glob("v*/meta.json")):
         found.setdefault(path.parent.name, Case(path.parent))
     return [found[name] for name in sorted(found)]
+
+
+def home_of(probe: Path, home: Path) -> Path:
+    """Make, in `home`, the platform of a probe: the case it is based on, with the probe's file and changes."""
+    meta = json.loads((probe / "meta.json").read_text())
+    base = next(case.home for case in cases() if case.name == meta["base"])
+    (home / "etc").mkdir(parents=True)
+    (home / "var").mkdir()
+    shutil.copy(probe / "flowforge.yml", home / "etc" / "flowforge.yml")
+    if (probe / "forge.db").exists():
+        shutil.copy(probe / "forge.db", home / "var" / "forge.db")
+        return home
+    shutil.copyfile(base / "var" / "forge.db", home / "var" / "forge.db")
+    with contextlib.closing(sqlite3.connect(home / "var" / "forge.db", isolation_level=None)) as connection:
+        for statement in meta["sql"]:
+            connection.execute(statement)
+    return home
 
 
 def frontend(name: str) -> Path:

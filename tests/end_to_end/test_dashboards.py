@@ -127,7 +127,11 @@ def test_nothing_but_what_is_true_of_a_healthy_demo_is_alerted(scraping: prometh
     assert pending <= {"FlowFuseInstancesFailing"}  # one of its instances may be in error
 
 
+OLD_LICENCE = Case(recordings.ALL / "probes" / "lic-old-claims")
+"""A licence from before FlowFuse 2.2, with limits of hosted instances and devices apart."""
+
 STATED = [case for case in recordings.cases() if case.stats is not None and not case.is_postgresql]
+STATED += [OLD_LICENCE] if OLD_LICENCE.home.is_dir() else []
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +147,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Promet
 
 
 def stated_at(case: Case) -> datetime:
-    return datetime.fromisoformat(case.meta["stats_at"])
+    return datetime.fromisoformat(case.meta.get("stats_at") or case.meta["captured_at"])
 
 
 def snapshot_of(case: Case, home: Path) -> Iterator[Sample]:
-    shutil.copytree(case.home, home)
+    if case is OLD_LICENCE:
+        recordings.home_of(case.home, home)
+    else:
+        shutil.copytree(case.home, home)
     at = stated_at(case)
     settings = load_settings(home=home, variables={})
     platform: PlatformSettings = settings.platform
@@ -198,7 +205,8 @@ TOLD_BY_NEWER = {
 
 @pytest.mark.parametrize("case", STATED, ids=lambda case: case.name)
 def test_the_licence_dashboard_shows_what_the_platform_really_allows(told: prometheus.Prometheus, case: Case) -> None:
-    """With a licence and without one. Both have a combined limit: `instances` covers devices, as FlowFuse enforces."""
+    """Without a licence and with those of today, the limit of `instances` covers devices, as FlowFuse enforces; older
+    licences limit both apart."""
     stats = case.stats
     assert stats is not None
     in_use, allowed, left = (
@@ -206,10 +214,14 @@ def test_the_licence_dashboard_shows_what_the_platform_really_allows(told: prome
     )
     assert (in_use["users"], allowed["users"]) == (stats["userCount"], stats["maxUsers"])
     assert (in_use["teams"], allowed["teams"]) == (stats["teamCount"], stats["maxTeams"])
-    assert in_use["instances"] == stats["instanceCount"] + stats["deviceCount"]
     assert allowed["instances"] == float(stats["maxInstances"])
     assert left == {resource: allowed[resource] - in_use[resource] for resource in in_use}
-    assert "devices" not in allowed
+    assert ("devices" in allowed) is ("maxDevices" in stats) is (case is OLD_LICENCE)
+    if case is OLD_LICENCE:
+        assert in_use["instances"] == stats["instanceCount"]
+        assert (in_use["devices"], allowed["devices"]) == (stats["deviceCount"], stats["maxDevices"])
+    else:
+        assert in_use["instances"] == stats["instanceCount"] + stats["deviceCount"]
 
 
 def query(name: str) -> Target:

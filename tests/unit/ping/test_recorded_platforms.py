@@ -1,11 +1,8 @@
 """Consent and payload on the recorded platforms and configuration probes, against what real FlowFuse did there."""
 
 import json
-import shutil
-import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +16,7 @@ from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.sqlite import SQLiteSource
-from tests.recordings import ALL, Case, assert_as_recorded, cases
+from tests.recordings import ALL, Case, assert_as_recorded, cases, home_of
 from tests.unit.ping.samples import OPERATING_SYSTEM
 
 PROBES = sorted(path.parent for path in (ALL / "probes").glob("*/meta.json"))
@@ -47,24 +44,6 @@ def look(home: Path, at: str, variables: dict[str, str]) -> tuple[Snapshot, Sett
         source.close()
 
 
-def home_of(probe: Path, meta: dict[str, Any], directory: Path) -> Path:
-    """The platform of a probe: the case it is based on, with the probe's file and changes."""
-    home = directory / "home"
-    base = next(case.home for case in cases() if case.name == meta["base"])
-    (home / "etc").mkdir(parents=True)
-    (home / "var").mkdir()
-    shutil.copy(probe / "flowforge.yml", home / "etc" / "flowforge.yml")
-    shutil.copy(base / "var" / "forge.db", home / "var" / "forge.db")
-    if (probe / "forge.db").exists():
-        shutil.copy(probe / "forge.db", home / "var" / "forge.db")
-        return home
-    with sqlite3.connect(home / "var" / "forge.db") as connection:
-        for statement in meta["sql"]:
-            connection.execute(statement)
-    connection.close()
-    return home
-
-
 @pytest.mark.parametrize("case", [case for case in cases() if not case.is_postgresql], ids=lambda case: case.name)
 def test_a_recorded_platform_is_treated_as_flowfuse_did(case: Case) -> None:
     at = case.meta.get("captured_at") or case.meta["stats_at"] or datetime.now(UTC).isoformat()
@@ -78,7 +57,7 @@ def test_a_recorded_platform_is_treated_as_flowfuse_did(case: Case) -> None:
 @pytest.mark.parametrize("probe", STARTED, ids=lambda probe: probe.name)
 def test_a_probe_is_treated_as_flowfuse_did(probe: Path, tmp_path: Path) -> None:
     meta = json.loads((probe / "meta.json").read_text())
-    home = home_of(probe, meta, tmp_path)
+    home = home_of(probe, tmp_path / "home")
     if probe.name in OUR_ERRORS:
         with pytest.raises(ConfigurationError, match=r"telemetry\.enabled"):
             load_settings(home, variables=meta["env"])
