@@ -51,6 +51,7 @@ def open_platform(settings: Settings, clock: Clock | None = None) -> Iterator[Pl
     """A platform to ask, until the block ends. Nothing runs in the background."""
     clock = clock or SystemClock()
     platform = _platform(settings, clock, SelfMetrics())
+    platform.self_metrics.process_started(clock.now())
     try:
         yield platform
     finally:
