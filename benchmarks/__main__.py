@@ -20,6 +20,7 @@ def main() -> int:
             parser.error(f"there is no benchmark {name!r}; there are: {', '.join(with_main)}")
     for name in wanted:
         print(f"== {name}", flush=True)
+        sys.argv = [name]  # each reads options of its own when it is run alone
         importlib.import_module(f"benchmarks.{name}").main()
     return 0
 
