@@ -4,6 +4,7 @@ import contextlib
 import html
 import json
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -52,8 +53,9 @@ def chromium(web: Internet) -> Iterator[Browser]:
 
 @pytest.fixture
 def visitor(web: Internet, chromium: Browser) -> Iterator[BrowserContext]:
-    web.requests.clear()
-    with real_browser.visitor(chromium) as context:
+    name = f"visitor-{uuid.uuid4()}"
+    web.welcome(name)
+    with real_browser.visitor(chromium, name) as context:
         yield context
 
 

@@ -107,9 +107,9 @@ def browser(hosts: Mapping[str, str] | None = None) -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def visitor(launched: Browser) -> Iterator[BrowserContext]:
-    """A fresh visitor: no cookies, nothing stored, a person's user agent."""
-    context = launched.new_context(user_agent=_USER_AGENT, ignore_https_errors=True)
+def visitor(launched: Browser, name: str = "visitor") -> Iterator[BrowserContext]:
+    """A fresh visitor: no cookies, nothing stored, a person's user agent with `name` at its end."""
+    context = launched.new_context(user_agent=f"{_USER_AGENT} {name}", ignore_https_errors=True)
     context.set_default_timeout(15_000)
     try:
         yield context

@@ -34,6 +34,7 @@ class Request:
     host: str
     path: str  # with its query
     body: bytes
+    user_agent: str = ""
 
     def json(self) -> Any:
         return json.loads(gzip.decompress(self.body) if self.body[:2] == b"\x1f\x8b" else self.body)
@@ -54,15 +55,30 @@ Site = Callable[[Request], Answer | None]
 
 @dataclass
 class Internet:
-    """`sites` is host name → what it answers; a host without a site, or a site that answers None, gives 404."""
+    """`sites` is host name → what it answers; a host without a site, or a site that answers None, gives 404.
+
+    `requests` are those of visitors whose user agent holds `visitor`. A browser sends what a page had still to say
+    after that page is gone, at its leisure: such a straggler of an earlier visitor is answered and not recorded.
+    """
 
     port: int
     sites: dict[str, Site] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    visitor: str = ""
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def welcome(self, visitor: str) -> None:
+        """Record from now on what `visitor` sends, and nobody else."""
+        self.visitor = visitor
+        self.requests.clear()
+
+    def record(self, request: Request) -> None:
+        """Keep `request`, if it is of the present visitor."""
+        if self.visitor in request.user_agent:
+            self.requests.append(request)
 
     def to(self, host: str) -> list[Request]:
         return [request for request in self.requests if request.host == host]
@@ -80,8 +96,9 @@ def internet(directory: Path) -> Iterator[Internet]:
         def _answer(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             host = (self.headers.get("host") or "").split(":")[0]
-            request = Request(self.command, host, self.path, self.rfile.read(length))
-            web.requests.append(request)
+            user_agent = self.headers.get("user-agent") or ""
+            request = Request(self.command, host, self.path, self.rfile.read(length), user_agent)
+            web.record(request)
             site = web.sites.get(host)
             answer = (site(request) if site is not None else None) or Answer(status=404)
             self.send_response(answer.status)

@@ -1,4 +1,4 @@
-"""The clock the other tests rely on must itself keep its promises."""
+"""The fakes the other tests rely on must themselves keep their promises."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fakes import FakeClock, FakeRandom
+from tests.real_parts.internet import Internet, Request
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -107,3 +108,15 @@ def test_wall_time_does_not_drift_from_monotonic_time(clock: FakeClock) -> None:
 def test_the_die_throws_what_it_was_given() -> None:
     die = FakeRandom([0.25, 0.5])
     assert [die.random(), die.uniform(0, 10), die.uniform(0, 10)] == [0.25, 5.0, 5.0]
+
+
+def test_what_an_earlier_visitor_still_sends_is_not_taken_for_the_next_ones() -> None:
+    web = Internet(port=0)
+    first, second = (Request("GET", "a.example.test", "/", b"", f"Mozilla/5.0 {name}") for name in ("first", "second"))
+    web.welcome("first")
+    web.record(first)
+    assert web.requests == [first]
+    web.welcome("second")
+    web.record(first)
+    web.record(second)
+    assert web.requests == [second]
