@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import socket
 import threading
@@ -31,12 +32,27 @@ CLOSE_SECONDS = 2.0
 _INTEGERS = frozenset({20, 21, 23})  # type numbers of int8, int2, int4 (pg_type.dat)
 _CONNECTION_ENDS = frozenset({"08", "57"})  # SQLSTATE classes: connection exception, operator intervention
 
-# JIT compilation of this statement costs more than it saves; the session reads only, whatever the role may do.
-_OPTIONS = (
-    "-c default_transaction_read_only=on"
-    f" -c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
-    " -c jit=off -c standard_conforming_strings=on -c client_min_messages=error"
+# JIT compilation of this statement costs more than it saves.
+_PARAMETERS = {
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "jit": "off",
+    "standard_conforming_strings": "on",
+    "client_min_messages": "error",
+}
+
+# The session reads only, whatever the role may do.
+_OPTIONS = " ".join(
+    f"-c {name}={value}" for name, value in {"default_transaction_read_only": "on", **_PARAMETERS}.items()
 )
+
+# A pooler (PgBouncer, RDS Proxy) refuses options, and shares its sessions with FlowFuse: what would be set in one stays
+# for who gets it next. In front of a statement, in the same message, these hold for that message alone: the server runs
+# it as one transaction that it ends by itself, whatever happens (PostgreSQL, "Protocol flow", multiple statements).
+_POOLED_PREFIX = "SET TRANSACTION READ ONLY; " + "".join(
+    f"SET LOCAL {name} = '{value}'; " for name, value in _PARAMETERS.items()
+)
+_REFUSED_OPTIONS = re.compile(r"(?i)startup parameter|command-line options")
 
 
 def _regclass(table: str) -> str:
@@ -76,6 +92,7 @@ class PostgreSQLSource:
         self._where = f"PostgreSQL database {database.host}:{database.port}/{database.database}"
         self._counting = Counting(counts, DIALECT, self._where)
         self._connection: psycopg.Connection[Row] | None = None
+        self._pooled = False
         self._reading = threading.Lock()
         self._closing = threading.Event()
 
@@ -111,36 +128,48 @@ class PostgreSQLSource:
         connection = self._connection or self._connect()
         self._connection = connection
         until = time.monotonic() + READ_LIMIT_SECONDS
-        return self._counting.read(_Session(connection, self, until), at)
+        return self._counting.read(_Session(connection, self, until, _POOLED_PREFIX if self._pooled else ""), at)
 
     def _connect(self) -> "psycopg.Connection[Row]":
         import psycopg  # costs 25 MiB: only where the platform uses PostgreSQL
-        from psycopg.rows import tuple_row
 
-        database = self._database
         self._counting.forget()
         try:
-            return psycopg.connect(
-                host=database.host,
-                port=database.port,
-                user=database.user,
-                password=database.password.reveal() if database.password else None,
-                dbname=database.database,
-                sslmode="require" if database.ssl else None,
-                connect_timeout=CONNECT_SECONDS,
-                application_name="ff-observe",
-                options=_OPTIONS,
-                autocommit=True,
-                prepare_threshold=None,
-                row_factory=tuple_row,
-                keepalives_idle=30,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=10_000,
-            )
+            try:
+                return self._open("" if self._pooled else _OPTIONS)
+            except psycopg.OperationalError as error:
+                if self._pooled or not _REFUSED_OPTIONS.search(str(error)):
+                    raise
+            self._pooled = True
+            return self._open("")
         except (psycopg.Error, OSError) as error:
             message = f"cannot connect to {self._where}: {self.one_line(error)}; check `db` in flowforge.yml"
             raise _ConnectionLostError(message) from None
+
+    def _open(self, options: str) -> "psycopg.Connection[Row]":
+        import psycopg
+        from psycopg.rows import tuple_row
+
+        database = self._database
+        return psycopg.connect(
+            host=database.host,
+            port=database.port,
+            user=database.user,
+            password=database.password.reveal() if database.password else None,
+            dbname=database.database,
+            sslmode="require" if database.ssl else None,
+            connect_timeout=CONNECT_SECONDS,
+            application_name="ff-observe",
+            client_encoding="UTF8",
+            options=options,  # empty it is not sent, whatever PGOPTIONS says
+            autocommit=True,
+            prepare_threshold=None,
+            row_factory=tuple_row,
+            keepalives_idle=30,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+        )
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -181,7 +210,10 @@ class _ConnectionLostError(SourceError):
 class _Session:
     """Asks through libpq itself: psycopg's cursors have no time limit of the client's own."""
 
-    def __init__(self, connection: "psycopg.Connection[Row]", source: PostgreSQLSource, until: float) -> None:
+    def __init__(
+        self, connection: "psycopg.Connection[Row]", source: PostgreSQLSource, until: float, prefix: str
+    ) -> None:
+        self._prefix = prefix
         self._libpq = connection.pgconn
         self._source = source
         self._until = until
@@ -189,7 +221,7 @@ class _Session:
     def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
         for name, moment in moments.items():
             sql = sql.replace(f":{name})", f"{literal(moment)})")
-        result = self._result(sql.encode())
+        result = self._result((self._prefix + sql).encode())
         numbers = [result.ftype(place) in _INTEGERS for place in range(result.nfields)]
         return [
             tuple(
@@ -208,9 +240,9 @@ class _Session:
             results = self._results()
         except (psycopg.Error, OSError) as error:
             raise self._lost(error) from None
-        failed = [result for result in results if result.status != pq.ExecStatus.TUPLES_OK]
-        if not failed and results:
-            return results[0]
+        failed = [result for result in results if result.status == pq.ExecStatus.FATAL_ERROR]
+        if not failed and results and results[-1].status == pq.ExecStatus.TUPLES_OK:
+            return results[-1]
         refused = psycopg.errors.error_from_result(failed[0]) if failed else psycopg.OperationalError("no answer")
         if isinstance(refused, psycopg.errors.QueryCanceled):
             message = f"{self._source.where} needed more than {STATEMENT_SECONDS} s; is it overloaded?"

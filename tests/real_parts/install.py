@@ -36,6 +36,7 @@ PACKAGES = (
     Package("prometheus-alertmanager", "prometheus-alertmanager", "alerts reach somebody"),
     Package("prometheus-sql-exporter", "prometheus-sql-exporter", "what the benchmarks compare with"),
     Package("postgresql", "/usr/lib/postgresql/*/bin/initdb", "platforms on PostgreSQL"),
+    Package("pgbouncer", "pgbouncer", "platforms whose PostgreSQL is behind a pooler"),
     Package("systemd", "systemd-analyze", "the units in deploy/systemd"),
     Package("chromium", "chromium", "pages in a real browser"),
     Package("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "text in pictures of pages"),

@@ -1,0 +1,30 @@
+"""A real PgBouncer (Debian package `pgbouncer`) in front of the tests' PostgreSQL, pooling transactions."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+
+from tests.real_parts.install import SEARCH_PATH
+from tests.real_parts.postgresql import PASSWORD, Cluster
+from tests.real_parts.processes import accepts, free_port, running
+
+PROGRAM = shutil.which("pgbouncer", path=SEARCH_PATH)
+
+
+@contextlib.contextmanager
+def pooler(cluster: Cluster) -> Iterator[int]:
+    """Its port. It holds one session for all clients of a database, so that each finds what another left in it."""
+    assert PROGRAM is not None
+    port = free_port()
+    directory = cluster.directory / "pgbouncer"
+    directory.mkdir(exist_ok=True)
+    (directory / "users.txt").write_text(f'"postgres" "{PASSWORD}"\n')
+    (directory / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host=127.0.0.1 port={cluster.port}\n[pgbouncer]\npool_mode = transaction\n"
+        f"default_pool_size = 1\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        "auth_type = plain\nauth_file = users.txt\n"
+    )
+    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+    with running([PROGRAM, "pgbouncer.ini"], directory, accepts(port), user=user):
+        yield port
