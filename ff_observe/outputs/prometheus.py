@@ -95,5 +95,5 @@ def _unit(metric: Metric) -> str:
 
 
 def _encodable(value: str) -> str:
-    """A label value as UTF-8 can carry it: a lone surrogate (SQLite gives them for broken text) becomes `?`."""
+    """A label value as UTF-8 can carry it: a lone surrogate (JSON, as in a licence, may hold one) becomes `?`."""
     return value.encode("utf-8", "replace").decode("utf-8")

@@ -64,6 +64,12 @@ def _identity(path: Path) -> _Identity:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def _readable(text: bytes) -> str:
+    """SQLite does not check text that is written. What is not UTF-8 becomes U+FFFD, as in JavaScript, and spoils no
+    other value."""
+    return text.decode("utf-8", "replace")
+
+
 class SQLiteSource:
     """Reads the database file at `path`.
 
@@ -166,6 +172,7 @@ class SQLiteSource:
                 check_same_thread=False,
                 cached_statements=8,
             )
+            connection.text_factory = _readable
             connection.execute("PRAGMA query_only = on")
         except sqlite3.Error as error:
             raise SourceError(f"{self._where} cannot be opened: {error}; is it readable for this user?") from error

@@ -286,3 +286,12 @@ def test_settings_are_decoded_by_their_type(source: SQLiteSource, path: Path) ->
         "license": None,
         "instanceId": "17",
     }
+
+
+def test_a_text_that_is_not_utf8_spoils_no_other_value(source: SQLiteSource, path: Path) -> None:
+    write(path, "UPDATE Devices SET mode = CAST(x'ff41' AS text) WHERE id = 1")
+    for _ in range(3):
+        answer = source.read(AT)
+        assert answer.failures == {}
+        assert answer.readings["flowfuse_devices_by_mode"][("\ufffdA",)] == 1
+        assert sum(answer.readings["flowfuse_devices_by_mode"].values()) == answer.readings["flowfuse_devices"][()]
