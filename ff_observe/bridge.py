@@ -2,6 +2,7 @@
 
 import random
 import ssl
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.explain import explain_outputs
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
+from ff_observe.periodic import ErrorSink
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component, Service
 from ff_observe.snapshots import Snapshots
@@ -43,7 +45,7 @@ class Bridge:
         self.self_metrics = SelfMetrics()
         self._stop_seconds = stop_seconds
         self._parts = Parts(settings, self.clock, self.self_metrics)
-        self.app = _CurrentApp(self._parts.app)
+        self.app = _CurrentApp(self._parts.app, self._capture)
         self._context = _CurrentContext(self._parts.security)
         self._ping = make_ping(
             self._parts.platform, chance=chance, on_error=self._capture, first_after_seconds=first_ping_seconds
@@ -133,10 +135,11 @@ def build_bridge(settings: Settings, **options: Any) -> Bridge:
 
 
 class _CurrentApp:
-    """The ASGI application of the bridge, whichever settings it runs with at the moment."""
+    """The ASGI application of the bridge, whichever settings it runs with at the moment. Its faults are told."""
 
-    def __init__(self, app: "Application") -> None:
+    def __init__(self, app: "Application", on_error: ErrorSink) -> None:
         self._app = app
+        self._on_error = on_error
 
     def become(self, app: "Application") -> None:
         """Answer by `app` from the next request on."""
@@ -148,7 +151,13 @@ class _CurrentApp:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # A coroutine function: servers tell an ASGI 3 application from older ones by that.
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except OSError:  # who asked is gone (ASGI, "Send - send event")
+            raise
+        except Exception as error:
+            self._on_error(error, threading.current_thread().name)
+            raise
 
 
 class _CurrentContext:

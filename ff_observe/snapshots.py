@@ -16,6 +16,7 @@ from ff_observe.clock import Clock
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import SourceError
 from ff_observe.log import StateLog
+from ff_observe.periodic import ErrorSink
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.model import Answer, Installation, Reading, Source
@@ -61,6 +62,7 @@ class Snapshots:
         versions: InstalledVersions,
         *,
         minimum_interval_seconds: float = MINIMUM_INTERVAL_SECONDS,
+        on_error: ErrorSink | None = None,
     ) -> None:
         self._source = source
         self._platform = platform
@@ -68,6 +70,7 @@ class Snapshots:
         self._self_metrics = self_metrics
         self._versions = versions
         self._minimum_interval_seconds = minimum_interval_seconds
+        self._on_error = on_error
         self._state = StateLog(log)
         self._licence_state = StateLog(log)
         self._expected: frozenset[str] = frozenset(count.name for count in COUNTS if not count.billing)
@@ -145,6 +148,8 @@ class Snapshots:
         except BaseException as error:
             with self._lock:
                 self._under_way = self._overdue = None
+            if self._on_error is not None:
+                self._on_error(error, threading.current_thread().name)
             asked.set_exception(error)
             return
         with self._lock:

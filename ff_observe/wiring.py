@@ -50,7 +50,7 @@ class Platform:
 def open_platform(settings: Settings, clock: Clock | None = None) -> Iterator[Platform]:
     """A platform to ask, until the block ends. Nothing runs in the background."""
     clock = clock or SystemClock()
-    platform = _platform(settings, clock, SelfMetrics())
+    platform = _platform(settings, installed_versions(settings), clock, SelfMetrics())
     platform.self_metrics.process_started(clock.now())
     try:
         yield platform
@@ -62,8 +62,9 @@ class Parts:
     """All of a bridge that is made anew when the settings change."""
 
     def __init__(self, settings: Settings, clock: Clock, self_metrics: SelfMetrics) -> None:
-        self.platform = _platform(settings, clock, self_metrics)
-        self.sentry = BackendSentry(settings, self.platform.versions.flowfuse(), self_metrics, clock)
+        versions = installed_versions(settings)
+        self.sentry = BackendSentry(settings, versions.flowfuse(), self_metrics, clock)
+        self.platform = _platform(settings, versions, clock, self_metrics, self.sentry.capture)
         self.security = _security(settings.prometheus)
         self.app = _app(self.platform, self.security)
         sinks, producers = self._otlp()
@@ -135,9 +136,14 @@ def installed_versions(settings: Settings) -> InstalledVersions:
     return InstalledVersions(settings.home, settings.platform, settings.environment)
 
 
-def _platform(settings: Settings, clock: Clock, self_metrics: SelfMetrics) -> Platform:
-    versions = installed_versions(settings)
-    snapshots = Snapshots(_source(settings), settings.platform, clock, self_metrics, versions)
+def _platform(
+    settings: Settings,
+    versions: InstalledVersions,
+    clock: Clock,
+    self_metrics: SelfMetrics,
+    on_error: ErrorSink | None = None,
+) -> Platform:
+    snapshots = Snapshots(_source(settings), settings.platform, clock, self_metrics, versions, on_error=on_error)
     return Platform(settings, clock, self_metrics, versions, snapshots)
 
 
