@@ -22,7 +22,7 @@ _SENSITIVE_KEY = re.compile(
 
 _NAMES = (
     r"passw(?:or)?d|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|credentials?"
-    r"|sentry_key|dsn|licen[cs]e"
+    r"|sentry_key|dsn|licen[cs]e|cookies?"
 )
 _QUOTED = r"\\?\"(?:[^\"\\]|\\[^\"])*\\?\"|\\?'(?:[^'\\]|\\[^'])*\\?'"
 
@@ -39,6 +39,7 @@ _CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\s?(?:=\s?|:))(?!\s|{re.escape(MASK)})[^\s,;&)\]}}]+"), rf"\1{MASK}"),
     # `dsn: is wrong` is prose; `password: hunter2` at the end of a line is not.
     (re.compile(rf"(?im)((?:{_NAMES})[\w-]{{0,40}}: )[^\s,;&)\]}}]+(?=[,;)\]}}]?\s*$)"), rf"\1{MASK}"),
+    (re.compile(r"(?i)(\b(?:set-)?cookie: ?)(?=[\w.-]+=)[^\r\n\"']+"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(bearer|basic|digest) (?=\S*[\d=])[\w.~+/=-]{6,}"), rf"\1 {MASK}"),
 )
 

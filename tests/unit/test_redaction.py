@@ -63,6 +63,9 @@ SECRETS_BY_FORM = {
     "a password in YAML": ("hunter2", "db:\n  password: hunter2\n  host: db.internal"),
     "a password in the environment": ("hunter2", "PGPASSWORD=hunter2 psql"),
     "a header": ("Zm9vOmJhcg==", "Authorization: Basic Zm9vOmJhcg=="),
+    "a cookie": ("0123abcd", "headers: Cookie: theme=dark; sid=0123abcd; lang=en"),
+    "a cookie that is set": ("0123abcd", "Set-Cookie: sid=0123abcd; Path=/; HttpOnly"),
+    "a cookie in Python": ("0123 abcd", "{'Cookie': 'sid=0123 abcd'}"),
     "a bearer token": ("abc123def456", "sent Bearer abc123def456 to it"),
     "a token of FlowFuse": ("ffpat_0123456789abcdefABCDEF", "token ffpat_0123456789abcdefABCDEF refused"),
     "a token of Sentry": ("sntrys_eyJpYXQiOjE3", "with sntrys_eyJpYXQiOjE3MDAwMDAwMDB9_abc"),
@@ -95,6 +98,7 @@ def test_a_secret_is_known_by_its_form(form: str) -> None:
         "File ff_observe/periodic.py, line 57, in _run",
         "0123456789abcdef0123456789abcdef",
         "basic authentication is on",
+        "the cookie: is it set?",
     ],
 )
 def test_what_is_no_secret_stays_readable(text: str) -> None:
