@@ -64,6 +64,12 @@ def _identity(path: Path) -> _Identity:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def _is_other(found: tuple[int, int, int, int], before: tuple[int, int, int, int]) -> bool:
+    """Whether another file took its place, or is being copied over it: that begins with cutting it off, and whoever
+    touches mapped memory beyond the end of its file dies (SIGBUS)."""
+    return found[:2] != before[:2] or found[2] < before[2]
+
+
 def _readable(text: bytes) -> str:
     """SQLite does not check text that is written. What is not UTF-8 becomes U+FFFD, as in JavaScript, and spoils no
     other value."""
@@ -95,13 +101,15 @@ class SQLiteSource:
             try:
                 with self._limit:
                     return self._read(at)
-            except SourceError:
+            except (SourceError, StatementError) as error:
                 self._disconnect()
                 if self._limit.expired:
                     raise SourceError(
                         f"{self._where} was not read within {READ_LIMIT_SECONDS:.0f} s; is its disk busy, or is a "
                         "program holding it locked?"
                     ) from None
+                if isinstance(error, StatementError):
+                    raise SourceError(f"{self._where} cannot be read: {error}") from error
                 raise
 
     def close(self) -> None:
@@ -135,8 +143,8 @@ class SQLiteSource:
             raise SourceError(
                 f"{self._where} is not there or not accessible; check `db.storage` in flowforge.yml, and `--home`"
             )
-        if self._connection is not None and self._identity is not None and self._identity[:2] != found[:2]:
-            self._disconnect()  # another file took its place
+        if self._connection is not None and self._identity is not None and _is_other(found, self._identity):
+            self._disconnect()
         if self._connection is None:
             self._check_library()
             if not self._side("-shm").exists() and self._needs_its_log() and not self._may_rebuild_index():
