@@ -148,9 +148,9 @@ class Snapshots:
         except BaseException as error:
             with self._lock:
                 self._under_way = self._overdue = None
+            asked.set_exception(error)  # first: whatever becomes of the report, nobody waits for ever
             if self._on_error is not None:
                 self._on_error(error, threading.current_thread().name)
-            asked.set_exception(error)
             return
         with self._lock:
             self._latest = (snapshot, self._clock.monotonic() + self._minimum_interval_seconds)
