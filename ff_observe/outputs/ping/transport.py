@@ -1,17 +1,22 @@
 """One POST with urllib3 over a `Line`. Imported with the first ping: urllib3 costs memory and start-up time."""
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ProxySchemeUnknown
+from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError, ProtocolError, ProxySchemeUnknown
 from urllib3.util import SKIP_HEADER
 
 from ff_observe.outputs.line import Line
+from ff_observe.outputs.ping.outcome import named
+
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")  # all that http.client tells of a proxy's refusal
 
 
 class UnreachableError(Exception):
@@ -60,6 +65,8 @@ def post(
             )
             answer = Answer(response.status, response.headers.get("Retry-After"))
             response.close()
+            if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                raise UnreachableError(_refused_by_proxy(answer.status))
             return answer
     except (HTTPError, OSError, ValueError) as error:
         raise UnreachableError(_in_words(error)) from error
@@ -111,6 +118,10 @@ def _trust() -> ssl.SSLContext:
     return context
 
 
+def _refused_by_proxy(status: int) -> str:
+    return f"the proxy answered {named(status)}"
+
+
 def _in_words(error: BaseException) -> str:
     causes = list(_causes(error))
     for cause in causes:
@@ -123,6 +134,10 @@ def _in_words(error: BaseException) -> str:
             return "only http:// and https:// proxies are supported"
         if isinstance(cause, TimeoutError):
             return "no answer in time"
+        if isinstance(cause, LocationParseError | UnicodeError):
+            return "its name is not one that a host can have"
+        if refused := _NO_TUNNEL.search(str(cause)):
+            return _refused_by_proxy(int(refused[1]))
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
     if any(isinstance(cause, ProtocolError) for cause in causes):

@@ -157,9 +157,11 @@ def test_an_impossible_url_is_rejected_without_showing_it(url: str) -> None:
     assert not url or url not in outcome.explanation
 
 
-@pytest.mark.parametrize("host", ["a" * 64 + ".localhost", "xn--\u00fc.localhost", "\ud800"])
+@pytest.mark.parametrize("host", ["a" * 64 + ".localhost", "xn--\u00fc.localhost", "\u2603.localhost", "\ud800"])
 def test_a_host_that_cannot_be_looked_up_is_a_failure(host: str) -> None:
-    assert send(f"http://{host}/ping").result is not Result.DELIVERED
+    outcome = send(f"http://{host}/ping")
+    assert outcome.result is not Result.DELIVERED
+    assert "Error" not in outcome.explanation  # a name in Python is no word for an operator
 
 
 def test_a_refused_connection_is_a_failure_in_plain_words() -> None:
@@ -342,12 +344,13 @@ def test_https_goes_through_a_tunnel_that_shows_the_proxy_nothing(
     assert "Proxy-Authorization" not in server.requests[0].headers
 
 
-def test_a_proxy_that_refuses_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_refuses_is_named_without_its_password(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with receiver(answer(407)) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://u:hunter2@127.0.0.1:{proxy.port}")
-        outcome = send("https://127.0.0.1:1/ping")
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://u:hunter2@127.0.0.1:{proxy.port}")
+        outcome = send(f"{scheme}://127.0.0.1:1/ping")
     assert outcome.result is Result.FAILED
-    assert f"through the proxy 127.0.0.1:{proxy.port}" in outcome.explanation
+    assert f"through the proxy 127.0.0.1:{proxy.port}: the proxy answered 407 Proxy Auth" in outcome.explanation
     assert "hunter2" not in outcome.explanation
 
 
