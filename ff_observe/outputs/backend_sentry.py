@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -81,12 +81,15 @@ def place_of(event: Mapping[str, Any]) -> tuple[object, ...]:
 class BackendSentry:
     """Captures errors from `start` to `stop`; without a DSN it does nothing at all.
 
-    `capture` is an `ErrorSink`. Errors that end any thread are captured too. `version` is FlowFuse's.
+    `capture` is an `ErrorSink`. Errors that end any thread are captured too. `version` (FlowFuse's) is asked for with
+    each event: it may be upgraded while we run.
     """
 
     name = "backend sentry"
 
-    def __init__(self, settings: Settings, version: str | None, metrics: SelfMetrics, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, version: Callable[[], str | None], metrics: SelfMetrics, clock: Clock
+    ) -> None:
         self._settings = settings
         self._version = version
         self._metrics = metrics
@@ -197,7 +200,7 @@ def send_test_event(settings: Settings, version: str | None, *, timeout_seconds:
     Raises `ConfigurationError` without a (valid) DSN, `DeliveryError` with the reason if it did not arrive.
     """
     outcome = _Outcome()
-    client = _open(settings, version, outcome, lambda _event: True)
+    client = _open(settings, lambda: version, outcome, lambda _event: True)
     try:
         event_id = client.capture_message("A test event of ff-observe: backend Sentry works")
         in_time = outcome.known.wait(timeout_seconds)
@@ -217,7 +220,9 @@ def _address(settings: Settings) -> str:
     return urlsplit(dsn.reveal()).netloc.rpartition("@")[2] if dsn is not None else ""
 
 
-def _open(settings: Settings, version: str | None, deliveries: "Deliveries", admit: "Admission") -> "SentryClient":
+def _open(
+    settings: Settings, version: Callable[[], str | None], deliveries: "Deliveries", admit: "Admission"
+) -> "SentryClient":
     """The client for these settings. Raises `ConfigurationError`, without the DSN in it."""
     dsn = settings.backend_sentry.dsn
     if dsn is None:
@@ -228,7 +233,7 @@ def _open(settings: Settings, version: str | None, deliveries: "Deliveries", adm
         return SentryClient(
             dsn.reveal(),
             environment_name(settings.environment.name),
-            release_name(version),
+            lambda: release_name(version()),
             Redactor(known_secrets(settings)),
             deliveries,
             admit,

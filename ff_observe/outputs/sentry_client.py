@@ -30,9 +30,9 @@ SERVER_NAME = "ff-observe"
 REQUEST_SECONDS = 10.0
 MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
 
-# Of the SDK's own making and without foreign text; environment and release are what the operator wants to read.
-_AS_IS = frozenset({"event_id", "timestamp", "platform", "level", "sdk", "release", "environment", "server_name"})
-_NEVER_SENT = frozenset({"user", "request", "modules"})
+# Of the SDK's own making and without foreign text; the environment is what the operator wants to read.
+_AS_IS = frozenset({"event_id", "timestamp", "platform", "level", "sdk", "environment", "server_name"})
+_NEVER_SENT = frozenset({"user", "request", "modules", "release"})
 _NEVER_SENT_OF_A_FRAME = ("abs_path", "vars", "pre_context", "context_line", "post_context")
 
 
@@ -67,7 +67,8 @@ def _check_dsn(dsn: str) -> None:
 class SentryClient:
     """The SDK initialised for the whole process (`sentry_sdk.init`), until `close` gives back what was there before.
 
-    `admit` sees each redacted event last and may add to it, or drop it. Nothing is taken from `SENTRY_*` variables.
+    `release` is asked for with each event, None where it is unknown. `admit` sees each redacted event last and may add
+    to it, or drop it. Nothing is taken from `SENTRY_*` variables.
     Raises `InvalidDsnError`.
     """
 
@@ -75,7 +76,7 @@ class SentryClient:
         self,
         dsn: str,
         environment: str,
-        release: str | None,
+        release: Callable[[], str | None],
         redactor: Redactor,
         deliveries: Deliveries,
         admit: Admission,
@@ -86,7 +87,7 @@ class SentryClient:
 
         def before_send(event: "Event", hint: "Hint") -> "Event | None":
             del hint
-            cleaned = clean_event(event, redactor)
+            cleaned = clean_event(event, release(), redactor)
             return cleaned if admit(cleaned) else None  # type: ignore[return-value]  # a dict of the same shape
 
         _check_dsn(dsn)
@@ -94,7 +95,7 @@ class SentryClient:
         sentry_sdk.init(
             dsn=dsn,
             environment=environment,
-            release=release or "",  # None would take SENTRY_RELEASE, or the revision of the directory we run in
+            release="",  # `clean_event` sets it; None would take SENTRY_RELEASE, or the revision of where we run
             server_name=SERVER_NAME,
             transport=Transport,
             before_send=before_send,
@@ -216,16 +217,16 @@ def _innermost(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def clean_event(event: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
-    """The event as it may leave: redacted, cut to size, without what is never sent, with the versions of the bridge."""
+def clean_event(event: Mapping[str, Any], release: str | None, redactor: Redactor) -> dict[str, Any]:
+    """The event as it may leave: redacted, cut to size, without what is never sent, with release and versions."""
     cleaned: dict[str, Any] = {}
     for key, value in event.items():
         if key in _AS_IS:
             cleaned[key] = value
         elif key not in _NEVER_SENT:
             cleaned[key] = _shorten(redactor.value(_without_source(value)))
-    if not cleaned.get("release"):
-        cleaned.pop("release", None)
+    if release is not None:
+        cleaned["release"] = release
     cleaned.setdefault("tags", {})["ff_observe"] = VERSION
     cleaned.setdefault("contexts", {})["runtime"] = {
         "type": "runtime",

@@ -48,7 +48,8 @@ class Bridge:
     def __init__(self, told: Settings, version: str | None = VERSION) -> None:
         self.clock = Time()
         self.metrics = SelfMetrics()
-        self.sentry = BackendSentry(told, version, self.metrics, self.clock)
+        self.version = version
+        self.sentry = BackendSentry(told, lambda: self.version, self.metrics, self.clock)
 
     def __enter__(self) -> "Bridge":
         self.sentry.start()

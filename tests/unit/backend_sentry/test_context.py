@@ -31,6 +31,14 @@ def test_an_error_of_a_thread_arrives_with_its_context(server: Receiver) -> None
     assert bridge.counted() == (1, 0)
 
 
+def test_after_an_upgrade_of_flowfuse_an_event_names_the_new_release(server: Receiver) -> None:
+    with Bridge(settings(server.dsn)) as bridge:
+        provoke(bridge.sentry, ZeroDivisionError())
+        bridge.version = "2.34.0"
+        provoke(bridge.sentry, KeyError())
+    assert [event["release"] for event in server.events()] == ["flowfuse@2.33.2", "flowfuse@2.34.0"]
+
+
 def test_an_error_that_ends_a_thread_arrives_and_the_hook_before_ours_is_still_asked(
     server: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +146,7 @@ from ff_observe.outputs.backend_sentry import BackendSentry
 from ff_observe.self_metrics import SelfMetrics
 
 path = pathlib.Path("/nowhere")
-sentry = BackendSentry(Settings(path, path, SQLiteDatabase(path)), None, SelfMetrics(), SystemClock())
+sentry = BackendSentry(Settings(path, path, SQLiteDatabase(path)), lambda: None, SelfMetrics(), SystemClock())
 sentry.start()
 sentry.capture(ValueError(), "core ping")
 sentry.stop(0)

@@ -167,7 +167,7 @@ def test_after_the_stop_it_takes_nothing_and_may_be_stopped_again(server: Receiv
 
 
 def test_it_is_a_component() -> None:
-    component: Component = BackendSentry(settings(None), None, SelfMetrics(), SystemClock())
+    component: Component = BackendSentry(settings(None), lambda: None, SelfMetrics(), SystemClock())
     assert component.name == "backend sentry"
     assert Settings(Path(), Path(), SQLiteDatabase(Path())).backend_sentry.dsn is None
 
