@@ -15,6 +15,7 @@ from ff_observe.catalogue.bridge import SENTRY_EVENTS
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, DeliveryError, Problem
+from ff_observe.outputs.borrowed import Borrowed
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
 
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 KEY = "telemetry.backend.sentry.dsn"
 REPEAT_SECONDS = 3600.0
 _MAX_PLACES = 1000
+
+_HOOK: Borrowed[Callable[["threading.ExceptHookArgs"], Any]] = Borrowed(
+    lambda: threading.excepthook, lambda hook: setattr(threading, "excepthook", hook)
+)
 
 
 def environment_name(name: str) -> str:
@@ -96,7 +101,7 @@ class BackendSentry:
         self._clock = clock
         self._limit = RepeatLimit(clock)
         self._client: SentryClient | None = None
-        self._previous_hook = threading.excepthook
+        self._hook_before_ours = threading.excepthook
         self._lock = threading.Lock()
         self._pending = 0
         self._failing = False
@@ -106,16 +111,14 @@ class BackendSentry:
         if self._settings.backend_sentry.dsn is None:
             return
         self._client = _open(self._settings, self._version, self, self._admit)
-        self._previous_hook = threading.excepthook
-        threading.excepthook = self._thread_ended
+        _, self._hook_before_ours = _HOOK.take(lambda: self._thread_ended)
 
     def stop(self, deadline: float) -> None:
         """Sends what is waiting, until `deadline`; what is left then is counted as dropped."""
         client, self._client = self._client, None
         if client is None:
             return
-        if threading.excepthook == self._thread_ended:
-            threading.excepthook = self._previous_hook
+        _HOOK.give_back(self._thread_ended)
         client.close(deadline - self._clock.monotonic())
         with self._lock:
             lost, self._pending = self._pending, 0
@@ -164,7 +167,7 @@ class BackendSentry:
         if arguments.exc_value is not None and not issubclass(arguments.exc_type, SystemExit):
             name = arguments.thread.name if arguments.thread is not None else "unknown"
             self._capture(arguments.exc_value, name, handled=False)
-        self._previous_hook(arguments)
+        self._hook_before_ours(arguments)
 
 
 def _component_of(error: BaseException) -> str | None:

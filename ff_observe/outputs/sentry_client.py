@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sentry_sdk
 import urllib3
+from sentry_sdk.client import BaseClient
 from sentry_sdk.consts import EndpointType
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.logging import LoggingIntegration
@@ -20,6 +21,7 @@ from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from sentry_sdk.transport import HttpTransport
 from sentry_sdk.utils import BadDsn, Dsn, event_from_exception
 
+from ff_observe.outputs.borrowed import Borrowed
 from ff_observe.redaction import Redactor
 from ff_observe.version import VERSION
 
@@ -34,6 +36,11 @@ MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
 _AS_IS = frozenset({"event_id", "timestamp", "platform", "level", "sdk", "environment", "server_name"})
 _NEVER_SENT = frozenset({"user", "request", "modules", "release"})
 _NEVER_SENT_OF_A_FRAME = ("abs_path", "vars", "pre_context", "context_line", "post_context")
+
+
+_IN_USE: Borrowed[BaseClient] = Borrowed(
+    lambda: sentry_sdk.get_global_scope().client, lambda client: sentry_sdk.get_global_scope().set_client(client)
+)
 
 
 class InvalidDsnError(ValueError):
@@ -90,31 +97,33 @@ class SentryClient:
             cleaned = clean_event(event, release(), redactor)
             return cleaned if admit(cleaned) else None  # type: ignore[return-value]  # a dict of the same shape
 
+        def initialised() -> BaseClient:
+            sentry_sdk.init(
+                dsn=dsn,
+                environment=environment,
+                release="",  # `clean_event` sets it; None would take SENTRY_RELEASE, or the revision of where we run
+                server_name=SERVER_NAME,
+                transport=Transport,
+                before_send=before_send,
+                # `send_default_pii` is not given: False is the default, and current SDKs warn whoever gives it.
+                event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
+                include_local_variables=False,
+                include_source_context=False,
+                # Of the integrations only log lines as breadcrumbs: the others add arguments, modules and outgoing
+                # URLs, or patch what is not ours. Log lines are no events: each error is captured once, with context.
+                default_integrations=False,
+                auto_enabling_integrations=False,
+                integrations=[LoggingIntegration(level=logging.INFO, event_level=None)],
+                auto_session_tracking=False,
+                send_client_reports=False,
+                enable_backpressure_handling=False,
+                spotlight=False,
+                debug=False,
+            )
+            return sentry_sdk.get_global_scope().client
+
         _check_dsn(dsn)
-        self._previous = sentry_sdk.get_global_scope().client
-        sentry_sdk.init(
-            dsn=dsn,
-            environment=environment,
-            release="",  # `clean_event` sets it; None would take SENTRY_RELEASE, or the revision of where we run
-            server_name=SERVER_NAME,
-            transport=Transport,
-            before_send=before_send,
-            # `send_default_pii` is not given: False is the default, and current SDKs warn whoever gives it.
-            event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
-            include_local_variables=False,
-            include_source_context=False,
-            # Of the integrations only log lines as breadcrumbs: the others add arguments, modules and outgoing URLs,
-            # or patch what is not ours. Log lines are no events: each error is captured once, with its context.
-            default_integrations=False,
-            auto_enabling_integrations=False,
-            integrations=[LoggingIntegration(level=logging.INFO, event_level=None)],
-            auto_session_tracking=False,
-            send_client_reports=False,
-            enable_backpressure_handling=False,
-            spotlight=False,
-            debug=False,
-        )
-        self._client = sentry_sdk.get_global_scope().client
+        self._client, _ = _IN_USE.take(initialised)
 
     def capture_error(self, error: BaseException, tags: Mapping[str, str], *, handled: bool) -> None:
         """Report `error`; `handled` says whether its thread survived it."""
@@ -131,8 +140,7 @@ class SentryClient:
     def close(self, timeout_seconds: float) -> None:
         """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and give the process back."""
         self._client.close(timeout=max(0.0, timeout_seconds))
-        if sentry_sdk.get_global_scope().client is self._client:
-            sentry_sdk.get_global_scope().set_client(self._previous)
+        _IN_USE.give_back(self._client)
 
 
 class EventTransport(HttpTransport):

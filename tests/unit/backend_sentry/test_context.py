@@ -164,3 +164,28 @@ def test_what_was_initialised_before_is_there_again_afterwards(server: Receiver)
     with Bridge(settings(server.dsn)):
         assert sentry_sdk.get_client().dsn == server.dsn
     assert sentry_sdk.get_global_scope().client is before
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_it_is_there_again_after_the_settings_have_changed_too(
+    server: Receiver, first_to_end: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one starts before the old one stops; the errors of threads go to one of them, once."""
+    import sentry_sdk
+
+    seen: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: seen.append(arguments.exc_type.__name__))
+    before, hook = sentry_sdk.get_global_scope().client, threading.excepthook
+    bridges = [Bridge(settings(server.dsn)), Bridge(settings(server.dsn))]
+    for bridge in bridges:
+        bridge.sentry.start()
+    bridges.pop(first_to_end).__exit__()
+    assert sentry_sdk.get_client().is_active()
+    thread = threading.Thread(target=lambda: [1].index(2), name="otlp push")
+    thread.start()
+    thread.join()
+    bridges.pop().__exit__()
+    assert len(server.events()) == 1
+    assert seen == ["ValueError"]
+    assert sentry_sdk.get_global_scope().client is before
+    assert threading.excepthook == hook
