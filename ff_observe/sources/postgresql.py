@@ -46,9 +46,10 @@ _OPTIONS = " ".join(
     f"-c {name}={value}" for name, value in {"default_transaction_read_only": "on", **_PARAMETERS}.items()
 )
 
-# A pooler (PgBouncer, RDS Proxy) refuses options, and shares its sessions with FlowFuse: what would be set in one stays
-# for who gets it next. In front of a statement, in the same message, these hold for that message alone: the server runs
-# it as one transaction that it ends by itself, whatever happens (PostgreSQL, "Protocol flow", multiple statements).
+# A pooler (PgBouncer, RDS Proxy) refuses or ignores options, and shares its sessions with FlowFuse: what would be set
+# in one stays for who gets it next. In front of a statement, in the same message, these hold for that message alone:
+# the server runs it as one transaction that it ends by itself, whatever happens (PostgreSQL, "Protocol flow", multiple
+# statements in a simple query).
 _POOLED_PREFIX = "SET TRANSACTION READ ONLY; " + "".join(
     f"SET LOCAL {name} = '{value}'; " for name, value in _PARAMETERS.items()
 )
@@ -135,16 +136,26 @@ class PostgreSQLSource:
 
         self._counting.forget()
         try:
-            try:
-                return self._open("" if self._pooled else _OPTIONS)
-            except psycopg.OperationalError as error:
-                if self._pooled or not _REFUSED_OPTIONS.search(str(error)):
-                    raise
-            self._pooled = True
-            return self._open("")
+            connection = self._open_either_way()
         except (psycopg.Error, OSError) as error:
             message = f"cannot connect to {self._where}: {self.one_line(error)}; check `db` in flowforge.yml"
             raise _ConnectionLostError(message) from None
+        # PostgreSQL says so from version 14 on; some poolers ignore options without a word.
+        if connection.info.parameter_status("default_transaction_read_only") != "on":
+            self._pooled = True
+        return connection
+
+    def _open_either_way(self) -> "psycopg.Connection[Row]":
+        import psycopg
+
+        if not self._pooled:
+            try:
+                return self._open(_OPTIONS)
+            except psycopg.OperationalError as error:
+                if not _REFUSED_OPTIONS.search(str(error)):
+                    raise
+            self._pooled = True
+        return self._open("")
 
     def _open(self, options: str) -> "psycopg.Connection[Row]":
         import psycopg

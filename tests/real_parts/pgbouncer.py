@@ -13,8 +13,11 @@ PROGRAM = shutil.which("pgbouncer", path=SEARCH_PATH)
 
 
 @contextlib.contextmanager
-def pooler(cluster: Cluster) -> Iterator[int]:
-    """Its port. It holds one session for all clients of a database, so that each finds what another left in it."""
+def pooler(cluster: Cluster, *, ignores: str) -> Iterator[int]:
+    """Its port. It holds one session for all clients of a database, so that each finds what another left in it.
+
+    What a client wants a session to begin with it refuses, but for what it `ignores`.
+    """
     assert PROGRAM is not None
     port = free_port()
     directory = cluster.directory / "pgbouncer"
@@ -23,7 +26,7 @@ def pooler(cluster: Cluster) -> Iterator[int]:
     (directory / "pgbouncer.ini").write_text(
         f"[databases]\n* = host=127.0.0.1 port={cluster.port}\n[pgbouncer]\npool_mode = transaction\n"
         f"default_pool_size = 1\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "auth_type = plain\nauth_file = users.txt\n"
+        f"auth_type = plain\nauth_file = users.txt\nignore_startup_parameters = {ignores}\n"
     )
     user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
     with running([PROGRAM, "pgbouncer.ini"], directory, accepts(port), user=user):

@@ -1,4 +1,4 @@
-"""FlowFuse's PostgreSQL behind a pooler: it refuses session options, and FlowFuse gets the session we had."""
+"""FlowFuse's PostgreSQL behind a pooler: no session options, and FlowFuse gets the session we had."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,12 +20,13 @@ AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-postgres-dev")
 
 
-@pytest.fixture
-def pooled(postgres: Cluster) -> Iterator[PostgreSQLDatabase]:
+@pytest.fixture(params=["extra_float_digits", "options"], ids=["refused", "ignored"])
+def pooled(postgres: Cluster, request: pytest.FixtureRequest) -> Iterator[PostgreSQLDatabase]:
+    """A platform behind a pooler that refuses session options, or says nothing and drops them."""
     if pgbouncer.PROGRAM is None:
         pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     database = cluster_database(postgres, postgres.load("pooled", CASE.home / "dump.sql"))
-    with pgbouncer.pooler(postgres) as port:
+    with pgbouncer.pooler(postgres, ignores=request.param) as port:
         yield replace(database, port=port)
 
 
