@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from ff_observe.generate.dashboards.licence import limit_reached_at
+from ff_observe.generate.dashboards.licence import limit_reached_at, of_each
 from tests.dashboards import targets
 from tests.pictures.openmetrics import Sample, backfill
 from tests.real_parts import prometheus
@@ -121,5 +121,5 @@ def test_no_date_is_foretold_without_growth(told: prometheus.Prometheus) -> None
 
 def test_the_dashboard_asks_what_is_tested_here() -> None:
     shown = next(target for target in targets() if str(target) == "flowfuse-licence: First limit reached on A")
-    chosen = '{job=~"$job", instance=~"$instance"}'
-    assert shown.expression == f"1000 * min({limit_reached_at(LIMIT + chosen, USAGE + chosen)})"
+    limit, usage = (of_each(f'{name}{{job=~"$job", instance=~"$instance"}}') for name in (LIMIT, USAGE))
+    assert shown.expression == f"1000 * min({limit_reached_at(limit, usage)})"

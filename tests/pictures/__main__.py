@@ -29,6 +29,8 @@ MISSING = (
 )
 STEP = timedelta(minutes=5)
 SPAN = timedelta(days=7)
+HISTORY = SPAN + timedelta(days=1)
+"""More than is shown, for what compares with a week ago."""
 COLORS, FREQUENT_COLORS = 256, 160
 ALLOWED_EMPTY = {
     "flowfuse-platform": ("Subscriptions of teams",),  # the demo does not bill
@@ -45,15 +47,16 @@ def main(uids: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         print("making a week of history ...", flush=True)
-        start = end - SPAN
         history = chain(
-            platform_history(directory / "home", start, end, STEP),
-            fleet_history(start, end, STEP),
+            platform_history(directory / "home", end - HISTORY, end, STEP),
+            fleet_history(end - HISTORY, end, STEP),
         )
         backfill(history, directory / "prometheus")
         with prometheus.prometheus(directory / "prometheus", "{}") as server:
             results = [
-                _render(server.url, uid, theme, start, end) for uid in uids or MODULES for theme in ("dark", "light")
+                _render(server.url, uid, theme, end - SPAN, end)
+                for uid in uids or MODULES
+                for theme in ("dark", "light")
             ]
     return max(results)
 

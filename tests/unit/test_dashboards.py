@@ -18,8 +18,10 @@ from ff_observe.generate import __main__ as command
 from ff_observe.generate import dashboards as generated
 from ff_observe.generate import documents
 from ff_observe.generate.dashboards import telemetry
+from ff_observe.generate.dashboards.colors import STATES
+from ff_observe.generate.dashboards.panels import QUIET
 from ff_observe.outputs.ping.consent import Rule
-from tests.dashboards import DASHBOARDS, OF_PROMETHEUS, Target, dashboard, known_names, panels, targets
+from tests.dashboards import DASHBOARDS, OF_PROMETHEUS, Target, dashboard, known_names, panels, rules, targets
 from tests.promql import selectors
 
 DRAWN = {"timeseries", "stat", "gauge", "bargauge", "table", "text", "row"}
@@ -73,6 +75,21 @@ def test_a_panel_has_title_description_unit_and_words_for_no_data(path: Path) ->
 
 
 @each_dashboard
+def test_what_is_missing_is_said_in_a_quiet_colour_and_fits(path: Path) -> None:
+    """Grafana writes it as large as a number and in the colour of the lowest threshold, unless told otherwise; on a
+    quarter of a dashboard's width, a bar leaves room for some thirty letters."""
+    for panel in panels(path):
+        if panel["type"] in ("stat", "bargauge"):
+            defaults = panel["fieldConfig"]["defaults"]
+            words = {"text": defaults["noValue"], "color": QUIET, "index": 0}
+            assert {"type": "special", "options": {"match": "null+nan", "result": words}} in defaults["mappings"]
+        if panel["type"] == "stat":
+            assert "text" not in panel["options"], "a fixed size is cut off where the words are long or the panel small"
+        if panel["type"] == "bargauge":
+            assert len(panel["fieldConfig"]["defaults"]["noValue"]) <= 30
+
+
+@each_dashboard
 def test_titles_and_identifiers_are_unique(path: Path) -> None:
     whole = dashboard(path)["panels"]
     assert len({panel["id"] for panel in whole}) == len(whole)
@@ -110,10 +127,13 @@ def test_numbers_stand_in_one_row_on_top(path: Path) -> None:
 @each_dashboard
 def test_a_dashboard_links_to_all_others_and_keeps_the_time(path: Path) -> None:
     links = dashboard(path)["links"]
-    assert {link["url"] for link in links} == {f"/d/{other.stem}" for other in DASHBOARDS if other != path}
+    addresses = {link["url"].partition("?")[0]: link for link in links}
+    assert set(addresses) == {f"/d/{other.stem}" for other in DASHBOARDS if other != path}
     assert all(link["keepTime"] for link in links)
-    for link in links:  # a bridge is no collector: a choice of one means nothing to the other
-        assert link["includeVars"] is not ("flowfuse-fleet" in (path.stem, link["url"].removeprefix("/d/")))
+    for address, link in addresses.items():  # a bridge is no collector: of the choices, only the data source holds
+        to_another_kind = "flowfuse-fleet" in (path.stem, address.removeprefix("/d/"))
+        assert link["includeVars"] is not to_another_kind
+        assert link["url"].endswith("?${datasource:queryparam}") is to_another_kind
 
 
 @each_dashboard
@@ -154,6 +174,12 @@ def test_thresholds_rise() -> None:
             steps = panel.get("fieldConfig", {}).get("defaults", {}).get("thresholds", {}).get("steps", [])
             assert [step["value"] for step in steps[:1]] in ([], [None])
             assert all(lower["value"] < upper["value"] for lower, upper in pairwise(steps[1:]))
+
+
+def test_each_state_that_flowfuse_has_of_itself_has_a_colour() -> None:
+    recorded = "flowforge_instances_by_state_"
+    names = [rule["record"] for rule in rules() if "record" in rule]
+    assert {name.removeprefix(recorded) for name in names if name.startswith(recorded)} == set(STATES)
 
 
 def test_each_rule_of_consent_has_words() -> None:

@@ -4,10 +4,11 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import bridge, facts
 from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import Query, of
 
-EMPTY = "No bridge is scraped"
+EMPTY = "no bridge tells of itself"
 
 
 def dashboard() -> Dashboard:
@@ -30,8 +31,7 @@ def _now() -> list[p.Panel]:
             "Whether Prometheus could scrape the bridge the last time it tried. Of several bridges, the worst.",
             unit="short",
             told={"0": ("down", p.WORST), "1": ("up", p.GOOD)},
-            size=p.WORDS_SIZE,
-            empty="Prometheus knows no bridge",
+            empty="not scraped: none there, or pushed",
         ),
         p.number(
             "Database",
@@ -39,7 +39,6 @@ def _now() -> list[p.Panel]:
             facts.UP.help + " Of several platforms, the worst.",
             unit="short",
             told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
-            size=p.WORDS_SIZE,
             empty=EMPTY,
         ),
         p.number(
@@ -65,7 +64,6 @@ def _now() -> list[p.Panel]:
             bridge.CONFIG_RELOAD_SUCCESS.help,
             unit="short",
             told={"0": ("not usable", p.BAD), "1": ("as in the file", p.GOOD)},
-            size=p.WORDS_SIZE,
             empty=EMPTY,
         ),
         p.number(
@@ -87,7 +85,7 @@ def _snapshots() -> list[p.Panel]:
             bridge.SNAPSHOT_DURATION.help,
             unit=p.SECONDS_UNIT,
             width=8,
-            color=p.NEUTRAL,
+            shades=p.NEUTRAL,
             empty=EMPTY,
         ),
         p.graph(
@@ -96,16 +94,16 @@ def _snapshots() -> list[p.Panel]:
             "How old the snapshot was at each scrape: the bridge shares one among all who ask within 5 s.",
             unit=p.SECONDS_UNIT,
             width=8,
-            color=p.NEUTRAL,
+            shades=p.NEUTRAL,
             empty=EMPTY,
         ),
         p.graph(
             "Snapshots by outcome",
             [Query(f"sum by (outcome) (60 * rate({of(bridge.SNAPSHOTS)}[$__rate_interval]))", "{{outcome}}")],
             bridge.SNAPSHOTS.help + " Per minute.",
-            unit="cpm",
+            unit=p.PER_MINUTE_UNIT,
             width=8,
-            axis="per minute",
+            axis="snapshots",
             colors={"ok": p.GOOD, "partial": p.BAD, "failed": p.WORST},
             stacked=True,
             empty=EMPTY,
@@ -121,13 +119,13 @@ def _snapshots() -> list[p.Panel]:
             decimals=0,
             empty=EMPTY,
         ),
-        p.rows(
+        t.rows(
             "What fails now",
             [f"max by (instance, reading) ({of(bridge.READING_SUCCESS)} == 0)"],
-            [p.Column("reading", "Reading"), p.Column("instance", "Instance")],
+            [t.Column("reading", "Reading"), t.Column("instance", "Instance")],
             "Readings that failed in the last snapshot. The log of the bridge says why.",
             width=8,
-            empty="Every reading of the last snapshot succeeded",
+            empty="every reading of the last snapshot succeeded",
         ),
         p.graph(
             "Database",
@@ -151,18 +149,18 @@ def _process() -> list[p.Panel]:
             [Query(of("scrape_duration_seconds"), "{{instance}}")],
             "How long Prometheus waited for the bridge. Prometheus gives up after its scrape timeout, 10 s by default.",
             unit=p.SECONDS_UNIT,
-            color=p.NEUTRAL,
-            empty="Not scraped (pushed over OTLP, for instance)",
+            shades=p.NEUTRAL,
+            empty="not scraped (pushed over OTLP, for instance)",
         ),
         p.graph(
             "Resident memory",
             [Query(of(bridge.PROCESS_RESIDENT_MEMORY), "{{instance}}")],
             bridge.PROCESS_RESIDENT_MEMORY.help,
             unit=p.BYTES_UNIT,
-            color=p.NEUTRAL,
-            empty="The operating system does not tell",
+            shades=p.NEUTRAL,
+            empty="the operating system does not tell",
         ),
-        p.rows(
+        t.rows(
             "Bridges",
             [
                 f"max by (instance, version, python_version) ({of(bridge.BUILD_INFO)})",
@@ -170,11 +168,11 @@ def _process() -> list[p.Panel]:
                 f"max by (instance) ({of(bridge.PROCESS_RESIDENT_MEMORY)})",
             ],
             [
-                p.Column("instance", "Instance"),
-                p.Column("version", "ff-observe", width=160),
-                p.Column("python_version", "Python", width=160),
-                p.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
-                p.Column("Value #C", "Resident memory", unit=p.BYTES_UNIT, width=180),
+                t.Column("instance", "Instance"),
+                t.Column("version", "ff-observe", width=160),
+                t.Column("python_version", "Python", width=160),
+                t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
+                t.Column("Value #C", "Resident memory", unit=p.BYTES_UNIT, width=180),
             ],
             bridge.BUILD_INFO.help,
             height=4,

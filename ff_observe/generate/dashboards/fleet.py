@@ -5,11 +5,13 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from ff_observe.catalogue import fleet
 from ff_observe.catalogue.model import Metric
 from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards import tables as t
+from ff_observe.generate.dashboards.colors import REASONS, VERSIONS
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import Query, of, total
 
-EMPTY = "No collector is scraped, or it has not counted yet"
-TOO_FEW = "Told only once enough platforms have it in common"
+EMPTY = "no collector, or not counted yet"
+TOO_FEW = "too few platforms to tell"
 
 _RESOURCES = {
     "instances": "hosted instances",
@@ -75,7 +77,7 @@ def _now() -> list[p.Panel]:
             unit=p.SHARE_UNIT,
             decimals=1,
             steps=[(None, p.GOOD), (0.01, p.MILD), (0.05, p.WORST)],
-            empty="Nothing was received",
+            empty="nothing was received",
         ),
         p.number(
             "Store",
@@ -83,15 +85,13 @@ def _now() -> list[p.Panel]:
             fleet.STORE_UP.help,
             unit="short",
             told={"0": ("failing", p.WORST), "1": ("stores", p.GOOD)},
-            size=p.WORDS_SIZE,
-            empty="No ping has come yet",
+            empty="no ping has come yet",
         ),
         p.number(
             "Fleet counted",
             f"1000 * min({of(fleet.TIMESTAMP)})",
             fleet.TIMESTAMP.help,
             unit=p.AGO_UNIT,
-            size=p.WORDS_SIZE,
             empty=EMPTY,
         ),
     ]
@@ -123,8 +123,7 @@ def _platforms() -> list[p.Panel]:
             fleet.BY_VERSION.help,
             unit=p.COUNT_UNIT,
             axis="platforms",
-            colors={"other": p.QUIET},
-            shades="blue",
+            colors={**VERSIONS, "other": p.QUIET},
             stacked=True,
             decimals=0,
             empty=TOO_FEW,
@@ -164,7 +163,7 @@ def _resources() -> list[p.Panel]:
         return f"max by (resource) ({of(fleet.RESOURCES_PER_PLATFORM, q)})"
 
     return [
-        p.rows(
+        t.rows(
             "Resources of the fleet",
             [
                 f"sum by (resource) ({of(fleet.RESOURCES)})",
@@ -172,12 +171,12 @@ def _resources() -> list[p.Panel]:
                 *(quantile(f'quantile="{q}"') for q in ("0.5", "0.9", "0.99")),
             ],
             [
-                p.Column("resource", "Resource", told={name: (words, None) for name, words in _RESOURCES.items()}),
-                p.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=90),
-                p.Column("Value #B", "Platforms reporting", unit=p.COUNT_UNIT, width=160),
-                p.Column("Value #C", "Median per platform", unit=p.COUNT_UNIT, width=160, decimals=0),
-                p.Column("Value #D", "90th percentile", unit=p.COUNT_UNIT, width=140, decimals=0),
-                p.Column("Value #E", "99th percentile", unit=p.COUNT_UNIT, width=140, decimals=0),
+                t.Column("resource", "Resource", told={name: (words, None) for name, words in _RESOURCES.items()}),
+                t.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=90),
+                t.Column("Value #B", "Platforms reporting", unit=p.COUNT_UNIT, width=160),
+                t.Column("Value #C", "Median per platform", unit=p.COUNT_UNIT, width=160, decimals=0),
+                t.Column("Value #D", "90th percentile", unit=p.COUNT_UNIT, width=140, decimals=0),
+                t.Column("Value #E", "99th percentile", unit=p.COUNT_UNIT, width=140, decimals=0),
             ],
             f"{fleet.RESOURCES.help} {fleet.RESOURCES_PER_PLATFORM.help}",
             width=16,
@@ -226,8 +225,8 @@ def _collector() -> list[p.Panel]:
     return [
         p.graph(
             "Pings accepted",
-            [Query(f"round(sum by (outcome) (increase({of(fleet.PINGS_ACCEPTED)}[$__interval])))", "{{outcome}}")],
-            fleet.PINGS_ACCEPTED.help + " In each hour or longer step.",
+            [Query(f"round(sum by (outcome) (increase({of(fleet.PINGS_ACCEPTED)}[$__rate_interval])))", "{{outcome}}")],
+            fleet.PINGS_ACCEPTED.help + " In steps of an hour or longer.",
             unit=p.COUNT_UNIT,
             axis="pings",
             width=8,
@@ -240,17 +239,21 @@ def _collector() -> list[p.Panel]:
         ),
         p.graph(
             "Requests refused",
-            [Query(f"round(sum by (reason) (increase({of(fleet.PINGS_REFUSED)}[$__interval]))) > 0", "{{reason}}")],
-            fleet.PINGS_REFUSED.help + " In each hour or longer step.",
+            [
+                Query(
+                    f"round(sum by (reason) (increase({of(fleet.PINGS_REFUSED)}[$__rate_interval]))) > 0", "{{reason}}"
+                )
+            ],
+            fleet.PINGS_REFUSED.help + " In steps of an hour or longer.",
             unit=p.COUNT_UNIT,
             axis="requests",
             width=8,
-            shades="orange",
+            colors=REASONS,
             stacked=True,
             bars=True,
             decimals=0,
             interval="1h",
-            empty="Nothing was refused in this time",
+            empty="nothing was refused in this time",
         ),
         p.graph(
             "Time to store",
@@ -262,7 +265,7 @@ def _collector() -> list[p.Panel]:
             unit=p.SECONDS_UNIT,
             width=8,
             colors={"median": p.NEUTRAL, "99th percentile": "purple"},
-            empty="Nothing was stored in this time",
+            empty="nothing was stored in this time",
         ),
         p.graph(
             "Load",
@@ -281,26 +284,31 @@ def _collector() -> list[p.Panel]:
             "Oddities",
             [
                 Query(
-                    f"round(sum by (reason) (increase({of(fleet.CONNECTIONS_CLOSED)}[$__interval]))) > 0",
+                    f"round(sum by (reason) (increase({of(fleet.CONNECTIONS_CLOSED)}[$__rate_interval]))) > 0",
                     "closed: {{reason}}",
                 ),
                 Query(
-                    f"round(sum by (field) (increase({of(fleet.UNKNOWN_FIELDS)}[$__interval]))) > 0",
+                    f"round(sum by (field) (increase({of(fleet.UNKNOWN_FIELDS)}[$__rate_interval]))) > 0",
                     "unknown field: {{field}}",
                 ),
-                Query(f"round(sum(increase({of(fleet.PRUNED)}[$__interval]))) > 0", "pings past retention"),
+                Query(f"round(sum(increase({of(fleet.PRUNED)}[$__rate_interval]))) > 0", "pings past retention"),
             ],
             f"{fleet.CONNECTIONS_CLOSED.help} {fleet.UNKNOWN_FIELDS.help} {fleet.PRUNED.help}",
             unit=p.COUNT_UNIT,
             axis="occurrences",
-            shades="orange",
+            colors={
+                "closed: too_slow": p.MILD,
+                "closed: too_many": p.BAD,
+                "/^unknown field/": "purple",
+                "pings past retention": p.QUIET,
+            },
             stacked=True,
             bars=True,
             decimals=0,
             interval="1h",
-            empty="Nothing odd happened in this time",
+            empty="nothing odd happened in this time",
         ),
-        p.rows(
+        t.rows(
             "Collectors",
             [
                 f"max by (instance, version, store) ({of(fleet.BUILD_INFO)})",
@@ -308,11 +316,11 @@ def _collector() -> list[p.Panel]:
                 f"1000 * max by (instance) ({of(fleet.KEY_CREATED)})",
             ],
             [
-                p.Column("instance", "Instance"),
-                p.Column("version", "ff-observe", width=160),
-                p.Column("store", "Store", width=160),
-                p.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
-                p.Column("Value #C", "Hashing key made", unit=p.MINUTE_UNIT, width=200),
+                t.Column("instance", "Instance"),
+                t.Column("version", "ff-observe", width=160),
+                t.Column("store", "Store", width=160),
+                t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
+                t.Column("Value #C", "Hashing key made", unit=p.MINUTE_UNIT, width=200),
             ],
             f"{fleet.BUILD_INFO.help} {fleet.KEY_CREATED.help}",
             height=4,

@@ -100,7 +100,7 @@ def _link(uid: str, title: str, *, same_kind: bool) -> build.DashboardLink:
     return (
         build.DashboardLink(title)
         .type(model.DashboardLinkType.LINK)
-        .url(f"/d/{uid}")
+        .url(f"/d/{uid}" if same_kind else f"/d/{uid}?${{datasource:queryparam}}")
         .icon("dashboard")
         .tooltip(f"FlowFuse / {title}")
         .keep_time(True)

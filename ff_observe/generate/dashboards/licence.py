@@ -4,12 +4,13 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import facts
 from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import Query, of
 
-EMPTY = "Not known: no answer from the database"
-NO_END = "No licence that expires"
-NOT_IN_SIGHT = "Not in sight"
+EMPTY = "no answer from the database"
+NO_END = "no end, or no answer"
+NOT_IN_SIGHT = "not in sight"
 
 GROWTH_OVER = "[84d:1h]"
 """The past from which growth is told: twelve whole weeks, so that neither a weekend nor a busy fortnight is a trend.
@@ -30,20 +31,28 @@ what it enforces.
 **When a licence expires**, nothing happens at that moment. FlowFuse's nightly task then suspends every running
 instance at **02:00**, by the clock of FlowFuse's server, and again every night.
 
-**Dates of limits** continue the growth of the last twelve weeks as a straight line, from the most there was
-in a week. None is told without growth, or
-beyond two years."""
+**Dates of limits** continue the growth of the last twelve weeks (or of as long as Prometheus remembers) as a straight
+line, from the most there was in a week. None is told before a week is known, without growth, or beyond two years."""
 
 
 def limit_reached_at(limit: str, usage: str, within_seconds: int = HORIZON_SECONDS) -> str:
     """PromQL for the moment, in seconds since 1970, when usage reaches the limit if it goes on growing as it did. No
-    series where it does not grow, or the limit is further off than `within_seconds`.
+    series where it does not grow, the limit is further off than `within_seconds`, or usage was not known a week ago:
+    the devices of a first afternoon are no trend.
 
-    `usage` is a selector, `limit` any vector. The pace is that of a line fitted by least squares; it starts at the
+    Both are instant vectors of the same labels. The pace is that of a line fitted by least squares; it starts at the
     most there was in a week, for a limit is reached by the peaks.
     """
     room = f"clamp_min({limit} - max_over_time({usage}{WEEK}), 0)"
-    return f"(time() + {room} / (deriv({usage}{GROWTH_OVER}) > 0)) < time() + {within_seconds}"
+    return (
+        f"(time() + {room} / (deriv({usage}{GROWTH_OVER}) > 0)) < time() + {within_seconds}"
+        f" and present_over_time({usage}[1d:1h] offset 7d)"
+    )
+
+
+def of_each(vector: str) -> str:
+    """The limits or usage of each platform, whatever other labels its target has had: a new pod is no new platform."""
+    return f"max by (job, instance, resource) ({vector})"
 
 
 def suspension_at(expiry: str) -> str:
@@ -63,11 +72,12 @@ def dashboard() -> Dashboard:
 
 
 def _reached() -> str:
-    return limit_reached_at(of(facts.LICENSE_LIMIT), of(facts.LICENSE_USAGE))
+    return limit_reached_at(of_each(of(facts.LICENSE_LIMIT)), of_each(of(facts.LICENSE_USAGE)))
 
 
 def _licence() -> list[p.Panel]:
     expiry = of(facts.LICENSE_EXPIRY)
+    kinds = f"max by (license_type, tier) ({of(facts.LICENSE_INFO)})"
     return [
         p.number(
             "Licence",
@@ -75,17 +85,14 @@ def _licence() -> list[p.Panel]:
             facts.LICENSE_ACTIVE.help,
             unit="short",
             told={"0": ("none", p.QUIET), "1": ("loaded", p.GOOD)},
-            size=p.WORDS_SIZE,
             empty=EMPTY,
         ),
-        p.number(
+        p.word(
             "Type and tier",
-            Query(f"max by (license_type, tier) ({of(facts.LICENSE_INFO)})", "{{license_type}} {{tier}}"),
+            f'label_join({kinds}, "licence", " ", "license_type", "tier")',
+            "licence",
             facts.LICENSE_INFO.help,
-            unit="short",
-            show=p.Show.NAME,
-            size=p.WORDS_SIZE,
-            empty="No licence",
+            empty="none, or no answer",
         ),
         p.number(
             "Expires in",
@@ -102,7 +109,6 @@ def _licence() -> list[p.Panel]:
             "When FlowFuse suspends every running instance, unless the licence is renewed: at the first 02:00 after it "
             "expired. Taken for UTC, shown in your time zone; FlowFuse goes by the clock of its server.",
             unit=p.MINUTE_UNIT,
-            size=20,
             empty=NO_END,
         ),
         p.number(
@@ -117,10 +123,10 @@ def _licence() -> list[p.Panel]:
         p.number(
             "First limit reached on",
             f"1000 * min({_reached()})",
-            "When the first limit is reached, if usage goes on growing as in the last twelve weeks.",
+            "When the first limit is reached, if usage goes on growing as in the last twelve weeks. Told once a week "
+            "is known.",
             unit=p.DAY_UNIT,
-            size=p.WORDS_SIZE,
-            empty=NOT_IN_SIGHT,
+            empty=f"{NOT_IN_SIGHT}, or no answer",
         ),
     ]
 
@@ -132,25 +138,28 @@ def _limits() -> list[p.Panel]:
         return f"max by (instance, resource) ({expression})"
 
     return [
-        p.rows(
+        t.rows(
             "Head room",
             [
                 each(usage),
                 each(limit),
                 each(f"{limit} - {usage}"),
-                each(f"max_over_time({usage}[$__range])"),
-                each(f"7 * 86400 * deriv({usage}{GROWTH_OVER})"),
+                # `and`: a target that is gone has a past, but no row.
+                each(f"max_over_time({usage}[$__range]) and on (job, instance, resource) {usage}"),
+                each(f"7 * 86400 * deriv({of_each(usage)}{GROWTH_OVER}) and {of_each(usage)}"),
                 each(f"1000 * ({_reached()})"),
+                each(f"(({_reached()}) - time()) / 86400"),
             ],
             [
-                p.Column("instance", "Platform"),
-                p.Column("resource", "Limit of", told=_RESOURCES),
-                p.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=90),
-                p.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=90),
-                p.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=80),
-                p.Column("Value #D", "High-water mark", unit=p.COUNT_UNIT, width=150),
-                p.Column("Value #E", "Growth per week", unit="short", width=150, decimals=1),
-                p.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=130, no_value="not in sight"),
+                t.Column("instance", "Platform"),
+                t.Column("resource", "Limit of", told=_RESOURCES),
+                t.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=90),
+                t.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=90),
+                t.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=80),
+                t.Column("Value #D", "High-water mark", unit=p.COUNT_UNIT, width=150),
+                t.Column("Value #E", "Growth per week", unit="short", width=150, decimals=1),
+                t.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=130, no_value=NOT_IN_SIGHT),
+                t.Column("Value #G", "Days left", unit=p.COUNT_UNIT, width=100, decimals=0),
             ],
             facts.LICENSE_USAGE.help + " The high-water mark is the most there was in the time range shown.",
             height=6,
@@ -206,5 +215,5 @@ def _against_limit(title: str, resource: str, axis: str, resources: str) -> p.Pa
         colors={f"{named}in use": p.NEUTRAL, **({"devices in use": "purple"} if named else {})},
         dashed={f"{named}allowed": p.WORST, **({"devices allowed": p.BAD} if named else {})},
         decimals=0,
-        empty="This FlowFuse has no such limit" if resource == "mqtt_clients" else EMPTY,
+        empty="no such limit, or no answer from the database" if resource == "mqtt_clients" else EMPTY,
     )

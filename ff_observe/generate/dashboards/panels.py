@@ -1,7 +1,7 @@
-"""The kinds of panels, each with one look on all dashboards. Colours mean something or are one neutral blue."""
+"""The kinds of panels (tables: `tables.py`), each with one look on all dashboards. Colours mean something or are one
+neutral blue."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeVar
 
@@ -22,13 +22,12 @@ QUIET = "#8e8e8e"
 """For what is off, unknown or of no concern; readable on dark and light."""
 
 COUNT_UNIT, SHARE_UNIT, SECONDS_UNIT, BYTES_UNIT = "short", "percentunit", "s", "bytes"
-DAYS_UNIT = "suffix: days"
+DAYS_UNIT, PER_MINUTE_UNIT = "suffix: days", "suffix:/min"
 DAY_UNIT, MINUTE_UNIT, AGO_UNIT = "time:YYYY-MM-DD", "time:YYYY-MM-DD HH:mm", "dateTimeFromNow"
 """Moments; Grafana counts them in milliseconds."""
 
-STAT_HEIGHT, GRAPH_HEIGHT = 4, 8
-NUMBER_SIZE, WORDS_SIZE = 40, 24
-"""Pixels: fixed, so that neighbours look alike; words are smaller, so that they stay on one line."""
+STAT_HEIGHT, GRAPH_HEIGHT = 3, 8
+"""Text in numbers is as large as fits, in any width: in so low a panel all short ones have one size."""
 
 Panel = stat.Panel | bargauge.Panel | table.Panel | text.Panel | timeseries.Panel
 Step = tuple[float | None, str]
@@ -38,15 +37,7 @@ Told = Mapping[str, tuple[str, str | None]]
 _Drawn = TypeVar("_Drawn", stat.Panel, bargauge.Panel, table.Panel, timeseries.Panel)
 
 
-class Show(Enum):
-    """What is large in a number panel."""
-
-    VALUE = options.BigValueTextMode.VALUE
-    NAME = options.BigValueTextMode.NAME
-    BOTH = options.BigValueTextMode.VALUE_AND_NAME
-
-
-class _Form(Enum):
+class Form(Enum):
     """What the queries of a panel ask for."""
 
     OVER_TIME = auto()
@@ -54,29 +45,16 @@ class _Form(Enum):
     TABLE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table. `field` is a label, or `Value #A` … for the value of the first query and so on."""
-
-    field: str
-    title: str
-    unit: str = ""
-    width: int | None = None
-    decimals: int | None = None
-    told: Told | None = None
-    no_value: str = "-"
-
-
-def _framed(
-    panel: _Drawn, title: str, description: str, queries: Sequence[Query], unit: str, empty: str, form: _Form
+def described(
+    panel: _Drawn, title: str, description: str, queries: Sequence[Query], unit: str, empty: str, form: Form
 ) -> _Drawn:
     panel.title(title).description(description).datasource(DATASOURCE).unit(unit).no_value(empty)
     for index, query in enumerate(queries):
         target = prometheus.Dataquery().expr(query.expression).ref_id(chr(ord("A") + index)).datasource(DATASOURCE)
         target.legend_format(query.legend or "__auto").format(
-            PromQueryFormat.TABLE if form is _Form.TABLE else PromQueryFormat.TIME_SERIES
+            PromQueryFormat.TABLE if form is Form.TABLE else PromQueryFormat.TIME_SERIES
         )
-        panel.with_target(target.range() if form is _Form.OVER_TIME else target.instant())
+        panel.with_target(target.range() if form is Form.OVER_TIME else target.instant())
     return panel
 
 
@@ -85,12 +63,25 @@ def _steps(steps: Sequence[Step]) -> build.ThresholdsConfig:
     return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(thresholds)
 
 
-def _mapping(told: Told) -> model.ValueMap:
+def words_for(told: Told) -> model.ValueMap:
     results = {
         value: model.ValueMappingResult(text=words, color=color, index=index)
         for index, (value, (words, color)) in enumerate(told.items())
     }
     return model.ValueMap(options=results)
+
+
+def _nothing(words: str) -> model.SpecialValueMap:
+    """Words for what is not there. Grafana draws them as large as a number, in the colour of the lowest threshold:
+    without this, an outage looks like good (or bad) news."""
+    result = model.ValueMappingResult(text=words, color=QUIET, index=0)
+    return model.SpecialValueMap(
+        options=model.DashboardSpecialValueMapOptions(match=model.SpecialValueMatch.NULL_AND_NAN, result=result)
+    )
+
+
+def setting(name: str, value: object) -> model.DynamicConfigValue:
+    return model.DynamicConfigValue(id_val=name, value=value)
 
 
 def _fixed(color: str) -> build.FieldColor:
@@ -108,29 +99,40 @@ def number(
     steps: Sequence[Step] = (),
     told: Told | None = None,
     decimals: int | None = None,
-    show: Show = Show.VALUE,
     names: Mapping[str, str] | None = None,
     height: int = STAT_HEIGHT,
-    size: int = NUMBER_SIZE,
 ) -> stat.Panel:
-    """One number (or one for each series) as of now, large. Coloured only where `steps` or `told` say what the colour
-    means. `names` are other words for the legends, `size` is that of the text in pixels."""
+    """One number (or one for each series, with its name) as of now, large. Coloured only where `steps` or `told` say
+    what the colour means. `names` are other words for the legends."""
     asked = query if isinstance(query, Query) else Query(query)
-    panel = _framed(stat.Panel(), title, description, [asked], unit, empty, _Form.NOW)
-    panel.span(width).height(height).graph_mode(options.BigValueGraphMode.NONE)
-    panel.text(common.VizTextDisplayOptions().value_size(size).title_size(14))
+    panel = _large(title, description, asked, unit, empty, width, told, Form.NOW).height(height)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
-    panel.text_mode(show.value)
-    panel.color_mode(options.BigValueColorMode.VALUE if steps or told else options.BigValueColorMode.NONE)
+    panel.text_mode(options.BigValueTextMode.VALUE_AND_NAME if asked.legend else options.BigValueTextMode.VALUE)
     panel.thresholds(_steps(steps or [(None, "text")]))
-    panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-    if told is not None:
-        panel.mappings([_mapping(told)])
     if decimals is not None:
         panel.decimals(decimals)
     for legend, words in (names or {}).items():
-        panel.override_by_name(legend, [_property("displayName", words)])
+        panel.override_by_name(legend, [setting("displayName", words)])
     return panel
+
+
+def word(
+    title: str, query: str, label: str, description: str, *, empty: str, width: int = 4, told: Told | None = None
+) -> stat.Panel:
+    """What a label says as of now, large; each of its values, if there are several."""
+    panel = _large(title, description, Query(query), "short", empty, width, told, Form.TABLE)
+    panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(True).fields(f"/^{label}$/"))
+    return panel.text_mode(options.BigValueTextMode.VALUE).thresholds(_steps([(None, "text")]))
+
+
+def _large(
+    title: str, description: str, query: Query, unit: str, empty: str, width: int, told: Told | None, form: Form
+) -> stat.Panel:
+    panel = described(stat.Panel(), title, description, [query], unit, empty, form)
+    panel.span(width).height(STAT_HEIGHT).graph_mode(options.BigValueGraphMode.NONE)
+    panel.color_mode(options.BigValueColorMode.VALUE)
+    panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
+    return panel.mappings([_nothing(empty), *([words_for(told)] if told is not None else [])])
 
 
 def graph(
@@ -154,12 +156,13 @@ def graph(
     interval: str | None = None,
     shades: str | None = None,
 ) -> timeseries.Panel:
-    """Series over time. `colors` are by the names of series, `dashed` draws some as dashed lines in a colour, `shades`
-    gives all others shades of one; `interval` is the shortest step."""
-    panel = _framed(timeseries.Panel(), title, description, queries, unit, empty, _Form.OVER_TIME)
+    """Series over time. `colors` are by the names of series (or /patterns/), `dashed` draws some as dashed lines in a
+    colour, `shades` tells targets apart by shades of one; `interval` is the shortest step."""
+    panel = described(timeseries.Panel(), title, description, queries, unit, empty, Form.OVER_TIME)
     # A stacked series at zero would draw its line over its neighbour's edge.
-    panel.span(width).height(height).line_width(1 if shades else 0 if stacked else 2)
+    panel.span(width).height(height).line_width(0 if stacked else 2)
     panel.fill_opacity(70 if stacked else 8)
+    panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC))
     panel.show_points(options.VisibilityMode.NEVER).span_nulls(False).axis_label(axis)
     panel.line_interpolation(
         options.LineInterpolation.LINEAR if unit != COUNT_UNIT else options.LineInterpolation.STEP_AFTER
@@ -188,14 +191,15 @@ def graph(
     if shades is not None:
         panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.SHADES).fixed_color(shades))
     for name, its_color in (colors or {}).items():
-        panel.override_by_name(name, [_property("color", {"mode": "fixed", "fixedColor": its_color})])
+        override = panel.override_by_regexp if name.startswith("/") else panel.override_by_name
+        override(name, [setting("color", {"mode": "fixed", "fixedColor": its_color})])
     for name, its_color in (dashed or {}).items():
         panel.override_by_name(
             name,
             [
-                _property("color", {"mode": "fixed", "fixedColor": its_color}),
-                _property("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
-                _property("custom.fillOpacity", 0),
+                setting("color", {"mode": "fixed", "fixedColor": its_color}),
+                setting("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
+                setting("custom.fillOpacity", 0),
             ],
         )
     return panel
@@ -216,16 +220,17 @@ def shares(
     decimals: int | None = 0,
     names: Mapping[str, str] | None = None,
 ) -> bargauge.Panel:
-    """A bar for each series as of now. `names` are other words for the legends."""
-    panel = _framed(bargauge.Panel(), title, description, [query], unit, empty, _Form.NOW)
+    """A bar for each series as of now. `names` are other words for the legends. `empty` must be short: Grafana writes
+    it beside an empty bar, on one line."""
+    panel = described(bargauge.Panel(), title, description, [query], unit, empty, Form.NOW)
     panel.span(width).height(height).orientation(options.VizOrientation.HORIZONTAL)
     panel.display_mode(options.BarGaugeDisplayMode.BASIC).value_mode(options.BarGaugeValueMode.TEXT)
     panel.name_placement(options.BarGaugeNamePlacement.LEFT).show_unfilled(True)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.thresholds(_steps(steps)).color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-    panel.min(minimum).text(common.VizTextDisplayOptions().title_size(14).value_size(18))
+    panel.min(minimum).text(common.VizTextDisplayOptions().title_size(14).value_size(16)).mappings([_nothing(empty)])
     for legend, words in (names or {}).items():
-        panel.override_by_name(legend, [_property("displayName", words)])
+        panel.override_by_name(legend, [setting("displayName", words)])
     if maximum is not None:
         panel.max(maximum)
     if decimals is not None:
@@ -233,68 +238,7 @@ def shares(
     return panel
 
 
-def rows(
-    title: str,
-    queries: Sequence[str],
-    columns: Sequence[Column],
-    description: str,
-    *,
-    empty: str,
-    width: int = 24,
-    height: int = GRAPH_HEIGHT,
-    sort_by: str | None = None,
-    descending: bool = False,
-) -> table.Panel:
-    """A table as of now: the answers of all queries side by side, joined by the labels they share. Only `columns` are
-    shown, in their order."""
-    asked = [Query(query) for query in queries]
-    panel = _framed(table.Panel(), title, description, asked, COUNT_UNIT, empty, _Form.TABLE)
-    panel.span(width).height(height).show_header(True).cell_height(options.TableCellHeight.SM)
-    panel.align(options.FieldTextAlignment.AUTO).inspect(False)
-    only_one = len(queries) == 1
-    names = ["Value" if only_one and column.field == "Value #A" else column.field for column in columns]
-    if not only_one:
-        panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
-    panel.with_transformation(
-        model.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": names}})
-    )
-    panel.with_transformation(
-        model.DataTransformerConfig(
-            id_val="organize",
-            options={
-                "excludeByName": {},
-                "indexByName": {name: index for index, name in enumerate(names)},
-                "renameByName": {name: column.title for name, column in zip(names, columns, strict=True)},
-            },
-        )
-    )
-    for column in columns:
-        panel.override_by_name(column.title, _column_properties(column))
-    if sort_by is not None:
-        panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(descending)])
-    return panel
-
-
-def _column_properties(column: Column) -> list[model.DynamicConfigValue]:
-    properties = [_property("noValue", column.no_value)]
-    if column.unit:
-        properties.append(_property("unit", column.unit))
-    if column.width is not None:
-        properties.append(_property("custom.width", column.width))
-    if column.decimals is not None:
-        properties.append(_property("decimals", column.decimals))
-    if column.told is not None:
-        properties.append(_property("mappings", [_mapping(column.told)]))
-        if any(color for _, color in column.told.values()):
-            properties.append(_property("custom.cellOptions", {"type": "color-text"}))
-    return properties
-
-
 def note(title: str, markdown: str, *, width: int = 24, height: int = GRAPH_HEIGHT, description: str) -> text.Panel:
     """Words, in Markdown."""
     panel = text.Panel().title(title).description(description).span(width).height(height)
     return panel.mode(TextMode.MARKDOWN).content(markdown)
-
-
-def _property(name: str, value: object) -> model.DynamicConfigValue:
-    return model.DynamicConfigValue(id_val=name, value=value)

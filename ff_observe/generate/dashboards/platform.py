@@ -4,27 +4,14 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import COUNTS, facts
 from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards import tables as t
+from ff_observe.generate.dashboards.colors import STATES
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import COUNT, Query, of, of_all, total
 
-EMPTY = "Not counted: no answer from the database"
-NO_TABLE = "Not counted: no answer from the database, or a FlowFuse without this feature"
-
-STATES = {
-    "running": p.GOOD,
-    "starting": "blue",
-    "loading": "super-light-blue",
-    "installing": "light-purple",
-    "restarting": "light-blue",
-    "suspended": p.QUIET,
-    "suspending": "#a8a8a8",
-    "stopped": "#c4c4c4",
-    "stopping": "#d8d8d8",
-    "safe": p.MILD,
-    "error": p.WORST,
-    "crashed": "dark-red",
-}
-"""Colours of the states of instances: green runs, blue is on its way, grey is off on purpose, red needs somebody."""
+EMPTY = "no answer from the database"
+NO_TABLE = "no answer from the database, or a FlowFuse without this feature"
+NO_BRIDGE = "no bridge tells of itself"
 
 IN_TROUBLE = 'state=~"error|crashed"'
 
@@ -79,8 +66,7 @@ def _now() -> list[p.Panel]:
             facts.UP.help + " Of several platforms, the worst.",
             unit="short",
             told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
-            size=p.WORDS_SIZE,
-            empty="No bridge is scraped",
+            empty=NO_BRIDGE,
         ),
         p.number("Users", total(COUNT["users"]), COUNT["users"].help, unit=p.COUNT_UNIT, empty=EMPTY),
         p.number("Teams", total(COUNT["teams"]), COUNT["teams"].help, unit=p.COUNT_UNIT, empty=EMPTY),
@@ -106,7 +92,7 @@ def _now() -> list[p.Panel]:
             unit=p.SHARE_UNIT,
             decimals=0,
             steps=[(None, p.WORST), (0.5, p.BAD), (0.7, p.MILD), (0.9, p.GOOD)],
-            empty="No devices",
+            empty="no devices, or no answer",
         ),
     ]
 
@@ -171,22 +157,26 @@ def _running() -> list[p.Panel]:
 def _growth() -> list[p.Panel]:
     every = of_all(_COUNTED)
 
-    def what(selector: str) -> str:
-        return f'sum by (what) (label_replace({selector}, "what", "$1", "__name__", "flowfuse_(.+)"))'
+    def named(selector: str) -> str:
+        return f'label_replace({selector}, "what", "$1", "__name__", "flowfuse_(.+)")'
+
+    def change(since: str) -> str:
+        """Of each platform by itself: one that was not there before has not grown from nothing."""
+        return f"sum by (what) ({named(every)} - {named(f'last_over_time({every}[1h] offset {since})')})"
 
     return [
-        p.rows(
+        t.rows(
             "Counts, and their growth",
             [
-                what(every),
-                f"{what(every)} - {what(every + ' offset 1d')}",
-                f"{what(every)} - {what(every + ' offset 1w')}",
+                f"sum by (what) ({named(every)})",
+                change("1d"),
+                change("1w"),
             ],
             [
-                p.Column("what", "What", told=_WORDS),
-                p.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=90),
-                p.Column("Value #B", "Change in a day", unit="short", width=140),
-                p.Column("Value #C", "In a week", unit="short", width=100),
+                t.Column("what", "What", told=_WORDS),
+                t.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=90),
+                t.Column("Value #B", "Change in a day", unit="short", width=140),
+                t.Column("Value #C", "In a week", unit="short", width=100),
             ],
             "Every count of the platform as of now, and by how much it differs from a day and a week ago.",
             height=16,
@@ -211,22 +201,32 @@ def _growth() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.graph(
-            "What people make",
+            "Snapshots",
+            [Query(total(COUNT["snapshots"]), "snapshots")],
+            COUNT["snapshots"].help,
+            unit=p.COUNT_UNIT,
+            axis="snapshots",
+            width=7,
+            color=p.NEUTRAL,
+            decimals=0,
+            empty=EMPTY,
+        ),
+        p.graph(
+            "Libraries and brokers",
             [
-                Query(total(COUNT["snapshots"]), "snapshots"),
                 Query(total(COUNT["library_entries"]), "library entries"),
-                Query(total(COUNT["shared_library_entries"]), "shared library entries"),
+                Query(total(COUNT["shared_library_entries"]), "shared"),
                 Query(total(COUNT["blueprints"]), "blueprints"),
                 Query(total(COUNT["team_broker_clients"]), "broker clients"),
             ],
-            "Snapshots of instances and devices, entries of libraries, blueprints, and clients of the team broker.",
+            "Entries of the libraries of instances and of the shared libraries of teams, flow blueprints, and clients "
+            "of the team broker.",
             unit=p.COUNT_UNIT,
             axis="items",
-            width=14,
+            width=7,
             colors={
-                "snapshots": p.NEUTRAL,
-                "library entries": "purple",
-                "shared library entries": "light-purple",
+                "library entries": p.NEUTRAL,
+                "shared": "purple",
                 "blueprints": p.MILD,
                 "broker clients": "#5ac8c8",
             },
@@ -238,25 +238,25 @@ def _growth() -> list[p.Panel]:
 
 def _installation() -> list[p.Panel]:
     return [
-        p.rows(
+        t.rows(
             "Platforms",
             [
                 f"max by (instance, version, nodejs_version, driver) ({of(facts.PLATFORM_INFO)})",
                 f"max by (instance) ({of(facts.INITIALISED)})",
             ],
             [
-                p.Column("instance", "Instance"),
-                p.Column("version", "FlowFuse", width=110),
-                p.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}, width=110),
-                p.Column("driver", "Driver", width=110),
-                p.Column(
+                t.Column("instance", "Instance"),
+                t.Column("version", "FlowFuse", width=110),
+                t.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}, width=110),
+                t.Column("driver", "Driver", width=110),
+                t.Column(
                     "Value #B", "Set-up", told={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}, width=130
                 ),
             ],
             facts.PLATFORM_INFO.help,
             width=14,
             height=4,
-            empty="No bridge is scraped",
+            empty=NO_BRIDGE,
         ),
         p.number(
             "Features configured",
@@ -265,11 +265,9 @@ def _installation() -> list[p.Panel]:
             unit="short",
             width=10,
             height=4,
-            size=p.WORDS_SIZE,
             told={"0": ("off", p.QUIET), "1": ("on", p.GOOD)},
-            show=p.Show.BOTH,
             names={"file_store": "file store"},
-            empty="No bridge is scraped",
+            empty=NO_BRIDGE,
         ),
         p.graph(
             "Subscriptions of teams",
@@ -283,6 +281,6 @@ def _installation() -> list[p.Panel]:
             width=24,
             height=5,
             decimals=0,
-            empty="Only on a licensed platform that bills (billing in flowforge.yml)",
+            empty="only on a licensed platform that bills (billing in flowforge.yml)",
         ),
     ]

@@ -5,21 +5,22 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from ff_observe.catalogue import bridge
 from ff_observe.catalogue.model import Metric
 from ff_observe.generate.dashboards import panels as p
+from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import Query, of
 
-EMPTY = "No bridge is scraped"
+EMPTY = "no bridge tells of itself"
 
-RULES = {
-    "ff_telemetry_disabled": "FF_TELEMETRY_DISABLED is set",
-    "housekeeper_off": "housekeeper: false",
-    "database_unknown": "database does not answer",
-    "not_initialised": "set-up not completed",
-    "licensed": "a licence is loaded",
-    "file": "telemetry.enabled: false",
-    "admin_setting": "administrators' setting",
-    "do_not_track": "DO_NOT_TRACK is set",
-    "no_objection": "nobody objects",
+RULES: p.Told = {
+    "ff_telemetry_disabled": ("FF_TELEMETRY_DISABLED is set", None),
+    "housekeeper_off": ("housekeeper: false", None),
+    "database_unknown": ("database does not answer", None),
+    "not_initialised": ("set-up not completed", None),
+    "licensed": ("a licence is loaded", None),
+    "file": ("telemetry.enabled: false", None),
+    "admin_setting": ("administrators' setting", None),
+    "do_not_track": ("DO_NOT_TRACK is set", None),
+    "no_objection": ("nobody objects", None),
 }
 """The rules of consent, in words."""
 
@@ -66,41 +67,35 @@ def _ping() -> list[p.Panel]:
             bridge.PING_ENABLED.help,
             unit="short",
             told={"0": ("not sent", p.QUIET), "1": ("sent", p.NEUTRAL)},
-            size=p.WORDS_SIZE,
-            empty="Not decided yet",
+            empty="not decided yet",
         ),
-        p.number(
+        p.word(
             "Deciding rule",
-            Query(f"max by (rule) ({enabled})", "{{rule}}"),
+            f"max by (rule) ({enabled})",
+            "rule",
             "The rule that decides whether the core ping is sent. `ff-observe ping why` says more.",
-            unit="short",
-            show=p.Show.NAME,
-            names=RULES,
-            size=20,
-            empty="Not decided yet",
+            told=RULES,
+            empty="not decided yet",
         ),
         p.number(
             "Last delivered",
             f"1000 * max(last_over_time({of(bridge.PING_LAST_SUCCESS)}[$__range]))",
             bridge.PING_LAST_SUCCESS.help,
             unit=p.AGO_UNIT,
-            size=p.WORDS_SIZE,
-            empty="None in this time",
+            empty="none in this time",
         ),
         p.number(
             "Next due",
             f"1000 * min({of(bridge.PING_NEXT)})",
             bridge.PING_NEXT.help,
             unit=p.AGO_UNIT,
-            size=p.WORDS_SIZE,
-            empty="None: it is not sent",
+            empty="none: it is not sent",
         ),
         p.number(
             "Bytes delivered",
             f"sum(increase({of(bridge.PING_BYTES)}[$__range]))",
             bridge.PING_BYTES.help + " In the time range shown.",
             unit=p.BYTES_UNIT,
-            size=32,
             decimals=1,
             empty=EMPTY,
         ),
@@ -110,8 +105,7 @@ def _ping() -> list[p.Panel]:
             bridge.PING_OPT_OUT_IGNORED.help + " Only FF_TELEMETRY_DISABLED stops the ping of a licensed platform.",
             unit="short",
             told={"0": ("no", p.GOOD), "1": ("yes", p.BAD)},
-            size=p.WORDS_SIZE,
-            empty="Not decided yet",
+            empty="not decided yet",
         ),
     ]
 
@@ -120,14 +114,14 @@ def _outputs() -> list[p.Panel]:
     enabled = f"max by (output) ({of(bridge.OUTPUT_ENABLED)})"
     content = f'label_replace({enabled}, "content", "$1", "output", "(.+)")'
     return [
-        p.rows(
+        t.rows(
             "Outputs",
             [f'label_replace({content}, "receiver", "$1", "output", "(.+)")'],
             [
-                p.Column("output", "Output", told=NAMES, width=170),
-                p.Column("Value #A", "State", told={"0": ("off", p.QUIET), "1": ("on", p.NEUTRAL)}, width=80),
-                p.Column("content", "What is sent", told=CONTENTS),
-                p.Column("receiver", "To whom", told=RECEIVERS),
+                t.Column("output", "Output", told=NAMES, width=170),
+                t.Column("Value #A", "State", told={"0": ("off", p.QUIET), "1": ("on", p.NEUTRAL)}, width=80),
+                t.Column("content", "What is sent", told=CONTENTS),
+                t.Column("receiver", "To whom", told=RECEIVERS),
             ],
             bridge.OUTPUT_ENABLED.help + " `ff-observe check` says why. PRIVACY.md names every field.",
             height=9,
@@ -138,12 +132,12 @@ def _outputs() -> list[p.Panel]:
 
 def _deliveries() -> list[p.Panel]:
     return [
-        _outcomes("Pings", bridge.PINGS, "pings", interval="1d"),
+        _outcomes("Pings", bridge.PINGS, "pings", hours=3),
         p.graph(
             "OTLP exports by outcome",
             [Query(f"sum by (outcome) (60 * rate({of(bridge.OTLP_EXPORTS)}[$__rate_interval]))", "{{outcome}}")],
             bridge.OTLP_EXPORTS.help + " Per minute.",
-            unit="cpm",
+            unit=p.PER_MINUTE_UNIT,
             axis="exports",
             width=8,
             colors={outcome: _OUTCOMES[outcome] for outcome in bridge.OTLP_EXPORTS.label_values},
@@ -153,12 +147,12 @@ def _deliveries() -> list[p.Panel]:
     ]
 
 
-def _outcomes(title: str, counter: Metric, axis: str, interval: str = "1h") -> p.Panel:
-    each = {"1h": "hour", "1d": "day"}[interval]
+def _outcomes(title: str, counter: Metric, axis: str, hours: int = 1) -> p.Panel:
+    """Bars of so many hours. Not of a day: Grafana shows whole steps only, so that today's ping would show tomorrow."""
     return p.graph(
         f"{title} by outcome",
-        [Query(f"round(sum by (outcome) (increase({of(counter)}[$__interval])))", "{{outcome}}")],
-        f"{counter.help} In each {each} or longer step.",
+        [Query(f"round(sum by (outcome) (increase({of(counter)}[$__rate_interval])))", "{{outcome}}")],
+        f"{counter.help} In steps of {'an hour' if hours == 1 else f'{hours} hours'} or longer.",
         unit=p.COUNT_UNIT,
         axis=axis,
         width=8,
@@ -166,6 +160,6 @@ def _outcomes(title: str, counter: Metric, axis: str, interval: str = "1h") -> p
         stacked=True,
         bars=True,
         decimals=0,
-        interval=interval,
+        interval=f"{hours}h",
         empty=EMPTY,
     )
