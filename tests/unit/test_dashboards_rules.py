@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ff_observe.generate.dashboards.licence import limit_reached_at
+from ff_observe.generate.dashboards.licence import limit_reached_at, of_each
 from tests.dashboards import OF_PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, known_names, rules
 from tests.promql import selectors
 
@@ -68,7 +68,7 @@ def test_each_alert_is_tested_for_firing_and_for_staying_quiet() -> None:
 
 def test_alert_and_dashboard_foretell_the_same_date() -> None:
     alert = next(alert for alert in alerts() if alert["alert"] == "FlowFuseLicenceLimitSoon")
-    usage, limit = "flowfuse_license_usage", "last_over_time(flowfuse_license_limit[10m])"
+    usage, limit = of_each("flowfuse_license_usage"), of_each("last_over_time(flowfuse_license_limit[10m])")
     expected = limit_reached_at(limit, usage, within_seconds=30 * 86_400)
     assert " ".join(alert["expr"].split()).startswith(expected)
 

@@ -51,21 +51,21 @@ def _now() -> list[p.Panel]:
     return [
         p.number(
             "Platforms in 30 days",
-            total(fleet.PLATFORMS, IN_A_MONTH),
+            _of_all(fleet.PLATFORMS, IN_A_MONTH),
             fleet.PLATFORMS.help,
             unit=p.COUNT_UNIT,
             empty=EMPTY,
         ),
         p.number(
             "Platforms today",
-            total(fleet.PLATFORMS, IN_A_DAY),
+            _of_all(fleet.PLATFORMS, IN_A_DAY),
             fleet.PLATFORMS.help,
             unit=p.COUNT_UNIT,
             empty=EMPTY,
         ),
         p.number(
             "Silent",
-            total(fleet.SILENT),
+            _of_all(fleet.SILENT),
             fleet.SILENT.help,
             unit=p.COUNT_UNIT,
             empty=EMPTY,
@@ -97,13 +97,21 @@ def _now() -> list[p.Panel]:
     ]
 
 
+def _of_all(metric: Metric, *matchers: str, by: str = "") -> str:
+    """The whole fleet. Collectors of one job are taken for replicas on one store, which all count the same platforms;
+    only those of different jobs add up."""
+    each = f"max by (job{f', {by}' if by else ''}) ({of(metric, *matchers)})"
+    return f"sum by ({by}) ({each})" if by else f"sum({each})"
+
+
 def _platforms() -> list[p.Panel]:
+    with_state = f"max by (job, feature, enabled) ({of(fleet.BY_FEATURE)})"
     return [
         p.graph(
             "Platforms that pinged",
             [
-                Query(f"sum by (window) ({of(fleet.PLATFORMS)})", "within {{window}}"),
-                Query(total(fleet.SILENT), "silent"),
+                Query(_of_all(fleet.PLATFORMS, by="window"), "within {{window}}"),
+                Query(_of_all(fleet.SILENT), "silent"),
             ],
             f"{fleet.PLATFORMS.help} {fleet.SILENT.help}",
             unit=p.COUNT_UNIT,
@@ -119,7 +127,7 @@ def _platforms() -> list[p.Panel]:
         ),
         p.graph(
             "FlowFuse versions",
-            [Query(f"sum by (version) ({of(fleet.BY_VERSION)})", "{{version}}")],
+            [Query(_of_all(fleet.BY_VERSION, by="version"), "{{version}}")],
             fleet.BY_VERSION.help,
             unit=p.COUNT_UNIT,
             axis="platforms",
@@ -134,7 +142,7 @@ def _platforms() -> list[p.Panel]:
         p.shares(
             "Features enabled",
             Query(
-                f"sum by (feature) ({of(fleet.BY_FEATURE, ENABLED)}) / sum by (feature) ({of(fleet.BY_FEATURE)})",
+                f"{_of_all(fleet.BY_FEATURE, ENABLED, by='feature')} / sum by (feature) ({with_state})",
                 "{{feature}}",
             ),
             fleet.BY_FEATURE.help,
@@ -150,7 +158,7 @@ def _platforms() -> list[p.Panel]:
 def _by(title: str, label: str, metric: Metric, *, width: int) -> p.Panel:
     return p.shares(
         title,
-        Query(f"sort_desc(sum by ({label}) ({of(metric)}))", f"{{{{{label}}}}}"),
+        Query(f"sort_desc({_of_all(metric, by=label)})", f"{{{{{label}}}}}"),
         metric.help,
         unit=p.COUNT_UNIT,
         width=width,
@@ -166,8 +174,8 @@ def _resources() -> list[p.Panel]:
         t.rows(
             "Resources of the fleet",
             [
-                f"sum by (resource) ({of(fleet.RESOURCES)})",
-                f"sum by (resource) ({of(fleet.REPORTING)})",
+                _of_all(fleet.RESOURCES, by="resource"),
+                _of_all(fleet.REPORTING, by="resource"),
                 *(quantile(f'quantile="{q}"') for q in ("0.5", "0.9", "0.99")),
             ],
             [
@@ -188,8 +196,8 @@ def _resources() -> list[p.Panel]:
         p.graph(
             "Hosted instances and devices",
             [
-                Query(total(fleet.RESOURCES, 'resource="instances"'), "hosted instances"),
-                Query(total(fleet.RESOURCES, 'resource="devices"'), "devices"),
+                Query(_of_all(fleet.RESOURCES, 'resource="instances"'), "hosted instances"),
+                Query(_of_all(fleet.RESOURCES, 'resource="devices"'), "devices"),
             ],
             fleet.RESOURCES.help,
             unit=p.COUNT_UNIT,
@@ -202,8 +210,8 @@ def _resources() -> list[p.Panel]:
         p.graph(
             "Users and teams",
             [
-                Query(total(fleet.RESOURCES, 'resource="users"'), "users"),
-                Query(total(fleet.RESOURCES, 'resource="teams"'), "teams"),
+                Query(_of_all(fleet.RESOURCES, 'resource="users"'), "users"),
+                Query(_of_all(fleet.RESOURCES, 'resource="teams"'), "teams"),
             ],
             fleet.RESOURCES.help,
             unit=p.COUNT_UNIT,
