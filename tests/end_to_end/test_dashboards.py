@@ -36,7 +36,7 @@ EMPTY_ON_A_FRESH_DEMO = {
     "flowfuse-platform: Subscriptions of teams": "the demo does not bill",
     "flowfuse-platform: Counts, and their growth B": "nobody knows yesterday yet",
     "flowfuse-platform: Counts, and their growth C": "nobody knows last week yet",
-    "flowfuse-licence: First limit reached on A": "without history there is no growth",
+    "flowfuse-licence: Limit reached A": "without history there is no growth",
     "flowfuse-licence: Head room E": "without history there is no growth",
     "flowfuse-licence: Head room F": "without history there is no growth",
     "flowfuse-licence: Head room G": "without history there is no growth",
@@ -206,7 +206,7 @@ TOLD_BY_NEWER = {
         for name in ("starter", "team", "enterprise", "_starter", "_team", "_enterprise")
     ),
 }
-"""FlowFuse before 2.32.1 spells team types otherwise than after; 2.4.0 has no brokers, and without a licence no FlowFuse
+"""FlowFuse before 2.32.1 spells team types otherwise than after. 2.4.0 has no broker, and without a licence no FlowFuse
 tells of them."""
 
 

@@ -120,6 +120,6 @@ def test_no_date_is_foretold_without_growth(told: prometheus.Prometheus) -> None
 
 
 def test_the_dashboard_asks_what_is_tested_here() -> None:
-    shown = next(target for target in targets() if str(target) == "flowfuse-licence: First limit reached on A")
+    shown = next(target for target in targets() if str(target) == "flowfuse-licence: Limit reached A")
     limit, usage = (of_each(f'{name}{{job=~"$job", instance=~"$instance"}}') for name in (LIMIT, USAGE))
     assert shown.expression == f"1000 * min({limit_reached_at(limit, usage)})"

@@ -1,6 +1,9 @@
 """The committed rules: they name what exists; each alert has words, a runbook, and both kinds of tests."""
 
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +45,21 @@ def test_an_alert_has_a_runbook(alert: dict[str, Any]) -> None:
     assert file == "docs/runbooks.md"
     assert anchor == alert["alert"].lower()
     assert anchor in {heading.lower() for heading in re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE)}
+
+
+def test_the_documented_command_makes_every_runbook_url_absolute(tmp_path: Path) -> None:
+    """And changes nothing else."""
+    for path in RULES:
+        shutil.copy(path, tmp_path)
+    readme = (ROOT / "grafana" / "README.md").read_text(encoding="utf-8")
+    command = next(line for line in readme.splitlines() if line.startswith("sed "))
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    for path in RULES:
+        changed = (tmp_path / path.name).read_text(encoding="utf-8")
+        address = "https://wiki.example.com/ff-observe/"
+        assert changed.replace(address, "") == path.read_text(encoding="utf-8")
+        assert changed.count(f"runbook_url: {address}docs/runbooks.md#") == changed.count("runbook_url")
+        yaml.safe_load(changed)
 
 
 def test_each_runbook_has_an_alert() -> None:

@@ -50,14 +50,14 @@ def _now() -> list[p.Panel]:
     )
     return [
         p.number(
-            "Platforms in 30 days",
+            "Seen in 30 days",
             _of_all(fleet.PLATFORMS, IN_A_MONTH),
             fleet.PLATFORMS.help,
             unit=p.COUNT_UNIT,
             empty=EMPTY,
         ),
         p.number(
-            "Platforms today",
+            "Seen today",
             _of_all(fleet.PLATFORMS, IN_A_DAY),
             fleet.PLATFORMS.help,
             unit=p.COUNT_UNIT,
@@ -71,7 +71,7 @@ def _now() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.number(
-            "Requests refused",
+            "Refused",
             f"{refused} / ({refused} + {accepted} > 0)",
             fleet.PINGS_REFUSED.help + " As a share of all in the time range shown.",
             unit=p.SHARE_UNIT,
@@ -180,13 +180,14 @@ def _resources() -> list[p.Panel]:
             ],
             [
                 t.Column("resource", "Resource", told={name: (words, None) for name, words in _RESOURCES.items()}),
-                t.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=90),
-                t.Column("Value #B", "Platforms reporting", unit=p.COUNT_UNIT, width=160),
-                t.Column("Value #C", "Median per platform", unit=p.COUNT_UNIT, width=160, decimals=0),
-                t.Column("Value #D", "90th percentile", unit=p.COUNT_UNIT, width=140, decimals=0),
-                t.Column("Value #E", "99th percentile", unit=p.COUNT_UNIT, width=140, decimals=0),
+                t.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=85),
+                t.Column("Value #B", "Reporting", unit=p.COUNT_UNIT, width=95),
+                t.Column("Value #C", "Median", unit=p.COUNT_UNIT, width=80, decimals=0),
+                t.Column("Value #D", "Of 90 %", unit=p.COUNT_UNIT, width=85, decimals=0),
+                t.Column("Value #E", "Of 99 %", unit=p.COUNT_UNIT, width=85, decimals=0),
             ],
-            f"{fleet.RESOURCES.help} {fleet.RESOURCES_PER_PLATFORM.help}",
+            f"{fleet.RESOURCES.help} How many platforms report it, and what half of them, 90 % and 99 % have at most. "
+            + fleet.RESOURCES_PER_PLATFORM.help,
             width=16,
             height=17,
             sort_by="In all",

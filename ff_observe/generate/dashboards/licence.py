@@ -104,7 +104,7 @@ def _licence() -> list[p.Panel]:
             empty=NO_END,
         ),
         p.number(
-            "Suspended from",
+            "Suspends on",
             f"1000 * min({suspension_at(expiry)})",
             "When FlowFuse suspends every running instance, unless the licence is renewed: at the first 02:00 after it "
             "expired. Taken for UTC, shown in your time zone; FlowFuse goes by the clock of its server.",
@@ -121,7 +121,7 @@ def _licence() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.number(
-            "First limit reached on",
+            "Limit reached",
             f"1000 * min({_reached()})",
             "When the first limit is reached, if usage goes on growing as in the last twelve weeks. Told once a week "
             "is known.",
@@ -152,14 +152,14 @@ def _limits() -> list[p.Panel]:
             ],
             [
                 t.Column("instance", "Platform"),
-                t.Column("resource", "Limit of", told=_RESOURCES),
-                t.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=90),
-                t.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=90),
-                t.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=80),
-                t.Column("Value #D", "High-water mark", unit=p.COUNT_UNIT, width=150),
-                t.Column("Value #E", "Growth per week", unit="short", width=150, decimals=1),
-                t.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=130, no_value=NOT_IN_SIGHT),
-                t.Column("Value #G", "Days left", unit=p.COUNT_UNIT, width=100, decimals=0),
+                t.Column("resource", "Limit of", told=_RESOURCES, width=115),
+                t.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=75),
+                t.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=85),
+                t.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=65),
+                t.Column("Value #D", "High-water mark", unit=p.COUNT_UNIT, width=135),
+                t.Column("Value #E", "Growth per week", unit="short", width=140, decimals=1),
+                t.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=110, no_value=NOT_IN_SIGHT),
+                t.Column("Value #G", "Days left", unit=p.COUNT_UNIT, width=90, decimals=0),
             ],
             facts.LICENSE_USAGE.help + " The high-water mark is the most there was in the time range shown.",
             height=6,

@@ -122,6 +122,7 @@ def word(
     """What a label says as of now, large; each of its values, if there are several."""
     panel = _large(title, description, Query(query), "short", empty, width, told, Form.TABLE)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(True).fields(f"/^{label}$/"))
+    panel.orientation(options.VizOrientation.HORIZONTAL)
     return panel.text_mode(options.BigValueTextMode.VALUE).thresholds(_steps([(None, "text")]))
 
 

@@ -71,14 +71,14 @@ def _now() -> list[p.Panel]:
         p.number("Users", total(COUNT["users"]), COUNT["users"].help, unit=p.COUNT_UNIT, empty=EMPTY),
         p.number("Teams", total(COUNT["teams"]), COUNT["teams"].help, unit=p.COUNT_UNIT, empty=EMPTY),
         p.number(
-            "Instances running",
+            "Running",
             total(COUNT["instances_by_state"], 'state="running"'),
             "Hosted Node-RED instances in the state `running`.",
             unit=p.COUNT_UNIT,
             empty=EMPTY,
         ),
         p.number(
-            "Instances in trouble",
+            "In trouble",
             f"{total(COUNT['instances_by_state'], IN_TROUBLE)} or 0 * {total(COUNT['instances'])}",
             "Hosted instances in the state `error` or `crashed`.",
             unit=p.COUNT_UNIT,
@@ -86,7 +86,7 @@ def _now() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.number(
-            "Devices seen today",
+            "Devices today",
             f"{today} / (sum({devices}) > 0)",
             "The share of all registered devices that called home within a day.",
             unit=p.SHARE_UNIT,
@@ -174,9 +174,9 @@ def _growth() -> list[p.Panel]:
             ],
             [
                 t.Column("what", "What", told=_WORDS),
-                t.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=90),
-                t.Column("Value #B", "Change in a day", unit="short", width=140),
-                t.Column("Value #C", "In a week", unit="short", width=100),
+                t.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=75),
+                t.Column("Value #B", "In a day", unit="short", width=85),
+                t.Column("Value #C", "In a week", unit="short", width=95),
             ],
             "Every count of the platform as of now, and by how much it differs from a day and a week ago.",
             height=16,
@@ -246,11 +246,11 @@ def _installation() -> list[p.Panel]:
             ],
             [
                 t.Column("instance", "Instance"),
-                t.Column("version", "FlowFuse", width=110),
-                t.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}, width=110),
-                t.Column("driver", "Driver", width=110),
+                t.Column("version", "FlowFuse", width=95),
+                t.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}, width=95),
+                t.Column("driver", "Driver", width=100),
                 t.Column(
-                    "Value #B", "Set-up", told={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}, width=130
+                    "Value #B", "Set-up", told={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}, width=115
                 ),
             ],
             facts.PLATFORM_INFO.help,

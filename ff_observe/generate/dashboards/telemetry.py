@@ -12,7 +12,7 @@ from ff_observe.generate.dashboards.queries import Query, of
 EMPTY = "no bridge tells of itself"
 
 RULES: p.Told = {
-    "ff_telemetry_disabled": ("FF_TELEMETRY_DISABLED is set", None),
+    "ff_telemetry_disabled": ("FF_TELEMETRY_DISABLED", None),
     "housekeeper_off": ("housekeeper: false", None),
     "database_unknown": ("database does not answer", None),
     "not_initialised": ("set-up not completed", None),
@@ -28,7 +28,7 @@ CONTENTS: p.Told = {
     "ping": ("counts and versions, once a day; no names, no addresses", None),
     "prometheus": ("the counts of these dashboards, when asked", None),
     "backend_sentry": ("errors of the bridge, scrubbed of secrets", None),
-    "otlp": ("the counts of these dashboards; traces and logs of the bridge", None),
+    "otlp": ("the same counts; traces and logs of the bridge", None),
     "frontend_posthog": ("what visitors of FlowFuse's pages do", None),
     "frontend_sentry": ("errors in visitors' browsers", None),
     "frontend_plausible": ("page views, without cookies", None),
@@ -118,7 +118,7 @@ def _outputs() -> list[p.Panel]:
             "Outputs",
             [f'label_replace({content}, "receiver", "$1", "output", "(.+)")'],
             [
-                t.Column("output", "Output", told=NAMES, width=170),
+                t.Column("output", "Output", told=NAMES, width=155),
                 t.Column("Value #A", "State", told={"0": ("off", p.QUIET), "1": ("on", p.NEUTRAL)}, width=80),
                 t.Column("content", "What is sent", told=CONTENTS),
                 t.Column("receiver", "To whom", told=RECEIVERS),
