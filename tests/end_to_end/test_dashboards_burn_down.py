@@ -8,8 +8,9 @@ from random import Random
 
 import pytest
 
+from ff_observe.generate.dashboards import licence
 from ff_observe.generate.dashboards.licence import limit_reached_at, of_each
-from tests.dashboards import targets
+from tests.dashboards import ROOT, targets
 from tests.pictures.openmetrics import Sample, backfill
 from tests.real_parts import prometheus
 
@@ -25,6 +26,8 @@ STEADY_ERROR_DAYS = 1.5
 MEDIAN_ERROR_DAYS = {90: 16.0, 60: 10.0, 30: 8.0, 14: 4.0, 7: 4.0}
 """Days before the limit is reached → by how many days the foretold date is off, in half of the eventful years.
 A batch of devices that comes in the last week cannot be foretold."""
+MEDIAN_ERROR_DAYS_OF_15 = {90: 30.0, 60: 22.0, 30: 9.0, 14: 5.0, 7: 5.0}
+"""The same where Prometheus keeps its default of 15 days."""
 
 
 def eventful_year(seed: int) -> list[int]:
@@ -106,6 +109,30 @@ def test_eventful_years_give_the_date_within_the_stated_error(
 ) -> None:
     errors = [abs(error_days(told, name, years[name], days_before)) for name in years if name != "steady"]
     assert statistics.median(errors) <= MEDIAN_ERROR_DAYS[days_before]
+
+
+@pytest.mark.parametrize("days_before", MEDIAN_ERROR_DAYS_OF_15)
+def test_fifteen_days_of_history_give_the_date_within_the_stated_error(
+    told: prometheus.Prometheus,
+    years: Mapping[str, Sequence[int]],
+    days_before: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(licence, "GROWTH_OVER", "[15d:1h]")
+    errors = [abs(error_days(told, name, years[name], days_before)) for name in years if name != "steady"]
+    assert statistics.median(errors) <= MEDIAN_ERROR_DAYS_OF_15[days_before]
+
+
+def test_no_date_is_foretold_before_a_week_is_known(told: prometheus.Prometheus) -> None:
+    foretold = limit_reached_at(f'{LIMIT}{{instance="steady"}}', f'{USAGE}{{instance="steady"}}')
+    assert told.value(foretold, START + timedelta(days=6, hours=12)) is None
+    assert told.value(foretold, START + timedelta(days=7, hours=12)) is not None
+
+
+def test_the_stated_errors_are_those_tested_here() -> None:
+    readme = (ROOT / "grafana" / "README.md").read_text(encoding="utf-8")
+    for errors in (MEDIAN_ERROR_DAYS, MEDIAN_ERROR_DAYS_OF_15):
+        assert " | ".join(f"{error:.0f}" for error in errors.values()) in readme
 
 
 def test_no_date_is_foretold_beyond_two_years(told: prometheus.Prometheus) -> None:

@@ -1,6 +1,7 @@
 """The committed dashboards: they name what exists, obey their variables, and are what Grafana reads."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,17 @@ from ff_observe.generate.dashboards import telemetry
 from ff_observe.generate.dashboards.colors import STATES
 from ff_observe.generate.dashboards.panels import QUIET
 from ff_observe.outputs.ping.consent import Rule
-from tests.dashboards import DASHBOARDS, OF_PROMETHEUS, Target, dashboard, known_names, panels, rules, targets
+from tests.dashboards import (
+    DASHBOARDS,
+    OF_PROMETHEUS,
+    Target,
+    dashboard,
+    known_names,
+    misread_counters,
+    panels,
+    rules,
+    targets,
+)
 from tests.promql import selectors
 
 DRAWN = {"timeseries", "stat", "gauge", "bargauge", "table", "text", "row"}
@@ -53,6 +64,21 @@ def test_a_query_asks_only_for_what_the_variables_choose(target: Target) -> None
     for selector in found:
         assert selector.matchers["job"] == "$job"
         assert selector.matchers["instance"] == "$instance"
+
+
+@each_target
+def test_a_query_asks_of_a_counter_how_much_it_grew(target: Target) -> None:
+    """In the time that Grafana gives for it, so that no growth falls between two steps, or in all the time shown."""
+    assert misread_counters(target.expression) == []
+    ranges = re.findall(r"(?:rate|increase)\([^\[]*\[([^\]]*)\]", target.expression)
+    assert set(ranges) <= {"$__rate_interval", "$__range"}
+
+
+def test_a_counter_that_is_misread_is_noticed() -> None:
+    """Else the tests above and of the rules would prove nothing."""
+    assert misread_counters("sum(ff_observe_pings_total{}) / rate(ff_observe_pings_total{}[5m])") == [
+        "ff_observe_pings_total"
+    ]
 
 
 def test_every_metric_of_the_catalogue_is_on_a_dashboard() -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ff_observe.generate.dashboards.licence import limit_reached_at, of_each
-from tests.dashboards import OF_PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, known_names, rules
+from tests.dashboards import OF_PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, known_names, misread_counters, rules
 from tests.promql import selectors
 
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
@@ -21,11 +21,14 @@ each_rule = pytest.mark.parametrize("rule", list(rules()), ids=lambda rule: rule
 
 
 @each_rule
-def test_a_rule_names_only_metrics_of_the_catalogue(rule: dict[str, Any]) -> None:
+def test_a_rule_names_only_metrics_of_the_catalogue_and_asks_of_counters_how_much_they_grew(
+    rule: dict[str, Any],
+) -> None:
     found = selectors(rule["expr"])
     assert found
     for selector in found:
         assert set(selector.names) <= known_names() | OF_PROMETHEUS
+    assert misread_counters(rule["expr"]) == []
 
 
 @each_alert
