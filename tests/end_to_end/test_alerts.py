@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -35,6 +36,24 @@ def test_promtool_accepts_the_rules(path: Path) -> None:
 def test_alerts_fire_when_they_should_and_else_stay_quiet(path: Path) -> None:
     command = [str(prometheus.PROMTOOL), "test", "rules", path.name]
     tested = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_alerts_do_the_same_with_the_ranges_of_prometheus_3(tmp_path: Path) -> None:
+    """They leave out a sample that is exactly as old as the range: as if it were a millisecond shorter."""
+    milliseconds = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+    def shorter(found: re.Match[str]) -> str:
+        return f"[{int(found[1]) * milliseconds[found[2]] - 1}ms{found[3]}"
+
+    for path in RULES:
+        rules = path.read_text(encoding="utf-8")
+        changed = re.sub(r"\[(\d+)([mhd])(:1h\]|\])", shorter, rules)
+        assert ("ms]" in changed) is ("[" in re.sub("#.*", "", rules))
+        (tmp_path / path.name).write_text(changed, encoding="utf-8")
+    shutil.copytree(RULE_TESTS[0].parent, tmp_path / "tests")
+    command = [str(prometheus.PROMTOOL), "test", "rules", *(path.name for path in RULE_TESTS)]
+    tested = subprocess.run(command, cwd=tmp_path / "tests", capture_output=True, text=True)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
