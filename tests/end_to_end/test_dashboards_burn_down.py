@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from ff_observe.generate.dashboards import licence
-from ff_observe.generate.dashboards.licence import limit_reached_at, of_each
+from ff_observe.generate.dashboards.licence import limit_reached_at, limit_reached_at_or_now, of_each
 from tests.dashboards import ROOT, targets
 from tests.pictures.openmetrics import Sample, backfill
 from tests.real_parts import prometheus
@@ -146,7 +146,15 @@ def test_no_date_is_foretold_without_growth(told: prometheus.Prometheus) -> None
     assert told.value(limit_reached_at(f"2 * {level}", level), START + timedelta(days=200)) is None
 
 
+def test_a_limit_that_is_full_is_reached_now_though_nothing_grows(told: prometheus.Prometheus) -> None:
+    level = f'{LIMIT}{{instance="steady"}}'
+    at = START + timedelta(days=200)
+    assert told.value(limit_reached_at_or_now(level, level), at) == at.timestamp()
+    assert told.value(limit_reached_at_or_now(f"2 * {level}", level), at) is None
+
+
 def test_the_dashboard_asks_what_is_tested_here() -> None:
     shown = next(target for target in targets() if str(target) == "flowfuse-licence: Limit reached A")
     limit, usage = (of_each(f'{name}{{job=~"$job", instance=~"$instance"}}') for name in (LIMIT, USAGE))
-    assert shown.expression == f"1000 * min({limit_reached_at(limit, usage)})"
+    assert shown.expression == f"1000 * min({limit_reached_at_or_now(limit, usage)})"
+    assert shown.expression.startswith(f"1000 * min(({limit_reached_at(limit, usage)}) or ")

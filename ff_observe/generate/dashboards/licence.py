@@ -32,7 +32,8 @@ what it enforces.
 instance at **02:00**, by the clock of FlowFuse's server, and again every night.
 
 **Dates of limits** continue the growth of the last twelve weeks (or of as long as Prometheus remembers) as a straight
-line, from the most there was in a week. None is told before a week is known, without growth, or beyond two years."""
+line, from the most there was in a week. None is told before a week is known, without growth, or beyond two years; of
+a limit that is full, it is today."""
 
 
 def limit_reached_at(limit: str, usage: str, within_seconds: int = HORIZON_SECONDS) -> str:
@@ -48,6 +49,12 @@ def limit_reached_at(limit: str, usage: str, within_seconds: int = HORIZON_SECON
         f"(time() + {room} / (deriv({usage}{GROWTH_OVER}) > 0)) < time() + {within_seconds}"
         f" and present_over_time({usage}[1d:1h] offset 7d)"
     )
+
+
+def limit_reached_at_or_now(limit: str, usage: str) -> str:
+    """The same; the present moment where the limit is reached already, even if nothing grows any more: where FlowFuse
+    refuses more, nothing does."""
+    return f"({limit_reached_at(limit, usage)}) or (time() + 0 * ({usage} >= {limit} > 0))"
 
 
 def of_each(vector: str) -> str:
@@ -72,7 +79,7 @@ def dashboard() -> Dashboard:
 
 
 def _reached() -> str:
-    return limit_reached_at(of_each(of(facts.LICENSE_LIMIT)), of_each(of(facts.LICENSE_USAGE)))
+    return limit_reached_at_or_now(of_each(of(facts.LICENSE_LIMIT)), of_each(of(facts.LICENSE_USAGE)))
 
 
 def _licence() -> list[p.Panel]:
