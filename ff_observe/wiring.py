@@ -133,7 +133,9 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
 
 def installed_versions(settings: Settings) -> InstalledVersions:
     """What can be known of the platform's versions without its database."""
-    return InstalledVersions(settings.home, settings.platform, settings.environment)
+    # FlowFuse has its `/metrics` by the same switch as the bridge.
+    flowfuse_url = settings.platform.base_url if settings.prometheus.enabled else None
+    return InstalledVersions(settings.home, settings.platform, settings.environment, flowfuse_url)
 
 
 def _platform(

@@ -213,7 +213,12 @@ LICENSE = Key(
     secret=True,
     file=True,
 )
-BASE_URL = Key("base_url", kinds.WRITTEN, "none", "Address of the platform.")
+BASE_URL = Key(
+    "base_url",
+    kinds.WRITTEN,
+    "none",
+    "Address of the platform. Where Node.js is not on the path, FlowFuse's own `/metrics` there tells its version.",
+)
 
 PLATFORM_KEYS: Final[tuple[Key[Any], ...]] = (
     DATABASE_TYPE,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 FLOWFUSE_VERSION = "2.33.2"
+NODEJS_VERSION = "v20.20.2"
 LAST_MIGRATION = "20260727-01-add-asyncloginsession.js"  # of that version
 
 # FlowFuse's development licence, printed in its npm package (forge/licensing/index.js): "Development-mode Only. Not

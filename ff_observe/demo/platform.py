@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from ff_observe.clock import Clock
-from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, Company, found
+from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, NODEJS_VERSION, Company, found
 from ff_observe.demo.life import Life, Stretch
 from ff_observe.errors import UsageError
 from ff_observe.periodic import Periodic
@@ -35,6 +35,8 @@ email:
   enabled: false
 telemetry:
   url: {ping_url}
+  platform:
+    nodejs_version: {nodejs_version}
   backend:
     prometheus:
       enabled: true
@@ -92,7 +94,9 @@ class DemoPlatform:
             if path.exists():
                 raise UsageError(f"{path} exists; give the demo an empty directory")
             path.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(_FILE.format(ping_url=json.dumps(self._ping_url), port=self._metrics_port))
+        self.file.write_text(
+            _FILE.format(ping_url=json.dumps(self._ping_url), port=self._metrics_port, nodejs_version=NODEJS_VERSION)
+        )
         package = self.home / "node_modules" / "@flowfuse" / "flowfuse" / "package.json"
         package.parent.mkdir(parents=True)
         package.write_text(json.dumps({"name": "@flowfuse/flowfuse", "version": FLOWFUSE_VERSION}) + "\n")

@@ -7,16 +7,19 @@ import json
 import logging
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings
+from ff_observe.sources import flowfuse_metrics
 from ff_observe.sources.model import OperatingSystem
 
 log = logging.getLogger(__name__)
 
 NODE_TIMEOUT_SECONDS = 2.0
+ASK_FLOWFUSE_AGAIN_SECONDS = 60.0
 _PACKAGES = ("@flowfuse/flowfuse", "@flowforge/flowforge")  # the second until FlowFuse 2.0
 
 # Node.js names what uname calls differently (deps/v8 target names, `process.arch`); the rest is the same in both.
@@ -42,13 +45,17 @@ def operating_system() -> OperatingSystem:
 
 
 class InstalledVersions:
-    """The versions of a platform. What was configured wins over what is found; what nobody knows is None."""
+    """The versions of a platform. What was configured wins over what is found; what nobody knows is None.
+
+    `flowfuse_url` is where FlowFuse may be asked for its `/metrics`; None if it has none.
+    """
 
     def __init__(
         self,
         home: Path,
         platform: PlatformSettings | None = None,
         environment: Environment | None = None,
+        flowfuse_url: str | None = None,
     ) -> None:
         platform, environment = platform or PlatformSettings(), environment or Environment()
         self._home = home
@@ -56,16 +63,22 @@ class InstalledVersions:
         self._nodejs = platform.nodejs_version or environment.nodejs_version
         self._node = platform.node_path or "node"
         self._asked_node = False
+        self._flowfuse_url = flowfuse_url
+        self._ask_flowfuse_at = 0.0  # monotonic
 
     def flowfuse(self) -> str | None:
         """Looked up each time: FlowFuse may be upgraded while we run."""
         return self._flowfuse or _installed_flowfuse(self._home)
 
     def nodejs(self) -> str | None:
-        """With Node's leading `v`, as in the ping. Node is run at most once, for no longer than 2 s."""
+        """With Node's leading `v`, as in the ping. Node is run at most once, for no longer than 2 s; FlowFuse, which
+        may not be up yet, is asked once a minute until it tells."""
         if self._nodejs is None and not self._asked_node:
             self._asked_node = True
             self._nodejs = _node_version(self._node)
+        if self._nodejs is None and self._flowfuse_url is not None and time.monotonic() >= self._ask_flowfuse_at:
+            self._nodejs = flowfuse_metrics.node_version(self._flowfuse_url)
+            self._ask_flowfuse_at = time.monotonic() + ASK_FLOWFUSE_AGAIN_SECONDS
         return self._nodejs
 
 

@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 import subprocess
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings
-from ff_observe.sources import installation
+from ff_observe.sources import flowfuse_metrics, installation
 from ff_observe.sources.installation import InstalledVersions, operating_system
+from tests.recordings import frontend
+from tests.unit.ping.receivers import Respond, answer, receiver, silent, tcp_server
 
 
 def install(directory: Path, name: str = "@flowfuse/flowfuse", version: str = "2.33.2") -> None:
@@ -105,6 +108,74 @@ def test_a_node_that_hangs_is_unknown_soon(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(installation, "NODE_TIMEOUT_SECONDS", 0.1)
     node = program(tmp_path / "node", "exec sleep 20")
     assert InstalledVersions(tmp_path, PlatformSettings(node_path=str(node))).nodejs() is None
+
+
+@pytest.fixture
+def no_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_node")
+def test_where_there_is_no_node_flowfuse_is_asked_for_its_version(tmp_path: Path) -> None:
+    exposition = (frontend("v2.33.2-all") / "metrics.txt").read_bytes()
+    with receiver(answer(200, exposition)) as flowfuse:
+        versions = InstalledVersions(tmp_path, flowfuse_url=flowfuse.url("/"))
+        assert [versions.nodejs() for _ in range(3)] == ["v20.20.2"] * 3
+    assert [request.line for request in flowfuse.requests] == ["GET /metrics HTTP/1.1"]
+
+
+@pytest.mark.usefixtures("no_node")
+def test_a_flowfuse_that_starts_later_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [answer(503), answer(200, b'nodejs_version_info{version="v22.1.0",major="22"} 1\n')]
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        told.pop(0)(handler)
+
+    with receiver(respond) as flowfuse:
+        versions = InstalledVersions(tmp_path, flowfuse_url=flowfuse.url(""))
+        assert [versions.nodejs() for _ in range(3)] == [None] * 3
+        assert len(flowfuse.requests) == 1
+        monkeypatch.setattr(versions, "_ask_flowfuse_at", 0.0)
+        assert versions.nodejs() == "v22.1.0"
+
+
+@pytest.mark.parametrize(
+    "respond",
+    [
+        answer(200, b"<!doctype html><title>FlowFuse</title>", content_type="text/html"),  # the option is off
+        answer(200, b'nodejs_version_info{version="20"} 1'),
+        answer(200, b'# nodejs_version_info{version="v20.1.0"} 1'),
+        answer(200, b"x" * 3 * 2**20 + b'\nnodejs_version_info{version="v20.1.0"} 1'),
+        answer(302, b"", location="http://127.0.0.1:9/metrics"),
+    ],
+    ids=["web page", "other version", "comment", "without end", "redirect"],
+)
+@pytest.mark.usefixtures("no_node")
+def test_a_flowfuse_that_does_not_tell_leaves_it_unknown(tmp_path: Path, respond: Respond) -> None:
+    with receiver(respond) as flowfuse:
+        assert InstalledVersions(tmp_path, flowfuse_url=flowfuse.url("")).nodejs() is None
+
+
+@pytest.mark.usefixtures("no_node")
+def test_a_flowfuse_that_hangs_leaves_it_unknown_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flowfuse_metrics, "TIMEOUT_SECONDS", 0.1)
+    with tcp_server(silent) as (port, _):
+        assert InstalledVersions(tmp_path, flowfuse_url=f"http://127.0.0.1:{port}").nodejs() is None
+
+
+@pytest.mark.parametrize("url", ["", "forge", "ftp://127.0.0.1", "http://127.0.0.1:1", "http://[", "http://\udc80/"])
+@pytest.mark.usefixtures("no_node")
+def test_an_address_that_leads_nowhere_leaves_it_unknown(tmp_path: Path, url: str) -> None:
+    assert InstalledVersions(tmp_path, flowfuse_url=url).nodejs() is None
+
+
+def test_flowfuse_is_not_asked_where_node_or_the_file_tells(tmp_path: Path) -> None:
+    node = program(tmp_path / "node", "echo v20.20.2")
+    with receiver(answer(200)) as flowfuse:
+        url = flowfuse.url("")
+        assert InstalledVersions(tmp_path, PlatformSettings(node_path=str(node)), None, url).nodejs() == "v20.20.2"
+        assert InstalledVersions(tmp_path, PlatformSettings(nodejs_version="v1.2.3"), None, url).nodejs() == "v1.2.3"
+    assert not flowfuse.requests
 
 
 def test_the_operating_system_is_named_as_node_names_it() -> None:
