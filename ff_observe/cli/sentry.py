@@ -48,7 +48,7 @@ def sourcemaps(options: argparse.Namespace) -> int:
         environment=os.environ,
         show=lambda line: print(line, flush=True),
         release=options.release,
-        page_release=_page_release(options),
+        page_release=lambda: _page_release(options),
         dry_run=options.dry_run,
     )
     return 0

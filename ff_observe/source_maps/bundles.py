@@ -1,5 +1,6 @@
 """The bundles in a directory and their source maps, checked before anything is uploaded."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -39,6 +40,11 @@ class _UnusableError(Exception):
 def find_bundles(directory: Path) -> Bundles:
     """Every bundle under `directory` with its map."""
     found = Bundles()
+    found.problems += [
+        f"{path.relative_to(directory)}: is a link out of {directory}, and sentry-cli would change and upload what is "
+        "there; copy it instead"
+        for path in _links_out(directory)
+    ]
     for path in _files(directory, _BUNDLES):
         name = path.relative_to(directory)
         try:
@@ -50,6 +56,10 @@ def find_bundles(directory: Path) -> Bundles:
             found.notes.append(f"{name}: has no source map, so errors in it show minified code")
             continue
         found.pairs.append(pair)
+        if pair.map is None:
+            found.notes.append(
+                f"{name}: its map is within it, so visitors load your sources too, and not every server reads it there"
+            )
         if pair.sources_without_content:
             found.notes.append(
                 f"{name}: {pair.sources_without_content} of its {pair.sources} sources are not in its map, "
@@ -66,8 +76,22 @@ def find_bundles(directory: Path) -> Bundles:
     return found
 
 
+def _visible(directory: Path) -> Iterator[Path]:
+    """All that sentry-cli looks at: it passes over hidden files and directories."""
+    for path in sorted(directory.rglob("*")):
+        if not any(part.startswith(".") for part in path.relative_to(directory).parts):
+            yield path
+
+
 def _files(directory: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    return iter(sorted(path for path in directory.rglob("*") if path.name.endswith(suffixes) and path.is_file()))
+    return (path for path in _visible(directory) if path.name.endswith(suffixes) and path.is_file())
+
+
+def _links_out(directory: Path) -> Iterator[Path]:
+    """Links to bundles, maps and directories elsewhere."""
+    root = directory.resolve()
+    links = (path for path in _visible(directory) if path.is_symlink() and not path.resolve().is_relative_to(root))
+    return (path for path in links if path.is_dir() or path.name.endswith((*_BUNDLES, ".map")))
 
 
 def _pair(directory: Path, bundle: Path) -> Pair | None:
@@ -80,10 +104,9 @@ def _pair(directory: Path, bundle: Path) -> Pair | None:
     url = str(references[-1])
     name = bundle.relative_to(directory)
     if url.startswith("data:"):
-        return Pair(name, None, 0, 0)
+        return Pair(name, None, *_check_map("within it", _map_within(url)))
     found = _locate(directory, bundle, url)
-    sources, without_content = _check_map(found)
-    return Pair(name, found.relative_to(directory), sources, without_content)
+    return Pair(name, found.relative_to(directory), *_check_map(found.name, _read(found)))
 
 
 def _locate(directory: Path, bundle: Path, url: str) -> Path:
@@ -100,22 +123,32 @@ def _locate(directory: Path, bundle: Path, url: str) -> Path:
     return directory / tried.resolve().relative_to(directory.resolve())
 
 
-def _check_map(path: Path) -> tuple[int, int]:
+def _map_within(url: str) -> str:
+    """The text of a map in a `data:` URL, of the kind that sentry-cli reads."""
+    kind, _, data = url.partition(",")
+    if not kind.endswith(";base64"):
+        raise _UnusableError("its map within it is not in base64: write maps to files of their own")
+    try:
+        return base64.b64decode(unquote(data), validate=True).decode()
+    except ValueError:
+        raise _UnusableError("its map within it is broken: build again") from None
+
+
+def _check_map(name: str, text: str) -> tuple[int, int]:
     """How many sources a map has, and how many of them without their content."""
-    text = _read(path)
     if text.startswith(")]}"):  # against inclusion as a script; the format allows it
         text = text.partition("\n")[2]
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        raise _UnusableError(f"its map {path.name} is not JSON: build again") from None
+        raise _UnusableError(f"its map {name} is not JSON: build again") from None
     if not isinstance(content, dict) or content.get("version") != 3:
-        raise _UnusableError(f"its map {path.name} is not a source map of version 3")
+        raise _UnusableError(f"its map {name} is not a source map of version 3")
     if isinstance(content.get("sections"), list):
         return 0, 0  # an index map: sentry-cli flattens it
     sources, contents = content.get("sources"), content.get("sourcesContent")
     if not isinstance(sources, list) or not sources or not content.get("mappings"):
-        raise _UnusableError(f"its map {path.name} maps nothing: no sources or no mappings")
+        raise _UnusableError(f"its map {name} maps nothing: no sources or no mappings")
     present = [text for text in contents if isinstance(text, str)] if isinstance(contents, list) else []
     return len(sources), max(0, len(sources) - len(present))
 

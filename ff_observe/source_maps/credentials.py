@@ -1,5 +1,7 @@
 """Where source maps go and with which token: the `SENTRY_*` variables of the environment, else of a `.env` file."""
 
+import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +24,10 @@ _ASSIGNMENT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What `sentry-cli` needs to know. `organisation` may be None with a token that names it (`sntrys_…`)."""
+    """What `sentry-cli` needs to know."""
 
     token: Secret
-    organisation: str | None
+    organisation: str
     project: str
     url: str = DEFAULT_URL
 
@@ -63,19 +65,39 @@ def read_credentials(variables: Mapping[str, str]) -> Credentials | None:
     token = _token(variables)
     if token is None:
         return None
-    organisation = variables.get("SENTRY_ORG") or None
-    project = variables.get("SENTRY_PROJECT") or None
-    missing = [] if organisation or token.reveal().startswith("sntrys_") else ["SENTRY_ORG"]
-    if project is None:
-        missing.append("SENTRY_PROJECT")
-    if missing or project is None:
+    of_token = _named_in(token)
+    organisation = variables.get("SENTRY_ORG") or of_token.get("org")
+    project = variables.get("SENTRY_PROJECT")
+    url = (variables.get("SENTRY_URL") or of_token.get("url") or DEFAULT_URL).rstrip("/")
+    missing = [name for name, value in (("SENTRY_ORG", organisation), ("SENTRY_PROJECT", project)) if not value]
+    if not organisation or not project:
         raise SourceMapsError(
             f"SENTRY_AUTH_TOKEN is set but {' and '.join(missing)} is not: set it in the environment or in .env"
         )
-    url = variables.get("SENTRY_URL") or DEFAULT_URL
-    if not re.fullmatch(r"https?://[^\s/]+\S*", url):
-        raise SourceMapsError("SENTRY_URL is not a URL that begins with https:// or http://")
+    if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", url):
+        raise SourceMapsError("SENTRY_URL is not a URL that begins with https:// or http:// and names no user")
+    for name, said, meant in (("SENTRY_ORG", organisation, "org"), ("SENTRY_URL", url, "url")):
+        if (bound := of_token.get(meant, said).rstrip("/")) != said:
+            raise SourceMapsError(
+                f"{name} is {said}, but the token is for {bound}, and sentry-cli would go there: unset {name}, "
+                "or take a token that is for it"
+            )
     return Credentials(token, organisation, project, url)
+
+
+def _named_in(token: Secret) -> dict[str, str]:
+    """`org` and `url` as a token of an organisation says itself (`sntrys_<base64 of JSON>_<secret>`); sentry-cli
+    obeys these rather than the environment."""
+    prefix, _, rest = token.reveal().partition("_")
+    if prefix != "sntrys":
+        return {}
+    try:
+        said = json.loads(base64.b64decode(rest.rpartition("_")[0], validate=True))
+    except ValueError:
+        return {}
+    if not isinstance(said, dict):
+        return {}
+    return {key: said[key] for key in ("org", "url") if isinstance(said.get(key), str) and said[key]}
 
 
 def _token(variables: Mapping[str, str]) -> Secret | None:

@@ -24,16 +24,16 @@ def upload_source_maps(
     environment: Mapping[str, str],
     show: Show,
     release: str | None = None,
-    page_release: str | None = None,
+    page_release: Callable[[], str | None] = lambda: None,
     dry_run: bool = False,
     working_directory: Path | None = None,
 ) -> None:
     """Check the bundles in `directory`, give them debug ids (this changes the files) and upload their maps.
 
-    `release` is what the user demands, `page_release` what the rendered page would report by the configuration. `.env`
-    is read from `working_directory` (default: the current one). Each line of progress goes to `show`. Without a token
-    nothing is done, and said; with `dry_run` the plan is shown, and nothing is changed or sent. Raises
-    `SourceMapsError`, which names everything that is wrong at once.
+    `release` is what the user demands; `page_release` tells what the rendered page would report by the configuration,
+    which is not read before it is needed. `.env` is read from `working_directory` (default: the current one). Each line
+    of progress goes to `show`. Without a token nothing is done, and said; with `dry_run` the plan is shown, and nothing
+    is changed or sent. Raises `SourceMapsError`, which names everything that is wrong at once.
     """
     credentials = read_credentials(gather_variables(environment, working_directory or Path()))
     if credentials is None:
@@ -49,7 +49,7 @@ def upload_source_maps(
         raise SourceMapsError(
             "\n".join(("the build is not fit for upload; nothing was sent:", *(f"  {it}" for it in bundles.problems)))
         )
-    agreed = agree_on_release(directory, release, page_release)
+    agreed = agree_on_release(directory, release, page_release())
     for line in _plan(bundles, agreed, credentials, dry_run=dry_run):
         show(line)
     if dry_run or credentials is None:
@@ -63,15 +63,11 @@ def upload_source_maps(
 def _plan(bundles: Bundles, release: str, credentials: Credentials | None, *, dry_run: bool) -> Sequence[str]:
     to = "Sentry"
     if credentials is not None:
-        project = "/".join(filter(None, (credentials.organisation, credentials.project)))
-        to = f"{project} at {credentials.url}"
+        to = f"{credentials.organisation}/{credentials.project} at {credentials.url}"
     verb = "would upload" if dry_run else "uploading"
     return (
         f"{verb} {len(bundles.pairs)} source maps for release {release} to {to}:",
-        *(
-            f"  {pair.bundle}: " + ("the map within it" if pair.map is None else f"{pair.map}, {pair.sources} sources")
-            for pair in bundles.pairs
-        ),
+        *(f"  {pair.bundle}: {pair.map or 'the map within it'}, {pair.sources} sources" for pair in bundles.pairs),
     )
 
 
@@ -87,10 +83,11 @@ def _run(credentials: Credentials, environment: Mapping[str, str], show: Show, *
         encoding="utf-8",
         errors="replace",
     )
+    token = credentials.token.reveal()
     with process:
         assert process.stdout is not None
         for line in process.stdout:
-            if line := line.rstrip().replace(credentials.token.reveal(), MASK):
+            if line := line.rstrip().replace(token, MASK).replace(f"{token[:8]}***", MASK):  # its own way to mask one
                 show(line)
     if process.returncode:
         raise SourceMapsError(
@@ -103,13 +100,14 @@ def _variables(credentials: Credentials, environment: Mapping[str, str]) -> dict
     kept = {name: value for name, value in environment.items() if not name.startswith("SENTRY_")}
     given = {
         "SENTRY_AUTH_TOKEN": credentials.token.reveal(),
+        "SENTRY_ORG": credentials.organisation,
         "SENTRY_PROJECT": credentials.project,
         "SENTRY_URL": credentials.url,
         "SENTRY_LOAD_DOTENV": "0",  # read already, by the same rules for all variables
         "SENTRY_NO_PROGRESS_BAR": "1",  # it draws over lines; ours are lines
         "SENTRY_DISABLE_UPDATE_CHECK": "true",
     }
-    return {**kept, **given, **({"SENTRY_ORG": credentials.organisation} if credentials.organisation else {})}
+    return {**kept, **given}
 
 
 def _sentry_cli() -> str:

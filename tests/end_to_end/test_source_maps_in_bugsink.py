@@ -1,5 +1,6 @@
 """From a build to an error someone can read: our command, the official sentry-cli, real Chromium and a real Bugsink."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -8,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings
 from ff_observe.errors import SourceMapsError
-from ff_observe.frontend import render_page, snippets
 from ff_observe.source_maps import upload_source_maps
+from tests.frontend_commands import RELEASE, Platform
+from tests.network_guard import guarded_environment
 from tests.real_parts import browser as real_browser
 from tests.real_parts import bugsink as real_bugsink
+from tests.real_parts.bridge import command
 from tests.real_parts.internet import Answer, Internet, Request, internet
 
-RELEASE = "flowfuse@2.4.0"
 SOURCES = {
     "main.js": """import * as Sentry from "@sentry/browser";
 import { divide } from "./arithmetic.js";
@@ -65,12 +66,6 @@ def web(tmp_path: Path) -> Iterator[Internet]:
         yield running
 
 
-def page_with(build: Path, dsn: str) -> None:
-    scripts = snippets(FrontendSettings(sentry=FrontendSentrySettings(dsn)), "staging", RELEASE)
-    page = build / "index.html"
-    page.write_bytes(render_page(page.read_bytes(), scripts))
-
-
 def serve(directory: Path, host: str, web: Internet) -> None:
     def site(request: Request) -> Answer | None:
         file = directory / (request.path.lstrip("/") or "index.html")
@@ -97,49 +92,62 @@ def test_an_error_of_a_minified_bundle_shows_the_original_file_and_line(
     if real_browser.CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     project = bugsink.create_project("source maps")
-    page_with(build, project.dsn)
-    said: list[str] = []
-    upload_source_maps(
-        build,
-        environment=credentials(bugsink, project),
-        show=said.append,
-        page_release=RELEASE,
-        working_directory=tmp_path,
-    )
-    assert said[-1] == f"uploaded: 1 source maps for release {RELEASE}"
-    assert bugsink.token not in "\n".join(said)
+    frontend = {"sentry": {"dsn": project.dsn}}
+    platform = Platform(tmp_path / "home", frontend, SENTRY_ENV="staging", **credentials(bugsink, project))
+    index = build / "index.html"
+    assert platform.run("frontend", "render", index, "-o", index).returncode == 0
+    uploaded = platform.run("sentry", "sourcemaps", build)
+    said = uploaded.stdout.decode() + uploaded.stderr.decode()
+    assert uploaded.returncode == 0, said
+    assert f"uploading 1 source maps for release {RELEASE} to {real_bugsink.ORGANISATION}/{project.slug} at" in said
+    assert said.endswith(f"uploaded: 1 source maps for release {RELEASE}\n")
+    assert bugsink.token not in said
 
     serve(build, "page.example.test", web)
     with (
         real_browser.browser({"*:443": web.address}) as launched,
         real_browser.visitor(launched) as visitor,
     ):
-        visitor.new_page().goto("https://page.example.test/")
+        page = visitor.new_page()
+        page.goto("https://page.example.test/")
+        configured = page.evaluate("[sentryConfig.version, sentryConfig.environment]")
         [event] = bugsink.wait_for_events(project)
-    assert (event["data"]["release"], event["data"]["environment"]) == (RELEASE, "staging")
+    assert [event["data"]["release"], event["data"]["environment"]] == configured == [RELEASE, "staging"]
     shown = event["stacktrace_md"]
     assert f"### ../src/arithmetic.js:{FAULTY_LINE} " in shown
     assert 'throw new RangeError("planted: divided by zero");' in shown
 
 
-def test_the_token_is_in_no_process_argument_and_in_no_line_of_output(
+def test_the_token_of_a_dotenv_file_is_in_no_argument_of_any_process_and_in_no_line_of_output(
     bugsink: real_bugsink.Server, build: Path, tmp_path: Path
 ) -> None:
     project = bugsink.create_project("argv")
-    arguments, said = set[bytes](), list[str]()
-
-    def show(line: str) -> None:
-        said.append(line)
-        for children in Path("/proc/self/task").glob("*/children"):
-            for child in children.read_text().split():
-                arguments.add(Path(f"/proc/{child}/cmdline").read_bytes())
-
-    environment = {**credentials(bugsink, project), "SENTRY_LOG_LEVEL": "debug"}
-    upload_source_maps(build, environment=environment, show=show, release=RELEASE, working_directory=tmp_path)
-    seen = b"\n".join(arguments)
-    assert b"sentry-cli\0sourcemaps\0upload\0--release=flowfuse@2.4.0\0" in seen
-    assert bugsink.token.encode() not in seen
-    assert bugsink.token not in "\n".join(said)
+    platform = Platform(tmp_path / "home", {}, HOME=str(tmp_path))
+    variables = {name: value for name, value in credentials(bugsink, project).items() if name.startswith("SENTRY_")}
+    (platform.home / ".env").write_text(
+        "".join(f"export {name}='{value}' # x\r\n" for name, value in variables.items()), newline=""
+    )
+    (tmp_path / ".sentryclirc").write_text("[log]\nlevel=trace\n")  # sentry-cli then tells of each request
+    arguments, output = set[bytes](), b""
+    process = subprocess.Popen(
+        command("--home", platform.home, "sentry", "sourcemaps", build),
+        cwd=platform.home,
+        env=guarded_environment(**platform.variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output += line
+            for one in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    arguments.add(one.read_bytes())
+    assert process.returncode == 0, output.decode()
+    assert any(b"sentry-cli\0sourcemaps\0upload\0--release=flowfuse@2.4.0\0" in one for one in arguments)
+    assert b"Authorization: Bearer " in output
+    # sentry-cli shows the first eight characters in its trace; ours are none.
+    assert bugsink.token[:8].encode() not in b"\n".join((output, *arguments))
 
 
 def test_a_dry_run_shows_the_plan_and_changes_and_sends_nothing(build: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Which of the environment and `.env` says where source maps go; values never show."""
 
+import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,8 @@ def test_the_token_may_be_in_a_file_and_never_shows(tmp_path: Path) -> None:
         ({"SENTRY_ORG": ""}, "SENTRY_ORG is not"),
         ({"SENTRY_ORG": "", "SENTRY_PROJECT": ""}, "SENTRY_ORG and SENTRY_PROJECT is not"),
         ({"SENTRY_URL": "sentry.example.com"}, "SENTRY_URL is not a URL"),
+        ({"SENTRY_URL": "https://planted:planted@sentry.example.com"}, "SENTRY_URL is not a URL"),
+        ({"SENTRY_AUTH_TOKEN": "sntrys_planted", "SENTRY_ORG": ""}, "SENTRY_ORG is not"),
         ({"SENTRY_AUTH_TOKEN": "", "SENTRY_AUTH_TOKEN_FILE": "/absent"}, "names /absent, which cannot be read"),
         ({"SENTRY_AUTH_TOKEN": "", "SENTRY_AUTH_TOKEN_FILE": "/dev/null"}, "names /dev/null, which is empty"),
     ],
@@ -86,10 +90,33 @@ def test_a_token_without_the_rest_is_an_error(change: dict[str, str], message: s
     assert "planted" not in str(raised.value)
 
 
-def test_a_token_of_an_organisation_names_it_itself() -> None:
-    found = read_credentials({"SENTRY_AUTH_TOKEN": "sntrys_planted", "SENTRY_PROJECT": "p"})
+def token_of(**said: object) -> str:
+    """A token of an organisation, in the form Sentry gives them out."""
+    payload = base64.b64encode(json.dumps({"iat": 1700000000.0, **said}).encode()).decode()
+    return f"sntrys_{payload}_{base64.b64encode(b'planted' * 4).decode().rstrip('=')}"
+
+
+@pytest.mark.parametrize("also", [{}, {"SENTRY_ORG": "acme", "SENTRY_URL": "https://sentry.test"}])
+def test_a_token_of_an_organisation_says_where_it_belongs(also: dict[str, str]) -> None:
+    token = token_of(url="https://sentry.test/", region_url="https://eu.sentry.test", org="acme")
+    found = read_credentials({"SENTRY_AUTH_TOKEN": token, "SENTRY_PROJECT": "p", **also})
     assert found is not None
-    assert found.organisation is None
+    assert (found.organisation, found.url) == ("acme", "https://sentry.test")
+
+
+@pytest.mark.parametrize("wrong", [{"SENTRY_ORG": "other"}, {"SENTRY_URL": "https://sentry.lan"}])
+def test_what_contradicts_the_token_is_an_error_for_sentry_cli_would_obey_the_token(wrong: dict[str, str]) -> None:
+    token = token_of(url="https://sentry.test", org="acme")
+    [(name, value)] = wrong.items()
+    with pytest.raises(SourceMapsError, match=f"{name} is {value}, but the token is for (acme|https://sentry.test),"):
+        read_credentials({"SENTRY_AUTH_TOKEN": token, "SENTRY_PROJECT": "p", **wrong})
+
+
+@pytest.mark.parametrize("payload", ["", "e30", "W10=", "bnVsbA==", "eyJvcmciOiAxLCAidXJsIjogIiJ9", "é", "[["])
+def test_a_token_that_says_nothing_readable_is_an_ordinary_one(payload: str) -> None:
+    found = read_credentials({**FULL, "SENTRY_AUTH_TOKEN": f"sntrys_{payload}_x"})
+    assert found is not None
+    assert (found.organisation, found.url) == ("o", "https://sentry.io")
 
 
 def test_a_dotenv_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:

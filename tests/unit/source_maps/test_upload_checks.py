@@ -1,5 +1,6 @@
 """What is checked before source maps leave, and what the user is told. No token here ever gets as far as sentry-cli."""
 
+import base64
 import json
 import stat
 import sys
@@ -19,6 +20,15 @@ GOOD_MAP = {"version": 3, "sources": ["a.js"], "sourcesContent": ["let a"], "map
 
 def sentry_script(release: str | None) -> tuple[Script, ...]:
     return snippets(FrontendSettings(sentry=FrontendSentrySettings("https://k@sentry.test/1")), "test", release)
+
+
+NOTE_OF_INLINE = (
+    "note: inline.mjs: its map is within it, so visitors load your sources too, and not every server reads it there"
+)
+
+
+def encoded(content: object) -> str:
+    return base64.b64encode(json.dumps(content).encode()).decode()
 
 
 def write(directory: Path, files: dict[str, str | dict[str, object]]) -> Path:
@@ -41,14 +51,20 @@ def plan(built: Path, **named: str | None) -> list[str]:
         dry_run=True,
         working_directory=built.parent,
         release=named.get("release", "flowfuse@1.0.0"),
-        page_release=named.get("page_release"),
+        page_release=lambda: named.get("page_release"),
     )
     return said
 
 
 def test_without_a_token_nothing_is_done_and_said(tmp_path: Path) -> None:
     said: list[str] = []
-    upload_source_maps(tmp_path / "absent", environment={}, show=said.append, working_directory=tmp_path)
+    upload_source_maps(
+        tmp_path / "absent",
+        environment={},
+        show=said.append,
+        page_release=lambda: pytest.fail("a build that does not upload needs no configuration"),
+        working_directory=tmp_path,
+    )
     assert said == [NO_TOKEN]
 
 
@@ -72,15 +88,17 @@ def test_a_reference_is_read_as_browsers_read_it(tmp_path: Path, reference: str)
 
 def test_maps_in_bundles_index_maps_and_guarded_maps_are_fine(tmp_path: Path) -> None:
     files: dict[str, str | dict[str, object]] = {
-        "inline.mjs": "a\n//# sourceMappingURL=data:application/json;base64,e30=",
+        "inline.mjs": f"a\n//# sourceMappingURL=data:application/json;charset=utf-8;base64,{encoded(GOOD_MAP)}",
         "sub/index.cjs": "a\n//# sourceMappingURL=../maps/index.map",
         "maps/index.map": {"version": 3, "sections": []},
         "guarded.js": "a\n//# sourceMappingURL=guarded.js.map",
         "guarded.js.map": ")]}'\n" + json.dumps(GOOD_MAP),
     }
-    assert plan(write(tmp_path, files))[1:] == [
+    assert plan(write(tmp_path, files)) == [
+        NOTE_OF_INLINE,
+        "would upload 3 source maps for release flowfuse@1.0.0 to o/p at https://sentry.io:",
         "  guarded.js: guarded.js.map, 1 sources",
-        "  inline.mjs: the map within it",
+        "  inline.mjs: the map within it, 1 sources",
         "  sub/index.cjs: maps/index.map, 0 sources",
     ]
 
@@ -101,6 +119,12 @@ def test_maps_in_bundles_index_maps_and_guarded_maps_are_fine(tmp_path: Path) ->
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": {**GOOD_MAP, "sources": []}}, "maps nothing"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": {**GOOD_MAP, "mappings": ""}}, "maps nothing"),
         ({"a.js.map": GOOD_MAP}, "a.js.map: no bundle goes with this map"),
+        ({"a.js": "//# sourceMappingURL=data:,{}"}, "a.js: its map within it is not in base64"),
+        ({"a.js": "//# sourceMappingURL=data:;base64,!"}, "a.js: its map within it is broken"),
+        (
+            {"a.js": "//# sourceMappingURL=data:;base64,e30="},
+            "its map within it is not a source map of version 3",
+        ),
     ],
 )
 def test_a_build_that_is_not_fit_is_refused(
@@ -111,6 +135,28 @@ def test_a_build_that_is_not_fit_is_refused(
         plan(built)
     assert message in str(raised.value)
     assert "nothing was sent" in str(raised.value)
+
+
+def test_what_is_linked_from_elsewhere_is_refused_for_sentry_cli_would_change_it(tmp_path: Path) -> None:
+    bundle = "//# sourceMappingURL=a.js.map"
+    built = write(tmp_path, {"a.js": bundle, "a.js.map": dict(GOOD_MAP), "same.js": "a"})
+    (built / "again.js").symlink_to(built / "same.js")
+    assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "b.js").write_text("b")
+    (built / "directory").symlink_to(elsewhere)
+    (built / "b.js").symlink_to(elsewhere / "b.js")
+    with pytest.raises(SourceMapsError, match=r"(?s)b\.js: is a link out of.*directory: is a link out of.*copy it"):
+        plan(built)
+
+
+def test_what_is_hidden_is_passed_over_as_sentry_cli_does(tmp_path: Path) -> None:
+    built = write(
+        tmp_path,
+        {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP), ".cache/b.js": "//# sourceMappingURL=x"},
+    )
+    assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
