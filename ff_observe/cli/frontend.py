@@ -1,15 +1,20 @@
 """`ff-observe frontend render|csp`: a page with the snippets in it, and the CSP they need."""
 
 import argparse
+import contextlib
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ff_observe.cli.options import settings_of
 
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
     from ff_observe.frontend.scripts import Script
+
+
+_STANDARD_STREAM: Final = Path("-")
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,7 +27,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Puts the snippets of telemetry.frontend into a page: in place of FlowFuse's placeholder, else "
         "before </head>. Rendering a page again gives the same page.",
     )
-    render_parser.add_argument("page", metavar="INDEX.html", type=Path, help="the page to read")
+    render_parser.add_argument("page", metavar="INDEX.html", type=Path, help="the page to read (-: stdin)")
     render_parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: stdout)")
     render_parser.set_defaults(run=render)
 
@@ -41,11 +46,12 @@ def render(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     scripts = _scripts(settings)
-    page = render_page(options.page.read_bytes(), scripts, csp_sources(settings.frontend, scripts))
-    if options.output is None:
-        sys.stdout.buffer.write(page)
+    page = sys.stdin.buffer.read() if options.page == _STANDARD_STREAM else options.page.read_bytes()
+    rendered = render_page(page, scripts, csp_sources(settings.frontend, scripts))
+    if options.output in (None, _STANDARD_STREAM):
+        sys.stdout.buffer.write(rendered)
     else:
-        options.output.write_bytes(page)
+        _write(rendered, options.output)
     return 0
 
 
@@ -60,10 +66,46 @@ def csp(options: argparse.Namespace) -> int:
 
 
 def _scripts(settings: "Settings") -> "tuple[Script, ...]":
-    from ff_observe.frontend.snippets import deprecations, release_name, snippets
+    from ff_observe.frontend.snippets import release_name, snippets
     from ff_observe.wiring import installed_versions
 
-    for deprecation in deprecations(settings.frontend):
-        print(f"ff-observe: warning: {deprecation}", file=sys.stderr)
     release = release_name(installed_versions(settings).flowfuse())
-    return snippets(settings.frontend, settings.environment.name, release)
+    scripts = snippets(settings.frontend, settings.environment.name, release)
+    for problem in (*settings.warnings, *settings.notes):
+        _say(f"warning: {problem}")
+    if not scripts:
+        _say(f"note: telemetry.frontend in {settings.file} configures no service")
+    if settings.frontend.sentry is not None and release is None:
+        _say("note: FlowFuse's version is not known, so Sentry is told no release; set telemetry.platform.version")
+    return scripts
+
+
+def _say(line: str) -> None:
+    print(f"ff-observe: {line}", file=sys.stderr)
+
+
+def _write(page: bytes, output: Path) -> None:
+    """Put the page in the place of `output` at once: nobody is served half of it, and a full disk leaves the old one.
+
+    A link stays a link; owner and mode stay those of the file.
+    """
+    if output.exists() and not output.is_file():  # a device or a pipe
+        output.write_bytes(page)
+        return
+    target = output.resolve()
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with fresh.open("xb") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            before = target.stat()
+            with contextlib.suppress(PermissionError):  # only root gives files away
+                os.chown(fresh, before.st_uid, before.st_gid)
+            fresh.chmod(before.st_mode)
+        fresh.replace(target)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        error.filename = str(output)
+        raise

@@ -11,6 +11,7 @@ from ff_observe.config.known_keys import check_keys
 from ff_observe.config.nodes import Map, Place, child, find, is_true
 from ff_observe.config.reader import Reader
 from ff_observe.config.settings import (
+    PLAUSIBLE_DEPRECATION,
     BackendSentrySettings,
     Database,
     FrontendSentrySettings,
@@ -188,10 +189,10 @@ def _plausible(reader: Reader, notes: list[Problem]) -> PlausibleSettings | None
     domain, old_domain = reader.value(key.PLAUSIBLE_DOMAIN), reader.value(key.OLD_PLAUSIBLE_DOMAIN)
     if domain:
         path = key.PLAUSIBLE_DOMAIN.path
-        notes.append(reader.at(_place_of(reader, path), path, "Plausible is deprecated in FlowFuse"))
+        notes.append(reader.at(_place_of(reader, path), path, PLAUSIBLE_DEPRECATION))
     if old_domain:
         path = key.OLD_PLAUSIBLE_DOMAIN.path
-        message = f"this is the old place: move it to {key.PLAUSIBLE_DOMAIN.path}"
+        message = f"this is the old place of {key.PLAUSIBLE_DOMAIN.path}. {PLAUSIBLE_DEPRECATION}"
         notes.append(reader.at(_place_of(reader, path), path, message))
     chosen = domain or old_domain
     return PlausibleSettings(chosen) if chosen else None

@@ -9,6 +9,7 @@ from ff_observe.errors import Problem
 
 DEFAULT_PING_URL = "https://ping.flowforge.com/ping"
 DEFAULT_POSTHOG_URL = "https://app.posthog.com"
+PLAUSIBLE_DEPRECATION = "Plausible is deprecated and will be removed; use PostHog instead: telemetry.frontend.posthog"
 DEFAULT_METRICS_PORT = 10464
 DEFAULT_COLLECTOR_PORT = 10465
 

@@ -7,9 +7,6 @@ from ff_observe.config.settings import PlausibleSettings
 from ff_observe.frontend.scripts import call
 
 _HOST: Final = "https://plausible.io"
-DEPRECATION: Final = (
-    "telemetry.frontend.plausible is deprecated and will be removed; use PostHog instead: telemetry.frontend.posthog"
-)
 
 # The tracker finds its domain on its own element (document.currentScript), which holds for an added one too.
 _LOADER: Final = """function (domain, source) {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ff_observe.config.settings import FrontendSettings
+from ff_observe.config.settings import PLAUSIBLE_DEPRECATION, FrontendSettings
 from ff_observe.frontend import consent, plausible, posthog, sentry
 from ff_observe.frontend.scripts import Script
 
@@ -54,7 +54,7 @@ def _needed(settings: FrontendSettings) -> Iterator[tuple[str, tuple[str, ...]]]
 
 def deprecations(settings: FrontendSettings) -> tuple[str, ...]:
     """What is configured and will go away, each with its replacement."""
-    return () if settings.plausible is None else (plausible.DEPRECATION,)
+    return () if settings.plausible is None else (PLAUSIBLE_DEPRECATION,)
 
 
 def release_name(flowfuse_version: str | None) -> str | None:

@@ -172,7 +172,8 @@ def test_plausible_is_also_read_from_its_old_place_with_a_note(tmp_path: Path) -
     assert settings.frontend.plausible == PlausibleSettings("a.example.com")
     (note,) = settings.notes
     assert (note.line, note.key) == (3, "telemetry.plausible.domain")
-    assert "telemetry.frontend.plausible.domain" in note.message
+    assert "the old place of telemetry.frontend.plausible.domain" in note.message
+    assert "use PostHog instead: telemetry.frontend.posthog" in note.message
     assert settings.warnings == ()
 
 
@@ -184,6 +185,7 @@ def test_the_new_place_of_plausible_wins_over_the_old_one(tmp_path: Path) -> Non
         "telemetry.frontend.plausible.domain",
         "telemetry.plausible.domain",
     ]
+    assert all("use PostHog instead: telemetry.frontend.posthog" in note.message for note in settings.notes)
 
 
 @pytest.mark.parametrize("key", ["broker", "fileStore", "billing"])
