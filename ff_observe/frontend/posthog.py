@@ -58,12 +58,16 @@ def snippet(settings: PostHogSettings) -> str:
 
 
 def sources(settings: PostHogSettings) -> Mapping[str, tuple[str, ...]]:
-    """Scripts come from the assets host; events, flags and the project's configuration go to both."""
+    """Scripts come from the assets host; events, flags and the project's configuration go to both.
+
+    Session replay encodes canvases in a blob worker. It is turned on at PostHog, where the page cannot know of it.
+    """
     key = "telemetry.frontend.posthog.apiurl"
     region = _region(settings.apiurl)
     assets = origin(_assets(settings.apiurl), key)
     events = f"https://{region}.i.posthog.com" if region else assets
-    return {"script-src": (assets,), "connect-src": tuple(dict.fromkeys((events, assets)))}
+    connections = tuple(dict.fromkeys((events, assets)))
+    return {"script-src": (assets,), "connect-src": connections, "worker-src": ("blob:",)}
 
 
 def _region(apiurl: str) -> str | None:

@@ -6,6 +6,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings, PostHogSettings
-from ff_observe.frontend import FrontendTelemetryMiddleware, Script, csp_sources, merge_csp, render_page, snippets
+from ff_observe.frontend import FrontendTelemetryMiddleware, merge_csp, render_page, snippets
+from tests.frontend_commands import RELEASE, Platform
 from tests.real_parts import browser as real_browser
 from tests.real_parts.internet import Answer, Internet, internet
 from tests.real_parts.processes import free_port, wait_until
@@ -27,11 +29,15 @@ from tests.recordings import frontend
 
 HOST = "page.example.test"
 EU_DSN = f"https://publickey@{EU_SENTRY}/7"
-ALL = FrontendSettings(
-    posthog=PostHogSettings("phc_key"),
-    sentry=FrontendSentrySettings(EU_DSN),
-    plausible=PlausibleSettings("page.example.test"),
+ALL = {
+    "posthog": {"apikey": "phc_key"},
+    "sentry": {"dsn": EU_DSN},
+    "plausible": {"domain": "page.example.test"},
+}
+SETTINGS = FrontendSettings(
+    PostHogSettings("phc_key"), FrontendSentrySettings(EU_DSN), PlausibleSettings("page.example.test")
 )
+BUNDLE = f'<script src="https://{BUNDLE_HOST}/" nonce="abc"></script>'
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +65,10 @@ def visitor(web: Internet, chromium: Browser) -> Iterator[BrowserContext]:
         yield context
 
 
-def rendered(settings: FrontendSettings, head: str = "", **named: Any) -> tuple[bytes, tuple[Script, ...]]:
-    scripts = snippets(settings, named.get("environment", "test"), named.get("release", "flowfuse@2.4.0"))
-    page = f"<!doctype html><html><head><title>t</title></head><body><h1>hello</h1>{head}</body></html>"
-    return render_page(page.encode(), scripts), scripts
+def page_with(head: str = "") -> bytes:
+    """A page of its own: `head` is more in its body, after where the snippets come."""
+    icon = '<link rel="icon" href="data:,">'
+    return f"<!doctype html><html><head>{icon}<title>t</title></head><body><h1>hello</h1>{head}</body></html>".encode()
 
 
 def visit(web: Internet, visitor: BrowserContext, page: bytes, headers: Mapping[str, str] | None = None) -> Page:
@@ -80,48 +86,49 @@ def visit(web: Internet, visitor: BrowserContext, page: bytes, headers: Mapping[
 
 
 @pytest.mark.parametrize("apiurl", POSTHOG_CLOUDS)
-def test_a_pageview_arrives_at_the_host_that_is_configured(web: Internet, visitor: BrowserContext, apiurl: str) -> None:
+def test_a_pageview_arrives_at_the_host_that_is_configured(
+    web: Internet, visitor: BrowserContext, tmp_path: Path, apiurl: str
+) -> None:
     events, assets = POSTHOG_CLOUDS[apiurl]
-    page, _ = rendered(FrontendSettings(posthog=PostHogSettings("phc_key", apiurl)))
-    visit(web, visitor, page)
+    platform = Platform(tmp_path / "home", {"posthog": {"apikey": "phc_key", "apiurl": apiurl}})
+    visit(web, visitor, platform.render(page_with()))
     wait_for_event(web, events, "$pageview")
     assert any("/static/array.js" in request.path for request in web.to(assets))
     assert {request.host for request in web.requests} <= {HOST, events, assets}
 
 
-def test_no_pageview_is_sent_when_capture_pageview_is_false(web: Internet, visitor: BrowserContext) -> None:
-    page, _ = rendered(FrontendSettings(posthog=PostHogSettings("phc_key", capture_pageview=False)))
-    opened = visit(web, visitor, page)
+def test_no_pageview_is_sent_when_capture_pageview_is_false(
+    web: Internet, visitor: BrowserContext, tmp_path: Path
+) -> None:
+    platform = Platform(tmp_path / "home", {"posthog": {"apikey": "phc_key", "capture_pageview": False}})
+    opened = visit(web, visitor, platform.render(page_with()))
     opened.wait_for_function("window.posthog.__loaded")
     opened.evaluate("posthog.capture('probe')")
     wait_for_event(web, "us.i.posthog.com", "probe")
     assert "$pageview" not in captured(web, "us.i.posthog.com")
 
 
-def test_calls_of_the_page_before_the_library_is_there_are_not_lost(web: Internet, visitor: BrowserContext) -> None:
+def test_calls_of_the_page_before_the_library_is_there_are_not_lost(
+    web: Internet, visitor: BrowserContext, tmp_path: Path
+) -> None:
     early = (
         "<script>posthog.capture('early'); posthog.people.set({plan: 'x'}); posthog.register({from: 'page'})</script>"
     )
-    page, _ = rendered(FrontendSettings(posthog=PostHogSettings("phc_key")), early)
-    opened = visit(web, visitor, page)
+    platform = Platform(tmp_path / "home", {"posthog": ALL["posthog"]})
+    opened = visit(web, visitor, platform.render(page_with(early)))
     wait_for_event(web, "us.i.posthog.com", "early")
     wait_for_event(web, "us.i.posthog.com", "$set")
     assert opened.evaluate("posthog.get_property('from')") == "page"
 
 
-def test_sentry_reports_what_the_page_configures(web: Internet, visitor: BrowserContext) -> None:
-    settings = FrontendSettings(sentry=FrontendSentrySettings(EU_DSN, production_mode=True))
-    page, _ = rendered(
-        settings,
-        '<script src="https://bundle.example.test/"></script>',
-        environment="staging",
-        release="flowfuse@2.4.0",
-    )
-    opened = visit(web, visitor, page)
+def test_sentry_reports_what_the_page_configures(web: Internet, visitor: BrowserContext, tmp_path: Path) -> None:
+    frontend = {"sentry": {"dsn": EU_DSN, "production_mode": True}}
+    platform = Platform(tmp_path / "home", frontend, SENTRY_ENV="staging", NODE_ENV="production")
+    opened = visit(web, visitor, platform.render(page_with(BUNDLE)))
     assert opened.evaluate("window.sentryConfig") == {
         "dsn": EU_DSN,
         "production_mode": True,
-        "version": "flowfuse@2.4.0",
+        "version": RELEASE,
         "environment": "staging",
     }
     opened.evaluate("setTimeout(() => { throw new Error('planted') })")
@@ -131,22 +138,35 @@ def test_sentry_reports_what_the_page_configures(web: Internet, visitor: Browser
     event = next(
         json.loads(line) for line in envelope.body.splitlines() if b'"exception"' in line and line.startswith(b"{")
     )
-    assert (event["release"], event["environment"]) == ("flowfuse@2.4.0", "staging")
+    assert (event["release"], event["environment"]) == (RELEASE, "staging")
 
 
-def test_plausible_is_told_of_the_view_under_its_domain(web: Internet, visitor: BrowserContext) -> None:
-    page, _ = rendered(FrontendSettings(plausible=PlausibleSettings("a.example.test")))
-    visit(web, visitor, page)
+@pytest.mark.parametrize(
+    ("variables", "environment"),
+    [({"NODE_ENV": "production"}, "production"), ({"SENTRY_ENV": "", "NODE_ENV": "ci"}, "ci"), ({}, "unknown")],
+)
+def test_the_environment_is_that_of_sentry_else_of_node(
+    web: Internet, visitor: BrowserContext, tmp_path: Path, variables: dict[str, str], environment: str
+) -> None:
+    platform = Platform(tmp_path / "home", {"sentry": ALL["sentry"]}, **variables)
+    opened = visit(web, visitor, platform.render(page_with()))
+    assert opened.evaluate("[sentryConfig.environment, sentryConfig.production_mode]") == [environment, False]
+
+
+def test_plausible_is_told_of_the_view_under_its_domain(web: Internet, visitor: BrowserContext, tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home", {"plausible": {"domain": "a.example.test"}})
+    visit(web, visitor, platform.render(page_with()))
     event = web.wait_for(
         lambda request: request.method == "POST" and request.host == "plausible.io", "the event"
     ).json()
     assert (event["n"], event["d"]) == ("pageview", "a.example.test")
 
 
-def test_nothing_leaves_and_nothing_is_configured_before_consent(web: Internet, visitor: BrowserContext) -> None:
-    settings = FrontendSettings(ALL.posthog, ALL.sentry, ALL.plausible, consent_required=True)
-    page, _ = rendered(settings, '<script src="https://bundle.example.test/"></script>')
-    opened = visit(web, visitor, page)
+def test_nothing_leaves_and_nothing_is_configured_before_consent(
+    web: Internet, visitor: BrowserContext, tmp_path: Path
+) -> None:
+    platform = Platform(tmp_path / "home", {**ALL, "consent": "required"})
+    opened = visit(web, visitor, platform.render(page_with(BUNDLE)))
     opened.evaluate("setTimeout(() => { throw new Error('before consent') })")
     opened.wait_for_load_state("networkidle")
     assert {request.host for request in web.requests} == {HOST, BUNDLE_HOST}
@@ -162,14 +182,14 @@ def test_nothing_leaves_and_nothing_is_configured_before_consent(web: Internet, 
     assert not [request for request in web.requests if b"before consent" in request.body]
 
 
-def test_a_page_that_knows_of_consent_is_not_held(web: Internet, visitor: BrowserContext) -> None:
-    settings = FrontendSettings(sentry=ALL.sentry, consent_required=True)
-    page, _ = rendered(settings)
+def test_a_page_that_knows_of_consent_is_not_held(web: Internet, visitor: BrowserContext, tmp_path: Path) -> None:
+    page = Platform(tmp_path / "home", {"sentry": ALL["sentry"], "consent": "required"}).render(page_with())
     known = page.replace(b"<title>", b"<script>window.ffObserve = {consented: true}</script><title>")
     opened = visit(web, visitor, known)
     assert opened.evaluate("[sentryConfig.dsn, ffObserve.consented]") == [EU_DSN, True]
 
 
+@pytest.mark.parametrize("consent", ["not-required", "required"])
 @pytest.mark.parametrize(
     "policy",
     [
@@ -181,15 +201,14 @@ def test_a_page_that_knows_of_consent_is_not_held(web: Internet, visitor: Browse
     ],
 )
 def test_under_the_merged_policy_everything_runs_and_nothing_is_blocked(
-    web: Internet, visitor: BrowserContext, policy: str
+    web: Internet, visitor: BrowserContext, tmp_path: Path, policy: str, consent: str
 ) -> None:
+    platform = Platform(tmp_path / "home", {**ALL, "consent": consent})
     # The bundle is the page's own: where the policy does not allow its host, it has to allow the bundle itself.
-    page, scripts = rendered(ALL, '<script src="https://bundle.example.test/" nonce="abc"></script>')
-    sources = dict(csp_sources(ALL, scripts))
-    if "nonce" not in policy:
-        sources["script-src"] = (*sources["script-src"], "https://bundle.example.test")
-    page = page.replace(b"<title>", b'<link rel="icon" href="data:,"><title>')
-    opened = visit(web, visitor, page, {"content-security-policy": f"{merge_csp(policy, sources)}; img-src data:"})
+    merged = merge_csp(platform.csp(policy), {"script-src": ("https://bundle.example.test",)}) + "; img-src data:"
+    opened = visit(web, visitor, platform.render(page_with(BUNDLE)), {"content-security-policy": merged})
+    if consent == "required":
+        opened.evaluate("ffObserve.consent(); startSentry()")
     wait_for_event(web, "us.i.posthog.com", "$pageview")
     web.wait_for(lambda request: request.method == "POST" and request.host == "plausible.io", "Plausible's event")
     opened.evaluate("setTimeout(() => { throw new Error('planted') })")
@@ -199,51 +218,66 @@ def test_under_the_merged_policy_everything_runs_and_nothing_is_blocked(
     assert opened.evaluate("window.blocked") == []
 
 
-def test_the_policy_is_in_force(web: Internet, visitor: BrowserContext) -> None:
-    page, scripts = rendered(ALL, "<script>window.planted = 1</script>")
-    policy = merge_csp("default-src 'none'", csp_sources(ALL, scripts))
+def test_under_the_merged_policy_posthog_may_record_all_that_a_project_can_turn_on(
+    web: Internet, visitor: BrowserContext, tmp_path: Path
+) -> None:
+    """Canvases are encoded in a worker, and turned on at PostHog: no setting of the page tells of it."""
+    platform = Platform(tmp_path / "home", {"posthog": {"apikey": "phc_recorded"}})
+    policy = platform.csp("default-src 'none'; img-src data:")
+    page = platform.render(page_with("<canvas id=canvas></canvas>"))
     opened = visit(web, visitor, page, {"content-security-policy": policy})
+    with opened.expect_worker():
+        opened.evaluate("canvas.getContext('2d').fillRect(0, 0, 9, 9)")
+    opened.click("h1")  # of a visitor who does nothing, nothing is sent
+    web.wait_for(lambda request: request.path.startswith("/s/"), "the recording at PostHog")
+    assert opened.evaluate("window.blocked") == []
+
+
+def test_the_policy_is_in_force(web: Internet, visitor: BrowserContext, tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home", ALL)
+    page = platform.render(page_with("<script>window.planted = 1</script>"))
+    opened = visit(web, visitor, page, {"content-security-policy": platform.csp("default-src 'none'")})
     assert opened.evaluate("[typeof planted, typeof sentryConfig]") == ["undefined", "object"]
     assert "script-src-elem inline" in opened.evaluate("window.blocked")
 
 
+@pytest.mark.parametrize("version", ["v2.4.0", "v2.33.2"])
 def test_under_the_policy_flowfuse_sends_an_eu_dsn_is_blocked_and_under_ours_it_is_not(
-    web: Internet, visitor: BrowserContext
+    web: Internet, visitor: BrowserContext, tmp_path: Path, version: str
 ) -> None:
-    recorded = frontend("v2.4.0-all") / "csp.txt"
+    recorded = frontend(f"{version}-all") / "csp.txt"
     policy = recorded.read_text().split(": ", 1)[1].strip().replace("'self'", "'self' https://bundle.example.test")
-    settings = FrontendSettings(sentry=FrontendSentrySettings(EU_DSN))
-    page, scripts = rendered(settings, '<script src="https://bundle.example.test/"></script>')
+    platform = Platform(tmp_path / "home", {"sentry": ALL["sentry"]})
+    page = platform.render(page_with(BUNDLE))
     opened = visit(web, visitor, page, {"content-security-policy": policy})
     opened.evaluate("setTimeout(() => { throw new Error('planted') })")
     opened.wait_for_function("window.blocked.length")
     assert opened.evaluate("window.blocked")[0].startswith("connect-src https://o1.ingest.de.sentry.io/")
     assert not web.to(EU_SENTRY)
 
-    opened = visit(web, visitor, page, {"content-security-policy": merge_csp(policy, csp_sources(settings, scripts))})
+    opened = visit(web, visitor, page, {"content-security-policy": platform.csp(policy)})
     opened.evaluate("setTimeout(() => { throw new Error('planted') })")
     web.wait_for(lambda request: b"planted" in request.body, "the error at Sentry")
+    assert opened.evaluate("window.blocked") == []
+
+
+def test_the_policy_in_the_page_itself_is_widened_too(web: Internet, visitor: BrowserContext, tmp_path: Path) -> None:
+    policy = html.escape("default-src 'self'; connect-src 'none'")
+    page = f'<!doctype html><head><meta http-equiv="Content-Security-Policy" content="{policy}"></head>hello'
+    platform = Platform(tmp_path / "home", {"posthog": ALL["posthog"]})
+    opened = visit(web, visitor, platform.render(page.encode()))
+    wait_for_event(web, "us.i.posthog.com", "$pageview")
     assert opened.evaluate("window.blocked") == []
 
 
 def test_with_a_nonce_a_policy_that_names_nothing_else_lets_the_libraries_load(
     web: Internet, visitor: BrowserContext
 ) -> None:
-    settings = FrontendSettings(posthog=ALL.posthog, plausible=ALL.plausible)
+    settings = FrontendSettings(posthog=SETTINGS.posthog, plausible=SETTINGS.plausible)
     page = render_page(b"<head></head>", snippets(settings, "test", None, nonce="abc"))
     opened = visit(web, visitor, page, {"content-security-policy": "script-src 'nonce-abc'"})
     opened.wait_for_function("() => window.posthog.__loaded")
     web.wait_for(lambda request: request.method == "POST" and request.host == "plausible.io", "Plausible's event")
-
-
-def test_the_policy_in_the_page_itself_is_widened_too(web: Internet, visitor: BrowserContext) -> None:
-    policy = html.escape("default-src 'self'; connect-src 'none'")
-    page = f'<!doctype html><head><meta http-equiv="Content-Security-Policy" content="{policy}"></head>hello'
-    settings = FrontendSettings(posthog=PostHogSettings("phc_key"))
-    scripts = snippets(settings, "test", None)
-    opened = visit(web, visitor, render_page(page.encode(), scripts, csp_sources(settings, scripts)))
-    wait_for_event(web, "us.i.posthog.com", "$pageview")
-    assert opened.evaluate("window.blocked") == []
 
 
 @contextlib.contextmanager
@@ -268,7 +302,7 @@ def test_a_python_application_serves_pages_that_run_under_its_own_policy(visitor
         text = f"<head><title>t</title></head><script nonce='{own}'>window.own = 1</script>" + "text" * 10_000
         return HTMLResponse(text, headers={"content-security-policy": "default-src 'none'; script-src 'nonce-static'"})
 
-    app = FrontendTelemetryMiddleware(Starlette(routes=[Route("/", page)]), ALL, "test", "shop@1", nonce=nonce)
+    app = FrontendTelemetryMiddleware(Starlette(routes=[Route("/", page)]), SETTINGS, "test", "shop@1", nonce=nonce)
     with serving(GZipMiddleware(app)) as address:
         opened = visitor.new_page()
         blocked: list[str] = []

@@ -1,5 +1,6 @@
 """The services a page may talk to, played on loopback for the real browser libraries: PostHog, Sentry, Plausible."""
 
+import json
 from pathlib import Path
 
 from tests.real_parts import browser
@@ -34,6 +35,17 @@ if (window.sentryConfig) { window.startSentry(); }
 """
 
 
+# The configuration of a PostHog project, and what one adds that records its visitors, canvases and all.
+_PROJECT = {"supportedCompression": ["gzip-js"], "hasFeatureFlags": False}
+_RECORDED = {
+    "sessionRecording": {"endpoint": "/s/", "recordCanvas": True, "canvasFps": 4, "canvasQuality": "0.4"},
+    "capturePerformance": {"web_vitals": True},
+    "autocaptureExceptions": True,
+    "captureDeadClicks": True,
+    "heatmaps": True,
+}
+
+
 def play(web: Internet, libraries: Path, directory: Path) -> None:
     """Let `web` answer for all of them; scripts are built in `directory`."""
     tracker = browser.bundle(PLAUSIBLE_SCRIPT, libraries, directory / "plausible")
@@ -54,7 +66,7 @@ def _posthog(libraries: Path) -> Site:
             file = libraries / "posthog-js" / "dist" / path.rsplit("/", 1)[-1]
             return Answer(file.read_bytes(), "text/javascript") if file.is_file() else None
         if path.endswith("/config"):
-            return Answer(b'{"supportedCompression":["gzip-js"],"hasFeatureFlags":false}')
+            return Answer(json.dumps({**_PROJECT, **(_RECORDED if "/phc_recorded/" in path else {})}).encode())
         return Answer(b'{"status":1,"featureFlags":{}}') if request.method != "GET" else None
 
     return site

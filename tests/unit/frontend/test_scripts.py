@@ -114,6 +114,7 @@ def test_a_nonce_that_is_none_is_refused(nonce: str) -> None:
             {
                 "script-src": ("https://us-assets.i.posthog.com",),
                 "connect-src": ("https://us.i.posthog.com", "https://us-assets.i.posthog.com"),
+                "worker-src": ("blob:",),
             },
         ),
         (
@@ -121,15 +122,20 @@ def test_a_nonce_that_is_none_is_refused(nonce: str) -> None:
             {
                 "script-src": ("https://eu-assets.i.posthog.com",),
                 "connect-src": ("https://eu.i.posthog.com", "https://eu-assets.i.posthog.com"),
+                "worker-src": ("blob:",),
             },
         ),
         (
             FrontendSettings(posthog=PostHogSettings("k", "http://posthog.lan:8000/path")),
-            {"script-src": ("http://posthog.lan:8000",), "connect-src": ("http://posthog.lan:8000",)},
+            {
+                "script-src": ("http://posthog.lan:8000",),
+                "connect-src": ("http://posthog.lan:8000",),
+                "worker-src": ("blob:",),
+            },
         ),
         (
             FrontendSettings(posthog=PostHogSettings("k", "/ingest")),
-            {"script-src": ("'self'",), "connect-src": ("'self'",)},
+            {"script-src": ("'self'",), "connect-src": ("'self'",), "worker-src": ("blob:",)},
         ),
         (
             FrontendSettings(sentry=FrontendSentrySettings("https://key@o1.ingest.de.sentry.io:443/2")),
