@@ -23,6 +23,7 @@ _EQUALS: Final = re.compile(rf"[{_SPACE}]*=[{_SPACE}]*")
 _UNQUOTED: Final = re.compile(rf"[^{_SPACE}>]*")
 _COMMENT_END: Final = re.compile(r"--!?>")
 _IN_SCRIPT: Final = re.compile(rf"<!--|-->|<(?P<close>/?)script(?=[{_SPACE}/>])", re.IGNORECASE)
+_LONGEST_END: Final = 16  # more than any of these matches, with what must follow it
 # Text up to their own end tag; noscript is so wherever scripts run, and nothing else is of interest here.
 _RAW: Final = frozenset({"style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript"})
 
@@ -64,16 +65,23 @@ class Scanner:
         self.text = ""
         self.places: list[Place] = []
         self._position = 0  # everything before is tokenized
+        self._unfinished = False  # the token there
         self._templates = 0  # open <template> elements: what is in one is not part of the page
+        # Where a search and the reading of a script's text came to, so that pieces do not make it start again.
+        self._searched = (-1, -1)
+        self._in_script = (-1, -1, False, False)
 
     def feed(self, piece: str) -> None:
         """Tokenize as far as whole tokens go."""
         self.text += piece
+        if self._unfinished and ">" not in piece:
+            return  # whatever it is, it goes on
         try:
             while self._position < len(self.text):
                 self._position = self._token(self._position)
+            self._unfinished = False
         except _Incomplete:
-            return  # an unfinished token is tokenized again when there is more
+            self._unfinished = True  # tokenized again when there is more
 
     def head_is_over(self) -> bool:
         """Whether nothing found later could be a better place."""
@@ -166,8 +174,11 @@ class Scanner:
     def _script_end(self, position: int) -> int:
         """Where the `</script` is that ends a script's text; within `<!-- <script>` one does not (script data
         double escaped state)."""
-        escaped = double = False
+        start, escaped, double = position, False, False
+        if self._in_script[0] == start:
+            _, position, escaped, double = self._in_script
         while True:
+            self._in_script = (start, position, escaped, double)
             match = self._match(_IN_SCRIPT, position)
             position = match.end()
             if match.group() == "<!--":
@@ -188,14 +199,14 @@ class Scanner:
         return self.text[position]
 
     def _find(self, wanted: str, position: int) -> int:
-        found = self.text.find(wanted, position)
-        if found < 0:
-            raise _Incomplete
-        return found
+        return self._match(re.compile(re.escape(wanted)), position).start()
 
     def _match(self, pattern: re.Pattern[str], position: int) -> re.Match[str]:
-        match = pattern.search(self.text, position)
+        """The next match, after what was searched in vain when there was less text."""
+        came_from, came_to = self._searched
+        match = pattern.search(self.text, max(position, came_to - _LONGEST_END) if came_from == position else position)
         if match is None:
+            self._searched = (position, len(self.text))
             raise _Incomplete
         return match
 

@@ -1,14 +1,18 @@
 """ASGI middleware: the snippets in every HTML page of a Python application, and its CSP widened to let them run."""
 
 import functools
+import logging
+import re
 import secrets
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 from ff_observe.config.settings import FrontendSettings
+from ff_observe.errors import UsageError
 from ff_observe.frontend.csp import merge_csp
 from ff_observe.frontend.scripts import Script
-from ff_observe.frontend.snippets import csp_sources, snippets
+from ff_observe.frontend.snippets import csp_sources, deprecations, snippets
 from ff_observe.frontend.stream import Coding, Gzip, Identity, PageStream
 
 Scope = MutableMapping[str, Any]  # Any: the ASGI specification leaves the values open
@@ -18,6 +22,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+_log = logging.getLogger(__name__)
+
 NONCE_KEY: Final = "ff_observe.csp_nonce"
 
 _POLICIES: Final = (b"content-security-policy", b"content-security-policy-report-only")
@@ -25,6 +31,8 @@ _POLICIES: Final = (b"content-security-policy", b"content-security-policy-report
 _OF_THE_ORIGINAL: Final = frozenset(
     {b"etag", b"last-modified", b"accept-ranges", b"content-md5", b"digest", b"repr-digest", b"content-digest"}
 )
+# A page with a nonce is for one visitor.
+_OF_CACHES: Final = frozenset({b"cache-control", b"cdn-cache-control", b"surrogate-control", b"expires"})
 # Answers to these would be about the page without its snippets, or about a part of it.
 _CONDITIONS: Final = (
     b"if-none-match",
@@ -34,6 +42,7 @@ _CONDITIONS: Final = (
     b"range",
     b"if-range",
 )
+_HEADER: Final = re.compile(r"[\t\x20-\x7e]*")
 _SHORTCUTS: Final = ("http.response.pathsend", "http.response.zerocopysend")
 
 
@@ -59,8 +68,12 @@ class FrontendTelemetryMiddleware:
         Scripts are allowed by their hash. With `nonce`, a fresh nonce is drawn for each request instead and left in
         `scope["ff_observe.csp_nonce"]` for the application's own scripts; pages are then never to be cached.
         `policy` is the Content Security Policy of pages for which the application sends none.
-        Raises `ConfigurationError` where a configured address is no URL.
+        Raises `ConfigurationError` where a configured address is no URL, `UsageError` where `policy` is no header.
         """
+        if policy is not None and not _HEADER.fullmatch(policy):
+            raise UsageError("the policy must be one line of ASCII: it becomes the value of a header")
+        for deprecation in deprecations(settings):
+            _log.warning("%s", deprecation)
         self._app = app
         self._policy = policy
         self._nonce = nonce
@@ -97,7 +110,7 @@ def _for_pages(scope: Scope) -> Scope:
 
 
 class _Response:
-    """One response on its way out: `start` is held until it is known by how much the page grows."""
+    """One response on its way out: held until it is known by how much the page grows, or that it does not."""
 
     def __init__(
         self,
@@ -115,41 +128,55 @@ class _Response:
         self._head = head
         self._fresh = fresh
         self._page = PageStream(scripts, sources)
-        self._coding: Coding = Identity()
-        self._start: Message | None = None
-        self._untouched = True
+        self._coding: Coding | None = None  # None: everything passes
+        self._held: list[Message] = []  # the start, and what came of the body
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            coding = _coding_of_page(message)
-            self._untouched = coding is None
-            if coding is not None:
-                self._coding = coding
-                self._start = message
+            self._coding = _coding_of_page(message)
+            if self._coding is not None:
+                self._held.append(message)
                 return
-        elif message["type"] == "http.response.body" and not self._untouched:
-            await self._body(message)
+        elif message["type"] == "http.response.body" and self._coding is not None:
+            await self._body(message, self._coding)
             return
-        if self._start is not None:  # the server is to send a file by itself: out of our hands
-            await self._send(self._start)
-            self._start = None
+        elif message["type"] in _SHORTCUTS:  # the server sends a file by itself: out of our hands
+            await self._let_go()
         await self._send(message)
 
-    async def _body(self, message: Message) -> None:
+    async def _body(self, message: Message, coding: Coding) -> None:
+        if self._held:
+            self._held.append(message)
         last = not message.get("more_body", False)
-        ready = self._page.feed(self._coding.decode(message.get("body", b"")))
+        try:
+            ready = self._page.feed(coding.decode(message.get("body", b"")))
+        except zlib.error:
+            if not self._held:
+                raise
+            await self._let_go()  # not encoded as it says: nothing we could read
+            return
         if last:
             ready += self._page.finish()
-        if self._start is not None:
+        if self._held:
             if not self._page.decided:
                 return
-            stays = isinstance(self._coding, Identity) and not self._page.changed and not self._head
-            await self._send(self._start if stays else {**self._start, "headers": self._headers(self._start)})
-            self._start = None
-        await self._send({**message, "body": b"" if self._head else self._coding.encode(ready, last=last)})
+            if not self._page.changed and not self._head:
+                await self._let_go()
+                return
+            start = self._held[0]
+            self._held.clear()
+            await self._send({**start, "headers": self._headers(start, coding)})
+        await self._send({**message, "body": b"" if self._head else coding.encode(ready, last=last)})
 
-    def _headers(self, start: Message) -> Headers:
-        dropped = _OF_THE_ORIGINAL | {b"content-length"} | ({b"cache-control"} if self._fresh else set())
+    async def _let_go(self) -> None:
+        """Send what is held as it came, and all that follows."""
+        self._coding = None
+        for message in self._held:
+            await self._send(message)
+        self._held.clear()
+
+    def _headers(self, start: Message, coding: Coding) -> Headers:
+        dropped = _OF_THE_ORIGINAL | {b"content-length"} | (_OF_CACHES if self._fresh else set())
         headers: Headers = []
         has_policy = False
         for name, value in start.get("headers", ()):
@@ -157,7 +184,7 @@ class _Response:
             if lowered in _POLICIES:
                 has_policy = has_policy or lowered == _POLICIES[0]
                 value = merge_csp(value.decode("latin-1"), self._sources).encode("latin-1")
-            elif lowered == b"content-length" and isinstance(self._coding, Identity) and not self._head:
+            elif lowered == b"content-length" and isinstance(coding, Identity) and not self._head:
                 value = str(int(value) + self._page.added).encode()
             elif lowered in dropped:
                 continue

@@ -16,8 +16,8 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings
-from ff_observe.errors import ConfigurationError
+from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings
+from ff_observe.errors import ConfigurationError, UsageError
 from ff_observe.frontend import FrontendTelemetryMiddleware, csp_sources, merge_csp, render_page, snippets
 from ff_observe.frontend.middleware import NONCE_KEY, Message, Scope
 
@@ -179,7 +179,8 @@ def test_a_nonce_is_fresh_each_time_known_to_the_application_and_never_cached() 
 
     async def answer(request: Request) -> Response:
         known.append(request.scope[NONCE_KEY])
-        return HTMLResponse(PAGE, headers={"content-security-policy": "script-src 'self'", "cache-control": "public"})
+        caching = dict.fromkeys(("cache-control", "cdn-cache-control", "surrogate-control"), "public, max-age=60")
+        return HTMLResponse(PAGE, headers={"content-security-policy": "script-src 'self'", **caching})
 
     app = wrapped(Starlette(routes=[Route("/", answer)]), nonce=True)
     responses = [ask(app), ask(app)]
@@ -188,6 +189,7 @@ def test_a_nonce_is_fresh_each_time_known_to_the_application_and_never_cached() 
         assert f'nonce="{nonce}"' in response.text
         assert response.headers["content-security-policy"].startswith(f"script-src 'self' 'nonce-{nonce}';")
         assert response.headers["cache-control"] == "no-store"
+        assert not {"cdn-cache-control", "surrogate-control"} & set(response.headers)
 
 
 def test_a_file_is_asked_for_whole_and_its_validators_do_not_outlive_it(tmp_path: Path) -> None:
@@ -221,6 +223,65 @@ def test_a_file_the_server_sends_by_itself_passes_and_is_not_offered_for_pages()
     asyncio.run(wrapped(application)(scope, None, None))  # type: ignore[arg-type] # neither is called
     assert seen[0]["extensions"] == {"tls": {}}
     assert extensions == {"http.response.pathsend": {}, "tls": {}}
+
+
+START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+
+
+def test_a_file_after_a_piece_of_the_page_comes_after_it() -> None:
+    sent = [START, {"type": "http.response.body", "body": b"<he", "more_body": True}]
+    sent += [{"type": "http.response.zerocopysend", "file": 3}, {"type": "http.response.body", "body": b"</head>"}]
+    assert messages_of(wrapped, list(sent)) == sent
+
+
+def test_messages_of_other_kinds_pass_and_the_page_is_still_one() -> None:
+    start = {**START, "headers": [*START["headers"], (b"content-length", b"13")], "trailers": True}
+    push = {"type": "http.response.push", "path": "/a.css", "headers": []}
+    trailers = {"type": "http.response.trailers", "headers": [(b"a", b"b")]}
+    body = {"type": "http.response.body", "body": b"<head></head>"}
+    out = messages_of(wrapped, [start, push, body, trailers])
+    page = render_page(b"<head></head>", SCRIPTS)
+    assert [message["type"] for message in out] == [push["type"], start["type"], body["type"], trailers["type"]]
+    assert dict(out[1]["headers"])[b"content-length"] == str(len(page)).encode()
+    assert (out[1]["trailers"], out[2]["body"]) == (True, page)
+
+
+def test_a_fragment_that_is_compressed_keeps_its_bytes_and_its_validators() -> None:
+    compressed = gzip.compress(b"<li>a fragment</li>")
+    headers = [*START["headers"], (b"content-encoding", b"gzip"), (b"etag", b'"a"'), (b"content-length", b"39")]
+    sent = [{**START, "headers": headers}]
+    sent += [{"type": "http.response.body", "body": bytes([byte]), "more_body": True} for byte in compressed]
+    sent += [{"type": "http.response.body", "body": b""}]
+    assert messages_of(wrapped, list(sent)) == sent
+
+
+def test_a_page_that_is_not_encoded_as_it_says_passes_as_it_is() -> None:
+    start = {**START, "headers": [*START["headers"], (b"content-encoding", b"gzip")]}
+    sent = [start, {"type": "http.response.body", "body": b"\x1f", "more_body": True}]
+    sent += [{"type": "http.response.body", "body": b"<head></head>"}]
+    assert messages_of(wrapped, list(sent)) == sent
+
+
+@pytest.mark.parametrize("head", [b"", b"<head>"])
+def test_an_application_that_fails_before_the_page_has_a_head_has_sent_nothing(head: bytes) -> None:
+    async def application(scope: Scope, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": head, "more_body": True})
+        raise LookupError
+
+    with pytest.raises(LookupError):  # the server can still answer with a 500
+        ask(wrapped(application))
+
+
+def test_plausibles_deprecation_is_logged_and_a_policy_that_is_no_header_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = FrontendSettings(plausible=PlausibleSettings("a.test"))
+    FrontendTelemetryMiddleware(answering(HTMLResponse(PAGE)), settings)
+    assert "use PostHog instead: telemetry.frontend.posthog" in caplog.text
+    for policy in ("default-src\n'self'", "default-src é"):
+        with pytest.raises(UsageError, match="one line of ASCII"):
+            wrapped(answering(HTMLResponse(PAGE)), policy=policy)
 
 
 def test_what_is_not_http_passes_and_so_does_all_when_nothing_is_configured() -> None:

@@ -1,6 +1,7 @@
 """Where the snippets go in a page, and that nothing else of it changes."""
 
 import codecs
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -165,6 +166,14 @@ def test_a_stream_holds_only_the_head() -> None:
     assert stream.feed(b"<head>") == b""
     assert stream.feed(b"</head><bo") == f"<head>{BLOCK}</head><bo".encode()
     assert stream.feed(b"dy>") == b"dy>"
+
+
+@pytest.mark.parametrize("unfinished", ["<script>{}</script>", "<style>{}</style>", "<!--{}-->", "<meta content='{}'>"])
+def test_a_long_head_in_small_pieces_is_read_once(unfinished: str) -> None:
+    head = "<head>" + unfinished.format("if (a<b) c(d);\n" * 50_000)
+    begun = time.process_time()
+    assert streamed(f"{head}</head>".encode(), 64) == f"{head}{BLOCK}</head>".encode()
+    assert time.process_time() - begun < 5  # read anew with each piece, it would be minutes
 
 
 def test_a_stream_without_an_end_of_the_head_is_let_go() -> None:
