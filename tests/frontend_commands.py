@@ -16,11 +16,13 @@ RELEASE = f"flowfuse@{VERSION}"
 class Platform:
     """A FlowFuse home in `directory` whose `telemetry.frontend` is `frontend`; `variables` are the environment."""
 
-    def __init__(self, directory: Path, frontend: Mapping[str, Any], **variables: str) -> None:
+    def __init__(
+        self, directory: Path, frontend: Mapping[str, Any], *, version: str = VERSION, **variables: str
+    ) -> None:
         self.home = directory
         self.variables = variables
         (directory / "etc").mkdir(parents=True)
-        telemetry = {"platform": {"version": VERSION}, "frontend": frontend}
+        telemetry = {"platform": {"version": version}, "frontend": frontend}
         # JSON is YAML, and can write every text.
         (directory / "etc" / "flowforge.yml").write_text(json.dumps({"telemetry": telemetry}))
 
