@@ -1,6 +1,7 @@
 """The frontend commands as a user runs them: the telemetry section of a platform's file, a page in, a page out."""
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,19 @@ VERSION = "2.4.0"
 RELEASE = f"flowfuse@{VERSION}"
 
 
+_PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
+
+
+def as_yaml(content: object) -> str:
+    """JSON, which YAML is but for one thing: it has an escape of its own for what is beyond the first 65 536."""
+
+    def as_one(pair: re.Match[str]) -> str:
+        character = json.loads(f'"{pair.group()}"')
+        return f"\\U{ord(character):08x}"
+
+    return _PAIR.sub(as_one, json.dumps(content))
+
+
 class Platform:
     """A FlowFuse home in `directory` whose `telemetry.frontend` is `frontend`; `variables` are the environment."""
 
@@ -23,8 +37,7 @@ class Platform:
         self.variables = variables
         (directory / "etc").mkdir(parents=True)
         telemetry = {"platform": {"version": version}, "frontend": frontend}
-        # JSON is YAML, and can write every text.
-        (directory / "etc" / "flowforge.yml").write_text(json.dumps({"telemetry": telemetry}))
+        (directory / "etc" / "flowforge.yml").write_text(as_yaml({"telemetry": telemetry}))
 
     def run(self, *arguments: str | Path, **more: Any) -> "subprocess.CompletedProcess[bytes]":
         """The outcome of `ff-observe` on this platform."""

@@ -15,6 +15,8 @@ _GOVERNED_BY: Final = {
     "connect-src": ("connect-src", "default-src"),
     "worker-src": ("worker-src", "child-src", "script-src", "default-src"),
 }
+# Words as ASCII whitespace parts them: a no-break space, as copied from a web page, is part of a word to a browser.
+_WORD: Final = re.compile(r"[^\t\n\f\r ]+")
 _TRUST: Final = re.compile(r"'(?:nonce-|sha(?:256|384|512)-).+'", re.IGNORECASE)
 _HOST_SOURCE: Final = re.compile(
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>\*|(?:\*\.)?[a-z0-9_.-]+)(?::(?P<port>[0-9]+|\*))?(?P<path>/.*)?",
@@ -44,7 +46,7 @@ def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
     parts = policy.split(";")
     lists: dict[str, tuple[int, list[str]]] = {}  # directive → where it is, its sources
     for index, part in enumerate(parts):
-        words = part.split()
+        words = _WORD.findall(part)
         if words:
             lists.setdefault(words[0].lower(), (index, words[1:]))  # of a repeated directive the first counts
     added: dict[str, list[str]] = {}
@@ -58,9 +60,9 @@ def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
             continue
         kept = [source for source in listed if source.lower() != "'none'"]
         if governing == wanted or governing == f"{wanted}-elem":
-            before = re.match(r"\s*\S+", parts[index])
-            assert before is not None
-            parts[index] = " ".join((before.group(), *kept, *missing))
+            name = _WORD.search(parts[index])
+            assert name is not None
+            parts[index] = " ".join((parts[index][: name.end()], *kept, *missing))
         else:
             added[wanted] = [*_inherited(wanted, kept), *missing]
     if "script-src" in added and not {"worker-src", "child-src"} & {*lists, *added}:
@@ -70,7 +72,7 @@ def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
     merged = ";".join(parts)
     if not added:
         return merged
-    ended = merged.rstrip().removesuffix(";")
+    ended = merged.rstrip("\t\n\f\r ").removesuffix(";")
     return "; ".join((ended, format_policy(added)))
 
 

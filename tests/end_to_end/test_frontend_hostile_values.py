@@ -1,17 +1,20 @@
 """Hostile values rendered into a page and read back by a real browser: nothing is added, nothing is lost."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Page
 
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings, PostHogSettings
 from ff_observe.frontend import csp_sources, merge_csp, render_page, snippets
+from tests.frontend_commands import Platform
 from tests.real_parts import browser as real_browser
 from tests.real_parts.internet import Answer, Internet, internet
-from tests.unit.frontend.hostile import VALUES
+from tests.unit.frontend.hostile import EVERYTHING, FRAGMENTS, VALUES
 
 HOST = "page.example.test"
 TEXT = "<!doctype html><html><head><title>t</title></head><body><p>text</p></body></html>"
@@ -55,6 +58,7 @@ def units(text: str) -> str:
 
 
 @given(values=st.tuples(*[VALUES] * 6))
+@example(values=(EVERYTHING,) * 6)
 @settings(
     max_examples=60,
     deadline=None,
@@ -75,4 +79,28 @@ def test_a_browser_reads_back_what_was_configured(web: Internet, page: Page, val
     assert read["keys"] == [["api_host", "capture_pageview"], ["dsn", "production_mode", "version", "environment"]]
     assert read["ours"] == ["sentry", "posthog", "plausible"]
     assert read["scripts"] == 5, "three of ours, and the two they add"
+    assert (read["elements"], read["text"]) == (["P"], "text")
+
+
+@pytest.mark.parametrize("consent", ["required", "not-required"])
+def test_hostile_values_of_the_file_reach_the_browser_by_the_commands(
+    web: Internet, page: Page, tmp_path: Path, consent: str
+) -> None:
+    text = "".join(part for part in FRAGMENTS if part not in ("\ud800", "\udc00"))  # no YAML holds half a character
+    environment = text.replace("\0", "")  # nor an environment a NUL, or 128 kB
+    frontend: dict[str, Any] = {
+        "posthog": {"apikey": text, "apiurl": "https://posthog.test/'\"</script><!--$&/`"},
+        "sentry": {"dsn": "https://key@sentry.test/'</script>/4"},
+        "plausible": {"domain": text},
+        "consent": consent,
+    }
+    platform = Platform(tmp_path / "home", frontend, version=text, SENTRY_ENV=environment[-100_000:])
+    rendered, policy = platform.render(TEXT.encode()), platform.csp("default-src 'none'")
+    web.sites[HOST] = lambda request: Answer(rendered, "text/html", (("content-security-policy", policy),))
+    page.goto(f"https://{HOST}/")
+    page.evaluate("window.ffObserve?.consent()")
+    read = page.evaluate(READ_BACK)
+    expected = (text, frontend["posthog"]["apiurl"], frontend["sentry"]["dsn"], environment[-100_000:])
+    assert read["values"] == [units(value) for value in (*expected, f"flowfuse@{text}", text)]
+    assert read["ours"] == [*(["consent"] if consent == "required" else []), "sentry", "posthog", "plausible"]
     assert (read["elements"], read["text"]) == (["P"], "text")
