@@ -19,13 +19,14 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings, PostHogSettings
-from ff_observe.frontend import FrontendTelemetryMiddleware, merge_csp, render_page, snippets
+from ff_observe.frontend import FrontendTelemetryMiddleware, format_policy, merge_csp, render_page, snippets
 from tests.frontend_commands import RELEASE, Platform
 from tests.real_parts import browser as real_browser
 from tests.real_parts.internet import Answer, Internet, internet
 from tests.real_parts.processes import free_port, wait_until
 from tests.real_parts.telemetry_services import BUNDLE_HOST, EU_SENTRY, POSTHOG_CLOUDS, captured, play, wait_for_event
 from tests.recordings import frontend
+from tests.unit.frontend.policy_oracle import parse
 
 HOST = "page.example.test"
 EU_DSN = f"https://publickey@{EU_SENTRY}/7"
@@ -231,6 +232,30 @@ def test_under_the_merged_policy_posthog_may_record_all_that_a_project_can_turn_
     opened.click("h1")  # of a visitor who does nothing, nothing is sent
     web.wait_for(lambda request: request.path.startswith("/s/"), "the recording at PostHog")
     assert opened.evaluate("window.blocked") == []
+
+
+def test_none_of_the_sources_can_be_spared(web: Internet, chromium: Browser, tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home", {**ALL, "posthog": {"apikey": "phc_recorded"}})
+    page = platform.render(page_with(BUNDLE + "<canvas id=canvas></canvas>"))
+    needed = parse(platform.csp("script-src 'none'; connect-src 'none'; worker-src 'none'"))
+    assert {directive: len(sources) for directive, sources in needed.items()} == {
+        "script-src": 5,  # two hosts, three snippets
+        "connect-src": 4,
+        "worker-src": 1,
+    }
+    for directive, source in [(directive, source) for directive, sources in needed.items() for source in sources]:
+        without = {
+            name: [one for one in sources if (name, one) != (directive, source)] for name, sources in needed.items()
+        }
+        policy = merge_csp(format_policy(without), {"script-src": (f"https://{BUNDLE_HOST}",)})
+        blocked = "inline" if source.startswith("'sha256-") else source.removesuffix(":")
+        with real_browser.visitor(chromium) as visitor:
+            opened = visit(web, visitor, page, {"content-security-policy": policy})
+            opened.evaluate("setTimeout(() => { throw new Error('planted') })")
+            opened.wait_for_function(
+                "([kind, what]) => blocked.some((it) => it.startsWith(kind) && it.split(' ')[1].startsWith(what))",
+                arg=[directive, blocked],
+            )
 
 
 def test_the_policy_is_in_force(web: Internet, visitor: BrowserContext, tmp_path: Path) -> None:
