@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from ff_observe.config import declaration as key
 from ff_observe.config.environment import Environment
@@ -168,6 +169,10 @@ def _frontend(reader: Reader, notes: list[Problem]) -> FrontendSettings:
     apikey = reader.value(key.POSTHOG_APIKEY)
     apiurl, capture_pageview = reader.value(key.POSTHOG_APIURL), reader.value(key.POSTHOG_CAPTURE_PAGEVIEW)
     dsn, production_mode = reader.value(key.FRONTEND_SENTRY_DSN), reader.value(key.FRONTEND_SENTRY_PRODUCTION_MODE)
+    if dsn and urlsplit(dsn).password:
+        path = key.FRONTEND_SENTRY_DSN.path
+        message = "this DSN holds a secret after its key, and every visitor can read it: leave :SECRET out"
+        notes.append(reader.at(_place_of(reader, path), path, message))
     return FrontendSettings(
         posthog=_made(
             PostHogSettings,

@@ -151,4 +151,4 @@ class Settings:
     frontend: FrontendSettings = FrontendSettings()
     environment: Environment = field(default_factory=Environment)
     warnings: tuple[Problem, ...] = ()  # unknown keys inside `telemetry`: logged by `run`, errors in `check`
-    notes: tuple[Problem, ...] = ()  # deprecations: logged by `run`, printed by `check`
+    notes: tuple[Problem, ...] = ()  # worth a thought: logged by `run`, printed by `check` and `frontend`

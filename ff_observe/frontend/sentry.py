@@ -33,6 +33,9 @@ def reported_release(page: bytes) -> tuple[bool, str | None]:
     """Whether a rendered page configures Sentry, and the release it will then report."""
     for place in places_in(page):
         if place.kind is Kind.OURS and _ASSIGNMENT in place.text:
-            config, _ = json.JSONDecoder().raw_decode(place.text.partition(_ASSIGNMENT)[2])
+            try:
+                config, _ = json.JSONDecoder().raw_decode(place.text.partition(_ASSIGNMENT)[2])
+            except ValueError:  # another tool has rewritten it since
+                continue
             return True, config.get("version")
     return False, None

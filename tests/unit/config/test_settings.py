@@ -188,6 +188,14 @@ def test_the_new_place_of_plausible_wins_over_the_old_one(tmp_path: Path) -> Non
     assert all("use PostHog instead: telemetry.frontend.posthog" in note.message for note in settings.notes)
 
 
+def test_a_secret_that_every_visitor_could_read_is_noted_and_not_shown(tmp_path: Path) -> None:
+    settings = load(tmp_path, "telemetry: {frontend: {sentry: {dsn: 'https://key:planted@sentry.test/1'}}}")
+    (note,) = settings.notes
+    assert note.key == "telemetry.frontend.sentry.dsn"
+    assert "planted" not in str(note)
+    assert load(tmp_path, "telemetry: {frontend: {sentry: {dsn: 'https://key@sentry.test/1'}}}").notes == ()
+
+
 @pytest.mark.parametrize("key", ["broker", "fileStore", "billing"])
 @pytest.mark.parametrize(
     ("written", "true"),

@@ -144,6 +144,7 @@ def test_the_release_a_rendered_page_reports_can_be_read() -> None:
     page = render_page(b"<head></head>", (sentry,))
     assert reported_release(page) == (True, "flowfuse@1")
     assert reported_release(b"<head><script>window.sentryConfig = {}</script></head>") == (False, None)
+    assert reported_release(page.replace(b'"dsn"', b"dsn")) == (False, None)
 
 
 def streamed(page: bytes, size: int) -> bytes:
