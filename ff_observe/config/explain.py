@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 
 _PROPER_NAMES: Final = {name.lower(): name for name in ("Prometheus", "Sentry", "OTLP", "PostHog", "Plausible")}
+_PLAUSIBLE: Final = (key_of.PLAUSIBLE_DOMAIN.path, key_of.OLD_PLAUSIBLE_DOMAIN.path)
 _LICENCE_BEATS: Final = "(without effect while a licence is loaded)"
 
 
@@ -81,11 +83,13 @@ def otlp_status(settings: Settings) -> OutputStatus:
 def _frontend(settings: Settings) -> tuple[OutputStatus, ...]:
     frontend = settings.frontend
     consent = "; held until the visitor consents" if frontend.consent_required else ""
+    # Both places are noted as deprecated, the new one first, which wins.
+    plausible = next((note.key for note in settings.notes if note.key in _PLAUSIBLE), _PLAUSIBLE[0])
     return tuple(
         OutputStatus(name, on, f"{key} is set{consent}" if on else f"{key} is not set")
         for name, on, key in (
             ("frontend posthog", frontend.posthog is not None, "telemetry.frontend.posthog.apikey"),
             ("frontend sentry", frontend.sentry is not None, "telemetry.frontend.sentry.dsn"),
-            ("frontend plausible", frontend.plausible is not None, "telemetry.frontend.plausible.domain"),
+            ("frontend plausible", frontend.plausible is not None, plausible),
         )
     )

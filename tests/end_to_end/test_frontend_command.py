@@ -104,4 +104,7 @@ def test_plausible_works_and_every_command_names_its_replacement(
         b"Plausible is deprecated and will be removed; use PostHog instead: telemetry.frontend.posthog" in done.stderr
     )
     assert main(["--home", str(platform.home), "check"]) == 0
-    assert "use PostHog instead: telemetry.frontend.posthog" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "use PostHog instead: telemetry.frontend.posthog" in told
+    key = "telemetry.frontend.plausible.domain" if where == "new" else "telemetry.plausible.domain"
+    assert f"Frontend Plausible  on   {key} is set" in told
