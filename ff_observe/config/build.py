@@ -169,10 +169,12 @@ def _frontend(reader: Reader, notes: list[Problem]) -> FrontendSettings:
     apikey = reader.value(key.POSTHOG_APIKEY)
     apiurl, capture_pageview = reader.value(key.POSTHOG_APIURL), reader.value(key.POSTHOG_CAPTURE_PAGEVIEW)
     dsn, production_mode = reader.value(key.FRONTEND_SENTRY_DSN), reader.value(key.FRONTEND_SENTRY_PRODUCTION_MODE)
+    if apikey and apikey.startswith("phx_"):
+        message = "this is a personal key, and every visitor can read it: take the project's, which begins with phc_"
+        _note(reader, notes, key.POSTHOG_APIKEY.path, message)
     if dsn and urlsplit(dsn).password:
-        path = key.FRONTEND_SENTRY_DSN.path
         message = "this DSN holds a secret after its key, and every visitor can read it: leave :SECRET out"
-        notes.append(reader.at(_place_of(reader, path), path, message))
+        _note(reader, notes, key.FRONTEND_SENTRY_DSN.path, message)
     return FrontendSettings(
         posthog=_made(
             PostHogSettings,
@@ -193,14 +195,16 @@ def _plausible(reader: Reader, notes: list[Problem]) -> PlausibleSettings | None
     """The new place wins over the old one; both are noted as deprecated."""
     domain, old_domain = reader.value(key.PLAUSIBLE_DOMAIN), reader.value(key.OLD_PLAUSIBLE_DOMAIN)
     if domain:
-        path = key.PLAUSIBLE_DOMAIN.path
-        notes.append(reader.at(_place_of(reader, path), path, PLAUSIBLE_DEPRECATION))
+        _note(reader, notes, key.PLAUSIBLE_DOMAIN.path, PLAUSIBLE_DEPRECATION)
     if old_domain:
-        path = key.OLD_PLAUSIBLE_DOMAIN.path
         message = f"this is the old place of {key.PLAUSIBLE_DOMAIN.path}. {PLAUSIBLE_DEPRECATION}"
-        notes.append(reader.at(_place_of(reader, path), path, message))
+        _note(reader, notes, key.OLD_PLAUSIBLE_DOMAIN.path, message)
     chosen = domain or old_domain
     return PlausibleSettings(chosen) if chosen else None
+
+
+def _note(reader: Reader, notes: list[Problem], path: str, message: str) -> None:
+    notes.append(reader.at(_place_of(reader, path), path, message))
 
 
 def _place_of(reader: Reader, dotted: str) -> Place:

@@ -188,12 +188,24 @@ def test_the_new_place_of_plausible_wins_over_the_old_one(tmp_path: Path) -> Non
     assert all("use PostHog instead: telemetry.frontend.posthog" in note.message for note in settings.notes)
 
 
-def test_a_secret_that_every_visitor_could_read_is_noted_and_not_shown(tmp_path: Path) -> None:
-    settings = load(tmp_path, "telemetry: {frontend: {sentry: {dsn: 'https://key:planted@sentry.test/1'}}}")
-    (note,) = settings.notes
-    assert note.key == "telemetry.frontend.sentry.dsn"
+@pytest.mark.parametrize(
+    ("secret", "public", "key"),
+    [
+        (
+            "sentry: {dsn: 'https://key:planted@sentry.test/1'}",
+            "sentry: {dsn: 'https://key@sentry.test/1'}",
+            "sentry.dsn",
+        ),
+        ("posthog: {apikey: phx_planted}", "posthog: {apikey: phc_key}", "posthog.apikey"),
+    ],
+)
+def test_a_secret_that_every_visitor_could_read_is_noted_and_not_shown(
+    tmp_path: Path, secret: str, public: str, key: str
+) -> None:
+    (note,) = load(tmp_path, f"telemetry: {{frontend: {{{secret}}}}}").notes
+    assert note.key == f"telemetry.frontend.{key}"
     assert "planted" not in str(note)
-    assert load(tmp_path, "telemetry: {frontend: {sentry: {dsn: 'https://key@sentry.test/1'}}}").notes == ()
+    assert load(tmp_path, f"telemetry: {{frontend: {{{public}}}}}").notes == ()
 
 
 @pytest.mark.parametrize("key", ["broker", "fileStore", "billing"])

@@ -1,6 +1,7 @@
 """Where the snippets go in a page, and that nothing else of it changes."""
 
 import codecs
+import itertools
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from ff_observe.errors import PageError
 from ff_observe.frontend import Script, render_page, reported_release
+from ff_observe.frontend.markup import Scanner
 from ff_observe.frontend.stream import LONGEST_HEAD, PageStream
 
 PLACEHOLDER = "<script>/*inject-ff-scripts*/</script>"
@@ -167,6 +169,30 @@ def test_a_stream_holds_only_the_head() -> None:
     assert stream.feed(b"<head>") == b""
     assert stream.feed(b"</head><bo") == f"<head>{BLOCK}</head><bo".encode()
     assert stream.feed(b"dy>") == b"dy>"
+
+
+MARKUP = st.lists(
+    st.sampled_from(
+        ["<script>", "<SCRIPT a='>'>", "</script>", "</script", "<!--", "-->", "--!>", "<!", "-", "<style>",
+         "</style >", "<title>", "</title", "<template>", "</template>", "<head>", "</head>", "<body a=b>",
+         "<meta content='a>", "'", '"', ">", "<", "/", "=", " ", "a", "<script data-ff-observe>", PLACEHOLDER]
+    ),
+    max_size=40,
+).map("".join)  # fmt: skip
+
+
+@given(MARKUP, st.lists(st.integers(1, 9), min_size=1, max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_markup_means_the_same_however_it_is_cut(text: str, sizes: list[int]) -> None:
+    whole, cut = Scanner(), Scanner()
+    whole.feed(text)
+    at = 0
+    for size in itertools.cycle(sizes):
+        cut.feed(text[at : at + size])
+        at += size
+        if at >= len(text):
+            break
+    assert cut.places == whole.places
 
 
 @pytest.mark.parametrize("unfinished", ["<script>{}</script>", "<style>{}</style>", "<!--{}-->", "<meta content='{}'>"])
