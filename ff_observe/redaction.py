@@ -95,6 +95,9 @@ def known_secrets(settings: object) -> frozenset[str]:
 
 
 def _secret_parts(value: str) -> frozenset[str]:
+    scheme, _, token = value.partition(" ")
+    if token and scheme.lower() in ("basic", "bearer"):  # of a header: whoever quotes it may leave the word out
+        return frozenset({value, token})
     if "://" not in value:
         return frozenset({value})
     try:

@@ -113,6 +113,15 @@ class Parts:
         return sinks, producers
 
 
+def check_otlp(settings: Settings) -> None:
+    """Raises `ConfigurationError` if OTLP is on and the variables it takes the rest from cannot be used."""
+    if otlp_status(settings).on:
+        from ff_observe.outputs.otlp.choice import destinations, interval_seconds
+
+        destinations(settings.otlp, os.environ)
+        interval_seconds(settings.otlp, os.environ)
+
+
 def collector_signals(secrets: object, clock: Clock) -> list[Component]:
     """Where the collector's traces (and logs) go by the standard variables; `secrets` are its settings."""
     environment = read_environment(os.environ)
@@ -128,7 +137,7 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
     from ff_observe.outputs.otlp.resource import SpeakingResource
 
     resource = SpeakingResource("ff-observe-collector", environment.name)
-    return [OtlpSignals(chosen, resource, None, clock, Redactor(known_secrets(secrets)))]
+    return [OtlpSignals(chosen, resource, None, clock, Redactor(known_secrets((secrets, environment))))]
 
 
 def installed_versions(settings: Settings) -> InstalledVersions:

@@ -64,7 +64,8 @@ def _strict(options: argparse.Namespace) -> "Settings":
     settings = settings_of(options)
     if settings.warnings:
         raise ConfigurationError(settings.warnings)
-    from ff_observe.wiring import check_web_security
+    from ff_observe.wiring import check_otlp, check_web_security
 
     check_web_security(settings)
+    check_otlp(settings)
     return settings

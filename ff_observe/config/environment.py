@@ -1,11 +1,14 @@
 """The environment variables ff-observe obeys, read once and in one place.
 
 Variables of the OpenTelemetry specification (`OTEL_*`) and of the proxy convention (`HTTPS_PROXY`, `NO_PROXY`) are
-read by the libraries that define them; here only whether `OTEL_*` switches OTLP on or off.
+read by the libraries that define them; here only whether `OTEL_*` switches OTLP on or off, and what of it is secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
+
+from ff_observe.config.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Environment:
     nodejs_version: str | None = None
     otlp_endpoint_named: bool = False
     otel_sdk_disabled: bool = False
+    otlp_secrets: tuple[Secret, ...] = ()
     state_directory: str | None = None
 
     @property
@@ -29,7 +33,7 @@ class Environment:
         return self.sentry_env or self.node_env or "unknown"
 
 
-_OTLP_ENDPOINTS = tuple(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT" for signal in ("", "METRICS_", "TRACES_", "LOGS_"))
+_OTLP = tuple(f"OTEL_EXPORTER_OTLP_{signal}" for signal in ("", "METRICS_", "TRACES_", "LOGS_"))
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -48,7 +52,20 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         do_not_track=variables.get("DO_NOT_TRACK", "").strip().lower() not in ("", "0", "false"),
         flowfuse_version=variables.get("FF_OBSERVE_FLOWFUSE_VERSION") or None,
         nodejs_version=variables.get("FF_OBSERVE_NODEJS_VERSION") or None,
-        otlp_endpoint_named=any(variables.get(name) for name in _OTLP_ENDPOINTS),
+        otlp_endpoint_named=any(variables.get(f"{prefix}ENDPOINT") for prefix in _OTLP),
         otel_sdk_disabled=variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
+        otlp_secrets=tuple(_otlp_secrets(variables)),
         state_directory=variables.get("STATE_DIRECTORY", "").partition(":")[0] or None,
     )
+
+
+def _otlp_secrets(variables: Mapping[str, str]) -> Iterator[Secret]:
+    """Values of headers, as they are written and as they are sent; addresses, which may hold a password."""
+    for prefix in _OTLP:
+        for header in variables.get(f"{prefix}HEADERS", "").split(","):
+            value = (header.partition("=")[2] or header).strip()
+            if value:
+                yield from (Secret(value), Secret(unquote(value)))
+        endpoint = variables.get(f"{prefix}ENDPOINT")
+        if endpoint:
+            yield Secret(endpoint)

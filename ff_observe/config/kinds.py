@@ -68,14 +68,19 @@ def _url(node: Node) -> str | None:
     url = _text(node)
     if url is None:
         return None
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is not a number, a bracket that is not closed
-        valid = False
-    if not valid or re.search(r"[\s\x00-\x1f\x7f]", url):
+    if not is_http_url(url):
         raise WrongValueError("write a URL that begins with http:// or https:// and names a host")
     return url
+
+
+def is_http_url(text: str) -> bool:
+    """Whether it begins with http:// or https:// and names a host, and a port that there may be, if any."""
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is not a number, a bracket that is not closed
+        return False
+    return valid and not re.search(r"[\s\x00-\x1f\x7f]", text)
 
 
 def _dsn(node: Node) -> str | None:
@@ -153,7 +158,7 @@ def _headers(node: Node) -> tuple[tuple[str, Secret], ...] | None:
         raise WrongValueError("write a map: one line 'name: value' per header")
     headers: list[tuple[str, Secret]] = []
     for name, entry in node.entries.items():
-        if not _HEADER_NAME.fullmatch(name):
+        if not is_header_name(name):
             raise WrongValueError("the name of a header holds a character that it must not", entry.place)
         try:
             value = _text(entry.value) or ""
@@ -163,6 +168,11 @@ def _headers(node: Node) -> tuple[tuple[str, Secret], ...] | None:
             raise WrongValueError("the value of a header is one line of ASCII", entry.value.place, name)
         headers.append((name, Secret(value)))
     return tuple(headers)
+
+
+def is_header_name(name: str) -> bool:
+    """Whether the text may be the name of an HTTP header."""
+    return _HEADER_NAME.fullmatch(name) is not None
 
 
 def is_header_value(value: str) -> bool:
@@ -177,7 +187,7 @@ def parse_header_lines(text: str) -> tuple[tuple[str, Secret], ...]:
         if not line.strip() or line.startswith("#"):
             continue
         name, colon, value = line.partition(":")
-        if not colon or not _HEADER_NAME.fullmatch(name) or not is_header_value(value):
+        if not colon or not is_header_name(name) or not is_header_value(value):
             raise WrongValueError("the file must hold one 'Name: value' per line")
         headers.append((name, Secret(value.strip())))
     return tuple(headers)

@@ -8,12 +8,15 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from ff_observe import tracing
 from ff_observe.catalogue import PLATFORM
 from ff_observe.clock import Clock
+from ff_observe.errors import FFObserveError
 from ff_observe.outputs.otlp.choice import Destination, Signal
 from ff_observe.outputs.otlp.exporters import Exporting, log_exporter, metric_exporter, span_exporter
 from ff_observe.outputs.otlp.metrics import MetricsExport
@@ -131,23 +134,33 @@ class OtlpSignals:
         self._cuts: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        """Raises `FFObserveError` where the protocol needs what is not installed."""
+        """Raises `FFObserveError` where the protocol needs what is not installed, or a variable cannot be used."""
         traces, logs = self._destinations.get("traces"), self._destinations.get("logs")
-        spans = span_exporter(traces) if traces is not None else None
-        records = log_exporter(logs) if logs is not None else None
+        try:
+            if traces is not None:
+                self._trace_to(span_exporter(traces))
+            if logs is not None:
+                self._log_to(log_exporter(logs))
+        except ValueError as error:  # by which the SDK tells of its own variables (OTEL_BSP_…, OTEL_SPAN_…)
+            raise FFObserveError(f"OTLP: a variable of OpenTelemetry cannot be used: {error}") from None
+        # Only now: what the SDK has to say of the other variables, such as those of sampling, is for the log.
         for reports in self._reports.values():
             reports.begin()
-        if spans is not None:
-            self._tracer = OtelTracer(self._resource, watched_span_exporter(spans, self._reports["traces"]))
-            self._cuts.append(spans.cut)
+        if self._tracer is not None:
             tracing.install(self._tracer)
-        if records is not None:
-            exporter = watched_log_exporter(records, self._reports["logs"])
-            self._log_handler = OtelLogHandler(
-                self._resource, exporter, self._redactor, with_tracebacks=self._with_tracebacks
-            )
-            self._cuts.append(records.cut)
+        if self._log_handler is not None:
             _BRIDGE_LOGGER.addHandler(self._log_handler)
+
+    def _trace_to(self, spans: Exporting[SpanExporter]) -> None:
+        self._cuts.append(spans.cut)
+        self._tracer = OtelTracer(self._resource, watched_span_exporter(spans, self._reports["traces"]))
+
+    def _log_to(self, records: Exporting[LogRecordExporter]) -> None:
+        self._cuts.append(records.cut)
+        exporter = watched_log_exporter(records, self._reports["logs"])
+        self._log_handler = OtelLogHandler(
+            self._resource, exporter, self._redactor, with_tracebacks=self._with_tracebacks
+        )
 
     def stop(self, deadline: float) -> None:
         """Sends what is left; what a receiver does not take within a second is lost. Raises `TimeoutError`."""

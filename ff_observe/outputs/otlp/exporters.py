@@ -1,6 +1,5 @@
 """The SDK's exporters, one for a signal and a protocol, and how to cut them off."""
 
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,8 +62,7 @@ def _over_http(destination: Destination) -> Exporting[Any]:
 
     module, name, service, answer = _PLACES[destination.signal]
     exporter_class = getattr(import_module(f"opentelemetry.exporter.otlp.proto.http.{module}"), name)
-    messages = import_module(f"opentelemetry.proto.collector.{service}.v1.{service}_service_pb2")
-    session = ExportSession(getattr(messages, answer), own_authority=destination.certificate is not None)
+    session = ExportSession(getattr(_messages(service), answer), own_authority=destination.certificate is not None)
     exporter = exporter_class(
         endpoint=destination.endpoint.reveal(),
         headers={name: value.reveal() for name, value in destination.headers},
@@ -84,24 +82,27 @@ def _over_http(destination: Destination) -> Exporting[Any]:
 
 
 def _over_grpc(destination: Destination) -> Exporting[Any]:
-    module, name, _, _ = _PLACES[destination.signal]
+    # The library that grpc is made of writes to standard error, past any log, for each handshake that fails.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    module, name, service, answer = _PLACES[destination.signal]
     try:
         import grpc
+
+        from ff_observe.outputs.otlp.calls import Calls, over
 
         exporter_class = getattr(import_module(f"opentelemetry.exporter.otlp.proto.grpc.{module}"), name)
     except ImportError:
         raise FFObserveError("OTLP over gRPC needs an extra: pip install 'ff-observe[grpc]'") from None
-    # Its filter keeps the reason of a failure from us if the one before, whoever's, was in the same 20 seconds.
-    logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").filters.clear()
     endpoint = destination.endpoint.reveal()
     if "@" in urlsplit(endpoint).netloc:
         raise FFObserveError("OTLP over gRPC: an endpoint holds no user and password; use a header instead")
-    # gRPC spells header names in small letters only. What is not given is taken from the variables of the signal.
-    headers = {name.lower(): value.reveal() for name, value in destination.headers}
-    exporter = exporter_class(
+    messages = _messages(service)
+    [described] = messages.DESCRIPTOR.services_by_name.values()
+    calls = Calls(described, getattr(messages, answer))
+    exporter = over(exporter_class, calls)(
         endpoint=endpoint,
         insecure=destination.insecure,
-        headers=headers or None,
+        headers={name: value.reveal() for name, value in destination.headers},
         timeout=destination.timeout_seconds,
         compression=grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression,
         credentials=None
@@ -112,7 +113,14 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
             certificate_chain=_content(destination.client_certificate),
         ),
     )
-    return Exporting(exporter, exporter.shutdown, lambda: None)  # which closes the channel, and all that runs over it
+    return Exporting(
+        exporter, exporter.shutdown, lambda: calls.problem
+    )  # it closes the channel, and all that runs there
+
+
+def _messages(service: str) -> Any:
+    """The module with what is said to a service and what it answers."""
+    return import_module(f"opentelemetry.proto.collector.{service}.v1.{service}_service_pb2")
 
 
 def _text(path: Path | None) -> str | None:

@@ -36,4 +36,4 @@ class Reports:
             self._state.working(f"OTLP {self._signal} are delivered again")
         else:
             reason = self._redactor.text(problem() or self._complaints.last)
-            self._state.failing(f"OTLP {self._signal} are not delivered, going on and trying again: {reason}")
+            self._state.failing(f"OTLP {self._signal} are not delivered: {reason}")

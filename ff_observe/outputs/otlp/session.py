@@ -7,19 +7,20 @@ interrupted; each is seen to here. Retries and `Retry-After` are the SDK's.
 import socket
 import ssl
 import threading
+from http import HTTPStatus
 from typing import Any
 
 import requests
 import urllib3
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from ff_observe.outputs.line import Line
+from ff_observe.outputs.otlp.answers import STOPPED, TOO_LATE, not_trusted, problem_in
 
 MOST_OF_AN_ANSWER = 65_536  # bytes; what a receiver has to say takes a few hundred
-_MOST_OF_A_MESSAGE = 200
 
 
 class NotDeliveredError(requests.RequestException):
@@ -60,18 +61,21 @@ class ExportSession(requests.Session):
             self._line = line
         if isinstance(self.verify, str):
             options["verify"] = self.verify  # said here, REQUESTS_CA_BUNDLE does not win over the operator's own
+        if "authorization" in options["headers"]:
+            options["auth"] = _as_it_is
         try:
             with line.limited(float(options["timeout"])):
                 response = super().request(*arguments, **{**options, "stream": True})
                 with response:
                     self._judge(response)
         except (OSError, HTTPError) as error:
-            self.problem = "it did not answer in time" if line.is_cut else _in_words(error)
+            self.problem = STOPPED if self._is_cut else TOO_LATE if line.is_cut else _in_words(error)
             raise
-        if response.ok:
-            self.problem = None
-        else:
-            self.problem = f"it answered HTTP {response.status_code} ({response.reason})"
+        self.problem = None if response.ok else f"it answered HTTP {response.status_code} ({response.reason})"
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            self.problem = (
+                f"{self.problem}: nobody takes OTLP at this path, of which /v1/SIGNAL is added to the endpoint"
+            )
         return response
 
     def _judge(self, response: requests.Response) -> None:
@@ -87,19 +91,9 @@ class ExportSession(requests.Session):
         if response.headers.get("content-type", "").startswith("text/html"):
             raise NotDeliveredError("it answered with a page for people: it is no OTLP receiver")
         if response.headers.get("content-type", "").startswith("application/x-protobuf"):
-            self._read(body)
-
-    def _read(self, body: bytes) -> None:
-        message: Any = self._answer()
-        try:
-            message.ParseFromString(body)
-        except DecodeError:
-            raise NotDeliveredError("its answer is malformed") from None
-        partial = message.partial_success
-        rejected = sum(value for field, value in partial.ListFields() if field.name.startswith("rejected_"))
-        if rejected:
-            said = partial.error_message[:_MOST_OF_A_MESSAGE] or "it did not say why"
-            raise NotDeliveredError(f"it rejected {rejected} of what was sent: {said}")
+            problem = problem_in(body, self._answer)
+            if problem is not None:
+                raise NotDeliveredError(problem)
 
     def _connect(self, connection: HTTPConnection) -> socket.socket:
         assert self._line is not None
@@ -164,6 +158,11 @@ def _system_trust() -> ssl.SSLContext:
     return _trust[0]
 
 
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authentication that is in the headers already. Without one, requests puts what a `.netrc` says in its place."""
+    return request
+
+
 def _in_words(error: BaseException) -> str:
     """The reason in a few words: those of libraries name objects, and the address again and again."""
     if isinstance(error, NotDeliveredError):
@@ -178,12 +177,9 @@ def _in_words(error: BaseException) -> str:
             waiting += [each for each in inner if isinstance(each, BaseException)]
     for cause in seen:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not trusted ({cause.verify_message}); name a private authority's file in "
-                "telemetry.backend.otlp.certificate"
-            )
+            return not_trusted(cause.verify_message)
         if isinstance(cause, TimeoutError):
-            return "it did not answer in time"
+            return TOO_LATE
         if isinstance(cause, OSError) and cause.strerror:
             return f"it could not be reached: {cause.strerror}"
     return "it closed the connection, or what came back is not HTTP"

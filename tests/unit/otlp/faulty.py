@@ -88,10 +88,10 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def faulty() -> Iterator[Faulty]:
+def faulty(port: int = 0) -> Iterator[Faulty]:
     """A receiver until the block ends."""
     state = Faulty()
-    server = _Server(("127.0.0.1", 0), type("Handler", (Request,), {"faulty": state}))
+    server = _Server(("127.0.0.1", port), type("Handler", (Request,), {"faulty": state}))
     state.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

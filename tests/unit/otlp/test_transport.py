@@ -26,7 +26,7 @@ from ff_observe.outputs.otlp.resource import SpeakingResource
 from ff_observe.self_metrics import SelfMetrics
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.otlp import sink
-from tests.real_parts.processes import free_port, wait_until
+from tests.real_parts.processes import wait_until
 from tests.unit.otlp.faulty import Still
 
 CLOCK = SystemClock()
@@ -156,13 +156,6 @@ def test_grpc_trusts_a_private_authority_when_named(tmp_path: Path) -> None:
         endpoint = Secret(f"https://127.0.0.1:{port}")
         assert export_once(OtlpSettings(endpoint=endpoint, protocol="grpc", certificate=certificate)) == "delivered"
         assert export_once(OtlpSettings(endpoint=endpoint, protocol="grpc", timeout_seconds=0.5)) == "failed"
-
-
-def test_grpc_recovers_from_a_receiver_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
-    settings = OtlpSettings(endpoint=Secret(f"http://127.0.0.1:{free_port()}"), protocol="grpc", timeout_seconds=0.5)
-    with caplog.at_level(logging.WARNING):
-        assert export_once(settings) == "failed"
-    assert "UNAVAILABLE" in caplog.text
 
 
 def test_grpc_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,39 @@
+"""What a receiver's answer says of what was sent to it, whichever way it came."""
+
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+TOO_LATE = "it did not answer in time"
+STOPPED = "it had not answered when the bridge stopped"
+
+_MOST_OF_A_MESSAGE = 200  # characters
+
+
+def problem_in(body: bytes, message_type: type[Message]) -> str | None:
+    """Why what was sent was not taken, or not all of it; None if it was (OTLP specification, "Partial Success").
+
+    `message_type` is what an OTLP receiver answers with.
+    """
+    message: Any = message_type()
+    try:
+        message.ParseFromString(body)
+    except DecodeError:
+        return "its answer is malformed"
+    partial = message.partial_success
+    rejected = sum(value for field, value in partial.ListFields() if field.name.startswith("rejected_"))
+    if not rejected:
+        return None
+    return f"it rejected {rejected} of what was sent: {shortened(partial.error_message) or 'it did not say why'}"
+
+
+def shortened(said: str | None) -> str:
+    """As much as a log line needs of what a receiver said."""
+    return (said or "")[:_MOST_OF_A_MESSAGE]
+
+
+def not_trusted(why: str) -> str:
+    """What to do about a certificate."""
+    return (
+        f"its certificate is not trusted ({why}); name a private authority's file in telemetry.backend.otlp.certificate"
+    )

@@ -1,0 +1,101 @@
+"""How exports go over gRPC: the SDK's exporters over calls of ours, that read the answer and tell why one failed.
+
+The SDK (1.45) does not look at the answer, and grpc logs a traceback for each one that is malformed. Retries and
+`RetryInfo` are the SDK's. Imports grpc; only where it is spoken.
+"""
+
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+
+from ff_observe.outputs.otlp.answers import STOPPED, TOO_LATE, not_trusted, problem_in, shortened
+
+
+class NotTakenError(grpc.RpcError):
+    """The receiver answered, and has not got what was sent. The SDK, which asks an error for these, lets it be."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self._problem = problem
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.INVALID_ARGUMENT
+
+    def details(self) -> str:
+        return self._problem
+
+    def trailing_metadata(self) -> tuple[Any, ...]:
+        return ()
+
+
+class Calls:
+    """Makes the stubs of one exporter, channel after channel. `problem` is why the last call failed."""
+
+    def __init__(self, service: ServiceDescriptor, answer: type[Message]) -> None:
+        self.problem: str | None = None
+        self._method = f"/{service.full_name}/Export"
+        self._answer = answer
+
+    def stub(self, channel: grpc.Channel) -> "_Stub":
+        return _Stub(channel.unary_unary(self._method, request_serializer=_serialized), self)
+
+    def judge(self, body: bytes) -> None:
+        """Raises `NotTakenError`."""
+        self.problem = problem_in(body, self._answer)
+        if self.problem is not None:
+            raise NotTakenError(self.problem)
+
+    def failed(self, error: grpc.RpcError) -> None:
+        self.problem = _in_words(error)
+
+    def closed(self) -> NotTakenError:
+        self.problem = STOPPED
+        return NotTakenError(STOPPED)
+
+
+class _Stub:
+    """What the SDK takes for the service."""
+
+    def __init__(self, call: Any, calls: Calls) -> None:
+        self._call = call
+        self._calls = calls
+
+    def Export(self, **arguments: Any) -> None:  # noqa: N802 - named so by the protocol
+        try:
+            body: bytes = self._call(**arguments)
+        except grpc.RpcError as error:
+            self._calls.failed(error)
+            raise
+        except ValueError:  # so grpc says that the channel is closed
+            raise self._calls.closed() from None
+        self._calls.judge(body)
+
+
+def over(exporter_class: Any, calls: Calls) -> Any:
+    """The exporter's class, such that it exports by `calls`."""
+
+    class Over(exporter_class):  # type: ignore[misc]  # the base is known when it runs
+        def _initialize_channel_and_stub(self) -> None:  # the SDK offers no other place for a stub of one's own
+            self._stub = calls.stub
+            super()._initialize_channel_and_stub()
+
+    return Over
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _in_words(error: Any) -> str:
+    code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return TOO_LATE
+    if code is grpc.StatusCode.CANCELLED:
+        return STOPPED
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return not_trusted("CERTIFICATE_VERIFY_FAILED")
+    if "last error: " in details:  # no connection: of each attempt grpc tells the same
+        return f"it could not be reached: {shortened(details.rpartition('last error: ')[2])}"
+    return f"{code.name}, {shortened(details) or 'without a reason'}"

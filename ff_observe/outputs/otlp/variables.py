@@ -1,0 +1,80 @@
+"""The standard variables of OTLP, read as the OpenTelemetry specification has it ("OpenTelemetry Protocol Exporter",
+"Environment Variable Specification"): empty is unset, one of a signal wins over the general one. What cannot be used is
+told by the variable's name and, where it may hold a secret, without its value.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+from ff_observe.config.kinds import is_header_name, is_header_value, is_http_url
+from ff_observe.config.secret import Secret
+from ff_observe.errors import ConfigurationError, Problem
+
+
+class Variables:
+    """One reading of them. Collects every problem; `raise_problems` raises them all as one `ConfigurationError`."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._problems: dict[Problem, None] = {}  # the same one but once: three signals read a general variable
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            raise ConfigurationError(tuple(self._problems))
+
+    def text(self, name: str) -> str:
+        return self._values.get(name, "").strip()
+
+    def of_signal(self, signal: str, name: str) -> tuple[str, str]:
+        """Value and name of a variable that a signal may have of its own; an empty value if neither is set."""
+        own, general = f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", f"OTEL_EXPORTER_OTLP_{name}"
+        return (self.text(own), own) if self.text(own) else (self.text(general), general)
+
+    def word(self, signal: str, name: str, allowed: tuple[str, ...]) -> str:
+        """One of a few words; empty if it is none."""
+        text, variable = self.of_signal(signal, name)
+        if text and text.lower() not in allowed:
+            self._problem(variable, f"{text!r} is not supported; use {' or '.join(map(repr, allowed))}")
+            return ""
+        return text.lower()
+
+    def seconds(self, variable: str) -> float | None:
+        """The seconds that a variable with a duration means: durations are whole milliseconds."""
+        text = self.text(variable)
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit() or int(text) == 0:
+            self._problem(variable, f"must be a whole number of milliseconds above 0, such as 10000, and is {text!r}")
+            return None
+        return int(text) / 1000
+
+    def file(self, signal: str, name: str) -> Path | None:
+        text, variable = self.of_signal(signal, name)
+        if text and not Path(text).is_file():
+            self._problem(variable, f"there is no file {text}")
+        return Path(text) if text else None
+
+    def headers(self, signal: str) -> dict[str, Secret]:
+        """Headers by name in small letters: `name=value`, separated by commas, both percent-encoded."""
+        text, variable = self.of_signal(signal, "HEADERS")
+        headers: dict[str, Secret] = {}
+        for pair in filter(None, (part.strip() for part in text.split(","))):
+            name, equals, value = pair.partition("=")
+            name, value = unquote(name).strip().lower(), unquote(value).strip()
+            if not equals or not is_header_name(name) or not is_header_value(value):
+                self._problem(variable, "must be name=value, several separated by commas, special characters as %XX")
+            else:
+                headers[name] = Secret(value)
+        return headers
+
+    def endpoint(self, variable: str, *, without_scheme: bool) -> str:
+        """A URL; with `without_scheme` also `host:port`."""
+        text = self.text(variable)
+        if text and not is_http_url(text) and not (without_scheme and "://" not in text):
+            self._problem(variable, "must be a URL that begins with http:// or https:// and names a host")
+            return ""
+        return text
+
+    def _problem(self, variable: str, message: str) -> None:
+        self._problems[Problem("environment", 0, 0, variable, message)] = None

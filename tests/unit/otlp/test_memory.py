@@ -1,0 +1,107 @@
+"""Ten thousand exports to where nobody listens cost nothing that stays: of all three signals, by both protocols."""
+
+import gc
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ff_observe import tracing
+from ff_observe.config.secret import Secret
+from ff_observe.config.settings import OtlpSettings
+from ff_observe.outputs.otlp.choice import destinations
+from ff_observe.outputs.otlp.component import OtlpSignals
+from ff_observe.outputs.otlp.resource import SpeakingResource
+from ff_observe.redaction import Redactor
+from ff_observe.self_metrics import SelfMetrics, resident_memory_bytes
+from tests.real_parts.processes import free_port, wait_until
+from tests.unit.otlp.watching import CLOCK, Heard, exports, output
+
+OPEN_FILES = Path("/proc/self/fd")
+TIMEOUT = 0.5  # less than the pause before a second try: each export fails at once
+A_WHILE = 120.0
+log = logging.getLogger("ff_observe.test")
+
+
+def assert_flat(metrics: SelfMetrics, more_exports: Callable[[int], None]) -> None:
+    """What is there after a thousand failed exports is there after ten thousand, and no more."""
+    more_exports(1_000)
+    before, files_before, resident_before = (kept(), len(list(OPEN_FILES.iterdir())), resident_memory_bytes() or 0)
+    more_exports(10_000)
+    after, files_after, resident_after = (kept(), len(list(OPEN_FILES.iterdir())), resident_memory_bytes() or 0)
+    assert exports(metrics, "failed") >= 10_000
+    assert exports(metrics, "delivered") == 0
+    assert after - before < 1_000, f"{after - before} objects more"
+    assert files_after - files_before < 5, f"{files_after - files_before} open files more"
+    assert resident_after - resident_before < 5_000_000, f"{resident_after - resident_before} bytes more"
+
+
+def kept() -> int:
+    gc.collect()
+    return len(gc.get_objects())
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_failed_exports_of_metrics_cost_no_memory(protocol: str, heard: Heard) -> None:
+    metrics = SelfMetrics()
+    otlp = output(free_port(), metrics, interval=0.0, timeout=TIMEOUT, protocol=protocol)
+
+    def more_exports(until: int) -> None:
+        wait_until(lambda: exports(metrics, "failed") >= until, f"{until} failed exports", A_WHILE)
+
+    otlp.start()
+    try:
+        assert_flat(metrics, more_exports)
+    finally:
+        otlp.stop(CLOCK.monotonic() + 5)
+    assert len(heard.from_level(logging.INFO)) == 1
+
+
+@pytest.fixture
+def otlp_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+    """The log of the output alone: what else is logged here, ten thousand times, nobody keeps."""
+    monkeypatch.setattr(logging.getLogger("ff_observe"), "propagate", False)
+    handler, logger = Heard(), logging.getLogger("ff_observe.outputs.otlp")
+    logger.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield handler
+    log.setLevel(logging.NOTSET)
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_failed_exports_of_traces_and_logs_cost_no_memory(
+    protocol: str, otlp_log: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for processor in ("BSP", "BLRP"):
+        monkeypatch.setenv(f"OTEL_{processor}_MAX_EXPORT_BATCH_SIZE", "1")  # each span, each record is an export
+    metrics = SelfMetrics()
+    settings = OtlpSettings(
+        endpoint=Secret(f"http://127.0.0.1:{free_port()}"),
+        protocol=protocol,
+        timeout_seconds=TIMEOUT,
+        traces=True,
+        logs=True,
+    )
+    resource = SpeakingResource("ff-observe", "test")
+    otlp = OtlpSignals(destinations(settings, {}), resource, metrics, CLOCK, Redactor())
+
+    def more_exports(until: int) -> None:
+        while exports(metrics, "failed") < until:
+            expected = exports(metrics, "failed") + 1_000
+            for _ in range(500):  # less than a queue holds
+                with tracing.span("snapshot"):
+                    log.info("nobody hears this")
+            wait_until(partial(reached, expected), f"{expected:.0f} failed exports", A_WHILE)
+
+    def reached(expected: float) -> bool:
+        return exports(metrics, "failed") >= expected
+
+    otlp.start()
+    try:
+        assert_flat(metrics, more_exports)
+    finally:
+        otlp.stop(CLOCK.monotonic() + 5)
+    assert len(otlp_log.from_level(logging.WARNING)) == 2  # one for each signal

@@ -1,0 +1,43 @@
+"""The export of metrics to a receiver on loopback, and what is heard of it."""
+
+import logging
+
+from ff_observe.catalogue.bridge import OTLP_EXPORTS
+from ff_observe.clock import SystemClock
+from ff_observe.config.secret import Secret
+from ff_observe.config.settings import OtlpSettings
+from ff_observe.outputs.otlp.choice import destinations
+from ff_observe.outputs.otlp.component import OtlpMetrics
+from ff_observe.outputs.otlp.resource import SpeakingResource
+from ff_observe.self_metrics import SelfMetrics
+from tests.unit.otlp.faulty import Still
+
+CLOCK = SystemClock()
+
+
+class Heard(logging.Handler):
+    """What reaches the root logger, where the bridge's own log is written from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def from_level(self, level: int) -> list[str]:
+        return [record.getMessage() for record in self.records if record.levelno >= level]
+
+
+def output(
+    port: int, metrics: SelfMetrics, interval: float = 0.02, timeout: float = 0.3, protocol: str = "http/protobuf"
+) -> OtlpMetrics:
+    settings = OtlpSettings(
+        enabled=True, endpoint=Secret(f"http://127.0.0.1:{port}"), protocol=protocol, timeout_seconds=timeout
+    )
+    resource = SpeakingResource("ff-observe", "test")
+    return OtlpMetrics(destinations(settings, {})["metrics"], resource, Still(), metrics, CLOCK, interval)
+
+
+def exports(metrics: SelfMetrics, outcome: str) -> float:
+    return metrics.readings()[OTLP_EXPORTS.name][(outcome,)]
