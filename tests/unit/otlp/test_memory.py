@@ -3,6 +3,7 @@
 import gc
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -59,22 +60,21 @@ def test_failed_exports_of_metrics_cost_no_memory(protocol: str, heard: Heard) -
     assert len(heard.from_level(logging.INFO)) == 1
 
 
-@pytest.fixture
-def otlp_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
-    """The log of the output alone: what else is logged here, ten thousand times, nobody keeps."""
-    monkeypatch.setattr(logging.getLogger("ff_observe"), "propagate", False)
-    handler, logger = Heard(), logging.getLogger("ff_observe.outputs.otlp")
-    logger.addHandler(handler)
+@contextmanager
+def log_of_the_output_alone() -> Iterator[Heard]:
+    """What else is logged, ten thousand times, pytest would keep; a fixture would come too early to hinder it."""
+    bridge, output_log, heard = logging.getLogger("ff_observe"), logging.getLogger("ff_observe.outputs.otlp"), Heard()
+    output_log.addHandler(heard)
     log.setLevel(logging.INFO)
-    yield handler
+    bridge.propagate = False
+    yield heard
+    bridge.propagate = True
     log.setLevel(logging.NOTSET)
-    logger.removeHandler(handler)
+    output_log.removeHandler(heard)
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_failed_exports_of_traces_and_logs_cost_no_memory(
-    protocol: str, otlp_log: Heard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_exports_of_traces_and_logs_cost_no_memory(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for processor in ("BSP", "BLRP"):
         monkeypatch.setenv(f"OTEL_{processor}_MAX_EXPORT_BATCH_SIZE", "1")  # each span, each record is an export
     metrics = SelfMetrics()
@@ -99,9 +99,10 @@ def test_failed_exports_of_traces_and_logs_cost_no_memory(
     def reached(expected: float) -> bool:
         return exports(metrics, "failed") >= expected
 
-    otlp.start()
-    try:
-        assert_flat(metrics, more_exports)
-    finally:
-        otlp.stop(CLOCK.monotonic() + 5)
-    assert len(otlp_log.from_level(logging.WARNING)) == 2  # one for each signal
+    with log_of_the_output_alone() as heard:
+        otlp.start()
+        try:
+            assert_flat(metrics, more_exports)
+        finally:
+            otlp.stop(CLOCK.monotonic() + 5)
+    assert len(heard.from_level(logging.WARNING)) == 2  # one for each signal
