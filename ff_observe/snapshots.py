@@ -44,6 +44,16 @@ class Snapshot:
     readings: Mapping[str, Reading] = field(default_factory=lambda: MappingProxyType({}))
     failures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    def readings_with(self, of_the_bridge: Mapping[str, Reading]) -> dict[str, Reading]:
+        """All that an output shows of this moment. What the bridge tells of the last snapshot is replaced by what is
+        true of this one: a newer one may have been taken for another output."""
+        return {
+            **self.readings,
+            **of_the_bridge,
+            bridge.SNAPSHOT_TIMESTAMP.name: {(): self.taken_at.timestamp()},
+            bridge.SNAPSHOT_DURATION.name: {(): self.duration_seconds},
+        }
+
 
 class Snapshots:
     """Takes snapshots, and gives the same one to all who ask at about the same time. A component of the service.

@@ -15,7 +15,6 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from ff_observe.catalogue import BRIDGE, PLATFORM
-from ff_observe.catalogue.bridge import SNAPSHOT_DURATION, SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Reading
@@ -41,18 +40,10 @@ def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_
     A metric without samples is absent altogether. A reading that cannot be shown is logged and left out; the others
     stand. Samples carry no timestamps: Prometheus would drop them as stale or out of order.
     """
-    families = _Families({**snapshot.readings, **self_readings, **_moment(snapshot)})
+    families = _Families(snapshot.readings_with(self_readings))
     if exposition_format is Format.OPENMETRICS_1_0_0:
         return bytes(generate_openmetrics(families))  # type: ignore[no-untyped-call]  # the library leaves it untyped
     return generate_latest(families)
-
-
-def _moment(snapshot: Snapshot) -> Mapping[str, Reading]:
-    """Of this snapshot: the bridge's own metrics may already tell of a newer one, taken for another output."""
-    return {
-        SNAPSHOT_TIMESTAMP.name: {(): snapshot.taken_at.timestamp()},
-        SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},
-    }
 
 
 class _Families(Collector):

@@ -96,7 +96,7 @@ class OtlpMetrics:
         if export is not None and exporting is not None:
             with tracing.span("export metrics") as span:
                 snapshot = self._snapshots.current()
-                delivered = export.export({**snapshot.readings, **self._self_metrics.readings()})
+                delivered = export.export(snapshot.readings_with(self._self_metrics.readings()))
                 span.set_attribute("ff_observe.outcome", "delivered" if delivered else "failed")
                 if not delivered:
                     span.fail("failed")

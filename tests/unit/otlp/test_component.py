@@ -6,11 +6,14 @@ import time
 
 import pytest
 
+from ff_observe.catalogue.bridge import SNAPSHOT_TIMESTAMP
+from ff_observe.catalogue.names import otlp_name
 from ff_observe.outputs.otlp import component
 from ff_observe.self_metrics import SelfMetrics
+from tests.real_parts.otlp import points, sink
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp import faulty
-from tests.unit.otlp.faulty import Behaviour
+from tests.unit.otlp.faulty import Behaviour, Still
 from tests.unit.otlp.watching import CLOCK, Heard, exports, output
 
 
@@ -122,3 +125,14 @@ def test_the_sdk_stays_quiet_while_one_output_takes_over_from_another(heard: Hea
     assert "a complaint" not in heard.from_level(logging.INFO)
     sdk.error("of somebody else")
     assert "of somebody else" in heard.from_level(logging.INFO)
+
+
+def test_an_export_tells_of_its_own_snapshot_even_if_another_output_has_taken_a_newer_one() -> None:
+    metrics = SelfMetrics()
+    metrics.set(SNAPSHOT_TIMESTAMP, 2_000_000_000.0)
+    with sink() as receiver:
+        otlp = output(receiver.port, metrics)
+        otlp.start()
+        arrived = wait_until(receiver.metrics, "an export")
+        otlp.stop(CLOCK.monotonic() + 5)
+    assert points(arrived[otlp_name(SNAPSHOT_TIMESTAMP)]) == {(): Still().current().taken_at.timestamp()}

@@ -1,42 +1,110 @@
-"""Names, units and values over OTLP, with the SDK's own Prometheus exporter as the oracle for the names."""
+"""Names, units and values over OTLP, with the SDK's own Prometheus exporter as the oracle."""
 
-import prometheus_client
+from datetime import UTC, datetime
+
 import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ff_observe.catalogue import BRIDGE, PLATFORM
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.names import otlp_name
+from ff_observe.outputs.otlp.metrics import MetricsExport, Readings
+from ff_observe.outputs.prometheus import Format, render
+from ff_observe.snapshots import Snapshot
+from ff_observe.sources.model import Installation, Reading
 
 EVERY = (*PLATFORM, *BRIDGE)
+ODD_LABELS = ("Team  PRO", 'with "quotes", a \\ and a\nline break', "größer", "none")
+
+Families = dict[str, tuple[str, str, dict[tuple[tuple[str, str], ...], float]]]
+"""By name: type, help, and value by sorted labels."""
 
 
-def names_after_translation(metrics: tuple[Metric, ...]) -> set[str]:
-    """The sample names that OpenTelemetry's own translation to Prometheus gives our instruments."""
-    reader = PrometheusMetricReader(disable_target_info=True)
-    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
-    meter = provider.get_meter("test")
-    for metric in metrics:
-        create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
-        create(otlp_name(metric), [lambda _: [Observation(1)]], metric.unit, metric.help)
-    text = prometheus_client.generate_latest(prometheus_client.REGISTRY).decode()
-    provider.shutdown()
-    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+def a_reading(metric: Metric, number: int) -> Reading:
+    """Values that occur but once."""
+    if not metric.labels:
+        return {(): number + 0.5 if number % 2 else number}
+    return {(text,) * len(metric.labels): number + place / 10 for place, text in enumerate(ODD_LABELS, 1)}
 
 
-def test_the_way_back_to_prometheus_gives_the_names_of_our_endpoint() -> None:
-    ours = {metric.name for metric in EVERY}
-    translated = {name for name in names_after_translation(EVERY) if name.startswith(("flowfuse_", "ff_observe_"))}
-    assert translated == ours
+READINGS: Readings = {metric.name: a_reading(metric, number) for number, metric in enumerate(EVERY, 1)}
+
+
+class Kept(MetricExporter):
+    """Keeps what it is to export."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: MetricsData | None = None
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: object) -> MetricExportResult:
+        self.last = metrics_data
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: object) -> None:
+        pass
+
+
+def translated(*moments: Readings) -> Families:
+    """What OpenTelemetry's own translation to Prometheus makes of our last export."""
+    exporter = Kept()
+    export = MetricsExport(EVERY, Resource({}), exporter)
+    for moment in moments:
+        assert export.export(moment)
+    export.close()
+    registry = CollectorRegistry()
+    reader = PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry)
+    assert exporter.last is not None
+    last = exporter.last
+    reader._collector._callback = lambda: reader._receive_metrics(last)  # type: ignore[assignment]  # as the SDK does
+    found = families(generate_latest(registry).decode())
+    reader.shutdown()
+    return found
+
+
+def families(text: str) -> Families:
+    return {
+        family.name: (
+            family.type,
+            family.documentation,
+            {tuple(sorted(sample.labels.items())): sample.value for sample in family.samples},
+        )
+        for family in text_string_to_metric_families(text)
+    }
+
+
+def test_a_translation_to_prometheus_gives_the_exposition_of_our_endpoint() -> None:
+    platform = {metric.name: READINGS[metric.name] for metric in PLATFORM}
+    bridge = {metric.name: READINGS[metric.name] for metric in BRIDGE}
+    snapshot = Snapshot(datetime(2026, 11, 23, tzinfo=UTC), 0.01, True, Installation(), platform)
+    ours = families(render(snapshot, bridge, Format.TEXT_0_0_4).decode())
+    assert len(ours) == len(EVERY)
+    assert translated(snapshot.readings_with(bridge)) == ours
+
+
+def test_a_label_value_and_a_metric_that_vanished_are_not_exported_again() -> None:
+    [users, teams_by_type] = ["flowfuse_users", "flowfuse_teams_by_type"]
+    found = translated(
+        {users: {(): 9}, teams_by_type: {("starter",): 1, ("team",): 2}},
+        {teams_by_type: {("team",): 3}},
+    )
+    assert {name: samples for name, (_, _, samples) in found.items()} == {
+        teams_by_type: {(("team_type", "team"),): 3.0},
+    }
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
 def test_an_otlp_name_is_dotted_and_legal(metric: Metric) -> None:
     name = otlp_name(metric)
     assert name.startswith(("flowfuse.", "ff_observe."))
+    assert metric.kind in (Kind.GAUGE, Kind.COUNTER)  # as MetricsExport has it
     meter = MeterProvider(metric_readers=[InMemoryMetricReader()], shutdown_on_exit=False).get_meter("test")
     meter.create_observable_gauge(name, [lambda _: []], metric.unit)  # raises or warns for an illegal name or unit
