@@ -157,7 +157,7 @@ def _otlp(reader: Reader) -> OtlpSettings:
         protocol=reader.value(key.OTLP_PROTOCOL),
         headers=reader.headers(key.OTLP_HEADERS),
         compression=reader.value(key.OTLP_COMPRESSION),
-        certificate=reader.file(key.OTLP_CERTIFICATE),
+        certificate=reader.authority(key.OTLP_CERTIFICATE),
         interval_seconds=reader.value(key.OTLP_INTERVAL),
         timeout_seconds=reader.value(key.OTLP_TIMEOUT),
         traces=reader.value(key.OTLP_TRACES),

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from ff_observe.config import kinds
 from ff_observe.config.declaration import Key
 from ff_observe.config.nodes import Map, Node, Place, Scalar, find, is_true
+from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
 from ff_observe.errors import Problem
@@ -69,6 +70,14 @@ class Reader:
         except UnreadableFileError as error:
             self.problem(node.place, key.path, f"the file it names cannot be used: {error}")
             return None
+        return path
+
+    def authority(self, key: Key[str]) -> Path | None:
+        """A file with an authority to trust."""
+        path, node = self.file(key), find(self.tree, key.path)
+        problem = problem_with_authority(path) if path is not None else None
+        if problem is not None and node is not None:
+            self.problem(node.place, key.path, problem)
         return path
 
     def _read(self, key: Key[T], node: Node, path: str) -> T | None:

@@ -100,6 +100,7 @@ def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -
     timeout = settings.timeout_seconds or variables.seconds(timeout_name) or DEFAULT_TIMEOUT_SECONDS
     headers = variables.headers(signal) | {name.lower(): value for name, value in settings.headers}
     endpoint = _endpoint(settings, variables, signal, protocol)
+    client_certificate, client_key = variables.certificate_and_key(signal)
     insecure, _ = variables.of_signal(signal, "INSECURE")
     return Destination(
         signal,
@@ -108,9 +109,9 @@ def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -
         tuple(headers.items()),
         timeout,
         compression,
-        settings.certificate or variables.file(signal, "CERTIFICATE"),
-        variables.file(signal, "CLIENT_CERTIFICATE"),
-        variables.file(signal, "CLIENT_KEY"),
+        settings.certificate or variables.authority(signal),
+        client_certificate,
+        client_key,
         # The variable is for an endpoint without a scheme; one with a scheme has said so.
         endpoint.startswith("http://") or ("://" not in endpoint and insecure.lower() == "true"),
     )

@@ -14,8 +14,9 @@ import requests
 import urllib3
 from google.protobuf.message import Message
 from requests.adapters import HTTPAdapter
+from requests.utils import get_auth_from_url
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError
 
 from ff_observe.outputs.line import Line
 from ff_observe.outputs.otlp.answers import STOPPED, TOO_LATE, not_trusted, problem_in
@@ -61,8 +62,8 @@ class ExportSession(requests.Session):
             self._line = line
         if isinstance(self.verify, str):
             options["verify"] = self.verify  # said here, REQUESTS_CA_BUNDLE does not win over the operator's own
-        if "authorization" in options["headers"]:
-            options["auth"] = _as_it_is
+        in_url = get_auth_from_url(options["url"])
+        options["auth"] = in_url if any(in_url) else _as_it_is
         try:
             with line.limited(float(options["timeout"])):
                 response = super().request(*arguments, **{**options, "stream": True})
@@ -159,7 +160,7 @@ def _system_trust() -> ssl.SSLContext:
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Authentication that is in the headers already. Without one, requests puts what a `.netrc` says in its place."""
+    """What is to be shown is in the headers. Told nothing, requests puts what a `.netrc` says in its place."""
     return request
 
 
@@ -175,6 +176,12 @@ def _in_words(error: BaseException) -> str:
             seen.append(current)
             inner = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
             waiting += [each for each in inner if isinstance(each, BaseException)]
+    if any(isinstance(cause, ProxyError) for cause in seen):
+        return f"through the proxy: {_cause_in_words(seen)}"
+    return _cause_in_words(seen)
+
+
+def _cause_in_words(seen: list[BaseException]) -> str:
     for cause in seen:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return not_trusted(cause.verify_message)
@@ -182,4 +189,6 @@ def _in_words(error: BaseException) -> str:
             return TOO_LATE
         if isinstance(cause, OSError) and cause.strerror:
             return f"it could not be reached: {cause.strerror}"
+        if isinstance(cause, OSError) and str(cause).startswith("Tunnel connection failed"):  # so http.client says it
+            return str(cause)
     return "it closed the connection, or what came back is not HTTP"

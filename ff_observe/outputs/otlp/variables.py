@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ff_observe.config.kinds import is_header_name, is_header_value, is_http_url
+from ff_observe.config.pem import problem_with_authority, problem_with_pair
 from ff_observe.config.secret import Secret
 from ff_observe.errors import ConfigurationError, Problem
 
@@ -49,11 +50,23 @@ class Variables:
             return None
         return int(text) / 1000
 
-    def file(self, signal: str, name: str) -> Path | None:
+    def authority(self, signal: str) -> Path | None:
+        """The file with the authority that is to be trusted."""
+        path, variable = self._path(signal, "CERTIFICATE")
+        if path is not None:
+            self._problem(variable, problem_with_authority(path))
+        return path
+
+    def certificate_and_key(self, signal: str) -> tuple[Path | None, Path | None]:
+        """What the receiver is shown, where it asks for it."""
+        certificate, variable = self._path(signal, "CLIENT_CERTIFICATE")
+        key, _ = self._path(signal, "CLIENT_KEY")
+        self._problem(variable, problem_with_pair(certificate, key))
+        return certificate, key
+
+    def _path(self, signal: str, name: str) -> tuple[Path | None, str]:
         text, variable = self.of_signal(signal, name)
-        if text and not Path(text).is_file():
-            self._problem(variable, f"there is no file {text}")
-        return Path(text) if text else None
+        return (Path(text) if text else None), variable
 
     def headers(self, signal: str) -> dict[str, Secret]:
         """Headers by name in small letters: `name=value`, separated by commas, both percent-encoded."""
@@ -76,5 +89,6 @@ class Variables:
             return ""
         return text
 
-    def _problem(self, variable: str, message: str) -> None:
-        self._problems[Problem("environment", 0, 0, variable, message)] = None
+    def _problem(self, variable: str, message: str | None) -> None:
+        if message is not None:
+            self._problems[Problem("environment", 0, 0, variable, message)] = None

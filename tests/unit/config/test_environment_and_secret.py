@@ -8,6 +8,7 @@ import pytest
 
 from ff_observe.config.environment import Environment, read_environment
 from ff_observe.config.secret import Secret
+from ff_observe.redaction import Redactor, known_secrets
 
 
 def test_empty_variables_count_as_unset() -> None:
@@ -64,3 +65,21 @@ def test_secrets_are_compared_by_value() -> None:
     assert Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a")}) == 1
+
+
+def test_what_the_headers_of_otlp_hold_is_secret_as_it_is_written_and_as_it_is_sent() -> None:
+    variables = {
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Basic%20cGxhbnRlZA%3D%3D,api-key=planted-key",
+        "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "not a header: planted-too",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://somebody:planted-password@127.0.0.1:4318/v1/traces",
+    }
+    redactor = Redactor(known_secrets(read_environment(variables)), personal=False)
+    for quoted in (
+        "Basic cGxhbnRlZA==",
+        "cGxhbnRlZA==",
+        "Basic%20cGxhbnRlZA%3D%3D",
+        "planted-key",
+        "not a header: planted-too",
+        "planted-password",
+    ):
+        assert redactor.text(f"who is {quoted}?") == "who is ********?"

@@ -22,6 +22,7 @@ from ff_observe.config.settings import (
     SQLiteDatabase,
 )
 from ff_observe.errors import ConfigurationError
+from tests.real_parts.certificates import make_certificate
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "config"
 
@@ -338,9 +339,18 @@ telemetry:
 
 def test_the_certificate_of_otlp_is_relative_to_etc(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
+    certificate, _ = make_certificate(tmp_path / "etc")
+    settings = load(tmp_path, f"telemetry: {{backend: {{otlp: {{certificate: {certificate.name}}}}}}}")
+    assert settings.otlp.certificate == certificate
+
+
+def test_a_certificate_of_otlp_that_is_none_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
-    settings = load(tmp_path, "telemetry: {backend: {otlp: {certificate: ca.pem}}}")
-    assert settings.otlp.certificate == tmp_path / "etc" / "ca.pem"
+    with pytest.raises(ConfigurationError, match=r"ca\.pem holds no certificate in PEM") as caught:
+        load(tmp_path, "telemetry: {backend: {otlp: {certificate: ca.pem}}}")
+    [problem] = caught.value.problems
+    assert (problem.line, problem.key) == (1, "telemetry.backend.otlp.certificate")
 
 
 def test_the_files_that_secure_the_metrics_are_relative_to_etc_and_have_to_be_there(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
-from ff_observe.errors import FFObserveError
+from ff_observe.errors import ConfigurationError, FFObserveError
 from ff_observe.outputs.otlp.choice import destinations, interval_seconds
+from tests.real_parts.certificates import make_certificate
 
 HERE = "http://127.0.0.1:4318"
 ON = OtlpSettings(enabled=True)
@@ -62,6 +63,7 @@ def test_a_signal_is_on_where_it_is_asked_for(
         (OtlpSettings(enabled=True, protocol="grpc"), {}, "http://localhost:4317"),
         (ON, {"OTEL_EXPORTER_OTLP_ENDPOINT": HERE + "/base/"}, HERE + "/base/v1/metrics"),
         (ON, {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": HERE + "/own"}, HERE + "/own"),
+        (ON, {"OTEL_EXPORTER_OTLP_ENDPOINT": HERE + "/base?key=1"}, HERE + "/base/v1/metrics?key=1"),
         (
             OtlpSettings(endpoint=Secret(HERE)),
             {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://x"},
@@ -107,6 +109,7 @@ def test_the_timeout_is_in_milliseconds_as_every_duration_of_the_specification()
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sideways"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named(variable: str, value: str) -> None:
@@ -115,14 +118,80 @@ def test_a_variable_that_cannot_be_used_is_named(variable: str, value: str) -> N
     assert value in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    ["planted:4318", "htp://planted@127.0.0.1", "http://?planted", "http://planted:99999", "http://[planted"],
+)
+def test_an_endpoint_that_is_no_url_is_told_by_its_name_and_not_shown(endpoint: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        destinations(OtlpSettings(traces=True), {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+    [problem] = error.value.problems  # once, though two signals read it
+    assert problem.key == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert "planted" not in str(problem)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    variables = {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
+        "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "10s",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "zstd",
+    }
+    with pytest.raises(ConfigurationError) as error:
+        destinations(OtlpSettings(enabled=True, logs=True), variables)
+    assert sorted(problem.key for problem in error.value.problems) == sorted(variables)
+
+
+def test_headers_are_percent_decoded_and_those_of_a_signal_win_over_the_general_and_the_files_over_both() -> None:
+    variables = {
+        "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20a%3D%3D, X-Scope-OrgID = tenant ,empty=,",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-own=1",
+    }
+    chosen = destinations(
+        OtlpSettings(enabled=True, traces=True, headers=(("X-SCOPE-ORGID", Secret("file")),)), variables
+    )
+    assert {name: value.reveal() for name, value in chosen["metrics"].headers} == {
+        "authorization": "Basic a==",
+        "x-scope-orgid": "file",
+        "empty": "",
+    }
+    assert {name: value.reveal() for name, value in chosen["traces"].headers} == {"x-own": "1", "x-scope-orgid": "file"}
+
+
+@pytest.mark.parametrize(
+    "headers", ["Authorization: Basic planted", "planted", "a b=planted", "a=planted%0Ab", "=planted"]
+)
+def test_headers_that_are_none_are_told_without_their_value(headers: str) -> None:
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_HEADERS") as error:
+        destinations(ON, {"OTEL_EXPORTER_OTLP_HEADERS": headers})
+    assert "planted" not in str(error.value)
+
+
 def test_certificates_come_from_the_file_or_the_variables(tmp_path: Path) -> None:
-    ours, theirs = tmp_path / "ours.pem", tmp_path / "theirs.pem"
-    ours.touch()
-    theirs.touch()
-    variables = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(theirs), "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(theirs)}
+    theirs, key = make_certificate(tmp_path)
+    ours = tmp_path / "ours.pem"
+    variables = {
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": str(theirs),
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(theirs),
+        "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY": str(key),
+    }
     chosen = destinations(OtlpSettings(enabled=True, certificate=ours), variables)["metrics"]
-    assert (chosen.certificate, chosen.client_key) == (ours, theirs)
+    assert (chosen.certificate, chosen.client_certificate, chosen.client_key) == (ours, theirs, key)
     assert destinations(ON, variables)["metrics"].certificate == theirs
+
+
+def test_a_client_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("nonsense")
+    for shown, with_key in ((certificate, None), (None, key), (certificate, nonsense), (nonsense, key)):
+        variables = {
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(shown or ""),
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(with_key or ""),
+        }
+        with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"):
+            destinations(ON, variables)
+    with pytest.raises(ConfigurationError, match=r"OTEL_EXPORTER_OTLP_CERTIFICATE: .* holds no certificate in PEM"):
+        destinations(ON, {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(nonsense)})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
-from ff_observe.errors import SourceError
+from ff_observe.errors import FFObserveError, SourceError
 from ff_observe.log import JSONFormatter
 from ff_observe.outputs.otlp import component
 from ff_observe.outputs.otlp.choice import destinations
@@ -140,6 +140,37 @@ def test_sampling_is_by_the_standard_variables(monkeypatch: pytest.MonkeyPatch) 
     with sending() as receiver, tracing.span("snapshot"):
         pass
     assert receiver.spans() == []
+
+
+def test_a_share_of_the_traces_is_sent_where_the_variables_ask_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
+    with sending() as receiver:
+        for _ in range(200):
+            with tracing.span("outer"), tracing.span("inner"):
+                pass
+    names = [span["name"] for span in receiver.spans()]
+    assert names.count("outer") == names.count("inner")
+    assert 40 < names.count("outer") < 160  # one in 10^17 fails by chance
+
+
+def test_a_variable_that_the_sdk_goes_on_without_is_told_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "bogus")
+    with sending():
+        pass
+    assert "bogus" in caplog.text
+
+
+def test_a_variable_that_the_sdk_cannot_go_on_with_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")  # less than a batch
+    sent = signals("http://127.0.0.1:9")
+    with pytest.raises(FFObserveError, match="max_queue_size"):
+        sent.start()
+    sent.stop(CLOCK.monotonic() + 5)
+    assert not tracing.is_on()
+    assert logging.getLogger("opentelemetry").propagate is True
 
 
 def test_nobody_is_listening_before_the_start_and_after_the_stop() -> None:
