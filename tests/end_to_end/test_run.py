@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import re
 import shutil
 import signal
 import socket
@@ -81,11 +82,13 @@ def test_it_stops_in_time_while_the_database_and_a_client_hang(tmp_path: Path) -
         assert "Traceback" not in bridge.log
 
 
-def test_it_stops_in_time_while_otlp_and_sentry_hang(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_it_stops_in_time_while_otlp_and_sentry_hang(home: Path, tmp_path: Path, protocol: str) -> None:
     with silent_listener() as port:
+        otlp = {"endpoint": f"http://127.0.0.1:{port}", "protocol": protocol, "traces": "true", "logs": "true"}
         backend = (
             f"    sentry:\n      dsn: http://planted@127.0.0.1:{port}/1\n"
-            f"    otlp:\n      endpoint: http://127.0.0.1:{port}\n"
+            f"    otlp: {{{', '.join(f'{name}: {value}' for name, value in otlp.items())}}}\n"
         )
         write_file(home, SQLITE, PROMETHEUS + backend)
         with running_bridge(home, tmp_path) as bridge:
@@ -95,6 +98,7 @@ def test_it_stops_in_time_while_otlp_and_sentry_hang(home: Path, tmp_path: Path)
             bridge.wait()
             assert time.monotonic() - begun < 5
             assert "planted" not in bridge.log
+            assert not re.search("left behind:.*(otlp|Otel)", bridge.log)
 
 
 def test_a_reload_takes_the_new_file(home: Path, tmp_path: Path) -> None:

@@ -128,8 +128,12 @@ def _ask_for_a_pause(context: Any, *, seconds: int) -> bytes:
 
 
 def refuse(state: FaultyGrpc, request: bytes, context: Any) -> bytes:
-    context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you")
-    raise AssertionError
+    return refuse_because(context, "who are you")
+
+
+def refuse_because(context: Any, reason: str) -> bytes:
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
+    raise AssertionError  # abort has raised
 
 
 def answer_nonsense(state: FaultyGrpc, request: bytes, context: Any) -> bytes:
