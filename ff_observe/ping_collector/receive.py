@@ -58,9 +58,11 @@ class PingReceiver:
 
     async def _traced(self, scope: Scope, receive: Receive) -> Refusal | None:
         """Nothing of the sender or of what was sent is told: only what became of it."""
-        attributes = {"http__request__method": "POST", "http__route": PATH}
+        scheme = scope.get("scheme", "http")
+        attributes = {"http__request__method": "POST", "http__route": PATH, "url__path": PATH, "url__scheme": scheme}
         with tracing.span(f"POST {PATH}", "server", **attributes) as span:
             refusal = await self._outcome(scope, receive)
+            span.set_attribute("http.response.status_code", 200 if refusal is None else refusal.status)
             span.set_attribute("ff_observe.outcome", "acknowledged" if refusal is None else refusal.reason.value)
             if refusal is not None and refusal.reason in _OUR_FAULT:
                 span.fail(refusal.reason.value)

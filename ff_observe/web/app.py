@@ -69,9 +69,10 @@ class BridgeApp:
     async def _scrape(self, scope: Scope) -> Answer:
         if not tracing.is_on():  # scrapes are answered thousands of times a second
             return await self._exposition(scope)
-        method = scope["method"]
-        attributes = {"http__request__method": method, "http__route": self._metrics_path}
-        with tracing.span(f"{method} {self._metrics_path}", "server", **attributes) as span:
+        method, path = scope["method"], self._metrics_path
+        scheme = scope.get("scheme", "http")
+        attributes = {"http__request__method": method, "http__route": path, "url__path": path, "url__scheme": scheme}
+        with tracing.span(f"{method} {path}", "server", **attributes) as span:
             answer = await self._exposition(scope)
             span.set_attribute("http.response.status_code", answer[0]["status"])
             return answer

@@ -97,6 +97,11 @@ def points(metric: dict[str, Any]) -> dict[tuple[tuple[str, str], ...], float]:
     }
 
 
+def attributes(of: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a decoded span or log record; a whole number is a string in protobuf's JSON."""
+    return {each["key"]: next(iter(each["value"].values())) for each in of["attributes"]}
+
+
 def _body(handler: http.server.BaseHTTPRequestHandler) -> bytes:
     if "chunked" not in handler.headers.get("transfer-encoding", ""):
         return handler.rfile.read(int(handler.headers.get("content-length", 0)))

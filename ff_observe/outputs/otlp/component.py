@@ -65,6 +65,7 @@ class OtlpMetrics:
         self._reports = Reports("metrics", self_metrics)
         self._exporting: Exporting[MetricExporter] | None = None
         self._export: MetricsExport | None = None
+        self._reading = False  # the database is asked
         self._thread = Periodic(self.name, self._run, clock, retry_seconds=interval_seconds, on_error=on_error)
 
     def start(self) -> None:
@@ -75,7 +76,10 @@ class OtlpMetrics:
         self._thread.start()
 
     def stop(self, deadline: float) -> None:
-        """Cuts an export off that does not end by itself. Raises `TimeoutError` if the thread hangs elsewhere."""
+        """Cuts an export off that does not end by itself. Raises `TimeoutError` if the thread hangs elsewhere.
+
+        One that waits for the database is left to it: it is let go when the snapshots are stopped, which is later.
+        """
         exporting, self._exporting = self._exporting, None
         export, self._export = self._export, None
         if exporting is None or export is None:
@@ -84,7 +88,8 @@ class OtlpMetrics:
             self._thread.stop(min(deadline, self._clock.monotonic() + GRACE_SECONDS))
         except TimeoutError:
             exporting.cut()
-            self._thread.stop(deadline)
+            if not self._reading:
+                self._thread.stop(deadline)
         else:
             exporting.cut()
         finally:
@@ -95,13 +100,22 @@ class OtlpMetrics:
         export, exporting = self._export, self._exporting
         if export is not None and exporting is not None:
             with tracing.span("export metrics") as span:
-                snapshot = self._snapshots.current()
+                snapshot = self._snapshot()
+                if self._exporting is None:  # stopped meanwhile
+                    return self._interval
                 delivered = export.export(snapshot.readings_with(self._self_metrics.readings()))
                 span.set_attribute("ff_observe.outcome", "delivered" if delivered else "failed")
                 if not delivered:
                     span.fail("failed")
             self._reports(exporting.problem, delivered=delivered)
         return self._interval
+
+    def _snapshot(self) -> Snapshot:
+        self._reading = True
+        try:
+            return self._snapshots.current()
+        finally:
+            self._reading = False
 
 
 class OtlpSignals:

@@ -1,6 +1,7 @@
 """The SDK's exporters, one for a signal and a protocol, and how to cut them off."""
 
 import os
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -108,7 +109,7 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
         credentials=None
         if destination.insecure
         else grpc.ssl_channel_credentials(
-            root_certificates=_content(destination.certificate),
+            root_certificates=_content(destination.certificate or _system_trust()),
             private_key=_content(destination.client_key),
             certificate_chain=_content(destination.client_certificate),
         ),
@@ -116,6 +117,12 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
     return Exporting(
         exporter, exporter.shutdown, lambda: calls.problem
     )  # it closes the channel, and all that runs there
+
+
+def _system_trust() -> Path | None:
+    """The system's authorities, or those of `SSL_CERT_FILE`, as over HTTP. Told nothing, grpc trusts its own."""
+    cafile = ssl.get_default_verify_paths().cafile
+    return None if cafile is None else Path(cafile)
 
 
 def _messages(service: str) -> Any:

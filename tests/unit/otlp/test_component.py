@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from ff_observe.catalogue.bridge import SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.outputs.otlp import component
 from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot
 from tests.real_parts.otlp import points, sink
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp import faulty
@@ -104,6 +106,30 @@ def test_an_export_under_way_may_end_when_the_bridge_stops() -> None:
         wait_until(lambda: receiver.asked, "an export under way")
         otlp.stop(CLOCK.monotonic() + 5)
     assert exports(metrics, "delivered") == 1
+
+
+def test_a_database_that_hangs_is_left_to_the_snapshots_which_stop_later(heard: Heard) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    class Hanging(Still):
+        def current(self) -> Snapshot:
+            asked.set()
+            let_go.wait(20)
+            return super().current()
+
+    metrics = SelfMetrics()
+    with faulty.faulty() as receiver:
+        otlp = output(receiver.port, metrics, platform=Hanging())
+        otlp.start()
+        asked.wait(20)
+        begun = time.monotonic()
+        otlp.stop(CLOCK.monotonic() + 5)
+        assert time.monotonic() - begun < component.GRACE_SECONDS + 1
+        let_go.set()
+        wait_until(lambda: otlp.name not in {thread.name for thread in threading.enumerate()}, "the thread to end")
+        assert receiver.asked == 0
+    assert exports(metrics, "failed") == 0
+    assert heard.from_level(logging.INFO) == []
 
 
 def test_stop_is_legal_before_start_and_twice() -> None:

@@ -21,7 +21,7 @@ from ff_observe.outputs.otlp.component import OtlpSignals
 from ff_observe.outputs.otlp.resource import SpeakingResource, service_instance_id
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
-from tests.real_parts.otlp import Sink, sink
+from tests.real_parts.otlp import Sink, attributes, sink
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp import faulty
 
@@ -53,12 +53,6 @@ def sending(*, with_tracebacks: bool = True) -> Iterator[Sink]:
             yield receiver
         finally:
             sent.stop(CLOCK.monotonic() + 5)
-
-
-def attributes(of: dict[str, object]) -> dict[str, object]:
-    found = of["attributes"]
-    assert isinstance(found, list)
-    return {each["key"]: next(iter(each["value"].values())) for each in found}
 
 
 def test_spans_nest_and_carry_their_attributes() -> None:

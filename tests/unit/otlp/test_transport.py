@@ -20,6 +20,7 @@ from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.errors import FFObserveError
+from ff_observe.outputs.otlp import session
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpMetrics
 from ff_observe.outputs.otlp.resource import SpeakingResource
@@ -268,6 +269,24 @@ def test_grpc_trusts_a_private_authority_when_named(tmp_path: Path) -> None:
         endpoint = Secret(f"https://127.0.0.1:{port}")
         assert export_once(OtlpSettings(endpoint=endpoint, protocol="grpc", certificate=certificate)) == "delivered"
         assert export_once(OtlpSettings(endpoint=endpoint, protocol="grpc", timeout_seconds=0.5)) == "failed"
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_an_authority_of_the_whole_system_is_trusted(
+    protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr(session, "_trust", [])  # read once in a process
+    (tmp_path / "http").mkdir()
+    with (
+        grpc_receiver(grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])) as (_, port),
+        tls_receiver(tmp_path / "http") as (url, authority),
+    ):
+        if protocol == "http/protobuf":
+            monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        endpoint = url if protocol == "http/protobuf" else f"https://127.0.0.1:{port}"
+        assert export_once(OtlpSettings(endpoint=Secret(endpoint), protocol=protocol, timeout_seconds=2)) == "delivered"
 
 
 def test_grpc_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

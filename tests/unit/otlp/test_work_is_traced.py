@@ -26,7 +26,7 @@ from ff_observe.wiring import collector_signals
 from tests import recordings
 from tests.end_to_end import otlp_bridge
 from tests.real_parts import envelopes
-from tests.real_parts.otlp import sink
+from tests.real_parts.otlp import attributes, sink
 from tests.real_parts.processes import wait_until
 
 CLOCK = SystemClock()
@@ -96,7 +96,13 @@ def test_a_scrape_is_a_span_with_its_route_and_status(listener: Listener, tmp_pa
         otlp_bridge.scrape(bridge)
         otlp_bridge.scrape(bridge)
     scrapes = listener.named("GET /metrics")
-    told = {"http.request.method": "GET", "http.route": "/metrics", "http.response.status_code": 200}
+    told = {
+        "http.request.method": "GET",
+        "http.route": "/metrics",
+        "url.path": "/metrics",
+        "url.scheme": "http",
+        "http.response.status_code": 200,
+    }
     assert [scrape.attributes for scrape in scrapes] == [told, told]
     assert len(listener.named("SELECT counts")) == 1  # the second found the snapshot of the first
 
@@ -157,7 +163,14 @@ def test_a_ping_that_comes_in_is_traced_to_its_commit_without_its_sender(
     request, refused = (span for span in spans if span["name"] == "POST /ping")
     [commit] = [span for span in spans if span["name"] == "commit"]
     assert commit["parentSpanId"] == request["spanId"]
-    assert "ff_observe.outcome" in json.dumps(refused)
+    assert attributes(commit) == {"ff_observe.pings": "1"}
+    told = {"http.request.method": "POST", "http.route": "/ping", "url.path": "/ping", "url.scheme": "http"}
+    assert attributes(request) == {
+        **told,
+        "http.response.status_code": "200",
+        "ff_observe.outcome": "acknowledged",
+    }
+    assert attributes(refused) == {**told, "http.response.status_code": "400", "ff_observe.outcome": "not_json"}
     assert resource["service.name"] == "ff-observe-collector"
     for secret in ("127.0.0.1", "198.51.100.23", json.loads(a_ping())["instanceId"]):
         assert secret not in everything

@@ -7,7 +7,7 @@ from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.choice import destinations
-from ff_observe.outputs.otlp.component import OtlpMetrics
+from ff_observe.outputs.otlp.component import CurrentSnapshot, OtlpMetrics
 from ff_observe.outputs.otlp.resource import SpeakingResource
 from ff_observe.self_metrics import SelfMetrics
 from tests.unit.otlp.faulty import Still
@@ -30,13 +30,18 @@ class Heard(logging.Handler):
 
 
 def output(
-    port: int, metrics: SelfMetrics, interval: float = 0.02, timeout: float = 0.3, protocol: str = "http/protobuf"
+    port: int,
+    metrics: SelfMetrics,
+    interval: float = 0.02,
+    timeout: float = 0.3,
+    protocol: str = "http/protobuf",
+    platform: CurrentSnapshot | None = None,
 ) -> OtlpMetrics:
     settings = OtlpSettings(
         enabled=True, endpoint=Secret(f"http://127.0.0.1:{port}"), protocol=protocol, timeout_seconds=timeout
     )
     resource = SpeakingResource("ff-observe", "test")
-    return OtlpMetrics(destinations(settings, {})["metrics"], resource, Still(), metrics, CLOCK, interval)
+    return OtlpMetrics(destinations(settings, {})["metrics"], resource, platform or Still(), metrics, CLOCK, interval)
 
 
 def exports(metrics: SelfMetrics, outcome: str) -> float:
