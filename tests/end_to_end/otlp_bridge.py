@@ -12,6 +12,7 @@ from ff_observe.bridge import Bridge
 from ff_observe.config import load_settings
 from ff_observe.config.settings import Settings
 from tests import recordings
+from tests.real_parts.postgresql import PASSWORD, Cluster
 
 Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
 """Name of a metric → sorted labels → value."""
@@ -43,10 +44,19 @@ def sqlite(name: str) -> str:
     return f"db:\n  type: sqlite\n  storage: {case(name).home / 'var' / 'forge.db'}"
 
 
+def postgresql(cluster: Cluster, name: str) -> str:
+    """The `db` section of a recorded PostgreSQL platform, loaded into `cluster`."""
+    database = cluster.load(f"otlp_{name}", case(name).home / "dump.sql")
+    return (
+        f"db:\n  type: postgres\n  host: 127.0.0.1\n  port: {cluster.port}\n"
+        f"  user: postgres\n  password: {PASSWORD}\n  database: {database}"
+    )
+
+
 def licence(name: str) -> str:
-    """The line of a recorded file with the licence."""
+    """The line of a recorded file with the licence; empty where the database has it, or there is none."""
     lines = (case(name).home / "etc" / "flowforge.yml").read_text().splitlines()
-    return next(line for line in lines if line.startswith("license: "))
+    return next((line for line in lines if line.startswith("license: ")), "")
 
 
 @contextlib.contextmanager

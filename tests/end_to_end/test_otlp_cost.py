@@ -13,7 +13,7 @@ from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from tests.end_to_end import otlp_bridge
 from tests.network_guard import guarded_environment
 from tests.real_parts.otlp import Sink, sink
-from tests.real_parts.postgresql import PASSWORD, Cluster
+from tests.real_parts.postgresql import Cluster
 from tests.real_parts.processes import running, wait_until
 from tests.unit.otlp import faulty
 
@@ -22,11 +22,7 @@ _STATEMENT = re.compile(r"^\d+ ff-observe LOG: +statement: (.*)", re.MULTILINE)
 
 
 def test_an_export_of_all_counts_is_one_statement(postgres: Cluster, tmp_path: Path) -> None:
-    database = postgres.load("otlp_cost", otlp_bridge.case(CASE).home / "dump.sql")
-    section = (
-        f"db:\n  type: postgres\n  host: 127.0.0.1\n  port: {postgres.port}\n"
-        f"  user: postgres\n  password: {PASSWORD}\n  database: {database}"
-    )
+    section = otlp_bridge.postgresql(postgres, CASE)
     interval = 5.2  # a snapshot is shared for 5 s: each export has one of its own
     with sink() as receiver:
         settings = otlp_bridge.settings(

@@ -11,11 +11,12 @@ from ff_observe.catalogue import BRIDGE, PLATFORM
 from ff_observe.catalogue.bridge import OTLP_EXPORTS, PING_NEXT, PROCESS_RESIDENT_MEMORY
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.version import VERSION
+from tests import recordings
 from tests.end_to_end import otlp_bridge
 from tests.real_parts.otlp import Receiver, points, receiver
 from tests.real_parts.processes import wait_until
 
-CASE = "v2.4.0-sqlite-dev"
+LICENSED = [case.name for case in recordings.cases() if "-dev" in case.name]
 NAMESPACE = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")  # semantic conventions, service.instance.id
 MOVING = {PROCESS_RESIDENT_MEMORY.name, OTLP_EXPORTS.name}
 """Never the same twice: memory, and the export that is under way itself."""
@@ -37,10 +38,16 @@ def told(request: pytest.FixtureRequest, rotel: Receiver) -> dict[str, object]:
     return {"endpoint": endpoint, "protocol": protocol, "interval": 1, "compression": "gzip"}
 
 
+@pytest.mark.parametrize("name", LICENSED)
 def test_all_counts_arrive_with_the_values_units_and_names_of_the_endpoint(
-    rotel: Receiver, told: dict[str, object], tmp_path: Path
+    name: str, rotel: Receiver, told: dict[str, object], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    settings = otlp_bridge.settings(tmp_path, otlp_bridge.sqlite(CASE), told, more=otlp_bridge.licence(CASE))
+    case = otlp_bridge.case(name)
+    if case.is_postgresql:
+        section = otlp_bridge.postgresql(request.getfixturevalue("postgres"), name)
+    else:
+        section = otlp_bridge.sqlite(name)
+    settings = otlp_bridge.settings(tmp_path, section, told, more=otlp_bridge.licence(name))
     with otlp_bridge.running(settings) as bridge:
         # The first export may be ahead of the parts that start after it.
         wait_until(lambda: otlp_name(PING_NEXT) in rotel.sink.metrics(), "an export of a bridge that has started")
@@ -51,18 +58,19 @@ def test_all_counts_arrive_with_the_values_units_and_names_of_the_endpoint(
     expected = {metric.name: metric for metric in (*PLATFORM, *BRIDGE) if metric.name in scraped}
     assert {otlp_name(metric) for metric in expected.values()} == set(arrived)
     assert "flowfuse_license_limit" in scraped
-    assert scraped["flowfuse_users"] == {(): 5}  # as that platform's own ping said
-    for name, metric in expected.items():
+    assert case.stats is not None
+    assert scraped["flowfuse_users"] == {(): case.stats["userCount"]}  # as that platform itself said
+    for metric in expected.values():
         found = arrived[otlp_name(metric)]
         assert found.get("unit", "") == metric.unit
         assert found["description"] == metric.help
-        if name not in MOVING:
-            assert points(found) == scraped[name], name
+        if metric.name not in MOVING:
+            assert points(found) == scraped[metric.name], metric.name
 
     assert resource["service.name"] == "ff-observe"
     assert resource["service.version"] == VERSION
     assert resource["deployment.environment.name"] == "staging"
-    platform_id = otlp_bridge.instance_id(CASE)
+    platform_id = otlp_bridge.instance_id(name)
     assert resource["service.instance.id"] == str(uuid.uuid5(NAMESPACE, platform_id))
     assert platform_id not in str(resource)
 
