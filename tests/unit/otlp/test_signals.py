@@ -24,14 +24,17 @@ from ff_observe.self_metrics import SelfMetrics
 from tests.real_parts.otlp import Sink, attributes, sink
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp import faulty
+from tests.unit.otlp.watching import Heard, exports
 
 CLOCK = SystemClock()
 PASSWORD = "planted-database-password"
 log = logging.getLogger("ff_observe.test")
 
 
-def signals(url: str, metrics: SelfMetrics | None = None, *, with_tracebacks: bool = True) -> OtlpSignals:
-    settings = OtlpSettings(enabled=True, endpoint=Secret(url), timeout_seconds=30, traces=True, logs=True)
+def signals(
+    url: str, metrics: SelfMetrics | None = None, *, with_tracebacks: bool = True, timeout: float = 30
+) -> OtlpSignals:
+    settings = OtlpSettings(enabled=True, endpoint=Secret(url), timeout_seconds=timeout, traces=True, logs=True)
     return OtlpSignals(
         destinations(settings, {}),
         SpeakingResource("ff-observe", "test", lambda: faulty.INSTANCE_ID),
@@ -195,3 +198,42 @@ def test_what_a_faulty_receiver_does_not_take_delays_the_stop_by_little_and_is_c
         sent.stop(CLOCK.monotonic() + 5)
         assert time.monotonic() - begun < component.GRACE_SECONDS + 1.5
     wait_until(lambda: metrics.readings()[OTLP_EXPORTS.name][("failed",)] >= 1, "the failure to be counted")
+
+
+@pytest.mark.parametrize("fault", [faulty.reject, faulty.drop, faulty.answer_nonsense])
+def test_traces_and_logs_arrive_again_after_a_receiver_recovered_and_the_log_says_so_once_for_each(
+    fault: faulty.Behaviour, monkeypatch: pytest.MonkeyPatch, heard: Heard
+) -> None:
+    for processor in ("BSP", "BLRP"):
+        monkeypatch.setenv(f"OTEL_{processor}_SCHEDULE_DELAY", "20")
+    metrics = SelfMetrics()
+
+    def take(request: faulty.Request) -> None:
+        request.body()
+        request.reply(200)
+        request.faulty.arrived += 1
+
+    def work_until(outcome: str, number: int) -> None:
+        def worked() -> bool:
+            with tracing.span("snapshot"):
+                log.warning("work")
+            return exports(metrics, outcome) >= number
+
+        wait_until(worked, f"exports that are {outcome}")
+
+    with faulty.faulty() as receiver:
+        receiver.behaviour = fault
+        sent = signals(receiver.url, metrics, timeout=0.3)
+        sent.start()
+        work_until("failed", 4)
+        receiver.behaviour = take
+        work_until("delivered", 4)
+        sent.stop(CLOCK.monotonic() + 5)
+        assert receiver.arrived >= 4
+    told = [line for line in heard.from_level(logging.INFO) if line.startswith("OTLP")]
+    assert sorted(line.partition(":")[0] for line in told) == [
+        "OTLP logs are delivered again",
+        "OTLP logs are not delivered",
+        "OTLP traces are delivered again",
+        "OTLP traces are not delivered",
+    ]
