@@ -1,17 +1,20 @@
 """Settings → parts: the only module that knows every class. How they live together is told in `bridge.py`."""
 
 import contextlib
+import importlib
 import os
 import random
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.explain import OutputStatus, explain_outputs, otlp_status
 from ff_observe.config.settings import OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
+from ff_observe.errors import FFObserveError
 from ff_observe.outputs.backend_sentry import BackendSentry
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.consent import decide
@@ -80,7 +83,7 @@ class Parts:
 
         chosen = destinations(settings.otlp, os.environ)
         interval = interval_seconds(settings.otlp, os.environ)
-        from ff_observe.outputs.otlp.component import OtlpMetrics, OtlpSignals
+        component = _otlp_component()
         from ff_observe.outputs.otlp.resource import SpeakingResource
 
         snapshots = platform.snapshots
@@ -89,7 +92,7 @@ class Parts:
         producers: list[Component] = []
         if "traces" in chosen or "logs" in chosen:
             sinks.append(
-                OtlpSignals(
+                component.OtlpSignals(
                     chosen,
                     resource,
                     platform.self_metrics,
@@ -100,7 +103,7 @@ class Parts:
             )
         if "metrics" in chosen:
             producers.append(
-                OtlpMetrics(
+                component.OtlpMetrics(
                     chosen["metrics"],
                     resource,
                     snapshots,
@@ -111,6 +114,14 @@ class Parts:
                 )
             )
         return sinks, producers
+
+
+def _otlp_component() -> ModuleType:
+    """Raises `FFObserveError` for a variable that OpenTelemetry reads while it is imported and cannot use."""
+    try:
+        return importlib.import_module("ff_observe.outputs.otlp.component")
+    except ValueError as error:
+        raise FFObserveError(f"OTLP: a variable of OpenTelemetry cannot be used: {error}") from None
 
 
 def check_otlp(settings: Settings) -> None:
@@ -133,11 +144,11 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
     chosen = destinations(OtlpSettings(), os.environ, traces_by_default=general)
     if "traces" not in chosen and "logs" not in chosen:
         return []
-    from ff_observe.outputs.otlp.component import OtlpSignals
+    component = _otlp_component()
     from ff_observe.outputs.otlp.resource import SpeakingResource
 
     resource = SpeakingResource("ff-observe-collector", environment.name)
-    return [OtlpSignals(chosen, resource, None, clock, Redactor(known_secrets((secrets, environment))))]
+    return [component.OtlpSignals(chosen, resource, None, clock, Redactor(known_secrets((secrets, environment))))]
 
 
 def installed_versions(settings: Settings) -> InstalledVersions:

@@ -64,6 +64,19 @@ def test_variables_that_cannot_be_used_are_named_all_at_once(home: Path, action:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "-1")]
+)
+def test_a_variable_that_opentelemetry_itself_cannot_use_ends_the_start_in_words(
+    home: Path, variable: str, value: str
+) -> None:
+    write_file(home, SQLITE, with_otlp(endpoint="http://127.0.0.1:9", traces=True))
+    done = ff_observe(home, "run", **{variable: value})
+    assert done.returncode == 1
+    assert "a variable of OpenTelemetry cannot be used" in done.stderr
+    assert variable.removeprefix("OTEL_").removeprefix("BSP_").lower() in done.stderr.lower()
+
+
 def test_variables_do_not_matter_where_otlp_is_off(home: Path) -> None:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "nonsense", "OTEL_SDK_DISABLED": "true"}
     done = subprocess.run(
