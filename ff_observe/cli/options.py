@@ -24,13 +24,19 @@ def settings_of(options: argparse.Namespace) -> "Settings":
     Raises `ConfigurationError`.
     """
     from ff_observe.config import load_settings
-    from ff_observe.log import configure_logging
-    from ff_observe.redaction import Redactor, known_secrets
 
     start_logging(options)
     settings = load_settings(options.home, options.config)
-    configure_logging(options.log_format, _level(options), redactor=Redactor(known_secrets(settings), personal=False))
+    log_without(options, settings)
     return settings
+
+
+def log_without(options: argparse.Namespace, settings: object) -> None:
+    """From now on the log knows the secrets of `settings`."""
+    from ff_observe.log import configure_logging
+    from ff_observe.redaction import Redactor, known_secrets
+
+    configure_logging(options.log_format, _level(options), redactor=Redactor(known_secrets(settings), personal=False))
 
 
 def _level(options: argparse.Namespace) -> int:

@@ -1,9 +1,13 @@
 """`ff-observe run` and `check` with OTLP as an operator meets it: wrong variables, SIGHUP, a receiver that talks."""
 
+import contextlib
 import json
 import shutil
 import signal
 import subprocess
+import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from tests.network_guard import guarded_environment
 from tests.platforms import case_named
 from tests.real_parts.bridge import command, home_with, running_bridge, write_file
 from tests.real_parts.otlp import sink
-from tests.real_parts.processes import wait_until
+from tests.real_parts.processes import accepts, free_port, running, wait_until
 from tests.unit.otlp import faulty, faulty_grpc
 
 PLATFORM = case_named("v2.4.0-sqlite-ce")
@@ -135,6 +139,32 @@ def test_a_receiver_that_quotes_the_key_does_not_get_it_into_the_log(home: Path,
             wait_until(lambda: bridge.value(FAILED), "a refused export")
             assert "wrong key ******** or ********" in bridge.log
             assert "planted" not in bridge.log
+
+
+def test_nor_into_the_log_of_the_collector(tmp_path: Path) -> None:
+    def quote(request: faulty.Request) -> None:
+        request.body()
+        request.send_response(403, f"wrong key {request.headers['api-key']}")
+        request.send_header("content-length", "0")
+        request.end_headers()
+
+    port = free_port()
+    with faulty.faulty() as receiver:
+        receiver.behaviour = quote
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=one%2Fplanted",
+            "OTEL_BSP_SCHEDULE_DELAY": "20",
+        }
+        arguments = command("collector", "run", "--data-dir", tmp_path / "data", "--listen", f"127.0.0.1:{port}")
+        environment = guarded_environment(**variables)
+        with running(arguments, tmp_path / "run", accepts(port), environment=environment):
+            log = tmp_path / "run" / f"{Path(sys.executable).name}.log"
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", b"{")
+            wait_until(lambda: "not delivered" in log.read_text(), "a refused export")
+            assert "HTTP 403 (wrong key ********)" in log.read_text()
+            assert "planted" not in log.read_text()
 
 
 def test_an_endpoint_with_the_path_of_a_signal_is_told_what_is_added_to_it(home: Path, tmp_path: Path) -> None:

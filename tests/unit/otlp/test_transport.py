@@ -1,54 +1,20 @@
 """How exports travel: TLS with a private authority, headers, compression, gRPC, and what the standard variables say."""
 
 import builtins
-import http.server
 import logging
-import ssl
-import threading
-from collections.abc import Iterator, Mapping
-from concurrent import futures
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 
-from ff_observe.catalogue.bridge import OTLP_EXPORTS
-from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.otlp import session
-from ff_observe.outputs.otlp.choice import destinations
-from ff_observe.outputs.otlp.component import OtlpMetrics
-from ff_observe.outputs.otlp.resource import SpeakingResource
-from ff_observe.self_metrics import SelfMetrics
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.otlp import sink
-from tests.real_parts.processes import wait_until
-from tests.unit.otlp.faulty import Still
-from tests.unit.ping import receivers
-
-CLOCK = SystemClock()
-
-
-def export_once(settings: OtlpSettings, variables: Mapping[str, str] | None = None) -> str:
-    """Export until the outcome of one is known; returns it."""
-    metrics = SelfMetrics()
-    destination = destinations(settings, variables or {})["metrics"]
-    otlp = OtlpMetrics(destination, SpeakingResource("ff-observe", "test"), Still(), metrics, CLOCK, 60)
-
-    def outcome() -> str | None:
-        counted = metrics.readings()[OTLP_EXPORTS.name]
-        return next((labels[0] for labels, number in counted.items() if number), None)
-
-    otlp.start()
-    try:
-        return wait_until(outcome, "an export")
-    finally:
-        otlp.stop(CLOCK.monotonic() + 5)
+from tests.unit.otlp.receivers import export_once, grpc_receiver, tls_receiver
 
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])
@@ -85,39 +51,6 @@ def test_credentials_of_a_netrc_are_not_sent(monkeypatch: pytest.MonkeyPatch, tm
         in_url = OtlpSettings(endpoint=Secret(receiver.url.replace("//", "//our:own@")))
         assert export_once(in_url) == "delivered"
         assert receiver.headers[-1]["authorization"] == "Basic b3VyOm93bg=="
-
-
-@contextmanager
-def tls_receiver(directory: Path, *, asks_for_a_certificate: bool = False) -> Iterator[tuple[str, Path]]:
-    """A receiver behind TLS whose authority nobody knows; its address, and the authority."""
-    certificate, key = make_certificate(directory)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up: expected
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    if asks_for_a_certificate:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{server.server_port}", certificate
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_private_authority_is_trusted_when_named_and_only_then(
@@ -160,58 +93,6 @@ def test_grpc_shows_a_certificate_to_a_receiver_that_asks_for_it(tmp_path: Path)
         assert export_once(settings) == "failed"
 
 
-@pytest.fixture
-def no_proxy_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "grpc_proxy", "no_grpc_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.mark.usefixtures("no_proxy_from_outside")
-def test_plain_http_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    with receivers.receiver(receivers.answer(200)) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://somebody:planted@127.0.0.1:{proxy.port}")
-        assert export_once(OtlpSettings(endpoint=Secret("http://otlp.example.com:4318"))) == "delivered"
-    [request] = proxy.requests
-    assert request.line == "POST http://otlp.example.com:4318/v1/metrics HTTP/1.1"
-    assert request.headers["Proxy-Authorization"] == "Basic c29tZWJvZHk6cGxhbnRlZA=="
-
-
-@pytest.mark.usefixtures("no_proxy_from_outside")
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_tls_goes_through_a_tunnel_of_the_proxy_unless_an_exception_is_made(
-    protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    certificate, key = make_certificate(tmp_path)
-    credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
-    (tmp_path / "http").mkdir()
-    with (
-        receivers.receiver(receivers.tunnel) as proxy,
-        grpc_receiver(credentials) as (_, port),
-        tls_receiver(tmp_path / "http") as (url, authority),
-    ):
-        endpoint = url if protocol == "http/protobuf" else f"https://127.0.0.1:{port}"
-        authority = authority if protocol == "http/protobuf" else certificate
-        settings = OtlpSettings(endpoint=Secret(endpoint), protocol=protocol, certificate=authority)
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
-        assert export_once(settings) == "delivered"
-        assert [request.line.split()[:2] for request in proxy.requests] == [["CONNECT", endpoint.split("//")[1]]]
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert export_once(settings) == "delivered"
-        assert len(proxy.requests) == 1
-
-
-@pytest.mark.usefixtures("no_proxy_from_outside")
-def test_a_proxy_that_refuses_is_told_from_a_receiver_that_does(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    with receivers.receiver(receivers.answer(407)) as proxy, caplog.at_level(logging.WARNING):
-        monkeypatch.setenv("https_proxy", f"http://somebody:planted@127.0.0.1:{proxy.port}")
-        assert export_once(OtlpSettings(endpoint=Secret("https://127.0.0.1:9"), timeout_seconds=0.5)) == "failed"
-    assert "through the proxy: Tunnel connection failed: 407" in caplog.text
-    assert "planted" not in caplog.text
-
-
 @pytest.mark.parametrize(
     ("preference", "temporality"), [("", "CUMULATIVE"), ("delta", "DELTA"), ("LowMemory", "CUMULATIVE")]
 )
@@ -225,32 +106,6 @@ def test_counters_are_sums_or_differences_as_the_variable_prefers(
     assert sums
     assert all(each["isMonotonic"] for each in sums)
     assert {each["aggregationTemporality"] for each in sums} == {f"AGGREGATION_TEMPORALITY_{temporality}"}
-
-
-class GrpcReceiver(metrics_service_pb2_grpc.MetricsServiceServicer):
-    def __init__(self) -> None:
-        self.metadata: list[dict[str, str]] = []
-
-    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in the protocol
-        self.metadata.append({item.key: item.value for item in context.invocation_metadata()})
-        return metrics_service_pb2.ExportMetricsServiceResponse()
-
-
-@contextmanager
-def grpc_receiver(credentials: "grpc.ServerCredentials | None" = None) -> Iterator[tuple[GrpcReceiver, int]]:
-    receiver = GrpcReceiver()
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    add: Any = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
-    add(receiver, server)
-    if credentials is None:
-        port = server.add_insecure_port("127.0.0.1:0")
-    else:
-        port = server.add_secure_port("127.0.0.1:0", credentials)
-    server.start()
-    try:
-        yield receiver, port
-    finally:
-        server.stop(0).wait(5)
 
 
 def test_grpc_takes_headers_however_they_are_spelled() -> None:
