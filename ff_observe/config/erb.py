@@ -16,6 +16,7 @@ from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence
 from ff_observe.config.yaml_core import YAMLError, parse
 
 MOST_TAGS: Final = 200
+MOST_BLAMED: Final = 5  # whose values change the file: to find one, the whole file is read several times
 
 _TAG: Final = re.compile(r"<%=[ \t]*ENV[ \t]*\[[ \t]*(?:'([A-Za-z_]\w*)'|\"([A-Za-z_]\w*)\")[ \t]*\][ \t]*%>", re.ASCII)
 _ANY_TAG: Final = re.compile(r"<%")
@@ -67,10 +68,26 @@ def parse_template(text: str, variables: Mapping[str, str]) -> Node | None:
         except YAMLError:
             return False
 
-    if not reads_as_written(*tags):
-        guilty = [tag for tag in tags if not reads_as_written(tag)] or tags[:1]
+    guilty = _guilty(tags, reads_as_written)
+    if guilty:
         raise ERBError(tuple((tag.place, _changes_the_file(tag)) for tag in guilty))
     return tree
+
+
+def _guilty(tags: list[Tag], reads_as_written: Callable[..., bool]) -> list[Tag]:
+    """The first tags whose values make the file read differently from what its author wrote, each found by halving."""
+    guilty: list[Tag] = []
+    while len(guilty) < MOST_BLAMED and not reads_as_written(*tags):
+        harmless, changed = 0, len(tags)  # so many of the first tags
+        while changed - harmless > 1:
+            half = (harmless + changed) // 2
+            if reads_as_written(*tags[:half]):
+                harmless = half
+            else:
+                changed = half
+        guilty.append(tags[harmless])
+        tags = tags[changed:]
+    return guilty
 
 
 def _find_tags(text: str) -> list[Tag]:

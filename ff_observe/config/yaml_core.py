@@ -18,7 +18,7 @@ from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence, V
 PARSER: Final[type] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 DEEPEST: Final = 64
-MOST_NODES: Final = 200_000  # aliases included, each with all it stands for
+MOST_NODES: Final = 20_000  # aliases included, each with all it stands for; a real flowforge.yml has some hundreds
 
 # All but the printable characters of YAML 1.2.2 section 5.1; and what ends a line for PyYAML but not for FlowFuse's
 # parser: U+0085, U+2028, U+2029 and a carriage return alone.

@@ -99,6 +99,17 @@ def test_only_the_variable_that_breaks_the_file_is_named() -> None:
     assert "BAD" in message
 
 
+def test_the_first_five_variables_that_break_the_file_are_named_each_at_its_place() -> None:
+    lines = [f"k{number}: <%= ENV['{'BAD' if number % 3 else 'GOOD'}'] %>" for number in range(20)]
+    problems = refused("\n".join(lines), {"GOOD": "x", "BAD": "x: y"})
+    assert [place.line for place, _ in problems] == [2, 3, 5, 6, 8]
+
+
+def test_variables_that_break_the_file_only_together_are_told_by_the_last_of_them() -> None:
+    ((place, _),) = refused("a: <%= ENV['N'] %> <%= ENV['M'] %>", {"N": "x", "M": "#y"})
+    assert place == Place(1, 20)
+
+
 def test_an_unset_variable_matters_where_it_is_used_and_not_in_a_comment() -> None:
     assert value("a: 1 # <%= ENV['N'] %>\n# <%= ENV['M'] %>", {}) == 1
     problems = refused("a: <%= ENV['N'] %>\nb: [x, <%= ENV['M'] %>]", {})

@@ -24,7 +24,7 @@ def outcome(home: Path, raw: bytes) -> Settings | ConfigurationError:
     file.write_bytes(raw)
     found: Settings | ConfigurationError
     try:
-        found = load_settings(home=home, config=file, variables={"X": PLANTED})
+        found = load_settings(home=home, config=file, variables={"X": PLANTED, "Y": "a: b"})
     except ConfigurationError as error:
         found = error
     if isinstance(found, ConfigurationError):
@@ -102,9 +102,13 @@ def test_no_value_of_a_secret_key_is_ever_shown(tmp_path: Path, key: Any, value:
         b"<%= ENV['X'] %>" * 60_000,
         b"\n".join(b"k%d: v" % number for number in range(90_000)),
         b"telemetry:\n" + b"\n".join(b"  enable%d: v" % number for number in range(50_000)),
+        b"\n".join(b"k%d: <%%= ENV['X'] %%>" % number for number in range(199))
+        + b"\n"
+        + b"\n".join(b"z%d: [1, 2]" % number for number in range(4_500))
+        + b"\nlast: <%= ENV['Y'] %>",
     ],
     ids=["lists", "maps", "nested lists", "nested keys", "anchors", "equal keys", "one word", "line feeds", "quotes",
-         "tags", "variables", "many keys", "many unknown keys"],
+         "tags", "variables", "many keys", "many unknown keys", "the last variable of many changes the file"],
 )  # fmt: skip
 def test_a_megabyte_of_anything_is_answered_within_seconds(tmp_path: Path, raw: bytes) -> None:
     began = time.process_time()
