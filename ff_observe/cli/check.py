@@ -61,11 +61,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _strict(options: argparse.Namespace) -> "Settings":
     """The settings; what `run` only warns of is an error here."""
-    settings = settings_of(options)
-    if settings.warnings:
-        raise ConfigurationError(settings.warnings)
     from ff_observe.wiring import check_otlp, check_web_security
 
-    check_web_security(settings)
-    check_otlp(settings)
+    settings = settings_of(options)
+    problems = settings.warnings
+    for check in (check_web_security, check_otlp):
+        try:
+            check(settings)
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
     return settings

@@ -67,8 +67,8 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment) 
         warnings=unknown,
         notes=tuple(notes),
     )
-    if reader.problems:
-        raise ConfigurationError(tuple(sorted(reader.problems)))
+    if reader.problems:  # whoever mends the file is to see all there is to mend
+        raise ConfigurationError(tuple(sorted((*reader.problems, *unknown))))
     return settings
 
 

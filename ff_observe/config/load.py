@@ -42,8 +42,8 @@ def load_settings(
 ) -> Settings:
     """The settings of a FlowFuse home. `variables` are those of the process where none are given.
 
-    Raises `ConfigurationError` with all problems. Unknown keys inside `telemetry` are not among them: they are in
-    `Settings.warnings`.
+    Raises `ConfigurationError` with all problems. Unknown keys inside `telemetry` alone do not make a file wrong: they
+    are in `Settings.warnings`.
     """
     variables = os.environ if variables is None else variables
     environment = read_environment(variables)
