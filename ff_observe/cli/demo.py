@@ -3,14 +3,17 @@
 import argparse
 import contextlib
 import json
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ff_observe.cli.options import start_logging
+from ff_observe.cli.options import port, start_logging
 from ff_observe.cli.run import STOP_SECONDS, leave, stop
 from ff_observe.cli.signals import Signals
+from ff_observe.errors import UsageError
 
 if TYPE_CHECKING:
     from ff_observe.clock import Clock
@@ -27,7 +30,7 @@ ff-observe demo: a made-up company on an embedded FlowFuse platform. Nobody outs
   platform      {home}
 
 One second here is ten minutes there. Pings are shown as the collector accepts them; the first comes by itself. More:
-  ff-observe --home {home} ping send
+  {program} --home {home} ping send
 
 Ctrl-C ends the demo.
 """
@@ -40,8 +43,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Starts an embedded demo platform (SQLite), the bridge on it, and a local ping collector. "
         "Needs nothing else and contacts nobody.",
     )
-    parser.add_argument("--port", type=int, default=10464, help="port of the bridge (0: any; default 10464)")
-    parser.add_argument("--collector-port", type=int, default=10465, help="port of the collector (default 10465)")
+    parser.add_argument("--port", type=port, default=10464, help="port of the bridge (0: any; default 10464)")
+    parser.add_argument("--collector-port", type=port, default=10465, help="port of the collector (default 10465)")
     parser.add_argument("--directory", type=Path, help="an empty directory for the platform (default: a temporary one)")
     parser.set_defaults(run=run)
 
@@ -52,6 +55,9 @@ def run(options: argparse.Namespace) -> int:
         directory = options.directory
         if directory is None:
             directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ff-observe-demo-")))
+        elif directory.exists() and any(directory.iterdir()):
+            # The demo lets time pass in the database it finds: it must never be somebody's own.
+            raise UsageError(f"{directory} is not empty; give the demo an empty directory, or none for a temporary one")
         status = _run(directory, options)
     return leave(status)
 
@@ -91,7 +97,8 @@ def _run(directory: Path, options: argparse.Namespace) -> int:
             )
             bridge.start()
             addresses = {"bridge": bridge.url, "collector": f"http://127.0.0.1:{collector.port}"}
-            print(_BANNER.format(home=platform.home, **addresses), flush=True)
+            program = "ff-observe" if shutil.which("ff-observe") else sys.argv[0]  # not on the path of `make demo`
+            print(_BANNER.format(home=platform.home, program=program, **addresses), flush=True)
             signals.wait()
             print("Stopping.", flush=True)
             return stop(bridge.stop)

@@ -60,7 +60,16 @@ def moment(text: str) -> datetime:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 moment such as 2026-11-23T12:00:00Z") from None
+    if not 1970 <= parsed.year <= 9998:  # so that a month before, or an hour of offset, is a date too
+        raise argparse.ArgumentTypeError(f"{text!r} is not a moment from 1970 to 9998")
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def port(text: str) -> int:
+    """Read the number of a TCP port; 0 lets the system choose."""
+    if not (text.isascii() and text.isdigit()) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 65535")
+    return int(text)
 
 
 def clock_at(at: datetime | None) -> Clock:
