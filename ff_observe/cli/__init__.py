@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from ff_observe.errors import FFObserveError
 from ff_observe.version import VERSION
@@ -57,8 +58,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; people read one or a few lines, never a traceback."""
-    options = build_parser().parse_args(arguments)
+    # Python has None for a stream that was closed before it began (`>&-`): what is said there is lost, and no more.
+    sys.stdout, sys.stderr = (
+        stream or Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process lives
+        for stream in (sys.stdout, sys.stderr)
+    )
+    options = argparse.Namespace(log_level="info")
     try:
+        options = build_parser().parse_args(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
     except FFObserveError as error:
@@ -70,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _complain(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{place}{error.strerror or error}", 1)
     except Exception as error:
         if options.log_level == "debug":
             traceback.print_exc()

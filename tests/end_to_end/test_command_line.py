@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe import cli
 from ff_observe.cli import main
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named
@@ -39,7 +40,11 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         (["nonsense"], 2),
         (["ping"], 2),
         (["metrics", "--at", "yesterday"], 2),
+        (["metrics", "--at", "0001-01-01T00:00:00+14:00"], 2),
+        (["ping", "show", "--at", "9999-12-31T23:59:59-14:00"], 2),
         (["metrics", "--format", "xml"], 2),
+        (["demo", "--port", "65536"], 2),
+        (["demo", "--directory", str(HOME)], 2),
         (["--home", "nowhere", "check"], 78),
         (["--home", "nowhere", "run"], 78),
         (["--home", "nowhere", "ping", "why"], 78),
@@ -69,6 +74,32 @@ def test_a_reader_that_goes_away_is_no_matter_for_a_traceback(tmp_path: Path) ->
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "2>&-"])
+def test_a_command_works_where_nobody_can_hear_it(closed: str, tmp_path: Path) -> None:
+    shell = f"{' '.join(command('--home', HOME, 'check'))} {closed}"
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=tmp_path, env=guarded_environment(), stderr=subprocess.PIPE, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_interrupt_while_the_commands_load_is_no_matter_for_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "build_parser", interrupted)
+    assert main(["check"]) == 130
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    shell = f"{' '.join(command('--home', HOME, 'check'))} >/dev/full"
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=tmp_path, env=guarded_environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr == "ff-observe: No space left on device\n"
+
+
 def test_check_tells_of_every_problem_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = home_with(
         tmp_path, "  type: sqlite\n", "  enabled: no\n  ulr: http://127.0.0.1/\n  url: ftp://planted:x@h/\n"
@@ -77,12 +108,24 @@ def test_check_tells_of_every_problem_with_its_place(tmp_path: Path, capsys: pyt
     told = capsys.readouterr().err
     file = home / "etc" / "flowforge.yml"
     assert f"{file}:6:12: telemetry.enabled" in told
+    assert f'{file}:7:3: telemetry.ulr: unknown key; did you mean "url"?' in told
     assert f"{file}:8:8: telemetry.url" in told
     assert "planted" not in told
     assert main(["--home", str(home), "check", "--json"]) == 78
     answer = json.loads(capsys.readouterr().out)
     assert not answer["valid"]
     assert {problem["key"] for problem in answer["problems"]} >= {"telemetry.enabled", "telemetry.url"}
+
+
+def test_check_tells_of_the_files_that_a_file_names_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = home_with(
+        tmp_path, "  type: sqlite\n", "  bakend: {}\n  backend:\n    prometheus:\n      web_config_file: web.yml\n"
+    )
+    (home / "etc" / "web.yml").write_text("tls_server_config: {cert_fil: x}\n")
+    assert main(["--home", str(home), "check"]) == 78
+    told = capsys.readouterr().err
+    assert 'did you mean "backend"?' in told
+    assert f"{home / 'etc' / 'web.yml'}:1:" in told
 
 
 def test_an_unknown_key_is_an_error_of_check_with_a_guess(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
