@@ -90,6 +90,8 @@ class _Composer:
     def compose(self, text: str) -> Node | None:
         # A last line without line feed is a line: libyaml drops the line feed that a block scalar keeps there.
         for event in yaml.parse(text if text.endswith("\n") else text + "\n", Loader=PARSER):
+            if isinstance(event, yaml.NodeEvent) and event.anchor:
+                _refuse_cut_off(event.anchor, event, text)
             match event:
                 case yaml.DocumentStartEvent():
                     self._begin_document(event)
@@ -212,6 +214,15 @@ def _has_type(value: Value, tag: str) -> bool:
             return isinstance(value, float)
         case _:
             return value is None
+
+
+def _refuse_cut_off(name: str, event: yaml.NodeEvent, text: str) -> None:
+    """In YAML 1.2 a colon, and almost anything, may be part of the name of an anchor or alias; libyaml ends it."""
+    mark: Any = event.start_mark
+    written = f"*{name}" if isinstance(event, yaml.AliasEvent) else f"&{name}"
+    end = text.find(written, mark.index) + len(written)
+    if text[end : end + 1] not in ("", *" \t\r\n,]}"):
+        raise YAMLError(_place(mark), "the name of an anchor or alias (&name, *name) must end with a space")
 
 
 def _refuse_unreadable(text: str) -> None:

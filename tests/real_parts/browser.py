@@ -1,4 +1,4 @@
-"""Real Chromium (Debian package `chromium`) driven by Playwright, and the real browser libraries from npm.
+"""Real Chromium (Debian package `chromium`) driven by Playwright, and the real libraries from npm.
 
 The browser cannot leave this machine: every host name but those a test maps is unknown to it. `python -m
 tests.real_parts.browser` installs the libraries into the cache.
@@ -23,6 +23,7 @@ PACKAGES = {
     "@sentry/browser": "11.12.0",
     "plausible-tracker": "0.3.9",
     "esbuild": "0.28.2",
+    "yaml": "2.9.0",  # no browser library: what FlowFuse reads its file with
 }
 
 # posthog-js silently sends nothing from a browser that looks automated: a headless user agent, `navigator.webdriver`.

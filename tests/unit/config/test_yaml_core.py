@@ -67,7 +67,7 @@ def test_a_document_reads_as_it_does_in_flowfuse(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "text",
     ["a: 1\na: 2", "{a: 1, a: 2}", "a: 1\n---\nb: 2", "a: 1\n---\n", "\ta: 1", "a: b: c", "a: @b", "a: `b", "a: %b",
-     "a: *b", "'a':1", "a: -", "a: 1\n...\nb: 2"],
+     "a: *b", "'a':1", "a: &x 1\nb: *x:", "a: -", "a: 1\n...\nb: 2"],
 )  # fmt: skip
 def test_what_flowfuse_refuses_is_refused(text: str) -> None:
     failure(text)
@@ -97,6 +97,15 @@ def test_every_key_and_value_has_its_line_and_column() -> None:
     inner = items.items[1]
     assert isinstance(inner, Map)
     assert (inner.entries["k"].place, inner.entries["k"].value.place) == (Place(4, 6), Place(4, 9))
+
+
+@pytest.mark.parametrize("text", ["a: 1\n&x: b", "a: 1\nb: &x {c: 1}\n*x: 1", "- !!str &str: b"])
+def test_a_name_that_flowfuse_reads_as_longer_is_refused(text: str) -> None:
+    assert "must end with a space" in str(failure(text))
+
+
+def test_a_name_that_is_also_part_of_a_tag_or_ends_in_a_list_is_read() -> None:
+    assert plain(parse("a: !!str &str 1\nb: [&x c, *x]\nc: {d: *str}")) == {"a": "1", "b": ["c", "c"], "c": {"d": "1"}}
 
 
 def test_sixty_four_levels_are_read_and_sixty_five_are_not() -> None:
