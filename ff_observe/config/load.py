@@ -56,7 +56,7 @@ def _parse(file: Path, variables: Mapping[str, str], named: bool) -> Map:
     try:
         tree = parse_template(read_text(file), variables)
     except UnreadableFileError as error:
-        hint = "" if named or error.line else "; FlowFuse's home is named with --home or FLOWFORGE_HOME"
+        hint = "; FlowFuse's home is named with --home or FLOWFORGE_HOME" if error.missing and not named else ""
         raise _wrong(file, error.line, error.column, f"{error}{hint}") from None
     except YAMLError as error:
         raise _wrong(file, error.place.line, error.place.column, str(error)) from None

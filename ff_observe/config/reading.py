@@ -12,10 +12,11 @@ LARGEST_FILE: Final = 1024 * 1024  # bytes; a real flowforge.yml has some kiloby
 class UnreadableFileError(Exception):
     """The file cannot be used. `line` and `column` count from 1, and are 0 where the whole file is meant."""
 
-    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+    def __init__(self, message: str, line: int = 0, column: int = 0, *, missing: bool = False) -> None:
         super().__init__(message)
         self.line = line
         self.column = column
+        self.missing = missing
 
 
 def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
@@ -38,7 +39,7 @@ def _read_bytes(path: Path, largest: int) -> bytes:
         # Not blocking: opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
-        raise UnreadableFileError("there is no such file") from None
+        raise UnreadableFileError("there is no such file", missing=True) from None
     except (OSError, ValueError) as error:
         raise UnreadableFileError(f"the file cannot be read: {_reason(error)}") from None
     try:
