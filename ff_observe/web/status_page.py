@@ -85,7 +85,7 @@ class StatusPage:
             facts="".join(_fact(name, value) for name, value in self._facts(snapshot)),
             ping_state="on" if ping.on else "off",
             ping_words="is sent" if ping.on else "is not sent",
-            ping_reason=_sentence(ping.reason),
+            ping_reason=_sentence(ping.reason[:1].upper() + ping.reason[1:]),
             outputs="".join(_output(output) for output in self._outputs()),
             links="".join(_link(link, root_path) for link in self._links),
             taken_at=escape(snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC")),

@@ -79,12 +79,12 @@ def test_it_tells_each_output_with_its_reason() -> None:
 def test_it_tells_whether_the_ping_is_sent_and_why(allowed: bool, words: str) -> None:
     told = page(app(Provider(snapshot()), ping=OutputStatus("Core ping", allowed, "because of this"))).text
     assert f"The usage ping {words}." in told
-    assert "because of this" in told
+    assert "Because of this" in told
 
 
 def test_what_a_reason_quotes_is_shown_as_code() -> None:
     html = get(app(Provider(snapshot()), ping=OutputStatus("Core ping", False, "write `telemetry.enabled: <b>`"))).text
-    assert "write <code>telemetry.enabled: &lt;b&gt;</code>" in html
+    assert "Write <code>telemetry.enabled: &lt;b&gt;</code>" in html
 
 
 def test_a_dead_database_is_told() -> None:
