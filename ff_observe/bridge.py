@@ -51,6 +51,7 @@ class Bridge:
             self._parts.platform, chance=chance, on_error=self._capture, first_after_seconds=first_ping_seconds
         )
         self._server = self._new_server(settings, self._context) if serve else None
+        self._started = False
 
     @property
     def settings(self) -> Settings:
@@ -68,7 +69,13 @@ class Bridge:
         return self._server.url if self._server is not None else None
 
     def start(self) -> None:
-        """Start all that is on. Raises an `FFObserveError` if a part cannot work at all; then nothing runs."""
+        """Start all that is on. Raises an `FFObserveError` if a part cannot work at all; then nothing runs.
+
+        A bridge is started once: its threads do not begin again, and the ping would be missed without a word.
+        """
+        if self._started:
+            raise FFObserveError("this bridge was started before: build another one")
+        self._started = True
         self._tell_of_settings(reloaded=True)
         self.self_metrics.process_started(self.clock.now())
         self._service(*self._parts.components, self._server, self._ping).start()

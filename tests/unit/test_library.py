@@ -1,0 +1,69 @@
+"""The bridge as a part of somebody else's program: `import ff_observe`."""
+
+import asyncio
+import shutil
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+import ff_observe
+from tests.platforms import case_named
+
+PLATFORM = case_named("v2.4.0-sqlite-ce")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ff_observe.Settings:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "etc" / "flowforge.yml").write_text(
+        "telemetry: {url: 'http://127.0.0.1:9/ping', backend: {prometheus: {enabled: true, port: 0}}}\n"
+    )
+    shutil.copyfile(PLATFORM.home / "var" / "forge.db", tmp_path / "var" / "forge.db")
+    return ff_observe.load_settings(home=tmp_path)
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert all(getattr(ff_observe, name) is not None for name in ff_observe.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ff_observe.nothing  # noqa: B018 - the access itself is tested
+
+
+def test_its_application_can_be_mounted_below_a_path_of_another(settings: ff_observe.Settings) -> None:
+    async def answers(bridge: ff_observe.Bridge) -> list[httpx.Response]:
+        mounted = httpx.ASGITransport(app=Starlette(routes=[Mount("/observe", app=bridge.app)]))
+        async with httpx.AsyncClient(transport=mounted, base_url="http://platform") as client:
+            return [await client.get(path) for path in ("/observe/", "/observe/metrics", "/observe/-/ready")]
+
+    assert PLATFORM.stats is not None
+    with ff_observe.build_bridge(settings) as bridge:
+        page, metrics, ready = asyncio.run(answers(bridge))
+    assert 'href="/observe/metrics"' in page.text
+    assert f"\nflowfuse_users {PLATFORM.stats['userCount']}.0\n" in metrics.text
+    assert ready.status_code == 200
+
+
+def test_it_may_be_stopped_before_it_starts_and_twice(settings: ff_observe.Settings) -> None:
+    bridge = ff_observe.build_bridge(settings)
+    bridge.stop()
+    bridge = ff_observe.build_bridge(settings)
+    bridge.start()
+    assert "core ping" in {thread.name for thread in threading.enumerate()}
+    bridge.stop()
+    bridge.stop()
+
+
+def test_it_is_started_once(settings: ff_observe.Settings) -> None:
+    with ff_observe.build_bridge(settings) as bridge, pytest.raises(ff_observe.FFObserveError, match="build another"):
+        bridge.start()
+    with pytest.raises(ff_observe.FFObserveError, match="build another"):
+        bridge.start()
+
+
+def test_a_wrong_home_is_an_error_that_can_be_told(tmp_path: Path) -> None:
+    with pytest.raises(ff_observe.ConfigurationError, match="there is no such file"):
+        ff_observe.load_settings(home=tmp_path / "nowhere")
