@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,10 +57,15 @@ _Identity = tuple[int, int, int, int] | None
 
 
 def _identity(path: Path) -> _Identity:
-    """Device, inode, size and time of the last change; None if there is no such file."""
+    """Device, inode, size and time of the last change; None if there is no such file.
+
+    A pipe is none: opening it would wait for a writer for ever.
+    """
     try:
         found = path.stat()
     except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -55,6 +56,13 @@ def add_device(path: Path, name: str, mode: str | None = "autonomous") -> None:
 
 def files(path: Path) -> set[str]:
     return {found.name for found in path.parent.iterdir()}
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "forge.db")
+    source = SQLiteSource(tmp_path / "forge.db")
+    with contextlib.closing(source), pytest.raises(SourceError, match="not there or not accessible"):
+        source.read(AT)
 
 
 def test_it_cannot_write(source: SQLiteSource) -> None:
