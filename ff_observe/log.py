@@ -38,19 +38,20 @@ def configure_logging(
     root.setLevel(level)
 
 
-class TextFormatter(logging.Formatter):
-    """`TIME LEVEL logger: message`, and a traceback where there is one.
+def escaped(text: str) -> str:
+    """One line, whatever came from outside: control characters can neither add another nor steer a terminal."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
-    Control characters of the message are escaped: what came from outside cannot add a line of its own.
-    """
+
+class TextFormatter(logging.Formatter):
+    """`TIME LEVEL logger: message`, and a traceback where there is one."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], record.getMessage())
-        line = f"{_moment(record)} {record.levelname} {record.name}: {message}"
+        line = f"{_moment(record)} {record.levelname} {record.name}: {escaped(record.getMessage())}"
         return self._redactor.text("\n".join([line, *_traceback(self, record)]))
 
 

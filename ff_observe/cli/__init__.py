@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
     except FFObserveError as error:
-        return _complain(str(error), error.exit_status)
+        return _complain(str(error), error.exit_status, options)
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells count
     except BrokenPipeError:
@@ -78,15 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{place}{error.strerror or error}", 1)
+        return _complain(f"{place}{error.strerror or error}", 1, options)
     except Exception as error:
         if options.log_level == "debug":
             traceback.print_exc()
-        return _complain(f"unexpected {type(error).__name__}; run again with --log-level debug and report it", 1)
+        message = f"unexpected {type(error).__name__}; run again with --log-level debug and report it"
+        return _complain(message, 1, options)
     return status
 
 
-def _complain(message: str, status: int) -> int:
-    for line in message.splitlines() or ["failed"]:
-        print(f"ff-observe: {line}", file=sys.stderr)
+def _complain(message: str, status: int, options: argparse.Namespace) -> int:
+    from ff_observe.log import escaped
+    from ff_observe.redaction import Redactor
+
+    redactor = getattr(options, "redactor", None) or Redactor(personal=False)
+    for line in message.split("\n"):
+        print(f"ff-observe: {redactor.text(escaped(line))}", file=sys.stderr)
     return status

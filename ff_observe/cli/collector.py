@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ff_observe.cli.options import log_without, start_logging
+from ff_observe.cli.options import hide_secrets, start_logging
 from ff_observe.cli.run import STOP_SECONDS, leave, stop
 from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import notify
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     start_logging(options)
     clock = SystemClock()
     settings = _settings(options)
-    log_without(options, (settings, read_environment(os.environ)))
+    hide_secrets(options, (settings, read_environment(os.environ)))
     collector = Service([*_traced(settings, clock), build_collector(settings, clock)], clock, STOP_SECONDS)
     prepare_process()
     signals = Signals()

@@ -19,7 +19,7 @@ def start_logging(options: argparse.Namespace) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> "Settings":
-    """The settings of the platform that `--home` and `--config` name; from now on the log knows their secrets.
+    """The settings of the platform that `--home` and `--config` name; from now on log and errors know their secrets.
 
     Raises `ConfigurationError`.
     """
@@ -27,16 +27,17 @@ def settings_of(options: argparse.Namespace) -> "Settings":
 
     start_logging(options)
     settings = load_settings(options.home, options.config)
-    log_without(options, settings)
+    hide_secrets(options, settings)
     return settings
 
 
-def log_without(options: argparse.Namespace, settings: object) -> None:
-    """From now on the log knows the secrets of `settings`."""
+def hide_secrets(options: argparse.Namespace, settings: object) -> None:
+    """From now on log and errors are without the secrets of `settings`."""
     from ff_observe.log import configure_logging
     from ff_observe.redaction import Redactor, known_secrets
 
-    configure_logging(options.log_format, _level(options), redactor=Redactor(known_secrets(settings), personal=False))
+    options.redactor = Redactor(known_secrets(settings), personal=False)
+    configure_logging(options.log_format, _level(options), redactor=options.redactor)
 
 
 def _level(options: argparse.Namespace) -> int:

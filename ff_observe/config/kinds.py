@@ -43,9 +43,16 @@ def _text(node: Node) -> str | None:
         if node.value is None:
             return None
         if isinstance(node.value, str):
-            return node.value or None
+            return _without_nul(node.value) or None
         raise WrongValueError("write a string: put it in quotes")
     raise WrongValueError("write a string")
+
+
+def _without_nul(text: str) -> str:
+    """No path, no host and no password that a library takes may hold one."""
+    if "\0" in text:
+        raise WrongValueError('remove the NUL character ("\\0")')
+    return text
 
 
 _FALSE_WORDS = frozenset(("no", "n", "off", "false", "0", "disabled", "disable", "never", "none"))
@@ -214,7 +221,7 @@ def _written(node: Node) -> str | None:
     if not is_true(node):
         return None
     if isinstance(node, Scalar):
-        return node.value if isinstance(node.value, str) else node.text
+        return _without_nul(node.value) if isinstance(node.value, str) else node.text
     raise WrongValueError("write a string")
 
 
@@ -257,7 +264,7 @@ def describe(node: Node, secret: bool) -> str:
         case Scalar(value=None):
             return "nothing"
     kind = {bool: "the boolean", str: "the string"}.get(type(node.value), "the number")
-    hidden = secret or node.rendered or len(node.text) > 40 or not node.text.isprintable()
-    if hidden:
-        return kind.replace("the", "a", 1) + (" (not shown)" if secret or node.rendered else "")
+    secret = secret or node.rendered or "@" in node.text  # a URL in the wrong place may hold a password
+    if secret or len(node.text) > 40 or not node.text.isprintable():
+        return kind.replace("the", "a", 1) + (" (not shown)" if secret else "")
     return f'{kind} "{node.text}"' if isinstance(node.value, str) else f"{kind} {node.text}"

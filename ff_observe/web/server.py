@@ -91,7 +91,7 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise FFObserveError(
             f"cannot listen on {host}:{port}: {reason}; set telemetry.backend.prometheus.host and .port in "
             "flowforge.yml to an address of this machine and a port that is free"

@@ -100,6 +100,18 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     assert done.stderr == "ff-observe: No space left on device\n"
 
 
+def test_an_error_shows_no_password_and_does_not_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = r"/nowhere/\e[31m/postgres://forge:planted-one@127.0.0.1/planted-two"  # a directory of sockets, to libpq
+    home = home_with(tmp_path, f'  type: postgres\n  host: "{host}"\n  password: planted-two\n', "  enabled: true\n")
+    assert main(["--home", str(home), "ping", "show"]) == 1
+    told = capsys.readouterr().err
+    assert "cannot connect to PostgreSQL" in told
+    assert "planted" not in told
+    assert "\x1b" not in told
+
+
 def test_check_tells_of_every_problem_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = home_with(
         tmp_path, "  type: sqlite\n", "  enabled: no\n  ulr: http://127.0.0.1/\n  url: ftp://planted:x@h/\n"
