@@ -36,6 +36,7 @@ class SenderHash:
 
     def __init__(self, key_file: Path, lifetime: timedelta, named_in: str = "collector") -> None:
         self._file = key_file
+        self._fresh = key_file.with_name(key_file.name + ".new")
         self._lifetime = lifetime
         self._named_in = named_in
         self._lock = threading.Lock()
@@ -60,10 +61,12 @@ class SenderHash:
         Raises `OSError` if the file cannot be written; the present key stays in use.
         """
         with self._lock, self._other_processes_wait():
+            self._finish_what_was_cut_short()
             kept = self._read()
             if kept is None or not now - self._lifetime < kept[0] <= now + self._lifetime:
                 kept = (now, secrets.token_bytes(KEY_BYTES))
                 self._write(*kept)
+                self._put_in_place()
             self.created_at, self._key = kept
         return max(0.0, (self.created_at + self._lifetime - now).total_seconds())
 
@@ -84,39 +87,59 @@ class SenderHash:
                 content = opened.read(4096)
         except FileNotFoundError:
             return None
-        try:
-            kept = json.loads(content)
-            created_at = datetime.fromisoformat(kept["created_at"])
-            key = bytes.fromhex(kept["key"])
-        except (ValueError, TypeError, KeyError):
-            key = b""
-        if len(key) != KEY_BYTES or created_at.tzinfo is None:
+        kept = _parsed(content)
+        if kept is None:
             raise self._wrong("holds no key of ours; remove it, and a new one is made")
-        return created_at, key
+        return kept
 
     def _write(self, created_at: datetime, key: bytes) -> None:
-        """Replace the file in one step, after overwriting the old key where it stands on the disk."""
+        """A new key, complete and on the disk, beside the old one."""
         content = json.dumps({"created_at": created_at.isoformat(), "key": key.hex()}).encode()
-        fresh = self._file.with_name(self._file.name + ".new")
-        fresh.unlink(missing_ok=True)  # left by a process that was killed here
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as opened:  # noqa: PTH123 - of a descriptor
+        with open(os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as opened:  # noqa: PTH123 - of a descriptor
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
-        self._overwrite()
-        fresh.replace(self._file)
+        self._sync_directory()
+
+    def _put_in_place(self) -> None:
+        """Overwrite the old key where it stands on the disk, then put the new file over it."""
+        with contextlib.suppress(FileNotFoundError), self._file.open("r+b") as old:
+            size = os.fstat(old.fileno()).st_size
+            old.write(secrets.token_bytes(size))
+            old.flush()
+            os.fsync(old.fileno())
+        self._fresh.replace(self._file)
+        self._sync_directory()
+
+    def _finish_what_was_cut_short(self) -> None:
+        """A process that was killed while it replaced the key may have left a key half overwritten, and never without
+        its complete successor beside it."""
+        try:
+            complete = _parsed(self._fresh.read_bytes()) is not None
+        except FileNotFoundError:
+            return
+        if complete:
+            self._put_in_place()
+        else:
+            self._fresh.unlink()
+
+    def _sync_directory(self) -> None:
         directory = os.open(self._file.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
 
-    def _overwrite(self) -> None:
-        with contextlib.suppress(FileNotFoundError), self._file.open("r+b") as old:
-            size = os.fstat(old.fileno()).st_size
-            old.write(secrets.token_bytes(size))
-            old.flush()
-            os.fsync(old.fileno())
-
     def _wrong(self, message: str) -> ConfigurationError:
         return ConfigurationError((Problem(self._named_in, 0, 0, "address.key_file", f"{self._file} {message}"),))
+
+
+def _parsed(content: bytes) -> tuple[datetime, bytes] | None:
+    """The moment a key was made, and the key; None if this is not what we write."""
+    try:
+        kept = json.loads(content)
+        created_at = datetime.fromisoformat(kept["created_at"])
+        key = bytes.fromhex(kept["key"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return (created_at, key) if len(key) == KEY_BYTES and created_at.tzinfo is not None else None

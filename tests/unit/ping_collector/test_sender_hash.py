@@ -1,12 +1,17 @@
 """The keyed hash of an address, and the life of its key."""
 
+import contextlib
 import hashlib
 import hmac
 import ipaddress
+import itertools
 import json
 import multiprocessing
+import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,11 +114,45 @@ def test_a_key_from_the_future_is_replaced(key_file: Path) -> None:
     assert opened(key_file).created_at == NOON
 
 
-def test_what_a_killed_process_left_behind_does_not_stop_the_next_replacement(key_file: Path) -> None:
+def test_half_a_key_that_a_killed_process_left_behind_does_not_stop_the_next_replacement(key_file: Path) -> None:
     sender = opened(key_file)
     key_file.with_name("sender.key.new").write_text("half")
     sender.replace_if_due(later(days=31))
     assert not key_file.with_name("sender.key.new").exists()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_process_killed_at_any_step_of_a_replacement_leaves_one_good_key(
+    key_file: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(key_file)
+    old_key = json.loads(key_file.read_text())["key"]
+    steps = itertools.count()
+
+    def killed_before(action: Callable[..., Any]) -> Callable[..., Any]:
+        def instead(*arguments: Any) -> Any:
+            if next(steps) == step:
+                raise Killed
+            return action(*arguments)
+
+        return instead
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", killed_before(os.fsync))
+        patched.setattr(Path, "replace", killed_before(Path.replace))
+        with contextlib.suppress(Killed):
+            SenderHash(key_file, LIFETIME).open(later(days=30))
+    assert next(steps) == min(step + 1, 5), "there are five such steps"
+    again = SenderHash(key_file, LIFETIME)
+    again.open(later(days=30))
+    assert again.created_at == later(days=30)
+    assert old_key not in "".join(path.read_text() for path in key_file.parent.iterdir())
+    assert [path.name for path in key_file.parent.iterdir() if path.stat().st_size] == ["sender.key"]
+    assert key_file.stat().st_mode & 0o777 == 0o600
 
 
 def _hash_elsewhere(key_file: Path, address: bytes, answers: "multiprocessing.SimpleQueue[bytes | None]") -> None:
