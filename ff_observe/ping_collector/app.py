@@ -93,7 +93,9 @@ def _other_routes(metrics: CollectorMetrics, ready: Ready, *, k: int, public: bo
         routes += [Route("/", page), Route("/fleet.json", data), Route("/", ping_only, methods=others)]
     else:
         routes += [Route("/", ping_only, methods=[*reading, *others])]
-    return Starlette(routes=routes, exception_handlers={HTTPException: told})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: told})
+    app.router.redirect_slashes = False  # to wherever the sender's own Host says, and senders do not follow
+    return app
 
 
 def _counted(metrics: CollectorMetrics) -> Fleet:

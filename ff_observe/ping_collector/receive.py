@@ -111,8 +111,8 @@ def _refused_by_head(headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:
         elif name == b"content-encoding":
             if value.strip().lower() not in (b"", b"identity"):
                 return Refusal(Reason.CONTENT_ENCODING)
-        elif name == b"content-length" and value.isdigit() and int(value) > MAX_BODY_BYTES:
-            return Refusal(Reason.TOO_LARGE)
+        elif name == b"content-length" and value.isdigit() and int(value.lstrip(b"0") or b"0") > MAX_BODY_BYTES:
+            return Refusal(Reason.TOO_LARGE)  # zeros in front, which may be thousands, are too many digits for int()
     return None
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -16,6 +17,7 @@ from ff_observe.errors import ConfigurationError, FFObserveError, Problem
 from ff_observe.periodic import Periodic
 from ff_observe.ping_collector.acceptance import Reason
 from ff_observe.ping_collector.app import CollectorApp
+from ff_observe.ping_collector.discretion import without_values
 from ff_observe.ping_collector.fleet import take_fleet
 from ff_observe.ping_collector.http_protocol import LimitedProtocol, close_slow_connections
 from ff_observe.ping_collector.ingest import Ingest
@@ -177,7 +179,9 @@ class Collector:
 
     def _run(self, listening: socket.socket) -> None:
         async def serve() -> None:
-            self._ingest.start(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(_tell_of_fault)
+            self._ingest.start(loop)
             try:
                 await self._server.serve(sockets=[listening])
             finally:
@@ -215,6 +219,13 @@ class Collector:
         gauge(catalogue.STORE_UP, lambda: None if self._ingest.up is None else float(self._ingest.up))
         gauge(catalogue.CONNECTIONS, lambda: len(self._server.server_state.connections))
         gauge(catalogue.KEY_CREATED, lambda: seconds(self._sender_hash.created_at))
+
+
+def _tell_of_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the loop itself would log quotes the error, and names the transport."""
+    error = context.get("exception")
+    kind = without_values(error) if isinstance(error, BaseException) else "unknown"
+    log.error("a connection could not be handled: %s", kind)
 
 
 @contextlib.contextmanager

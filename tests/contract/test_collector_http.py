@@ -20,6 +20,7 @@ from ff_observe.catalogue.fleet import COLLECTOR, FLEET
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import ConfigurationError
 from ff_observe.ping_collector.commands import export, forget
+from ff_observe.ping_collector.http_protocol import LimitedProtocol
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings, SqliteDatabase
 from ff_observe.ping_collector.store import Ping
@@ -111,6 +112,13 @@ def test_a_ping_without_content_type_or_in_chunks_is_taken(collector: Collector)
     assert raw(collector.port, head + chunks).endswith(SUCCESS)
 
 
+def test_a_length_with_zeros_in_front_is_a_length(collector: Collector) -> None:
+    head = b"POST /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: "
+    for length, sent, status in (("9" * 6, b"", 413), (f"{len(body())}", body(), 200)):
+        answer = raw(collector.port, head + b"0" * 5000 + length.encode() + b"\r\n\r\n" + sent)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_several_pings_on_one_connection_are_answered_in_order(collector: Collector) -> None:
     def request(instance_id: str, extra: bytes = b"") -> bytes:
         sent = body(instance_id) if instance_id else b"{}"
@@ -143,6 +151,7 @@ def test_what_is_no_http_is_answered_with_json_and_closed(collector: Collector, 
         ("PUT", "/ping", 405),
         ("DELETE", "/", 405),
         ("GET", "/nothing", 404),
+        ("POST", "/ping/", 404),
         ("POST", "/metrics", 405),
     ],
 )
@@ -337,3 +346,18 @@ def test_an_answer_is_one_write(collector: Collector) -> None:
         for _ in range(3):
             client.sendall(b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent))
             assert client.recv(65536).endswith(SUCCESS)
+
+
+def test_an_error_nobody_thought_of_on_a_connection_is_told_without_its_text(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The event loop would log the error with its text, which can quote what was received."""
+
+    def broken(_self: LimitedProtocol, data: bytes) -> None:
+        raise ValueError(data)
+
+    monkeypatch.setattr(LimitedProtocol, "data_received", broken)
+    assert raw(collector.port, b"198.51.100.7") == b""
+    wait_until(lambda: "could not be handled" in caplog.text, "the fault to be told")
+    assert "ValueError at" in caplog.text
+    assert "198.51.100.7" not in caplog.text
