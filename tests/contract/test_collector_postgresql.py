@@ -86,3 +86,28 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(postgres: postgresql.Cluste
     assert len(failed) == 1
     assert list(writer.write([ping("a")])) == [True]
     writer.close()
+
+
+def _pruned_in_vain(store: PostgresqlStore) -> None:
+    with pytest.raises(StoreError, match="LockNotAvailable"):
+        store.prune(NOON)
+
+
+def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres: postgresql.Cluster) -> None:
+    """pg_dump holds this lock on every table until it is done, hours perhaps."""
+    url = postgres.url(postgres.create("backup"))
+    store = PostgresqlStore(Secret(url), WINDOW)
+    writer = store.writer()
+    writer.write([ping("old", later(days=-3)), ping("new")])
+    with psycopg.connect(url) as backup:
+        backup.execute("LOCK TABLE ping, platform, recent IN ACCESS SHARE MODE")
+        store.tidy(later(days=10))  # makes the partitions of days to come
+        pruning = threading.Thread(target=_pruned_in_vain, args=(store,))
+        pruning.start()
+        with postgres.connect("backup") as session:
+            while session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
+                assert pruning.is_alive()
+        assert list(writer.write([ping("in between")])) == [True]
+        pruning.join()
+    assert store.prune(NOON) == 1
+    writer.close()

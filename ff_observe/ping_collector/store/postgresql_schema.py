@@ -36,6 +36,8 @@ _OBJECTS = {
 def _alone(connection: Connection) -> Iterator[None]:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        # Pings queue up behind a lock that is waited for, and a backup holds the tables for hours: rather try again.
+        connection.execute("SET LOCAL lock_timeout = '500ms'")
         yield
 
 
@@ -85,15 +87,17 @@ def partitions(connection: Connection) -> dict[date, str]:
 
 
 def add_partitions(connection: Connection, days: Set[date]) -> None:
-    """Have a partition for each of the days."""
+    """Have a partition for each of the days. Attaching one waits for no reader, as making it in its place would."""
     if days <= partitions(connection).keys():
         return
     with _alone(connection):
         there = partitions(connection)
         for day in sorted(days - there.keys()):
+            name = sql.Identifier(f"ping_{day:%Y%m%d}")
+            connection.execute(sql.SQL("CREATE TABLE {} (LIKE ping INCLUDING ALL)").format(name))
             connection.execute(
-                sql.SQL("CREATE TABLE {} PARTITION OF ping FOR VALUES FROM ({}) TO ({})").format(
-                    sql.Identifier(f"ping_{day:%Y%m%d}"),
+                sql.SQL("ALTER TABLE ping ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+                    name,
                     sql.Literal(f"{day.isoformat()} 00:00:00+00"),
                     sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00"),
                 )
