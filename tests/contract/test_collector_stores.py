@@ -137,6 +137,28 @@ def test_the_same_payload_after_the_window_is_a_new_ping(store: Store, writer: W
     assert [each.received_at for each in store.export("a")] == [NOON, later(minutes=61)]
 
 
+def test_a_clock_that_was_set_back_makes_no_duplicates_of_what_it_dated_in_the_future(
+    store: Store, writer: Writer
+) -> None:
+    writer.write([ping("a", later(days=365))])
+    assert list(writer.write([ping("a", later(days=365, minutes=-59))])) == [False], (
+        "collectors' clocks differ a little"
+    )
+    assert list(writer.write([ping("a", NOON)])) == [True]
+    assert [each.received_at for each in store.export("a")] == [NOON, later(days=365)]
+
+
+def test_a_platform_seen_in_the_future_by_a_clock_since_set_back_falls_silent_like_others(
+    store: Store, writer: Writer
+) -> None:
+    writer.write([ping("wrong", later(days=365)), ping("a little ahead", later(minutes=5))])
+    store.tidy(NOON)
+    assert store.seen(later(days=3), silent_after_days=2).silent == 2
+    writer.write([ping("wrong", later(days=3), platform__counts__users=1)])
+    index = NAMES.index("platform_counts_users")
+    assert dict(store.distributions([index], later(days=2))) == {index: [(1, 1)]}, "and its next ping is its latest"
+
+
 def test_a_payload_is_a_duplicate_also_when_another_came_between(writer: Writer) -> None:
     changed = ping("a", later(seconds=1), platform__counts__users=10)
     assert list(writer.write([ping("a")])) == [True]

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from ff_observe.errors import FFObserveError
 from ff_observe.ping_collector.acceptance import Values, canonical
 from ff_observe.ping_contract import Value, document
+
+SKEW = timedelta(hours=1)
+"""How far the clocks of collectors may be apart. What was received later than this was dated by a clock gone wrong."""
 
 
 class StoreError(FFObserveError):
@@ -98,4 +101,5 @@ class Store(Protocol):
         """Delete what was received before then. Returns how many pings that were."""
 
     def tidy(self, now: datetime) -> None:
-        """Hourly upkeep: forget digests that are past the window of duplicates, prepare for the days to come."""
+        """Hourly upkeep: forget digests that are past the window of duplicates, prepare for the days to come, and have
+        platforms that were seen in the future, by a clock since set back, seen now."""

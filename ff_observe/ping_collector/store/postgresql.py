@@ -12,7 +12,7 @@ from psycopg import sql
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, outcomes
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
-from ff_observe.ping_collector.store.model import Distribution, Ping, Seen, StoreError
+from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Seen, StoreError
 from ff_observe.ping_collector.store.postgresql_schema import (
     TYPES,
     Connection,
@@ -48,7 +48,7 @@ WITH batch AS MATERIALIZED (
   INSERT INTO recent (digest, instance_id, received_at, until)
   SELECT digest, instance_id, received_at, until FROM batch ORDER BY digest
   ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
-  WHERE recent.until < excluded.received_at
+  WHERE recent.until < excluded.received_at OR excluded.until < recent.received_at
   RETURNING digest
 ), stored AS (
   INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
@@ -213,11 +213,12 @@ class PostgresqlStore:
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
             with connection.transaction():
+                # In the order in which pings are stored: the two wait for each other, and never lock each other out.
+                connection.execute("DELETE FROM recent WHERE instance_id = %s", (instance_id,))
                 deleted = connection.execute(
                     "DELETE FROM ping WHERE instance_id = %s RETURNING tableoid::regclass::text", (instance_id,)
                 ).fetchall()
                 connection.execute("DELETE FROM platform WHERE instance_id = %s", (instance_id,))
-                connection.execute("DELETE FROM recent WHERE instance_id = %s", (instance_id,))
             for table in sorted({"platform", "recent", *(str(table) for (table,) in deleted)}):
                 connection.execute(sql.SQL("VACUUM {}").format(sql.SQL(table)))  # a deleted row still is in its page
         return len(deleted)
@@ -232,4 +233,5 @@ class PostgresqlStore:
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
             connection.execute("DELETE FROM recent WHERE until < %s", (now,))
+            connection.execute("UPDATE platform SET last_seen = %s WHERE last_seen > %s", (now, now + SKEW))
             add_partitions(connection, _days_from(now.date()))

@@ -10,7 +10,7 @@ from pathlib import Path
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, moment, outcomes
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
-from ff_observe.ping_collector.store.model import Distribution, Ping, Seen, StoreError
+from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Seen, StoreError
 
 BUSY_SECONDS = 5.0
 PRUNED_AT_ONCE = 2000  # so that a ping never waits long for the daily prune
@@ -32,7 +32,7 @@ _RECOGNISE = f"""
 INSERT INTO recent (digest, instance_id, received_at, until)
 SELECT {_DIGEST}, {_VALUES[0]}, {_AT}, {_UNTIL} FROM json_each(?) AS row WHERE true
 ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
-WHERE recent.until < excluded.received_at
+WHERE recent.until < excluded.received_at OR excluded.until < recent.received_at
 RETURNING digest
 """  # noqa: S608 - only names of our own columns
 _STORE = f"""
@@ -233,6 +233,9 @@ class SqliteStore:
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
             connection.execute("DELETE FROM recent WHERE until < ?", (moment(now),))
+            connection.execute(
+                "UPDATE platform SET last_seen = ? WHERE last_seen > ?", (moment(now), moment(now + SKEW))
+            )
 
 
 def open_sqlite(path: Path, window: timedelta, named_in: str) -> SqliteStore:
