@@ -81,7 +81,11 @@ def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int) -> Fl
 
 
 def fold(distribution: Distribution, k: int) -> Shares:
-    """Shares of values, those held by fewer than `k` platforms summed up as `other`; the most frequent first."""
+    """Shares of values, those held by fewer than `k` platforms summed up as `other`; the most frequent first.
+
+    A rest of fewer than `k` takes in the rarest of the others too: where all values are known, as with a flag, it would
+    tell of the few by what is missing from the sum.
+    """
     named: dict[str, int] = {}
     for value, platforms in distribution:
         label = _label(value)
@@ -89,6 +93,8 @@ def fold(distribution: Distribution, k: int) -> Shares:
     frequent = sorted(((n, label) for label, n in named.items() if n >= k and label != OTHER), key=_by_frequency)
     told = {label: n for n, label in frequent[:MAX_LABEL_VALUES]}
     rest = sum(named.values()) - sum(told.values())
+    while told and 0 < rest < k:
+        rest += told.popitem()[1]
     return {**told, OTHER: rest} if rest else told
 
 

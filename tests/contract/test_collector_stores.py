@@ -215,7 +215,7 @@ def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, 
     assert fleet.platforms == {"1d": 6, "7d": 11, "30d": 15}
     assert fleet.silent == 9
     assert fleet.by_version == {"2.33.2": 10, "2.4.0": 5}
-    assert fleet.by_license_type == {"CE": 11, "other": 4}
+    assert fleet.by_license_type == {"other": 15}, "or 4 of another type would stand out"
     assert fleet.by_feature == {"broker": {"true": 15}, "file_store": {"none": 15}, "email": {"none": 15}}
     users = fleet.resources["users"]
     assert (users.platforms, users.total) == (15, sum(range(100, 106)) + 9 * 9)

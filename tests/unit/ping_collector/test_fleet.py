@@ -21,6 +21,12 @@ def test_a_value_of_few_platforms_is_other() -> None:
     }
 
 
+def test_the_few_cannot_be_told_by_what_is_missing_from_the_sum() -> None:
+    assert fold([(True, 96), (False, 4)], k=5) == {OTHER: 100}
+    assert fold([("CE", 40), ("DEV", 7), ("EE", 2)], k=5) == {"CE": 40, OTHER: 9}
+    assert fold([("CE", 40), ("DEV", 7), ("EE", 3), (None, 2)], k=5) == {"CE": 40, "DEV": 7, OTHER: 5}
+
+
 def test_platforms_that_do_not_say_are_none() -> None:
     assert fold([(None, 6), ("", 1), ("CE", 9)], k=5) == {"CE": 9, "none": 7}
 
@@ -42,7 +48,7 @@ def test_shares_sum_up_to_the_platforms_and_tell_of_none_that_few_share(
 ) -> None:
     told = fold(distribution, k)
     assert sum(told.values()) == sum(platforms for _, platforms in distribution)
-    assert all(platforms >= k for label, platforms in told.items() if label != OTHER)
+    assert all(platforms >= k for platforms in told.values()) or set(told) == {OTHER}
 
 
 def test_sums_and_quantiles_are_those_of_the_platforms() -> None:
