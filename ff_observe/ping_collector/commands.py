@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import resource
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ from ff_observe.clock import Clock
 from ff_observe.ping_collector.receive import PingObserver
 from ff_observe.ping_collector.service import Collector, open_store
 from ff_observe.ping_collector.settings import CollectorSettings
-from ff_observe.ping_collector.store import Ping
+from ff_observe.ping_collector.store import Ping, Store, StoreError
 
 
 def build_collector(
@@ -23,8 +24,10 @@ def build_collector(
 
 
 def prepare_process() -> None:
-    """For a process that is a collector and nothing else: no core dumps, which would hold addresses, as many
-    connections as the system allows, and a garbage collector that looks less often (requests leave no cycles)."""
+    """For a process that is a collector and nothing else: no core dumps, which would hold addresses, files that only
+    their owner may read, as many connections as the system allows, and a garbage collector that looks less often
+    (requests leave no cycles)."""
+    os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -34,7 +37,7 @@ def prepare_process() -> None:
 
 def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:
     """Everything stored of an instance, oldest first, each ping as a line of JSON. Raises `StoreError`."""
-    for ping in open_store(settings).export(instance_id):
+    for ping in _existing_store(settings).export(instance_id):
         yield exported(ping)
 
 
@@ -52,4 +55,12 @@ def exported(ping: Ping) -> str:
 
 def forget(settings: CollectorSettings, instance_id: str) -> int:
     """Delete everything stored of an instance; how many pings that were. Raises `StoreError`."""
-    return open_store(settings).forget(instance_id)
+    return _existing_store(settings).forget(instance_id)
+
+
+def _existing_store(settings: CollectorSettings) -> Store:
+    """Whoever names the wrong place must not be told that nothing is kept of an instance."""
+    file = settings.database_file
+    if file is not None and not file.exists():
+        raise StoreError(f"there is no {file}; say where the pings are with --settings, --database or --data-dir")
+    return open_store(settings)

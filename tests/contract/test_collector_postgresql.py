@@ -54,7 +54,7 @@ def test_a_database_in_another_encoding_is_refused(postgres: postgresql.Cluster)
 
 def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: postgresql.Cluster) -> None:
     url = postgres.url("no-such-database")
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(StoreError, match="could not store pings: it cannot be reached, or does not let this") as caught:
         PostgresqlStore(Secret(url), WINDOW).writer().write([ping("canary")])
     assert postgresql.PASSWORD not in str(caught.value)
     assert "canary" not in str(caught.value)

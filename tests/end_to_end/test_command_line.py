@@ -52,6 +52,8 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         (["--home", str(HOME), "frontend", "render", "no-such-page.html"], 1),
         (["collector", "run", "--listen", "nonsense"], 2),
         (["collector", "run", "--database", "mysql://127.0.0.1/x"], 2),
+        (["collector", "export", "an-instance", "--data-dir", "nowhere"], 1),
+        (["collector", "forget", "an-instance", "--database", "sqlite:nowhere.db"], 1),
     ],
 )
 def test_wrong_input_is_answered_in_a_few_lines_and_the_documented_status(

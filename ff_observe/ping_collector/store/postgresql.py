@@ -76,6 +76,8 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _kind(error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
+        return "it cannot be reached, or does not let this user into this database"
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
     return f"{type(error).__name__}{state}"
 
