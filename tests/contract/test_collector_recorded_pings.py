@@ -1,0 +1,57 @@
+"""Whatever real FlowFuse ever sent, and what ff-observe sends: POSTed byte for byte, it comes back byte for byte."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ff_observe.cli import main
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.acceptance import Accepted, accept
+from ff_observe.ping_collector.service import Collector
+from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
+from tests.real_parts import postgresql
+from tests.real_parts.collector import collecting, send
+from tests.recordings import ALL, COMMITTED
+
+RECORDED = sorted({*COMMITTED.rglob("ping.json"), *ALL.rglob("ping.json")})
+HOMES = sorted(path.parent for path in COMMITTED.rglob("ping.json") if (path.parent / "var" / "forge.db").exists())
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def collector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    database: SqliteDatabase | PostgresqlDatabase = SqliteDatabase()
+    if request.param == "postgresql":
+        cluster: postgresql.Cluster = request.getfixturevalue("postgres")
+        database = PostgresqlDatabase(Secret(cluster.url(cluster.create(f"recorded_{uuid.uuid4().hex}"))))
+    settings = CollectorSettings(port=0, data_dir=tmp_path_factory.mktemp("collector"), database=database)
+    with collecting(settings) as running:
+        yield running
+
+
+def comes_back(collector: Collector, sent: bytes) -> bool:
+    """Whether the collector takes these bytes and its store gives back the same: every field, type and value, in
+    order. Platforms were recorded more than once, so that an instance can have several pings."""
+    answer = send(collector.port, sent)
+    assert (answer.status, answer.json) == (200, {"status": "success"})
+    stored = collector.store.export(json.loads(sent)["instanceId"])
+    return sent in [json.dumps(ping.document(), separators=(",", ":"), ensure_ascii=False).encode() for ping in stored]
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)
+def test_a_recorded_ping_comes_back_as_it_was_sent(collector: Collector, path: Path) -> None:
+    assert comes_back(collector, path.read_bytes())
+
+
+@pytest.mark.parametrize("home", HOMES, ids=lambda home: home.name)
+def test_a_ping_of_ff_observe_comes_back_as_it_was_sent(
+    collector: Collector, home: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert main(["--home", str(home), "ping", "show"]) == 0
+    sent = capsysbinary.readouterr().out.strip()
+    found = accept(sent)
+    assert isinstance(found, Accepted)
+    assert found.unknown == ()
+    assert comes_back(collector, sent)
