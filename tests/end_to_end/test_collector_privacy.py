@@ -7,6 +7,7 @@ and its logs left behind is searched for them, in every form an address is likel
 import base64
 import contextlib
 import hashlib
+import hmac
 import ipaddress
 import os
 import re
@@ -32,6 +33,8 @@ from tests.real_parts.collector import ask, process, send
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.ping_collector.pings import body
 
+CONNECTIONS = ("127.83.14.201", "127.201.7.66")
+"""Where connections themselves come from: all of 127.0.0.0/8 is this machine."""
 ADDRESSES = ("198.51.100.77", "203.0.113.201", "192.0.2.149", "2001:db8:5ca1:ab1e::c0de", "2001:db8:feed:beef:1:2:3:4")
 PEOPLE = ("alice.canary@example.com", "Canary McCanaryface", "+49 170 0815 4711")
 HASHES = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s", "sha3_256")
@@ -79,10 +82,14 @@ def marks_of(address: str) -> Marks:
         hashed += [parsed.packed[:8], site.encode(), site.removesuffix("/64").encode()]
     hashes = {hashlib.new(name, each).digest()[:16] for each in hashed for name in HASHES}
     hashes |= {hashlib.blake2b(each, digest_size=size).digest() for each in hashed for size in (16, 32)}
+    hashes |= {hmac.digest(b"", each, "sha256") for each in hashed}  # a key that was forgotten
     return Marks.of(texts, raw, hashes)
 
 
-MARKS = {**{address: marks_of(address) for address in ADDRESSES}, **{person: Marks.of([person]) for person in PEOPLE}}
+MARKS = {
+    **{address: marks_of(address) for address in (*ADDRESSES, *CONNECTIONS)},
+    **{person: Marks.of([person]) for person in PEOPLE},
+}
 
 
 def give_aways(directory: Path) -> dict[str, list[str]]:
@@ -107,11 +114,15 @@ def give_aways(directory: Path) -> dict[str, list[str]]:
     return found
 
 
-def from_address(address: str, port: int, sent: bytes, headers: Mapping[str, str]) -> None:
+def connected(port: int, source: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), 10, source_address=(source, 0))
+
+
+def from_address(address: str, port: int, sent: bytes, headers: Mapping[str, str], source: str) -> None:
     """A raw request, whose answer does not matter."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"POST /ping?from={address} HTTP/1.1\r\nHost: {address}\r\n{lines}Content-Length: {len(sent)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), 10) as client, contextlib.suppress(OSError):
+    with connected(port, source) as client, contextlib.suppress(OSError):
         client.sendall(head.encode() + sent)
         client.settimeout(2)
         client.recv(1000)
@@ -121,6 +132,7 @@ def push_everything(port: int, prefix: str) -> int:
     """Canaries in every place a request has. Returns how many pings were accepted."""
     accepted = 0
     for index, address in enumerate(ADDRESSES):
+        source = CONNECTIONS[index % len(CONNECTIONS)]
         bracketed = f"[{address}]" if ":" in address else address
         carriers = {
             "X-Forwarded-For": f"{address}, {bracketed}:4711",
@@ -142,8 +154,8 @@ def push_everything(port: int, prefix: str) -> int:
             "platform__counts__" + PEOPLE[0]: 3,
             "platform__license__holder": PEOPLE[1],
         }
-        accepted += send(port, body(f"{prefix}-{index}", **unknown), carriers).status == 200
-        accepted += send(port, body(f"{prefix}-plain-{index}"), carriers, f"/?ip={address}").status == 200
+        accepted += send(port, body(f"{prefix}-{index}", **unknown), carriers, source=source).status == 200
+        accepted += send(port, body(f"{prefix}-plain-{index}"), carriers, f"/?ip={address}", source).status == 200
         for malformed in (
             address.encode(),
             b'{"instanceId":"%b' % address.encode(),
@@ -155,15 +167,15 @@ def push_everything(port: int, prefix: str) -> int:
             f'{{"instanceId": "{address}"'.encode("utf-16"),
             body(x=address * 10_000),
         ):
-            from_address(address, port, malformed, carriers)
-        with socket.create_connection(("127.0.0.1", port), 10) as client, contextlib.suppress(OSError):
+            from_address(address, port, malformed, carriers, source)
+        with connected(port, source) as client, contextlib.suppress(OSError):
             client.sendall(f"{address} {PEOPLE[0]} nonsense\r\n\r\n".encode())
             client.recv(1000)
-        with socket.create_connection(("127.0.0.1", port), 10) as client:  # breaks off
+        with connected(port, source) as client:  # breaks off
             head = f"POST /{address} HTTP/1.1\r\nX-Forwarded-For: {address}\r\nContent-Length: 99\r\n\r\n"
             client.sendall((head + address).encode())
         for path in (f"/{address}", f"/metrics?{address}", f"/-/ready?{PEOPLE[1].replace(' ', '+')}"):
-            ask(port, "GET", path, headers=carriers)
+            ask(port, "GET", path, headers=carriers, source=source)
     return accepted
 
 
@@ -178,7 +190,7 @@ def push_while_it_is_killed(directory: Path, port: int, settings: dict[str, Any]
     with process(directory, port, **settings) as collector:
         clients = []
         for index in range(40):
-            client = socket.create_connection(("127.0.0.1", port), 10)
+            client = connected(port, CONNECTIONS[index % len(CONNECTIONS)])
             address = ADDRESSES[index % len(ADDRESSES)]
             sent = body(f"killed-{index}", ip=address, name=PEOPLE[index % len(PEOPLE)])
             head = (
@@ -202,8 +214,10 @@ def test_the_search_finds_what_is_planted(tmp_path: Path) -> None:
         "packed": b"\0\0" + ipaddress.ip_address(ADDRESSES[1]).packed,
         "hexadecimal": ipaddress.ip_address(ADDRESSES[3]).packed.hex().encode(),
         "base64": base64.b64encode(b"xy" + ADDRESSES[2].encode() + b"zz"),
+        "connection": f"peer=('{CONNECTIONS[0]}', 4711)".encode(),
         "unkeyed hash": hashlib.sha256(ADDRESSES[4].encode()).digest(),
         "unkeyed hash in text": hashlib.sha1(ADDRESSES[4].encode()).hexdigest().encode(),
+        "hash without a key": hmac.digest(b"", b"4" + ipaddress.ip_address(CONNECTIONS[1]).packed, "sha256"),
         "hash of the site": hashlib.sha256(b"6" + ipaddress.ip_address(ADDRESSES[3]).packed[:8]).digest(),
         "person": f"name={PEOPLE[1]}".encode(),
         "person in base64": base64.b64encode(f'{{"mail":"{PEOPLE[0]}"}}'.encode()),
@@ -245,7 +259,8 @@ def push_everything_refused(port: int) -> int:
     statuses = []
     for index, address in enumerate(ADDRESSES):
         sent = body(f"down-{index}", ip=address, person=PEOPLE[0])
-        statuses.append(send(port, sent, {"X-Forwarded-For": address}).status)
+        source = CONNECTIONS[index % len(CONNECTIONS)]
+        statuses.append(send(port, sent, {"X-Forwarded-For": address}, source=source).status)
     assert set(statuses) == {503}
     return len(statuses)
 
@@ -260,9 +275,11 @@ def _the_fleet_tells_nothing(port: int) -> None:
 def _every_sender_is_a_keyed_hash(directory: Path, senders: set[Any], *, trusted: bool) -> None:
     """The promise's other half: the hash is there, differs by sender where that is known, and is keyed."""
     assert all(len(bytes.fromhex(sender)) == 32 for sender in senders)
-    assert (len(senders) >= len(ADDRESSES)) if trusted else (len(senders) == 1)
+    assert len(senders) >= len(ADDRESSES if trusted else CONNECTIONS)
     key = directory / "data" / "key" / "sender.key"
-    assert key.stat().st_mode & 0o777 == 0o600
+    kept = [path for path in (directory / "data").rglob("*") if path.is_file()]
+    assert key in kept
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     assert not any(path.is_relative_to(key.parent) for path in (directory / "data" / "pings").rglob("*"))
 
 
@@ -273,6 +290,17 @@ def cluster(tmp_path: Path) -> Iterator[postgresql.Cluster]:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
     with postgresql.cluster(tmp_path / "postgresql") as running:
         yield running
+
+
+def test_the_search_finds_what_is_planted_in_postgresql(tmp_path: Path, cluster: postgresql.Cluster) -> None:
+    with cluster.connect() as session:
+        session.execute("CREATE TABLE planted (sender text, packed bytea)")
+        packed = ipaddress.ip_address(ADDRESSES[3]).packed
+        session.execute("INSERT INTO planted VALUES (%s, %s)", (ADDRESSES[0], packed))
+        session.execute("CHECKPOINT")
+    for address in (ADDRESSES[0], ADDRESSES[3]):
+        found = "\n".join(give_aways(tmp_path)[address])
+        assert all(place in found for place in ("postgres.log", "data/pg_wal/", "data/base/")), found
 
 
 def test_postgresql_keeps_no_address_and_nothing_that_was_not_asked_for(

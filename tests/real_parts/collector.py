@@ -3,11 +3,8 @@
 import contextlib
 import http.client
 import json
-import signal
 import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +14,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from ff_observe.clock import Clock, SystemClock
-from ff_observe.ping_collector.commands import build_collector, prepare_process
+from ff_observe.ping_collector.commands import build_collector
 from ff_observe.ping_collector.receive import PingObserver
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings
-from ff_observe.ping_collector.settings_file import collector_settings
 from tests.network_guard import guarded_environment
 from tests.real_parts.processes import answers, free_port, running
 
@@ -54,10 +50,15 @@ class Answer:
 
 
 def ask(
-    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    source: str = "127.0.0.1",
 ) -> Answer:
-    """One request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    """One request on a connection of its own, which comes from the address `source`."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
     try:
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
@@ -67,9 +68,15 @@ def ask(
         connection.close()
 
 
-def send(port: int, body: bytes, headers: Mapping[str, str] | None = None, path: str = "/ping") -> Answer:
+def send(
+    port: int,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    path: str = "/ping",
+    source: str = "127.0.0.1",
+) -> Answer:
     """POST a ping."""
-    return ask(port, "POST", path, body, {"Content-Type": "application/json", **(headers or {})})
+    return ask(port, "POST", path, body, {"Content-Type": "application/json", **(headers or {})}, source)
 
 
 def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
@@ -93,15 +100,18 @@ def sample(port: int, name: str, **labels: str) -> float | None:
 
 
 @contextlib.contextmanager
-def process(directory: Path, port: int = 0, user: str | None = None, **settings: Any) -> Iterator["Running"]:
-    """A collector in a process of its own, with the `settings` of `collector.yml`, until the block ends."""
+def process(directory: Path, port: int = 0, **settings: Any) -> Iterator["Running"]:
+    """`ff-observe collector run` with these settings in its `collector.yml`, until the block ends. What it logs and
+    what it keeps, temporary files too, is below `directory`."""
     port = port or free_port()
-    directory.mkdir(parents=True, exist_ok=True)
+    temporary = directory / "temporary"
+    temporary.mkdir(parents=True, exist_ok=True)
     file = directory / "collector.yml"
     file.write_text(yaml.safe_dump({"listen": f"127.0.0.1:{port}", "data_dir": "data", **settings}))
-    command: list[str | Path] = [sys.executable, "-m", "tests.real_parts.collector", file]
+    command: list[str | Path] = [sys.executable, "-m", "ff_observe", "collector", "run", "--settings", file]
     ready = answers(f"http://127.0.0.1:{port}/-/healthy")
-    with running(command, directory, ready, environment=guarded_environment(), user=user) as started:
+    environment = guarded_environment(TMPDIR=str(temporary), SQLITE_TMPDIR=str(temporary))
+    with running(command, directory, ready, environment=environment) as started:
         yield Running(port, started.pid)
 
 
@@ -111,18 +121,3 @@ class Running:
 
     port: int
     pid: int
-
-
-def main(file: Path) -> None:
-    """What the process does: collect until SIGTERM."""
-    prepare_process()
-    collector = build_collector(collector_settings(file))
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    collector.start()
-    stopped.wait()
-    collector.stop(time.monotonic() + 10)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
