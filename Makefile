@@ -58,7 +58,7 @@ bench: .venv/test.stamp ## Measure speed and cost against the alternatives
 .PHONY: nightly
 nightly: .venv/test.stamp ## All tests, with many more generated examples
 	@$(BIN)/python -m tests.real_parts.install
-	HYPOTHESIS_PROFILE=nightly FF_OBSERVE_CRASH_ROUNDS=100 \
+	HYPOTHESIS_PROFILE=nightly \
 	  $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --timeout=1800 $(PYTEST_ARGS)
 	$(BIN)/python -m tests.fuzz.collector_acceptance -runs=1000000
 

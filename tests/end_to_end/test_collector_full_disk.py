@@ -4,7 +4,9 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from ff_observe.ping_collector.service import open_store
@@ -88,6 +90,26 @@ def test_sqlite_on_a_read_only_file_system(tmp_path: Path) -> None:
             remounted(disk, "rw")
             wait_until(lambda: send(collector.port, body("writable again")).status == 200, "the collector to recover")
         all_are_stored_once(tmp_path, ["before", "writable again"])
+
+
+def test_postgresql_that_takes_no_writes(tmp_path: Path, postgres: postgresql.Cluster) -> None:
+    """As a primary that has become a standby, or one whose disk is to be spared."""
+    name = postgres.create("read_only")
+    with process(tmp_path, database=postgres.url(name)) as collector:
+        assert send(collector.port, body("before")).status == 200
+        with postgres.connect() as session:
+            session.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+            _end_sessions(session, name)
+            acknowledged = refused_until_it_is_mended(collector.port, 0)
+            session.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
+            _end_sessions(session, name)
+        wait_until(lambda: send(collector.port, body("writable again")).status == 200, "the collector to recover")
+        all_are_stored_once(tmp_path, ["before", "writable again"])
+        assert acknowledged == []
+
+
+def _end_sessions(session: psycopg.Connection[Any], database: str) -> None:
+    session.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (database,))
 
 
 def test_postgresql_on_a_full_disk(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """A short run of the fuzzers, and a flood of odd requests at a running collector: no 5xx, no traceback, no growth."""
 
+import asyncio
 import random
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -13,7 +16,7 @@ from tests.real_parts.collector import process, send
 from tests.recordings import ROOT
 from tests.unit.ping_collector.pings import body
 
-RUNS = 20_000
+RUNS = 100_000
 
 
 @pytest.mark.timeout(170)
@@ -59,5 +62,88 @@ def test_odd_bodies_never_make_a_running_collector_fail_or_grow(tmp_path: Path) 
         statuses = {send(collector.port, mutated(chance)).status for _ in range(3000)}
         assert statuses <= {200, 400}
         assert memory().rss - before < 20 * 2**20
-    log = next(tmp_path.glob("*.log")).read_text()
+    nothing_went_wrong(tmp_path)
+
+
+def nothing_went_wrong(directory: Path) -> None:
+    log = next(directory.glob("*.log")).read_text()
     assert "Traceback" not in log
+    assert "ERROR" not in log
+
+
+def odd_request(chance: random.Random) -> bytes:
+    """A request whose lines are changed, doubled, left out or put elsewhere."""
+    sent = body(f"odd-{chance.randrange(50)}")
+    lines = [
+        chance.choice(
+            [b"POST /ping HTTP/1.1", b"POST / HTTP/1.1", b"GET /metrics HTTP/1.1", b"HEAD /-/ready HTTP/1.0"]
+        ),
+        *(b"Host: a", b"Connection: close", b"Content-Type: application/json", b"X-Forwarded-For: 192.0.2.1, 10.0.0.1"),
+        b"Content-Length: %d" % len(sent),
+    ]
+    for _ in range(chance.randrange(1, 4)):
+        place = chance.randrange(len(lines))
+        match chance.randrange(4):
+            case 0:
+                lines.insert(place, chance.choice(ODD_LINES))
+            case 1:
+                lines[place] = lines[place].replace(
+                    b": ", b": " + chance.choice([b"0" * 5000, b"\xff", b"-", b'"', b",,"])
+                )
+            case 2:
+                del lines[place]
+            case _:
+                lines.append(lines[place])
+    return b"\r\n".join(lines) + b"\r\n\r\n" + sent
+
+
+ODD_LINES = (
+    *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip", b"Content-Encoding: br", b"Content-Length: 18"),
+    *(
+        b"Upgrade: websocket\r\nConnection: Upgrade",
+        b"Expect: 100-continue",
+        b"Accept: \xff",
+        b"Accept-Encoding: gzip;q=x",
+    ),
+    *(
+        b"",
+        b" folded",
+        b"no colon",
+        b": no name",
+        b"Trailer: a",
+        b"X: " + b"x" * 40_000,
+        b"Host: a\x00",
+        b"PRI * HTTP/2.0",
+    ),
+)
+
+
+def test_odd_requests_never_make_a_running_collector_fail(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    trusting = {"trusted_proxies": ["127.0.0.0/8", "10.0.0.0/8"]}
+    with process(tmp_path, address=trusting, limits={"request_seconds": 1, "idle_seconds": 1}) as collector:
+
+        async def answered(sent: bytes) -> list[bytes]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", collector.port)
+            try:
+                writer.write(sent)
+                received = await asyncio.wait_for(reader.read(), 20)
+            except ConnectionError:
+                return []
+            finally:
+                writer.close()
+            return re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", received)
+
+        async def main() -> Counter[bytes]:
+            found: Counter[bytes] = Counter()
+            for _ in range(8):
+                for statuses in await asyncio.gather(*(answered(odd_request(chance)) for _ in range(250))):
+                    found.update(statuses)
+            return found
+
+        statuses = asyncio.run(main())
+        assert send(collector.port, body("and others")).status == 200
+    assert statuses[b"200"] > 300
+    assert statuses[b"400"] > 300
+    assert not [status for status in statuses if status >= b"500"]
+    nothing_went_wrong(tmp_path)

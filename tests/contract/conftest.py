@@ -1,0 +1,44 @@
+"""The stores of the collector, each in turn: an embedded SQLite file and a real PostgreSQL."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.store import Store, Writer
+from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.sqlite import open_sqlite
+from tests.real_parts import postgresql
+
+WINDOW = timedelta(hours=1)
+
+MakeStore = Callable[[], Store]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+    """Opens the same, at first empty, store again and again, as several collectors would."""
+    if request.param == "sqlite":
+        return lambda: open_sqlite(tmp_path / "pings" / "pings.sqlite3", WINDOW, "collector")
+    cluster: postgresql.Cluster = request.getfixturevalue("postgres")
+    url = Secret(cluster.url(cluster.create(f"pings_{uuid.uuid4().hex}")))
+    return lambda: PostgresqlStore(url, WINDOW)
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> Store:
+    return make_store()
+
+
+@pytest.fixture
+def writer(store: Store) -> Iterator[Writer]:
+    made = store.writer()
+    yield made
+    made.close()
+
+
+def documents(store: Store, instance_id: str) -> list[dict[str, object]]:
+    return [each.document() for each in store.export(instance_id)]

@@ -1,0 +1,137 @@
+"""The tables of every store: made and widened by collectors themselves, several at once, and written durably."""
+
+import contextlib
+import sqlite3
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.store import Store, StoreError
+from ff_observe.ping_collector.store.columns import COLUMNS, column_name
+from ff_observe.ping_collector.store.postgresql import _WRITING as WRITING
+from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.postgresql import _connect as connect_postgresql
+from ff_observe.ping_collector.store.sqlite import SqliteStore
+from ff_observe.ping_collector.store.sqlite import _connect as connect_sqlite
+from ff_observe.ping_contract import FIELDS
+from tests.contract.conftest import MakeStore, documents
+from tests.real_parts import postgresql
+from tests.unit.ping_collector.pings import ping
+
+
+def test_every_field_of_the_contract_has_a_column_of_its_own() -> None:
+    assert len({column.name for column in COLUMNS}) == len(FIELDS)
+    assert (
+        column_name(("platform", "counts", "projectsByState", "suspended"))
+        == "platform_counts_projects_by_state_suspended"
+    )
+    with pytest.raises(ValueError, match="no legal column name"):
+        column_name(("drop table",))
+
+
+def test_a_store_of_an_earlier_contract_gets_the_new_columns_and_keeps_its_pings(
+    make_store: MakeStore,
+) -> None:
+    store = make_store()
+    writer = store.writer()
+    writer.write([ping("old", platform__counts__users=7)])
+    writer.close()
+    _forget_a_column(store, "platform_counts_teams")
+    again = make_store()
+    writer = again.writer()
+    assert list(writer.write([ping("new", platform__counts__teams=8)])) == [True]
+    writer.close()
+    (old,), (new,) = documents(again, "old"), documents(again, "new")
+    assert old["platform"]["counts"] == {"users": 7, "projectsByState": {"suspended": 5}}  # type: ignore[index]  # any JSON
+    assert new["platform"]["counts"]["teams"] == 8  # type: ignore[index]  # any JSON
+
+
+def _forget_a_column(store: Store, column: str) -> None:
+    """Make the store as a collector would have made it whose contract lacks a field."""
+    statements = [f"ALTER TABLE {table} DROP COLUMN {column}" for table in ("ping", "platform")]
+    if isinstance(store, SqliteStore):
+        connection = sqlite3.connect(store.path)
+        for statement in statements:
+            connection.execute(statement)
+        connection.close()
+    else:
+        assert isinstance(store, PostgresqlStore)
+        with psycopg.connect(store.url.reveal(), autocommit=True) as session:
+            for statement in statements:
+                session.execute(statement.encode())
+
+
+def test_collectors_that_start_at_once_on_a_store_of_an_earlier_contract_widen_it_together(
+    make_store: MakeStore,
+) -> None:
+    writer = make_store().writer()
+    writer.write([ping("old")])
+    writer.close()
+    lacking = ["platform_counts_teams", "platform_config_email_enabled", "env_nodejs", "platform_license_id"]
+    for column in lacking:
+        _forget_a_column(make_store(), column)
+    _start_at_once(make_store)
+    for index in range(5):
+        assert documents(make_store(), f"{index}") == [ping(f"{index}").document()]
+    assert len(documents(make_store(), "old")) == 1
+
+
+def test_a_store_of_a_later_contract_is_used_as_it_is(make_store: MakeStore) -> None:
+    store = make_store()
+    writer = store.writer()
+    writer.write([])
+    if isinstance(store, SqliteStore):
+        connection = sqlite3.connect(store.path)
+        connection.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines INTEGER")
+        connection.close()
+    else:
+        assert isinstance(store, PostgresqlStore)
+        with psycopg.connect(store.url.reveal(), autocommit=True) as session:
+            session.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines bigint")
+    assert list(writer.write([ping("a")])) == [True]
+    assert len(documents(store, "a")) == 1
+    writer.close()
+
+
+def test_collectors_that_start_at_once_make_the_schema_together(make_store: MakeStore) -> None:
+    _start_at_once(make_store)
+    assert all(len(documents(make_store(), f"{index}")) == 1 for index in range(5))
+
+
+def _start_at_once(make_store: MakeStore) -> None:
+    """Five collectors, each of which stores a ping."""
+    failed: list[Exception] = []
+
+    def start(index: int) -> None:
+        writer = make_store().writer()
+        try:
+            writer.write([ping(f"{index}")])
+        except StoreError as error:
+            failed.append(error)
+        writer.close()
+
+    threads = [threading.Thread(target=start, args=(index,)) for index in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+@pytest.mark.parametrize("setting", ["off", "local"])
+def test_postgresql_commits_durably_whatever_the_database_says(postgres: postgresql.Cluster, setting: str) -> None:
+    url = postgres.url(name := postgres.create("not_durable"))
+    with postgres.connect() as session:
+        session.execute(f"ALTER DATABASE {name} SET synchronous_commit = {setting}".encode())
+    with contextlib.closing(connect_postgresql(Secret(url), WRITING)) as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+def test_sqlite_commits_durably(tmp_path: Path) -> None:
+    """Killing a process cannot show it: what the system was not told to put on the disk outlives a process."""
+    with contextlib.closing(connect_sqlite(tmp_path / "pings.sqlite3")) as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

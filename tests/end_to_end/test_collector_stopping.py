@@ -1,0 +1,45 @@
+"""A collector that is told to stop under load: whoever was received is answered, and the answer is true."""
+
+import contextlib
+import os
+import signal
+import socket
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ff_observe.ping_collector.service import open_store
+from ff_observe.ping_collector.settings_file import collector_settings
+from tests.real_parts.collector import process, sample, send
+from tests.real_parts.processes import wait_until
+from tests.unit.ping_collector.pings import body
+
+WAITING = 5
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_received_is_stored_and_acknowledged_before_it_ends(tmp_path: Path, told: signal.Signals) -> None:
+    database = tmp_path / "data" / "pings" / "pings.sqlite3"
+    with process(tmp_path) as collector, ThreadPoolExecutor(WAITING) as clients:
+        assert send(collector.port, body("before")).status == 200
+        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")  # commits wait
+            answers = [clients.submit(send, collector.port, body(f"late-{index}")) for index in range(WAITING)]
+            waiting = "ff_observe_collector_waiting_pings"
+            wait_until(lambda: sample(collector.port, waiting) == WAITING, "the pings to arrive")
+            os.kill(collector.pid, told)
+            wait_until(lambda: refuses(collector.port), "new connections to be refused")
+            holder.execute("ROLLBACK")
+        assert [answer.result().status for answer in answers] == [200] * WAITING
+    store = open_store(collector_settings(tmp_path / "collector.yml"))
+    assert all(len(list(store.export(f"late-{index}"))) == 1 for index in range(WAITING))
+    (log,) = tmp_path.glob("*.log")
+    assert "stopping" in log.read_text()
+    assert "WARNING" not in log.read_text()
