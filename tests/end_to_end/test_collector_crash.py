@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -152,16 +153,24 @@ def test_postgresql_killed_under_load_loses_nothing_and_the_collector_recovers(t
 
 
 def killed_and_stopped(load: Load, port: int, postmaster: int) -> None:
-    """Send; kill the server half way; go on sending; stop."""
+    """Send; kill the server half way; go on sending; stop. Returns when the server's other processes, too, are gone:
+    while one is left, another server neither can nor may be started on the same files."""
+    others: list[psutil.Process] = []
+
+    def kill() -> None:
+        others.extend(psutil.Process(postmaster).children())
+        os.kill(postmaster, signal.SIGKILL)
 
     async def main() -> None:
         until = asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.call_later(0.7, os.kill, postmaster, signal.SIGKILL)
+        loop.call_later(0.7, kill)
         loop.call_later(1.5, until.set)
         await asyncio.wait_for(load.run(port, until), 60)
 
     asyncio.run(main())
+    _, left = psutil.wait_procs(others, 20)
+    assert left == []
 
 
 def settle_in_the_end(port: int, name: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests.real_parts.processes import accepts, free_port, running, wait_until
+from tests.real_parts.processes import free_port, running
 
 BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 PASSWORD = "planted-database-password"
@@ -65,17 +65,17 @@ def server(directory: Path, port: int) -> Iterator[None]:
     """Run the cluster in `directory` on `port` until the block ends: for tests that stop and start the database."""
     assert BINARIES is not None
     command: list[str | Path] = [BINARIES / "postgres", "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
-    with running(command, directory, accepts(port), user=_as_postgres().get("user")) as process:
-        wait_until(lambda: _try_connect(port), "PostgreSQL to accept sessions").close()
+    with running(command, directory, lambda: _takes_sessions(port), user=_as_postgres().get("user")) as process:
         yield
         process.send_signal(signal.SIGINT)  # "fast": SIGTERM would wait for the sessions that tests hold
 
 
-def _try_connect(port: int) -> "psycopg.Connection[tuple[object, ...]] | None":
+def _takes_sessions(port: int) -> bool:
     try:
-        return psycopg.connect(f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres")
+        psycopg.connect(f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres").close()
     except psycopg.OperationalError:
-        return None
+        return False
+    return True
 
 
 def initialise(directory: Path) -> None:
