@@ -1,7 +1,7 @@
 """What the collector's store does on PostgreSQL alone: partitions, reconnection, errors that tell nothing."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -28,6 +28,24 @@ def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Clu
         assert store.prune(NOON) == 1
         left = session.execute("SELECT min(inhrelid::regclass::text) FROM pg_inherits").fetchone()
     assert left == ("ping_20261123",)
+
+
+def test_a_day_begins_and_ends_in_utc_wherever_the_database_is(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(name := postgres.create("antipodes"))
+    with postgres.connect() as session:
+        session.execute(f"ALTER DATABASE {name} SET timezone = 'Pacific/Auckland'".encode())
+    midnight = datetime(2026, 11, 24, tzinfo=UTC)
+    edges = {midnight - timedelta(microseconds=1): "ping_20261123", midnight: "ping_20261124"}
+    store = PostgresqlStore(Secret(url), WINDOW)
+    writer = store.writer()
+    writer.write([ping(partition, at) for at, partition in edges.items()])
+    writer.close()
+    with psycopg.connect(url) as session:
+        rows = session.execute("SELECT instance_id, tableoid::regclass::text FROM ping").fetchall()
+    assert sorted(rows) == [(partition, partition) for partition in edges.values()]
+    assert [each.received_at for partition in edges.values() for each in store.export(partition)] == list(edges)
+    assert store.prune(midnight - timedelta(microseconds=1)) == 0
+    assert store.prune(midnight) == 1
 
 
 def test_postgresql_that_went_away_is_an_error_and_then_found_again(postgres: postgresql.Cluster) -> None:
