@@ -41,7 +41,8 @@ class Ingest:
     """Group commit. `start`, `submit`, `probe` and `stop` belong to the event loop's thread.
 
     At most `max_waiting` pings wait; more are turned away at once. A commit that takes longer than `patience_seconds`
-    has failed for those who wait for it. For `pause_seconds` after a failure pings are turned away without trying.
+    has failed for those who wait for it, and until it ends, however it does, pings are turned away. They are for
+    `pause_seconds` after a failure, too, without trying.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Ingest:
         self._gathered: list[_Waiting] = []
         self._handoff: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
         self._busy = False
+        self._hangs = False
         self._flush_is_due = False
         self._resume_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -92,7 +94,7 @@ class Ingest:
     def submit(self, ping: Ping | None) -> "asyncio.Future[Outcome]":
         """Done when the ping is durably stored, recognised as a duplicate, or not stored. None is a probe."""
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        if self._stopping or (self._resume_at and self._clock.monotonic() < self._resume_at):
+        if self._stopping or self._hangs or (self._resume_at and self._clock.monotonic() < self._resume_at):
             future.set_result(Outcome.UNAVAILABLE)
         elif self.waiting >= self._max_waiting:
             future.set_result(Outcome.OVERLOADED)
@@ -119,6 +121,7 @@ class Ingest:
 
     def _give_up(self, batch: Sequence[_Waiting]) -> None:
         log.warning("the store has not answered for %.0f s", self._patience_seconds)
+        self._hangs = True
         self._fail(batch)
         self._fail_gathered()
         self._writer.abort()
@@ -127,7 +130,7 @@ class Ingest:
         """Back in the loop's thread, with the outcome of each ping, or None if the batch failed."""
         if self._watch is not None:
             self._watch.cancel()
-        self._busy = False
+        self._busy = self._hangs = False
         if stored is None:
             self._fail(batch)
             self._fail_gathered()

@@ -20,6 +20,7 @@ class HeldWriter:
         self.released = threading.Semaphore(0)
         self.failing: Exception | None = None
         self.closed = False
+        self.deaf = False
 
     def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
         self.batches.append([each.instance_id for each in pings])
@@ -30,6 +31,8 @@ class HeldWriter:
         return [True] * len(pings)
 
     def abort(self) -> None:
+        if self.deaf:  # a disk that hangs cannot be interrupted
+            return
         self.failing = StoreError("aborted")
         self.released.release()
 
@@ -164,6 +167,23 @@ def test_a_store_that_hangs_does_not_hold_its_senders() -> None:
         assert await asyncio.gather(*tasks, *late) == [Outcome.UNAVAILABLE] * 2
 
     run(test, patience_seconds=0.05)
+
+
+def test_while_a_store_hangs_for_good_everybody_is_turned_away_at_once() -> None:
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        writer.deaf = True
+        (first,) = submitted(ingest, "a")
+        assert await first is Outcome.UNAVAILABLE
+        later = submitted(ingest, "b", "c")
+        assert [each.done() and each.result() for each in later] == [Outcome.UNAVAILABLE] * 2
+        assert not await ingest.probe()
+        for _ in range(2):
+            writer.released.release()
+        while ingest.up is not True:  # the commit that hung has ended after all
+            await asyncio.sleep(0)
+        assert await ingest.submit(ping("d")) is Outcome.STORED
+
+    assert run(test, patience_seconds=0.05, pause_seconds=0).batches == [["a"], ["d"]]
 
 
 def test_a_probe_commits_without_a_ping() -> None:
