@@ -98,7 +98,18 @@ class LimitedProtocol(HttpToolsProtocol):
         self.arriving_since = time.monotonic()
         if len(self.connections) > self._limits.connections:
             self._on_closing("too_many")
-            transport.abort()
+            self._one_that_waits().transport.abort()
+
+    def _one_that_waits(self) -> "LimitedProtocol":
+        """A connection whose request has not arrived; this one if all others are being answered. Closing the newest
+        instead would leave out everybody while somebody holds as many as there may be."""
+        for other in self.connections:
+            if isinstance(other, LimitedProtocol) and other is not self and other._waits():
+                return other
+        return self
+
+    def _waits(self) -> bool:
+        return self.arriving_since is not None and not self.transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         idle = self.cycle is None or self.cycle.response_complete
