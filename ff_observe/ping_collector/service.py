@@ -139,7 +139,7 @@ class Collector:
             raise FFObserveError("the collector did not start in time")
         for periodic in self._upkeep:
             periodic.start()
-        log.info("collecting pings on http://%s:%d/ping into %s", self.settings.host, self.port, self.store.name)
+        log.info("collecting pings on http://%s/ping into %s", _place(self.settings.host, self.port), self.store.name)
 
     def stop(self, deadline: float) -> None:
         """Answer what has been received, store it, and end. Idempotent."""
@@ -199,7 +199,8 @@ class Collector:
             listening.listen(BACKLOG)
         except OSError as error:
             listening.close()
-            message = f"cannot listen on {self.settings.host}:{self.settings.port} ({error.strerror}); choose another"
+            place = _place(self.settings.host, self.settings.port)
+            message = f"cannot listen on {place} ({error.strerror}); choose another"
             raise ConfigurationError((Problem(self.settings.named_in, 0, 0, "listen", message),)) from None
         return listening
 
@@ -219,6 +220,10 @@ class Collector:
         gauge(catalogue.STORE_UP, lambda: None if self._ingest.up is None else float(self._ingest.up))
         gauge(catalogue.CONNECTIONS, lambda: len(self._server.server_state.connections))
         gauge(catalogue.KEY_CREATED, lambda: seconds(self._sender_hash.created_at))
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _tell_of_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -304,6 +304,16 @@ def test_an_address_in_use_is_a_configuration_error(collector: Collector, settin
     second.stop(time.monotonic() + 1)
 
 
+def test_an_ipv6_address_is_told_as_addresses_write_it(
+    settings: CollectorSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with collecting(replace(settings, host="::1")) as running:
+        assert f"collecting pings on http://[::1]:{running.port}/ping" in caplog.text
+        with pytest.raises(ConfigurationError, match=re.escape(f"cannot listen on [::1]:{running.port} (")):
+            Collector(replace(settings, host="::1", port=running.port)).start()
+
+
 def test_stopping_is_legal_before_starting_and_twice(settings: CollectorSettings) -> None:
     never = Collector(settings)
     never.stop(time.monotonic() + 1)
