@@ -14,10 +14,10 @@ from ff_observe.ping_collector.store.columns import COLUMNS, column_name
 from ff_observe.ping_collector.store.postgresql import _WRITING as WRITING
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.postgresql import _connect as connect_postgresql
-from ff_observe.ping_collector.store.sqlite import SqliteStore
+from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
 from ff_observe.ping_collector.store.sqlite import _connect as connect_sqlite
 from ff_observe.ping_contract import FIELDS
-from tests.contract.conftest import MakeStore, documents
+from tests.contract.conftest import WINDOW, MakeStore, documents
 from tests.real_parts import postgresql
 from tests.unit.ping_collector.pings import ping
 
@@ -128,6 +128,25 @@ def test_postgresql_commits_durably_whatever_the_database_says(postgres: postgre
         session.execute(f"ALTER DATABASE {name} SET synchronous_commit = {setting}".encode())
     with contextlib.closing(connect_postgresql(Secret(url), WRITING)) as connection:
         assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+def test_a_new_sqlite_file_that_another_is_writing_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "pings.sqlite3"
+    stored: list[bool] = []
+    writer = open_sqlite(file, WINDOW, "collector").writer()
+
+    def write() -> None:
+        stored.extend(writer.write([ping("a")]))
+        writer.close()
+
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = threading.Thread(target=write)
+        writing.start()
+        writing.join(0.2)
+        other.execute("ROLLBACK")
+    writing.join()
+    assert stored == [True]
 
 
 def test_sqlite_commits_durably(tmp_path: Path) -> None:
