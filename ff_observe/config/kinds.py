@@ -43,16 +43,9 @@ def _text(node: Node) -> str | None:
         if node.value is None:
             return None
         if isinstance(node.value, str):
-            return _without_nul(node.value) or None
+            return node.value or None
         raise WrongValueError("write a string: put it in quotes")
     raise WrongValueError("write a string")
-
-
-def _without_nul(text: str) -> str:
-    """No path, no host and no password that a library takes may hold one."""
-    if "\0" in text:
-        raise WrongValueError('remove the NUL character ("\\0")')
-    return text
 
 
 _FALSE_WORDS = frozenset(("no", "n", "off", "false", "0", "disabled", "disable", "never", "none"))
@@ -136,6 +129,18 @@ def _http_path(node: Node) -> str | None:
     if path is not None and (not re.fullmatch(r"/[A-Za-z0-9._~/-]+", path) or path.startswith(("//", "/-/"))):
         raise WrongValueError('write a path such as "/metrics"; "/" and "/-/…" are taken')
     return path
+
+
+def _without_nul(text: str) -> str:
+    """No path, no host and no password that a library takes may hold one; a page may."""
+    if "\0" in text:
+        raise WrongValueError('remove the NUL character ("\\0")')
+    return text
+
+
+def _file_path(node: Node) -> str | None:
+    path = _text(node)
+    return _without_nul(path) if path is not None else None
 
 
 OFF = "off"
@@ -243,7 +248,7 @@ HOST = Kind("address or host name", _host)
 HTTP_PATH = Kind("path", _http_path)
 SECONDS = Kind("seconds", _seconds)
 HEADERS = Kind("map of strings", _headers)
-FILE_PATH = Kind("path of a file", _text)
+FILE_PATH = Kind("path of a file", _file_path)
 FILE_PATH_OR_OFF = Kind("path of a file, or `off`", _file_path_or_off)
 IGNORED: Kind[None] = Kind("anything", lambda _node: None)
 
