@@ -202,7 +202,9 @@ class Snapshots:
     def _up(self, answer: Answer, at: datetime, seconds: float) -> Snapshot:
         known = platform_facts.installation(answer, self._platform, self._known_without_database(), at)
         if known.licence_problem is None:
-            self._licence_state.working("the licence is accepted")
+            self._licence_state.working(
+                "the licence is accepted" if known.licence else "no licence is refused any more"
+            )
         else:
             self._licence_state.failing(known.licence_problem)
         self.instance_id = known.instance_id

@@ -48,7 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how logs look on stderr")
     parser.add_argument(
-        "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged"
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        help="the least that is logged (default: info where a command goes on running, else warning)",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in _COMMANDS:
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream or Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process lives
         for stream in (sys.stdout, sys.stderr)
     )
-    options = argparse.Namespace(log_level="info")
+    options = argparse.Namespace(log_level=None)
     try:
         options = build_parser().parse_args(arguments)
         status: int = options.run(options)

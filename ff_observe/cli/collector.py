@@ -33,7 +33,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     _add_settings(run_parser)
     run_parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (default: 127.0.0.1:10465)")
-    run_parser.set_defaults(run=run)
+    run_parser.set_defaults(run=run, usual_log_level="info")
 
     export_parser = actions.add_parser("export", help="print everything stored of an instance, a line of JSON per ping")
     _add_settings(export_parser)

@@ -46,7 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--port", type=port, default=10464, help="port of the bridge (0: any; default 10464)")
     parser.add_argument("--collector-port", type=port, default=10465, help="port of the collector (default 10465)")
     parser.add_argument("--directory", type=Path, help="an empty directory for the platform (default: a temporary one)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, usual_log_level="info")
 
 
 def run(options: argparse.Namespace) -> int:

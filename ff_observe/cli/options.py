@@ -42,7 +42,9 @@ def hide_secrets(options: argparse.Namespace, settings: object) -> None:
 
 def _level(options: argparse.Namespace) -> int:
     logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines show whole URLs
-    return logging.getLevelNamesMapping()[options.log_level.upper()]
+    # A command that answers and ends may be run by cron, which mails whatever it says besides.
+    level = options.log_level or getattr(options, "usual_log_level", "warning")
+    return logging.getLevelNamesMapping()[level.upper()]
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterable
@@ -52,7 +53,9 @@ def show(options: argparse.Namespace) -> int:
     from ff_observe.sources.installation import operating_system
     from ff_observe.wiring import open_platform
 
-    with open_platform(settings_of(options), clock_at(options.at)) as platform:
+    settings = settings_of(options)
+    logging.getLogger("ff_observe.snapshots").setLevel(logging.ERROR)  # what it warns of is what `reachable` raises
+    with open_platform(settings, clock_at(options.at)) as platform:
         snapshot = reachable(platform.snapshots.take())
         body = preview(snapshot, platform.settings, operating_system())
     sys.stdout.buffer.write(body)

@@ -32,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "flowforge.yml says. SIGTERM and Ctrl-C stop it; SIGHUP re-reads the file and keeps the old settings if the "
         "new file is wrong.",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, usual_log_level="info")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -156,6 +156,29 @@ def test_check_says_which_outputs_are_on_and_why(capsys: pytest.CaptureFixture[s
     assert all(output["reason"] for output in answer["outputs"])
 
 
+@pytest.mark.parametrize("arguments", [["metrics"], ["ping", "show"], ["ping", "why"], ["check"]])
+def test_a_command_that_answers_and_ends_says_nothing_besides(
+    arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    home = case_named("v2.4.0-sqlite-ce").home  # tables are missing here, of which `run` tells
+    assert main(["--home", str(home), *arguments]) == 0
+    told = capfd.readouterr()
+    assert told.out
+    assert told.err == ""
+
+
+def test_a_command_says_more_on_request(capfd: pytest.CaptureFixture[str]) -> None:
+    home = case_named("v2.4.0-sqlite-ce").home
+    assert main(["--home", str(home), "--log-level", "info", "metrics"]) == 0
+    assert "has no table TeamBrokerClients" in capfd.readouterr().err
+
+
+def test_a_database_that_is_not_there_is_told_of_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    home = home_with(tmp_path, "  storage: nowhere.db\n", "  enabled: true\n")
+    assert main(["--home", str(home), "ping", "show"]) == 1
+    assert capfd.readouterr().err.count("nowhere.db") == 1
+
+
 def test_frontend_commands_agree_with_each_other(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     home = home_with(
         tmp_path / "home",
