@@ -100,6 +100,15 @@ def sqlite_platform(path: Path, size: Size) -> Path:
     return path
 
 
+def read_anew(path: Path) -> None:
+    """Have the file in memory as it comes from the disk, not as it was written."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while file.read(2**20):
+            pass
+
+
 def postgresql_platform(cluster: postgresql.Cluster, name: str, size: Size) -> str:
     """Make a database of that size; returns its name."""
     cluster.load(name, COMMITTED / "v2.4.0-postgres-dev" / "dump.sql")
