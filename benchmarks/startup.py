@@ -1,6 +1,6 @@
 """What starting costs: `ff-observe --help`, `run` to its first successful scrape, memory, and the share of each import.
 
-`python -m benchmarks.startup [--rounds N]`. Runs `python -m ff_observe` of this tree on a recorded platform with
+`python -m benchmarks.startup [--rounds N]`. Runs `python -m ff_observe` of this tree on the demo platform with
 Prometheus and the ping on; the ping is due later than any round lasts, so that nothing is sent. Exit status 1 if a
 target is missed.
 """
@@ -8,8 +8,8 @@ target is missed.
 import argparse
 import contextlib
 import os
+import random
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -19,9 +19,10 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from ff_observe.clock import SystemClock
+from ff_observe.demo.platform import DemoPlatform
 from tests.network_guard import guarded_environment
 from tests.real_parts.processes import free_port, running, wait_until
-from tests.recordings import COMMITTED
 
 HELP_TARGET_SECONDS = 0.150
 FIRST_SCRAPE_TARGET_SECONDS = 1.0
@@ -29,7 +30,6 @@ RESIDENT_TARGET_BYTES = 60 * 2**20
 SCRAPES_BEFORE_MEMORY = 50  # of each form, so that memory is that of a bridge at work
 MOST_IMPORTS_SHOWN = 12
 
-PLATFORM = COMMITTED / "v2.4.0-sqlite-ce"
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = guarded_environment(PYTHONPATH=str(ROOT))  # without the guard itself, whose import would be measured too
 PROGRAM = [sys.executable, "-m", "ff_observe"]
@@ -41,17 +41,12 @@ _FORMS = (
 
 @contextlib.contextmanager
 def home(port: int) -> Iterator[Path]:
-    """A FlowFuse home of its own, with the recorded platform's database."""
+    """The home of the demo platform, standing still."""
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        shutil.copytree(PLATFORM / "var", directory / "var")
-        (directory / "etc").mkdir()
-        (directory / "etc" / "flowforge.yml").write_text(
-            "db: {type: sqlite, storage: forge.db}\n"
-            "telemetry:\n"
-            "  url: http://127.0.0.1:9/never-reached\n"
-            f"  backend: {{prometheus: {{enabled: true, port: {port}}}}}\n"
-        )
+        directory = Path(name) / "flowfuse"
+        chance = random.Random(1)  # the same company each time
+        nowhere = "http://127.0.0.1:9/never-reached"
+        DemoPlatform(directory, SystemClock(), chance, ping_url=nowhere, metrics_port=port).create()
         yield directory
 
 
