@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from ff_observe.config.environment import Environment
-from ff_observe.config.settings import PlatformSettings
+from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.sources import flowfuse_metrics, installation
 from ff_observe.sources.installation import InstalledVersions, operating_system
+from ff_observe.wiring import installed_versions
 from tests.recordings import frontend
 from tests.unit.ping.receivers import Respond, answer, receiver, silent, tcp_server
 
@@ -122,6 +123,24 @@ def test_where_there_is_no_node_flowfuse_is_asked_for_its_version(tmp_path: Path
         versions = InstalledVersions(tmp_path, flowfuse_url=flowfuse.url("/"))
         assert [versions.nodejs() for _ in range(3)] == ["v20.20.2"] * 3
     assert [request.line for request in flowfuse.requests] == ["GET /metrics HTTP/1.1"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.usefixtures("no_node")
+def test_flowfuse_is_asked_only_where_it_has_metrics(tmp_path: Path, enabled: bool) -> None:
+    with receiver(answer(200)) as flowfuse:
+        settings = Settings(
+            tmp_path,
+            tmp_path / "flowforge.yml",
+            SQLiteDatabase(tmp_path / "forge.db"),
+            platform=PlatformSettings(base_url=flowfuse.url("")),
+            prometheus=PrometheusSettings(enabled=enabled),
+        )
+        installed_versions(settings).nodejs()
+    assert len(flowfuse.requests) == int(enabled)
+    for request in flowfuse.requests:
+        assert not request.body
+        assert request.headers.keys() <= {"Host", "Accept-Encoding", "User-Agent"}
 
 
 @pytest.mark.usefixtures("no_node")
