@@ -134,6 +134,18 @@ BY_FEATURE = Metric(
     "{platform}",
     ("feature", "enabled"),
 )
+RESOURCE_TITLES = {
+    "instances": "hosted instances",
+    "instances_by_state_suspended": "suspended instances",
+    "devices_by_last_seen_day": "devices seen within a day",
+    "devices_by_last_seen_never": "devices never seen",
+    "team_broker_clients": "clients of team brokers",
+    "remote_brokers": "MQTT brokers",
+    "library_entries": "library entries",
+    "shared_library_entries": "shared library entries",
+}
+"""Words for those of the label values below that people would not use themselves."""
+
 RESOURCES = Metric(
     "flowfuse_fleet_resources",
     "Sum of a count over the platforms of the last 30 days. Absent while few platforms report it.",

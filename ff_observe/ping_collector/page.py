@@ -7,6 +7,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from ff_observe.catalogue.fleet import RESOURCE_TITLES
 from ff_observe.ping_collector.fleet import Fleet, Resource, Shares
 
 _STYLE = (resources.files(__package__) / "page.css").read_text(encoding="utf-8")
@@ -114,7 +115,8 @@ def _resources(fleet: Fleet) -> Iterator[str]:
     yield '<th scope="col">Median</th><th scope="col">90 %</th><th scope="col">99 %</th></tr></thead><tbody>'
     for name, resource in fleet.resources.items():
         cells = "".join(f'<td class="number">{cell}</td>' for cell in _cells(resource))
-        yield f'<tr><th scope="row">{escape(name.replace("_", " "))}</th>{cells}</tr>'
+        title = RESOURCE_TITLES.get(name, name.replace("_", " "))
+        yield f'<tr><th scope="row">{escape(title)}</th>{cells}</tr>'
     yield "</tbody></table></section>"
 
 

@@ -16,10 +16,11 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from ff_observe.catalogue.fleet import COLLECTOR, FLEET
+from ff_observe.catalogue.fleet import COLLECTOR, FLEET, RESOURCE_TITLES
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import ConfigurationError
 from ff_observe.ping_collector.commands import export, forget
+from ff_observe.ping_collector.fleet import RESOURCES
 from ff_observe.ping_collector.http_protocol import LimitedProtocol
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings, SqliteDatabase
@@ -271,6 +272,16 @@ def test_what_senders_wrote_is_escaped_on_the_page(collector: Collector) -> None
     text = ask(collector.port, "GET", "/").body.decode()
     assert "&lt;script&gt;" in text
     assert "<script" not in text
+
+
+def test_the_page_names_counts_in_words(collector: Collector) -> None:
+    for index in range(5):
+        send(collector.port, body(f"{index}"))
+    collector.count_fleet()
+    text = ask(collector.port, "GET", "/").body.decode()
+    assert RESOURCE_TITLES.keys() <= RESOURCES.keys()
+    assert ">suspended instances<" in text
+    assert "by state" not in text
 
 
 def test_the_data_says_what_the_metrics_say(collector: Collector) -> None:

@@ -13,17 +13,7 @@ from ff_observe.generate.dashboards.queries import Query, of, total
 EMPTY = "no collector, or not counted yet"
 TOO_FEW = "too few platforms to tell"
 
-_RESOURCES = {
-    "instances": "hosted instances",
-    "instances_by_state_suspended": "suspended instances",
-    "devices_by_last_seen_day": "devices seen within a day",
-    "devices_by_last_seen_never": "devices never seen",
-    "team_broker_clients": "clients of team brokers",
-    "remote_brokers": "MQTT brokers",
-    "library_entries": "library entries",
-    "shared_library_entries": "shared library entries",
-}
-"""Other words for some of the counts of the ping."""
+_TITLES: p.Told = {name: (words, None) for name, words in fleet.RESOURCE_TITLES.items()}
 
 ENABLED = 'enabled="true"'
 IN_A_DAY, IN_A_MONTH = 'window="1d"', 'window="30d"'
@@ -179,7 +169,7 @@ def _resources() -> list[p.Panel]:
                 *(quantile(f'quantile="{q}"') for q in ("0.5", "0.9", "0.99")),
             ],
             [
-                t.Column("resource", "Resource", told={name: (words, None) for name, words in _RESOURCES.items()}),
+                t.Column("resource", "Resource", told=_TITLES),
                 t.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=85),
                 t.Column("Value #B", "Reporting", unit=p.COUNT_UNIT, width=95),
                 t.Column("Value #C", "Median", unit=p.COUNT_UNIT, width=80, decimals=0),
