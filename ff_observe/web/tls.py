@@ -68,7 +68,7 @@ def _using(config: WebConfig, name: str, load: Callable[[], object]) -> None:
 def _explained(name: str, error: Exception) -> str:
     reason = (getattr(error, "reason", None) or "").replace("_", " ").lower()
     if name in ("cipher_suites", "curve_preferences"):
-        return "the TLS library of this machine does not offer this"
+        return "the TLS library of this Python does not offer this"
     if reason == "key values mismatch":
         return "cert_file and key_file do not belong together: the key is not that of the certificate"
     because = f" ({reason})" if reason else ""

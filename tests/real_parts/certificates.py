@@ -2,8 +2,10 @@
 
 import datetime
 import ipaddress
+import ssl
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,3 +36,11 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return certificate_path, key_path
+
+
+def require_x25519() -> None:
+    """Skips the test where this Python cannot choose that curve: 3.11.2 of Debian 12 cannot."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve("X25519")
+    except (ssl.SSLError, ValueError):
+        pytest.skip("needs a Python whose ssl module can choose X25519, such as 3.11.7")
