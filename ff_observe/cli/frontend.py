@@ -61,7 +61,9 @@ def csp(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     sources = csp_sources(settings.frontend, _scripts(settings))
-    print(format_policy(sources) if options.merge is None else merge_csp(options.merge, sources))
+    policy = format_policy(sources) if options.merge is None else merge_csp(options.merge, sources)
+    if policy:
+        print(policy)
     return 0
 
 

@@ -179,6 +179,13 @@ def test_a_database_that_is_not_there_is_told_of_once(tmp_path: Path, capfd: pyt
     assert capfd.readouterr().err.count("nowhere.db") == 1
 
 
+def test_a_policy_that_needs_nothing_is_no_empty_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--home", str(HOME), "frontend", "csp"]) == 0
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert "configures no service" in told.err
+
+
 def test_frontend_commands_agree_with_each_other(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     home = home_with(
         tmp_path / "home",
