@@ -1,14 +1,12 @@
 """Lets concurrent requests share commits: a ping is acknowledged after the commit that holds it, and never before.
 
-The event loop gathers pings; one thread writes what has gathered while the loop gathers the next. Nothing waits on
-purpose: a lone ping is committed at once, and the busier it is the more pings share a commit.
+While one batch of pings is being written the next gathers. Nothing waits on purpose: a lone ping is committed at once,
+and the busier it is the more pings share a commit. All of it belongs to the thread of the event loop.
 """
 
 import asyncio
-import contextlib
+import contextvars
 import logging
-import queue
-import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
@@ -38,7 +36,7 @@ _OUTCOMES = {True: Outcome.STORED, False: Outcome.DUPLICATE}
 
 
 class Ingest:
-    """Group commit. `start`, `submit`, `probe` and `stop` belong to the event loop's thread.
+    """Group commit.
 
     At most `max_waiting` pings wait; more are turned away at once. A commit that takes longer than `patience_seconds`
     has failed for those who wait for it, and until it ends, however it does, pings are turned away. They are for
@@ -66,34 +64,16 @@ class Ingest:
         self._pause_seconds = pause_seconds
         self._on_commit = on_commit
         self._gathered: list[_Waiting] = []
-        self._handoff: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
-        self._busy = False
+        self._writing: asyncio.Task[None] | None = None
         self._hangs = False
-        self._flush_is_due = False
+        self._failing = False
         self._resume_at = 0.0
-        self._watch: asyncio.TimerHandle | None = None
-        self._thread: threading.Thread | None = None
         self._stopping = False
-
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._thread = threading.Thread(target=self._write_batches, name="collector-writer", daemon=True)
-        self._thread.start()
-
-    def stop(self, seconds: float) -> None:
-        """Write what is waiting, end the thread. Raises `TimeoutError` if it is not back in time."""
-        self._stopping = True
-        if self._thread is None:
-            return
-        self._handoff.put(None)
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            self._writer.abort()
-            raise TimeoutError("the collector's writer did not stop in time")
 
     def submit(self, ping: Ping | None) -> "asyncio.Future[Outcome]":
         """Done when the ping is durably stored, recognised as a duplicate, or not stored. None is a probe."""
-        future: asyncio.Future[Outcome] = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Outcome] = loop.create_future()
         if self._stopping or self._hangs or (self._resume_at and self._clock.monotonic() < self._resume_at):
             future.set_result(Outcome.UNAVAILABLE)
         elif self.waiting >= self._max_waiting:
@@ -101,78 +81,79 @@ class Ingest:
         else:
             self._gathered.append((ping, future, tracing.here()))
             self.waiting += 1
-            if not self._flush_is_due and not self._busy:
-                self._flush_is_due = True
-                self._loop.call_soon(self._flush)  # after the requests that are ready now
+            if self._writing is None:  # its first step comes after the requests that are ready now
+                self._writing = loop.create_task(self._write_gathered(), context=contextvars.Context())
         return future
 
     async def probe(self) -> bool:
         """Whether the store takes a durable write right now."""
         return await self.submit(None) is Outcome.DUPLICATE
 
-    def _flush(self) -> None:
-        self._flush_is_due = False
-        if self._busy or not self._gathered:
-            return
-        batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]
-        self._busy = True
-        self._watch = self._loop.call_later(self._patience_seconds, self._give_up, batch)
-        self._handoff.put(batch)
+    async def stop(self, seconds: float) -> None:
+        """Write what is waiting, and give up the writer. Raises `TimeoutError` if that takes longer."""
+        self._stopping = True
+        if self._writing is not None:
+            _, hanging = await asyncio.wait([self._writing], timeout=seconds)
+            if hanging:
+                self._writer.abort()
+                raise TimeoutError("the collector's writer did not stop in time")
+        await self._writer.close()
+
+    async def _write_gathered(self) -> None:
+        try:
+            while self._gathered:
+                batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]
+                watch = asyncio.get_running_loop().call_later(self._patience_seconds, self._give_up, batch)
+                stored = await self._stored(batch)
+                watch.cancel()
+                self._hangs = False
+                self._settle(batch, stored)  # only wakes them: the next batch is on its way before they go on
+        finally:
+            self._writing = None
+
+    async def _stored(self, batch: Sequence[_Waiting]) -> Sequence[Outcome] | None:
+        """The outcome of each ping, None if the batch failed."""
+        began = self._clock.monotonic()
+        try:
+            with tracing.span("commit", after=[context for _, _, context in batch], ff_observe__pings=len(batch)):
+                fresh = iter(await self._writer.write([ping for ping, _, _ in batch if ping is not None]))
+                outcomes = [_OUTCOMES[ping is not None and next(fresh)] for ping, _, _ in batch]
+        except Exception as error:
+            # Only what is ours to say: the text of any other error might quote a ping.
+            reason = str(error) if isinstance(error, StoreError) else type(error).__name__
+            log.log(logging.DEBUG if self._failing else logging.WARNING, "pings cannot be stored: %s", reason)
+            self._failing = True
+            return None
+        self._failing = False
+        if self._on_commit is not None:
+            self._on_commit(len(batch), self._clock.monotonic() - began)
+        return outcomes
 
     def _give_up(self, batch: Sequence[_Waiting]) -> None:
         log.warning("the store has not answered for %.0f s", self._patience_seconds)
         self._hangs = True
         self._fail(batch)
-        self._fail_gathered()
         self._writer.abort()
 
-    def _finish(self, batch: Sequence[_Waiting], stored: Sequence[Outcome] | None) -> None:
-        """Back in the loop's thread, with the outcome of each ping, or None if the batch failed."""
-        if self._watch is not None:
-            self._watch.cancel()
-        self._busy = self._hangs = False
-        if stored is None:
+    def _settle(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome] | None) -> None:
+        if outcomes is None:
             self._fail(batch)
-            self._fail_gathered()
-        else:
-            if self.up is False:
-                log.info("the store takes pings again")
-            self.up = True
-            self._resume_at = 0.0
-            self._settle(batch, stored)
-        self._flush()
-
-    def _fail_gathered(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        self._fail(gathered)
+            return
+        if self.up is False:
+            log.info("the store takes pings again")
+        self.up = True
+        self._resume_at = 0.0
+        self._answer(batch, outcomes)
 
     def _fail(self, batch: Sequence[_Waiting]) -> None:
+        """Those who wait for the next commit are not kept waiting for one that would fail as well."""
+        failed, self._gathered = [*batch, *self._gathered], []
         self.up = False
         self._resume_at = self._clock.monotonic() + self._pause_seconds
-        self._settle(batch, [Outcome.UNAVAILABLE] * len(batch))
+        self._answer(failed, [Outcome.UNAVAILABLE] * len(failed))
 
-    def _settle(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+    def _answer(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         for (_, future, _), outcome in zip(batch, outcomes, strict=True):
             if not future.done():
                 self.waiting -= 1
                 future.set_result(outcome)
-
-    def _write_batches(self) -> None:
-        failing = False
-        while (batch := self._handoff.get()) is not None:
-            stored: list[Outcome] | None = None
-            began = self._clock.monotonic()
-            try:
-                with tracing.span("commit", after=[context for _, _, context in batch], ff_observe__pings=len(batch)):
-                    fresh = iter(self._writer.write([ping for ping, _, _ in batch if ping is not None]))
-                    stored = [_OUTCOMES[ping is not None and next(fresh)] for ping, _, _ in batch]
-            except Exception as error:
-                # Only what is ours to say: the text of any other error might quote a ping.
-                reason = str(error) if isinstance(error, StoreError) else type(error).__name__
-                log.log(logging.DEBUG if failing else logging.WARNING, "pings cannot be stored: %s", reason)
-            failing = stored is None
-            if stored is not None and self._on_commit is not None:
-                self._on_commit(len(stored), self._clock.monotonic() - began)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: stopped before the store answered
-                self._loop.call_soon_threadsafe(self._finish, batch, stored)
-        self._writer.close()

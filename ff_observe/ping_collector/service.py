@@ -181,11 +181,10 @@ class Collector:
         async def serve() -> None:
             loop = asyncio.get_running_loop()
             loop.set_exception_handler(_tell_of_fault)
-            self._ingest.start(loop)
             try:
                 await self._server.serve(sockets=[listening])
             finally:
-                self._ingest.stop(5.0)
+                await self._ingest.stop(5.0)
 
         with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
             runner.run(serve())

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector.store import Store, Writer
+from ff_observe.ping_collector.store import Store
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.sqlite import open_sqlite
 from tests.real_parts import postgresql
+from tests.unit.ping_collector.blocking_writer import BlockingWriter
 
 WINDOW = timedelta(hours=1)
 
@@ -34,8 +35,8 @@ def store(make_store: MakeStore) -> Store:
 
 
 @pytest.fixture
-def writer(store: Store) -> Iterator[Writer]:
-    made = store.writer()
+def writer(store: Store) -> Iterator[BlockingWriter]:
+    made = BlockingWriter(store)
     yield made
     made.close()
 

@@ -10,6 +10,7 @@ from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.store import StoreError
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from tests.real_parts import postgresql
+from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.pings import NOON, later, ping
 
 WINDOW = timedelta(hours=1)
@@ -18,7 +19,7 @@ WINDOW = timedelta(hours=1)
 def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Cluster) -> None:
     url = postgres.url(postgres.create("partitions"))
     store = PostgresqlStore(Secret(url), WINDOW)
-    writer = store.writer()
+    writer = BlockingWriter(store)
     writer.write([ping("a", later(days=-1)), ping("b", NOON)])
     writer.write([ping("a", later(days=10))])
     writer.close()
@@ -37,7 +38,7 @@ def test_a_day_begins_and_ends_in_utc_wherever_the_database_is(postgres: postgre
     midnight = datetime(2026, 11, 24, tzinfo=UTC)
     edges = {midnight - timedelta(microseconds=1): "ping_20261123", midnight: "ping_20261124"}
     store = PostgresqlStore(Secret(url), WINDOW)
-    writer = store.writer()
+    writer = BlockingWriter(store)
     writer.write([ping(partition, at) for at, partition in edges.items()])
     writer.close()
     with psycopg.connect(url) as session:
@@ -50,13 +51,13 @@ def test_a_day_begins_and_ends_in_utc_wherever_the_database_is(postgres: postgre
 
 def test_postgresql_that_went_away_is_an_error_and_then_found_again(postgres: postgresql.Cluster) -> None:
     url = postgres.url(postgres.create("gone"))
-    writer = PostgresqlStore(Secret(url), WINDOW).writer()
+    writer = BlockingWriter(PostgresqlStore(Secret(url), WINDOW))
     writer.write([ping("a")])
     with postgres.connect() as session:
         session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'gone'")
     with pytest.raises(StoreError, match="AdminShutdown"):
         writer.write([ping("b")])
-    assert list(writer.write([ping("b")])) == [True]
+    assert writer.write([ping("b")]) == [True]
     writer.close()
 
 
@@ -64,16 +65,17 @@ def test_a_database_in_another_encoding_is_refused(postgres: postgresql.Cluster)
     with postgres.connect() as session:
         session.execute("DROP DATABASE IF EXISTS latin")
         session.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
-    writer = PostgresqlStore(Secret(postgres.url("latin")), WINDOW).writer()
+    writer = BlockingWriter(PostgresqlStore(Secret(postgres.url("latin")), WINDOW))
     with pytest.raises(StoreError, match="ENCODING 'UTF8'"):
         writer.write([ping("a")])
     writer.close()
 
 
 def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: postgresql.Cluster) -> None:
-    url = postgres.url("no-such-database")
-    with pytest.raises(StoreError, match="could not store pings: it cannot be reached, or does not let this") as caught:
-        PostgresqlStore(Secret(url), WINDOW).writer().write([ping("canary")])
+    store = PostgresqlStore(Secret(postgres.url("no-such-database")), WINDOW)
+    reason = "could not store pings: it cannot be reached, or does not let this"
+    with BlockingWriter(store) as writer, pytest.raises(StoreError, match=reason) as caught:
+        writer.write([ping("canary")])
     assert postgresql.PASSWORD not in str(caught.value)
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -81,7 +83,7 @@ def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: post
 
 def test_a_write_that_hangs_in_postgresql_is_aborted(postgres: postgresql.Cluster) -> None:
     url = postgres.url(postgres.create("hanging"))
-    writer = PostgresqlStore(Secret(url), WINDOW).writer()
+    writer = BlockingWriter(PostgresqlStore(Secret(url), WINDOW))
     writer.write([])
     failed: list[StoreError] = []
 
@@ -102,7 +104,7 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(postgres: postgresql.Cluste
         writer.abort()
         thread.join(5)
     assert len(failed) == 1
-    assert list(writer.write([ping("a")])) == [True]
+    assert writer.write([ping("a")]) == [True]
     writer.close()
 
 
@@ -115,7 +117,7 @@ def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres
     """pg_dump holds this lock on every table until it is done, hours perhaps."""
     url = postgres.url(postgres.create("backup"))
     store = PostgresqlStore(Secret(url), WINDOW)
-    writer = store.writer()
+    writer = BlockingWriter(store)
     writer.write([ping("old", later(days=-3)), ping("new")])
     with psycopg.connect(url) as backup:
         backup.execute("LOCK TABLE ping, platform, recent IN ACCESS SHARE MODE")
@@ -125,7 +127,7 @@ def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres
         with postgres.connect("backup") as session:
             while session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
                 assert pruning.is_alive()
-        assert list(writer.write([ping("in between")])) == [True]
+        assert writer.write([ping("in between")]) == [True]
         pruning.join()
     assert store.prune(NOON) == 1
     writer.close()

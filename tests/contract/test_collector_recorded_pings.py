@@ -13,7 +13,7 @@ from ff_observe.ping_collector.acceptance import Accepted, accept
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 from tests.real_parts import postgresql
-from tests.real_parts.collector import collecting, send
+from tests.real_parts.collector import ask, collecting, send
 from tests.recordings import ALL, COMMITTED
 
 RECORDED = sorted({*COMMITTED.rglob("ping.json"), *ALL.rglob("ping.json")})
@@ -28,6 +28,7 @@ def collector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         database = PostgresqlDatabase(Secret(cluster.url(cluster.create(f"recorded_{uuid.uuid4().hex}"))))
     settings = CollectorSettings(port=0, data_dir=tmp_path_factory.mktemp("collector"), database=database)
     with collecting(settings) as running:
+        ask(running.port, "GET", "/-/ready")  # its threads run from here on, not from some test on
         yield running
 
 

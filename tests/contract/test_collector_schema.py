@@ -19,6 +19,7 @@ from ff_observe.ping_collector.store.sqlite import _connect as connect_sqlite
 from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import WINDOW, MakeStore, documents
 from tests.real_parts import postgresql
+from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.pings import ping
 
 
@@ -36,13 +37,13 @@ def test_a_store_of_an_earlier_contract_gets_the_new_columns_and_keeps_its_pings
     make_store: MakeStore,
 ) -> None:
     store = make_store()
-    writer = store.writer()
+    writer = BlockingWriter(store)
     writer.write([ping("old", platform__counts__users=7)])
     writer.close()
     _forget_a_column(store, "platform_counts_teams")
     again = make_store()
-    writer = again.writer()
-    assert list(writer.write([ping("new", platform__counts__teams=8)])) == [True]
+    writer = BlockingWriter(again)
+    assert writer.write([ping("new", platform__counts__teams=8)]) == [True]
     writer.close()
     (old,), (new,) = documents(again, "old"), documents(again, "new")
     assert old["platform"]["counts"] == {"users": 7, "projectsByState": {"suspended": 5}}  # type: ignore[index]  # any JSON
@@ -67,7 +68,7 @@ def _forget_a_column(store: Store, column: str) -> None:
 def test_collectors_that_start_at_once_on_a_store_of_an_earlier_contract_widen_it_together(
     make_store: MakeStore,
 ) -> None:
-    writer = make_store().writer()
+    writer = BlockingWriter(make_store())
     writer.write([ping("old")])
     writer.close()
     lacking = ["platform_counts_teams", "platform_config_email_enabled", "env_nodejs", "platform_license_id"]
@@ -81,7 +82,7 @@ def test_collectors_that_start_at_once_on_a_store_of_an_earlier_contract_widen_i
 
 def test_a_store_of_a_later_contract_is_used_as_it_is(make_store: MakeStore) -> None:
     store = make_store()
-    writer = store.writer()
+    writer = BlockingWriter(store)
     writer.write([])
     if isinstance(store, SqliteStore):
         connection = sqlite3.connect(store.path)
@@ -91,7 +92,7 @@ def test_a_store_of_a_later_contract_is_used_as_it_is(make_store: MakeStore) -> 
         assert isinstance(store, PostgresqlStore)
         with psycopg.connect(store.url.reveal(), autocommit=True) as session:
             session.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines bigint")
-    assert list(writer.write([ping("a")])) == [True]
+    assert writer.write([ping("a")]) == [True]
     assert len(documents(store, "a")) == 1
     writer.close()
 
@@ -106,7 +107,7 @@ def _start_at_once(make_store: MakeStore) -> None:
     failed: list[Exception] = []
 
     def start(index: int) -> None:
-        writer = make_store().writer()
+        writer = BlockingWriter(make_store())
         try:
             writer.write([ping(f"{index}")])
         except StoreError as error:
@@ -133,7 +134,7 @@ def test_postgresql_commits_durably_whatever_the_database_says(postgres: postgre
 def test_a_new_sqlite_file_that_another_is_writing_is_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "pings.sqlite3"
     stored: list[bool] = []
-    writer = open_sqlite(file, WINDOW, "collector").writer()
+    writer = BlockingWriter(open_sqlite(file, WINDOW, "collector"))
 
     def write() -> None:
         stored.extend(writer.write([ping("a")]))

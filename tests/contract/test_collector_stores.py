@@ -10,21 +10,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ff_observe.ping_collector.fleet import take_fleet
-from ff_observe.ping_collector.store import Ping, Store, Writer
+from ff_observe.ping_collector.store import Ping, Store
 from ff_observe.ping_collector.store.columns import NAMES
 from ff_observe.ping_collector.store.sqlite import open_sqlite
 from ff_observe.ping_contract import FIELDS, FORBIDDEN_CHARACTERS, MAX_COUNT
 from tests.contract.conftest import WINDOW, MakeStore, documents
+from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.pings import NOON, later, ping
 
 
-def test_a_ping_comes_back_with_its_moment_and_sender(store: Store, writer: Writer) -> None:
+def test_a_ping_comes_back_with_its_moment_and_sender(store: Store, writer: BlockingWriter) -> None:
     sent = ping("a", later(microseconds=123_456), sender=b"\x07" * 32)
     writer.write([sent])
     assert list(store.export("a")) == [sent]
 
 
-def test_a_ping_without_a_sender_comes_back_without(store: Store, writer: Writer) -> None:
+def test_a_ping_without_a_sender_comes_back_without(store: Store, writer: BlockingWriter) -> None:
     writer.write([ping("a", sender=None)])
     (back,) = store.export("a")
     assert back.sender is None
@@ -44,11 +45,11 @@ def test_a_ping_without_a_sender_comes_back_without(store: Store, writer: Writer
     )
 )
 def test_whatever_the_contract_allows_comes_back_exactly(
-    store: Store, writer: Writer, values: tuple[object, ...]
+    store: Store, writer: BlockingWriter, values: tuple[object, ...]
 ) -> None:
     instance_id = f"{uuid.uuid4()}"
     whole = (instance_id, *values)
-    assert list(writer.write([Ping.of(NOON, None, whole)])) == [True]  # type: ignore[arg-type]  # drawn by its type
+    assert writer.write([Ping.of(NOON, None, whole)]) == [True]  # type: ignore[arg-type]  # drawn by its type
     (back,) = store.export(instance_id)
     assert back.values == whole
 
@@ -71,15 +72,15 @@ def test_whatever_the_contract_allows_comes_back_exactly(
         "\U0001f600",
     ],
 )
-def test_no_text_means_anything_to_the_store(store: Store, writer: Writer, text: str) -> None:
-    assert list(writer.write([ping(text, os__type=text)])) == [True]
+def test_no_text_means_anything_to_the_store(store: Store, writer: BlockingWriter, text: str) -> None:
+    assert writer.write([ping(text, os__type=text)]) == [True]
     (back,) = store.export(text)
     assert (back.instance_id, back.values[1]) == (text, text)
 
 
-def test_the_same_payload_within_the_window_is_a_duplicate(store: Store, writer: Writer) -> None:
-    assert list(writer.write([ping("a"), ping("b"), ping("a")])) == [True, True, False]
-    assert list(writer.write([ping("a", later(minutes=59)), ping("b", NOON, platform__counts__users=10)])) == [
+def test_the_same_payload_within_the_window_is_a_duplicate(store: Store, writer: BlockingWriter) -> None:
+    assert writer.write([ping("a"), ping("b"), ping("a")]) == [True, True, False]
+    assert writer.write([ping("a", later(minutes=59)), ping("b", NOON, platform__counts__users=10)]) == [
         False,
         True,
     ]
@@ -87,26 +88,24 @@ def test_the_same_payload_within_the_window_is_a_duplicate(store: Store, writer:
     assert len(documents(store, "b")) == 2
 
 
-def test_the_same_payload_after_the_window_is_a_new_ping(store: Store, writer: Writer) -> None:
+def test_the_same_payload_after_the_window_is_a_new_ping(store: Store, writer: BlockingWriter) -> None:
     writer.write([ping("a")])
-    assert list(writer.write([ping("a", later(minutes=61))])) == [True]
-    assert list(writer.write([ping("a", later(minutes=62))])) == [False]
+    assert writer.write([ping("a", later(minutes=61))]) == [True]
+    assert writer.write([ping("a", later(minutes=62))]) == [False]
     assert [each.received_at for each in store.export("a")] == [NOON, later(minutes=61)]
 
 
 def test_a_clock_that_was_set_back_makes_no_duplicates_of_what_it_dated_in_the_future(
-    store: Store, writer: Writer
+    store: Store, writer: BlockingWriter
 ) -> None:
     writer.write([ping("a", later(days=365))])
-    assert list(writer.write([ping("a", later(days=365, minutes=-59))])) == [False], (
-        "collectors' clocks differ a little"
-    )
-    assert list(writer.write([ping("a", NOON)])) == [True]
+    assert writer.write([ping("a", later(days=365, minutes=-59))]) == [False], "collectors' clocks differ a little"
+    assert writer.write([ping("a", NOON)]) == [True]
     assert [each.received_at for each in store.export("a")] == [NOON, later(days=365)]
 
 
 def test_a_platform_seen_in_the_future_by_a_clock_since_set_back_falls_silent_like_others(
-    store: Store, writer: Writer
+    store: Store, writer: BlockingWriter
 ) -> None:
     writer.write([ping("wrong", later(days=365)), ping("a little ahead", later(minutes=5))])
     store.tidy(NOON)
@@ -116,17 +115,17 @@ def test_a_platform_seen_in_the_future_by_a_clock_since_set_back_falls_silent_li
     assert dict(store.distributions([index], later(days=2))) == {index: [(1, 1)]}, "and its next ping is its latest"
 
 
-def test_a_payload_is_a_duplicate_also_when_another_came_between(writer: Writer) -> None:
+def test_a_payload_is_a_duplicate_also_when_another_came_between(writer: BlockingWriter) -> None:
     changed = ping("a", later(seconds=1), platform__counts__users=10)
-    assert list(writer.write([ping("a")])) == [True]
-    assert list(writer.write([changed])) == [True]
-    assert list(writer.write([ping("a", later(seconds=2))])) == [False]
+    assert writer.write([ping("a")]) == [True]
+    assert writer.write([changed]) == [True]
+    assert writer.write([ping("a", later(seconds=2))]) == [False]
 
 
 def test_a_duplicate_is_recognised_by_another_collector_and_after_a_restart(make_store: MakeStore) -> None:
-    first, second = make_store().writer(), make_store().writer()
-    assert list(first.write([ping("a")])) == [True]
-    assert list(second.write([ping("a", later(seconds=5))])) == [False]
+    first, second = BlockingWriter(make_store()), BlockingWriter(make_store())
+    assert first.write([ping("a")]) == [True]
+    assert second.write([ping("a", later(seconds=5))]) == [False]
     first.close()
     second.close()
 
@@ -136,7 +135,7 @@ def test_collectors_that_write_the_same_pings_at_once_store_each_once(make_store
     stored: list[bool] = []
 
     def write(order: list[Ping]) -> None:
-        writer = make_store().writer()
+        writer = BlockingWriter(make_store())
         for start in range(0, len(order), 10):
             stored.extend(writer.write(order[start : start + 10]))
         writer.close()
@@ -150,9 +149,9 @@ def test_collectors_that_write_the_same_pings_at_once_store_each_once(make_store
     assert all(len(documents(make_store(), each.instance_id)) == 1 for each in pings)
 
 
-def test_an_empty_batch_is_a_probe(writer: Writer) -> None:
-    assert list(writer.write([])) == []
-    assert list(writer.write([ping("a")])) == [True]
+def test_an_empty_batch_is_a_probe(writer: BlockingWriter) -> None:
+    assert writer.write([]) == []
+    assert writer.write([ping("a")]) == [True]
 
 
 def test_an_empty_store_has_an_empty_fleet(store: Store) -> None:
@@ -161,7 +160,7 @@ def test_an_empty_store_has_an_empty_fleet(store: Store) -> None:
     assert (fleet.silent, fleet.by_version, fleet.resources) == (0, {}, {})
 
 
-def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, writer: Writer) -> None:
+def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, writer: BlockingWriter) -> None:
     for index in range(6):
         writer.write([ping(f"now-{index}", later(days=-1), env__flowforge="2.4.0", platform__counts__users=1)])
         writer.write([ping(f"now-{index}", NOON, platform__counts__users=100 + index)])
@@ -179,7 +178,7 @@ def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, 
     assert "blueprints" not in fleet.resources
 
 
-def test_a_ping_that_arrives_late_does_not_replace_the_latest(store: Store, writer: Writer) -> None:
+def test_a_ping_that_arrives_late_does_not_replace_the_latest(store: Store, writer: BlockingWriter) -> None:
     writer.write([ping("a", later(days=1), platform__counts__users=2)])
     writer.write([ping("a", NOON, platform__counts__users=1)])
     index = NAMES.index("platform_counts_users")
@@ -187,7 +186,7 @@ def test_a_ping_that_arrives_late_does_not_replace_the_latest(store: Store, writ
     assert len(documents(store, "a")) == 2
 
 
-def test_distributions_are_ascending_and_typed(store: Store, writer: Writer) -> None:
+def test_distributions_are_ascending_and_typed(store: Store, writer: BlockingWriter) -> None:
     writer.write(
         [
             ping(f"{users}", platform__counts__users=users, platform__config__email__enabled=users > 9)
@@ -201,7 +200,7 @@ def test_distributions_are_ascending_and_typed(store: Store, writer: Writer) -> 
     assert all(isinstance(value, bool) for value, _ in found[email])
 
 
-def test_an_instance_is_forgotten_whole_and_the_others_are_not(store: Store, writer: Writer) -> None:
+def test_an_instance_is_forgotten_whole_and_the_others_are_not(store: Store, writer: BlockingWriter) -> None:
     writer.write([ping("a"), ping("b")])
     writer.write([ping("a", later(days=1))])
     writer.write([ping("a", later(days=2))])
@@ -210,10 +209,10 @@ def test_an_instance_is_forgotten_whole_and_the_others_are_not(store: Store, wri
     assert len(documents(store, "b")) == 1
     assert store.forget("a") == 0
     assert take_fleet(store, later(days=2), k=1, silent_after_days=2).platforms["30d"] == 1
-    assert list(writer.write([ping("a", later(days=2))])) == [True], "what was forgotten is no duplicate of anything"
+    assert writer.write([ping("a", later(days=2))]) == [True], "what was forgotten is no duplicate of anything"
 
 
-def test_what_is_older_than_the_retention_is_deleted(store: Store, writer: Writer) -> None:
+def test_what_is_older_than_the_retention_is_deleted(store: Store, writer: BlockingWriter) -> None:
     writer.write([ping("old", later(days=-3)), ping("both", later(days=-3)), ping("new")])
     writer.write([ping("both", NOON)])
     assert store.prune(later(days=-1)) == 2
@@ -223,18 +222,18 @@ def test_what_is_older_than_the_retention_is_deleted(store: Store, writer: Write
     assert store.prune(later(days=-1)) == 0
 
 
-def test_upkeep_forgets_duplicates_that_are_past_their_window(store: Store, writer: Writer) -> None:
+def test_upkeep_forgets_duplicates_that_are_past_their_window(store: Store, writer: BlockingWriter) -> None:
     writer.write([ping("a")])
     store.tidy(later(minutes=30))
-    assert list(writer.write([ping("a", later(minutes=31))])) == [False]
+    assert writer.write([ping("a", later(minutes=31))]) == [False]
     store.tidy(later(minutes=90))
-    assert list(writer.write([ping("a", later(minutes=91))])) == [True]
+    assert writer.write([ping("a", later(minutes=91))]) == [True]
 
 
 def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ff_observe.ping_collector.store.sqlite.PRUNED_AT_ONCE", 3)
     store = make_store()
-    writer = store.writer()
+    writer = BlockingWriter(store)
     writer.write([ping(f"{index}", later(days=-3)) for index in range(10)])
     assert store.prune(NOON) == 10
     writer.close()
@@ -242,7 +241,7 @@ def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, mo
 
 def test_sqlite_overwrites_what_it_forgets(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path / "pings.sqlite3", WINDOW, "collector")
-    writer = store.writer()
+    writer = BlockingWriter(store)
     writer.write([ping("forgotten-canary", os__type="canary-text")])
 
     def found() -> list[str]:

@@ -59,9 +59,9 @@ Distribution = Sequence[tuple[Value | None, int]]
 
 
 class Writer(Protocol):
-    """The one connection that stores pings. Not thread-safe, except for `abort`."""
+    """The one connection that stores pings. It belongs to one event loop, and writes one batch at a time."""
 
-    def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+    async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
         """Store the pings in one durable transaction: when this returns they survive the loss of power.
 
         For each ping, whether it was stored (True) or is a duplicate of one already there (False). An empty sequence
@@ -70,9 +70,9 @@ class Writer(Protocol):
         """
 
     def abort(self) -> None:
-        """Make a `write` that hangs in another thread fail soon."""
+        """Make a `write` that hangs fail soon."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give up the connection."""
 
 

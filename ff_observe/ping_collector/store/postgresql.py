@@ -5,12 +5,15 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, outcomes
+from ff_observe.ping_collector.store.blocking import BlockingThread
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
 from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Seen, StoreError
 from ff_observe.ping_collector.store.postgresql_schema import (
@@ -20,6 +23,8 @@ from ff_observe.ping_collector.store.postgresql_schema import (
     drop_partitions,
     migrate,
 )
+
+AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 5
 DAYS_AHEAD = 3
@@ -43,7 +48,7 @@ _VALUES = ", ".join(
 # collectors that meet the same keys wait for each other and never lock each other out.
 _STORE = f"""
 WITH batch AS MATERIALIZED (
-  SELECT {_OWN}, {_VALUES} FROM jsonb_array_elements(%s::jsonb) AS row
+  SELECT {_OWN}, {_VALUES} FROM jsonb_array_elements($1::jsonb) AS row
 ), fresh AS (
   INSERT INTO recent (digest, instance_id, received_at, until)
   SELECT digest, instance_id, received_at, until FROM batch ORDER BY digest
@@ -82,16 +87,19 @@ def _kind(error: psycopg.Error) -> str:
     return f"{type(error).__name__}{state}"
 
 
+def _parameters(options: str) -> dict[str, Any]:
+    return {
+        "autocommit": True,
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "ff-observe-collector",
+        "options": options,
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 30,
+    }
+
+
 def _connect(url: Secret, options: str) -> Connection:
-    return psycopg.connect(
-        url.reveal(),
-        autocommit=True,
-        connect_timeout=CONNECT_SECONDS,
-        application_name="ff-observe-collector",
-        options=options,
-        tcp_user_timeout=10_000,
-        keepalives_idle=30,
-    )
+    return psycopg.connect(url.reveal(), **_parameters(options))
 
 
 def _days_from(today: date) -> set[date]:
@@ -99,52 +107,51 @@ def _days_from(today: date) -> set[date]:
 
 
 class PostgresqlWriter:
-    """The connection that stores pings."""
+    """The connection that stores pings. Tables and partitions are made over another, which may block."""
 
     def __init__(self, url: Secret, window: timedelta) -> None:
         self._url = url
         self._window = window
-        self._connection: Connection | None = None
+        self._connection: AsyncConnection | None = None
         self._days: set[date] = set()
+        self._thread = BlockingThread("collector-writer")
 
-    def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+    async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
         with _told("store pings"):
             try:
-                connection = self._connected()
+                connection = await self._prepared({ping.received_at.date() for ping in pings})
                 if not pings:
-                    connection.execute(_PROBE)
+                    await connection.execute(_PROBE)
                     return []
-                self._have_partitions(connection, pings)
                 try:
-                    return self._store(connection, pings)
+                    return await self._store(connection, pings)
                 except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                    return self._store(connection, pings)  # rolled back as a whole: once more
+                    return await self._store(connection, pings)  # rolled back as a whole: once more
             except psycopg.Error:
-                self.close()
+                await self._disconnect()
                 raise
 
-    def _connected(self) -> Connection:
+    async def _prepared(self, days: set[date]) -> AsyncConnection:
+        """The connection, with tables and the partitions of these days."""
+        if self._connection is None or not days <= self._days:
+            await self._thread.call(partial(self._make_tables, days))
+            self._days |= days
         if self._connection is None:
-            connection = _connect(self._url, _WRITING)
-            try:
-                migrate(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-            self._days = set()
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._url.reveal(), cursor_factory=psycopg.AsyncRawCursor, **_parameters(_WRITING)
+            )
         return self._connection
 
-    def _have_partitions(self, connection: Connection, pings: Sequence[Ping]) -> None:
-        days = {ping.received_at.date() for ping in pings}
-        if not days <= self._days:
-            add_partitions(connection, days | _days_from(max(days)))
-            self._days |= days
+    def _make_tables(self, days: set[date]) -> None:
+        with contextlib.closing(_connect(self._url, _WRITING)) as connection:
+            migrate(connection)
+            if days:
+                add_partitions(connection, days | _days_from(max(days)))
 
-    def _store(self, connection: Connection, pings: Sequence[Ping]) -> Sequence[bool]:
+    async def _store(self, connection: AsyncConnection, pings: Sequence[Ping]) -> Sequence[bool]:
         batch = distinct(pings)
         rows = encode(batch.values(), self._window)
-        fresh = connection.execute(_STORE, (rows,), prepare=True).fetchall()
+        fresh = await (await connection.execute(_STORE, (rows,), prepare=True)).fetchall()
         return outcomes(pings, batch, (digest for (digest,) in fresh))
 
     def abort(self) -> None:
@@ -157,10 +164,15 @@ class PostgresqlWriter:
             ):
                 ours.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        self._thread.close()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._days = set()
         if connection is not None:
-            connection.close()
+            await connection.close()
 
 
 class PostgresqlStore:

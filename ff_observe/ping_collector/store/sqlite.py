@@ -5,10 +5,12 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, moment, outcomes
+from ff_observe.ping_collector.store.blocking import BlockingThread
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
 from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Seen, StoreError
 
@@ -126,8 +128,12 @@ class SqliteWriter:
         self._path = path
         self._window = window
         self._connection: sqlite3.Connection | None = None
+        self._thread = BlockingThread("collector-writer")
 
-    def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+    async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+        return await self._thread.call(partial(self._write, pings))
+
+    def _write(self, pings: Sequence[Ping]) -> Sequence[bool]:
         with _told("store pings"):
             try:
                 connection = self._connected()
@@ -137,7 +143,7 @@ class SqliteWriter:
                         return []
                     return self._store(connection, pings)
             except sqlite3.Error:
-                self.close()
+                self._close()
                 raise
 
     def _connected(self) -> sqlite3.Connection:
@@ -165,7 +171,11 @@ class SqliteWriter:
         if self._connection is not None:
             self._connection.interrupt()
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        await self._thread.call(self._close)
+        self._thread.close()
+
+    def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):

@@ -1,9 +1,11 @@
 """Group commit: who shares one, who is acknowledged when, and what happens when the store does not answer."""
 
 import asyncio
-import threading
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
+
+import pytest
 
 from ff_observe.clock import SystemClock
 from ff_observe.ping_collector.ingest import Ingest, Outcome
@@ -16,16 +18,16 @@ class HeldWriter:
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
-        self.began = threading.Semaphore(0)
-        self.released = threading.Semaphore(0)
+        self.began = asyncio.Semaphore(0)
+        self.released = asyncio.Semaphore(0)
         self.failing: Exception | None = None
         self.closed = False
         self.deaf = False
 
-    def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+    async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
         self.batches.append([each.instance_id for each in pings])
         self.began.release()
-        assert self.released.acquire(timeout=10)
+        await self.released.acquire()
         if self.failing is not None:
             raise self.failing
         return [True] * len(pings)
@@ -36,7 +38,7 @@ class HeldWriter:
         self.failing = StoreError("aborted")
         self.released.release()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.closed = True
 
 
@@ -46,13 +48,13 @@ def run(test: Callable[[Ingest, HeldWriter], Coroutine[Any, Any, None]], **optio
 
     async def main() -> None:
         ingest = Ingest(writer, SystemClock(), **options)
-        ingest.start(asyncio.get_running_loop())
         try:
-            await test(ingest, writer)
+            async with asyncio.timeout(10):
+                await test(ingest, writer)
         finally:
             for _ in range(100):
                 writer.released.release()
-            ingest.stop(10)
+            await ingest.stop(10)
 
     asyncio.run(main())
     return writer
@@ -64,7 +66,7 @@ def submitted(ingest: Ingest, *names: str) -> list["asyncio.Future[Outcome]"]:
 
 async def began(writer: HeldWriter) -> None:
     """A commit is under way."""
-    assert await asyncio.to_thread(writer.began.acquire, True, 10)
+    await writer.began.acquire()
 
 
 def test_pings_that_arrive_together_share_a_commit() -> None:
@@ -197,15 +199,73 @@ def test_a_probe_commits_without_a_ping() -> None:
     assert run(test).batches == [[], []]
 
 
+def test_the_next_commit_is_under_way_before_those_of_the_last_go_on() -> None:
+    """Or the store would be idle while a batch of answers is sent."""
+
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        seen: list[int] = []
+
+        async def sender(name: str) -> None:
+            await ingest.submit(ping(name))
+            seen.append(len(writer.batches))
+
+        first = [asyncio.create_task(sender(name)) for name in "ab"]
+        await began(writer)
+        second = asyncio.create_task(sender("c"))
+        await asyncio.sleep(0)
+        writer.released.release()
+        await asyncio.gather(*first)
+        assert seen == [2, 2]
+        writer.released.release()
+        await second
+
+    run(test)
+
+
+def test_a_store_that_is_down_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        for reason in (StoreError("the disk is full"), StoreError("the disk is full"), None, StoreError("read-only")):
+            writer.failing = reason
+            writer.released.release()
+            await ingest.submit(ping("a"))
+
+    with caplog.at_level(logging.INFO):
+        run(test, pause_seconds=0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "pings cannot be stored: the disk is full",
+        "the store takes pings again",
+        "pings cannot be stored: read-only",
+    ]
+
+
 def test_when_it_stops_what_waits_is_written_and_the_writer_closed() -> None:
     async def test(ingest: Ingest, writer: HeldWriter) -> None:
-        (task,) = submitted(ingest, "a")
-        await began(writer)
+        waiting = submitted(ingest, "a", "b", "c")
         writer.released.release()
-        assert await task is Outcome.STORED
+        writer.released.release()
+        await ingest.stop(10)
+        assert await asyncio.gather(*waiting) == [Outcome.STORED] * 3
+        assert await ingest.submit(ping("late")) is Outcome.UNAVAILABLE
 
-    assert run(test).closed
+    writer = run(test, max_batch=2)
+    assert writer.batches == [["a", "b"], ["c"]]
+    assert writer.closed
+
+
+def test_a_store_that_hangs_is_not_waited_for_at_the_stop() -> None:
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        writer.deaf = True
+        submitted(ingest, "a")
+        await began(writer)
+        with pytest.raises(TimeoutError, match="did not stop in time"):
+            await ingest.stop(0.05)
+        assert not writer.closed
+
+    run(test)
 
 
 def test_it_can_be_stopped_without_having_started() -> None:
-    Ingest(HeldWriter(), SystemClock()).stop(1)
+    async def main() -> None:
+        await Ingest(HeldWriter(), SystemClock()).stop(1)
+
+    asyncio.run(main())
