@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from ff_observe.ping_collector.acceptance import Reason, Refusal
@@ -36,34 +39,41 @@ class Limits:
     connections: int = 15_000
 
 
-class _WholeAnswers:
-    """Holds the head of an answer back until its body comes: one write (and packet) instead of two."""
+@lru_cache(maxsize=128)
+def _rendered(status: int, headers: tuple[tuple[bytes, bytes], ...], keep_alive: bool) -> tuple[bytes, bool]:
+    """The head of an answer as it goes out, and whether the connection is kept."""
+    keep_alive = keep_alive and (b"connection", b"close") not in headers
+    lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode("ascii"))]
+    lines += [name + b": " + value for name, value in headers if name != b"connection"]
+    if not keep_alive:
+        lines.append(b"connection: close")
+    assert not any(b"\r" in line or b"\n" in line for line in lines), "a header of ours would begin another"
+    return b"\r\n".join([*lines, b"", b""]), keep_alive
 
-    __slots__ = ("_head", "_transport")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
+class _Exchange(RequestResponseCycle):
+    """One request and its answer, which comes whole, as all of ours do, with its length: it leaves in one write (and
+    packet) instead of two, and its head is made once for all that are alike."""
 
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
-            self._head = data
+    _rendered: tuple[bytes, bool]
+
+    async def send(self, message: Any) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
             return
-        self._transport.write(data)
-
-    def flush(self) -> None:
-        """An answer without a body (to HEAD) is complete, too."""
-        head, self._head = self._head, b""
-        self._transport.write(head)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
+        if not self.response_started:
+            self.response_started = True
+            headers = (*self.default_headers, *message["headers"])
+            self._rendered = _rendered(message["status"], headers, self.keep_alive)
+            return
+        head, self.keep_alive = self._rendered
+        self.transport.write(head if self.scope["method"] == "HEAD" else head + message["body"])
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -82,19 +92,18 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.logger = _SILENT
-        self.access_log = False
         self._limits = limits
         self._on_refusal = on_refusal
         self._on_closing = on_closing
         self._begun = 0
         self._bytes = 0
         self._in_head = True
+        self._is_idle = False
         self.arriving_since: float | None = None
         """Since when (monotonic) a request is awaited or arriving; None while one is complete and being answered."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
         super().connection_made(transport)
-        self._whole_answers = _WholeAnswers(transport)
         self.arriving_since = time.monotonic()
         if len(self.connections) > self._limits.connections:
             self._on_closing("too_many")
@@ -113,8 +122,6 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         idle = self.cycle is None or self.cycle.response_complete
-        if self.arriving_since is None and idle:
-            self.arriving_since = time.monotonic()
         begun = self._begun
         super().data_received(data)
         if self._begun - begun > idle:
@@ -124,25 +131,75 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(Reason.TOO_LARGE))
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._begun += 1
         self._bytes = 0
         self._in_head = True
+        self._is_idle = False
         self.arriving_since = time.monotonic()
 
     def on_headers_complete(self) -> None:
+        """As uvicorn does it, less what there is none of here: upgrades, a root path, a state of the application."""
         self._in_head = False
-        super().on_headers_complete()
-        if self.cycle is not None:
-            self.cycle.transport = self._whole_answers  # type: ignore[assignment]  # all of a transport that it uses
+        http_version = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": http_version,
+            "method": self.parser.get_method().decode("ascii"),
+            "scheme": "http",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "root_path": "",
+            "headers": self.headers,
+            "client": self.client,
+            "server": self.server,
+        }
+        before = self.cycle
+        self.cycle = _Exchange(
+            self.scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,
+            self.server_state.default_headers,
+            asyncio.Event(),
+            self.expect_100_continue,
+            http_version != "1.0" and self.parser.should_keep_alive(),
+            self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._begin(self.cycle)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _begin(self, exchange: RequestResponseCycle) -> None:
+        task = self.loop.create_task(exchange.run_asgi(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def on_message_complete(self) -> None:
         self.arriving_since = None
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self._whole_answers.flush()
-        super().on_response_complete()
+        """The next request of a pipeline begins. Where there is none, `close_if_slow` waits for one instead of a timer
+        for each answer."""
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._begin(self.pipeline.pop()[0])
+        elif self.arriving_since is None:
+            self._is_idle = True
+            self.arriving_since = time.monotonic()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP as everything else is answered: with JSON."""
@@ -150,11 +207,15 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def close_if_slow(self, now: float) -> None:
         """Close the connection if its request does not arrive in time."""
-        if self.arriving_since is None or now - self.arriving_since < self._limits.request_seconds:
+        if self.arriving_since is None or self.transport.is_closing():
             return
-        if not self.transport.is_closing():
+        waited = now - self.arriving_since
+        if self._is_idle:
+            if waited >= self._limits.idle_seconds:
+                self.transport.close()
+        elif waited >= self._limits.request_seconds:
             self._on_closing("too_slow")
-            if self._begun and not (self.cycle and self.cycle.response_complete):
+            if self._begun:
                 self._refuse(Refusal(Reason.TOO_SLOW))
             else:
                 self.transport.abort()

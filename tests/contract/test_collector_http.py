@@ -9,7 +9,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,12 @@ def test_a_ping_is_acknowledged_as_flowfuse_expects_it(collector: Collector, pat
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, SUCCESS, "application/json")
     (stored,) = collector.store.export("instance-1")
     assert stored.document() == json.loads(body())
+
+
+def test_an_answer_says_when_it_was_given(collector: Collector) -> None:
+    """RFC 9110, 6.6.1."""
+    given = parsedate_to_datetime(send(collector.port, body()).headers["date"])
+    assert abs(datetime.now(UTC) - given) < timedelta(seconds=10)
 
 
 def test_it_starts_in_half_a_second(settings: CollectorSettings) -> None:

@@ -68,6 +68,23 @@ def test_a_request_that_trickles_in_is_ended_with_an_answer(settings: CollectorS
         assert sample(running.port, "ff_observe_collector_pings_refused_total", reason="too_slow") == 2
 
 
+def test_a_connection_that_idles_after_an_answer_is_closed_and_none_of_the_slow(settings: CollectorSettings) -> None:
+    sent = body()
+    request = b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
+    with collecting(replace(settings, limits=Limits(idle_seconds=0.3, request_seconds=60))) as running:
+        assert raw(running.port, request).count(b"HTTP/1.1 200 OK") == 1
+        assert raw(running.port, 3 * request).count(b"HTTP/1.1 200 OK") == 3
+        assert sample(running.port, "ff_observe_collector_connections_closed_total", reason="too_slow") == 0
+
+
+def test_a_request_that_begins_on_an_idle_connection_has_the_time_of_any_other(settings: CollectorSettings) -> None:
+    sent = body()
+    request = b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
+    with collecting(replace(settings, limits=Limits(idle_seconds=60, request_seconds=0.3))) as running:
+        received = raw(running.port, request + request[:30])
+        assert [received.count(b"HTTP/1.1 %d " % status) for status in (200, 408)] == [1, 1]
+
+
 def test_a_head_without_end_is_refused(collector: Collector) -> None:
     received = _flooded(collector.port, b"POST /ping HTTP/1.1\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n", 20_000)
     assert received == b"" or received.startswith(b"HTTP/1.1 413 ")
