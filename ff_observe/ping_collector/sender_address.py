@@ -3,7 +3,6 @@
 Nothing here keeps, logs or raises an address: it is handed on to be hashed, and gone.
 """
 
-import contextlib
 import ipaddress
 import re
 import socket
@@ -40,12 +39,13 @@ def parse_address(text: str) -> Address | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    with contextlib.suppress(OSError, ValueError):  # a NUL inside is a ValueError
+    try:
         if ":" not in text:
             return socket.inet_pton(socket.AF_INET, text)
         packed = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
-        return packed[12:] if packed.startswith(_IPV4_MAPPED) else packed
-    return None
+    except (OSError, ValueError):  # a NUL inside is a ValueError
+        return None
+    return packed[12:] if packed.startswith(_IPV4_MAPPED) else packed
 
 
 class SenderAddress:

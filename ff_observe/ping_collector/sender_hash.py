@@ -40,7 +40,7 @@ class SenderHash:
         self._lifetime = lifetime
         self._named_in = named_in
         self._lock = threading.Lock()
-        self._key = b""
+        self._keyed = hmac.new(b"", digestmod="sha256")
         self.created_at = datetime.fromtimestamp(0, UTC)
 
     def open(self, now: datetime) -> None:
@@ -53,7 +53,11 @@ class SenderHash:
 
     def of(self, address: Address | None) -> bytes | None:
         """The hash of an address, 32 bytes; None where there is none."""
-        return None if address is None else hmac.digest(self._key, material(address), "sha256")
+        if address is None:
+            return None
+        keyed = self._keyed.copy()  # the key is taken in once, not for each address
+        keyed.update(material(address))
+        return keyed.digest()
 
     def replace_if_due(self, now: datetime) -> float:
         """Replace the key if it is older than its lifetime, destroying the old one. Returns the seconds until then.
@@ -67,7 +71,8 @@ class SenderHash:
                 kept = (now, secrets.token_bytes(KEY_BYTES))
                 self._write(*kept)
                 self._put_in_place()
-            self.created_at, self._key = kept
+            self.created_at, key = kept
+            self._keyed = hmac.new(key, digestmod="sha256")
         return max(0.0, (self.created_at + self._lifetime - now).total_seconds())
 
     @contextlib.contextmanager
