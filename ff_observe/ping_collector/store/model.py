@@ -29,13 +29,13 @@ class Ping(NamedTuple):
     received_at: datetime
     sender: bytes | None
     values: Values
-    encoded: str
+    encoded: bytes
     digest: str
 
     @classmethod
     def of(cls, received_at: datetime, sender: bytes | None, values: Values) -> "Ping":
         encoded = canonical(values)
-        return cls(received_at, sender, values, encoded, blake2b(encoded.encode("utf-8"), digest_size=16).hexdigest())
+        return cls(received_at, sender, values, encoded, blake2b(encoded, digest_size=16).hexdigest())
 
     @property
     def instance_id(self) -> str:

@@ -73,12 +73,14 @@ def test_only_so_many_unknown_fields_of_a_ping_are_told() -> None:
         (body("a" * 257), Reason.TOO_LONG),
         (body("a\nb"), Reason.FORBIDDEN_CHARACTER),
         (body("a\x00b"), Reason.FORBIDDEN_CHARACTER),
-        (b'{"instanceId":"a\\ud800"}', Reason.FORBIDDEN_CHARACTER),
+        (b'{"instanceId":"a\\ud800"}', Reason.NOT_JSON),  # half a character, RFC 8259, 8.2
         (body(os="Linux"), Reason.WRONG_TYPE),
         (body(platform__counts__users="9"), Reason.WRONG_TYPE),
         (body(platform__counts__users=True), Reason.WRONG_TYPE),
         (body(platform__counts__users=1.5), Reason.WRONG_TYPE),
-        (b'{"instanceId":"a","platform":{"counts":{"users":1e999}}}', Reason.WRONG_TYPE),
+        (b'{"instanceId":"a","platform":{"counts":{"users":1e999}}}', Reason.NOT_JSON),  # no double, RFC 8259, 6
+        (b'{"instanceId":"a","platform":{"counts":{"users":18446744073709551616}}}', Reason.OUT_OF_RANGE),  # 2**64
+        (b'{"instanceId":"a","platform":{"counts":{"users":-9223372036854775809}}}', Reason.OUT_OF_RANGE),
         (body(platform__counts__users=-1), Reason.OUT_OF_RANGE),
         (body(platform__counts__users=MAX_COUNT + 1), Reason.OUT_OF_RANGE),
         (body(platform__config__broker__enabled=1), Reason.WRONG_TYPE),
