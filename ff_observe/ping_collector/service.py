@@ -5,7 +5,6 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -144,6 +143,7 @@ class Collector:
     def stop(self, deadline: float) -> None:
         """Answer what has been received, store it, and end. Idempotent."""
         self._server.should_exit = True
+        self.store.interrupt()
         for periodic in self._upkeep:
             periodic.stop(deadline)
         thread = self._thread
@@ -167,10 +167,13 @@ class Collector:
     def keep_up(self) -> float:
         """Prune what is older than the retention, and tidy. Returns the seconds until the next time."""
         now = self._clock.now()
-        with _logged("old pings could not be deleted"):
+        try:
             pruned = self.store.prune(now - self.settings.retention)
             self.metrics.add(catalogue.PRUNED, amount=pruned)
             self.store.tidy(now)
+        except StoreError as error:
+            if not self._server.should_exit:  # or it was interrupted by the stop
+                log.warning("old pings could not be deleted: %s", error)
         return UPKEEP_SECONDS
 
     def _replace_key(self) -> float:
@@ -230,11 +233,3 @@ def _tell_of_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
     error = context.get("exception")
     kind = without_values(error) if isinstance(error, BaseException) else "unknown"
     log.error("a connection could not be handled: %s", kind)
-
-
-@contextlib.contextmanager
-def _logged(what: str) -> Iterator[None]:
-    try:
-        yield
-    except StoreError as error:
-        log.warning("%s: %s", what, error)

@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ff_observe.ping_collector.fleet import take_fleet
-from ff_observe.ping_collector.store import Ping, Store
+from ff_observe.ping_collector.store import Ping, Store, StoreError
 from ff_observe.ping_collector.store.columns import NAMES
 from ff_observe.ping_collector.store.sqlite import open_sqlite
 from ff_observe.ping_contract import FIELDS, FORBIDDEN_CHARACTERS, MAX_COUNT
 from tests.contract.conftest import WINDOW, MakeStore, documents
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
+from tests.unit.ping_collector.endless import make_counting_endless
 from tests.unit.ping_collector.pings import NOON, later, ping
 
 
@@ -251,3 +252,26 @@ def test_sqlite_overwrites_what_it_forgets(tmp_path: Path) -> None:
     store.forget("forgotten-canary")
     assert found() == []
     writer.close()
+
+
+def test_a_count_that_takes_long_is_interrupted_and_none_begins_after(store: Store, writer: BlockingWriter) -> None:
+    writer.write([ping("a")])
+    store.seen(NOON, silent_after_days=2)
+    make_counting_endless(store)
+    failed: list[StoreError] = []
+
+    def count() -> None:
+        try:
+            store.seen(NOON, silent_after_days=2)
+        except StoreError as error:
+            failed.append(error)
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    counting.join(0.2)
+    assert counting.is_alive()
+    store.interrupt()
+    counting.join(10)
+    assert len(failed) == 1
+    with pytest.raises(StoreError):
+        store.seen(NOON, silent_after_days=2)

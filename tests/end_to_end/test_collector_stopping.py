@@ -8,13 +8,17 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ff_observe.ping_collector.service import open_store
+from ff_observe.ping_collector.settings import CollectorSettings
 from ff_observe.ping_collector.settings_file import collector_settings
 from tests.real_parts.collector import process, sample, send
 from tests.real_parts.processes import wait_until
-from tests.unit.ping_collector.pings import body
+from tests.unit.ping_collector.blocking_writer import BlockingWriter
+from tests.unit.ping_collector.endless import make_counting_endless
+from tests.unit.ping_collector.pings import body, ping
 
 WAITING = 5
 
@@ -43,3 +47,18 @@ def test_what_was_received_is_stored_and_acknowledged_before_it_ends(tmp_path: P
     (log,) = tmp_path.glob("*.log")
     assert "stopping" in log.read_text()
     assert "WARNING" not in log.read_text()
+
+
+def test_a_count_of_the_fleet_under_way_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    store = open_store(CollectorSettings(data_dir=tmp_path / "data"))
+    with BlockingWriter(store) as writer:
+        writer.write([ping()])
+    make_counting_endless(store)
+    with process(tmp_path) as collector:
+        assert send(collector.port, b"{}").status == 400
+        counted = "flowfuse_fleet_timestamp_seconds"
+        assert sample(collector.port, counted) is None, "it is still counting"
+        os.kill(collector.pid, signal.SIGTERM)
+        assert psutil.Process(collector.pid).wait(3) == 0
+    (log,) = tmp_path.glob("*.log")
+    assert log.read_text().endswith("stopping\n"), "nothing was left behind"

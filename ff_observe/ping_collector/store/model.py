@@ -103,3 +103,7 @@ class Store(Protocol):
     def tidy(self, now: datetime) -> None:
         """Hourly upkeep: forget digests that are past the window of duplicates, prepare for the days to come, and have
         platforms that were seen in the future, by a clock since set back, seen now."""
+
+    def interrupt(self) -> None:
+        """Make whatever is under way in other threads fail soon with `StoreError`, and all that is asked from now on:
+        the process is about to end. The writer is none of it."""

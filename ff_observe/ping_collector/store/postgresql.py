@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -102,6 +103,12 @@ def _connect(url: Secret, options: str) -> Connection:
     return psycopg.connect(url.reveal(), **_parameters(options))
 
 
+def _cut(connection: Connection | AsyncConnection) -> None:
+    """Have what waits for the server fail. No cancel request: who does not answer would not answer that either."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
+
+
 def _days_from(today: date) -> set[date]:
     return {today + timedelta(days=days) for days in range(DAYS_AHEAD + 1)}
 
@@ -155,14 +162,8 @@ class PostgresqlWriter:
         return outcomes(pings, batch, (digest for (digest,) in fresh))
 
     def abort(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            # Not a cancel request: the server that does not answer would not answer that either.
-            with (
-                contextlib.suppress(OSError, psycopg.Error),
-                socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours,
-            ):
-                ours.shutdown(socket.SHUT_RDWR)
+        if self._connection is not None:
+            _cut(self._connection)
 
     async def close(self) -> None:
         self._thread.close()
@@ -183,15 +184,34 @@ class PostgresqlStore:
     def __init__(self, url: Secret, window: timedelta) -> None:
         self.url = url
         self._window = window
+        self._open: set[Connection] = set()
+        self._interrupted = False
+        self._lock = threading.Lock()
 
     def writer(self) -> PostgresqlWriter:
         return PostgresqlWriter(self.url, self._window)
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[Connection]:
-        with _told(what), contextlib.closing(_connect(self.url, _READING)) as connection:
+        with (
+            _told(what),
+            contextlib.closing(_connect(self.url, _READING)) as connection,
+            self._interruptible(connection),
+        ):
             migrate(connection)
             yield connection
+
+    @contextlib.contextmanager
+    def _interruptible(self, connection: Connection) -> Iterator[None]:
+        with self._lock:
+            self._open.add(connection)
+            if self._interrupted:
+                _cut(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.remove(connection)
 
     def seen(self, at: datetime, silent_after_days: int) -> Seen:
         query = sql.SQL(
@@ -249,3 +269,9 @@ class PostgresqlStore:
             connection.execute("DELETE FROM recent WHERE until < %s", (now,))
             connection.execute("UPDATE platform SET last_seen = %s WHERE last_seen > %s", (now, now + SKEW))
             add_partitions(connection, _days_from(now.date()))
+
+    def interrupt(self) -> None:
+        with self._lock:
+            self._interrupted = True
+            for connection in self._open:
+                _cut(connection)

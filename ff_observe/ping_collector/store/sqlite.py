@@ -15,6 +15,8 @@ from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, re
 from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Seen, StoreError
 
 BUSY_SECONDS = 5.0
+STEPS_BETWEEN_LOOKS = 100_000
+"""After how many steps of SQLite's machine, a millisecond's or two, a reading looks whether it is interrupted."""
 PRUNED_AT_ONCE = 2000  # so that a ping never waits long for the daily prune
 
 _TYPES = {str: "TEXT", int: "INTEGER", bool: "INTEGER"}
@@ -191,6 +193,7 @@ class SqliteStore:
         self.path = path
         self._window = window
         self._made = threading.Event()
+        self._interrupted = threading.Event()
 
     def writer(self) -> SqliteWriter:
         return SqliteWriter(self.path, self._window)
@@ -198,6 +201,7 @@ class SqliteStore:
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[sqlite3.Connection]:
         with _told(what), contextlib.closing(_connect(self.path)) as connection:
+            connection.set_progress_handler(self._interrupted.is_set, STEPS_BETWEEN_LOOKS)
             if not self._made.is_set():
                 _migrate(connection)
                 self._made.set()
@@ -262,6 +266,9 @@ class SqliteStore:
             connection.execute(
                 "UPDATE platform SET last_seen = ? WHERE last_seen > ?", (moment(now), moment(now + SKEW))
             )
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
 
 
 def open_sqlite(path: Path, window: timedelta, named_in: str) -> SqliteStore:
