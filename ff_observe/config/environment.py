@@ -23,6 +23,7 @@ class Environment:
     flowfuse_version: str | None = None
     nodejs_version: str | None = None
     otlp_endpoint_named: bool = False
+    otlp_signals: frozenset[str] = frozenset()
     otel_sdk_disabled: bool = False
     otlp_secrets: tuple[Secret, ...] = ()
     state_directory: str | None = None
@@ -53,10 +54,31 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         flowfuse_version=variables.get("FF_OBSERVE_FLOWFUSE_VERSION") or None,
         nodejs_version=variables.get("FF_OBSERVE_NODEJS_VERSION") or None,
         otlp_endpoint_named=any(variables.get(f"{prefix}ENDPOINT") for prefix in _OTLP),
+        otlp_signals=otlp_signals(variables),
         otel_sdk_disabled=variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         otlp_secrets=tuple(_otlp_secrets(variables)),
         state_directory=variables.get("STATE_DIRECTORY", "").partition(":")[0] or None,
     )
+
+
+def otlp_signals(variables: Mapping[str, str]) -> frozenset[str]:
+    """Which of metrics, traces and logs the standard variables ask for.
+
+    Metrics wherever an endpoint is named for them; traces and logs with an endpoint of their own, or with
+    `OTEL_TRACES_EXPORTER=otlp`. No signal is ours that has another exporter, `none` included.
+    """
+    general = bool(variables.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip())
+    asked = set()
+    for signal in ("metrics", "traces", "logs"):
+        exporter = variables.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower()
+        own = bool(variables.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip())
+        if signal == "metrics":
+            asks = (own or general) and exporter in ("", "otlp")
+        else:
+            asks = exporter == "otlp" or (own and exporter == "")
+        if asks:
+            asked.add(signal)
+    return frozenset(asked)
 
 
 def _otlp_secrets(variables: Mapping[str, str]) -> Iterator[Secret]:

@@ -76,6 +76,8 @@ def otlp_status(settings: Settings) -> OutputStatus:
     if otlp.endpoint is not None:
         return OutputStatus(name, True, "telemetry.backend.otlp.endpoint is set")
     if settings.environment.otlp_endpoint_named:
+        if not (settings.environment.otlp_signals or otlp.traces or otlp.logs):
+            return OutputStatus(name, False, "OTEL_METRICS_EXPORTER names another exporter, and no other signal is on")
         return OutputStatus(name, True, "OTEL_EXPORTER_OTLP_ENDPOINT, or one of a signal, is set in the environment")
     return OutputStatus(name, False, "no endpoint is named, in the file or by OTEL_EXPORTER_OTLP_ENDPOINT")
 

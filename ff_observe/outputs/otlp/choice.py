@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ff_observe.config.environment import otlp_signals
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.variables import Variables
@@ -47,16 +48,15 @@ class Destination:
 def destinations(
     settings: OtlpSettings, environment: Mapping[str, str], *, traces_by_default: bool = False
 ) -> dict[Signal, Destination]:
-    """The signals that are on. Raises `ConfigurationError` for variables that cannot be used.
-
-    Metrics are on wherever an endpoint is named for them (or the file says `enabled`); traces and logs when the file
-    asks for them, when a variable names an endpoint of their own, or with `OTEL_TRACES_EXPORTER=otlp`.
-    """
+    """The signals that are on: those the file or the variables ask for (`otlp_signals`). Raises `ConfigurationError`
+    for variables that cannot be used."""
     variables = Variables(environment)
+    told = otlp_signals(environment)
+    traces_by_default = traces_by_default and not variables.text("OTEL_TRACES_EXPORTER")
     on: dict[Signal, bool] = {
-        "metrics": _metrics_on(settings, variables),
-        "traces": settings.traces or _asked_for(variables, "traces", by_default=traces_by_default),
-        "logs": settings.logs or _asked_for(variables, "logs"),
+        "metrics": bool(settings.enabled) or settings.endpoint is not None or "metrics" in told,
+        "traces": settings.traces or traces_by_default or "traces" in told,
+        "logs": settings.logs or "logs" in told,
     }
     chosen = {signal: _destination(settings, variables, signal) for signal in on if on[signal]}
     if on["metrics"]:  # read by the SDK, which takes a wrong one for none
@@ -74,23 +74,6 @@ def interval_seconds(settings: OtlpSettings, environment: Mapping[str, str]) -> 
     told = variables.seconds("OTEL_METRIC_EXPORT_INTERVAL")
     variables.raise_problems()
     return told or DEFAULT_INTERVAL_SECONDS
-
-
-def _metrics_on(settings: OtlpSettings, variables: Variables) -> bool:
-    if settings.enabled or settings.endpoint is not None:
-        return True
-    named, _ = variables.of_signal("metrics", "ENDPOINT")
-    return bool(named) and _exporter(variables, "metrics") in ("", "otlp")
-
-
-def _asked_for(variables: Variables, signal: Signal, *, by_default: bool = False) -> bool:
-    exporter = _exporter(variables, signal)
-    own = bool(variables.text(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"))
-    return exporter == "otlp" or (exporter == "" and (own or by_default))
-
-
-def _exporter(variables: Variables, signal: Signal) -> str:
-    return variables.text(f"OTEL_{signal.upper()}_EXPORTER").lower()
 
 
 def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -> Destination:
