@@ -123,7 +123,7 @@ def test_no_acknowledged_ping_is_lost_and_none_is_stored_twice(
 def _all_and_none_twice(load: Load, stored: Counter[str]) -> None:
     """Between rounds: what was sent and not acknowledged may be there or not."""
     assert load.acknowledged <= stored.keys() <= {*load.acknowledged, *load.unsettled}
-    assert set(stored.values()) == {1}
+    assert set(stored.values()) <= {1}
 
 
 def test_postgresql_killed_under_load_loses_nothing_and_the_collector_recovers(tmp_path: Path) -> None:

@@ -32,11 +32,13 @@ class BlockingThread:
         self._calls.put((future, function))
         return await future
 
-    def close(self) -> None:
-        """End the thread after the call under way. A later `call` starts another."""
+    async def close(self) -> None:
+        """End the thread, after the call under way. A later `call` starts another."""
         if self._thread is not None:
+            await self.call(lambda: None)
+            thread, self._thread = self._thread, None
             self._calls.put(None)
-            self._thread = None
+            thread.join()  # it has nothing to do any more
 
     def _make_calls(self) -> None:
         while (call := self._calls.get()) is not None:

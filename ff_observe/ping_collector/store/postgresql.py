@@ -166,7 +166,7 @@ class PostgresqlWriter:
             _cut(self._connection)
 
     async def close(self) -> None:
-        self._thread.close()
+        await self._thread.close()
         await self._disconnect()
 
     async def _disconnect(self) -> None:

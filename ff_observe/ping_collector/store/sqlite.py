@@ -175,7 +175,7 @@ class SqliteWriter:
 
     async def close(self) -> None:
         await self._thread.call(self._close)
-        self._thread.close()
+        await self._thread.close()
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -18,7 +18,7 @@ def test_what_a_call_returns_or_raises_comes_back() -> None:
         with pytest.raises(ValueError, match="no"):
             await thread.call(fail)
         assert await thread.call(lambda: 7) == 7
-        thread.close()
+        await thread.close()
 
     asyncio.run(main())
 
@@ -41,7 +41,7 @@ def test_the_loop_goes_on_meanwhile_and_calls_come_one_after_the_other() -> None
         may_end.set()
         await asyncio.gather(first, second)
         assert made == ["first", "second"]
-        thread.close()
+        await thread.close()
 
     asyncio.run(main())
 
@@ -55,7 +55,19 @@ def test_a_call_nobody_waits_for_any_more_is_in_no_ones_way() -> None:
         given_up.cancel()
         may_end.set()
         assert await thread.call(lambda: 7) == 7
-        thread.close()
+        await thread.close()
+
+    asyncio.run(main())
+
+
+def test_when_it_is_closed_its_thread_has_ended_and_another_call_starts_one() -> None:
+    async def main() -> None:
+        thread = BlockingThread("calls")
+        await thread.close()
+        for _ in range(2):
+            running = await thread.call(threading.current_thread)
+            await thread.close()
+            assert not running.is_alive()
 
     asyncio.run(main())
 
@@ -72,8 +84,7 @@ def test_a_call_that_outlives_the_loop_ends_quietly(capfd: pytest.CaptureFixture
     asyncio.run(main())
     (running,) = [each for each in threading.enumerate() if each.name == "calls"]
     assert running.daemon, "or a disk that hangs would keep the process from ending"
-    thread.close()
     may_end.set()
-    running.join(10)
+    asyncio.run(thread.close())
     assert not running.is_alive()
     assert capfd.readouterr().err == ""
