@@ -9,6 +9,7 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.store import StoreError
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.postgresql_schema import LOCK
 from tests.real_parts import postgresql
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.pings import NOON, later, ping
@@ -104,6 +105,32 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(postgres: postgresql.Cluste
         writer.abort()
         thread.join(5)
     assert len(failed) == 1
+    assert writer.write([ping("a")]) == [True]
+    writer.close()
+
+
+def test_a_write_that_hangs_before_there_are_tables_is_aborted(postgres: postgresql.Cluster) -> None:
+    """They are made over another connection."""
+    url = postgres.url(postgres.create("hanging"))
+    writer = BlockingWriter(PostgresqlStore(Secret(url), WINDOW))
+    failed: list[StoreError] = []
+
+    def write() -> None:
+        try:
+            writer.write([ping("a")])
+        except StoreError as error:
+            failed.append(error)
+
+    with psycopg.connect(url) as other_collector:
+        other_collector.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        thread = threading.Thread(target=write)
+        thread.start()
+        with postgres.connect() as session:
+            while session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
+                assert thread.is_alive()
+        writer.abort()
+        thread.join(3)  # by itself it would wait for 5 s
+        assert len(failed) == 1
     assert writer.write([ping("a")]) == [True]
     writer.close()
 

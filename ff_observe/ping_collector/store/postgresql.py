@@ -1,13 +1,9 @@
 """Pings in PostgreSQL, for production: several collectors may share one database."""
 
 import contextlib
-import os
-import socket
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -17,17 +13,16 @@ from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode,
 from ff_observe.ping_collector.store.blocking import BlockingThread
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
 from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Seen, StoreError
-from ff_observe.ping_collector.store.postgresql_schema import (
-    TYPES,
+from ff_observe.ping_collector.store.postgresql_connections import (
+    AsyncConnection,
     Connection,
-    add_partitions,
-    drop_partitions,
-    migrate,
+    Interruption,
+    connect,
+    cut,
+    parameters,
 )
+from ff_observe.ping_collector.store.postgresql_schema import TYPES, add_partitions, drop_partitions, migrate
 
-AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
-
-CONNECT_SECONDS = 5
 DAYS_AHEAD = 3
 """For how many days to come there are partitions already, so that making one is never in a ping's way."""
 
@@ -88,27 +83,6 @@ def _kind(error: psycopg.Error) -> str:
     return f"{type(error).__name__}{state}"
 
 
-def _parameters(options: str) -> dict[str, Any]:
-    return {
-        "autocommit": True,
-        "connect_timeout": CONNECT_SECONDS,
-        "application_name": "ff-observe-collector",
-        "options": options,
-        "tcp_user_timeout": 10_000,
-        "keepalives_idle": 30,
-    }
-
-
-def _connect(url: Secret, options: str) -> Connection:
-    return psycopg.connect(url.reveal(), **_parameters(options))
-
-
-def _cut(connection: Connection | AsyncConnection) -> None:
-    """Have what waits for the server fail. No cancel request: who does not answer would not answer that either."""
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours:
-        ours.shutdown(socket.SHUT_RDWR)
-
-
 def _days_from(today: date) -> set[date]:
     return {today + timedelta(days=days) for days in range(DAYS_AHEAD + 1)}
 
@@ -120,6 +94,7 @@ class PostgresqlWriter:
         self._url = url
         self._window = window
         self._connection: AsyncConnection | None = None
+        self._preparation = Interruption()
         self._days: set[date] = set()
         self._thread = BlockingThread("collector-writer")
 
@@ -141,16 +116,19 @@ class PostgresqlWriter:
     async def _prepared(self, days: set[date]) -> AsyncConnection:
         """The connection, with tables and the partitions of these days."""
         if self._connection is None or not days <= self._days:
-            await self._thread.call(partial(self._make_tables, days))
+            self._preparation = preparation = Interruption()
+            await self._thread.call(partial(self._make_tables, days, preparation))
             self._days |= days
-        if self._connection is None:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._url.reveal(), cursor_factory=psycopg.AsyncRawCursor, **_parameters(_WRITING)
-            )
+            if self._connection is None:
+                self._connection = await psycopg.AsyncConnection.connect(
+                    self._url.reveal(), cursor_factory=psycopg.AsyncRawCursor, **parameters(_WRITING)
+                )
+            if preparation.requested:
+                cut(self._connection)
         return self._connection
 
-    def _make_tables(self, days: set[date]) -> None:
-        with contextlib.closing(_connect(self._url, _WRITING)) as connection:
+    def _make_tables(self, days: set[date], preparation: Interruption) -> None:
+        with contextlib.closing(connect(self._url, _WRITING)) as connection, preparation.of(connection):
             migrate(connection)
             if days:
                 add_partitions(connection, days | _days_from(max(days)))
@@ -162,8 +140,9 @@ class PostgresqlWriter:
         return outcomes(pings, batch, (digest for (digest,) in fresh))
 
     def abort(self) -> None:
+        self._preparation.request()
         if self._connection is not None:
-            _cut(self._connection)
+            cut(self._connection)
 
     async def close(self) -> None:
         await self._thread.close()
@@ -184,9 +163,7 @@ class PostgresqlStore:
     def __init__(self, url: Secret, window: timedelta) -> None:
         self.url = url
         self._window = window
-        self._open: set[Connection] = set()
-        self._interrupted = False
-        self._lock = threading.Lock()
+        self._interruption = Interruption()
 
     def writer(self) -> PostgresqlWriter:
         return PostgresqlWriter(self.url, self._window)
@@ -195,23 +172,11 @@ class PostgresqlStore:
     def _session(self, what: str) -> Iterator[Connection]:
         with (
             _told(what),
-            contextlib.closing(_connect(self.url, _READING)) as connection,
-            self._interruptible(connection),
+            contextlib.closing(connect(self.url, _READING)) as connection,
+            self._interruption.of(connection),
         ):
             migrate(connection)
             yield connection
-
-    @contextlib.contextmanager
-    def _interruptible(self, connection: Connection) -> Iterator[None]:
-        with self._lock:
-            self._open.add(connection)
-            if self._interrupted:
-                _cut(connection)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._open.remove(connection)
 
     def seen(self, at: datetime, silent_after_days: int) -> Seen:
         query = sql.SQL(
@@ -271,7 +236,4 @@ class PostgresqlStore:
             add_partitions(connection, _days_from(now.date()))
 
     def interrupt(self) -> None:
-        with self._lock:
-            self._interrupted = True
-            for connection in self._open:
-                _cut(connection)
+        self._interruption.request()

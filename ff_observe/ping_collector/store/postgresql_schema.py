@@ -4,17 +4,14 @@ import contextlib
 import re
 from collections.abc import Iterator, Set
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from ff_observe.ping_collector.store.columns import COLUMNS
 from ff_observe.ping_collector.store.model import StoreError
+from ff_observe.ping_collector.store.postgresql_connections import Connection
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-_LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
+LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
 _PARTITION = re.compile("ping_([0-9]{8})")
 TYPES = {str: "text", int: "bigint", bool: "boolean"}
 _DEFINITIONS = {column.name: f"{column.name} {TYPES[column.field.type]}" for column in COLUMNS}
@@ -35,7 +32,7 @@ _OBJECTS = {
 @contextlib.contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         # Pings queue up behind a lock that is waited for, and a backup holds the tables for hours: rather try again.
         connection.execute("SET LOCAL lock_timeout = '500ms'")
         yield

@@ -170,8 +170,10 @@ class SqliteWriter:
         return outcomes(pings, batch, fresh)
 
     def abort(self) -> None:
-        if self._connection is not None:
-            self._connection.interrupt()
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # its thread has just closed it
+                connection.interrupt()
 
     async def close(self) -> None:
         await self._thread.call(self._close)
