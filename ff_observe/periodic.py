@@ -46,9 +46,13 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
+    def tell_to_stop(self) -> None:
+        """For those that stop several: `stop` does so, too, but waits for one before the next is told."""
+        self._stopped.set()
+
     def stop(self, deadline: float) -> None:
         """Raises `TimeoutError` if the task is not back in time; its thread, a daemon, then ends with the process."""
-        self._stopped.set()
+        self.tell_to_stop()
         if self._on_stop is not None:
             self._on_stop()
         thread = self._thread

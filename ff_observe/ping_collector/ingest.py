@@ -32,6 +32,9 @@ CommitObserver = Callable[[int, float], None]
 _Waiting = tuple[Ping | None, "asyncio.Future[Outcome]", tracing.Context | None]
 """Who waits: without a ping it is a probe. The context is that of its request, where requests are traced."""
 
+ABORT_SECONDS = 0.3
+"""How soon a write that can be aborted has failed."""
+
 _OUTCOMES = {True: Outcome.STORED, False: Outcome.DUPLICATE}
 
 
@@ -65,6 +68,7 @@ class Ingest:
         self._on_commit = on_commit
         self._gathered: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
+        self._batch: Sequence[_Waiting] = ()
         self._hangs = False
         self._failing = False
         self._resume_at = 0.0
@@ -89,27 +93,40 @@ class Ingest:
         """Whether the store takes a durable write right now."""
         return await self.submit(None) is Outcome.DUPLICATE
 
+    def turn_away(self) -> None:
+        """Answer all who wait, and whoever comes: the process is about to end, and waits for the store no longer."""
+        self._stopping = True
+        if self._writing is not None:
+            self._fail(self._batch)
+            self._writer.abort()
+
     async def stop(self, seconds: float) -> None:
         """Write what is waiting, and give up the writer. Raises `TimeoutError` if that takes longer."""
         self._stopping = True
-        if self._writing is not None:
-            _, hanging = await asyncio.wait([self._writing], timeout=seconds)
-            if hanging:
-                self._writer.abort()
+        if not await self._has_written(seconds):
+            self.turn_away()
+            if not await self._has_written(ABORT_SECONDS):
                 raise TimeoutError("the collector's writer did not stop in time")
         await self._writer.close()
+
+    async def _has_written(self, seconds: float) -> bool:
+        """Wait for that."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing], timeout=seconds)
+        return self._writing is None
 
     async def _write_gathered(self) -> None:
         try:
             while self._gathered:
                 batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]
+                self._batch = batch
                 watch = asyncio.get_running_loop().call_later(self._patience_seconds, self._give_up, batch)
                 stored = await self._stored(batch)
                 watch.cancel()
                 self._hangs = False
                 self._settle(batch, stored)  # only wakes them: the next batch is on its way before they go on
         finally:
-            self._writing = None
+            self._writing, self._batch = None, ()
 
     async def _stored(self, batch: Sequence[_Waiting]) -> Sequence[Outcome] | None:
         """The outcome of each ping, None if the batch failed."""

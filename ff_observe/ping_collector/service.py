@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -35,6 +36,12 @@ BACKLOG = 4096
 UPKEEP_SECONDS = 3600.0
 START_SECONDS = 10.0
 
+# At the stop: how long whoever has sent a ping waits for the store, whoever still sends for an answer, and how long the
+# store has to be left. Together they are shorter than what the command line gives all of it.
+ANSWER_SECONDS = 2.0
+SEND_SECONDS = 3
+LEAVE_SECONDS = 0.5
+
 
 def open_store(settings: CollectorSettings) -> Store:
     """The store the settings name. Raises `ConfigurationError`."""
@@ -49,11 +56,12 @@ def open_store(settings: CollectorSettings) -> Store:
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, and looks after its connections."""
+    """Says when it listens, looks after its connections, and has those answered that keep it from ending."""
 
-    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, started: threading.Event, on_late: Callable[[], None]) -> None:
         super().__init__(config)
         self._event = started
+        self._on_late = on_late
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -62,7 +70,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._sweeper.cancel()
+        late = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._on_late)
         await super().shutdown(sockets)
+        late.cancel()
 
 
 class Collector:
@@ -91,7 +101,7 @@ class Collector:
         receiver = PingReceiver(self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, on_ping)
         app = CollectorApp(receiver, self.metrics, self._ingest.probe, k=settings.k, public=settings.public)
         self._started = threading.Event()
-        self._server = _Server(self._uvicorn_config(app), self._started)
+        self._server = _Server(self._uvicorn_config(app), self._started, self._ingest.turn_away)
         self._thread: threading.Thread | None = None
         self._upkeep = (
             Periodic("collector-fleet", self.count_fleet, self._clock, retry_seconds=settings.fleet_interval_seconds),
@@ -120,7 +130,7 @@ class Collector:
             server_header=False,
             backlog=BACKLOG,
             timeout_keep_alive=int(self.settings.limits.idle_seconds),
-            timeout_graceful_shutdown=3,
+            timeout_graceful_shutdown=SEND_SECONDS,
         )
 
     def start(self) -> None:
@@ -145,7 +155,12 @@ class Collector:
         self._server.should_exit = True
         self.store.interrupt()
         for periodic in self._upkeep:
-            periodic.stop(deadline)
+            periodic.tell_to_stop()
+        for periodic in self._upkeep:
+            try:
+                periodic.stop(deadline)
+            except TimeoutError as error:  # it waits for a server or for a lock, and what it does can be done again
+                log.warning("%s", error)
         thread = self._thread
         if thread is None:
             return
@@ -187,7 +202,10 @@ class Collector:
             try:
                 await self._server.serve(sockets=[listening])
             finally:
-                await self._ingest.stop(5.0)
+                try:
+                    await self._ingest.stop(LEAVE_SECONDS)
+                except TimeoutError as error:
+                    log.warning("%s", error)
 
         with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
             runner.run(serve())

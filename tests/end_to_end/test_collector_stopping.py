@@ -49,6 +49,37 @@ def test_what_was_received_is_stored_and_acknowledged_before_it_ends(tmp_path: P
     assert "WARNING" not in log.read_text()
 
 
+def test_whoever_waits_for_a_store_that_hangs_is_turned_away_at_the_stop(tmp_path: Path) -> None:
+    database = tmp_path / "data" / "pings" / "pings.sqlite3"
+    with process(tmp_path) as collector, ThreadPoolExecutor(WAITING) as clients:
+        assert send(collector.port, body("before")).status == 200
+        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")  # commits wait, for longer than the collector may
+            answers = [clients.submit(send, collector.port, body(f"late-{index}")) for index in range(WAITING)]
+            waiting = "ff_observe_collector_waiting_pings"
+            wait_until(lambda: sample(collector.port, waiting) == WAITING, "the pings to arrive")
+            os.kill(collector.pid, signal.SIGTERM)
+            assert psutil.Process(collector.pid).wait(5) == 0
+        assert [answer.result().status for answer in answers] == [503] * WAITING
+    (log,) = tmp_path.glob("*.log")
+    assert "ERROR" not in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_database_that_does_not_answer_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """While it is being connected to: that cannot be interrupted."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with process(tmp_path, database=f"postgresql://user:secret@127.0.0.1:{port}/pings") as collector:
+            accepted, _ = silent.accept()
+            with accepted:
+                os.kill(collector.pid, signal.SIGTERM)
+                assert psutil.Process(collector.pid).wait(5) == 0
+    (log,) = tmp_path.glob("*.log")
+    assert "left behind: collector-" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
 def test_a_count_of_the_fleet_under_way_does_not_hold_up_the_end(tmp_path: Path) -> None:
     store = open_store(CollectorSettings(data_dir=tmp_path / "data"))
     with BlockingWriter(store) as writer:

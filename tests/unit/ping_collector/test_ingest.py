@@ -252,6 +252,31 @@ def test_when_it_stops_what_waits_is_written_and_the_writer_closed() -> None:
     assert writer.closed
 
 
+def test_all_who_wait_are_turned_away_when_told_to_and_so_is_whoever_comes() -> None:
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        waiting = submitted(ingest, "a")
+        await began(writer)
+        waiting += submitted(ingest, "b")
+        ingest.turn_away()
+        waiting += submitted(ingest, "c")
+        assert [each.result() for each in waiting] == [Outcome.UNAVAILABLE] * 3
+        assert ingest.waiting == 0
+
+    writer = run(test)
+    assert writer.batches == [["a"]]
+    assert writer.closed
+
+
+def test_a_write_that_hangs_at_the_stop_is_aborted_and_the_writer_closed() -> None:
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        (waiting,) = submitted(ingest, "a")
+        await began(writer)
+        await ingest.stop(0.05)
+        assert await waiting is Outcome.UNAVAILABLE
+
+    assert run(test).closed
+
+
 def test_a_store_that_hangs_is_not_waited_for_at_the_stop() -> None:
     async def test(ingest: Ingest, writer: HeldWriter) -> None:
         writer.deaf = True
