@@ -123,6 +123,15 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
 
 
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file has this name, None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class SqliteWriter:
     """The connection that stores pings."""
 
@@ -130,6 +139,7 @@ class SqliteWriter:
         self._path = path
         self._window = window
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._thread = BlockingThread("collector-writer")
 
     async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
@@ -140,13 +150,12 @@ class SqliteWriter:
             try:
                 connection = self._connected()
                 with _transaction(connection):
-                    if not pings:
-                        connection.execute("REPLACE INTO probe (id, at) VALUES (1, datetime('now'))")
-                        return []
-                    return self._store(connection, pings)
+                    stored = self._store(connection, pings) if pings else self._probe(connection)
+                self._check_that_it_is_kept()
             except sqlite3.Error:
                 self._close()
                 raise
+            return stored
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -156,8 +165,17 @@ class SqliteWriter:
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._file = connection, _file(self._path)
         return self._connection
+
+    def _check_that_it_is_kept(self) -> None:
+        """SQLite itself would go on writing to a file that nobody finds any more."""
+        if self._file is None or _file(self._path) != self._file:
+            raise sqlite3.OperationalError("its file has been moved or deleted")
+
+    def _probe(self, connection: sqlite3.Connection) -> Sequence[bool]:
+        connection.execute("REPLACE INTO probe (id, at) VALUES (1, datetime('now'))")
+        return []
 
     def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
         batch = distinct(pings)
