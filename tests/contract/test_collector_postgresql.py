@@ -50,6 +50,17 @@ def test_a_day_begins_and_ends_in_utc_wherever_the_database_is(postgres: postgre
     assert store.prune(midnight) == 1
 
 
+def test_a_day_begins_without_another_connection(postgres: postgresql.Cluster) -> None:
+    """The server may have none to give just then."""
+    url = postgres.url(name := postgres.create("midnight"))
+    with BlockingWriter(PostgresqlStore(Secret(url), WINDOW)) as writer:
+        writer.write([ping("a", NOON)])
+        with postgres.connect() as session:
+            session.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+            assert writer.write([ping("b", later(days=1)), ping("c", later(days=3))]) == [True, True]
+            session.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+
+
 def test_postgresql_that_went_away_is_an_error_and_then_found_again(postgres: postgresql.Cluster) -> None:
     url = postgres.url(postgres.create("gone"))
     writer = BlockingWriter(PostgresqlStore(Secret(url), WINDOW))

@@ -117,8 +117,9 @@ class PostgresqlWriter:
         """The connection, with tables and the partitions of these days."""
         if self._connection is None or not days <= self._days:
             self._preparation = preparation = Interruption()
-            await self._thread.call(partial(self._make_tables, days, preparation))
-            self._days |= days
+            wanted = days | _days_from(max(days)) if days else days
+            await self._thread.call(partial(self._make_tables, wanted, preparation))
+            self._days |= wanted
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(
                     self._url.reveal(), cursor_factory=psycopg.AsyncRawCursor, **parameters(_WRITING)
@@ -131,7 +132,7 @@ class PostgresqlWriter:
         with contextlib.closing(connect(self._url, _WRITING)) as connection, preparation.of(connection):
             migrate(connection)
             if days:
-                add_partitions(connection, days | _days_from(max(days)))
+                add_partitions(connection, days)
 
     async def _store(self, connection: AsyncConnection, pings: Sequence[Ping]) -> Sequence[bool]:
         batch = distinct(pings)
