@@ -1,10 +1,11 @@
 """What is accepted as a ping, and with which words the rest is refused."""
 
 import json
-from typing import Any
+import math
+from typing import Any, NoReturn
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ff_observe.catalogue import fleet as catalogue
@@ -129,6 +130,15 @@ def test_no_other_reason_is_counted() -> None:
     assert set(catalogue.PINGS_REFUSED.label_values) == {reason.value for reason in Reason}
 
 
+PLACES = [
+    '{"instanceId":"a","platform":{"counts":{"users":{}}}}',
+    '{"instanceId":"a","os":{"type":{}}}',
+    '{"instanceId":"a","os":{}}',
+    '{"instanceId":"a","other":{}}',
+    '{"instanceId":"a","instanceId":{}}',
+    '{"instanceId":"a","platform":{"config":{"broker":{"enabled":{}}}}}',
+]
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -139,6 +149,78 @@ JSON = st.recursive(
 @example(b'{"instanceId":"\\ud800"}')
 def test_any_bytes_are_accepted_or_refused(raw: bytes) -> None:
     assert isinstance(accept(raw), Accepted | Refusal)
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+STRINGS = st.lists(
+    st.sampled_from(["a", "ü", "\x7f", "\u2028", "\U0001f600", "\ufeff", "\t", '"', "\x00"])
+    | st.sampled_from([R"\n", R"\/", R"\"", R"\\", R"\x", R"\u0000", R"\u00fc", R"\uD83D", R"\uDE00", R"\uD83D\uDE00"]),
+    max_size=3,
+).map(lambda parts: f'"{"".join(parts)}"')
+KEYS = (
+    st.sampled_from([f'"{key}"' for field in FIELDS for key in field.path] + ['"other"', R'"o\u0073"', "os"]) | STRINGS
+)
+ODDITIES = st.sampled_from(
+    ["true", "false", "null", "NaN", "-Infinity", "01", "1.", ".5", "+1", "0x1", "1_0", "[1,]", ""]
+)
+TEXTS = st.recursive(
+    NUMBERS | NUMBERS | STRINGS | ODDITIES,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]")
+        | st.lists(st.tuples(KEYS, inner), max_size=6).map(
+            lambda items: "{" + ",".join(f"{key}: {value}" for key, value in items) + "}"
+        )
+    ),
+    max_leaves=8,
+)
+"""What could be JSON, with all that two readers of it could take differently."""
+
+
+@settings(max_examples=300)
+@given(
+    NUMBERS | STRINGS | TEXTS,
+    st.sampled_from(["{}", "[{}]", " {}\n", "\ufeff{}", "\x0c{}", "{} 1", *PLACES]),
+    st.integers(0, 400),
+)
+def test_a_body_is_json_where_pythons_own_reader_says_so_and_means_the_same(text: str, place: str, cut: int) -> None:
+    """Where that one is strict, as RFC 8259 has it."""
+    raw = place.replace("{}", text).encode()
+    for sent in (raw, raw[:cut], raw[:cut] + b"\xff" + raw[cut:]):
+        found = accept(sent)
+        read = _read_by_python(sent)
+        if isinstance(read, Reason):
+            assert found == Refusal(read)
+        else:
+            assert repr(found) == repr(accept(read))
+
+
+def _read_by_python(raw: bytes) -> bytes | Reason:
+    """The same JSON as it writes it itself: keys once, no escapes that are not needed, numbers in one way."""
+
+    def refuse(_digits: str) -> NoReturn:
+        raise ValueError
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        return value if math.isfinite(value) else refuse(digits)
+
+    def whole(digits: str) -> int:
+        number(digits)
+        return int(digits)
+
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        json.dumps(items, ensure_ascii=False).encode()
+        return dict(items)
+
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return Reason.NOT_UTF8
+    try:
+        read = json.loads(text, parse_constant=refuse, parse_float=number, parse_int=whole, object_pairs_hook=pairs)
+        return json.dumps(read, ensure_ascii=False).encode()
+    except ValueError:  # of a half of a surrogate pair, too
+        return Reason.NOT_JSON
 
 
 @given(JSON, st.sampled_from([field.dotted for field in FIELDS] + ["os", "platform", "platform.counts", "other"]))
