@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -20,9 +19,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from ff_observe.ping_collector.acceptance import Reason, Refusal
+from ff_observe.ping_collector.exchange import Exchange
 from ff_observe.ping_collector.responses import error_bytes
 
 _SILENT = logging.Logger("ff_observe.ping_collector.http", level=sys.maxsize)
+
+MOST_PIPELINED = 256
+"""How many requests of one connection may wait for the answers to earlier ones: one read can bring ten thousand, each
+a hundred times larger in memory than on the wire."""
 
 RefusalObserver = Callable[[Reason], None]
 ClosingObserver = Callable[[str], None]
@@ -30,7 +34,8 @@ ClosingObserver = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A request has `request_seconds` to arrive in full, however it trickles; idle connections live `idle_seconds`."""
+    """A request has `request_seconds` to arrive in full, however it trickles; idle connections live `idle_seconds`.
+    Of an answer, something must be taken every `request_seconds`."""
 
     request_seconds: float = 10.0
     idle_seconds: float = 10.0
@@ -39,41 +44,8 @@ class Limits:
     connections: int = 15_000
 
 
-@lru_cache(maxsize=128)
-def _rendered(status: int, headers: tuple[tuple[bytes, bytes], ...], keep_alive: bool) -> tuple[bytes, bool]:
-    """The head of an answer as it goes out, and whether the connection is kept."""
-    keep_alive = keep_alive and (b"connection", b"close") not in headers
-    lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode("ascii"))]
-    lines += [name + b": " + value for name, value in headers if name != b"connection"]
-    if not keep_alive:
-        lines.append(b"connection: close")
-    assert not any(b"\r" in line or b"\n" in line for line in lines), "a header of ours would begin another"
-    return b"\r\n".join([*lines, b"", b""]), keep_alive
-
-
-class _Exchange(RequestResponseCycle):
-    """One request and its answer, which comes whole, as all of ours do, with its length: it leaves in one write (and
-    packet) instead of two, and its head is made once for all that are alike."""
-
-    _rendered: tuple[bytes, bool]
-
-    async def send(self, message: Any) -> None:
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        if not self.response_started:
-            self.response_started = True
-            headers = (*self.default_headers, *message["headers"])
-            self._rendered = _rendered(message["status"], headers, self.keep_alive)
-            return
-        head, self.keep_alive = self._rendered
-        self.transport.write(head if self.scope["method"] == "HEAD" else head + message["body"])
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+class _TooManyError(Exception):
+    """Ends the parsing of what was read."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -99,6 +71,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._bytes = 0
         self._in_head = True
         self._is_idle = False
+        self._is_refused = False
+        self._answering: RequestResponseCycle | None = None
+        self._unsent = 0
+        self._unsent_since = 0.0
         self.arriving_since: float | None = None
         """Since when (monotonic) a request is awaited or arriving; None while one is complete and being answered."""
 
@@ -107,10 +83,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self.arriving_since = time.monotonic()
         if len(self.connections) > self._limits.connections:
             self._on_closing("too_many")
-            self._one_that_waits().transport.abort()
+            closed = self._one_that_waits()
+            self.connections.discard(closed)
+            closed.transport.abort()
 
     def _one_that_waits(self) -> "LimitedProtocol":
-        """A connection whose request has not arrived; this one if all others are being answered. Closing the newest
+        """A connection that waits for its other end; this one if all others are being answered. Closing the newest
         instead would leave out everybody while somebody holds as many as there may be."""
         for other in self.connections:
             if isinstance(other, LimitedProtocol) and other is not self and other._waits():
@@ -118,13 +96,14 @@ class LimitedProtocol(HttpToolsProtocol):
         return self
 
     def _waits(self) -> bool:
-        return self.arriving_since is not None and not self.transport.is_closing()
+        """For its request to arrive, or for its answer to be taken."""
+        return self._unsent > 0 or (self.arriving_since is not None and not self.transport.is_closing())
 
     def data_received(self, data: bytes) -> None:
-        idle = self.cycle is None or self.cycle.response_complete
+        between = self.arriving_since is None or self._is_idle or not self._begun
         begun = self._begun
         super().data_received(data)
-        if self._begun - begun > idle:
+        if self._begun - begun > between:
             return  # the bytes of earlier requests are in `data` too; this one's are counted from the next on
         self._bytes += len(data)
         if self._bytes > (self._limits.head_bytes if self._in_head else self._limits.request_bytes):
@@ -142,7 +121,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """As uvicorn does it, less what there is none of here: upgrades, a root path, a state of the application."""
-        self._in_head = False
+        before = self.cycle
+        is_next = before is None or before.response_complete
+        if not is_next and len(self.pipeline) == MOST_PIPELINED:
+            self._refuse(Refusal(Reason.OVERLOADED))
+            raise _TooManyError
         http_version = self.parser.get_http_version()
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
@@ -160,8 +143,8 @@ class LimitedProtocol(HttpToolsProtocol):
             "client": self.client,
             "server": self.server,
         }
-        before = self.cycle
-        self.cycle = _Exchange(
+        self._in_head = False
+        self.cycle = Exchange(
             self.scope,
             self.transport,
             self.flow,
@@ -174,39 +157,60 @@ class LimitedProtocol(HttpToolsProtocol):
             http_version != "1.0" and self.parser.should_keep_alive(),
             self.on_response_complete,
         )
-        if before is None or before.response_complete:
+        if is_next:
             self._begin(self.cycle)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
     def _begin(self, exchange: RequestResponseCycle) -> None:
+        self._answering = exchange
         task = self.loop.create_task(exchange.run_asgi(self.app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     def on_message_complete(self) -> None:
+        if self.cycle.response_complete:  # it was answered before its body came
+            self._await_next()
+            return
         self.arriving_since = None
-        super().on_message_complete()
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """The next request of a pipeline begins. Where there is none, `close_if_slow` waits for one instead of a timer
         for each answer."""
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._begin(self.pipeline.pop()[0])
-        elif self.arriving_since is None:
-            self._is_idle = True
-            self.arriving_since = time.monotonic()
+            return
+        self.flow.resume_reading()
+        if self.arriving_since is None:
+            self._await_next()
+
+    def _await_next(self) -> None:
+        self._is_idle = True
+        self.arriving_since = time.monotonic()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._answering is not None:  # uvicorn tells the last of a pipeline only
+            self._answering.disconnected = True
+        self.pipeline.clear()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP as everything else is answered: with JSON."""
         self._refuse(Refusal(Reason.MALFORMED_HTTP))
 
     def close_if_slow(self, now: float) -> None:
-        """Close the connection if its request does not arrive in time."""
+        """Close the connection if its request does not arrive, or its answer is not taken, in time."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        elif unsent and now - self._unsent_since >= self._limits.request_seconds:
+            self._on_closing("too_slow")
+            self.transport.abort()
         if self.arriving_since is None or self.transport.is_closing():
             return
         waited = now - self.arriving_since
@@ -221,11 +225,18 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.transport.abort()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer, unless an answer is under way, and close."""
-        if self.transport.is_closing():
+        """Answer, unless an answer is under way, and close. Where earlier requests are still to be answered the last of
+        these answers closes, and what is refused gets none: it would be taken for theirs (RFC 9112, 9.3.2)."""
+        if self._is_refused or self.transport.is_closing():
             return
+        self._is_refused = True
         self._on_refusal(refusal.reason)
-        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+        refused, earlier = self._refused_and_earlier()
+        if earlier is not None and not earlier.response_complete:
+            earlier.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if refused is None or not refused.response_started:
             body = error_bytes(refusal)
             status = HTTPStatus(refusal.status)
             head = (
@@ -234,6 +245,15 @@ class LimitedProtocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+    def _refused_and_earlier(self) -> tuple[RequestResponseCycle | None, RequestResponseCycle | None]:
+        """The exchange of the request that is arriving, None if its head is, and the one before that."""
+        if self._in_head or self.arriving_since is None:
+            return None, self.cycle
+        if not self.pipeline:
+            return self.cycle, None
+        refused, _ = self.pipeline.popleft()
+        return refused, self.pipeline[0][0] if self.pipeline else self._answering
 
 
 async def close_slow_connections(state: ServerState, interval_seconds: float = 1.0) -> None:

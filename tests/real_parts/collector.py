@@ -5,7 +5,8 @@ import http.client
 import json
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,20 @@ def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
         while part := client.recv(65536):
             received += part
         return received
+
+
+def in_packets(port: int, packets: Sequence[bytes]) -> bytes:
+    """Whatever comes back until the other end closes, which it may before all is sent."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), 5) as client, contextlib.suppress(ConnectionError):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(ConnectionError):
+            for packet in packets:
+                client.sendall(packet)
+                time.sleep(0.001)  # or the next would be read together with it
+        while part := client.recv(65536):
+            received += part
+    return received
 
 
 def sample(port: int, name: str, **labels: str) -> float | None:
