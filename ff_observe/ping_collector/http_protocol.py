@@ -144,6 +144,7 @@ class LimitedProtocol(HttpToolsProtocol):
             "server": self.server,
         }
         self._in_head = False
+        self.headers = []  # a trailer is no header (RFC 9110, 6.5.1): any sender may write one behind a proxy's
         self.cycle = Exchange(
             self.scope,
             self.transport,

@@ -203,6 +203,14 @@ def test_what_is_malformed_takes_no_earlier_request_its_answer(
     assert [_but_for_closing(each) for each in answers] == [_but_for_closing(each) for each in expected]
 
 
+def test_a_trailer_is_no_header(ports: Ports) -> None:
+    """RFC 9110, 6.5.1. What a proxy says of the sender is in the head; the sender may write what it likes after it."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trailed = b"2\r\n{}\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    assert b"192.0.2.1" in in_packets(ports.stock, [head + trailed])
+    assert b"192.0.2.1" not in in_packets(ports.ours, [head + trailed])
+
+
 def test_a_request_that_is_malformed_is_answered_once(ports: Ports) -> None:
     """Also where its head alone would do for an answer, which can be under way when the body turns out malformed."""
     head, rest = b"POST /unread HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"no length\r\n"
