@@ -136,9 +136,10 @@ def large_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _that_takes_nothing(port: int) -> socket.socket:
-    """A connection on which answers are awaited and not read."""
+    """A connection on which answers are on their way and not read."""
     client = socket.create_connection(("127.0.0.1", port), 5)
     client.sendall(2 * b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.recv(1) == b"H"  # the first is on its way, and the second waits for it
     return client
 
 
