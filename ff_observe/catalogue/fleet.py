@@ -54,7 +54,7 @@ STORE_UP = Metric("ff_observe_collector_store_up", "Whether the last attempt to 
 CONNECTIONS = Metric("ff_observe_collector_connections", "Open HTTP connections.", "{connection}")
 CONNECTIONS_CLOSED = Metric(
     "ff_observe_collector_connections_closed_total",
-    "Connections closed from this side, because the request took too long or too many were open.",
+    "Connections closed from this side: a request, or the taking of an answer, took too long, or too many were open.",
     "{connection}",
     ("reason",),
     Kind.COUNTER,
