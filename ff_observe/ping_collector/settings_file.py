@@ -81,14 +81,25 @@ def _flag(node: Node) -> bool:
     raise _WrongError("write true or false, without quotes")
 
 
+_A_LIST = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
+
+
 def _networks(node: Node) -> tuple[Network, ...]:
-    wanted = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
     if not isinstance(node, Sequence):
-        raise _WrongError(wanted)
+        raise _WrongError(_A_LIST)
+    return tuple(_network(item) for item in node.items)
+
+
+def _network(node: Node) -> Network:
     try:
-        return tuple(ipaddress.ip_network(_text(item)) for item in node.items)
+        text = _text(node)
+        network = ipaddress.ip_network(text, strict=False)
     except (ValueError, _WrongError):
-        raise _WrongError(wanted) from None
+        raise _WrongError(_A_LIST) from None
+    address = text.partition("/")[0]
+    if network.num_addresses > 1 and ipaddress.ip_address(address) != network.network_address:
+        raise _WrongError(f"{text} is not where a network begins; write {network} or {address}")
+    return network
 
 
 def _header(node: Node) -> ForwardedHeader:

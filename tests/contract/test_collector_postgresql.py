@@ -93,10 +93,20 @@ def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: post
     assert caught.value.__cause__ is None
 
 
-def test_a_write_that_hangs_in_postgresql_is_aborted(postgres: postgresql.Cluster) -> None:
+@pytest.mark.parametrize(
+    ("tables_are_there", "lock"),
+    [
+        (True, "LOCK TABLE recent IN ACCESS EXCLUSIVE MODE"),
+        (False, f"SELECT pg_advisory_xact_lock({LOCK})"),  # they are made over another connection
+    ],
+)
+def test_a_write_that_hangs_in_postgresql_is_aborted(
+    postgres: postgresql.Cluster, tables_are_there: bool, lock: str
+) -> None:
     url = postgres.url(postgres.create("hanging"))
     writer = BlockingWriter(PostgresqlStore(Secret(url), WINDOW))
-    writer.write([])
+    if tables_are_there:
+        writer.write([])
     failed: list[StoreError] = []
 
     def write() -> None:
@@ -106,34 +116,7 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(postgres: postgresql.Cluste
             failed.append(error)
 
     with psycopg.connect(url) as holder:
-        holder.execute("LOCK TABLE recent IN ACCESS EXCLUSIVE MODE")
-        thread = threading.Thread(target=write)
-        thread.start()
-        with postgres.connect() as session:
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            while session.execute(waiting).fetchone() == (0,):
-                pass
-        writer.abort()
-        thread.join(5)
-    assert len(failed) == 1
-    assert writer.write([ping("a")]) == [True]
-    writer.close()
-
-
-def test_a_write_that_hangs_before_there_are_tables_is_aborted(postgres: postgresql.Cluster) -> None:
-    """They are made over another connection."""
-    url = postgres.url(postgres.create("hanging"))
-    writer = BlockingWriter(PostgresqlStore(Secret(url), WINDOW))
-    failed: list[StoreError] = []
-
-    def write() -> None:
-        try:
-            writer.write([ping("a")])
-        except StoreError as error:
-            failed.append(error)
-
-    with psycopg.connect(url) as other_collector:
-        other_collector.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        holder.execute(lock.encode())
         thread = threading.Thread(target=write)
         thread.start()
         with postgres.connect() as session:

@@ -13,6 +13,7 @@ from ff_observe.ping_collector.sender_address import ForwardedHeader
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 from ff_observe.ping_collector.settings_file import KEYS, collector_settings
 
+NO_NETWORK = "1.2.3.4/8 is not where a network begins; write 1.0.0.0/8 or 1.2.3.4"
 A_LIST = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
 EVERYTHING = """\
 listen: "[::1]:8080"
@@ -123,7 +124,15 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
             f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",
         ),
         (
-            "address:\n  trusted_proxies: [10.0.0.1/8]",
+            "address:\n  trusted_proxies: [10.0.0.1/33]",
+            f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",
+        ),
+        (
+            "address:\n  trusted_proxies: ['::1', 1.2.3.4/8]",
+            f"collector.yml:2:20: address.trusted_proxies: {NO_NETWORK}",
+        ),
+        (
+            "address:\n  trusted_proxies: [5]",
             f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",
         ),
         (
