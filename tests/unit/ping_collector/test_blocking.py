@@ -1,11 +1,20 @@
 """Calls that block, made in a thread for an event loop that must not."""
 
 import asyncio
+import contextlib
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 
 from ff_observe.ping_collector.store.blocking import BlockingThread
+
+
+@contextlib.asynccontextmanager
+async def started() -> AsyncIterator[BlockingThread]:
+    thread = BlockingThread("calls")
+    yield thread
+    await thread.close()
 
 
 def test_what_a_call_returns_or_raises_comes_back() -> None:
@@ -13,49 +22,46 @@ def test_what_a_call_returns_or_raises_comes_back() -> None:
         raise ValueError("no")
 
     async def main() -> None:
-        thread = BlockingThread("calls")
-        assert await thread.call(lambda: threading.current_thread().name) == "calls"
-        with pytest.raises(ValueError, match="no"):
-            await thread.call(fail)
-        assert await thread.call(lambda: 7) == 7
-        await thread.close()
+        async with started() as thread:
+            assert await thread.call(lambda: threading.current_thread().name) == "calls"
+            with pytest.raises(ValueError, match="no"):
+                await thread.call(fail)
+            assert await thread.call(lambda: 7) == 7
 
     asyncio.run(main())
 
 
 def test_the_loop_goes_on_meanwhile_and_calls_come_one_after_the_other() -> None:
     async def main() -> None:
-        thread = BlockingThread("calls")
-        may_end = threading.Event()
-        made: list[str] = []
+        async with started() as thread:
+            may_end = threading.Event()
+            made: list[str] = []
 
-        def make_first() -> None:
-            made.append("first")
-            may_end.wait(10)
+            def make_first() -> None:
+                made.append("first")
+                may_end.wait(10)
 
-        first = asyncio.create_task(thread.call(make_first))
-        second = asyncio.create_task(thread.call(lambda: made.append("second")))
-        while not made:
-            await asyncio.sleep(0)
-        assert made == ["first"]
-        may_end.set()
-        await asyncio.gather(first, second)
-        assert made == ["first", "second"]
-        await thread.close()
+            first = asyncio.create_task(thread.call(make_first))
+            second = asyncio.create_task(thread.call(lambda: made.append("second")))
+            while not made:
+                await asyncio.sleep(0)
+            assert made == ["first"]
+            may_end.set()
+            await asyncio.gather(first, second)
+            assert made == ["first", "second"]
 
     asyncio.run(main())
 
 
 def test_a_call_nobody_waits_for_any_more_is_in_no_ones_way() -> None:
     async def main() -> None:
-        thread = BlockingThread("calls")
-        may_end = threading.Event()
-        given_up = asyncio.create_task(thread.call(lambda: may_end.wait(10)))
-        await asyncio.sleep(0)
-        given_up.cancel()
-        may_end.set()
-        assert await thread.call(lambda: 7) == 7
-        await thread.close()
+        async with started() as thread:
+            may_end = threading.Event()
+            given_up = asyncio.create_task(thread.call(lambda: may_end.wait(10)))
+            await asyncio.sleep(0)
+            given_up.cancel()
+            may_end.set()
+            assert await thread.call(lambda: 7) == 7
 
     asyncio.run(main())
 
