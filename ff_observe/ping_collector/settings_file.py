@@ -43,7 +43,7 @@ def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
         return SqliteDatabase(Path(rest.removeprefix("//")))
     if kind in ("postgresql", "postgres") and rest.startswith("//"):
         return PostgresqlDatabase(Secret(_checked_url(text)))
-    raise _WrongError("write sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    raise _WrongError("write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST")
 
 
 def _checked_url(url: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from ff_observe import cli
 from ff_observe.cli import main
+from ff_observe.config.secret import MASK
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named
 from tests.real_parts.bridge import command, home_with
@@ -64,6 +65,7 @@ def test_wrong_input_is_answered_in_a_few_lines_and_the_documented_status(
     assert "ff-observe" in done.stderr
     assert len(done.stderr.splitlines()) <= 6
     assert "Traceback" not in done.stderr
+    assert MASK not in done.stderr, "there is no secret, and a hint with a hole helps nobody"
     assert done.stdout == ""
 
 

@@ -14,6 +14,7 @@ from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlData
 from ff_observe.ping_collector.settings_file import KEYS, collector_settings
 
 NO_NETWORK = "1.2.3.4/8 is not where a network begins; write 1.0.0.0/8 or 1.2.3.4"
+A_DATABASE = "write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST"
 A_LIST = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
 EVERYTHING = """\
 listen: "[::1]:8080"
@@ -107,7 +108,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ("listen: 'a:65536'", "collector.yml:1:9: listen: write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465"),
         (
             "database: mysql://x",
-            "collector.yml:1:11: database: write sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+            f"collector.yml:1:11: database: {A_DATABASE}",
         ),
         (
             "database: postgresql://u:hidden@h:port/d",
@@ -167,9 +168,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_secret_file_that_holds_something_else_is_told_without_its_content(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hidden")
-    assert problems(tmp_path, "database_file: secret") == [
-        "collector.yml: database_file: in that file, write sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-    ]
+    assert problems(tmp_path, "database_file: secret") == [f"collector.yml: database_file: in that file, {A_DATABASE}"]
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
