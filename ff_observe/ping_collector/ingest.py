@@ -110,7 +110,7 @@ class Ingest:
         await self._writer.close()
 
     async def _has_written(self, seconds: float) -> bool:
-        """Wait for that."""
+        """Whether nothing is left to write, waiting for it up to `seconds`."""
         if self._writing is not None:
             await asyncio.wait([self._writing], timeout=seconds)
         return self._writing is None

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsPartialSuccess,
@@ -39,11 +40,14 @@ class Still:
 Behaviour = Callable[["Request"], None]
 
 
-class Faulty:
-    """`arrived` counts the exports it took whole."""
+B = TypeVar("B")
 
-    def __init__(self) -> None:
-        self.behaviour: Behaviour = take
+
+class Receiver(Generic[B]):
+    """Receives exports as it is told to. `arrived` counts those it took whole."""
+
+    def __init__(self, take: B) -> None:
+        self.behaviour = self._take = take
         self.asked = 0
         self.arrived = 0
         self.let_go = threading.Event()
@@ -52,6 +56,18 @@ class Faulty:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def recover(self) -> None:
+        """Take everything from now on, and let go what hangs."""
+        self.behaviour = self._take
+        self.let_go.set()
+
+
+class Faulty(Receiver[Behaviour]):
+    """One that speaks HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__(take)
 
 
 class Request(http.server.BaseHTTPRequestHandler):

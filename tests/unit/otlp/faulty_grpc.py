@@ -17,24 +17,22 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
+from tests.unit.otlp.faulty import Receiver
+
 Behaviour = Callable[["FaultyGrpc", bytes, Any], bytes]
 """Gives the answer to a request, or ends the call by its context."""
 
 
-class FaultyGrpc:
-    """`arrived` counts the exports it took whole. While `hangs_up` is set, no connection is let through to it."""
+class FaultyGrpc(Receiver[Behaviour]):
+    """One that speaks gRPC. While `hangs_up` is set, no connection is let through to it."""
 
     def __init__(self) -> None:
-        self.behaviour: Behaviour = take
+        super().__init__(take)
         self.hangs_up = False
-        self.asked = 0
-        self.arrived = 0
-        self.let_go = threading.Event()
-        self.port = 0
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def recover(self) -> None:
+        self.hangs_up = False
+        super().recover()
 
     def handle(self, request: bytes, context: Any) -> bytes:
         self.asked += 1

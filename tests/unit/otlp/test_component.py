@@ -1,7 +1,6 @@
 """The OTLP output against receivers that fail in every way: it counts, says so once, recovers, and stops in time."""
 
 import logging
-import re
 import threading
 import time
 
@@ -16,7 +15,7 @@ from tests.real_parts.otlp import points, sink
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp import faulty
 from tests.unit.otlp.faulty import Behaviour, Still
-from tests.unit.otlp.watching import CLOCK, Heard, exports, output
+from tests.unit.otlp.watching import CLOCK, Heard, assert_said_once, exports, fail_and_recover, output
 
 
 @pytest.mark.parametrize(
@@ -41,18 +40,9 @@ def test_counts_arrive_again_after_a_receiver_recovered_and_the_log_says_so_once
     metrics = SelfMetrics()
     with faulty.faulty() as receiver:
         receiver.behaviour = fault
-        otlp = output(receiver.port, metrics)
-        otlp.start()
-        wait_until(lambda: exports(metrics, "failed") >= 2, "two failed exports")
-        assert exports(metrics, "delivered") == 0
-        receiver.behaviour = faulty.take
-        receiver.let_go.set()
-        wait_until(lambda: exports(metrics, "delivered") >= 2, "two delivered exports")
-        otlp.stop(CLOCK.monotonic() + 5)
+        fail_and_recover(output(receiver.port, metrics), metrics, receiver.recover)
         assert receiver.arrived >= 2
-    [warning] = heard.from_level(logging.WARNING)
-    assert re.search(reason, warning), warning
-    assert sum("delivered again" in line for line in heard.from_level(logging.INFO)) == 1
+    assert_said_once(heard, reason)
 
 
 def test_a_receiver_that_asks_for_a_moment_is_given_it_within_the_same_export() -> None:

@@ -1,7 +1,6 @@
 """The OTLP output over gRPC, against receivers that fail in every way a gRPC server can."""
 
 import logging
-import re
 import threading
 import time
 
@@ -12,7 +11,7 @@ from ff_observe.self_metrics import SelfMetrics
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp import faulty_grpc
 from tests.unit.otlp.faulty_grpc import Behaviour
-from tests.unit.otlp.watching import CLOCK, Heard, exports, output
+from tests.unit.otlp.watching import CLOCK, Heard, assert_said_once, exports, fail_and_recover, output
 
 
 @pytest.mark.parametrize(
@@ -31,32 +30,17 @@ def test_counts_arrive_again_after_a_receiver_recovered_and_the_log_says_so_once
     metrics = SelfMetrics()
     with faulty_grpc.faulty_grpc() as receiver:
         receiver.behaviour = fault
-        otlp = output(receiver.port, metrics, protocol="grpc")
-        otlp.start()
-        wait_until(lambda: exports(metrics, "failed") >= 2, "two failed exports")
-        assert exports(metrics, "delivered") == 0
-        receiver.behaviour = faulty_grpc.take
-        receiver.let_go.set()
-        wait_until(lambda: exports(metrics, "delivered") >= 2, "two delivered exports")
-        otlp.stop(CLOCK.monotonic() + 5)
+        fail_and_recover(output(receiver.port, metrics, protocol="grpc"), metrics, receiver.recover)
         assert receiver.arrived >= 2
-    [warning] = heard.from_level(logging.WARNING)
-    assert re.search(reason, warning), warning
-    assert sum("delivered again" in line for line in heard.from_level(logging.INFO)) == 1
+    assert_said_once(heard, reason)
 
 
 def test_counts_arrive_again_after_connections_were_dropped_in_the_middle(heard: Heard) -> None:
     metrics = SelfMetrics()
     with faulty_grpc.faulty_grpc() as receiver:
         receiver.hangs_up = True
-        otlp = output(receiver.port, metrics, protocol="grpc")
-        otlp.start()
-        wait_until(lambda: exports(metrics, "failed") >= 2, "two failed exports")
-        receiver.hangs_up = False
-        wait_until(lambda: exports(metrics, "delivered") >= 2, "two delivered exports")
-        otlp.stop(CLOCK.monotonic() + 5)
-    [warning] = heard.from_level(logging.WARNING)
-    assert "could not be reached" in warning
+        fail_and_recover(output(receiver.port, metrics, protocol="grpc"), metrics, receiver.recover)
+    assert_said_once(heard, "could not be reached")
 
 
 def test_counts_arrive_once_a_receiver_is_started_that_was_down(heard: Heard) -> None:

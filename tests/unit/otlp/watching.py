@@ -1,6 +1,8 @@
 """The export of metrics to a receiver on loopback, and what is heard of it."""
 
 import logging
+import re
+from collections.abc import Callable
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.clock import SystemClock
@@ -10,6 +12,7 @@ from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import CurrentSnapshot, OtlpMetrics
 from ff_observe.outputs.otlp.resource import SpeakingResource
 from ff_observe.self_metrics import SelfMetrics
+from tests.real_parts.processes import wait_until
 from tests.unit.otlp.faulty import Still
 
 CLOCK = SystemClock()
@@ -46,3 +49,20 @@ def output(
 
 def exports(metrics: SelfMetrics, outcome: str) -> float:
     return metrics.readings()[OTLP_EXPORTS.name][(outcome,)]
+
+
+def fail_and_recover(otlp: OtlpMetrics, metrics: SelfMetrics, mend: Callable[[], None]) -> None:
+    """Run an output until exports have failed, and then, once `mend` is done, have been delivered again."""
+    otlp.start()
+    wait_until(lambda: exports(metrics, "failed") >= 2, "two failed exports")
+    assert exports(metrics, "delivered") == 0
+    mend()
+    wait_until(lambda: exports(metrics, "delivered") >= 2, "two delivered exports")
+    otlp.stop(CLOCK.monotonic() + 5)
+
+
+def assert_said_once(heard: Heard, reason: str) -> None:
+    """Why exports failed (a pattern), and that they are delivered again."""
+    [warning] = heard.from_level(logging.WARNING)
+    assert re.search(reason, warning), warning
+    assert sum("delivered again" in line for line in heard.from_level(logging.INFO)) == 1
