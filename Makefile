@@ -62,6 +62,10 @@ nightly: .venv/test.stamp ## All tests, with many more generated examples
 	  $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --timeout=1800 $(PYTEST_ARGS)
 	$(BIN)/python -m tests.fuzz.collector_acceptance -runs=1000000
 
+.PHONY: plain-machine
+plain-machine: ## Run both set-up commands in a plain Debian root, as root and as an ordinary user (needs root)
+	@$(PYTHON) -m tests.plain_machine $(PLAIN_ARGS)
+
 .PHONY: dist
 dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, and try them
 	rm -rf dist build

@@ -35,8 +35,6 @@ def open_directory() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[postgresql.Cluster]:
     """A private PostgreSQL server for the whole run."""
-    if postgresql.BINARIES is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
     with _open_directory() as directory, postgresql.cluster(directory / "cluster") as cluster:
         yield cluster
 

@@ -60,8 +60,6 @@ def test_alerts_do_the_same_with_the_ranges_of_prometheus_3(tmp_path: Path) -> N
 def test_a_stopped_database_is_told_to_a_webhook_and_so_is_its_return(tmp_path: Path, open_directory: Path) -> None:
     if alertmanager.ALERTMANAGER is None:
         pytest.skip(alertmanager.MISSING)
-    if postgresql.BINARIES is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
     directory, port = open_directory / "cluster", free_port()
     postgresql.initialise(directory)
     home = home_with(

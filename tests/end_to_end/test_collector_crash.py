@@ -128,8 +128,6 @@ def _all_and_none_twice(load: Load, stored: Counter[str]) -> None:
 
 def test_postgresql_killed_under_load_loses_nothing_and_the_collector_recovers(tmp_path: Path) -> None:
     """The database dies, not the collector: nobody is told of a success that is none."""
-    if postgresql.BINARIES is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
     cluster = tmp_path / "cluster"
     postgresql.initialise(cluster)
     config = cluster / "data" / "postgresql.conf"

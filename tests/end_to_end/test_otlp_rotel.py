@@ -24,7 +24,6 @@ MOVING = {PROCESS_RESIDENT_MEMORY.name, OTLP_EXPORTS.name}
 
 @pytest.fixture(scope="module")
 def rotel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    pytest.importorskip("rotel", reason="needs rotel: pip install rotel==0.0.1a15")
     with receiver(Path(tmp_path_factory.mktemp("rotel"))) as started:
         yield started
 

@@ -153,8 +153,6 @@ def test_a_platform_with_a_wrong_file_does_not_start(tmp_path: Path) -> None:
 
 
 def test_scrapes_outlive_a_stopped_database_and_recover_with_it(tmp_path: Path, open_directory: Path) -> None:
-    if postgresql.BINARIES is None:
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
     directory = open_directory / "cluster"
     postgresql.initialise(directory)
     port = free_port()

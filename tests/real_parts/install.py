@@ -37,6 +37,8 @@ PACKAGES = (
     Package("prometheus-sql-exporter", "prometheus-sql-exporter", "what the benchmarks compare with"),
     Package("postgresql", "/usr/lib/postgresql/*/bin/initdb", "platforms on PostgreSQL"),
     Package("pgbouncer", "pgbouncer", "platforms whose PostgreSQL is behind a pooler"),
+    Package("libatomic1", "/usr/lib/*/libatomic.so.1", "Playwright's driver, which steers the browser"),
+    Package("libpython3.11", "/usr/lib/*/libpython3.11.so.1.0", "the OTLP receiver of another maker (rotel)"),
     Package("systemd", "systemd-analyze", "the units in deploy/systemd"),
     Package("chromium", "chromium", "pages in a real browser"),
     Package("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "text in pictures of pages"),
@@ -75,14 +77,19 @@ def _no_service_starts() -> Iterator[None]:
         POLICY.unlink()
 
 
+def _is_offered(package: Package) -> bool:
+    """Whether this release of Debian has it: apt-get installs nothing at all if it does not know one of the names."""
+    return subprocess.run(["apt-cache", "show", package.name], capture_output=True).returncode == 0
+
+
 def install_packages(packages: Sequence[Package]) -> None:
     """Install with apt-get. Raises `CalledProcessError`, after apt-get has said why."""
-    names = [package.name for package in packages]
-    print("installing Debian packages:", *names, flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     apt_get = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
     with _no_service_starts():
         subprocess.run([*apt_get, "update"], check=True, env=environment)
+        names = [package.name for package in packages if _is_offered(package)]
+        print("installing Debian packages:", *names, flush=True)
         subprocess.run(
             [*apt_get, "install", "--yes", "--no-install-recommends", *names],
             check=True,

@@ -4,12 +4,14 @@ import contextlib
 import gzip
 import http.server
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -165,16 +167,24 @@ class Receiver:
     sink: Sink
 
 
+def agent() -> Path:
+    """The program. Skips the test where it is not there, or cannot be started."""
+    rotel = pytest.importorskip("rotel", reason="needs rotel: pip install rotel==0.0.1a15")
+    program = Path(rotel.__file__).parent / "rotel-agent"
+    tried = subprocess.run([program, "--version"], capture_output=True, text=True)
+    if tried.returncode != 0:
+        pytest.skip(f"rotel needs Python as a shared library: apt-get install libpython3.11 ({tried.stderr.strip()})")
+    return program
+
+
 @contextlib.contextmanager
 def receiver(directory: Path) -> Iterator[Receiver]:
     """Run rotel until the block ends."""
-    import rotel
-
-    agent = Path(rotel.__file__).parent / "rotel-agent"
+    program = agent()
     grpc_port, http_port = free_port(), free_port()
     with sink() as behind:
         command: list[str | Path] = [
-            *(agent, "start"),
+            *(program, "start"),
             *("--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}", "--otlp-http-endpoint", f"127.0.0.1:{http_port}"),
             *("--exporter", "otlp", "--otlp-exporter-endpoint", behind.url, "--otlp-exporter-protocol", "http"),
             *("--pid-file", "rotel.pid", "--log-file", "rotel.txt"),

@@ -95,7 +95,7 @@ def test_without_a_ledger_nothing_is_written(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("place", ["/proc/ff-observe/pings.jsonl", "/sys/pings.jsonl"])
+@pytest.mark.parametrize("place", ["/proc/ff-observe/pings.jsonl", "/proc/pings.jsonl"])
 def test_the_thread_goes_on_where_the_ledger_cannot_be_written_and_says_so_once(
     place: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,187 @@
+"""The two set-up commands of the README on a machine that holds nothing else: a Debian root made by debootstrap.
+
+`make plain-machine` clones the committed state into a fresh root for each user, runs `make demo` until it is scraped,
+then `make test`. Root may install what is missing there; an ordinary user (uid 1000) may not, and the command has to
+succeed all the same. With `--short` only a part of the tests runs: at least one of each part that root installs.
+Needs root, `debootstrap` and `unshare`.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+TOP: Final = Path(__file__).parent.parent
+PACKAGES: Final = ("python3", "python3-venv", "make", "git", "ca-certificates")
+"""What the README asks for, `git` to clone, and the certificates of the package registries."""
+PLACE: Final = "home/operator/ff-observe"
+USERS: Final = {"root": 0, "operator": 1000}
+SHORT: Final = (
+    *("tests/unit/sources", "tests/unit/test_install_real_parts.py", "tests/unit/test_deploy.py"),
+    *("tests/unit/web/test_credentials.py", "tests/unit/ping/test_recording.py"),
+    *("tests/end_to_end/test_otlp_rotel.py", "tests/end_to_end/test_prometheus_scrape.py"),
+    *("tests/end_to_end/test_status_page_in_a_browser.py", "tests/end_to_end/test_backend_sentry_bugsink.py"),
+)
+HANDED_OVER: Final = re.compile(
+    r"(?:https?|no|all)_proxy|(?:PIP_(?:CERT|INDEX_URL|PROXY)|NPM_CONFIG_\w+)", re.IGNORECASE
+)
+"""Of this machine's environment: how it reaches the package registries."""
+TRUST: Final = ("etc/ssl/certs/ca-certificates.crt", "etc/resolv.conf", "etc/hosts")
+"""Of this machine's files: the authorities it trusts and how it finds other machines."""
+DEMO_SECONDS: Final = 600.0
+
+
+class FailedError(Exception):
+    """The text says which command failed and how."""
+
+
+def make_base(base: Path) -> None:
+    """The plain root, made once: a directory that is complete has its final name."""
+    if base.exists():
+        return
+    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+        raise FailedError("a plain root needs root and debootstrap: apt-get install debootstrap")
+    unfinished = base.with_name("unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release["VERSION_CODENAME"]]
+    log = base.with_name("debootstrap.log")
+    with log.open("wb") as output:
+        ended = subprocess.run([*command, unfinished], stdout=output, stderr=subprocess.STDOUT)
+    if ended.returncode != 0:
+        raise FailedError(f"debootstrap ended with {ended.returncode}; see {log}")
+    for name in TRUST:
+        shutil.copy(f"/{name}", unfinished / name)
+    unfinished.rename(base)
+
+
+def environment(home: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """What a stranger's shell has, and how this machine reaches the package registries."""
+    reached = {name: value for name, value in variables.items() if HANDED_OVER.fullmatch(name)}
+    authorities = f"/{TRUST[0]}"
+    return {
+        **reached,
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "PIP_CERT": authorities,
+        "NODE_EXTRA_CA_CERTS": authorities,
+    }
+
+
+def command_in(root: Path, uid: int, command: str) -> list[str]:
+    """A shell command inside of `root`, in mount and process namespaces of its own: what it starts ends with it."""
+    enter = (
+        f"mount -t proc proc {root}/proc && mount --rbind /dev {root}/dev && "
+        f"exec chroot --userspec={uid}:{uid} {root} /bin/sh -c 'cd /{PLACE} && exec {command}'"
+    )
+    return ["unshare", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "/bin/sh", "-c", enter]
+
+
+@contextlib.contextmanager
+def machine(base: Path, name: str, uid: int) -> Iterator[Path]:
+    """A copy of the plain root with a clone of what is committed here, until the block ends."""
+    root = base.with_name(f"machine-{name}")
+    shutil.rmtree(root, ignore_errors=True)
+    subprocess.run(["cp", "-a", base, root], check=True)
+    try:
+        clone = root / PLACE
+        clone.parent.mkdir(parents=True)
+        subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", TOP, clone], check=True)
+        subprocess.run(["chown", "-R", f"{uid}:{uid}", clone.parent], check=True)
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def run_demo(root: Path, uid: int) -> float:
+    """Run `make demo` until its metrics are scraped, then press Ctrl-C. Returns the seconds to the first scrape."""
+    began = time.monotonic()
+    log = root.with_name(f"{root.name}-demo.log")
+    with log.open("wb") as output:
+        demo = subprocess.Popen(
+            command_in(root, uid, 'make demo DEMO_ARGS="--port 0 --collector-port 0"'),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment("/home/operator", os.environ),
+            start_new_session=True,
+        )
+    try:
+        while not (found := re.search(r"metrics +(http://127\.0\.0\.1:[0-9]+/metrics)", log.read_text())):
+            if demo.poll() is not None or time.monotonic() > began + DEMO_SECONDS:
+                raise FailedError(f"make demo did not start:\n{log.read_text()[-3000:]}")
+            time.sleep(0.1)
+        with urllib.request.urlopen(found[1], timeout=60) as response:
+            exposition = response.read().decode()
+        seconds = time.monotonic() - began
+        if "\nflowfuse_up 1" not in exposition:
+            raise FailedError(f"make demo was scraped, and its platform was not up:\n{exposition[:3000]}")
+        os.killpg(demo.pid, signal.SIGINT)
+        status = demo.wait(60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(demo.pid, signal.SIGKILL)
+        demo.wait()
+    if "Stopping." not in log.read_text():
+        raise FailedError(f"make demo ended with {status} without having stopped in order:\n{log.read_text()[-3000:]}")
+    return seconds
+
+
+def run_tests(root: Path, uid: int, short: bool) -> str:
+    """Run `make test`. Returns pytest's last line."""
+    selected = f'PYTEST_ARGS="{" ".join(SHORT)}"' if short else ""
+    log = root.with_name(f"{root.name}-test.log")
+    with log.open("wb") as output:
+        ended = subprocess.run(
+            command_in(root, uid, f"make test {selected}"),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment("/home/operator", os.environ),
+        )
+    text = log.read_text(errors="replace")
+    if ended.returncode != 0:
+        raise FailedError(f"make test ended with {ended.returncode}; its log is {log}, and ends so:\n{text[-4000:]}")
+    summary = text.strip().splitlines()[-1].strip("= ")
+    left_out = re.findall(r"^  \S+: .*", text, re.MULTILINE)
+    if " passed" not in summary or (uid == 0 and left_out):
+        raise FailedError(f"make test said {summary!r}, and left out {left_out}; its log is {log}")
+    if uid != 0 and not left_out:
+        raise FailedError(f"make test did not say what it left out; its log is {log}")
+    return summary
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.plain_machine", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a part of the tests instead of all")
+    parser.add_argument(
+        "--directory", type=Path, default=TOP / ".cache" / "plain-machine", help="where the roots are made"
+    )
+    options = parser.parse_args()
+    base = options.directory.resolve() / "base"
+    failed = False
+    try:
+        make_base(base)
+        for name, uid in USERS.items():
+            with machine(base, name, uid) as root:
+                began = time.monotonic()
+                print(f"{name}: make demo was scraped after {run_demo(root, uid):.0f} s", flush=True)
+                print(f"{name}: make test: {run_tests(root, uid, options.short)}", flush=True)
+                print(f"{name}: {time.monotonic() - began:.0f} s in all", flush=True)
+    except FailedError as error:
+        print(f"plain machine: {error}", file=sys.stderr)
+        failed = True
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
