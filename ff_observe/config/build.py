@@ -1,38 +1,29 @@
 """Tree → `Settings`: which key ends up in which field, and the rules that concern more than one key."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from ff_observe.config import declaration as key
+from ff_observe.config.database import read_database
 from ff_observe.config.environment import Environment
-from ff_observe.config.kinds import OFF, describe
+from ff_observe.config.kinds import OFF
 from ff_observe.config.known_keys import check_keys
-from ff_observe.config.nodes import Map, Place, child, find, is_true
-from ff_observe.config.reader import Reader
+from ff_observe.config.nodes import Map, Scalar, find, is_true
+from ff_observe.config.reader import Reader, made, note
 from ff_observe.config.settings import (
     PLAUSIBLE_DEPRECATION,
     BackendSentrySettings,
-    Database,
     FrontendSentrySettings,
     FrontendSettings,
     OtlpSettings,
     PingSettings,
     PlatformSettings,
     PlausibleSettings,
-    PostgreSQLDatabase,
     PostHogSettings,
     PrometheusSettings,
     Settings,
-    SQLiteDatabase,
 )
 from ff_observe.errors import ConfigurationError, Problem
-
-S = TypeVar("S")
-
-_DEFAULT_STORAGE: Final = "forge.db"
-_START: Final = Place(1, 1)
 
 
 def build_settings(tree: Map, home: Path, file: Path, environment: Environment) -> Settings:
@@ -43,15 +34,15 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment) 
     settings = Settings(
         home=home,
         file=file,
-        database=_database(reader, home),
+        database=read_database(reader, home, environment, notes),
         platform=_platform(reader),
-        ping=_made(
+        ping=made(
             PingSettings,
             enabled=reader.value(key.ENABLED),
             url=reader.secret(key.URL),
             ledger=_ledger(reader, home, environment),
         ),
-        prometheus=_made(
+        prometheus=made(
             PrometheusSettings,
             enabled=reader.value(key.PROMETHEUS_ENABLED),
             host=reader.value(key.PROMETHEUS_HOST),
@@ -72,11 +63,6 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment) 
     return settings
 
 
-def _made(of: Callable[..., S], **values: Any) -> S:
-    """A settings object whose unset values (None) are the defaults that its class declares."""
-    return of(**{name: value for name, value in values.items() if value is not None})
-
-
 def _ledger(reader: Reader, home: Path, environment: Environment) -> Path | None:
     """None where it is off. A service manager that gives the bridge a directory for its state means it to be used."""
     named = reader.value(key.LEDGER)
@@ -87,42 +73,8 @@ def _ledger(reader: Reader, home: Path, environment: Environment) -> Path | None
     return home / "var" / named if named else default
 
 
-def _database(reader: Reader, home: Path) -> Database:
-    """Source of the defaults: forge/db/index.js."""
-    fallback = SQLiteDatabase(home / "var" / _DEFAULT_STORAGE)
-    section = find(reader.tree, "db")
-    if section is not None and is_true(section) and not isinstance(section, Map):
-        reader.problem(section.place, "db", f"found {describe(section, secret=True)}; write a map: type, storage, …")
-        return fallback
-    kind = reader.value(key.DATABASE_TYPE) or "sqlite"
-    if kind == "sqlite":
-        storage = reader.value(key.DATABASE_STORAGE) or _DEFAULT_STORAGE
-        if storage == ":memory:":
-            place = _place_of(reader, key.DATABASE_STORAGE.path)
-            reader.problem(
-                place, key.DATABASE_STORAGE.path, "a database in memory cannot be read from outside FlowFuse"
-            )
-        return SQLiteDatabase(home / "var" / storage)
-    if kind == "postgres":
-        return _made(
-            PostgreSQLDatabase,
-            host=reader.value(key.DATABASE_HOST),
-            port=reader.value(key.DATABASE_PORT),
-            user=reader.value(key.DATABASE_USER),
-            password=reader.secret(key.DATABASE_PASSWORD),
-            database=reader.value(key.DATABASE_NAME),
-            ssl=reader.value(key.DATABASE_SSL),
-        )
-    node = find(reader.tree, key.DATABASE_TYPE.path)
-    found = "" if node is None else f"found {describe(node, secret=False)}; "
-    reader.problem(
-        _place_of(reader, key.DATABASE_TYPE.path), key.DATABASE_TYPE.path, f"{found}write sqlite or postgres"
-    )
-    return fallback
-
-
 def _platform(reader: Reader) -> PlatformSettings:
-    return _made(
+    return made(
         PlatformSettings,
         driver=_driver(reader),
         node_path=reader.value(key.NODE_PATH),
@@ -140,17 +92,18 @@ def _platform(reader: Reader) -> PlatformSettings:
 
 def _driver(reader: Reader) -> str | None:
     """`driver.type`, None without a driver. A driver without type is wrong: FlowFuse does not start with it."""
-    driver = find(reader.tree, "driver")
+    driver = reader.node("driver")
     if driver is None or not is_true(driver):
         return None
-    if not is_true(child(driver, "type")):
+    written = find(reader.tree, key.DRIVER_TYPE.path)
+    if not is_true(written) and not (isinstance(written, Scalar) and written.unset is not None):
         reader.problem(driver.place, key.DRIVER_TYPE.path, "a driver needs a type: localfs, docker, kubernetes or stub")
         return None
     return reader.value(key.DRIVER_TYPE)
 
 
 def _otlp(reader: Reader) -> OtlpSettings:
-    return _made(
+    return made(
         OtlpSettings,
         enabled=reader.value(key.OTLP_ENABLED),
         endpoint=reader.secret(key.OTLP_ENDPOINT),
@@ -171,12 +124,12 @@ def _frontend(reader: Reader, notes: list[Problem]) -> FrontendSettings:
     dsn, production_mode = reader.value(key.FRONTEND_SENTRY_DSN), reader.value(key.FRONTEND_SENTRY_PRODUCTION_MODE)
     if apikey and apikey.startswith("phx_"):
         message = "this is a personal key, and every visitor can read it: take the project's, which begins with phc_"
-        _note(reader, notes, key.POSTHOG_APIKEY.path, message)
+        note(reader, notes, key.POSTHOG_APIKEY.path, message)
     if dsn and urlsplit(dsn).password:
         message = "this DSN holds a secret after its key, and every visitor can read it: leave :SECRET out"
-        _note(reader, notes, key.FRONTEND_SENTRY_DSN.path, message)
+        note(reader, notes, key.FRONTEND_SENTRY_DSN.path, message)
     return FrontendSettings(
-        posthog=_made(
+        posthog=made(
             PostHogSettings,
             apikey=apikey,
             apiurl=apiurl,
@@ -185,7 +138,7 @@ def _frontend(reader: Reader, notes: list[Problem]) -> FrontendSettings:
         )
         if apikey
         else None,
-        sentry=_made(FrontendSentrySettings, dsn=dsn, production_mode=production_mode) if dsn else None,
+        sentry=made(FrontendSentrySettings, dsn=dsn, production_mode=production_mode) if dsn else None,
         plausible=_plausible(reader, notes),
         consent_required=reader.value(key.CONSENT) == "required",
     )
@@ -195,18 +148,9 @@ def _plausible(reader: Reader, notes: list[Problem]) -> PlausibleSettings | None
     """The new place wins over the old one; both are noted as deprecated."""
     domain, old_domain = reader.value(key.PLAUSIBLE_DOMAIN), reader.value(key.OLD_PLAUSIBLE_DOMAIN)
     if domain:
-        _note(reader, notes, key.PLAUSIBLE_DOMAIN.path, PLAUSIBLE_DEPRECATION)
+        note(reader, notes, key.PLAUSIBLE_DOMAIN.path, PLAUSIBLE_DEPRECATION)
     if old_domain:
         message = f"this is the old place of {key.PLAUSIBLE_DOMAIN.path}. {PLAUSIBLE_DEPRECATION}"
-        _note(reader, notes, key.OLD_PLAUSIBLE_DOMAIN.path, message)
+        note(reader, notes, key.OLD_PLAUSIBLE_DOMAIN.path, message)
     chosen = domain or old_domain
     return PlausibleSettings(chosen) if chosen else None
-
-
-def _note(reader: Reader, notes: list[Problem], path: str, message: str) -> None:
-    notes.append(reader.at(_place_of(reader, path), path, message))
-
-
-def _place_of(reader: Reader, dotted: str) -> Place:
-    node = find(reader.tree, dotted)
-    return _START if node is None else node.place

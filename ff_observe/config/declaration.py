@@ -51,6 +51,19 @@ LEDGER = Key(
     "Keeps what was sent, for `ff-observe ping log`; relative to `HOME/var`. `off` keeps nothing.",
 )
 
+DATABASE_CA_FILE = Key(
+    "telemetry.database.ca_file",
+    kinds.FILE_PATH,
+    "`PGSSLROOTCERT`, else the system's authorities and `NODE_EXTRA_CA_CERTS`",
+    "PEM file with the authority of PostgreSQL's certificate, trusted alone; relative to `HOME/etc`.",
+)
+DATABASE_ACCEPT_ANY_CERTIFICATE = Key(
+    "telemetry.database.accept_any_certificate",
+    kinds.BOOLEAN,
+    "false",
+    "`true` does not verify PostgreSQL's certificate: a man in the middle can then read along.",
+)
+
 PLATFORM_VERSION = Key(
     "telemetry.platform.version", kinds.TEXT, "found", "FlowFuse's version, where it cannot be found (containers)."
 )
@@ -149,6 +162,8 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     ENABLED,
     URL,
     LEDGER,
+    DATABASE_CA_FILE,
+    DATABASE_ACCEPT_ANY_CERTIFICATE,
     PLATFORM_VERSION,
     PLATFORM_NODEJS_VERSION,
     BACKEND_SENTRY_DSN,
@@ -195,7 +210,7 @@ DATABASE_PORT = Key("db.port", kinds.LOOSE_PORT, "5432", "Port of PostgreSQL.")
 DATABASE_USER = Key("db.user", kinds.WRITTEN, "none", "User of PostgreSQL.")
 DATABASE_PASSWORD = Key("db.password", kinds.WRITTEN, "none", "Password of that user.", secret=True, file=True)
 DATABASE_NAME = Key("db.database", kinds.WRITTEN, "flowforge", "Name of the database.")
-DATABASE_SSL = Key("db.ssl", kinds.TRUTH, "false", "Connect to PostgreSQL with TLS.")
+DATABASE_SSL = Key("db.ssl", kinds.TRUTH, "false", "Connect to PostgreSQL with TLS, and verify its certificate.")
 DRIVER_TYPE = Key("driver.type", kinds.WRITTEN, "localfs", "What runs the instances; reported as it is.")
 NODE_PATH = Key("driver.options.node_path", kinds.WRITTEN, "none", "The Node.js that runs FlowFuse, for its version.")
 BROKER = Key("broker", kinds.TRUTH, "false", "Whether a broker is configured; an empty map counts.")

@@ -27,6 +27,8 @@ class Environment:
     otel_sdk_disabled: bool = False
     otlp_secrets: tuple[Secret, ...] = ()
     state_directory: str | None = None
+    node_extra_ca_certs: str | None = None
+    pg_ssl_root_cert: str | None = None
 
     @property
     def name(self) -> str:
@@ -43,6 +45,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     `FF_TELEMETRY_DISABLED` counts whenever it is not empty, `0` and `false` included, as in FlowFuse
     (forge/housekeeper/tasks/telemetryMetrics.js). `DO_NOT_TRACK` follows consoledonottrack.com: `0` and `false` allow.
     `STATE_DIRECTORY` is systemd's (systemd.exec(5), RuntimeDirectory=); of several directories the first is used.
+    `NODE_EXTRA_CA_CERTS` is Node's and `PGSSLROOTCERT` libpq's: authorities that the database's server may have.
     `OTEL_SDK_DISABLED` is a boolean of the OpenTelemetry specification: only `true`, in any case, counts.
     """
     return Environment(
@@ -58,6 +61,8 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         otel_sdk_disabled=variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         otlp_secrets=tuple(_otlp_secrets(variables)),
         state_directory=variables.get("STATE_DIRECTORY", "").partition(":")[0] or None,
+        node_extra_ca_certs=variables.get("NODE_EXTRA_CA_CERTS") or None,
+        pg_ssl_root_cert=variables.get("PGSSLROOTCERT") or None,
     )
 
 

@@ -60,7 +60,8 @@ def parse_template(text: str, variables: Mapping[str, str]) -> Node | None:
 
     def reads_as_written(*rendered: Tag) -> bool:
         def replacement(number: int, tag: Tag) -> str:
-            # An unset variable can only be in a comment here: elsewhere it was a problem above.
+            # Without its value a tag is as nothing to the chart. What stands in its place is of use to nothing, but
+            # the rest of the file must read the same.
             return variables.get(tag.name, "") if tag in rendered else _stand_in(number, tag)
 
         try:
@@ -70,7 +71,7 @@ def parse_template(text: str, variables: Mapping[str, str]) -> Node | None:
 
     guilty = _guilty(tags, reads_as_written)
     if guilty:
-        raise ERBError(tuple((tag.place, _changes_the_file(tag)) for tag in guilty))
+        raise ERBError(tuple((tag.place, _changes_the_file(tag, tag.name in variables)) for tag in guilty))
     return tree
 
 
@@ -161,17 +162,13 @@ class _Substitution:
     def _scalar(self, scalar: Scalar) -> Scalar:
         if _BEGIN not in scalar.text:
             return scalar
-        text = _STAND_IN.sub(self._value, scalar.text)
+        names = [self._tag(found).name for found in _STAND_IN.finditer(scalar.text)]
+        unset = next((name for name in names if name not in self._variables), None)
+        text = _STAND_IN.sub(lambda found: self._variables.get(self._tag(found).name, ""), scalar.text)
         if scalar.implicit:
             text = text.strip(" \t\r\n")  # as YAML does around plain text: a trailing line feed does no harm
-        return replace(scalar, value=resolve(text) if scalar.implicit else text, text=text, rendered=True)
-
-    def _value(self, found: re.Match[str]) -> str:
-        tag = self._tag(found)
-        value = self._variables.get(tag.name)
-        if value is None:
-            self._problem(tag, f"the environment variable {tag.name} is not set")
-        return value or ""
+        value = resolve(text) if scalar.implicit else text
+        return replace(scalar, value=value, text=text, rendered=True, unset=unset)
 
     def _tag(self, found: re.Match[str]) -> Tag:
         return self._tags[int("".join(str(ord(digit) - _DIGIT_ZERO) for digit in found.group(1)))]
@@ -181,12 +178,17 @@ class _Substitution:
 
 
 def _alike(one: Node | None, other: Node | None) -> bool:
-    """Whether two trees hold the same keys and values; places do not count."""
+    """Whether two trees hold the same keys and values; places do not count, nor a value that is not set."""
     match one, other:
+        case Scalar(unset=str()), Scalar():
+            return True
         case Scalar(), Scalar():
             return type(one.value) is type(other.value) and repr(one.value) == repr(other.value)
         case Sequence(), Sequence():
-            return len(one.items) == len(other.items) and all(map(_alike, one.items, other.items))
+            items = one.items
+            if len(items) != len(other.items):  # [a, <%= ENV['N'] %>] is rendered as [a, ]
+                items = tuple(item for item in items if not (isinstance(item, Scalar) and item.unset))
+            return len(items) == len(other.items) and all(map(_alike, items, other.items))
         case Map(), Map():
             return list(one.entries) == list(other.entries) and all(
                 _alike(one.entries[key].value, other.entries[key].value) for key in one.entries
@@ -195,7 +197,9 @@ def _alike(one: Node | None, other: Node | None) -> bool:
             return one is other
 
 
-def _changes_the_file(tag: Tag) -> str:
+def _changes_the_file(tag: Tag, is_set: bool) -> str:
+    if not is_set:
+        return f"the environment variable {tag.name} is not set, and the file reads differently without its value"
     return (
         f"the value of {tag.name} holds characters that mean something in YAML at this place, so that FlowFuse reads"
         " something else than the value; quote the tag ('<%= ... %>') or choose another value"

@@ -28,8 +28,8 @@ def check_keys(reader: Reader) -> tuple[Problem, ...]:
 
 
 def _check_section(reader: Reader, dotted: str, node: Node, unknown: list[Problem]) -> None:
-    if isinstance(node, Scalar) and node.value is None:
-        return
+    if isinstance(node, Scalar) and (node.value is None or node.unset is not None):
+        return  # an unset variable is noted by the keys that are looked for below it
     if not isinstance(node, Map):
         wanted = "write a map: the keys below it, indented"
         if isinstance(node, Scalar) and node.value is False:

@@ -19,7 +19,8 @@ class Scalar:
     """A single value. `text` is how it was written, without quotes.
 
     `implicit` text had neither quotes nor a tag: the schema decided what it is. `rendered` says that the value, or a
-    part of it, came from an environment variable: it must not be shown.
+    part of it, came from an environment variable: it must not be shown. `unset` names such a variable that is not set:
+    the value is then of use to nothing that reads it.
     """
 
     place: Place
@@ -27,6 +28,7 @@ class Scalar:
     text: str
     implicit: bool = False
     rendered: bool = False
+    unset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

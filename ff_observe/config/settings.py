@@ -23,7 +23,11 @@ class SQLiteDatabase:
 
 @dataclass(frozen=True, slots=True)
 class PostgreSQLDatabase:
-    """`db.type: postgres`, with FlowFuse's defaults. `ssl` is on for any value that is true in JavaScript."""
+    """`db.type: postgres`, with FlowFuse's defaults. `ssl` is on for any value that is true in JavaScript.
+
+    `ca_file` alone is trusted where it is set, by the key or variable `ca_file_from`; else the system's authorities and
+    those in `extra_ca_file` (`NODE_EXTRA_CA_CERTS`).
+    """
 
     host: str = "postgres"
     port: int = 5432
@@ -31,6 +35,21 @@ class PostgreSQLDatabase:
     password: Secret | None = None
     database: str = "flowforge"
     ssl: bool = False
+    accept_any_certificate: bool = False
+    ca_file: Path | None = None
+    ca_file_from: str = "telemetry.database.ca_file"
+    extra_ca_file: Path | None = None
+
+    @property
+    def tls_mode(self) -> str:
+        """How the connection is encrypted and whom it trusts, in words."""
+        if not self.ssl:
+            return "TLS is not asked for (db.ssl is not true)"
+        if self.accept_any_certificate:
+            return "TLS with any certificate: whoever answers in the server's place can read along"
+        extra = f" and {self.extra_ca_file} (NODE_EXTRA_CA_CERTS)" if self.extra_ca_file is not None else ""
+        trusted = f"{self.ca_file} ({self.ca_file_from})" if self.ca_file is not None else f"the system's{extra}"
+        return f"TLS, certificate and host name verified; authorities: {trusted}"
 
 
 Database = SQLiteDatabase | PostgreSQLDatabase

@@ -15,6 +15,16 @@ ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
     ("FF_OBSERVE_FLOWFUSE_VERSION", "FlowFuse's version, where it cannot be found (containers)."),
     ("FF_OBSERVE_NODEJS_VERSION", "Version of the Node.js that runs FlowFuse, where it cannot be found."),
     ("STATE_DIRECTORY", "Set by systemd's `StateDirectory=`: the ledger of pings is kept there by default."),
+    (
+        "PGSSLROOTCERT",
+        "Authorities of PostgreSQL's certificate, trusted alone; `telemetry.database.ca_file` comes before it.",
+    ),
+    (
+        "NODE_EXTRA_CA_CERTS",
+        "Authorities of PostgreSQL's certificate besides the system's, as FlowFuse's Node.js reads them.",
+    ),
+    ("SSL_CERT_FILE, SSL_CERT_DIR", "Authorities instead of the system's, for every connection."),
+    ("REQUESTS_CA_BUNDLE", "Authorities besides them."),
     ("OTEL_*", "As OpenTelemetry's specification of environment variables says."),
     ("HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "Proxies for everything that leaves."),
 )

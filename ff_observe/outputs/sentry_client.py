@@ -7,6 +7,7 @@ local variables, source lines, modules, a release of another project): every suc
 
 import logging
 import platform
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,7 @@ from sentry_sdk.utils import BadDsn, Dsn, event_from_exception
 
 from ff_observe.outputs.borrowed import Borrowed
 from ff_observe.redaction import Redactor
+from ff_observe.trust import client_context, explain
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:
@@ -170,6 +172,13 @@ class EventTransport(HttpTransport):
         failure, self._failure = self._failure, None
         self.observer.settled(failure or _REASONS.get(reason, reason))
 
+    def _get_pool_options(self) -> dict[str, Any]:
+        """The SDK's, without its ideas of whom to trust."""
+        options: dict[str, Any] = super()._get_pool_options()
+        del options["ca_certs"], options["cert_reqs"]
+        encrypted = self.parsed_dsn is not None and self.parsed_dsn.scheme == "https"
+        return {**options, "ssl_context": client_context() if encrypted else None}
+
     def _request(
         self, method: str, endpoint_type: EndpointType, body: Any, headers: Mapping[str, str]
     ) -> urllib3.BaseHTTPResponse:
@@ -211,7 +220,10 @@ def _describe(error: urllib3.exceptions.HTTPError) -> str:
     ):
         return f"it did not answer within {REQUEST_SECONDS:.0f} s"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return f"no trusted TLS connection to it ({_innermost(error)}); SSL_CERT_FILE may name a private CA"
+        cause = error.args[0] if error.args else None
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"no trusted TLS connection to it: {explain(cause.verify_message)}"
+        return f"no trusted TLS connection to it ({_innermost(error)})"
     if isinstance(error, urllib3.exceptions.ProxyError):
         return f"the proxy could not be used ({_innermost(error)})"
     return f"it could not be reached ({_innermost(error)})"

@@ -22,9 +22,12 @@ def node_version(base_url: str) -> str | None:
     import urllib3  # costs memory and start-up time; who has Node on the path never comes here
     from urllib3.exceptions import HTTPError
 
+    from ff_observe.trust import client_context
+
     until = time.monotonic() + TIMEOUT_SECONDS
     try:
-        with urllib3.PoolManager(timeout=TIMEOUT_SECONDS, retries=False) as pool:
+        trust = client_context() if base_url.lower().startswith("https:") else None
+        with urllib3.PoolManager(ssl_context=trust, timeout=TIMEOUT_SECONDS, retries=False) as pool:
             answer = pool.request("GET", f"{base_url.rstrip('/')}/metrics", redirect=False, preload_content=False)
             told = b""
             while (more := answer.read1(2**16)) and len(told) < MOST_BYTES and time.monotonic() < until:

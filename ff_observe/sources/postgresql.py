@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.config.secret import MASK
@@ -17,6 +17,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.sources.counting import Counting, StatementError
 from ff_observe.sources.model import Answer
+from ff_observe.sources.postgresql_tls import explain_refusal, tls_options
 from ff_observe.sources.sql import Dialect, Row, literal, quoted
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class PostgreSQLSource:
         try:
             connection = self._open_either_way()
         except (psycopg.Error, OSError) as error:
-            message = f"cannot connect to {self._where}: {self.one_line(error)}; check `db` in flowforge.yml"
+            message = f"cannot connect to {self._where}: {self._why(error)}; check `db` in flowforge.yml"
             raise _ConnectionLostError(message) from None
         # PostgreSQL says so from version 14 on; some poolers ignore options without a word.
         if connection.info.parameter_status("default_transaction_read_only") != "on":
@@ -157,18 +158,35 @@ class PostgreSQLSource:
             self._pooled = True
         return self._open("")
 
+    def _why(self, error: Exception) -> str:
+        reason = self.one_line(error)
+        if "certificate verify failed" in reason:  # all that libpq says
+            return explain_refusal(self._database, CONNECT_SECONDS) or reason
+        if "does not match host name" in reason:
+            return f"{reason}: use a name it holds, or have it issued for this one"
+        if "cleartext password" in reason:
+            return (
+                "the server asks for the password in clear text, and does not get it without proving itself: name its "
+                "authority in telemetry.database.ca_file instead of accept_any_certificate"
+            )
+        return reason
+
     def _open(self, options: str) -> "psycopg.Connection[Row]":
+        with tls_options(self._database) as tls:
+            return self._open_with(options, tls)
+
+    def _open_with(self, options: str, tls: Mapping[str, Any]) -> "psycopg.Connection[Row]":
         import psycopg
         from psycopg.rows import tuple_row
 
         database = self._database
         return psycopg.connect(
+            **tls,
             host=database.host,
             port=database.port,
             user=database.user,
             password=database.password.reveal() if database.password else None,
             dbname=database.database,
-            sslmode="require" if database.ssl else None,
             connect_timeout=CONNECT_SECONDS,
             application_name="ff-observe",
             client_encoding="UTF8",

@@ -5,6 +5,7 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 
 TOO_LATE = "it did not answer in time"
+AUTHORITY_KEY = "telemetry.backend.otlp.certificate"
 STOPPED = "it had not answered when the bridge stopped"
 
 _MOST_OF_A_MESSAGE = 200  # characters
@@ -30,10 +31,3 @@ def problem_in(body: bytes, message_type: type[Message]) -> str | None:
 def shortened(said: str | None) -> str:
     """As much as a log line needs of what a receiver said."""
     return (said or "")[:_MOST_OF_A_MESSAGE]
-
-
-def not_trusted(why: str) -> str:
-    """What to do about a certificate."""
-    return (
-        f"its certificate is not trusted ({why}); name a private authority's file in telemetry.backend.otlp.certificate"
-    )

@@ -4,13 +4,18 @@ The SDK (1.45) does not look at the answer, and grpc logs a traceback for each o
 `RetryInfo` are the SDK's. Imports grpc; only where it is spoken.
 """
 
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, Final
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from ff_observe.outputs.otlp.answers import STOPPED, TOO_LATE, not_trusted, problem_in, shortened
+from ff_observe.outputs.otlp.answers import AUTHORITY_KEY, STOPPED, TOO_LATE, problem_in, shortened
+from ff_observe.trust import explain
+
+_REFUSED_CERTIFICATE: Final = re.compile(r"(?<=CERTIFICATE_VERIFY_FAILED: )[\w -]+|Peer name .{1,255} is not in")
 
 
 class NotTakenError(grpc.RpcError):
@@ -33,8 +38,9 @@ class NotTakenError(grpc.RpcError):
 class Calls:
     """Makes the stubs of one exporter, channel after channel. `problem` is why the last call failed."""
 
-    def __init__(self, service: ServiceDescriptor, answer: type[Message]) -> None:
+    def __init__(self, service: ServiceDescriptor, answer: type[Message], authority: Path | None) -> None:
         self.problem: str | None = None
+        self._authority = authority
         self._method = f"/{service.full_name}/Export"
         self._answer = answer
 
@@ -48,7 +54,7 @@ class Calls:
             raise NotTakenError(self.problem)
 
     def failed(self, error: grpc.RpcError) -> None:
-        self.problem = _in_words(error)
+        self.problem = _in_words(error, self._authority)
 
     def closed(self) -> NotTakenError:
         self.problem = STOPPED
@@ -88,14 +94,14 @@ def _serialized(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _in_words(error: Any) -> str:
+def _in_words(error: Any, authority: Path | None) -> str:
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return TOO_LATE
     if code is grpc.StatusCode.CANCELLED:
         return STOPPED
-    if "CERTIFICATE_VERIFY_FAILED" in details:
-        return not_trusted("CERTIFICATE_VERIFY_FAILED")
+    if refused := _REFUSED_CERTIFICATE.search(details):
+        return explain(shortened(refused[0]), AUTHORITY_KEY, authority)
     if "last error: " in details:  # no connection: of each attempt grpc tells the same
         return f"it could not be reached: {shortened(details.rpartition('last error: ')[2])}"
     return f"{code.name}, {shortened(details) or 'without a reason'}"

@@ -1,7 +1,6 @@
 """The SDK's exporters, one for a signal and a protocol, and how to cut them off."""
 
 import os
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +14,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.otlp.choice import HTTP, Destination, Signal
+from ff_observe.trust import authorities
 
 E = TypeVar("E")
 
@@ -63,7 +63,7 @@ def _over_http(destination: Destination) -> Exporting[Any]:
 
     module, name, service, answer = _PLACES[destination.signal]
     exporter_class = getattr(import_module(f"opentelemetry.exporter.otlp.proto.http.{module}"), name)
-    session = ExportSession(getattr(_messages(service), answer), own_authority=destination.certificate is not None)
+    session = ExportSession(getattr(_messages(service), answer), destination.certificate)
     exporter = exporter_class(
         endpoint=destination.endpoint.reveal(),
         headers={name: value.reveal() for name, value in destination.headers},
@@ -99,7 +99,7 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
         raise FFObserveError("OTLP over gRPC: an endpoint holds no user and password; use a header instead")
     messages = _messages(service)
     [described] = messages.DESCRIPTOR.services_by_name.values()
-    calls = Calls(described, getattr(messages, answer))
+    calls = Calls(described, getattr(messages, answer), destination.certificate)
     exporter = over(exporter_class, calls)(
         endpoint=endpoint,
         insecure=destination.insecure,
@@ -109,7 +109,8 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
         credentials=None
         if destination.insecure
         else grpc.ssl_channel_credentials(
-            root_certificates=_content(destination.certificate or _system_trust()),
+            # Without any, grpc trusts authorities of its own and not the system's.
+            root_certificates=_content(destination.certificate) or authorities(),
             private_key=_content(destination.client_key),
             certificate_chain=_content(destination.client_certificate),
         ),
@@ -117,12 +118,6 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
     return Exporting(
         exporter, exporter.shutdown, lambda: calls.problem
     )  # it closes the channel, and all that runs there
-
-
-def _system_trust() -> Path | None:
-    """The system's authorities, or those of `SSL_CERT_FILE`, as over HTTP. Told nothing, grpc trusts its own."""
-    cafile = ssl.get_default_verify_paths().cafile
-    return None if cafile is None else Path(cafile)
 
 
 def _messages(service: str) -> Any:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -19,7 +20,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError
 
 from ff_observe.outputs.line import Line
-from ff_observe.outputs.otlp.answers import STOPPED, TOO_LATE, not_trusted, problem_in
+from ff_observe.outputs.otlp.answers import AUTHORITY_KEY, STOPPED, TOO_LATE, problem_in
+from ff_observe.trust import client_context, explain
 
 MOST_OF_AN_ANSWER = 65_536  # bytes; what a receiver has to say takes a few hundred
 
@@ -34,7 +36,7 @@ class ExportSession(requests.Session):
     `answer` is the message that the receiver answers with (OTLP specification, "OTLP/HTTP Response").
     """
 
-    def __init__(self, answer: type[Message], *, own_authority: bool) -> None:
+    def __init__(self, answer: type[Message], authority: Path | None) -> None:
         super().__init__()
         self.problem: str | None = None
         self._answer = answer
@@ -42,9 +44,10 @@ class ExportSession(requests.Session):
         self._line: Line | None = None
         self._is_cut = False
         self.headers["Connection"] = "close"  # exports are rare, and an idle connection may be dead
-        adapter = _Adapter(self._connect, own_authority=own_authority)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
+        self._authority = authority
+        self._adapter = _Adapter(self._connect, authority)
+        self.mount("http://", self._adapter)
+        self.mount("https://", self._adapter)
 
     def cut(self) -> None:
         """End what is under way, from any thread, and refuse anything further."""
@@ -60,17 +63,17 @@ class ExportSession(requests.Session):
             if self._is_cut:
                 line.cut()
             self._line = line
-        if isinstance(self.verify, str):
-            options["verify"] = self.verify  # said here, REQUESTS_CA_BUNDLE does not win over the operator's own
         in_url = get_auth_from_url(options["url"])
         options["auth"] = in_url if any(in_url) else _as_it_is
         try:
+            if options["url"].startswith("https:"):
+                self._adapter.load_trust()  # takes a while: before the request's time begins
             with line.limited(float(options["timeout"])):
                 response = super().request(*arguments, **{**options, "stream": True})
                 with response:
                     self._judge(response)
         except (OSError, HTTPError) as error:
-            self.problem = STOPPED if self._is_cut else TOO_LATE if line.is_cut else _in_words(error)
+            self.problem = STOPPED if self._is_cut else TOO_LATE if line.is_cut else _in_words(error, self._authority)
             raise
         self.problem = None if response.ok else f"it answered HTTP {response.status_code} ({response.reason})"
         if response.status_code == HTTPStatus.NOT_FOUND:
@@ -108,10 +111,10 @@ class ExportSession(requests.Session):
 class _Adapter(HTTPAdapter):
     """Connections that run over the session's line, and trust what every output of the bridge trusts.
 
-    With an authority of the operator's own that one alone is trusted; else the system's, and `SSL_CERT_FILE`.
+    With an authority of the operator's own that one alone is trusted.
     """
 
-    def __init__(self, connect: Any, *, own_authority: bool) -> None:
+    def __init__(self, connect: Any, authority: Path | None) -> None:
         class PlainConnection(HTTPConnection):
             def _new_conn(self) -> socket.socket:  # urllib3 offers no other place to bring one's own socket
                 made: socket.socket = connect(self)
@@ -129,34 +132,38 @@ class _Adapter(HTTPAdapter):
             ConnectionCls = TLSConnection
 
         self._pools = {"http": PlainPool, "https": TLSPool}
-        self._own_authority = own_authority
+        self._authority = authority
+        self._trust: ssl.SSLContext | None = None
         super().__init__()
+
+    def load_trust(self) -> ssl.SSLContext:
+        """Whom to trust, read once."""
+        if self._trust is None:
+            self._trust = client_context(self._authority)
+        return self._trust
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        options["proxy_ssl_context"] = self.load_trust()
         manager = super().proxy_manager_for(*arguments, **options)
         manager.pool_classes_by_scheme = self._pools
         return manager
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
-        if host["scheme"] == "https" and not self._own_authority:
-            pool["ssl_context"] = _system_trust()  # made when it is needed: reading all authorities takes a while
+        del verify
+        host, pool = super().build_connection_pool_key_attributes(request, True, cert)
+        if host["scheme"] == "https":
+            pool["ssl_context"] = self.load_trust()
         return host, pool
 
-
-_trust: list[ssl.SSLContext] = []
-
-
-def _system_trust() -> ssl.SSLContext:
-    """The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (OpenSSL reads them). requests adds its
-    own, or those of `REQUESTS_CA_BUNDLE`."""
-    if not _trust:
-        _trust.append(ssl.create_default_context())
-    return _trust[0]
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """requests would add authorities of its own to the context, with each connection."""
+        del verify
+        super().cert_verify(conn, url, True, cert)
+        conn.ca_certs = conn.ca_cert_dir = None
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -164,7 +171,7 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _in_words(error: BaseException) -> str:
+def _in_words(error: BaseException, authority: Path | None) -> str:
     """The reason in a few words: those of libraries name objects, and the address again and again."""
     if isinstance(error, NotDeliveredError):
         return str(error)
@@ -177,14 +184,14 @@ def _in_words(error: BaseException) -> str:
             inner = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
             waiting += [each for each in inner if isinstance(each, BaseException)]
     if any(isinstance(cause, ProxyError) for cause in seen):
-        return f"through the proxy: {_cause_in_words(seen)}"
-    return _cause_in_words(seen)
+        return f"through the proxy: {_cause_in_words(seen, authority)}"
+    return _cause_in_words(seen, authority)
 
 
-def _cause_in_words(seen: list[BaseException]) -> str:
+def _cause_in_words(seen: list[BaseException], authority: Path | None) -> str:
     for cause in seen:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return not_trusted(cause.verify_message)
+            return explain(cause.verify_message, AUTHORITY_KEY, authority)
         if isinstance(cause, TimeoutError):
             return TOO_LATE
         if isinstance(cause, OSError) and cause.strerror:

@@ -1,6 +1,5 @@
 """One POST with urllib3 over a `Line`. Imported with the first ping: urllib3 costs memory and start-up time."""
 
-import os
 import re
 import socket
 import ssl
@@ -15,6 +14,7 @@ from urllib3.util import SKIP_HEADER
 
 from ff_observe.outputs.line import Line
 from ff_observe.outputs.ping.outcome import named
+from ff_observe.trust import client_context, explain
 
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")  # all that http.client tells of a proxy's refusal
 
@@ -52,7 +52,9 @@ def post(
     """POST once, following nothing. Raises `UnreachableError` if no HTTP answer came."""
     try:
         encrypted = any(each.startswith("https:") for each in (url, proxy.url if proxy else ""))
-        trust = _trust() if encrypted else None  # reading all authorities takes longer than the rest of a plain ping
+        trust = (
+            client_context() if encrypted else None
+        )  # reading all authorities takes longer than the rest of a plain ping
         with _pool(proxy, trust, line, connect_seconds, read_seconds) as pool:
             response = pool.request(
                 "POST",
@@ -109,15 +111,6 @@ def _pool(
     return pool
 
 
-def _trust() -> ssl.SSLContext:
-    """The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (OpenSSL reads them), and besides them
-    those of `REQUESTS_CA_BUNDLE`, which the other outputs of the bridge honour."""
-    context = ssl.create_default_context()
-    if bundle := os.environ.get("REQUESTS_CA_BUNDLE"):
-        context.load_verify_locations(bundle)
-    return context
-
-
 def _refused_by_proxy(status: int) -> str:
     return f"the proxy answered {named(status)}"
 
@@ -126,10 +119,7 @@ def _in_words(error: BaseException) -> str:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not trusted ({cause.verify_message}). If it comes from an authority of your own, "
-                "name that authority's file in SSL_CERT_FILE"
-            )
+            return explain(cause.verify_message)
         if isinstance(cause, ProxySchemeUnknown):
             return "only http:// and https:// proxies are supported"
         if isinstance(cause, TimeoutError):

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ff_observe.config.erb import ERBError, parse_template
-from ff_observe.config.nodes import Map, Place, Scalar, find
+from ff_observe.config.nodes import Map, Node, Place, Scalar, Sequence, find
 from ff_observe.config.yaml_core import YAMLError, parse
 
 
@@ -112,8 +112,29 @@ def test_variables_that_break_the_file_only_together_are_told_by_the_last_of_the
 
 def test_an_unset_variable_matters_where_it_is_used_and_not_in_a_comment() -> None:
     assert value("a: 1 # <%= ENV['N'] %>\n# <%= ENV['M'] %>", {}) == 1
-    problems = refused("a: <%= ENV['N'] %>\nb: [x, <%= ENV['M'] %>]", {})
-    assert [place for place, _ in problems] == [Place(1, 4), Place(2, 8)]
+    tree = parse_template("a: <%= ENV['N'] %>\nb: [x, <%= ENV['M'] %>]\nc: x", {})
+    assert [unset(find(tree, name)) for name in "ac"] == ["N", None]
+    items = find(tree, "b")
+    assert isinstance(items, Sequence)
+    assert [(item.place, unset(item)) for item in items.items] == [(Place(2, 5), None), (Place(2, 8), "M")]
+
+
+def unset(node: Node | None) -> str | None:
+    assert isinstance(node, Scalar)
+    return node.unset
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: <%= ENV['N'] %>'x\nb: 1\nc: 'y'",  # rendered, a quote begins that ends two lines below
+        "a:\n  k: x\n  <%= ENV['N'] %>&m n\nb: 1",
+        "<%= ENV['N'] %>: 1",
+    ],
+)
+def test_an_unset_variable_without_which_the_rest_reads_differently_is_refused(text: str) -> None:
+    with pytest.raises((ERBError, YAMLError)):
+        parse_template(text, {})
 
 
 @pytest.mark.parametrize(

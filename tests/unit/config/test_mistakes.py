@@ -117,7 +117,7 @@ EXPECTED: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
     "bad-erb-statement": (2, 1, "", ("<%= ENV['NAME'] %>",)),
     "bad-erb-expression": (1, 10, "", ("<%= ENV['NAME'] %>",)),
     "bad-erb-never-closed": (1, 10, "", ("<%= ENV['NAME'] %>",)),
-    "bad-erb-unset": (3, 13, "", ("NOT_SET_ANYWHERE is not set",)),
+    "bad-erb-unset": (3, 13, "db.password", ("NOT_SET_ANYWHERE is not set",)),
     "bad-erb-key": (1, 1, "", ("not a key",)),
     "bad-erb-value-adds-a-key": (1, 10, "", ("PLANTED_LINES", "quote")),
     "bad-erb-value-is-cut": (3, 13, "", ("PLANTED_COMMENT", "quote")),

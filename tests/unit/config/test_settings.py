@@ -63,7 +63,9 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
     assert settings == Settings(
         home=tmp_path,
         file=file,
-        database=PostgreSQLDatabase("db.example.com", 5433, "forge", Secret("0123"), "fleet", ssl=True),
+        database=PostgreSQLDatabase(
+            "db.example.com", 5433, "forge", Secret("0123"), "fleet", ssl=True, accept_any_certificate=True
+        ),
         platform=PlatformSettings(
             driver="kubernetes",
             node_path="/usr/bin/node",

@@ -11,7 +11,6 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.errors import FFObserveError
-from ff_observe.outputs.otlp import session
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.otlp import sink
 from tests.unit.otlp.receivers import export_once, grpc_receiver, tls_receiver
@@ -132,7 +131,6 @@ def test_an_authority_of_the_whole_system_is_trusted(
 ) -> None:
     certificate, key = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    monkeypatch.setattr(session, "_trust", [])  # read once in a process
     (tmp_path / "http").mkdir()
     with (
         grpc_receiver(grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])) as (_, port),

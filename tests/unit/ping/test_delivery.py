@@ -291,7 +291,7 @@ def test_a_certificate_for_another_name_is_a_failure(authority: Authority, monke
     with receiver(answer(200), authority.server) as server:
         outcome = send(f"https://localhost:{server.port}/ping")
     assert outcome.result is Result.FAILED
-    assert "certificate is not trusted" in outcome.explanation
+    assert "certificate is for another host" in outcome.explanation
 
 
 def test_a_bundle_that_is_not_there_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""Which TLS certificates are trusted, alike on every Python, and what to do about one that is not."""
+
+import os
+import re
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")  # the names under which OpenSSL looks for authorities in a directory
+
+# Python 3.13 switched both on in `create_default_context`. The first refuses the certificates of most private
+# authorities, which lack extensions that RFC 5280 wants; the second trusts an intermediate without its root.
+_NOT_ON_EVERY_PYTHON: Final = ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+
+# What OpenSSL (and BoringSSL, in grpc) says of a certificate that it refuses.
+_EXPIRED: Final = re.compile("has expired")
+_NOT_YET_VALID: Final = re.compile("not yet valid")
+_OTHER_HOST: Final = re.compile("(?i)mismatch|peer name .* is not in")
+_NO_ROOT: Final = re.compile("unable to get issuer certificate")
+_UNKNOWN_AUTHORITY: Final = re.compile("self.signed|local issuer|verify the first certificate")
+
+
+def client_context(authority: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
+    """Verifies chain and host name against the file `authority` alone, else against what every output trusts: the
+    system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, and those of `REQUESTS_CA_BUNDLE`."""
+    context = ssl.create_default_context(cafile=authority)
+    context.verify_flags &= ~_NOT_ON_EVERY_PYTHON
+    if authority is None:
+        for place in _besides_openssl():
+            if place.is_dir():
+                context.load_verify_locations(capath=place)
+            else:
+                context.load_verify_locations(cafile=place)
+    return context
+
+
+def authorities(*more: Path) -> bytes:
+    """What `client_context()` trusts and the files `more`, in PEM: for libraries with a TLS of their own, which do not
+    know where the system keeps its authorities."""
+    places = (*_of_openssl(), *_besides_openssl(), *more)
+    found = dict.fromkeys(each for place in places for file in _files(place) for each in certificates_in(file))
+    return b"\n".join(found) + b"\n"
+
+
+def certificates_in(file: Path) -> list[bytes]:
+    """The certificates in a file, each in PEM. Raises `OSError`."""
+    return _CERTIFICATE.findall(file.read_bytes())
+
+
+def explain(why: str, key: str = "SSL_CERT_FILE", named: object | None = None) -> str:
+    """What to do about a server's certificate that is refused, and `why` in the words of the TLS library. `key` is
+    where an authority's file can be named, and `named` the file that is."""
+    if key == "SSL_CERT_FILE":
+        named = os.environ.get(key)
+    if _EXPIRED.search(why):
+        return "its certificate has expired: renew it on the server, or set this machine's clock"
+    if _NOT_YET_VALID.search(why):
+        return "its certificate is not valid yet: compare the clocks of the server and this machine"
+    if _OTHER_HOST.search(why):
+        return f"its certificate is for another host ({why}): use a name it holds, or have it issued for this one"
+    if _NO_ROOT.search(why):
+        return f"its certificate is not trusted ({why}): name the root in {key}, an intermediate is not enough"
+    if not _UNKNOWN_AUTHORITY.search(why):
+        return f"its certificate breaks a rule for certificates ({why}): have it issued again"
+    if named:
+        return f"its certificate is not trusted ({why}): {named}, which {key} names, does not hold its authority"
+    return (
+        f"its certificate is not trusted ({why}): if it comes from an authority of your own, name that authority's "
+        f"file in {key}"
+    )
+
+
+def _of_openssl() -> list[Path]:
+    paths = ssl.get_default_verify_paths()
+    directories = os.environ.get(paths.openssl_capath_env) or paths.openssl_capath
+    file = os.environ.get(paths.openssl_cafile_env) or paths.openssl_cafile
+    places = (Path(place) for place in (file, *directories.split(os.pathsep)) if place)
+    return [place for place in places if place.exists()]
+
+
+def _besides_openssl() -> list[Path]:
+    """`REQUESTS_CA_BUNDLE`, and certifi's authorities on a system that has none."""
+    places = [Path(bundle)] if (bundle := os.environ.get("REQUESTS_CA_BUNDLE")) else []
+    if not any(next(_files(place), None) for place in _of_openssl()):
+        import certifi
+
+        places.append(Path(certifi.where()))
+    return places
+
+
+def _files(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from (file for file in sorted(place.iterdir()) if _HASHED.fullmatch(file.name) and file.is_file())
+    else:
+        yield place
