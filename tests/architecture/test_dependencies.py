@@ -11,7 +11,7 @@ from tests.recordings import ROOT
 
 INTERNALS = {
     "prometheus-client": ("prometheus_client.metrics_core", "prometheus_client.openmetrics.exposition"),
-    "opentelemetry-sdk": ("opentelemetry.sdk._logs",),
+    "opentelemetry-sdk": ("opentelemetry.sdk._logs", "_receive_metrics"),
     "opentelemetry-exporter-otlp-proto-http": ("_log_exporter",),
     "opentelemetry-exporter-otlp-proto-grpc": ("_initialize_channel_and_stub",),
     "sentry-sdk": ("_get_pool_options", "_request", "_auth", "_pool"),

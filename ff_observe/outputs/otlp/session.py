@@ -162,7 +162,7 @@ class _Adapter(HTTPAdapter):
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """requests would add authorities of its own to the context, with each connection."""
         del verify
-        super().cert_verify(conn, url, True, cert)
+        super().cert_verify(conn, url, True, cert)  # type: ignore[no-untyped-call]  # requests has no types here
         conn.ca_certs = conn.ca_cert_dir = None
 
 
