@@ -6,6 +6,7 @@ None of it is in the database or in flowforge.yml.
 import json
 import logging
 import os
+import stat
 import subprocess
 import time
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 NODE_TIMEOUT_SECONDS = 2.0
 ASK_FLOWFUSE_AGAIN_SECONDS = 60.0
+MAX_VERSION_CHARACTERS = 64
+MAX_PACKAGE_BYTES = 2**20  # FlowFuse's package.json has some 10 kB
 _PACKAGES = ("@flowfuse/flowfuse", "@flowforge/flowforge")  # the second until FlowFuse 2.0
 
 # Node.js names what uname calls differently (deps/v8 target names, `process.arch`); the rest is the same in both.
@@ -89,12 +92,24 @@ def _installed_flowfuse(home: Path) -> str | None:
     installed = [directory / package for directory in modules for package in _PACKAGES]
     for directory in (*installed, home / "app", home):
         try:
-            package = json.loads((directory / "package.json").read_bytes())
+            package = json.loads(_content(directory / "package.json"))
         except (OSError, ValueError, RecursionError):
             continue
-        if isinstance(package, dict) and package.get("name") in _PACKAGES and isinstance(package.get("version"), str):
-            return str(package["version"]) + ("-git" if (directory / ".git").exists() else "")
+        if not isinstance(package, dict) or package.get("name") not in _PACKAGES:
+            continue
+        version = package.get("version")
+        if isinstance(version, str) and len(version) <= MAX_VERSION_CHARACTERS:
+            return version + ("-git" if (directory / ".git").exists() else "")
     return None
+
+
+def _content(path: Path) -> bytes:
+    """The content of a regular file of moderate size. Opening a pipe would wait for its writer. Raises `OSError`."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_PACKAGE_BYTES:
+            raise OSError(f"{path} is no regular file of at most {MAX_PACKAGE_BYTES} bytes")
+        return file.read(MAX_PACKAGE_BYTES)
 
 
 def _node_version(node: str) -> str | None:
@@ -110,4 +125,5 @@ def _node_version(node: str) -> str | None:
         log.debug("the version of Node.js is unknown: %s --version: %s", node, error)
         return None
     version = answered.stdout.decode("ascii", "replace").strip()
-    return version if version.startswith("v") and version[1:2].isdigit() and len(version) < 64 else None
+    is_version = version.startswith("v") and version[1:2].isdigit() and len(version) <= MAX_VERSION_CHARACTERS
+    return version if is_version else None

@@ -61,7 +61,7 @@ def _verified(token: str) -> tuple[Licence, datetime]:
     payload, is_development = _signed_payload(token)
     try:
         claims = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
         raise LicenceError("the licence holds no claims")
@@ -93,7 +93,7 @@ def _signed_payload(token: str) -> tuple[bytes, bool]:
             return jwt.PyJWS().decode(token, key, algorithms=["ES256"]), is_development
         except jwt.InvalidSignatureError:
             continue
-        except (jwt.PyJWTError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise LicenceError("the licence is not a JSON web token that FlowFuse accepts (ES256)") from error
     raise LicenceError("the signature of the licence is not FlowFuse's; was it changed or cut when it was copied?")
 

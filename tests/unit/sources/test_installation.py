@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -68,10 +69,31 @@ def test_an_upgrade_of_flowfuse_is_noticed(tmp_path: Path) -> None:
         b'{"name": "@flowfuse/flowfuse", "version": 2}',
         b'{"name": "something-else", "version": "1.0.0"}',
         b"[" * 100_000,
+        b'{"name": "@flowfuse/flowfuse", "version": "' + b"9" * 65 + b'"}',
     ],
 )
 def test_what_is_not_flowfuses_package_is_unknown(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "package.json").write_bytes(content)
+    assert InstalledVersions(tmp_path).flowfuse() is None
+
+
+def test_a_pipe_in_place_of_the_package_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "package.json")
+    found: list[str | None] = []
+    thread = threading.Thread(target=lambda: found.append(InstalledVersions(tmp_path).flowfuse()), daemon=True)
+    thread.start()
+    thread.join(20)
+    if thread.is_alive():  # let it end
+        os.close(os.open(tmp_path / "package.json", os.O_WRONLY | os.O_NONBLOCK))
+    assert found == [None]
+
+
+def test_a_package_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    install(tmp_path / "app")
+    assert InstalledVersions(tmp_path).flowfuse() is not None
+    package = next(tmp_path.rglob("package.json"))
+    with package.open("ab") as file:
+        file.write(b" " * 2**20)
     assert InstalledVersions(tmp_path).flowfuse() is None
 
 

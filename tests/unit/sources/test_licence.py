@@ -1,5 +1,6 @@
 """Licences: which are accepted, what they allow, and that nothing of them shows. (Recorded ones: tests/contract.)"""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -156,8 +157,16 @@ def test_no_signed_claim_is_more_than_refused(changes: dict[str, Any]) -> None:
     assert all(type(limit) is int for limit in found.limits.values())
 
 
+def test_a_header_nested_too_deeply_is_refused() -> None:
+    header, payload, signature = signed().split(".")
+    deep = base64.urlsafe_b64encode(b"[" * 100_000).rstrip(b"=").decode()
+    for token in (f"{deep}.{payload}.{signature}", f"{header}.{deep}.{signature}"):
+        with pytest.raises(LicenceError):
+            verify_licence(token, AT)
+
+
 def test_a_signed_payload_that_is_no_map_is_refused() -> None:
-    for payload in (b"[]", b"17", b"not json", b"\xff"):
+    for payload in (b"[]", b"17", b"not json", b"\xff", b"[" * 100_000):
         token = jwt.PyJWS().encode(payload, PRODUCTION, "ES256")
         with pytest.raises(LicenceError):
             verify_licence(token, AT)
