@@ -79,6 +79,7 @@ class Snapshots:
         self._clock = clock
         self._self_metrics = self_metrics
         self._versions = versions
+        self._without_database = Installation()  # as last looked up
         self._minimum_interval_seconds = minimum_interval_seconds
         self._on_error = on_error
         self._state = StateLog(log)
@@ -170,7 +171,8 @@ class Snapshots:
     def unanswered(self, after_seconds: float) -> Snapshot:
         """What to show who cannot wait any longer: that the database did not answer, and all that is known without it.
 
-        Unlike the timeout of `current`, it tells nobody else so: who still waits gets the reading under way.
+        Unlike the timeout of `current`, it tells nobody else so: who still waits gets the reading under way. Never
+        blocks, so that an event loop may ask: no file is read.
         """
         return self._down(self._clock.now(), after_seconds, f"the database did not answer within {after_seconds:g} s")
 
@@ -183,7 +185,10 @@ class Snapshots:
         return asked.result()
 
     def _take(self, at: datetime) -> Snapshot:
-        self._versions.nodejs()  # may run a program, once: here it holds up nobody, nor does the database hold it up
+        # Reads files and may run a program, once: here it holds up no event loop, nor does the database hold it up.
+        self._without_database = Installation(
+            flowfuse_version=self._versions.flowfuse(), nodejs_version=self._versions.nodejs()
+        )
         started = self._clock.monotonic()
         try:
             answer = self._source.read(at)
@@ -196,11 +201,8 @@ class Snapshots:
         self._tell(snapshot)
         return snapshot
 
-    def _known_without_database(self) -> Installation:
-        return Installation(flowfuse_version=self._versions.flowfuse(), nodejs_version=self._versions.nodejs())
-
     def _up(self, answer: Answer, at: datetime, seconds: float) -> Snapshot:
-        known = platform_facts.installation(answer, self._platform, self._known_without_database(), at)
+        known = platform_facts.installation(answer, self._platform, self._without_database, at)
         if known.licence_problem is None:
             self._licence_state.working(
                 "the licence is accepted" if known.licence else "no licence is refused any more"
@@ -210,11 +212,12 @@ class Snapshots:
         self.instance_id = known.instance_id
         readings = platform_facts.readings(answer, known, self._platform)
         failures = platform_facts.failures(answer)
+        self._tell_caps(answer, readings)
         self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
         return Snapshot(at, seconds, True, known, MappingProxyType(readings), MappingProxyType(failures))
 
     def _down(self, at: datetime, seconds: float, reason: str) -> Snapshot:
-        known = self._known_without_database()
+        known = self._without_database
         readings: dict[str, Reading] = {
             facts.UP.name: {(): 0},
             **platform_facts.without_database(known, self._platform),
@@ -232,6 +235,14 @@ class Snapshots:
         success: dict[tuple[str, ...], float] = {(_reading(name),): 1 for name in snapshot.readings if name in counted}
         success.update({(_reading(name),): 0 for name in snapshot.failures})
         told.replace(bridge.READING_SUCCESS, success)
+
+    def _tell_caps(self, answer: Answer, shown: Mapping[str, Reading]) -> None:
+        capped: dict[tuple[str, ...], float] = {}
+        for name, caps in answer.caps.items():
+            if name in shown:
+                capped[_reading(name), "number"] = caps.number
+                capped[_reading(name), "length"] = caps.length
+        self._self_metrics.replace(bridge.LABEL_VALUES_CAPPED, capped)
 
 
 def _outcome(snapshot: Snapshot) -> str:

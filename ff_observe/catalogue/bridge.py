@@ -27,6 +27,12 @@ READING_SUCCESS = Metric(
     "not have is not listed.",
     labels=("reading",),
 )
+LABEL_VALUES_CAPPED = Metric(
+    "ff_observe_label_values_capped",
+    "Label values of the last snapshot that are not shown as they are: beyond the hundred most frequent of a reading "
+    "and summed into `other` (`number`), or cut to 128 characters (`length`).",
+    labels=("reading", "cap"),
+)
 PINGS = Metric(
     "ff_observe_pings_total",
     "Attempts to send the core ping, by outcome.",
@@ -93,6 +99,7 @@ BRIDGE: tuple[Metric, ...] = (
     SNAPSHOT_DURATION,
     SNAPSHOTS,
     READING_SUCCESS,
+    LABEL_VALUES_CAPPED,
     PINGS,
     PING_BYTES,
     PING_ENABLED,

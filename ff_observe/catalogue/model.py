@@ -100,6 +100,10 @@ NO_VALUE = "none"
 """Label value for rows whose column is NULL or empty: Prometheus cannot tell an empty label from a missing one."""
 
 
+OTHER_VALUES = "other"
+"""Label value for the rows of all values beyond those that are told apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class PingField:
     """Where (part of) a count stands in the ping, below `platform.counts`.

@@ -14,7 +14,11 @@ Every metric of ff-observe, under its name in Prometheus, over OTLP, and in the 
 
 A count that could not be read, or whose table this version of FlowFuse does not have, is absent: never 0. So is
 whatever is unknown. A label value that no row has any more vanishes. Over OTLP the names are such that a translation
-back to Prometheus gives the names of the first column."""
+back to Prometheus gives the names of the first column.
+
+Of a label whose values stand in the database (`state`, `mode`, `team_type`), the hundred most frequent values are shown
+as they are; the rows of all others are summed under `other`, so that the sum stays that of all rows. A value longer
+than 128 characters is cut and ends with `…`. `ff_observe_label_values_capped` counts both."""
 
 _ENTERPRISE = """\
 ¹ In the ping of an unlicensed platform this is 0, as FlowFuse sends it; the metric tells the truth."""

@@ -2,10 +2,10 @@
 values never seen before, and keeps one failing table from taking the others down.
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -13,8 +13,18 @@ from ff_observe import tracing
 from ff_observe.catalogue.model import NO_VALUE, Count, RowsBy, RowsByAge
 from ff_observe.errors import SourceError
 from ff_observe.sources.model import SETTINGS_READING, Answer, Reading
-from ff_observe.sources.questions import SETTINGS_PART, DoesNotAddUpError, Known, plan
-from ff_observe.sources.sql import Columns, Dialect, Part, Row, Statement, is_simple, table_names
+from ff_observe.sources.questions import SETTINGS_PART, DoesNotAddUpError, Known, plan, read_settings
+from ff_observe.sources.schema import SETTINGS, TABLES
+from ff_observe.sources.sql import (
+    Columns,
+    Dialect,
+    Part,
+    Row,
+    Statement,
+    UnexpectedAnswerError,
+    is_simple,
+    table_names,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +42,7 @@ class Session(Protocol):
     """An open connection that can be asked."""
 
     def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
-        """The rows of a statement in which `moments` stand as `:name`.
+        """The rows of a statement in which `moments` stand as `:name`; more than `MAX_ROWS` are an error.
 
         Raises `StatementError`, or `SourceError` where nothing else can be asked either.
         """
@@ -53,6 +63,7 @@ class Counting:
         self._dialect = dialect
         self._where = where
         self._columns: Columns | None = None
+        self._not_tables: frozenset[str] = frozenset()  # what has the name of a table but is a view or the like
         self._schema_stamp: str | None = None
         self._known: Known = {}
         self._insufficient: dict[str, tuple[str | None, ...]] = {}  # known values that did not add up, by count
@@ -86,11 +97,20 @@ class Counting:
         for _ in range(_ATTEMPTS):
             if self._columns is None:
                 self._look_at_schema(session)
-            answer = self._try(session, at)
+            try:
+                answer = self._try(session, at)
+            except UnexpectedAnswerError:
+                raise self._unexpected() from None
             if answer is not None:
                 return answer
         reason = self._refused or "it changed again and again while it was read"
         raise SourceError(f"{self._where} cannot be read: {reason}; the next reading tries again")
+
+    def _unexpected(self) -> SourceError:
+        return SourceError(
+            f"{self._where} answered with something other than what was asked for; is it a database of FlowFuse's, and "
+            "nothing between that changes answers?"
+        )
 
     def _read_what_moves(self, session: Session, at: datetime, data_stamp: str | None) -> Answer | None:
         if self._last is None or data_stamp is None or self._last[0] != data_stamp or self._failed:
@@ -98,26 +118,31 @@ class Counting:
         assert self._moving is not None
         try:
             stamp, rows = self._moving.split(self._ask(session, self._moving, at, "what moves with the clock"))
-        except StatementError:
+            moved = _readings(self._moving.parts, rows)
+        except (StatementError, UnexpectedAnswerError):
             return None
         if stamp != (self._schema_stamp, data_stamp):
             return None
         before = self._last[1]
-        return Answer(before.settings, {**before.readings, **_readings(self._moving.parts, rows)}, before.failures)
+        return replace(before, readings={**before.readings, **moved})
 
     def _ask(self, session: Session, statement: Statement, at: datetime, what: str) -> list[Row]:
         with traced(self._dialect, "SELECT", what):
-            return session.query(statement.sql, statement.moments(at))
+            return _of_width(statement.width, session.query(statement.sql, statement.moments(at)))
 
     def _look_at_schema(self, session: Session) -> None:
         try:
             with traced(self._dialect, "SELECT", "schema"):
-                rows = session.query(self._dialect.columns(table_names()), {})
+                rows = _of_width(3, session.query(self._dialect.columns(table_names()), {}))
         except StatementError as error:
             raise SourceError(f"{self._where}: cannot see which tables it has: {error}") from error
+        except UnexpectedAnswerError:
+            raise self._unexpected() from None
         columns: dict[str, set[str]] = {}
         for table, name, _ in rows:
-            columns.setdefault(str(table), set()).add(str(name))
+            if name is not None:
+                columns.setdefault(str(table), set()).add(str(name))
+        self._not_tables = frozenset(str(table) for table, name, _ in rows if name is None)
         if not columns:
             raise SourceError(
                 f"{self._where} has none of FlowFuse's tables; check that `db` in flowforge.yml names FlowFuse's "
@@ -141,7 +166,7 @@ class Counting:
 
     def _say_what_is_lacking(self) -> None:
         for name, missing in self._lacking.items():
-            if self._said.get(name) != missing:
+            if self._said.get(name) != missing and name not in self._hidden():
                 log.info("this FlowFuse version has no %s: %s is not reported", missing, name)
         for name in self._said.keys() - self._lacking.keys():
             log.info("the database of FlowFuse has been upgraded: %s is reported from now on", name)
@@ -162,13 +187,14 @@ class Counting:
             return None
         try:
             readings = _readings(before.parts, rows)
+            caps = {name: of(rows[part.name]) for part in before.parts for name, of in part.caps.items()}
         except DoesNotAddUpError as error:
             self._insufficient[error.count] = self._known[error.count]
             self._known = {name: values for name, values in self._known.items() if name != error.count}
             self._plan()
             return None
-        settings, failures = _settings(rows.get(SETTINGS_PART, []))
-        answer = Answer(settings, readings, {**failures, **self._failures()})
+        settings, failures = read_settings(rows.get(SETTINGS_PART, []))
+        answer = Answer(settings, readings, {**failures, **self._failures()}, caps)
         for name in self._complained - self._failed.keys():
             log.info("%s: %s can be read again", self._where, name)
         self._complained &= self._failed.keys()
@@ -210,12 +236,20 @@ class Counting:
             self._columns = None
 
     def _failures(self) -> dict[str, str]:
-        failures: dict[str, str] = {}
+        failures = self._hidden()
         for part in self._parts:
             if part.name in self._failed:
                 reason = self._failed[part.name][0]
                 failures.update(dict.fromkeys(part.readers or [SETTINGS_READING], reason))
         return failures
+
+    def _hidden(self) -> dict[str, str]:
+        """Why counts are not read whose table is a view or the like: it could hold anything, without end."""
+        of_settings = [SETTINGS_READING] if SETTINGS.name in self._not_tables else []
+        tables = {count.name: TABLES[count.of.table].name for count in self._counts if count.name in self._lacking}
+        hidden = {name: table for name, table in tables.items() if table in self._not_tables}
+        hidden.update(dict.fromkeys(of_settings, SETTINGS.name))
+        return {name: f"{table} is not a table; only tables are read" for name, table in hidden.items()}
 
     def _learn(self, readings: Mapping[str, Reading]) -> None:
         """Values seen in groups are counted without grouping from now on: several times cheaper."""
@@ -239,14 +273,7 @@ def _readings(parts: Sequence[Part], rows: Mapping[str, list[Row]]) -> dict[str,
     return {name: read(rows[part.name]) for part in parts for name, read in part.readers.items()}
 
 
-def _settings(rows: Sequence[Row]) -> tuple[dict[str, object], dict[str, str]]:
-    """Platform settings, decoded by `valueType` as FlowFuse does, and what could not be decoded."""
-    settings: dict[str, object] = {}
-    failures: dict[str, str] = {}
-    for key, value, value_type in rows:
-        try:
-            decode = value_type == 1 and value is not None
-            settings[str(key)] = json.loads(str(value)) if decode else value
-        except ValueError:
-            failures[SETTINGS_READING] = f"the platform setting {key!r} is marked as JSON but is not"
-    return settings, failures
+def _of_width(width: int, rows: list[Row]) -> list[Row]:
+    if any(len(row) != width for row in rows):
+        raise UnexpectedAnswerError
+    return rows

@@ -14,6 +14,14 @@ Reading = Mapping[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Caps:
+    """What of one reading was not told apart: how many label values were summed into `other`, and how many were cut."""
+
+    number: int = 0
+    length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Licence:
     """A licence that FlowFuse would load. `limits` holds what the licence (or, without one, FlowFuse) allows.
 
@@ -60,12 +68,13 @@ class Answer:
 
     `settings` are FlowFuse's platform settings by key, decoded (a JSON value, or text); a key without a row is absent.
     `readings` and `failures` are by name of the count (or `SETTINGS_READING`); a count that this FlowFuse version has
-    no table for is in neither.
+    no table for is in neither. `caps` is there for every reading whose label values come from the database.
     """
 
     settings: Mapping[str, object]
     readings: Mapping[str, Reading]
     failures: Mapping[str, str]
+    caps: Mapping[str, Caps] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Source(Protocol):

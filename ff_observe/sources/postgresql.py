@@ -7,7 +7,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ff_observe.errors import SourceError
 from ff_observe.sources.counting import Counting, StatementError
 from ff_observe.sources.model import Answer
 from ff_observe.sources.postgresql_tls import explain_refusal, tls_options
-from ff_observe.sources.sql import Dialect, Row, literal, quoted
+from ff_observe.sources.sql import MAX_ROWS, Dialect, Row, literal, quoted
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 8
 LOCK_SECONDS = 1
+MAX_ANSWER_BYTES = 16 * 2**20
+"""Of one statement. Longer texts are cut by the statement: this is for what does not keep to it."""
 READ_LIMIT_SECONDS = STATEMENT_SECONDS + 2.0
 """For a server that does not keep its own limits: it, or the way to it, hangs."""
 CLOSE_SECONDS = 2.0
 
 _INTEGERS = frozenset({20, 21, 23})  # type numbers of int8, int2, int4 (pg_type.dat)
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 _CONNECTION_ENDS = frozenset({"08", "57"})  # SQLSTATE classes: connection exception, operator intervention
 
 # JIT compilation of this statement costs more than it saves.
@@ -76,8 +79,8 @@ def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
 DIALECT = Dialect(
     system="postgresql",
     columns=lambda tables: (
-        "SELECT c.relname, a.attname, '' FROM pg_class c"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+        "SELECT c.relname, a.attname, '' FROM pg_class c LEFT JOIN pg_attribute a"
+        " ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
         f" WHERE c.oid IN ({', '.join(_regclass(table) for table in tables)})"
     ),
     schema_stamp=_missing_that_is_there,
@@ -248,31 +251,32 @@ class _Session:
         self._until = until
 
     def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
-        for name, moment in moments.items():
-            sql = sql.replace(f":{name})", f"{literal(moment)})")
-        result = self._result((self._prefix + sql).encode())
-        numbers = [result.ftype(place) in _INTEGERS for place in range(result.nfields)]
-        return [
-            tuple(
-                value if (value := result.get_value(row, place)) is None else int(value) if number else value.decode()
-                for place, number in enumerate(numbers)
-            )
-            for row in range(result.ntuples)
-        ]
-
-    def _result(self, sql: bytes) -> "psycopg.pq.abc.PGresult":
         import psycopg
         from psycopg import pq
 
+        for name, moment in moments.items():
+            sql = sql.replace(f":{name})", f"{literal(moment)})")
+        rows: list[Row] = []
+        length = 0
+        last = failed = None
         try:
-            self._libpq.send_query(sql)
-            results = self._results()
+            self._libpq.send_query((self._prefix + sql).encode())
+            self._libpq.set_single_row_mode()  # or libpq keeps an answer without end in memory before it gives any
+            for last in self._results():
+                if last.status == pq.ExecStatus.SINGLE_TUPLE:
+                    rows.append(_row(last))
+                    length += sum(len(value) for value in rows[-1] if isinstance(value, str))
+                elif last.status == pq.ExecStatus.FATAL_ERROR:
+                    failed = failed or last
+                if len(rows) > MAX_ROWS:
+                    raise self._too_much(f"{MAX_ROWS} rows")
+                if length > MAX_ANSWER_BYTES:
+                    raise self._too_much(f"{MAX_ANSWER_BYTES // 2**20} MiB")
         except (psycopg.Error, OSError) as error:
             raise self._lost(error) from None
-        failed = [result for result in results if result.status == pq.ExecStatus.FATAL_ERROR]
-        if not failed and results and results[-1].status == pq.ExecStatus.TUPLES_OK:
-            return results[-1]
-        refused = psycopg.errors.error_from_result(failed[0]) if failed else psycopg.OperationalError("no answer")
+        if failed is None and last is not None and last.status == pq.ExecStatus.TUPLES_OK:
+            return rows
+        refused = psycopg.errors.error_from_result(failed) if failed else psycopg.OperationalError("no answer")
         if isinstance(refused, psycopg.errors.QueryCanceled):
             message = f"{self._source.where} needed more than {STATEMENT_SECONDS} s; is it overloaded?"
             raise SourceError(message)
@@ -280,21 +284,20 @@ class _Session:
             raise self._lost(refused)
         raise StatementError(self._source.one_line(refused))
 
-    def _results(self) -> "list[psycopg.pq.abc.PGresult]":
+    def _results(self) -> "Iterator[psycopg.pq.abc.PGresult]":
         poll = select.poll()
         poll.register(self._libpq.socket, select.POLLIN)
         while self._libpq.flush():
             self._wait(poll)
             self._libpq.consume_input()
-        results: list[psycopg.pq.abc.PGresult] = []
         while True:
             while self._libpq.is_busy():
                 self._wait(poll)
                 self._libpq.consume_input()
             result = self._libpq.get_result()
             if result is None:
-                return results
-            results.append(result)
+                return
+            yield result
 
     def _wait(self, poll: select.poll) -> None:
         left = self._until - time.monotonic()
@@ -302,5 +305,22 @@ class _Session:
             message = f"did not answer within {READ_LIMIT_SECONDS:.0f} s; is it overloaded or unreachable?"
             raise _ConnectionLostError(f"{self._source.where} {message}", given_up=True)
 
+    def _too_much(self, limit: str) -> _ConnectionLostError:
+        message = f"{self._source.where} answered with more than {limit}; is it a database of FlowFuse's?"
+        return _ConnectionLostError(message, given_up=True)
+
     def _lost(self, error: Exception) -> _ConnectionLostError:
         return _ConnectionLostError(f"{self._source.where}: {self._source.one_line(error)}")
+
+
+def _row(result: "psycopg.pq.abc.PGresult") -> Row:
+    """The one row of a result in single-row mode."""
+    return tuple(_value(result.get_value(0, place), result.ftype(place)) for place in range(result.nfields))
+
+
+def _value(value: bytes | None, type_number: int) -> int | str | None:
+    if value is None:
+        return None
+    text = value.decode("utf-8", "replace")
+    # Whatever claims to be an integer and is none stays text, which is an error where a number is needed.
+    return int(text) if type_number in _INTEGERS and _INTEGER.fullmatch(text) else text

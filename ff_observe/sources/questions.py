@@ -2,17 +2,34 @@
 back become a reading.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 
 from ff_observe.catalogue.model import NO_VALUE, Count, Rows, RowsBy, RowsByAge, RowsByName, RowsWhere
-from ff_observe.sources.model import Reading
+from ff_observe.sources.model import SETTINGS_READING, Caps, Reading
 from ff_observe.sources.schema import SETTING_KEYS, SETTINGS, TABLES, Table
-from ff_observe.sources.sql import Columns, Dialect, Part, Row, as_text, column, literal, quoted
+from ff_observe.sources.sql import (
+    MAX_LABEL_CHARACTERS,
+    MAX_VALUES,
+    Columns,
+    Dialect,
+    Part,
+    Row,
+    UnexpectedAnswerError,
+    as_text,
+    beginning,
+    column,
+    literal,
+    quoted,
+)
 
 Known = Mapping[str, tuple[str | None, ...]]
 """The values (None for NULL) that are counted without grouping, by name of the count; the other counts are grouped."""
 
 SETTINGS_PART = "settings"
+MAX_SETTING_CHARACTERS = 65_536
+"""A licence, by far the longest of the settings that are read, has some thousand."""
+_MAX_NUMBER = 2**63  # of a row that either database can count
 
 
 class DoesNotAddUpError(Exception):
@@ -44,10 +61,38 @@ def plan(
 def _settings() -> Part:
     part = Part(SETTINGS_PART, SETTINGS)
     key = column(SETTINGS.columns["key"])
-    part.labels = [key, column(SETTINGS.columns["value"])]
-    part.numbers = [column(SETTINGS.columns["value_type"])]
+    part.labels = [key, beginning(column(SETTINGS.columns["value"]), MAX_SETTING_CHARACTERS)]
+    part.numbers = [f"CAST({column(SETTINGS.columns['value_type'])} AS bigint)"]
+    part.most_rows = len(SETTING_KEYS) + 1  # one more shows that the table is not what it should be
     part.where = f" WHERE {key} IN ({', '.join(literal(name) for name in SETTING_KEYS)})"
     return part
+
+
+def read_settings(rows: Sequence[Row]) -> tuple[dict[str, object], dict[str, str]]:
+    """Platform settings, decoded by `valueType` as FlowFuse does, and what could not be decoded."""
+    settings: dict[str, object] = {}
+    failures: dict[str, str] = {}
+    if len(rows) > len(SETTING_KEYS):
+        return {}, {SETTINGS_READING: "a platform setting is there more than once"}
+    for key, value, value_type in rows:
+        if isinstance(value, str) and len(value) > MAX_SETTING_CHARACTERS:
+            failures[SETTINGS_READING] = (
+                f"the platform setting {key!r} has more than {MAX_SETTING_CHARACTERS} characters"
+            )
+            continue
+        try:
+            decode = value_type == 1 and value is not None
+            settings[str(key)] = _without_surrogates(json.loads(str(value))) if decode else value
+        except ValueError:
+            failures[SETTINGS_READING] = f"the platform setting {key!r} is marked as JSON but is not"
+        except RecursionError:
+            failures[SETTINGS_READING] = f"the platform setting {key!r} is JSON nested too deeply"
+    return settings, failures
+
+
+def _without_surrogates(value: object) -> object:
+    """Text as UTF-8 can carry it: JSON may hold half of a surrogate pair. (Of lists and maps only the truth counts.)"""
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
 def _missing(count: Count, columns: Columns) -> str | None:
@@ -81,17 +126,25 @@ def _reader(part: Part, count: Count, known: Known, dialect: Dialect) -> Callabl
         case RowsByAge() as by_age:
             return _by_age(part, by_age, dialect)
         case RowsByName() as by_name:
-            return _by_name(part, by_name)
+            return _by_name(part, by_name, count.name)
         case RowsBy() as by_value:
             if count.name in known:
                 return _by_known_value(part, by_value, count.name, known[count.name])
-            return _by_value(part, by_value)
+            return _by_value(part, by_value, count.name)
 
 
 def _sum(part: Part, rows: Sequence[Row], place: int) -> int:
     """A number over all groups of a part. (`len(part.labels)` is only final once the whole part is planned.)"""
-    place += len(part.labels)
-    return sum(int(row[place] or 0) for row in rows)
+    return sum(_number(row[place + len(part.labels)]) for row in rows)
+
+
+def _number(value: int | str | None) -> int:
+    """A number of rows; NULL, the sum over no rows, is 0. Raises `UnexpectedAnswerError` for what cannot be one."""
+    if value is None:
+        return 0
+    if not isinstance(value, int) or not 0 <= value < _MAX_NUMBER:
+        raise UnexpectedAnswerError
+    return value
 
 
 def _total(part: Part, expression: str) -> Callable[[Sequence[Row]], Reading]:
@@ -125,25 +178,24 @@ def _by_age(part: Part, question: RowsByAge, dialect: Dialect) -> Callable[[Sequ
     return read
 
 
-def _by_name(part: Part, question: RowsByName) -> Callable[[Sequence[Row]], Reading]:
+def _by_name(part: Part, question: RowsByName, name: str) -> Callable[[Sequence[Row]], Reading]:
     other = TABLES[question.other]
     reference = column(part.table.columns[question.column])
     part.join = f" LEFT JOIN {quoted(other.name)} o ON o.{quoted(other.key)} = {reference}"  # multiplies no row
-    name = f"o.{quoted(other.columns[question.name_column])}"
-    label = part.label(name, name)
+    label = part.label(f"o.{quoted(other.columns[question.name_column])}")
     every = part.number("count(*)")
+    part.caps[name] = lambda rows: _caps(part, rows, label)
     return lambda rows: _grouped(part, rows, label, every)
 
 
-def _by_value(part: Part, question: RowsBy) -> Callable[[Sequence[Row]], Reading]:
-    value = column(part.table.columns[question.column])
-    label = part.label(f"CAST({value} AS text)", value)
+def _by_value(part: Part, question: RowsBy, name: str) -> Callable[[Sequence[Row]], Reading]:
+    label = part.label(column(part.table.columns[question.column]), question.expected)
     every = part.number("count(*)")
+    part.caps[name] = lambda rows: _caps(part, rows, label)
     if question.only is None:
         return lambda rows: {**dict.fromkeys(_labels(question), 0), **_grouped(part, rows, label, every)}
     only_column, only_value = question.only
-    only = column(part.table.columns[only_column])
-    only_label = part.label(f"CAST({only} AS text)", only)
+    only_label = part.label(column(part.table.columns[only_column]), (only_value,))
     return lambda rows: {
         **dict.fromkeys(_labels(question), 0),
         **_grouped(part, [row for row in rows if row[only_label] == only_value], label, every),
@@ -158,9 +210,19 @@ def _labels(question: RowsBy) -> list[tuple[str, ...]]:
 def _grouped(part: Part, rows: Sequence[Row], label: int, every: int) -> dict[tuple[str, ...], float]:
     reading: dict[tuple[str, ...], float] = {}
     for row in rows:
-        key = (as_text(row[label]) or NO_VALUE,)
+        key = (_cut(as_text(row[label]) or NO_VALUE),)
         reading[key] = reading.get(key, 0) + _sum(part, [row], every)
     return reading
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"
+
+
+def _caps(part: Part, rows: Sequence[Row], label: int) -> Caps:
+    values = {as_text(row[label]) or "" for row in rows}
+    most = max((_number(row[part.rank(label)]) for row in rows), default=0)
+    return Caps(max(0, most - MAX_VALUES), sum(len(value) > MAX_LABEL_CHARACTERS for value in values))
 
 
 def _by_known_value(
@@ -171,6 +233,7 @@ def _by_known_value(
     if question.only is not None:
         only = f"{column(part.table.columns[question.only[0]])} = {literal(question.only[1])}"
     every = part.number(f"count(*) FILTER (WHERE {only})" if only else "count(*)")
+    part.caps[name] = lambda _: Caps()
     restricted = f" AND {only}" if only else ""
     places = []
     for value in values:

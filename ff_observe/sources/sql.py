@@ -10,12 +10,19 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ff_observe.sources.model import Reading
+from ff_observe.catalogue.model import OTHER_VALUES
+from ff_observe.sources.model import Caps, Reading
 from ff_observe.sources.schema import SETTINGS, TABLES, Table
 
 Row = tuple[int | str | None, ...]
 Columns = Mapping[str, Set[str]]
 """Which tables the database has, and which columns they have, by FlowFuse's names."""
+
+MAX_VALUES = 100
+"""How many values of a label are told apart; the rows of all others are summed under `OTHER_VALUES`."""
+MAX_LABEL_CHARACTERS = 128
+MAX_ROWS = 20_000
+"""Far more than the largest answer has. A session refuses to take more."""
 
 _SIMPLE_VALUE = re.compile(r"[A-Za-z0-9_ .-]{0,64}")
 _CUT_OFF = re.compile(r":before_(\d+)\b")
@@ -26,7 +33,8 @@ class Dialect:
     """What SQLite and PostgreSQL do not share.
 
     `system` is its name in OpenTelemetry (`db.system.name`). `columns` makes a statement that lists table, column and
-    schema stamp for the tables of these names. `schema_stamp` makes an expression that differs from that stamp once
+    schema stamp for the tables of these names; what has such a name but is no stored table has one row without column.
+    `schema_stamp` makes an expression that differs from that stamp once
     anything of what is `missing` may be there.
     `data_stamp` is an expression that differs when any row may have changed, NULL where the database cannot tell.
     `moment` makes an expression that compares a column as a moment.
@@ -81,26 +89,45 @@ def moment(at: datetime) -> str:
     return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d} +00:00"
 
 
+def beginning(expression: str, characters: int) -> str:
+    """An expression as text, with one character more than `characters` where it is longer: so that cutting shows."""
+    return f"substr(CAST({expression} AS text), 1, {characters + 1})"
+
+
+class UnexpectedAnswerError(Exception):
+    """A database answered with rows of another shape than was asked for."""
+
+
 class Part:
-    """What one table is asked, and how its rows become readings."""
+    """What one table is asked, and how its rows become readings.
+
+    Rows that are `grouped` are so by all labels, for each of which one more number says how often its value comes:
+    1 for the most frequent one (see `rank`).
+    """
 
     def __init__(self, name: str, table: Table) -> None:
         self.name = name
         self.table = table
         self.labels: list[str] = []
         self.numbers: list[str] = []
-        self.group_by: list[str] = []
+        self.grouped = False
         self.join = ""
         self.where = ""
+        self.most_rows: int | None = None
         self.readers: dict[str, Callable[[Sequence[Row]], Reading]] = {}
+        self.caps: dict[str, Callable[[Sequence[Row]], Caps]] = {}
+        self._kept: dict[int, tuple[str, ...]] = {}
 
-    def label(self, expression: str, group_by: str) -> int:
-        """Group by a column and have `expression` in each row; returns its place among the labels."""
-        if group_by not in self.group_by:
-            self.group_by.append(group_by)
+    def label(self, column: str, kept: Sequence[str] = ()) -> int:
+        """Group by a column and have the beginning of its text in each row; returns its place among the labels. The
+        values in `kept` are told apart however rare they are."""
+        self.grouped = True
+        expression = beginning(column, MAX_LABEL_CHARACTERS)
         if expression not in self.labels:
             self.labels.append(expression)
-        return self.labels.index(expression)
+        place = self.labels.index(expression)
+        self._kept[place] = (*self._kept.get(place, ()), *kept)
+        return place
 
     def number(self, expression: str) -> int:
         """Have an aggregate in each row; returns its place among the numbers."""
@@ -111,13 +138,55 @@ class Part:
     @property
     def is_whole_table(self) -> bool:
         """Whether nothing but the number of all rows is asked for."""
-        return self.numbers == ["count(*)"] and not self.group_by
+        return self.numbers == ["count(*)"] and not self.grouped
+
+    def rank(self, label: int) -> int:
+        """The place, after the labels, of the rank of a label's value. Only final once the whole part is planned."""
+        return len(self.labels) + len(self.numbers) + label
 
     @property
-    def source(self) -> str:
-        """What follows the selected columns."""
-        group_by = f" GROUP BY {', '.join(self.group_by)}" if self.group_by else ""
-        return f" FROM {quoted(self.table.name)} t{self.join}{self.where}{group_by}"
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return len(self.numbers) + (len(self.labels) if self.grouped else 0)
+
+    def select(self) -> tuple[list[str], list[str], str]:
+        """Labels, numbers, and what follows them."""
+        source = f" FROM {quoted(self.table.name)} t{self.join}{self.where}"
+        if self.grouped:
+            return self._select_grouped(source)
+        if self.most_rows is not None:
+            columns = ", ".join(quoted(name) for name in self.table.columns.values())
+            source = f" FROM (SELECT {columns}{source} LIMIT {self.most_rows}) t"
+        return self.labels, self.numbers, source
+
+    def _select_grouped(self, source: str) -> tuple[list[str], list[str], str]:
+        """Group by the labels, rank the values of each, and group again with the rare ones as one.
+
+        In the database: a hundred thousand values never reach this process, and the sum stays that of all rows.
+        """
+        places = range(len(self.labels))
+        groups = [f"{label} AS l{place}" for place, label in enumerate(self.labels)]
+        groups += [f"{number} AS n{place}" for place, number in enumerate(self.numbers)]
+        # Of one label alone a group is a value; summing over partitions would take most of the time.
+        sizes = [f"sum(count(*)) OVER (PARTITION BY {label})" for label in self.labels]
+        groups += [f"{size} AS s{place}" for place, size in enumerate(sizes if len(sizes) > 1 else ["count(*)"])]
+        by = ", ".join(str(place + 1) for place in places)
+        inner = f"SELECT {', '.join(groups)}{source} GROUP BY {by}"
+        ranks = ", ".join(f"dense_rank() OVER (ORDER BY {self._order(place)}) AS r{place}" for place in places)
+        labels = [
+            f"CASE WHEN r{place} <= {MAX_VALUES} THEN l{place} ELSE {literal(OTHER_VALUES)} END" for place in places
+        ]
+        numbers = [f"CAST(sum(n{place}) AS bigint)" for place in range(len(self.numbers))]
+        return (
+            labels,
+            [*numbers, *(f"max(r{place})" for place in places)],
+            f" FROM (SELECT g.*, {ranks} FROM ({inner}) g) r GROUP BY {', '.join(labels)}",
+        )
+
+    def _order(self, place: int) -> str:
+        kept = ", ".join(literal(value) for value in self._kept[place])
+        first = f"CASE WHEN l{place} IN ({kept}) THEN 0 ELSE 1 END, " if kept else ""
+        return f"{first}s{place} DESC, l{place}"
 
 
 class Statement:
@@ -126,7 +195,8 @@ class Statement:
     def __init__(self, parts: Sequence[Part], dialect: Dialect, columns: Columns) -> None:
         self.parts = tuple(parts)
         self._labels = max(2, *(len(part.labels) for part in parts), 2)
-        self._numbers = max((len(part.numbers) for part in parts), default=1)
+        self._numbers = max((part.width for part in parts), default=1)
+        self.width = 1 + self._labels + self._numbers
         self._selects = _share([part for part in parts if part.is_whole_table], self._numbers)
         self._selects += [(part,) for part in parts if not part.is_whole_table]
         schema_stamp = dialect.schema_stamp(missing(columns))
@@ -144,7 +214,7 @@ class Statement:
             numbers = [f"(SELECT count(*) FROM {quoted(part.table.name)})" for part in parts]
             source = ""
         else:
-            labels, numbers, source = parts[0].labels, parts[0].numbers, parts[0].source
+            labels, numbers, source = parts[0].select()
         columns = [
             *labels,
             *["NULL"] * (self._labels - len(labels)),
@@ -158,12 +228,17 @@ class Statement:
         return {f"before_{seconds}": moment(at - timedelta(seconds=seconds)) for seconds in self._seconds}
 
     def split(self, rows: Sequence[Row]) -> tuple[tuple[str | None, str | None], dict[str, list[Row]]]:
-        """The stamp, and the rows of each part by its name, as `(labels…, numbers…)` without padding."""
+        """The stamp, and the rows of each part by its name, as `(labels…, numbers…)` without padding.
+
+        Raises `UnexpectedAnswerError`.
+        """
         stamp: tuple[str | None, str | None] = (None, None)
         by_part: dict[str, list[Row]] = {part.name: [] for part in self.parts}
         first_number = 1 + self._labels
         for row in rows:
-            position = int(row[0] or 0)
+            position = row[0]
+            if not isinstance(position, int) or not 0 <= position <= len(self._selects):
+                raise UnexpectedAnswerError
             if position == 0:
                 stamp = (as_text(row[1]), as_text(row[2]))
                 continue
@@ -173,7 +248,7 @@ class Statement:
                     by_part[part.name].append((row[place],))
             else:
                 part = parts[0]
-                labels, numbers = row[1 : 1 + len(part.labels)], row[first_number : first_number + len(part.numbers)]
+                labels, numbers = row[1 : 1 + len(part.labels)], row[first_number : first_number + part.width]
                 by_part[part.name].append((*labels, *numbers))
         return stamp, by_part
 

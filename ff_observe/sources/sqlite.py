@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from ff_observe.errors import SourceError
 from ff_observe.sources.counting import Counting, StatementError, traced
 from ff_observe.sources.limit import TimeLimit
 from ff_observe.sources.model import Answer
-from ff_observe.sources.sql import Dialect, Row, literal
+from ff_observe.sources.sql import MAX_ROWS, Dialect, Row, literal
 
 READ_LIMIT_SECONDS = 4.0
 """With a rollback journal a reader holds writers up; after 5 s a live FlowFuse answers HTTP 500 (SQLITE_BUSY)."""
@@ -24,12 +24,11 @@ BUSY_SECONDS = 3.0
 BUSY_RETRY_SECONDS = 0.002
 """A commit takes milliseconds. SQLite's own waiting grows to 100 ms a try and starves beside a busy writer."""
 CLOSE_ATTEMPTS = 40  # for 2 s; what hangs longer hangs in the operating system, and ends with the process
-MMAP_BYTES = 0x7FFF0000  # SQLite's own upper limit
-KEEP_MAPPED_BYTES = 16 * 2**20
-"""A larger file is mapped only while it is read: its pages would count as memory of this process in between."""
+MAX_VALUE_BYTES = 16 * 2**20
+"""A longer value in a column that is read is an error. SQLite itself would take a gigabyte into memory."""
 OLDEST_SQLITE = (3, 30, 0)  # aggregates with FILTER
 
-_DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR})
+_DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG})
 """Primary error codes that may concern one table only."""
 
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_READONLY_RECOVERY})
@@ -40,11 +39,14 @@ def _names(tables: Sequence[str]) -> str:
     return ", ".join(literal(table) for table in tables)
 
 
+_IS_STORED = "m.type = 'table' AND m.rootpage > 0"  # neither a view nor a virtual table: what these hold is computed
+
 DIALECT = Dialect(
     system="sqlite",
     columns=lambda tables: (
         "SELECT m.name, c.name, (SELECT schema_version FROM pragma_schema_version)"
-        f" FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.name IN ({_names(tables)})"
+        f" FROM sqlite_master m LEFT JOIN pragma_table_info(CASE WHEN {_IS_STORED} THEN m.name END) c"
+        f" WHERE m.type IN ('table', 'view') AND m.name IN ({_names(tables)})"
     ),
     schema_stamp=lambda _: "(SELECT schema_version FROM pragma_schema_version)",
     data_stamp="(SELECT data_version FROM pragma_data_version)",
@@ -70,10 +72,11 @@ def _identity(path: Path) -> _Identity:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _is_other(found: tuple[int, int, int, int], before: tuple[int, int, int, int]) -> bool:
-    """Whether another file took its place, or is being copied over it: that begins with cutting it off, and whoever
-    touches mapped memory beyond the end of its file dies (SIGBUS)."""
-    return found[:2] != before[:2] or found[2] < before[2]
+def _is_other(found: _Identity, before: _Identity) -> bool:
+    """Whether another file took its place, or is being copied over it: that begins with cutting it off."""
+    if before is None:
+        return False
+    return found is None or found[:2] != before[:2] or found[2] < before[2]
 
 
 def _readable(text: bytes) -> str:
@@ -88,6 +91,10 @@ class SQLiteSource:
     No file is created beside it that FlowFuse could not open: where FlowFuse is not running and left a write-ahead
     log, it is read as it is found (`_read_unattended`). Nothing here may open the file other than through SQLite:
     closing it would drop the locks of every other connection of this process (sqlite.org/howtocorrupt.html, 2.2).
+
+    The file is read, never mapped into memory (`mmap_size`), though that takes about half the time: a program that
+    cuts a mapped file off, as `cp` does first to the file it writes over, kills every process that reads on (SIGBUS).
+    Where the log has an index (`-shm`), SQLite maps that, for want of another way; it is let go as soon as it shrinks.
     """
 
     def __init__(self, path: Path, counts: Sequence[Count] = COUNTS) -> None:
@@ -96,6 +103,7 @@ class SQLiteSource:
         self._counting = Counting(counts, DIALECT, self._where)
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity = None
+        self._index_identity: _Identity = None
         self._reading = threading.Lock()
         self._closing = threading.Event()
         self._limit = TimeLimit(READ_LIMIT_SECONDS, self._interrupt)
@@ -149,7 +157,8 @@ class SQLiteSource:
             raise SourceError(
                 f"{self._where} is not there or not accessible; check `db.storage` in flowforge.yml, and `--home`"
             )
-        if self._connection is not None and self._identity is not None and _is_other(found, self._identity):
+        index = _identity(self._side("-shm"))
+        if _is_other(found, self._identity) or _is_other(index, self._index_identity):
             self._disconnect()
         if self._connection is None:
             self._check_library()
@@ -160,12 +169,11 @@ class SQLiteSource:
             self._connection = self._open("mode=ro")
         elif found != self._identity:
             self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
-        self._identity = found
+        self._identity, self._index_identity = found, index
         session = _Session(self._connection, self._where, self._closing)
-        with _mapped(session, keep=found[2] <= KEEP_MAPPED_BYTES):
-            with traced(DIALECT, "PRAGMA", "data_version"):
-                (version,) = session.query("PRAGMA data_version", {})[0]
-            return self._counting.read(session, at, str(version))
+        with traced(DIALECT, "PRAGMA", "data_version"):
+            (version,) = session.query("PRAGMA data_version", {})[0]
+        return self._counting.read(session, at, str(version))
 
     def _check_library(self) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -187,7 +195,10 @@ class SQLiteSource:
                 cached_statements=8,
             )
             connection.text_factory = _readable
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
             connection.execute("PRAGMA query_only = on")
+            connection.execute("PRAGMA trusted_schema = off")  # what a file's schema calls is not trusted
+            connection.execute("PRAGMA mmap_size = 0")  # a build of SQLite may have another default
         except sqlite3.Error as error:
             raise SourceError(f"{self._where} cannot be opened: {error}; is it readable for this user?") from error
         return connection
@@ -234,8 +245,7 @@ class SQLiteSource:
             self._connection = connection
             session = _Session(connection, self._where, self._closing)
             try:
-                with _mapped(session, keep=False):
-                    answer = self._counting.read(session, at)
+                answer = self._counting.read(session, at)
             finally:
                 self._connection = None
                 self._counting.forget()
@@ -268,7 +278,10 @@ class _Session:
         until = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                return self._connection.execute(sql, moments).fetchall()
+                with contextlib.closing(self._connection.execute(sql, moments)) as cursor:
+                    rows = cursor.fetchmany(MAX_ROWS + 1)
+            except MemoryError as error:
+                raise StatementError("not enough memory") from error
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
                 is_transient = code & 0xFF in _TRANSIENT or code in _TRANSIENT
@@ -277,15 +290,9 @@ class _Session:
                 if code & 0xFF in _DAMAGED_HERE:
                     raise StatementError(str(error)) from error
                 raise SourceError(f"{self._where}: {error}{_advice(code)}") from error
-
-
-@contextlib.contextmanager
-def _mapped(session: _Session, *, keep: bool) -> Iterator[None]:
-    """Have SQLite read through memory instead of one system call a page: twice as fast, and more."""
-    session.query(f"PRAGMA mmap_size = {MMAP_BYTES}", {})
-    yield
-    if not keep:  # after an error the connection is closed anyway
-        session.query("PRAGMA mmap_size = 0", {})
+            if len(rows) > MAX_ROWS:
+                raise StatementError(f"more than {MAX_ROWS} rows")
+            return rows
 
 
 def _advice(code: int) -> str:

@@ -139,6 +139,17 @@ def _snapshots() -> list[p.Panel]:
             maximum=1,
             empty=EMPTY,
         ),
+        p.graph(
+            "Label values not shown",
+            [Query(f"sum by (reading, cap) ({of(bridge.LABEL_VALUES_CAPPED)}) > 0", "{{reading}}, {{cap}}")],
+            bridge.LABEL_VALUES_CAPPED.help,
+            unit=p.COUNT_UNIT,
+            axis="values",
+            width=24,
+            shades=p.NEUTRAL,
+            decimals=0,
+            empty="every label value is shown as it is",
+        ),
     ]
 
 

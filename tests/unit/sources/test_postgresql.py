@@ -25,6 +25,7 @@ from tests.network_guard import guarded_environment
 from tests.platforms import case_named, cluster_database, postgresql_rows, truth
 from tests.real_parts.postgresql import PASSWORD, Cluster, initialise, server
 from tests.real_parts.processes import free_port, wait_until
+from tests.unit.sources.hostile import compute_team_type_names
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-postgres-dev")
@@ -281,9 +282,8 @@ def test_close_ends_a_reading_in_another_thread(source: PostgreSQLSource, postgr
             errors.append(error)
 
     with postgres.connect("changed") as connection:
-        # A view that takes its time, in place of a table; the statement waits for it, not for a lock.
-        connection.execute('DROP TABLE "Invitations"')
-        connection.execute('CREATE VIEW "Invitations" AS SELECT 1 AS id FROM pg_sleep(5)')
+        # The statement waits for names that take their time, not for a lock.
+        compute_team_type_names(connection, "PERFORM pg_sleep(5); RETURN 'slow'")
         thread = threading.Thread(target=read)
         thread.start()
         session = connection_of(source).info.backend_pid

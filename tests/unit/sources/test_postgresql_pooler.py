@@ -15,6 +15,7 @@ from ff_observe.sources.postgresql import PostgreSQLSource
 from tests.platforms import case_named, cluster_database, postgresql_rows, truth
 from tests.real_parts import pgbouncer
 from tests.real_parts.postgresql import PASSWORD, Cluster
+from tests.unit.sources.hostile import compute_team_type_names
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-postgres-dev")
@@ -65,11 +66,10 @@ def test_it_is_read_and_flowfuse_finds_nothing_of_it_in_the_session(
 def test_what_would_write_is_refused(source: PostgreSQLSource, postgres: Cluster) -> None:
     with postgres.connect("pooled") as connection:
         connection.execute("CREATE SEQUENCE written")
-        connection.execute('DROP TABLE "Invitations"')
-        connection.execute("CREATE VIEW \"Invitations\" AS SELECT nextval('written') AS id")
+        compute_team_type_names(connection, "RETURN nextval('written')::text")
     answer = source.read(AT)
-    assert set(answer.failures) == {"flowfuse_invitations"}
-    assert "read-only transaction" in answer.failures["flowfuse_invitations"]
+    assert set(answer.failures) == {"flowfuse_teams", "flowfuse_teams_by_type"}
+    assert "read-only transaction" in answer.failures["flowfuse_teams_by_type"]
 
 
 def test_a_lock_ends_a_reading_and_leaves_no_transaction_open(
@@ -88,8 +88,7 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server(
 ) -> None:
     monkeypatch.setattr(postgresql, "_POOLED_PREFIX", postgresql._POOLED_PREFIX.replace("'8s'", "'100ms'"))
     with postgres.connect("pooled") as connection:
-        connection.execute('DROP TABLE "Invitations"')
-        connection.execute('CREATE VIEW "Invitations" AS SELECT 1 AS id FROM pg_sleep(9)')
+        compute_team_type_names(connection, "PERFORM pg_sleep(9); RETURN 'slow'")
     with pytest.raises(SourceError, match="needed more than"):
         source.read(AT)
 

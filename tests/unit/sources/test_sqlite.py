@@ -16,6 +16,7 @@ from ff_observe.sources import sqlite
 from ff_observe.sources.sqlite import SQLiteSource
 from tests.platforms import case_named, sqlite_rows, truth, writable_copy
 from tests.real_parts.processes import wait_until
+from tests.unit.sources.hostile import make_endless
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-sqlite-dev")
@@ -215,24 +216,15 @@ def test_a_locked_database_is_an_error_soon(path: Path, source: SQLiteSource, mo
     assert source.read(AT).readings["flowfuse_users"] == {(): 5}
 
 
-NEVER_ENDS = (
-    "DROP TABLE Devices",
-    (
-        "CREATE VIEW Devices AS WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s)"
-        " SELECT i AS id, 'autonomous' AS mode, NULL AS lastSeenAt FROM s"
-    ),
-)
-
-
 def test_a_reading_that_takes_too_long_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(path, *NEVER_ENDS)
+    make_endless(path, "Devices")
     monkeypatch.setattr(sqlite, "READ_LIMIT_SECONDS", 0.2)
     with contextlib.closing(SQLiteSource(path)) as source, pytest.raises(SourceError, match="not read within"):
         source.read(AT)
 
 
 def test_close_ends_a_reading_in_another_thread(path: Path) -> None:
-    write(path, *NEVER_ENDS)
+    make_endless(path, "Devices")
     source = SQLiteSource(path)
     errors: list[SourceError] = []
 

@@ -1,0 +1,89 @@
+"""A server that speaks PostgreSQL's protocol as far as connecting and asking need it, and answers as it likes."""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+INT8, TEXT = 20, 25
+Values = Sequence[bytes | None]
+Answer = Iterator[bytes]
+Respond = Callable[[str], Answer]
+
+
+def message(kind: bytes, content: bytes) -> bytes:
+    return kind + struct.pack(">I", len(content) + 4) + content
+
+
+def description(types: Sequence[int]) -> bytes:
+    """What announces rows: one type number for each column."""
+    fields = b"".join(b"c\0" + struct.pack(">IhIhih", 0, 0, number, -1, -1, 0) for number in types)
+    return message(b"T", struct.pack(">h", len(types)) + fields)
+
+
+def row(values: Values) -> bytes:
+    cells = (struct.pack(">i", -1) if value is None else struct.pack(">i", len(value)) + value for value in values)
+    return message(b"D", struct.pack(">h", len(values)) + b"".join(cells))
+
+
+def rows(types: Sequence[int], *found: Values) -> Answer:
+    yield description(types)
+    yield from (row(values) for values in found)
+    yield message(b"C", b"SELECT 1\0")
+
+
+@contextlib.contextmanager
+def hostile_server(respond: Respond) -> Iterator[int]:
+    """Yields its port. `respond` is given each statement; what it yields is sent, until the client is gone."""
+    threads: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    threads.append(threading.Thread(target=_serve, args=(client, respond)))
+                    threads[-1].start()
+
+        threads.append(threading.Thread(target=accept))
+        threads[0].start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join(10)
+
+
+def _serve(client: socket.socket, respond: Respond) -> None:
+    with client, contextlib.suppress(OSError, EOFError):
+        while True:
+            (code,) = struct.unpack(">I", _packet(client)[:4])
+            if code == 196608:  # protocol 3.0; the others ask for encryption
+                break
+            client.sendall(b"N")
+        client.sendall(message(b"R", struct.pack(">I", 0)))
+        for name, value in {"server_version": "17.0", "default_transaction_read_only": "on"}.items():
+            client.sendall(message(b"S", f"{name}\0{value}\0".encode()))
+        client.sendall(message(b"Z", b"I"))
+        while (kind := _exactly(client, 1)) == b"Q":
+            for part in respond(_packet(client).rstrip(b"\0").decode()):
+                client.sendall(part)
+            client.sendall(message(b"Z", b"I"))
+        assert kind == b"X", kind
+
+
+def _packet(client: socket.socket) -> bytes:
+    (length,) = struct.unpack(">I", _exactly(client, 4))
+    return _exactly(client, length - 4)
+
+
+def _exactly(client: socket.socket, length: int) -> bytes:
+    content = b""
+    while len(content) < length:
+        more = client.recv(length - len(content))
+        if not more:
+            raise EOFError
+        content += more
+    return content
