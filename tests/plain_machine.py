@@ -23,7 +23,7 @@ from typing import Final
 TOP: Final = Path(__file__).parent.parent
 PACKAGES: Final = ("python3", "python3-venv", "make", "git", "ca-certificates")
 """What the README asks for, `git` to clone, and the certificates of the package registries."""
-PLACE: Final = "home/operator/ff-observe"
+PLACE: Final = "srv/ff-observe"
 USERS: Final = {"root": 0, "operator": 1000}
 SHORT: Final = (
     *("tests/unit/sources", "tests/unit/test_install_real_parts.py", "tests/unit/test_deploy.py"),
@@ -113,14 +113,15 @@ def run_demo(root: Path, uid: int) -> float:
             command_in(root, uid, 'make demo DEMO_ARGS="--port 0 --collector-port 0"'),
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment("/home/operator", os.environ),
+            env=environment("/srv", os.environ),
             start_new_session=True,
         )
     try:
         while not (found := re.search(r"metrics +(http://127\.0\.0\.1:[0-9]+/metrics)", log.read_text())):
             if demo.poll() is not None or time.monotonic() > began + DEMO_SECONDS:
                 raise FailedError(f"make demo did not start:\n{log.read_text()[-3000:]}")
-            time.sleep(0.1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                demo.wait(0.1)
         with urllib.request.urlopen(found[1], timeout=60) as response:
             exposition = response.read().decode()
         seconds = time.monotonic() - began
@@ -146,7 +147,7 @@ def run_tests(root: Path, uid: int, short: bool) -> str:
             command_in(root, uid, f"make test {selected}"),
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment("/home/operator", os.environ),
+            env=environment("/srv", os.environ),
         )
     text = log.read_text(errors="replace")
     if ended.returncode != 0:
