@@ -24,7 +24,7 @@ class DeliveryError(FFObserveError):
 
 
 class LedgerError(FFObserveError):
-    """There is no ledger of pings to be shown."""
+    """The ledger of pings cannot be shown, or not safely be written."""
 
 
 class PageError(FFObserveError):

@@ -66,7 +66,8 @@ class Parts:
 
     def __init__(self, settings: Settings, clock: Clock, self_metrics: SelfMetrics) -> None:
         versions = installed_versions(settings)
-        self.sentry = BackendSentry(settings, versions.flowfuse, self_metrics, clock)
+        versions.flowfuse()  # known to Sentry before the first snapshot; each of these looks again
+        self.sentry = BackendSentry(settings, lambda: versions.flowfuse_known, self_metrics, clock)
         self.platform = _platform(settings, versions, clock, self_metrics, self.sentry.capture)
         self.security = _security(settings.prometheus)
         self.app = _app(self.platform, self.security)

@@ -42,9 +42,11 @@ def run(options: argparse.Namespace) -> int:
         return error.exit_status
 
     from ff_observe.config.explain import explain_outputs
+    from ff_observe.wiring import installed_versions
 
     outputs = explain_outputs(settings)
-    notes = [str(note) for note in settings.notes]
+    refusal = installed_versions(settings).node_refusal()
+    notes = [*map(str, settings.notes), *([] if refusal is None else [f"{settings.file}: {refusal}"])]
     if options.json:
         listed = [{"name": output.name, "on": output.on, "reason": output.reason} for output in outputs]
         answer = {"valid": True, "file": str(settings.file), "outputs": listed, "notes": notes}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import add_at, clock_at, settings_of
+from ff_observe.clock import SystemClock
 from ff_observe.errors import DeliveryError, LedgerError, SourceError
 
 if TYPE_CHECKING:
@@ -86,12 +87,14 @@ def why(options: argparse.Namespace) -> int:
 
 def send(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.outcome import Result
-    from ff_observe.outputs.ping.recording import sender_for
+    from ff_observe.outputs.ping.recording import check_ledger, sender_for
     from ff_observe.outputs.ping.sending import send_once
     from ff_observe.sources.installation import operating_system
     from ff_observe.wiring import open_platform
 
-    with open_platform(settings_of(options)) as platform:
+    settings = settings_of(options)
+    check_ledger(settings, SystemClock())
+    with open_platform(settings) as platform:
         snapshot = platform.snapshots.take()
         sender = sender_for(platform.settings, platform.clock)
         sent = send_once(snapshot, platform.settings, operating_system(), sender)

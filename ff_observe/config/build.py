@@ -41,6 +41,7 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment) 
             enabled=reader.value(key.ENABLED),
             url=reader.secret(key.URL),
             ledger=_ledger(reader, home, environment),
+            ledger_is_named=find(reader.tree, key.LEDGER.path) is not None,
         ),
         prometheus=made(
             PrometheusSettings,

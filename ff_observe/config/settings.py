@@ -59,12 +59,14 @@ Database = SQLiteDatabase | PostgreSQLDatabase
 class PingSettings:
     """`telemetry.enabled`, `.url` and `.ledger`. `enabled` is None where the file does not say.
 
-    `ledger` is the file that keeps what was sent, None for none; `build` gives it its default.
+    `ledger` is the file that keeps what was sent, None for none; `build` gives it its default. `ledger_is_named`: the
+    file names it.
     """
 
     enabled: bool | None = None
     url: Secret = field(default_factory=lambda: Secret(DEFAULT_PING_URL))  # may hold credentials
     ledger: Path | None = None
+    ledger_is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

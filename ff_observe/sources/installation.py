@@ -6,16 +6,18 @@ None of it is in the database or in flowforge.yml.
 import json
 import logging
 import os
-import stat
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from ff_observe.config.environment import Environment
+from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.sources import flowfuse_metrics
 from ff_observe.sources.model import OperatingSystem
+from ff_observe.trusted_path import check_trusted_file
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,8 @@ def operating_system() -> OperatingSystem:
 class InstalledVersions:
     """The versions of a platform. What was configured wins over what is found; what nobody knows is None.
 
-    `flowfuse_url` is where FlowFuse may be asked for its `/metrics`; None if it has none.
+    `flowfuse` and `nodejs` read files, run a program and ask FlowFuse: never on an event loop, for which
+    `flowfuse_known` and `nodejs_known` are what they last gave. `flowfuse_url` is where FlowFuse may be asked for its `/metrics`; None if it has none.
     """
 
     def __init__(
@@ -64,21 +67,44 @@ class InstalledVersions:
         self._home = home
         self._flowfuse = platform.flowfuse_version or environment.flowfuse_version
         self._nodejs = platform.nodejs_version or environment.nodejs_version
-        self._node = platform.node_path or "node"
+        self._node_path = platform.node_path or None
         self._asked_node = False
+        self.flowfuse_known = self._flowfuse
         self._flowfuse_url = flowfuse_url
         self._ask_flowfuse_at = 0.0  # monotonic
 
     def flowfuse(self) -> str | None:
         """Looked up each time: FlowFuse may be upgraded while we run."""
-        return self._flowfuse or _installed_flowfuse(self._home)
+        self.flowfuse_known = self._flowfuse or _installed_flowfuse(self._home)
+        return self.flowfuse_known
+
+    @property
+    def nodejs_known(self) -> str | None:
+        """With Node's leading `v`, as in the ping."""
+        return self._nodejs
+
+    def node_refusal(self) -> str | None:
+        """Why Node.js is not run to learn its version; None where it is, or need not be."""
+        if self._nodejs is not None:
+            return None
+        if self._node_path is not None and os.geteuid() == 0:
+            refusal: str | None = f"root does not run {self._node_path}, which driver.options.node_path names"
+        else:
+            refusal = _refusal(self._node_path or "node")
+        if refusal is None:
+            return None
+        return f"Node.js is not asked for its version: {refusal}. Write it to telemetry.platform.nodejs_version"
 
     def nodejs(self) -> str | None:
-        """With Node's leading `v`, as in the ping. Node is run at most once, for no longer than 2 s; FlowFuse, which
+        """See `nodejs_known`. Node is run at most once, for no longer than 2 s; FlowFuse, which
         may not be up yet, is asked once a minute until it tells."""
         if self._nodejs is None and not self._asked_node:
             self._asked_node = True
-            self._nodejs = _node_version(self._node)
+            refusal = self.node_refusal()
+            if refusal is None:
+                self._nodejs = _node_version(self._node_path or "node")
+            else:
+                log.info("%s", refusal)
         if self._nodejs is None and self._flowfuse_url is not None and time.monotonic() >= self._ask_flowfuse_at:
             self._nodejs = flowfuse_metrics.node_version(self._flowfuse_url)
             self._ask_flowfuse_at = time.monotonic() + ASK_FLOWFUSE_AGAIN_SECONDS
@@ -92,8 +118,8 @@ def _installed_flowfuse(home: Path) -> str | None:
     installed = [directory / package for directory in modules for package in _PACKAGES]
     for directory in (*installed, home / "app", home):
         try:
-            package = json.loads(_content(directory / "package.json"))
-        except (OSError, ValueError, RecursionError):
+            package = json.loads(read_text(directory / "package.json"))
+        except (UnreadableFileError, ValueError, RecursionError):
             continue
         if not isinstance(package, dict) or package.get("name") not in _PACKAGES:
             continue
@@ -103,18 +129,20 @@ def _installed_flowfuse(home: Path) -> str | None:
     return None
 
 
-def _content(path: Path) -> bytes:
-    """The content of a regular file of moderate size. Opening a pipe would wait for its writer. Raises `OSError`."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_PACKAGE_BYTES:
-            raise OSError(f"{path} is no regular file of at most {MAX_PACKAGE_BYTES} bytes")
-        return file.read(MAX_PACKAGE_BYTES)
+def _refusal(node: str) -> str | None:
+    """Why this program is not run; None for one that only root and the caller can change, or that is not there."""
+    try:
+        found = shutil.which(node)
+        if found is not None:
+            check_trusted_file(Path(found))
+    except (OSError, ValueError) as error:
+        return f"{getattr(error, 'filename', None) or node}: {getattr(error, 'strerror', None) or error}"
+    return None
 
 
 def _node_version(node: str) -> str | None:
     try:
-        answered = subprocess.run(  # noqa: S603 - no shell; the path is the operator's own, from flowforge.yml
+        answered = subprocess.run(  # noqa: S603 - no shell, and no other user can change the program
             [node, "--version"],
             capture_output=True,
             stdin=subprocess.DEVNULL,

@@ -5,7 +5,7 @@ import pytest
 from tests.architecture.sources import Module, is_within, modules
 
 P = "ff_observe"
-GROUND = (f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.tracing", f"{P}.trust", f"{P}.version")
+GROUND = (f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.tracing", f"{P}.trust", f"{P}.trusted_path", f"{P}.version")
 """What everything else may stand on."""
 
 FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.bridge")

@@ -15,16 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ff_observe.clock import Clock
-from ff_observe.outputs.ping.ledger_files import (
-    extend,
-    locked,
-    make_directory,
-    new,
-    older,
-    read_files,
-    read_last,
-    sync_directory,
-)
+from ff_observe.outputs.ping.ledger_files import LedgerFiles, new, older, read_files, writable
 from ff_observe.outputs.ping.outcome import Outcome
 
 LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes; with the one file kept besides, years of daily pings
@@ -77,35 +68,40 @@ class Ledger:
         self._clock = clock
         self._largest_file = largest_file
 
+    def check(self) -> None:
+        """Raises `OSError` where other users could redirect what is written, and writes nothing."""
+        with contextlib.suppress(FileNotFoundError), writable(self.path, make=False) as files:
+            files.check(self.path.name)
+
     def append(self, outcome: Outcome, body: bytes) -> None:
         """Write one entry, to the disk itself. Raises `OSError`, and leaves no part of the entry behind."""
-        make_directory(self.path.parent)
-        with locked(self.path, self._clock):
-            with contextlib.suppress(FileNotFoundError):
-                if not self.path.exists() and older(self.path).exists():
-                    new(self.path).replace(self.path)  # what a crash in the middle of `_begin` left to be done
-            end = _read_end(self.path)
+        name = self.path.name
+        with writable(self.path) as files, files.locked(name, self._clock):
+            if not files.exists(name) and files.exists(older(name)) and files.exists(new(name)):
+                files.replace(new(name), name)  # what a crash in the middle of `_begin` left to be done
+            end = _read_end(files, name)
             if end is None:
-                before = _read_end(older(self.path))
-                lost = before is not None or self.path.exists()
-                note = f"{self.path.name} was missing, or there was no whole line in it" if lost else None
-                self._begin(before.last if before else b"", outcome, body, note)
+                before = _read_end(files, older(name))
+                lost = before is not None or files.exists(name)
+                note = f"{name} was missing, or there was no whole line in it" if lost else None
+                self._begin(files, before.last if before else b"", outcome, body, note)
             elif end.size + len(body) > self._largest_file:
-                self._begin(end.last, outcome, body, end.note, keep=True)
+                self._begin(files, end.last, outcome, body, end.note, keep=True)
             else:
                 line = self._line(end.last, outcome, body, end.note)
-                extend(self.path, end.whole, (b"\n" if end.unclosed else b"") + line)
+                files.extend(name, end.whole, (b"\n" if end.unclosed else b"") + line)
 
-    def _begin(self, last: bytes, outcome: Outcome, body: bytes, note: str | None, *, keep: bool = False) -> None:
+    def _begin(
+        self, files: LedgerFiles, last: bytes, outcome: Outcome, body: bytes, note: str | None, *, keep: bool = False
+    ) -> None:
         """A new file, whole before it takes its place; with `keep` the present one takes the place of the older."""
+        name = self.path.name
         opening = _sealed({"ledger": _FORMAT, "time": self._now(), "previous": _digest(last) if last else BEGINNING})
-        replacement = new(self.path)
-        replacement.unlink(missing_ok=True)
-        extend(replacement, 0, opening + b"\n" + self._line(opening, outcome, body, note))
+        files.remove(new(name))
+        files.extend(new(name), 0, opening + b"\n" + self._line(opening, outcome, body, note))
         if keep:
-            self.path.replace(older(self.path))
-        replacement.replace(self.path)
-        sync_directory(self.path.parent)
+            files.replace(name, older(name))
+        files.replace(new(name), name)
 
     def _line(self, last: bytes, outcome: Outcome, body: bytes, note: str | None) -> bytes:
         document = {
@@ -225,10 +221,10 @@ class _End:
     note: str | None
 
 
-def _read_end(path: Path) -> _End | None:
+def _read_end(files: LedgerFiles, name: str) -> _End | None:
     """None where there is no file, or no whole line in it."""
     try:
-        size, content = read_last(path, _END_BYTES)
+        size, content = files.read_last(name, _END_BYTES)
     except FileNotFoundError:
         return None
     *lines, rest = content.split(b"\n")

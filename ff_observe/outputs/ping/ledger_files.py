@@ -1,4 +1,4 @@
-"""The files of a ledger on the disk: their names, who may read them, one writer at a time, all of a line or nothing."""
+"""The files of a ledger on the disk: never reached through a link, one writer at a time, all of a line or nothing."""
 
 import contextlib
 import errno
@@ -10,118 +10,169 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ff_observe.clock import Clock
+from ff_observe.clock import Clock, SystemClock
+from ff_observe.trusted_path import trusted_directory
 
 LOCK_SECONDS: Final = 2.0  # others hold the lock for milliseconds
+LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are put aside long before
 
-_OPEN: Final = os.O_CLOEXEC | os.O_NONBLOCK  # not blocking: a pipe in the place of the file must not hang the bridge
-
-
-def read_last(path: Path, at_most: int) -> tuple[int, bytes]:
-    """The size of a regular file, and its last bytes. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | _OPEN)
-    with os.fdopen(descriptor, "rb") as file:
-        size = _size(descriptor, path)
-        file.seek(max(0, size - at_most))
-        return size, file.read()
+# Not blocking: a pipe in the place of the file must not hang the bridge.
+_OPEN: Final = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
-def extend(path: Path, whole: int, content: bytes) -> None:
-    """Write `content` after the first `whole` bytes of the file; all of it, or nothing."""
-    descriptor = _open_own(path, os.O_WRONLY)
-    try:
-        _size(descriptor, path)
-        os.ftruncate(descriptor, whole)
-        os.lseek(descriptor, whole, os.SEEK_SET)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(descriptor, left) :]
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, whole)
-            raise
-    finally:
-        os.close(descriptor)
+def older(name: str) -> str:
+    return f"{name}.1"
 
 
-def read_files(path: Path) -> list[tuple[str, bytes]]:
-    """Names and contents of the files of a ledger at one moment, the oldest first."""
-    with contextlib.ExitStack() as stack:
-        # Who may read but not write takes no part in locking where nobody has written yet.
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            descriptor = os.open(_lock(path), os.O_RDONLY | _OPEN)
-            stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-        return [(file.name, file.read_bytes()) for file in (older(path), path) if file.is_file()]
+def new(name: str) -> str:
+    return f"{name}.new"
+
+
+def _lock(name: str) -> str:
+    return f"{name}.lock"
 
 
 @contextlib.contextmanager
-def locked(path: Path, clock: Clock) -> Iterator[None]:
-    """The only writer, until the block ends. Raises `TimeoutError`."""
-    descriptor = _open_own(_lock(path), os.O_RDONLY)
+def writable(path: Path, *, make: bool = True) -> Iterator["LedgerFiles"]:
+    """The ledger `path`, in a directory that no other user can write to. Raises `OSError`, `UntrustedPathError`
+    included."""
+    with trusted_directory(path.parent, make=make) as directory:
+        yield LedgerFiles(directory, path.parent)
+
+
+def read_files(path: Path, clock: Clock | None = None) -> list[tuple[str, bytes]]:
+    """Names and contents of the files of a ledger at one moment, the oldest first. The directory may be anybody's."""
     try:
+        directory = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return []
+    try:
+        files = LedgerFiles(directory, path.parent)
+        with files.locked_for_reading(path.name, clock or SystemClock()):
+            found = [(name, files.read(name)) for name in (older(path.name), path.name)]
+    finally:
+        os.close(directory)
+    return [(name, content) for name, content in found if content is not None]
+
+
+class LedgerFiles:
+    """Files by their names in one open directory: none is opened through a link, nor anything but a regular file."""
+
+    def __init__(self, directory: int, place: Path) -> None:
+        self._directory = directory
+        self._place = place
+
+    def check(self, name: str) -> None:
+        """Raises `OSError` if what is there of the ledger `name` cannot be opened as its files are."""
+        for each in (name, older(name), new(name), _lock(name)):
+            with contextlib.suppress(FileNotFoundError):
+                os.close(self._open(each, os.O_RDONLY))
+
+    def exists(self, name: str) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+            return True
+        return False
+
+    def read(self, name: str) -> bytes | None:
+        """The content; None where there is no such file."""
+        try:
+            descriptor = self._open(name, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(LARGEST_READ + 1)
+        if len(content) > LARGEST_READ:
+            raise OSError(errno.EFBIG, f"has more than the {LARGEST_READ} bytes that are read", self._full(name))
+        return content
+
+    def read_last(self, name: str, at_most: int) -> tuple[int, bytes]:
+        """The size of a file, and its last bytes."""
+        with os.fdopen(self._open(name, os.O_RDONLY), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - at_most))
+            return size, file.read()
+
+    def extend(self, name: str, whole: int, content: bytes) -> None:
+        """Write `content` after the first `whole` bytes of the file; all of it, or nothing."""
+        descriptor = self._open(name, os.O_WRONLY | os.O_CREAT)
+        try:
+            os.ftruncate(descriptor, whole)
+            os.lseek(descriptor, whole, os.SEEK_SET)
+            try:
+                left = memoryview(content)
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, whole)
+                raise
+        finally:
+            os.close(descriptor)
+
+    def replace(self, name: str, replaced: str) -> None:
+        """Rename a file, and make that last through a power failure."""
+        os.replace(name, replaced, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._directory)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._directory)
+
+    @contextlib.contextmanager
+    def locked(self, name: str, clock: Clock) -> Iterator[None]:
+        """The only writer of the ledger `name`, until the block ends. Raises `TimeoutError`."""
+        descriptor = self._open(_lock(name), os.O_RDONLY | os.O_CREAT)
+        try:
+            self._await_lock(descriptor, fcntl.LOCK_EX, name, clock)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def locked_for_reading(self, name: str, clock: Clock) -> Iterator[None]:
+        """No writer, until the block ends. Raises `TimeoutError`."""
+        try:
+            descriptor = self._open(_lock(name), os.O_RDONLY)
+        except (FileNotFoundError, PermissionError):  # a ledger that only its owner locks, or a copy
+            yield
+            return
+        try:
+            self._await_lock(descriptor, fcntl.LOCK_SH, name, clock)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _await_lock(self, descriptor: int, kind: int, name: str, clock: Clock) -> None:
         give_up = clock.monotonic() + LOCK_SECONDS
         never = threading.Event()
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 if clock.monotonic() >= give_up:
-                    raise TimeoutError(errno.ETIMEDOUT, "another process keeps it locked", str(path)) from None
+                    message = "another process keeps it locked"
+                    raise TimeoutError(errno.ETIMEDOUT, message, self._full(name)) from None
                 clock.wait(never, 0.005)
-        yield
-    finally:
-        os.close(descriptor)
 
+    def _open(self, name: str, mode: int) -> int:
+        try:
+            descriptor = os.open(name, mode | _OPEN, 0o600, dir_fd=self._directory)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                message = "is a symbolic link, and a ledger is not opened through one"
+                raise OSError(errno.ELOOP, message, self._full(name)) from None
+            error.filename = self._full(name)
+            raise
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a regular file", self._full(name))
+        return descriptor
 
-def _open_own(path: Path, mode: int) -> int:
-    """Open or make a file that only its owner reads. One that root makes belongs to the owner of its directory: after
-    a `ping send` by root the bridge must still be able to write."""
-    try:
-        return os.open(path, mode | _OPEN)
-    except FileNotFoundError:
-        descriptor = os.open(path, mode | os.O_CREAT | _OPEN, 0o600)
-    if os.geteuid() == 0:
-        owner = path.parent.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-    return descriptor
-
-
-def make_directory(directory: Path) -> None:
-    if directory.is_dir():
-        return
-    make_directory(directory.parent)
-    directory.mkdir(mode=0o700, exist_ok=True)
-    if os.geteuid() == 0:
-        owner = directory.parent.stat()
-        os.chown(directory, owner.st_uid, owner.st_gid)
-
-
-def sync_directory(directory: Path) -> None:
-    """So that a renamed file has its new name after a power failure too."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def older(path: Path) -> Path:
-    return path.with_name(f"{path.name}.1")
-
-
-def new(path: Path) -> Path:
-    return path.with_name(f"{path.name}.new")
-
-
-def _lock(path: Path) -> Path:
-    return path.with_name(f"{path.name}.lock")
-
-
-def _size(descriptor: int, path: Path) -> int:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return status.st_size
+    def _full(self, name: str) -> str:
+        return str(self._place / name)

@@ -1,14 +1,18 @@
 """A sender that keeps the ledger: what leaves through it is recorded, and a ledger that fails stops nothing."""
 
 import logging
+import os
+from pathlib import Path
 
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
+from ff_observe.errors import LedgerError
 from ff_observe.log import StateLog
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger
 from ff_observe.outputs.ping.outcome import Outcome
 from ff_observe.outputs.ping.sending import Sender
+from ff_observe.trusted_path import check_trusted_file
 
 log = logging.getLogger(__name__)
 
@@ -17,16 +21,40 @@ def sender_for(settings: Settings, clock: Clock) -> Sender:
     """Where pings go with these settings, the ledger included unless it is off."""
     delivery = Delivery(settings.ping.url, clock)
     ledger = settings.ping.ledger
-    return delivery if ledger is None else RecordingSender(delivery, Ledger(ledger, clock))
+    if ledger is None:
+        return delivery
+    return RecordingSender(delivery, Ledger(ledger, clock), settings.file if settings.ping.ledger_is_named else None)
+
+
+def check_ledger(settings: Settings, clock: Clock) -> None:
+    """Raises `LedgerError` where another user could direct to another file what is written to the ledger."""
+    sender = sender_for(settings, clock)
+    if isinstance(sender, RecordingSender):
+        sender.check()
 
 
 class RecordingSender:
-    """Records every attempt of another sender. An attempt that could not even begin (no usable URL) is none."""
+    """Records every attempt of another sender. An attempt that could not even begin (no usable URL) is none.
 
-    def __init__(self, sender: Sender, ledger: Ledger) -> None:
+    `named_in` is the file that names the ledger: root writes only where a file says that root alone can change.
+    """
+
+    def __init__(self, sender: Sender, ledger: Ledger, named_in: Path | None = None) -> None:
         self._sender = sender
         self._ledger = ledger
+        self._named_in = named_in
         self._state = StateLog(log)
+
+    def check(self) -> None:
+        """Raises `LedgerError` where an entry would not be written for the safety of other files."""
+        try:
+            self._check_name()
+            self._ledger.check()
+        except OSError as error:
+            raise LedgerError(
+                f"{_not_written(self._ledger.path, error)}. Run this as the user of the platform (`sudo -u USER …`), or let "
+                "telemetry.ledger name a file in a directory that only this user can write to (`off` for none)"
+            ) from None
 
     def send(self, body: bytes) -> Outcome:
         """See `Sender`. The outcome is the same whether it could be recorded or not."""
@@ -41,11 +69,21 @@ class RecordingSender:
 
     def _record(self, outcome: Outcome, body: bytes) -> None:
         try:
+            self._check_name()
             self._ledger.append(outcome, body)
         except OSError as error:
             self._state.failing(
-                f"the ledger of pings {self._ledger.path} cannot be written: {error.strerror or error}. Pings are sent "
-                "without being recorded. Make it writable, or name another file in telemetry.ledger (`off` for none)"
+                f"{_not_written(self._ledger.path, error)}. Pings are sent without being recorded. Make it writable for the "
+                "user of ff-observe alone, or name another file in telemetry.ledger (`off` for none)"
             )
         else:
             self._state.working(f"the ledger of pings {self._ledger.path} is written again")
+
+    def _check_name(self) -> None:
+        if self._named_in is not None and os.geteuid() == 0:
+            check_trusted_file(self._named_in)
+
+
+def _not_written(ledger: Path, error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename not in (None, str(ledger)) else ""
+    return f"the ledger of pings {ledger} cannot be written: {place}{error.strerror or error}"

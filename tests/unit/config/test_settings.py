@@ -83,6 +83,7 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             enabled=False,
             url=Secret("https://user:secret@ping.example.com/ping?x=1"),
             ledger=tmp_path / "var" / "sent" / "pings.jsonl",
+            ledger_is_named=True,
         ),
         prometheus=PrometheusSettings(enabled=True, host="0.0.0.0", port=9999, path="/fleet/metrics"),
         backend_sentry=BackendSentrySettings(Secret("https://key@sentry.example.com/7")),

@@ -209,16 +209,6 @@ def test_only_the_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o600}
 
 
-def test_what_root_makes_belongs_to_the_owner_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only root can give files away; any other user stands in for it by giving them to itself."""
-    owner = os.geteuid() or 1000
-    os.chown(tmp_path, owner, -1)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    ledger_of(tmp_path / "var" / "ff-observe" / "pings.jsonl", *numbered(7), largest_file=2400)
-    assert {file.stat().st_uid for file in (tmp_path / "var").rglob("*")} == {owner}
-    assert (tmp_path / "var").stat().st_uid == owner
-
-
 @pytest.mark.parametrize("limit", [1, 200, 700, 1100])
 def test_a_full_disk_leaves_no_part_of_an_entry(tmp_path: Path, limit: int) -> None:
     """The limit stands in for the disk: a write that would exceed it is cut short, the next one fails (EFBIG)."""

@@ -1,6 +1,7 @@
 """Finding the versions of FlowFuse and Node.js beside the platform."""
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -17,6 +18,12 @@ from ff_observe.sources.installation import InstalledVersions, operating_system
 from ff_observe.wiring import installed_versions
 from tests.recordings import frontend
 from tests.unit.ping.receivers import Respond, answer, receiver, silent, tcp_server
+
+
+@pytest.fixture
+def not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What root owns, an ordinary user may trust as well."""
+    monkeypatch.setattr(os, "geteuid", lambda user=os.geteuid() or 1000: user)
 
 
 def install(directory: Path, name: str = "@flowfuse/flowfuse", version: str = "2.33.2") -> None:
@@ -108,6 +115,7 @@ def test_what_was_configured_wins_the_file_before_the_environment(tmp_path: Path
     assert (told.flowfuse(), told.nodejs()) == ("2.1.0", "v16.0.0")
 
 
+@pytest.mark.usefixtures("not_root")
 def test_node_is_asked_once(tmp_path: Path) -> None:
     node = program(tmp_path / "my node", f"echo x >> '{tmp_path}/asked'; echo v20.20.2")
     versions = InstalledVersions(tmp_path, PlatformSettings(node_path=str(node)))
@@ -115,22 +123,84 @@ def test_node_is_asked_once(tmp_path: Path) -> None:
     assert (tmp_path / "asked").read_text() == "x\n"
 
 
+@pytest.mark.usefixtures("not_root")
 @pytest.mark.parametrize("answers", ["exit 1", "echo nonsense", "echo v20; exit 3", "head -c 100000 /dev/zero", ""])
 def test_a_node_that_does_not_tell_is_unknown(tmp_path: Path, answers: str) -> None:
     node = program(tmp_path / "node", answers)
     assert InstalledVersions(tmp_path, PlatformSettings(node_path=str(node))).nodejs() is None
 
 
+@pytest.mark.usefixtures("not_root")
 @pytest.mark.parametrize("path", ["/nonexistent/node", "", "/", "bad\0path"])
 def test_a_node_that_is_not_there_is_unknown(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert InstalledVersions(tmp_path, PlatformSettings(node_path=path)).nodejs() is None
 
 
+@pytest.mark.usefixtures("not_root")
 def test_a_node_that_hangs_is_unknown_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "NODE_TIMEOUT_SECONDS", 0.1)
     node = program(tmp_path / "node", "exec sleep 20")
     assert InstalledVersions(tmp_path, PlatformSettings(node_path=str(node))).nodejs() is None
+
+
+def test_root_does_not_run_what_the_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    node = program(tmp_path / "node", f"touch '{tmp_path}/ran'; echo v20.20.2")
+    versions = InstalledVersions(tmp_path, PlatformSettings(node_path=str(node)))
+    with caplog.at_level(logging.INFO):
+        assert versions.nodejs() is None
+    assert not (tmp_path / "ran").exists()
+    assert f"root does not run {node}" in caplog.text
+    assert "telemetry.platform.nodejs_version" in caplog.text
+
+
+@pytest.mark.usefixtures("not_root")
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("writable", ["node", "bin", "target"])
+def test_a_node_that_other_users_could_have_changed_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: str, named: bool
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "target").mkdir()
+    program(tmp_path / "target" / "node", f"touch '{tmp_path}/ran'; echo v20.20.2")
+    (tmp_path / "bin" / "node").symlink_to(tmp_path / "target" / "node")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    place = tmp_path / "target" / "node" if writable == "node" else tmp_path / writable
+    before = place.stat().st_mode
+    place.chmod(0o777)
+    platform = PlatformSettings(node_path=str(tmp_path / "bin" / "node") if named else None)
+    versions = InstalledVersions(tmp_path, platform)
+    assert versions.node_refusal() == (
+        f"Node.js is not asked for its version: {place}: every user can write to it. "
+        "Write it to telemetry.platform.nodejs_version"
+    )
+    assert versions.nodejs() is None
+    assert not (tmp_path / "ran").exists()
+    place.chmod(before)
+    assert InstalledVersions(tmp_path, platform).node_refusal() is None
+    assert InstalledVersions(tmp_path, platform).nodejs() == "v20.20.2"
+
+
+def test_where_the_version_is_written_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    platform = PlatformSettings(node_path="/usr/bin/node", nodejs_version="v22.0.0")
+    assert InstalledVersions(tmp_path, platform).node_refusal() is None
+
+
+@pytest.mark.parametrize("place", ["", "app", "node_modules/@flowfuse/flowfuse"])
+def test_a_pipe_in_the_place_of_a_package_is_passed_over(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    os.mkfifo(tmp_path / place / "package.json")
+    assert InstalledVersions(tmp_path).flowfuse() is None
+
+
+def test_a_package_of_any_size_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    with (tmp_path / "package.json").open("wb") as file:
+        file.truncate(1 << 40)
+    assert InstalledVersions(tmp_path).flowfuse() is None
 
 
 @pytest.fixture
@@ -210,6 +280,7 @@ def test_an_address_that_leads_nowhere_leaves_it_unknown(tmp_path: Path, url: st
     assert InstalledVersions(tmp_path, flowfuse_url=url).nodejs() is None
 
 
+@pytest.mark.usefixtures("not_root")
 def test_flowfuse_is_not_asked_where_node_or_the_file_tells(tmp_path: Path) -> None:
     node = program(tmp_path / "node", "echo v20.20.2")
     with receiver(answer(200)) as flowfuse:
