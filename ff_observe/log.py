@@ -51,8 +51,8 @@ class TextFormatter(logging.Formatter):
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{_moment(record)} {record.levelname} {record.name}: {escaped(record.getMessage())}"
-        return self._redactor.text("\n".join([line, *_traceback(self, record)]))
+        head = f"{_moment(record)} {record.levelname} {record.name}: "
+        return head + self._redactor.text("\n".join([escaped(record.getMessage()), *_traceback(self, record)]))
 
 
 class JSONFormatter(logging.Formatter):

@@ -1,19 +1,40 @@
 """Takes credentials, addresses and e-mail addresses out of text that leaves the process. Pure: no settings, no output.
 
 The bridge's own code keeps its secrets in `Secret`. This is for what other code says: the message of a database
-driver, a log line, an exception of the host program. Where a text is ambiguous, it masks.
+driver, a log line, an exception of the host program.
+
+Secret are passwords, tokens, keys, licences and DSNs, but no user names; a user name that stands alone in an http(s)
+URL is a key (that of a Sentry DSN). A secret is masked in each spelling that occurs: as it is, percent-encoded, as a
+literal of Python or JSON, and with its user in base64:
+- of less than 6 characters, only where a credential stands (quoted, before the `@` of a URL, after `Basic` or `Bearer`,
+  as the value of a telling name): as a part of other words it is innocent, and masks would tell where it is;
+- of words or numbers (`postgres`, `node-red`), only as a whole token: not in `postgresql`, `/opt/postgres/bin`;
+- anything else wherever it stands.
 """
 
+import base64
 import dataclasses
 import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from ff_observe.config.secret import MASK, Secret
 
-_SHORT = 6  # a known secret shorter than this is only masked as a whole word: it may be part of any word
+_SHORT = 6  # characters; anything shorter may be part of an innocent text
+_LONG = 16  # characters; what is that long is no word
+_WORDS = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+|\d+)(?:[-_. /:](?:[A-Z]?[a-z]+|[A-Z]+|\d+))*")
+# Words joined by `-`, `.` or `/` are one token: a path, a package, a version. What was escaped begins after the escape.
+_TOKEN_BEGINS = r"(?:(?<!\w)(?<!\w[-./])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
+_TOKEN_ENDS = r"(?!\w|[-./]\w)"
+_CREDENTIAL_PLACES = (
+    (r'(?<=")', r'(?=\\?")'),
+    ("(?<=')", r"(?=\\?')"),
+    ("(?<=[:/])", "(?=@)"),
+    ("(?<=[Bb]asic )", r"(?!\w)"),
+    ("(?<=[Bb]earer )", r"(?!\w)"),
+)
 
 _SENSITIVE_KEY = re.compile(
     r"passw|passphrase|pwd|secret|token|api_?key|access_?key|private_?key|auth(?!or)|credential|cookie|session|csrf|xsrf"
@@ -79,10 +100,7 @@ def is_sensitive_key(key: str) -> bool:
 
 
 def known_secrets(settings: object) -> frozenset[str]:
-    """The values of every `Secret` anywhere inside `settings` (dataclasses, tuples, mappings).
-
-    Of a URL with credentials, its user and password are secrets of their own; a URL without any is none.
-    """
+    """What is secret in every `Secret` anywhere inside `settings` (dataclasses, tuples, mappings)."""
     if isinstance(settings, Secret):
         return _secret_parts(settings.reveal())
     if dataclasses.is_dataclass(settings):
@@ -104,10 +122,20 @@ def _secret_parts(value: str) -> frozenset[str]:
         parts = urlsplit(value)
     except ValueError:
         return frozenset({value})
-    credentials = {part for part in (parts.username, parts.password) if part}
-    if not credentials and not parts.query:
-        return frozenset()
-    return frozenset({value, *credentials, *(unquote(part) for part in credentials), *filter(None, [parts.query])})
+    parameters = parse_qsl(parts.query)
+    if parts.scheme in ("http", "https"):
+        found = {parts.query, *(text for name, text in parameters if is_sensitive_key(name))}
+        key = "" if parts.password else parts.username or ""
+    else:  # of a database: its user is a name, and so are most of its parameters
+        found = {text for name, text in parameters if is_sensitive_key(name)}
+        key = ""
+    credentials = {part for part in (parts.password, key) if part}
+    found |= credentials | {unquote(part) for part in credentials}
+    if credentials and parts.scheme in ("http", "https"):  # as it is sent
+        pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        found.add(base64.b64encode(pair.encode()).decode())
+    found.discard("")
+    return frozenset({value, *found}) if found else frozenset()
 
 
 def _spellings(secret: str) -> set[str]:
@@ -122,8 +150,32 @@ def _spellings(secret: str) -> set[str]:
     }
 
 
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    anywhere, tokens, credentials = set[str](), set[str](), set[str]()
+    for secret in filter(None, secrets):
+        if len(secret) < _SHORT:
+            credentials |= _spellings(secret)
+        elif len(secret) < _LONG and _WORDS.fullmatch(secret):
+            tokens |= _spellings(secret)
+        else:
+            anywhere |= _spellings(secret)
+    alternatives = []
+    if anywhere:
+        alternatives.append(_any_of(anywhere))
+    if tokens:
+        alternatives.append(rf"{_TOKEN_BEGINS}(?:{_any_of(tokens)}){_TOKEN_ENDS}")
+    if credentials:
+        words = _any_of(credentials)
+        alternatives += [rf"{before}(?:{words}){after}" for before, after in _CREDENTIAL_PLACES]
+    return re.compile("|".join(alternatives)) if alternatives else None
+
+
+def _any_of(spellings: Iterable[str]) -> str:
+    return "|".join(re.escape(spelling) for spelling in sorted(spellings, key=len, reverse=True))
+
+
 class Redactor:
-    """Masks the secrets it was told, and what has the form of one.
+    """Masks the secrets it was given, and what has the form of one.
 
     `personal` also masks IP addresses and e-mail addresses: for what leaves the machine. The bridge's own log may say
     where it listens.
@@ -131,17 +183,12 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = (), *, personal: bool = True) -> None:
         self._personal = personal
-        spellings = set[str]().union(*(_spellings(secret) for secret in secrets if secret))
-        self._known = (
-            re.compile(
-                "|".join(
-                    re.escape(spelling) if len(spelling) >= _SHORT else rf"(?<!\w){re.escape(spelling)}(?!\w)"
-                    for spelling in sorted(spellings, key=len, reverse=True)
-                )
-            )
-            if spellings
-            else None
-        )
+        self._secrets = frozenset(secrets)
+        self._known = _pattern(self._secrets)
+
+    def with_secrets(self, secrets: Iterable[str]) -> "Redactor":
+        """One that masks these besides what this one masks."""
+        return Redactor(self._secrets.union(secrets), personal=self._personal)
 
     def text(self, text: str) -> str:
         """`text` with everything that must not leave replaced by the mask."""
@@ -165,9 +212,9 @@ class Redactor:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            return self.text(value)
+            return MASK if value in self._secrets else self.text(value)
         if isinstance(value, (int, float)):
-            return MASK if self._known is not None and self._known.fullmatch(str(value)) else value
+            return MASK if str(value) in self._secrets else value
         if isinstance(value, Mapping):
             return {self.text(str(key)): self._under(str(key), item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):

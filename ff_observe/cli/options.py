@@ -15,7 +15,7 @@ def start_logging(options: argparse.Namespace) -> None:
     """Log as `--log-format` and `--log-level` say. What no settings name is recognised by its shape."""
     from ff_observe.log import configure_logging
 
-    configure_logging(options.log_format, _level(options))
+    configure_logging(options.log_format, _level(options), redactor=getattr(options, "redactor", None))
 
 
 def settings_of(options: argparse.Namespace) -> "Settings":
@@ -32,12 +32,13 @@ def settings_of(options: argparse.Namespace) -> "Settings":
 
 
 def hide_secrets(options: argparse.Namespace, settings: object) -> None:
-    """From now on log and errors are without the secrets of `settings`."""
-    from ff_observe.log import configure_logging
+    """From now on log and errors are without the secrets of `settings`, besides those hidden before: after a reload,
+    parts with the old settings still stop, or go on running."""
     from ff_observe.redaction import Redactor, known_secrets
 
-    options.redactor = Redactor(known_secrets(settings), personal=False)
-    configure_logging(options.log_format, _level(options), redactor=options.redactor)
+    redactor = getattr(options, "redactor", None) or Redactor(personal=False)
+    options.redactor = redactor.with_secrets(known_secrets(settings))
+    start_logging(options)
 
 
 def _level(options: argparse.Namespace) -> int:
