@@ -86,7 +86,7 @@ class Bridge:
 
     def reload(self, settings: Settings) -> None:
         """Use other settings from now on. Raises, with the old settings still in use, if they cannot be."""
-        parts = Parts(settings, self.clock, self.self_metrics)
+        parts = Parts(settings, self.clock, self.self_metrics, self._parts.redactor)
         server = self._server
         moved = server is not None and _address(settings.prometheus) != _address(self.settings.prometheus)
         if server is not None and not moved and _speaks_tls(parts.security) != _speaks_tls(self._parts.security):

@@ -1,6 +1,10 @@
 """The errors ff-observe raises for people to read: each message says what is wrong, where, and what to do."""
 
+import errno
 from dataclasses import dataclass
+from typing import Final
+
+PRIVILEGED_PORTS: Final = 1024
 
 
 class FFObserveError(Exception):
@@ -33,6 +37,20 @@ class PageError(FFObserveError):
 
 class SourceMapsError(FFObserveError):
     """Source maps are not fit to be uploaded, or the upload failed. The message never contains the token."""
+
+
+def what_to_change_to_listen(error: OSError, port: int) -> str:
+    """What to do about an address that cannot be listened on, by the reason."""
+    if error.errno == errno.EADDRINUSE:
+        return f"choose a port that is free, or stop what listens on {port}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            "ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE: choose one from 1024 on, or grant it "
+            "(systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+            if port < PRIVILEGED_PORTS
+            else "the system does not allow it: see its security policy, or choose another port"
+        )
+    return "choose an address of this machine"
 
 
 @dataclass(frozen=True, slots=True, order=True)

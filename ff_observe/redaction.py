@@ -26,8 +26,8 @@ _SHORT = 6  # characters; anything shorter may be part of an innocent text
 _LONG = 16  # characters; what is that long is no word
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+|\d+)(?:[-_. /:](?:[A-Z]?[a-z]+|[A-Z]+|\d+))*")
 # Words joined by `-`, `.` or `/` are one token: a path, a package, a version. What was escaped begins after the escape.
-_TOKEN_BEGINS = r"(?:(?<!\w)(?<!\w[-./])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
-_TOKEN_ENDS = r"(?!\w|[-./]\w)"
+_WORD_BEGINS = r"(?:(?<!\w)(?<!\w[-./])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
+_WORD_ENDS = r"(?!\w|[-./]\w)"
 _CREDENTIAL_PLACES = (
     (r'(?<=")', r'(?=\\?")'),
     ("(?<=')", r"(?=\\?')"),
@@ -163,7 +163,7 @@ def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
     if anywhere:
         alternatives.append(_any_of(anywhere))
     if tokens:
-        alternatives.append(rf"{_TOKEN_BEGINS}(?:{_any_of(tokens)}){_TOKEN_ENDS}")
+        alternatives.append(rf"{_WORD_BEGINS}(?:{_any_of(tokens)}){_WORD_ENDS}")
     if credentials:
         words = _any_of(credentials)
         alternatives += [rf"{before}(?:{words}){after}" for before, after in _CREDENTIAL_PLACES]

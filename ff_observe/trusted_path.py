@@ -66,9 +66,7 @@ def _walk(path: Path, *, make: bool = False) -> tuple[int, str, str | None]:
                 status = _status(directory, name, make=make)
                 if stat.S_ISLNK(status.st_mode):
                     links += 1
-                    if links > _MOST_LINKS:
-                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-                    _check_owner(status, full)
+                    _check_link(status, full, links)
                     target = Path(os.readlink(name, dir_fd=directory))
                     if target.is_absolute():
                         os.close(directory)
@@ -117,6 +115,12 @@ def _check(status: os.stat_result, place: str, *, passing: bool = False) -> None
         raise UntrustedPathError(errno.EPERM, "every user can write to it", place)
     if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid):
         raise UntrustedPathError(errno.EPERM, "other members of its group can write to it", place)
+
+
+def _check_link(status: os.stat_result, place: str, links: int) -> None:
+    if links > _MOST_LINKS:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    _check_owner(status, place)
 
 
 def _check_owner(status: os.stat_result, place: str) -> None:

@@ -64,10 +64,14 @@ def open_platform(settings: Settings, clock: Clock | None = None) -> Iterator[Pl
 class Parts:
     """All of a bridge that is made anew when the settings change."""
 
-    def __init__(self, settings: Settings, clock: Clock, self_metrics: SelfMetrics) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, self_metrics: SelfMetrics, before: Redactor | None = None
+    ) -> None:
+        """`before` is the `redactor` of the settings before these, whose secrets may still be in an error."""
+        self.redactor = (before or Redactor()).with_secrets(known_secrets(settings))
         versions = installed_versions(settings)
         versions.flowfuse()  # known to Sentry before the first snapshot; each of these looks again
-        self.sentry = BackendSentry(settings, lambda: versions.flowfuse_known, self_metrics, clock)
+        self.sentry = BackendSentry(settings, lambda: versions.flowfuse_known, self_metrics, clock, self.redactor)
         self.platform = _platform(settings, versions, clock, self_metrics, self.sentry.capture)
         self.security = _security(settings.prometheus)
         self.app = _app(self.platform, self.security)
@@ -98,7 +102,7 @@ class Parts:
                     resource,
                     platform.self_metrics,
                     platform.clock,
-                    Redactor(known_secrets(settings)),
+                    self.redactor,
                     with_tracebacks=settings.backend_sentry.dsn is None,
                 )
             )

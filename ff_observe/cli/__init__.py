@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ff_observe.errors import FFObserveError
 from ff_observe.version import VERSION
@@ -36,26 +37,48 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ff-observe {VERSION}")
+    parser.set_defaults(home=None, config=None, log_format="text", log_level=None)
+    _add_global_options(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser)
+    for name in _COMMANDS:
+        importlib.import_module(f"ff_observe.cli.{name}").add_parser(commands)
+    return parser
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """A command, or an action of one: takes the global options too, so that they may come before and after it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        _add_global_options(self.add_argument_group("options of every command"))
+
+
+def _add_global_options(parser: "argparse._ActionsContainer") -> None:
+    """Without defaults, which would take the place of what came before the command."""
     parser.add_argument(
         "--home",
+        default=argparse.SUPPRESS,
         metavar="DIR",
         help="FlowFuse's home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)",
     )
     parser.add_argument(
         "--config",
+        default=argparse.SUPPRESS,
         metavar="FILE",
         help="the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)",
     )
-    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="how logs look on stderr")
+    parser.add_argument(
+        "--log-format",
+        default=argparse.SUPPRESS,
+        choices=("text", "json"),
+        help="how logs look on stderr (default: text)",
+    )
     parser.add_argument(
         "--log-level",
+        default=argparse.SUPPRESS,
         choices=("debug", "info", "warning", "error"),
         help="the least that is logged (default: info where a command goes on running, else warning)",
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in _COMMANDS:
-        importlib.import_module(f"ff_observe.cli.{name}").add_parser(commands)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,11 +11,15 @@ from ff_observe.cli.options import hide_secrets, start_logging
 from ff_observe.cli.run import STOP_SECONDS, leave, stop
 from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import notify
-from ff_observe.config.environment import read_environment
+from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE, read_environment
+from ff_observe.config.secret import Secret
+from ff_observe.errors import UsageError
 
 if TYPE_CHECKING:
     from ff_observe.clock import Clock
+    from ff_observe.config.environment import Environment
     from ff_observe.ping_collector.settings import CollectorSettings
+    from ff_observe.ping_collector.settings_file import NamedDatabase
     from ff_observe.service import Component
 
 log = logging.getLogger("ff_observe")
@@ -48,11 +52,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a collector.yml; the other options win over it")
-    parser.add_argument(
+    database = parser.add_mutually_exclusive_group()
+    database.add_argument(
         "--database",
         metavar="URL",
-        help="sqlite:PATH or postgresql://… (default: SQLite in the data directory). A password is better kept in the "
-        "file that `database_file` in collector.yml names",
+        type=Secret,
+        help="sqlite:PATH, or postgresql://… without a password, which `ps` would show "
+        f"(default: ${COLLECTOR_DATABASE}, else what collector.yml says, else SQLite in the data directory)",
+    )
+    database.add_argument(
+        "--database-file",
+        metavar="FILE",
+        type=Path,
+        help=f"a file that holds the URL, with its password (default: ${COLLECTOR_DATABASE_FILE})",
     )
     parser.add_argument(
         "--data-dir", metavar="DIR", type=Path, help="where data and key are kept (default: ./ff-observe-collector)"
@@ -63,12 +75,32 @@ def _settings(options: argparse.Namespace) -> "CollectorSettings":
     """Raises `ConfigurationError` or `UsageError`."""
     from ff_observe.ping_collector.settings_file import collector_settings
 
-    return collector_settings(
+    environment = read_environment(os.environ)
+    hide_secrets(options, (environment, options.database))
+    settings = collector_settings(
         options.settings,
         listen=getattr(options, "listen", None),
-        database=options.database,
+        database=_named_database(options, environment),
         data_dir=options.data_dir,
     )
+    hide_secrets(options, settings)
+    return settings
+
+
+def _named_database(options: argparse.Namespace, environment: "Environment") -> "NamedDatabase | None":
+    """What an option names, else what the environment does. Raises `UsageError` for two at once."""
+    from ff_observe.ping_collector.settings_file import NamedDatabase
+
+    if options.database is not None:
+        return NamedDatabase("--database", url=options.database, seen=True)
+    if options.database_file is not None:
+        return NamedDatabase("--database-file", file=options.database_file)
+    url, file = environment.collector_database, environment.collector_database_file
+    if url is not None and file is not None:
+        raise UsageError(f"set either {COLLECTOR_DATABASE} or {COLLECTOR_DATABASE_FILE}, not both")
+    if url is not None:
+        return NamedDatabase(COLLECTOR_DATABASE, url=url)
+    return None if file is None else NamedDatabase(COLLECTOR_DATABASE_FILE, file=Path(file))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,7 +111,6 @@ def run(options: argparse.Namespace) -> int:
     start_logging(options)
     clock = SystemClock()
     settings = _settings(options)
-    hide_secrets(options, (settings, read_environment(os.environ)))
     collector = Service([*_traced(settings, clock), build_collector(settings, clock)], clock, STOP_SECONDS)
     prepare_process()
     signals = Signals()

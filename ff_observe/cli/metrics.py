@@ -11,7 +11,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "metrics",
         help="print the platform's metrics once",
         description="Prints one exposition, also for node_exporter's textfile collector. "
-        "Works whether or not the HTTP endpoint is enabled.",
+        "Works whether or not the HTTP endpoint is enabled. Ends with 1 where the database does not answer, and prints "
+        "what is known without it.",
     )
     parser.add_argument("--format", choices=("text", "openmetrics"), default="text", help="exposition format")
     add_at(parser)
@@ -26,4 +27,4 @@ def run(options: argparse.Namespace) -> int:
     with open_platform(settings_of(options), clock_at(options.at)) as platform:
         snapshot = platform.snapshots.take()
         sys.stdout.buffer.write(render(snapshot, platform.self_metrics.readings(), wanted))
-    return 0
+    return 0 if snapshot.up else 1

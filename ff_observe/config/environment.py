@@ -6,9 +6,13 @@ read by the libraries that define them; here only whether `OTEL_*` switches OTLP
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote
 
 from ff_observe.config.secret import Secret
+
+COLLECTOR_DATABASE: Final = "FF_OBSERVE_COLLECTOR_DATABASE"
+COLLECTOR_DATABASE_FILE: Final = "FF_OBSERVE_COLLECTOR_DATABASE_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Environment:
     state_directory: str | None = None
     node_extra_ca_certs: str | None = None
     pg_ssl_root_cert: str | None = None
+    collector_database: Secret | None = None
+    collector_database_file: str | None = None
 
     @property
     def name(self) -> str:
@@ -63,6 +69,8 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         state_directory=variables.get("STATE_DIRECTORY", "").partition(":")[0] or None,
         node_extra_ca_certs=variables.get("NODE_EXTRA_CA_CERTS") or None,
         pg_ssl_root_cert=variables.get("PGSSLROOTCERT") or None,
+        collector_database=Secret(database) if (database := variables.get(COLLECTOR_DATABASE)) else None,
+        collector_database_file=variables.get(COLLECTOR_DATABASE_FILE) or None,
     )
 
 

@@ -25,6 +25,8 @@ ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
     ),
     ("SSL_CERT_FILE, SSL_CERT_DIR", "Authorities instead of the system's, for every connection."),
     ("REQUESTS_CA_BUNDLE", "Authorities besides them."),
+    ("FF_OBSERVE_COLLECTOR_DATABASE", "The ping collector's database, where no option names one."),
+    ("FF_OBSERVE_COLLECTOR_DATABASE_FILE", "A file that holds that instead."),
     ("OTEL_*", "As OpenTelemetry's specification of environment variables says."),
     ("HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "Proxies for everything that leaves."),
 )

@@ -93,9 +93,15 @@ class BackendSentry:
     name = "backend sentry"
 
     def __init__(
-        self, settings: Settings, version: Callable[[], str | None], metrics: SelfMetrics, clock: Clock
+        self,
+        settings: Settings,
+        version: Callable[[], str | None],
+        metrics: SelfMetrics,
+        clock: Clock,
+        redactor: Redactor | None = None,
     ) -> None:
         self._settings = settings
+        self._redactor = redactor or Redactor(known_secrets(settings))
         self._version = version
         self._metrics = metrics
         self._clock = clock
@@ -110,7 +116,7 @@ class BackendSentry:
         """Raises `ConfigurationError` for a DSN that is none."""
         if self._settings.backend_sentry.dsn is None:
             return
-        self._client = _open(self._settings, self._version, self, self._admit)
+        self._client = _open(self._settings, self._version, self, self._admit, self._redactor)
         _, self._hook_before_ours = _HOOK.take(lambda: self._thread_ended)
 
     def stop(self, deadline: float) -> None:
@@ -203,7 +209,8 @@ def send_test_event(settings: Settings, version: str | None, *, timeout_seconds:
     Raises `ConfigurationError` without a (valid) DSN, `DeliveryError` with the reason if it did not arrive.
     """
     outcome = _Outcome()
-    client = _open(settings, lambda: version, outcome, lambda _event: True)
+    redactor = Redactor(known_secrets(settings))
+    client = _open(settings, lambda: version, outcome, lambda _event: True, redactor)
     try:
         event_id = client.capture_message("A test event of ff-observe: backend Sentry works")
         in_time = outcome.known.wait(timeout_seconds)
@@ -224,7 +231,11 @@ def _address(settings: Settings) -> str:
 
 
 def _open(
-    settings: Settings, version: Callable[[], str | None], deliveries: "Deliveries", admit: "Admission"
+    settings: Settings,
+    version: Callable[[], str | None],
+    deliveries: "Deliveries",
+    admit: "Admission",
+    redactor: Redactor,
 ) -> "SentryClient":
     """The client for these settings. Raises `ConfigurationError`, without the DSN in it."""
     dsn = settings.backend_sentry.dsn
@@ -237,7 +248,7 @@ def _open(
             dsn.reveal(),
             environment_name(settings.environment.name),
             lambda: release_name(version()),
-            Redactor(known_secrets(settings)),
+            redactor,
             deliveries,
             admit,
         )

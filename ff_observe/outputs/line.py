@@ -5,10 +5,13 @@ deadline, and when the bridge stops.
 """
 
 import contextlib
+import ipaddress
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from typing import Any
 
 
 class CutError(OSError):
@@ -22,6 +25,7 @@ class Line:
         self._lock = threading.Lock()
         self._handle: socket.socket | None = None
         self._cut = threading.Event()
+        self._look_up: Future[list[Any]] | None = None
 
     @property
     def is_cut(self) -> bool:
@@ -31,7 +35,7 @@ class Line:
         """A connected TCP socket to the first address of `host` that accepts, within the timeout for all of them."""
         give_up = time.monotonic() + timeout_seconds
         last: OSError = OSError(f"{host} has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for family, kind, protocol, _, address in self._addresses(host, port, timeout_seconds):
             candidate = socket.socket(family, kind, protocol)
             try:
                 self._hold(candidate)
@@ -49,10 +53,27 @@ class Line:
                 return candidate
         raise last
 
+    def _addresses(self, host: str, port: int, timeout_seconds: float) -> list[Any]:
+        """Looked up in a thread of its own, since nothing can interrupt a look-up whose name server does not answer."""
+        if _is_address(host):
+            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        answer: Future[list[Any]] = Future()
+        with self._lock:
+            if self._cut.is_set():
+                raise CutError("the line was cut")
+            self._look_up = answer
+        threading.Thread(target=_look_up, args=(host, port, answer), name="name look-up", daemon=True).start()
+        try:
+            return answer.result(timeout_seconds)
+        except CancelledError:
+            raise CutError("the line was cut") from None
+
     def cut(self) -> None:
         """Cut it off, from any thread. Whoever waits for the connection gets an error at once."""
         with self._lock:
             self._cut.set()
+            if self._look_up is not None:
+                self._look_up.cancel()
             if self._handle is not None:
                 with contextlib.suppress(OSError):  # not connected yet, or already gone
                     self._handle.shutdown(socket.SHUT_RDWR)
@@ -84,3 +105,19 @@ class Line:
             if self._handle is not None:
                 self._handle.close()
                 self._handle = None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _look_up(host: str, port: int, answer: "Future[list[Any]]") -> None:
+    with contextlib.suppress(InvalidStateError):  # cancelled: nobody waits any more
+        try:
+            answer.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:
+            answer.set_exception(error)

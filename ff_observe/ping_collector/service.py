@@ -13,7 +13,7 @@ import uvicorn
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.clock import Clock, SystemClock
-from ff_observe.errors import ConfigurationError, FFObserveError, Problem
+from ff_observe.errors import ConfigurationError, FFObserveError, Problem, what_to_change_to_listen
 from ff_observe.periodic import Periodic
 from ff_observe.ping_collector.acceptance import Reason
 from ff_observe.ping_collector.app import CollectorApp
@@ -220,7 +220,9 @@ class Collector:
         except OSError as error:
             listening.close()
             place = _place(self.settings.host, self.settings.port)
-            message = f"cannot listen on {place} ({error.strerror}); choose another"
+            message = (
+                f"cannot listen on {place} ({error.strerror}); {what_to_change_to_listen(error, self.settings.port)}"
+            )
             raise ConfigurationError((Problem(self.settings.named_in, 0, 0, "listen", message),)) from None
         return listening
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from ff_observe.config.nodes import Map, Node, Scalar, Sequence
 from ff_observe.config.reading import UnreadableFileError, read_text
@@ -140,29 +140,71 @@ KEYS: tuple[str, ...] = tuple(_KEYS)
 """Every key of `collector.yml`, dotted."""
 
 
+@dataclass(frozen=True, slots=True)
+class NamedDatabase:
+    """A database that an option or a variable (`name`) names, by a URL or by a file that holds one.
+
+    `seen` where others can see it: the arguments of a process.
+    """
+
+    name: str
+    url: Secret | None = None
+    file: Path | None = None
+    seen: bool = False
+
+
 def collector_settings(
     file: Path | None = None,
     *,
     listen: str | None = None,
-    database: str | None = None,
+    database: NamedDatabase | None = None,
     data_dir: Path | None = None,
 ) -> CollectorSettings:
-    """Settings from a `collector.yml`, where one is given, and from options, which win.
+    """Settings from a `collector.yml`, where one is given, and from what wins over it.
 
-    Raises `ConfigurationError` with every problem of the file, or `UsageError` for an option.
+    Raises `ConfigurationError` with every problem of the file, or `UsageError` for what was named otherwise.
     """
     settings = CollectorSettings() if file is None else read_collector_file(file)
-    try:
-        if listen is not None:
-            option = "--listen"
+    if listen is not None:
+        try:
             host, port = parse_listen(listen)
-            settings = replace(settings, host=host, port=port)
-        if database is not None:
-            option = "--database"
-            settings = replace(settings, database=parse_database(database))
-    except _WrongError as error:
-        raise UsageError(f"{option}: {error}") from None
+        except _WrongError as error:
+            raise UsageError(f"--listen: {error}") from None
+        settings = replace(settings, host=host, port=port)
+    if database is not None:
+        settings = replace(settings, database=_named_database(database))
     return settings if data_dir is None else replace(settings, data_dir=data_dir)
+
+
+def _named_database(named: NamedDatabase) -> SqliteDatabase | PostgresqlDatabase:
+    try:
+        if named.file is not None:
+            return _database_in(named.file)
+        database = parse_database((named.url or Secret("")).reveal())
+    except (_WrongError, UnreadableFileError) as error:
+        place = f"{named.file}: " if named.file is not None else ""
+        raise UsageError(f"{named.name}: {place}{error}") from None
+    if named.seen and isinstance(database, PostgresqlDatabase) and _has_password(database.url):
+        raise UsageError(
+            f"{named.name}: `ps` shows every user what is in a command, and this URL has a password: write it into a "
+            "file for --database-file, or into FF_OBSERVE_COLLECTOR_DATABASE"
+        )
+    return database
+
+
+def _database_in(file: Path) -> SqliteDatabase | PostgresqlDatabase:
+    """Raises `UnreadableFileError`, or `_WrongError` for a file that holds something else."""
+    text = read_text(file, MAX_SECRET_FILE_BYTES).strip()
+    try:
+        return parse_database(text)
+    except _WrongError as error:
+        raise _WrongError(f"in that file, {error}") from None
+
+
+def _has_password(url: Secret) -> bool:
+    parts = urlsplit(url.reveal())
+    parameters = (name for name, _ in parse_qsl(parts.query))
+    return bool(parts.password) or any("password" in name for name in parameters)
 
 
 def read_collector_file(file: Path) -> CollectorSettings:
@@ -235,12 +277,9 @@ class _Reading:
             self._whole_file("database_file", "write either database or database_file, not both")
             return
         try:
-            text = read_text(self._file.parent / secret_file, MAX_SECRET_FILE_BYTES)
-            values["database"] = parse_database(text.strip())
-        except UnreadableFileError as error:
+            values["database"] = _database_in(self._file.parent / secret_file)
+        except (UnreadableFileError, _WrongError) as error:
             self._whole_file("database_file", str(error))
-        except _WrongError as error:
-            self._whole_file("database_file", f"in that file, {error}")
 
     def _whole_file(self, key: str, message: str) -> None:
         self._problems.append(Problem(str(self._file), 0, 0, key, message))

@@ -53,7 +53,8 @@ class InstalledVersions:
     """The versions of a platform. What was configured wins over what is found; what nobody knows is None.
 
     `flowfuse` and `nodejs` read files, run a program and ask FlowFuse: never on an event loop, for which
-    `flowfuse_known` and `nodejs_known` are what they last gave. `flowfuse_url` is where FlowFuse may be asked for its `/metrics`; None if it has none.
+    `flowfuse_known` and `nodejs_known` are what they last gave. `flowfuse_url` is where FlowFuse may be asked for its
+    `/metrics`; None if it has none.
     """
 
     def __init__(

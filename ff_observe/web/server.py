@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ff_observe.clock import Clock
-from ff_observe.errors import FFObserveError
+from ff_observe.errors import FFObserveError, what_to_change_to_listen
 from ff_observe.web.messages import Application
 
 if TYPE_CHECKING:
@@ -93,6 +93,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise FFObserveError(
-            f"cannot listen on {host}:{port}: {reason}; set telemetry.backend.prometheus.host and .port in "
-            "flowforge.yml to an address of this machine and a port that is free"
+            f"cannot listen on {host}:{port}: {reason}; {what_to_change_to_listen(error, port)} "
+            "(telemetry.backend.prometheus.host and .port in flowforge.yml)"
         ) from error

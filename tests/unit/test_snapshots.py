@@ -17,6 +17,7 @@ from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import SourceError
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot, Snapshots
+from ff_observe.sources import installation
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.model import SETTINGS_READING, Answer, Reading
 from ff_observe.sources.sqlite import SQLiteSource
@@ -377,3 +378,20 @@ def test_a_real_database_that_goes_and_comes_back_needs_no_restart(
     away.rename(path)
     clock.seconds = 20
     assert snapshots.current().readings["flowfuse_users"] == {(): 6}
+
+
+def test_who_cannot_wait_gets_what_was_known_without_any_reading_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is answered on an event loop, which a directory that hangs would hold up."""
+    (tmp_path / "package.json").write_text('{"name": "@flowfuse/flowfuse", "version": "2.33.2"}')
+    versions = InstalledVersions(tmp_path, PlatformSettings(nodejs_version="v20.20.2"))
+    snapshots = Snapshots(ScriptedSource(), PLATFORM, StandingClock(), SelfMetrics(), versions)
+    assert snapshots.unanswered(1).installation.flowfuse_version is None
+    snapshots.take()
+    looked: list[Path] = []
+    monkeypatch.setattr(installation, "_installed_flowfuse", looked.append)
+    monkeypatch.setattr(installation, "_node_version", looked.append)
+    known = snapshots.unanswered(1).installation
+    assert (known.flowfuse_version, known.nodejs_version) == ("2.33.2", "v20.20.2")
+    assert looked == []

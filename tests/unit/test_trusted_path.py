@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe import trusted_path
 from ff_observe.trusted_path import UntrustedPathError, check_trusted_file, trusted_directory
 
 
@@ -47,7 +46,7 @@ def test_what_is_missing_is_made_for_the_caller_alone(home: Path) -> None:
     finally:
         os.umask(before)
     assert [(home / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [0o700, 0o700]
-    with pytest.raises(FileNotFoundError, match="c/d|c'"):
+    with pytest.raises(FileNotFoundError, match=r"/c'"):
         opens(home / "c" / "d")
 
 
@@ -74,8 +73,8 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     class Group:
         gr_mem = members
 
-    monkeypatch.setattr(trusted_path.grp, "getgrgid", lambda _: Group)
-    monkeypatch.setattr(trusted_path.pwd, "getpwall", list)
+    monkeypatch.setattr("grp.getgrgid", lambda _: Group)
+    monkeypatch.setattr("pwd.getpwall", list)
     return iter([members])
 
 
@@ -92,7 +91,7 @@ def test_a_group_that_can_write_is_harmless_only_where_nobody_else_is_in_it(
 
 
 def test_a_directory_of_another_user_is_refused_by_root(root_for_another: Path) -> None:
-    with pytest.raises(UntrustedPathError, match="it belongs to .*, not to root"):
+    with pytest.raises(UntrustedPathError, match=r"it belongs to .*, not to root"):
         opens(root_for_another / "var" / "ledger")
 
 
@@ -153,12 +152,12 @@ def test_a_file_is_no_directory_and_a_directory_no_file(home: Path) -> None:
 
 def test_no_descriptor_is_left_open(home: Path) -> None:
     (home / "link").symlink_to(home / "var")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     opens(home / "link" / "ledger")
     (home / "var").chmod(0o777)
     with pytest.raises(UntrustedPathError):
         opens(home / "link" / "ledger")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_file_is_trusted_with_its_directories_and_what_a_link_leads_to(home: Path) -> None:

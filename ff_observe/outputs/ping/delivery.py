@@ -69,6 +69,7 @@ class Delivery:
         from ff_observe.outputs.ping import transport
 
         via = ""
+        reason = None
         try:
             where = _proxy_for(parts)
             via = f" through the proxy {_host_and_port(where)}" if where else ""
@@ -83,8 +84,9 @@ class Delivery:
             )
         except (transport.UnreachableError, ValueError) as error:
             reason = str(error) if isinstance(error, transport.UnreachableError) else "the proxy's URL is wrong"
-            if line.is_cut:
-                reason = "the bridge is stopping" if self._stopped else f"no answer within {self._timeouts.total:g} s"
+        if line.is_cut:  # http.client takes headers that our cut ended for all there are
+            reason = "the bridge is stopping" if self._stopped else f"no whole answer within {self._timeouts.total:g} s"
+        if reason is not None:
             return Outcome(Result.FAILED, f"{receiver} could not be reached{via}: {reason}", receiver=receiver)
         return outcome_of_answer(answer.status, answer.retry_after, receiver, self._clock.now())
 

@@ -11,7 +11,7 @@ from ff_observe.errors import ConfigurationError, UsageError
 from ff_observe.ping_collector.http_protocol import Limits
 from ff_observe.ping_collector.sender_address import ForwardedHeader
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
-from ff_observe.ping_collector.settings_file import KEYS, collector_settings
+from ff_observe.ping_collector.settings_file import KEYS, NamedDatabase, collector_settings
 
 NO_NETWORK = "1.2.3.4/8 is not where a network begins; write 1.0.0.0/8 or 1.2.3.4"
 A_DATABASE = "write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST"
@@ -93,7 +93,10 @@ def test_the_database_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
 def test_options_win_over_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, EVERYTHING)
     settings = collector_settings(
-        file, listen=":0", database="postgresql://u@127.0.0.1/pings", data_dir=Path("/srv/pings")
+        file,
+        listen=":0",
+        database=NamedDatabase("--database", Secret("postgresql://u@127.0.0.1/pings"), seen=True),
+        data_dir=Path("/srv/pings"),
     )
     assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 0, Path("/srv/pings"))
     assert settings.database == PostgresqlDatabase(Secret("postgresql://u@127.0.0.1/pings"))
@@ -180,4 +183,39 @@ def test_a_wrong_option_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="--listen: write HOST:PORT"):
         collector_settings(listen="nowhere")
     with pytest.raises(UsageError, match="--database: write sqlite:PATH"):
-        collector_settings(database="pings.db")
+        collector_settings(database=NamedDatabase("--database", Secret("pings.db"), seen=True))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://collector:hidden@127.0.0.1/pings",
+        "postgres://:hidden@[::1]:5433/pings",
+        "postgresql://collector@127.0.0.1/pings?sslmode=require&password=hidden",
+        "postgresql:///pings?sslpassword=hidden",
+    ],
+)
+def test_a_password_in_a_command_is_refused_and_everywhere_else_taken(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match=r"--database: .*--database-file") as caught:
+        collector_settings(database=NamedDatabase("--database", Secret(url), seen=True))
+    assert "hidden" not in str(caught.value)
+    (tmp_path / "url").write_text(f"{url}\n")
+    for named in (NamedDatabase("A_VARIABLE", Secret(url)), NamedDatabase("--database-file", file=tmp_path / "url")):
+        assert collector_settings(database=named).database == PostgresqlDatabase(Secret(url))
+
+
+def test_a_database_without_a_password_may_be_in_a_command() -> None:
+    url = "postgresql://collector@127.0.0.1/pings?passfile=/run/pgpass"
+    named = NamedDatabase("--database", Secret(url), seen=True)
+    assert collector_settings(database=named).database == PostgresqlDatabase(Secret(url))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "there is no such file"), ("hidden", f"in that file, {A_DATABASE}")]
+)
+def test_a_file_of_the_database_that_is_none_is_told(tmp_path: Path, content: str | None, told: str) -> None:
+    if content is not None:
+        (tmp_path / "url").write_text(content)
+    with pytest.raises(UsageError) as caught:
+        collector_settings(database=NamedDatabase("--database-file", file=tmp_path / "url"))
+    assert str(caught.value) == f"--database-file: {tmp_path}/url: {told}"

@@ -23,7 +23,8 @@ from tests.unit.ping.receivers import Respond, answer, receiver, silent, tcp_ser
 @pytest.fixture
 def not_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """What root owns, an ordinary user may trust as well."""
-    monkeypatch.setattr(os, "geteuid", lambda user=os.geteuid() or 1000: user)
+    user = os.geteuid() or 1000
+    monkeypatch.setattr(os, "geteuid", lambda: user)
 
 
 def install(directory: Path, name: str = "@flowfuse/flowfuse", version: str = "2.33.2") -> None:

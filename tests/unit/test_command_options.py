@@ -1,0 +1,162 @@
+"""What several commands share: global options in either place, and a log that never forgets a secret."""
+
+import argparse
+import errno
+import logging
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ff_observe.bridge import build_bridge
+from ff_observe.cli import build_parser, main
+from ff_observe.cli.options import hide_secrets, settings_of
+from ff_observe.config import load_settings
+from ff_observe.errors import ConfigurationError, FFObserveError
+from ff_observe.web import server
+from tests.platforms import case_named
+from tests.real_parts.bridge import home_with, write_file
+from tests.real_parts.processes import free_port
+
+OLD, NEW = "planted-old-1", "planted-new-2"
+log = logging.getLogger("ff_observe.test")
+
+
+def postgresql(password: str) -> str:
+    return f"  type: postgres\n  host: 127.0.0.1\n  port: {free_port()}\n  user: collector\n  password: {password}\n"
+
+
+@pytest.fixture
+def written(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Standard error; the root logger is as before afterwards."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield capsys
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return home_with(tmp_path / "home", postgresql(OLD), "  enabled: false\n")
+
+
+def options_of(home: Path) -> argparse.Namespace:
+    return build_parser().parse_args(["--home", str(home), "run"])
+
+
+def test_a_reload_that_fails_leaves_the_secrets_masked(home: Path, written: pytest.CaptureFixture[str]) -> None:
+    options = options_of(home)
+    settings_of(options)
+    write_file(home, postgresql(NEW), "  enabled: maybe\n")
+    with pytest.raises(ConfigurationError):
+        settings_of(options)
+    log.error("it said %s, by collector", OLD)
+    assert written.readouterr().err.endswith("ff_observe.test: it said ********, by collector\n")
+
+
+def test_after_a_reload_the_secrets_of_both_files_are_masked(home: Path, written: pytest.CaptureFixture[str]) -> None:
+    """The parts with the old ones still stop, or go on where the new ones do not start."""
+    options = options_of(home)
+    settings_of(options)
+    write_file(home, postgresql(NEW), "  enabled: false\n")
+    settings_of(options)
+    log.error("it said %s, then %s", OLD, NEW)
+    assert options.redactor.text(f"{OLD} {NEW}") == "******** ********"
+    assert written.readouterr().err.endswith("it said ********, then ********\n")
+
+
+def test_what_is_hidden_once_stays_hidden_whatever_is_hidden_next(
+    home: Path, written: pytest.CaptureFixture[str]
+) -> None:
+    options = options_of(home)
+    hide_secrets(options, settings_of(options))
+    hide_secrets(options, ())
+    log.error("it said %s", OLD)
+    assert written.readouterr().err.endswith("it said ********\n")
+
+
+def test_errors_that_leave_are_without_the_secrets_of_the_settings_before(home: Path) -> None:
+    bridge = build_bridge(load_settings(home))
+    bridge.start()
+    try:
+        write_file(home, postgresql(NEW), "  enabled: false\n")
+        bridge.reload(load_settings(home))
+        assert bridge._parts.redactor.text(f"{OLD} {NEW}") == "******** ********"
+    finally:
+        bridge.stop()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--home", "/h", "--log-level", "debug", "ping", "show"],
+        ["ping", "--home", "/h", "--log-level", "debug", "show"],
+        ["ping", "show", "--home", "/h", "--log-level", "debug"],
+        ["--home", "/elsewhere", "ping", "--log-level=debug", "show", "--home=/h"],
+    ],
+)
+def test_global_options_come_before_or_after_the_command(arguments: list[str]) -> None:
+    options = build_parser().parse_args(arguments)
+    assert (options.home, options.log_level, options.log_format, options.config) == ("/h", "debug", "text", None)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["run"], ["check"], ["metrics"], ["ping", "why"], ["collector", "run"], ["frontend", "csp"], ["sentry", "test"]],
+)
+def test_every_command_takes_them(command: list[str]) -> None:
+    options = build_parser().parse_args([*command, "--home", "/h", "--config", "c", "--log-format", "json"])
+    assert (options.home, options.config, options.log_format, options.log_level) == ("/h", "c", "json", None)
+
+
+def test_metrics_of_a_database_that_does_not_answer_are_printed_and_end_with_1(
+    home: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert main(["metrics", "--home", str(home)]) == 1
+    captured = capfdbinary.readouterr()
+    assert b"\nflowfuse_up 0.0\n" in captured.out
+    assert b"127.0.0.1" in captured.err
+
+
+def test_metrics_of_a_platform_that_answers_end_with_0(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    home = home_with(tmp_path / "home", "  type: sqlite\n", "  enabled: false\n")
+    shutil.copyfile(case_named("v2.4.0-sqlite-dev").home / "var" / "forge.db", home / "var" / "forge.db")
+    assert main(["metrics", "--home", str(home)]) == 0
+    assert b"\nflowfuse_up 1.0\n" in capfdbinary.readouterr().out
+
+
+def test_check_says_that_node_is_not_asked(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    file = home / "etc" / "flowforge.yml"
+    file.write_text(file.read_text().replace("type: stub\n", "type: localfs\n  options: {node_path: /opt/node}\n"))
+    main(["check", "--home", str(home)])
+    assert "root does not run /opt/node" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("number", "port", "advice"),
+    [
+        (errno.EACCES, 80, "CAP_NET_BIND_SERVICE"),
+        (errno.EACCES, 8080, "security policy"),
+        (errno.EADDRNOTAVAIL, 80, "an address of this machine"),
+        (errno.EADDRINUSE, 80, "a port that is free"),
+    ],
+)
+def test_what_to_do_about_an_address_depends_on_what_is_wrong_with_it(
+    number: int, port: int, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> socket.socket:
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr("socket.create_server", refuse)
+    with pytest.raises(FFObserveError) as caught:
+        server.listen("127.0.0.1", port)
+    assert advice in str(caught.value)
+    assert ("a port that is free" in str(caught.value)) == (number == errno.EADDRINUSE)
