@@ -52,8 +52,8 @@ class RecordingSender:
             self._ledger.check()
         except OSError as error:
             raise LedgerError(
-                f"{_not_written(self._ledger.path, error)}. Run this as the user of the platform (`sudo -u USER …`), or "
-                "let telemetry.ledger name a file in a directory that only this user can write to (`off` for none)"
+                f"{_not_written(self._ledger.path, error)}. Run this as the user of the platform (`sudo -u USER …`), "
+                "or let telemetry.ledger name a file in a directory that only this user can write to (`off` for none)"
             ) from None
 
     def send(self, body: bytes) -> Outcome:
@@ -73,8 +73,8 @@ class RecordingSender:
             self._ledger.append(outcome, body)
         except OSError as error:
             self._state.failing(
-                f"{_not_written(self._ledger.path, error)}. Pings are sent without being recorded. Make it writable for "
-                "the user of ff-observe alone, or name another file in telemetry.ledger (`off` for none)"
+                f"{_not_written(self._ledger.path, error)}. Pings are sent without being recorded. Make it writable "
+                "for the user of ff-observe alone, or name another file in telemetry.ledger (`off` for none)"
             )
         else:
             self._state.working(f"the ledger of pings {self._ledger.path} is written again")
