@@ -8,7 +8,7 @@ URL is a key (that of a Sentry DSN). A secret is masked in each spelling that oc
 literal of Python or JSON, and with its user in base64:
 - of less than 6 characters, only where a credential stands (quoted, before the `@` of a URL, after `Basic` or `Bearer`,
   as the value of a telling name): as a part of other words it is innocent, and masks would tell where it is;
-- of words or numbers (`postgres`, `node-red`), only as a whole token: not in `postgresql`, `/opt/postgres/bin`;
+- of words or numbers (`postgres`, `node-red`), only as a whole token: not in `postgresql`, `node-red-dashboard`;
 - anything else wherever it stands.
 """
 
@@ -25,9 +25,9 @@ from ff_observe.config.secret import MASK, Secret
 _SHORT = 6  # characters; anything shorter may be part of an innocent text
 _LONG = 16  # characters; what is that long is no word
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+|\d+)(?:[-_. /:](?:[A-Z]?[a-z]+|[A-Z]+|\d+))*")
-# Words joined by `-`, `.` or `/` are one token: a path, a package, a version. What was escaped begins after the escape.
-_WORD_BEGINS = r"(?:(?<!\w)(?<!\w[-./])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
-_WORD_ENDS = r"(?!\w|[-./]\w)"
+# Words joined by `-` or `.` are one token: a package, a module, a version. What was escaped begins after the escape.
+_WORD_BEGINS = r"(?:(?<!\w)(?<!\w[-.])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
+_WORD_ENDS = r"(?!\w|[-.]\w)"
 _CREDENTIAL_PLACES = (
     (r'(?<=")', r'(?=\\?")'),
     ("(?<=')", r"(?=\\?')"),
