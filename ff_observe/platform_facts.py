@@ -8,7 +8,7 @@ from ff_observe.catalogue import COUNTS, facts
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.sources import schema
 from ff_observe.sources.licence import UNLICENSED_LIMITS, LicenceError, verify_licence
-from ff_observe.sources.model import SETTINGS_READING, Answer, Installation, Licence, Reading
+from ff_observe.sources.model import SETTINGS_READING, Answer, HttpAnswer, Installation, Licence, Reading
 
 _BILLING = frozenset(count.name for count in COUNTS if count.billing)
 
@@ -20,6 +20,16 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
     "mqtt_clients": ("flowfuse_team_broker_clients",),
 }
 _COMBINED_INSTANCES = ("flowfuse_instances", "flowfuse_devices")
+
+
+def liveness(*, database: bool, http: HttpAnswer | None) -> dict[str, Reading]:
+    """Who answers: the database, and FlowFuse itself where it was asked."""
+    readings: dict[str, Reading] = {facts.UP.name: {(): int(database)}, facts.DATABASE_UP.name: {(): int(database)}}
+    if http is not None:
+        readings[facts.HTTP_UP.name] = {(): int(http.up)}
+        if http.seconds is not None:
+            readings[facts.HTTP_DURATION.name] = {(): http.seconds}
+    return readings
 
 
 def without_database(installation: Installation, platform: PlatformSettings) -> dict[str, Reading]:
@@ -76,7 +86,6 @@ def readings(answer: Answer, known: Installation, platform: PlatformSettings) ->
     licence = known.licence
     bills = licence is not None and platform.billing
     told: dict[str, Reading] = {
-        facts.UP.name: {(): 1},
         **{name: reading for name, reading in answer.readings.items() if bills or name not in _BILLING},
         **without_database(known, platform),
     }

@@ -6,20 +6,21 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
 from ff_observe import platform_facts, tracing
-from ff_observe.catalogue import COUNTS, bridge, facts
+from ff_observe.catalogue import COUNTS, bridge
 from ff_observe.clock import Clock
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import SourceError
 from ff_observe.log import StateLog
 from ff_observe.periodic import ErrorSink
 from ff_observe.self_metrics import SelfMetrics
+from ff_observe.sources.http_probe import HttpProbe
 from ff_observe.sources.installation import InstalledVersions
-from ff_observe.sources.model import Answer, Installation, Reading, Source
+from ff_observe.sources.model import Answer, HttpAnswer, Installation, Reading, Source
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ class Snapshot:
 
     `readings` maps the name of a metric of `catalogue.PLATFORM` to its reading. A metric that could not be read, or
     whose table this FlowFuse version does not have, is absent: never 0. `failures` maps the names of metrics that
-    should have been read to the reason they were not.
+    should have been read to the reason they were not. `up` is the database; `http` is what FlowFuse itself answered,
+    None where it was not asked.
     """
 
     taken_at: datetime
@@ -43,6 +45,7 @@ class Snapshot:
     installation: Installation
     readings: Mapping[str, Reading] = field(default_factory=lambda: MappingProxyType({}))
     failures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    http: HttpAnswer | None = None
 
     def readings_with(self, of_the_bridge: Mapping[str, Reading]) -> dict[str, Reading]:
         """All that an output shows of this moment. What the bridge tells of the last snapshot is replaced by what is
@@ -71,6 +74,7 @@ class Snapshots:
         self_metrics: SelfMetrics,
         versions: InstalledVersions,
         *,
+        probe: HttpProbe | None = None,
         minimum_interval_seconds: float = MINIMUM_INTERVAL_SECONDS,
         on_error: ErrorSink | None = None,
     ) -> None:
@@ -80,6 +84,8 @@ class Snapshots:
         self._self_metrics = self_metrics
         self._versions = versions
         self._without_database = Installation()  # as last looked up
+        self._probe = probe
+        self._waits_for_http: Snapshot | None = None  # complete but for FlowFuse's own answer
         self._minimum_interval_seconds = minimum_interval_seconds
         self._on_error = on_error
         self._state = StateLog(log)
@@ -99,6 +105,8 @@ class Snapshots:
     def stop(self, deadline: float) -> None:
         """Give up the connection, and a reading under way with it."""
         self._source.close()
+        if self._probe is not None:
+            self._probe.close(deadline - self._clock.monotonic())
         thread = self._thread
         if thread is not None:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
@@ -171,10 +179,13 @@ class Snapshots:
     def unanswered(self, after_seconds: float) -> Snapshot:
         """What to show who cannot wait any longer: that the database did not answer, and all that is known without it.
 
-        Unlike the timeout of `current`, it tells nobody else so: who still waits gets the reading under way. Never
-        blocks, so that an event loop may ask: no file is read.
+        Other callers keep waiting for the read in progress. Where only FlowFuse's own answer is missing, it is the
+        snapshot without it: a FlowFuse that hangs does not make its database unreachable. Never blocks, so that an
+        event loop may ask: no file is read.
         """
-        return self._down(self._clock.now(), after_seconds, f"the database did not answer within {after_seconds:g} s")
+        return self._waits_for_http or self._down(
+            self._clock.now(), after_seconds, f"the database did not answer within {after_seconds:g} s"
+        )
 
     def _give_up_on(self, asked: "Future[Snapshot]", seconds: float) -> Snapshot:
         down = self.unanswered(seconds)
@@ -189,6 +200,8 @@ class Snapshots:
         self._without_database = Installation(
             flowfuse_version=self._versions.flowfuse(), nodejs_version=self._versions.nodejs()
         )
+        if self._probe is not None:
+            self._probe.ask()  # while the database is read
         started = self._clock.monotonic()
         try:
             answer = self._source.read(at)
@@ -198,8 +211,22 @@ class Snapshots:
         else:
             self._state.working("the platform's database answers again")
             snapshot = self._up(answer, at, self._clock.monotonic() - started)
+        if self._probe is not None:
+            snapshot = self._with_answer_of(self._probe, snapshot)
         self._tell(snapshot)
         return snapshot
+
+    def _with_answer_of(self, probe: HttpProbe, snapshot: Snapshot) -> Snapshot:
+        self._waits_for_http = snapshot
+        try:
+            http = probe.answer()
+        finally:
+            self._waits_for_http = None
+        readings = {**snapshot.readings, **platform_facts.liveness(database=snapshot.up, http=http)}
+        return replace(snapshot, readings=MappingProxyType(readings), http=http)
+
+    def _latest_http(self) -> HttpAnswer | None:
+        return self._probe.latest() if self._probe is not None else None
 
     def _up(self, answer: Answer, at: datetime, seconds: float) -> Snapshot:
         known = platform_facts.installation(answer, self._platform, self._without_database, at)
@@ -210,20 +237,25 @@ class Snapshots:
         else:
             self._licence_state.failing(known.licence_problem)
         self.instance_id = known.instance_id
-        readings = platform_facts.readings(answer, known, self._platform)
+        http = self._latest_http()
+        readings = {
+            **platform_facts.liveness(database=True, http=http),
+            **platform_facts.readings(answer, known, self._platform),
+        }
         failures = platform_facts.failures(answer)
         self._tell_caps(answer, readings)
         self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
-        return Snapshot(at, seconds, True, known, MappingProxyType(readings), MappingProxyType(failures))
+        return Snapshot(at, seconds, True, known, MappingProxyType(readings), MappingProxyType(failures), http)
 
     def _down(self, at: datetime, seconds: float, reason: str) -> Snapshot:
         known = self._without_database
+        http = self._latest_http()
         readings: dict[str, Reading] = {
-            facts.UP.name: {(): 0},
+            **platform_facts.liveness(database=False, http=http),
             **platform_facts.without_database(known, self._platform),
         }
         failures = dict.fromkeys(sorted(self._expected), reason)
-        return Snapshot(at, seconds, False, known, MappingProxyType(readings), MappingProxyType(failures))
+        return Snapshot(at, seconds, False, known, MappingProxyType(readings), MappingProxyType(failures), http)
 
     def _tell(self, snapshot: Snapshot) -> None:
         """How taking it went, for those who watch the bridge."""

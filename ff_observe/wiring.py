@@ -24,6 +24,7 @@ from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
 from ff_observe.snapshots import Snapshot, Snapshots
+from ff_observe.sources.http_probe import HttpProbe
 from ff_observe.sources.installation import InstalledVersions, operating_system
 from ff_observe.sources.model import Source
 from ff_observe.web.app import BridgeApp
@@ -50,10 +51,12 @@ class Platform:
 
 
 @contextlib.contextmanager
-def open_platform(settings: Settings, clock: Clock | None = None) -> Iterator[Platform]:
-    """A platform to ask, until the block ends. Nothing runs in the background."""
+def open_platform(settings: Settings, clock: Clock | None = None, *, asks_flowfuse: bool = False) -> Iterator[Platform]:
+    """A platform to ask, until the block ends: its database, and with `asks_flowfuse` FlowFuse itself. Nothing runs in
+    the background."""
     clock = clock or SystemClock()
-    platform = _platform(settings, installed_versions(settings), clock, SelfMetrics())
+    probe_url = settings.prometheus.probe_url if asks_flowfuse else None
+    platform = _platform(settings, installed_versions(settings), clock, SelfMetrics(), probe_url)
     platform.self_metrics.process_started(clock.now())
     try:
         yield platform
@@ -72,7 +75,8 @@ class Parts:
         versions = installed_versions(settings)
         versions.flowfuse()  # known to Sentry before the first snapshot; each of these looks again
         self.sentry = BackendSentry(settings, lambda: versions.flowfuse_known, self_metrics, clock, self.redactor)
-        self.platform = _platform(settings, versions, clock, self_metrics, self.sentry.capture)
+        probe_url = settings.prometheus.probe_url
+        self.platform = _platform(settings, versions, clock, self_metrics, probe_url, self.sentry.capture)
         self.security = _security(settings.prometheus)
         self.app = _app(self.platform, self.security)
         sinks, producers = self._otlp()
@@ -158,8 +162,7 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
 
 def installed_versions(settings: Settings) -> InstalledVersions:
     """What can be known of the platform's versions without its database."""
-    # FlowFuse has its `/metrics` by the same switch as the bridge.
-    flowfuse_url = settings.platform.base_url if settings.prometheus.enabled else None
+    flowfuse_url = settings.platform.base_url if settings.prometheus.flowfuse_enabled else None
     return InstalledVersions(settings.home, settings.platform, settings.environment, flowfuse_url)
 
 
@@ -168,9 +171,18 @@ def _platform(
     versions: InstalledVersions,
     clock: Clock,
     self_metrics: SelfMetrics,
+    probe_url: str | None,
     on_error: ErrorSink | None = None,
 ) -> Platform:
-    snapshots = Snapshots(_source(settings), settings.platform, clock, self_metrics, versions, on_error=on_error)
+    snapshots = Snapshots(
+        _source(settings),
+        settings.platform,
+        clock,
+        self_metrics,
+        versions,
+        probe=HttpProbe(probe_url) if probe_url is not None else None,
+        on_error=on_error,
+    )
     return Platform(settings, clock, self_metrics, versions, snapshots)
 
 

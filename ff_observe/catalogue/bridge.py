@@ -12,7 +12,9 @@ SNAPSHOT_TIMESTAMP = Metric(
     "When the snapshot in this exposition was taken, in seconds since 1970.",
     "s",
 )
-SNAPSHOT_DURATION = Metric("ff_observe_snapshot_duration_seconds", "How long taking the last snapshot took.", "s")
+SNAPSHOT_DURATION = Metric(
+    "ff_observe_snapshot_duration_seconds", "How long reading the database took for the last snapshot.", "s"
+)
 SNAPSHOTS = Metric(
     "ff_observe_snapshots_total",
     "Snapshots of the platform's database, by outcome.",

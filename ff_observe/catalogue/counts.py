@@ -56,7 +56,8 @@ COUNTS: tuple[Count, ...] = (
     ),
     Count(
         "flowfuse_instances_by_state",
-        "Hosted Node-RED instances by the state FlowFuse keeps for them.",
+        "Hosted Node-RED instances by the state in FlowFuse's database, which is the one asked for: `running`, "
+        "`stopped` or `suspended`. FlowFuse keeps crashes and starts in memory only: a crashed instance is `running`.",
         "{instance}",
         ("state",),
         of=RowsBy("instances", "state", ("running", "suspended")),
@@ -79,7 +80,8 @@ COUNTS: tuple[Count, ...] = (
     Count(
         "flowfuse_devices_by_last_seen",
         "Devices by when they last called home: within a day, a week, four weeks, longer ago, or never. "
-        "Each device is in one bucket.",
+        "Each device is in one bucket. FlowFuse itself, since 2.33, shows a device as online for 30 minutes after a "
+        "call.",
         "{device}",
         ("last_seen",),
         of=RowsByAge("devices", "last_seen", LAST_SEEN_BUCKETS),

@@ -2,7 +2,25 @@
 
 from ff_observe.catalogue.model import Metric
 
-UP = Metric("flowfuse_up", "Whether the platform's database answered the last time it was asked (1) or not (0).")
+UP = Metric(
+    "flowfuse_up",
+    "Whether the platform's database answered the last time it was asked (1) or not (0): the same as "
+    "`flowfuse_database_up`. Whether FlowFuse itself answers is `flowfuse_http_up`.",
+)
+DATABASE_UP = Metric(
+    "flowfuse_database_up", "Whether the platform's database answered the last time it was asked (1) or not (0)."
+)
+HTTP_UP = Metric(
+    "flowfuse_http_up",
+    "Whether FlowFuse itself answered over HTTP the last time it was asked (1) or not (0). Absent where neither "
+    "`base_url` nor `probe_url` names its address.",
+)
+HTTP_DURATION = Metric(
+    "flowfuse_http_duration_seconds",
+    "How long FlowFuse took to answer over HTTP, from name resolution to the end of the answer. Absent while it does "
+    "not answer.",
+    "s",
+)
 INITIALISED = Metric("flowfuse_initialised", "Whether the platform's set-up has been completed (1) or not (0).")
 LICENSE_ACTIVE = Metric(
     "flowfuse_license_active",
@@ -15,12 +33,14 @@ LICENSE_INFO = Metric(
 )
 LICENSE_EXPIRY = Metric(
     "flowfuse_license_expiry_timestamp_seconds",
-    "When the licence expires, in seconds since 1970. FlowFuse suspends every running instance at 02:00 after that.",
+    "When the licence expires, in seconds since 1970. From then on FlowFuse refuses new devices and suspends every "
+    "instance that is started; at the next 02:00 it suspends all running ones.",
     "s",
 )
 LICENSE_LIMIT = Metric(
     "flowfuse_license_limit",
-    "How many of a resource the licence allows. On combined licences `instances` covers hosted instances and devices.",
+    "How many of a resource the licence, or FlowFuse without one, allows. With a licence FlowFuse permits more and "
+    "audits it; without one it refuses more. Without `devices`, the limit of `instances` covers devices too.",
     labels=("resource",),
 )
 LICENSE_USAGE = Metric(
@@ -42,6 +62,9 @@ FEATURE_ENABLED = Metric(
 
 FACTS: tuple[Metric, ...] = (
     UP,
+    DATABASE_UP,
+    HTTP_UP,
+    HTTP_DURATION,
     INITIALISED,
     LICENSE_ACTIVE,
     LICENSE_INFO,

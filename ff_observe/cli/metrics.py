@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     from ff_observe.wiring import open_platform
 
     wanted = Format.OPENMETRICS_1_0_0 if options.format == "openmetrics" else Format.TEXT_0_0_4
-    with open_platform(settings_of(options), clock_at(options.at)) as platform:
+    with open_platform(settings_of(options), clock_at(options.at), asks_flowfuse=True) as platform:
         snapshot = platform.snapshots.take()
         sys.stdout.buffer.write(render(snapshot, platform.self_metrics.readings(), wanted))
     return 0 if snapshot.up else 1

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from ff_observe.config import declaration as key
 from ff_observe.config.database import read_database
 from ff_observe.config.environment import Environment
-from ff_observe.config.kinds import OFF
+from ff_observe.config.kinds import OFF, is_http_url
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.nodes import Map, Scalar, find, is_true
 from ff_observe.config.reader import Reader, made, note
@@ -43,15 +43,7 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment) 
             ledger=_ledger(reader, home, environment),
             ledger_is_named=find(reader.tree, key.LEDGER.path) is not None,
         ),
-        prometheus=made(
-            PrometheusSettings,
-            enabled=reader.value(key.PROMETHEUS_ENABLED),
-            host=reader.value(key.PROMETHEUS_HOST),
-            port=reader.value(key.PROMETHEUS_PORT),
-            path=reader.value(key.PROMETHEUS_PATH),
-            web_config_file=reader.file(key.PROMETHEUS_WEB_CONFIG_FILE),
-            bearer_token_file=reader.file(key.PROMETHEUS_BEARER_TOKEN_FILE),
-        ),
+        prometheus=_prometheus(reader),
         backend_sentry=BackendSentrySettings(dsn=reader.secret(key.BACKEND_SENTRY_DSN)),
         otlp=_otlp(reader),
         frontend=_frontend(reader, notes),
@@ -101,6 +93,30 @@ def _driver(reader: Reader) -> str | None:
         reader.problem(driver.place, key.DRIVER_TYPE.path, "a driver needs a type: localfs, docker, kubernetes or stub")
         return None
     return reader.value(key.DRIVER_TYPE)
+
+
+def _prometheus(reader: Reader) -> PrometheusSettings:
+    flowfuse_enabled, bridge_enabled = reader.value(key.PROMETHEUS_ENABLED), reader.value(key.PROMETHEUS_BRIDGE_ENABLED)
+    return made(
+        PrometheusSettings,
+        enabled=flowfuse_enabled if bridge_enabled is None else bridge_enabled,
+        bridge_enabled=bridge_enabled,
+        flowfuse_enabled=flowfuse_enabled,
+        probe_url=_probe_url(reader),
+        host=reader.value(key.PROMETHEUS_HOST),
+        port=reader.value(key.PROMETHEUS_PORT),
+        path=reader.value(key.PROMETHEUS_PATH),
+        web_config_file=reader.file(key.PROMETHEUS_WEB_CONFIG_FILE),
+        bearer_token_file=reader.file(key.PROMETHEUS_BEARER_TOKEN_FILE),
+    )
+
+
+def _probe_url(reader: Reader) -> str | None:
+    """None where it is off. `base_url` belongs to FlowFuse, which takes any string: one that is no URL is not asked."""
+    named, base_url = reader.value(key.PROMETHEUS_PROBE_URL), reader.value(key.BASE_URL)
+    if named is not None:
+        return None if named == OFF else named
+    return base_url if base_url is not None and is_http_url(base_url) else None
 
 
 def _otlp(reader: Reader) -> OtlpSettings:

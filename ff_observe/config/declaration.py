@@ -79,7 +79,24 @@ BACKEND_SENTRY_DSN = Key(
     secret=True,
     file=True,
 )
-PROMETHEUS_ENABLED = Key("telemetry.backend.prometheus.enabled", kinds.BOOLEAN, "false", "Serve the metrics.")
+PROMETHEUS_ENABLED = Key(
+    "telemetry.backend.prometheus.enabled",
+    kinds.BOOLEAN,
+    "false",
+    "Serve the metrics. FlowFuse reads it too, and opens a `/metrics` of its own to everybody.",
+)
+PROMETHEUS_BRIDGE_ENABLED = Key(
+    "telemetry.backend.prometheus.bridge_enabled",
+    kinds.BOOLEAN,
+    "value of `enabled`",
+    "Serve the metrics, whatever `enabled` says to FlowFuse, which does not read this key.",
+)
+PROMETHEUS_PROBE_URL = Key(
+    "telemetry.backend.prometheus.probe_url",
+    kinds.URL_OR_OFF,
+    "`base_url`",
+    "Where FlowFuse is asked whether it answers, with each snapshot; `false` asks nothing.",
+)
 PROMETHEUS_HOST = Key("telemetry.backend.prometheus.host", kinds.HOST, "127.0.0.1", "Address the bridge listens on.")
 PROMETHEUS_PORT = Key(
     "telemetry.backend.prometheus.port",
@@ -168,6 +185,8 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     PLATFORM_NODEJS_VERSION,
     BACKEND_SENTRY_DSN,
     PROMETHEUS_ENABLED,
+    PROMETHEUS_BRIDGE_ENABLED,
+    PROMETHEUS_PROBE_URL,
     PROMETHEUS_HOST,
     PROMETHEUS_PORT,
     PROMETHEUS_PATH,
@@ -232,7 +251,7 @@ BASE_URL = Key(
     "base_url",
     kinds.WRITTEN,
     "none",
-    "Address of the platform. Where Node.js is not on the path, FlowFuse's own `/metrics` there tells its version.",
+    "Address of the platform, which is asked there whether it answers, and for Node.js' version if need be.",
 )
 
 PLATFORM_KEYS: Final[tuple[Key[Any], ...]] = (

@@ -57,8 +57,10 @@ def _ping(settings: Settings) -> OutputStatus:
 
 
 def _prometheus(settings: Settings) -> OutputStatus:
-    on = settings.prometheus.enabled
-    return OutputStatus("prometheus", on, f"telemetry.backend.prometheus.enabled is {'true' if on else 'not true'}")
+    prometheus = settings.prometheus
+    key = key_of.PROMETHEUS_ENABLED if prometheus.bridge_enabled is None else key_of.PROMETHEUS_BRIDGE_ENABLED
+    on = prometheus.enabled
+    return OutputStatus("prometheus", on, f"{key.path} is {'true' if on else 'not true'}")
 
 
 def _backend_sentry(settings: Settings) -> OutputStatus:

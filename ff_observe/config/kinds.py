@@ -160,6 +160,19 @@ def _file_path_or_off(node: Node) -> str | None:
     return path
 
 
+def _url_or_off(node: Node) -> str | None:
+    """A URL without credentials; `false` and the empty string are `OFF`."""
+    if isinstance(node, Scalar) and (node.value is False or node.value in ("", OFF)):
+        return OFF
+    try:
+        url = _url(node)
+    except WrongValueError:
+        url = ""
+    if url is not None and (not url or "@" in urlsplit(url).netloc):
+        raise WrongValueError("write FlowFuse's URL without user and password, or false: nothing is asked then")
+    return url
+
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, 5.6.2: token
 
 
@@ -242,6 +255,7 @@ def _port_of_any_type(node: Node) -> int | None:
 BOOLEAN = Kind("boolean", _boolean)
 TEXT = Kind("string", _text)
 URL = Kind("http(s) URL", _url)
+URL_OR_OFF = Kind("http(s) URL, or `false`", _url_or_off)
 DSN = Kind("Sentry DSN", _dsn)
 PORT = Kind("port", lambda node: _integer(node, 0, 65535))
 HOST = Kind("address or host name", _host)

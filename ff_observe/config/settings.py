@@ -72,9 +72,16 @@ class PingSettings:
 @dataclass(frozen=True, slots=True)
 class PrometheusSettings:
     """`telemetry.backend.prometheus`. `host` and `port` are where the bridge listens, metrics on or off; the two files
-    secure all that it serves there."""
+    secure all that it serves there.
+
+    `enabled` is whether the bridge serves its metrics: `bridge_enabled` where the file has it, else FlowFuse's own
+    switch, `flowfuse_enabled`. `probe_url` is where FlowFuse itself is asked whether it lives, None for nowhere.
+    """
 
     enabled: bool = False
+    bridge_enabled: bool | None = None
+    flowfuse_enabled: bool = False
+    probe_url: str | None = None
     host: str = "127.0.0.1"
     port: int = DEFAULT_METRICS_PORT
     path: str = "/metrics"

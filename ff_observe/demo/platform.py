@@ -40,6 +40,7 @@ telemetry:
   backend:
     prometheus:
       enabled: true
+      probe_url: false       # there is no FlowFuse behind this database
       host: 127.0.0.1
       port: {port}
 """

@@ -54,6 +54,22 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """How FlowFuse itself answered over HTTP: after how many `seconds`, or else the `problem`.
+
+    `problem` is for people and goes on from "FlowFuse …": "refuses connections".
+    """
+
+    seconds: float | None
+    problem: str | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether it was FlowFuse that answered."""
+        return self.seconds is not None
+
+
+@dataclass(frozen=True, slots=True)
 class OperatingSystem:
     """As Node.js names it: `os.type()`, `os.release()`, `os.arch()`."""
 

@@ -219,6 +219,7 @@ def test_a_dead_database_leaves_what_is_known_without_it_and_no_stale_counts(
     assert not snapshot.up
     assert snapshot.readings == {
         "flowfuse_up": {(): 0},
+        "flowfuse_database_up": {(): 0},
         "flowfuse_platform_info": {("2.33.2", "v20.20.2", "stub"): 1},
         "flowfuse_feature_enabled": {("broker",): 1, ("file_store",): 0, ("email",): 1},
     }

@@ -20,6 +20,7 @@ WRITE_FALSE = "write false, without quotes"
 WRITE_TRUE = "write true, without quotes"
 WRITE_BOOLEAN = "write true or false, without quotes"
 WRITE_URL = "write a URL that begins with http:// or https://"
+WRITE_PROBE = "write FlowFuse's URL without user and password, or false"
 WRITE_DSN = "write the DSN that Sentry shows"
 
 # Name of the file -> line, column, dotted key, and what the message must say.
@@ -65,6 +66,10 @@ EXPECTED: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
     "bad-prometheus-path-relative": (4, 13, "telemetry.backend.prometheus.path", ('"/metrics"',)),
     "bad-prometheus-path-root": (4, 13, "telemetry.backend.prometheus.path", ("taken",)),
     "bad-prometheus-path-probe": (4, 13, "telemetry.backend.prometheus.path", ("taken",)),
+    "bad-probe-url-true": (4, 18, "telemetry.backend.prometheus.probe_url", ("found the boolean true", WRITE_PROBE)),
+    "bad-probe-url-list": (4, 18, "telemetry.backend.prometheus.probe_url", ("found a list", WRITE_PROBE)),
+    "bad-probe-url-password": (4, 18, "telemetry.backend.prometheus.probe_url", ("not shown", WRITE_PROBE)),
+    "bad-probe-url-scheme": (4, 18, "telemetry.backend.prometheus.probe_url", ('"forge:3000"', WRITE_PROBE)),
     "bad-otlp-protocol": (4, 17, "telemetry.backend.otlp.protocol", ('"http/protobuf" or "grpc"',)),
     "bad-otlp-compression": (4, 20, "telemetry.backend.otlp.compression", ('"gzip" or "none"',)),
     "bad-otlp-interval-zero": (4, 17, "telemetry.backend.otlp.interval", ("number of seconds",)),

@@ -227,7 +227,7 @@ def test_flowfuse_is_asked_only_where_it_has_metrics(tmp_path: Path, enabled: bo
             tmp_path / "flowforge.yml",
             SQLiteDatabase(tmp_path / "forge.db"),
             platform=PlatformSettings(base_url=flowfuse.url("")),
-            prometheus=PrometheusSettings(enabled=enabled),
+            prometheus=PrometheusSettings(enabled=True, flowfuse_enabled=enabled),
         )
         installed_versions(settings).nodejs()
     assert len(flowfuse.requests) == int(enabled)
