@@ -70,7 +70,8 @@ OUTPUT_ENABLED = Metric(
 )
 CONFIG_RELOAD_SUCCESS = Metric(
     "ff_observe_config_last_reload_successful",
-    "Whether the last reading of flowforge.yml succeeded (1) or the old settings are still in use (0).",
+    "Whether the settings in use are those of flowforge.yml as last read (1) or older ones, because it could not be "
+    "changed over to (0).",
 )
 SENTRY_EVENTS = Metric(
     "ff_observe_sentry_events_total",

@@ -91,11 +91,10 @@ class Life:
     def _instances(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
         hours, busy = stretch.hours, stretch.busyness
         for state, becomes, share in (
-            ("starting", "running", 6.0 * hours),
-            ("error", "starting", 0.5 * hours),
-            ("suspended", "starting", 0.12 * hours * busy),
+            ("stopped", "running", 0.5 * hours),
+            ("suspended", "running", 0.12 * hours * busy),
             ("running", "suspended", 0.01 * hours * (1.2 - busy)),
-            ("running", "error", 0.003 * hours),
+            ("running", "stopped", 0.003 * hours),
         ):
             query = f'SELECT "id" FROM "Projects" WHERE "state" = \'{state}\' ORDER BY rowid'  # noqa: S608 (own words)
             for identity in self._some(database, query, share):
@@ -105,7 +104,7 @@ class Life:
                 )
         room = self._room(database, "Projects", self._company.instances)
         for _ in range(self._times(0.5 * hours * busy * room)):
-            new.instance(stretch.at, "starting")
+            new.instance(stretch.at, "running")
         for identity in self._some(database, 'SELECT "id" FROM "Projects" ORDER BY rowid', 0.0001 * hours):
             database.execute('DELETE FROM "Projects" WHERE "id" = ?', (identity,))
 

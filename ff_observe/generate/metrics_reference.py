@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from ff_observe.catalogue import BRIDGE, COUNTS, FACTS
+from ff_observe.catalogue.fleet import COLLECTOR, FLEET
 from ff_observe.catalogue.model import Count, Metric
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.generate.markdown import document, table
@@ -10,7 +11,8 @@ from ff_observe.generate.markdown import document, table
 _INTRODUCTION = """\
 # Metrics
 
-Every metric of ff-observe, under its name in Prometheus, over OTLP, and in the core ping.
+Every metric of ff-observe: of the bridge, under its name in Prometheus, over OTLP and in the core ping; and of the
+collector, which exposes its own to Prometheus only.
 
 A count that could not be read, or whose table this version of FlowFuse does not have, is absent: never 0. So is
 whatever is unknown. A label value that no row has any more vanishes. Over OTLP the names are such that a translation
@@ -22,6 +24,9 @@ than 128 characters is cut and ends with `…`. `ff_observe_label_values_capped`
 
 _ENTERPRISE = """\
 ¹ In the ping of an unlicensed platform this is 0, as FlowFuse sends it; the metric tells the truth."""
+
+_COLLECTOR = """\
+Where these come from, and what they never show: [collector.md](collector.md)."""
 
 _BILLING = """\
 ² Exists only on a licensed platform whose `flowforge.yml` has `billing`."""
@@ -43,6 +48,11 @@ def render() -> str:
         _BILLING,
         "## The bridge itself",
         _metrics(BRIDGE),
+        "## The collector",
+        _collector_metrics(COLLECTOR),
+        "## The fleet, as the collector counts it",
+        _COLLECTOR,
+        _collector_metrics(FLEET),
     )
 
 
@@ -50,6 +60,13 @@ def _metrics(metrics: Iterable[Metric]) -> str:
     return table(
         ("Metric", "Type", "Unit", "Meaning", "OTLP"),
         ((name, metric.kind.value, *rest) for metric in metrics for name, *rest in [_cells(metric)]),
+    )
+
+
+def _collector_metrics(metrics: Iterable[Metric]) -> str:
+    return table(
+        ("Metric", "Type", "Unit", "Meaning"),
+        ((name, metric.kind.value, unit, meaning) for metric in metrics for name, unit, meaning, _ in [_cells(metric)]),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.catalogue import BRIDGE, PLATFORM
+from ff_observe.catalogue.fleet import COLLECTOR, FLEET
 from ff_observe.config.declaration import PLATFORM_KEYS, TELEMETRY_KEYS
 from ff_observe.generate import __main__ as command
 from ff_observe.generate import documents
@@ -20,7 +21,7 @@ def test_the_committed_documents_are_up_to_date() -> None:
 
 def test_every_metric_is_in_the_reference() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
-    for metric in (*PLATFORM, *BRIDGE):
+    for metric in (*PLATFORM, *BRIDGE, *COLLECTOR, *FLEET):
         assert f"`{metric.name}" in text
         assert metric.help in text
 

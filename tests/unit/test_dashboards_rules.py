@@ -102,3 +102,73 @@ def test_recorded_names_are_those_of_flowfuse() -> None:
 
 def test_only_the_committed_files_hold_rules() -> None:
     assert [path.stem for path in RULES] == ["flowfuse-admin-stats", "flowfuse-alerts", "flowfuse-collector-alerts"]
+
+
+_UNIT_SECONDS = {"minute": 60, "day": 86_400, "m": 60, "h": 3600, "d": 86_400}
+_BRIDGING = re.compile(r"(?:max_over_time|min_over_time|increase)\([^\[]*\[(\d+)([mhd])\]")
+
+
+def seconds_until_it_fires(alert: dict[str, Any]) -> int:
+    """From the last good sample: a range that has to fill with bad ones, then `for`. Both count."""
+    ranges = [int(number) * _UNIT_SECONDS[unit] for number, unit in _BRIDGING.findall(alert["expr"])]
+    number, unit = re.fullmatch(r"(\d+)([mhd])", alert["for"]).groups()  # type: ignore[union-attr]
+    return max(ranges, default=0) + int(number) * _UNIT_SECONDS[unit]
+
+
+def test_an_alert_that_says_how_long_says_after_how_long_it_fires() -> None:
+    said = {}
+    for alert in alerts():
+        words = " ".join(alert["annotations"]["description"].split())
+        for number, unit in re.findall(r"for (?:more than )?(\d+) (minute|day)s", words):
+            said[alert["alert"]] = int(number)
+            assert seconds_until_it_fires(alert) // _UNIT_SECONDS[unit] == int(number), alert["alert"]
+    assert said == {
+        "FlowFuseBridgeDown": 5,
+        "FlowFuseDatabaseUnreachable": 4,
+        "FlowFuseNotAnswering": 4,
+        "FlowFusePingFailing": 3,
+        "FlowFuseCollectorDown": 5,
+        "FlowFuseCollectorStoreFailing": 4,
+    }
+
+
+def words_of(name: str) -> str:
+    """Everything that an alert and its runbook say."""
+    runbook = RUNBOOKS.partition(f"### {name}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
+    told = [value for alert in alerts() if alert["alert"] == name for value in alert["annotations"].values()]
+    return " ".join(" ".join([*told, runbook]).split())
+
+
+@pytest.mark.parametrize("name", ["FlowFuseLicenceExpiring", "FlowFuseLicenceExpired"])
+def test_the_end_of_a_licence_is_told_as_flowfuse_enforces_it(name: str) -> None:
+    """FlowFuse 2.8 and later: db/models/Device.js, containers/wrapper.js, comms/authRoutes.js, licenseCheck.js."""
+    for alert in alerts():
+        if alert["alert"] == name:
+            words = " ".join(alert["annotations"]["description"].split())
+            for consequence in (
+                "new devices are refused",
+                "ends suspended",
+                "MQTT",
+                "v1 route",
+                "02:00",
+                "FlowFuse 2.8",
+            ):
+                assert consequence in words
+    assert "nothing happens" not in words_of(name)
+
+
+def test_overage_is_permitted_with_a_licence_and_refused_without() -> None:
+    """FlowFuse's models on creation: `if the product is licensed, we permit overage`."""
+    licensed, unlicensed = words_of("FlowFuseLicenceOverage"), words_of("FlowFuseUnlicensedLimitReached")
+    assert "permits" in licensed
+    assert "platform.license.overage" in licensed
+    assert not re.search("refuse|delete", licensed, re.IGNORECASE)
+    assert "refuses" in unlicensed
+    assert "overage" not in unlicensed
+
+
+def test_no_alert_waits_for_a_state_that_flowfuses_database_never_holds() -> None:
+    """`Projects.state` is what was asked for; crashes are in FlowFuse's memory (db/models/Project.js, liveState)."""
+    for alert in alerts():
+        for selector in selectors(alert["expr"]):
+            assert not re.search("error|crashed|starting|safe", selector.matchers.get("state", ""))

@@ -63,7 +63,7 @@ def _now() -> list[p.Panel]:
             f"min({of(bridge.CONFIG_RELOAD_SUCCESS)})",
             bridge.CONFIG_RELOAD_SUCCESS.help,
             unit="short",
-            told={"0": ("not usable", p.BAD), "1": ("as in the file", p.GOOD)},
+            told={"0": ("old one in use", p.BAD), "1": ("as in the file", p.GOOD)},
             empty=EMPTY,
         ),
         p.number(
@@ -80,7 +80,7 @@ def _now() -> list[p.Panel]:
 def _snapshots() -> list[p.Panel]:
     return [
         p.graph(
-            "Time to take a snapshot",
+            "Time to read the database",
             [Query(of(bridge.SNAPSHOT_DURATION), "{{instance}}")],
             bridge.SNAPSHOT_DURATION.help,
             unit=p.SECONDS_UNIT,

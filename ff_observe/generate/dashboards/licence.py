@@ -26,10 +26,14 @@ _RULE = """\
 **How FlowFuse counts.** The limit `instances` of licences since FlowFuse 2.2, and of platforms without a licence,
 covers hosted instances *and devices together*; older licences limit `instances` and `devices` apart. Suspended users
 and instances count. FlowFuse's own statistics compare that limit with hosted instances alone; the figures here are
-what it enforces.
+what it holds against the limit.
 
-**When a licence expires**, nothing happens at that moment. FlowFuse's nightly task then suspends every running
-instance at **02:00**, by the clock of FlowFuse's server, and again every night.
+**At a limit**, FlowFuse with a licence permits more, and audits each one as `platform.license.overage`; without a
+licence it refuses more.
+
+**When a licence expires** (FlowFuse 2.8 and later), new devices are refused at once, an instance that is started or
+restarted ends suspended, and MQTT clients on the v1 route are refused. At **02:00**, by the clock of FlowFuse's
+server, it suspends every running instance, and again every night.
 
 **Dates of limits** continue the growth of the last twelve weeks (or of as long as Prometheus remembers) as a straight
 line, from the most there was in a week. None is told before a week is known, without growth, or beyond two years; of
@@ -52,8 +56,8 @@ def limit_reached_at(limit: str, usage: str, within_seconds: int = HORIZON_SECON
 
 
 def limit_reached_at_or_now(limit: str, usage: str) -> str:
-    """The same; the present moment where the limit is reached already, even if nothing grows any more: where FlowFuse
-    refuses more, nothing does."""
+    """The same; the present moment where the limit is reached already, even if nothing grows any more: without a
+    licence, FlowFuse refuses more."""
     return f"({limit_reached_at(limit, usage)}) or (time() + 0 * ({usage} >= {limit} > 0))"
 
 
@@ -113,8 +117,8 @@ def _licence() -> list[p.Panel]:
         p.number(
             "Suspends on",
             f"1000 * min({suspension_at(expiry)})",
-            "When FlowFuse suspends every running instance, unless the licence is renewed: at the first 02:00 after it "
-            "expired. Taken for UTC, shown in your time zone; FlowFuse goes by the clock of its server.",
+            "When FlowFuse, 2.8 and later, suspends every running instance, unless the licence is renewed: the first "
+            "02:00 after it expired. Taken for UTC, shown in your time zone; FlowFuse goes by the clock of its server.",
             unit=p.MINUTE_UNIT,
             empty=NO_END,
         ),
@@ -168,7 +172,9 @@ def _limits() -> list[p.Panel]:
                 t.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=110, no_value=NOT_IN_SIGHT),
                 t.Column("Value #G", "Days left", unit=p.COUNT_UNIT, width=90, decimals=0),
             ],
-            facts.LICENSE_USAGE.help + " The high-water mark is the most there was in the time range shown.",
+            facts.LICENSE_USAGE.help
+            + " Left is negative where more is in use than a licence covers. The high-water mark is "
+            "the most there was in the time range shown.",
             height=6,
             empty=EMPTY,
         ),
@@ -182,7 +188,13 @@ def _limits() -> list[p.Panel]:
             names={"mqtt_clients": "MQTT clients"},
             empty=EMPTY,
         ),
-        p.note("How to read this", _RULE, width=16, description="The rules by which FlowFuse enforces a licence."),
+        p.note(
+            "How to read this",
+            _RULE,
+            width=16,
+            height=10,
+            description="The rules by which FlowFuse enforces a licence.",
+        ),
     ]
 
 

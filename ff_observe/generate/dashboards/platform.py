@@ -13,8 +13,6 @@ EMPTY = "no answer from the database"
 NO_TABLE = "no answer from the database, or a FlowFuse without this feature"
 NO_BRIDGE = "no bridge tells of itself"
 
-IN_TROUBLE = 'state=~"error|crashed"'
-
 LAST_SEEN = {
     "within a day": p.GOOD,
     "a day to a week ago": p.MILD,
@@ -61,9 +59,17 @@ def _now() -> list[p.Panel]:
     today = total(COUNT["devices_by_last_seen"], 'last_seen="day"')
     return [
         p.number(
+            "FlowFuse",
+            f"min({of(facts.HTTP_UP)})",
+            facts.HTTP_UP.help + " Of several platforms, the worst.",
+            unit="short",
+            told={"0": ("no answer", p.WORST), "1": ("answers", p.GOOD)},
+            empty="not asked, or no bridge",
+        ),
+        p.number(
             "Database",
-            f"min({of(facts.UP)})",
-            facts.UP.help + " Of several platforms, the worst.",
+            f"min({of(facts.DATABASE_UP)})",
+            facts.DATABASE_UP.help + " Of several platforms, the worst.",
             unit="short",
             told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
             empty=NO_BRIDGE,
@@ -73,22 +79,15 @@ def _now() -> list[p.Panel]:
         p.number(
             "Running",
             total(COUNT["instances_by_state"], 'state="running"'),
-            "Hosted Node-RED instances in the state `running`.",
+            "Hosted Node-RED instances that should run: those in the state `running`, crashed ones included.",
             unit=p.COUNT_UNIT,
-            empty=EMPTY,
-        ),
-        p.number(
-            "In trouble",
-            f"{total(COUNT['instances_by_state'], IN_TROUBLE)} or 0 * {total(COUNT['instances'])}",
-            "Hosted instances in the state `error` or `crashed`.",
-            unit=p.COUNT_UNIT,
-            steps=[(None, p.GOOD), (1, p.WORST)],
             empty=EMPTY,
         ),
         p.number(
             "Devices today",
             f"{today} / (sum({devices}) > 0)",
-            "The share of all registered devices that called home within a day.",
+            "The share of all registered devices that called home within a day. FlowFuse itself, since 2.33, calls a "
+            "device online for 30 minutes only.",
             unit=p.SHARE_UNIT,
             decimals=0,
             steps=[(None, p.WORST), (0.5, p.BAD), (0.7, p.MILD), (0.9, p.GOOD)],
@@ -278,9 +277,17 @@ def _installation() -> list[p.Panel]:
             f"{COUNT['teams_by_billing_state'].help} {COUNT['trials_by_state'].help}",
             unit=p.COUNT_UNIT,
             axis="teams",
-            width=24,
             height=5,
             decimals=0,
             empty="only on a licensed platform that bills (billing in flowforge.yml)",
+        ),
+        p.graph(
+            "Time FlowFuse takes to answer",
+            [Query(of(facts.HTTP_DURATION), "{{instance}}")],
+            facts.HTTP_DURATION.help,
+            unit=p.SECONDS_UNIT,
+            height=5,
+            shades=p.NEUTRAL,
+            empty="no answer, or not asked",
         ),
     ]
