@@ -111,8 +111,7 @@ _BRIDGING = re.compile(r"(?:max_over_time|min_over_time|increase)\([^\[]*\[(\d+)
 def seconds_until_it_fires(alert: dict[str, Any]) -> int:
     """From the last good sample: a range that has to fill with bad ones, then `for`. Both count."""
     ranges = [int(number) * _UNIT_SECONDS[unit] for number, unit in _BRIDGING.findall(alert["expr"])]
-    number, unit = re.fullmatch(r"(\d+)([mhd])", alert["for"]).groups()  # type: ignore[union-attr]
-    return max(ranges, default=0) + int(number) * _UNIT_SECONDS[unit]
+    return max(ranges, default=0) + int(alert["for"][:-1]) * _UNIT_SECONDS[alert["for"][-1]]
 
 
 def test_an_alert_that_says_how_long_says_after_how_long_it_fires() -> None:

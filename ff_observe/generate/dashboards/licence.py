@@ -183,6 +183,7 @@ def _limits() -> list[p.Panel]:
             Query(f"sort_desc(max by (resource) ({usage} / ({limit} > 0)))", "{{resource}}"),
             facts.LICENSE_USAGE.help + " Of several platforms, the fullest.",
             unit=p.SHARE_UNIT,
+            height=10,
             steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
             maximum=1,
             names={"mqtt_clients": "MQTT clients"},

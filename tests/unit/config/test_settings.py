@@ -118,47 +118,6 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("keys", "serves", "flowfuse_serves"),
-    [
-        ("{}", False, False),
-        ("{enabled: true}", True, True),
-        ("{enabled: false}", False, False),
-        ("{bridge_enabled: true}", True, False),
-        ("{enabled: false, bridge_enabled: true}", True, False),
-        ("{enabled: true, bridge_enabled: false}", False, True),
-        ("{enabled: true, bridge_enabled: null}", True, True),
-    ],
-)
-def test_the_bridge_serves_metrics_by_its_own_switch_or_else_by_flowfuses(
-    tmp_path: Path, keys: str, serves: bool, flowfuse_serves: bool
-) -> None:
-    settings = load(tmp_path, f"telemetry: {{backend: {{prometheus: {keys}}}}}").prometheus
-    assert (settings.enabled, settings.flowfuse_enabled) == (serves, flowfuse_serves)
-
-
-@pytest.mark.parametrize(
-    ("base_url", "keys", "probe_url"),
-    [
-        ("https://forge.example.com", "{}", "https://forge.example.com"),
-        ("https://forge.example.com", "{probe_url: 'http://forge:3000'}", "http://forge:3000"),
-        ("https://forge.example.com", "{probe_url: null}", "https://forge.example.com"),
-        ("https://forge.example.com", "{probe_url: ''}", None),
-        ("https://forge.example.com", "{probe_url: false}", None),
-        ("https://forge.example.com", "{probe_url: off}", None),
-        ("''", "{}", None),
-        ("''", "{probe_url: 'http://[::1]:3000/'}", "http://[::1]:3000/"),
-        ("forge.example.com", "{}", None),
-        ("12", "{}", None),
-    ],
-)
-def test_flowfuse_is_asked_at_its_base_url_unless_the_file_says_otherwise(
-    tmp_path: Path, base_url: str, keys: str, probe_url: str | None
-) -> None:
-    settings = load(tmp_path, f"base_url: {base_url}\ntelemetry: {{backend: {{prometheus: {keys}}}}}")
-    assert settings.prometheus.probe_url == probe_url
-
-
 def test_the_helm_charts_file_is_rendered_from_the_environment(tmp_path: Path) -> None:
     secrets = {"PGUSER": "forge", "PGPASSWORD": "0123", "PGPORT": "5433", "TELEMETRY": "false"}
     file = FOLDER / "good-helm-chart.yml"
