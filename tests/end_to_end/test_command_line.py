@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -160,13 +161,26 @@ def test_check_says_which_outputs_are_on_and_why(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("arguments", [["metrics"], ["ping", "show"], ["ping", "why"], ["check"]])
 def test_a_command_that_answers_and_ends_says_nothing_besides(
-    arguments: list[str], capfd: pytest.CaptureFixture[str]
+    arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    home = case_named("v2.4.0-sqlite-ce").home  # tables are missing here, of which `run` tells
+    home = tmp_path / "home"
+    shutil.copytree(case_named("v2.4.0-sqlite-ce").home, home)  # tables are missing here, of which `run` tells
+    with (home / "etc" / "flowforge.yml").open("a") as file:
+        file.write("  backend: {prometheus: {probe_url: false}}\n")  # its FlowFuse runs no more
     assert main(["--home", str(home), *arguments]) == 0
     told = capfd.readouterr()
     assert told.out
     assert told.err == ""
+
+
+def test_of_the_commands_only_metrics_asks_flowfuse_whether_it_answers(capfd: pytest.CaptureFixture[str]) -> None:
+    home = case_named("v2.4.0-sqlite-ce").home
+    assert main(["--home", str(home), "metrics"]) == 0
+    told = capfd.readouterr()
+    assert "\nflowfuse_http_up 0.0\n" in told.out
+    assert "FlowFuse at http://localhost:33000 " in told.err
+    assert main(["--home", str(home), "ping", "show"]) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_a_command_says_more_on_request(capfd: pytest.CaptureFixture[str]) -> None:

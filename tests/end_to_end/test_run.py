@@ -170,7 +170,7 @@ def test_scrapes_outlive_a_stopped_database_and_recover_with_it(tmp_path: Path, 
             assert bridge.get("/-/ready").status == 200
         down = wait_until(lambda: _down(bridge.get("/metrics", 10).text), "the failure to be noticed")
         platform = [line for line in down.splitlines() if line.startswith("flowfuse_")]
-        known = ("flowfuse_up", "flowfuse_platform_info", "flowfuse_feature_enabled")
+        known = ("flowfuse_up", "flowfuse_database_up", "flowfuse_platform_info", "flowfuse_feature_enabled")
         assert all(line.startswith(known) for line in platform), platform
         assert bridge.get("/-/ready").status == 503
         assert bridge.get("/-/healthy").status == 200
