@@ -137,10 +137,10 @@ class HttpProbe:
         host = url.hostname or ""
         if url.scheme == "http":
             return http.client.HTTPConnection(host, url.port, timeout=LIMIT_SECONDS)
-        import ssl  # costs memory, which a platform without TLS need not spend
+        from ff_observe.trust import client_context  # TLS costs memory, which a platform without it need not spend
 
         if self._tls is None:
-            self._tls = ssl.create_default_context()
+            self._tls = client_context()
         return http.client.HTTPSConnection(host, url.port, timeout=LIMIT_SECONDS, context=self._tls)
 
 

@@ -166,7 +166,8 @@ def test_a_flood_of_headers_is_no_answer() -> None:
 
 def test_a_question_that_hangs_in_the_resolver_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_probe, "LIMIT_SECONDS", 0.05)
-    go_on, resolving = threading.Event(), []
+    go_on = threading.Event()
+    resolving: list[None] = []
 
     def resolve(*_: object, **__: object) -> object:
         resolving.append(None)
