@@ -4,8 +4,8 @@ The counts come from the catalogue; the rest is FlowFuse's (forge/monitor, paylo
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import ping_fields
@@ -15,20 +15,86 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_DEPTH = 32  # of nested objects and arrays; the contract itself needs five
 MAX_COUNT = 2**53 - 1  # the largest integer a JSON number of JavaScript holds exactly
 
-FORBIDDEN_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and halves of surrogate pairs, which are no characters at all: neither belongs in any string."""
-
 Value = str | int | bool
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What a text may be: a regular expression that Python and JavaScript read alike, and its description.
+
+    Every expression matches printable ASCII without spaces only. This leaves no room for sentences and mail addresses,
+    and none for control and bidirectional characters; such a text is in NFC. `maximum` is the length of the longest.
+    """
+
+    pattern: str
+    description: str
+    maximum: int
+    matches: Callable[[str], object] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matches", re.compile(self.pattern, re.ASCII).fullmatch)
+
+    def fits(self, text: str) -> bool:
+        """Whether the whole text is of this form."""
+        return self.matches(text) is not None
+
+    def json_schema(self) -> dict[str, object]:
+        """The same as JSON Schema. `not` excludes the line feed that some engines allow before `$`."""
+        return {
+            "type": "string",
+            "maxLength": self.maximum,
+            "pattern": f"^(?:{self.pattern})$",
+            "not": {"pattern": "[^!-~]"},
+        }
+
+
+_NUMBERS = r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}"
+_SUFFIX = r"[0-9A-Za-z.-]{1,64}"
+UUID = Grammar(
+    "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "a UUID in lower case, as FlowFuse draws it", 36
+)
+SYSTEM = Grammar("[A-Za-z][A-Za-z0-9_-]{0,31}", "the name of an operating system, such as Linux or Windows_NT", 32)
+RELEASE = Grammar(
+    r"[0-9]{1,5}(?:\.[0-9]{1,6}){0,2}(?:(?:\.[0-9]{1,6})?[-+~_][0-9A-Za-z.+~_-]{0,64})?",
+    "the release of a kernel, such as 6.1.0-18-amd64",
+    91,
+)
+ARCHITECTURE = Grammar("[A-Za-z][A-Za-z0-9_-]{0,15}", "a processor architecture, such as x64", 16)
+NODEJS = Grammar(f"v{_NUMBERS}(?:-{_SUFFIX})?", "a version of Node.js, such as v20.20.2", 80)
+FLOWFUSE = Grammar(
+    rf"{_NUMBERS}(?:-{_SUFFIX})?(?:\+{_SUFFIX})?",
+    "a version of FlowFuse, such as 2.33.2 or 2.33.2-git",
+    144,
+)
+DRIVER = Grammar("[A-Za-z][A-Za-z0-9_-]{0,31}", "the name of a driver, such as kubernetes", 32)
+LICENCE_ID = Grammar("[A-Za-z0-9_-]{0,128}", "the identifier of a licence, such as a UUID, or empty", 128)
+LICENCE_TYPE = Grammar("[A-Z]{2,8}", "a type of licence, such as CE, DEV or EE", 8)
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
-    """One value in a ping. `maximum` is the length of a string in characters, or the greatest number."""
+    """One value in a ping. A text has a grammar; a number is at most `MAX_COUNT`."""
 
     path: tuple[str, ...]
     type: type[str] | type[int] | type[bool]
-    maximum: int = 256
+    grammar: Grammar | None = None
     required: bool = False
+
+    def accepts(self, value: object) -> bool:
+        """Whether a value belongs here: the rule of the sender and of the receiver."""
+        if type(value) is not self.type:
+            return False
+        if isinstance(value, str):
+            return self.grammar is not None and self.grammar.fits(value)
+        return isinstance(value, bool) or (isinstance(value, int) and 0 <= value <= MAX_COUNT)
+
+    def json_schema(self) -> dict[str, object]:
+        """The value as JSON Schema has it."""
+        if self.grammar is not None:
+            return self.grammar.json_schema()
+        if self.type is bool:
+            return {"type": "boolean"}
+        return {"type": "integer", "minimum": 0, "maximum": MAX_COUNT}
 
     @property
     def dotted(self) -> str:
@@ -37,23 +103,23 @@ class Field:
 
 
 COUNT_FIELDS: tuple[Field, ...] = tuple(
-    Field(("platform", "counts", *ping_field.path), int, MAX_COUNT) for _, ping_field in ping_fields(COUNTS)
+    Field(("platform", "counts", *ping_field.path), int) for _, ping_field in ping_fields(COUNTS)
 )
 
 FIELDS: tuple[Field, ...] = (
-    Field(("instanceId",), str, required=True),
-    Field(("os", "type"), str),
-    Field(("os", "release"), str),
-    Field(("os", "arch"), str),
-    Field(("env", "nodejs"), str),
-    Field(("env", "flowforge"), str),
+    Field(("instanceId",), str, UUID, required=True),
+    Field(("os", "type"), str, SYSTEM),
+    Field(("os", "release"), str, RELEASE),
+    Field(("os", "arch"), str, ARCHITECTURE),
+    Field(("env", "nodejs"), str, NODEJS),
+    Field(("env", "flowforge"), str, FLOWFUSE),
     *COUNT_FIELDS,
-    Field(("platform", "config", "driver"), str),
+    Field(("platform", "config", "driver"), str, DRIVER),
     Field(("platform", "config", "broker", "enabled"), bool),
     Field(("platform", "config", "fileStore", "enabled"), bool),
     Field(("platform", "config", "email", "enabled"), bool),
-    Field(("platform", "license", "id"), str),
-    Field(("platform", "license", "type"), str, 16),
+    Field(("platform", "license", "id"), str, LICENCE_ID),
+    Field(("platform", "license", "type"), str, LICENCE_TYPE),
 )
 """Every field a ping may hold, in the order it is sent. Nothing else leaves, and nothing else is accepted."""
 
@@ -61,9 +127,9 @@ FIELDS: tuple[Field, ...] = (
 def document(values: Sequence[Value | None]) -> dict[str, object]:
     """The ping as JSON nests it, from its values in the order of `FIELDS`. A value of None is absent."""
     root: dict[str, object] = {}
-    for field, value in zip(FIELDS, values, strict=True):
+    for found, value in zip(FIELDS, values, strict=True):
         if value is not None:
-            *parents, last = field.path
+            *parents, last = found.path
             place = root
             for key in parents:
                 below = place.setdefault(key, {})

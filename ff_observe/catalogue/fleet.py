@@ -1,4 +1,4 @@
-"""What a ping collector tells: of itself (`ff_observe_collector_*`) and of the fleet (`flowfuse_fleet_*`)."""
+"""What a ping collector exposes: of itself (`ff_observe_collector_*`) and of the fleet (`flowfuse_fleet_*`)."""
 
 from ff_observe.catalogue.model import Kind, Metric
 
@@ -28,13 +28,13 @@ PINGS_REFUSED = Metric(
             "not_json",
         ),
         *("too_deep", "not_an_object", "missing_field", "wrong_type", "out_of_range", "too_long"),
-        *("forbidden_character", "overloaded", "store_unavailable", "internal"),
+        *("wrong_form", "overloaded", "store_unavailable", "internal"),
     ),
 )
 UNKNOWN_FIELDS = Metric(
     "ff_observe_collector_unknown_fields_total",
-    "Fields in accepted pings that the contract does not name, by their name. They are never stored. A name is told "
-    "once enough platforms have sent it; all others are `other`.",
+    "Fields in accepted pings that the contract does not name, by their name. They are never stored. A name is shown "
+    "while at least `fleet.k` senders sent it today and yesterday; all others are `other`.",
     "{field}",
     ("field",),
     Kind.COUNTER,
@@ -100,25 +100,27 @@ WINDOWS = ("1d", "7d", "30d")
 
 PLATFORMS = Metric(
     "flowfuse_fleet_platforms",
-    "Platforms that pinged within the last day, 7 days and 30 days.",
+    "Platforms that pinged within the last day, 7 days and 30 days. A window is absent where it, or its difference from a "
+    "larger one, is of fewer than `fleet.k` platforms.",
     "{platform}",
     ("window",),
     label_values=WINDOWS,
 )
 SILENT = Metric(
     "flowfuse_fleet_silent_platforms",
-    "Platforms that pinged within the last 30 days, but not lately.",
+    "Platforms that pinged within the last 30 days, but not within `fleet.silent_after_days`. Absent where they are "
+    "fewer than `fleet.k`, though not for 0.",
     "{platform}",
 )
 BY_VERSION = Metric(
     "flowfuse_fleet_platforms_by_version",
-    "Platforms of the last 30 days by their FlowFuse version; rare ones are `other`.",
+    "Platforms of the last 30 days by their FlowFuse version; rare ones, and those that FlowFuse never released, are `other`.",
     "{platform}",
     ("version",),
 )
 BY_DRIVER = Metric(
     "flowfuse_fleet_platforms_by_driver",
-    "Platforms of the last 30 days by their driver; rare ones are `other`.",
+    "Platforms of the last 30 days by their driver; rare ones, and those that are not FlowFuse's, are `other`.",
     "{platform}",
     ("driver",),
 )
@@ -148,18 +150,19 @@ RESOURCE_TITLES = {
 
 RESOURCES = Metric(
     "flowfuse_fleet_resources",
-    "Sum of a count over the platforms of the last 30 days. Absent while few platforms report it.",
+    "Sum of a count over the platforms of the last 30 days. Absent where fewer than `fleet.k` platforms have more than 0 "
+    "of it, or one dominates.",
     labels=("resource",),
 )
 RESOURCES_PER_PLATFORM = Metric(
     "flowfuse_fleet_resources_per_platform",
-    "Quantiles of a count over the platforms of the last 30 days. Each is the mean over some platforms around that "
-    "rank, so that it is the number of no single one; absent where there are too few.",
+    "Quantiles of a count over the platforms of the last 30 days. Each is the mean over `fleet.k` platforms around that "
+    "rank, and absent where one of them dominates or there are too few.",
     labels=("resource", "quantile"),
 )
 REPORTING = Metric(
     "flowfuse_fleet_reporting_platforms",
-    "Platforms of the last 30 days whose ping has this count. Absent while few platforms report it.",
+    "Platforms of the last 30 days whose ping has this count. Absent where its sum is.",
     "{platform}",
     ("resource",),
 )

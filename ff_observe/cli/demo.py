@@ -76,7 +76,12 @@ def _run(directory: Path, options: argparse.Namespace) -> int:
     signals = Signals()
     collector = Collector(
         CollectorSettings(
-            port=options.collector_port, data_dir=directory / "collector", k=1, public=True, fleet_interval_seconds=2.0
+            port=options.collector_port,
+            data_dir=directory / "collector",
+            k=1,
+            public_k=1,
+            public=True,
+            fleet_interval_seconds=2.0,
         ),
         clock,
         on_ping=lambda ping: _show(ping.document()),

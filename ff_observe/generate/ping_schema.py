@@ -5,7 +5,7 @@ from typing import Any
 
 from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import ping_fields
-from ff_observe.ping_contract import COUNT_FIELDS, FIELDS, Field
+from ff_observe.ping_contract import COUNT_FIELDS, FIELDS
 
 _DESCRIPTIONS = {
     "instanceId": "Random identifier that the platform drew when it was set up.",
@@ -40,7 +40,7 @@ def schema() -> dict[str, Any]:
             if field.required:
                 parent.setdefault("required", []).append(key)
             parent = parent["properties"].setdefault(key, _object())
-        parent["properties"][field.path[-1]] = {"description": descriptions[field.dotted], **_value(field)}
+        parent["properties"][field.path[-1]] = {"description": descriptions[field.dotted], **field.json_schema()}
         if field.required:
             parent.setdefault("required", []).append(field.path[-1])
     return root
@@ -53,14 +53,6 @@ def render() -> str:
 
 def _object() -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": {}}
-
-
-def _value(field: Field) -> dict[str, Any]:
-    if field.type is bool:
-        return {"type": "boolean"}
-    if field.type is int:
-        return {"type": "integer", "minimum": 0, "maximum": field.maximum}
-    return {"type": "string", "maxLength": field.maximum}
 
 
 def _count_descriptions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import orjson
 
-from ff_observe.ping_contract import FIELDS, FORBIDDEN_CHARACTERS, MAX_BODY_BYTES, MAX_DEPTH, Field, Value
+from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, Field, Value
 
 Values = tuple[Value | None, ...]
 """The values of a ping in the order of `ping_contract.FIELDS`; None where the sender left one out."""
@@ -38,7 +38,7 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type"
     OUT_OF_RANGE = "out_of_range"
     TOO_LONG = "too_long"
-    FORBIDDEN_CHARACTER = "forbidden_character"
+    WRONG_FORM = "wrong_form"
     OVERLOADED = "overloaded"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL = "internal"
@@ -106,8 +106,8 @@ class _Refused(Exception):  # noqa: N818 - no error: it carries the refusal out 
         super().__init__(refusal.reason)
 
 
-_Tree: TypeAlias = dict[str, "tuple[int, type, int, Field] | _Tree"]
-"""The contract as JSON nests it; of each field its index, type and maximum."""
+_Tree: TypeAlias = dict[str, "tuple[int, type, Callable[[str], object] | None, Field] | _Tree"]
+"""The contract as JSON nests it; of each field its index, type and, of a text, what matches its grammar."""
 _BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -171,10 +171,10 @@ def _take(
     for key, value in found.items():
         node = tree.get(key)
         if type(node) is tuple:
-            index, kind, maximum, field = node
+            index, kind, matches, field = node
             if (
-                (kind is int and type(value) is int and 0 <= value <= maximum)
-                or (kind is str and type(value) is str and 0 < len(value) <= maximum and value.isprintable())
+                (kind is int and type(value) is int and 0 <= value <= MAX_COUNT)
+                or (matches is not None and type(value) is str and matches(value))
                 or (kind is bool and type(value) is bool)
             ):
                 values[index] = value  # nearly all are like this, and a call for each would take twice the time
@@ -193,14 +193,15 @@ def _wrong_type(field: Field) -> _Refused:
 
 
 def _text(field: Field, value: object) -> str:
-    if not isinstance(value, str):
+    grammar = field.grammar
+    if not isinstance(value, str) or grammar is None:
         raise _wrong_type(field)
-    if len(value) > field.maximum:
-        raise _Refused(Refusal(Reason.TOO_LONG, field.dotted, f"must not be longer than {field.maximum} characters"))
+    if len(value) > grammar.maximum:
+        raise _Refused(Refusal(Reason.TOO_LONG, field.dotted, f"must not be longer than {grammar.maximum} characters"))
     if field.required and not value:
         raise _Refused(Refusal(Reason.MISSING_FIELD, field.dotted, "must not be empty"))
-    if FORBIDDEN_CHARACTERS.search(value):
-        raise _Refused(Refusal(Reason.FORBIDDEN_CHARACTER, field.dotted, "must not hold control characters"))
+    if not grammar.fits(value):
+        raise _Refused(Refusal(Reason.WRONG_FORM, field.dotted, f"must be {grammar.description}"))
     return value
 
 
@@ -209,8 +210,8 @@ def _number(field: Field, value: object) -> int:
         value = int(value)  # JSON has one kind of number: 5.0 is a whole one
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong_type(field)
-    if not 0 <= value <= field.maximum:
-        detail = f"must be from 0 to {field.maximum}"
+    if not 0 <= value <= MAX_COUNT:
+        detail = f"must be from 0 to {MAX_COUNT}"
         raise _Refused(Refusal(Reason.OUT_OF_RANGE, field.dotted, detail))
     return value
 
@@ -232,7 +233,7 @@ def _tree() -> _Tree:
             below = place.setdefault(key, {})
             assert isinstance(below, dict), "a field of the contract lies below another"
             place = below
-        place[field.path[-1]] = (index, field.type, field.maximum, field)
+        place[field.path[-1]] = (index, field.type, field.grammar.matches if field.grammar else None, field)
     return root
 
 

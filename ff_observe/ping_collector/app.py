@@ -10,10 +10,10 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ff_observe.ping_collector.discretion import without_values
-from ff_observe.ping_collector.fleet import Fleet
 from ff_observe.ping_collector.metrics import CollectorMetrics
 from ff_observe.ping_collector.openapi import document
-from ff_observe.ping_collector.page import CONTENT_SECURITY_POLICY, as_json, render
+from ff_observe.ping_collector.page import CONTENT_SECURITY_POLICY
+from ff_observe.ping_collector.publication import Publication, Release
 from ff_observe.ping_collector.responses import Receive, Scope, Send
 from ff_observe.ping_contract import PATH
 
@@ -24,11 +24,11 @@ Ready = Callable[[], Awaitable[bool]]
 
 
 class CollectorApp:
-    """The ASGI application. With `public`, `/` is a page about the fleet and `/fleet.json` the same as data."""
+    """The ASGI application. With a publication, `/` is a page about the fleet and `/fleet.json` the same as data."""
 
-    def __init__(self, receiver: App, metrics: CollectorMetrics, ready: Ready, *, k: int, public: bool) -> None:
+    def __init__(self, receiver: App, metrics: CollectorMetrics, ready: Ready, publication: Publication | None) -> None:
         self._receiver = receiver
-        self._others = _other_routes(metrics, ready, k=k, public=public)
+        self._others = _other_routes(metrics, ready, publication)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in (PATH, "/"):
@@ -47,7 +47,7 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse({"status": "error", "error": message}, status, headers)
 
 
-def _other_routes(metrics: CollectorMetrics, ready: Ready, *, k: int, public: bool) -> Starlette:
+def _other_routes(metrics: CollectorMetrics, ready: Ready, publication: Publication | None) -> Starlette:
     async def exposition(request: Request) -> Response:
         compress = "gzip" in request.headers.get("accept-encoding", "")
         body, content_type = metrics.exposition(request.headers.get("accept", ""), compress=compress)
@@ -67,13 +67,14 @@ def _other_routes(metrics: CollectorMetrics, ready: Ready, *, k: int, public: bo
 
     async def page(_request: Request) -> Response:
         headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "cache-control": "public, max-age=60"}
-        return HTMLResponse(render(_counted(metrics), k), headers=headers)
+        return HTMLResponse(_current(publication).page, headers=headers)
 
     async def data(_request: Request) -> Response:
-        return JSONResponse(as_json(_counted(metrics), k), headers={"cache-control": "public, max-age=60"})
+        headers = {"cache-control": "public, max-age=60"}
+        return Response(_current(publication).data, media_type="application/json", headers=headers)
 
     async def ping_only(request: Request) -> Response:
-        allow = "GET, HEAD, POST" if public and request.url.path == "/" else "POST"
+        allow = "GET, HEAD, POST" if publication and request.url.path == "/" else "POST"
         return _error(405, "a ping is sent with POST", {"allow": allow})
 
     async def told(_request: Request, error: Exception) -> Response:
@@ -89,7 +90,7 @@ def _other_routes(metrics: CollectorMetrics, ready: Ready, *, k: int, public: bo
         Route("/openapi.json", openapi),
         Route(PATH, ping_only, methods=[*reading, *others]),
     ]
-    if public:
+    if publication:
         routes += [Route("/", page), Route("/fleet.json", data), Route("/", ping_only, methods=others)]
     else:
         routes += [Route("/", ping_only, methods=[*reading, *others])]
@@ -98,7 +99,7 @@ def _other_routes(metrics: CollectorMetrics, ready: Ready, *, k: int, public: bo
     return app
 
 
-def _counted(metrics: CollectorMetrics) -> Fleet:
-    if metrics.fleet is None:
+def _current(publication: Publication | None) -> Release:
+    if publication is None or publication.current is None:
         raise HTTPException(503, "the fleet has not been counted yet", {"retry-after": "10"})
-    return metrics.fleet
+    return publication.current

@@ -1,41 +1,35 @@
-"""Aggregates over the fleet, made such that they tell nothing of any single platform (k-anonymity)."""
+"""The fleet: aggregates for the collector's own `/metrics`, and a daily release of them for the public page."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
+from typing import Any
 
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import NO_VALUE, ping_fields
-from ff_observe.ping_collector.store import Distribution, Store
-from ff_observe.ping_contract import FIELDS
+from ff_observe.ping_collector.disclosure import OTHER, Disclosure, Resource, Shares
+from ff_observe.ping_collector.store import Distribution, Seen, Store
+from ff_observe.ping_contract import FIELDS, Value
 
-OTHER = "other"
-QUANTILES = (0.5, 0.9, 0.99)
-MAX_LABEL_VALUES = 50
-"""Of the values that senders choose freely, so many are told at most: the most frequent."""
 MONTH = timedelta(days=30)
-
-Shares = Mapping[str, int]
-"""How many platforms have each value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One count over the fleet: how many platforms report it, their sum, and its quantiles."""
-
-    platforms: int
-    total: int
-    quantiles: Mapping[float, float]
+DRIVERS = frozenset({"localfs", "docker", "kubernetes", "stub"})
+"""FlowFuse's own (https://flowfuse.com/docs/install/configuration/); a name of somebody else's is shown as `other`."""
+LICENSE_TYPES = frozenset({"CE", "DEV", "EE"})
+_RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-git)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The fleet at one moment; `by_feature` maps a feature to how many platforms have it `true`, `false`, …"""
+    """The fleet at one moment; `by_feature` maps a feature to how many platforms have it `true`, `false`, …
+
+    `silent` is None where too few platforms are, or are not.
+    """
 
     taken_at: datetime
     platforms: Shares
-    silent: int
+    silent: int | None
     by_version: Shares
     by_driver: Shares
     by_license_type: Shares
@@ -44,6 +38,9 @@ class Fleet:
 
 
 _INDEX = {found.dotted: index for index, found in enumerate(FIELDS)}
+_VERSION, _DRIVER, _LICENSE_TYPE = (
+    _INDEX[name] for name in ("env.flowforge", "platform.config.driver", "platform.license.type")
+)
 _FEATURES = {
     "broker": _INDEX["platform.config.broker.enabled"],
     "file_store": _INDEX["platform.config.fileStore.enabled"],
@@ -56,80 +53,80 @@ RESOURCES: Mapping[str, int] = {
     for count, ping_field in ping_fields(COUNTS)
 }
 """Counts of the ping under the names their metrics have, with the index of their field."""
-
-
-_SHARES = {name: _INDEX[name] for name in ("env.flowforge", "platform.config.driver", "platform.license.type")}
+_INDEXES = (_VERSION, _DRIVER, _LICENSE_TYPE, *_FEATURES.values(), *RESOURCES.values())
 
 
 def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int) -> Fleet:
-    """Count the fleet. Raises `StoreError`."""
+    """Count every platform, for whoever runs the collector. Raises `StoreError`."""
     seen = store.seen(at, silent_after_days)
-    indexes = (*_SHARES.values(), *_FEATURES.values(), *RESOURCES.values())
-    found = store.distributions(indexes, at - MONTH)
-    version, driver, license_type = (fold(found[index], k) for index in _SHARES.values())
-    resources = {name: summarise(found[index], k) for name, index in RESOURCES.items()}
+    return _disclosed(at, seen, store.distributions(_INDEXES, at - MONTH), Disclosure(k))
+
+
+def take_release(store: Store, at: datetime, k: int, days: int, silent_after_days: int) -> Fleet:
+    """Count the fleet for everybody, as it was when the day of `at` (UTC) began. Raises `StoreError`.
+
+    Of the platforms behind one address one counts, and only after pings on `days` different days.
+    """
+    midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
+    sample = store.sample(_INDEXES, midnight, days, silent_after_days)
+    return _disclosed(midnight, sample.seen, sample.distributions, Disclosure(k, store.rounding_key()))
+
+
+def _disclosed(at: datetime, seen: Seen, found: Mapping[int, Distribution], rules: Disclosure) -> Fleet:
+    month = seen.by_window["30d"]
+    nested = {window: seen.by_window[window] for window in ("30d", "7d", "1d")} | {"active": month - seen.silent}
+    shown = dict(rules.nested("platforms", nested))
+    active = shown.pop("active", None)
+    resources = {name: rules.resource(name, found[index]) for name, index in RESOURCES.items()}
     return Fleet(
         taken_at=at,
-        platforms=seen.by_window,
-        silent=seen.silent,
-        by_version=version,
-        by_driver=driver,
-        by_license_type=license_type,
-        by_feature={feature: fold(found[index], k) for feature, index in _FEATURES.items()},
+        platforms={window: shown[window] for window in seen.by_window if window in shown},
+        silent=shown["30d"] - active if active is not None and "30d" in shown else None,
+        by_version=rules.shares("version", found[_VERSION], _label(is_release)),
+        by_driver=rules.shares("driver", found[_DRIVER], _label(DRIVERS.__contains__)),
+        by_license_type=rules.shares("license", found[_LICENSE_TYPE], _label(LICENSE_TYPES.__contains__)),
+        by_feature={
+            feature: rules.shares(feature, found[index], _label(lambda _: True)) for feature, index in _FEATURES.items()
+        },
         resources={name: resource for name, resource in resources.items() if resource is not None},
     )
 
 
-def fold(distribution: Distribution, k: int) -> Shares:
-    """Shares of values, those held by fewer than `k` platforms summed up as `other`; the most frequent first.
-
-    A rest of fewer than `k` takes in the rarest of the others too: where all values are known, as with a flag, it would
-    tell of the few by what is missing from the sum.
-    """
-    named: dict[str, int] = {}
-    for value, platforms in distribution:
-        label = _label(value)
-        named[label] = named.get(label, 0) + platforms
-    frequent = sorted(((n, label) for label, n in named.items() if n >= k and label != OTHER), key=_by_frequency)
-    told = {label: n for n, label in frequent[:MAX_LABEL_VALUES]}
-    rest = sum(named.values()) - sum(told.values())
-    while told and 0 < rest < k:
-        rest += told.popitem()[1]
-    return {**told, OTHER: rest} if rest else told
+def is_release(version: str) -> bool:
+    """Whether a version is as FlowFuse releases them. With all else that may stand in one, a sender could write on the
+    page."""
+    return _RELEASE.fullmatch(version) is not None
 
 
-def _by_frequency(share: tuple[int, str]) -> tuple[int, str]:
-    return -share[0], share[1]
+def _label(is_shown: Callable[[str], bool]) -> Callable[[Value | None], str]:
+    def label(value: Value | None) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if value is None or value == "":
+            return NO_VALUE
+        return str(value) if is_shown(str(value)) else OTHER
+
+    return label
 
 
-def _label(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return NO_VALUE if value is None or value == "" else str(value)
-
-
-def summarise(distribution: Distribution, k: int) -> Resource | None:
-    """Sum and quantiles of a count, given in ascending order; None where fewer than `k` platforms report it.
-
-    A quantile is the mean over the `k` platforms around its rank, and absent where fewer than `k` lie at or beyond it.
-    """
-    counts = [(int(value), platforms) for value, platforms in distribution if value is not None]
-    reporting = sum(platforms for _, platforms in counts)
-    if reporting < k:
-        return None
-    quantiles: dict[float, float] = {}
-    for quantile in QUANTILES:
-        rank = min(int(quantile * reporting), reporting - 1)
-        if min(rank + 1, reporting - rank) >= k:
-            first = rank - (k - 1) // 2
-            quantiles[quantile] = _sum_of_ranks(counts, first, first + k) / k
-    return Resource(reporting, sum(value * platforms for value, platforms in counts), quantiles)
-
-
-def _sum_of_ranks(counts: list[tuple[int, int]], first: int, end: int) -> int:
-    """The sum of the values at the ranks from `first` up to, not including, `end`."""
-    total = rank = 0
-    for value, platforms in counts:
-        total += value * max(0, min(end, rank + platforms) - max(first, rank))
-        rank += platforms
-    return total
+def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:
+    """The fleet as JSON has it, with the rules it was counted by; moments are ISO 8601, quantiles by their number."""
+    return {
+        "counted_at": fleet.taken_at.isoformat(timespec="seconds"),
+        "k": k,
+        "days": days,
+        "platforms": dict(fleet.platforms),
+        "silent_platforms": fleet.silent,
+        "platforms_by_version": dict(fleet.by_version),
+        "platforms_by_driver": dict(fleet.by_driver),
+        "platforms_by_license_type": dict(fleet.by_license_type),
+        "platforms_by_feature": {feature: dict(shares) for feature, shares in fleet.by_feature.items()},
+        "resources": {
+            name: {
+                "platforms": resource.platforms,
+                "total": resource.total,
+                "quantiles": {str(quantile): value for quantile, value in resource.quantiles.items()},
+            }
+            for name, resource in fleet.resources.items()
+        },
+    }

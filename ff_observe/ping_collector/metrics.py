@@ -62,6 +62,11 @@ class CollectorMetrics(FamilySource):
             values = self._counters[metric.name]
             values[labels] = values.get(labels, 0.0) + amount
 
+    def remove(self, metric: Metric, *labels: str) -> None:
+        """Drop a series of a counter."""
+        with self._lock:
+            self._counters[metric.name].pop(labels, None)
+
     def observe(self, metric: Metric, value: float) -> None:
         """Count one observation of a histogram."""
         with self._lock:
@@ -116,7 +121,7 @@ def _fleet_families(fleet: Fleet) -> Iterator[Family]:
         return family
 
     yield gauges(catalogue.TIMESTAMP, iter([((), seconds(fleet.taken_at))]))
-    yield gauges(catalogue.SILENT, iter([((), fleet.silent)]))
+    yield gauges(catalogue.SILENT, iter([] if fleet.silent is None else [((), fleet.silent)]))
     for metric, shares in (
         (catalogue.PLATFORMS, fleet.platforms),
         (catalogue.BY_VERSION, fleet.by_version),

@@ -3,14 +3,11 @@
 from typing import Any
 
 from ff_observe.ping_collector.acceptance import Reason, Refusal
-from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, PATH, Field
+from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, PATH
 from ff_observe.version import VERSION
 
 Json = dict[str, Any]
 
-# Said as what must not be there: `$` is the end for some and the end but for a line feed for others. Halves of
-# surrogate pairs are left out: a string of JSON Schema has none.
-_FORBIDDEN_TEXT = {"pattern": r"[\x00-\x1f\x7f-\x9f]"}
 _ERROR = {"$ref": "#/components/schemas/Error"}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}}
 _ALLOW = {"Allow": {"description": "The methods there are.", "schema": {"type": "string"}}}
@@ -23,19 +20,10 @@ def ping_schema() -> Json:
         place = root
         for key in field.path[:-1]:
             place = place["properties"].setdefault(key, {"type": "object", "properties": {}})
-        place["properties"][field.path[-1]] = _field_schema(field)
+        place["properties"][field.path[-1]] = field.json_schema()
         if field.required:
             place.setdefault("required", []).append(field.path[-1])
     return root
-
-
-def _field_schema(field: Field) -> Json:
-    if field.type is bool:
-        return {"type": "boolean"}
-    if field.type is int:
-        return {"type": "integer", "minimum": 0, "maximum": field.maximum}
-    text: Json = {"type": "string", "maxLength": field.maximum, "not": _FORBIDDEN_TEXT}
-    return {**text, "minLength": 1} if field.required else text
 
 
 def _text(description: str, content_type: str = "text/plain") -> Json:

@@ -1,81 +1,71 @@
-"""The public page about the fleet, and the same as JSON: server-rendered, no scripts, nothing from elsewhere."""
+"""Renders a release of the fleet as a page: no scripts, nothing from elsewhere."""
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from html import escape
-from importlib import resources
+from importlib.resources import files
 from typing import Any
 
 from ff_observe.catalogue.fleet import RESOURCE_TITLES
-from ff_observe.ping_collector.fleet import Fleet, Resource, Shares
+from ff_observe.ping_collector.disclosure import QUANTILES, Shares
 
-_STYLE = (resources.files(__package__) / "page.css").read_text(encoding="utf-8")
+_STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_PROTECTED = (
+    "Released once a day from the anonymous pings of the 30 days before. A platform counts after pings on {days} "
+    "different days, and of the platforms behind one address one counts. A figure that fewer than {k} platforms share, "
+    "or that one of them dominates, is left out or counted as <em>other</em>; all others are rounded down."
+)
+_UNPROTECTED = "From the anonymous pings of the last 30 days. Every platform counts, and every figure is shown."
 _FOOTER = (
-    "<footer><p>From the anonymous pings of the last 30 days. Whatever fewer than {k} platforms share is counted as "
-    "<em>other</em> or left out, and of a sender's address only a keyed hash is kept, whose key is destroyed on "
+    "<footer><p>{rules} Of a sender's address only a keyed hash is kept, whose key is destroyed on "
     'schedule. The same as data: <a href="fleet.json">fleet.json</a></p></footer>'
 )
 _FEATURE_NAMES = {"broker": "MQTT broker", "file_store": "File store", "email": "E-mail"}
+_LEFT_OUT = "\u2013"
+Document = Mapping[str, Any]
+"""A fleet as `fleet.as_json` has it."""
 
 
-def as_json(fleet: Fleet, k: int) -> dict[str, Any]:
-    """The aggregates as JSON has them; moments are ISO 8601, quantiles by their number."""
-    return {
-        "counted_at": fleet.taken_at.isoformat(timespec="seconds"),
-        "k": k,
-        "platforms": dict(fleet.platforms),
-        "silent_platforms": fleet.silent,
-        "platforms_by_version": dict(fleet.by_version),
-        "platforms_by_driver": dict(fleet.by_driver),
-        "platforms_by_license_type": dict(fleet.by_license_type),
-        "platforms_by_feature": {feature: dict(shares) for feature, shares in fleet.by_feature.items()},
-        "resources": {
-            name: {
-                "platforms": resource.platforms,
-                "total": resource.total,
-                "quantiles": {str(quantile): value for quantile, value in resource.quantiles.items()},
-            }
-            for name, resource in fleet.resources.items()
-        },
-    }
-
-
-def render(fleet: Fleet, k: int) -> str:
+def render(document: Document) -> bytes:
     """The page. Everything that came from senders is escaped."""
-    month = fleet.platforms.get("30d", 0)
+    platforms = document["platforms"]
+    counted_at = datetime.fromisoformat(document["counted_at"])
+    rules = (_UNPROTECTED if document["k"] == 1 else _PROTECTED).format(**document)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8"><title>FlowFuse fleet</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
         f"<style>{_STYLE}</style></head><body><main>",
-        f"<header><h1>FlowFuse fleet</h1><p>Counted {fleet.taken_at:%d %B %Y, %H:%M} UTC</p></header>",
+        f"<header><h1>FlowFuse fleet</h1><p>As of {counted_at:%d %B %Y, %H:%M} UTC</p></header>",
         '<section class="figures" aria-label="Platforms seen">',
-        _figure(fleet.platforms.get("1d", 0), "platforms in a day"),
-        _figure(fleet.platforms.get("7d", 0), "in 7 days"),
-        _figure(month, "in 30 days"),
-        _figure(fleet.silent, "fell silent"),
+        _figure(platforms.get("1d"), "platforms in a day"),
+        _figure(platforms.get("7d"), "in 7 days"),
+        _figure(platforms.get("30d"), "in 30 days"),
+        _figure(document["silent_platforms"], "fell silent"),
         "</section>",
         '<div class="columns">',
-        _bars("By version", fleet.by_version),
-        _bars("By licence", fleet.by_license_type),
-        _bars("By driver", fleet.by_driver),
-        _features(fleet),
+        _bars("By version", document["platforms_by_version"]),
+        _bars("By licence", document["platforms_by_license_type"]),
+        _bars("By driver", document["platforms_by_driver"]),
+        _features(document["platforms_by_feature"]),
         "</div>",
-        *_resources(fleet),
-        _FOOTER.format(k=k),
+        *_resources(document["resources"]),
+        _FOOTER.format(rules=rules),
         "</main></body></html>",
     ]
-    return "\n".join(part for part in parts if part)
+    return "\n".join(part for part in parts if part).encode()
 
 
-def _figure(number: int, caption: str) -> str:
-    return f'<p class="figure"><strong>{_grouped(number)}</strong> <span>{caption}</span></p>'
+def _figure(number: int | None, caption: str) -> str:
+    shown = _LEFT_OUT if number is None else _grouped(number)
+    return f'<p class="figure"><strong>{shown}</strong> <span>{caption}</span></p>'
 
 
 def _grouped(number: float) -> str:
@@ -84,7 +74,7 @@ def _grouped(number: float) -> str:
 
 def _bars(title: str, shares: Shares) -> str:
     if not shares:
-        return f"<section><h2>{title}</h2><p>No platform yet.</p></section>"
+        return f"<section><h2>{title}</h2><p>Too few platforms to show.</p></section>"
     total = sum(shares.values())
     rows = "\n".join(_bar(label, platforms, total) for label, platforms in shares.items())
     return f"<section><h2>{title}</h2><table>{rows}</table></section>"
@@ -97,32 +87,32 @@ def _bar(label: str, platforms: int, total: int) -> str:
     return f'<tr><th scope="row">{escape(label)}</th><td>{share}</td><td class="number">{_grouped(platforms)}</td></tr>'
 
 
-def _features(fleet: Fleet) -> str:
+def _features(by_feature: Mapping[str, Shares]) -> str:
     rows = "\n".join(
         _bar(_FEATURE_NAMES.get(feature, feature), shares["true"], sum(shares.values()))
-        for feature, shares in fleet.by_feature.items()
+        for feature, shares in by_feature.items()
         if "true" in shares
     )
-    body = f"<table>{rows}</table>" if rows else "<p>Too few platforms to tell.</p>"
+    body = f"<table>{rows}</table>" if rows else "<p>Too few platforms to show.</p>"
     return f"<section><h2>Features enabled</h2>{body}</section>"
 
 
-def _resources(fleet: Fleet) -> Iterator[str]:
-    if not fleet.resources:
+def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
+    if not resources:
         return
     yield "<section><h2>What they run</h2><table><thead><tr>"
     yield '<th scope="col">Count</th><th scope="col">Platforms</th><th scope="col">Sum</th>'
     yield '<th scope="col">Median</th><th scope="col">90 %</th><th scope="col">99 %</th></tr></thead><tbody>'
-    for name, resource in fleet.resources.items():
+    for name, resource in resources.items():
         cells = "".join(f'<td class="number">{cell}</td>' for cell in _cells(resource))
         title = RESOURCE_TITLES.get(name, name.replace("_", " "))
         yield f'<tr><th scope="row">{escape(title)}</th>{cells}</tr>'
     yield "</tbody></table></section>"
 
 
-def _cells(resource: Resource) -> Iterator[str]:
-    yield _grouped(resource.platforms)
-    yield _grouped(resource.total)
-    for quantile in (0.5, 0.9, 0.99):
-        value = resource.quantiles.get(quantile)
-        yield "-" if value is None else _grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")
+def _cells(resource: Document) -> Iterator[str]:
+    yield _grouped(resource["platforms"])
+    yield _grouped(resource["total"])
+    for quantile in QUANTILES:
+        value = resource["quantiles"].get(str(quantile))
+        yield _LEFT_OUT if value is None else _grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")

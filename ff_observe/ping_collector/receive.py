@@ -14,6 +14,7 @@ from ff_observe.ping_collector.responses import Receive, Scope, Send, send_refus
 from ff_observe.ping_collector.sender_address import SenderAddress
 from ff_observe.ping_collector.sender_hash import SenderHash
 from ff_observe.ping_collector.store import Ping
+from ff_observe.ping_collector.swapped_counts import put_right
 from ff_observe.ping_collector.unknown_fields import UnknownFields
 from ff_observe.ping_contract import MAX_BODY_BYTES, PATH
 
@@ -86,7 +87,7 @@ class PingReceiver:
             return found
         client = scope["client"]
         sender = self._sender_hash.of(self._address.of(client[0] if client else None, headers))
-        ping = Ping.of(self._clock.now(), sender, found.values)
+        ping = Ping.of(self._clock.now(), sender, put_right(found.values, headers))
         outcome = await self._ingest.submit(ping)
         if outcome in _NOT_STORED:
             return Refusal(_NOT_STORED[outcome])
@@ -98,8 +99,9 @@ class PingReceiver:
         return None
 
     def _count_unknown(self, found: Accepted, ping: Ping) -> None:
+        day = ping.received_at.date()
         for name in found.unknown:
-            self._metrics.add(catalogue.UNKNOWN_FIELDS, self._unknown_fields.label(name, ping.instance_id))
+            self._metrics.add(catalogue.UNKNOWN_FIELDS, self._unknown_fields.label(name, ping.sender, day))
 
 
 def _refused_by_head(headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:

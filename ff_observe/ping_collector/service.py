@@ -22,6 +22,7 @@ from ff_observe.ping_collector.fleet import take_fleet
 from ff_observe.ping_collector.http_protocol import LimitedProtocol, close_slow_connections
 from ff_observe.ping_collector.ingest import Ingest
 from ff_observe.ping_collector.metrics import CollectorMetrics, seconds
+from ff_observe.ping_collector.publication import Publication
 from ff_observe.ping_collector.receive import PingObserver, PingReceiver
 from ff_observe.ping_collector.sender_address import SenderAddress
 from ff_observe.ping_collector.sender_hash import SenderHash
@@ -97,9 +98,10 @@ class Collector:
             on_commit=self._observe_commit,
         )
         address = SenderAddress(settings.trusted_proxies, settings.forwarded_header)
-        unknown = UnknownFields(settings.k)
+        unknown = UnknownFields(settings.k, partial(self.metrics.remove, catalogue.UNKNOWN_FIELDS))
         receiver = PingReceiver(self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, on_ping)
-        app = CollectorApp(receiver, self.metrics, self._ingest.probe, k=settings.k, public=settings.public)
+        self.publication = Publication(self.store, settings) if settings.public else None
+        app = CollectorApp(receiver, self.metrics, self._ingest.probe, self.publication)
         self._started = threading.Event()
         self._server = _Server(self._uvicorn_config(app), self._started, self._ingest.turn_away)
         self._thread: threading.Thread | None = None
@@ -170,14 +172,17 @@ class Collector:
             raise TimeoutError("the collector's requests did not end in time")
 
     def count_fleet(self) -> float:
-        """Count the fleet for `/metrics` and the page. Returns the seconds until the next time: counting a large fleet
-        takes a small share of the time."""
-        began = self._clock.monotonic()
+        """Count the fleet for `/metrics`, and release it where that is due. Returns the seconds until the next time:
+        counting a large fleet takes a small share of the time."""
+        began, now = self._clock.monotonic(), self._clock.now()
+        took = 0.0
         with contextlib.suppress(StoreError):  # the writer tells when the store is down; the old numbers stay, dated
-            self.metrics.fleet = take_fleet(
-                self.store, self._clock.now(), self.settings.k, self.settings.silent_after_days
-            )
-        return max(self.settings.fleet_interval_seconds, 20 * (self._clock.monotonic() - began))
+            fleet = take_fleet(self.store, now, self.settings.k, self.settings.silent_after_days)
+            took = self._clock.monotonic() - began
+            self.metrics.fleet = fleet
+            if self.publication is not None:
+                self.publication.refresh(fleet, now)
+        return max(self.settings.fleet_interval_seconds, 20 * took)
 
     def keep_up(self) -> float:
         """Prune what is older than the retention, and tidy. Returns the seconds until the next time."""

@@ -41,6 +41,8 @@ class CollectorSettings:
     duplicate_window: timedelta = timedelta(hours=1)
     retention: timedelta = timedelta(days=400)
     k: int = 5
+    public_k: int = 10
+    public_days: int = 3
     silent_after_days: int = 2
     public: bool = False
     fleet_interval_seconds: float = 15.0

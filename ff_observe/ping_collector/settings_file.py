@@ -129,6 +129,8 @@ _KEYS: Mapping[str, _Key] = {
     "duplicates.window_minutes": _Key("duplicate_window", lambda node: timedelta(minutes=_whole(0, 1440)(node))),
     "retention_days": _Key("retention", _days(1, 36_500)),
     "fleet.k": _Key("k", _whole(1, 1000)),
+    "fleet.public_k": _Key("public_k", _whole(1, 1000)),
+    "fleet.public_days": _Key("public_days", _whole(1, 30)),
     "fleet.silent_after_days": _Key("silent_after_days", _whole(1, 30)),
     "fleet.interval_seconds": _Key("fleet_interval_seconds", _whole(1, 86_400)),
     "fleet.public": _Key("public", _flag),
@@ -253,6 +255,9 @@ class _Reading:
     def finish(self) -> CollectorSettings:
         values = {name: value for name, value in self._values.items() if not name.startswith("limits.")}
         self._take_database_file(values)
+        k = values.get("k", CollectorSettings().k)
+        if values.get("public_k", k) < k:
+            self._whole_file("fleet.public_k", f"write at least the {k} of fleet.k: the public sees no more than you")
         if self._problems:
             raise ConfigurationError(tuple(sorted(self._problems)))
         here = self._file.parent

@@ -1,35 +1,92 @@
-"""Counts fields that the contract does not name, by name, without letting a name tell of a single sender."""
+"""Counts fields that the contract does not name, by name, without letting a name expose a single sender."""
 
 import re
+from collections.abc import Callable, Iterator
+from datetime import date
 
 OTHER = "other"
 MAX_NAMES = 100
 MAX_CANDIDATES = 1000
+MAX_NAMES_PER_SENDER = 32
+"""One address can bring up so many names a day; more could push out the candidates of others."""
+MAX_SENDERS = 100
+"""More senders of one name are not told apart: it ranks among the most frequent already."""
 
-_TELLABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}(\.[A-Za-z_][A-Za-z0-9_]{0,31}){0,3}")
+MAX_SENDERS_A_DAY = 100_000
+
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}(\.[A-Za-z_][A-Za-z0-9_]{0,31}){0,3}")
 """Only what looks like the name of a field: an address, a mail address or a sentence is none."""
+
+_Senders = dict[str, set[int]]
+"""Who sent a name, as hashes of this process only: those of bytes have a random seed."""
 
 
 class UnknownFields:
-    """In memory only, and bounded. A name is told once `k` different instances have sent it."""
+    """In memory only, and bounded. A name is shown while `k` different senders sent it today and yesterday.
 
-    def __init__(self, k: int) -> None:
+    Senders are told apart by the hash of their address, since instances are easily invented. Where more names than
+    `MAX_NAMES` qualify, those of more senders stay. `on_hidden` is called for a name that is shown no longer.
+    """
+
+    def __init__(self, k: int, on_hidden: Callable[[str], None]) -> None:
         self._k = k
-        self._told: set[str] = set()
-        self._candidates: dict[str, set[int]] = {}
+        self._on_hidden = on_hidden
+        self._day = date.min
+        self._today: _Senders = {}
+        self._yesterday: _Senders = {}
+        self._names_by_sender: dict[int, int] = {}
+        self._shown: set[str] = set()
 
-    def label(self, name: str, instance_id: str) -> str:
+    def label(self, name: str, sender: bytes | None, day: date) -> str:
         """The name to count a field under: its own, or `other`."""
-        if name in self._told:
-            return name
-        if len(self._told) >= MAX_NAMES or not _TELLABLE.fullmatch(name):
+        if day != self._day:
+            self._begin(day)
+        if not _FIELD_NAME.fullmatch(name):
             return OTHER
-        if name not in self._candidates and len(self._candidates) >= MAX_CANDIDATES:
-            self._candidates.pop(next(iter(self._candidates)))  # the oldest
-        senders = self._candidates.setdefault(name, set())
-        senders.add(hash(instance_id))  # of this process only: strings are hashed with a random seed
-        if len(senders) < self._k:
-            return OTHER
-        del self._candidates[name]
-        self._told.add(name)
-        return name
+        self._add(name, hash(sender))
+        if name not in self._shown and len(self._senders(name)) >= self._k:
+            self._show(name)
+        return name if name in self._shown else OTHER
+
+    def _begin(self, day: date) -> None:
+        follows = (day - self._day).days == 1
+        self._yesterday, self._today = (self._today if follows else {}), {}
+        self._day = day
+        self._names_by_sender = {}
+        for name in [name for name in self._shown if len(self._senders(name)) < self._k]:
+            self._hide(name)
+
+    def _add(self, name: str, sender: int) -> None:
+        senders = self._today.get(name, set())
+        if sender in senders or len(senders) >= MAX_SENDERS:
+            return
+        names = self._names_by_sender.get(sender, 0)
+        if names >= MAX_NAMES_PER_SENDER or (names == 0 and len(self._names_by_sender) >= MAX_SENDERS_A_DAY):
+            return
+        if name not in self._today and len(self._today) >= MAX_CANDIDATES + MAX_NAMES:
+            self._drop_weakest()
+        self._names_by_sender[sender] = names + 1
+        self._today.setdefault(name, set()).add(sender)
+
+    def _drop_weakest(self) -> None:
+        """Of the names that are not shown, the oldest of those with the fewest senders."""
+        weakest = min(self._candidates(), key=lambda name: len(self._today[name]))
+        del self._today[weakest]
+
+    def _candidates(self) -> Iterator[str]:
+        return (name for name in self._today if name not in self._shown)
+
+    def _show(self, name: str) -> None:
+        if len(self._shown) >= MAX_NAMES:
+            weakest = min(self._shown, key=lambda shown: len(self._senders(shown)))
+            if len(self._senders(weakest)) >= len(self._senders(name)):
+                return
+            self._hide(weakest)
+        self._shown.add(name)
+
+    def _hide(self, name: str) -> None:
+        self._shown.remove(name)
+        self._on_hidden(name)
+
+    def _senders(self, name: str) -> set[int]:
+        return self._today.get(name, set()) | self._yesterday.get(name, set())

@@ -23,21 +23,23 @@ from ff_observe.errors import ConfigurationError
 from ff_observe.ping_collector.commands import export, forget
 from ff_observe.ping_collector.fleet import RESOURCES
 from ff_observe.ping_collector.http_protocol import LimitedProtocol
-from ff_observe.ping_collector.service import Collector
+from ff_observe.ping_collector.page import render
+from ff_observe.ping_collector.service import Collector, open_store
 from ff_observe.ping_collector.settings import CollectorSettings, SqliteDatabase
 from ff_observe.ping_collector.store import Ping
 from ff_observe.ping_contract import MAX_BODY_BYTES
 from tests.fakes import FakeClock
 from tests.real_parts.collector import ask, collecting, raw, sample, send
 from tests.real_parts.processes import wait_until
-from tests.unit.ping_collector.pings import body
+from tests.unit.ping_collector.blocking_writer import BlockingWriter
+from tests.unit.ping_collector.pings import body, instance, ping
 
 SUCCESS = b'{"status":"success"}'
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> CollectorSettings:
-    return CollectorSettings(port=0, data_dir=tmp_path / "collector", public=True)
+    return CollectorSettings(port=0, data_dir=tmp_path / "collector", public=True, k=1, public_k=1)
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def collector(settings: CollectorSettings) -> Iterator[Collector]:
 def test_a_ping_is_acknowledged_as_flowfuse_expects_it(collector: Collector, path: str) -> None:
     answer = send(collector.port, body(), path=path)
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, SUCCESS, "application/json")
-    (stored,) = collector.store.export("instance-1")
+    (stored,) = collector.store.export(instance())
     assert stored.document() == json.loads(body())
 
 
@@ -205,7 +207,7 @@ def test_a_store_that_is_down_is_told_and_nothing_is_acknowledged(settings: Coll
         file.unlink()
         wait_until(lambda: send(running.port, body()).status == 200, "the collector to recover by itself")
         assert ask(running.port, "GET", "/-/ready").status == 200
-        assert len(list(running.store.export("instance-1"))) == 1
+        assert len(list(running.store.export(instance()))) == 1
 
 
 def test_every_metric_of_the_catalogue_is_exposed_and_none_else(collector: Collector) -> None:
@@ -220,7 +222,7 @@ def test_every_metric_of_the_catalogue_is_exposed_and_none_else(collector: Colle
     assert sample(collector.port, "flowfuse_fleet_platforms", window="1d") == 5
     assert sample(collector.port, "flowfuse_fleet_platforms_by_version", version="2.33.2") == 5
     assert sample(collector.port, "flowfuse_fleet_resources", resource="users") == 45
-    assert sample(collector.port, "ff_observe_collector_unknown_fields_total", field="platform.counts.ghosts") == 1
+    assert sample(collector.port, "ff_observe_collector_unknown_fields_total", field="platform.counts.ghosts") == 5
     assert sample(collector.port, "ff_observe_collector_pings_refused_total", reason="not_json") == 1
     assert sample(collector.port, "ff_observe_collector_commit_pings_sum") == 5
 
@@ -272,13 +274,29 @@ def test_the_page_needs_nothing_from_elsewhere(collector: Collector) -> None:
         assert foreign not in text
 
 
-def test_what_senders_wrote_is_escaped_on_the_page(collector: Collector) -> None:
-    for index in range(5):
-        send(collector.port, body(f"{index}", env__flowforge="<script>alert(1)</script>"))
+def test_what_an_earlier_collector_stored_against_the_grammar_is_counted_and_not_shown(
+    collector: Collector, settings: CollectorSettings
+) -> None:
+    odd = {"env__flowforge": "<script>", "platform__config__driver": "\u202eyub", "platform__license__type": "buy this"}
+    writer = BlockingWriter(open_store(settings))
+    writer.write([ping("203.0.113.77 alice@bank.example", datetime.now(UTC), **odd)])
+    writer.close()
     collector.count_fleet()
-    text = ask(collector.port, "GET", "/").body.decode()
-    assert "&lt;script&gt;" in text
-    assert "<script" not in text
+    data = ask(collector.port, "GET", "/fleet.json").json
+    assert data["platforms"]["30d"] == 1
+    shares = ("platforms_by_version", "platforms_by_driver", "platforms_by_license_type")
+    assert [data[name] for name in shares] == [{"other": 1}] * 3
+    for path in ("/", "/fleet.json", "/metrics"):
+        text = ask(collector.port, "GET", path).body.decode()
+        assert not any(value in text for value in ("script", "yub", "buy", "alice")), path
+
+
+def test_a_value_is_escaped_on_the_page(collector: Collector) -> None:
+    collector.count_fleet()
+    document = ask(collector.port, "GET", "/fleet.json").json
+    page = render(document | {"platforms_by_version": {"<script>": 1}})
+    assert b"&lt;script&gt;" in page
+    assert b"<script" not in page
 
 
 def test_the_page_names_counts_in_words(collector: Collector) -> None:
@@ -297,7 +315,7 @@ def test_the_data_says_what_the_metrics_say(collector: Collector) -> None:
     collector.count_fleet()
     data = ask(collector.port, "GET", "/fleet.json").json
     assert data["platforms"] == {"1d": 5, "7d": 5, "30d": 5}
-    assert data["resources"]["users"] == {"platforms": 5, "total": 45, "quantiles": {}}
+    assert data["resources"]["users"] == {"platforms": 5, "total": 45, "quantiles": {"0.5": 9, "0.9": 9, "0.99": 9}}
     assert data["platforms_by_driver"] == {"stub": 5}
 
 
@@ -305,13 +323,13 @@ def test_an_instance_can_be_exported_and_forgotten_while_it_runs(
     collector: Collector, settings: CollectorSettings
 ) -> None:
     send(collector.port, body())
-    (line,) = export(settings, "instance-1")
+    (line,) = export(settings, instance())
     exported = json.loads(line)
     assert exported["ping"] == json.loads(body())
     assert len(bytes.fromhex(exported["sender"])) == 32
     assert exported["received_at"].endswith("+00:00")
-    assert forget(settings, "instance-1") == 1
-    assert list(export(settings, "instance-1")) == []
+    assert forget(settings, instance()) == 1
+    assert list(export(settings, instance())) == []
     assert send(collector.port, body()).status == 200
 
 
@@ -356,13 +374,13 @@ def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(settings: Colle
     with collecting(settings, clock) as running:
         clock.await_waiters(3)
         assert send(running.port, body()).status == 200
-        before = next(iter(running.store.export("instance-1"))).sender
+        before = next(iter(running.store.export(instance()))).sender
         clock.advance(5 * 86_400 + 3600)
         assert send(running.port, body()).status == 200
-        _, after = running.store.export("instance-1")
+        _, after = running.store.export(instance())
         assert after.sender != before
         clock.advance(6 * 86_400)
-        (left,) = running.store.export("instance-1")
+        (left,) = running.store.export(instance())
         assert left == after
         assert sample(running.port, "ff_observe_collector_pruned_pings_total") == 1
 

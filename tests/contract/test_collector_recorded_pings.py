@@ -9,6 +9,7 @@ import pytest
 
 from ff_observe.cli import main
 from ff_observe.config.secret import Secret
+from ff_observe.outputs.ping.delivery import USER_AGENT
 from ff_observe.ping_collector.acceptance import Accepted, accept
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
@@ -32,18 +33,28 @@ def collector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         yield running
 
 
-def comes_back(collector: Collector, sent: bytes) -> bool:
-    """Whether the collector takes these bytes and its store gives back the same: every field, type and value, in
-    order. Platforms were recorded more than once, so that an instance can have several pings."""
-    answer = send(collector.port, sent)
+def comes_back(collector: Collector, sent: bytes, user_agent: str, expected: bytes) -> bool:
+    """Whether the collector takes these bytes and its store gives back what is expected: every field, type and value,
+    in order. Platforms were recorded more than once, so that an instance can have several pings."""
+    answer = send(collector.port, sent, {"User-Agent": user_agent})
     assert (answer.status, answer.json) == (200, {"status": "success"})
     stored = collector.store.export(json.loads(sent)["instanceId"])
-    return sent in [json.dumps(ping.document(), separators=(",", ":"), ensure_ascii=False).encode() for ping in stored]
+    return expected in [
+        json.dumps(ping.document(), separators=(",", ":"), ensure_ascii=False).encode() for ping in stored
+    ]
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)
-def test_a_recorded_ping_comes_back_as_it_was_sent(collector: Collector, path: Path) -> None:
-    assert comes_back(collector, path.read_bytes())
+def test_a_recorded_ping_comes_back_with_templates_and_stacks_put_right(collector: Collector, path: Path) -> None:
+    sent = path.read_bytes()
+    swapped = {b"projectTemplates": b"projectStacks", b"projectStacks": b"projectTemplates"}
+    counts = json.loads(sent)["platform"]["counts"]
+    expected = sent
+    for name, other in swapped.items():
+        expected = expected.replace(
+            b'"%b":%d' % (name, counts[name.decode()]), b'"%b":%d' % (name, counts[other.decode()])
+        )
+    assert comes_back(collector, sent, "axios/1.19.0", expected)
 
 
 @pytest.mark.parametrize("home", HOMES, ids=lambda home: home.name)
@@ -55,4 +66,4 @@ def test_a_ping_of_ff_observe_comes_back_as_it_was_sent(
     found = accept(sent)
     assert isinstance(found, Accepted)
     assert found.unknown == ()
-    assert comes_back(collector, sent)
+    assert comes_back(collector, sent, USER_AGENT, sent)

@@ -13,7 +13,7 @@ from ff_observe.ping_collector.fleet import take_fleet
 from ff_observe.ping_collector.store import Ping, Store, StoreError
 from ff_observe.ping_collector.store.columns import NAMES
 from ff_observe.ping_collector.store.sqlite import open_sqlite
-from ff_observe.ping_contract import FIELDS, FORBIDDEN_CHARACTERS, MAX_COUNT
+from ff_observe.ping_contract import FIELDS, MAX_COUNT
 from tests.contract.conftest import WINDOW, MakeStore, documents
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.endless import make_counting_endless
@@ -40,12 +40,12 @@ def test_a_ping_without_a_sender_comes_back_without(store: Store, writer: Blocki
             if field.type is bool
             else st.none() | st.integers(0, MAX_COUNT)
             if field.type is int
-            else st.none() | st.text(max_size=field.maximum).filter(lambda text: not FORBIDDEN_CHARACTERS.search(text))
+            else st.none() | st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=256)
             for field in FIELDS[1:]
         )
     )
 )
-def test_whatever_the_contract_allows_comes_back_exactly(
+def test_whatever_any_contract_allowed_comes_back_exactly(
     store: Store, writer: BlockingWriter, values: tuple[object, ...]
 ) -> None:
     instance_id = f"{uuid.uuid4()}"
@@ -169,7 +169,7 @@ def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, 
     writer.write([ping(f"month-{index}", later(days=-20), platform__license__type="DEV") for index in range(4)])
     writer.write([ping("gone", later(days=-31))])
     fleet = take_fleet(store, later(seconds=1), k=5, silent_after_days=2)
-    assert fleet.platforms == {"1d": 6, "7d": 11, "30d": 15}
+    assert fleet.platforms == {"1d": 6, "30d": 15}, "or 4 would be those seen in 30 days and not in 7"
     assert fleet.silent == 9
     assert fleet.by_version == {"2.33.2": 10, "2.4.0": 5}
     assert fleet.by_license_type == {"other": 15}, "or 4 of another type would stand out"

@@ -11,7 +11,7 @@ from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import Query, of, total
 
 EMPTY = "no collector, or not counted yet"
-TOO_FEW = "too few platforms to tell"
+TOO_FEW = "too few platforms to show"
 
 _TITLES: p.Told = {name: (words, None) for name, words in fleet.RESOURCE_TITLES.items()}
 

@@ -1,7 +1,7 @@
 """What a ping says: a pure function of a snapshot and the settings, made of the contract's fields and of nothing else.
 
-Whatever does not fit its field (a missing reading, a count that is no whole number, a text longer than allowed or with
-control characters) is absent; nothing is cut or rounded to fit, since half an identifier is a wrong one.
+Whatever does not fit its field (a missing reading, a count that is no whole number, a text that is not of
+the field's grammar) is absent; nothing is cut or rounded to fit, since half an identifier is a wrong one.
 """
 
 import json
@@ -11,7 +11,7 @@ from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import Count, PingField, ping_fields
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import DeliveryError
-from ff_observe.ping_contract import FIELDS, FORBIDDEN_CHARACTERS, MAX_COUNT, Field, Value, document
+from ff_observe.ping_contract import FIELDS, Field, Value, document
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import OperatingSystem, Reading
 
@@ -102,10 +102,4 @@ def _whole(value: object) -> int | None:
 
 def _fitting(field: Field, value: Value | None) -> Value | None:
     """The value if the receiver would accept it, else None."""
-    if type(value) is not field.type:
-        return None
-    if isinstance(value, str):
-        return value if len(value) <= field.maximum and not FORBIDDEN_CHARACTERS.search(value) else None
-    if field.type is int and not 0 <= value <= MAX_COUNT:
-        return None
-    return value
+    return value if field.accepts(value) else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
@@ -58,6 +58,18 @@ Distribution = Sequence[tuple[Value | None, int]]
 """The values of one field over platforms, each with how many platforms have it; None for those that did not say."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Of the platforms behind one sender's hash the one known longest, of those that pinged on enough days."""
+
+    seen: Seen
+    distributions: Mapping[int, Distribution]
+
+
+SAMPLE_WINDOWS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30}
+ROUNDING_KEY_BYTES = 32
+
+
 class Writer(Protocol):
     """The one connection that stores pings. It belongs to one event loop, and writes one batch at a time."""
 
@@ -90,6 +102,19 @@ class Store(Protocol):
     def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
         """The latest values of some fields over every platform that pinged since then, each in ascending order, all
         of one moment."""
+
+    def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
+        """The platforms that count in public, and their latest values: of each sender one that pinged on at least
+        `days` different days (UTC) of the 30 before `at`."""
+
+    def rounding_key(self) -> bytes:
+        """The secret of the offsets with which public figures are rounded, drawn once for the life of the store."""
+
+    def released(self, day: date) -> str | None:
+        """The document released on a day; None if there was none."""
+
+    def release(self, day: date, document: str) -> str:
+        """Release a document on a day. Returns the one of that day, which is the first."""
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         """Everything stored of an instance, oldest first."""

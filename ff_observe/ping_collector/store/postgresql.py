@@ -9,10 +9,11 @@ import psycopg
 from psycopg import sql
 
 from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.store import postgresql_fleet
 from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, outcomes
 from ff_observe.ping_collector.store.blocking import BlockingThread
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
-from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Seen, StoreError
+from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Sample, Seen, StoreError
 from ff_observe.ping_collector.store.postgresql_connections import (
     AsyncConnection,
     Connection,
@@ -201,6 +202,22 @@ class PostgresqlStore:
         query = sql.SQL("SELECT {}, count(*) FROM platform WHERE last_seen > %s GROUP BY 1 ORDER BY 1").format(column)
         rows = connection.execute(query, (since,)).fetchall()
         return [(restored(COLUMNS[index], value), count) for value, count in rows]
+
+    def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
+        with self._session("sample the fleet") as connection:
+            return postgresql_fleet.sample(connection, field_indexes, at, days, silent_after_days)
+
+    def rounding_key(self) -> bytes:
+        with self._session("read the fleet's key") as connection:
+            return postgresql_fleet.rounding_key(connection)
+
+    def released(self, day: date) -> str | None:
+        with self._session("read a release") as connection:
+            return postgresql_fleet.released(connection, day)
+
+    def release(self, day: date, document: str) -> str:
+        with self._session("release") as connection:
+            return postgresql_fleet.release(connection, day, document)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE instance_id = %s ORDER BY received_at").format(

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
+from ff_observe.ping_collector.store import postgresql_fleet
 from ff_observe.ping_collector.store.columns import COLUMNS
 from ff_observe.ping_collector.store.model import StoreError
 from ff_observe.ping_collector.store.postgresql_connections import Connection
@@ -26,6 +27,7 @@ _OBJECTS = {
     "recent": "CREATE TABLE recent (digest bytea PRIMARY KEY, instance_id text NOT NULL, "
     "received_at timestamptz NOT NULL, until timestamptz NOT NULL)",
     "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
+    **postgresql_fleet.TABLES,
 }
 
 

@@ -4,15 +4,16 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.ping_collector.store import sqlite_fleet
 from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, moment, outcomes
 from ff_observe.ping_collector.store.blocking import BlockingThread
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
-from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Seen, StoreError
+from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Sample, Seen, StoreError
 
 BUSY_SECONDS = 5.0
 STEPS_BETWEEN_LOOKS = 100_000
@@ -120,6 +121,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
             "(digest TEXT PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL, until TEXT NOT NULL) "
             "WITHOUT ROWID"
         )
+        for statement in sqlite_fleet.TABLES:
+            connection.execute(statement)
         connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
 
 
@@ -249,6 +252,22 @@ class SqliteStore:
         query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - only names of our own columns
         rows = connection.execute(query, (moment(since),)).fetchall()
         return [(restored(column, value), count) for value, count in rows]
+
+    def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
+        with self._session("sample the fleet") as connection:
+            return sqlite_fleet.sample(connection, field_indexes, at, days, silent_after_days)
+
+    def rounding_key(self) -> bytes:
+        with self._session("read the fleet's key") as connection:
+            return sqlite_fleet.rounding_key(connection)
+
+    def released(self, day: date) -> str | None:
+        with self._session("read a release") as connection:
+            return sqlite_fleet.released(connection, day)
+
+    def release(self, day: date, document: str) -> str:
+        with self._session("release") as connection:
+            return sqlite_fleet.release(connection, day, document)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608 - only names of our own columns

@@ -30,6 +30,8 @@ duplicates:
 retention_days: 30
 fleet:
   k: 10
+  public_k: 20
+  public_days: 7
   silent_after_days: 3
   interval_seconds: 60
   public: true
@@ -73,6 +75,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         duplicate_window=timedelta(minutes=5),
         retention=timedelta(days=30),
         k=10,
+        public_k=20,
+        public_days=7,
         silent_after_days=3,
         fleet_interval_seconds=60,
         public=True,
@@ -122,7 +126,14 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
             "collector.yml:1:17: retention_days: write a whole number from 1 to 36500, without quotes",
         ),
         ("fleet:\n  public: yes", "collector.yml:2:11: fleet.public: write true or false, without quotes"),
-        ("fleet: 5", "collector.yml:1:8: fleet: write a map of k, silent_after_days, interval_seconds, public"),
+        (
+            "fleet:\n  public_k: 4",
+            "collector.yml: fleet.public_k: write at least the 5 of fleet.k: the public sees no more than you",
+        ),
+        (
+            "fleet: 5",
+            "collector.yml:1:8: fleet: write a map of k, public_k, public_days, silent_after_days, interval_seconds, public",
+        ),
         (
             "address:\n  trusted_proxies: 10.0.0.1",
             f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",

@@ -1,0 +1,34 @@
+"""`python -m tests.attack [SIZE]`: the attacks on the fleet's figures as a table; SIZE platforms are invented."""
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.attack.fleet_attacks import ATTACKS, HEADING, MakeWorld, row
+from tests.attack.world import postgresql_worlds, sqlite_worlds
+from tests.real_parts import postgresql
+
+
+def main(arguments: list[str]) -> int:
+    """0 if everything held."""
+    size = int(arguments[0]) if arguments else 100_000
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as cleanup:
+        stores: dict[str, MakeWorld] = {"SQLite": sqlite_worlds(Path(directory))}
+        if postgresql.BINARIES is not None:
+            cluster = cleanup.enter_context(postgresql.cluster(Path(directory) / "postgresql"))
+            stores["PostgreSQL"] = postgresql_worlds(cluster)
+        return max(_attacked(name, make, size) for name, make in stores.items())
+
+
+def _attacked(name: str, make: MakeWorld, size: int) -> int:
+    print(f"{name}, {size} invented platforms\n{HEADING}")
+    results = [(attack, attack(make, size)) for attack in ATTACKS]
+    for attack, result in results:
+        print(row(attack, result), flush=True)
+    print()
+    return int(not all(result.held for _, result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

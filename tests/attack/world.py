@@ -1,0 +1,97 @@
+"""A fleet that honest platforms and an attacker ping, day by day, and what both audiences see of it."""
+
+import hashlib
+import itertools
+import json
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.fleet import as_json, take_fleet
+from ff_observe.ping_collector.publication import Publication
+from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.ping_collector.store import Ping, Store
+from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.sqlite import open_sqlite
+from tests.real_parts import postgresql
+from tests.unit.ping_collector.blocking_writer import BlockingWriter
+from tests.unit.ping_collector.pings import later, ping
+
+SETTINGS = CollectorSettings(public=True)
+DAYS = range(5)
+"""On each of these everybody pings unless said otherwise; the release is that of the day after."""
+RELEASE_DAY = DAYS.stop
+HONEST = 40
+AT_ONCE = 500
+
+
+def sender(address: str, key: int = 0) -> bytes:
+    """The keyed hash of an address."""
+    return hashlib.blake2b(address.encode(), key=key.to_bytes(8), digest_size=32).digest()
+
+
+@dataclass(frozen=True)
+class World:
+    """The stage of one attack: an empty store at first."""
+
+    store: Store
+
+    def ping(
+        self, names: Iterable[str], *, days: Iterable[int] = DAYS, at: str = "", key: int = 0, **says: Any
+    ) -> None:
+        """Platforms ping on some days, from the one address `at` or each from its own."""
+        named = list(names)
+        with BlockingWriter(self.store) as writer:
+            for day in days:
+                pings = [self._ping(name, later(days=day), sender(at or name, key), says) for name in named]
+                for start in range(0, len(pings), AT_ONCE):
+                    writer.write(pings[start : start + AT_ONCE])
+
+    def honest(self, number: int = HONEST, *, users: int = 9) -> None:
+        """Platforms of many owners."""
+        self.ping((f"honest-{index}" for index in range(number)), platform__counts__users=users)
+
+    def public(self, day: int = RELEASE_DAY, hours: int = 0) -> dict[str, Any]:
+        """What everybody sees on a day."""
+        released: dict[str, Any] = json.loads(self.published(day, hours))
+        return released
+
+    def published(self, day: int = RELEASE_DAY, hours: int = 0) -> bytes:
+        """The bytes of `fleet.json`, as a collector that starts now serves them."""
+        publication = Publication(self.store, SETTINGS)
+        now = later(days=day, hours=hours)
+        publication.refresh(take_fleet(self.store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
+        assert publication.current is not None
+        return publication.current.data
+
+    def private(self, day: int = DAYS[-1]) -> dict[str, Any]:
+        """What the collector's own `/metrics` is made of."""
+        fleet = take_fleet(self.store, later(days=day, hours=1), SETTINGS.k, SETTINGS.silent_after_days)
+        return as_json(fleet, SETTINGS.k, days=0)
+
+    def counted(self) -> int:
+        """How many platforms the release is made of, before they are rounded."""
+        midnight = later(days=RELEASE_DAY, hours=-12)
+        sample = self.store.sample([], midnight, SETTINGS.public_days, SETTINGS.silent_after_days)
+        return sample.seen.by_window["30d"]
+
+    @staticmethod
+    def _ping(name: str, at: datetime, hashed: bytes, says: dict[str, Any]) -> Ping:
+        return ping(name, at, sender=hashed, **says)
+
+
+def sqlite_worlds(directory: Path) -> Callable[[], World]:
+    """Worlds with a SQLite file each."""
+    numbers = itertools.count()
+    window = SETTINGS.duplicate_window
+    return lambda: World(open_sqlite(directory / f"pings-{next(numbers)}.sqlite3", window, "collector"))
+
+
+def postgresql_worlds(cluster: postgresql.Cluster) -> Callable[[], World]:
+    """Worlds with a database each."""
+    window = SETTINGS.duplicate_window
+    return lambda: World(PostgresqlStore(Secret(cluster.url(cluster.create(f"attack_{uuid.uuid4().hex}"))), window))
