@@ -26,6 +26,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import psycopg
@@ -47,7 +48,7 @@ function setup(thread) thread:set("id", id); id = id + 1 end
 function init() wrk.method = "POST"; wrk.headers["Content-Type"] = "application/json" end
 function request()
   n = n + 1
-  return wrk.format(nil, "/ping", nil, before .. string.format("%%s-%%d-%%012d", "%s", id, n) .. after)
+  return wrk.format(nil, "/ping", nil, before .. string.format("%%s-%%04x-4000-8000-%%012x", "%s", id, n) .. after)
 end
 function done(summary, latency)
   local failed = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status
@@ -70,7 +71,7 @@ def load(port: int, connections: int, seconds: int, run: str) -> Result:
     """What wrk sees, every ping that of another instance. Anything but acknowledgements is an error."""
     before, after = PING.decode().split(json.loads(PING)["instanceId"])
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_LOAD % (json.dumps(before), json.dumps(after), run))
+        script.write(_LOAD % (json.dumps(before), json.dumps(after), blake2b(run.encode(), digest_size=4).hexdigest()))
         script.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, f"http://127.0.0.1:{port}"]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

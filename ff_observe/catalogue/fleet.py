@@ -100,8 +100,8 @@ WINDOWS = ("1d", "7d", "30d")
 
 PLATFORMS = Metric(
     "flowfuse_fleet_platforms",
-    "Platforms that pinged within the last day, 7 days and 30 days. A window is absent where it, or its difference from a "
-    "larger one, is of fewer than `fleet.k` platforms.",
+    "Platforms that pinged within the last day, 7 days and 30 days. A window is absent where it, or its difference "
+    "from a larger one, is of fewer than `fleet.k` platforms.",
     "{platform}",
     ("window",),
     label_values=WINDOWS,
@@ -114,7 +114,7 @@ SILENT = Metric(
 )
 BY_VERSION = Metric(
     "flowfuse_fleet_platforms_by_version",
-    "Platforms of the last 30 days by their FlowFuse version; rare ones, and those that FlowFuse never released, are `other`.",
+    "Platforms of the last 30 days by their FlowFuse version; rare ones, and those unlike a release, are `other`.",
     "{platform}",
     ("version",),
 )
@@ -150,14 +150,14 @@ RESOURCE_TITLES = {
 
 RESOURCES = Metric(
     "flowfuse_fleet_resources",
-    "Sum of a count over the platforms of the last 30 days. Absent where fewer than `fleet.k` platforms have more than 0 "
-    "of it, or one dominates.",
+    "Sum of a count over the platforms of the last 30 days. Absent where fewer than `fleet.k` platforms have more "
+    "than 0 of it, or one dominates.",
     labels=("resource",),
 )
 RESOURCES_PER_PLATFORM = Metric(
     "flowfuse_fleet_resources_per_platform",
-    "Quantiles of a count over the platforms of the last 30 days. Each is the mean over `fleet.k` platforms around that "
-    "rank, and absent where one of them dominates or there are too few.",
+    "Quantiles of a count over the platforms of the last 30 days. Each is the mean over `fleet.k` platforms around "
+    "that rank, and absent where one of them dominates or there are too few.",
     labels=("resource", "quantile"),
 )
 REPORTING = Metric(

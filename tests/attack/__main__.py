@@ -12,7 +12,7 @@ from tests.real_parts import postgresql
 
 def main(arguments: list[str]) -> int:
     """0 if everything held."""
-    size = int(arguments[0]) if arguments else 100_000
+    size = int(arguments[0]) if arguments else 5_000
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as cleanup:
         stores: dict[str, MakeWorld] = {"SQLite": sqlite_worlds(Path(directory))}
         if postgresql.BINARIES is not None:
@@ -23,11 +23,13 @@ def main(arguments: list[str]) -> int:
 
 def _attacked(name: str, make: MakeWorld, size: int) -> int:
     print(f"{name}, {size} invented platforms\n{HEADING}")
-    results = [(attack, attack(make, size)) for attack in ATTACKS]
-    for attack, result in results:
+    broken = 0
+    for attack in ATTACKS:
+        result = attack(make, size)
         print(row(attack, result), flush=True)
+        broken += not result.held
     print()
-    return int(not all(result.held for _, result in results))
+    return int(broken > 0)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from ff_observe.ping_collector.acceptance import Reason, Refusal, accept
 from ff_observe.ping_collector.disclosure import Disclosure
@@ -110,8 +111,8 @@ def guessed_version_with_four_addresses(make: MakeWorld, _size: int) -> Result:
 
 
 def guessed_version_with_any_number_of_addresses(_make: MakeWorld, _size: int) -> Result:
-    """The attacker adds one address after the other until the version appears. Where it does depends on a secret: of `k`
-    places one victim moves it by one, an advantage of 1/k, measured here over some keys."""
+    """The attacker adds one address after the other until the version appears. Where it does depends on a secret: one
+    victim moves it by one of `k` places, an advantage of 1/k, which is measured here over some keys."""
     k, keys = SETTINGS.public_k, 2000
     appears = [Counter[int](), Counter[int]()]
     for number in range(keys):
@@ -146,7 +147,7 @@ def few_silent_platforms(make: MakeWorld, _size: int) -> Result:
     return Result("that one platform fell silent", f"{silent or 'none'}", held)
 
 
-FORGED = {
+FORGED: dict[str, Any] = {
     "instanceId": "203.0.113.77 alice@bank.example",
     "env__flowforge": "2.33.2 \u202eexample.com at yuB",
     "env__nodejs": "v20.20.2\x1b[31m",
@@ -165,7 +166,7 @@ def forged_text(make: MakeWorld, _size: int) -> Result:
     taken = [name for name, answer in zip(FORGED, answers, strict=True) if not _is_refused(answer)]
     world = make()
     world.honest()
-    old = {field: text for field, text in FORGED.items() if field != "instanceId"}
+    old: dict[str, Any] = {field: text for field, text in FORGED.items() if field != "instanceId"}
     world.ping((f"{FORGED['instanceId']} {index}" for index in range(HONEST)), **old)
     shown = [text for text in FORGED.values() if text in str((world.private(), world.public()))]
     return Result("text on the page", f"{len(taken)} accepted, {len(shown)} shown", not taken and not shown)
@@ -179,7 +180,7 @@ def words_for_values(make: MakeWorld, _size: int) -> Result:
     """Words that the grammars allow, from enough addresses on enough days."""
     world = make()
     world.honest()
-    says = {"env__flowforge": "6.6.6-visit.example.com", "platform__config__driver": "visit-us"}
+    says: dict[str, Any] = {"env__flowforge": "6.6.6-visit.example.com", "platform__config__driver": "visit-us"}
     world.ping((f"sybil-{index}" for index in range(60)), **says, platform__license__type="BUYME")
     found = [word for word in ("visit", "BUYME") if word in str((world.private(), world.public()))]
     return Result("text on the page", ", ".join(found) or "none", not found)
@@ -187,7 +188,8 @@ def words_for_values(make: MakeWorld, _size: int) -> Result:
 
 def junk_field_names(_make: MakeWorld, size: int) -> Result:
     """Junk names: many from one address, then so many from enough addresses that no name is free."""
-    counted = UnknownFields(SETTINGS.k, [].append)
+    hidden: list[str] = []
+    counted = UnknownFields(SETTINGS.k, hidden.append)
     day = NOON.date()
     for index in range(size):
         counted.label(f"junk{index}", sender("attacker"), day)

@@ -58,7 +58,9 @@ def test_a_field_that_the_contract_does_not_name_is_refused_wherever_it_is(data:
     ("path", "value"),
     [
         (("instanceId",), None),
-        (("instanceId",), "x" * 257),
+        (("instanceId",), "x" * 36),
+        (("env", "flowforge"), "2.33.2\n"),
+        (("platform", "config", "driver"), "x" * 33),
         (("platform", "counts", "users"), "9"),
         (("platform", "counts", "users"), -1),
         (("platform", "counts", "users"), True),

@@ -17,22 +17,19 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from ff_observe.catalogue.fleet import COLLECTOR, FLEET, RESOURCE_TITLES
+from ff_observe.catalogue.fleet import COLLECTOR, FLEET
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import ConfigurationError
 from ff_observe.ping_collector.commands import export, forget
-from ff_observe.ping_collector.fleet import RESOURCES
 from ff_observe.ping_collector.http_protocol import LimitedProtocol
-from ff_observe.ping_collector.page import render
-from ff_observe.ping_collector.service import Collector, open_store
+from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings, SqliteDatabase
 from ff_observe.ping_collector.store import Ping
 from ff_observe.ping_contract import MAX_BODY_BYTES
 from tests.fakes import FakeClock
 from tests.real_parts.collector import ask, collecting, raw, sample, send
 from tests.real_parts.processes import wait_until
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import body, instance, ping
+from tests.unit.ping_collector.pings import body, instance
 
 SUCCESS = b'{"status":"success"}'
 
@@ -255,68 +252,6 @@ def test_promtool_finds_nothing_to_say(collector: Collector) -> None:
     text = ask(collector.port, "GET", "/metrics").body
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
-
-
-def test_the_page_and_its_data_are_off_unless_asked_for(settings: CollectorSettings) -> None:
-    with collecting(replace(settings, public=False)) as running:
-        assert ask(running.port, "GET", "/").status == 405
-        assert ask(running.port, "GET", "/fleet.json").status == 404
-        assert send(running.port, body(), path="/").status == 200
-
-
-def test_the_page_needs_nothing_from_elsewhere(collector: Collector) -> None:
-    collector.count_fleet()
-    answer = ask(collector.port, "GET", "/")
-    assert answer.status == 200
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    text = answer.body.decode()
-    for foreign in ("<script", "<link", "<img", "http://", "https://", "url(", "style="):
-        assert foreign not in text
-
-
-def test_what_an_earlier_collector_stored_against_the_grammar_is_counted_and_not_shown(
-    collector: Collector, settings: CollectorSettings
-) -> None:
-    odd = {"env__flowforge": "<script>", "platform__config__driver": "\u202eyub", "platform__license__type": "buy this"}
-    writer = BlockingWriter(open_store(settings))
-    writer.write([ping("203.0.113.77 alice@bank.example", datetime.now(UTC), **odd)])
-    writer.close()
-    collector.count_fleet()
-    data = ask(collector.port, "GET", "/fleet.json").json
-    assert data["platforms"]["30d"] == 1
-    shares = ("platforms_by_version", "platforms_by_driver", "platforms_by_license_type")
-    assert [data[name] for name in shares] == [{"other": 1}] * 3
-    for path in ("/", "/fleet.json", "/metrics"):
-        text = ask(collector.port, "GET", path).body.decode()
-        assert not any(value in text for value in ("script", "yub", "buy", "alice")), path
-
-
-def test_a_value_is_escaped_on_the_page(collector: Collector) -> None:
-    collector.count_fleet()
-    document = ask(collector.port, "GET", "/fleet.json").json
-    page = render(document | {"platforms_by_version": {"<script>": 1}})
-    assert b"&lt;script&gt;" in page
-    assert b"<script" not in page
-
-
-def test_the_page_names_counts_in_words(collector: Collector) -> None:
-    for index in range(5):
-        send(collector.port, body(f"{index}"))
-    collector.count_fleet()
-    text = ask(collector.port, "GET", "/").body.decode()
-    assert RESOURCE_TITLES.keys() <= RESOURCES.keys()
-    assert ">suspended instances<" in text
-    assert "by state" not in text
-
-
-def test_the_data_says_what_the_metrics_say(collector: Collector) -> None:
-    for index in range(5):
-        send(collector.port, body(f"{index}"))
-    collector.count_fleet()
-    data = ask(collector.port, "GET", "/fleet.json").json
-    assert data["platforms"] == {"1d": 5, "7d": 5, "30d": 5}
-    assert data["resources"]["users"] == {"platforms": 5, "total": 45, "quantiles": {"0.5": 9, "0.9": 9, "0.99": 9}}
-    assert data["platforms_by_driver"] == {"stub": 5}
 
 
 def test_an_instance_can_be_exported_and_forgotten_while_it_runs(

@@ -23,7 +23,7 @@ from ff_observe.ping_collector.settings_file import collector_settings
 from tests.real_parts import postgresql
 from tests.real_parts.collector import process, send
 from tests.real_parts.processes import free_port
-from tests.unit.ping_collector.pings import body
+from tests.unit.ping_collector.pings import body, instance
 
 ROUNDS = 100
 CLIENTS = 16
@@ -46,7 +46,7 @@ class Load:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 while not until.is_set():
-                    name = self.unsettled.pop() if self.unsettled else f"crash-{next(self.numbers):08}"
+                    name = self.unsettled.pop() if self.unsettled else instance(f"crash-{next(self.numbers)}")
                     settled = False
                     try:
                         settled = await self._settle(reader, writer, name)

@@ -14,7 +14,7 @@ from ff_observe.ping_collector.settings_file import collector_settings
 from tests.real_parts import postgresql
 from tests.real_parts.collector import ask, process, send
 from tests.real_parts.processes import free_port, wait_until
-from tests.unit.ping_collector.pings import body
+from tests.unit.ping_collector.pings import body, instance
 
 
 @contextlib.contextmanager
@@ -65,7 +65,7 @@ def refused_until_it_is_mended(port: int, first: int) -> list[str]:
 def all_are_stored_once(directory: Path, names: list[str]) -> None:
     store = open_store(collector_settings(directory / "collector.yml"))
     for name in names:
-        assert len(list(store.export(name))) == 1
+        assert len(list(store.export(instance(name)))) == 1
 
 
 def test_sqlite_on_a_full_disk(tmp_path: Path) -> None:

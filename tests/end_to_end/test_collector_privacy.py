@@ -31,7 +31,7 @@ from ff_observe.ping_collector.sender_hash import material
 from tests.real_parts import postgresql
 from tests.real_parts.collector import ask, process, send
 from tests.real_parts.processes import free_port, wait_until
-from tests.unit.ping_collector.pings import body
+from tests.unit.ping_collector.pings import body, instance
 
 CONNECTIONS = ("127.83.14.201", "127.201.7.66")
 """Where connections themselves come from: all of 127.0.0.0/8 is this machine."""
@@ -160,7 +160,7 @@ def push_everything(port: int, prefix: str) -> int:
             address.encode(),
             b'{"instanceId":"%b' % address.encode(),
             b'{"instanceId":["%b"]}' % address.encode(),
-            body(f"{address}\x00{PEOPLE[0]}"),
+            body(instanceId=f"{address}\x00{PEOPLE[0]}"),
             body(platform__counts__users=f"{address} {PEOPLE[0]}"),
             body(os=PEOPLE[0], env=address),
             b"\xff" + ipaddress.ip_address(address).packed,
@@ -182,7 +182,10 @@ def push_everything(port: int, prefix: str) -> int:
 @pytest.fixture(params=["untrusted proxies", "trusted proxies"])
 def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     trusted = ["127.0.0.0/8"] if request.param == "trusted proxies" else []
-    return {"address": {"trusted_proxies": trusted}, "fleet": {"public": True, "interval_seconds": 1, "k": 1}}
+    return {
+        "address": {"trusted_proxies": trusted},
+        "fleet": {"public": True, "interval_seconds": 1, "k": 1, "public_k": 1},
+    }
 
 
 def push_while_it_is_killed(directory: Path, port: int, settings: dict[str, Any]) -> None:
@@ -326,7 +329,7 @@ def test_postgresql_keeps_no_address_and_nothing_that_was_not_asked_for(
         _every_sender_is_a_keyed_hash(
             tmp_path, kept_senders(rows), trusted=bool(settings["address"]["trusted_proxies"])
         )
-        written = b"up again"
+        written = instance("up again").encode()
         assert any(written in path.read_bytes() for path in cluster.directory.rglob("*") if path.is_file())
     assert give_aways(tmp_path) == {}
 

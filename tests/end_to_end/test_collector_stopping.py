@@ -18,7 +18,7 @@ from tests.real_parts.collector import process, sample, send
 from tests.real_parts.processes import wait_until
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.endless import make_counting_endless
-from tests.unit.ping_collector.pings import body, ping
+from tests.unit.ping_collector.pings import body, instance, ping
 
 WAITING = 5
 
@@ -43,7 +43,7 @@ def test_what_was_received_is_stored_and_acknowledged_before_it_ends(tmp_path: P
             holder.execute("ROLLBACK")
         assert [answer.result().status for answer in answers] == [200] * WAITING
     store = open_store(collector_settings(tmp_path / "collector.yml"))
-    assert all(len(list(store.export(f"late-{index}"))) == 1 for index in range(WAITING))
+    assert all(len(list(store.export(instance(f"late-{index}")))) == 1 for index in range(WAITING))
     (log,) = tmp_path.glob("*.log")
     assert "stopping" in log.read_text()
     assert "WARNING" not in log.read_text()

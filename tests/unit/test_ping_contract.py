@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from re import _parser  # type: ignore[attr-defined]  # the only one who knows how long a match can be
+from re import _parser  # no public one knows how long a match can be
 
 import jsonschema
 import pytest

@@ -58,7 +58,7 @@ def _now() -> list[p.Panel]:
             _of_all(fleet.SILENT),
             fleet.SILENT.help,
             unit=p.COUNT_UNIT,
-            empty=EMPTY,
+            empty=TOO_FEW,
         ),
         p.number(
             "Refused",

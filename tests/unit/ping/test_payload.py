@@ -151,7 +151,7 @@ licences = st.none() | st.builds(
 )
 installations = st.builds(
     Installation,
-    instance_id=st.text(max_size=300),
+    instance_id=st.uuids().map(str) | st.text(max_size=300),
     licence=licences,
     licence_problem=anything,
     flowfuse_version=anything,
@@ -171,7 +171,7 @@ def test_nothing_beyond_the_contract_can_get_into_a_ping(
     readings: dict[str, Reading], installation: Installation, platform: PlatformSettings, system: OperatingSystem
 ) -> None:
     """By construction: whatever a source claims to have read, every leaf is a field of the contract, of its type and
-    within its limits, in the order of the contract; and it can be sent as it is."""
+    of its form, in the order of the contract; and it can be sent as it is."""
     try:
         payload = build_payload(Snapshot(NOW, 0.0, True, installation, readings), platform, system)
     except DeliveryError:
@@ -180,10 +180,7 @@ def test_nothing_beyond_the_contract_can_get_into_a_ping(
     found = list(leaves(payload))
     for path, value in found:
         field = fields[path]
-        assert type(value) is field.type
-        size = len(value) if isinstance(value, str) else value
-        assert isinstance(size, int)
-        assert 0 <= size <= field.maximum
+        assert field.accepts(value)
     assert [path for path, _ in found] == [field.path for field in FIELDS if field.path in dict(found)]
     body = encode(payload)
     assert json.loads(body) == payload

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ff_observe.ping_collector.store import Ping
-from ff_observe.ping_contract import FIELDS, Value
+from ff_observe.ping_contract import FIELDS, UUID, Value
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def instance(name: str = "instance-1") -> str:
-    """The instance id of a platform that a test calls by a name."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+    """The instance id of a platform that a test calls by a name; an instance id is its own."""
+    return name if UUID.fits(name) else str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 
 def body(name: str = "instance-1", /, **changes: object) -> bytes:

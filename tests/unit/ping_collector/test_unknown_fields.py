@@ -13,7 +13,8 @@ DAY = date(2026, 11, 23)
 
 
 def fields(k: int, hidden: list[str] | None = None) -> UnknownFields:
-    return UnknownFields(k, [].append if hidden is None else hidden.append)
+    shown_no_longer: list[str] = [] if hidden is None else hidden
+    return UnknownFields(k, shown_no_longer.append)
 
 
 def sender(number: int) -> bytes:
