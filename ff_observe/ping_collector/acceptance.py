@@ -106,8 +106,10 @@ class _Refused(Exception):  # noqa: N818 - no error: it carries the refusal out 
         super().__init__(refusal.reason)
 
 
-_Tree: TypeAlias = dict[str, "tuple[int, type, Callable[[str], object] | None, Field] | _Tree"]
-"""The contract as JSON nests it; of each field its index, type and, of a text, what matches its grammar."""
+_Tree: TypeAlias = dict[str, "tuple[int, type, set[str], Field] | _Tree"]
+"""The contract as JSON nests it; of each field its index, type and, of a text, some values known to fit its grammar."""
+MAX_KNOWN = 256
+"""Most texts come again and again; those of so many are not matched again."""
 _BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -171,15 +173,17 @@ def _take(
     for key, value in found.items():
         node = tree.get(key)
         if type(node) is tuple:
-            index, kind, matches, field = node
+            index, kind, known, field = node
             if (
                 (kind is int and type(value) is int and 0 <= value <= MAX_COUNT)
-                or (matches is not None and type(value) is str and matches(value))
+                or (kind is str and type(value) is str and value in known)
                 or (kind is bool and type(value) is bool)
             ):
                 values[index] = value  # nearly all are like this, and a call for each would take twice the time
             else:
-                values[index] = _CHECKS[kind](field, value)
+                values[index] = checked = _CHECKS[kind](field, value)
+                if isinstance(checked, str) and not field.required and len(known) < MAX_KNOWN:
+                    known.add(checked)
         elif type(node) is dict:
             if type(value) is not dict:
                 raise _Refused(Refusal(Reason.WRONG_TYPE, prefix + key, "must be an object"))
@@ -233,7 +237,7 @@ def _tree() -> _Tree:
             below = place.setdefault(key, {})
             assert isinstance(below, dict), "a field of the contract lies below another"
             place = below
-        place[field.path[-1]] = (index, field.type, field.grammar.matches if field.grammar else None, field)
+        place[field.path[-1]] = (index, field.type, set(), field)
     return root
 
 

@@ -4,10 +4,15 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from ff_observe.ping_collector.disclosure import LARGEST_SHARE, P_PERCENT
+from ff_observe.ping_collector.fleet import DRIVERS, LICENSE_TYPES
 from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.ping_collector.settings import CollectorSettings
 from ff_observe.ping_collector.settings_file import KEYS, read_collector_file
+from ff_observe.ping_collector.unknown_fields import MAX_NAMES, MAX_NAMES_PER_SENDER
 
-PAGE = (Path(__file__).parents[3] / "docs" / "collector.md").read_text()
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "collector.md").read_text()
 (EXAMPLE,) = re.findall(r"## collector\.yml.*?```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
@@ -23,3 +28,19 @@ def test_the_example_is_read_as_it_says(tmp_path: Path) -> None:
 def test_every_key_is_in_the_example() -> None:
     for key in KEYS:
         assert re.search(rf"^ *(# )?{key.rpartition('.')[2]}:", EXAMPLE, flags=re.MULTILINE), key
+
+
+def test_the_page_and_privacy_name_the_defaults_of_what_is_shown() -> None:
+    settings = CollectorSettings()
+    privacy = " ".join((ROOT / "PRIVACY.md").read_text().split())
+    assert f"fewer than {settings.public_k} platforms that pinged on {settings.public_days} different days" in privacy
+    assert f"from {settings.public_k} different addresses" in privacy
+    assert f"the same rules with {settings.k} platforms (`fleet.k`)" in privacy
+    page = " ".join(PAGE.split())
+    assert LARGEST_SHARE == 0.5
+    assert "the largest has at most half" in page
+    assert f"at least {P_PERCENT} % of the largest" in page
+    assert f"at most {MAX_NAMES} names" in page
+    assert f"bring up {MAX_NAMES_PER_SENDER} names a day" in page
+    for name in (*DRIVERS, *LICENSE_TYPES):
+        assert f"`{name}`" in page

@@ -132,8 +132,9 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ),
         (
             "fleet: 5",
-            "collector.yml:1:8: fleet: write a map of k, public_k, public_days, silent_after_days, "
-            "interval_seconds, public",
+            "collector.yml:1:8: fleet: write a map of {}".format(
+                "k, public_k, public_days, silent_after_days, interval_seconds, public"
+            ),
         ),
         (
             "address:\n  trusted_proxies: 10.0.0.1",
