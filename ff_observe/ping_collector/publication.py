@@ -34,7 +34,7 @@ class Publication:
         self._document = ""
 
     def refresh(self, fleet: Fleet, now: datetime) -> None:
-        """Publish what is due. Raises `StoreError`, and what is published stays."""
+        """Render what is due, in the thread that counts. Raises `StoreError`, and what is published stays."""
         document = json.dumps(as_json(fleet, 1, days=0)) if self._k == 1 else self._released(now)
         if document != self._document:
             self.current, self._document = Release.of(document), document

@@ -20,7 +20,6 @@ TABLES = {
     "fleet_release": "CREATE TABLE fleet_release (day date PRIMARY KEY, document text NOT NULL)",
     "fleet_rounding": "CREATE TABLE fleet_rounding (id integer PRIMARY KEY CHECK (id = 1), key bytea NOT NULL)",
 }
-# The index of pings by instance and moment answers the first part alone.
 _SAMPLE = sql.SQL("""
 CREATE TEMP TABLE sample ON COMMIT DROP AS
 WITH active AS (

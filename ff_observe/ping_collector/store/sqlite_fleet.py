@@ -19,11 +19,11 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS fleet_release (day TEXT PRIMARY KEY, document TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS fleet_rounding (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)",
 )
-# The index of pings by instance and moment answers the first part alone.
+# `+` keeps SQLite from the index by moment: the one by instance and moment covers the first part, in its order.
 _SAMPLE = """
 CREATE TEMP TABLE sample AS
 WITH active AS (
-  SELECT instance_id, max(received_at) AS last_seen FROM ping WHERE received_at >= :since AND received_at < :at
+  SELECT instance_id, max(received_at) AS last_seen FROM ping WHERE +received_at >= :since AND +received_at < :at
   GROUP BY instance_id HAVING count(DISTINCT substr(received_at, 1, 10)) >= :days
 ), sent AS (
   SELECT platform.rowid AS platform_id, active.last_seen, platform.first_seen, platform.instance_id,

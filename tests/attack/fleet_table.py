@@ -1,4 +1,4 @@
-"""`python -m tests.attack [SIZE]`: the attacks on the fleet's figures as a table; SIZE platforms are invented."""
+"""`python -m tests.attack.fleet_table [SIZE]`: the attacks on the figures, on SIZE invented platforms, as a table."""
 
 import contextlib
 import sys
