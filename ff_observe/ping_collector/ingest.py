@@ -32,6 +32,8 @@ CommitObserver = Callable[[int, float], None]
 _Waiting = tuple[Ping | None, "asyncio.Future[Outcome]", tracing.Context | None]
 """Who waits: without a ping it is a probe. The context is that of its request, where requests are traced."""
 
+PROBE_SECONDS = 10.0
+"""How often the store is tried, so that `up` is true also while no pings come."""
 ABORT_SECONDS = 0.3
 """How soon a write that can be aborted has failed."""
 
@@ -58,7 +60,7 @@ class Ingest:
         on_commit: CommitObserver | None = None,
     ) -> None:
         self.waiting = 0
-        self.up: bool | None = None  # None until the first commit or failure
+        self.up: bool | None = None  # by the last commit, or probe; None before the first
         self._writer = writer
         self._clock = clock
         self._max_waiting = max_waiting
@@ -92,6 +94,12 @@ class Ingest:
     async def probe(self) -> bool:
         """Whether the store takes a durable write right now."""
         return await self.submit(None) is Outcome.DUPLICATE
+
+    async def probe_regularly(self, seconds: float = PROBE_SECONDS) -> None:
+        """Keep `up` true until cancelled."""
+        while True:
+            await self.probe()
+            await asyncio.sleep(seconds)
 
     def turn_away(self) -> None:
         """Answer all who wait, and whoever comes: the process is about to end, and waits for the store no longer."""

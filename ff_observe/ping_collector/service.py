@@ -1,10 +1,10 @@
 """The running collector: a listening socket, one event loop in one thread, a writer, and upkeep in the background."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import uvicorn
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.errors import ConfigurationError, FFObserveError, Problem, what_to_change_to_listen
+from ff_observe.log import StateLog
 from ff_observe.periodic import Periodic
 from ff_observe.ping_collector.acceptance import Reason
 from ff_observe.ping_collector.app import CollectorApp
@@ -103,6 +104,8 @@ class Collector:
         self._started = threading.Event()
         self._server = _Server(self._uvicorn_config(app), self._started, self._ingest.turn_away)
         self._thread: threading.Thread | None = None
+        self._count_seconds: deque[float] = deque(maxlen=2)
+        self._pruning = StateLog(log)
         self._upkeep = (
             Periodic("collector-fleet", self.count_fleet, self._clock, retry_seconds=settings.fleet_interval_seconds),
             Periodic("collector-key", self._replace_key, self._clock),
@@ -171,24 +174,39 @@ class Collector:
 
     def count_fleet(self) -> float:
         """Count the fleet for `/metrics` and the page. Returns the seconds until the next time: counting a large fleet
-        takes a small share of the time."""
+        takes a small share of the time. A count that failed, or took long only once (it waited for a lock), postpones
+        none."""
         began = self._clock.monotonic()
-        with contextlib.suppress(StoreError):  # the writer tells when the store is down; the old numbers stay, dated
+        try:
             self.metrics.fleet = take_fleet(
                 self.store, self._clock.now(), self.settings.k, self.settings.silent_after_days
             )
-        return max(self.settings.fleet_interval_seconds, 20 * (self._clock.monotonic() - began))
+        except StoreError:  # the writer tells when the store is down; the old numbers stay, dated
+            return self.settings.fleet_interval_seconds
+        self._count_seconds.append(self._clock.monotonic() - began)
+        return max(self.settings.fleet_interval_seconds, 20 * min(self._count_seconds))
 
     def keep_up(self) -> float:
         """Prune what is older than the retention, and tidy. Returns the seconds until the next time."""
         now = self._clock.now()
         try:
-            pruned = self.store.prune(now - self.settings.retention)
-            self.metrics.add(catalogue.PRUNED, amount=pruned)
             self.store.tidy(now)
+            pruned = self.store.prune(now, self.settings.retention)
         except StoreError as error:
             if not self._server.should_exit:  # or it was interrupted by the stop
                 log.warning("old pings could not be deleted: %s", error)
+            return UPKEEP_SECONDS
+        self.metrics.add(catalogue.PRUNED, amount=pruned.pings)
+        if pruned.pings:
+            rest = "; those of more days follow, hour by hour" if pruned.more else ""
+            log.info("deleted %d pings older than %d days%s", pruned.pings, self.settings.retention.days, rest)
+        if pruned.doubtful:
+            self._pruning.failing(
+                f"old pings are not deleted: the clock says {now:%Y-%m-%d}, the newest pings or PostgreSQL's clock do "
+                "not; set the clock, or wait until pings of three days have come"
+            )
+        else:
+            self._pruning.working("the clock and the newest pings agree again on what is old")
         return UPKEEP_SECONDS
 
     def _replace_key(self) -> float:
@@ -199,9 +217,11 @@ class Collector:
         async def serve() -> None:
             loop = asyncio.get_running_loop()
             loop.set_exception_handler(_tell_of_fault)
+            probing = loop.create_task(self._ingest.probe_regularly())
             try:
                 await self._server.serve(sockets=[listening])
             finally:
+                probing.cancel()
                 try:
                     await self._ingest.stop(LEAVE_SECONDS)
                 except TimeoutError as error:

@@ -47,10 +47,19 @@ def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
 
 
 def _checked_url(url: str) -> str:
+    """As libpq reads it, with any number of hosts."""
+    from psycopg import ProgrammingError  # only where it is needed
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
-        urlsplit(url).port  # noqa: B018 - reading it checks it
-    except ValueError:
-        raise _WrongError("the PostgreSQL URL has no valid port") from None
+        ports = str(conninfo_to_dict(url).get("port", "")).split(",")
+    except ProgrammingError:  # whose text quotes the URL
+        raise _WrongError(
+            "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
+            "%XX for what is special in them, and several hosts as HOST:PORT,HOST:PORT"
+        ) from None
+    if not all(port == "" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536) for port in ports):
+        raise _WrongError("the PostgreSQL URL has no valid port")
     return url
 
 

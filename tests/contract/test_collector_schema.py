@@ -11,11 +11,11 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.store import Store, StoreError
 from ff_observe.ping_collector.store.columns import COLUMNS, column_name
-from ff_observe.ping_collector.store.postgresql import _WRITING as WRITING
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.postgresql_connections import WRITING
 from ff_observe.ping_collector.store.postgresql_connections import connect as connect_postgresql
 from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
-from ff_observe.ping_collector.store.sqlite import _connect as connect_sqlite
+from ff_observe.ping_collector.store.sqlite_schema import connect as connect_sqlite
 from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import WINDOW, MakeStore, documents
 from tests.real_parts import postgresql
