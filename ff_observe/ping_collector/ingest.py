@@ -95,11 +95,11 @@ class Ingest:
         """Whether the store takes a durable write right now."""
         return await self.submit(None) is Outcome.DUPLICATE
 
-    async def probe_regularly(self, seconds: float = PROBE_SECONDS) -> None:
+    async def probe_regularly(self) -> None:
         """Keep `up` true until cancelled."""
         while True:
             await self.probe()
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(PROBE_SECONDS)
 
     def turn_away(self) -> None:
         """Answer all who wait, and whoever comes: the process is about to end, and waits for the store no longer."""

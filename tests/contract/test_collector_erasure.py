@@ -38,11 +38,10 @@ def holding(store: Store, postgres: postgresql.Cluster | None) -> set[str]:
         assert postgres is not None
         with psycopg.connect(store.url.reveal(), autocommit=True) as session:  # type: ignore[attr-defined]  # PostgreSQL
             session.execute("CHECKPOINT")
-            (oid,) = session.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone() or (
-                0,
-            )
+            oid = session.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+            assert oid is not None
         data = postgres.directory / "data"
-        files = [path for part in (f"base/{found_oid[0]}", "global", "pg_stat") for path in (data / part).iterdir()]
+        files = [path for part in (f"base/{oid[0]}", "global", "pg_stat") for path in (data / part).iterdir()]
     found = set()
     for path in files:
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):

@@ -1,16 +1,24 @@
 """What the collector's store does on PostgreSQL alone: partitions, reconnection, errors that tell nothing."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector import ingest
+from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase
+from ff_observe.ping_collector.settings_file import collector_settings
 from ff_observe.ping_collector.store import Pruned, StoreError
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.postgresql_schema import LOCK
 from tests.contract.conftest import postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
+from tests.real_parts.collector import collecting, sample
+from tests.real_parts.processes import free_port, wait_until
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.pings import NOON, later, ping
 
@@ -154,3 +162,41 @@ def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres
         pruning.join()
     assert store.prune(NOON, timedelta(days=2)).pings == 1
     writer.close()
+
+
+def test_of_several_hosts_the_one_that_takes_writes_is_used(postgres: postgresql.Cluster, tmp_path: Path) -> None:
+    name = postgres.create("several")
+    with postgresql.cluster(tmp_path / "standby") as standby:
+        with standby.connect() as session:
+            session.execute("CREATE DATABASE several")
+            session.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            session.execute("SELECT pg_reload_conf()")
+        hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), standby.port, postgres.port))
+        url = f"postgresql://postgres:{postgresql.PASSWORD}@{hosts}/{name}?target_session_attrs=read-write"
+        database = collector_settings(database=url).database
+        assert isinstance(database, PostgresqlDatabase)
+        store = postgresql_store(database.url.reveal())
+        with BlockingWriter(store) as writer:
+            assert writer.write([ping("a")]) == [True]
+        assert len(list(store.export("a"))) == 1
+    assert len(list(postgresql_store(postgres.url(name)).export("a"))) == 1
+
+
+def test_the_store_is_probed_without_pings_and_its_recovery_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "PROBE_SECONDS", 0.05)
+    directory, port = tmp_path / "cluster", free_port()
+    postgresql.initialise(directory)
+    url = Secret(f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres")
+    settings = CollectorSettings(port=0, data_dir=tmp_path / "data", database=PostgresqlDatabase(url))
+
+    def up(value: float) -> Callable[[], bool]:
+        return lambda: sample(running.port, "ff_observe_collector_store_up") == value
+
+    with collecting(settings) as running:
+        wait_until(up(0), "the missing database to be noticed")
+        for _ in range(2):
+            with postgresql.server(directory, port):
+                wait_until(up(1), "the database to be noticed")
+            wait_until(up(0), "its end to be noticed")
