@@ -131,13 +131,17 @@ def processor_seconds(postmaster: int | None) -> float:
 
 
 def timed(what: str, task: Callable[[], object], postmaster: int | None) -> None:
-    began, used = time.monotonic(), processor_seconds(postmaster)
+    used = processor_seconds(postmaster)
+    began = time.monotonic()
     task()
-    wall, used = time.monotonic() - began, processor_seconds(postmaster) - used
+    wall = time.monotonic() - began
+    time.sleep(1)  # until the session has ended
+    used = processor_seconds(postmaster) - used
     print(f"    {what:34} {wall:8.1f} s {used:8.1f} s of a processor", flush=True)
 
 
 def measure(name: str, store: Store, platforms: int, postmaster: int | None) -> None:
+    time.sleep(1)
     print(f"{name}, {platforms} platforms, two days of their pings, load {os.getloadavg()[0]:.1f}", flush=True)
     timed("counting the fleet", lambda: take_fleet(store, NOW, 5, 2), postmaster)
     timed("the same again", lambda: take_fleet(store, NOW, 5, 2), postmaster)

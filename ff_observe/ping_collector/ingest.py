@@ -141,7 +141,8 @@ class Ingest:
         began = self._clock.monotonic()
         try:
             with tracing.span("commit", after=[context for _, _, context in batch], ff_observe__pings=len(batch)):
-                fresh = iter(await self._writer.write([ping for ping, _, _ in batch if ping is not None]))
+                pings = [ping for ping, _, _ in batch if ping is not None]
+                fresh = iter(await self._writer.write(pings))
                 outcomes = [_OUTCOMES[ping is not None and next(fresh)] for ping, _, _ in batch]
         except Exception as error:
             # Only what is ours to say: the text of any other error might quote a ping.
@@ -150,8 +151,8 @@ class Ingest:
             self._failing = True
             return None
         self._failing = False
-        if self._on_commit is not None:
-            self._on_commit(len(batch), self._clock.monotonic() - began)
+        if self._on_commit is not None and pings:
+            self._on_commit(len(pings), self._clock.monotonic() - began)
         return outcomes
 
     def _give_up(self, batch: Sequence[_Waiting]) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ff_observe.ping_collector.store import Store, StoreError
+from ff_observe.ping_collector.store import Ping, Store, StoreError
 from ff_observe.ping_collector.store import sqlite as sqlite_store
+from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
 from tests.contract.conftest import WINDOW, MakeStore, postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
@@ -25,7 +26,7 @@ SENDER = b"\xfa\xce planted sender hash".ljust(32, b"\xfa")
 MARKS = (ID.encode(), VALUE.encode(), SENDER, SENDER.hex().encode())
 
 
-def planted(at_days: float = 0) -> list[object]:
+def planted(at_days: float = 0) -> list[Ping]:
     return [ping(ID, later(days=at_days), sender=SENDER, os__release=VALUE)]
 
 
@@ -36,7 +37,7 @@ def holding(store: Store, postgres: postgresql.Cluster | None) -> set[str]:
         files = list(store.path.parent.iterdir())
     else:
         assert postgres is not None
-        with psycopg.connect(store.url.reveal(), autocommit=True) as session:  # type: ignore[attr-defined]  # PostgreSQL
+        with session_of(store) as session:
             session.execute("CHECKPOINT")
             oid = session.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
             assert oid is not None
@@ -56,11 +57,9 @@ def cluster(request: pytest.FixtureRequest, make_store: MakeStore) -> postgresql
     return None if is_sqlite else request.getfixturevalue("postgres")
 
 
-def analyse(store: Store) -> None:
-    """Collect samples of values, as autovacuum does by itself, or an administrator."""
-    if not isinstance(store, SqliteStore):
-        with psycopg.connect(store.url.reveal(), autocommit=True) as session:  # type: ignore[attr-defined]  # PostgreSQL
-            session.execute("ANALYZE")
+def session_of(store: Store) -> "psycopg.Connection[tuple[object, ...]]":
+    assert isinstance(store, PostgresqlStore)
+    return psycopg.connect(store.url.reveal(), autocommit=True)
 
 
 def test_what_is_forgotten_is_in_no_file(
@@ -69,7 +68,9 @@ def test_what_is_forgotten_is_in_no_file(
     writer.write([ping(f"before-{index}", sender=None) for index in range(40)])
     for days in range(3):
         writer.write([*planted(days), *(ping(f"{days}-{index}", later(days=days), sender=None) for index in range(40))])
-    analyse(store)
+    if not isinstance(store, SqliteStore):
+        with session_of(store) as session:
+            session.execute("ANALYZE")  # as autovacuum does by itself
     assert holding(store, cluster), "the search would find it"
     assert store.forget(ID) == 3
     assert holding(store, cluster) == set()
@@ -96,7 +97,7 @@ def reading(store: Store) -> Iterator[None]:
             reader.execute("SELECT count(*) FROM ping").fetchone()
             yield
     else:
-        with psycopg.connect(store.url.reveal()) as reader:  # type: ignore[attr-defined]  # PostgreSQL
+        with session_of(store) as reader, reader.transaction():
             reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             reader.execute("SELECT 1")
             yield

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import logging
 import re
 import shutil
 import socket
@@ -26,9 +25,8 @@ from ff_observe.ping_collector.fleet import RESOURCES
 from ff_observe.ping_collector.http_protocol import LimitedProtocol
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings, SqliteDatabase
-from ff_observe.ping_collector.store import Ping, Seen, StoreError
+from ff_observe.ping_collector.store import Ping
 from ff_observe.ping_contract import MAX_BODY_BYTES
-from tests.fakes import FakeClock
 from tests.real_parts.collector import ask, collecting, raw, sample, send
 from tests.real_parts.processes import wait_until
 from tests.unit.ping_collector.pings import body
@@ -347,56 +345,6 @@ def test_idle_connections_do_not_delay_stopping(settings: CollectorSettings) -> 
         running.stop(time.monotonic() + 10)
         assert time.monotonic() - began < 3
         idle.close()
-
-
-def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(
-    settings: CollectorSettings, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = FakeClock()
-    settings = replace(
-        settings, retention=timedelta(days=10), key_lifetime=timedelta(days=5), fleet_interval_seconds=86_400
-    )
-    caplog.set_level(logging.INFO)
-    with collecting(settings, clock) as running:
-        clock.await_waiters(3)
-        assert send(running.port, body()).status == 200
-        before = next(iter(running.store.export("instance-1"))).sender
-        clock.advance(5 * 86_400 + 3600)
-        assert send(running.port, body()).status == 200
-        _, after = running.store.export("instance-1")
-        assert after.sender != before
-        for _ in range(6):
-            clock.advance(86_400)
-            assert send(running.port, body("instance-2")).status == 200
-        clock.advance(3600)
-        (left,) = running.store.export("instance-1")
-        assert left == after
-        assert sample(running.port, "ff_observe_collector_pruned_pings_total") == 1
-        clock.adjust(500 * 86_400)
-        clock.advance(2 * 3600)
-        assert len(list(running.store.export("instance-2"))) == 6
-    said = [record.getMessage() for record in caplog.records if record.name.endswith("collector.service")]
-    assert "deleted 1 pings older than 10 days" in said
-    assert len([each for each in said if each.startswith("old pings are not deleted: the clock says 2028-04-")]) == 1
-
-
-def test_a_count_that_failed_or_took_long_once_does_not_postpone_the_next(
-    settings: CollectorSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = FakeClock()
-    collector = Collector(replace(settings, fleet_interval_seconds=15), clock)
-    count = collector.store.seen
-    took = iter((1, 0.1, 3, 0.1, 3, 3, 5))
-
-    def slow(at: datetime, silent_after_days: int) -> Seen:
-        seconds = next(took)
-        clock.advance(seconds)
-        if seconds == 5:
-            raise StoreError("locked")
-        return count(at, silent_after_days)
-
-    monkeypatch.setattr(collector.store, "seen", slow)
-    assert [collector.count_fleet() for _ in range(7)] == pytest.approx([20, 15, 15, 15, 15, 60, 15])
 
 
 def test_an_answer_is_one_write(collector: Collector) -> None:

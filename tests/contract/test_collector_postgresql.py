@@ -132,7 +132,7 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(
             while session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
                 assert thread.is_alive()
         writer.abort()
-        thread.join(3)  # by itself it would wait for 5 s
+        thread.join(3)  # by itself it would wait for 9 s
         assert len(failed) == 1
     assert writer.write([ping("a")]) == [True]
     writer.close()

@@ -17,9 +17,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 5
 
-COMMON = "-c lock_timeout=5s -c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
-WRITING = f"{COMMON} -c statement_timeout=10s -c synchronous_commit=on"  # a commit is on the disk before it returns
-READING = f"{COMMON} -c statement_timeout=300s -c max_parallel_workers_per_gather=0"  # a count takes one core at most
+COMMON = "-c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
+WRITING = f"{COMMON} -c lock_timeout=9s -c statement_timeout=10s -c synchronous_commit=on"
+"""A commit is on the disk before it returns."""
+READING = f"{COMMON} -c lock_timeout=5s -c statement_timeout=300s -c max_parallel_workers_per_gather=0"
+"""A count takes one of the server's cores at most."""
 
 
 def parameters(options: str) -> dict[str, Any]:
