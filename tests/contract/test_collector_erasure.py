@@ -97,9 +97,9 @@ def reading(store: Store) -> Iterator[None]:
             reader.execute("SELECT count(*) FROM ping").fetchone()
             yield
     else:
-        with session_of(store) as reader, reader.transaction():
-            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            reader.execute("SELECT 1")
+        with session_of(store) as backup, backup.transaction():
+            backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            backup.execute("SELECT 1")
             yield
 
 
