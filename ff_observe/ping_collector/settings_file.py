@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from ff_observe.config.nodes import Map, Node, Scalar, Sequence
 from ff_observe.config.reading import UnreadableFileError, read_text
@@ -211,9 +210,9 @@ def _database_in(file: Path) -> SqliteDatabase | PostgresqlDatabase:
 
 
 def _has_password(url: Secret) -> bool:
-    parts = urlsplit(url.reveal())
-    parameters = (name for name, _ in parse_qsl(parts.query))
-    return bool(parts.password) or any("password" in name for name in parameters)
+    from psycopg.conninfo import conninfo_to_dict
+
+    return any("password" in name for name in conninfo_to_dict(url.reveal()))
 
 
 def read_collector_file(file: Path) -> CollectorSettings:

@@ -11,7 +11,7 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector import ingest
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase
-from ff_observe.ping_collector.settings_file import collector_settings
+from ff_observe.ping_collector.settings_file import parse_database
 from ff_observe.ping_collector.store import Pruned, StoreError
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.postgresql_schema import LOCK
@@ -173,7 +173,7 @@ def test_of_several_hosts_the_one_that_takes_writes_is_used(postgres: postgresql
             session.execute("SELECT pg_reload_conf()")
         hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), standby.port, postgres.port))
         url = f"postgresql://postgres:{postgresql.PASSWORD}@{hosts}/{name}?target_session_attrs=read-write"
-        database = collector_settings(database=url).database
+        database = parse_database(url)
         assert isinstance(database, PostgresqlDatabase)
         store = postgresql_store(database.url.reveal())
         with BlockingWriter(store) as writer:

@@ -243,4 +243,6 @@ def test_a_file_of_the_database_that_is_none_is_told(tmp_path: Path, content: st
     ],
 )
 def test_a_postgresql_url_may_be_any_that_libpq_takes(url: str) -> None:
-    assert collector_settings(database=NamedDatabase("A_VARIABLE", Secret(url))).database == PostgresqlDatabase(Secret(url))
+    assert collector_settings(database=NamedDatabase("A_VARIABLE", Secret(url))).database == PostgresqlDatabase(
+        Secret(url)
+    )
