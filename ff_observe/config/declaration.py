@@ -97,7 +97,12 @@ PROMETHEUS_PROBE_URL = Key(
     "`base_url`",
     "Where FlowFuse is asked whether it answers, with each snapshot; `false` asks nothing.",
 )
-PROMETHEUS_HOST = Key("telemetry.backend.prometheus.host", kinds.HOST, "127.0.0.1", "Address the bridge listens on.")
+PROMETHEUS_HOST = Key(
+    "telemetry.backend.prometheus.host",
+    kinds.HOST,
+    "127.0.0.1",
+    "Address the bridge listens on. Others than loopback need TLS, authentication or `allow_public`.",
+)
 PROMETHEUS_PORT = Key(
     "telemetry.backend.prometheus.port",
     kinds.PORT,
@@ -116,6 +121,12 @@ PROMETHEUS_BEARER_TOKEN_FILE = Key(
     kinds.FILE_PATH,
     "none",
     "File with a token that opens what the bridge serves; relative to `HOME/etc`.",
+)
+PROMETHEUS_ALLOW_PUBLIC = Key(
+    "telemetry.backend.prometheus.allow_public",
+    kinds.BOOLEAN,
+    "false",
+    "Serve other machines without TLS and without authentication.",
 )
 
 OTLP_ENABLED = Key(
@@ -192,6 +203,7 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     PROMETHEUS_PATH,
     PROMETHEUS_WEB_CONFIG_FILE,
     PROMETHEUS_BEARER_TOKEN_FILE,
+    PROMETHEUS_ALLOW_PUBLIC,
     OTLP_ENABLED,
     OTLP_ENDPOINT,
     OTLP_PROTOCOL,

@@ -87,6 +87,7 @@ class PrometheusSettings:
     path: str = "/metrics"
     web_config_file: Path | None = None
     bearer_token_file: Path | None = None
+    allow_public: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ class WebSecurity:
         """Whether connections are TLS. This stays: no re-reading turns a door of one kind into the other."""
         return self._current.context is not None
 
+    @property
+    def secures(self) -> bool:
+        """Whether there is TLS, a user or a token: response headers alone keep nobody out."""
+        return self.tls or not self._current.door.is_open
+
     def context(self) -> ssl.SSLContext:
         """The context for a new connection; only to be called where there is TLS."""
         context = self.current().context

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 BACKLOG = 2048
 MOST_GRACEFUL_SECONDS = 1.0  # for answers under way when stopped; the rest of the deadline is for other parts
 
-_SHOWN_AS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
+_REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
+"""All addresses, and one of this machine's among them."""
 
 
 class WebServer:
@@ -52,10 +53,18 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """Where people find it, without a slash at the end."""
-        host = _SHOWN_AS.get(self._host, self._host)
+        """Where this machine finds it, without a slash at the end."""
+        host = _REACHED_AT.get(self._host, self._host)
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://[{host}]:{self._port}" if ":" in host else f"{scheme}://{host}:{self._port}"
+
+    @property
+    def listens_on(self) -> str:
+        """Its URL, or in words that it listens on all addresses."""
+        if self._host not in _REACHED_AT:
+            return self.url
+        kind = " IPv4" if self._host == "0.0.0.0" else ""  # noqa: S104  # nothing is bound here
+        return f"{'http' if self._tls is None else 'https'} on all{kind} addresses, port {self._port}"
 
     def start(self) -> None:
         """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on."""

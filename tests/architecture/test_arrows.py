@@ -29,7 +29,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *LIFE,
     ),
     f"{P}.outputs": (*READINGS, f"{P}.ping_contract", f"{P}.config", f"{P}.redaction", *LIFE),
-    f"{P}.web": (*READINGS, f"{P}.config", f"{P}.outputs.prometheus", *LIFE),
+    f"{P}.problems": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
+    f"{P}.web": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.problems", *LIFE),
     f"{P}.frontend": (f"{P}.config",),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.ping_collector": (
@@ -37,10 +38,16 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *(f"{P}.config.{name}" for name in ("nodes", "reading", "yaml_core")),  # collector.yml, not flowforge.yml
         *LIFE,
     ),
-    f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract", f"{P}.ping_collector.openapi"),
+    f"{P}.generate": (
+        f"{P}.catalogue",
+        f"{P}.config",
+        f"{P}.outputs",
+        f"{P}.ping_contract",
+        f"{P}.ping_collector.openapi",
+    ),
     f"{P}.demo": (f"{P}.config", *LIFE),
     f"{P}.wiring": (P,),
-    f"{P}.bridge": (f"{P}.wiring", *READINGS, f"{P}.config", f"{P}.web", *LIFE),
+    f"{P}.bridge": (f"{P}.wiring", *READINGS, f"{P}.config", f"{P}.outputs", f"{P}.web", *LIFE),
     f"{P}.cli": (P,),
     f"{P}.__main__": (f"{P}.cli",),
 }

@@ -155,7 +155,7 @@ def test_check_says_which_outputs_are_on_and_why(capsys: pytest.CaptureFixture[s
     assert main(["--home", str(HOME), "check", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["valid"]
-    assert {output["name"] for output in answer["outputs"]} >= {"ping", "prometheus", "backend sentry", "otlp"}
+    assert {output["name"] for output in answer["outputs"]} >= {"ping", "prometheus", "backend_sentry", "otlp"}
     assert all(output["reason"] for output in answer["outputs"])
 
 
