@@ -1,5 +1,6 @@
 """The problems of a running bridge and its platform, in plain words, each with its fix; the most serious first."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -142,5 +143,6 @@ def _unknown_keys(settings: Settings) -> Iterator[Problem]:
 
 
 def _sentence(words: str) -> str:
-    """Text that begins with a capital letter and ends in a full stop."""
-    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
+    """Text that begins with a capital letter, unless a name stands there (of a host or a file), and ends in a stop."""
+    first = words[:1].upper() if re.match(r"[a-z']+(?![\w.:/-])", words) else words[:1]
+    return first + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")

@@ -49,7 +49,7 @@ class Link:
 
 def standard_links(settings: PrometheusSettings) -> tuple[Link, ...]:
     """Where the bridge itself can be looked at, and what is written about it."""
-    metrics = Link(settings.path, "Metrics", "Everything here as numbers, for Prometheus and its kin.")
+    metrics = Link(settings.path, "Metrics", "Everything here as numbers, for Prometheus.")
     return (
         *((metrics,) if settings.enabled else ()),
         Link(HEALTHY_PATH, "Healthy", "Liveness: answers as long as the process lives."),
@@ -156,7 +156,7 @@ def _problems(problems: Sequence[Problem]) -> str:
         return ""
     items = "".join(
         f"<li><h3>{_sentence(problem.title)}</h3>\n<p>{_sentence(problem.detail)}</p>\n"
-        f'<p class="fix">{_sentence(problem.fix)}</p></li>\n'
+        f'<p class="fix"><strong>What to do:</strong> {_sentence(problem.fix)}</p></li>\n'
         for problem in problems
     )
     return (

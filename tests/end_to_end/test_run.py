@@ -316,3 +316,24 @@ def test_the_metric_of_a_licensed_platform_says_that_its_ping_is_sent_whatever_t
     with running_bridge(made, tmp_path) as bridge:
         assert bridge.value('ff_observe_output_enabled{output="ping"}') == 1
         assert bridge.value('ff_observe_output_enabled{output="otlp"}') == 0
+
+
+def test_the_page_shows_a_rejected_reload_and_an_output_that_does_not_deliver(home: Path, tmp_path: Path) -> None:
+    telemetry = (home / "etc" / "flowforge.yml").read_text().partition("telemetry:\n")[2]
+    otlp = f"    otlp:\n      endpoint: http://127.0.0.1:{free_port()}\n"
+    write_file(home, SQLITE, telemetry + otlp)
+    with running_bridge(home, tmp_path) as bridge:
+        delivered = 'ff_observe_output_last_delivery_successful{output="otlp"}'
+        wait_until(lambda: bridge.value(delivered) == 0, "the first export to fail")
+        page = bridge.get("/").text
+        assert "OTLP is on, and its last delivery failed" in page
+        assert "rejected" not in page
+        write_file(home, SQLITE, telemetry + otlp + "  enabled: no\n")
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: "the old settings stay in use" in bridge.log, "the file to be refused")
+        assert "The changed configuration was rejected" in bridge.get("/").text
+        write_file(home, SQLITE, telemetry)
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: bridge.value('ff_observe_output_enabled{output="otlp"}') == 0, "OTLP to be off")
+        assert bridge.value(delivered) is None
+        assert ">Problems</h2>" not in bridge.get("/").text

@@ -21,7 +21,7 @@ RULES: p.Told = {
     "file": ("telemetry.enabled: false", None),
     "admin_setting": ("administrators' setting", None),
     "do_not_track": ("DO_NOT_TRACK is set", None),
-    "no_objection": ("nobody objects", None),
+    "no_objection": ("no opt-out is set", None),
 }
 """The rules of consent, in words."""
 

@@ -77,7 +77,7 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
     return Decision(
         True,
         Rule.NO_OBJECTION,
-        "nobody objects: neither the file, nor the administrators' setting, nor the environment. To stop the ping, "
+        "no opt-out is set, neither in the file, nor by the administrators, nor in the environment. To stop the ping, "
         f"write `telemetry.enabled: false` into {settings.file}.",
     )
 

@@ -3,9 +3,10 @@
 import contextlib
 import http.client
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -168,3 +169,17 @@ def test_too_many_connections_are_answered_with_503(monkeypatch: pytest.MonkeyPa
     with served(Provider(snapshot())) as server, connect(server), connect(server), connect(server) as third:
         third.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         assert received(third).startswith(b"HTTP/1.1 503")
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "words"),
+    [
+        ("127.0.0.1", None, "http://127.0.0.1:10464"),
+        ("::1", None, "http://[::1]:10464"),
+        ("0.0.0.0", None, "http on all IPv4 addresses, port 10464"),
+        ("::", None, "http on all addresses, port 10464"),
+        ("0.0.0.0", ssl.create_default_context, "https on all IPv4 addresses, port 10464"),
+    ],
+)
+def test_where_it_listens_is_said_as_it_is(host: str, tls: Callable[[], ssl.SSLContext] | None, words: str) -> None:
+    assert WebServer(app(Provider()), host, 10464, SystemClock(), tls).listens_on == words

@@ -183,7 +183,8 @@ def test_an_output_that_does_not_deliver_is_a_problem_until_it_does() -> None:
     application = app(Provider(snapshot()), self_metrics=metrics, otlp=otlp)
     metrics.delivery("otlp", "127.0.0.1:4318 refuses connections, planted", "metrics")
     text = page(application).text
-    assert "OTLP is on, and its last delivery failed 127.0.0.1:4318 refuses connections" in text
+    assert "OTLP is on, and its last delivery failed 127.0.0.1:4318 refuses connections, ********." in text
+    assert "What to do: Check telemetry.backend.otlp" in text
     assert re.search(r"fails\s*OTLP", text)
     assert "planted" not in text
     metrics.delivery("otlp", None, "metrics")
