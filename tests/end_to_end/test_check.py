@@ -151,10 +151,15 @@ def test_a_reading_that_cannot_be_interrupted_does_not_keep_the_command(
             pass
 
     left: list[int] = []
+
+    def leave(status: int) -> int:
+        left.append(status)
+        return status
+
     monkeypatch.setattr(wiring, "_source", lambda _settings: Stuck())
     monkeypatch.setattr(wiring, "STOP_SECONDS", 0.01)
     monkeypatch.setattr(check, "ASK_SECONDS", 0.01)
-    monkeypatch.setattr(run_command, "leave", lambda status: left.append(status) or status)
+    monkeypatch.setattr(run_command, "leave", leave)
     try:
         assert main(["--home", str(licensed), "check"]) == 1
         assert left == [1], "the process has to end although a thread hangs"
