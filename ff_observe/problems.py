@@ -144,5 +144,5 @@ def _unknown_keys(settings: Settings) -> Iterator[Problem]:
 
 def _sentence(words: str) -> str:
     """Text that begins with a capital letter, unless a name stands there (of a host or a file), and ends in a stop."""
-    first = words[:1].upper() if re.match(r"[a-z']+(?![\w.:/-])", words) else words[:1]
+    first = words[:1].upper() if re.match(r"[a-z']+(?![\w./-]|:\S)", words) else words[:1]
     return first + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")

@@ -327,7 +327,7 @@ def test_the_page_shows_a_rejected_reload_and_an_output_that_does_not_deliver(ho
         wait_until(lambda: bridge.value(delivered) == 0, "the first export to fail")
         page = bridge.get("/").text
         assert "OTLP is on, and its last delivery failed" in page
-        assert "rejected" not in page
+        assert "configuration was rejected" not in page
         write_file(home, SQLITE, telemetry + otlp + "  enabled: no\n")
         bridge.signal(signal.SIGHUP)
         wait_until(lambda: "the old settings stay in use" in bridge.log, "the file to be refused")
