@@ -112,8 +112,8 @@ def _prometheus(reader: Reader) -> PrometheusSettings:
         allow_public=reader.value(key.PROMETHEUS_ALLOW_PUBLIC),
     )
     files = (
-        reader.node(key.PROMETHEUS_WEB_CONFIG_FILE.path),
-        reader.node(key.PROMETHEUS_BEARER_TOKEN_FILE.path),
+        find(reader.tree, key.PROMETHEUS_WEB_CONFIG_FILE.path),
+        find(reader.tree, key.PROMETHEUS_BEARER_TOKEN_FILE.path),
     )
     secured = any(file is not None and is_true(file) for file in files)
     if not (is_loopback(prometheus.host) or secured or prometheus.allow_public):
