@@ -128,11 +128,16 @@ def serve(port: int, directory: Path, database: str, max_batch: int) -> None:
     from dataclasses import replace
 
     from ff_observe.ping_collector.commands import build_collector, prepare_process
-    from ff_observe.ping_collector.settings_file import collector_settings
+    from ff_observe.ping_collector.settings_file import collector_settings, parse_database
 
     prepare_process()
-    settings = collector_settings(listen=f"127.0.0.1:{port}", database=database, data_dir=directory)
-    build_collector(replace(settings, max_batch=max_batch, fleet_interval_seconds=3600)).start()
+    settings = replace(
+        collector_settings(listen=f"127.0.0.1:{port}", data_dir=directory),
+        database=parse_database(database),
+        max_batch=max_batch,
+        fleet_interval_seconds=3600,
+    )
+    build_collector(settings).start()
     threading.Event().wait()
 
 

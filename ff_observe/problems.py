@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from ff_observe.catalogue import bridge
+from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings, SQLiteDatabase
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.consent import decide
@@ -48,6 +49,7 @@ def find_problems(
     redactor = Redactor(known_secrets(settings), personal=False)
     found = [
         *_database(settings, snapshot),
+        *_flowfuse(settings, snapshot),
         *_reload(settings, readings or {}),
         *_licence(snapshot),
         *_readings(snapshot),
@@ -68,6 +70,17 @@ def _database(settings: Settings, snapshot: Snapshot) -> Iterator[Problem]:
         "The platform's database does not answer",
         _sentence(next(iter(snapshot.failures.values()), "it gave no reason")),
         f"{fix} The bridge recovers by itself.",
+    )
+
+
+def _flowfuse(settings: Settings, snapshot: Snapshot) -> Iterator[Problem]:
+    if snapshot.http is None or snapshot.http.up:
+        return
+    yield Problem(
+        "FlowFuse does not answer over HTTP",
+        f"FlowFuse at `{settings.prometheus.probe_url}` {snapshot.http.problem}.",
+        "If FlowFuse answers in a browser, the bridge cannot reach this address: name one that it reaches in "
+        f"`{key_of.PROMETHEUS_PROBE_URL.path}`, or `false`.",
     )
 
 

@@ -69,9 +69,10 @@ def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
     still hangs."""
     from ff_observe.wiring import open_platform
 
-    logging.getLogger("ff_observe.snapshots").setLevel(logging.ERROR)  # the answer says what it warns of
+    for name in ("snapshots", "sources.http_probe"):
+        logging.getLogger(f"ff_observe.{name}").setLevel(logging.ERROR)  # the answer says what they warn of
     try:
-        with open_platform(settings) as platform:
+        with open_platform(settings, asks_flowfuse=True) as platform:
             snapshot = platform.snapshots.current(ASK_SECONDS)
     except TimeoutError:
         return snapshot, True

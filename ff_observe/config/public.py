@@ -19,7 +19,7 @@ def is_loopback(host: str) -> bool:
 def open_to_all(host: str) -> str:
     """What is wrong with listening on `host` in the clear and without authentication, and the three ways out."""
     return (
-        f"{host} opens the status page and the metrics to everybody who can reach this machine. Name a web_config_file "
+        f"{host} opens the status page and the metrics to all who can reach this machine. Name a web_config_file "
         "with TLS or users, or a bearer_token_file; or listen on 127.0.0.1 only, behind a proxy; or write "
         "allow_public: true if everybody may read them"
     )

@@ -47,7 +47,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     f"{P}.demo": (f"{P}.config", *LIFE),
     f"{P}.wiring": (P,),
-    f"{P}.bridge": (f"{P}.wiring", *READINGS, f"{P}.config", f"{P}.outputs", f"{P}.web", *LIFE),
+    f"{P}.bridge": (f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.outputs", f"{P}.web", *LIFE),
     f"{P}.cli": (P,),
     f"{P}.__main__": (f"{P}.cli",),
 }

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,7 +22,7 @@ from ff_observe.config.settings import (
 from ff_observe.errors import Problem as WrongKey
 from ff_observe.outputs import OUTPUTS
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.sources.model import Licence
+from ff_observe.sources.model import HttpAnswer, Licence
 from ff_observe.version import VERSION
 from ff_observe.web.app import BridgeApp
 from tests.unit.web.asgi import get
@@ -113,6 +114,18 @@ def test_a_dead_database_is_shown_with_its_reason_and_fix_before_anything_else()
     assert text.index("connection refused") < text.index("Platform FlowFuse")
     assert "db.storage in /opt/flowforge/etc/flowforge.yml" in text
     assert re.search(r"Licence\s*unknown", text)
+
+
+def test_a_flowfuse_that_does_not_answer_is_a_problem_although_its_database_does() -> None:
+    refused = replace(snapshot(), http=HttpAnswer(None, "refuses connections"))
+    text = page(app(Provider(refused))).text
+    assert "Problems FlowFuse does not answer over HTTP FlowFuse at" in text
+    assert "refuses connections." in text
+    assert "telemetry.backend.prometheus.probe_url" in text
+
+
+def test_a_flowfuse_that_answers_is_no_problem() -> None:
+    assert "Problems" not in page(app(Provider(replace(snapshot(), http=HttpAnswer(0.01))))).text
 
 
 def test_when_nothing_was_read_no_duration_is_shown() -> None:
