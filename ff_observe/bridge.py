@@ -19,7 +19,7 @@ from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.wiring import STOP_SECONDS, Parts, lasting_components, make_server
 
 if TYPE_CHECKING:
-    from ff_observe.web.messages import Application
+    from ff_observe.http.messages import Answer, Application
     from ff_observe.web.security import WebSecurity
     from ff_observe.web.server import WebServer
 
@@ -104,6 +104,8 @@ class Bridge:
         self._parts = parts
         self._server = new_server or server
         self.app.become(parts.app)
+        if self._server is not None:
+            self._server.allow_hosts(settings.prometheus.allowed_hosts)
         context.become(parts.security)
         self._context = context
         for component in self._lasting:
@@ -170,6 +172,10 @@ class _CurrentApp:
     def stop_waiting(self) -> None:
         """See `BridgeApp.stop_waiting`."""
         self._app.stop_waiting()
+
+    def answer_now(self, scope: Any) -> "Answer | None":
+        """See `Application.answer_now`."""
+        return self._app.answer_now(scope)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # A coroutine function: servers tell an ASGI 3 application from older ones by that.

@@ -14,6 +14,7 @@ from ff_observe.config.environment import read_environment
 from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.settings import OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.http.messages import Application
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp
@@ -26,7 +27,6 @@ from ff_observe.sources.http_probe import HttpProbe
 from ff_observe.sources.installation import InstalledVersions, operating_system
 from ff_observe.sources.model import Source
 from ff_observe.web.app import BridgeApp
-from ff_observe.web.messages import Application
 from ff_observe.web.server import WebServer
 from ff_observe.web.status_page import StatusPage
 
@@ -222,4 +222,4 @@ def make_server(
     app: Application, settings: PrometheusSettings, clock: Clock, tls: Callable[[], ssl.SSLContext] | None
 ) -> WebServer:
     """The server for `app` where the settings want it."""
-    return WebServer(app, settings.host, settings.port, clock, tls)
+    return WebServer(app, settings.host, settings.port, clock, tls, settings.allowed_hosts)

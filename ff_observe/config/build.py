@@ -107,6 +107,7 @@ def _prometheus(reader: Reader) -> PrometheusSettings:
         host=reader.value(key.PROMETHEUS_HOST),
         port=reader.value(key.PROMETHEUS_PORT),
         path=reader.value(key.PROMETHEUS_PATH),
+        allowed_hosts=reader.value(key.PROMETHEUS_ALLOWED_HOSTS),
         web_config_file=reader.file(key.PROMETHEUS_WEB_CONFIG_FILE),
         bearer_token_file=reader.file(key.PROMETHEUS_BEARER_TOKEN_FILE),
         allow_public=reader.value(key.PROMETHEUS_ALLOW_PUBLIC),

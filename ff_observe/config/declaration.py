@@ -110,6 +110,12 @@ PROMETHEUS_PORT = Key(
     "Port the bridge listens on; `0` lets the system choose.",
 )
 PROMETHEUS_PATH = Key("telemetry.backend.prometheus.path", kinds.HTTP_PATH, "/metrics", "Path of the metrics.")
+PROMETHEUS_ALLOWED_HOSTS = Key(
+    "telemetry.backend.prometheus.allowed_hosts",
+    kinds.HOST_NAMES,
+    "none",
+    "Names in the `Host` header that are answered besides loopback ones: see [Names](securing-metrics.md#names).",
+)
 PROMETHEUS_WEB_CONFIG_FILE = Key(
     "telemetry.backend.prometheus.web_config_file",
     kinds.FILE_PATH,
@@ -201,6 +207,7 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     PROMETHEUS_HOST,
     PROMETHEUS_PORT,
     PROMETHEUS_PATH,
+    PROMETHEUS_ALLOWED_HOSTS,
     PROMETHEUS_WEB_CONFIG_FILE,
     PROMETHEUS_BEARER_TOKEN_FILE,
     PROMETHEUS_ALLOW_PUBLIC,

@@ -5,25 +5,26 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import uvicorn
-
+from ff_observe import errors
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.clock import Clock, SystemClock
-from ff_observe.errors import ConfigurationError, FFObserveError, Problem, what_to_change_to_listen
+from ff_observe.errors import ConfigurationError, FFObserveError, what_to_change_to_listen
+from ff_observe.http.hosts import AllowedHosts
+from ff_observe.http.listening import listen, reason
+from ff_observe.http.refusals import Closing, Problem, Refusals
+from ff_observe.http.server import Server, loop_factory
 from ff_observe.log import StateLog
 from ff_observe.periodic import Periodic
-from ff_observe.ping_collector.acceptance import Reason
-from ff_observe.ping_collector.app import CollectorApp
+from ff_observe.ping_collector.acceptance import Reason, Refusal
+from ff_observe.ping_collector.app import PING_REQUESTS, CollectorApp
 from ff_observe.ping_collector.discretion import without_values
 from ff_observe.ping_collector.fleet import take_fleet
-from ff_observe.ping_collector.http_protocol import LimitedProtocol, close_slow_connections
 from ff_observe.ping_collector.ingest import Ingest
 from ff_observe.ping_collector.metrics import CollectorMetrics, seconds
 from ff_observe.ping_collector.receive import PingObserver, PingReceiver
+from ff_observe.ping_collector.responses import error, refusal_answer
 from ff_observe.ping_collector.sender_address import SenderAddress
 from ff_observe.ping_collector.sender_hash import SenderHash
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase
@@ -33,7 +34,6 @@ from ff_observe.version import VERSION
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 4096
 UPKEEP_SECONDS = 3600.0
 START_SECONDS = 10.0
 
@@ -56,24 +56,36 @@ def open_store(settings: CollectorSettings) -> Store:
     return open_sqlite(settings.database_file, settings.duplicate_window, settings.named_in)
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens, looks after its connections, and has those answered that keep it from ending."""
+_REASONS = {
+    Problem.MALFORMED: Reason.MALFORMED_HTTP,
+    Problem.HEAD_TOO_LARGE: Reason.TOO_LARGE,
+    Problem.BODY_TOO_LARGE: Reason.TOO_LARGE,
+    Problem.TOO_SLOW: Reason.TOO_SLOW,
+    Problem.TOO_MANY_PIPELINED: Reason.OVERLOADED,
+    Problem.FAULT: Reason.INTERNAL,
+}
 
-    def __init__(self, config: uvicorn.Config, started: threading.Event, on_late: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._event = started
-        self._on_late = on_late
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._event.set()
-        self._sweeper = asyncio.create_task(close_slow_connections(self.server_state))
+class _CountedRefusals(Refusals):
+    """The server's refusals in JSON, as those of a ping, and counted with them."""
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._sweeper.cancel()
-        late = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._on_late)
-        await super().shutdown(sockets)
-        late.cancel()
+    def __init__(self, metrics: CollectorMetrics, settings_file: str) -> None:
+        super().__init__()
+        self._metrics = metrics
+        wrong_host = (
+            f"this collector is not known by the name in the Host header; add it to allowed_hosts in {settings_file}"
+        )
+        self._answers = {
+            **{problem: refusal_answer(Refusal(reason)) for problem, reason in _REASONS.items()},
+            Problem.WRONG_HOST: error(421, wrong_host),
+        }
+
+    def refused(self, problem: Problem) -> None:
+        if problem in _REASONS:  # a request under another name is none of a sender's
+            self._metrics.add(catalogue.PINGS_REFUSED, _REASONS[problem].value)
+
+    def closed(self, closing: Closing) -> None:
+        self._metrics.add(catalogue.CONNECTIONS_CLOSED, closing.value)
 
 
 class Collector:
@@ -100,9 +112,15 @@ class Collector:
         address = SenderAddress(settings.trusted_proxies, settings.forwarded_header)
         unknown = UnknownFields(settings.k)
         receiver = PingReceiver(self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, on_ping)
-        app = CollectorApp(receiver, self.metrics, self._ingest.probe, k=settings.k, public=settings.public)
+        self._app = CollectorApp(receiver, self.metrics, self._ingest.probe, k=settings.k, public=settings.public)
         self._started = threading.Event()
-        self._server = _Server(self._uvicorn_config(app), self._started, self._ingest.turn_away)
+        self._server = Server(
+            self._app,
+            settings.limits,
+            refusals=_CountedRefusals(self.metrics, "collector.yml"),
+            on_fault=_tell_of_error,
+            open_to_any_host=PING_REQUESTS,  # anyone may send a ping, by whatever name
+        )
         self._thread: threading.Thread | None = None
         self._count_seconds: deque[float] = deque(maxlen=2)
         self._pruning = StateLog(log)
@@ -110,30 +128,6 @@ class Collector:
             Periodic("collector-fleet", self.count_fleet, self._clock, retry_seconds=settings.fleet_interval_seconds),
             Periodic("collector-key", self._replace_key, self._clock),
             Periodic("collector-upkeep", self.keep_up, self._clock, retry_seconds=600.0),
-        )
-
-    def _uvicorn_config(self, app: CollectorApp) -> uvicorn.Config:
-        protocol = partial(
-            LimitedProtocol,
-            limits=self.settings.limits,
-            on_refusal=self._observe_refusal,
-            on_closing=partial(self.metrics.add, catalogue.CONNECTIONS_CLOSED),
-        )
-        return uvicorn.Config(
-            app,
-            http=protocol,  # type: ignore[arg-type]  # it is called, never subclassed
-            interface="asgi3",
-            loop="uvloop",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,  # whom to believe is for SenderAddress to say
-            server_header=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=int(self.settings.limits.idle_seconds),
-            timeout_graceful_shutdown=SEND_SECONDS,
         )
 
     def start(self) -> None:
@@ -144,7 +138,8 @@ class Collector:
         self._sender_hash.open(self._clock.now())
         self._register_gauges()
         listening = self._bind()
-        self.port = listening.getsockname()[1]
+        address, self.port = listening.getsockname()[:2]
+        self._server.hosts = AllowedHosts(address, self.settings.allowed_hosts)
         self._thread = threading.Thread(target=self._run, args=(listening,), name="collector-http", daemon=True)
         self._thread.start()
         if not self._started.wait(START_SECONDS):
@@ -155,7 +150,7 @@ class Collector:
 
     def stop(self, deadline: float) -> None:
         """Answer what has been received, store it, and end. Idempotent."""
-        self._server.should_exit = True
+        self._server.tell_to_stop(SEND_SECONDS)
         self.store.interrupt()
         for periodic in self._upkeep:
             periodic.tell_to_stop()
@@ -169,7 +164,6 @@ class Collector:
             return
         thread.join(max(0.0, deadline - self._clock.monotonic()))
         if thread.is_alive():
-            self._server.force_exit = True
             raise TimeoutError("the collector's requests did not end in time")
 
     def count_fleet(self) -> float:
@@ -178,12 +172,12 @@ class Collector:
         none."""
         began = self._clock.monotonic()
         try:
-            self.metrics.fleet = take_fleet(
-                self.store, self._clock.now(), self.settings.k, self.settings.silent_after_days
-            )
+            fleet = take_fleet(self.store, self._clock.now(), self.settings.k, self.settings.silent_after_days)
         except StoreError:  # the writer tells when the store is down; the old numbers stay, dated
             return self.settings.fleet_interval_seconds
+        self.metrics.fleet = fleet
         self._count_seconds.append(self._clock.monotonic() - began)
+        self._app.publish(fleet)
         return max(self.settings.fleet_interval_seconds, 20 * min(self._count_seconds))
 
     def keep_up(self) -> float:
@@ -193,7 +187,7 @@ class Collector:
             self.store.tidy(now)
             pruned = self.store.prune(now, self.settings.retention)
         except StoreError as error:
-            if not self._server.should_exit:  # or it was interrupted by the stop
+            if not self._server.is_stopping:  # or it was interrupted by the stop
                 log.warning("old pings could not be deleted: %s", error)
             return UPKEEP_SECONDS
         self.metrics.add(catalogue.PRUNED, amount=pruned.pings)
@@ -219,7 +213,7 @@ class Collector:
             loop.set_exception_handler(_tell_of_fault)
             probing = loop.create_task(self._ingest.probe_regularly())
             try:
-                await self._server.serve(sockets=[listening])
+                await self._server.serve(listening, self._started.set, self._turn_away_later)
             finally:
                 probing.cancel()
                 try:
@@ -227,31 +221,25 @@ class Collector:
                 except TimeoutError as error:
                     log.warning("%s", error)
 
-        with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve())
 
+    def _turn_away_later(self) -> None:
+        """The server stops: who waits for the store is answered in time to be heard."""
+        asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._ingest.turn_away)
+
     def _bind(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
-        listening = socket.socket(family)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((self.settings.host, self.settings.port))
-            listening.listen(BACKLOG)
+            return listen(self.settings.host, self.settings.port)
         except OSError as error:
-            listening.close()
             place = _place(self.settings.host, self.settings.port)
-            message = (
-                f"cannot listen on {place} ({error.strerror}); {what_to_change_to_listen(error, self.settings.port)}"
-            )
-            raise ConfigurationError((Problem(self.settings.named_in, 0, 0, "listen", message),)) from None
-        return listening
+            hint = what_to_change_to_listen(error, self.settings.port)
+            message = f"cannot listen on {place} ({reason(error)}); {hint}"
+            raise ConfigurationError((errors.Problem(self.settings.named_in, 0, 0, "listen", message),)) from None
 
     def _observe_commit(self, pings: int, duration_seconds: float) -> None:
         self.metrics.observe(catalogue.COMMIT_PINGS, pings)
         self.metrics.observe(catalogue.COMMIT_DURATION, duration_seconds)
-
-    def _observe_refusal(self, reason: Reason) -> None:
-        self.metrics.add(catalogue.PINGS_REFUSED, reason.value)
 
     def _register_gauges(self) -> None:
         gauge = self.metrics.gauge
@@ -260,12 +248,16 @@ class Collector:
         gauge(catalogue.START, lambda: began)
         gauge(catalogue.WAITING, lambda: self._ingest.waiting)
         gauge(catalogue.STORE_UP, lambda: None if self._ingest.up is None else float(self._ingest.up))
-        gauge(catalogue.CONNECTIONS, lambda: len(self._server.server_state.connections))
+        gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)
         gauge(catalogue.KEY_CREATED, lambda: seconds(self._sender_hash.created_at))
 
 
 def _place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _tell_of_error(error: BaseException) -> None:
+    log.error("a request could not be answered: %s", without_values(error))
 
 
 def _tell_of_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -8,12 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ff_observe.config import kinds
 from ff_observe.config.nodes import Map, Node, Scalar, Sequence
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
 from ff_observe.config.yaml_core import YAMLError, parse
 from ff_observe.errors import ConfigurationError, Problem, UsageError
-from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.http.limits import Limits
 from ff_observe.ping_collector.sender_address import ForwardedHeader, Network
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 
@@ -110,6 +111,13 @@ def _network(node: Node) -> Network:
     return network
 
 
+def _host_names(node: Node) -> tuple[str, ...]:
+    try:
+        return kinds.HOST_NAMES.read(node) or ()
+    except kinds.WrongValueError as error:
+        raise _WrongError(str(error)) from None
+
+
 def _header(node: Node) -> ForwardedHeader:
     try:
         return ForwardedHeader(_text(node).lower())
@@ -126,6 +134,7 @@ class _Key:
 
 
 _KEYS: Mapping[str, _Key] = {
+    "allowed_hosts": _Key("allowed_hosts", _host_names),
     "listen": _Key("listen", lambda node: parse_listen(_text(node))),
     "data_dir": _Key("data_dir", lambda node: Path(_text(node))),
     "database": _Key("database", lambda node: parse_database(_text(node))),

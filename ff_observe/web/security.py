@@ -1,7 +1,9 @@
 """TLS, users and token by the files that the settings name, read again as soon as one of them has changed.
 
 As in Prometheus' exporter-toolkit no restart and no signal is needed: each request and each handshake looks whether the
-files are still those that were read, which takes microseconds. A new file that is wrong changes nothing.
+files are still those that were read, which takes microseconds. A new file that is wrong changes nothing, and neither
+does one that secures less: a file that is cut short, while it is written, is often valid and says less. What it takes
+away is taken away by SIGHUP or a restart.
 """
 
 import logging
@@ -16,9 +18,10 @@ from typing import Final
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
 from ff_observe.errors import ConfigurationError, FFObserveError, Problem
-from ff_observe.web.credentials import Door
+from ff_observe.http.messages import Answer, text
+from ff_observe.web.authentication import Authenticator
 from ff_observe.web.tls import server_context
-from ff_observe.web.web_config import USERS, WebConfig, read_web_config
+from ff_observe.web.web_config import CLIENT_AUTH_TYPES, HEADERS, TLS, USERS, WebConfig, read_web_config
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +32,18 @@ _Signature = tuple[int, int, int, int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What is in force at a moment. `context` is None without TLS."""
+    """What is in force at a moment. `context` is None without TLS, `unauthorized` answers requests that are denied."""
 
-    door: Door
-    headers: tuple[tuple[bytes, bytes], ...]
+    config: WebConfig
+    token: Secret | None
+    authenticator: Authenticator
     context: ssl.SSLContext | None
+    unauthorized: Answer
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What every answer carries besides."""
+        return self.config.headers
 
 
 class WebSecurity:
@@ -73,10 +83,16 @@ class WebSecurity:
 
     def _read_again(self) -> None:
         try:
-            new = self._read()
+            new = self._read(self._current)
             if (new.context is None) is self.tls:
                 # The listening socket speaks the one or the other, and clients were told which.
                 raise FFObserveError(f"{self._web_config_file}: switching TLS on or off needs a restart")  # noqa: TRY301 - told as any other
+            if missing := taken_away(self._current, new):
+                names = " and ".join(missing)
+                raise FFObserveError(  # noqa: TRY301 - as above
+                    f"{self._web_config_file or self._bearer_token_file}: {names} secured more before; if the file is "
+                    "complete and means it, send SIGHUP or restart"
+                )
         except FFObserveError as error:
             level = logging.DEBUG if self._failing else logging.WARNING
             self._failing = True
@@ -87,7 +103,7 @@ class WebSecurity:
         self._failing = False
         log.info("the web configuration was read again")
 
-    def _read(self) -> Security:
+    def _read(self, previous: Security | None = None) -> Security:
         """Read all; what is looked at from now on is noted first, so that a change while reading is seen later."""
         files = [path for path in (self._web_config_file, self._bearer_token_file) if path is not None]
         watched = {path: _signature(path) for path in files}
@@ -102,7 +118,31 @@ class WebSecurity:
             raise ConfigurationError((config.problem(USERS, message),))
         token = None if self._bearer_token_file is None else read_token(self._bearer_token_file)
         context = None if config.tls is None else server_context(config, config.tls)
-        return Security(Door(config.users, token), config.headers, context)
+        authenticator = Authenticator(config.users, token, previous.authenticator if previous else None)
+        unauthorized = text(401, "Show a user and password, or a token.", *authenticator.challenges())
+        return Security(config, token, authenticator, context, unauthorized)
+
+
+def taken_away(old: Security, new: Security) -> list[str]:
+    """The keys of `old` that `new` lacks or weakens."""
+    found = []
+    if new.authenticator.is_open and not old.authenticator.is_open:
+        found.append(USERS)
+    if old.token is not None and new.token is not None and len(new.token.reveal()) < len(old.token.reveal()):
+        found.append("the token")
+    before, after = old.config.tls, new.config.tls
+    if before is not None and after is not None:
+        if CLIENT_AUTH_TYPES.index(after.client_auth_type) < CLIENT_AUTH_TYPES.index(before.client_auth_type):
+            found.append(f"{TLS}.client_auth_type")
+        if after.min_version < before.min_version:
+            found.append(f"{TLS}.min_version")
+        if before.cipher_suites is not None and after.cipher_suites is None:
+            found.append(f"{TLS}.cipher_suites")
+        if before.curve is not None and after.curve is None:
+            found.append(f"{TLS}.curve_preferences")
+    if {name for name, _ in old.config.headers} - {name for name, _ in new.config.headers}:
+        found.append(HEADERS)
+    return found
 
 
 def read_token(file: Path) -> Secret:

@@ -10,13 +10,13 @@ from importlib.resources import files
 from string import Template
 
 from ff_observe.config.settings import PrometheusSettings, Settings
+from ff_observe.http.messages import Answer, answer
 from ff_observe.outputs import statuses
 from ff_observe.outputs.model import Output, Status
 from ff_observe.problems import Problem, find_problems
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
 from ff_observe.version import VERSION
-from ff_observe.web.messages import Answer, answer
 
 HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
@@ -33,8 +33,6 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'".encode(),
     ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
 )
 
 
@@ -174,5 +172,6 @@ def _output(output: Output, status: Status, failing: bool) -> str:
 
 
 def _link(link: Link, root_path: str) -> str:
-    href = root_path + link.path if link.path.startswith("/") else link.path
+    # Relative where nobody says where the application is mounted: a proxy may serve it below a prefix.
+    href = (root_path or ".") + link.path if link.path.startswith("/") else link.path
     return f'<li><a href="{escape(href)}">{escape(link.title)}</a><p>{escape(link.about)}</p></li>\n'

@@ -58,7 +58,7 @@ class Load:
 
     async def _settle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> bool:
         sent = body(name)
-        writer.write(b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent))
+        writer.write(b"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent))
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         answer = await reader.readexactly(length)

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.http.limits import Limits
 from ff_observe.ping_collector.settings_file import KEYS, read_collector_file
 
 PAGE = (Path(__file__).parents[3] / "docs" / "collector.md").read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from ff_observe.config.secret import Secret
 from ff_observe.errors import ConfigurationError, UsageError
-from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.http.limits import Limits
 from ff_observe.ping_collector.sender_address import ForwardedHeader
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 from ff_observe.ping_collector.settings_file import KEYS, NamedDatabase, collector_settings
@@ -22,6 +22,7 @@ NO_URL = (
 A_LIST = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
 EVERYTHING = """\
 listen: "[::1]:8080"
+allowed_hosts: [pings.example.com]
 data_dir: data
 database: sqlite:elsewhere/pings.db
 address:

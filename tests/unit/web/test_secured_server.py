@@ -28,6 +28,10 @@ TLS = "tls_server_config:\n  cert_file: certificate.pem\n  key_file: key.pem\n"
 OURS = {"authorization": "Basic " + base64.b64encode(b"alice:secret").decode()}
 
 
+def basic(user: str, password: str = "secret") -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
 def secured(tmp_path: Path, text: str, token: Path | None = None) -> tuple[SecuredApp, WebSecurity, Path]:
     file = tmp_path / "web-config.yml"
     file.write_text(text)
@@ -77,7 +81,7 @@ def test_it_serves_tls_and_says_so_in_its_url(tmp_path: Path) -> None:
         assert server.url == f"https://127.0.0.1:{server.port}"
         assert status(server, client(tmp_path)) == 200
         with socket.create_connection(("127.0.0.1", server.port), 5) as plain:
-            plain.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            plain.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
             with contextlib.suppress(ConnectionResetError):
                 assert not plain.recv(100).startswith(b"HTTP/")
 
@@ -236,7 +240,7 @@ def test_users_and_token_are_read_again_as_soon_as_they_change(tmp_path: Path) -
     assert (opens("Bearer first"), opens("Bearer other")) == (False, True)
     file.write_text(ALICE.replace("alice", "bobby"))  # the same size
     assert not opens(OURS["authorization"])
-    assert opens("Basic " + base64.b64encode(b"bobby:secret").decode())
+    assert opens(basic("bobby"))
 
 
 @pytest.mark.parametrize("bad", ["basic_auth_users: {alice: hush}\n", "a: [", None, TLS])
@@ -256,8 +260,9 @@ def test_a_bad_new_file_keeps_the_old_users_and_warns_once(
     assert len(messages) == 2
     assert str(file) in messages[0]
     assert "hush" not in caplog.text
-    file.write_text("")
-    assert get(application, "/metrics").status == 200  # the operator took the users away
+    file.write_text(ALICE.replace("alice", "bobby"))
+    assert get(application, "/metrics", **OURS).status == 401
+    assert get(application, "/metrics", authorization=basic("bobby")).status == 200
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ def test_unknown_keys_are_a_problem() -> None:
 
 def test_links_lead_to_metrics_and_probes() -> None:
     links = page().links
-    assert links[:3] == ["/metrics", "/-/healthy", "/-/ready"]
+    assert links[:3] == ["./metrics", "./-/healthy", "./-/ready"]
 
 
 def test_metrics_are_not_linked_where_they_are_off() -> None:
@@ -245,7 +245,7 @@ def test_values_cannot_become_markup() -> None:
     told = page(application)
     assert not {"script", "img"} & set(told.tags)
     assert hostile in told.text
-    assert "/" + hostile in told.links
+    assert "./" + hostile in told.links
 
 
 def test_nothing_is_loaded_from_anywhere_and_no_script_is_allowed() -> None:
