@@ -2,10 +2,9 @@
 
 import ipaddress
 from collections import deque
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-H = TypeVar("H", bound=Hashable)
+H = TypeVar("H")
 T = TypeVar("T")
 
 Peer = str | int

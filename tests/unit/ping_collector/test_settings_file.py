@@ -69,6 +69,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert collector_settings(file) == CollectorSettings(
         host="::1",
         port=8080,
+        allowed_hosts=("pings.example.com",),
         data_dir=tmp_path / "data",
         database=SqliteDatabase(tmp_path / "elsewhere/pings.db"),
         key_file=Path("/run/keys/sender.key"),
