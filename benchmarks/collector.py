@@ -145,19 +145,18 @@ def serve_naive(port: int, url: str) -> None:
     """A new connection and one INSERT for each request, on the same server software."""
     import uvicorn
 
-    from ff_observe.ping_collector.responses import SUCCESS, Receive, Scope, Send
+    from ff_observe.http.messages import Receive, Scope, Send
+    from ff_observe.ping_collector.responses import SUCCESS
 
     columns = ", ".join(["received_at", "sender", *NAMES])
     statement = f"INSERT INTO ping ({columns}) VALUES (now(), %s, {', '.join(['%s'] * len(NAMES))})".encode()
 
-    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         found = accept((await receive())["body"])
         assert isinstance(found, Accepted)
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute(statement, (bytes.fromhex(SENDER), *found.values))
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(SUCCESS))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": SUCCESS})
+        await SUCCESS.send(scope, send)
 
     uvicorn.run(app, port=port, log_level="error", access_log=False, lifespan="off", loop="uvloop")
 

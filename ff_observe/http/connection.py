@@ -42,6 +42,7 @@ class Connection(Channel):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_count = 0
+        self._head_size = 0
         self._begun = 0
         self._most_begun = 0
         self._bytes = 0
@@ -109,6 +110,7 @@ class Connection(Channel):
         self._url = b""
         self._headers = []
         self._header_count = 0
+        self._head_size = 0
         self._expects_continue = False
         self._begun += 1
         self._bytes = 0
@@ -118,10 +120,12 @@ class Connection(Channel):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+        self._head_size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_count += 1
-        if self._header_count > self._limits.headers:
+        self._head_size += len(name) + len(value)
+        if self._header_count > self._limits.headers or self._head_size > self._limits.head_bytes:
             self._refuse_here(Problem.HEAD_TOO_LARGE)
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":

@@ -39,7 +39,8 @@ def name_of(host: bytes) -> str:
     """The name or address in a `Host` header, without its port, brackets and final dot."""
     text = host.decode("latin-1").strip().lower()
     if text.startswith("["):
-        return text[1:].partition("]")[0]
+        address, bracket, _ = text[1:].partition("]")
+        return address if bracket else text
     name, colon, port = text.rpartition(":")
     return (name if colon and port.isdigit() else text).rstrip(".")
 

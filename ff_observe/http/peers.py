@@ -89,9 +89,21 @@ class Crowd(Generic[H]):
             members.busy[member] = None
 
 
+class _Queue(Generic[T]):
+    __slots__ = ("again", "first")
+
+    def __init__(self) -> None:
+        self.first: deque[T] = deque()
+        self.again: deque[T] = deque()
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.again)
+
+
 class Turns(Generic[T]):
-    """Who is next: one of each peer in turn. Of a peer's, the newest and the oldest alternate: a client that has waited
-    is served in the end, and one that has just come does not wait for all that its address has sent before.
+    """Who is next: one of each peer in turn; of a peer's, those that come for the first time before the others. Of these
+    every third time the newest, else the oldest: neither a crowd that was there before nor one that comes on and on holds
+    up another client behind the same address.
 
     At most `most` wait; for one too many, the newest of the peer with the most is turned away.
     """
@@ -99,25 +111,31 @@ class Turns(Generic[T]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._waiting = 0
-        self._newest_next = True
-        self._peers: dict[Peer, deque[T]] = {}
+        self._given = 0
+        self._peers: dict[Peer, _Queue[T]] = {}
 
-    def add(self, peer: Peer, item: T) -> T | None:
+    def add(self, peer: Peer, item: T, *, again: bool = False) -> T | None:
         """Let `item` wait. Returns the one that is turned away for it, perhaps `item` itself."""
-        self._peers.setdefault(peer, deque()).append(item)
+        queue = self._peers.setdefault(peer, _Queue())
+        (queue.again if again else queue.first).append(item)
         self._waiting += 1
         if self._waiting <= self._most:
             return None
         heaviest = max(self._peers, key=lambda each: len(self._peers[each]))
-        return self._take(heaviest, newest=True)
+        queue = self._peers[heaviest]
+        turned_away = (queue.again or queue.first).pop()
+        self._taken(heaviest)
+        return turned_away
 
     def next(self) -> T | None:
         """The one whose turn it is; None if nothing waits."""
         if not self._peers:
             return None
-        peer = next(iter(self._peers))
-        taken = self._take(peer, newest=self._newest_next)
-        self._newest_next = not self._newest_next
+        peer, queue = next(iter(self._peers.items()))
+        lane = queue.first or queue.again
+        self._given += 1
+        taken = lane.pop() if self._given % 3 == 0 else lane.popleft()
+        self._taken(peer)
         if peer in self._peers:
             self._peers[peer] = self._peers.pop(peer)  # behind the others
         return taken
@@ -125,16 +143,13 @@ class Turns(Generic[T]):
     def discard(self, peer: Peer, item: T) -> None:
         """`item` waits no more."""
         queue = self._peers.get(peer)
-        if queue is not None and item in queue:
-            queue.remove(item)
-            self._waiting -= 1
-            if not queue:
-                del self._peers[peer]
+        for lane in () if queue is None else (queue.first, queue.again):
+            if item in lane:
+                lane.remove(item)
+                self._taken(peer)
+                return
 
-    def _take(self, peer: Peer, *, newest: bool) -> T:
-        queue = self._peers[peer]
-        taken = queue.pop() if newest else queue.popleft()
+    def _taken(self, peer: Peer) -> None:
         self._waiting -= 1
-        if not queue:
+        if not self._peers[peer]:
             del self._peers[peer]
-        return taken

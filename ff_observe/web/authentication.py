@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from ff_observe.config.secret import Secret
-from ff_observe.http.peers import Peer, Turns
+from ff_observe.http.peers import Turns, peer_of
 
 MOST_WAITING: Final = 512
 """Passwords that wait to be checked, each for a tenth of a second of computing. One too many is turned away from the
@@ -49,6 +49,8 @@ class Authenticator:
             digest: pair for digest, pair in old.items() if self._hashes.get(pair[0]) == pair[1]
         }
         self._turns: Turns[asyncio.Future[bool]] = Turns(MOST_WAITING)
+        self._denied: set[tuple[str, int]] = set()
+        """Connections that have shown a wrong password, lately: others go first."""
         self._is_checking = False
 
     @property
@@ -77,17 +79,17 @@ class Authenticator:
                 return Verdict.ALLOWED if self._digest(*credentials) in self._remembered else None
         return Verdict.DENIED
 
-    async def check(self, authorization: bytes, peer: Peer = "") -> Verdict:
-        """The verdict for a request from `peer`."""
+    async def check(self, authorization: bytes, client: tuple[str, int] | None = None) -> Verdict:
+        """The verdict for a request from `client`, the address and port of its connection."""
         verdict = self.check_now(authorization)
         if verdict is not None:
             return verdict
         credentials = parse_basic(authorization.strip().partition(b" ")[2])
         assert credentials is not None
-        return await self._check_password(peer, *credentials)
+        return await self._check_password(client or ("", 0), *credentials)
 
-    async def _check_password(self, peer: Peer, user: bytes, password: bytes) -> Verdict:
-        if not await self._turn(peer):
+    async def _check_password(self, client: tuple[str, int], user: bytes, password: bytes) -> Verdict:
+        if not await self._turn(client):
             return Verdict.BUSY
         digest = self._digest(user, password)
         if digest in self._remembered:
@@ -104,15 +106,21 @@ class Authenticator:
         matches = _computed(password, hashed)
         matches.add_done_callback(computed)
         await asyncio.shield(matches)
-        return Verdict.ALLOWED if digest in self._remembered else Verdict.DENIED
+        if digest in self._remembered:
+            return Verdict.ALLOWED
+        if len(self._denied) >= MOST_WAITING:
+            self._denied.clear()
+        self._denied.add(client)
+        return Verdict.DENIED
 
-    async def _turn(self, peer: Peer) -> bool:
+    async def _turn(self, client: tuple[str, int]) -> bool:
         """Wait until nothing else is computed: wrong passwords must not take every core. False if turned away."""
         if not self._is_checking:
             self._is_checking = True
             return True
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        turned_away = self._turns.add(peer, turn)
+        peer = peer_of(client[0])
+        turned_away = self._turns.add(peer, turn, again=client in self._denied)
         if turned_away is not None:
             turned_away.set_result(False)
         try:

@@ -1,7 +1,6 @@
 """The bridge's ASGI application behind authentication, with the headers that the web configuration adds."""
 
 from ff_observe.http.messages import Answer, Application, Headers, Message, Receive, Scope, Send, text
-from ff_observe.http.peers import peer_of
 from ff_observe.web.app import path_below_mount
 from ff_observe.web.authentication import Verdict
 from ff_observe.web.security import Security, WebSecurity
@@ -38,8 +37,8 @@ class SecuredApp:
             send = _with_headers(send, current.headers)
         verdict = self._verdict_now(current, scope)
         if verdict is None:
-            client = scope.get("client")
-            verdict = await current.authenticator.check(_authorization(scope), peer_of(client[0]) if client else "")
+            client = scope.get("client")  # a pair, or a list in servers of others
+            verdict = await current.authenticator.check(_authorization(scope), tuple(client) if client else None)
         if verdict is Verdict.ALLOWED:
             await self._app(scope, receive, send)
         else:

@@ -1,5 +1,7 @@
-"""`python -m tests.attack [FLOOD ...]`: every flood against every server, as a table. Exit status 1 if a goal is missed:
-all scrapes and probes answered, at most twice node_exporter's memory, and stopped within five seconds."""
+"""`python -m tests.attack [FLOOD ...]`: every flood against every server, as a table.
+
+Exit status 1 if a goal is missed: all scrapes and probes answered, at most twice node_exporter's memory, and stopped
+within five seconds."""
 
 import argparse
 import sys
@@ -52,12 +54,10 @@ def _report(attack: Attack) -> bool:
             peer = outcome
         goals = missed(outcome, peer) if name != "node_exporter" else []
         failed |= bool(goals)
-        secured = attack.web_config.partition("_")[0]
-        flood = f"{attack.clients} {attack.flood}{f' ({secured})' if secured else ''}"
         stopped = "never" if outcome.stop_seconds is None else f"{outcome.stop_seconds:.1f} s"
         answers = f"{outcome.scrapes:>6}/{outcome.asked}{outcome.probes:>6}/{outcome.asked}"
         figures = f"{outcome.slowest_seconds:>7.2f} s{outcome.memory_bytes / 2**20:>6.0f} MB{stopped:>9}"
-        print(f"{flood:<28}{name:<15}{answers}{figures}  {', '.join(goals)}", flush=True)
+        print(f"{attack.name:<28}{name:<15}{answers}{figures}  {', '.join(goals)}", flush=True)
     return failed
 
 

@@ -11,6 +11,7 @@ import resource
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
 RETURN_SECONDS = 0.1
@@ -43,14 +44,19 @@ async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 async def half_handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Begins TLS, and stays away."""
-    context = ssl.create_default_context()
-    outgoing = ssl.MemoryBIO()
-    client = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
-    with contextlib.suppress(ssl.SSLWantReadError):
-        client.do_handshake()
-    writer.write(outgoing.read())
+    writer.write(_hello())
     while await reader.read(65536):
         pass
+
+
+@cache
+def _hello() -> bytes:
+    """The first message of a client in TLS."""
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
 
 
 async def passwords(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

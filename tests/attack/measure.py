@@ -26,6 +26,12 @@ class Attack:
     clients: int
     web_config: str = ""
 
+    @property
+    def name(self) -> str:
+        """Such as `40 passwords (users)`."""
+        secured = " (TLS)" if self.web_config == TLS else " (users)" if self.web_config else ""
+        return f"{self.clients} {self.flood}{secured}"
+
     def victims(self) -> list[str]:
         """The servers it can be directed at: the collector has no TLS and no users."""
         return [name for name in VICTIMS if not (self.web_config and name == "collector")]

@@ -265,6 +265,72 @@ def test_a_bad_new_file_keeps_the_old_users_and_warns_once(
     assert get(application, "/metrics", authorization=basic("bobby")).status == 200
 
 
+CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: certificate.pem\n"
+HSTS = "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=31536000\n"
+SECURED = {
+    "users": ALICE,
+    "tls, then users": TLS + ALICE,
+    "users, then tls": ALICE + TLS,
+    "client certificates": TLS + CLIENTS,
+    "all of it": f"# ours\n{HSTS}{ALICE}  bob: {ALICE.split()[-1]}\n{TLS}{CLIENTS}  min_version: TLS13\n",
+    "in braces": "{" + ALICE.replace("\n  ", " {").replace("\n", "}}\n"),
+    "quoted, with a document start": "---\n" + ALICE.replace("$2y", '"$2y').replace("\n", '"\n').replace(':"\n', ":\n"),
+}
+
+
+@pytest.mark.parametrize("text", SECURED.values(), ids=SECURED)
+def test_a_file_cut_short_wherever_while_it_is_written_opens_nothing(tmp_path: Path, text: str) -> None:
+    make_certificate(tmp_path)
+    _, security, file = secured(tmp_path, text)
+    before = security.current()
+    for size in range(len(text)):
+        file.write_text(text[:size])
+        now = security.current()
+        assert now.authenticator.is_open == before.authenticator.is_open, text[:size]
+        assert (now.context is None) == (before.context is None), text[:size]
+        if now.context is not None and before.context is not None:
+            assert now.context.verify_mode == before.context.verify_mode, text[:size]
+            assert now.context.minimum_version == before.context.minimum_version, text[:size]
+        assert {name for name, _ in now.headers} == {name for name, _ in before.headers}, text[:size]
+    file.write_text(text)
+    assert security.current().config == before.config
+
+
+def test_a_token_cut_short_while_it_is_written_does_not_open(tmp_path: Path) -> None:
+    token, whole = tmp_path / "token", "mF_9.B5f-4.1JqM"
+    token.write_text(whole)
+    application = SecuredApp(app(Provider(snapshot())), WebSecurity(None, token))
+    for size in range(len(whole)):
+        token.write_text(whole[:size])
+        assert get(application, "/metrics", authorization=f"Bearer {whole[:size]}").status == 401
+        assert get(application, "/metrics", authorization=f"Bearer {whole}").status == 200
+
+
+def test_what_a_file_takes_away_is_said_once_and_taken_by_a_new_reading(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    application, _, file = secured(tmp_path, ALICE)
+    file.write_text("# no more users\n")
+    for _ in range(3):
+        assert get(application, "/metrics").status == 401
+    said, kept = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "basic_auth_users" in said
+    assert "send SIGHUP or restart" in said
+    assert kept == "the old web configuration stays in use"
+    reloaded = SecuredApp(app(Provider(snapshot())), WebSecurity(file, None))  # as SIGHUP makes it
+    assert get(reloaded, "/metrics").status == 200
+
+
+def test_what_secures_more_is_taken_at_once(tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    _, security, file = secured(tmp_path, TLS)
+    file.write_text(SECURED["all of it"])
+    now = security.current()
+    assert now.context is not None
+    assert now.context.verify_mode is ssl.CERT_REQUIRED
+    assert not now.authenticator.is_open
+
+
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     application, security, file = secured(tmp_path, ALICE)
     before = security.current()
