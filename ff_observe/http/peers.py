@@ -101,9 +101,9 @@ class _Queue(Generic[T]):
 
 
 class Turns(Generic[T]):
-    """Who is next: one of each peer in turn; of a peer's, those that come for the first time before the others. Of these
-    every third time the newest, else the oldest: neither a crowd that was there before nor one that comes on and on holds
-    up another client behind the same address.
+    """Who is next: one of each peer in turn; of a peer's, those that come for the first time before the others. Every
+    third time it is the newest of them, else the oldest: neither a crowd that was there before nor one that comes on
+    and on holds up another client behind the same address.
 
     At most `most` wait; for one too many, the newest of the peer with the most is turned away.
     """

@@ -60,10 +60,10 @@ class BridgeApp:
     def answer_now(self, scope: Scope) -> Answer | None:
         """See `Application.answer_now`: what does not wait for the database."""
         fixed = self._fixed_answer(scope)
-        if fixed is not None or tracing.is_on():  # a span is made where there is a task to hold it
-            return fixed
+        if fixed is not None or scope["path"] != self._metrics_path or tracing.is_on():
+            return fixed  # a span is made where there is a task to hold it
         snapshot = self._snapshot.fresh()
-        if snapshot is None or path_below_mount(scope) != self._metrics_path:
+        if snapshot is None:
             return None
         accept, accept_encoding, _ = _scrape_headers(scope)
         return self._exposition.answer(snapshot, accept, accept_encoding)

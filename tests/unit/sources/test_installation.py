@@ -325,9 +325,8 @@ def test_a_package_file_that_is_no_file_is_passed_over_without_waiting(tmp_path:
 
 
 def test_what_is_known_of_versions_is_told_without_looking(tmp_path: Path) -> None:
-    versions = InstalledVersions(
-        tmp_path, PlatformSettings(node_path=str(program(tmp_path / "node", "echo v18.1.0\n")))
-    )
+    node = program(tmp_path / "node", "echo v18.1.0\n")
+    versions = InstalledVersions(tmp_path, PlatformSettings(node_path=str(node)))
     install(tmp_path / "app", version="2.4.0")
     assert (versions.flowfuse_known, versions.nodejs_known) == (None, None)
     assert (versions.flowfuse(), versions.nodejs()) == ("2.4.0", "v18.1.0")
