@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 from ff_observe.http.peers import Peer, peer_of
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 _SMALL = 2048  # bytes of a body that is cheaper copied behind its head than handed on by itself
 
 
-class Channel(asyncio.BufferedProtocol):
+class Channel(asyncio.BufferedProtocol, ABC):
     """One connection. All of them read into one buffer of the server's, one after another."""
 
     def __init__(self, server: "Server") -> None:
@@ -24,13 +25,13 @@ class Channel(asyncio.BufferedProtocol):
         self._tls: TlsSession | None = None
         self._reading_paused = False
 
+    @abstractmethod
     def take(self, data: memoryview) -> None:
         """What the client said, part by part."""
-        raise NotImplementedError
 
+    @abstractmethod
     def displace(self) -> None:
         """Make room for another connection."""
-        raise NotImplementedError
 
     @property
     def scheme(self) -> str:

@@ -65,7 +65,6 @@ class Outcome:
 def measure(attack: Attack, victim_name: str, directory: Path, asked: int = 5) -> Outcome:
     """Attack, ask as Prometheus and a kubelet would, then end the server while the attack goes on."""
     with VICTIMS[victim_name](directory, attack.web_config) as victim, attacking(attack, victim):
-        time.sleep(1.0)  # the flood is let rise
         scrapes = probes = 0
         slowest = 0.0
         for _ in range(asked):

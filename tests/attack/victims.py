@@ -78,7 +78,7 @@ def bridge(directory: Path, web_config: str = "") -> Iterator[Victim]:
         (directory / "web.yml").write_text(web_config)
         with (home / "etc" / "flowforge.yml").open("a") as file:
             file.write(f"      web_config_file: {directory}/web.yml\n")
-    command = [sys.executable, "-m", "ff_observe", "--home", home, "run"]
+    command: list[str | Path] = [sys.executable, "-m", "ff_observe", "--home", home, "run"]
     with running(command, directory, _accepts(port), environment=guarded_environment()) as process:
         yield Victim(port, process.pid, "/-/healthy", context)
 

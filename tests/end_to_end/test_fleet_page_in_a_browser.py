@@ -12,7 +12,8 @@ from tests.unit.ping_collector.pings import body
 # axe's rule scrollable-region-focusable (WCAG 2.2, 2.1.1): no key scrolls what cannot have the focus.
 _OUT_OF_REACH = """() => [...document.querySelectorAll('body *')].filter(element =>
   element.scrollWidth > element.clientWidth && /auto|scroll/.test(getComputedStyle(element).overflowX) &&
-  element.tabIndex < 0 && !element.querySelector('a[href], button, [tabindex="0"]')).map(element => element.outerHTML)"""
+  element.tabIndex < 0 && !element.querySelector('a[href], button, [tabindex="0"]')
+  ).map(element => element.outerHTML)"""
 
 
 @pytest.mark.parametrize("width", [1280, 320])

@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,9 @@ class Told:
     def __init__(self) -> None:
         self.begun = 0
         self.ended = 0
+
+    def has_begun(self, requests: int) -> bool:
+        return self.begun == requests
 
     def answer_now(self, scope: Scope) -> Answer | None:
         return {"/now": SMALL, "/large": LARGE}.get(scope["path"])
@@ -144,10 +148,10 @@ def test_a_question_whose_asker_is_gone_is_dropped() -> None:
 def test_connections_that_wait_for_an_answer_keep_nobody_out() -> None:
     app = Told()
     with serving(Limits(connections=3), app=app) as (_, port), contextlib.ExitStack() as held:
-        for index in range(10):
+        for begun in range(1, 11):
             client = held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
             client.sendall(REQUEST.replace(b"/now", b"/never"))
-            wait_until(lambda index=index: app.begun == index + 1, "the request to be begun")
+            wait_until(partial(app.has_begun, begun), "the request to be begun")
             assert statuses(raw(port, LAST)) == [200]
         assert app.begun - app.ended <= 3
 
