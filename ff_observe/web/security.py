@@ -18,7 +18,8 @@ from typing import Final
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
 from ff_observe.errors import ConfigurationError, FFObserveError, Problem
-from ff_observe.http.messages import Answer, text
+from ff_observe.http.messages import Answer
+from ff_observe.http.messages import text as text_answer
 from ff_observe.web.authentication import Authenticator
 from ff_observe.web.tls import server_context
 from ff_observe.web.web_config import CLIENT_AUTH_TYPES, HEADERS, TLS, USERS, WebConfig, read_web_config
@@ -36,6 +37,7 @@ class Security:
 
     config: WebConfig
     token: Secret | None
+    token_is_whole: bool
     authenticator: Authenticator
     context: ssl.SSLContext | None
     unauthorized: Answer
@@ -116,11 +118,11 @@ class WebSecurity:
         if config.users and find_spec("bcrypt") is None:
             message = "users need the package bcrypt: pip install 'ff-observe[web-auth]'"
             raise ConfigurationError((config.problem(USERS, message),))
-        token = None if self._bearer_token_file is None else read_token(self._bearer_token_file)
+        token, token_is_whole = (None, True) if self._bearer_token_file is None else read_token(self._bearer_token_file)
         context = None if config.tls is None else server_context(config, config.tls)
         authenticator = Authenticator(config.users, token, previous.authenticator if previous else None)
-        unauthorized = text(401, "Show a user and password, or a token.", *authenticator.challenges())
-        return Security(config, token, authenticator, context, unauthorized)
+        unauthorized = text_answer(401, "Show a user and password, or a token.", *authenticator.challenges())
+        return Security(config, token, token_is_whole, authenticator, context, unauthorized)
 
 
 def taken_away(old: Security, new: Security) -> list[str]:
@@ -128,7 +130,12 @@ def taken_away(old: Security, new: Security) -> list[str]:
     found = []
     if new.authenticator.is_open and not old.authenticator.is_open:
         found.append(USERS)
-    if old.token is not None and new.token is not None and len(new.token.reveal()) < len(old.token.reveal()):
+    if (
+        old.token is not None
+        and new.token is not None
+        and not new.token_is_whole
+        and len(new.token.reveal()) < len(old.token.reveal())
+    ):
         found.append("the token")
     before, after = old.config.tls, new.config.tls
     if before is not None and after is not None:
@@ -145,16 +152,17 @@ def taken_away(old: Security, new: Security) -> list[str]:
     return found
 
 
-def read_token(file: Path) -> Secret:
-    """The token in a file, without the white space around it. Raises `ConfigurationError`; never shows the token."""
+def read_token(file: Path) -> tuple[Secret, bool]:
+    """The token in a file, without the white space around it, and whether its line is ended. Raises `ConfigurationError`; never shows the token."""
     try:
-        token = read_text(file, LARGEST_TOKEN_FILE).strip()
+        text = read_text(file, LARGEST_TOKEN_FILE)
     except UnreadableFileError as error:
         raise ConfigurationError((Problem(str(file), error.line, error.column, "", str(error)),)) from None
+    token = text.strip()
     if not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", token, re.ASCII):  # RFC 6750, 2.1
         message = "the file must hold one token of the characters A-Z a-z 0-9 - . _ ~ + / and nothing else"
         raise ConfigurationError((Problem(str(file), 0, 0, "", message),))
-    return Secret(token)
+    return Secret(token), text.endswith("\n")
 
 
 def _signature(path: Path) -> _Signature:
