@@ -153,7 +153,10 @@ def taken_away(old: Security, new: Security) -> list[str]:
 
 
 def read_token(file: Path) -> tuple[Secret, bool]:
-    """The token in a file, without the white space around it, and whether its line is ended. Raises `ConfigurationError`; never shows the token."""
+    """The token in a file, without the white space around it, and whether its line is ended.
+
+    Raises `ConfigurationError`; never shows the token.
+    """
     try:
         text = read_text(file, LARGEST_TOKEN_FILE)
     except UnreadableFileError as error:
