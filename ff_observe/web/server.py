@@ -77,7 +77,7 @@ class WebServer:
 
     def start(self) -> None:
         """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on."""
-        listening = _listen(self._host, self._port)
+        listening = listen(self._host, self._port)
         self._listening_on, self._port = listening.getsockname()[:2]
         from ff_observe.http.refusals import Refusals
         from ff_observe.http.server import Server  # heavy; here the address is known to be good
@@ -109,13 +109,14 @@ class WebServer:
             raise TimeoutError(f"the thread {self.name!r} did not stop in time")
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    from ff_observe.http.listening import listen, reason
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `FFObserveError` saying what to change."""
+    from ff_observe.http import listening
 
     try:
-        return listen(host, port)
+        return listening.listen(host, port)
     except OSError as error:
         raise FFObserveError(
-            f"cannot listen on {host}:{port}: {reason(error)}; {what_to_change_to_listen(error, port)} "
+            f"cannot listen on {host}:{port}: {listening.reason(error)}; {what_to_change_to_listen(error, port)} "
             "(telemetry.backend.prometheus.host and .port in flowforge.yml)"
         ) from error

@@ -310,25 +310,3 @@ def test_the_operating_system_is_named_as_node_names_it() -> None:
 def test_architectures_have_nodes_names(machine: str, arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "host", "6.1", "#1", machine)))
     assert operating_system().arch == arch
-
-
-@pytest.mark.parametrize("kind", ["fifo", "directory", "endless"])
-def test_a_package_file_that_is_no_file_is_passed_over_without_waiting(tmp_path: Path, kind: str) -> None:
-    package = tmp_path / "package.json"
-    if kind == "fifo":
-        os.mkfifo(package)
-    elif kind == "directory":
-        package.mkdir()
-    else:
-        package.symlink_to("/dev/zero")
-    assert InstalledVersions(tmp_path).flowfuse() is None
-
-
-def test_what_is_known_of_versions_is_told_without_looking(tmp_path: Path) -> None:
-    node = program(tmp_path / "node", "echo v18.1.0\n")
-    versions = InstalledVersions(tmp_path, PlatformSettings(node_path=str(node)))
-    install(tmp_path / "app", version="2.4.0")
-    assert (versions.flowfuse_known, versions.nodejs_known) == (None, None)
-    assert (versions.flowfuse(), versions.nodejs()) == ("2.4.0", "v18.1.0")
-    shutil.rmtree(tmp_path / "app")
-    assert (versions.flowfuse_known, versions.nodejs_known) == ("2.4.0", "v18.1.0")
