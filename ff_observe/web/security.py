@@ -66,7 +66,7 @@ class WebSecurity:
     @property
     def secures(self) -> bool:
         """Whether there is TLS, a user or a token: response headers alone keep nobody out."""
-        return self.tls or not self._current.door.is_open
+        return self.tls or not self._current.authenticator.is_open
 
     def context(self) -> ssl.SSLContext:
         """The context for a new connection; only to be called where there is TLS."""
