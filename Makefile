@@ -55,6 +55,11 @@ bench: .venv/test.stamp ## Measure speed and cost against the alternatives
 	@$(BIN)/python -m tests.real_parts.install
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+.PHONY: attack
+attack: .venv/test.stamp ## Flood bridge, collector and node_exporter with hostile clients
+	@$(BIN)/python -m tests.real_parts.install
+	$(BIN)/python -m tests.attack $(FLOODS)
+
 .PHONY: nightly
 nightly: .venv/test.stamp ## All tests, with many more generated examples
 	@$(BIN)/python -m tests.real_parts.install

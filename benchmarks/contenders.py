@@ -15,7 +15,8 @@ from ff_observe.bridge import build_bridge
 from ff_observe.clock import SystemClock
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
-from ff_observe.outputs.prometheus import Format, render
+from ff_observe.exposition.formats import Format
+from ff_observe.outputs.prometheus import render
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshots
 from ff_observe.sources.installation import InstalledVersions

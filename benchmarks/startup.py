@@ -141,7 +141,7 @@ def main() -> int:
         ),
     ]
     _print_shares("ff-observe --help", ["-m", "ff_observe", "--help"])
-    _print_shares("the web server", ["-c", "import ff_observe.web.app, ff_observe.web.uvicorn_server"])
+    _print_shares("the web server", ["-c", "import ff_observe.web.app, ff_observe.http.server"])
     return 0 if all(met) else 1
 
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from ff_observe.catalogue import bridge as names
 from ff_observe.clock import Clock, SystemClock
-from ff_observe.config.explain import explain_outputs
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
+from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.periodic import ErrorSink
+from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component, Service
-from ff_observe.snapshots import Snapshots
-from ff_observe.wiring import FIRST_PING_SECONDS, STOP_SECONDS, Parts, make_ping, make_server
+from ff_observe.snapshots import Snapshot, Snapshots
+from ff_observe.wiring import STOP_SECONDS, Parts, lasting_components, make_server
 
 if TYPE_CHECKING:
-    from ff_observe.web.messages import Application
+    from ff_observe.http.messages import Answer, Application
     from ff_observe.web.security import WebSecurity
     from ff_observe.web.server import WebServer
 
@@ -39,17 +40,15 @@ class Bridge:
         clock: Clock | None = None,
         chance: random.Random | None = None,
         stop_seconds: float = STOP_SECONDS,
-        first_ping_seconds: float = FIRST_PING_SECONDS,
+        first_ping_seconds: float | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.self_metrics = SelfMetrics()
         self._stop_seconds = stop_seconds
-        self._parts = Parts(settings, self.clock, self.self_metrics)
-        self.app = _CurrentApp(self._parts.app, self._capture)
+        self._parts = self._new_parts(settings, None)
+        self.app = _CurrentApp(self._parts.app, self.capture)
         self._context = _CurrentContext(self._parts.security)
-        self._ping = make_ping(
-            self._parts.platform, chance=chance, on_error=self._capture, first_after_seconds=first_ping_seconds
-        )
+        self._lasting = lasting_components(self._parts.context(self.capture, chance, first_ping_seconds))
         self._server = self._new_server(settings, self._context) if serve else None
         self._started = False
 
@@ -65,8 +64,13 @@ class Bridge:
 
     @property
     def url(self) -> str | None:
-        """Where the bridge serves itself; None where its application is served by somebody else."""
+        """Where this machine finds the bridge; None where another server serves its application."""
         return self._server.url if self._server is not None else None
+
+    @property
+    def listens_on(self) -> str | None:
+        """Where the bridge listens, in words; None where another server serves its application."""
+        return self._server.listens_on if self._server is not None else None
 
     def start(self) -> None:
         """Start all that is on. Raises an `FFObserveError` if a part cannot work at all; then nothing runs.
@@ -76,17 +80,17 @@ class Bridge:
         if self._started:
             raise FFObserveError("this bridge was started before: build another one")
         self._started = True
-        self._tell_of_settings(reloaded=True)
+        self._settings_in_use()
         self.self_metrics.process_started(self.clock.now())
-        self._service(*self._parts.components, self._server, self._ping).start()
+        self._service(*self._parts.components, self._server, *self._lasting).start()
 
     def stop(self) -> None:
         """Stop all within the deadline. Raises an `ExceptionGroup` of what did not stop cleanly. Idempotent."""
-        self._service(*self._parts.components, self._server, self._ping).stop()
+        self._service(*self._parts.components, self._server, *self._lasting).stop()
 
     def reload(self, settings: Settings) -> None:
         """Use other settings from now on. Raises, with the old settings still in use, if they cannot be."""
-        parts = Parts(settings, self.clock, self.self_metrics, self._parts.redactor)
+        parts = self._new_parts(settings, self._parts.redactor)
         server = self._server
         moved = server is not None and _address(settings.prometheus) != _address(self.settings.prometheus)
         if server is not None and not moved and _speaks_tls(parts.security) != _speaks_tls(self._parts.security):
@@ -100,15 +104,22 @@ class Bridge:
         self._parts = parts
         self._server = new_server or server
         self.app.become(parts.app)
+        if self._server is not None:
+            self._server.allow_hosts(settings.prometheus.allowed_hosts)
         context.become(parts.security)
         self._context = context
-        self._ping.reconfigure(settings, parts.platform.snapshots)
-        self._tell_of_settings(reloaded=True)
+        for component in self._lasting:
+            component.reconfigure(settings, parts.platform.snapshots)
+        self._settings_in_use()
         old.stop()
 
     def reload_failed(self) -> None:
-        """Tell, in the metrics, that the file changed and could not be used."""
-        self._tell_of_settings(reloaded=False)
+        """Publish that the file changed and could not be used."""
+        self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, 0.0)
+
+    def capture(self, error: BaseException, thread_name: str) -> None:
+        """Report an error to the outputs that take them, as the bridge's own threads do."""
+        self._parts.capture(error, thread_name)
 
     def __enter__(self) -> "Bridge":
         self.start()
@@ -119,21 +130,27 @@ class Bridge:
     ) -> None:
         self.stop()
 
-    def _capture(self, error: BaseException, thread_name: str) -> None:
-        self._parts.sentry.capture(error, thread_name)
-
     def _new_server(self, settings: Settings, context: "_CurrentContext") -> "WebServer":
         return make_server(self.app, settings.prometheus, self.clock, context.of_moment if context.exists else None)
 
     def _service(self, *parts: Component | None) -> Service:
         return Service([part for part in parts if part is not None], self.clock, self._stop_seconds)
 
-    def _tell_of_settings(self, *, reloaded: bool) -> None:
-        self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, float(reloaded))
-        on: dict[tuple[str, ...], float] = {
-            (output.name.replace(" ", "_"),): float(output.on) for output in explain_outputs(self.settings)
-        }
-        self.self_metrics.replace(names.OUTPUT_ENABLED, on)
+    def _new_parts(self, settings: Settings, before: Redactor | None) -> Parts:
+        return Parts(settings, self.clock, self.self_metrics, self._publish_outputs, before)
+
+    def _settings_in_use(self) -> None:
+        self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, 1.0)
+        self._publish_outputs(self.settings, None)
+
+    def _publish_outputs(self, settings: Settings, snapshot: Snapshot | None) -> None:
+        """Publish which outputs are on, for the platform as in `snapshot`."""
+        if settings is not self.settings:
+            return  # a snapshot that was under way when the settings changed
+        on = {output.name: status.on for output, status in statuses(settings, snapshot) if status.on is not None}
+        self.self_metrics.replace(names.OUTPUT_ENABLED, {(name,): float(value) for name, value in on.items()})
+        if snapshot is None:
+            self.self_metrics.keep_deliveries({output.name for output in OUTPUTS if on.get(output.name) is not False})
 
 
 def build_bridge(settings: Settings, **options: Any) -> Bridge:
@@ -155,6 +172,10 @@ class _CurrentApp:
     def stop_waiting(self) -> None:
         """See `BridgeApp.stop_waiting`."""
         self._app.stop_waiting()
+
+    def answer_now(self, scope: Any) -> "Answer | None":
+        """See `Application.answer_now`."""
+        return self._app.answer_now(scope)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # A coroutine function: servers tell an ASGI 3 application from older ones by that.

@@ -3,12 +3,12 @@
 import os
 import platform
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from ff_observe.catalogue import BRIDGE
-from ff_observe.catalogue.bridge import BUILD_INFO, PROCESS_RESIDENT_MEMORY, PROCESS_START
+from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_DELIVERED, PROCESS_RESIDENT_MEMORY, PROCESS_START
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.sources.model import Reading
 from ff_observe.version import VERSION
@@ -28,6 +28,7 @@ class SelfMetrics:
         self._values: dict[str, dict[tuple[str, ...], float]] = {
             metric.name: self._from_the_start(metric) for metric in metrics
         }
+        self._deliveries: dict[tuple[str, str], str | None] = {}
 
     @staticmethod
     def _from_the_start(metric: Metric) -> dict[tuple[str, ...], float]:
@@ -59,6 +60,27 @@ class SelfMetrics:
             if self._values[metric.name] != reading:
                 self._values[metric.name] = dict(reading)
                 self.version += 1
+
+    def delivery(self, output: str, failure: str | None, part: str = "") -> None:
+        """Note how the last delivery of an output ended: None if it arrived, else the reason, without secrets.
+
+        An output with several parts (signals of OTLP) delivers while all of them do.
+        """
+        with self._lock:
+            self._deliveries[output, part] = failure
+        self.set(OUTPUT_DELIVERED, float(output not in self.failures()), output)
+
+    def failures(self) -> Mapping[str, str]:
+        """Why the last delivery failed, by name of the output; outputs that deliver are absent."""
+        with self._lock:
+            return {output: reason for (output, _), reason in self._deliveries.items() if reason is not None}
+
+    def keep_deliveries(self, outputs: Collection[str]) -> None:
+        """Forget the deliveries of all outputs but these: the others are off by now."""
+        with self._lock:
+            self._deliveries = {key: reason for key, reason in self._deliveries.items() if key[0] in outputs}
+            delivered = dict(self._values[OUTPUT_DELIVERED.name])
+        self.replace(OUTPUT_DELIVERED, {key: value for key, value in delivered.items() if key[0] in outputs})
 
     def readings(self) -> Mapping[str, Reading]:
         """All samples at this moment, by name of the metric; metrics without samples are absent."""

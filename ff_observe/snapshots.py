@@ -3,7 +3,7 @@
 import contextvars
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
@@ -77,7 +77,9 @@ class Snapshots:
         probe: HttpProbe | None = None,
         minimum_interval_seconds: float = MINIMUM_INTERVAL_SECONDS,
         on_error: ErrorSink | None = None,
+        on_snapshot: Callable[[Snapshot], None] | None = None,
     ) -> None:
+        self._on_snapshot = on_snapshot
         self._source = source
         self._platform = platform
         self._clock = clock
@@ -267,6 +269,8 @@ class Snapshots:
         success: dict[tuple[str, ...], float] = {(_reading(name),): 1 for name in snapshot.readings if name in counted}
         success.update({(_reading(name),): 0 for name in snapshot.failures})
         told.replace(bridge.READING_SUCCESS, success)
+        if self._on_snapshot is not None:
+            self._on_snapshot(snapshot)
 
     def _tell_caps(self, answer: Answer, shown: Mapping[str, Reading]) -> None:
         capped: dict[tuple[str, ...], float] = {}

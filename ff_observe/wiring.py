@@ -1,24 +1,23 @@
-"""Settings → parts: the only module that knows every class. How they live together is told in `bridge.py`."""
+"""Settings → parts: the only module that knows every class. `bridge.py` runs them."""
 
 import contextlib
-import importlib
 import os
 import random
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.environment import read_environment
-from ff_observe.config.explain import OutputStatus, explain_outputs, otlp_status
+from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.settings import OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
-from ff_observe.errors import FFObserveError
-from ff_observe.outputs.backend_sentry import BackendSentry
-from ff_observe.outputs.ping.component import CorePing
-from ff_observe.outputs.ping.consent import decide
-from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
+from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.http.messages import Application
+from ff_observe.outputs import OUTPUTS, statuses
+from ff_observe.outputs.model import Context, LastingComponent
+from ff_observe.outputs.otlp import output as otlp
 from ff_observe.periodic import ErrorSink
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
@@ -28,15 +27,13 @@ from ff_observe.sources.http_probe import HttpProbe
 from ff_observe.sources.installation import InstalledVersions, operating_system
 from ff_observe.sources.model import Source
 from ff_observe.web.app import BridgeApp
-from ff_observe.web.messages import Application
 from ff_observe.web.server import WebServer
-from ff_observe.web.status_page import StatusPage, standard_links
+from ff_observe.web.status_page import StatusPage
 
 if TYPE_CHECKING:
     from ff_observe.web.security import WebSecurity
 
 STOP_SECONDS = 5.0
-FIRST_PING_SECONDS = FIRST_AFTER_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,78 +65,72 @@ class Parts:
     """All of a bridge that is made anew when the settings change."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, self_metrics: SelfMetrics, before: Redactor | None = None
+        self,
+        settings: Settings,
+        clock: Clock,
+        self_metrics: SelfMetrics,
+        on_snapshot: Callable[[Settings, Snapshot], None],
+        before: Redactor | None = None,
     ) -> None:
         """`before` is the `redactor` of the settings before these, whose secrets may still be in an error."""
         self.redactor = (before or Redactor()).with_secrets(known_secrets(settings))
         versions = installed_versions(settings)
         versions.flowfuse()  # known to Sentry before the first snapshot; each of these looks again
-        self.sentry = BackendSentry(settings, lambda: versions.flowfuse_known, self_metrics, clock, self.redactor)
-        probe_url = settings.prometheus.probe_url
-        self.platform = _platform(settings, versions, clock, self_metrics, probe_url, self.sentry.capture)
-        self.security = _security(settings.prometheus)
+        self.platform = _platform(
+            settings,
+            versions,
+            clock,
+            self_metrics,
+            settings.prometheus.probe_url,
+            self.capture,
+            partial(on_snapshot, settings),
+        )
+        self.security = web_security(settings)
         self.app = _app(self.platform, self.security)
-        sinks, producers = self._otlp()
+        context = self.context()
+        built = [
+            output.build(context)
+            for output, status in statuses(settings, None)
+            if output.build is not None and status.on
+        ]
+        self._error_sinks = [components.on_error for components in built if components.on_error is not None]
         # Sinks before producers: an error while starting is reported, a span of the first snapshot is kept.
-        self.components: list[Component] = [self.sentry, *sinks, self.platform.snapshots, *producers]
+        self.components: list[Component] = [
+            *(sink for components in built for sink in components.sinks),
+            self.platform.snapshots,
+            *(producer for components in built for producer in components.producers),
+        ]
 
-    def _otlp(self) -> tuple[list[Component], list[Component]]:
-        """Sinks of traces and logs, and the export of metrics: both without parts where OTLP is off."""
-        platform, settings = self.platform, self.platform.settings
-        if not otlp_status(settings).on:
-            return [], []
-        from ff_observe.outputs.otlp.choice import destinations, interval_seconds
+    def context(
+        self,
+        on_error: ErrorSink | None = None,
+        chance: random.Random | None = None,
+        first_ping_seconds: float | None = None,
+    ) -> Context:
+        """What outputs are built from. `on_error` replaces the capture of errors by these parts."""
+        platform = self.platform
+        return Context(
+            platform.settings,
+            platform.snapshots,
+            lambda: platform.versions.flowfuse_known,
+            operating_system(),
+            platform.self_metrics,
+            platform.clock,
+            on_error or self.capture,
+            self.redactor,
+            chance,
+            first_ping_seconds,
+        )
 
-        chosen = destinations(settings.otlp, os.environ)
-        interval = interval_seconds(settings.otlp, os.environ)
-        component = _otlp_component()
-        from ff_observe.outputs.otlp.resource import SpeakingResource
-
-        snapshots = platform.snapshots
-        resource = SpeakingResource("ff-observe", settings.environment.name, lambda: snapshots.instance_id)
-        sinks: list[Component] = []
-        producers: list[Component] = []
-        if "traces" in chosen or "logs" in chosen:
-            sinks.append(
-                component.OtlpSignals(
-                    chosen,
-                    resource,
-                    platform.self_metrics,
-                    platform.clock,
-                    self.redactor,
-                    with_tracebacks=settings.backend_sentry.dsn is None,
-                )
-            )
-        if "metrics" in chosen:
-            producers.append(
-                component.OtlpMetrics(
-                    chosen["metrics"],
-                    resource,
-                    snapshots,
-                    platform.self_metrics,
-                    platform.clock,
-                    interval,
-                    on_error=self.sentry.capture,
-                )
-            )
-        return sinks, producers
+    def capture(self, error: BaseException, thread_name: str) -> None:
+        """Hand an error of a thread to the outputs that report errors."""
+        for sink in self._error_sinks:
+            sink(error, thread_name)
 
 
-def _otlp_component() -> ModuleType:
-    """Raises `FFObserveError` for a variable that OpenTelemetry reads while it is imported and cannot use."""
-    try:
-        return importlib.import_module("ff_observe.outputs.otlp.component")
-    except ValueError as error:
-        raise FFObserveError(f"OTLP: a variable of OpenTelemetry cannot be used: {error}") from None
-
-
-def check_otlp(settings: Settings) -> None:
-    """Raises `ConfigurationError` if OTLP is on and the variables it takes the rest from cannot be used."""
-    if otlp_status(settings).on:
-        from ff_observe.outputs.otlp.choice import destinations, interval_seconds
-
-        destinations(settings.otlp, os.environ)
-        interval_seconds(settings.otlp, os.environ)
+def lasting_components(context: Context) -> list[LastingComponent]:
+    """The components that outlive a reload."""
+    return [output.build_lasting(context) for output in OUTPUTS if output.build_lasting is not None]
 
 
 def collector_signals(secrets: object, clock: Clock) -> list[Component]:
@@ -153,7 +144,7 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
     chosen = destinations(OtlpSettings(), os.environ, traces_by_default=general)
     if "traces" not in chosen and "logs" not in chosen:
         return []
-    component = _otlp_component()
+    component = otlp.import_component()
     from ff_observe.outputs.otlp.resource import SpeakingResource
 
     resource = SpeakingResource("ff-observe-collector", environment.name)
@@ -173,6 +164,7 @@ def _platform(
     self_metrics: SelfMetrics,
     probe_url: str | None,
     on_error: ErrorSink | None = None,
+    on_snapshot: Callable[[Snapshot], None] | None = None,
 ) -> Platform:
     snapshots = Snapshots(
         _source(settings),
@@ -182,6 +174,7 @@ def _platform(
         versions,
         probe=HttpProbe(probe_url) if probe_url is not None else None,
         on_error=on_error,
+        on_snapshot=on_snapshot,
     )
     return Platform(settings, clock, self_metrics, versions, snapshots)
 
@@ -198,17 +191,7 @@ def _source(settings: Settings) -> Source:
 
 def _app(platform: Platform, security: "WebSecurity | None") -> Application:
     settings = platform.settings
-
-    def ping(snapshot: Snapshot) -> OutputStatus:
-        decision = decide(snapshot, settings)
-        return OutputStatus("core ping", decision.allowed, decision.explanation)
-
-    page = StatusPage(
-        lambda: [output for output in explain_outputs(settings) if output.name != "ping"],  # which has its own place
-        ping,
-        settings.platform.driver,
-        standard_links(settings.prometheus),
-    )
+    page = StatusPage(settings, platform.self_metrics)
     app = BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
     if security is None:
         return app
@@ -217,42 +200,26 @@ def _app(platform: Platform, security: "WebSecurity | None") -> Application:
     return SecuredApp(app, security)
 
 
-def check_web_security(settings: Settings) -> None:
-    """Raises `ConfigurationError` if the files that secure the HTTP edge cannot be used."""
-    _security(settings.prometheus)
+def web_security(settings: Settings) -> "WebSecurity | None":
+    """What secures the HTTP edge; None, at no cost, where nothing does.
 
-
-def _security(settings: PrometheusSettings) -> "WebSecurity | None":
-    """What secures the HTTP edge; None, at no cost, where nothing does."""
-    if settings.web_config_file is None and settings.bearer_token_file is None:
+    Raises `ConfigurationError` if its files cannot be used, or secure nothing where everybody can connect.
+    """
+    prometheus = settings.prometheus
+    if prometheus.web_config_file is None and prometheus.bearer_token_file is None:
         return None
     from ff_observe.web.security import WebSecurity
 
-    return WebSecurity(settings.web_config_file, settings.bearer_token_file)
-
-
-def make_ping(
-    platform: Platform,
-    *,
-    chance: random.Random | None,
-    on_error: ErrorSink,
-    first_after_seconds: float = FIRST_PING_SECONDS,
-) -> CorePing:
-    """The thread that sends the ping."""
-    return CorePing(
-        platform.settings,
-        platform.snapshots,
-        operating_system(),
-        platform.self_metrics,
-        platform.clock,
-        chance=chance,
-        on_error=on_error,
-        first_after_seconds=first_after_seconds,
-    )
+    security = WebSecurity(prometheus.web_config_file, prometheus.bearer_token_file)
+    if not security.secures and not (is_loopback(prometheus.host) or prometheus.allow_public):
+        file = str(prometheus.web_config_file)
+        message = f"neither TLS nor users are configured here, and {open_to_all(prometheus.host)}"
+        raise ConfigurationError((Problem(file, 0, 0, "", message),))
+    return security
 
 
 def make_server(
     app: Application, settings: PrometheusSettings, clock: Clock, tls: Callable[[], ssl.SSLContext] | None
 ) -> WebServer:
     """The server for `app` where the settings want it."""
-    return WebServer(app, settings.host, settings.port, clock, tls)
+    return WebServer(app, settings.host, settings.port, clock, tls, settings.allowed_hosts)

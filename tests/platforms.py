@@ -45,6 +45,12 @@ def cluster_database(cluster: postgresql.Cluster, name: str) -> PostgreSQLDataba
     return PostgreSQLDatabase("127.0.0.1", cluster.port, "postgres", Secret(postgresql.PASSWORD), name)
 
 
+def licence_of(case: Case) -> str:
+    """The line of a recorded flowforge.yml that holds the licence."""
+    lines = (case.home / "etc" / "flowforge.yml").read_text().splitlines()
+    return next(line for line in lines if line.startswith("license:"))
+
+
 def database_name(case: Case) -> str:
     return case.name.replace(".", "_").replace("-", "_")
 

@@ -65,7 +65,14 @@ PING_NEXT = Metric(
 )
 OUTPUT_ENABLED = Metric(
     "ff_observe_output_enabled",
-    "Whether an output of the bridge is on (1) or off (0).",
+    "Whether an output of the bridge is on (1) or off (0). For the ping it says whether the ping may be sent for the "
+    "platform as last read, and is absent before that.",
+    labels=("output",),
+)
+OUTPUT_DELIVERED = Metric(
+    "ff_observe_output_last_delivery_successful",
+    "Whether the last delivery of an output arrived (1) or not (0). Absent before the first, and for outputs that are "
+    "fetched from the bridge or loaded by a browser.",
     labels=("output",),
 )
 CONFIG_RELOAD_SUCCESS = Metric(
@@ -98,6 +105,7 @@ BRIDGE: tuple[Metric, ...] = (
     PROCESS_RESIDENT_MEMORY,
     CONFIG_RELOAD_SUCCESS,
     OUTPUT_ENABLED,
+    OUTPUT_DELIVERED,
     SNAPSHOT_TIMESTAMP,
     SNAPSHOT_DURATION,
     SNAPSHOTS,

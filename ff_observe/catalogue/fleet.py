@@ -50,7 +50,10 @@ COMMIT_PINGS = Metric(
     "ff_observe_collector_commit_pings", "How many pings shared a commit.", "{ping}", kind=Kind.HISTOGRAM
 )
 WAITING = Metric("ff_observe_collector_waiting_pings", "Pings received that are not committed yet.", "{ping}")
-STORE_UP = Metric("ff_observe_collector_store_up", "Whether the last attempt to store pings succeeded (1) or not (0).")
+STORE_UP = Metric(
+    "ff_observe_collector_store_up",
+    "Whether the store took the last durable write (1) or not (0): a batch of pings, or a probe every 10 seconds.",
+)
 CONNECTIONS = Metric("ff_observe_collector_connections", "Open HTTP connections.", "{connection}")
 CONNECTIONS_CLOSED = Metric(
     "ff_observe_collector_connections_closed_total",

@@ -1,73 +1,60 @@
-"""`ff-observe check`: is the file valid, which outputs are on, and why."""
+"""`ff-observe check`: is the file valid, does the platform answer, which outputs are on, and why."""
 
 import argparse
 import json
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
 from ff_observe.cli.options import settings_of
 from ff_observe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
+    from ff_observe.snapshots import Snapshot
+
+ASK_SECONDS = 5.0
+"""How long the platform may take. Connecting to PostgreSQL alone may take 3."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "check",
-        help="is flowforge.yml valid, which outputs are on and why",
-        description="Reads flowforge.yml and tells every problem in it, or which outputs are on and why. "
-        "Unknown keys inside `telemetry` are errors here. Contacts neither the database nor anybody else.",
+        help="is flowforge.yml valid, does the platform answer, which outputs are on and why",
+        description="Reads flowforge.yml, asks the platform's database once, and prints every problem, and which "
+        "outputs are on and why. Unknown keys inside `telemetry` are errors here.",
+        epilog="exit status: 0 the platform answers, 1 it does not, 78 the configuration is wrong",
     )
+    parser.add_argument("--offline", action="store_true", help="check the file alone: contact no database")
     parser.add_argument("--json", action="store_true", help="answer as one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    from ff_observe.cli.run import leave
+
     try:
         settings = _strict(options)
     except ConfigurationError as error:
         if not options.json:
             raise
-        problems = [
-            {
-                "file": problem.file,
-                "line": problem.line,
-                "column": problem.column,
-                "key": problem.key,
-                "message": problem.message,
-            }
-            for problem in error.problems
-        ]
-        print(json.dumps({"valid": False, "problems": problems}, indent=2))
+        print(json.dumps({"valid": False, "problems": [_place(problem) for problem in error.problems]}, indent=2))
         return error.exit_status
-
-    from ff_observe.config.explain import explain_outputs
-    from ff_observe.wiring import installed_versions
-
-    outputs = explain_outputs(settings)
-    refusal = installed_versions(settings).node_refusal()
-    notes = [*map(str, settings.notes), *([] if refusal is None else [f"{settings.file}: {refusal}"])]
-    if options.json:
-        listed = [{"name": output.name, "on": output.on, "reason": output.reason} for output in outputs]
-        answer = {"valid": True, "file": str(settings.file), "outputs": listed, "notes": notes}
-        print(json.dumps(answer, indent=2))
-        return 0
-    print(f"{settings.file} is valid.\n")
-    width = max(len(output.title) for output in outputs)
-    for output in outputs:
-        print(f"  {output.title:<{width}}  {'on ' if output.on else 'off'}  {output.reason}")
-    for note in notes:
-        print(f"\nnote: {note}")
-    return 0
+    snapshot, hangs = (None, False) if options.offline else _ask(settings)
+    answer = _answer(settings, snapshot)
+    text = json.dumps(answer, indent=2) if options.json else "\n".join(_lines(answer))
+    print(options.redactor.text(text), flush=True)
+    status = 0 if snapshot is None or snapshot.up else 1
+    return leave(status) if hangs else status
 
 
 def _strict(options: argparse.Namespace) -> "Settings":
     """The settings; what `run` only warns of is an error here."""
-    from ff_observe.wiring import check_otlp, check_web_security
+    from ff_observe.outputs.otlp.output import check as check_otlp
+    from ff_observe.wiring import web_security
 
     settings = settings_of(options)
     problems = settings.warnings
-    for check in (check_web_security, check_otlp):
+    for check in (web_security, check_otlp):
         try:
             check(settings)
         except ConfigurationError as error:
@@ -75,3 +62,89 @@ def _strict(options: argparse.Namespace) -> "Settings":
     if problems:
         raise ConfigurationError(problems)
     return settings
+
+
+def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
+    """One snapshot, within `ASK_SECONDS`, that is not `up` where the platform does not answer; and whether its thread
+    still hangs."""
+    from ff_observe.wiring import open_platform
+
+    for name in ("snapshots", "sources.http_probe"):
+        logging.getLogger(f"ff_observe.{name}").setLevel(logging.ERROR)  # the answer says what they warn of
+    try:
+        with open_platform(settings, asks_flowfuse=True) as platform:
+            snapshot = platform.snapshots.current(ASK_SECONDS)
+    except TimeoutError:
+        return snapshot, True
+    return snapshot, False
+
+
+def _answer(settings: "Settings", snapshot: "Snapshot | None") -> dict[str, Any]:
+    from ff_observe.outputs import statuses
+    from ff_observe.problems import find_problems
+    from ff_observe.wiring import installed_versions
+
+    answer: dict[str, Any] = {"valid": True, "file": str(settings.file)}
+    if snapshot is not None:
+        answer["platform"] = _platform(settings, snapshot)
+        answer["problems"] = [
+            {"title": problem.title, "detail": problem.detail, "fix": problem.fix}
+            for problem in find_problems(settings, snapshot)
+        ]
+    answer["outputs"] = [
+        {"name": output.name, "title": output.title, "on": status.on, "reason": status.reason}
+        for output, status in statuses(settings, snapshot)
+    ]
+    refusal = installed_versions(settings).node_refusal()
+    answer["notes"] = [*map(str, settings.notes), *([] if refusal is None else [f"{settings.file}: {refusal}"])]
+    return answer
+
+
+def _platform(settings: "Settings", snapshot: "Snapshot") -> dict[str, Any]:
+    installation = snapshot.installation
+    licence = installation.licence
+    expires = None if licence is None or licence.expires_at is None else f"{licence.expires_at:%Y-%m-%d}"
+    return {
+        "answers": snapshot.up,
+        "milliseconds": round(snapshot.duration_seconds * 1000),
+        "flowfuse_version": installation.flowfuse_version,
+        "initialised": installation.initialised,
+        "licence": None if licence is None else {"type": licence.type, "tier": licence.tier, "expires": expires},
+        "counts": {
+            name: int(snapshot.readings[f"flowfuse_{name}"][()])
+            for name in ("users", "teams", "instances", "devices")
+            if f"flowfuse_{name}" in snapshot.readings
+        },
+    }
+
+
+def _lines(answer: dict[str, Any]) -> "list[str]":
+    lines = [f"{answer['file']} is valid."]
+    if "platform" in answer:
+        lines.append(_platform_line(answer["platform"]))
+    for problem in answer.get("problems", ()):
+        lines += ["", f"problem: {problem['title']}", f"  {problem['detail']}", f"  {problem['fix']}"]
+    lines.append("")
+    width = max(len(output["title"]) for output in answer["outputs"])
+    states = {True: "on", False: "off", None: "?"}
+    for output in answer["outputs"]:
+        lines.append(f"  {output['title']:<{width}}  {states[output['on']]:<3}  {output['reason']}")
+    for note in answer["notes"]:
+        lines += ["", f"note: {note}"]
+    return lines
+
+
+def _platform_line(platform: dict[str, Any]) -> str:
+    if not platform["answers"]:
+        return "The platform's database does not answer."
+    licence = platform["licence"]
+    facts = [
+        f"FlowFuse {platform['flowfuse_version'] or 'of unknown version'}",
+        "no licence" if licence is None else " ".join(filter(None, ("licence", licence["type"], licence["tier"]))),
+        *(f"{count} {name if count != 1 else name[:-1]}" for name, count in platform["counts"].items()),
+    ]
+    return f"The platform's database answers in {platform['milliseconds']} ms: {', '.join(facts)}."
+
+
+def _place(problem: Any) -> dict[str, object]:
+    return {name: getattr(problem, name) for name in ("file", "line", "column", "key", "message")}

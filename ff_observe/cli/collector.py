@@ -13,7 +13,7 @@ from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import notify
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE, read_environment
 from ff_observe.config.secret import Secret
-from ff_observe.errors import UsageError
+from ff_observe.errors import FFObserveError, UsageError
 
 if TYPE_CHECKING:
     from ff_observe.clock import Clock
@@ -136,8 +136,11 @@ def export(options: argparse.Namespace) -> int:
     from ff_observe.ping_collector import commands
 
     start_logging(options)
+    line = None
     for line in commands.export(_settings(options), options.instance_id):
         print(line)
+    if line is None:
+        raise _nothing_stored(options)
     return 0
 
 
@@ -146,5 +149,11 @@ def forget(options: argparse.Namespace) -> int:
 
     start_logging(options)
     forgotten = commands.forget(_settings(options), options.instance_id)
+    if not forgotten:
+        raise _nothing_stored(options)
     print(f"deleted {forgotten} {'ping' if forgotten == 1 else 'pings'}")
     return 0
+
+
+def _nothing_stored(options: argparse.Namespace) -> FFObserveError:
+    return FFObserveError(f"nothing is stored of an instance {options.instance_id!r}; is it the whole id?")

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     _tell_of_problems(settings)
     signals = Signals()
     bridge.start()
-    log.info("ff-observe reads %s and serves %s", settings.file, bridge.url)
+    log.info("ff-observe reads %s and serves %s", settings.file, bridge.listens_on)
     notify("READY=1")
     while signals.wait() == signal.SIGHUP:
         notify("RELOADING=1")
@@ -68,7 +68,7 @@ def _reload(bridge: "Bridge", options: argparse.Namespace) -> None:
             log.warning("%s", stopping_error)
     else:
         _tell_of_problems(settings)
-        log.info("ff-observe has read %s again and serves %s", settings.file, bridge.url)
+        log.info("ff-observe has read %s again and serves %s", settings.file, bridge.listens_on)
 
 
 def _tell_of_problems(settings: "Settings") -> None:

@@ -9,6 +9,7 @@ from ff_observe.config.environment import Environment
 from ff_observe.config.kinds import OFF, is_http_url
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.nodes import Map, Scalar, find, is_true
+from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.reader import Reader, made, note
 from ff_observe.config.settings import (
     PLAUSIBLE_DEPRECATION,
@@ -97,7 +98,7 @@ def _driver(reader: Reader) -> str | None:
 
 def _prometheus(reader: Reader) -> PrometheusSettings:
     flowfuse_enabled, bridge_enabled = reader.value(key.PROMETHEUS_ENABLED), reader.value(key.PROMETHEUS_BRIDGE_ENABLED)
-    return made(
+    prometheus = made(
         PrometheusSettings,
         enabled=flowfuse_enabled if bridge_enabled is None else bridge_enabled,
         bridge_enabled=bridge_enabled,
@@ -106,9 +107,20 @@ def _prometheus(reader: Reader) -> PrometheusSettings:
         host=reader.value(key.PROMETHEUS_HOST),
         port=reader.value(key.PROMETHEUS_PORT),
         path=reader.value(key.PROMETHEUS_PATH),
+        allowed_hosts=reader.value(key.PROMETHEUS_ALLOWED_HOSTS),
         web_config_file=reader.file(key.PROMETHEUS_WEB_CONFIG_FILE),
         bearer_token_file=reader.file(key.PROMETHEUS_BEARER_TOKEN_FILE),
+        allow_public=reader.value(key.PROMETHEUS_ALLOW_PUBLIC),
     )
+    files = (
+        find(reader.tree, key.PROMETHEUS_WEB_CONFIG_FILE.path),
+        find(reader.tree, key.PROMETHEUS_BEARER_TOKEN_FILE.path),
+    )
+    secured = any(file is not None and is_true(file) for file in files)
+    if not (is_loopback(prometheus.host) or secured or prometheus.allow_public):
+        path = key.PROMETHEUS_HOST.path
+        reader.problem(reader.place(path), path, open_to_all(prometheus.host))
+    return prometheus
 
 
 def _probe_url(reader: Reader) -> str | None:

@@ -97,7 +97,12 @@ PROMETHEUS_PROBE_URL = Key(
     "`base_url`",
     "Where FlowFuse is asked whether it answers, with each snapshot; `false` asks nothing.",
 )
-PROMETHEUS_HOST = Key("telemetry.backend.prometheus.host", kinds.HOST, "127.0.0.1", "Address the bridge listens on.")
+PROMETHEUS_HOST = Key(
+    "telemetry.backend.prometheus.host",
+    kinds.HOST,
+    "127.0.0.1",
+    "Address the bridge listens on. Others than loopback need TLS, authentication or `allow_public`.",
+)
 PROMETHEUS_PORT = Key(
     "telemetry.backend.prometheus.port",
     kinds.PORT,
@@ -105,6 +110,12 @@ PROMETHEUS_PORT = Key(
     "Port the bridge listens on; `0` lets the system choose.",
 )
 PROMETHEUS_PATH = Key("telemetry.backend.prometheus.path", kinds.HTTP_PATH, "/metrics", "Path of the metrics.")
+PROMETHEUS_ALLOWED_HOSTS = Key(
+    "telemetry.backend.prometheus.allowed_hosts",
+    kinds.HOST_NAMES,
+    "none",
+    "Names in the `Host` header that are answered besides loopback ones: see [Names](securing-metrics.md#names).",
+)
 PROMETHEUS_WEB_CONFIG_FILE = Key(
     "telemetry.backend.prometheus.web_config_file",
     kinds.FILE_PATH,
@@ -116,6 +127,12 @@ PROMETHEUS_BEARER_TOKEN_FILE = Key(
     kinds.FILE_PATH,
     "none",
     "File with a token that opens what the bridge serves; relative to `HOME/etc`.",
+)
+PROMETHEUS_ALLOW_PUBLIC = Key(
+    "telemetry.backend.prometheus.allow_public",
+    kinds.BOOLEAN,
+    "false",
+    "Serve other machines without TLS and without authentication.",
 )
 
 OTLP_ENABLED = Key(
@@ -190,8 +207,10 @@ TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
     PROMETHEUS_HOST,
     PROMETHEUS_PORT,
     PROMETHEUS_PATH,
+    PROMETHEUS_ALLOWED_HOSTS,
     PROMETHEUS_WEB_CONFIG_FILE,
     PROMETHEUS_BEARER_TOKEN_FILE,
+    PROMETHEUS_ALLOW_PUBLIC,
     OTLP_ENABLED,
     OTLP_ENDPOINT,
     OTLP_PROTOCOL,

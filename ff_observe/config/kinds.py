@@ -124,6 +124,26 @@ def _host(node: Node) -> str | None:
     return host
 
 
+_HOST_NAME = re.compile(
+    r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?", re.ASCII
+)
+
+
+def _host_names(node: Node) -> tuple[str, ...] | None:
+    """A list, or a single one. Null and an empty list count as not set."""
+    if isinstance(node, Scalar) and node.value is None:
+        return None
+    items = node.items if isinstance(node, Sequence) else (node,)
+    wrong = "write a list of names or addresses without scheme and port: [metrics.example.com]"
+    names = []
+    for item in items:
+        value = item.value if isinstance(item, Scalar) else None
+        if not isinstance(value, str) or not _HOST_NAME.fullmatch(value):
+            raise WrongValueError(wrong, item.place if isinstance(node, Sequence) else None)
+        names.append(value)
+    return tuple(names) or None
+
+
 def _http_path(node: Node) -> str | None:
     path = _text(node)
     if path is not None and (not re.fullmatch(r"/[A-Za-z0-9._~/-]+", path) or path.startswith(("//", "/-/"))):
@@ -259,6 +279,7 @@ URL_OR_OFF = Kind("http(s) URL, or `false`", _url_or_off)
 DSN = Kind("Sentry DSN", _dsn)
 PORT = Kind("port", lambda node: _integer(node, 0, 65535))
 HOST = Kind("address or host name", _host)
+HOST_NAMES = Kind("list of host names", _host_names)
 HTTP_PATH = Kind("path", _http_path)
 SECONDS = Kind("seconds", _seconds)
 HEADERS = Kind("map of strings", _headers)

@@ -72,7 +72,7 @@ class PingSettings:
 @dataclass(frozen=True, slots=True)
 class PrometheusSettings:
     """`telemetry.backend.prometheus`. `host` and `port` are where the bridge listens, metrics on or off; the two files
-    secure all that it serves there.
+    secure all that it serves there, under its own names and `allowed_hosts`.
 
     `enabled` is whether the bridge serves its metrics: `bridge_enabled` where the file has it, else FlowFuse's own
     switch, `flowfuse_enabled`. `probe_url` is where FlowFuse itself is asked whether it lives, None for nowhere.
@@ -85,8 +85,10 @@ class PrometheusSettings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_METRICS_PORT
     path: str = "/metrics"
+    allowed_hosts: tuple[str, ...] = ()
     web_config_file: Path | None = None
     bearer_token_file: Path | None = None
+    allow_public: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,9 @@ _INTRODUCTION = """\
 
 ff-observe reads FlowFuse's own file, as FlowFuse reads it: `HOME/etc/flowforge.local.yml` if it exists, else
 `HOME/etc/flowforge.yml`, where `HOME` is `--home`, else `$FLOWFORGE_HOME`, else `/opt/flowforge` if it exists, else the
-current directory. `ff-observe check` says whether the file is valid, and which outputs are on and why.
+current directory. `ff-observe check` says whether the file is valid, whether the platform's database answers, and which
+outputs are on and why; with `--offline` it reads the file alone. Its exit status is 1 if the database does not answer,
+and 78 if the configuration is wrong.
 
 - The file is YAML 1.2: only `true` and `false` are booleans. `no` and `off` are strings, which FlowFuse takes for *on*
   in `telemetry.enabled`; ff-observe refuses them and says what to write.

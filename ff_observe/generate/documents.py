@@ -1,5 +1,6 @@
 """Every document that is derived and committed: where it stands, and what writes its text."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,10 @@ from ff_observe.generate import (
     configuration_reference,
     dashboards,
     metrics_reference,
+    outputs_table,
     ping_schema,
 )
+from ff_observe.generate.markdown import GENERATED
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
@@ -29,9 +32,15 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
 """Path below the root of the repository → its text. A new derived document is one line here."""
 
 
+SECTIONS: Mapping[str, Callable[[], str]] = MappingProxyType({"PRIVACY.md": outputs_table.render})
+"""Path of a document that people write → the text of the one section in it that is derived."""
+
+_SECTION = re.compile(r"(<!-- Made by `make generate`[^\n]* -->\n\n).*?(\n\n<!-- End of the table\. -->)", re.DOTALL)
+
+
 def outdated(root: Path) -> list[str]:
     """The paths of the documents below `root` that are missing or differ from what they are derived from."""
-    return [path for path, render in DOCUMENTS.items() if _committed(root / path) != render()]
+    return [path for path in (*DOCUMENTS, *SECTIONS) if _committed(root / path) != _made(root, path)]
 
 
 def write(root: Path) -> list[str]:
@@ -39,8 +48,19 @@ def write(root: Path) -> list[str]:
     changed = outdated(root)
     for path in changed:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(DOCUMENTS[path](), encoding="utf-8")
+        (root / path).write_text(_made(root, path), encoding="utf-8")
     return changed
+
+
+def _made(root: Path, path: str) -> str:
+    """The text as it should be. A document without the marks of its section gets the section at its end."""
+    if path in DOCUMENTS:
+        return DOCUMENTS[path]()
+    section = SECTIONS[path]()
+    text, found = _SECTION.subn(lambda marks: marks[1] + section + marks[2], _committed(root / path) or "")
+    if found:
+        return text
+    return f"{text}{GENERATED.format(source='ff_observe/outputs')}\n\n{section}\n\n<!-- End of the table. -->\n"
 
 
 def _committed(path: Path) -> str | None:

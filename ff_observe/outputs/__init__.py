@@ -1,1 +1,23 @@
-"""Where the counts go: Prometheus, OTLP and the ping; and backend Sentry, which carries no counts."""
+"""Every output: `OUTPUTS` is the one list. A new output is a module with an `Output`, and a line here."""
+
+from typing import Final
+
+from ff_observe.config.settings import Settings
+from ff_observe.outputs import backend_sentry, frontend, prometheus_output
+from ff_observe.outputs.model import Output, Status
+from ff_observe.outputs.otlp import output as otlp
+from ff_observe.outputs.ping import output as ping
+from ff_observe.snapshots import Snapshot
+
+OUTPUTS: Final[tuple[Output, ...]] = (
+    ping.OUTPUT,
+    prometheus_output.OUTPUT,
+    backend_sentry.OUTPUT,
+    otlp.OUTPUT,
+    *frontend.OUTPUTS,
+)
+
+
+def statuses(settings: Settings, snapshot: Snapshot | None) -> tuple[tuple[Output, Status], ...]:
+    """Every output with its status; without a snapshot, as far as file and environment decide it."""
+    return tuple((output, output.status(settings, snapshot)) for output in OUTPUTS)

@@ -16,14 +16,17 @@ from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, DeliveryError, Problem
 from ff_observe.outputs.borrowed import Borrowed
+from ff_observe.outputs.model import Components, Context, Output, Status
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot
 
 if TYPE_CHECKING:
     from ff_observe.outputs.sentry_client import Admission, Deliveries, SentryClient
 
 log = logging.getLogger(__name__)
 
+NAME = "backend_sentry"
 KEY = "telemetry.backend.sentry.dsn"
 REPEAT_SECONDS = 3600.0
 _MAX_PLACES = 1000
@@ -149,6 +152,7 @@ class BackendSentry:
             self._pending -= 1
             changed, self._failing = self._failing != (failure is not None), failure is not None
         self._metrics.add(SENTRY_EVENTS, "captured" if failure is None else "dropped")
+        self._metrics.delivery(NAME, failure)
         if failure is None:
             log.log(logging.INFO if changed else logging.DEBUG, "Sentry takes events")
         else:
@@ -258,3 +262,29 @@ def _open(
 
 def _problem(settings: Settings, message: str) -> ConfigurationError:
     return ConfigurationError((Problem(str(settings.file), 0, 0, KEY, message),))
+
+
+def _status(settings: Settings, _snapshot: Snapshot | None) -> Status:
+    on = settings.backend_sentry.dsn is not None
+    return Status(on, f"{KEY} is {'set' if on else 'not set'}")
+
+
+def _build(context: Context) -> Components:
+    sentry = BackendSentry(
+        context.settings, context.flowfuse_version, context.self_metrics, context.clock, context.redactor
+    )
+    return Components(sinks=(sentry,), on_error=sentry.capture)
+
+
+OUTPUT = Output(
+    name=NAME,
+    title="Backend Sentry",
+    content="errors of the bridge, scrubbed of secrets",
+    receiver="the Sentry of your dsn",
+    key=KEY,
+    example="https://key@sentry.example.com/1",
+    stop=f"leave `{KEY}` out",
+    fix=f"Check `{KEY}`. `ff-observe sentry test` sends an event at once.",
+    status=_status,
+    build=_build,
+)

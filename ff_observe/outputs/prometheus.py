@@ -1,37 +1,22 @@
 """Renders a snapshot and the bridge's own metrics in the Prometheus text format and in OpenMetrics.
 
-A pure function of what it is given; what a scraper asks for and gets over HTTP is decided in `web`.
+A pure function of what it is given; what a scraper asks for and gets over HTTP is decided in `exposition`.
 """
 
 import logging
 from collections.abc import Iterator, Mapping
-from enum import Enum
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_PLAIN_1_0_0, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
 from ff_observe.catalogue import BRIDGE, PLATFORM
 from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.exposition.formats import Format, encode
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Reading
 
 log = logging.getLogger(__name__)
-
-
-class Format(Enum):
-    """The exposition formats; the value is the content type of an answer in it.
-
-    Text 1.0.0 differs from 0.0.4 only in how it spells names that need quotes. The catalogue has none, so that
-    `escaping=underscores` is true of it as it stands.
-    """
-
-    TEXT_0_0_4 = CONTENT_TYPE_PLAIN_0_0_4
-    TEXT_1_0_0 = f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping=underscores"
-    OPENMETRICS_1_0_0 = CONTENT_TYPE_OPENMETRICS
 
 
 def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_format: Format) -> bytes:
@@ -40,10 +25,7 @@ def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_
     A metric without samples is absent altogether. A reading that cannot be shown is logged and left out; the others
     stand. Samples carry no timestamps: Prometheus would drop them as stale or out of order.
     """
-    families = _Families(snapshot.readings_with(self_readings))
-    if exposition_format is Format.OPENMETRICS_1_0_0:
-        return bytes(generate_openmetrics(families))  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    return generate_latest(families)
+    return encode(_Families(snapshot.readings_with(self_readings)), exposition_format)
 
 
 class _Families(Collector):

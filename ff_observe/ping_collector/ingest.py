@@ -32,6 +32,8 @@ CommitObserver = Callable[[int, float], None]
 _Waiting = tuple[Ping | None, "asyncio.Future[Outcome]", tracing.Context | None]
 """Who waits: without a ping it is a probe. The context is that of its request, where requests are traced."""
 
+PROBE_SECONDS = 10.0
+"""How often the store is tried, so that `up` is true also while no pings come."""
 ABORT_SECONDS = 0.3
 """How soon a write that can be aborted has failed."""
 
@@ -58,7 +60,7 @@ class Ingest:
         on_commit: CommitObserver | None = None,
     ) -> None:
         self.waiting = 0
-        self.up: bool | None = None  # None until the first commit or failure
+        self.up: bool | None = None  # by the last commit, or probe; None before the first
         self._writer = writer
         self._clock = clock
         self._max_waiting = max_waiting
@@ -92,6 +94,12 @@ class Ingest:
     async def probe(self) -> bool:
         """Whether the store takes a durable write right now."""
         return await self.submit(None) is Outcome.DUPLICATE
+
+    async def probe_regularly(self) -> None:
+        """Keep `up` true until cancelled."""
+        while True:
+            await self.probe()
+            await asyncio.sleep(PROBE_SECONDS)
 
     def turn_away(self) -> None:
         """Answer all who wait, and whoever comes: the process is about to end, and waits for the store no longer."""
@@ -133,7 +141,8 @@ class Ingest:
         began = self._clock.monotonic()
         try:
             with tracing.span("commit", after=[context for _, _, context in batch], ff_observe__pings=len(batch)):
-                fresh = iter(await self._writer.write([ping for ping, _, _ in batch if ping is not None]))
+                pings = [ping for ping, _, _ in batch if ping is not None]
+                fresh = iter(await self._writer.write(pings))
                 outcomes = [_OUTCOMES[ping is not None and next(fresh)] for ping, _, _ in batch]
         except Exception as error:
             # Only what is ours to say: the text of any other error might quote a ping.
@@ -142,8 +151,8 @@ class Ingest:
             self._failing = True
             return None
         self._failing = False
-        if self._on_commit is not None:
-            self._on_commit(len(batch), self._clock.monotonic() - began)
+        if self._on_commit is not None and pings:
+            self._on_commit(len(pings), self._clock.monotonic() - began)
         return outcomes
 
     def _give_up(self, batch: Sequence[_Waiting]) -> None:

@@ -1,19 +1,17 @@
 """The collector's own numbers and the fleet's, as Prometheus families. Names and help come from the catalogue."""
 
-import gzip
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector as FamilySource
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.exposition.formats import Format, encode
 from ff_observe.ping_collector.fleet import Fleet
 
 BUCKETS = {
@@ -53,8 +51,6 @@ class CollectorMetrics(FamilySource):
         }
         self._histograms = {name: _Histogram(bounds) for name, bounds in BUCKETS.items()}
         self._gauges: dict[str, tuple[tuple[str, ...], Gauge]] = {}
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
 
     def add(self, metric: Metric, *labels: str, amount: float = 1.0) -> None:
         """Increase a counter."""
@@ -76,15 +72,9 @@ class CollectorMetrics(FamilySource):
         """Have a gauge read at each scrape."""
         self._gauges[metric.name] = (labels, read)
 
-    def exposition(self, accept: str, *, compress: bool) -> tuple[bytes, str]:
-        """One scrape, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        body: bytes = encode(self._registry)
-        return (gzip.compress(body, 5) if compress else body), content_type
-
-    def describe(self) -> Iterator[Family]:
-        for metric in (*catalogue.COLLECTOR, *catalogue.FLEET):
-            yield _family(metric)
+    def exposition(self, exposition_format: Format) -> bytes:
+        """All of it at this moment."""
+        return encode(self, exposition_format)
 
     def collect(self) -> Iterator[Family]:
         with self._lock:

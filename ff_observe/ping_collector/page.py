@@ -100,7 +100,8 @@ def _features(by_feature: Mapping[str, Shares]) -> str:
 def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
     if not resources:
         return
-    yield "<section><h2>What they run</h2><table><thead><tr>"
+    yield '<section tabindex="0" aria-labelledby="resources"><h2 id="resources">What they run</h2><table>'
+    yield "<thead><tr>"
     yield '<th scope="col">Count</th><th scope="col">Platforms</th><th scope="col">Sum</th>'
     yield '<th scope="col">Median</th><th scope="col">90 %</th><th scope="col">99 %</th></tr></thead><tbody>'
     for name, resource in resources.items():

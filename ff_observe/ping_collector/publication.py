@@ -26,18 +26,20 @@ class Publication:
     """Releases the fleet when a day (UTC) has begun. With `fleet.public_k` 1, which protects nothing, at each count."""
 
     def __init__(self, store: Store, settings: CollectorSettings) -> None:
-        self.current: Release | None = None
         self._store = store
         self._k = max(settings.k, settings.public_k)
         self._days = settings.public_days
         self._silent_after_days = settings.silent_after_days
         self._document = ""
 
-    def refresh(self, fleet: Fleet, now: datetime) -> None:
-        """Render what is due, in the thread that counts. Raises `StoreError`, and what is published stays."""
+    def refresh(self, fleet: Fleet, now: datetime) -> Release | None:
+        """What is to be published from now on, None where it is what was published last. Renders, so it belongs to the
+        thread that counts. Raises `StoreError`."""
         document = json.dumps(as_json(fleet, 1, days=0)) if self._k == 1 else self._released(now)
-        if document != self._document:
-            self.current, self._document = Release.of(document), document
+        if document == self._document:
+            return None
+        self._document = document
+        return Release.of(document)
 
     def _released(self, now: datetime) -> str:
         today = now.astimezone(UTC).date()

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from ff_observe import tracing
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.clock import Clock
+from ff_observe.http.messages import Receive, Scope, Send
 from ff_observe.ping_collector.acceptance import Accepted, Reason, Refusal, accept
 from ff_observe.ping_collector.discretion import without_values
 from ff_observe.ping_collector.ingest import Ingest, Outcome
 from ff_observe.ping_collector.metrics import CollectorMetrics
-from ff_observe.ping_collector.responses import Receive, Scope, Send, send_refusal, send_success
+from ff_observe.ping_collector.responses import SUCCESS, refusal_answer
 from ff_observe.ping_collector.sender_address import SenderAddress
 from ff_observe.ping_collector.sender_hash import SenderHash
 from ff_observe.ping_collector.store import Ping
@@ -52,10 +53,10 @@ class PingReceiver:
         """Never raises: the text of an error could hold what was sent."""
         refusal = await (self._traced(scope, receive) if tracing.is_on() else self._outcome(scope, receive))
         if refusal is None:
-            await send_success(send)
+            await SUCCESS.send(scope, send)
         else:
             self._metrics.add(catalogue.PINGS_REFUSED, refusal.reason.value)
-            await send_refusal(send, refusal)
+            await refusal_answer(refusal).send(scope, send)
 
     async def _traced(self, scope: Scope, receive: Receive) -> Refusal | None:
         """Nothing of the sender or of what was sent is told: only what became of it."""

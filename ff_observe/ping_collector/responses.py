@@ -2,50 +2,38 @@
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
 
+from ff_observe.http.messages import Answer, answer
 from ff_observe.ping_collector.acceptance import Reason, Refusal
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-SUCCESS = b'{"status":"success"}'
 RETRY_SECONDS = (30, 90)
 """After how long to try again: drawn between these, so that a fleet that was turned away does not return as one."""
 
-_JSON = (b"content-type", b"application/json")
-_SUCCESS_START: Message = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [_JSON, (b"content-length", b"%d" % len(SUCCESS))],
-}
-_SUCCESS_BODY: Message = {"type": "http.response.body", "body": SUCCESS}
 _RETRIED = (Reason.OVERLOADED, Reason.STORE_UNAVAILABLE)
 _UNREAD = (Reason.TOO_LARGE, Reason.MEDIA_TYPE, Reason.CONTENT_ENCODING)
 
 
-def error_bytes(refusal: Refusal) -> bytes:
-    """The body of a refusal."""
-    return json.dumps({"status": "error", "error": refusal.message}, separators=(",", ":")).encode("ascii")
+def json_answer(status: int, document: object, *headers: tuple[bytes, bytes], cache: str = "no-store") -> Answer:
+    """An answer in JSON."""
+    body = json.dumps(document, separators=(",", ":")).encode("ascii")
+    return answer(status, "application/json", body, *headers, cache=cache)
 
 
-async def send_success(send: Send) -> None:
-    """Acknowledge a ping."""
-    await send(_SUCCESS_START)
-    await send(_SUCCESS_BODY)
+def error(status: int, message: str, *headers: tuple[bytes, bytes]) -> Answer:
+    """An error in JSON."""
+    return json_answer(status, {"status": "error", "error": message}, *headers)
 
 
-async def send_refusal(send: Send, refusal: Refusal) -> None:
-    """Say why a ping is not acknowledged. Where the body was not read the connection is closed."""
-    body = error_bytes(refusal)
-    headers: Iterable[tuple[bytes, bytes]] = [_JSON, (b"content-length", b"%d" % len(body))]
+SUCCESS = json_answer(200, {"status": "success"})
+"""Acknowledges a ping."""
+
+
+def refusal_answer(refusal: Refusal) -> Answer:
+    """Says why a ping is not acknowledged. Where the body was not read the connection is closed."""
+    headers: list[tuple[bytes, bytes]] = []
     if refusal.reason in _RETRIED:
         first, last = RETRY_SECONDS
-        headers = [*headers, (b"retry-after", b"%d" % (first + secrets.randbelow(last - first + 1)))]
+        headers.append((b"retry-after", b"%d" % (first + secrets.randbelow(last - first + 1))))
     if refusal.reason in _UNREAD:
-        headers = [*headers, (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": list(headers)})
-    await send({"type": "http.response.body", "body": body})
+        headers.append((b"connection", b"close"))
+    return error(refusal.status, refusal.message, *headers)

@@ -62,18 +62,21 @@ class SenderHash:
     def replace_if_due(self, now: datetime) -> float:
         """Replace the key if it is older than its lifetime, destroying the old one. Returns the seconds until then.
 
+        The clock alone decides: a wrong one replaces a key too early, at the cost of recognising a sender again, never
+        too late, as it could if other witnesses had to agree.
+
         Raises `OSError` if the file cannot be written; the present key stays in use.
         """
         with self._lock, self._other_processes_wait():
             self._finish_what_was_cut_short()
             kept = self._read()
-            if kept is None or not now - self._lifetime < kept[0] <= now + self._lifetime:
+            if kept is None or not -self._lifetime <= now - kept[0] < self._lifetime:
                 kept = (now, secrets.token_bytes(KEY_BYTES))
                 self._write(*kept)
                 self._put_in_place()
             self.created_at, key = kept
             self._keyed = hmac.new(key, digestmod="sha256")
-        return max(0.0, (self.created_at + self._lifetime - now).total_seconds())
+        return max(0.0, (self._lifetime - (now - self.created_at)).total_seconds())
 
     @contextlib.contextmanager
     def _other_processes_wait(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.http.limits import Limits
 from ff_observe.ping_collector.sender_address import ForwardedHeader, Network
 
 
@@ -27,11 +27,13 @@ class PostgresqlDatabase:
 class CollectorSettings:
     """`named_in` is where these settings come from, for messages about them.
 
+    `allowed_hosts` are names in a `Host` header to which it answers besides loopback ones.
     The key that hashes addresses is in a directory of its own, so that a copy of the data is no copy of the key.
     """
 
     host: str = "127.0.0.1"
     port: int = 10465
+    allowed_hosts: tuple[str, ...] = ()
     data_dir: Path = Path("ff-observe-collector")
     database: SqliteDatabase | PostgresqlDatabase = SqliteDatabase()
     key_file: Path | None = None

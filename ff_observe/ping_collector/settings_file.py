@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
+from ff_observe.config import kinds
 from ff_observe.config.nodes import Map, Node, Scalar, Sequence
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
 from ff_observe.config.yaml_core import YAMLError, parse
 from ff_observe.errors import ConfigurationError, Problem, UsageError
-from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.http.limits import Limits
 from ff_observe.ping_collector.sender_address import ForwardedHeader, Network
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 
@@ -47,10 +47,19 @@ def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
 
 
 def _checked_url(url: str) -> str:
+    """As libpq reads it, with any number of hosts."""
+    from psycopg import ProgrammingError  # only where it is needed
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
-        urlsplit(url).port  # noqa: B018 - reading it checks it
-    except ValueError:
-        raise _WrongError("the PostgreSQL URL has no valid port") from None
+        ports = str(conninfo_to_dict(url).get("port", "")).split(",")
+    except ProgrammingError:  # whose text quotes the URL
+        raise _WrongError(
+            "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
+            "%XX for what is special in them, and several hosts as HOST:PORT,HOST:PORT"
+        ) from None
+    if not all(port == "" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536) for port in ports):
+        raise _WrongError("the PostgreSQL URL has no valid port")
     return url
 
 
@@ -102,6 +111,13 @@ def _network(node: Node) -> Network:
     return network
 
 
+def _host_names(node: Node) -> tuple[str, ...]:
+    try:
+        return kinds.HOST_NAMES.read(node) or ()
+    except kinds.WrongValueError as error:
+        raise _WrongError(str(error)) from None
+
+
 def _header(node: Node) -> ForwardedHeader:
     try:
         return ForwardedHeader(_text(node).lower())
@@ -118,6 +134,7 @@ class _Key:
 
 
 _KEYS: Mapping[str, _Key] = {
+    "allowed_hosts": _Key("allowed_hosts", _host_names),
     "listen": _Key("listen", lambda node: parse_listen(_text(node))),
     "data_dir": _Key("data_dir", lambda node: Path(_text(node))),
     "database": _Key("database", lambda node: parse_database(_text(node))),
@@ -204,9 +221,9 @@ def _database_in(file: Path) -> SqliteDatabase | PostgresqlDatabase:
 
 
 def _has_password(url: Secret) -> bool:
-    parts = urlsplit(url.reveal())
-    parameters = (name for name, _ in parse_qsl(parts.query))
-    return bool(parts.password) or any("password" in name for name in parameters)
+    from psycopg.conninfo import conninfo_to_dict
+
+    return any("password" in name for name in conninfo_to_dict(url.reveal()))
 
 
 def read_collector_file(file: Path) -> CollectorSettings:

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 MAX_KNOWN_VALUES = 16
 """With more different values than this, grouping is no dearer than a FILTER for each."""
-RETRY_FAILED_TABLES = timedelta(seconds=60)
+RETRY_FAILED_TABLES = (timedelta(seconds=10), timedelta(seconds=60))
+"""When a table that failed is asked again: soon at first, it may have been locked, then twice as late each time."""
 _ATTEMPTS = 4  # a schema that changes, and new values, each cost one; more than these in one reading is a fault
 
 
@@ -69,6 +70,7 @@ class Counting:
         self._insufficient: dict[str, tuple[str | None, ...]] = {}  # known values that did not add up, by count
         self._failed: dict[str, tuple[str, datetime]] = {}  # by name of the part: why, and when to ask again
         self._complained: set[str] = set()
+        self._pause: dict[str, timedelta] = {}  # by name of the part that failed last time, too
         self._parts: list[Part] = []
         self._lacking: Mapping[str, str] = {}
         self._statement: Statement | None = None
@@ -198,6 +200,7 @@ class Counting:
         for name in self._complained - self._failed.keys():
             log.info("%s: %s can be read again", self._where, name)
         self._complained &= self._failed.keys()
+        self._pause = {name: pause for name, pause in self._pause.items() if name in self._failed}
         self._learn(readings)
         self._last = None if data_stamp is None else (data_stamp, answer)
         return answer
@@ -226,7 +229,8 @@ class Counting:
             level = logging.DEBUG if name in self._complained else logging.WARNING
             log.log(level, "%s: %s; what depends on it is not reported", self._where, reason)
             self._complained.add(name)
-            self._failed[name] = (reason, at + RETRY_FAILED_TABLES)
+            self._pause[name] = min(2 * self._pause.get(name, RETRY_FAILED_TABLES[0] / 2), RETRY_FAILED_TABLES[1])
+            self._failed[name] = (reason, at + self._pause[name])
         self._plan()
 
     def _ask_failed_again(self, at: datetime) -> None:

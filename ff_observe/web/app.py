@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from ff_observe import tracing
 from ff_observe.config.settings import PrometheusSettings
+from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Send, text
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.web.messages import EMPTY_BODY, Answer, Receive, Scope, Send, text
-from ff_observe.web.metrics_endpoint import MetricsEndpoint
+from ff_observe.web.exposition import SnapshotExposition
 from ff_observe.web.shared_snapshot import SharedSnapshot, SnapshotProvider
 from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH, StatusPage
 
@@ -39,58 +39,62 @@ class BridgeApp:
         status_page: StatusPage,
     ) -> None:
         self._snapshot = SharedSnapshot(snapshots)
-        self._metrics = MetricsEndpoint(self_metrics)
+        self._exposition = SnapshotExposition(self_metrics)
         self._metrics_path = settings.path
         self._status_page = status_page
-        self._pages: dict[str, Page] = {
-            "/": self._landing_page,
-            settings.path: self._scrape if settings.enabled else _always(_METRICS_OFF),
-            HEALTHY_PATH: _always(_HEALTHY),
-            READY_PATH: self._ready,
-        }
-        self._not_found = text(404, f"Nothing here. There is / and {', '.join([*self._pages][1:])}.")
+        self._fixed: dict[str, Answer] = {HEALTHY_PATH: _HEALTHY, ICON_PATH: ICON}
+        self._pages: dict[str, Page] = {"/": self._landing_page, READY_PATH: self._ready}
+        if settings.enabled:
+            self._pages[settings.path] = self._scrape
+        else:
+            self._fixed[settings.path] = _METRICS_OFF
+        self._not_found = text(404, f"Nothing here. There is /, {settings.path}, {HEALTHY_PATH} and {READY_PATH}.")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await _other_protocol(scope, receive, send)
             return
-        page = self._pages.get(path_below_mount(scope))
-        if page is None:
-            start, body = self._not_found
-        elif scope["method"] not in ("GET", "HEAD"):
-            start, body = _NOT_ALLOWED
-        else:
-            start, body = await page(scope)
-        await send(start)
-        await send(EMPTY_BODY if scope["method"] == "HEAD" else body)
+        answer = self._fixed_answer(scope) or await self._pages[path_below_mount(scope)](scope)
+        await answer.send(scope, send)
+
+    def answer_now(self, scope: Scope) -> Answer | None:
+        """See `Application.answer_now`: what does not wait for the database."""
+        fixed = self._fixed_answer(scope)
+        if fixed is not None or scope["path"] != self._metrics_path or tracing.is_on():
+            return fixed  # a span is made where there is a task to hold it
+        snapshot = self._snapshot.fresh()
+        if snapshot is None:
+            return None
+        accept, accept_encoding, _ = _scrape_headers(scope)
+        return self._exposition.answer(snapshot, accept, accept_encoding)
 
     def stop_waiting(self) -> None:
         """Requests that wait for the database are answered now; the server stops. To be called on the event loop."""
         self._snapshot.stop_waiting()
 
+    def _fixed_answer(self, scope: Scope) -> Answer | None:
+        """The answer that depends on nothing but the request; None where a page is to be made."""
+        path = path_below_mount(scope)
+        fixed = self._fixed.get(path)
+        if fixed is None and path not in self._pages:
+            return self._not_found
+        return fixed if scope["method"] in ("GET", "HEAD") else _NOT_ALLOWED
+
     async def _scrape(self, scope: Scope) -> Answer:
         if not tracing.is_on():  # scrapes are answered thousands of times a second
-            return await self._exposition(scope)
+            return await self._scraped(scope)
         method, path = scope["method"], self._metrics_path
         scheme = scope.get("scheme", "http")
         attributes = {"http__request__method": method, "http__route": path, "url__path": path, "url__scheme": scheme}
         with tracing.span(f"{method} {path}", "server", **attributes) as span:
-            answer = await self._exposition(scope)
-            span.set_attribute("http.response.status_code", answer[0]["status"])
+            answer = await self._scraped(scope)
+            span.set_attribute("http.response.status_code", answer.status)
             return answer
 
-    async def _exposition(self, scope: Scope) -> Answer:
-        accept = accept_encoding = b""
-        timeout = b""
-        for name, value in scope["headers"]:
-            if name == b"accept":
-                accept = accept + b"," + value if accept else value
-            elif name == b"accept-encoding":
-                accept_encoding = accept_encoding + b"," + value if accept_encoding else value
-            elif name == b"x-prometheus-scrape-timeout-seconds":
-                timeout = value
+    async def _scraped(self, scope: Scope) -> Answer:
+        accept, accept_encoding, timeout = _scrape_headers(scope)
         snapshot = self._snapshot.fresh() or await self._snapshot.current(answer_within_seconds(timeout))
-        return self._metrics.answer(snapshot, accept, accept_encoding)
+        return self._exposition.answer(snapshot, accept, accept_encoding)
 
     async def _landing_page(self, scope: Scope) -> Answer:
         snapshot = self._snapshot.fresh() or await self._snapshot.current(PAGE_TIMEOUT_SECONDS)
@@ -122,11 +126,17 @@ def path_below_mount(scope: Scope) -> str:
     return path.removeprefix(root) or "/" if root else path
 
 
-def _always(fixed: Answer) -> Page:
-    async def page(_scope: Scope) -> Answer:
-        return fixed
-
-    return page
+def _scrape_headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
+    """`Accept`, `Accept-Encoding` and the timeout that Prometheus announces, each empty where there is none."""
+    accept = accept_encoding = timeout = b""
+    for name, value in scope["headers"]:
+        if name == b"accept":
+            accept = accept + b"," + value if accept else value
+        elif name == b"accept-encoding":
+            accept_encoding = accept_encoding + b"," + value if accept_encoding else value
+        elif name == b"x-prometheus-scrape-timeout-seconds":
+            timeout = value
+    return accept, accept_encoding, timeout
 
 
 async def _other_protocol(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,9 +1,9 @@
-"""The bridge's ASGI application behind a door: who may ask, and the headers that every answer carries."""
+"""The bridge's ASGI application behind authentication, with the headers that the web configuration adds."""
 
+from ff_observe.http.messages import Answer, Application, Headers, Message, Receive, Scope, Send, text
 from ff_observe.web.app import path_below_mount
-from ff_observe.web.credentials import Verdict
-from ff_observe.web.messages import EMPTY_BODY, Application, Message, Receive, Scope, Send, text
-from ff_observe.web.security import WebSecurity
+from ff_observe.web.authentication import Verdict
+from ff_observe.web.security import Security, WebSecurity
 from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
 
 OPEN_PATHS = frozenset((HEALTHY_PATH, READY_PATH))
@@ -13,11 +13,20 @@ _BUSY = text(503, "Too many passwords are being checked. Try again.", (b"retry-a
 
 
 class SecuredApp:
-    """Lets through to `app` who may pass by `security`, which is asked anew for each request."""
+    """Hands requests that `security` allows on to `app`. `security` is asked anew for each."""
 
     def __init__(self, app: Application, security: WebSecurity) -> None:
         self._app = app
         self._security = security
+
+    def answer_now(self, scope: Scope) -> Answer | None:
+        """See `Application.answer_now`."""
+        current = self._security.current()
+        verdict = self._verdict_now(current, scope)
+        if verdict is None:
+            return None
+        answer = self._app.answer_now(scope) if verdict is Verdict.ALLOWED else current.unauthorized
+        return answer.overlaid(current.headers) if answer is not None and current.headers else answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -26,23 +35,24 @@ class SecuredApp:
         current = self._security.current()
         if current.headers:
             send = _with_headers(send, current.headers)
-        if current.door.is_open or path_below_mount(scope) in OPEN_PATHS:
-            verdict = Verdict.WELCOME
-        else:
-            verdict = await current.door.judge(_authorization(scope))
-        if verdict is Verdict.WELCOME:
+        verdict = self._verdict_now(current, scope)
+        if verdict is None:
+            client = scope.get("client")  # a pair, or a list in servers of others
+            verdict = await current.authenticator.check(_authorization(scope), tuple(client) if client else None)
+        if verdict is Verdict.ALLOWED:
             await self._app(scope, receive, send)
-            return
-        if verdict is Verdict.BUSY:
-            start, body = _BUSY
         else:
-            start, body = text(401, "Show a user and password, or a token.", *current.door.challenges())
-        await send(start)
-        await send(EMPTY_BODY if scope["method"] == "HEAD" else body)
+            await (_BUSY if verdict is Verdict.BUSY else current.unauthorized).send(scope, send)
 
     def stop_waiting(self) -> None:
         """See `BridgeApp.stop_waiting`."""
         self._app.stop_waiting()
+
+    @staticmethod
+    def _verdict_now(current: Security, scope: Scope) -> Verdict | None:
+        if current.authenticator.is_open or path_below_mount(scope) in OPEN_PATHS:
+            return Verdict.ALLOWED
+        return current.authenticator.check_now(_authorization(scope))
 
 
 def _authorization(scope: Scope) -> bytes:
@@ -51,7 +61,7 @@ def _authorization(scope: Scope) -> bytes:
     return found[0] if len(found) == 1 else b""
 
 
-def _with_headers(send: Send, headers: tuple[tuple[bytes, bytes], ...]) -> Send:
+def _with_headers(send: Send, headers: Headers) -> Send:
     """Adds headers to the start of an answer; they win over those the answer has."""
     names = {name for name, _ in headers}
 

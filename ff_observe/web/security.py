@@ -1,7 +1,9 @@
 """TLS, users and token by the files that the settings name, read again as soon as one of them has changed.
 
 As in Prometheus' exporter-toolkit no restart and no signal is needed: each request and each handshake looks whether the
-files are still those that were read, which takes microseconds. A new file that is wrong changes nothing.
+files are still those that were read, which takes microseconds. A new file that is wrong changes nothing, and neither
+does one that secures less: a file that is cut short, while it is written, is often valid and says less. What it takes
+away is taken away by SIGHUP or a restart.
 """
 
 import logging
@@ -16,9 +18,11 @@ from typing import Final
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
 from ff_observe.errors import ConfigurationError, FFObserveError, Problem
-from ff_observe.web.credentials import Door
+from ff_observe.http.messages import Answer
+from ff_observe.http.messages import text as text_answer
+from ff_observe.web.authentication import Authenticator
 from ff_observe.web.tls import server_context
-from ff_observe.web.web_config import USERS, WebConfig, read_web_config
+from ff_observe.web.web_config import CLIENT_AUTH_TYPES, HEADERS, TLS, USERS, WebConfig, read_web_config
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +33,19 @@ _Signature = tuple[int, int, int, int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What is in force at a moment. `context` is None without TLS."""
+    """What is in force at a moment. `context` is None without TLS, `unauthorized` answers requests that are denied."""
 
-    door: Door
-    headers: tuple[tuple[bytes, bytes], ...]
+    config: WebConfig
+    token: Secret | None
+    token_is_whole: bool
+    authenticator: Authenticator
     context: ssl.SSLContext | None
+    unauthorized: Answer
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What every answer carries besides."""
+        return self.config.headers
 
 
 class WebSecurity:
@@ -50,6 +62,11 @@ class WebSecurity:
     def tls(self) -> bool:
         """Whether connections are TLS. This stays: no re-reading turns a door of one kind into the other."""
         return self._current.context is not None
+
+    @property
+    def secures(self) -> bool:
+        """Whether there is TLS, a user or a token: response headers alone keep nobody out."""
+        return self.tls or not self._current.authenticator.is_open
 
     def context(self) -> ssl.SSLContext:
         """The context for a new connection; only to be called where there is TLS."""
@@ -68,10 +85,16 @@ class WebSecurity:
 
     def _read_again(self) -> None:
         try:
-            new = self._read()
+            new = self._read(self._current)
             if (new.context is None) is self.tls:
                 # The listening socket speaks the one or the other, and clients were told which.
                 raise FFObserveError(f"{self._web_config_file}: switching TLS on or off needs a restart")  # noqa: TRY301 - told as any other
+            if missing := taken_away(self._current, new):
+                names = " and ".join(missing)
+                raise FFObserveError(  # noqa: TRY301 - as above
+                    f"{self._web_config_file or self._bearer_token_file}: {names} secured more before; if the file is "
+                    "complete and means it, send SIGHUP or restart"
+                )
         except FFObserveError as error:
             level = logging.DEBUG if self._failing else logging.WARNING
             self._failing = True
@@ -82,7 +105,7 @@ class WebSecurity:
         self._failing = False
         log.info("the web configuration was read again")
 
-    def _read(self) -> Security:
+    def _read(self, previous: Security | None = None) -> Security:
         """Read all; what is looked at from now on is noted first, so that a change while reading is seen later."""
         files = [path for path in (self._web_config_file, self._bearer_token_file) if path is not None]
         watched = {path: _signature(path) for path in files}
@@ -95,21 +118,54 @@ class WebSecurity:
         if config.users and find_spec("bcrypt") is None:
             message = "users need the package bcrypt: pip install 'ff-observe[web-auth]'"
             raise ConfigurationError((config.problem(USERS, message),))
-        token = None if self._bearer_token_file is None else read_token(self._bearer_token_file)
+        token, token_is_whole = (None, True) if self._bearer_token_file is None else read_token(self._bearer_token_file)
         context = None if config.tls is None else server_context(config, config.tls)
-        return Security(Door(config.users, token), config.headers, context)
+        authenticator = Authenticator(config.users, token, previous.authenticator if previous else None)
+        unauthorized = text_answer(401, "Show a user and password, or a token.", *authenticator.challenges())
+        return Security(config, token, token_is_whole, authenticator, context, unauthorized)
 
 
-def read_token(file: Path) -> Secret:
-    """The token in a file, without the white space around it. Raises `ConfigurationError`; never shows the token."""
+def taken_away(old: Security, new: Security) -> list[str]:
+    """The keys of `old` that `new` lacks or weakens."""
+    found = []
+    if new.authenticator.is_open and not old.authenticator.is_open:
+        found.append(USERS)
+    if (
+        old.token is not None
+        and new.token is not None
+        and not new.token_is_whole
+        and len(new.token.reveal()) < len(old.token.reveal())
+    ):
+        found.append("the token")
+    before, after = old.config.tls, new.config.tls
+    if before is not None and after is not None:
+        if CLIENT_AUTH_TYPES.index(after.client_auth_type) < CLIENT_AUTH_TYPES.index(before.client_auth_type):
+            found.append(f"{TLS}.client_auth_type")
+        if after.min_version < before.min_version:
+            found.append(f"{TLS}.min_version")
+        if before.cipher_suites is not None and after.cipher_suites is None:
+            found.append(f"{TLS}.cipher_suites")
+        if before.curve is not None and after.curve is None:
+            found.append(f"{TLS}.curve_preferences")
+    if {name for name, _ in old.config.headers} - {name for name, _ in new.config.headers}:
+        found.append(HEADERS)
+    return found
+
+
+def read_token(file: Path) -> tuple[Secret, bool]:
+    """The token in a file, without the white space around it, and whether its line is ended.
+
+    Raises `ConfigurationError`; never shows the token.
+    """
     try:
-        token = read_text(file, LARGEST_TOKEN_FILE).strip()
+        text = read_text(file, LARGEST_TOKEN_FILE)
     except UnreadableFileError as error:
         raise ConfigurationError((Problem(str(file), error.line, error.column, "", str(error)),)) from None
+    token = text.strip()
     if not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", token, re.ASCII):  # RFC 6750, 2.1
         message = "the file must hold one token of the characters A-Z a-z 0-9 - . _ ~ + / and nothing else"
         raise ConfigurationError((Problem(str(file), 0, 0, "", message),))
-    return Secret(token)
+    return Secret(token), text.endswith("\n")
 
 
 def _signature(path: Path) -> _Signature:

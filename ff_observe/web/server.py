@@ -1,26 +1,33 @@
 """Serves the bridge's ASGI application over HTTP in one thread of its own."""
 
-import logging
-import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError, what_to_change_to_listen
-from ff_observe.web.messages import Application
+from ff_observe.http.limits import Limits
+from ff_observe.http.messages import Application
 
 if TYPE_CHECKING:
-    from ff_observe.web.uvicorn_server import UvicornServer
+    from ff_observe.http.server import Server
 
-log = logging.getLogger(__name__)
-
-BACKLOG = 2048
 MOST_GRACEFUL_SECONDS = 1.0  # for answers under way when stopped; the rest of the deadline is for other parts
 
-_SHOWN_AS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
+LIMITS: Final = Limits(
+    request_seconds=10.0,
+    idle_seconds=75.0,  # longer than the usual scrape interval, so that Prometheus keeps its connection
+    head_bytes=16 * 1024,
+    request_bytes=64 * 1024,  # nothing here takes a body
+    connections=512,
+)
+
+ALLOWED_HOSTS_KEY: Final = "telemetry.backend.prometheus.allowed_hosts in flowforge.yml"
+
+_REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
+"""All addresses, and one of this machine's among them."""
 
 
 class WebServer:
@@ -35,6 +42,7 @@ class WebServer:
         port: int,
         clock: Clock,
         tls: Callable[[], ssl.SSLContext] | None = None,
+        allowed_hosts: Sequence[str] = (),
     ) -> None:
         """`tls` is asked for the context of each new connection; without it they are plain."""
         self._app = app
@@ -42,7 +50,9 @@ class WebServer:
         self._port = port
         self._clock = clock
         self._tls = tls
-        self._server: UvicornServer | None = None
+        self._allowed_hosts = tuple(allowed_hosts)
+        self._listening_on = host
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -52,22 +62,38 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """Where people find it, without a slash at the end."""
-        host = _SHOWN_AS.get(self._host, self._host)
+        """Where this machine finds it, without a slash at the end."""
+        host = _REACHED_AT.get(self._host, self._host)
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://[{host}]:{self._port}" if ":" in host else f"{scheme}://{host}:{self._port}"
+
+    @property
+    def listens_on(self) -> str:
+        """Its URL, or in words that it listens on all addresses."""
+        if self._host not in _REACHED_AT:
+            return self.url
+        kind = " IPv4" if self._host == "0.0.0.0" else ""  # noqa: S104  # nothing is bound here
+        return f"{'http' if self._tls is None else 'https'} on all{kind} addresses, port {self._port}"
 
     def start(self) -> None:
         """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on."""
         listening = listen(self._host, self._port)
-        self._port = listening.getsockname()[1]
-        from ff_observe.web.uvicorn_server import UvicornServer  # heavy; here the address is known to be good
+        self._listening_on, self._port = listening.getsockname()[:2]
+        from ff_observe.http.refusals import Refusals
+        from ff_observe.http.server import Server  # heavy; here the address is known to be good
 
-        self._server = UvicornServer(self._app, self._tls)
-        self._thread = threading.Thread(
-            target=self._server.run_until_told, args=(listening,), name=self.name, daemon=True
-        )
+        self._server = Server(self._app, LIMITS, tls=self._tls, refusals=Refusals(ALLOWED_HOSTS_KEY))
+        self.allow_hosts(self._allowed_hosts)
+        self._thread = threading.Thread(target=self._server.run, args=(listening,), name=self.name, daemon=True)
         self._thread.start()
+
+    def allow_hosts(self, names: Sequence[str]) -> None:
+        """Answer to these names, besides those that `AllowedHosts` always answers to, from the next request on."""
+        from ff_observe.http.hosts import AllowedHosts
+
+        self._allowed_hosts = tuple(names)
+        if self._server is not None:
+            self._server.hosts = AllowedHosts(self._listening_on, names)
 
     def stop(self, deadline: float) -> None:
         """Let answers under way go out for a moment, then close everything.
@@ -85,14 +111,12 @@ class WebServer:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises `FFObserveError` saying what to change."""
+    from ff_observe.http import listening
+
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+        return listening.listen(host, port)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise FFObserveError(
-            f"cannot listen on {host}:{port}: {reason}; {what_to_change_to_listen(error, port)} "
+            f"cannot listen on {host}:{port}: {listening.reason(error)}; {what_to_change_to_listen(error, port)} "
             "(telemetry.backend.prometheus.host and .port in flowforge.yml)"
         ) from error

@@ -51,6 +51,9 @@ CIPHER_SUITES: Final[Mapping[str, str | None]] = {
 CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 
 _VERIFYING: Final = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
+CLIENT_AUTH_TYPES: Final = ("NoClientCert", *_VERIFYING)
+"""In the order of what they demand."""
+
 _NOT_VERIFYING: Final = ("RequestClientCert", "RequireAnyClientCert")
 
 _NOT_SUPPORTED: Final = {
@@ -218,7 +221,7 @@ class _Reader:
             self.places[key] = node.place
             self._problem(key, f"this lets in any certificate, which protects nothing: write {_VERIFYING[1]}")
             return "NoClientCert"
-        chosen = self._value(section, TLS, "client_auth_type", kinds.choice("NoClientCert", *_VERIFYING))
+        chosen = self._value(section, TLS, "client_auth_type", kinds.choice(*CLIENT_AUTH_TYPES))
         if chosen in _VERIFYING and authority is None and child(section, "client_ca_file") is None:
             self._problem(key, "name in client_ca_file the authority that signs the clients' certificates")
         if authority is not None and chosen in (None, "NoClientCert") and not self._is_wrong(key):

@@ -11,7 +11,9 @@ GROUND = (f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.tracing", f"{P}.trust",
 FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.bridge")
 """What the package itself offers to those who use it as a library."""
 
+SENDING = ("outputs", "web")
 LIFE = (f"{P}.service", f"{P}.periodic")
+EDGE = (f"{P}.http", f"{P}.exposition")
 READINGS = (f"{P}.snapshots", f"{P}.sources.model", f"{P}.catalogue", f"{P}.self_metrics")
 
 ARROWS: dict[str, tuple[str, ...]] = {
@@ -28,19 +30,31 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *(f"{P}.sources", f"{P}.catalogue", f"{P}.config", f"{P}.platform_facts", f"{P}.self_metrics"),
         *LIFE,
     ),
-    f"{P}.outputs": (*READINGS, f"{P}.ping_contract", f"{P}.config", f"{P}.redaction", *LIFE),
-    f"{P}.web": (*READINGS, f"{P}.config", f"{P}.outputs.prometheus", *LIFE),
+    f"{P}.http": (),  # serves whatever it is given
+    f"{P}.exposition": (f"{P}.http",),
+    f"{P}.outputs": (*READINGS, f"{P}.exposition", f"{P}.ping_contract", f"{P}.config", f"{P}.redaction", *LIFE),
+    f"{P}.problems": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
+    f"{P}.web": (*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", *LIFE),
     f"{P}.frontend": (f"{P}.config",),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.ping_collector": (
-        *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.config.secret"),
-        *(f"{P}.config.{name}" for name in ("nodes", "reading", "yaml_core")),  # collector.yml, not flowforge.yml
+        *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.config.secret", *EDGE),
+        *(f"{P}.config.{name}" for name in ("kinds", "nodes", "reading", "yaml_core")),  # collector.yml
         *LIFE,
     ),
-    f"{P}.generate": (f"{P}.catalogue", f"{P}.config", f"{P}.ping_contract", f"{P}.ping_collector.openapi"),
+    f"{P}.generate": (
+        f"{P}.catalogue",
+        f"{P}.config",
+        f"{P}.outputs",
+        f"{P}.ping_contract",
+        f"{P}.ping_collector.openapi",
+    ),
     f"{P}.demo": (f"{P}.config", *LIFE),
     f"{P}.wiring": (P,),
-    f"{P}.bridge": (f"{P}.wiring", *READINGS, f"{P}.config", f"{P}.web", *LIFE),
+    f"{P}.bridge": (
+        *(f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http.messages"),
+        *(f"{P}.outputs", f"{P}.web", *LIFE),
+    ),
     f"{P}.cli": (P,),
     f"{P}.__main__": (f"{P}.cli",),
 }
@@ -95,4 +109,5 @@ def test_what_knows_everything_is_known_by_few(target: str) -> None:
 def test_the_receiving_end_knows_nothing_of_the_sending_one() -> None:
     for module in modules():
         if is_within(module.name, f"{P}.ping_collector"):
-            assert not [name for name, _ in module.imports() if is_within(name, f"{P}.outputs")], module.place
+            sending = [name for name, _ in module.imports() if any(is_within(name, f"{P}.{end}") for end in SENDING)]
+            assert not sending, module.place

@@ -9,7 +9,7 @@ import pytest
 from tests import network_guard
 from tests.architecture.sources import Module, is_within, modules
 
-HEAVY = ("sentry_sdk", "opentelemetry", "grpc", "psycopg", "jwt", "cryptography", "uvicorn", "starlette")
+HEAVY = ("sentry_sdk", "opentelemetry", "grpc", "psycopg", "jwt", "cryptography", "httptools", "uvloop")
 """Loaded only when their output is on: start-up time and memory are features."""
 
 NOT_FOR_HELP = (*HEAVY, "prometheus_client", "yaml", "asyncio")

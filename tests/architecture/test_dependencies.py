@@ -17,7 +17,6 @@ INTERNALS = {
     "sentry-sdk": ("_get_pool_options", "_request", "_auth", "_pool"),
     "urllib3": ("_new_conn",),
     "requests": ("build_connection_pool_key_attributes", "cert_verify"),
-    "uvicorn": ("HttpToolsProtocol", "RequestResponseCycle", "ServerState"),
 }
 """Distribution → what of it is ours to lose with any release: subclassed, overridden or imported, and not promised."""
 

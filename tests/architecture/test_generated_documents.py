@@ -60,7 +60,20 @@ def test_check_names_what_is_outdated_and_writes_nothing(tmp_path: Path, caplog:
 
 
 def test_only_what_is_outdated_is_written(tmp_path: Path) -> None:
-    assert documents.write(tmp_path) == list(documents.DOCUMENTS)
+    assert documents.write(tmp_path) == [*documents.DOCUMENTS, *documents.SECTIONS]
     (tmp_path / "docs" / "metrics.md").unlink()
     assert documents.write(tmp_path) == ["docs/metrics.md"]
     assert documents.write(tmp_path) == []
+
+
+def test_what_people_wrote_around_a_derived_section_stays(tmp_path: Path) -> None:
+    documents.write(tmp_path)
+    privacy = tmp_path / "PRIVACY.md"
+    privacy.write_text(f"before\n\n{privacy.read_text()}\nafter\n")
+    assert documents.outdated(tmp_path) == []
+    privacy.write_text(privacy.read_text().replace("Core ping", "Coal ping"))
+    assert documents.write(tmp_path) == ["PRIVACY.md"]
+    text = privacy.read_text()
+    assert text.startswith("before\n\n<!-- Made by")
+    assert text.endswith("<!-- End of the table. -->\n\nafter\n")
+    assert "Coal" not in text

@@ -3,20 +3,20 @@
 import hashlib
 import itertools
 import json
+import operator
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.fleet import as_json, take_fleet
 from ff_observe.ping_collector.publication import Publication
 from ff_observe.ping_collector.settings import CollectorSettings
 from ff_observe.ping_collector.store import Ping, Store
-from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.sqlite import open_sqlite
+from tests.contract.conftest import postgresql_store
 from tests.real_parts import postgresql
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.pings import later, ping
@@ -36,20 +36,30 @@ def sender(address: str, key: int = 0) -> bytes:
 
 @dataclass(frozen=True)
 class World:
-    """The stage of one attack: an empty store at first."""
+    """The stage of one attack: an empty store at first. Pings reach it in the order of their moments, as in reality."""
 
-    store: Store
+    kept: Store
+    _sent: list[Ping] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        """The store, with all pings sent so far."""
+        with BlockingWriter(self.kept) as writer:
+            at = operator.attrgetter("received_at")
+            for _, of_a_moment in itertools.groupby(sorted(self._sent, key=at), at):
+                pings = list(of_a_moment)
+                for start in range(0, len(pings), AT_ONCE):
+                    writer.write(pings[start : start + AT_ONCE])
+            self._sent.clear()
+        return self.kept
 
     def ping(
         self, names: Iterable[str], *, days: Iterable[int] = DAYS, at: str = "", key: int = 0, **says: Any
     ) -> None:
         """Platforms ping on some days, from the one address `at` or each from its own."""
         named = list(names)
-        with BlockingWriter(self.store) as writer:
-            for day in days:
-                pings = [self._ping(name, later(days=day), sender(at or name, key), says) for name in named]
-                for start in range(0, len(pings), AT_ONCE):
-                    writer.write(pings[start : start + AT_ONCE])
+        for day in days:
+            self._sent.extend(self._ping(name, later(days=day), sender(at or name, key), says) for name in named)
 
     def honest(self, number: int = HONEST, *, users: int = 9) -> None:
         """Platforms of many owners."""
@@ -64,9 +74,9 @@ class World:
         """The bytes of `fleet.json`, as a collector that starts now serves them."""
         publication = Publication(self.store, SETTINGS)
         now = later(days=day, hours=hours)
-        publication.refresh(take_fleet(self.store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
-        assert publication.current is not None
-        return publication.current.data
+        release = publication.refresh(take_fleet(self.store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
+        assert release is not None
+        return release.data
 
     def private(self, day: int = DAYS[-1]) -> dict[str, Any]:
         """What the collector's own `/metrics` is made of."""
@@ -93,5 +103,4 @@ def sqlite_worlds(directory: Path) -> Callable[[], World]:
 
 def postgresql_worlds(cluster: postgresql.Cluster) -> Callable[[], World]:
     """Worlds with a database each."""
-    window = SETTINGS.duplicate_window
-    return lambda: World(PostgresqlStore(Secret(cluster.url(cluster.create(f"attack_{uuid.uuid4().hex}"))), window))
+    return lambda: World(postgresql_store(cluster.url(cluster.create(f"attack_{uuid.uuid4().hex}"))))

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,15 @@ from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.sqlite import open_sqlite
 from tests.real_parts import postgresql
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
+from tests.unit.ping_collector.pings import ping
 
 WINDOW = timedelta(hours=1)
+
+
+def postgresql_store(url: str) -> PostgresqlStore:
+    """A store whose pings are of the tests' days: the server's clock, which is of today, is no witness."""
+    return PostgresqlStore(Secret(url), WINDOW, lambda _: None)
+
 
 MakeStore = Callable[[], Store]
 
@@ -25,8 +32,8 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
     if request.param == "sqlite":
         return lambda: open_sqlite(tmp_path / "pings" / "pings.sqlite3", WINDOW, "collector")
     cluster: postgresql.Cluster = request.getfixturevalue("postgres")
-    url = Secret(cluster.url(cluster.create(f"pings_{uuid.uuid4().hex}")))
-    return lambda: PostgresqlStore(url, WINDOW)
+    url = cluster.url(cluster.create(f"pings_{uuid.uuid4().hex}"))
+    return lambda: postgresql_store(url)
 
 
 @pytest.fixture
@@ -43,3 +50,9 @@ def writer(store: Store) -> Iterator[BlockingWriter]:
 
 def documents(store: Store, instance_id: str) -> list[dict[str, object]]:
     return [each.document() for each in store.export(instance_id)]
+
+
+def three_days_of_pings(writer: BlockingWriter, last: datetime) -> None:
+    """As many as vouch for its being that day."""
+    for days in (2, 1, 0):
+        writer.write([ping(f"witness-{days}", last - timedelta(days=days))])

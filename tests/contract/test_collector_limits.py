@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.http.limits import Limits
 from ff_observe.ping_collector import app
-from ff_observe.ping_collector.http_protocol import MOST_PIPELINED, LimitedProtocol, Limits
 from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings
 from tests.real_parts.collector import collecting, in_packets, raw, sample, send
@@ -62,7 +62,10 @@ def test_whoever_holds_all_connections_keeps_nobody_out(settings: CollectorSetti
 
 def test_a_request_that_trickles_in_is_ended_with_an_answer(settings: CollectorSettings) -> None:
     with collecting(replace(settings, limits=Limits(request_seconds=0.3))) as running:
-        for begun in (b"POST /ping HTTP/1.1\r\nHos", b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{"):
+        for begun in (
+            b"POST /ping HTTP/1.1\r\nHos",
+            b"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{",
+        ):
             assert raw(running.port, begun).startswith(b"HTTP/1.1 408 ")
         for begun in (b"", b"\r\n"):
             assert raw(running.port, begun) == b""
@@ -72,7 +75,7 @@ def test_a_request_that_trickles_in_is_ended_with_an_answer(settings: CollectorS
 
 def test_a_connection_that_idles_after_an_answer_is_closed_and_none_of_the_slow(settings: CollectorSettings) -> None:
     sent = body()
-    request = b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
+    request = b"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
     with collecting(replace(settings, limits=Limits(idle_seconds=0.3, request_seconds=60))) as running:
         assert raw(running.port, request).count(b"HTTP/1.1 200 OK") == 1
         assert raw(running.port, 3 * request).count(b"HTTP/1.1 200 OK") == 3
@@ -81,7 +84,7 @@ def test_a_connection_that_idles_after_an_answer_is_closed_and_none_of_the_slow(
 
 def test_a_request_that_begins_on_an_idle_connection_has_the_time_of_any_other(settings: CollectorSettings) -> None:
     sent = body()
-    request = b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
+    request = b"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
     with collecting(replace(settings, limits=Limits(idle_seconds=60, request_seconds=0.3))) as running:
         received = raw(running.port, request + request[:30])
         assert [received.count(b"HTTP/1.1 %d " % status) for status in (200, 408)] == [1, 1]
@@ -89,7 +92,7 @@ def test_a_request_that_begins_on_an_idle_connection_has_the_time_of_any_other(s
 
 def test_a_body_that_comes_after_its_answer_leaves_the_connection_idle(settings: CollectorSettings) -> None:
     """Or whoever sends it so would hold the connection without end."""
-    request = b"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+    request = b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
     with (
         collecting(replace(settings, limits=Limits(idle_seconds=0.3, request_seconds=60))) as running,
         socket.create_connection(("127.0.0.1", running.port), 5) as client,
@@ -102,7 +105,7 @@ def test_a_body_that_comes_after_its_answer_leaves_the_connection_idle(settings:
 
 
 def test_a_request_that_was_answered_is_not_answered_again_when_it_trickles_in(settings: CollectorSettings) -> None:
-    request = b"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{"
+    request = b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"
     with collecting(replace(settings, limits=Limits(request_seconds=0.3))) as running:
         assert re.findall(rb"HTTP/1.1 ([0-9]{3}) ", raw(running.port, request)) == [b"405"]
 
@@ -138,7 +141,7 @@ def large_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 def _that_takes_nothing(port: int) -> socket.socket:
     """A connection on which answers are on their way and not read."""
     client = socket.create_connection(("127.0.0.1", port), 5)
-    client.sendall(2 * b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.sendall(2 * b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert client.recv(1) == b"H"  # the first is on its way, and the second waits for it
     return client
 
@@ -155,19 +158,18 @@ def test_a_flood_of_requests_on_one_connection_is_not_read_ahead(settings: Colle
     request = b"POST / HTTP/1.1\r\n\r\n"
     with collecting(settings) as running, socket.create_connection(("127.0.0.1", running.port), 5) as client:
         waiting: list[int] = []
-        connections = running._server.server_state.connections
         with contextlib.suppress(ConnectionError):
             for _ in range(20):
                 client.sendall(10_000 * request)
-                waiting += [len(each.pipeline) for each in list(connections) if isinstance(each, LimitedProtocol)]
-        assert max(waiting, default=0) <= MOST_PIPELINED
+                waiting += [len(each.waiting) for each in running._server.connections]
+        assert max(waiting, default=0) <= Limits().pipelined
         assert send(running.port, body()).status == 200
 
 
 def test_many_requests_at_once_are_answered_and_those_too_many_can_be_sent_again(settings: CollectorSettings) -> None:
-    request = b"GET /-/ready HTTP/1.1\r\nHost: a\r\n\r\n"
+    request = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with collecting(replace(settings, limits=Limits(idle_seconds=0.3))) as running:
-        most = MOST_PIPELINED + 1
+        most = Limits().pipelined + 1
         for sent, answered in ((most, most), (most + 1, most)):
             answers = raw(running.port, sent * request)
             assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1 ") == answered
@@ -178,8 +180,8 @@ def test_many_requests_at_once_are_answered_and_those_too_many_can_be_sent_again
 def test_the_size_of_a_request_is_its_own(collector: Collector) -> None:
     """Not that of the one before, whose head and body came together with its beginning."""
     sent = body(x="x" * 60_000)
-    request = b"POST /ping HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
-    last = request.replace(b"Host: a", b"Connection: close")
+    request = b"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
+    last = request.replace(b"Host: localhost", b"Connection: close")
     packets = [request[:10], request[10:] + request[:10], request[10:] + last[:10], last[10:]]
     assert re.findall(rb"HTTP/1.1 ([0-9]{3}) ", in_packets(collector.port, packets)) == 3 * [b"200"]
 
@@ -190,7 +192,7 @@ def test_a_head_without_end_is_refused(collector: Collector) -> None:
 
 
 def test_chunks_without_end_are_refused(collector: Collector) -> None:
-    head = b"POST /ping HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /ping HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     received = _flooded(collector.port, head + b"1\r\n{\r\n0\r\n", b"X-Trailer: " + b"x" * 1000 + b"\r\n", 20_000)
     assert received == b"" or received.startswith(b"HTTP/1.1 4")
 

@@ -27,7 +27,8 @@ schema = schemathesis.openapi.from_dict(document())
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     with collecting(CollectorSettings(port=0, data_dir=tmp_path_factory.mktemp("collector"), public=True)) as running:
         running.count_fleet()
-        ask(running.port, "GET", "/-/ready")  # its threads run from here on, not from some test on
+        for path in ("/-/ready", "/metrics"):
+            ask(running.port, "GET", path)  # its threads run from here on, not from some test on
         yield running
 
 

@@ -1,25 +1,31 @@
 """What the collector's store does on PostgreSQL alone: partitions, reconnection, errors that tell nothing."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector.store import StoreError
+from ff_observe.ping_collector import ingest
+from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase
+from ff_observe.ping_collector.settings_file import parse_database
+from ff_observe.ping_collector.store import Pruned, StoreError
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.postgresql_schema import LOCK
+from tests.contract.conftest import postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
+from tests.real_parts.collector import collecting, sample
+from tests.real_parts.processes import free_port, wait_until
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.pings import NOON, later, ping
-
-WINDOW = timedelta(hours=1)
 
 
 def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Cluster) -> None:
     url = postgres.url(postgres.create("partitions"))
-    store = PostgresqlStore(Secret(url), WINDOW)
+    store = postgresql_store(url)
     writer = BlockingWriter(store)
     writer.write([ping("a", later(days=-1)), ping("b", NOON)])
     writer.write([ping("a", later(days=10))])
@@ -27,7 +33,9 @@ def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Clu
     with psycopg.connect(url, autocommit=True) as session:
         rows = session.execute("SELECT tableoid::regclass::text, count(*) FROM ping GROUP BY 1 ORDER BY 1").fetchall()
         assert rows == [("ping_20261122", 1), ("ping_20261123", 1), ("ping_20261203", 1)]
-        assert store.prune(NOON) == 1
+        with BlockingWriter(store) as writer:
+            three_days_of_pings(writer, later(days=10))
+        assert store.prune(later(days=10), timedelta(days=10)) == Pruned(1)
         left = session.execute("SELECT min(inhrelid::regclass::text) FROM pg_inherits").fetchone()
     assert left == ("ping_20261123",)
 
@@ -38,22 +46,23 @@ def test_a_day_begins_and_ends_in_utc_wherever_the_database_is(postgres: postgre
         session.execute(f"ALTER DATABASE {name} SET timezone = 'Pacific/Auckland'".encode())
     midnight = datetime(2026, 11, 24, tzinfo=UTC)
     edges = {midnight - timedelta(microseconds=1): "ping_20261123", midnight: "ping_20261124"}
-    store = PostgresqlStore(Secret(url), WINDOW)
+    store = postgresql_store(url)
     writer = BlockingWriter(store)
     writer.write([ping(partition, at) for at, partition in edges.items()])
-    writer.close()
     with psycopg.connect(url) as session:
         rows = session.execute("SELECT instance_id, tableoid::regclass::text FROM ping").fetchall()
     assert sorted(rows) == [(partition, partition) for partition in edges.values()]
     assert [each.received_at for partition in edges.values() for each in store.export(partition)] == list(edges)
-    assert store.prune(midnight - timedelta(microseconds=1)) == 0
-    assert store.prune(midnight) == 1
+    three_days_of_pings(writer, midnight + timedelta(days=10))
+    writer.close()
+    assert store.prune(midnight + timedelta(days=10, microseconds=-1), timedelta(days=10)).pings == 0
+    assert store.prune(midnight + timedelta(days=10), timedelta(days=10)).pings == 1
 
 
 def test_a_day_begins_without_another_connection(postgres: postgresql.Cluster) -> None:
     """The server may have none to give just then."""
     url = postgres.url(name := postgres.create("midnight"))
-    with BlockingWriter(PostgresqlStore(Secret(url), WINDOW)) as writer:
+    with BlockingWriter(postgresql_store(url)) as writer:
         writer.write([ping("a", NOON)])
         with postgres.connect() as session:
             session.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
@@ -63,7 +72,7 @@ def test_a_day_begins_without_another_connection(postgres: postgresql.Cluster) -
 
 def test_postgresql_that_went_away_is_an_error_and_then_found_again(postgres: postgresql.Cluster) -> None:
     url = postgres.url(postgres.create("gone"))
-    writer = BlockingWriter(PostgresqlStore(Secret(url), WINDOW))
+    writer = BlockingWriter(postgresql_store(url))
     writer.write([ping("a")])
     with postgres.connect() as session:
         session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'gone'")
@@ -77,14 +86,14 @@ def test_a_database_in_another_encoding_is_refused(postgres: postgresql.Cluster)
     with postgres.connect() as session:
         session.execute("DROP DATABASE IF EXISTS latin")
         session.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
-    writer = BlockingWriter(PostgresqlStore(Secret(postgres.url("latin")), WINDOW))
+    writer = BlockingWriter(postgresql_store(postgres.url("latin")))
     with pytest.raises(StoreError, match="ENCODING 'UTF8'"):
         writer.write([ping("a")])
     writer.close()
 
 
 def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: postgresql.Cluster) -> None:
-    store = PostgresqlStore(Secret(postgres.url("no-such-database")), WINDOW)
+    store = postgresql_store(postgres.url("no-such-database"))
     reason = "could not store pings: it cannot be reached, or does not let this"
     with BlockingWriter(store) as writer, pytest.raises(StoreError, match=reason) as caught:
         writer.write([ping("canary")])
@@ -104,7 +113,7 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(
     postgres: postgresql.Cluster, tables_are_there: bool, lock: str
 ) -> None:
     url = postgres.url(postgres.create("hanging"))
-    writer = BlockingWriter(PostgresqlStore(Secret(url), WINDOW))
+    writer = BlockingWriter(postgresql_store(url))
     if tables_are_there:
         writer.write([])
     failed: list[StoreError] = []
@@ -123,7 +132,7 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(
             while session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
                 assert thread.is_alive()
         writer.abort()
-        thread.join(3)  # by itself it would wait for 5 s
+        thread.join(3)  # by itself it would wait for 9 s
         assert len(failed) == 1
     assert writer.write([ping("a")]) == [True]
     writer.close()
@@ -131,15 +140,16 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(
 
 def _pruned_in_vain(store: PostgresqlStore) -> None:
     with pytest.raises(StoreError, match="LockNotAvailable"):
-        store.prune(NOON)
+        store.prune(NOON, timedelta(days=2))
 
 
 def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres: postgresql.Cluster) -> None:
     """pg_dump holds this lock on every table until it is done, hours perhaps."""
     url = postgres.url(postgres.create("backup"))
-    store = PostgresqlStore(Secret(url), WINDOW)
+    store = postgresql_store(url)
     writer = BlockingWriter(store)
-    writer.write([ping("old", later(days=-3)), ping("new")])
+    writer.write([ping("old", later(days=-5))])
+    three_days_of_pings(writer, NOON)
     with psycopg.connect(url) as backup:
         backup.execute("LOCK TABLE ping, platform, recent IN ACCESS SHARE MODE")
         store.tidy(later(days=10))  # makes the partitions of days to come
@@ -150,5 +160,43 @@ def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres
                 assert pruning.is_alive()
         assert writer.write([ping("in between")]) == [True]
         pruning.join()
-    assert store.prune(NOON) == 1
+    assert store.prune(NOON, timedelta(days=2)).pings == 1
     writer.close()
+
+
+def test_of_several_hosts_the_one_that_takes_writes_is_used(postgres: postgresql.Cluster, tmp_path: Path) -> None:
+    name = postgres.create("several")
+    with postgresql.cluster(tmp_path / "standby") as standby:
+        with standby.connect() as session:
+            session.execute("CREATE DATABASE several")
+            session.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            session.execute("SELECT pg_reload_conf()")
+        hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), standby.port, postgres.port))
+        url = f"postgresql://postgres:{postgresql.PASSWORD}@{hosts}/{name}?target_session_attrs=read-write"
+        database = parse_database(url)
+        assert isinstance(database, PostgresqlDatabase)
+        store = postgresql_store(database.url.reveal())
+        with BlockingWriter(store) as writer:
+            assert writer.write([ping("a")]) == [True]
+        assert len(list(store.export("a"))) == 1
+    assert len(list(postgresql_store(postgres.url(name)).export("a"))) == 1
+
+
+def test_the_store_is_probed_without_pings_and_its_recovery_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "PROBE_SECONDS", 0.05)
+    directory, port = tmp_path / "cluster", free_port()
+    postgresql.initialise(directory)
+    url = Secret(f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres")
+    settings = CollectorSettings(port=0, data_dir=tmp_path / "data", database=PostgresqlDatabase(url))
+
+    def up(value: float) -> Callable[[], bool]:
+        return lambda: sample(running.port, "ff_observe_collector_store_up") == value
+
+    with collecting(settings) as running:
+        wait_until(up(0), "the missing database to be noticed")
+        for _ in range(2):
+            with postgresql.server(directory, port):
+                wait_until(up(1), "the database to be noticed")
+            wait_until(up(0), "its end to be noticed")

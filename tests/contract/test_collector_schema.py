@@ -11,11 +11,11 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.store import Store, StoreError
 from ff_observe.ping_collector.store.columns import COLUMNS, column_name
-from ff_observe.ping_collector.store.postgresql import _WRITING as WRITING
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.postgresql_connections import READING, WRITING
 from ff_observe.ping_collector.store.postgresql_connections import connect as connect_postgresql
 from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
-from ff_observe.ping_collector.store.sqlite import _connect as connect_sqlite
+from ff_observe.ping_collector.store.sqlite_schema import connect as connect_sqlite
 from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import WINDOW, MakeStore, documents
 from tests.real_parts import postgresql
@@ -129,6 +129,14 @@ def test_postgresql_commits_durably_whatever_the_database_says(postgres: postgre
         session.execute(f"ALTER DATABASE {name} SET synchronous_commit = {setting}".encode())
     with contextlib.closing(connect_postgresql(Secret(url), WRITING)) as connection:
         assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+def test_a_count_takes_one_core_of_postgresql_at_most(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(name := postgres.create("one_core"))
+    with postgres.connect() as session:
+        session.execute(f"ALTER DATABASE {name} SET max_parallel_workers_per_gather = 8".encode())
+    with contextlib.closing(connect_postgresql(Secret(url), READING)) as connection:
+        assert connection.execute("SHOW max_parallel_workers_per_gather").fetchone() == ("0",)
 
 
 def test_a_new_sqlite_file_that_another_is_writing_is_waited_for(tmp_path: Path) -> None:

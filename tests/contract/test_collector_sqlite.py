@@ -1,15 +1,16 @@
 """What the collector's store does on SQLite alone: its file can be taken away from under it."""
 
+import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from ff_observe.ping_collector.store import StoreError
+from ff_observe.ping_collector.store import StoreError, sqlite, sqlite_schema
 from ff_observe.ping_collector.store.sqlite import open_sqlite
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import ping
+from tests.unit.ping_collector.pings import NOON, later, ping
 
 
 def deleted(file: Path) -> None:
@@ -33,3 +34,26 @@ def test_nothing_is_stored_in_a_file_that_nobody_finds_any_more(lose: Callable[[
             writer.write([])
         assert writer.write([ping("b")]) == [True]
         assert [each.instance_id for each in store.export("b")] == ["b"]
+
+
+def test_how_many_platforms_were_seen_is_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    with BlockingWriter(store) as writer:
+        writer.write([ping("a")])
+        store.seen(NOON, silent_after_days=2)
+        statements: list[str] = []
+
+        def trace(statement: str) -> None:
+            if "FROM platform" in statement:
+                statements.append(statement)
+                if len(statements) == 2:  # pings come between two statements of one count
+                    writer.write([ping(f"{index}") for index in range(10)])
+
+        def connect(path: Path) -> sqlite3.Connection:
+            connection = sqlite_schema.connect(path)
+            connection.set_trace_callback(trace)
+            return connection
+
+        monkeypatch.setattr(sqlite, "connect", connect)
+        seen = store.seen(later(seconds=1), silent_after_days=2)
+    assert (seen.by_window, seen.silent) == ({"1d": 1, "7d": 1, "30d": 1}, 0)

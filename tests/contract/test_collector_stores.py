@@ -3,18 +3,16 @@
 import threading
 import uuid
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ff_observe.ping_collector.fleet import take_fleet
-from ff_observe.ping_collector.store import Ping, Store, StoreError
+from ff_observe.ping_collector.store import Ping, Pruned, Store, StoreError
 from ff_observe.ping_collector.store.columns import NAMES
-from ff_observe.ping_collector.store.sqlite import open_sqlite
 from ff_observe.ping_contract import FIELDS, MAX_COUNT
-from tests.contract.conftest import WINDOW, MakeStore, documents
+from tests.contract.conftest import MakeStore, documents, three_days_of_pings
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
 from tests.unit.ping_collector.endless import make_counting_endless
 from tests.unit.ping_collector.pings import NOON, later, ping
@@ -108,9 +106,10 @@ def test_a_clock_that_was_set_back_makes_no_duplicates_of_what_it_dated_in_the_f
 def test_a_platform_seen_in_the_future_by_a_clock_since_set_back_falls_silent_like_others(
     store: Store, writer: BlockingWriter
 ) -> None:
+    three_days_of_pings(writer, NOON)
     writer.write([ping("wrong", later(days=365)), ping("a little ahead", later(minutes=5))])
     store.tidy(NOON)
-    assert store.seen(later(days=3), silent_after_days=2).silent == 2
+    assert store.seen(later(days=3), silent_after_days=2).silent == 5
     writer.write([ping("wrong", later(days=3), platform__counts__users=1)])
     index = NAMES.index("platform_counts_users")
     assert dict(store.distributions([index], later(days=2))) == {index: [(1, 1)]}, "and its next ping is its latest"
@@ -162,12 +161,12 @@ def test_an_empty_store_has_an_empty_fleet(store: Store) -> None:
 
 
 def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, writer: BlockingWriter) -> None:
+    writer.write([ping("gone", later(days=-31))])
+    writer.write([ping(f"month-{index}", later(days=-20), platform__license__type="DEV") for index in range(4)])
+    writer.write([ping(f"week-{index}", later(days=-5), env__flowforge="2.4.0") for index in range(5)])
     for index in range(6):
         writer.write([ping(f"now-{index}", later(days=-1), env__flowforge="2.4.0", platform__counts__users=1)])
         writer.write([ping(f"now-{index}", NOON, platform__counts__users=100 + index)])
-    writer.write([ping(f"week-{index}", later(days=-5), env__flowforge="2.4.0") for index in range(5)])
-    writer.write([ping(f"month-{index}", later(days=-20), platform__license__type="DEV") for index in range(4)])
-    writer.write([ping("gone", later(days=-31))])
     fleet = take_fleet(store, later(seconds=1), k=5, silent_after_days=2)
     assert fleet.platforms == {"1d": 6, "30d": 15}, "or 4 would be those seen in 30 days and not in 7"
     assert fleet.silent == 9
@@ -214,13 +213,14 @@ def test_an_instance_is_forgotten_whole_and_the_others_are_not(store: Store, wri
 
 
 def test_what_is_older_than_the_retention_is_deleted(store: Store, writer: BlockingWriter) -> None:
-    writer.write([ping("old", later(days=-3)), ping("both", later(days=-3)), ping("new")])
+    writer.write([ping("old", later(days=-5)), ping("both", later(days=-5))])
+    three_days_of_pings(writer, NOON)
     writer.write([ping("both", NOON)])
-    assert store.prune(later(days=-1)) == 2
+    assert store.prune(NOON, timedelta(days=2)) == Pruned(2)
     assert documents(store, "old") == []
     assert len(documents(store, "both")) == 1
-    assert take_fleet(store, NOON + timedelta(seconds=1), k=1, silent_after_days=2).platforms["30d"] == 2
-    assert store.prune(later(days=-1)) == 0
+    assert take_fleet(store, NOON + timedelta(seconds=1), k=1, silent_after_days=2).platforms["30d"] == 4
+    assert store.prune(NOON, timedelta(days=2)) == Pruned(0)
 
 
 def test_upkeep_forgets_duplicates_that_are_past_their_window(store: Store, writer: BlockingWriter) -> None:
@@ -235,22 +235,9 @@ def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, mo
     monkeypatch.setattr("ff_observe.ping_collector.store.sqlite.PRUNED_AT_ONCE", 3)
     store = make_store()
     writer = BlockingWriter(store)
-    writer.write([ping(f"{index}", later(days=-3)) for index in range(10)])
-    assert store.prune(NOON) == 10
-    writer.close()
-
-
-def test_sqlite_overwrites_what_it_forgets(tmp_path: Path) -> None:
-    store = open_sqlite(tmp_path / "pings.sqlite3", WINDOW, "collector")
-    writer = BlockingWriter(store)
-    writer.write([ping("forgotten-canary", os__type="canary-text")])
-
-    def found() -> list[str]:
-        return [path.name for path in tmp_path.iterdir() if b"canary" in path.read_bytes()]
-
-    assert found(), "the search would find it"
-    store.forget("forgotten-canary")
-    assert found() == []
+    writer.write([ping(f"{index}", later(days=-5)) for index in range(10)])
+    three_days_of_pings(writer, NOON)
+    assert store.prune(NOON, timedelta(days=2)).pings == 10
     writer.close()
 
 

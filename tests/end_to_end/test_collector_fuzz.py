@@ -78,7 +78,12 @@ def odd_request(chance: random.Random) -> bytes:
         chance.choice(
             [b"POST /ping HTTP/1.1", b"POST / HTTP/1.1", b"GET /metrics HTTP/1.1", b"HEAD /-/ready HTTP/1.0"]
         ),
-        *(b"Host: a", b"Connection: close", b"Content-Type: application/json", b"X-Forwarded-For: 192.0.2.1, 10.0.0.1"),
+        *(
+            b"Host: localhost",
+            b"Connection: close",
+            b"Content-Type: application/json",
+            b"X-Forwarded-For: 192.0.2.1, 10.0.0.1",
+        ),
         b"Content-Length: %d" % len(sent),
     ]
     for _ in range(chance.randrange(1, 4)):

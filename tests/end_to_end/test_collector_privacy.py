@@ -196,10 +196,8 @@ def push_while_it_is_killed(directory: Path, port: int, settings: dict[str, Any]
             client = connected(port, CONNECTIONS[index % len(CONNECTIONS)])
             address = ADDRESSES[index % len(ADDRESSES)]
             sent = body(f"killed-{index}", ip=address, name=PEOPLE[index % len(PEOPLE)])
-            head = (
-                f"POST /ping HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\nContent-Length: {len(sent)}\r\n\r\n"
-            )
-            client.sendall(head.encode() + sent)
+            head = f"POST /ping HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {address}\r\n"
+            client.sendall(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
             clients.append(client)
         os.kill(collector.pid, signal.SIGKILL)
         for client in clients:

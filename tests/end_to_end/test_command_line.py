@@ -155,7 +155,7 @@ def test_check_says_which_outputs_are_on_and_why(capsys: pytest.CaptureFixture[s
     assert main(["--home", str(HOME), "check", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["valid"]
-    assert {output["name"] for output in answer["outputs"]} >= {"ping", "prometheus", "backend sentry", "otlp"}
+    assert {output["name"] for output in answer["outputs"]} >= {"ping", "prometheus", "backend_sentry", "otlp"}
     assert all(output["reason"] for output in answer["outputs"])
 
 
@@ -252,7 +252,10 @@ def test_what_a_collector_keeps_of_an_instance_is_exported_and_forgotten(tmp_pat
         exported = ff_observe("collector", "export", *about, directory=tmp_path).stdout
         assert json.loads(exported)["ping"] == shown
         assert ff_observe("collector", "forget", *about, directory=tmp_path).stdout == "deleted 1 ping\n"
-        assert ff_observe("collector", "export", *about, directory=tmp_path).stdout == ""
+        for action in ("export", "forget"):
+            again = ff_observe("collector", action, *about, directory=tmp_path)
+            assert (again.returncode, again.stdout) == (1, "")
+            assert "nothing is stored of an instance" in again.stderr
         collector.send_signal(signal.SIGINT)
         assert collector.wait(10) == 0
     finally:

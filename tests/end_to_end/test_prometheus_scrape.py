@@ -13,7 +13,8 @@ import pytest
 
 from ff_observe.clock import SystemClock
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings
-from ff_observe.outputs.prometheus import Format, render
+from ff_observe.exposition.formats import Format
+from ff_observe.outputs.prometheus import render
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshots
 from ff_observe.sources.installation import InstalledVersions
@@ -21,10 +22,10 @@ from ff_observe.sources.model import Reading
 from ff_observe.sources.sqlite import SQLiteSource
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
-from ff_observe.web.status_page import StatusPage, standard_links
+from ff_observe.web.status_page import StatusPage
 from tests import recordings
 from tests.real_parts import prometheus
-from tests.unit.web.platforms import HOSTILE, OUTPUTS, PING, Provider, app, snapshot
+from tests.unit.web.platforms import HOSTILE, Provider, app, settings, snapshot
 
 CASE = next(case for case in recordings.cases() if case.name == "v2.4.0-sqlite-ce")
 SETTINGS = PrometheusSettings(enabled=True)
@@ -47,7 +48,7 @@ def bridge(database: Path) -> Iterator[WebServer]:
     self_metrics.process_started(clock.now())
     platform = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
     snapshots = Snapshots(SQLiteSource(database), platform, clock, self_metrics, InstalledVersions(CASE.home, platform))
-    page = StatusPage(lambda: OUTPUTS, lambda _: PING, platform.driver, standard_links(SETTINGS))
+    page = StatusPage(settings(SETTINGS, platform=platform), self_metrics)
     try:
         with serving(BridgeApp(snapshots, self_metrics, SETTINGS, page)) as server:
             yield server

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -19,9 +20,9 @@ import pytest
 
 from ff_observe.cli import main
 from tests.network_guard import guarded_environment
-from tests.platforms import case_named
+from tests.platforms import case_named, licence_of
 from tests.real_parts import postgresql
-from tests.real_parts.bridge import home_with, running_bridge, write_file
+from tests.real_parts.bridge import command, home_with, running_bridge, write_file
 from tests.real_parts.processes import answers, free_port, running, wait_until
 from tests.recordings import Case
 
@@ -288,3 +289,51 @@ def test_the_library_example_serves_the_bridge(home: Path, tmp_path: Path) -> No
         urllib.request.urlopen(page) as response,
     ):
         assert f"\nflowfuse_users {users(SQLITE_PLATFORM)}\n" in response.read().decode()
+
+
+def test_an_address_open_to_all_is_logged_as_such(home: Path, tmp_path: Path) -> None:
+    write_file(home, SQLITE, f"  enabled: false\n{PROMETHEUS}      host: 0.0.0.0\n      allow_public: true\n")
+    with running_bridge(home, tmp_path, serves=r"serves (http on all IPv4 addresses, port \d+)") as bridge:
+        assert re.search(r"serves http on all IPv4 addresses, port [1-9]\d*$", bridge.log, re.MULTILINE)
+        assert "127.0.0.1" not in bridge.log
+
+
+def test_an_address_open_to_all_is_refused_without_consent(home: Path, tmp_path: Path) -> None:
+    write_file(home, SQLITE, "  backend:\n    prometheus:\n      host: 0.0.0.0\n")
+    done = subprocess.run(
+        command("--home", home, "run"), env=guarded_environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 78
+    for way in ("web_config_file", "127.0.0.1 only", "allow_public: true"):
+        assert way in done.stderr
+
+
+def test_the_metric_of_a_licensed_platform_says_that_its_ping_is_sent_whatever_the_file_says(tmp_path: Path) -> None:
+    made = home_with(tmp_path / "licensed", SQLITE, f"  enabled: false\n  url: http://127.0.0.1:9/\n{PROMETHEUS}")
+    file = made / "etc" / "flowforge.yml"
+    file.write_text(f"{file.read_text()}{licence_of(SQLITE_PLATFORM)}\n")
+    shutil.copyfile(SQLITE_PLATFORM.home / "var" / "forge.db", made / "var" / "forge.db")
+    with running_bridge(made, tmp_path) as bridge:
+        assert bridge.value('ff_observe_output_enabled{output="ping"}') == 1
+        assert bridge.value('ff_observe_output_enabled{output="otlp"}') == 0
+
+
+def test_the_page_shows_a_rejected_reload_and_an_output_that_does_not_deliver(home: Path, tmp_path: Path) -> None:
+    telemetry = (home / "etc" / "flowforge.yml").read_text().partition("telemetry:\n")[2]
+    otlp = f"    otlp:\n      endpoint: http://127.0.0.1:{free_port()}\n"
+    write_file(home, SQLITE, telemetry + otlp)
+    with running_bridge(home, tmp_path) as bridge:
+        delivered = 'ff_observe_output_last_delivery_successful{output="otlp"}'
+        wait_until(lambda: bridge.value(delivered) == 0, "the first export to fail")
+        page = bridge.get("/").text
+        assert "OTLP is on, and its last delivery failed" in page
+        assert "configuration was rejected" not in page
+        write_file(home, SQLITE, telemetry + otlp + "  enabled: no\n")
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: "the old settings stay in use" in bridge.log, "the file to be refused")
+        assert "The changed configuration was rejected" in bridge.get("/").text
+        write_file(home, SQLITE, telemetry)
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: bridge.value('ff_observe_output_enabled{output="otlp"}') == 0, "OTLP to be off")
+        assert bridge.value(delivered) is None
+        assert ">Problems</h2>" not in bridge.get("/").text

@@ -66,15 +66,29 @@ def test_the_page_is_legible_and_tells_what_is_on(
         context.close()
 
 
-def test_a_dead_database_is_seen_at_a_glance(browser: Browser, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_a_dead_database_is_seen_at_a_glance_with_its_reason(
+    browser: Browser, home: Path, tmp_path: Path, scheme: Literal["light", "dark"], width: int
+) -> None:
     write_file(home, f"  type: postgres\n  host: 127.0.0.1\n  port: {free_port()}\n", OPTED_OUT)
     with running_bridge(home, tmp_path) as bridge:
-        page = browser.new_page()
+        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
+        page = context.new_page()
         page.goto(f"{bridge.url}/")
         state = page.get_by_role("status")
         assert state.inner_text() == "The database does not answer"
-        red, green, _ = (
+        red, green, blue = (
             int(part) for part in state.evaluate("e => getComputedStyle(e).color.match(/\\d+/g).slice(0, 3)")
         )
-        assert red > 2 * green
-        page.close()
+        assert red > 1.5 * max(green, blue)
+        problem = page.get_by_role("region", name="Problems")
+        assert "refused" in problem.inner_text().lower()
+        assert "What to do:" in problem.inner_text()
+        top = problem.bounding_box()
+        assert top is not None
+        assert top["y"] < 300, "the problem is not seen without scrolling"
+        contrasts: list[Any] = page.evaluate(_CONTRAST)
+        assert contrasts[0][0] >= 4.5, contrasts[0]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it can be scrolled sideways"
+        context.close()

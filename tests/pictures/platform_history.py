@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from ff_observe.catalogue import BRIDGE, PLATFORM, bridge, facts
 from ff_observe.clock import FrozenClock
-from ff_observe.config.explain import explain_outputs
 from ff_observe.config.load import load_settings
 from ff_observe.demo.platform import DemoPlatform
+from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.sources.installation import InstalledVersions
@@ -39,10 +39,9 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
     for at in platform.history(start, end, step):
         if snapshots is None:
             settings = load_settings(home=home, variables={})
-            outputs = {output.name.replace(" ", "_") for output in explain_outputs(settings) if output.on}
-            names = {output.name.replace(" ", "_") for output in explain_outputs(settings)}
-            outputs |= {"otlp", "backend_sentry"}
-            told.replace(bridge.OUTPUT_ENABLED, {(name,): float(name in outputs) for name in sorted(names)})
+            on = {output.name for output, status in statuses(settings, None) if status.on is not False}
+            on |= {"otlp", "backend_sentry"}
+            told.replace(bridge.OUTPUT_ENABLED, {(output.name,): float(output.name in on) for output in OUTPUTS})
             versions = InstalledVersions(home, settings.platform)
             snapshots = Snapshots(SQLiteSource(platform.database), settings.platform, clock, told, versions)
         snapshot = _take(snapshots, platform.database, at, out=_OUTAGE_AFTER <= at - start < _OUTAGE_AFTER + _OUTAGE)

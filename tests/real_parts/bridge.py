@@ -70,8 +70,9 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def running_bridge(home: Path, directory: Path, **variables: str) -> Iterator[Bridge]:
-    """Run the bridge on `home` until the block ends; killed there if it has not ended by itself."""
+def running_bridge(home: Path, directory: Path, *, serves: str = _SERVES.pattern, **variables: str) -> Iterator[Bridge]:
+    """Run the bridge on `home` until the block ends; killed there if it has not ended by itself. `serves` is what it
+    logs once it does."""
     log_file = directory / "bridge.log"
     with log_file.open("ab") as log:
         process = subprocess.Popen(
@@ -86,7 +87,7 @@ def running_bridge(home: Path, directory: Path, **variables: str) -> Iterator[Br
 
         def serving() -> bool:
             assert process.poll() is None, bridge.log
-            return bool(_SERVES.search(bridge.log))
+            return bool(re.search(serves, bridge.log))
 
         wait_until(serving, "the bridge to serve")
         yield bridge

@@ -35,6 +35,7 @@ PACKAGES = (
     Package("prometheus", "promtool", "a real Prometheus scrapes the bridge, promtool checks metrics and rules"),
     Package("prometheus-alertmanager", "prometheus-alertmanager", "alerts reach somebody"),
     Package("prometheus-sql-exporter", "prometheus-sql-exporter", "what the benchmarks compare with"),
+    Package("prometheus-node-exporter", "prometheus-node-exporter", "what is attacked beside the bridge"),
     Package("postgresql", "/usr/lib/postgresql/*/bin/initdb", "platforms on PostgreSQL"),
     Package("pgbouncer", "pgbouncer", "platforms whose PostgreSQL is behind a pooler"),
     Package("libatomic1", "/usr/lib/*/libatomic.so.1", "Playwright's driver, which steers the browser"),

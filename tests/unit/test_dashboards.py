@@ -13,14 +13,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ff_observe.catalogue import BRIDGE, PLATFORM
 from ff_observe.catalogue.fleet import COLLECTOR, FLEET
-from ff_observe.config.explain import explain_outputs
-from ff_observe.config.load import load_settings
 from ff_observe.generate import __main__ as command
 from ff_observe.generate import dashboards as generated
 from ff_observe.generate import documents
 from ff_observe.generate.dashboards import telemetry
 from ff_observe.generate.dashboards.colors import STATES
 from ff_observe.generate.dashboards.panels import QUIET
+from ff_observe.outputs import OUTPUTS
 from ff_observe.outputs.ping.consent import Rule
 from tests.dashboards import (
     DASHBOARDS,
@@ -35,6 +34,7 @@ from tests.dashboards import (
 )
 from tests.promql import selectors
 
+TELEMETRY = next(path for path in DASHBOARDS if path.stem == "flowfuse-telemetry")
 DRAWN = {"timeseries", "stat", "gauge", "bargauge", "table", "text", "row"}
 COLUMNS = 24
 
@@ -212,12 +212,11 @@ def test_each_rule_of_consent_has_words() -> None:
     assert set(telemetry.RULES) == {rule.value for rule in Rule}
 
 
-def test_each_output_is_explained(tmp_path: Path) -> None:
-    file = tmp_path / "flowforge.yml"
-    file.write_text("port: 1")
-    settings = load_settings(home=tmp_path, config=file, variables={})
-    outputs = {output.name.replace(" ", "_") for output in explain_outputs(settings)}
-    assert set(telemetry.NAMES) == set(telemetry.CONTENTS) == set(telemetry.RECEIVERS) == outputs
+def test_each_output_is_a_row_of_the_table_of_what_leaves() -> None:
+    shown = json.dumps(next(panel for panel in panels(TELEMETRY) if panel["title"] == "Outputs"))
+    for output in OUTPUTS:
+        for text in (output.name, output.title, output.content, output.receiver):
+            assert json.dumps(text) in shown, f"{output.name}: run make generate"
 
 
 def test_without_the_library_the_other_documents_are_made_and_the_dashboards_named(

@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from ff_observe.catalogue import BRIDGE, PLATFORM
 from ff_observe.catalogue.bridge import PING_BYTES, PINGS, SNAPSHOT_DURATION, SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.model import Kind
-from ff_observe.outputs.prometheus import Format, render
+from ff_observe.exposition.formats import Format
+from ff_observe.outputs.prometheus import render
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Reading

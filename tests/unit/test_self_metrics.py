@@ -45,3 +45,21 @@ def test_a_replaced_reading_leaves_no_old_label_values() -> None:
     metrics.set(PING_ENABLED, 1.0, "licence")
     metrics.replace(PING_ENABLED, {("file",): 0.0})
     assert metrics.readings()[PING_ENABLED.name] == {("file",): 0.0}
+
+
+def test_an_output_delivers_while_all_its_parts_do() -> None:
+    metrics = SelfMetrics()
+    name = "ff_observe_output_last_delivery_successful"
+    assert name not in metrics.readings()
+    metrics.delivery("otlp", None, "metrics")
+    metrics.delivery("otlp", "refused", "traces")
+    metrics.delivery("otlp", None, "metrics")
+    metrics.delivery("ping", None)
+    assert metrics.readings()[name] == {("otlp",): 0.0, ("ping",): 1.0}
+    assert metrics.failures() == {"otlp": "refused"}
+    metrics.delivery("otlp", None, "traces")
+    assert metrics.readings()[name] == {("otlp",): 1.0, ("ping",): 1.0}
+    metrics.delivery("otlp", "refused", "traces")
+    metrics.keep_deliveries({"ping"})
+    assert metrics.readings()[name] == {("ping",): 1.0}
+    assert metrics.failures() == {}

@@ -8,6 +8,7 @@ from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import Query, of
+from ff_observe.outputs import OUTPUTS
 
 EMPTY = "no bridge tells of itself"
 
@@ -20,31 +21,15 @@ RULES: p.Told = {
     "file": ("telemetry.enabled: false", None),
     "admin_setting": ("administrators' setting", None),
     "do_not_track": ("DO_NOT_TRACK is set", None),
-    "no_objection": ("nobody objects", None),
+    "no_objection": ("no opt-out is set", None),
 }
 """The rules of consent, in words."""
 
-CONTENTS: p.Told = {
-    "ping": ("counts and versions, once a day; no names, no addresses", None),
-    "prometheus": ("the counts of these dashboards, when asked", None),
-    "backend_sentry": ("errors of the bridge, scrubbed of secrets", None),
-    "otlp": ("the same counts; traces and logs of the bridge", None),
-    "frontend_posthog": ("what visitors of FlowFuse's pages do", None),
-    "frontend_sentry": ("errors in visitors' browsers", None),
-    "frontend_plausible": ("page views, without cookies", None),
-}
-RECEIVERS: p.Told = {
-    "ping": ("FlowFuse Inc., or telemetry.url", None),
-    "prometheus": ("your Prometheus, which asks for it", None),
-    "backend_sentry": ("the Sentry of your dsn", None),
-    "otlp": ("the collector of your endpoint", None),
-    "frontend_posthog": ("the PostHog of your apiurl", None),
-    "frontend_sentry": ("the Sentry of your dsn", None),
-    "frontend_plausible": ("Plausible, for your domain", None),
-}
-NAMES: p.Told = {name: (name.replace("_", " "), None) for name in CONTENTS}
-"""The outputs of the bridge: their names, what they send, and to whom."""
+CONTENTS: p.Told = {output.name: (output.content, None) for output in OUTPUTS}
+RECEIVERS: p.Told = {output.name: (output.receiver, None) for output in OUTPUTS}
+NAMES: p.Told = {output.name: (output.title, None) for output in OUTPUTS}
 
+_LAST_DELIVERY: p.Told = {"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)}
 _OUTCOMES = {"delivered": p.GOOD, "captured": p.GOOD, "rejected": p.BAD, "dropped": p.BAD, "failed": p.WORST}
 
 
@@ -111,15 +96,19 @@ def _ping() -> list[p.Panel]:
 
 
 def _outputs() -> list[p.Panel]:
-    enabled = f"max by (output) ({of(bridge.OUTPUT_ENABLED)})"
-    content = f'label_replace({enabled}, "content", "$1", "output", "(.+)")'
+    enabled, delivered = (
+        f"max by (output) ({of(metric)})" for metric in (bridge.OUTPUT_ENABLED, bridge.OUTPUT_DELIVERED)
+    )
     return [
         t.rows(
             "Outputs",
-            [f'label_replace({content}, "receiver", "$1", "output", "(.+)")'],
+            [_described(enabled), _described(delivered)],
             [
                 t.Column("output", "Output", told=NAMES, width=155),
                 t.Column("Value #A", "State", told={"0": ("off", p.QUIET), "1": ("on", p.NEUTRAL)}, width=80),
+                t.Column(
+                    "Value #B", "Last delivery", told={"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)}, width=120
+                ),
                 t.Column("content", "What is sent", told=CONTENTS),
                 t.Column("receiver", "To whom", told=RECEIVERS),
             ],
@@ -128,6 +117,12 @@ def _outputs() -> list[p.Panel]:
             empty=EMPTY,
         ),
     ]
+
+
+def _described(by_output: str) -> str:
+    """The name of each output once more under two labels, which the table shows as what is sent and to whom."""
+    content = f'label_replace({by_output}, "content", "$1", "output", "(.+)")'
+    return f'label_replace({content}, "receiver", "$1", "output", "(.+)")'
 
 
 def _deliveries() -> list[p.Panel]:

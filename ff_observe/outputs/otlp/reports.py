@@ -6,6 +6,7 @@ from collections.abc import Callable
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.log import StateLog
 from ff_observe.outputs.otlp.complaints import Complaints
+from ff_observe.outputs.otlp.output import NAME
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 
@@ -32,8 +33,10 @@ class Reports:
     def __call__(self, problem: Callable[[], str | None], *, delivered: bool) -> None:
         if self._self_metrics is not None:
             self._self_metrics.add(OTLP_EXPORTS, "delivered" if delivered else "failed")
-        if delivered:
+        reason = None if delivered else self._redactor.text(problem() or self._complaints.last)
+        if self._self_metrics is not None:
+            self._self_metrics.delivery(NAME, reason, self._signal)
+        if reason is None:
             self._state.working(f"OTLP {self._signal} are delivered again")
         else:
-            reason = self._redactor.text(problem() or self._complaints.last)
             self._state.failing(f"OTLP {self._signal} are not delivered: {reason}")

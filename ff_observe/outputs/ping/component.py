@@ -14,9 +14,10 @@ from ff_observe.errors import DeliveryError
 from ff_observe.outputs.ping.agenda import Agenda
 from ff_observe.outputs.ping.consent import Decision, Rule, decide
 from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.outputs.ping.output import NAME
 from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
 from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
-from ff_observe.outputs.ping.sending import Sender, preview
+from ff_observe.outputs.ping.sending import Sender, send_once
 from ff_observe.periodic import ErrorSink, Periodic
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
@@ -71,6 +72,7 @@ class CorePing:
         self._decision: Decision | None = None
         self._last: Result | None = None
         self._stopping = False
+        self._reading = False  # the database is asked
         self._thread = Periodic(
             self.name,
             self._look,
@@ -86,8 +88,15 @@ class CorePing:
         self._thread.start()
 
     def stop(self, deadline: float) -> None:
-        """Cuts off a delivery that is under way. Raises `TimeoutError` if the thread hangs elsewhere."""
-        self._thread.stop(min(deadline, self._clock.monotonic() + STOP_SECONDS))
+        """Cuts off a delivery that is under way. Raises `TimeoutError` if the thread hangs elsewhere.
+
+        A thread that waits for the database is left to it: stopping the snapshots, which is later, ends the wait.
+        """
+        try:
+            self._thread.stop(min(deadline, self._clock.monotonic() + STOP_SECONDS))
+        except TimeoutError:
+            if not self._reading:
+                raise
 
     def reconfigure(self, settings: Settings, snapshots: SnapshotProvider) -> None:
         """Use other settings and another platform from now on, and keep the schedule: a re-read file is no reason for
@@ -113,7 +122,11 @@ class CorePing:
     def _ask(self, agenda: Agenda) -> None:
         """Decide anew, and send the ping that is owed."""
         settings = self._settings
-        snapshot = self._snapshots.current()
+        self._reading = True
+        try:
+            snapshot = self._snapshots.current()
+        finally:
+            self._reading = False
         decision = decide(snapshot, settings)
         self._take_note(decision)
         if not agenda.owed:
@@ -128,11 +141,11 @@ class CorePing:
     def _send(self, agenda: Agenda, snapshot: Snapshot, settings: Settings) -> None:
         with tracing.span("ping", "client") as span:
             try:
-                body = preview(snapshot, settings, self._operating_system)
+                sent = send_once(snapshot, settings, self._operating_system, self._sender_with(settings))
+                body, outcome = sent.body, sent.outcome
             except DeliveryError as error:
-                body, outcome = b"", Outcome(Result.FAILED, str(error))
-            else:
-                outcome = self._sender_with(settings).send(body)
+                body, outcome = None, Outcome(Result.FAILED, str(error))
+            assert outcome is not None, "the same snapshot and settings were allowed when the ping was owed"
             span.set_attribute("ff_observe.outcome", outcome.result)
             if outcome.result is not Result.DELIVERED:
                 span.fail(outcome.result)
@@ -140,8 +153,10 @@ class CorePing:
             return
         now, monotonic = self._clock.now(), self._clock.monotonic()
         self._metrics.add(bridge.PINGS, outcome.result)
-        if outcome.result is Result.DELIVERED:
-            self._metrics.add(bridge.PING_BYTES, amount=len(body))
+        delivered = outcome.result is Result.DELIVERED
+        self._metrics.delivery(NAME, None if delivered else outcome.explanation)
+        if delivered:
+            self._metrics.add(bridge.PING_BYTES, amount=len(body or b""))
             self._metrics.set(bridge.PING_LAST_SUCCESS, now.timestamp())
         if outcome.result is Result.FAILED:
             agenda.retry(now, monotonic, outcome.retry_after_seconds)

@@ -40,19 +40,10 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
     FlowFuse runs no scheduled task, this one included, with `housekeeper: false`. While the database does not say
     whether the ping is wanted, it is not sent.
     """
+    early = decide_without_database(settings)
+    if early is not None:
+        return early
     installation = snapshot.installation
-    if settings.environment.ff_telemetry_disabled:
-        return _no(
-            Rule.FF_TELEMETRY_DISABLED,
-            "FF_TELEMETRY_DISABLED is set in the environment of ff-observe, which stops the ping whatever else is "
-            "configured (any value but an empty one does). Unset it to let the other rules decide.",
-        )
-    if not settings.platform.housekeeper:
-        return _no(
-            Rule.HOUSEKEEPER_OFF,
-            f"{settings.file} says `housekeeper: false`: FlowFuse then runs no scheduled task, and sends no ping. "
-            "Remove that line to let the other rules decide.",
-        )
     if not snapshot.up or installation.initialised is None or installation.telemetry_allowed is None:
         return _no(
             Rule.DATABASE_UNKNOWN,
@@ -86,9 +77,26 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
     return Decision(
         True,
         Rule.NO_OBJECTION,
-        "nobody objects: neither the file, nor the administrators' setting, nor the environment. To stop the ping, "
+        "no opt-out is set, neither in the file, nor by the administrators, nor in the environment. To stop the ping, "
         f"write `telemetry.enabled: false` into {settings.file}.",
     )
+
+
+def decide_without_database(settings: Settings) -> Decision | None:
+    """The decision where file and environment alone make it, whatever the database holds; else None."""
+    if settings.environment.ff_telemetry_disabled:
+        return _no(
+            Rule.FF_TELEMETRY_DISABLED,
+            "FF_TELEMETRY_DISABLED is set in the environment of ff-observe, which stops the ping whatever else is "
+            "configured (any value but an empty one does). Unset it to let the other rules decide.",
+        )
+    if not settings.platform.housekeeper:
+        return _no(
+            Rule.HOUSEKEEPER_OFF,
+            f"{settings.file} says `housekeeper: false`: FlowFuse then runs no scheduled task, and sends no ping. "
+            "Remove that line to let the other rules decide.",
+        )
+    return None
 
 
 def _no(rule: Rule, explanation: str) -> Decision:

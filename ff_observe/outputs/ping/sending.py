@@ -1,4 +1,4 @@
-"""Preparing and sending one ping: `ping show`, `ping send` and the thread all come through here."""
+"""The gate of the ping: the thread and `ping send` both send through `send_once`, and nothing else sends."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +23,7 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one wish to send. Without consent there is neither body nor outcome."""
+    """The result of `send_once`. Without consent it has neither body nor outcome."""
 
     decision: Decision
     body: bytes | None = None

@@ -1,5 +1,5 @@
 """Where pings are kept: an embedded SQLite file, or PostgreSQL."""
 
-from ff_observe.ping_collector.store.model import Distribution, Ping, Sample, Seen, Store, StoreError, Writer
+from ff_observe.ping_collector.store.model import Distribution, Ping, Pruned, Sample, Seen, Store, StoreError, Writer
 
-__all__ = ["Distribution", "Ping", "Sample", "Seen", "Store", "StoreError", "Writer"]
+__all__ = ["Distribution", "Ping", "Pruned", "Sample", "Seen", "Store", "StoreError", "Writer"]

@@ -10,8 +10,8 @@ from ff_observe.errors import FFObserveError
 from ff_observe.ping_collector.acceptance import Values, canonical
 from ff_observe.ping_contract import Value, document
 
-SKEW = timedelta(hours=1)
-"""How far the clocks of collectors may be apart. What was received later than this was dated by a clock gone wrong."""
+DAYS_PRUNED_AT_ONCE = 2
+"""Of how many days one prune deletes pings, so that a mistake costs little before it is noticed."""
 
 
 class StoreError(FFObserveError):
@@ -52,6 +52,16 @@ class Seen:
 
     by_window: dict[str, int]
     silent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many pings were deleted, whether pings of more days are due, and whether the clock alone would delete more:
+    neither the server's clock nor the newest pings say that it is that late."""
+
+    pings: int = 0
+    more: bool = False
+    doubtful: bool = False
 
 
 Distribution = Sequence[tuple[Value | None, int]]
@@ -120,14 +130,19 @@ class Store(Protocol):
         """Everything stored of an instance, oldest first."""
 
     def forget(self, instance_id: str) -> int:
-        """Delete everything stored of an instance. Returns how many pings that were."""
+        """Delete everything stored of an instance, also from the raw files. Returns how many pings that were.
 
-    def prune(self, before: datetime) -> int:
-        """Delete what was received before then. Returns how many pings that were."""
+        Raises `StoreError` if something keeps the database from clearing its files: the pings are deleted then, and
+        upkeep clears the files later, or another `forget`."""
+
+    def prune(self, now: datetime, retention: timedelta) -> Pruned:
+        """Delete the oldest days of what is older than `retention` by the clock, which says `now`, and by every other
+        witness of the present."""
 
     def tidy(self, now: datetime) -> None:
-        """Hourly upkeep: forget digests that are past the window of duplicates, prepare for the days to come, and have
-        platforms that were seen in the future, by a clock since set back, seen now."""
+        """Hourly upkeep: forget digests that are past the window of duplicates, prepare for the days to come, date anew
+        what a clock gone wrong dated in the future or before the first collector, and clear the raw files of what was
+        deleted."""
 
     def interrupt(self) -> None:
         """Make whatever is under way in other threads fail soon with `StoreError`, and all that is asked from now on:

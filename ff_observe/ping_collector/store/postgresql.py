@@ -1,160 +1,50 @@
 """Pings in PostgreSQL, for production: several collectors may share one database."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 
 import psycopg
 from psycopg import sql
 
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.store import postgresql_fleet
-from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, outcomes
-from ff_observe.ping_collector.store.blocking import BlockingThread
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
-from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Sample, Seen, StoreError
+from ff_observe.ping_collector.store.model import (
+    DAYS_PRUNED_AT_ONCE,
+    Distribution,
+    Ping,
+    Pruned,
+    Sample,
+    Seen,
+    StoreError,
+)
 from ff_observe.ping_collector.store.postgresql_connections import (
-    AsyncConnection,
+    READING,
     Connection,
     Interruption,
     connect,
-    cut,
-    parameters,
+    failing_as,
 )
-from ff_observe.ping_collector.store.postgresql_schema import TYPES, add_partitions, drop_partitions, migrate
-
-DAYS_AHEAD = 3
-"""For how many days to come there are partitions already, so that making one is never in a ping's way."""
-
-_COMMON = "-c lock_timeout=5s -c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
-_WRITING = f"{_COMMON} -c statement_timeout=10s -c synchronous_commit=on"  # a commit is on the disk before it returns
-_READING = f"{_COMMON} -c statement_timeout=300s"
-
-_COLUMN_LIST = ", ".join(NAMES)
-_PROBE = "INSERT INTO collector_probe (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
-_OWN = (
-    "decode(row ->> 0, 'hex') AS digest, (row ->> 1)::timestamptz AS received_at, (row ->> 2)::timestamptz AS until, "
-    "decode(row ->> 3, 'hex') AS sender"
+from ff_observe.ping_collector.store.postgresql_erasure import forget_statistics, note, rewrite_noted
+from ff_observe.ping_collector.store.postgresql_schema import (
+    add_partitions,
+    drop,
+    drop_empty,
+    migrate,
+    newest_days,
+    pings_before,
 )
-_VALUES = ", ".join(
-    f"(row ->> {OWN_COLUMNS + index})::{TYPES[column.field.type]} AS {column.name}"
-    for index, column in enumerate(COLUMNS)
-)
-# A whole batch in one statement, which is a transaction of its own. Rows are taken in the order of their keys, so that
-# collectors that meet the same keys wait for each other and never lock each other out.
-_STORE = f"""
-WITH batch AS MATERIALIZED (
-  SELECT {_OWN}, {_VALUES} FROM jsonb_array_elements($1::jsonb) AS row
-), fresh AS (
-  INSERT INTO recent (digest, instance_id, received_at, until)
-  SELECT digest, instance_id, received_at, until FROM batch ORDER BY digest
-  ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
-  WHERE recent.until < excluded.received_at OR excluded.until < recent.received_at
-  RETURNING digest
-), stored AS (
-  INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
-  SELECT received_at, sender, {_COLUMN_LIST} FROM batch JOIN fresh USING (digest)
-  RETURNING received_at, {_COLUMN_LIST}
-), latest AS (
-  INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
-  SELECT DISTINCT ON (instance_id) received_at, received_at, {_COLUMN_LIST} FROM stored
-  ORDER BY instance_id, received_at DESC
-  ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
-    {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
-  WHERE platform.last_seen <= excluded.last_seen
-)
-SELECT encode(digest, 'hex') FROM fresh
-"""  # noqa: S608 - only names of our own columns
+from ff_observe.ping_collector.store.postgresql_writer import PostgresqlWriter, ServerClock, server_clock
+from ff_observe.ping_collector.store.present import EARLIEST, LATEST, Present, days_from, present
 
+log = logging.getLogger(__name__)
 
-@contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    """psycopg's errors as ours. Their text may quote values or hold connection parameters: only their kind is told."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise StoreError(f"PostgreSQL could not {what}: {_kind(error)}") from None
+FORGETTING_ATTEMPTS = 10
+"""How often `forget` tries to rewrite a table that is in use, for two seconds each time."""
 
-
-def _kind(error: psycopg.Error) -> str:
-    if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        return "it cannot be reached, or does not let this user into this database"
-    state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
-    return f"{type(error).__name__}{state}"
-
-
-def _days_from(today: date) -> set[date]:
-    return {today + timedelta(days=days) for days in range(DAYS_AHEAD + 1)}
-
-
-class PostgresqlWriter:
-    """The connection that stores pings. Tables and partitions are made over another, which may block."""
-
-    def __init__(self, url: Secret, window: timedelta) -> None:
-        self._url = url
-        self._window = window
-        self._connection: AsyncConnection | None = None
-        self._preparation = Interruption()
-        self._days: set[date] = set()
-        self._thread = BlockingThread("collector-writer")
-
-    async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
-        with _told("store pings"):
-            try:
-                connection = await self._prepared({ping.received_at.date() for ping in pings})
-                if not pings:
-                    await connection.execute(_PROBE)
-                    return []
-                try:
-                    return await self._store(connection, pings)
-                except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                    return await self._store(connection, pings)  # rolled back as a whole: once more
-            except psycopg.Error:
-                await self._disconnect()
-                raise
-
-    async def _prepared(self, days: set[date]) -> AsyncConnection:
-        """The connection, with tables and the partitions of these days."""
-        if self._connection is None or not days <= self._days:
-            self._preparation = preparation = Interruption()
-            wanted = days | _days_from(max(days)) if days else days
-            await self._thread.call(partial(self._make_tables, wanted, preparation))
-            self._days |= wanted
-            if self._connection is None:
-                self._connection = await psycopg.AsyncConnection.connect(
-                    self._url.reveal(), cursor_factory=psycopg.AsyncRawCursor, **parameters(_WRITING)
-                )
-            if preparation.requested:
-                cut(self._connection)
-        return self._connection
-
-    def _make_tables(self, days: set[date], preparation: Interruption) -> None:
-        with contextlib.closing(connect(self._url, _WRITING)) as connection, preparation.of(connection):
-            migrate(connection)
-            if days:
-                add_partitions(connection, days)
-
-    async def _store(self, connection: AsyncConnection, pings: Sequence[Ping]) -> Sequence[bool]:
-        batch = distinct(pings)
-        rows = encode(batch.values(), self._window)
-        fresh = await (await connection.execute(_STORE, (rows,), prepare=True)).fetchall()
-        return outcomes(pings, batch, (digest for (digest,) in fresh))
-
-    def abort(self) -> None:
-        self._preparation.request()
-        if self._connection is not None:
-            cut(self._connection)
-
-    async def close(self) -> None:
-        await self._thread.close()
-        await self._disconnect()
-
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        self._days = set()
-        if connection is not None:
-            await connection.close()
+_IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock that is waited for
 
 
 class PostgresqlStore:
@@ -162,19 +52,20 @@ class PostgresqlStore:
 
     name = "postgresql"
 
-    def __init__(self, url: Secret, window: timedelta) -> None:
+    def __init__(self, url: Secret, window: timedelta, clock: ServerClock = server_clock) -> None:
         self.url = url
         self._window = window
+        self._clock = clock
         self._interruption = Interruption()
 
     def writer(self) -> PostgresqlWriter:
-        return PostgresqlWriter(self.url, self._window)
+        return PostgresqlWriter(self.url, self._window, self._clock)
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[Connection]:
         with (
-            _told(what),
-            contextlib.closing(connect(self.url, _READING)) as connection,
+            failing_as(what),
+            contextlib.closing(connect(self.url, READING)) as connection,
             self._interruption.of(connection),
         ):
             migrate(connection)
@@ -235,23 +126,71 @@ class PostgresqlStore:
                 deleted = connection.execute(
                     "DELETE FROM ping WHERE instance_id = %s RETURNING tableoid::regclass::text", (instance_id,)
                 ).fetchall()
-                connection.execute("DELETE FROM platform WHERE instance_id = %s", (instance_id,))
-            for table in sorted({"platform", "recent", *(str(table) for (table,) in deleted)}):
-                connection.execute(sql.SQL("VACUUM {}").format(sql.SQL(table)))  # a deleted row still is in its page
+                platforms = connection.execute("DELETE FROM platform WHERE instance_id = %s", (instance_id,)).rowcount
+                if deleted or platforms:
+                    note(connection, ["platform", "recent", *(str(table) for (table,) in deleted)])
+            with connection.transaction():
+                forget_statistics(connection)
+            left = rewrite_noted(connection, FORGETTING_ATTEMPTS)
+            if left:
+                raise StoreError(
+                    f"{len(deleted)} pings are deleted, but copies are left in the files of {', '.join(left)}: a table "
+                    "is in use, a transaction that began before still is open (see pg_stat_activity; a backup is one), "
+                    "or it belongs to another user, who must run VACUUM FULL on it. Do it again until nothing is "
+                    "stored; the collector's hourly upkeep tries as well"
+                )
         return len(deleted)
 
-    def prune(self, before: datetime) -> int:
+    def _clocks(self, connection: Connection, now: datetime) -> list[datetime]:
+        server, now = self._clock(connection), min(now, LATEST)
+        return [now] if server is None else [now, server]
+
+    def prune(self, now: datetime, retention: timedelta) -> Pruned:
         """Drops the partitions of whole days, so that pings are kept for less than a day longer than told."""
         with self._session("prune") as connection:
-            dropped = drop_partitions(connection, before)
-            connection.execute("DELETE FROM platform WHERE last_seen < %s", (before,))
-        return dropped
+            found = present(self._clocks(connection, now), newest_days(connection))
+            old = found.old(retention)
+            doubtful = found.doubts(now) and pings_before(connection, now - retention) != []
+            if old is None:
+                return Pruned(doubtful=doubtful)
+            due = pings_before(connection, old)
+            dropped = sum(drop(connection, name) for name in due[:DAYS_PRUNED_AT_ONCE])
+            gone = "DELETE FROM platform WHERE last_seen < %s AND last_seen > %s"
+            with connection.transaction():
+                if connection.execute(gone, (old, EARLIEST)).rowcount or due:
+                    note(connection, ["platform"])  # older pings of platforms are in its pages, too
+        return Pruned(dropped, len(due) > DAYS_PRUNED_AT_ONCE, doubtful)
 
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
-            connection.execute("DELETE FROM recent WHERE until < %s", (now,))
-            connection.execute("UPDATE platform SET last_seen = %s WHERE last_seen > %s", (now, now + SKEW))
-            add_partitions(connection, _days_from(now.date()))
+            clocks = self._clocks(connection, now)
+            found = present(clocks, newest_days(connection))
+            with connection.transaction():
+                stale = "DELETE FROM recent WHERE until < %s OR received_at > %s"
+                if connection.execute(stale, (now, found.future)).rowcount:
+                    note(connection, ["recent"])
+            add_partitions(connection, days_from(clocks[-1].date()) | {found.likely.date()})
+            self._date_anew(connection, found, now)
+            wanted = {*newest_days(connection), *(clock.date() for clock in clocks)}
+            kept = {day for each in wanted for day in days_from(each - timedelta(days=1)) | days_from(each)}
+            try:
+                drop_empty(connection, kept)
+                with connection.transaction():
+                    connection.execute(_IMPATIENT)
+                    forget_statistics(connection)
+                left = rewrite_noted(connection, attempts=1)
+            except psycopg.errors.LockNotAvailable:
+                left = ["tables that are in use"]
+            if left:
+                log.info("copies of what was deleted stay in the files of %s until the next upkeep", ", ".join(left))
+
+    def _date_anew(self, connection: Connection, found: Present, now: datetime) -> None:
+        """Date in the present what a clock gone wrong has dated in the future, or before the first collector."""
+        past = EARLIEST if now > EARLIEST else datetime.min.replace(tzinfo=UTC)
+        for table, column in (("ping", "received_at"), ("platform", "first_seen"), ("platform", "last_seen")):
+            update = sql.SQL("UPDATE {table} SET {column} = %s WHERE {column} > %s OR {column} <= %s")
+            named = update.format(table=sql.Identifier(table), column=sql.Identifier(column))
+            connection.execute(named, (found.likely, found.future, past))
 
     def interrupt(self) -> None:
         self._interruption.request()

@@ -10,11 +10,18 @@ from typing import Any
 import psycopg
 
 from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.store.model import StoreError
 
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 5
+
+COMMON = "-c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
+WRITING = f"{COMMON} -c lock_timeout=9s -c statement_timeout=10s -c synchronous_commit=on"
+"""A commit is on the disk before it returns."""
+READING = f"{COMMON} -c lock_timeout=5s -c statement_timeout=300s -c max_parallel_workers_per_gather=0"
+"""A count takes one of the server's cores at most."""
 
 
 def parameters(options: str) -> dict[str, Any]:
@@ -66,3 +73,19 @@ class Interruption:
             self.requested = True
             for connection in self._connections:
                 cut(connection)
+
+
+@contextlib.contextmanager
+def failing_as(what: str) -> Iterator[None]:
+    """Raise psycopg's errors as `StoreError`, with their kind alone: their text may quote values or a password."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StoreError(f"PostgreSQL could not {what}: {_kind(error)}") from None
+
+
+def _kind(error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
+        return "it cannot be reached, or does not let this user into this database"
+    state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
+    return f"{type(error).__name__}{state}"

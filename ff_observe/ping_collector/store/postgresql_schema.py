@@ -11,6 +11,9 @@ from ff_observe.ping_collector.store import postgresql_fleet
 from ff_observe.ping_collector.store.columns import COLUMNS
 from ff_observe.ping_collector.store.model import StoreError
 from ff_observe.ping_collector.store.postgresql_connections import Connection
+from ff_observe.ping_collector.store.postgresql_erasure import COLUMNS as KEPT_OUT_OF_STATISTICS
+from ff_observe.ping_collector.store.postgresql_erasure import sampled, without_statistics
+from ff_observe.ping_collector.store.present import EARLIEST, LATEST, WITNESSES
 
 LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
 _PARTITION = re.compile("ping_([0-9]{8})")
@@ -26,6 +29,7 @@ _OBJECTS = {
     "PRIMARY KEY (instance_id)) WITH (fillfactor = 70)",
     "recent": "CREATE TABLE recent (digest bytea PRIMARY KEY, instance_id text NOT NULL, "
     "received_at timestamptz NOT NULL, until timestamptz NOT NULL)",
+    "collector_rewrite": "CREATE TABLE collector_rewrite (name text PRIMARY KEY)",
     "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
     **postgresql_fleet.TABLES,
 }
@@ -41,7 +45,7 @@ def _alone(connection: Connection) -> Iterator[None]:
 
 
 def migrate(connection: Connection) -> None:
-    """Make what is not there yet, column by column; nothing is removed or changed.
+    """Make what is not there yet, column by column; no data is removed or changed.
 
     Looks first: even `IF NOT EXISTS` would make the pings of other collectors wait.
     """
@@ -51,8 +55,9 @@ def migrate(connection: Connection) -> None:
     if not _missing(connection):
         return
     with _alone(connection):
-        for statement in _missing(connection):  # another collector may have been here
-            connection.execute(statement)
+        for _ in range(2):  # the tables, and what can be said only of tables that are there
+            for statement in _missing(connection):  # another collector may have been here
+                connection.execute(statement)
 
 
 def _missing(connection: Connection) -> list[bytes]:
@@ -72,6 +77,7 @@ def _missing(connection: Connection) -> list[bytes]:
             for column, definition in _DEFINITIONS.items()
             if column not in columns
         ]
+    statements += [without_statistics(table, columns) for table, columns in sampled(connection).items()]
     return [statement.encode("ascii") for statement in statements]
 
 
@@ -94,6 +100,7 @@ def add_partitions(connection: Connection, days: Set[date]) -> None:
         for day in sorted(days - there.keys()):
             name = sql.Identifier(f"ping_{day:%Y%m%d}")
             connection.execute(sql.SQL("CREATE TABLE {} (LIKE ping INCLUDING ALL)").format(name))
+            connection.execute(without_statistics(f"ping_{day:%Y%m%d}", KEPT_OUT_OF_STATISTICS["ping"]).encode("ascii"))
             connection.execute(
                 sql.SQL("ALTER TABLE ping ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
                     name,
@@ -103,15 +110,46 @@ def add_partitions(connection: Connection, days: Set[date]) -> None:
             )
 
 
-def drop_partitions(connection: Connection, before: datetime) -> int:
-    """Drop the partitions of days that ended before then. Returns how many pings they held."""
-    dropped = 0
+def newest_days(connection: Connection) -> list[date]:
+    """The newest days of which there are pings; what was dated by a clock far from the truth is no witness."""
+    days: list[date] = []
+    for day, name in sorted(partitions(connection).items(), reverse=True):
+        if EARLIEST.date() < day < LATEST.date() and _holds_pings(connection, name):
+            days.append(day)
+        if len(days) == WITNESSES:
+            break
+    return days
+
+
+def pings_before(connection: Connection, before: datetime) -> list[str]:
+    """The partitions of days that ended before then and have pings, oldest first. Those on the first day of all wait to
+    be dated."""
     end = before.astimezone(UTC).date()
-    for day, name in sorted(partitions(connection).items()):
-        if day < end:
-            with _alone(connection):
-                counted = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name)))
-                (held,) = counted.fetchone() or (0,)
-                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-            dropped += held
-    return dropped
+    old = [name for day, name in sorted(partitions(connection).items()) if EARLIEST.date() < day < end]
+    return [name for name in old if _holds_pings(connection, name)]
+
+
+def drop(connection: Connection, name: str) -> int:
+    """Drop a partition. Returns how many pings it held."""
+    with _alone(connection):
+        (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone() or (0,)
+        connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+    return int(held)
+
+
+def drop_empty(connection: Connection, kept: Set[date]) -> None:
+    """Drop the partitions without pings, but for those of some days: days without a ping, and days that a clock gone
+    wrong has had made."""
+    for day, name in partitions(connection).items():
+        if day in kept or _holds_pings(connection, name):
+            continue
+        with _alone(connection):
+            table = sql.Identifier(name)
+            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+            if not _holds_pings(connection, name):  # nor has one come meanwhile
+                connection.execute(sql.SQL("DROP TABLE {}").format(table))
+
+
+def _holds_pings(connection: Connection, name: str) -> bool:
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name))
+    return connection.execute(query).fetchone() == (True,)

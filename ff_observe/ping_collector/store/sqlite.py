@@ -1,6 +1,7 @@
 """Pings in an embedded SQLite file: no set-up, one collector."""
 
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +14,26 @@ from ff_observe.ping_collector.store import sqlite_fleet
 from ff_observe.ping_collector.store.batch import OWN_COLUMNS, distinct, encode, moment, outcomes
 from ff_observe.ping_collector.store.blocking import BlockingThread
 from ff_observe.ping_collector.store.columns import COLUMNS, NAMES, restored, restored_row
-from ff_observe.ping_collector.store.model import SKEW, Distribution, Ping, Sample, Seen, StoreError
+from ff_observe.ping_collector.store.model import (
+    DAYS_PRUNED_AT_ONCE,
+    Distribution,
+    Ping,
+    Pruned,
+    Sample,
+    Seen,
+    StoreError,
+)
+from ff_observe.ping_collector.store.present import EARLIEST, LATEST, WITNESSES, Dating, Present, present, vouched_for
+from ff_observe.ping_collector.store.sqlite_schema import clear_log, connect, migrate, transaction
 
-BUSY_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
+CLEARING_ATTEMPTS = 30
+"""How often `forget` tries to empty the write-ahead log, a second each time, while something reads the file."""
 STEPS_BETWEEN_LOOKS = 100_000
 """After how many steps of SQLite's machine, a millisecond's or two, a reading looks whether it is interrupted."""
 PRUNED_AT_ONCE = 2000  # so that a ping never waits long for the daily prune
 
-_TYPES = {str: "TEXT", int: "INTEGER", bool: "INTEGER"}
-_TABLES = ("ping", "platform")
-_OWN = {
-    "ping": "received_at TEXT NOT NULL, sender TEXT",
-    "platform": "first_seen TEXT NOT NULL, last_seen TEXT NOT NULL",
-}
 _COLUMN_LIST = ", ".join(NAMES)
 
 # Each statement takes the whole batch at once: Python's lock is not asked for again with every row.
@@ -51,6 +59,10 @@ ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
 {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
 WHERE platform.last_seen <= excluded.last_seen
 """  # noqa: S608 - only names of our own columns
+_MOMENTS = (("ping", "received_at"), ("platform", "first_seen"), ("platform", "last_seen"))
+_SEEN = "SELECT " + ", ".join(["count(*) FILTER (WHERE last_seen > ?)"] * 4) + " FROM platform"  # noqa: S608 - no value in it
+_OLDEST = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_at > ?"
+_EARLIEST = moment(EARLIEST)
 
 
 @contextlib.contextmanager
@@ -60,70 +72,6 @@ def _told(what: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StoreError(f"SQLite could not {what}: {error}") from None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        _use_wal(connection)
-        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten, not only unlinked
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Have a write-ahead log. While somebody else writes a new file SQLite refuses this at once, where it waits with
-    all else: so wait by a transaction, and try again."""
-    for _ in range(100):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
-                raise
-            with _transaction(connection):
-                pass
-        else:
-            return
-    raise sqlite3.OperationalError("others keep the new file busy")
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Make what is not there yet, column by column. Nothing is ever removed or changed."""
-    with _transaction(connection):
-        for table in _TABLES:
-            definitions = [f"{column.name} {_TYPES[column.field.type]}" for column in COLUMNS]
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_OWN[table]}, {', '.join(definitions)})")
-            there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
-            for name, definition in zip(NAMES, definitions, strict=True):
-                if name not in there:
-                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
-        connection.execute("CREATE INDEX IF NOT EXISTS ping_by_instance ON ping (instance_id, received_at)")
-        connection.execute("CREATE INDEX IF NOT EXISTS ping_by_time ON ping (received_at)")
-        connection.execute("CREATE UNIQUE INDEX IF NOT EXISTS platform_by_instance ON platform (instance_id)")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS recent "
-            "(digest TEXT PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL, until TEXT NOT NULL) "
-            "WITHOUT ROWID"
-        )
-        for statement in sqlite_fleet.TABLES:
-            connection.execute(statement)
-        connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
 
 
 def _file(path: Path) -> tuple[int, int] | None:
@@ -143,6 +91,7 @@ class SqliteWriter:
         self._window = window
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._dating = Dating()
         self._thread = BlockingThread("collector-writer")
 
     async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
@@ -152,7 +101,7 @@ class SqliteWriter:
         with _told("store pings"):
             try:
                 connection = self._connected()
-                with _transaction(connection):
+                with transaction(connection):
                     stored = self._store(connection, pings) if pings else self._probe(connection)
                 self._check_that_it_is_kept()
             except sqlite3.Error:
@@ -162,9 +111,9 @@ class SqliteWriter:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = _connect(self._path)
+            connection = connect(self._path)
             try:
-                _migrate(connection)
+                migrate(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -181,6 +130,8 @@ class SqliteWriter:
         return []
 
     def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
+        if not self._dating.knows(pings):
+            pings = self._dating.date(pings, vouched_for(_newest_days(connection)))
         batch = distinct(pings)
         rows = encode(batch.values(), self._window)
         fresh = {digest for (digest,) in connection.execute(_RECOGNISE, (rows,)).fetchall()}
@@ -202,6 +153,7 @@ class SqliteWriter:
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
+        self._dating.forget()
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
@@ -223,24 +175,20 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[sqlite3.Connection]:
-        with _told(what), contextlib.closing(_connect(self.path)) as connection:
+        with _told(what), contextlib.closing(connect(self.path)) as connection:
             connection.set_progress_handler(self._interrupted.is_set, STEPS_BETWEEN_LOOKS)
             if not self._made.is_set():
-                _migrate(connection)
+                migrate(connection)
                 self._made.set()
             yield connection
 
     def seen(self, at: datetime, silent_after_days: int) -> Seen:
+        days = (1, 7, 30, silent_after_days)
         with self._session("count platforms") as connection:
-
-            def since(days: int) -> int:
-                found = connection.execute(
-                    "SELECT count(*) FROM platform WHERE last_seen > ?", (moment(at - timedelta(days=days)),)
-                )
-                return int(found.fetchone()[0])
-
-            month = since(30)
-            return Seen({"1d": since(1), "7d": since(7), "30d": month}, silent=month - since(silent_after_days))
+            day, week, month, lately = connection.execute(
+                _SEEN, [moment(at - timedelta(days=n)) for n in days]
+            ).fetchone()
+        return Seen({"1d": day, "7d": week, "30d": month}, silent=month - lately)
 
     def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
         with self._session("read the fleet") as connection:
@@ -278,36 +226,85 @@ class SqliteStore:
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
-            with _transaction(connection):
+            with transaction(connection):
                 forgotten = connection.execute("DELETE FROM ping WHERE instance_id = ?", (instance_id,)).rowcount
                 connection.execute("DELETE FROM platform WHERE instance_id = ?", (instance_id,))
                 connection.execute("DELETE FROM recent WHERE instance_id = ?", (instance_id,))
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the journal held a copy
+            if not clear_log(connection, CLEARING_ATTEMPTS, self._interrupted):
+                raise StoreError(
+                    f"{forgotten} pings are deleted, but copies are left in {self.path}-wal, because something reads "
+                    "the database all the time; end what has it open (a backup, a shell) and do it again until nothing "
+                    "is stored; the collector's hourly upkeep removes the copies as well, once it can"
+                )
         return forgotten
 
-    def prune(self, before: datetime) -> int:
-        pruned = 0
+    def prune(self, now: datetime, retention: timedelta) -> Pruned:
         with self._session("prune") as connection:
-            while True:
-                deleted = connection.execute(
-                    "DELETE FROM ping WHERE rowid IN (SELECT rowid FROM ping WHERE received_at < ? LIMIT ?)",
-                    (moment(before), PRUNED_AT_ONCE),
-                ).rowcount
-                pruned += deleted
-                if deleted < PRUNED_AT_ONCE:
-                    break
-            connection.execute("DELETE FROM platform WHERE last_seen < ?", (moment(before),))
-        return pruned
+            found = _present(connection, now)
+            old = found.old(retention)
+            doubtful = found.doubts(now) and _oldest(connection, now - retention) is not None
+            if old is None:
+                return Pruned(doubtful=doubtful)
+            pruned = days = 0
+            while days < DAYS_PRUNED_AT_ONCE and (oldest := _oldest(connection, old)) is not None:
+                pruned += self._delete(connection, min(old, oldest + timedelta(days=1)))
+                days += 1
+            connection.execute("DELETE FROM platform WHERE last_seen < ? AND last_seen > ?", (moment(old), _EARLIEST))
+            more = _oldest(connection, old) is not None
+        return Pruned(pruned, more, doubtful)
+
+    def _delete(self, connection: sqlite3.Connection, before: datetime) -> int:
+        """Delete pings in portions, between which others are stored."""
+        pruned = 0
+        while True:
+            deleted = connection.execute(
+                "DELETE FROM ping WHERE rowid IN "
+                "(SELECT rowid FROM ping WHERE received_at < ? AND received_at > ? LIMIT ?)",
+                (moment(before), _EARLIEST, PRUNED_AT_ONCE),
+            ).rowcount
+            pruned += deleted
+            if deleted < PRUNED_AT_ONCE:
+                return pruned
 
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
-            connection.execute("DELETE FROM recent WHERE until < ?", (moment(now),))
-            connection.execute(
-                "UPDATE platform SET last_seen = ? WHERE last_seen > ?", (moment(now), moment(now + SKEW))
-            )
+            found = _present(connection, now)
+            future, likely = moment(found.future), moment(found.likely)
+            past = _EARLIEST if now > EARLIEST else ""
+            connection.execute("DELETE FROM recent WHERE until < ? OR received_at > ?", (moment(now), future))
+            for table, column in _MOMENTS:
+                wrong = f"FROM {table} WHERE {column} > ? OR {column} <= ?"
+                if connection.execute(f"SELECT 1 {wrong} LIMIT 1", (future, past)).fetchone():  # writes nothing, mostly
+                    update = f"UPDATE {table} SET {column} = ? WHERE rowid IN (SELECT rowid {wrong})"  # noqa: S608 - our own names
+                    connection.execute(update, (likely, future, past))
+            if not clear_log(connection, 1, self._interrupted):
+                log.info("copies of what was deleted stay in %s-wal until no reader holds it", self.path)
 
     def interrupt(self) -> None:
         self._interrupted.set()
+
+
+def _newest_days(connection: sqlite3.Connection) -> list[date]:
+    """The newest days of which there are pings; what was dated by a clock far from the truth is no witness."""
+    days: list[date] = []
+    before = moment(LATEST)
+    while len(days) < WITNESSES:
+        (newest,) = connection.execute("SELECT max(received_at) FROM ping WHERE received_at < ?", (before,)).fetchone()
+        if newest is None or newest <= _EARLIEST:
+            break
+        before = newest[: len("2026-11-23")]
+        days.append(date.fromisoformat(before))
+    return days
+
+
+def _present(connection: sqlite3.Connection, now: datetime) -> Present:
+    return present([now], _newest_days(connection))
+
+
+def _oldest(connection: sqlite3.Connection, before: datetime) -> datetime | None:
+    """When the oldest of the pings came that were received before then."""
+    (oldest,) = connection.execute(_OLDEST, (moment(before), _EARLIEST)).fetchone()
+    return None if oldest is None else datetime.fromisoformat(oldest)
 
 
 def open_sqlite(path: Path, window: timedelta, named_in: str) -> SqliteStore:

@@ -12,7 +12,7 @@ import pytest
 from ff_observe.bridge import Bridge
 from ff_observe.config.settings import PrometheusSettings, SQLiteDatabase
 from ff_observe.sources.sqlite import SQLiteSource
-from ff_observe.web.metrics_endpoint import MetricsEndpoint
+from ff_observe.web.exposition import SnapshotExposition
 from tests.platforms import case_named, writable_copy
 from tests.real_parts.envelopes import Receiver
 from tests.unit.backend_sentry.samples import settings
@@ -57,7 +57,7 @@ def test_a_fault_while_a_snapshot_is_taken_for_a_scrape(
 
 
 def test_a_fault_while_a_request_is_answered(server: Receiver, bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MetricsEndpoint, "answer", fail)
+    monkeypatch.setattr(SnapshotExposition, "answer", fail)
     assert status_of_scrape(bridge) == 500
     assert told_of(server, bridge) == [("web server", "ZeroDivisionError")]
 

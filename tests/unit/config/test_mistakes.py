@@ -61,6 +61,12 @@ EXPECTED: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
     "bad-prometheus-port-string": (4, 13, "telemetry.backend.prometheus.port", ("whole number", "without quotes")),
     "bad-prometheus-port-high": (4, 13, "telemetry.backend.prometheus.port", ("found the number 70000", "65535")),
     "bad-prometheus-host-url": (4, 13, "telemetry.backend.prometheus.host", ("without scheme",)),
+    "bad-prometheus-public": (
+        4,
+        13,
+        "telemetry.backend.prometheus.host",
+        ("web_config_file", "bearer_token_file", "127.0.0.1 only", "allow_public: true"),
+    ),
     "bad-web-config-file-nul": (4, 24, "telemetry.backend.prometheus.web_config_file", ("NUL", "remove")),
     "bad-prometheus-host-with-password": (4, 13, "telemetry.backend.prometheus.host", ("not shown", "without scheme")),
     "bad-prometheus-path-relative": (4, 13, "telemetry.backend.prometheus.path", ('"/metrics"',)),

@@ -93,6 +93,7 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             host="0.0.0.0",
             port=9999,
             path="/fleet/metrics",
+            allow_public=True,
         ),
         backend_sentry=BackendSentrySettings(Secret("https://key@sentry.example.com/7")),
         otlp=OtlpSettings(

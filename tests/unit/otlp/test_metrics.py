@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from ff_observe.catalogue import BRIDGE, PLATFORM
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.names import otlp_name
+from ff_observe.exposition.formats import Format
 from ff_observe.outputs.otlp.metrics import MetricsExport, Readings
-from ff_observe.outputs.prometheus import Format, render
+from ff_observe.outputs.prometheus import render
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Installation, Reading
 

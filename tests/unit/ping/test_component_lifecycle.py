@@ -3,8 +3,6 @@
 import threading
 import time
 
-import pytest
-
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.outcome import Outcome, Result
@@ -46,11 +44,12 @@ class Hanging(Platform):
 
     def __init__(self) -> None:
         super().__init__(snapshot())
-        self.begun, self.released = threading.Event(), threading.Event()
+        self.begun, self.released, self.ended = threading.Event(), threading.Event(), threading.Event()
 
     def current(self) -> Snapshot:
         self.begun.set()
         self.released.wait(10)
+        self.ended.set()
         return super().current()
 
 
@@ -60,10 +59,8 @@ def test_a_hanging_database_leaves_the_other_parts_time_to_stop(bridge: Bridge) 
     advancing = threading.Thread(target=bridge.clock.advance, args=(30,))
     advancing.start()
     assert platform.begun.wait(5)
-    began = time.monotonic()
-    with pytest.raises(TimeoutError, match="core ping"):
-        ping.stop(bridge.clock.monotonic() + 5)
-    assert time.monotonic() - began < 3
+    ping.stop(bridge.clock.monotonic() + 5)  # stopping the snapshots ends the wait: no failure of the ping
+    assert not platform.ended.is_set()
     platform.released.set()
     advancing.join(5)
     bridge.stop()

@@ -70,7 +70,7 @@ def test_every_combination_is_decided_as_the_design_says() -> None:
         (Rule.HOUSEKEEPER_OFF, "`housekeeper: false`", {"housekeeper": False}),
         (Rule.FILE, "/opt/flowforge/etc/flowforge.yml says `telemetry.enabled: false`", {"enabled": False}),
         (Rule.DO_NOT_TRACK, "DO_NOT_TRACK is set", {"do_not_track": True}),
-        (Rule.NO_OBJECTION, "nobody objects", {}),
+        (Rule.NO_OBJECTION, "no opt-out is set", {}),
     ],
 )
 def test_a_rule_of_the_settings_names_itself(rule: Rule, words: str, changes: dict[str, bool]) -> None:

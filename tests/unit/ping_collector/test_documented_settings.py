@@ -4,9 +4,9 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from ff_observe.http.limits import Limits
 from ff_observe.ping_collector.disclosure import LARGEST_SHARE, P_PERCENT
 from ff_observe.ping_collector.fleet import DRIVERS, LICENSE_TYPES
-from ff_observe.ping_collector.http_protocol import Limits
 from ff_observe.ping_collector.settings import CollectorSettings
 from ff_observe.ping_collector.settings_file import KEYS, read_collector_file
 from ff_observe.ping_collector.unknown_fields import MAX_NAMES, MAX_NAMES_PER_SENDER

@@ -9,7 +9,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,15 @@ def test_a_key_from_the_future_is_replaced(key_file: Path) -> None:
     """After the clock was set back by more than a lifetime, a key must not live for ever."""
     SenderHash(key_file, LIFETIME).open(later(days=300))
     assert opened(key_file).created_at == NOON
+
+
+@pytest.mark.parametrize("wrong", [datetime(1972, 3, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)])
+def test_a_clock_that_is_years_off_costs_a_key_and_nothing_else(key_file: Path, wrong: datetime) -> None:
+    sender = opened(key_file)
+    assert sender.replace_if_due(wrong) == LIFETIME.total_seconds()
+    assert sender.created_at == wrong
+    assert sender.replace_if_due(NOON) == LIFETIME.total_seconds()
+    assert sender.created_at == NOON
 
 
 def test_half_a_key_that_a_killed_process_left_behind_does_not_stop_the_next_replacement(key_file: Path) -> None:

@@ -8,16 +8,21 @@ import pytest
 
 from ff_observe.config.secret import Secret
 from ff_observe.errors import ConfigurationError, UsageError
-from ff_observe.ping_collector.http_protocol import Limits
+from ff_observe.http.limits import Limits
 from ff_observe.ping_collector.sender_address import ForwardedHeader
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 from ff_observe.ping_collector.settings_file import KEYS, NamedDatabase, collector_settings
 
 NO_NETWORK = "1.2.3.4/8 is not where a network begins; write 1.0.0.0/8 or 1.2.3.4"
 A_DATABASE = "write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST"
+NO_URL = (
+    "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for "
+    "what is special in them, and several hosts as HOST:PORT,HOST:PORT"
+)
 A_LIST = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
 EVERYTHING = """\
 listen: "[::1]:8080"
+allowed_hosts: [pings.example.com]
 data_dir: data
 database: sqlite:elsewhere/pings.db
 address:
@@ -66,6 +71,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert collector_settings(file) == CollectorSettings(
         host="::1",
         port=8080,
+        allowed_hosts=("pings.example.com",),
         data_dir=tmp_path / "data",
         database=SqliteDatabase(tmp_path / "elsewhere/pings.db"),
         key_file=Path("/run/keys/sender.key"),
@@ -120,6 +126,14 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         (
             "database: postgresql://u:hidden@h:port/d",
             "collector.yml:1:11: database: the PostgreSQL URL has no valid port",
+        ),
+        (
+            "database: postgresql://u:hidden@h:1,i:65536/d",
+            "collector.yml:1:11: database: the PostgreSQL URL has no valid port",
+        ),
+        (
+            "database: postgresql://u:hidden%zz@h/d",
+            f"collector.yml:1:11: database: {NO_URL}",
         ),
         (
             "retention_days: '30'",
@@ -232,3 +246,18 @@ def test_a_file_of_the_database_that_is_none_is_told(tmp_path: Path, content: st
     with pytest.raises(UsageError) as caught:
         collector_settings(database=NamedDatabase("--database-file", file=tmp_path / "url"))
     assert str(caught.value) == f"--database-file: {tmp_path}/url: {told}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@h1:5432,h2:5433/pings?target_session_attrs=read-write",
+        "postgresql://h1,h2:5433/pings",
+        "postgresql://u@[::1]:5432,[::2]/pings",
+        "postgresql:///pings?host=/run/postgresql",
+    ],
+)
+def test_a_postgresql_url_may_be_any_that_libpq_takes(url: str) -> None:
+    assert collector_settings(database=NamedDatabase("A_VARIABLE", Secret(url))).database == PostgresqlDatabase(
+        Secret(url)
+    )

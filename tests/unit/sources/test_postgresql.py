@@ -174,6 +174,21 @@ def test_a_table_that_is_locked_does_not_take_the_others_down(source: PostgreSQL
         answer = source.read(AT)
     assert set(answer.failures) == {"flowfuse_invitations"}
     assert answer.readings["flowfuse_users"] == {(): 10}
+    assert set(source.read(AT + timedelta(seconds=9)).failures) == {"flowfuse_invitations"}
+    assert source.read(AT + timedelta(seconds=15)).failures == {}, "the next scrape has it again"
+
+
+def test_a_table_that_stays_locked_is_asked_ever_more_rarely(source: PostgreSQLSource, postgres: Cluster) -> None:
+    def is_asked(seconds: int) -> bool:
+        before = postgres.log.read_text().count("canceling statement due to lock timeout")
+        assert set(source.read(AT + timedelta(seconds=seconds)).failures) == {"flowfuse_invitations"}
+        return postgres.log.read_text().count("canceling statement due to lock timeout") > before
+
+    with postgres.connect("changed") as connection:
+        connection.execute('BEGIN; LOCK TABLE "Invitations" IN ACCESS EXCLUSIVE MODE')
+        asked = [seconds for seconds in range(0, 240, 5) if is_asked(seconds)]
+    assert asked == [0, 10, 30, 70, 130, 190]
+    assert source.read(AT + timedelta(seconds=250)).failures == {}
 
 
 def test_a_connection_cut_while_idle_is_no_failure(source: PostgreSQLSource, postgres: Cluster) -> None:

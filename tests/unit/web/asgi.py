@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from ff_observe.web.messages import Application, Message
+from ff_observe.http.messages import Application, Message
 
 
 @dataclass(frozen=True)

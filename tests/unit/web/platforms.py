@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from ff_observe.config.explain import OutputStatus
-from ff_observe.config.settings import PrometheusSettings
+from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Installation, Licence, Reading
 from ff_observe.web.app import BridgeApp
-from ff_observe.web.status_page import StatusPage, standard_links
+from ff_observe.web.status_page import StatusPage
 
 MOMENT = datetime(2026, 11, 23, 12, 0, 17, 515000, tzinfo=UTC)
 HOSTILE = 'Team "A"\\n\n<b>ü 🚀</b>\t\r'
@@ -32,14 +33,16 @@ def snapshot(
     failures: Mapping[str, str] | None = None,
     licence: Licence | None = None,
     licence_problem: str | None = None,
+    duration_seconds: float = 0.012,
 ) -> Snapshot:
     installation = Installation(
         initialised=True if up else None,
+        telemetry_allowed=True if up else None,
         flowfuse_version="2.33.2",
         licence=licence,
         licence_problem=licence_problem,
     )
-    return Snapshot(MOMENT, 0.012, up, installation, readings, failures or {})
+    return Snapshot(MOMENT, duration_seconds, up, installation, readings, failures or {})
 
 
 @dataclass
@@ -77,19 +80,26 @@ class Provider:
         return snapshot({"flowfuse_up": {(): 0.0}, "flowfuse_platform_info": {("2.33.2", "", "docker"): 1.0}}, up=False)
 
 
-OUTPUTS = (
-    OutputStatus("prometheus", True, "telemetry.backend.prometheus.enabled is true"),
-    OutputStatus("backend sentry", False, "no <dsn> & no more"),
-)
-PING = OutputStatus("core ping", True, "a licence is loaded")
+def settings(prometheus: PrometheusSettings | None = None, **more: Any) -> Settings:
+    """Those of a platform with the driver docker; `more` are fields of `Settings`."""
+    return Settings(
+        Path("/opt/flowforge"),
+        **{
+            "file": Path("/opt/flowforge/etc/flowforge.yml"),
+            "database": SQLiteDatabase(Path("/opt/flowforge/var/forge.db")),
+            "platform": PlatformSettings(driver="docker"),
+            "prometheus": prometheus or PrometheusSettings(enabled=True),
+            **more,
+        },
+    )
 
 
 def app(
     provider: Provider,
-    settings: PrometheusSettings | None = None,
+    prometheus: PrometheusSettings | None = None,
     self_metrics: SelfMetrics | None = None,
-    ping: OutputStatus = PING,
+    **more: Any,
 ) -> BridgeApp:
-    settings = settings or PrometheusSettings(enabled=True)
-    page = StatusPage(lambda: OUTPUTS, lambda _snapshot: ping, "docker", standard_links(settings))
-    return BridgeApp(provider, self_metrics or SelfMetrics(), settings, page)
+    made = settings(prometheus, **more)
+    self_metrics = self_metrics or SelfMetrics()
+    return BridgeApp(provider, self_metrics, made.prometheus, StatusPage(made, self_metrics))

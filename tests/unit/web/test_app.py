@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import re
 import time
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -112,6 +114,37 @@ def test_head_answers_as_get_without_the_body(path: str) -> None:
     application = app(Provider(snapshot()))
     head, whole = get(application, path, method="HEAD"), get(application, path)
     assert (head.status, head.headers, head.body) == (whole.status, whole.headers, b"")
+
+
+def test_browsers_find_an_icon() -> None:
+    reply = get(app(Provider(snapshot())), "/favicon.ico")
+    assert (reply.status, reply.headers["content-type"]) == (200, "image/svg+xml")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/nothing"])
+def test_every_answer_forbids_sniffing_and_referring(path: str) -> None:
+    headers = get(app(Provider(snapshot())), path).headers
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+
+
+def test_links_lead_on_behind_a_prefix_that_a_proxy_takes_away() -> None:
+    links = re.findall(r'href="([^"]+)"', get(app(Provider(snapshot())), "/").text)
+    ours = [urljoin("https://example.com/observe/", link) for link in links if link.startswith((".", "/"))]
+    assert "https://example.com/observe/metrics" in ours
+    assert all(link.startswith("https://example.com/observe/") for link in ours)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/nothing"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_what_is_answered_at_once_is_what_would_be_answered(path: str, method: str) -> None:
+    application = app(Provider(snapshot()))
+    now = application.answer_now({"type": "http", "method": method, "path": path, "headers": []})
+    then = get(application, path, method=method)
+    assert now is None or (now.status, dict(now.headers)) == (
+        then.status,
+        {name.encode(): value.encode() for name, value in then.headers.items()},
+    )
+    assert (now is None) == (path in ("/", "/-/ready") and method != "POST")
 
 
 def test_it_works_below_a_path_it_is_mounted_at() -> None:

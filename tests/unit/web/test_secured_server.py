@@ -28,6 +28,10 @@ TLS = "tls_server_config:\n  cert_file: certificate.pem\n  key_file: key.pem\n"
 OURS = {"authorization": "Basic " + base64.b64encode(b"alice:secret").decode()}
 
 
+def basic(user: str, password: str = "secret") -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
 def secured(tmp_path: Path, text: str, token: Path | None = None) -> tuple[SecuredApp, WebSecurity, Path]:
     file = tmp_path / "web-config.yml"
     file.write_text(text)
@@ -77,7 +81,7 @@ def test_it_serves_tls_and_says_so_in_its_url(tmp_path: Path) -> None:
         assert server.url == f"https://127.0.0.1:{server.port}"
         assert status(server, client(tmp_path)) == 200
         with socket.create_connection(("127.0.0.1", server.port), 5) as plain:
-            plain.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            plain.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
             with contextlib.suppress(ConnectionResetError):
                 assert not plain.recv(100).startswith(b"HTTP/")
 
@@ -236,7 +240,7 @@ def test_users_and_token_are_read_again_as_soon_as_they_change(tmp_path: Path) -
     assert (opens("Bearer first"), opens("Bearer other")) == (False, True)
     file.write_text(ALICE.replace("alice", "bobby"))  # the same size
     assert not opens(OURS["authorization"])
-    assert opens("Basic " + base64.b64encode(b"bobby:secret").decode())
+    assert opens(basic("bobby"))
 
 
 @pytest.mark.parametrize("bad", ["basic_auth_users: {alice: hush}\n", "a: [", None, TLS])
@@ -256,8 +260,75 @@ def test_a_bad_new_file_keeps_the_old_users_and_warns_once(
     assert len(messages) == 2
     assert str(file) in messages[0]
     assert "hush" not in caplog.text
-    file.write_text("")
-    assert get(application, "/metrics").status == 200  # the operator took the users away
+    file.write_text(ALICE.replace("alice", "bobby"))
+    assert get(application, "/metrics", **OURS).status == 401
+    assert get(application, "/metrics", authorization=basic("bobby")).status == 200
+
+
+CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: certificate.pem\n"
+HSTS = "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=31536000\n"
+SECURED = {
+    "users": ALICE,
+    "tls, then users": TLS + ALICE,
+    "users, then tls": ALICE + TLS,
+    "client certificates": TLS + CLIENTS,
+    "all of it": f"# ours\n{HSTS}{ALICE}  bob: {ALICE.split()[-1]}\n{TLS}{CLIENTS}  min_version: TLS13\n",
+    "in braces": "{" + ALICE.replace("\n  ", " {").replace("\n", "}}\n"),
+    "quoted, with a document start": "---\n" + ALICE.replace("$2y", '"$2y').replace("\n", '"\n').replace(':"\n', ":\n"),
+}
+
+
+@pytest.mark.parametrize("text", SECURED.values(), ids=SECURED)
+def test_a_file_cut_short_wherever_while_it_is_written_opens_nothing(tmp_path: Path, text: str) -> None:
+    make_certificate(tmp_path)
+    _, security, file = secured(tmp_path, text)
+    before = security.current()
+    for size in range(len(text)):
+        file.write_text(text[:size])
+        now = security.current()
+        assert now.authenticator.is_open == before.authenticator.is_open, text[:size]
+        assert (now.context is None) == (before.context is None), text[:size]
+        if now.context is not None and before.context is not None:
+            assert now.context.verify_mode == before.context.verify_mode, text[:size]
+            assert now.context.minimum_version == before.context.minimum_version, text[:size]
+        assert {name for name, _ in now.headers} == {name for name, _ in before.headers}, text[:size]
+    file.write_text(text)
+    assert security.current().config == before.config
+
+
+def test_a_token_cut_short_while_it_is_written_does_not_open(tmp_path: Path) -> None:
+    token, whole = tmp_path / "token", "mF_9.B5f-4.1JqM"
+    token.write_text(whole)
+    application = SecuredApp(app(Provider(snapshot())), WebSecurity(None, token))
+    for size in range(len(whole)):
+        token.write_text(whole[:size])
+        assert get(application, "/metrics", authorization=f"Bearer {whole[:size]}").status == 401
+        assert get(application, "/metrics", authorization=f"Bearer {whole}").status == 200
+
+
+def test_what_a_file_takes_away_is_said_once_and_taken_by_a_new_reading(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    application, _, file = secured(tmp_path, ALICE)
+    file.write_text("# no more users\n")
+    for _ in range(3):
+        assert get(application, "/metrics").status == 401
+    said, kept = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "basic_auth_users" in said
+    assert "send SIGHUP or restart" in said
+    assert kept == "the old web configuration stays in use"
+    reloaded = SecuredApp(app(Provider(snapshot())), WebSecurity(file, None))  # as SIGHUP makes it
+    assert get(reloaded, "/metrics").status == 200
+
+
+def test_what_secures_more_is_taken_at_once(tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    _, security, file = secured(tmp_path, TLS)
+    file.write_text(SECURED["all of it"])
+    now = security.current()
+    assert now.context is not None
+    assert now.context.verify_mode is ssl.CERT_REQUIRED
+    assert not now.authenticator.is_open
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

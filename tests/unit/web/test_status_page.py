@@ -3,18 +3,30 @@
 import base64
 import hashlib
 import re
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from ff_observe.config.explain import OutputStatus
-from ff_observe.config.settings import PrometheusSettings
-from ff_observe.sources.model import Licence
+from ff_observe.catalogue.bridge import CONFIG_RELOAD_SUCCESS
+from ff_observe.config.secret import Secret
+from ff_observe.config.settings import (
+    OtlpSettings,
+    PingSettings,
+    PlatformSettings,
+    PostgreSQLDatabase,
+    PrometheusSettings,
+)
+from ff_observe.errors import Problem as WrongKey
+from ff_observe.outputs import OUTPUTS
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.sources.model import HttpAnswer, Licence
 from ff_observe.version import VERSION
 from ff_observe.web.app import BridgeApp
 from tests.unit.web.asgi import get
-from tests.unit.web.platforms import Provider, app, snapshot
+from tests.unit.web.platforms import MOMENT, Provider, app, snapshot
 
 VOID = {"meta", "link", "wbr", "rect", "path"}
 
@@ -69,48 +81,151 @@ def test_it_tells_versions_driver_and_state() -> None:
     assert "2026-11-23 12:00:17 UTC" in text
 
 
-def test_it_tells_each_output_with_its_reason() -> None:
+def test_it_shows_each_output_with_its_state_and_reason() -> None:
     text = page().text
     assert re.search(r"on\s*Prometheus\s*telemetry.backend.prometheus.enabled is true", text)
-    assert re.search(r"off\s*Backend Sentry\s*no <dsn> & no more", text)
+    assert re.search(r"off\s*Backend Sentry\s*telemetry.backend.sentry.dsn is not set", text)
+    for output in OUTPUTS:
+        assert output.title.lower() in text.lower()
 
 
-@pytest.mark.parametrize(("allowed", "words"), [(True, "is sent"), (False, "is not sent")])
-def test_it_tells_whether_the_ping_is_sent_and_why(allowed: bool, words: str) -> None:
-    told = page(app(Provider(snapshot()), ping=OutputStatus("Core ping", allowed, "because of this"))).text
-    assert f"The usage ping {words}." in told
-    assert "Because of this" in told
+@pytest.mark.parametrize(("enabled", "words"), [(None, "is sent"), (False, "is not sent")])
+def test_it_says_whether_the_ping_is_sent_and_why(enabled: bool | None, words: str) -> None:
+    text = page(app(Provider(snapshot()), ping=PingSettings(enabled=enabled))).text
+    assert f"The usage ping {words}." in text
+    assert "/opt/flowforge/etc/flowforge.yml" in text
 
 
 def test_what_a_reason_quotes_is_shown_as_code() -> None:
-    html = get(app(Provider(snapshot()), ping=OutputStatus("Core ping", False, "write `telemetry.enabled: <b>`"))).text
-    assert "Write <code>telemetry.enabled: &lt;b&gt;</code>" in html
+    html = get(app(Provider(snapshot()), ping=PingSettings(enabled=False))).text
+    assert "says <code>telemetry.enabled: false</code>" in html
 
 
-def test_a_dead_database_is_told() -> None:
-    text = page(app(Provider(snapshot({}, up=False)))).text
-    assert "The database does not answer" in text
+def test_without_problems_it_shows_none() -> None:
+    shown = page()
+    assert "Problems" not in shown.text
+    assert "The database answers" in shown.text
+
+
+def test_a_dead_database_is_shown_with_its_reason_and_fix_before_anything_else() -> None:
+    down = snapshot({}, up=False, failures={"flowfuse_users": "cannot connect: connection refused"})
+    text = page(app(Provider(down))).text
+    assert "Problems The platform's database does not answer Cannot connect: connection refused." in text
+    assert text.index("connection refused") < text.index("Platform FlowFuse")
+    assert "db.storage in /opt/flowforge/etc/flowforge.yml" in text
     assert re.search(r"Licence\s*unknown", text)
 
 
-def test_failed_readings_are_told() -> None:
-    assert "2 of its readings failed" in page(app(Provider(snapshot(failures={"a": "x", "b": "y"})))).text
+def test_a_flowfuse_that_does_not_answer_is_a_problem_although_its_database_does() -> None:
+    refused = replace(snapshot(), http=HttpAnswer(None, "refuses connections"))
+    text = page(app(Provider(refused))).text
+    assert "Problems FlowFuse does not answer over HTTP FlowFuse at" in text
+    assert "refuses connections." in text
+    assert "telemetry.backend.prometheus.probe_url" in text
 
 
-def test_a_licence_is_told_with_type_tier_and_end() -> None:
+def test_a_flowfuse_that_answers_is_no_problem() -> None:
+    assert "Problems" not in page(app(Provider(replace(snapshot(), http=HttpAnswer(0.01))))).text
+
+
+def test_when_nothing_was_read_no_duration_is_shown() -> None:
+    text = page(app(Provider(snapshot({}, up=False)))).text
+    assert "Nothing could be read from the platform at 2026-11-23 12:00:17 UTC." in text
+    assert " ms" not in text
+
+
+def test_a_reading_too_quick_to_be_measured_is_not_shown_as_no_time() -> None:
+    assert "in less than 1 ms" in page(app(Provider(snapshot(duration_seconds=0.0002)))).text
+
+
+def test_the_reason_is_shown_without_the_password() -> None:
+    database = PostgreSQLDatabase(host="db", user="forge", password=Secret("planted-secret"))
+    down = snapshot({}, up=False, failures={"flowfuse_users": "refused: host=db, planted-secret"})
+    text = page(app(Provider(down), database=database)).text
+    assert "Refused: host=db" in text
+    assert "planted" not in text
+
+
+def test_failed_readings_are_named() -> None:
+    failures = {"flowfuse_users": "permission denied", "flowfuse_teams": "permission denied", "flowfuse_devices": "odd"}
+    text = page(app(Provider(snapshot(failures=failures)))).text
+    assert "2 readings of the database fail flowfuse_users, flowfuse_teams: Permission denied." in text
+    assert "A reading of the database fails flowfuse_devices: Odd." in text
+    assert "2 problems" in text
+
+
+def test_a_licence_is_shown_with_type_tier_and_end() -> None:
     licence = Licence("planted-id", "EE", "enterprise", datetime(2027, 3, 1, tzinfo=UTC))
     text = page(app(Provider(snapshot(licence=licence)))).text
     assert "EE · enterprise · until 2027-03-01" in text
     assert "planted-id" not in text
+    assert "Problems" not in text
 
 
-def test_a_licence_that_was_not_accepted_is_told_with_the_reason() -> None:
-    assert "none: it expired" in page(app(Provider(snapshot(licence_problem="it expired")))).text
+def test_an_expired_licence_is_a_problem() -> None:
+    licence = Licence("", "EE", "enterprise", datetime(2024, 3, 1, tzinfo=UTC))
+    text = page(app(Provider(snapshot(licence=licence)))).text
+    assert "Problems The licence expired on 2024-03-01 FlowFuse refuses new devices" in text
+    assert "EE · enterprise · expired 2024-03-01" in text
+
+
+@pytest.mark.parametrize(("days", "shown"), [(30, True), (31, False)])
+def test_a_licence_that_expires_within_a_month_is_a_problem(days: int, shown: bool) -> None:
+    licence = Licence("", "EE", "enterprise", MOMENT + timedelta(days=days))
+    assert ("The licence expires on" in page(app(Provider(snapshot(licence=licence)))).text) is shown
+
+
+def test_a_licence_that_was_not_accepted_is_a_problem_with_the_reason() -> None:
+    text = page(app(Provider(snapshot(licence_problem="it is not signed")))).text
+    assert "The licence is not accepted It is not signed." in text
+    assert re.search(r"Licence\s*not accepted", text)
+
+
+def test_a_rejected_configuration_is_a_problem_until_one_is_accepted() -> None:
+    metrics = SelfMetrics()
+    application = app(Provider(snapshot()), self_metrics=metrics)
+    metrics.set(CONFIG_RELOAD_SUCCESS, 0.0)
+    assert "The changed configuration was rejected" in page(application).text
+    metrics.set(CONFIG_RELOAD_SUCCESS, 1.0)
+    assert "Problems" not in page(application).text
+
+
+def test_an_output_that_does_not_deliver_is_a_problem_until_it_does() -> None:
+    metrics = SelfMetrics()
+    otlp = OtlpSettings(endpoint=Secret("http://user:planted@127.0.0.1:4318"))
+    application = app(Provider(snapshot()), self_metrics=metrics, otlp=otlp)
+    metrics.delivery("otlp", "127.0.0.1:4318 refuses connections, planted", "metrics")
+    text = page(application).text
+    assert "OTLP is on, and its last delivery failed 127.0.0.1:4318 refuses connections, ********." in text
+    assert "What to do: Check telemetry.backend.otlp" in text
+    assert re.search(r"fails\s*OTLP", text)
+    assert "planted" not in text
+    metrics.delivery("otlp", None, "metrics")
+    assert re.search(r"on\s*OTLP", page(application).text)
+    assert "Problems" not in page(application).text
+
+
+def test_an_output_that_is_off_has_no_problem() -> None:
+    metrics = SelfMetrics()
+    metrics.delivery("backend_sentry", "it answered 500")
+    assert "Problems" not in page(app(Provider(snapshot()), self_metrics=metrics)).text
+
+
+def test_an_opt_out_that_a_licence_overrules_is_a_problem() -> None:
+    licence = Licence("", "EE", "", None)
+    text = page(app(Provider(snapshot(licence=licence)), ping=PingSettings(enabled=False))).text
+    assert "The usage ping is sent." in text
+    assert "The ping is sent although an opt-out is configured" in text
+
+
+def test_unknown_keys_are_a_problem() -> None:
+    unknown = (WrongKey("/opt/flowforge/etc/flowforge.yml", 7, 3, "telemetry.ulr", "unknown key"),)
+    assert "telemetry.ulr in line 7" in page(app(Provider(snapshot()), warnings=unknown)).text
 
 
 def test_links_lead_to_metrics_and_probes() -> None:
     links = page().links
-    assert links[:3] == ["/metrics", "/-/healthy", "/-/ready"]
+    assert links[:3] == ["./metrics", "./-/healthy", "./-/ready"]
 
 
 def test_metrics_are_not_linked_where_they_are_off() -> None:
@@ -120,14 +235,17 @@ def test_metrics_are_not_linked_where_they_are_off() -> None:
 def test_values_cannot_become_markup() -> None:
     hostile = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
     application = app(
-        Provider(snapshot(licence=Licence("", hostile, hostile, None), licence_problem=hostile)),
+        Provider(snapshot(licence=Licence("", hostile, hostile, None), failures={hostile: hostile})),
         PrometheusSettings(enabled=True, path="/" + hostile),
-        ping=OutputStatus(hostile, True, hostile),
+        warnings=(WrongKey(hostile, 1, 1, hostile, hostile),),
+        file=Path(hostile),
+        ping=PingSettings(enabled=False),
+        platform=PlatformSettings(driver=hostile),
     )
     told = page(application)
     assert not {"script", "img"} & set(told.tags)
     assert hostile in told.text
-    assert "/" + hostile in told.links
+    assert "./" + hostile in told.links
 
 
 def test_nothing_is_loaded_from_anywhere_and_no_script_is_allowed() -> None:

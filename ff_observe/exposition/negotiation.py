@@ -1,11 +1,15 @@
 """Which exposition format and which coding a request asks for (RFC 9110, sections 12.5.1 and 12.5.3)."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from ff_observe.outputs.prometheus import Format
+from ff_observe.exposition.formats import Format
 
 _OPENMETRICS = "application/openmetrics-text"
 _TEXT = "text/plain"
+
+LONGEST_HEADER: Final = 1024
+"""Bytes; Prometheus' `Accept` has some 250. A longer header counts as absent, so that parsing costs little."""
 
 
 def negotiate(accept: bytes) -> Format:
@@ -42,6 +46,8 @@ def _named(name: str, version: str | None) -> Format | None:
 
 def _elements(header: bytes) -> Iterator[tuple[str, dict[str, str]]]:
     """The comma-separated elements of a header, as lower-case name and parameters."""
+    if len(header) > LONGEST_HEADER:
+        return
     for element in header.decode("latin-1").split(","):
         name, *parameters = element.split(";")
         pairs = (parameter.partition("=") for parameter in parameters)

@@ -1,0 +1,180 @@
+"""What a large store costs the collector: counting the fleet, forgetting an instance, dropping a day.
+
+`python -m benchmarks.fleet [--platforms 1000000]`: fills a PostgreSQL with fsync on, then an SQLite file, with that
+many platforms and two days of their pings, and times what the collector does with them. Needs PostgreSQL, and some
+gigabytes of disk.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.collector import durable_cluster
+from ff_observe.config.secret import Secret
+from ff_observe.ping_collector.acceptance import Accepted, accept
+from ff_observe.ping_collector.fleet import take_fleet
+from ff_observe.ping_collector.store import Ping, Store, StoreError
+from ff_observe.ping_collector.store.columns import NAMES
+from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.sqlite import open_sqlite
+from tests.real_parts import postgresql
+from tests.real_parts.processes import free_port
+from tests.recordings import COMMITTED, ROOT
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAYS = (2, 1, 0)
+"""How many days ago a few pings came; all platforms pinged on the first two of them."""
+WINDOW = timedelta(hours=1)
+PING = COMMITTED / "v2.4.0-postgres-dev" / "ping.json"
+
+
+FORGOTTEN = "00000000-0000-4000-8000-000000000000"
+KEPT = "00000000-0000-4000-8000-000000000001"
+
+
+def first_pings(instance_id: str) -> list[Ping]:
+    """One of an instance for each day."""
+    found = accept(PING.read_bytes())
+    assert isinstance(found, Accepted)
+    values = (instance_id, *found.values[1:])
+    return [Ping.of(NOW - timedelta(days=days), bytes(32), values) for days in DAYS]
+
+
+async def write(store: Store, pings: list[Ping]) -> None:
+    writer = store.writer()
+    for ping in pings:
+        await writer.write([ping])
+    await writer.close()
+
+
+def multiply(execute: Callable[[str], object], number: str, uuid: str, platforms: int) -> None:
+    """Every other platform is as the first, but for its id and the number of its users."""
+    copied = ", ".join(
+        {"instance_id": uuid, "platform_counts_users": "i % 1000"}.get(name, f"one.{name}") for name in NAMES
+    )
+    names = ", ".join(NAMES)
+    rows = number.format(platforms)
+    execute(
+        f"INSERT INTO platform (first_seen, last_seen, {names}) "
+        f"SELECT one.first_seen, one.last_seen, {copied} FROM platform AS one, {rows} "
+        f"WHERE one.instance_id = '{KEPT}'"
+    )
+    execute(
+        f"INSERT INTO ping (received_at, sender, {names}) "
+        f"SELECT received_at, sender, {copied} FROM ping AS one, {rows} "
+        f"WHERE one.instance_id = '{KEPT}' AND received_at < '{(NOW - timedelta(hours=1)).isoformat()}'"
+    )
+
+
+@contextlib.contextmanager
+def on_postgresql(directory: Path, platforms: int) -> Iterator[Store]:
+    cluster, port = directory / "cluster", free_port()
+    durable_cluster(cluster)
+    url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
+    store = PostgresqlStore(Secret(url), WINDOW, lambda _: None)
+    with postgresql.server(cluster, port):
+        asyncio.run(write(store, first_pings(FORGOTTEN) + first_pings(KEPT)))
+        with psycopg.connect(url, autocommit=True) as session:
+            rows = "generate_series(1, {}) AS numbers (i)"
+            multiply(lambda text: session.execute(text.encode()), rows, "gen_random_uuid()", platforms)
+            session.execute("CHECKPOINT")
+        yield store
+
+
+@contextlib.contextmanager
+def on_sqlite(directory: Path, platforms: int) -> Iterator[Store]:
+    store = open_sqlite(directory / "pings.sqlite3", WINDOW, "benchmark")
+    asyncio.run(write(store, first_pings(FORGOTTEN) + first_pings(KEPT)))
+    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as session:
+        rows = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {}) SELECT i FROM n)"
+        session.execute("PRAGMA cache_size = -500000")
+        multiply(session.execute, rows, "lower(hex(randomblob(16)))", platforms)
+    yield store
+
+
+def longest_wait(store: Store, stopped: threading.Event, waits: list[float]) -> None:
+    """How long a ping waited at most, one after the other, until it is stopped."""
+
+    async def main() -> None:
+        writer = store.writer()
+        number = 0
+        while not stopped.is_set():
+            number += 1
+            began = time.monotonic()
+            with contextlib.suppress(StoreError):
+                await writer.write([first_pings(KEPT)[-1]._replace(digest=f"{number:032x}")])
+            waits.append(time.monotonic() - began)
+            await asyncio.sleep(0.01)
+        await writer.close()
+
+    asyncio.run(main())
+
+
+def processor_seconds(postmaster: int | None) -> float:
+    """What this process has used, and those of PostgreSQL's sessions that have ended."""
+    ended = 0.0
+    if postmaster is not None:
+        fields = Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()
+        ended = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")  # cutime and cstime
+    return time.process_time() + ended
+
+
+def timed(what: str, task: Callable[[], object], postmaster: int | None) -> None:
+    used = processor_seconds(postmaster)
+    began = time.monotonic()
+    task()
+    wall = time.monotonic() - began
+    time.sleep(1)  # until the session has ended
+    used = processor_seconds(postmaster) - used
+    print(f"    {what:34} {wall:8.1f} s {used:8.1f} s of a processor", flush=True)
+
+
+def measure(name: str, store: Store, platforms: int, postmaster: int | None) -> None:
+    time.sleep(1)
+    print(f"{name}, {platforms} platforms, two days of their pings, load {os.getloadavg()[0]:.1f}", flush=True)
+    timed("counting the fleet", lambda: take_fleet(store, NOW, 5, 2), postmaster)
+    timed("the same again", lambda: take_fleet(store, NOW, 5, 2), postmaster)
+    stopped, waits = threading.Event(), list[float]()
+    pinging = threading.Thread(target=longest_wait, args=(store, stopped, waits))
+    pinging.start()
+    timed("forgetting an instance", lambda: store.forget(FORGOTTEN), postmaster)
+    timed("pruning two days", lambda: store.prune(NOW, timedelta(hours=1)), postmaster)
+    timed("upkeep", lambda: store.tidy(NOW), postmaster)
+    stopped.set()
+    pinging.join()
+    print(f"    {'longest wait of a ping meanwhile':34} {max(waits):8.1f} s")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--platforms", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=("postgresql", "sqlite"))
+    options = parser.parse_args(arguments or [])
+    if postgresql.BINARIES is None:
+        raise SystemExit("needs PostgreSQL: apt-get install postgresql")
+    disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
+    disk.mkdir(exist_ok=True)
+    for name, made in (("PostgreSQL", on_postgresql), ("SQLite", on_sqlite)):
+        if options.only in (None, name.lower()):
+            with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as directory:
+                Path(directory).chmod(0o755)  # PostgreSQL runs as a user of its own
+                with made(Path(directory), options.platforms) as store:
+                    lock = Path(directory) / "cluster" / "data" / "postmaster.pid"
+                    postmaster = int(lock.read_text().split()[0]) if lock.exists() else None
+                    measure(name, store, options.platforms, postmaster)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

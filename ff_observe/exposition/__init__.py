@@ -1,0 +1,1 @@
+"""What `/metrics` answers, for the bridge and the collector: formats, negotiation, compression."""

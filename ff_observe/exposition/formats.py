@@ -1,0 +1,27 @@
+"""The exposition formats, and families of metrics encoded in them."""
+
+from enum import Enum
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_PLAIN_1_0_0, generate_latest
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+
+class Format(Enum):
+    """The exposition formats; the value is the content type of an answer in it.
+
+    Text 1.0.0 differs from 0.0.4 only in how it spells names that need quotes. The catalogue has none, so that
+    `escaping=underscores` is true of it as it stands.
+    """
+
+    TEXT_0_0_4 = CONTENT_TYPE_PLAIN_0_0_4
+    TEXT_1_0_0 = f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping=underscores"
+    OPENMETRICS_1_0_0 = CONTENT_TYPE_OPENMETRICS
+
+
+def encode(families: Collector, exposition_format: Format) -> bytes:
+    """One exposition. The library's encoders take whatever has a `collect`: no registry is needed."""
+    if exposition_format is Format.OPENMETRICS_1_0_0:
+        return bytes(generate_openmetrics(families))  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    return generate_latest(families)

@@ -1,0 +1,136 @@
+"""The bytes of one connection, encrypted or not: reading and writing, TLS, and closing."""
+
+import asyncio
+import ssl
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, cast
+
+from ff_observe.http.peers import Peer, peer_of
+from ff_observe.http.tls import MOST_HANDSHAKE_BYTES, TlsSession
+
+if TYPE_CHECKING:
+    from ff_observe.http.server import Server
+
+_SMALL = 2048  # bytes of a body that is cheaper copied behind its head than handed on by itself
+
+
+class Channel(asyncio.BufferedProtocol, ABC):
+    """One connection. All of them read into one buffer of the server's, one after another."""
+
+    def __init__(self, server: "Server") -> None:
+        self.server = server
+        self.transport: asyncio.Transport
+        self.peer: Peer = ""
+        self.client: tuple[str, int] | None = None
+        self._tls: TlsSession | None = None
+        self._reading_paused = False
+
+    @abstractmethod
+    def take(self, data: memoryview) -> None:
+        """What the client said, part by part."""
+
+    @abstractmethod
+    def displace(self) -> None:
+        """Make room for another connection."""
+
+    @property
+    def scheme(self) -> str:
+        """That of the URLs asked for."""
+        return "http" if self._tls is None else "https"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=0)  # a next answer is not begun before this one has left
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.client = (str(peer[0]), int(peer[1]))
+            self.peer = peer_of(self.client[0])
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.server.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = self.server.buffer[:nbytes]
+        if self.server.tls is None:
+            self.take(data)
+            return
+        if self._tls is None:
+            context = self.server.tls_context()
+            if context is None:
+                self.transport.abort()
+                return
+            self._tls = TlsSession(context)
+            self.server.handshakes.begins(self)
+        self._tls.received(data)
+        if self._tls.established:
+            self._take_encrypted(self._tls)
+        elif self._tls.received_bytes > MOST_HANDSHAKE_BYTES:
+            self.transport.abort()
+        else:
+            self.server.handshakes.goes_on(self)
+
+    def eof_received(self) -> None:
+        """The other end wants no answers: the transport closes."""
+
+    def shake_hands(self) -> None:
+        """Go on with the handshake by what has arrived."""
+        tls = self._tls
+        if tls is None or tls.established or self.transport.is_closing():
+            return
+        try:
+            established = tls.shake_hands()
+        except ssl.SSLError:
+            self.transport.write(tls.outgoing())  # the alert
+            self.server.handshakes.ends(self)
+            self.transport.close()
+            return
+        self.transport.write(tls.outgoing())
+        if established:
+            self.server.handshakes.ends(self)
+            self._take_encrypted(tls)
+
+    def _take_encrypted(self, tls: TlsSession) -> None:
+        try:
+            for part in tls.plain():
+                if self.transport.is_closing():
+                    return
+                if not part:
+                    self.close()
+                    return
+                self.take(memoryview(part))
+            if sent := tls.outgoing():  # keys are updated
+                self.transport.write(sent)
+        except ssl.SSLError:
+            self.transport.abort()
+
+    def write(self, head: bytes, body: bytes = b"") -> None:
+        """Send bytes, which are encrypted if the connection is."""
+        if self.transport.is_closing():
+            return
+        if self._tls is not None:
+            try:
+                self.transport.write(self._tls.encrypted(head, body))
+            except ssl.SSLError:
+                self.transport.abort()
+        elif len(body) > _SMALL:
+            self.transport.writelines((head, body))  # what many wait for is in memory once
+        else:
+            self.transport.write(head + body)
+
+    def close(self) -> None:
+        """Close once what was written has left."""
+        if self._tls is not None and self._tls.established and not self.transport.is_closing():
+            self.transport.write(self._tls.closing())
+        self.transport.close()
+
+    def pause_reading(self) -> None:
+        """Read nothing more for now."""
+        if not self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on reading."""
+        if self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = False
+            self.transport.resume_reading()

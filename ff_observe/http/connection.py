@@ -1,0 +1,321 @@
+"""HTTP/1.1 on one connection, with bounds on all that its other end could make it hold.
+
+Nothing here logs: what could be said about a connection can hold the address of its other end.
+"""
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import httptools
+
+from ff_observe.http.channel import Channel
+from ff_observe.http.exchange import Exchange
+from ff_observe.http.messages import Answer
+from ff_observe.http.refusals import Closing, Problem
+
+if TYPE_CHECKING:
+    from ff_observe.http.server import Server
+
+_MUCH_BODY = 64 * 1024  # of a body that nobody takes: no more is read
+
+
+class _RefusedError(Exception):
+    """Ends the parsing of what was read."""
+
+
+class Connection(Channel):
+    """Requests in, answers out, one after another."""
+
+    def __init__(self, server: "Server") -> None:
+        super().__init__(server)
+        self._limits = server.limits
+        self.arriving_since: float | None = monotonic()
+        """Since when a request is awaited or arriving; None while one is complete and being answered."""
+        self.waiting: deque[Exchange] = deque()
+        """Requests whose turn has not come, the newest last."""
+        self._parser: httptools.HttpRequestParser | None = None
+        self._newest: Exchange | None = None
+        self._current: Exchange | None = None
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._header_count = 0
+        self._head_size = 0
+        self._begun = 0
+        self._most_begun = 0
+        self._bytes = 0
+        self._in_head = True
+        self._is_idle = False
+        self._is_refused = False
+        self._expects_continue = False
+        self._writing_paused = False
+        self._unsent = 0
+        self._unsent_since = 0.0
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.server.entered(self)
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        if self._current is None and not self.transport.is_closing():
+            self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server.left(self)
+        self._parser = None
+        for exchange in (self._current, self._newest):
+            if exchange is None or exchange.disconnected:
+                continue
+            exchange.disconnected = True
+            exchange.tell()
+            # A ping that has come is stored all the same; a question needs no answer any more.
+            if exchange.task is not None and exchange.scope["method"] in ("GET", "HEAD"):
+                exchange.task.cancel()
+        self.waiting.clear()
+
+    def take(self, data: memoryview) -> None:
+        if self._is_refused or self.transport.is_closing():
+            return
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        between = self.arriving_since is None or self._is_idle or not self._begun
+        begun = self._begun
+        self._most_begun = begun + self._limits.pipelined + 1
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._is_refused = True  # what follows is of no protocol of ours; the answer closes
+            return
+        except httptools.HttpParserError:
+            self.refuse(Problem.MALFORMED)
+            return
+        if self._begun - begun > between:
+            return  # the bytes of earlier requests are in `data` too; this one's are counted from the next on
+        self._bytes += len(data)
+        if self._in_head and self._bytes > self._limits.head_bytes:
+            self.refuse(Problem.HEAD_TOO_LARGE)
+        elif self._bytes > self._limits.request_bytes:
+            self.refuse(Problem.BODY_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        self._url = b""
+        self._headers = []
+        self._header_count = 0
+        self._head_size = 0
+        self._expects_continue = False
+        self._begun += 1
+        self._bytes = 0
+        self._in_head = True
+        self._is_idle = False
+        self.arriving_since = self.server.now()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._head_size += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_count += 1
+        self._head_size += len(name) + len(value)
+        if self._header_count > self._limits.headers or self._head_size > self._limits.head_bytes:
+            self._refuse_here(Problem.HEAD_TOO_LARGE)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        is_next = self._current is None and not self.waiting and not self._writing_paused
+        if len(self.waiting) >= self._limits.pipelined or self._begun > self._most_begun:
+            self._refuse_here(Problem.TOO_MANY_PIPELINED)
+        parser = self._parser
+        assert parser is not None
+        version = parser.get_http_version()
+        method = parser.get_method().decode("ascii")
+        url = httptools.parse_url(self._url)
+        raw_path = url.path
+        path = raw_path.decode("ascii")
+        headers = self._headers
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) > 1:
+            self._refuse_here(Problem.MALFORMED)  # RFC 9112, 3.2
+        if "%" in path:
+            path = unquote(path)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "method": method,
+            "scheme": self.scheme,
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": url.query or b"",
+            "root_path": "",
+            "headers": headers,
+            "client": self.client,
+        }
+        self._headers = []  # a trailer is no header (RFC 9110, 6.5.1): any sender may write one behind a proxy's
+        self._in_head = False
+        allowed = self.server.answers_to(hosts[0] if hosts else b"", method, path)
+        exchange = self._newest = Exchange(
+            self,
+            scope,
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not parser.should_upgrade(),
+            expects_continue=self._expects_continue,
+            refused=None if allowed else Problem.WRONG_HOST,
+        )
+        if is_next:
+            self._begin(exchange)
+        else:
+            self.pause_reading()
+            self.waiting.append(exchange)
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self._newest
+        if exchange is None or exchange.complete:
+            return
+        exchange.body += body
+        if len(exchange.body) > _MUCH_BODY:
+            self.pause_reading()
+        exchange.tell()
+
+    def on_message_complete(self) -> None:
+        exchange = self._newest
+        if exchange is None or exchange.complete:  # it was answered before its body came
+            self._await_next()
+            return
+        self.arriving_since = None
+        exchange.more_body = False
+        exchange.tell()
+        if self._current is not None:
+            self.server.is_busy(self)
+
+    # the answers' side
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        if exchange.refused is not None:
+            self.server.refusals.refused(exchange.refused)
+            exchange.respond(self.server.refusals.answer(exchange.refused))
+        elif (answer := self._answer_now(exchange)) is not None:
+            exchange.respond(answer)
+        else:
+            exchange.task = self.server.run_application(exchange)
+
+    def _answer_now(self, exchange: Exchange) -> Answer | None:
+        try:
+            return self.server.answer_now(exchange.scope)
+        except Exception:  # it is raised again, and told, where the application is called
+            return None
+
+    def complete(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+        """Send the answer to the request whose turn it is, and go on with the next."""
+        exchange.complete = True
+        exchange.tell()
+        self.write(head, b"" if exchange.scope["method"] == "HEAD" else body)
+        self._current = None
+        if not exchange.keep_alive:
+            self.close()
+        elif not self._writing_paused:
+            self._go_on()
+        elif self.waiting:
+            self.server.waits(self)
+
+    def _go_on(self) -> None:
+        """The next request of a pipeline begins; if there is none, one is read or awaited."""
+        if self.transport.is_closing():
+            return
+        if self.waiting:
+            if self.arriving_since is None:
+                self.server.is_busy(self)
+            self._begin(self.waiting.popleft())
+            return
+        self.resume_reading()
+        if self.arriving_since is None:
+            self._await_next()
+
+    def _await_next(self) -> None:
+        self._is_idle = True
+        self.arriving_since = self.server.now()
+        self.server.waits(self)
+
+    @property
+    def date(self) -> bytes:
+        """The value of a `Date` header, the same object for a second."""
+        return self.server.date
+
+    # bounds
+
+    def finish(self) -> None:
+        """Close after the answers that are under way."""
+        if self._newest is None or self._newest.complete:
+            self.close()
+        else:
+            self._newest.keep_alive = False
+
+    def displace(self) -> None:
+        """Make room for another connection."""
+        self.server.refusals.closed(Closing.TOO_MANY)
+        self.transport.abort()
+
+    def close_if_slow(self, now: float) -> None:
+        """Close the connection if its request does not arrive, or its answer is not taken, in time."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        elif unsent and now - self._unsent_since >= self._limits.request_seconds:
+            self.server.refusals.closed(Closing.TOO_SLOW)
+            self.transport.abort()
+            return
+        if self.arriving_since is None or self.transport.is_closing():
+            return
+        waited = now - self.arriving_since
+        if self._is_idle:
+            if waited >= self._limits.idle_seconds:
+                self.close()
+        elif waited >= self._limits.request_seconds:
+            self.server.refusals.closed(Closing.TOO_SLOW)
+            if self._begun:
+                self.refuse(Problem.TOO_SLOW)
+            else:
+                self.transport.abort()
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer, unless an answer is under way, and close. Where earlier requests are still to be answered the last of
+        these answers closes, and what is refused gets none: it would be taken for theirs (RFC 9112, 9.3.2)."""
+        if self._is_refused or self.transport.is_closing():
+            return
+        self._is_refused = True
+        self.server.refusals.refused(problem)
+        refused, earlier = self._refused_and_earlier()
+        if earlier is not None and not earlier.complete:
+            earlier.keep_alive = False
+            self.pause_reading()
+            return
+        if refused is None or not refused.complete:
+            answer: Answer = self.server.refusals.answer(problem)
+            self.write(answer.head(self.date, keep_alive=False), answer.body)
+            if refused is not None:
+                refused.complete = True
+        self.close()
+
+    def _refuse_here(self, problem: Problem) -> None:
+        self.refuse(problem)
+        raise _RefusedError
+
+    def _refused_and_earlier(self) -> tuple[Exchange | None, Exchange | None]:
+        """The exchange of the request that is arriving, None if its head is, and the one before that."""
+        if self._in_head or self.arriving_since is None:
+            return None, self._newest
+        if not self.waiting:
+            return self._newest, None
+        refused = self.waiting.pop()
+        return refused, self.waiting[-1] if self.waiting else self._current

@@ -1,0 +1,57 @@
+"""Which names a server answers to: a page of another site must not reach it by a name that resolves to it.
+
+In DNS rebinding, a name of the attacker's resolves to 127.0.0.1, and the browser takes what is served there for his.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+
+_MOST_REMEMBERED = 64
+
+
+class AllowedHosts:
+    """Judges `Host` headers. On a loopback address only loopback names and addresses and `configured` names are
+    answered; on another address every name, unless some are configured: then these, loopback, and addresses."""
+
+    def __init__(self, listening: str, configured: Iterable[str] = ()) -> None:
+        self._configured = frozenset(name.lower().rstrip(".").strip("[]") for name in configured)
+        self._on_loopback = _is_loopback(listening)
+        self._any = not self._on_loopback and not self._configured
+        self._remembered: dict[bytes, bool] = {}
+
+    def allows(self, host: bytes) -> bool:
+        """Whether a request with this `Host` header (empty where there is none, as no browser's) is answered."""
+        known = self._remembered.get(host)
+        if known is None:
+            known = self._any or not host or self._judge(name_of(host))
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[host] = known
+        return known
+
+    def _judge(self, name: str) -> bool:
+        if name in self._configured or name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
+            return True
+        return _is_loopback(name) or (not self._on_loopback and _is_address(name))
+
+
+def name_of(host: bytes) -> str:
+    """The name or address in a `Host` header, without its port, brackets and final dot."""
+    text = host.decode("latin-1").strip().lower()
+    if text.startswith("["):
+        address, bracket, _ = text[1:].partition("]")
+        return address if bracket else text
+    name, colon, port = text.rpartition(":")
+    return (name if colon and port.isdigit() else text).rstrip(".")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(text: str) -> bool:
+    return text == "localhost" or (_is_address(text) and ipaddress.ip_address(text).is_loopback)

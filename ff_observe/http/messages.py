@@ -1,0 +1,101 @@
+"""ASGI's message types, and complete answers that are made once and sent as often as needed."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any, Protocol
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+SECURITY_HEADERS: Headers = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+"""In every answer: browsers take a body for what its content type says, and tell no other site where they were."""
+
+
+class Application(Protocol):
+    """An ASGI application that answers at once what needs no waiting, and that a server can stop."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def answer_now(self, scope: Scope) -> "Answer | None":
+        """The answer, if it can be given without waiting and without the request's body."""
+
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait for something else: the server stops."""
+
+
+class Answer:
+    """A complete HTTP answer. Its head on the wire is rendered once for each second in which it is sent."""
+
+    __slots__ = ("_heads", "_overlaid", "body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self._heads: dict[bool, tuple[bytes, bytes]] = {}
+        self._overlaid: tuple[Headers, Answer] | None = None
+
+    def head(self, date: bytes, keep_alive: bool) -> bytes:
+        """Status line and headers as they go out; `date` is the `Date` header's value."""
+        rendered = self._heads.get(keep_alive)
+        if rendered is None or rendered[0] is not date:
+            rendered = self._heads[keep_alive] = (date, render_head(self.status, self.headers, date, keep_alive))
+        return rendered[1]
+
+    def overlaid(self, headers: Headers) -> "Answer":
+        """The same answer with `headers`, which replace its own of the same name."""
+        if self._overlaid is None or self._overlaid[0] is not headers:
+            names = {name for name, _ in headers}
+            kept = tuple(header for header in self.headers if header[0] not in names)
+            self._overlaid = headers, Answer(self.status, (*kept, *headers), self.body)
+        return self._overlaid[1]
+
+    async def send(self, scope: Scope, send: Send) -> None:
+        """Answer an ASGI request; that of a HEAD is without its body."""
+        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+
+
+def answer(
+    status: int, content_type: str, body: bytes, *headers: tuple[bytes, bytes], cache: str = "no-store"
+) -> Answer:
+    """An answer that by default no cache keeps: nearly all of them speak of this moment."""
+    return Answer(
+        status,
+        (
+            (b"content-type", content_type.encode("ascii")),
+            (b"content-length", str(len(body)).encode("ascii")),
+            (b"cache-control", cache.encode("ascii")),
+            *SECURITY_HEADERS,
+            *headers,
+        ),
+        body,
+    )
+
+
+def text(status: int, words: str, *headers: tuple[bytes, bytes]) -> Answer:
+    """A plain text answer of one line."""
+    return answer(status, "text/plain; charset=utf-8", f"{words}\n".encode(), *headers)
+
+
+_ICON = (
+    b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'><rect width='32' height='32' rx='8' fill='#4f46e5'/>"
+    b"<path d='M5 17h6l3-8 5 15 3-7h5' fill='none' stroke='#fff' stroke-width='2.6' stroke-linecap='round' "
+    b"stroke-linejoin='round'/></svg>"
+)
+ICON_PATH = "/favicon.ico"
+ICON = answer(200, "image/svg+xml", _ICON, cache="public, max-age=86400")
+"""What browsers ask for at `ICON_PATH` by themselves, also beside a page that is not HTML."""
+
+
+def render_head(status: int, headers: Headers, date: bytes, keep_alive: bool) -> bytes:
+    """Status line and headers on the wire."""
+    lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode("ascii")), b"date: " + date]
+    lines += [name + b": " + value for name, value in headers if name != b"connection"]
+    if not keep_alive:
+        lines.append(b"connection: close")
+    assert not any(b"\r" in line or b"\n" in line for line in lines), "a header of ours would begin another"
+    return b"\r\n".join([*lines, b"", b""])

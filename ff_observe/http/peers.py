@@ -1,0 +1,155 @@
+"""Shares what is scarce between the addresses that ask for it: places (`Crowd`) and turns (`Turns`)."""
+
+import ipaddress
+from collections import deque
+from typing import Generic, TypeVar
+
+H = TypeVar("H")
+T = TypeVar("T")
+
+Peer = str | int
+"""One client for fairness: an IPv4 address, or the 64 bits of an IPv6 network, inside which addresses are free."""
+
+
+def peer_of(address: str) -> Peer:
+    """The peer that an address belongs to."""
+    if ":" not in address:
+        return address
+    try:
+        packed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(packed.ipv4_mapped) if packed.ipv4_mapped is not None else int(packed) >> 64
+
+
+class _Members(Generic[H]):
+    __slots__ = ("busy", "waiting")
+
+    def __init__(self) -> None:
+        # Ordered sets: the first entered is the first in each.
+        self.waiting: dict[H, None] = {}
+        self.busy: dict[H, None] = {}
+
+
+class Crowd(Generic[H]):
+    """At most `most` members. One too many displaces another: of the peer with the most members, the one that has
+    waited longest for its own client; where all are being served, the oldest."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._size = 0
+        self._peers: dict[Peer, _Members[H]] = {}
+
+    def __len__(self) -> int:
+        return self._size
+
+    def members(self) -> list[H]:
+        """All of them at this moment."""
+        return [member for each in self._peers.values() for member in (*each.waiting, *each.busy)]
+
+    def add(self, peer: Peer, member: H) -> H | None:
+        """Take in `member`, which waits for its client. Returns the member displaced, already removed."""
+        self._peers.setdefault(peer, _Members()).waiting[member] = None
+        self._size += 1
+        if self._size <= self.most:
+            return None
+        heaviest, members = max(self._peers.items(), key=lambda item: len(item[1].waiting) + len(item[1].busy))
+        others = members.waiting or members.busy
+        displaced = next(iter(others))
+        if displaced is member and members.busy:
+            displaced = next(iter(members.busy))
+        self.remove(heaviest, displaced)
+        return displaced
+
+    def remove(self, peer: Peer, member: H) -> None:
+        """Let go of `member`; nothing happens if it was displaced."""
+        members = self._peers.get(peer)
+        if members is None or not (member in members.waiting or member in members.busy):
+            return
+        members.waiting.pop(member, None)
+        members.busy.pop(member, None)
+        self._size -= 1
+        if not members.waiting and not members.busy:
+            del self._peers[peer]
+
+    def waits(self, peer: Peer, member: H) -> None:
+        """`member` begins to wait for its client."""
+        members = self._peers.get(peer)
+        if members is None or (member not in members.waiting and member not in members.busy):
+            return
+        members.busy.pop(member, None)
+        members.waiting.pop(member, None)  # to stand at the end
+        members.waiting[member] = None
+
+    def is_busy(self, peer: Peer, member: H) -> None:
+        """`member` is being served: its client waits for us."""
+        members = self._peers.get(peer)
+        if members is not None and member in members.waiting:
+            del members.waiting[member]
+            members.busy[member] = None
+
+
+class _Queue(Generic[T]):
+    __slots__ = ("again", "first")
+
+    def __init__(self) -> None:
+        self.first: deque[T] = deque()
+        self.again: deque[T] = deque()
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.again)
+
+
+class Turns(Generic[T]):
+    """Who is next: one of each peer in turn; of a peer's, those that come for the first time before the others. Every
+    third time it is the newest of them, else the oldest: neither a crowd that was there before nor one that comes on
+    and on holds up another client behind the same address.
+
+    At most `most` wait; for one too many, the newest of the peer with the most is turned away.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting = 0
+        self._given = 0
+        self._peers: dict[Peer, _Queue[T]] = {}
+
+    def add(self, peer: Peer, item: T, *, again: bool = False) -> T | None:
+        """Let `item` wait. Returns the one that is turned away for it, perhaps `item` itself."""
+        queue = self._peers.setdefault(peer, _Queue())
+        (queue.again if again else queue.first).append(item)
+        self._waiting += 1
+        if self._waiting <= self._most:
+            return None
+        heaviest = max(self._peers, key=lambda each: len(self._peers[each]))
+        queue = self._peers[heaviest]
+        turned_away = (queue.again or queue.first).pop()
+        self._taken(heaviest)
+        return turned_away
+
+    def next(self) -> T | None:
+        """The one whose turn it is; None if nothing waits."""
+        if not self._peers:
+            return None
+        peer, queue = next(iter(self._peers.items()))
+        lane = queue.first or queue.again
+        self._given += 1
+        taken = lane.pop() if self._given % 3 == 0 else lane.popleft()
+        self._taken(peer)
+        if peer in self._peers:
+            self._peers[peer] = self._peers.pop(peer)  # behind the others
+        return taken
+
+    def discard(self, peer: Peer, item: T) -> None:
+        """`item` waits no more."""
+        queue = self._peers.get(peer)
+        for lane in () if queue is None else (queue.first, queue.again):
+            if item in lane:
+                lane.remove(item)
+                self._taken(peer)
+                return
+
+    def _taken(self, peer: Peer) -> None:
+        self._waiting -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]

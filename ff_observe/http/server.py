@@ -1,0 +1,219 @@
+"""Serves one application on one listening socket, from an event loop in a thread of the caller's."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from email.utils import formatdate
+from time import monotonic, time
+
+from ff_observe.errors import FFObserveError
+from ff_observe.http.connection import Connection
+from ff_observe.http.exchange import Exchange
+from ff_observe.http.handshakes import Handshakes
+from ff_observe.http.hosts import AllowedHosts
+from ff_observe.http.limits import Limits
+from ff_observe.http.listening import BACKLOG
+from ff_observe.http.messages import Answer, Application, Scope
+from ff_observe.http.peers import Crowd
+from ff_observe.http.refusals import Problem, Refusals
+
+log = logging.getLogger(__name__)
+
+_BUFFER_BYTES = 64 * 1024
+_SPARE_FILES = 64  # open files that are no connections: databases, logs, exports
+_LOOK_SECONDS = 1.0
+
+
+def _ignore() -> None:
+    """Nobody is to be told."""
+
+
+class Server:
+    """`open_to_any_host` are methods and paths that are answered whatever the `Host` header says."""
+
+    def __init__(
+        self,
+        app: Application,
+        limits: Limits,
+        *,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        refusals: Refusals | None = None,
+        on_fault: Callable[[BaseException], None] | None = None,
+        open_to_any_host: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
+        self.limits = limits
+        self.tls = tls
+        self.refusals = refusals or Refusals()
+        self.hosts: AllowedHosts | None = None
+        self.answer_now: Callable[[Scope], Answer | None] = app.answer_now
+        self.date = b""
+        self.buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._app = app
+        self._on_fault = on_fault or _log_fault
+        self._open_to_any_host = open_to_any_host
+        self._connections: Crowd[Connection] = Crowd(limits.connections)
+        self.handshakes = Handshakes(limits.handshakes)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._stopping_told = False
+        self._empty: asyncio.Event | None = None
+        self.graceful_seconds = 1.0
+
+    # from any thread
+
+    def run(self, listening: socket.socket) -> None:
+        """The body of the server's thread: serves until `tell_to_stop`."""
+        try:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                runner.run(self.serve(listening))
+        except Exception:
+            log.exception("the web server failed and is gone")
+
+    def tell_to_stop(self, graceful_seconds: float) -> None:
+        """Answers under way may take so long, then everything is closed."""
+        self.graceful_seconds = graceful_seconds
+        self._stopping_told = True
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # it has stopped
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `tell_to_stop` was called."""
+        return self._stopping_told
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are open."""
+        return self._connections.members()
+
+    @property
+    def connection_count(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    # on the event loop
+
+    async def serve(
+        self,
+        listening: socket.socket,
+        on_started: Callable[[], None] = _ignore,
+        on_stopping: Callable[[], None] = _ignore,
+    ) -> None:
+        """Serve until `tell_to_stop`; then nothing is open any more."""
+        loop = self._loop = asyncio.get_running_loop()
+        self._stop, self._empty = asyncio.Event(), asyncio.Event()
+        if self._stopping_told:
+            self._stop.set()
+        self._connections.most = min(self.limits.connections, _connections_possible())
+        self._look(loop)
+        accepting = await loop.create_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
+        on_started()
+        await self._stop.wait()
+        accepting.close()
+        on_stopping()
+        await self._finish()
+
+    async def _finish(self) -> None:
+        assert self._empty is not None
+        self._app.stop_waiting()
+        for connection in self.connections:
+            connection.finish()
+        if len(self._connections) or self._tasks:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), self.graceful_seconds)
+        for connection in self.connections:
+            connection.transport.abort()
+        for task in self._tasks:
+            task.cancel()
+        self._looking.cancel()
+        await asyncio.sleep(0)  # connections learn of their end on the next turn of the loop
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Every second: one timer for all connections instead of one for each."""
+        self.date = formatdate(time(), usegmt=True).encode("ascii")
+        now = monotonic()
+        for connection in self.connections:
+            connection.close_if_slow(now)
+        self._looking = loop.call_later(_LOOK_SECONDS, self._look, loop)
+
+    # for connections
+
+    now = staticmethod(monotonic)
+
+    def entered(self, connection: Connection) -> None:
+        """A new one; another may have to go."""
+        displaced = self._connections.add(connection.peer, connection)
+        if displaced is not None:
+            displaced.displace()
+
+    def left(self, connection: Connection) -> None:
+        """One is closed."""
+        self._connections.remove(connection.peer, connection)
+        self.handshakes.ends(connection)
+        self._note_if_empty()
+
+    def waits(self, connection: Connection) -> None:
+        """It waits for its client."""
+        self._connections.waits(connection.peer, connection)
+
+    def is_busy(self, connection: Connection) -> None:
+        """Its client waits for an answer."""
+        self._connections.is_busy(connection.peer, connection)
+
+    def answers_to(self, host: bytes, method: str, path: str) -> bool:
+        """Whether a request with this `Host` header is answered."""
+        return self.hosts is None or self.hosts.allows(host) or (method, path) in self._open_to_any_host
+
+    def run_application(self, exchange: Exchange) -> asyncio.Task[None]:
+        """Have the application answer."""
+        assert self._loop is not None
+        fault = self.refusals.answer(Problem.FAULT)
+        task = self._loop.create_task(exchange.run(self._app, self._on_fault, fault))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._note_if_empty()
+
+    def _note_if_empty(self) -> None:
+        if self._stopping_told and self._empty is not None and not len(self._connections) and not self._tasks:
+            self._empty.set()
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """The context for a new connection; None, with the reason in the log, where there is none to be had."""
+        assert self.tls is not None
+        try:
+            return self.tls()
+        except FFObserveError as error:
+            log.warning("%s", error)
+            return None
+
+
+def loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
+    """uvloop where there is one (not on Windows), else asyncio's own choice."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop
+
+
+def _connections_possible() -> int:
+    """As many as there may be open files, but for those that the rest of the process needs."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 10_000
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1_000_000 if soft == resource.RLIM_INFINITY else max(16, soft - _SPARE_FILES)
+
+
+def _log_fault(error: BaseException) -> None:
+    log.error("a request could not be answered", exc_info=error)

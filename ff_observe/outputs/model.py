@@ -1,0 +1,83 @@
+"""What an output is: data from which `check`, the status page, metrics, dashboards and PRIVACY.md are derived."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ff_observe.clock import Clock
+from ff_observe.config.settings import Settings
+from ff_observe.periodic import ErrorSink
+from ff_observe.redaction import Redactor
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.service import Component
+from ff_observe.snapshots import Snapshot, Snapshots
+from ff_observe.sources.model import OperatingSystem
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Whether an output is on, and the rule that decides, in one line without secrets.
+
+    `on` is None where the platform's database decides and was not asked.
+    """
+
+    on: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the components of an output are built from."""
+
+    settings: Settings
+    snapshots: Snapshots
+    flowfuse_version: Callable[[], str | None]
+    operating_system: OperatingSystem
+    self_metrics: SelfMetrics
+    clock: Clock
+    on_error: ErrorSink
+    redactor: Redactor
+    chance: random.Random | None = None
+    first_ping_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The components of one output. `sinks` start before everything that reports to them, `producers` after the
+    snapshots that they read. `on_error` receives the errors of all threads of the bridge."""
+
+    sinks: Sequence[Component] = ()
+    producers: Sequence[Component] = ()
+    on_error: ErrorSink | None = None
+
+
+class LastingComponent(Component, Protocol):
+    """A component that outlives a reload of the settings."""
+
+    def reconfigure(self, settings: Settings, snapshots: Snapshots) -> None:
+        """Use other settings and another platform from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One way by which data leaves.
+
+    `name` is for programs (a label of metrics), `title` for people. `content` is what leaves, `receiver` to whom.
+    `key` is the key of flowforge.yml that switches it, `example` a value that switches it on, `stop` how to keep it
+    off, `fix` what to check when nothing arrives. `build` makes its components; it is absent where the web server or
+    the page serves the output. `build_lasting` makes a component that exists whatever the settings say, and decides
+    anew each time.
+    """
+
+    name: str
+    title: str
+    content: str
+    receiver: str
+    key: str
+    example: str
+    stop: str
+    fix: str
+    status: Callable[[Settings, Snapshot | None], Status]
+    build: Callable[[Context], Components] | None = None
+    build_lasting: Callable[[Context], LastingComponent] | None = None

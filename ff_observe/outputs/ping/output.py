@@ -1,0 +1,62 @@
+"""The core ping as an output: its status is the decision of the gate that the ping itself passes."""
+
+from typing import TYPE_CHECKING
+
+from ff_observe.config import declaration as key_of
+from ff_observe.config.settings import Settings
+from ff_observe.outputs.model import Context, Output, Status
+from ff_observe.outputs.ping.consent import decide, decide_without_database
+from ff_observe.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from ff_observe.outputs.ping.component import CorePing
+
+NAME = "ping"
+
+
+def _status(settings: Settings, snapshot: Snapshot | None) -> Status:
+    if snapshot is not None:
+        decision = decide(snapshot, settings)
+        return Status(decision.allowed, decision.explanation)
+    early = decide_without_database(settings)
+    return Status(None, _open(settings)) if early is None else Status(early.allowed, early.explanation)
+
+
+def _open(settings: Settings) -> str:
+    """What the platform's database adds to file and environment."""
+    if settings.ping.enabled is False:
+        return f"{key_of.ENABLED.path} is false, which stops it unless the platform's database holds a licence"
+    if settings.environment.do_not_track:
+        return "DO_NOT_TRACK is set, which stops it unless the platform's database holds a licence"
+    return "the platform's database decides: set-up, licence and the administrators' setting"
+
+
+def _build(context: Context) -> "CorePing":
+    from ff_observe.outputs.ping.component import CorePing
+    from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
+
+    first = context.first_ping_seconds
+    return CorePing(
+        context.settings,
+        context.snapshots,
+        context.operating_system,
+        context.self_metrics,
+        context.clock,
+        chance=context.chance,
+        on_error=context.on_error,
+        first_after_seconds=FIRST_AFTER_SECONDS if first is None else first,
+    )
+
+
+OUTPUT = Output(
+    name=NAME,
+    title="Core ping",
+    content="counts and versions, once a day; no names, no addresses",
+    receiver="FlowFuse Inc., or telemetry.url",
+    key=key_of.ENABLED.path,
+    example="true",
+    stop=f"`{key_of.ENABLED.path}: false` on a platform without a licence; `FF_TELEMETRY_DISABLED` on every platform",
+    fix="Check `telemetry.url`, proxy and firewall: this machine must reach it. `ff-observe ping send` tries at once.",
+    status=_status,
+    build_lasting=_build,
+)

@@ -1,0 +1,25 @@
+"""Prometheus as an output. `prometheus.py` renders what the web server hands out: it has no components of its own."""
+
+from ff_observe.config import declaration as key_of
+from ff_observe.config.settings import Settings
+from ff_observe.outputs.model import Output, Status
+from ff_observe.snapshots import Snapshot
+
+
+def _status(settings: Settings, _snapshot: Snapshot | None) -> Status:
+    prometheus = settings.prometheus
+    key = key_of.PROMETHEUS_ENABLED if prometheus.bridge_enabled is None else key_of.PROMETHEUS_BRIDGE_ENABLED
+    return Status(prometheus.enabled, f"{key.path} is {'true' if prometheus.enabled else 'not true'}")
+
+
+OUTPUT = Output(
+    name="prometheus",
+    title="Prometheus",
+    content="counts, versions, licence id and limits, when asked",
+    receiver="your Prometheus, or another client that can fetch /metrics",
+    key=key_of.PROMETHEUS_ENABLED.path,
+    example="true",
+    stop=f"`{key_of.PROMETHEUS_ENABLED.path}: false`, or leave it out",
+    fix="Check host, port and scrape configuration: `up` in Prometheus says whether it reaches the bridge.",
+    status=_status,
+)

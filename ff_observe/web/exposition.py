@@ -1,0 +1,32 @@
+"""What the bridge's `/metrics` answers: rendered anew when the snapshot or the bridge's own metrics have changed."""
+
+from functools import partial
+
+from ff_observe.exposition.formats import Format
+from ff_observe.exposition.rendered import Rendered
+from ff_observe.http.messages import Answer
+from ff_observe.outputs.prometheus import render
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.snapshots import Snapshot
+
+
+class SnapshotExposition:
+    """For one thread (that of the event loop)."""
+
+    def __init__(self, self_metrics: SelfMetrics) -> None:
+        self._self_metrics = self_metrics
+        self._snapshot: Snapshot | None = None
+        self._version = -1
+        self._rendered = Rendered(_nothing)
+
+    def answer(self, snapshot: Snapshot, accept: bytes, accept_encoding: bytes) -> Answer:
+        """The exposition of `snapshot` that the two headers ask for (empty where a request has none)."""
+        if snapshot is not self._snapshot or self._self_metrics.version != self._version:
+            self._version = self._self_metrics.version  # read before the values: newer ones are rendered again
+            self._rendered = Rendered(partial(render, snapshot, self._self_metrics.readings()))
+            self._snapshot = snapshot
+        return self._rendered.answer(accept, accept_encoding)
+
+
+def _nothing(_format: Format) -> bytes:
+    raise AssertionError("there is always a snapshot")

@@ -1,0 +1,171 @@
+"""What is deleted is in no file of the database any more: the raw files of a real data directory are searched."""
+
+import contextlib
+import re
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ff_observe.ping_collector.store import Ping, Store, StoreError
+from ff_observe.ping_collector.store import sqlite as sqlite_store
+from ff_observe.ping_collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
+from tests.contract.conftest import WINDOW, MakeStore, postgresql_store, three_days_of_pings
+from tests.real_parts import postgresql
+from tests.unit.ping_collector.blocking_writer import BlockingWriter
+from tests.unit.ping_collector.pings import NOON, later, ping
+
+ID = "9d1cf0ab-f04e-4caa-9e1d-forgotten-00"
+VALUE = "6.66-planted-kernel"
+SENDER = b"\xfa\xce planted sender hash".ljust(32, b"\xfa")
+MARKS = (ID.encode(), VALUE.encode(), SENDER, SENDER.hex().encode())
+
+
+def planted(at_days: float = 0) -> list[Ping]:
+    return [ping(ID, later(days=at_days), sender=SENDER, os__release=VALUE)]
+
+
+def holding(store: Store, postgres: postgresql.Cluster | None) -> set[str]:
+    """The files that hold a mark. The write-ahead log of PostgreSQL is not searched: docs/collector.md says what of it
+    is kept, and until when."""
+    if isinstance(store, SqliteStore):
+        files = list(store.path.parent.iterdir())
+    else:
+        assert postgres is not None
+        with session_of(store) as session:
+            session.execute("CHECKPOINT")
+            oid = session.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+            assert oid is not None
+        data = postgres.directory / "data"
+        files = [path for part in (f"base/{oid[0]}", "global", "pg_stat") for path in (data / part).iterdir()]
+    found = set()
+    for path in files:
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            content = path.read_bytes()
+            found |= {path.name for mark in MARKS if mark in content}
+    return found
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, make_store: MakeStore) -> postgresql.Cluster | None:
+    is_sqlite = isinstance(make_store(), SqliteStore)
+    return None if is_sqlite else request.getfixturevalue("postgres")
+
+
+def session_of(store: Store) -> "psycopg.Connection[tuple[object, ...]]":
+    assert isinstance(store, PostgresqlStore)
+    return psycopg.connect(store.url.reveal(), autocommit=True)
+
+
+def test_what_is_forgotten_is_in_no_file(
+    store: Store, writer: BlockingWriter, cluster: postgresql.Cluster | None
+) -> None:
+    writer.write([ping(f"before-{index}", sender=None) for index in range(40)])
+    for days in range(3):
+        writer.write([*planted(days), *(ping(f"{days}-{index}", later(days=days), sender=None) for index in range(40))])
+    if not isinstance(store, SqliteStore):
+        with session_of(store) as session:
+            session.execute("ANALYZE")  # as autovacuum does by itself
+    assert holding(store, cluster), "the search would find it"
+    assert store.forget(ID) == 3
+    assert holding(store, cluster) == set()
+    assert len(list(store.export("2-7"))) == 1
+
+
+def test_what_was_pruned_is_in_no_file_after_the_next_upkeep(
+    store: Store, writer: BlockingWriter, cluster: postgresql.Cluster | None
+) -> None:
+    writer.write([*planted(), *(ping(f"{index}", sender=None) for index in range(40))])
+    three_days_of_pings(writer, later(days=20))
+    assert holding(store, cluster), "the search would find it"
+    assert store.prune(later(days=20), timedelta(days=10)).pings == 41
+    store.tidy(later(days=20))
+    assert holding(store, cluster) == set()
+
+
+@contextlib.contextmanager
+def reading(store: Store) -> Iterator[None]:
+    """A backup: it has begun before, and may still read what is deleted."""
+    if isinstance(store, SqliteStore):
+        with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM ping").fetchone()
+            yield
+    else:
+        with session_of(store) as backup, backup.transaction():
+            backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            backup.execute("SELECT 1")
+            yield
+
+
+@pytest.mark.parametrize("then", ["forget", "upkeep"])
+def test_copies_that_a_reader_keeps_are_an_error_and_removed_once_it_is_gone(
+    store: Store,
+    writer: BlockingWriter,
+    cluster: postgresql.Cluster | None,
+    monkeypatch: pytest.MonkeyPatch,
+    then: str,
+) -> None:
+    monkeypatch.setattr(sqlite_store, "CLEARING_ATTEMPTS", 1)
+    writer.write([*planted(), ping("other")])
+    with reading(store):
+        with pytest.raises(StoreError, match="1 pings are deleted, but copies are left in") as caught:
+            store.forget(ID)
+        assert ID not in str(caught.value)
+        assert list(store.export(ID)) == []
+        assert holding(store, cluster), "the error is true"
+        store.tidy(NOON)
+        assert writer.write([ping("meanwhile")]) == [True]
+    if then == "forget":
+        assert store.forget(ID) == 0
+    else:
+        store.tidy(NOON)
+    assert holding(store, cluster) == set()
+
+
+def test_samples_taken_of_a_store_of_an_earlier_version_are_removed(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create(f"sampled_{uuid.uuid4().hex}"))
+    store = postgresql_store(url)
+    with BlockingWriter(store) as writer:
+        writer.write([*planted(), *(ping(f"{index}") for index in range(200))])
+    columns = re.findall("[a-z_]+", "instance_id platform_license_id os_release sender")
+    with psycopg.connect(url, autocommit=True) as session:
+        for table in ("ping", "ping_20261123", "platform"):
+            for column in columns[: 3 if table == "platform" else 4]:
+                session.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS -1".encode())
+        session.execute("DROP TABLE collector_rewrite")
+        session.execute("ANALYZE")
+        samples = "SELECT count(*) FROM pg_stats WHERE attname = ANY(%s)"
+        assert session.execute(samples, (columns,)).fetchone() != (0,), "as an earlier version left it"
+        assert store.forget(ID) == 1
+        assert session.execute(samples, (columns,)).fetchone() == (0,)
+        assert holding(store, postgres) == set()
+        session.execute("ANALYZE")
+        assert session.execute(samples, (columns,)).fetchone() == (0,), "and none are taken again"
+
+
+def test_whoever_may_not_rewrite_a_table_is_told_that_copies_are_left(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(name := postgres.create(f"owned_{uuid.uuid4().hex}"))
+    with BlockingWriter(postgresql_store(url)) as writer:
+        writer.write(planted())
+    with postgres.connect(name) as session:
+        session.execute("DROP ROLE IF EXISTS clerk")
+        session.execute("CREATE ROLE clerk LOGIN PASSWORD 'clerk'")
+        session.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk")
+    by_clerk = postgresql_store(url.replace(f"postgres:{postgresql.PASSWORD}@", "clerk:clerk@"))
+    with pytest.raises(StoreError, match="who must run VACUUM FULL on it"):
+        by_clerk.forget(ID)
+
+
+def test_sqlite_forgets_while_a_collector_has_the_file_open(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "pings.sqlite3", WINDOW, "collector")
+    with BlockingWriter(store) as writer:
+        writer.write(planted())
+        assert store.forget(ID) == 1
+        assert holding(store, None) == set()
+        assert writer.write([ping("a")]) == [True]

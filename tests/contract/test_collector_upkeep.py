@@ -1,0 +1,70 @@
+"""What a running collector does by itself: pruning, replacing its key, counting the fleet."""
+
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ff_observe.ping_collector.service import Collector
+from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.ping_collector.store import Seen, StoreError
+from tests.fakes import FakeClock
+from tests.real_parts.collector import collecting, sample, send
+from tests.unit.ping_collector.pings import body, instance
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CollectorSettings:
+    return CollectorSettings(port=0, data_dir=tmp_path / "collector", public=True)
+
+
+def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(
+    settings: CollectorSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    settings = replace(
+        settings, retention=timedelta(days=10), key_lifetime=timedelta(days=5), fleet_interval_seconds=86_400
+    )
+    caplog.set_level(logging.INFO)
+    with collecting(settings, clock) as running:
+        clock.await_waiters(3)
+        assert send(running.port, body()).status == 200
+        before = next(iter(running.store.export(instance("instance-1")))).sender
+        clock.advance(5 * 86_400 + 3600)
+        assert send(running.port, body()).status == 200
+        _, after = running.store.export(instance("instance-1"))
+        assert after.sender != before
+        for _ in range(6):
+            clock.advance(86_400)
+            assert send(running.port, body("instance-2")).status == 200
+        clock.advance(3600)
+        (left,) = running.store.export(instance("instance-1"))
+        assert left == after
+        assert sample(running.port, "ff_observe_collector_pruned_pings_total") == 1
+        clock.adjust(500 * 86_400)
+        clock.advance(2 * 3600)
+        assert len(list(running.store.export(instance("instance-2")))) == 6
+    said = [record.getMessage() for record in caplog.records if record.name.endswith("collector.service")]
+    assert "deleted 1 pings older than 10 days" in said
+    assert len([each for each in said if each.startswith("old pings are not deleted: the clock says 2028-04-")]) == 1
+
+
+def test_a_count_that_failed_or_took_long_once_does_not_postpone_the_next(
+    settings: CollectorSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    collector = Collector(replace(settings, fleet_interval_seconds=15), clock)
+    count = collector.store.seen
+    took = iter((1, 0.1, 3, 0.1, 3, 3, 5))
+
+    def slow(at: datetime, silent_after_days: int) -> Seen:
+        seconds = next(took)
+        clock.advance(seconds)
+        if seconds == 5:
+            raise StoreError("locked")
+        return count(at, silent_after_days)
+
+    monkeypatch.setattr(collector.store, "seen", slow)
+    assert [collector.count_fleet() for _ in range(7)] == pytest.approx([20, 15, 15, 15, 15, 60, 15])

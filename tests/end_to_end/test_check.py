@@ -1,0 +1,195 @@
+"""`ff-observe check` asks the platform: its exit status says what a deployment needs to know."""
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ff_observe import wiring
+from ff_observe.cli import check, main
+from ff_observe.cli import run as run_command
+from ff_observe.sources.model import Answer
+from tests.network_guard import guarded_environment
+from tests.platforms import case_named, database_name, licence_of, postgresql_source
+from tests.real_parts.bridge import command, home_with
+from tests.real_parts.postgresql import PASSWORD, Cluster
+from tests.real_parts.processes import free_port
+
+SQLITE = "  type: sqlite\n"
+OPTED_OUT = "  enabled: false\n"
+
+
+@pytest.fixture
+def licensed(tmp_path: Path) -> Path:
+    """A platform with a licence whose file opts out."""
+    case = case_named("v2.4.0-sqlite-dev")
+    home = home_with(tmp_path, SQLITE, OPTED_OUT)
+    file = home / "etc" / "flowforge.yml"
+    file.write_text(f"{file.read_text()}{licence_of(case)}\n")
+    shutil.copyfile(case.home / "var" / "forge.db", home / "var" / "forge.db")
+    return home
+
+
+def postgresql_home(directory: Path, port: int, password: str, database: str = "postgres") -> Path:
+    section = f"  type: postgres\n  host: 127.0.0.1\n  port: {port}\n  user: postgres\n"
+    return home_with(directory, f"{section}  password: {password}\n  database: {database}\n", "  enabled: true\n")
+
+
+def checked(home: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command("--home", home, "check", *options),
+        env=guarded_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_licensed_platform_that_opts_out_is_shown_as_sending_the_ping(
+    licensed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--home", str(licensed), "check", "--json"]) == 0
+    found = answer(capsys)
+    ping = next(output for output in found["outputs"] if output["name"] == "ping")
+    assert ping["on"] is True
+    assert "a licensed platform always sends the ping" in ping["reason"]
+    assert [problem["title"] for problem in found["problems"]][-1:] == [
+        "The ping is sent although an opt-out is configured"
+    ]
+    assert main(["--home", str(licensed), "ping", "why", "--json"]) == 0
+    assert answer(capsys)["allowed"] is True
+
+
+def test_key_facts_of_a_platform_that_answers(licensed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case = case_named("v2.4.0-sqlite-dev")
+    assert case.stats is not None
+    assert main(["--home", str(licensed), "check"]) == 0
+    text = capsys.readouterr().out
+    assert f"{licensed / 'etc' / 'flowforge.yml'} is valid." in text
+    assert "The platform's database answers in " in text
+    assert "licence DEV" in text
+    assert f"{case.stats['userCount']} users" in text
+    assert f"{case.stats['deviceCount']} devices" in text
+
+
+def test_postgresql_with_the_right_password_answers(
+    tmp_path: Path, postgres: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = case_named("v2.4.0-postgres-ce")
+    postgresql_source(case, postgres).close()
+    home = postgresql_home(tmp_path, postgres.port, PASSWORD, database_name(case))
+    assert main(["--home", str(home), "check", "--json"]) == 0
+    platform = answer(capsys)["platform"]
+    assert platform["answers"] is True
+    assert case.stats is not None
+    assert platform["counts"]["users"] == case.stats["userCount"]
+
+
+def test_a_wrong_password_is_status_1_with_the_reason_and_without_the_password(
+    tmp_path: Path, postgres: Cluster
+) -> None:
+    done = checked(postgresql_home(tmp_path, postgres.port, "planted-wrong"))
+    assert done.returncode == 1
+    assert "The platform's database does not answer" in done.stdout
+    assert "password authentication failed" in done.stdout
+    assert "planted" not in done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+def test_no_database_is_status_1_also_as_json(tmp_path: Path) -> None:
+    home = postgresql_home(tmp_path, free_port(), "x")
+    done = checked(home, "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["valid"] is True
+    assert found["platform"]["answers"] is False
+    assert found["problems"][0]["title"] == "The platform's database does not answer"
+    assert "refused" in found["problems"][0]["detail"].lower()
+
+
+def test_a_missing_sqlite_file_is_status_1(tmp_path: Path) -> None:
+    done = checked(home_with(tmp_path, "  storage: nowhere.db\n", "  enabled: true\n"))
+    assert done.returncode == 1
+    assert "nowhere.db" in done.stdout
+
+
+@pytest.fixture
+def silent_server() -> Iterator[int]:
+    """The port of a server that accepts connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def test_a_hanging_server_is_status_1(tmp_path: Path, silent_server: int) -> None:
+    done = checked(postgresql_home(tmp_path, silent_server, "x"))
+    assert done.returncode == 1
+    assert "The platform's database does not answer" in done.stdout
+
+
+def test_a_reading_that_cannot_be_interrupted_does_not_keep_the_command(
+    licensed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    released = threading.Event()
+
+    class Stuck:
+        def read(self, at: datetime) -> Answer:
+            released.wait()
+            raise AssertionError("released")
+
+        def close(self) -> None:
+            pass
+
+    left: list[int] = []
+
+    def leave(status: int) -> int:
+        left.append(status)
+        return status
+
+    monkeypatch.setattr(wiring, "_source", lambda _settings: Stuck())
+    monkeypatch.setattr(wiring, "STOP_SECONDS", 0.01)
+    monkeypatch.setattr(check, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(run_command, "leave", leave)
+    try:
+        assert main(["--home", str(licensed), "check"]) == 1
+        assert left == [1], "the process has to end although a thread hangs"
+        assert "did not answer within 0.01 s" in capsys.readouterr().out
+    finally:
+        released.set()
+
+
+def test_offline_checks_the_file_alone(tmp_path: Path) -> None:
+    home = postgresql_home(tmp_path, free_port(), "x")
+    done = checked(home, "--offline")
+    assert done.returncode == 0
+    assert "is valid" in done.stdout
+    assert "answer" not in done.stdout
+    assert "Core ping           ?    the platform's database decides" in done.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--offline",)])
+def test_a_wrong_file_is_status_78_whatever_the_database_says(tmp_path: Path, options: tuple[str, ...]) -> None:
+    home = home_with(tmp_path, SQLITE, "  enabled: no\n")
+    assert checked(home, *options).returncode == 78
+    assert checked(home, *options, "--json").returncode == 78
+
+
+def test_a_web_configuration_that_secures_nothing_does_not_open_the_bridge(tmp_path: Path) -> None:
+    home = home_with(
+        tmp_path, SQLITE, "  backend:\n    prometheus:\n      host: 0.0.0.0\n      web_config_file: web.yml\n"
+    )
+    (home / "etc" / "web.yml").write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    done = checked(home, "--offline")
+    assert done.returncode == 78
+    assert "web.yml: neither TLS nor users are configured here" in done.stderr
+    assert "allow_public: true" in done.stderr

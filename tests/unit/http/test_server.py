@@ -1,0 +1,214 @@
+"""The server's bounds over real connections, with an application that answers as it is told."""
+
+import asyncio
+import contextlib
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ff_observe.http.hosts import AllowedHosts
+from ff_observe.http.limits import Limits
+from ff_observe.http.messages import Answer, Receive, Scope, Send, text
+from ff_observe.http.server import Server
+from tests.real_parts.certificates import make_certificate
+from tests.real_parts.collector import in_packets, raw
+from tests.real_parts.processes import wait_until
+
+LARGE = text(200, "x" * 2**24)  # more than anything between two sockets can hold
+SMALL = text(200, "small")
+REQUEST = b"GET /now HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = b"GET /now HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+class Told:
+    """`/now` and `/large` are answered at once, other paths by a task when `release` was called."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.ended = 0
+
+    def has_begun(self, requests: int) -> bool:
+        return self.begun == requests
+
+    def answer_now(self, scope: Scope) -> Answer | None:
+        return {"/now": SMALL, "/large": LARGE}.get(scope["path"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended += 1
+
+    def stop_waiting(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(
+    limits: Limits | None = None, context: ssl.SSLContext | None = None, app: Told | None = None
+) -> Iterator[tuple[Server, int]]:
+    server = Server(app or Told(), limits or Limits(), tls=None if context is None else lambda: context)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        server.hosts = AllowedHosts("127.0.0.1")
+        thread = threading.Thread(target=server.run, args=(listening,), daemon=True)
+        thread.start()
+        try:
+            yield server, port
+        finally:
+            server.tell_to_stop(0.1)
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def statuses(received: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1.1 ([0-9]{3}) ", received)]
+
+
+def test_another_name_gets_a_clear_421_and_nothing_else() -> None:
+    with serving() as (_, port):
+        asked = [LAST.replace(b"localhost", host) for host in (b"attacker.example", b"127.0.0.1:80", b"localhost")]
+        refused, *answered = [raw(port, request) for request in asked]
+        assert statuses(refused) == [421]
+        assert b"allowed_hosts" in refused
+        assert b"small" not in refused
+        assert [statuses(each) for each in answered] == [[200], [200]]
+
+
+def test_two_names_are_malformed() -> None:
+    with serving() as (_, port):
+        assert statuses(raw(port, b"GET /now HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")) == [400]
+
+
+def test_every_answer_forbids_sniffing_and_referring() -> None:
+    with serving() as (_, port):
+        for request in (LAST, b"nonsense\r\n\r\n", LAST.replace(b"localhost", b"attacker.example")):
+            answer = raw(port, request)
+            assert b"\r\nx-content-type-options: nosniff\r\n" in answer
+            assert b"\r\nreferrer-policy: no-referrer\r\n" in answer
+
+
+@pytest.mark.parametrize("head", [b"X: y\r\n" * 101, b"X: " + b"y" * 40_000 + b"\r\n"])
+def test_too_many_or_too_large_headers_are_refused(head: bytes) -> None:
+    with serving() as (_, port):
+        assert statuses(in_packets(port, [b"GET /now HTTP/1.1\r\nHost: localhost\r\n" + head, b"\r\n"])) == [431]
+
+
+def test_as_many_headers_as_allowed_are_taken() -> None:
+    with serving() as (_, port):
+        assert statuses(raw(port, LAST[:-2] + b"X: y\r\n" * 98 + b"\r\n")) == [200]
+
+
+def test_one_read_begins_no_more_requests_than_may_wait() -> None:
+    limits = Limits(idle_seconds=0.2)
+    with serving(limits) as (_, port):
+        assert statuses(raw(port, (limits.pipelined + 1) * REQUEST)) == (limits.pipelined + 1) * [200]
+        received = statuses(in_packets(port, [1000 * REQUEST]))
+        assert received in ([*(limits.pipelined + 1) * [200], 503], received[: limits.pipelined + 1])
+
+
+def test_no_answer_is_begun_before_the_last_has_left() -> None:
+    with serving() as (server, port), socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(4 * REQUEST.replace(b"/now", b"/large"))
+        assert client.recv(1) == b"H"
+        (connection,) = server.connections
+        assert len(connection.waiting) == 3
+        received = 1
+        whole = 4 * (len(SMALL.head(b"Sat, 01 Jan 2000 00:00:00 GMT", keep_alive=True)) + len(LARGE.body))
+        while received < whole - 4 * 100:
+            received += len(client.recv(2**20))
+        wait_until(lambda: not connection.waiting, "all to be answered")
+
+
+def test_a_question_whose_asker_is_gone_is_dropped() -> None:
+    app = Told()
+    with serving(app=app) as (_, port):
+        with socket.create_connection(("127.0.0.1", port), 5) as client:
+            client.sendall(REQUEST.replace(b"/now", b"/never"))
+            wait_until(lambda: app.begun == 1, "the request to be begun")
+        wait_until(lambda: app.ended == 1, "the request to be dropped")
+
+
+def test_connections_that_wait_for_an_answer_keep_nobody_out() -> None:
+    app = Told()
+    with serving(Limits(connections=3), app=app) as (_, port), contextlib.ExitStack() as held:
+        for begun in range(1, 11):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            client.sendall(REQUEST.replace(b"/now", b"/never"))
+            wait_until(partial(app.has_begun, begun), "the request to be begun")
+            assert statuses(raw(port, LAST)) == [200]
+        assert app.begun - app.ended <= 3
+
+
+def test_a_silent_connection_costs_no_tls(tls: ssl.SSLContext) -> None:
+    with serving(context=tls) as (server, port), socket.create_connection(("127.0.0.1", port), 5):
+        wait_until(lambda: server.connections, "the connection to be accepted")
+        assert [connection._tls for connection in server.connections] == [None]
+
+
+def test_handshakes_that_stand_still_make_room_for_others(tls: ssl.SSLContext, tmp_path: Path) -> None:
+    trusting = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+    outgoing = ssl.MemoryBIO()
+    begun = trusting.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="127.0.0.1")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        begun.do_handshake()
+    hello = outgoing.read()
+    with serving(Limits(handshakes=3), tls) as (server, port), contextlib.ExitStack() as held:
+        for _ in range(8):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            client.sendall(hello)
+            assert client.recv(1) == b"\x16"  # the server's part of the handshake
+        wait_until(lambda: server.connection_count <= 3, "the others to be gone")
+        with (
+            socket.create_connection(("127.0.0.1", port), 5) as plain,
+            trusting.wrap_socket(plain, server_hostname="127.0.0.1") as client,
+        ):
+            client.sendall(2 * REQUEST + LAST)
+            received = b""
+            while part := client.recv(65536):
+                received += part
+        assert statuses(received) == [200, 200, 200]
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"x" * 100_000])
+def test_what_is_no_tls_is_cut_off(tls: ssl.SSLContext, sent: bytes) -> None:
+    with serving(context=tls) as (_, port), contextlib.suppress(ConnectionError):
+        assert b"HTTP/" not in raw(port, sent)
+
+
+def test_answers_larger_than_a_record_arrive_whole_through_tls(tls: ssl.SSLContext, tmp_path: Path) -> None:
+    trusting = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+    with (
+        serving(context=tls) as (_, port),
+        socket.create_connection(("127.0.0.1", port), 20) as plain,
+        trusting.wrap_socket(plain, server_hostname="127.0.0.1") as client,
+    ):
+        client.sendall(LAST.replace(b"/now", b"/large"))
+        received = bytearray()
+        while part := client.recv(2**20):
+            received += part
+    assert received.endswith(b"\r\n\r\n" + LARGE.body)
+
+
+def test_the_open_files_of_the_process_bound_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (128, 4096))
+    with serving(replace(Limits(), connections=10_000)) as (server, port):
+        assert statuses(raw(port, LAST)) == [200]
+        assert server._connections.most == 64

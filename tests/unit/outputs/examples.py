@@ -1,0 +1,41 @@
+"""Settings that switch on one output, by its own example."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ff_observe.config import load_settings
+from ff_observe.config.settings import Settings
+from ff_observe.outputs.model import Output
+
+
+def settings_with(home: Path, output: Output | None, receiver_port: int = 9) -> Settings:
+    """Those of `home` with `output` on and every other one off; what it sends goes to a port of this machine."""
+    keys = {
+        "telemetry.url": f"http://127.0.0.1:{receiver_port}/ping",
+        "telemetry.backend.prometheus.port": "0",
+    }
+    variables = {} if output is not None and output.build_lasting is not None else {"FF_TELEMETRY_DISABLED": "1"}
+    if output is not None:
+        keys[output.key] = _to_this_machine(output.example, receiver_port)
+    (home / "etc").mkdir(exist_ok=True, parents=True)
+    (home / "var").mkdir(exist_ok=True)
+    (home / "etc" / "flowforge.yml").write_text("".join(f"{line}\n" for line in _lines(keys)))
+    return load_settings(home=home, variables=variables)
+
+
+def _to_this_machine(example: str, port: int) -> str:
+    url = urlsplit(example)
+    if not url.scheme:
+        return example
+    user = f"{url.username}@" if url.username else ""
+    return url._replace(scheme="http", netloc=f"{user}127.0.0.1:{port}").geturl()
+
+
+def _lines(keys: dict[str, str], depth: int = 0) -> list[str]:
+    """YAML of dotted keys."""
+    lines: list[str] = []
+    for name in dict.fromkeys(path.partition(".")[0] for path in keys):
+        below = {path.removeprefix(f"{name}."): value for path, value in keys.items() if path.startswith(f"{name}.")}
+        indent = "  " * depth
+        lines += [f"{indent}{name}:", *_lines(below, depth + 1)] if below else [f"{indent}{name}: {keys[name]}"]
+    return lines

@@ -1,0 +1,51 @@
+"""The benchmark of the collector: what fails in it is shown beside what was measured."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import collector
+from benchmarks.collector import Result
+from tests.real_parts import postgresql
+
+WRK = """\
+#!{python}
+print("Running 5s test")
+print("RESULT 812.500000 2003.100000 17")
+"""
+
+
+@pytest.fixture
+def failing_wrk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """wrk as it reports requests that took longer than it waits."""
+    program = tmp_path / "wrk"
+    program.write_text(WRK.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("failing_wrk")
+def test_time_outs_are_counted_and_throw_nothing_away() -> None:
+    assert collector.load(1, 64, 5, "run") == Result(812.5, 2003.1, 17)
+
+
+def test_failed_requests_stand_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    collector.row("PostgreSQL, naive", 64, [Result(100, 50, 3), Result(300, 70), Result(200, 60, 4)])
+    assert capsys.readouterr().out.split() == ["PostgreSQL,", "naive", "64", "200", "60.0", "7"]
+
+
+def test_a_round_in_which_a_contender_got_nothing_done_is_left_out_of_the_ratio() -> None:
+    assert collector.ratio([Result(100), Result(100)], [Result(0, failed=9), Result(50)]) == 2
+
+
+@pytest.mark.usefixtures("failing_wrk")
+def test_a_failed_request_of_the_collector_fails_the_benchmark_after_its_last_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(postgresql, "BINARIES", tmp_path)
+    monkeypatch.setattr(collector, "on_postgresql", lambda *_: 0)
+    monkeypatch.setattr(collector, "on_sqlite", lambda *_: 2)
+    with pytest.raises(SystemExit, match="2 requests of the collector failed"):
+        collector.main([])
