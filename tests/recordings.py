@@ -1,34 +1,42 @@
-"""The recordings of real FlowFuse platforms: those of 2.4.0 are in `tests/data/recordings`, the rest are read from
-`../shared/recordings` (or `$FF_OBSERVE_RECORDINGS`) where present."""
+"""The platforms that tests compare with: recordings of real FlowFuse 2.4.0 in `tests/data/recordings`, the reduced ones
+of `tests/reduced`, and, where present, recordings of 2.33.2 in `../shared/recordings` (or `$FF_OBSERVE_RECORDINGS`)."""
 
+import atexit
 import contextlib
 import json
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.reduced import write_all
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "tests" / "data" / "recordings"
 ALL = Path(os.environ.get("FF_OBSERVE_RECORDINGS") or ROOT.parent / "shared" / "recordings")
-MISSING = f"the recordings of real FlowFuse are not in {ALL}; set FF_OBSERVE_RECORDINGS to where they are"
+PROBES = 79
+"""Questions that were put to real FlowFuse, each with a reduced counterpart."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One recorded platform: a FlowFuse home with what it really sent and answered."""
+    """One platform or probe: its files with what it sent and answered."""
 
     home: Path
 
     @property
     def name(self) -> str:
         return self.home.name
+
+    @property
+    def id(self) -> str:
+        """Tells the recording from the reduced case of the same name."""
+        return f"{self.name}-recorded" if ALL in self.home.parents else self.name
 
     @property
     def is_postgresql(self) -> bool:
@@ -52,42 +60,58 @@ class Case:
         return json.loads(path.read_bytes()) if path.exists() else None
 
 
-def cases() -> list[Case]:
-    """Every recorded platform at hand, by name; those of 2.4.0 are always there."""
-    found = {path.parent.name: Case(path.parent) for path in sorted(COMMITTED.glob("v*/meta.json"))}
-    for path in sorted(ALL.glob("v*/meta.json")):
-        found.setdefault(path.parent.name, Case(path.parent))
-    return [found[name] for name in sorted(found)]
+@cache
+def reduced() -> Path:
+    """Where the reduced platforms of this run are: made at the first use, removed at its end."""
+    directory = tempfile.TemporaryDirectory(prefix="ff-observe-reduced-")
+    atexit.register(directory.cleanup)
+    write_all(Path(directory.name), COMMITTED)
+    return Path(directory.name)
 
 
-def home_of(probe: Path, home: Path) -> Path:
+@cache
+def cases() -> tuple[Case, ...]:
+    """Every platform at hand; those of 2.4.0 and the reduced ones are always there."""
+    found: dict[str, Case] = {}
+    for place in (COMMITTED, reduced() / "platforms", ALL):
+        for path in sorted(place.glob("*/meta.json")):
+            found.setdefault(path.parent.name, Case(path.parent))
+    return tuple(found.values())
+
+
+@cache
+def probes() -> tuple[Case, ...]:
+    """Single questions to FlowFuse, the reduced ones and those at hand that were recorded."""
+    return tuple(
+        Case(path.parent) for place in (reduced(), ALL) for path in sorted(place.glob("probes/*/flowforge.yml"))
+    )
+
+
+@cache
+def frontends() -> tuple[Case, ...]:
+    """What FlowFuse served with each of its frontend settings: page, policy, metrics."""
+    return tuple(
+        Case(path.parent) for place in (reduced(), ALL) for path in sorted(place.glob("frontend/*/flowforge.yml"))
+    )
+
+
+def named(name: str) -> Case:
+    return next(case for case in cases() if case.name == name)
+
+
+def home_of(probe: Case, home: Path) -> Path:
     """Make, in `home`, the platform of a probe: the case it is based on, with the probe's file and changes."""
-    meta = json.loads((probe / "meta.json").read_text())
-    base = next(case.home for case in cases() if case.name == meta["base"])
     (home / "etc").mkdir(parents=True)
     (home / "var").mkdir()
-    shutil.copy(probe / "flowforge.yml", home / "etc" / "flowforge.yml")
-    if (probe / "forge.db").exists():
-        shutil.copy(probe / "forge.db", home / "var" / "forge.db")
+    shutil.copy(probe.home / "flowforge.yml", home / "etc" / "flowforge.yml")
+    if (probe.home / "forge.db").exists():
+        shutil.copy(probe.home / "forge.db", home / "var" / "forge.db")
         return home
-    shutil.copyfile(base / "var" / "forge.db", home / "var" / "forge.db")
+    shutil.copyfile(named(probe.meta["base"]).home / "var" / "forge.db", home / "var" / "forge.db")
     with contextlib.closing(sqlite3.connect(home / "var" / "forge.db", isolation_level=None)) as connection:
-        for statement in meta["sql"]:
+        for statement in probe.meta["sql"]:
             connection.execute(statement)
     return home
-
-
-def frontend(name: str) -> Path:
-    """The page and headers that FlowFuse served with one of the telemetry settings. Skips the test if not here."""
-    directory = ALL / "frontend" / name
-    if not directory.is_dir():
-        pytest.skip(MISSING)
-    return directory
-
-
-def all_present() -> bool:
-    """Whether the recordings that are not committed are here."""
-    return ALL.is_dir()
 
 
 def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:

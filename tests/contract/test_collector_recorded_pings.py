@@ -15,9 +15,10 @@ from ff_observe.ping_collector.service import Collector
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 from tests.real_parts import postgresql
 from tests.real_parts.collector import ask, collecting, send
-from tests.recordings import ALL, COMMITTED
+from tests.recordings import COMMITTED, Case, cases, probes
 
-RECORDED = sorted({*COMMITTED.rglob("ping.json"), *ALL.rglob("ping.json")})
+PINGS = {(case.home / "ping.json").read_bytes(): case for case in (*probes(), *cases()) if case.ping is not None}
+"""Of several that are the same, one."""
 HOMES = sorted(path.parent for path in COMMITTED.rglob("ping.json") if (path.parent / "var" / "forge.db").exists())
 
 
@@ -44,9 +45,9 @@ def comes_back(collector: Collector, sent: bytes, user_agent: str, expected: byt
     ]
 
 
-@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)
-def test_a_recorded_ping_comes_back_with_templates_and_stacks_put_right(collector: Collector, path: Path) -> None:
-    sent = path.read_bytes()
+@pytest.mark.parametrize("case", PINGS.values(), ids=lambda case: case.id)
+def test_a_recorded_ping_comes_back_with_templates_and_stacks_put_right(collector: Collector, case: Case) -> None:
+    sent = (case.home / "ping.json").read_bytes()
     swapped = {b"projectTemplates": b"projectStacks", b"projectStacks": b"projectTemplates"}
     counts = json.loads(sent)["platform"]["counts"]
     expected = sent

@@ -9,7 +9,7 @@ from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import ping_fields
 from ff_observe.sources.model import Answer, Source
 from tests.platforms import moment, postgresql_rows, postgresql_source, sqlite_rows, sqlite_source, truth
-from tests.recordings import MISSING, Case, all_present, cases
+from tests.recordings import Case, cases
 
 # FlowFuse's own slips, known and not copied: PostgreSQL's adminCount before 2.11 (`u.admin === 1`).
 ADMIN_COUNT_IS_ALWAYS_0 = ("v2.4.0-postgres-ce", "v2.4.0-postgres-dev")
@@ -144,9 +144,3 @@ def test_the_settings_are_decoded_and_no_other_leaves_the_database(case: Case, s
     if case.ping is not None:
         assert settings["instanceId"] == case.ping["instanceId"]
     assert settings.get("setup:initialised", False) is not ("uninitialised" in case.name)
-
-
-def test_the_recordings_are_all_here() -> None:
-    if not all_present():
-        pytest.skip(MISSING)
-    assert len(cases()) == 16

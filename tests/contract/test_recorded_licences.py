@@ -1,7 +1,6 @@
 """Which licences the real FlowFuse loaded, with which limits; and what a snapshot of every recorded platform says."""
 
 import re
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,12 +18,13 @@ from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.model import Source
 from ff_observe.sources.sqlite import SQLiteSource
-from tests.platforms import moment, postgresql_source, sqlite_source, writable_copy
-from tests.recordings import ALL, MISSING, Case, all_present, cases
+from tests.platforms import moment, postgresql_source, sqlite_source
+from tests.recordings import Case, cases, home_of, probes
+from tests.reduced import licences
 
 # The licence was given to the running platform: neither its database before nor its file has it.
 NOT_TO_BE_SEEN = ("lic-runtime-apply",)
-PROBES = [path for path in sorted(ALL.glob("probes/lic-*")) if path.name not in NOT_TO_BE_SEEN]
+PROBES = [case for case in probes() if case.name.startswith("lic-") and case.name not in NOT_TO_BE_SEEN]
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,13 @@ def test_usage_counts_devices_against_a_combined_limit(case: Case, source: Sourc
 
 
 @pytest.fixture
-def probe(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Case, Source]]:
-    """A single-question run of the real FlowFuse, with its database put together again."""
-    described = Case(request.param)
-    path = writable_copy(Case(ALL / described.meta["base"]), tmp_path)
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in described.meta["sql"]:
-        connection.execute(statement)
-    connection.close()
-    source = SQLiteSource(path)
+def probe(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Case, Source]]:
+    """A single-question run of FlowFuse, with its database put together again."""
+    licences.accept(monkeypatch)
+    described: Case = request.param
+    source = SQLiteSource(home_of(described, tmp_path / "home") / "var" / "forge.db")
     yield described, source
     source.close()
 
@@ -115,7 +113,7 @@ def seen_at(probe: Case) -> datetime:
     return moment(probe.meta.get("captured_at") or "2026-11-23T12:00:00Z")
 
 
-@pytest.mark.parametrize("probe", PROBES, indirect=True, ids=lambda path: path.name)
+@pytest.mark.parametrize("probe", PROBES, indirect=True, ids=lambda case: case.id)
 def test_a_licence_is_judged_as_the_real_flowfuse_judged_it(probe: tuple[Case, Source]) -> None:
     described, source = probe
     seen = snapshot_of(source, described.home / "flowforge.yml", seen_at(described))
@@ -137,9 +135,3 @@ def test_a_licence_is_judged_as_the_real_flowfuse_judged_it(probe: tuple[Case, S
         counted = described.stats["instanceCount"] + (0 if devices_apart else described.stats["deviceCount"])
         assert usage[("instances",)] == counted
         assert usage.get(("devices",)) == (described.stats["deviceCount"] if devices_apart else None)
-
-
-def test_the_licence_probes_are_here() -> None:
-    if not all_present():
-        pytest.skip(MISSING)
-    assert len(PROBES) == 16

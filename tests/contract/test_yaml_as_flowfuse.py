@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from ff_observe.config.nodes import Map, Node, Scalar, Sequence
 from ff_observe.config.yaml_core import YAMLError, parse
 from tests.real_parts import browser
-from tests.recordings import ALL
+from tests.recordings import probes
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "config"
 FILES = sorted(DATA.glob("*.yml"))
-RECORDED = sorted(ALL.glob("probes/*/flowforge.yml"))
+RECORDED = {probe.home / "flowforge.yml": probe.id for probe in probes()}
 
 # A line of JSON in, a line of JSON out. JSON knows no NaN and no infinity: numbers are written as words.
 _NODE = """
@@ -114,7 +114,7 @@ def _without_spelling(text: str) -> str:
         return text
 
 
-@pytest.mark.parametrize("path", [*FILES, *RECORDED], ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", [*FILES, *RECORDED], ids=lambda path: RECORDED.get(path, path.stem))
 def test_a_file_reads_as_it_does_in_flowfuse(path: Path, flowfuse: Reader) -> None:
     text = path.read_text("utf-8", errors="replace")
     found, expected = ours(text), flowfuse(text)

@@ -19,7 +19,7 @@ Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 
 def case(name: str) -> recordings.Case:
-    return next(case for case in recordings.cases() if case.name == name)
+    return recordings.named(name)
 
 
 def settings(

@@ -27,6 +27,7 @@ from tests.real_parts import collector, prometheus
 from tests.real_parts.bridge import running_bridge
 from tests.real_parts.processes import free_port, wait_until
 from tests.recordings import Case
+from tests.reduced import licences
 from tests.unit.ping_collector.pings import body
 
 PLATFORMS_OF_FLEET = 60
@@ -129,11 +130,10 @@ def test_a_healthy_demo_raises_no_alert(scraping: prometheus.Prometheus) -> None
     assert {dict(labels)["alertname"] for labels in scraping.query("ALERTS")} == set()
 
 
-OLD_LICENCE = Case(recordings.ALL / "probes" / "lic-old-claims")
-"""A licence from before FlowFuse 2.2, with limits of hosted instances and devices apart."""
+OLD_LICENCES = [case for case in recordings.probes() if case.name == "lic-old-claims"]
+"""Licences from before FlowFuse 2.2, with limits of hosted instances and devices apart."""
 
-STATED = [case for case in recordings.cases() if case.stats is not None and not case.is_postgresql]
-STATED += [OLD_LICENCE] if OLD_LICENCE.home.is_dir() else []
+STATED = [case for case in recordings.cases() if case.stats is not None and not case.is_postgresql] + OLD_LICENCES
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Promet
     if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
         pytest.skip(prometheus.MISSING)
     directory = tmp_path_factory.mktemp("told")
-    samples = [sample for case in STATED for sample in snapshot_of(case, directory / case.name)]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        licences.accept(monkeypatch)
+        samples = [sample for case in STATED for sample in snapshot_of(case, directory / case.id)]
     backfill(samples, directory / "prometheus")
     with prometheus.prometheus(directory / "prometheus", "{}") as asked:
         yield asked
@@ -153,8 +155,8 @@ def stated_at(case: Case) -> datetime:
 
 
 def snapshot_of(case: Case, home: Path) -> Iterator[Sample]:
-    if case is OLD_LICENCE:
-        recordings.home_of(case.home, home)
+    if case in OLD_LICENCES:
+        recordings.home_of(case, home)
     else:
         shutil.copytree(case.home, home)
     at = stated_at(case)
@@ -162,7 +164,7 @@ def snapshot_of(case: Case, home: Path) -> Iterator[Sample]:
     platform: PlatformSettings = settings.platform
     source = SQLiteSource(home / "var" / "forge.db")
     snapshots = Snapshots(source, platform, FrozenClock(at), SelfMetrics(), InstalledVersions(home, platform))
-    target = {"job": "flowfuse", "instance": case.name}
+    target = {"job": "flowfuse", "instance": case.id}
     yield from platform_samples(at, snapshots.take(at).readings, target)
     source.close()
 
@@ -173,11 +175,11 @@ def of_instance(asked: prometheus.Prometheus, expression: str, case: Case) -> di
     return {
         dict(labels).get("resource", ""): value
         for labels, value in found.items()
-        if dict(labels)["instance"] == case.name
+        if dict(labels)["instance"] == case.id
     }
 
 
-@pytest.mark.parametrize("case", STATED, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", STATED, ids=lambda case: case.id)
 def test_the_names_of_flowfuse_have_the_values_that_flowfuse_told(told: prometheus.Prometheus, case: Case) -> None:
     """But for team types and states that a FlowFuse does not have out of the box, and empty ones, which are absent."""
     recorded = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
@@ -211,7 +213,7 @@ TOLD_BY_NEWER = {
 tells of them."""
 
 
-@pytest.mark.parametrize("case", STATED, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", STATED, ids=lambda case: case.id)
 def test_the_licence_dashboard_shows_what_the_platform_really_allows(told: prometheus.Prometheus, case: Case) -> None:
     """Without a licence and with those of today, the limit of `instances` covers devices, as FlowFuse enforces; older
     licences limit both apart."""
@@ -224,8 +226,8 @@ def test_the_licence_dashboard_shows_what_the_platform_really_allows(told: prome
     assert (in_use["teams"], allowed["teams"]) == (stats["teamCount"], stats["maxTeams"])
     assert allowed["instances"] == float(stats["maxInstances"])
     assert left == {resource: allowed[resource] - in_use[resource] for resource in in_use}
-    assert ("devices" in allowed) is ("maxDevices" in stats) is (case is OLD_LICENCE)
-    if case is OLD_LICENCE:
+    assert ("devices" in allowed) is ("maxDevices" in stats) is (case in OLD_LICENCES)
+    if case in OLD_LICENCES:
         assert in_use["instances"] == stats["instanceCount"]
         assert (in_use["devices"], allowed["devices"]) == (stats["deviceCount"], stats["maxDevices"])
     else:

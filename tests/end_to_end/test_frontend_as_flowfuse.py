@@ -1,4 +1,4 @@
-"""Pages real FlowFuse served, and ours by the command from the same file: Chromium reads the same configuration."""
+"""Pages as FlowFuse serves them, and ours by the command from the same file: Chromium reads the same configuration."""
 
 import re
 from pathlib import Path
@@ -10,11 +10,16 @@ from playwright.sync_api import Browser, Route
 
 from tests import recordings
 from tests.frontend_commands import Platform
+from tests.recordings import Case
 from tests.unit.frontend.policy_oracle import parse
 
-SETTINGS = ("all", "all-csp-off", "all-custom-directives", "all-report-only", "frontend-empty", "none", "only-google",
-            "only-plausible", "only-posthog", "only-sentry", "posthog-nokey")  # fmt: skip
-RECORDED = ["v2.4.0-all", "v2.4.0-none", *(f"v2.33.2-{name}" for name in SETTINGS)]
+PAGES = {(case.home / "index.html").read_bytes(): case for case in reversed(recordings.frontends())}
+"""Settings of the policy alone leave the page as it is."""
+
+each_page = pytest.mark.parametrize("served", PAGES.values(), ids=lambda case: case.id)
+each_full = pytest.mark.parametrize(
+    "served", [case for case in recordings.frontends() if case.name.endswith("-all")], ids=lambda case: case.id
+)
 FLOWFUSE_PLACE = re.compile(r"<script>\s*!function\(t,e\)|<script>window\.sentryConfig|<script defer data-domain")
 ADDRESS = "http://flowfuse.test/"
 
@@ -25,23 +30,24 @@ CARRIES = """() => ({
 })"""
 
 
-def frontend_of(name: str) -> dict[str, Any]:
-    """`telemetry.frontend` of the file with which FlowFuse was recorded."""
-    loaded = yaml.safe_load((recordings.frontend(name) / "flowforge.yml").read_text())
+def frontend_of(served: Case) -> dict[str, Any]:
+    """`telemetry.frontend` of the file with which FlowFuse served the page."""
+    loaded = yaml.safe_load((served.home / "flowforge.yml").read_text())
     frontend: dict[str, Any] = loaded["telemetry"].get("frontend") or {}
-    if name.startswith("v2.33.2") and "apikey" in (frontend.get("posthog") or {}):
+    if served.name.startswith("v2.33.2") and "apikey" in (frontend.get("posthog") or {}):
         # FlowFuse 2.33.2 says so whatever is configured; with ours it is a setting, as consent is.
         frontend["posthog"]["cookieless_mode"] = "on_reject"
     return frontend
 
 
-def platform_of(name: str, directory: Path) -> Platform:
-    return Platform(directory / "home", frontend_of(name), version=name.split("-")[0].removeprefix("v"))
+def platform_of(served: Case, directory: Path) -> Platform:
+    return Platform(directory / "home", frontend_of(served), version=served.name.split("-")[0].removeprefix("v"))
 
 
-def rendered(name: str, platform: Platform) -> bytes:
+def rendered(served: Case, platform: Platform) -> bytes:
     """Ours, from the page as FlowFuse has it on its disk."""
-    return platform.render((recordings.frontend(f"{name.split('-')[0]}-none") / "index.html").read_bytes())
+    without = served.home.parent / f"{served.name.split('-')[0]}-none"
+    return platform.render((without / "index.html").read_bytes())
 
 
 def carried(browser: Browser, page: bytes) -> Any:
@@ -61,32 +67,34 @@ def carried(browser: Browser, page: bytes) -> Any:
     return found
 
 
-@pytest.mark.parametrize("name", RECORDED)
-def test_the_same_configuration_reaches_the_browser(browser: Browser, tmp_path: Path, name: str) -> None:
-    theirs = carried(browser, (recordings.frontend(name) / "index.html").read_bytes())
-    domain = (frontend_of(name).get("plausible") or {}).get("domain")
-    if name.startswith("v2.33.2") and domain:
+@each_page
+def test_the_same_configuration_reaches_the_browser(browser: Browser, tmp_path: Path, served: Case) -> None:
+    theirs = carried(browser, (served.home / "index.html").read_bytes())
+    domain = (frontend_of(served).get("plausible") or {}).get("domain")
+    if served.name.startswith("v2.33.2") and domain:
         # FlowFuse no longer injects it; the documentation has it deprecated, not gone.
         theirs["plausible"] = [[domain, "https://plausible.io/js/plausible.js"]]
-    assert carried(browser, rendered(name, platform_of(name, tmp_path))) == theirs
+    assert carried(browser, rendered(served, platform_of(served, tmp_path))) == theirs
 
 
-@pytest.mark.parametrize("version", ["v2.4.0", "v2.33.2"])
-def test_the_snippets_are_where_flowfuse_has_them(tmp_path: Path, version: str) -> None:
-    ours = rendered(f"{version}-all", platform_of(f"{version}-all", tmp_path)).decode()
-    theirs = (recordings.frontend(f"{version}-all") / "index.html").read_text()
+@each_full
+def test_the_snippets_are_where_flowfuse_has_them(tmp_path: Path, served: Case) -> None:
+    ours = rendered(served, platform_of(served, tmp_path)).decode()
+    theirs = (served.home / "index.html").read_text()
     place = FLOWFUSE_PLACE.search(theirs)
     assert place is not None
     assert ours.startswith(theirs[: place.start()] + "<script data-ff-observe=")
 
 
-@pytest.mark.parametrize("name", [name for name in RECORDED if not name.endswith("-csp-off")])
+@pytest.mark.parametrize(
+    "served", [case for case in recordings.frontends() if not case.name.endswith("-csp-off")], ids=lambda case: case.id
+)
 def test_flowfuses_policy_merged_by_ours_allows_the_configured_hosts_and_keeps_the_rest(
-    tmp_path: Path, name: str
+    tmp_path: Path, served: Case
 ) -> None:
-    policy = (recordings.frontend(name) / "csp.txt").read_text().split(": ", 1)[1].strip()
-    before, after = parse(policy), parse(platform_of(name, tmp_path).csp(policy))
-    frontend = frontend_of(name)
+    policy = (served.home / "csp.txt").read_text().split(": ", 1)[1].strip()
+    before, after = parse(policy), parse(platform_of(served, tmp_path).csp(policy))
+    frontend = frontend_of(served)
     posthog, sentry, plausible = (
         (frontend.get(service) or {}).get(key)
         for service, key in (("posthog", "apikey"), ("sentry", "dsn"), ("plausible", "domain"))
@@ -96,7 +104,7 @@ def test_flowfuses_policy_merged_by_ours_allows_the_configured_hosts_and_keeps_t
     assert ("https://plausible.io" in after["connect-src"]) == bool(plausible)
     hashes = [source for source in after["script-src"] if source.startswith("'sha256-")]
     # Where 'unsafe-inline' is in force, it has to stay so; FlowFuse's own way to replace the directive leaves it out.
-    assert len(hashes) == (3 if name.endswith("-custom-directives") else 0)
+    assert len(hashes) == (3 if served.name.endswith("-custom-directives") else 0)
     for directive, listed in before.items():
         assert after[directive][: len(listed)] == listed
     widened = {directive for directive in after if after[directive] != before.get(directive)}

@@ -25,7 +25,7 @@ from tests.real_parts import browser as real_browser
 from tests.real_parts.internet import Answer, Internet, internet
 from tests.real_parts.processes import free_port, wait_until
 from tests.real_parts.telemetry_services import BUNDLE_HOST, EU_SENTRY, POSTHOG_CLOUDS, captured, play, wait_for_event
-from tests.recordings import frontend
+from tests.recordings import Case, frontends
 from tests.unit.frontend.policy_oracle import parse
 
 HOST = "page.example.test"
@@ -266,12 +266,14 @@ def test_the_policy_is_in_force(web: Internet, visitor: BrowserContext, tmp_path
     assert "script-src-elem inline" in opened.evaluate("window.blocked")
 
 
-@pytest.mark.parametrize("version", ["v2.4.0", "v2.33.2"])
+@pytest.mark.parametrize(
+    "served", [case for case in frontends() if case.name.endswith("-all")], ids=lambda case: case.id
+)
 def test_under_the_policy_flowfuse_sends_an_eu_dsn_is_blocked_and_under_ours_it_is_not(
-    web: Internet, visitor: BrowserContext, tmp_path: Path, version: str
+    web: Internet, visitor: BrowserContext, tmp_path: Path, served: Case
 ) -> None:
-    recorded = frontend(f"{version}-all") / "csp.txt"
-    policy = recorded.read_text().split(": ", 1)[1].strip().replace("'self'", "'self' https://bundle.example.test")
+    sent = served.home / "csp.txt"
+    policy = sent.read_text().split(": ", 1)[1].strip().replace("'self'", "'self' https://bundle.example.test")
     platform = Platform(tmp_path / "home", {"sentry": ALL["sentry"]})
     page = platform.render(page_with(BUNDLE))
     opened = visit(web, visitor, page, {"content-security-policy": policy})

@@ -27,7 +27,7 @@ from tests import recordings
 from tests.real_parts import prometheus
 from tests.unit.web.platforms import HOSTILE, Provider, app, settings, snapshot
 
-CASE = next(case for case in recordings.cases() if case.name == "v2.4.0-sqlite-ce")
+CASE = recordings.named("v2.4.0-sqlite-ce")
 SETTINGS = PrometheusSettings(enabled=True)
 
 

@@ -18,7 +18,7 @@ from tests.real_parts import htpasswd, prometheus
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.processes import wait_until
 
-CASE = next(case for case in recordings.cases() if case.name == "v2.4.0-sqlite-ce")
+CASE = recordings.named("v2.4.0-sqlite-ce")
 
 
 @pytest.fixture(autouse=True)

@@ -83,13 +83,13 @@ def test_the_same_seed_gives_the_same_life(tmp_path: Path) -> None:
     assert lives[0] != lives[2]
 
 
-@pytest.fixture
-def real_database() -> Iterator[sqlite3.Connection]:
-    """The database of a real FlowFuse of the version that the demo says it is."""
-    recorded = {case.name: case for case in recordings.cases()}.get("v2.33.2-sqlite-dev")
-    if recorded is None:
-        pytest.skip(recordings.MISSING)
-    uri = f"file:{recorded.home / 'var' / 'forge.db'}?mode=ro&immutable=1"
+SAME_VERSION = [case for case in recordings.cases() if case.name in ("reduced-sqlite-dev", "v2.33.2-sqlite-dev")]
+
+
+@pytest.fixture(params=SAME_VERSION, ids=lambda case: case.name)
+def real_database(request: pytest.FixtureRequest) -> Iterator[sqlite3.Connection]:
+    """A database with the tables of the FlowFuse version that the demo says it is."""
+    uri = f"file:{request.param.home / 'var' / 'forge.db'}?mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
         yield database
 

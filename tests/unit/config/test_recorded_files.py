@@ -1,6 +1,6 @@
 """The files that real FlowFuse platforms were started with, and what these platforms then reported."""
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,10 +8,7 @@ import pytest
 from ff_observe.config import load_settings
 from ff_observe.config.settings import PostgreSQLDatabase, Settings, SQLiteDatabase
 from ff_observe.errors import ConfigurationError
-from tests.recordings import ALL, MISSING, Case, all_present, cases
-
-PROBES = sorted(path.parent for path in ALL.glob("probes/*/meta.json"))
-FRONTEND = sorted(path.parent for path in ALL.glob("frontend/*/flowforge.yml"))
+from tests.recordings import PROBES, Case, cases, frontends, probes
 
 # FlowFuse takes each of these for "on" and pings; it is our error that says what to write.
 STRINGS_FOR_BOOLEANS = {"gate-yml-no-ce", "gate-yml-off-ce", "gate-yml-string-false-ce", "gate-yml-zero-ce"}
@@ -21,21 +18,23 @@ UNUSABLE_URLS = {"post-ftp", "post-nohost"}
 NO_DRIVER_TYPE = {"cfg-driver-notype"}
 # FlowFuse reports whether its mail connection works, which neither file nor database shows: documented difference.
 LIVE_MAIL = {"cfg-email-smtp-refused", "cfg-email-ses"}
+BY_FILE = {
+    "gate-yml-False-ce": False,
+    "gate-yml-false-ce": False,
+    "gate-yml-absent-ce": None,
+    "gate-yml-null-ce": None,
+}
+"""What the file says of consent."""
 
 
-def name_of(path: Path) -> str:
-    return path.name
+def each(accepted: Callable[[str], object]) -> pytest.MarkDecorator:
+    """Run with each probe whose name is accepted."""
+    found = [probe for probe in probes() if accepted(probe.name)]
+    return pytest.mark.parametrize("probe", found, ids=lambda probe: probe.id)
 
 
-@pytest.fixture
-def recordings() -> None:
-    """The recordings that are not committed."""
-    if not all_present():
-        pytest.skip(MISSING)
-
-
-def load_case(directory: Path) -> Settings:
-    return load_settings(home=directory, config=directory / "flowforge.yml", variables={})
+def load_case(case: Case) -> Settings:
+    return load_settings(home=case.home, config=case.home / "flowforge.yml", variables={})
 
 
 def reported(settings: Settings) -> dict[str, Any]:
@@ -61,65 +60,58 @@ def test_the_file_of_a_recorded_platform_is_read_without_a_word(case: Case) -> N
         assert ours == theirs
 
 
-@pytest.mark.usefixtures("recordings")
-@pytest.mark.parametrize(
-    "probe",
-    [path for path in PROBES if path.name not in STRINGS_FOR_BOOLEANS | UNUSABLE_URLS | NO_DRIVER_TYPE],
-    ids=name_of,
-)
-def test_the_features_of_a_probe_are_those_the_platform_reported(probe: Path) -> None:
-    case = Case(probe)
+@each(lambda name: name not in STRINGS_FOR_BOOLEANS | UNUSABLE_URLS | NO_DRIVER_TYPE)
+def test_the_features_of_a_probe_are_those_the_platform_reported(probe: Case) -> None:
     settings = load_case(probe)
     assert settings.warnings == ()
-    if case.ping is None:
+    if probe.ping is None:
         return
-    ours, theirs = reported(settings), case.meta["ping_config_license"]["config"]
+    ours, theirs = reported(settings), dict(probe.ping["platform"]["config"])
     if probe.name in LIVE_MAIL:
         assert (ours.pop("email"), theirs.pop("email")) == ({"enabled": True}, {"enabled": False})
     assert ours == theirs
 
 
-@pytest.mark.usefixtures("recordings")
-@pytest.mark.parametrize("name", sorted(STRINGS_FOR_BOOLEANS))
-def test_what_flowfuse_takes_for_an_opt_in_by_mistake_is_an_error_here(name: str) -> None:
-    assert Case(ALL / "probes" / name).ping is not None
+@each(STRINGS_FOR_BOOLEANS.__contains__)
+def test_what_flowfuse_takes_for_an_opt_in_by_mistake_is_an_error_here(probe: Case) -> None:
+    assert probe.ping is not None
     with pytest.raises(ConfigurationError) as caught:
-        load_case(ALL / "probes" / name)
+        load_case(probe)
     (problem,) = caught.value.problems
     assert problem.key == "telemetry.enabled"
     assert "write false" in problem.message
 
 
-@pytest.mark.usefixtures("recordings")
-@pytest.mark.parametrize("name", sorted(UNUSABLE_URLS | NO_DRIVER_TYPE))
-def test_what_flowfuse_cannot_work_with_is_an_error_here(name: str) -> None:
-    assert Case(ALL / "probes" / name).ping is None
+@each((UNUSABLE_URLS | NO_DRIVER_TYPE).__contains__)
+def test_what_flowfuse_cannot_work_with_is_an_error_here(probe: Case) -> None:
+    assert probe.ping is None
     with pytest.raises(ConfigurationError):
-        load_case(ALL / "probes" / name)
+        load_case(probe)
 
 
-@pytest.mark.usefixtures("recordings")
-@pytest.mark.parametrize(
-    ("name", "enabled"),
-    [("False", False), ("false", False), ("absent", None), ("null", None)],
-)
-def test_the_file_opts_out_where_the_platform_did(name: str, enabled: bool | None) -> None:
-    probe = ALL / "probes" / f"gate-yml-{name}-ce"
+@each(BY_FILE.__contains__)
+def test_the_file_opts_out_where_the_platform_did(probe: Case) -> None:
+    enabled = BY_FILE[probe.name]
     assert load_case(probe).ping.enabled is enabled
-    assert (Case(probe).ping is None) is (enabled is False)
+    assert (probe.ping is None) is (enabled is False)
 
 
-@pytest.mark.usefixtures("recordings")
-def test_the_housekeeper_is_off_where_the_platform_was_silent_for_it() -> None:
-    assert not load_case(ALL / "probes" / "gate-housekeeper-false").platform.housekeeper
+@each("gate-housekeeper-false".__eq__)
+def test_the_housekeeper_is_off_where_the_platform_was_silent_for_it(probe: Case) -> None:
+    assert not load_case(probe).platform.housekeeper
 
 
-@pytest.mark.usefixtures("recordings")
-@pytest.mark.parametrize("directory", FRONTEND, ids=name_of)
-def test_a_recorded_frontend_file_is_read_without_a_word(directory: Path) -> None:
-    settings = load_case(directory)
+@pytest.mark.parametrize("served", frontends(), ids=lambda case: case.id)
+def test_the_file_of_a_served_page_is_read_without_a_word(served: Case) -> None:
+    settings = load_case(served)
     assert settings.warnings == ()
     assert settings.prometheus.enabled
-    page = directory / "index.html"
-    if page.exists() and settings.frontend.posthog:
-        assert settings.frontend.posthog.apikey in page.read_text()
+    if settings.frontend.posthog:
+        assert settings.frontend.posthog.apikey in (served.home / "index.html").read_text()
+
+
+def test_every_probe_and_page_has_a_reduced_counterpart() -> None:
+    for found, number in ((probes(), PROBES), (frontends(), 13)):
+        reduced = {case.name for case in found if case.id == case.name}
+        assert len(reduced) == number
+        assert {case.name for case in found} == reduced

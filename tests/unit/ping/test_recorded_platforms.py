@@ -16,11 +16,11 @@ from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.sqlite import SQLiteSource
-from tests.recordings import ALL, Case, assert_as_recorded, cases, home_of
+from tests.recordings import Case, assert_as_recorded, cases, home_of, probes
+from tests.reduced import licences
 from tests.unit.ping.samples import OPERATING_SYSTEM
 
-PROBES = sorted(path.parent for path in (ALL / "probes").glob("*/meta.json"))
-STARTED = [probe for probe in PROBES if json.loads((probe / "meta.json").read_text())["platform_started"]]
+STARTED = [probe for probe in probes() if probe.meta["platform_started"]]
 OUR_ERRORS = {"gate-yml-no-ce", "gate-yml-off-ce", "gate-yml-string-false-ce", "gate-yml-zero-ce"}
 """FlowFuse takes these for true; to us, what is no boolean where one belongs is a mistake to be corrected."""
 DELIVERY_FAILED = {"post-ftp", "post-nohost", "post-refused"}
@@ -54,9 +54,10 @@ def test_a_recorded_platform_is_treated_as_flowfuse_did(case: Case) -> None:
         assert_as_recorded(preview(snapshot, settings, OPERATING_SYSTEM), json.loads(json.dumps(case.ping)))
 
 
-@pytest.mark.parametrize("probe", STARTED, ids=lambda probe: probe.name)
-def test_a_probe_is_treated_as_flowfuse_did(probe: Path, tmp_path: Path) -> None:
-    meta = json.loads((probe / "meta.json").read_text())
+@pytest.mark.parametrize("probe", STARTED, ids=lambda probe: probe.id)
+def test_a_probe_is_treated_as_flowfuse_did(probe: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    licences.accept(monkeypatch)
+    meta = probe.meta
     home = home_of(probe, tmp_path / "home")
     if probe.name in OUR_ERRORS:
         with pytest.raises(ConfigurationError, match=r"telemetry\.enabled"):
@@ -71,8 +72,8 @@ def test_a_probe_is_treated_as_flowfuse_did(probe: Path, tmp_path: Path) -> None
     if probe.name in RUNTIME_LICENCE:
         return  # the licence went into a running platform: there is no database to look at
     assert decide(snapshot, settings).allowed is (meta["ping_sent"] or probe.name in DELIVERY_FAILED)
-    if (probe / "ping.json").exists():
-        recorded = json.loads((probe / "ping.json").read_text())
+    if probe.ping is not None:
+        recorded = json.loads(json.dumps(probe.ping))
         if probe.name in LIVE_MAIL:
             assert recorded["platform"]["config"]["email"] == {"enabled": False}
             recorded["platform"]["config"]["email"] = {"enabled": True}

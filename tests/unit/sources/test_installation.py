@@ -16,7 +16,7 @@ from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Set
 from ff_observe.sources import flowfuse_metrics, installation
 from ff_observe.sources.installation import InstalledVersions, operating_system
 from ff_observe.wiring import installed_versions
-from tests.recordings import frontend
+from tests.recordings import Case, frontends
 from tests.unit.ping.receivers import Respond, answer, receiver, silent, tcp_server
 
 
@@ -209,12 +209,17 @@ def no_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
+SERVED = [case for case in frontends() if case.name == "v2.33.2-all"]
+
+
 @pytest.mark.usefixtures("no_node")
-def test_where_there_is_no_node_flowfuse_is_asked_for_its_version(tmp_path: Path) -> None:
-    exposition = (frontend("v2.33.2-all") / "metrics.txt").read_bytes()
+@pytest.mark.parametrize("served", SERVED, ids=lambda case: case.id)
+def test_where_there_is_no_node_flowfuse_is_asked_for_its_version(tmp_path: Path, served: Case) -> None:
+    exposition = (served.home / "metrics.txt").read_bytes()
+    version = "v22.14.0" if served.id == served.name else "v20.20.2"
     with receiver(answer(200, exposition)) as flowfuse:
         versions = InstalledVersions(tmp_path, flowfuse_url=flowfuse.url("/"))
-        assert [versions.nodejs() for _ in range(3)] == ["v20.20.2"] * 3
+        assert [versions.nodejs() for _ in range(3)] == [version] * 3
     assert [request.line for request in flowfuse.requests] == ["GET /metrics HTTP/1.1"]
 
 

@@ -1,0 +1,109 @@
+"""The tables of FlowFuse 2.33 that the bridge reads, and rows for them, as SQL of SQLite and of PostgreSQL."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+Row = tuple[str, Mapping[str, object]]
+"""A table, and the values of one row by column."""
+
+_COLUMNS: Final = """
+MetaVersions id version!
+PlatformSettings key! value valueType:int!
+TeamTypes id name! active:bool order:int description properties
+Teams id name! slug avatar TeamTypeId:int suspended:bool properties
+Users id username! name email email_verified:bool sso_enabled:bool mfa_enabled:bool password password_expired:bool
+  admin:bool! avatar tcs_accepted:time suspended:bool defaultTeamId:int SSOGroups
+Invitations id token external:bool! expiresAt:time email sentAt:time role:int invitorId:int inviteeId:int teamId:int
+  reminderSentAt:time
+ProjectStacks id name! label active:bool properties ProjectTypeId:int replacedBy:int
+ProjectTemplates id name! active:bool description settings policy ownerId:int
+Projects id:uuid name! type! url! state! safeName! ApplicationId:int TeamId:int ProjectTypeId:int ProjectStackId:int
+  ProjectTemplateId:int versions
+Devices id name! type! credentialSecret! state! lastSeenAt:time settingsHash agentVersion mode TeamId:int
+  targetSnapshotId:int activeSnapshotId:int ProjectId:uuid ApplicationId:int DeviceGroupId:int editorAffinity
+  editorToken editorConnected:bool nodeRedVersion nodejsVersion
+ProjectSnapshots id name! description settings flows ProjectId:uuid UserId:int DeviceId:int credentialSecret
+StorageLibraries id name! type! meta body! ProjectId:uuid
+StorageSharedLibraries id name! type! meta body! TeamId:int
+FlowTemplates id name! active:bool description category order:int default:bool icon flows modules createdById:int
+  teamTypeScope externalUrl importedId
+TeamBrokerClients id username! password acls TeamId:int ownerId ownerType
+BrokerCredentials id name! host! port:int! protocol! protocolVersion:int! ssl:bool! verifySSL:bool! clientId!
+  credentials! state! settings TeamId:int topicPrefix
+Subscriptions id customer! subscription! status:status! trialStatus:trial! trialEndsAt:time TeamId:int interval
+"""
+"""Text where no type is named; `!` is NOT NULL. Every table has `createdAt` and `updatedAt` too."""
+
+TABLES: Final = {
+    table: (*columns, *(() if table == "MetaVersions" else ("createdAt:time!",)), "updatedAt:time!")
+    for table, *columns in (line.split() for line in _COLUMNS.strip().replace("\n  ", " ").splitlines())
+}
+
+_SQLITE: Final = {"int": "INTEGER", "bool": "TINYINT(1)", "time": "DATETIME", "uuid": "UUID"}
+_POSTGRESQL: Final = {
+    "int": "INTEGER",
+    "bool": "BOOLEAN",
+    "time": "TIMESTAMP WITH TIME ZONE",
+    "uuid": "UUID",
+    "status": '"enum_Subscriptions_status"',
+    "trial": '"enum_Subscriptions_trialStatus"',
+}
+_POSTGRESQL_ENUMS: Final = """
+CREATE TYPE "enum_Subscriptions_status" AS ENUM ('active', 'canceled', 'past_due', 'trial', 'unmanaged');
+CREATE TYPE "enum_Subscriptions_trialStatus" AS ENUM ('none', 'created', 'week_email_sent', 'day_email_sent', 'ended');
+"""
+
+
+def script(rows: Iterable[Row], at: datetime, *, postgresql: bool = False, tables: Iterable[str] = TABLES) -> str:
+    """SQL that makes `tables` and fills them; rows were written at `at`."""
+    made = [_POSTGRESQL_ENUMS] if postgresql else ["BEGIN;"]
+    made += [_create(table, postgresql) for table in tables]
+    made += [_insert(number, table, values, at, postgresql) for number, (table, values) in enumerate(rows)]
+    return "\n".join([*made, "" if postgresql else "COMMIT;"])
+
+
+def _create(table: str, postgresql: bool) -> str:
+    columns = []
+    for text in TABLES[table]:
+        name, kind = _split(text)
+        if (name, kind) == ("id", ""):
+            columns.append('"id" SERIAL PRIMARY KEY' if postgresql else '"id" INTEGER PRIMARY KEY AUTOINCREMENT')
+            continue
+        sql = (_POSTGRESQL if postgresql else _SQLITE).get(kind, "TEXT")
+        rest = " PRIMARY KEY" if name in ("id", "key") else " NOT NULL" if text.endswith("!") else ""
+        columns.append(f'"{name}" {sql}{rest}')
+    return f'CREATE TABLE "{table}" ({", ".join(columns)});'
+
+
+def _insert(number: int, table: str, values: Mapping[str, object], at: datetime, postgresql: bool) -> str:
+    """What a column must have and the row does not give is filled in by type."""
+    filled: dict[str, object] = {}
+    for text in TABLES[table]:
+        name, kind = _split(text)
+        if name in values:
+            filled[name] = values[name]
+        elif text.endswith("!"):
+            filled[name] = {"int": 0, "bool": False, "time": at}.get(kind, f"{name} {number}")
+    assert values.keys() <= filled.keys(), f"{table} has no {values.keys() - filled.keys()}"
+    names = ", ".join(f'"{name}"' for name in filled)
+    return f'INSERT INTO "{table}" ({names}) VALUES ({", ".join(_literal(it, postgresql) for it in filled.values())});'
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, _, kind = text.removesuffix("!").partition(":")
+    return name, kind
+
+
+def _literal(value: object, postgresql: bool) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return str(value).upper() if postgresql else str(int(value))
+        case int():
+            return str(value)
+        case datetime():
+            return f"'{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d} +00:00'"
+        case _:
+            return "'" + str(value).replace("'", "''") + "'"
