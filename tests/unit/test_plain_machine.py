@@ -1,0 +1,25 @@
+"""What `make plain-machine` demands of a run of `make test`."""
+
+import pytest
+
+from tests.plain_machine import FailedError, summary
+
+PASSED = "===== 12 passed in 3.21s ====="
+SKIPPED = "===== 11 passed, 1 skipped in 3.21s ====="
+LEFT_OUT = "Left out here:\n  prometheus: apt-get install prometheus\n"
+
+
+@pytest.mark.parametrize(("text", "uid"), [(PASSED, 0), (LEFT_OUT + SKIPPED, 1000)])
+def test_a_run_of_all_that_the_user_can_have_is_accepted(text: str, uid: int) -> None:
+    assert summary(text, uid) in text
+
+
+@pytest.mark.parametrize("text", [SKIPPED, LEFT_OUT + PASSED, "no tests ran in 0.1s"])
+def test_root_skips_and_leaves_out_nothing(text: str) -> None:
+    with pytest.raises(FailedError, match=r"^make test"):
+        summary(text, 0)
+
+
+def test_an_ordinary_user_reads_what_is_left_out() -> None:
+    with pytest.raises(FailedError, match="did not name"):
+        summary(SKIPPED, 1000)
