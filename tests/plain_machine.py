@@ -96,7 +96,7 @@ def machine(base: Path, name: str, uid: int) -> Iterator[Path]:
     subprocess.run(["cp", "-a", base, root], check=True)
     try:
         clone = root / PLACE
-        clone.parent.mkdir(parents=True)
+        clone.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", TOP, clone], check=True)
         subprocess.run(["chown", "-R", f"{uid}:{uid}", clone.parent], check=True)
         yield root
