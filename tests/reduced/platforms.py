@@ -40,7 +40,7 @@ def config(*enabled: str, driver: str = "stub") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Platform:
-    """The numbers of a platform differ from each other: no count can pass for another."""
+    """No two tables have the same number of rows, so that no count can pass for another."""
 
     name: str
     users: int = 0
