@@ -51,6 +51,8 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
         moment: dict[str, Reading] = {
             bridge.SNAPSHOT_TIMESTAMP.name: {(): at.timestamp() - 0.4},
             bridge.SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},
+            facts.HTTP_UP.name: {(): 1.0},
+            facts.HTTP_DURATION.name: {(): 0.03 + random.uniform(0, 0.02)},
         }
         yield from platform_samples(at, {**_with_expiry(snapshot, end).readings, **own, **moment}, TARGET)
         yield Sample(at, "up", 1.0, TARGET)
