@@ -34,7 +34,7 @@ HISTORY = SPAN + timedelta(days=1)
 COLORS, FREQUENT_COLORS = 256, 160
 ALLOWED_EMPTY = {
     "flowfuse-platform": ("Subscriptions of teams",),  # the demo does not bill
-    "flowfuse-bridge": ("What fails now",),
+    "flowfuse-bridge": ("What fails now", "Label values not shown"),
 }
 
 
