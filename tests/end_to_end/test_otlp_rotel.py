@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.catalogue import BRIDGE, PLATFORM
-from ff_observe.catalogue.bridge import OTLP_EXPORTS, PING_NEXT, PROCESS_RESIDENT_MEMORY
+from ff_observe.catalogue.bridge import OTLP_EXPORTS, OUTPUT_DELIVERED, PING_NEXT, PROCESS_RESIDENT_MEMORY
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.version import VERSION
 from tests import recordings
@@ -48,8 +48,9 @@ def test_all_counts_arrive_with_the_values_units_and_names_of_the_endpoint(
         section = otlp_bridge.sqlite(name)
     settings = otlp_bridge.settings(tmp_path, section, told, more=otlp_bridge.licence(name))
     with otlp_bridge.running(settings) as bridge:
-        # The first export may be ahead of the parts that start after it.
-        wait_until(lambda: otlp_name(PING_NEXT) in rotel.sink.metrics(), "an export of a bridge that has started")
+        # The first export may be ahead of the parts that start after it, and tells of no delivery yet.
+        late = {otlp_name(PING_NEXT), otlp_name(OUTPUT_DELIVERED)}
+        wait_until(lambda: late <= set(rotel.sink.metrics()), "an export of a bridge that has delivered one")
         arrived = rotel.sink.metrics()
         scraped = otlp_bridge.scrape(bridge)
         resource = rotel.sink.resource()
