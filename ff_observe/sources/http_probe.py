@@ -177,6 +177,7 @@ def _words(error: Exception) -> str:
 
 
 def _shown(url: str) -> str:
-    """The address without user and password."""
+    """The address without user and password, fit for any log: a lone surrogate is none that UTF-8 can hold."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    host = parts.netloc.rpartition("@")[2].encode("utf-8", "backslashreplace").decode()
+    return f"{parts.scheme}://{host}"

@@ -135,7 +135,9 @@ def test_redirects_come_to_an_end() -> None:
         ("http://\udc80/", "gives no usable answer (Unicode"),
     ],
 )
-def test_what_cannot_be_reached_is_down_and_says_why(url: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_reached_is_down_and_says_why(
+    url: str, problem: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def unresolved(*_: object, **__: object) -> object:
         raise socket.gaierror("not known")
 
@@ -144,6 +146,7 @@ def test_what_cannot_be_reached_is_down_and_says_why(url: str, problem: str, mon
     answered = asked(url)
     assert not answered.up
     assert (answered.problem or "").startswith(problem)
+    assert caplog.text.encode()  # UTF-8, or no log can take it
 
 
 DRIPPING = trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
