@@ -56,8 +56,9 @@ bench: .venv/test.stamp ## Measure speed and cost against the alternatives
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: attack
-attack: .venv/test.stamp ## Flood bridge, collector and node_exporter with hostile clients
+attack: .venv/test.stamp ## Flood bridge, collector and node_exporter; attack the privacy of the fleet's figures
 	@$(BIN)/python -m tests.real_parts.install
+	$(BIN)/python -m tests.attack.fleet_table
 	$(BIN)/python -m tests.attack $(FLOODS)
 
 .PHONY: nightly

@@ -20,7 +20,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.real_parts import install
+
 TOP: Final = Path(__file__).parent.parent
+DEBOOTSTRAP: Final = install.Package("debootstrap", "debootstrap", "a plain root")
 PACKAGES: Final = ("python3", "python3-venv", "make", "git", "ca-certificates")
 """What the README asks for, `git` to clone, and the certificates of the package registries."""
 PLACE: Final = "srv/ff-observe"
@@ -48,8 +51,10 @@ def make_base(base: Path) -> None:
     """The plain root, made once: a directory that is complete has its final name."""
     if base.exists():
         return
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        raise FailedError("a plain root needs root and debootstrap: apt-get install debootstrap")
+    if absent := install.missing([DEBOOTSTRAP]):
+        if not install.may_install():
+            raise FailedError("a plain root needs root and debootstrap: apt-get install debootstrap")
+        install.install_packages(absent)
     unfinished = base.with_name("unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
