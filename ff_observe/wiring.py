@@ -184,9 +184,9 @@ def _source(settings: Settings) -> Source:
         from ff_observe.sources.postgresql import PostgreSQLSource
 
         return PostgreSQLSource(settings.database)
-    from ff_observe.sources.sqlite import SQLiteSource
+    from ff_observe.sources.sqlite_process import GuardedSQLiteSource
 
-    return SQLiteSource(settings.database.path)
+    return GuardedSQLiteSource(settings.database.path)
 
 
 def _app(platform: Platform, security: "WebSecurity | None") -> Application:

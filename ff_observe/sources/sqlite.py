@@ -94,7 +94,7 @@ class SQLiteSource:
 
     The file is read, never mapped into memory (`mmap_size`), though that takes about half the time: a program that
     cuts a mapped file off, as `cp` does first to the file it writes over, kills every process that reads on (SIGBUS).
-    Where the log has an index (`-shm`), SQLite maps that, for want of another way; it is let go as soon as it shrinks.
+    Where the log has an index (`-shm`), SQLite maps that: `sqlite_process` reads such a database in another process.
     """
 
     def __init__(self, path: Path, counts: Sequence[Count] = COUNTS) -> None:
@@ -158,7 +158,9 @@ class SQLiteSource:
                 f"{self._where} is not there or not accessible; check `db.storage` in flowforge.yml, and `--home`"
             )
         index = _identity(self._side("-shm"))
-        if _is_other(found, self._identity) or _is_other(index, self._index_identity):
+        # With a log, nothing in the file says that another was copied over it: pages in memory would pass for its own.
+        rewritten = index is not None and found != self._identity
+        if rewritten or _is_other(found, self._identity) or _is_other(index, self._index_identity):
             self._disconnect()
         if self._connection is None:
             self._check_library()

@@ -20,9 +20,9 @@ import sys, threading
 from datetime import UTC, datetime
 from pathlib import Path
 from ff_observe.errors import SourceError
-from ff_observe.sources.sqlite import SQLiteSource
+from ff_observe.sources.sqlite_process import GuardedSQLiteSource
 
-source = SQLiteSource(Path(sys.argv[1]))
+source = GuardedSQLiteSource(Path(sys.argv[1]))
 print(source.read(datetime.now(UTC)).readings["flowfuse_devices"][()], flush=True)
 enough = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), enough.set()), daemon=True).start()
@@ -36,12 +36,13 @@ source.close()
 """
 
 
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
+@pytest.fixture(params=["delete", "wal"])
+def writer(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Path, sqlite3.Connection]]:
     """A platform of some megabytes, and the connection of the FlowFuse that has it open."""
     path = writable_copy(case_named("v2.4.0-sqlite-dev"), tmp_path)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = off")
+        connection.execute(f"PRAGMA journal_mode = {request.param}")
         connection.execute(
             "INSERT INTO Devices (name, type, credentialSecret, createdAt, updatedAt)"
             " WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 50000)"
@@ -53,7 +54,11 @@ def writer(tmp_path: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
 def test_no_reading_is_ended_by_it(writer: tuple[Path, sqlite3.Connection], tmp_path: Path) -> None:
     path, connection = writer
     ((devices,),) = connection.execute("SELECT count(*) FROM Devices").fetchall()
-    backup = shutil.copy(path, tmp_path / "backup.db")
+    files = [path, *path.parent.glob(f"{path.name}-*")]  # with a write-ahead log, that and its index
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    for file in files:
+        shutil.copy(file, backup)
     command = [sys.executable, "-c", READER, str(path)]
     with subprocess.Popen(
         command, env=guarded_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -62,7 +67,7 @@ def test_no_reading_is_ended_by_it(writer: tuple[Path, sqlite3.Connection], tmp_
         assert reader.stdout is not None
         assert reader.stdout.readline() == f"{devices}\n"
         for _ in range(COPIES):
-            subprocess.run(["cp", backup, path], check=True)
+            subprocess.run(["cp", *(backup / file.name for file in files), path.parent], check=True)
             assert reader.poll() is None
         reader.stdin.close()
         assert reader.stdout.readline() == f"{devices}\n"
