@@ -12,13 +12,14 @@ from ff_observe.sources.model import SETTINGS_READING, Answer, HttpAnswer, Insta
 
 _BILLING = frozenset(count.name for count in COUNTS if count.billing)
 
-_RESOURCES: Mapping[str, tuple[str, ...]] = {
+LIMITED_COUNTS: Mapping[str, tuple[str, ...]] = {
     "users": ("flowfuse_users",),
     "teams": ("flowfuse_teams",),
     "instances": ("flowfuse_instances",),
     "devices": ("flowfuse_devices",),
     "mqtt_clients": ("flowfuse_team_broker_clients",),
 }
+"""What a licence limits, and the counts held against each limit."""
 _COMBINED_INSTANCES = ("flowfuse_instances", "flowfuse_devices")
 
 
@@ -109,7 +110,7 @@ def _head_room(counts: Mapping[str, Reading], licence: Licence | None) -> dict[s
     limit: dict[tuple[str, ...], float] = {}
     usage: dict[tuple[str, ...], float] = {}
     for resource, allowed in limits.items():
-        of = _COMBINED_INSTANCES if combined and resource == "instances" else _RESOURCES[resource]
+        of = _COMBINED_INSTANCES if combined and resource == "instances" else LIMITED_COUNTS[resource]
         counted = all(name in counts for name in of)
         if resource == "mqtt_clients" and not counted:
             continue  # this FlowFuse has no broker for teams

@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from ff_observe.catalogue import BRIDGE, PLATFORM
-from ff_observe.catalogue.fleet import COLLECTOR, FLEET
+from ff_observe.catalogue import BRIDGE, COLLECTOR, METRICS
 from ff_observe.catalogue.model import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +68,7 @@ def alerts() -> list[dict[str, Any]]:
 def known_names() -> set[str]:
     """The names of all series that the catalogue declares."""
     names = set()
-    for metric in (*PLATFORM, *BRIDGE, *COLLECTOR, *FLEET):
+    for metric in METRICS:
         if metric.kind is Kind.HISTOGRAM:
             names |= {f"{metric.name}{part}" for part in ("_bucket", "_sum", "_count")}
         else:

@@ -9,31 +9,18 @@ from typing import Any
 
 import psycopg
 
+from ff_observe.catalogue import COUNTS
+from ff_observe.catalogue.model import Question, RowsBy, RowsByAge, RowsByName, RowsWhere
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.sources.postgresql import PostgreSQLSource
+from ff_observe.sources.schema import TABLES
 from ff_observe.sources.sqlite import SQLiteSource
 from tests.real_parts import postgresql
 from tests.recordings import COMMITTED, Case
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Truth = Mapping[str, Mapping[tuple[str, ...], int]]
-
-TABLES = {
-    "flowfuse_users": "Users",
-    "flowfuse_invitations": "Invitations",
-    "flowfuse_teams": "Teams",
-    "flowfuse_instances": "Projects",
-    "flowfuse_devices": "Devices",
-    "flowfuse_snapshots": "ProjectSnapshots",
-    "flowfuse_templates": "ProjectTemplates",
-    "flowfuse_stacks": "ProjectStacks",
-    "flowfuse_library_entries": "StorageLibraries",
-    "flowfuse_blueprints": "FlowTemplates",
-    "flowfuse_shared_library_entries": "StorageSharedLibraries",
-    "flowfuse_team_broker_clients": "TeamBrokerClients",
-    "flowfuse_remote_brokers": "BrokerCredentials",
-}
 
 
 def moment(text: str) -> datetime:
@@ -99,34 +86,35 @@ def postgresql_rows(connection: "psycopg.Connection[Any]") -> Rows:
 
 def truth(rows: Rows, at: datetime) -> Truth:
     """Every count of the platform at that moment, each from the rows themselves and counted in Python."""
-    counts: dict[str, dict[tuple[str, ...], int]] = {}
-    for name, table in TABLES.items():
+    counts: dict[str, Mapping[tuple[str, ...], int]] = {}
+    for count in COUNTS:
         try:
-            counts[name] = {(): len(rows(f'SELECT 1 FROM "{table}"'))}
+            counts[count.name] = _counted(rows, count.of, at)
         except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
             continue
-    counts["flowfuse_admins"] = {(): len(rows('SELECT 1 FROM "Users" WHERE "admin"'))}
-    type_names: dict[Any, Any] = dict(rows('SELECT "id", "name" FROM "TeamTypes"'))
-    team_types = [type_names.get(row[0]) for row in rows('SELECT "TeamTypeId" FROM "Teams"')]
-    counts["flowfuse_teams_by_type"] = _tally(team_types)
-    counts["flowfuse_instances_by_state"] = {
-        ("running",): 0,
-        ("suspended",): 0,
-        **_tally([row[0] for row in rows('SELECT "state" FROM "Projects"')]),
-    }
-    counts["flowfuse_devices_by_mode"] = {
-        ("autonomous",): 0,
-        ("developer",): 0,
-        **_tally([row[0] for row in rows('SELECT "mode" FROM "Devices"')]),
-    }
-    seen = [_bucket(row[0], at) for row in rows('SELECT "lastSeenAt" FROM "Devices"')]
-    counts["flowfuse_devices_by_last_seen"] = {
-        (bucket,): seen.count(bucket) for bucket in ("day", "week", "month", "older", "never")
-    }
-    subscriptions = rows('SELECT "status", "trialStatus" FROM "Subscriptions"')
-    counts["flowfuse_teams_by_billing_state"] = _tally([row[0] for row in subscriptions])
-    counts["flowfuse_trials_by_state"] = _tally([row[1] for row in subscriptions if row[0] == "trial"])
     return counts
+
+
+def _counted(rows: Rows, question: Question, at: datetime) -> Mapping[tuple[str, ...], int]:
+    def values(table: str, *columns: str) -> list[tuple[Any, ...]]:
+        names = {"id": "id", **TABLES[table].columns}
+        selected = ", ".join(f'"{names[column]}"' for column in columns)
+        return rows(f'SELECT {selected} FROM "{TABLES[table].name}"')
+
+    match question:
+        case RowsWhere(table, column):
+            return {(): sum(bool(value) for (value,) in values(table, column))}
+        case RowsByName(table, column, other, name_column):
+            names: dict[Any, Any] = dict(values(other, "id", name_column))
+            return _tally([names.get(value) for (value,) in values(table, column)])
+        case RowsByAge(table, column):
+            seen = [_bucket(value, at) for (value,) in values(table, column)]
+            return {(bucket,): seen.count(bucket) for bucket in ("day", "week", "month", "older", "never")}
+        case RowsBy(table, column, expected, only):
+            kept = [row[0] for row in values(table, column, *(only[:1] if only else ())) if row[1:] == (only or ())[1:]]
+            return {(value,): 0 for value in expected} | _tally(kept)
+        case _:
+            return {(): len(values(question.table, "id"))}
 
 
 def _tally(values: list[Any]) -> dict[tuple[str, ...], int]:

@@ -1,103 +1,175 @@
 """What the bridge tells of itself, as `ff_observe_*`. The live values are in `self_metrics.py`."""
 
-from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.catalogue.model import Kind, Metric, Sensitivity
 
 BUILD_INFO = Metric(
     "ff_observe_build_info",
+    "Versions of the bridge",
     "Versions of the bridge and of the Python that runs it; the value is always 1.",
     labels=("version", "python_version"),
+    sensitivity=Sensitivity.VERSION,
+    since="0.1.0",
 )
 SNAPSHOT_TIMESTAMP = Metric(
     "ff_observe_snapshot_timestamp_seconds",
+    "Time of the snapshot",
     "When the snapshot in this exposition was taken, in seconds since 1970.",
     "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 SNAPSHOT_DURATION = Metric(
-    "ff_observe_snapshot_duration_seconds", "How long reading the database took for the last snapshot.", "s"
+    "ff_observe_snapshot_duration_seconds",
+    "Time to read the database",
+    "How long reading the database took for the last snapshot.",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 SNAPSHOTS = Metric(
     "ff_observe_snapshots_total",
+    "Snapshots of the database",
     "Snapshots of the platform's database, by outcome.",
     "{snapshot}",
     ("outcome",),
     Kind.COUNTER,
     ("ok", "partial", "failed"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 READING_SUCCESS = Metric(
     "ff_observe_reading_success",
+    "Success of each reading",
     "Whether a reading of the last snapshot succeeded (1) or not (0). A reading whose table this FlowFuse version does "
     "not have is not listed.",
     labels=("reading",),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 LABEL_VALUES_CAPPED = Metric(
     "ff_observe_label_values_capped",
+    "Label values not shown",
     "Label values of the last snapshot that are not shown as they are: beyond the hundred most frequent of a reading "
     "and summed into `other` (`number`), or cut to 128 characters (`length`).",
     labels=("reading", "cap"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 PINGS = Metric(
     "ff_observe_pings_total",
+    "Pings",
     "Attempts to send the core ping, by outcome.",
     "{ping}",
     ("outcome",),
     Kind.COUNTER,
     ("delivered", "rejected", "failed"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
-PING_BYTES = Metric("ff_observe_ping_sent_bytes_total", "Bytes of pings delivered.", "By", kind=Kind.COUNTER)
+PING_BYTES = Metric(
+    "ff_observe_ping_sent_bytes_total",
+    "Ping bytes delivered",
+    "Bytes of pings delivered.",
+    "By",
+    kind=Kind.COUNTER,
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 PING_ENABLED = Metric(
     "ff_observe_ping_enabled",
+    "Core ping",
     "Whether the ping may be sent (1) or not (0), and which rule decided.",
     labels=("rule",),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 PING_OPT_OUT_IGNORED = Metric(
     "ff_observe_ping_opt_out_ignored",
+    "Opt-out ignored",
     "Whether a licensed platform asks to opt out, which its licence does not allow (1), or not (0).",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 PING_LAST_SUCCESS = Metric(
     "ff_observe_ping_last_success_timestamp_seconds",
+    "Ping last delivered",
     "When a ping was last delivered, in seconds since 1970.",
     "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 PING_NEXT = Metric(
     "ff_observe_ping_next_timestamp_seconds",
+    "Next ping due",
     "When the next ping is due, in seconds since 1970.",
     "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 OUTPUT_ENABLED = Metric(
     "ff_observe_output_enabled",
+    "Outputs",
     "Whether an output of the bridge is on (1) or off (0). For the ping it says whether the ping may be sent for the "
     "platform as last read, and is absent before that.",
     labels=("output",),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 OUTPUT_DELIVERED = Metric(
     "ff_observe_output_last_delivery_successful",
+    "Last delivery",
     "Whether the last delivery of an output arrived (1) or not (0). Absent before the first, and for outputs that are "
     "fetched from the bridge or loaded by a browser.",
     labels=("output",),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 CONFIG_RELOAD_SUCCESS = Metric(
     "ff_observe_config_last_reload_successful",
+    "Configuration",
     "Whether the settings in use are those of flowforge.yml as last read (1) or older ones, because it could not be "
     "changed over to (0).",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 SENTRY_EVENTS = Metric(
     "ff_observe_sentry_events_total",
+    "Sentry events",
     "Events handed to backend Sentry, by outcome.",
     "{event}",
     ("outcome",),
     Kind.COUNTER,
     ("captured", "dropped"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 OTLP_EXPORTS = Metric(
     "ff_observe_otlp_exports_total",
+    "OTLP exports",
     "Exports over OTLP (of metrics, traces or logs), by outcome.",
     "{export}",
     ("outcome",),
     Kind.COUNTER,
     ("delivered", "failed"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
-PROCESS_RESIDENT_MEMORY = Metric("ff_observe_resident_memory_bytes", "Resident memory of the bridge's process.", "By")
-PROCESS_START = Metric("ff_observe_start_timestamp_seconds", "When the bridge started, in seconds since 1970.", "s")
+PROCESS_RESIDENT_MEMORY = Metric(
+    "ff_observe_resident_memory_bytes",
+    "Resident memory",
+    "Resident memory of the bridge's process.",
+    "By",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
+PROCESS_START = Metric(
+    "ff_observe_start_timestamp_seconds",
+    "Start of the bridge",
+    "When the bridge started, in seconds since 1970.",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 
 BRIDGE: tuple[Metric, ...] = (
     BUILD_INFO,

@@ -1,17 +1,23 @@
 """What a ping collector exposes: of itself (`ff_observe_collector_*`) and of the fleet (`flowfuse_fleet_*`)."""
 
-from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.catalogue.counts import COUNTS
+from ff_observe.catalogue.facts import FEATURE_ENABLED
+from ff_observe.catalogue.model import Kind, Metric, Sensitivity, resource_titles
 
 PINGS_ACCEPTED = Metric(
     "ff_observe_collector_pings_accepted_total",
+    "Pings accepted",
     "Pings acknowledged: stored, or recognised as duplicates of stored ones.",
     "{ping}",
     ("outcome",),
     Kind.COUNTER,
     ("stored", "duplicate"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 PINGS_REFUSED = Metric(
     "ff_observe_collector_pings_refused_total",
+    "Requests refused",
     "Requests that were not acknowledged, by the reason.",
     "{ping}",
     ("reason",),
@@ -30,57 +36,105 @@ PINGS_REFUSED = Metric(
         *("too_deep", "not_an_object", "missing_field", "wrong_type", "out_of_range", "too_long"),
         *("wrong_form", "overloaded", "store_unavailable", "internal"),
     ),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 UNKNOWN_FIELDS = Metric(
     "ff_observe_collector_unknown_fields_total",
+    "Unknown fields",
     "Fields in accepted pings that the contract does not name, by their name. They are never stored. A name is shown "
     "while at least `fleet.k` senders sent it today and yesterday; all others are `other`.",
     "{field}",
     ("field",),
     Kind.COUNTER,
     ("other",),
+    sensitivity=Sensitivity.IDENTIFIER,
+    since="0.1.0",
 )
 COMMIT_DURATION = Metric(
     "ff_observe_collector_commit_duration_seconds",
+    "Time to store",
     "How long it took to store pings durably, by commit.",
     "s",
     kind=Kind.HISTOGRAM,
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 COMMIT_PINGS = Metric(
-    "ff_observe_collector_commit_pings", "How many pings shared a commit.", "{ping}", kind=Kind.HISTOGRAM
+    "ff_observe_collector_commit_pings",
+    "Pings per commit",
+    "How many pings shared a commit.",
+    "{ping}",
+    kind=Kind.HISTOGRAM,
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
-WAITING = Metric("ff_observe_collector_waiting_pings", "Pings received that are not committed yet.", "{ping}")
+WAITING = Metric(
+    "ff_observe_collector_waiting_pings",
+    "Pings waiting",
+    "Pings received that are not committed yet.",
+    "{ping}",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 STORE_UP = Metric(
     "ff_observe_collector_store_up",
+    "Store",
     "Whether the store took the last durable write (1) or not (0): a batch of pings, or a probe every 10 seconds.",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
-CONNECTIONS = Metric("ff_observe_collector_connections", "Open HTTP connections.", "{connection}")
+CONNECTIONS = Metric(
+    "ff_observe_collector_connections",
+    "Connections",
+    "Open HTTP connections.",
+    "{connection}",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 CONNECTIONS_CLOSED = Metric(
     "ff_observe_collector_connections_closed_total",
+    "Connections closed",
     "Connections closed from this side: a request, or the taking of an answer, took too long, or too many were open.",
     "{connection}",
     ("reason",),
     Kind.COUNTER,
     ("too_slow", "too_many"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 PRUNED = Metric(
     "ff_observe_collector_pruned_pings_total",
+    "Pings past retention",
     "Pings deleted because they were older than the retention.",
     "{ping}",
     kind=Kind.COUNTER,
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 KEY_CREATED = Metric(
     "ff_observe_collector_key_created_timestamp_seconds",
+    "Hashing key made",
     "When the key that hashes addresses was made, in seconds since 1970.",
     "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 START = Metric(
-    "ff_observe_collector_start_timestamp_seconds", "When the collector started, in seconds since 1970.", "s"
+    "ff_observe_collector_start_timestamp_seconds",
+    "Start of the collector",
+    "When the collector started, in seconds since 1970.",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
 )
 BUILD_INFO = Metric(
     "ff_observe_collector_build_info",
+    "Version of the collector",
     "Version of the collector and the kind of its store; the value is always 1.",
     labels=("version", "store"),
+    sensitivity=Sensitivity.VERSION,
+    since="0.1.0",
 )
 
 COLLECTOR: tuple[Metric, ...] = (
@@ -103,73 +157,102 @@ WINDOWS = ("1d", "7d", "30d")
 
 PLATFORMS = Metric(
     "flowfuse_fleet_platforms",
+    "Platforms that pinged",
     "Platforms that pinged within the last day, 7 days and 30 days. A window is absent where it, or its difference "
     "from a larger one, is of fewer than `fleet.k` platforms.",
     "{platform}",
     ("window",),
     label_values=WINDOWS,
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
 )
 SILENT = Metric(
     "flowfuse_fleet_silent_platforms",
+    "Silent platforms",
     "Platforms that pinged within the last 30 days, but not within `fleet.silent_after_days`. Absent where they are "
     "fewer than `fleet.k`, though not for 0.",
     "{platform}",
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
 )
 BY_VERSION = Metric(
     "flowfuse_fleet_platforms_by_version",
+    "FlowFuse versions",
     "Platforms of the last 30 days by their FlowFuse version; rare ones, and those unlike a release, are `other`.",
     "{platform}",
     ("version",),
+    sensitivity=Sensitivity.VERSION,
+    since="0.1.0",
 )
 BY_DRIVER = Metric(
     "flowfuse_fleet_platforms_by_driver",
+    "Drivers",
     "Platforms of the last 30 days by their driver; rare ones, and those that are not FlowFuse's, are `other`.",
     "{platform}",
     ("driver",),
+    sensitivity=Sensitivity.VERSION,
+    since="0.1.0",
 )
 BY_LICENSE_TYPE = Metric(
     "flowfuse_fleet_platforms_by_license_type",
+    "Licence types",
     "Platforms of the last 30 days by the type of their licence; rare ones are `other`.",
     "{platform}",
     ("license_type",),
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
 )
 BY_FEATURE = Metric(
     "flowfuse_fleet_platforms_by_feature",
+    "Features enabled",
     "Platforms of the last 30 days by whether a feature is enabled; a state that few platforms share is `other`.",
     "{platform}",
     ("feature", "enabled"),
+    value_titles=FEATURE_ENABLED.value_titles,
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
 )
-RESOURCE_TITLES = {
-    "instances": "hosted instances",
-    "instances_by_state_suspended": "suspended instances",
-    "devices_by_last_seen_day": "devices seen within a day",
-    "devices_by_last_seen_never": "devices never seen",
-    "team_broker_clients": "clients of team brokers",
-    "remote_brokers": "MQTT brokers",
-    "library_entries": "library entries",
-    "shared_library_entries": "shared library entries",
-}
-"""Words for those of the label values below that people would not use themselves."""
+RESOURCE_TITLES = resource_titles(COUNTS)
+"""The counts of the ping under the names of their metrics, with their titles."""
 
 RESOURCES = Metric(
     "flowfuse_fleet_resources",
+    "Resources of the fleet",
     "Sum of a count over the platforms of the last 30 days. Absent where fewer than `fleet.k` platforms have more "
     "than 0 of it, or one dominates.",
     labels=("resource",),
+    value_titles=RESOURCE_TITLES,
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
 )
 RESOURCES_PER_PLATFORM = Metric(
     "flowfuse_fleet_resources_per_platform",
-    "Quantiles of a count over the platforms of the last 30 days. Each is the mean over `fleet.k` platforms around "
-    "that rank, and absent where one of them dominates or there are too few.",
-    labels=("resource", "quantile"),
+    "Resources per platform",
+    "What a platform has of a count at the `rank` 0.5 (the median), 0.9 and 0.99 of the platforms of the last 30 days. "
+    "Each is the mean over `fleet.k` platforms around that rank, and absent where one of them dominates or there are "
+    "too few.",
+    labels=("resource", "rank"),
+    value_titles=RESOURCE_TITLES,
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
 )
 REPORTING = Metric(
     "flowfuse_fleet_reporting_platforms",
+    "Platforms reporting",
     "Platforms of the last 30 days whose ping has this count. Absent where its sum is.",
     "{platform}",
     ("resource",),
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
 )
-TIMESTAMP = Metric("flowfuse_fleet_timestamp_seconds", "When the fleet was last counted, in seconds since 1970.", "s")
+TIMESTAMP = Metric(
+    "flowfuse_fleet_timestamp_seconds",
+    "Fleet counted",
+    "When the fleet was last counted, in seconds since 1970.",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 
 FLEET: tuple[Metric, ...] = (
     TIMESTAMP,

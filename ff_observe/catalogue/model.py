@@ -3,9 +3,10 @@
 Nothing here knows how FlowFuse spells its tables (`sources/schema.py` does) or how any output looks.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 
 class Kind(StrEnum):
@@ -16,23 +17,46 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
+class Sensitivity(StrEnum):
+    """What the values and labels of a metric can disclose, and to whom it may therefore be shown."""
+
+    meaning: str
+
+    COUNT = "count", "how many there are of something, or how many are allowed; names nothing"
+    OPERATIONAL = "operational", "how software is doing: states, moments, durations, outcomes"
+    VERSION = "version", "a label names software in use: versions, drivers, kinds of stores"
+    IDENTIFIER = "identifier", "a label holds an identifier, or a name that people chose"
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric family as every output shows it.
 
-    `name` is the Prometheus name (a counter's ends in `_total`), `unit` the UCUM unit that OTLP carries (`{user}`,
-    `s`), `labels` the names of its labels. `label_values` lists the values that exist from the start.
+    `name` is the Prometheus name (a counter's ends in `_total`), `title` what people read on dashboards and pages,
+    `unit` the UCUM unit that OTLP carries (`{user}`, `s`), `labels` the names of its labels. `label_values` lists the
+    values that exist from the start, `value_titles` the titles of values whose own spelling is not for people. `since`
+    is the version of ff-observe that first has the metric.
 
     A yes-or-no has no unit: with `1`, a translation to Prometheus would call a gauge `…_ratio` (OpenTelemetry
     specification, compatibility/prometheus_and_openmetrics.md, metric metadata).
     """
 
     name: str
+    title: str
     help: str
     unit: str = ""
     labels: tuple[str, ...] = ()
     kind: Kind = Kind.GAUGE
     label_values: tuple[str, ...] = ()
+    value_titles: Mapping[str, str] = field(default_factory=dict, hash=False)
+    sensitivity: Sensitivity = field(kw_only=True)
+    since: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +132,13 @@ OTHER_VALUES = "other"
 class PingField:
     """Where (part of) a count stands in the ping, below `platform.counts`.
 
-    `path` has one or two keys. `label_value` picks one value of a labelled count (0 where the platform has none);
-    None takes the count itself.
+    `path` has one or two keys. `label_value` picks one value of a labelled count (0 where the platform has none), and
+    `title` says what that is; None takes the count itself.
     """
 
     path: tuple[str, ...]
     label_value: str | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +160,21 @@ def ping_fields(counts: tuple[Count, ...]) -> Iterator[tuple[Count, PingField]]:
     for count in counts:
         for ping_field in count.ping:
             yield count, ping_field
+
+
+def resource_titles(counts: tuple[Count, ...]) -> Mapping[str, str]:
+    """The name of each ping field as a resource of the fleet, with its title, in order."""
+    return {
+        resource_name(count, ping_field): ping_field.title or count.title for count, ping_field in ping_fields(counts)
+    }
+
+
+def resource_name(count: Count, ping_field: PingField) -> str:
+    """What the fleet calls a ping field: the name of the count, and the label value where it is one of several."""
+    return "_".join(filter(None, (count.name.removeprefix("flowfuse_"), ping_field.label_value)))
+
+
+def in_text(title: str) -> str:
+    """A title within a sentence or a legend: `Users` → `users`. Names in capitals stay: `MQTT brokers`, `FlowFuse`."""
+    first = title.partition(" ")[0]
+    return title if first != first.capitalize() else title[:1].lower() + title[1:]

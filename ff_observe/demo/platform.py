@@ -17,6 +17,7 @@ from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, NODEJS_VERSION, C
 from ff_observe.demo.life import Life, Stretch
 from ff_observe.errors import UsageError
 from ff_observe.periodic import Periodic
+from ff_observe.sources.schema import TABLES
 
 _FILE = """\
 # The demo platform of ff-observe: a made-up company. Nothing listens at these addresses but the demo itself.
@@ -102,8 +103,7 @@ class DemoPlatform:
         package.parent.mkdir(parents=True)
         package.write_text(json.dumps({"name": "@flowfuse/flowfuse", "version": FLOWFUSE_VERSION}) + "\n")
         with self._transaction() as database:
-            for statement in resources.files("ff_observe.demo").joinpath("schema.sql").read_text().split(";"):
-                database.execute(statement)
+            _make_tables(database)
             found(database, self._company, at or self._clock.now(), self._random)
 
     def step(self, minutes: float) -> None:
@@ -151,3 +151,14 @@ class DemoPlatform:
             database.execute("BEGIN IMMEDIATE")
             with database:
                 yield database
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    """Those of `schema.sql`, and whatever else the bridge reads: a table it lacks stays empty, a column is NULL."""
+    for statement in resources.files("ff_observe.demo").joinpath("schema.sql").read_text().split(";"):
+        database.execute(statement)
+    for table in TABLES.values():
+        database.execute(f'CREATE TABLE IF NOT EXISTS "{table.name}" ("{table.key}" INTEGER PRIMARY KEY)')
+        there = {row[1] for row in database.execute(f'PRAGMA table_info("{table.name}")')}
+        for column in set(table.columns.values()) - there:
+            database.execute(f'ALTER TABLE "{table.name}" ADD COLUMN "{column}"')

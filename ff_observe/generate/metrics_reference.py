@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from ff_observe.catalogue import BRIDGE, COUNTS, FACTS
-from ff_observe.catalogue.fleet import COLLECTOR, FLEET
-from ff_observe.catalogue.model import Count, Metric
+from ff_observe.catalogue import BRIDGE, COLLECTOR, COUNTS, FACTS, FLEET
+from ff_observe.catalogue.model import Count, Metric, Sensitivity
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.generate.markdown import document, table
 
@@ -20,7 +19,9 @@ back to Prometheus gives the names of the first column.
 
 Of a label whose values stand in the database (`state`, `mode`, `team_type`), the hundred most frequent values are shown
 as they are; the rows of all others are summed under `other`, so that the sum stays that of all rows. A value longer
-than 128 characters is cut and ends with `…`. `ff_observe_label_values_capped` counts both."""
+than 128 characters is cut and ends with `…`. `ff_observe_label_values_capped` counts both.
+
+`Since` is the version of ff-observe that first has the metric. `Sensitivity` is one of:"""
 
 _ENTERPRISE = """\
 ¹ In the ping of an unlicensed platform this is 0, as FlowFuse sends it; the metric tells the truth."""
@@ -37,47 +38,47 @@ def render() -> str:
     return document(
         "ff_observe/catalogue",
         _INTRODUCTION,
+        "\n".join(f"- `{sensitivity}`: {sensitivity.meaning}." for sensitivity in Sensitivity),
         "## The platform",
         _metrics(FACTS),
         "## What is counted on the platform",
         table(
-            ("Metric", "Unit", "Meaning", "OTLP", "In the ping, below `platform.counts`"),
-            ((*_cells(count), _ping(count)) for count in COUNTS),
+            (*_HEADS, "OTLP", "In the ping, below `platform.counts`"),
+            ((*_cells(count), _otlp(count), _ping(count)) for count in COUNTS),
         ),
         _ENTERPRISE,
         _BILLING,
         "## The bridge itself",
         _metrics(BRIDGE),
         "## The collector",
-        _collector_metrics(COLLECTOR),
+        table(_HEADS, map(_cells, COLLECTOR)),
         "## The fleet, as the collector counts it",
         _COLLECTOR,
-        _collector_metrics(FLEET),
+        table(_HEADS, map(_cells, FLEET)),
     )
 
 
 def _metrics(metrics: Iterable[Metric]) -> str:
-    return table(
-        ("Metric", "Type", "Unit", "Meaning", "OTLP"),
-        ((name, metric.kind.value, *rest) for metric in metrics for name, *rest in [_cells(metric)]),
-    )
+    return table((*_HEADS, "OTLP"), ((*_cells(metric), _otlp(metric)) for metric in metrics))
 
 
-def _collector_metrics(metrics: Iterable[Metric]) -> str:
-    return table(
-        ("Metric", "Type", "Unit", "Meaning"),
-        ((name, metric.kind.value, unit, meaning) for metric in metrics for name, unit, meaning, _ in [_cells(metric)]),
-    )
+_HEADS = ("Metric", "Title", "Type", "Unit", "Meaning", "Sensitivity", "Since")
 
 
-def _cells(metric: Metric) -> tuple[str, str, str, str]:
-    """Name with labels, unit, meaning, name over OTLP."""
+def _cells(metric: Metric) -> tuple[str, ...]:
+    """What stands below `_HEADS`; the name is followed by the labels."""
     labels = "{" + ", ".join(metric.labels) + "}" if metric.labels else ""
     mark = " ²" if isinstance(metric, Count) and metric.billing else ""
-    values = ", ".join(f"`{value}`" for value in metric.label_values)
+    known = dict.fromkeys((*metric.label_values, *metric.value_titles))
+    values = ", ".join(f"`{value}`" for value in known)
     meaning = f"{metric.help} Values: {values}." if values else metric.help
     unit = f"`{metric.unit}`" if metric.unit else ""
-    return f"`{metric.name}{labels}`{mark}", unit, meaning, f"`{otlp_name(metric)}`"
+    name = f"`{metric.name}{labels}`{mark}"
+    return name, metric.title, metric.kind.value, unit, meaning, metric.sensitivity.value, metric.since
+
+
+def _otlp(metric: Metric) -> str:
+    return f"`{otlp_name(metric)}`"
 
 
 def _ping(count: Count) -> str:

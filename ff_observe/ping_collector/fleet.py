@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ff_observe.catalogue.counts import COUNTS
-from ff_observe.catalogue.model import NO_VALUE, ping_fields
+from ff_observe.catalogue.model import NO_VALUE, ping_fields, resource_name
 from ff_observe.ping_collector.disclosure import OTHER, Disclosure, Resource, Shares
 from ff_observe.ping_collector.store import Distribution, Seen, Store
 from ff_observe.ping_contract import FIELDS, Value
@@ -47,9 +47,7 @@ _FEATURES = {
     "email": _INDEX["platform.config.email.enabled"],
 }
 RESOURCES: Mapping[str, int] = {
-    "_".join(filter(None, (count.name.removeprefix("flowfuse_"), ping_field.label_value))): _INDEX[
-        ".".join(("platform", "counts", *ping_field.path))
-    ]
+    resource_name(count, ping_field): _INDEX[".".join(("platform", "counts", *ping_field.path))]
     for count, ping_field in ping_fields(COUNTS)
 }
 """Counts of the ping under the names their metrics have, with the index of their field."""

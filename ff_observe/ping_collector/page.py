@@ -8,7 +8,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from ff_observe.catalogue.fleet import RESOURCE_TITLES
+from ff_observe.catalogue import fleet as catalogue
+from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.ping_collector.disclosure import QUANTILES, Shares
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
@@ -26,7 +27,6 @@ _FOOTER = (
     "<footer><p>{rules} Of a sender's address only a keyed hash is kept, whose key is destroyed on "
     'schedule. The same as data: <a href="fleet.json">fleet.json</a></p></footer>'
 )
-_FEATURE_NAMES = {"broker": "MQTT broker", "file_store": "File store", "email": "E-mail"}
 _LEFT_OUT = "\u2013"
 Document = Mapping[str, Any]
 """A fleet as `fleet.as_json` has it."""
@@ -51,9 +51,9 @@ def render(document: Document) -> bytes:
         _figure(document["silent_platforms"], "fell silent"),
         "</section>",
         '<div class="columns">',
-        _bars("By version", document["platforms_by_version"]),
-        _bars("By licence", document["platforms_by_license_type"]),
-        _bars("By driver", document["platforms_by_driver"]),
+        _bars(catalogue.BY_VERSION, document["platforms_by_version"]),
+        _bars(catalogue.BY_LICENSE_TYPE, document["platforms_by_license_type"]),
+        _bars(catalogue.BY_DRIVER, document["platforms_by_driver"]),
         _features(document["platforms_by_feature"]),
         "</div>",
         *_resources(document["resources"]),
@@ -72,12 +72,12 @@ def _grouped(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f")
 
 
-def _bars(title: str, shares: Shares) -> str:
+def _bars(metric: Metric, shares: Shares) -> str:
     if not shares:
-        return f"<section><h2>{title}</h2><p>Too few platforms to show.</p></section>"
+        return f"<section><h2>{metric.title}</h2><p>Too few platforms to show.</p></section>"
     total = sum(shares.values())
     rows = "\n".join(_bar(label, platforms, total) for label, platforms in shares.items())
-    return f"<section><h2>{title}</h2><table>{rows}</table></section>"
+    return f"<section><h2>{metric.title}</h2><table>{rows}</table></section>"
 
 
 def _bar(label: str, platforms: int, total: int) -> str:
@@ -89,12 +89,12 @@ def _bar(label: str, platforms: int, total: int) -> str:
 
 def _features(by_feature: Mapping[str, Shares]) -> str:
     rows = "\n".join(
-        _bar(_FEATURE_NAMES.get(feature, feature), shares["true"], sum(shares.values()))
+        _bar(catalogue.BY_FEATURE.value_titles.get(feature, feature), shares["true"], sum(shares.values()))
         for feature, shares in by_feature.items()
         if "true" in shares
     )
     body = f"<table>{rows}</table>" if rows else "<p>Too few platforms to show.</p>"
-    return f"<section><h2>Features enabled</h2>{body}</section>"
+    return f"<section><h2>{catalogue.BY_FEATURE.title}</h2>{body}</section>"
 
 
 def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
     yield '<th scope="col">Median</th><th scope="col">90 %</th><th scope="col">99 %</th></tr></thead><tbody>'
     for name, resource in resources.items():
         cells = "".join(f'<td class="number">{cell}</td>' for cell in _cells(resource))
-        title = RESOURCE_TITLES.get(name, name.replace("_", " "))
+        title = in_text(catalogue.RESOURCE_TITLES.get(name, name))
         yield f'<tr><th scope="row">{escape(title)}</th>{cells}</tr>'
     yield "</tbody></table></section>"
 

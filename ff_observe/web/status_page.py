@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from ff_observe.catalogue import facts
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.http.messages import Answer, answer
 from ff_observe.outputs import statuses
@@ -94,8 +95,8 @@ class StatusPage:
         yield "FlowFuse", installation.flowfuse_version or "unknown"
         yield "Node.js", installation.nodejs_version or "unknown"
         yield "Driver", self._settings.platform.driver
-        yield "Set-up", _known(installation.initialised, "completed", "not completed yet")
-        yield "Licence", _licence(snapshot)
+        yield facts.INITIALISED.title, _known(installation.initialised, "completed", "not completed yet")
+        yield facts.LICENSE_ACTIVE.title, _licence(snapshot)
 
 
 def _state(snapshot: Snapshot, problems: Sequence[Problem]) -> tuple[str, str]:

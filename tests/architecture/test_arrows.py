@@ -49,7 +49,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.ping_contract",
         f"{P}.ping_collector.openapi",
     ),
-    f"{P}.demo": (f"{P}.config", *LIFE),
+    f"{P}.demo": (f"{P}.config", f"{P}.sources.schema", *LIFE),
     f"{P}.wiring": (P,),
     f"{P}.bridge": (
         *(f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http.messages"),

@@ -9,7 +9,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry
 
-from ff_observe.catalogue import BRIDGE, COUNTS, PLATFORM
+from ff_observe.catalogue import BRIDGE, COLLECTOR, COUNTS, FLEET, METRICS, PLATFORM
 from ff_observe.catalogue.model import (
     Count,
     Kind,
@@ -19,13 +19,17 @@ from ff_observe.catalogue.model import (
     RowsByAge,
     RowsByName,
     RowsWhere,
+    Sensitivity,
+    in_text,
     ping_fields,
 )
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.ping_contract import COUNT_FIELDS, FIELDS
+from ff_observe.sources.schema import TABLES
+from ff_observe.version import VERSION
 from tests import recordings
 
-ALL = (*PLATFORM, *BRIDGE)
+OVER_OTLP = (*PLATFORM, *BRIDGE)
 
 # Prometheus, "Metric and label naming" and "Writing exporters"; OpenMetrics 1.0, "Suffixes".
 RESERVED_SUFFIXES = ("_total", "_count", "_sum", "_bucket", "_created", "_gcount", "_gsum")
@@ -34,13 +38,21 @@ OTHER_THAN_BASE_UNITS = re.compile(
     r"_(milliseconds|ms|minutes|hours|days|weeks|kilobytes|kb|megabytes|mb|percent|percentage)(_|$)"
 )
 
-each_metric = pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
+VERSIONS = {"version", "python_version", "nodejs_version", "driver"}
+HARMLESS = {
+    *("output", "outcome", "reading", "cap", "rule", "reason", "store"),
+    *("resource", "feature", "enabled", "window", "rank"),
+    *("license_type", "tier", "state", "mode", "last_seen"),
+}
+"""Labels whose values FlowFuse or ff-observe chose, and which name no version."""
+
+each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 each_count = pytest.mark.parametrize("count", COUNTS, ids=lambda count: count.name)
 
 
 def test_names_are_unique_on_every_output() -> None:
-    assert len({metric.name for metric in ALL}) == len(ALL)
-    assert len({otlp_name(metric) for metric in ALL}) == len(ALL)
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    assert len({otlp_name(metric) for metric in METRICS}) == len(METRICS)
 
 
 @pytest.mark.parametrize("metric", PLATFORM, ids=lambda metric: metric.name)
@@ -51,6 +63,16 @@ def test_what_is_true_of_the_platform_is_called_flowfuse(metric: Metric) -> None
 @pytest.mark.parametrize("metric", BRIDGE, ids=lambda metric: metric.name)
 def test_what_is_true_of_the_bridge_is_called_ff_observe(metric: Metric) -> None:
     assert re.fullmatch(r"ff_observe(_[a-z]+)+", metric.name)
+
+
+@pytest.mark.parametrize("metric", COLLECTOR, ids=lambda metric: metric.name)
+def test_what_is_true_of_the_collector_is_called_ff_observe_collector(metric: Metric) -> None:
+    assert re.fullmatch(r"ff_observe_collector(_[a-z]+)+", metric.name)
+
+
+@pytest.mark.parametrize("metric", FLEET, ids=lambda metric: metric.name)
+def test_what_is_true_of_the_fleet_is_called_flowfuse_fleet(metric: Metric) -> None:
+    assert re.fullmatch(r"flowfuse_fleet(_[a-z]+)+", metric.name)
 
 
 @each_metric
@@ -84,6 +106,59 @@ def test_help_is_a_sentence_in_one_line(metric: Metric) -> None:
     assert metric.help == " ".join(metric.help.split())
 
 
+def test_titles_are_short_and_unique() -> None:
+    titles = [metric.title for metric in METRICS]
+    assert len({title.casefold() for title in titles}) == len(titles)
+    for title in (*titles, *(title for metric in METRICS for title in metric.value_titles.values())):
+        assert re.fullmatch(r"[A-Z][A-Za-z0-9' -]{2,29}", title), title
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("Users", "users"),
+        ("Set-up", "set-up"),
+        ("Platform's database", "platform's database"),
+        ("MQTT brokers", "MQTT brokers"),
+        ("FlowFuse versions", "FlowFuse versions"),
+        ("OTLP exports", "OTLP exports"),
+    ],
+)
+def test_a_title_within_a_sentence_is_in_lower_case_but_for_names(title: str, words: str) -> None:
+    assert in_text(title) == words
+
+
+@each_metric
+def test_a_metric_is_not_newer_than_this_version(metric: Metric) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", metric.since)
+    assert tuple(map(int, metric.since.split("."))) <= tuple(map(int, VERSION.split(".")))
+
+
+@each_metric
+def test_sensitivity_follows_from_what_the_labels_hold(metric: Metric) -> None:
+    """A new label is added here to what it discloses."""
+    named = isinstance(metric, Count) and isinstance(metric.of, RowsByName)
+    if named or {"license_id", "field"} & set(metric.labels):
+        expected = Sensitivity.IDENTIFIER
+    elif VERSIONS & set(metric.labels):
+        expected = Sensitivity.VERSION
+    elif isinstance(metric, Count) or (metric in FLEET and metric.unit != "s") or metric.labels == ("resource",):
+        expected = Sensitivity.COUNT
+    else:
+        expected = Sensitivity.OPERATIONAL
+    assert metric.sensitivity is expected
+    assert set(metric.labels) <= HARMLESS | {"license_id", "field", "team_type"} | VERSIONS
+
+
+@each_metric
+def test_titles_of_values_are_of_values_that_exist(metric: Metric) -> None:
+    if metric.value_titles and metric.label_values:
+        assert set(metric.value_titles) == set(metric.label_values)
+    if isinstance(metric, Count) and isinstance(metric.of, RowsByAge):
+        buckets = (*(bucket.name for bucket in metric.of.buckets), metric.of.older, metric.of.never)
+        assert tuple(metric.value_titles) == buckets
+
+
 @each_metric
 def test_values_known_from_the_start_belong_to_one_label(metric: Metric) -> None:
     assert not metric.label_values or len(metric.labels) == 1
@@ -102,6 +177,28 @@ def test_a_count_has_as_many_labels_as_its_question_gives(count: Count) -> None:
 
 
 @each_count
+def test_the_tables_and_columns_of_a_count_are_in_the_schema(count: Count) -> None:
+    for table, columns in questioned(count):
+        assert table in TABLES, f'ff_observe/sources/schema.py: add "{table}": Table("<FlowFuse\'s name>") to TABLES'
+        for column in columns:
+            entry = f'add "{column}": "<FlowFuse\'s name>" to the columns of "{table}" in TABLES'
+            assert column in TABLES[table].columns, f"ff_observe/sources/schema.py: {entry}"
+
+
+def questioned(count: Count) -> list[tuple[str, tuple[str, ...]]]:
+    """The tables that a count is asked of, each with the columns."""
+    match count.of:
+        case Rows(table):
+            return [(table, ())]
+        case RowsWhere(table, column) | RowsByAge(table, column):
+            return [(table, (column,))]
+        case RowsBy(table, column, only=only):
+            return [(table, (column, *((only[0],) if only else ())))]
+        case RowsByName(table, column, other, name_column):
+            return [(table, (column,)), (other, (name_column,))]
+
+
+@each_count
 def test_buckets_of_age_follow_each_other(count: Count) -> None:
     if isinstance(count.of, RowsByAge):
         limits = [bucket.under_seconds for bucket in count.of.buckets]
@@ -113,6 +210,7 @@ def test_buckets_of_age_follow_each_other(count: Count) -> None:
 @each_count
 def test_a_part_of_a_count_in_the_ping_is_a_value_it_has(count: Count) -> None:
     for field in count.ping:
+        assert (field.title == "") == (field.label_value is None), "a part of a count has a title of its own"
         match count.of:
             case RowsBy(expected=expected):
                 assert field.label_value in expected
@@ -151,7 +249,7 @@ def test_the_way_over_opentelemetry_ends_at_the_same_prometheus_names() -> None:
     reader = PrometheusMetricReader(disable_target_info=True, registry=registry)
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     meter = provider.get_meter("names")
-    for metric in ALL:
+    for metric in OVER_OTLP:
 
         def one(_: CallbackOptions, labels: tuple[str, ...] = metric.labels) -> list[Observation]:
             return [Observation(1, dict.fromkeys(labels, "x"))]
@@ -160,7 +258,7 @@ def test_the_way_over_opentelemetry_ends_at_the_same_prometheus_names() -> None:
         make(otlp_name(metric), [one], metric.unit, metric.help)
     translated = {sample.name for family in registry.collect() for sample in family.samples}
     provider.shutdown()
-    assert translated == {metric.name for metric in ALL}
+    assert translated == {metric.name for metric in OVER_OTLP}
 
 
 @each_metric

@@ -72,11 +72,11 @@ def _fleet(at: datetime, day: float, platforms: int) -> Iterator[Sample]:
         for enabled, part in (("true", share), ("false", 1 - share)):
             yield _sample(at, fleet.BY_FEATURE, round(platforms * part), feature, enabled)
     for resource in RESOURCES:
-        typical = _TYPICAL[resource] * (1 + 0.004 * day)
+        typical = _TYPICAL.get(resource, 5) * (1 + 0.004 * day)
         yield _sample(at, fleet.REPORTING, platforms - 3, resource)
         yield _sample(at, fleet.RESOURCES, round(typical * platforms), resource)
-        for quantile, factor in (("0.5", 0.62), ("0.9", 2.3), ("0.99", 7.1)):
-            yield _sample(at, fleet.RESOURCES_PER_PLATFORM, round(typical * factor, 1), resource, quantile)
+        for rank, factor in (("0.5", 0.62), ("0.9", 2.3), ("0.99", 7.1)):
+            yield _sample(at, fleet.RESOURCES_PER_PLATFORM, round(typical * factor, 1), resource, rank)
 
 
 def _parts(at: datetime, metric: Metric, platforms: int, shares: Mapping[str, float]) -> Iterator[Sample]:

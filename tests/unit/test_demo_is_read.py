@@ -18,6 +18,7 @@ from ff_observe.demo.company import COMPANY
 from ff_observe.demo.platform import DemoPlatform
 from ff_observe.sources.installation import InstalledVersions
 from ff_observe.sources.model import Answer, Installation
+from ff_observe.sources.schema import TABLES, Table
 from ff_observe.sources.sqlite import SQLiteSource
 
 NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC)
@@ -51,6 +52,18 @@ def test_its_file_is_valid_and_says_where_everything_is(platform: DemoPlatform) 
 def test_every_count_can_be_read(answer: Answer) -> None:
     assert answer.failures == {}
     assert set(answer.readings) >= {count.name for count in COUNTS}
+
+
+def test_a_table_or_column_that_the_bridge_reads_is_there_without_being_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = {**TABLES, "groups": Table("DeviceGroups"), "users": Table("Users", {"admin": "admin", "locale": "locale"})}
+    monkeypatch.setattr("ff_observe.demo.platform.TABLES", new)
+    made = DemoPlatform(tmp_path, FrozenClock(NOW), Random(3), ping_url=PING_URL, metrics_port=10464)
+    made.create()
+    with closing(sqlite3.connect(made.database)) as database:
+        assert database.execute('SELECT count("id") FROM "DeviceGroups"').fetchone() == (0,)
+        assert set(database.execute('SELECT "locale" FROM "Users"')) == {(None,)}
 
 
 def test_the_counts_are_those_of_its_tables(platform: DemoPlatform, answer: Answer) -> None:

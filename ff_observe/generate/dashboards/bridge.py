@@ -17,7 +17,7 @@ def dashboard() -> Dashboard:
         "flowfuse-bridge",
         "Is the bridge up, how fresh and how costly are its snapshots, and which readings fail.",
         bridge.BUILD_INFO,
-        [Row("", _now()), Row("Snapshots of the database", _snapshots()), Row("The process", _process())],
+        [Row("", _now()), Row(bridge.SNAPSHOTS.title, _snapshots()), Row("The process", _process())],
         since="now-24h",
     )
 
@@ -34,7 +34,7 @@ def _now() -> list[p.Panel]:
             empty="not scraped: none there, or pushed",
         ),
         p.number(
-            "Database",
+            facts.UP.title,
             f"min({of(facts.UP)})",
             facts.UP.help + " Of several platforms, the worst.",
             unit="short",
@@ -59,7 +59,7 @@ def _now() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.number(
-            "Configuration",
+            bridge.CONFIG_RELOAD_SUCCESS.title,
             f"min({of(bridge.CONFIG_RELOAD_SUCCESS)})",
             bridge.CONFIG_RELOAD_SUCCESS.help,
             unit="short",
@@ -80,7 +80,7 @@ def _now() -> list[p.Panel]:
 def _snapshots() -> list[p.Panel]:
     return [
         p.graph(
-            "Time to read the database",
+            bridge.SNAPSHOT_DURATION.title,
             [Query(of(bridge.SNAPSHOT_DURATION), "{{instance}}")],
             bridge.SNAPSHOT_DURATION.help,
             unit=p.SECONDS_UNIT,
@@ -128,7 +128,7 @@ def _snapshots() -> list[p.Panel]:
             empty="every reading of the last snapshot succeeded",
         ),
         p.graph(
-            "Database",
+            facts.UP.title,
             [Query(of(facts.UP), "{{instance}}")],
             facts.UP.help,
             unit=p.COUNT_UNIT,
@@ -140,7 +140,7 @@ def _snapshots() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.graph(
-            "Label values not shown",
+            bridge.LABEL_VALUES_CAPPED.title,
             [Query(f"sum by (reading, cap) ({of(bridge.LABEL_VALUES_CAPPED)}) > 0", "{{reading}}, {{cap}}")],
             bridge.LABEL_VALUES_CAPPED.help,
             unit=p.COUNT_UNIT,
@@ -164,7 +164,7 @@ def _process() -> list[p.Panel]:
             empty="not scraped (pushed over OTLP, for instance)",
         ),
         p.graph(
-            "Resident memory",
+            bridge.PROCESS_RESIDENT_MEMORY.title,
             [Query(of(bridge.PROCESS_RESIDENT_MEMORY), "{{instance}}")],
             bridge.PROCESS_RESIDENT_MEMORY.help,
             unit=p.BYTES_UNIT,
@@ -183,7 +183,7 @@ def _process() -> list[p.Panel]:
                 t.Column("version", "ff-observe", width=160),
                 t.Column("python_version", "Python", width=160),
                 t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
-                t.Column("Value #C", "Resident memory", unit=p.BYTES_UNIT, width=180),
+                t.Column("Value #C", bridge.PROCESS_RESIDENT_MEMORY.title, unit=p.BYTES_UNIT, width=180),
             ],
             bridge.BUILD_INFO.help,
             height=4,

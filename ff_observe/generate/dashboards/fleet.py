@@ -3,17 +3,15 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import fleet
-from ff_observe.catalogue.model import Metric
+from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import REASONS, VERSIONS
 from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.queries import Query, of, total
+from ff_observe.generate.dashboards.queries import Query, counted, of
 
 EMPTY = "no collector, or not counted yet"
 TOO_FEW = "too few platforms to show"
-
-_TITLES: p.Told = {name: (words, None) for name, words in fleet.RESOURCE_TITLES.items()}
 
 ENABLED = 'enabled="true"'
 IN_A_DAY, IN_A_MONTH = 'window="1d"', 'window="30d"'
@@ -70,7 +68,7 @@ def _now() -> list[p.Panel]:
             empty="nothing was received",
         ),
         p.number(
-            "Store",
+            fleet.STORE_UP.title,
             f"min({of(fleet.STORE_UP)})",
             fleet.STORE_UP.help,
             unit="short",
@@ -78,7 +76,7 @@ def _now() -> list[p.Panel]:
             empty="no ping has come yet",
         ),
         p.number(
-            "Fleet counted",
+            fleet.TIMESTAMP.title,
             f"1000 * min({of(fleet.TIMESTAMP)})",
             fleet.TIMESTAMP.help,
             unit=p.AGO_UNIT,
@@ -98,7 +96,7 @@ def _platforms() -> list[p.Panel]:
     with_state = f"max by (job, feature, enabled) ({of(fleet.BY_FEATURE)})"
     return [
         p.graph(
-            "Platforms that pinged",
+            fleet.PLATFORMS.title,
             [
                 Query(_of_all(fleet.PLATFORMS, by="window"), "within {{window}}"),
                 Query(_of_all(fleet.SILENT), "silent"),
@@ -116,7 +114,7 @@ def _platforms() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.graph(
-            "FlowFuse versions",
+            fleet.BY_VERSION.title,
             [Query(_of_all(fleet.BY_VERSION, by="version"), "{{version}}")],
             fleet.BY_VERSION.help,
             unit=p.COUNT_UNIT,
@@ -127,10 +125,10 @@ def _platforms() -> list[p.Panel]:
             empty=TOO_FEW,
         ),
         _by("Versions now", "version", fleet.BY_VERSION, width=6),
-        _by("Drivers", "driver", fleet.BY_DRIVER, width=6),
-        _by("Licence types", "license_type", fleet.BY_LICENSE_TYPE, width=6),
+        _by(fleet.BY_DRIVER.title, "driver", fleet.BY_DRIVER, width=6),
+        _by(fleet.BY_LICENSE_TYPE.title, "license_type", fleet.BY_LICENSE_TYPE, width=6),
         p.shares(
-            "Features enabled",
+            fleet.BY_FEATURE.title,
             Query(
                 f"{_of_all(fleet.BY_FEATURE, ENABLED, by='feature')} / sum by (feature) ({with_state})",
                 "{{feature}}",
@@ -139,7 +137,7 @@ def _platforms() -> list[p.Panel]:
             unit=p.SHARE_UNIT,
             width=6,
             maximum=1,
-            names={"file_store": "file store"},
+            names=fleet.BY_FEATURE.value_titles,
             empty=TOO_FEW,
         ),
     ]
@@ -157,19 +155,20 @@ def _by(title: str, label: str, metric: Metric, *, width: int) -> p.Panel:
 
 
 def _resources() -> list[p.Panel]:
-    def quantile(q: str) -> str:
-        return f"max by (resource) ({of(fleet.RESOURCES_PER_PLATFORM, q)})"
+    def at_rank(rank: str) -> str:
+        matcher = f'rank="{rank}"'
+        return f"max by (resource) ({of(fleet.RESOURCES_PER_PLATFORM, matcher)})"
 
     return [
         t.rows(
-            "Resources of the fleet",
+            fleet.RESOURCES.title,
             [
                 _of_all(fleet.RESOURCES, by="resource"),
                 _of_all(fleet.REPORTING, by="resource"),
-                *(quantile(f'quantile="{q}"') for q in ("0.5", "0.9", "0.99")),
+                *(at_rank(rank) for rank in ("0.5", "0.9", "0.99")),
             ],
             [
-                t.Column("resource", "Resource", told=_TITLES),
+                t.Column("resource", "Resource", told=p.titled(fleet.RESOURCE_TITLES)),
                 t.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=85),
                 t.Column("Value #B", "Reporting", unit=p.COUNT_UNIT, width=95),
                 t.Column("Value #C", "Median", unit=p.COUNT_UNIT, width=80, decimals=0),
@@ -184,36 +183,25 @@ def _resources() -> list[p.Panel]:
             descending=True,
             empty=TOO_FEW,
         ),
-        p.graph(
-            "Hosted instances and devices",
-            [
-                Query(_of_all(fleet.RESOURCES, 'resource="instances"'), "hosted instances"),
-                Query(_of_all(fleet.RESOURCES, 'resource="devices"'), "devices"),
-            ],
-            fleet.RESOURCES.help,
-            unit=p.COUNT_UNIT,
-            axis="instances, devices",
-            width=8,
-            decimals=1,
-            colors={"hosted instances": p.NEUTRAL, "devices": "purple"},
-            empty=TOO_FEW,
-        ),
-        p.graph(
-            "Users and teams",
-            [
-                Query(_of_all(fleet.RESOURCES, 'resource="users"'), "users"),
-                Query(_of_all(fleet.RESOURCES, 'resource="teams"'), "teams"),
-            ],
-            fleet.RESOURCES.help,
-            unit=p.COUNT_UNIT,
-            axis="users, teams",
-            width=8,
-            height=9,
-            decimals=1,
-            colors={"users": p.NEUTRAL, "teams": "purple"},
-            empty=TOO_FEW,
-        ),
+        _sums("Hosted instances and devices", "instances", "devices"),
+        _sums("Users and teams", "users", "teams", height=9),
     ]
+
+
+def _sums(title: str, first: str, second: str, *, height: int = p.GRAPH_HEIGHT) -> p.Panel:
+    words = {resource: in_text(fleet.RESOURCE_TITLES[resource]) for resource in (first, second)}
+    return p.graph(
+        title,
+        [Query(_of_all(fleet.RESOURCES, f'resource="{resource}"'), words[resource]) for resource in words],
+        fleet.RESOURCES.help,
+        unit=p.COUNT_UNIT,
+        axis=", ".join(words.values()),
+        width=8,
+        height=height,
+        decimals=1,
+        colors={words[first]: p.NEUTRAL, words[second]: "purple"},
+        empty=TOO_FEW,
+    )
 
 
 def _collector() -> list[p.Panel]:
@@ -223,7 +211,7 @@ def _collector() -> list[p.Panel]:
     )
     return [
         p.graph(
-            "Pings accepted",
+            fleet.PINGS_ACCEPTED.title,
             [Query(f"round(sum by (outcome) (increase({of(fleet.PINGS_ACCEPTED)}[$__rate_interval])))", "{{outcome}}")],
             fleet.PINGS_ACCEPTED.help + " In steps of an hour or longer.",
             unit=p.COUNT_UNIT,
@@ -237,7 +225,7 @@ def _collector() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.graph(
-            "Requests refused",
+            fleet.PINGS_REFUSED.title,
             [
                 Query(
                     f"round(sum by (reason) (increase({of(fleet.PINGS_REFUSED)}[$__rate_interval]))) > 0", "{{reason}}"
@@ -255,7 +243,7 @@ def _collector() -> list[p.Panel]:
             empty="nothing was refused in this time",
         ),
         p.graph(
-            "Time to store",
+            fleet.COMMIT_DURATION.title,
             [
                 Query(f"histogram_quantile(0.5, {buckets})", "median"),
                 Query(f"histogram_quantile(0.99, {buckets})", "99th percentile"),
@@ -269,14 +257,18 @@ def _collector() -> list[p.Panel]:
         p.graph(
             "Load",
             [
-                Query(total(fleet.WAITING), "pings waiting"),
-                Query(total(fleet.CONNECTIONS), "connections"),
-                Query(f"{pings} / {commits}", "pings per commit"),
+                counted(fleet.WAITING),
+                counted(fleet.CONNECTIONS),
+                Query(f"{pings} / {commits}", in_text(fleet.COMMIT_PINGS.title)),
             ],
             f"{fleet.WAITING.help} {fleet.CONNECTIONS.help} {fleet.COMMIT_PINGS.help}",
             unit=p.COUNT_UNIT,
             axis="pings, connections",
-            colors={"pings waiting": p.BAD, "connections": p.NEUTRAL, "pings per commit": "purple"},
+            colors={
+                in_text(fleet.WAITING.title): p.BAD,
+                in_text(fleet.CONNECTIONS.title): p.NEUTRAL,
+                in_text(fleet.COMMIT_PINGS.title): "purple",
+            },
             empty=EMPTY,
         ),
         p.graph(
@@ -290,7 +282,7 @@ def _collector() -> list[p.Panel]:
                     f"round(sum by (field) (increase({of(fleet.UNKNOWN_FIELDS)}[$__rate_interval]))) > 0",
                     "unknown field: {{field}}",
                 ),
-                Query(f"round(sum(increase({of(fleet.PRUNED)}[$__rate_interval]))) > 0", "pings past retention"),
+                Query(f"round(sum(increase({of(fleet.PRUNED)}[$__rate_interval]))) > 0", in_text(fleet.PRUNED.title)),
             ],
             f"{fleet.CONNECTIONS_CLOSED.help} {fleet.UNKNOWN_FIELDS.help} {fleet.PRUNED.help}",
             unit=p.COUNT_UNIT,
@@ -299,7 +291,7 @@ def _collector() -> list[p.Panel]:
                 "closed: too_slow": p.MILD,
                 "closed: too_many": p.BAD,
                 "/^unknown field/": "purple",
-                "pings past retention": p.QUIET,
+                in_text(fleet.PRUNED.title): p.QUIET,
             },
             stacked=True,
             bars=True,
@@ -319,7 +311,7 @@ def _collector() -> list[p.Panel]:
                 t.Column("version", "ff-observe", width=160),
                 t.Column("store", "Store", width=160),
                 t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
-                t.Column("Value #C", "Hashing key made", unit=p.MINUTE_UNIT, width=200),
+                t.Column("Value #C", fleet.KEY_CREATED.title, unit=p.MINUTE_UNIT, width=200),
             ],
             f"{fleet.BUILD_INFO.help} {fleet.KEY_CREATED.help}",
             height=4,

@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import facts
+from ff_observe.catalogue.model import in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
@@ -91,7 +92,7 @@ def _licence() -> list[p.Panel]:
     kinds = f"max by (license_type, tier) ({of(facts.LICENSE_INFO)})"
     return [
         p.number(
-            "Licence",
+            facts.LICENSE_ACTIVE.title,
             f"min({of(facts.LICENSE_ACTIVE)})",
             facts.LICENSE_ACTIVE.help,
             unit="short",
@@ -163,7 +164,7 @@ def _limits() -> list[p.Panel]:
             ],
             [
                 t.Column("instance", "Platform"),
-                t.Column("resource", "Limit of", told=_RESOURCES, width=115),
+                t.Column("resource", "Limit of", told=p.titled(facts.LIMITS), width=115),
                 t.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=75),
                 t.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=85),
                 t.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=65),
@@ -179,14 +180,14 @@ def _limits() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.shares(
-            "Usage of each limit",
+            facts.LICENSE_USAGE.title,
             Query(f"sort_desc(max by (resource) ({usage} / ({limit} > 0)))", "{{resource}}"),
             facts.LICENSE_USAGE.help + " Of several platforms, the fullest.",
             unit=p.SHARE_UNIT,
             height=10,
             steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
             maximum=1,
-            names={"mqtt_clients": "MQTT clients"},
+            names=facts.LIMITS,
             empty=EMPTY,
         ),
         p.note(
@@ -199,39 +200,30 @@ def _limits() -> list[p.Panel]:
     ]
 
 
-_RESOURCES: p.Told = {
-    "users": ("users", None),
-    "teams": ("teams", None),
-    "instances": ("instances", None),
-    "devices": ("devices", None),
-    "mqtt_clients": ("MQTT clients", None),
-}
-
-
 def _over_time() -> list[p.Panel]:
     return [
-        _against_limit("Instances", "instances", "instances", "instances|devices"),
-        _against_limit("Users", "users", "users", "users"),
-        _against_limit("Teams", "teams", "teams", "teams"),
-        _against_limit("MQTT clients", "mqtt_clients", "clients", "mqtt_clients"),
+        _against_limit("instances", "instances|devices"),
+        _against_limit("users", "users"),
+        _against_limit("teams", "teams"),
+        _against_limit("mqtt_clients", "mqtt_clients"),
     ]
 
 
-def _against_limit(title: str, resource: str, axis: str, resources: str) -> p.Panel:
+def _against_limit(resource: str, resources: str) -> p.Panel:
     """Usage, and the limit as a dashed line; of several platforms, the fullest of each."""
     matcher = f'resource=~"{resources}"'
     combined = " On combined licences, hosted instances and devices together." if resource == "instances" else ""
     of_what = "{{resource}} " if "|" in resources else ""
     named = f"{resource} " if of_what else ""
     return p.graph(
-        f"{title} against the limit",
+        f"{facts.LIMITS[resource]} against the limit",
         [
             Query(f"max by (resource) ({of(facts.LICENSE_USAGE, matcher)})", f"{of_what}in use"),
             Query(f"max by (resource) ({of(facts.LICENSE_LIMIT, matcher)})", f"{of_what}allowed"),
         ],
         facts.LICENSE_USAGE.help + combined,
         unit=p.COUNT_UNIT,
-        axis=axis,
+        axis=in_text(facts.LIMITS[resource]),
         colors={f"{named}in use": p.NEUTRAL, **({"devices in use": "purple"} if named else {})},
         dashed={f"{named}allowed": p.WORST, **({"devices allowed": p.BAD} if named else {})},
         decimals=0,

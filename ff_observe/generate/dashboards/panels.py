@@ -12,7 +12,8 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
-from ff_observe.generate.dashboards.queries import Query
+from ff_observe.catalogue.model import Metric, in_text
+from ff_observe.generate.dashboards.queries import Query, counted
 
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -69,6 +70,11 @@ def words_for(told: Told) -> model.ValueMap:
         for index, (value, (words, color)) in enumerate(told.items())
     }
     return model.ValueMap(options=results)
+
+
+def titled(titles: Mapping[str, str]) -> Told:
+    """The titles that the catalogue has for the values of a label, without colours."""
+    return {value: (title, None) for value, title in titles.items()}
 
 
 def _nothing(words: str) -> model.SpecialValueMap:
@@ -204,6 +210,31 @@ def graph(
             ],
         )
     return panel
+
+
+def counts(
+    title: str,
+    colors: Mapping[Metric, str],
+    *,
+    empty: str,
+    width: int = 12,
+    height: int = GRAPH_HEIGHT,
+    axis: str = "",
+) -> timeseries.Panel:
+    """Sums of metrics over time, each under its title in its colour."""
+    queries = [counted(metric) for metric in colors]
+    return graph(
+        title,
+        queries,
+        " ".join(metric.help for metric in colors),
+        unit=COUNT_UNIT,
+        axis=axis or ", ".join(query.legend for query in queries),
+        width=width,
+        height=height,
+        colors={in_text(metric.title): color for metric, color in colors.items()},
+        decimals=0,
+        empty=empty,
+    )
 
 
 def shares(

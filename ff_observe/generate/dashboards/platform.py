@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import COUNTS, facts
+from ff_observe.catalogue.model import in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import STATES
@@ -13,30 +14,12 @@ EMPTY = "no answer from the database"
 NO_TABLE = "no answer from the database, or a FlowFuse without this feature"
 NO_BRIDGE = "no bridge tells of itself"
 
-LAST_SEEN = {
-    "within a day": p.GOOD,
-    "a day to a week ago": p.MILD,
-    "a week to 4 weeks ago": p.BAD,
-    "longer ago": p.WORST,
-    "never": p.QUIET,
-}
-_BUCKETS = dict(zip(("day", "week", "month", "older", "never"), LAST_SEEN, strict=True))
+_LAST_SEEN = {"day": p.GOOD, "week": p.MILD, "month": p.BAD, "older": p.WORST, "never": p.QUIET}
+
+_SET_UP: p.Told = {"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}
 
 _COUNTED = tuple(count for count in COUNTS if not count.labels)
 """What the table of growth lists: a new count of the catalogue is in it by itself."""
-
-_WORDS: p.Told = {
-    name: (words[0].upper() + words[1:], None)
-    for name, words in {
-        **{
-            count.name.removeprefix("flowfuse_"): count.name.removeprefix("flowfuse_").replace("_", " ")
-            for count in _COUNTED
-        },
-        "instances": "hosted instances",
-        "team_broker_clients": "clients of the team broker",
-        "remote_brokers": "MQTT brokers",
-    }.items()
-}
 
 
 def dashboard() -> Dashboard:
@@ -59,7 +42,7 @@ def _now() -> list[p.Panel]:
     today = total(COUNT["devices_by_last_seen"], 'last_seen="day"')
     return [
         p.number(
-            "FlowFuse",
+            facts.HTTP_UP.title,
             f"min({of(facts.HTTP_UP)})",
             facts.HTTP_UP.help + " Of several platforms, the worst.",
             unit="short",
@@ -67,15 +50,17 @@ def _now() -> list[p.Panel]:
             empty="not asked, or no bridge",
         ),
         p.number(
-            "Database",
+            facts.DATABASE_UP.title,
             f"min({of(facts.DATABASE_UP)})",
             facts.DATABASE_UP.help + " Of several platforms, the worst.",
             unit="short",
             told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
             empty=NO_BRIDGE,
         ),
-        p.number("Users", total(COUNT["users"]), COUNT["users"].help, unit=p.COUNT_UNIT, empty=EMPTY),
-        p.number("Teams", total(COUNT["teams"]), COUNT["teams"].help, unit=p.COUNT_UNIT, empty=EMPTY),
+        *(
+            p.number(count.title, total(count), count.help, unit=p.COUNT_UNIT, empty=EMPTY)
+            for count in (COUNT["users"], COUNT["teams"])
+        ),
         p.number(
             "Running",
             total(COUNT["instances_by_state"], 'state="running"'),
@@ -97,13 +82,11 @@ def _now() -> list[p.Panel]:
 
 
 def _running() -> list[p.Panel]:
-    by_last_seen = [
-        Query(total(COUNT["devices_by_last_seen"], f'last_seen="{bucket}"'), words)
-        for bucket, words in _BUCKETS.items()
-    ]
+    last_seen = COUNT["devices_by_last_seen"]
+    words = {value: in_text(title) for value, title in last_seen.value_titles.items()}
     return [
         p.graph(
-            "Hosted instances by state",
+            COUNT["instances_by_state"].title,
             [Query(f"sum by (state) ({of(COUNT['instances_by_state'])})", "{{state}}")],
             COUNT["instances_by_state"].help,
             unit=p.COUNT_UNIT,
@@ -114,18 +97,18 @@ def _running() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.graph(
-            "Devices by last call home",
-            by_last_seen,
-            COUNT["devices_by_last_seen"].help,
+            last_seen.title,
+            [Query(total(last_seen, f'last_seen="{value}"'), words[value]) for value in _LAST_SEEN],
+            last_seen.help,
             unit=p.COUNT_UNIT,
             axis="devices",
-            colors=LAST_SEEN,
+            colors={words[value]: color for value, color in _LAST_SEEN.items()},
             stacked=True,
             decimals=0,
             empty=EMPTY,
         ),
         p.shares(
-            "Teams by type",
+            COUNT["teams_by_type"].title,
             Query(f"sort_desc(sum by (team_type) ({of(COUNT['teams_by_type'])}))", "{{team_type}}"),
             COUNT["teams_by_type"].help,
             unit=p.COUNT_UNIT,
@@ -133,21 +116,16 @@ def _running() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.shares(
-            "Devices by mode",
+            COUNT["devices_by_mode"].title,
             Query(f"sort_desc(sum by (mode) ({of(COUNT['devices_by_mode'])}))", "{{mode}}"),
             COUNT["devices_by_mode"].help,
             unit=p.COUNT_UNIT,
             width=6,
             empty=EMPTY,
         ),
-        p.graph(
+        p.counts(
             "Hosted instances and devices",
-            [Query(total(COUNT["instances"]), "hosted instances"), Query(total(COUNT["devices"]), "devices")],
-            f"{COUNT['instances'].help} {COUNT['devices'].help}",
-            unit=p.COUNT_UNIT,
-            axis="instances, devices",
-            colors={"hosted instances": p.NEUTRAL, "devices": "purple"},
-            decimals=0,
+            {COUNT["instances"]: p.NEUTRAL, COUNT["devices"]: "purple"},
             empty=EMPTY,
         ),
     ]
@@ -172,7 +150,11 @@ def _growth() -> list[p.Panel]:
                 change("1w"),
             ],
             [
-                t.Column("what", "What", told=_WORDS),
+                t.Column(
+                    "what",
+                    "What",
+                    told=p.titled({name: count.title for name, count in COUNT.items() if count in _COUNTED}),
+                ),
                 t.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=75),
                 t.Column("Value #B", "In a day", unit="short", width=85),
                 t.Column("Value #C", "In a week", unit="short", width=95),
@@ -184,52 +166,23 @@ def _growth() -> list[p.Panel]:
             descending=True,
             empty=EMPTY,
         ),
-        p.graph(
+        p.counts(
             "People and teams",
-            [
-                Query(total(COUNT["users"]), "users"),
-                Query(total(COUNT["teams"]), "teams"),
-                Query(total(COUNT["invitations"]), "invitations"),
-            ],
-            f"{COUNT['users'].help} {COUNT['teams'].help} {COUNT['invitations'].help}",
-            unit=p.COUNT_UNIT,
-            axis="users, teams, invitations",
+            {COUNT["users"]: p.NEUTRAL, COUNT["teams"]: "purple", COUNT["invitations"]: p.MILD},
             width=14,
-            colors={"users": p.NEUTRAL, "teams": "purple", "invitations": p.MILD},
-            decimals=0,
             empty=EMPTY,
         ),
-        p.graph(
-            "Snapshots",
-            [Query(total(COUNT["snapshots"]), "snapshots")],
-            COUNT["snapshots"].help,
-            unit=p.COUNT_UNIT,
-            axis="snapshots",
-            width=7,
-            color=p.NEUTRAL,
-            decimals=0,
-            empty=EMPTY,
-        ),
-        p.graph(
+        p.counts(COUNT["snapshots"].title, {COUNT["snapshots"]: p.NEUTRAL}, width=7, empty=EMPTY),
+        p.counts(
             "Libraries and brokers",
-            [
-                Query(total(COUNT["library_entries"]), "library entries"),
-                Query(total(COUNT["shared_library_entries"]), "shared"),
-                Query(total(COUNT["blueprints"]), "blueprints"),
-                Query(total(COUNT["team_broker_clients"]), "broker clients"),
-            ],
-            "Entries of the libraries of instances and of the shared libraries of teams, flow blueprints, and clients "
-            "of the team broker.",
-            unit=p.COUNT_UNIT,
+            {
+                COUNT["library_entries"]: p.NEUTRAL,
+                COUNT["shared_library_entries"]: "purple",
+                COUNT["blueprints"]: p.MILD,
+                COUNT["team_broker_clients"]: "#5ac8c8",
+            },
             axis="items",
             width=7,
-            colors={
-                "library entries": p.NEUTRAL,
-                "shared": "purple",
-                "blueprints": p.MILD,
-                "broker clients": "#5ac8c8",
-            },
-            decimals=0,
             empty=NO_TABLE,
         ),
     ]
@@ -249,7 +202,10 @@ def _installation() -> list[p.Panel]:
                 t.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}, width=95),
                 t.Column("driver", "Driver", width=100),
                 t.Column(
-                    "Value #B", "Set-up", told={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}, width=115
+                    "Value #B",
+                    facts.INITIALISED.title,
+                    told={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)},
+                    width=115,
                 ),
             ],
             facts.PLATFORM_INFO.help,
@@ -258,14 +214,14 @@ def _installation() -> list[p.Panel]:
             empty=NO_BRIDGE,
         ),
         p.number(
-            "Features configured",
+            facts.FEATURE_ENABLED.title,
             Query(f"max by (feature) ({of(facts.FEATURE_ENABLED)})", "{{feature}}"),
             facts.FEATURE_ENABLED.help,
             unit="short",
             width=10,
             height=4,
             told={"0": ("off", p.QUIET), "1": ("on", p.GOOD)},
-            names={"file_store": "file store"},
+            names=facts.FEATURE_ENABLED.value_titles,
             empty=NO_BRIDGE,
         ),
         p.graph(
@@ -282,7 +238,7 @@ def _installation() -> list[p.Panel]:
             empty="only on a licensed platform that bills (billing in flowforge.yml)",
         ),
         p.graph(
-            "Time FlowFuse takes to answer",
+            facts.HTTP_DURATION.title,
             [Query(of(facts.HTTP_DURATION), "{{instance}}")],
             facts.HTTP_DURATION.help,
             unit=p.SECONDS_UNIT,

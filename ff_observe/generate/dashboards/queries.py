@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ff_observe.catalogue import COUNTS
-from ff_observe.catalogue.model import Metric
+from ff_observe.catalogue.model import Metric, in_text
 
 CHOSEN = 'job=~"$job", instance=~"$instance"'
 """What the variables of a dashboard choose. In every selector."""
@@ -30,6 +30,11 @@ def of(metric: Metric | str, *matchers: str) -> str:
 def total(metric: Metric | str, *matchers: str) -> str:
     """The sum over all that is chosen."""
     return f"sum({of(metric, *matchers)})"
+
+
+def counted(metric: Metric) -> Query:
+    """The sum over all that is chosen, under the title of the metric."""
+    return Query(total(metric), in_text(metric.title))
 
 
 def of_all(metrics: Iterable[Metric]) -> str:

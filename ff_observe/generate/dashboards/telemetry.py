@@ -47,7 +47,7 @@ def _ping() -> list[p.Panel]:
     enabled = of(bridge.PING_ENABLED)
     return [
         p.number(
-            "Core ping",
+            bridge.PING_ENABLED.title,
             f"max({enabled})",
             bridge.PING_ENABLED.help,
             unit="short",
@@ -63,21 +63,21 @@ def _ping() -> list[p.Panel]:
             empty="not decided yet",
         ),
         p.number(
-            "Last delivered",
+            bridge.PING_LAST_SUCCESS.title,
             f"1000 * max(last_over_time({of(bridge.PING_LAST_SUCCESS)}[$__range]))",
             bridge.PING_LAST_SUCCESS.help,
             unit=p.AGO_UNIT,
             empty="none in this time",
         ),
         p.number(
-            "Next due",
+            bridge.PING_NEXT.title,
             f"1000 * min({of(bridge.PING_NEXT)})",
             bridge.PING_NEXT.help,
             unit=p.AGO_UNIT,
             empty="none: it is not sent",
         ),
         p.number(
-            "Bytes delivered",
+            bridge.PING_BYTES.title,
             f"sum(increase({of(bridge.PING_BYTES)}[$__range]))",
             bridge.PING_BYTES.help + " In the time range shown.",
             unit=p.BYTES_UNIT,
@@ -85,7 +85,7 @@ def _ping() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.number(
-            "Opt-out ignored",
+            bridge.PING_OPT_OUT_IGNORED.title,
             f"max({of(bridge.PING_OPT_OUT_IGNORED)})",
             bridge.PING_OPT_OUT_IGNORED.help + " Only FF_TELEMETRY_DISABLED stops the ping of a licensed platform.",
             unit="short",
@@ -101,13 +101,16 @@ def _outputs() -> list[p.Panel]:
     )
     return [
         t.rows(
-            "Outputs",
+            bridge.OUTPUT_ENABLED.title,
             [_described(enabled), _described(delivered)],
             [
                 t.Column("output", "Output", told=NAMES, width=155),
                 t.Column("Value #A", "State", told={"0": ("off", p.QUIET), "1": ("on", p.NEUTRAL)}, width=80),
                 t.Column(
-                    "Value #B", "Last delivery", told={"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)}, width=120
+                    "Value #B",
+                    bridge.OUTPUT_DELIVERED.title,
+                    told={"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)},
+                    width=120,
                 ),
                 t.Column("content", "What is sent", told=CONTENTS),
                 t.Column("receiver", "To whom", told=RECEIVERS),
@@ -127,9 +130,9 @@ def _described(by_output: str) -> str:
 
 def _deliveries() -> list[p.Panel]:
     return [
-        _outcomes("Pings", bridge.PINGS, "pings", hours=3),
+        _outcomes(bridge.PINGS, "pings", hours=3),
         p.graph(
-            "OTLP exports by outcome",
+            f"{bridge.OTLP_EXPORTS.title} by outcome",
             [Query(f"sum by (outcome) (60 * rate({of(bridge.OTLP_EXPORTS)}[$__rate_interval]))", "{{outcome}}")],
             bridge.OTLP_EXPORTS.help + " Per minute.",
             unit=p.PER_MINUTE_UNIT,
@@ -138,14 +141,14 @@ def _deliveries() -> list[p.Panel]:
             colors={outcome: _OUTCOMES[outcome] for outcome in bridge.OTLP_EXPORTS.label_values},
             empty=EMPTY,
         ),
-        _outcomes("Sentry events", bridge.SENTRY_EVENTS, "events"),
+        _outcomes(bridge.SENTRY_EVENTS, "events"),
     ]
 
 
-def _outcomes(title: str, counter: Metric, axis: str, hours: int = 1) -> p.Panel:
+def _outcomes(counter: Metric, axis: str, hours: int = 1) -> p.Panel:
     """Bars of so many hours. Not of a day: Grafana shows whole steps only, so that today's ping would show tomorrow."""
     return p.graph(
-        f"{title} by outcome",
+        f"{counter.title} by outcome",
         [Query(f"round(sum by (outcome) (increase({of(counter)}[$__rate_interval])))", "{{outcome}}")],
         f"{counter.help} In steps of {'an hour' if hours == 1 else f'{hours} hours'} or longer.",
         unit=p.COUNT_UNIT,
