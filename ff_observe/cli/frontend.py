@@ -42,7 +42,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def render(options: argparse.Namespace) -> int:
     from ff_observe.frontend.page import render_page
-    from ff_observe.frontend.snippets import csp_sources
+    from ff_observe.frontend.services import csp_sources
 
     settings = settings_of(options)
     scripts = _scripts(settings)
@@ -57,7 +57,7 @@ def render(options: argparse.Namespace) -> int:
 
 def csp(options: argparse.Namespace) -> int:
     from ff_observe.frontend.csp import format_policy, merge_csp
-    from ff_observe.frontend.snippets import csp_sources
+    from ff_observe.frontend.services import csp_sources
 
     settings = settings_of(options)
     sources = csp_sources(settings.frontend, _scripts(settings))
@@ -68,11 +68,12 @@ def csp(options: argparse.Namespace) -> int:
 
 
 def _scripts(settings: "Settings") -> "tuple[Script, ...]":
-    from ff_observe.frontend.snippets import release_name, snippets
+    from ff_observe.frontend.services import snippets
+    from ff_observe.sentry_names import environment_name, release_name
     from ff_observe.wiring import installed_versions
 
     release = release_name(installed_versions(settings).flowfuse())
-    scripts = snippets(settings.frontend, settings.environment.name, release)
+    scripts = snippets(settings.frontend, environment_name(settings.environment.name), release)
     for problem in (*settings.warnings, *settings.notes):
         _say(f"warning: {problem}")
     if not scripts:

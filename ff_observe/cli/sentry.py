@@ -58,7 +58,7 @@ def _page_release(options: argparse.Namespace) -> str | None:
     """What a page rendered on this machine would report; None where a build has no FlowFuse home at hand."""
     from ff_observe.config import find_file, find_home
     from ff_observe.config.environment import read_environment
-    from ff_observe.frontend.snippets import release_name
+    from ff_observe.sentry_names import release_name
     from ff_observe.wiring import installed_versions
 
     named = options.home is not None or options.config is not None

@@ -8,13 +8,15 @@ from ff_observe.frontend.middleware import FrontendTelemetryMiddleware
 from ff_observe.frontend.page import render_page
 from ff_observe.frontend.scripts import Script
 from ff_observe.frontend.sentry import reported_release
-from ff_observe.frontend.snippets import csp_sources, deprecations, release_name, snippets
+from ff_observe.frontend.services import csp_sources, deprecations, snippets
+from ff_observe.sentry_names import environment_name, release_name
 
 __all__ = [
     "FrontendTelemetryMiddleware",
     "Script",
     "csp_sources",
     "deprecations",
+    "environment_name",
     "format_policy",
     "merge_csp",
     "release_name",

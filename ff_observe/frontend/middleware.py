@@ -12,7 +12,7 @@ from ff_observe.config.settings import FrontendSettings
 from ff_observe.errors import UsageError
 from ff_observe.frontend.csp import merge_csp
 from ff_observe.frontend.scripts import Script
-from ff_observe.frontend.snippets import csp_sources, deprecations, snippets
+from ff_observe.frontend.services import csp_sources, deprecations, snippets
 from ff_observe.frontend.stream import Coding, Gzip, Identity, PageStream
 
 Scope = MutableMapping[str, Any]  # Any: the ASGI specification leaves the values open

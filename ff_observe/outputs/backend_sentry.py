@@ -4,7 +4,6 @@ On with `telemetry.backend.sentry.dsn`, and only with it: `SENTRY_DSN` is not re
 """
 
 import logging
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from ff_observe.outputs.borrowed import Borrowed
 from ff_observe.outputs.model import Components, Context, Output, Status
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
+from ff_observe.sentry_names import environment_name, release_name
 from ff_observe.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -34,22 +34,6 @@ _MAX_PLACES = 1000
 _HOOK: Borrowed[Callable[["threading.ExceptHookArgs"], Any]] = Borrowed(
     lambda: threading.excepthook, lambda hook: setattr(threading, "excepthook", hook)
 )
-
-
-def environment_name(name: str) -> str:
-    """`name` as Sentry takes an environment.
-
-    It discards an environment of more than 64 characters, `none`, and one with slashes or control characters
-    (sentry-relay, relay-event-schema, `validate_environment`).
-    """
-    legal = re.sub(r"[\x00-\x1f\x7f/\\]+", "-", name).strip()[:64].strip()
-    return "unknown" if legal.lower() in ("", "none", ".", "..") else legal
-
-
-def release_name(version: str | None) -> str | None:
-    """`flowfuse@VERSION`, without what Sentry refuses in it; None where the platform's version is not known."""
-    legal = re.sub(r"[\x00-\x1f\x7f/\\]+", "-", version or "").strip()[:100].strip()
-    return f"flowfuse@{legal}" if legal else None
 
 
 class RepeatLimit:

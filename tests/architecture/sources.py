@@ -36,6 +36,13 @@ class Module:
         """As `imports`, but only what is imported when the module is: at its top."""
         yield from self._imported(self.tree.body)
 
+    def bound(self) -> Iterator[tuple[str, str, int]]:
+        """What the imports at the top bind: the name in this module, what it stands for, and the line."""
+        for node in self.tree.body:
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    yield alias.asname or alias.name, f"{node.module}.{alias.name}", node.lineno
+
     def _imported(self, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
         for node in nodes:
             if isinstance(node, ast.Import):

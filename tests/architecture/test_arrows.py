@@ -24,6 +24,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.ping_contract": (f"{P}.catalogue",),
     f"{P}.self_metrics": (f"{P}.catalogue", f"{P}.sources.model"),
     f"{P}.redaction": (f"{P}.config.secret",),
+    f"{P}.sentry_names": (),
     f"{P}.sources": (f"{P}.catalogue", f"{P}.config"),
     f"{P}.platform_facts": (f"{P}.catalogue", f"{P}.config", f"{P}.sources"),
     f"{P}.snapshots": (
@@ -32,10 +33,18 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     f"{P}.http": (),  # serves whatever it is given
     f"{P}.exposition": (f"{P}.http",),
-    f"{P}.outputs": (*READINGS, f"{P}.exposition", f"{P}.ping_contract", f"{P}.config", f"{P}.redaction", *LIFE),
+    f"{P}.outputs": (
+        *READINGS,
+        f"{P}.exposition",
+        f"{P}.ping_contract",
+        f"{P}.config",
+        f"{P}.redaction",
+        f"{P}.sentry_names",
+        *LIFE,
+    ),
     f"{P}.problems": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
     f"{P}.web": (*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", *LIFE),
-    f"{P}.frontend": (f"{P}.config",),
+    f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.ping_collector": (
         *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.config.secret", *EDGE),

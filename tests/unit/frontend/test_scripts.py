@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings, PostHogSettings
 from ff_observe.errors import ConfigurationError, UsageError
-from ff_observe.frontend import Script, csp_sources, deprecations, release_name, render_page, snippets
+from ff_observe.frontend import Script, csp_sources, deprecations, render_page, snippets
 from ff_observe.frontend.scripts import javascript
 from tests.unit.frontend.hostile import VALUES
 
@@ -173,11 +173,6 @@ def test_plausible_is_deprecated_and_its_replacement_named() -> None:
     assert "deprecated" in message
     assert "telemetry.frontend.posthog" in message
     assert deprecations(FrontendSettings()) == ()
-
-
-def test_a_release_carries_flowfuses_name() -> None:
-    assert release_name("2.4.0") == "flowfuse@2.4.0"
-    assert release_name(None) is release_name("") is None
 
 
 def test_a_release_that_is_not_known_is_absent() -> None:

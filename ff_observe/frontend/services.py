@@ -55,8 +55,3 @@ def _needed(settings: FrontendSettings) -> Iterator[tuple[str, tuple[str, ...]]]
 def deprecations(settings: FrontendSettings) -> tuple[str, ...]:
     """What is configured and will go away, each with its replacement."""
     return () if settings.plausible is None else (PLAUSIBLE_DEPRECATION,)
-
-
-def release_name(flowfuse_version: str | None) -> str | None:
-    """The release Sentry is told for a FlowFuse version, as FlowFuse names it."""
-    return f"flowfuse@{flowfuse_version}" if flowfuse_version else None

@@ -1,0 +1,28 @@
+"""Spells release and environment as Sentry accepts them, alike for the backend, the page and the source maps."""
+
+import re
+from typing import Final
+
+_REFUSED: Final = re.compile(r"[\x00-\x1f\x7f/\\]+")
+_MAX_ENVIRONMENT: Final = 64
+_MAX_VERSION: Final = 100
+
+
+def environment_name(name: str) -> str:
+    """`name` as Sentry takes an environment.
+
+    It discards an environment of more than 64 characters, `none`, and one with slashes or control characters
+    (sentry-relay, relay-event-schema, `validate_environment`).
+    """
+    legal = _legal(name, _MAX_ENVIRONMENT)
+    return "unknown" if legal.lower() in ("", "none", ".", "..") else legal
+
+
+def release_name(flowfuse_version: str | None) -> str | None:
+    """`flowfuse@VERSION` as FlowFuse names it, without what Sentry refuses; None where the version is not known."""
+    legal = _legal(flowfuse_version or "", _MAX_VERSION)
+    return f"flowfuse@{legal}" if legal else None
+
+
+def _legal(text: str, maximum: int) -> str:
+    return _REFUSED.sub("-", text).strip()[:maximum].strip()
