@@ -24,6 +24,7 @@ def test_every_metric_is_in_the_reference() -> None:
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
     by_name = {re.split("[{`]", row[0])[1]: row for row in rows}
     for metric in METRICS:
+        assert metric.name in by_name, f"{metric.name} is not in docs/metrics.md; run: make generate"
         row = by_name[metric.name]
         assert row[1] == metric.title
         assert row[4].startswith(metric.help)
