@@ -37,7 +37,8 @@ def test_an_alert_says_what_it_means(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
     assert alert["for"]
     annotations = alert["annotations"]
-    assert set(annotations) == {"summary", "description", "runbook_url"}
+    needed = {"summary", "description", "runbook_url"}
+    assert set(annotations) == needed, f"grafana/rules: the annotations of {alert['alert']} are {sorted(needed)}"
     assert "{{" not in annotations["summary"]
     assert "{{ $labels." in annotations["description"]
 
@@ -66,7 +67,8 @@ def test_the_documented_command_makes_every_runbook_url_absolute(tmp_path: Path)
 
 
 def test_each_runbook_has_an_alert() -> None:
-    assert set(re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE)) == {alert["alert"] for alert in alerts()}
+    described = set(re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE))
+    assert described == {alert["alert"] for alert in alerts()}, "docs/runbooks.md has `### <alert>` for each, no more"
 
 
 def test_the_alerts_on_the_end_of_a_licence_name_the_hour() -> None:
@@ -83,8 +85,9 @@ def test_each_alert_is_tested_for_firing_and_for_staying_quiet() -> None:
                 fired |= {(check["alertname"], expected["exp_labels"]["severity"]) for expected in check["exp_alerts"]}
                 if not check["exp_alerts"]:
                     quiet.add(check["alertname"])
-    assert fired == {(alert["alert"], alert["labels"]["severity"]) for alert in alerts()}
-    assert quiet == {alert["alert"] for alert in alerts()}
+    untested = {(alert["alert"], alert["labels"]["severity"]) for alert in alerts()} ^ fired
+    assert untested == set(), "grafana/rules/tests: add a case in which it fires"
+    assert quiet == {alert["alert"] for alert in alerts()}, "grafana/rules/tests: add a case with `exp_alerts: []`"
 
 
 def test_alert_and_dashboard_foretell_the_same_date() -> None:
