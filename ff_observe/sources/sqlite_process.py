@@ -73,7 +73,7 @@ class GuardedSQLiteSource:
 
 def _start(path: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", __name__, str(path)]
-    return subprocess.Popen(  # noqa: S603 - ourselves
+    return subprocess.Popen(  # noqa: S603 - our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
     )
 
@@ -86,7 +86,7 @@ def _ask(process: "subprocess.Popen[bytes]", at: datetime) -> Answer | str:
     if not select.select([process.stdout], [], [], ANSWER_SECONDS)[0]:
         raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s")
     size = int.from_bytes(_exactly(process.stdout, _SIZE_BYTES), "big")
-    found: Answer | str = pickle.loads(_exactly(process.stdout, size))  # noqa: S301 - written by `main`
+    found: Answer | str = pickle.loads(_exactly(process.stdout, size))  # noqa: S301 - what `main` below has written
     return found
 
 
