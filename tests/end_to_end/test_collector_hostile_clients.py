@@ -4,11 +4,11 @@ import contextlib
 import resource
 import socket
 import threading
-import time
 from pathlib import Path
 
 import psutil
 
+from tests.pace import pace, within
 from tests.real_parts.collector import process, send
 from tests.real_parts.processes import wait_until
 from tests.unit.ping_collector.pings import body
@@ -19,21 +19,21 @@ IDLE = 10_000
 def served_within(port: int, seconds: float, times: int = 20) -> None:
     """Others are served, and quickly."""
     for index in range(times):
-        began = time.monotonic()
-        assert send(port, body(f"other-{index}")).status == 200
-        assert time.monotonic() - began < seconds
+        with within(seconds):
+            assert send(port, body(f"other-{index}")).status == 200
 
 
 def test_ten_thousand_idle_connections_and_as_many_slow_ones_do_not_keep_others_out(tmp_path: Path) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     assert most > IDLE + 500, "needs ulimit -n of more than 10500"
-    with contextlib.ExitStack() as held_open, process(tmp_path, limits={"request_seconds": 20}) as collector:
+    limits = {"request_seconds": round(20 * pace().slowness)}  # long enough to open all before the first is closed
+    with contextlib.ExitStack() as held_open, process(tmp_path, limits=limits) as collector:
         memory = psutil.Process(collector.pid)
         before = memory.memory_info().rss
         held = []
         for index in range(IDLE):
-            client = held_open.enter_context(socket.create_connection(("127.0.0.1", collector.port), 20))
+            client = held_open.enter_context(socket.create_connection(("127.0.0.1", collector.port), 120))
             if index % 2:
                 client.sendall(b"POST /ping HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")  # and a byte now and then
             held.append(client)
@@ -42,7 +42,7 @@ def test_ten_thousand_idle_connections_and_as_many_slow_ones_do_not_keep_others_
             client.sendall(b"x")
         served_within(collector.port, 1.0)
         assert memory.memory_info().rss - before < 200 * 2**20
-        wait_until(lambda: len(memory.net_connections("tcp")) < 100, "the idle and slow ones to be closed", 60)
+        wait_until(lambda: len(memory.net_connections("tcp")) < 100, "the idle and slow ones to be closed", 600)
         served_within(collector.port, 1.0, 3)
 
 
@@ -53,7 +53,7 @@ def test_a_body_of_a_gigabyte_is_neither_read_nor_kept(tmp_path: Path) -> None:
         taken = []
 
         def pour(head: bytes, part: bytes) -> None:
-            with socket.create_connection(("127.0.0.1", collector.port), 20) as client:
+            with socket.create_connection(("127.0.0.1", collector.port), 120) as client:
                 try:
                     client.sendall(b"POST /ping HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n")
                     for _ in range(2**30 // len(part)):

@@ -14,6 +14,7 @@ import pytest
 from ff_observe.ping_collector.service import open_store
 from ff_observe.ping_collector.settings import CollectorSettings
 from ff_observe.ping_collector.settings_file import collector_settings
+from tests.pace import within
 from tests.real_parts.collector import process, sample, send
 from tests.real_parts.processes import wait_until
 from tests.unit.ping_collector.blocking_writer import BlockingWriter
@@ -58,8 +59,9 @@ def test_whoever_waits_for_a_store_that_hangs_is_turned_away_at_the_stop(tmp_pat
             answers = [clients.submit(send, collector.port, body(f"late-{index}")) for index in range(WAITING)]
             waiting = "ff_observe_collector_waiting_pings"
             wait_until(lambda: sample(collector.port, waiting) == WAITING, "the pings to arrive")
-            os.kill(collector.pid, signal.SIGTERM)
-            assert psutil.Process(collector.pid).wait(5) == 0
+            with within(5):
+                os.kill(collector.pid, signal.SIGTERM)
+                assert psutil.Process(collector.pid).wait(120) == 0
         assert [answer.result().status for answer in answers] == [503] * WAITING
     (log,) = tmp_path.glob("*.log")
     assert "ERROR" not in log.read_text()
@@ -72,9 +74,9 @@ def test_a_database_that_does_not_answer_does_not_hold_up_the_end(tmp_path: Path
         port = silent.getsockname()[1]
         with process(tmp_path, database=f"postgresql://user:secret@127.0.0.1:{port}/pings") as collector:
             accepted, _ = silent.accept()
-            with accepted:
+            with accepted, within(5):
                 os.kill(collector.pid, signal.SIGTERM)
-                assert psutil.Process(collector.pid).wait(5) == 0
+                assert psutil.Process(collector.pid).wait(120) == 0
     (log,) = tmp_path.glob("*.log")
     assert "left behind: collector-" in log.read_text()
     assert "Traceback" not in log.read_text()
@@ -89,7 +91,8 @@ def test_a_count_of_the_fleet_under_way_does_not_hold_up_the_end(tmp_path: Path)
         assert send(collector.port, b"{}").status == 400
         counted = "flowfuse_fleet_timestamp_seconds"
         assert sample(collector.port, counted) is None, "it is still counting"
-        os.kill(collector.pid, signal.SIGTERM)
-        assert psutil.Process(collector.pid).wait(3) == 0
+        with within(3):
+            os.kill(collector.pid, signal.SIGTERM)
+            assert psutil.Process(collector.pid).wait(120) == 0
     (log,) = tmp_path.glob("*.log")
     assert log.read_text().endswith("stopping\n"), "nothing was left behind"

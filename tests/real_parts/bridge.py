@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.network_guard import guarded_environment
-from tests.real_parts.processes import wait_until
+from tests.real_parts.processes import PATIENCE_SECONDS, wait_until
 
 _SERVES = re.compile(r"serves (http://\S+)")
 
@@ -42,7 +42,7 @@ class Bridge:
         """Where it serves now: the last address it told."""
         return str(_SERVES.findall(self.log)[-1])
 
-    def get(self, path: str, seconds: float = 10) -> Page:
+    def get(self, path: str, seconds: float = 60) -> Page:
         try:
             with urllib.request.urlopen(self.url + path, timeout=seconds) as response:
                 return Page(response.status, response.read().decode())
@@ -60,7 +60,7 @@ class Bridge:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
 
-    def wait(self, seconds: float = 10) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """The exit status, once it has ended by itself."""
         return self.process.wait(seconds)
 
@@ -94,7 +94,7 @@ def running_bridge(home: Path, directory: Path, *, serves: str = _SERVES.pattern
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def home_with(directory: Path, database: str, telemetry: str) -> Path:

@@ -59,7 +59,7 @@ def ask(
     source: str = "127.0.0.1",
 ) -> Answer:
     """One request on a connection of its own, which comes from the address `source`."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0))
     try:
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
@@ -80,7 +80,7 @@ def send(
     return ask(port, "POST", path, body, {"Content-Type": "application/json", **(headers or {})}, source)
 
 
-def raw(port: int, sent: bytes, *, seconds: float = 10.0) -> bytes:
+def raw(port: int, sent: bytes, *, seconds: float = 60.0) -> bytes:
     """Whatever comes back until the other end closes."""
     with socket.create_connection(("127.0.0.1", port), seconds) as client:
         client.sendall(sent)

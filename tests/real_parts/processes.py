@@ -13,6 +13,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 120.0
+"""After which what has not happened never will, however busy the machine is."""
+
 
 def free_port() -> int:
     """A port nobody listens on right now."""
@@ -22,7 +25,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(ask: Callable[[], T | None], what: str, seconds: float = 20.0) -> T:
+def wait_until(ask: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """Ask until the answer is true; connection errors mean not yet. Fails with `what` after `seconds`."""
     end = time.monotonic() + seconds
     while True:
@@ -65,7 +68,7 @@ def running(
     *,
     environment: dict[str, str] | None = None,
     user: str | None = None,
-    seconds: float = 20.0,
+    seconds: float = PATIENCE_SECONDS,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program in `directory` until the block ends; its output goes to `NAME.log` there."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -96,8 +99,8 @@ def running(
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
+                process.wait(60)

@@ -67,7 +67,7 @@ class Prometheus:
 
     def _get(self, what: str, **parameters: str) -> Any:
         url = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             answer = json.load(response)
         assert answer["status"] == "success", answer
         return answer["data"]

@@ -4,7 +4,6 @@ import base64
 import ipaddress
 import json
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from ff_observe.config.settings import (
     Settings,
 )
 from ff_observe.redaction import Redactor, is_sensitive_key, known_secrets
+from tests.pace import costing_at_most
 
 REDACTOR = Redactor()
 
@@ -310,8 +310,6 @@ def test_a_structure_without_secrets_stays_as_it_is(structure: object) -> None:
 
 
 @pytest.mark.parametrize("unit", ["a", "@", ":", "1.", "://", "password", "eyJ", "a@", "-----BEGIN PRIVATE KEY-----"])
-@pytest.mark.timeout(60)
 def test_a_long_text_is_redacted_in_reasonable_time(unit: str) -> None:
-    began = time.process_time()
-    REDACTOR.text(unit * (100_000 // len(unit)) + "@")
-    assert time.process_time() - began < 3
+    with costing_at_most(60):
+        REDACTOR.text(unit * (100_000 // len(unit)) + "@")

@@ -1,7 +1,6 @@
 """Whatever the file holds: settings or a configuration error, soon, and never a secret in the words."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ from ff_observe.config import load_settings
 from ff_observe.config.declaration import PLATFORM_KEYS, TELEMETRY_KEYS
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError
+from tests.pace import costing_at_most
 
 EVERY_KEY = (*TELEMETRY_KEYS, *PLATFORM_KEYS)
 PLANTED = "pl4nted"
-shared_directory = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000)
+shared_directory = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 def outcome(home: Path, raw: bytes) -> Settings | ConfigurationError:
@@ -110,7 +110,6 @@ def test_no_value_of_a_secret_key_is_ever_shown(tmp_path: Path, key: Any, value:
     ids=["lists", "maps", "nested lists", "nested keys", "anchors", "equal keys", "one word", "line feeds", "quotes",
          "tags", "variables", "many keys", "many unknown keys", "the last variable of many changes the file"],
 )  # fmt: skip
-def test_a_megabyte_of_anything_is_answered_within_seconds(tmp_path: Path, raw: bytes) -> None:
-    began = time.process_time()
-    outcome(tmp_path, raw)
-    assert time.process_time() - began < 5
+def test_a_megabyte_of_anything_is_answered_at_bounded_cost(tmp_path: Path, raw: bytes) -> None:
+    with costing_at_most(100):
+        outcome(tmp_path, raw)

@@ -2,12 +2,12 @@
 
 import logging
 import threading
-import time
 
 import pytest
 
 from ff_observe.outputs.otlp import component
 from ff_observe.self_metrics import SelfMetrics
+from tests.pace import within
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp import faulty_grpc
 from tests.unit.otlp.faulty_grpc import Behaviour
@@ -80,9 +80,8 @@ def test_an_export_that_does_not_end_is_cut_off_at_the_stop_and_no_thread_stays(
         otlp = output(receiver.port, SelfMetrics(), timeout=60, protocol="grpc")
         otlp.start()
         wait_until(lambda: receiver.asked, "an export under way")
-        begun = time.monotonic()
-        otlp.stop(CLOCK.monotonic() + 5)
-        assert time.monotonic() - begun < component.GRACE_SECONDS + 1
+        with within(component.GRACE_SECONDS + 1):
+            otlp.stop(CLOCK.monotonic() + 5)
         assert otlp.name not in {thread.name for thread in threading.enumerate()}
     [warning] = heard.from_level(logging.WARNING)
     assert reason in warning

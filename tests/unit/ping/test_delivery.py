@@ -3,7 +3,6 @@
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -190,9 +189,7 @@ def test_what_is_no_http_answer_is_a_failure(talk: Callable[[socket.socket], Non
 
 def test_an_endless_body_is_not_read() -> None:
     with tcp_server(trickling(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")) as (port, _):
-        began = time.monotonic()
         assert send(f"http://127.0.0.1:{port}/ping").result is Result.DELIVERED
-        assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -205,18 +202,14 @@ def test_silence_ends_with_the_read_timeout(scheme: str) -> None:
 
 def test_a_trickling_answer_ends_with_the_total_deadline() -> None:
     with tcp_server(trickling(b"")) as (port, _):
-        began = time.monotonic()
-        outcome = send(f"http://127.0.0.1:{port}/ping", Timeouts(connect=5, read=5, total=0.3))
-        assert time.monotonic() - began < 2
+        outcome = send(f"http://127.0.0.1:{port}/ping", Timeouts(connect=60, read=60, total=0.3))
     assert outcome.result is Result.FAILED
     assert "no whole answer within 0.3 s" in outcome.explanation
 
 
 def test_an_answer_that_the_total_deadline_cut_off_is_none_whatever_its_status() -> None:
     with tcp_server(trickling(b"HTTP/1.1 200 OK\r\nX-Endless: ")) as (port, _):
-        began = time.monotonic()
-        outcome = send(f"http://127.0.0.1:{port}/ping", Timeouts(connect=5, read=5, total=1.5))
-        assert time.monotonic() - began < 4
+        outcome = send(f"http://127.0.0.1:{port}/ping", Timeouts(connect=60, read=60, total=1.5))
     assert (outcome.result, outcome.status) == (Result.FAILED, None)
     assert "no whole answer within 1.5 s" in outcome.explanation
 
@@ -228,36 +221,33 @@ def test_connecting_ends_with_the_connect_timeout() -> None:
     assert "no answer in time" in outcome.explanation
 
 
-def aborted(url: str, connected: threading.Event | None) -> tuple[Outcome, float]:
-    """The outcome of a delivery that is aborted once it is under way, and the seconds that took."""
-    sender = delivery(url, Timeouts(connect=20, read=20, total=20))
+def aborted(url: str, connected: threading.Event | None) -> Outcome:
+    """The outcome of a delivery that is aborted once it is under way, long before its own limits."""
+    sender = delivery(url, Timeouts(connect=600, read=600, total=600))
     outcomes: list[Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(sender.send(BODY)), daemon=True)
     thread.start()
     if connected is None:
         thread.join(0.2)  # nobody can tell when it hangs in connecting
     else:
-        assert connected.wait(5)
-    began = time.monotonic()
+        assert connected.wait(60)
     sender.abort()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
-    return outcomes[0], time.monotonic() - began
+    return outcomes[0]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_hanging_delivery_can_be_aborted(scheme: str) -> None:
     with tcp_server(silent) as (port, connected):
-        outcome, seconds = aborted(f"{scheme}://127.0.0.1:{port}/ping", connected)
-    assert seconds < 1
+        outcome = aborted(f"{scheme}://127.0.0.1:{port}/ping", connected)
     assert outcome.result is Result.FAILED
     assert "stopping" in outcome.explanation
 
 
 def test_connecting_can_be_aborted() -> None:
     with unreachable_port() as port:
-        outcome, seconds = aborted(f"http://127.0.0.1:{port}/ping", None)
-    assert seconds < 1
+        outcome = aborted(f"http://127.0.0.1:{port}/ping", None)
     assert "stopping" in outcome.explanation
 
 

@@ -19,6 +19,7 @@ from ff_observe.errors import ConfigurationError
 from ff_observe.web.secured_app import SecuredApp
 from ff_observe.web.security import WebSecurity
 from ff_observe.web.server import WebServer
+from tests.pace import within
 from tests.real_parts.certificates import make_certificate, require_x25519
 from tests.unit.web.asgi import ask, get
 from tests.unit.web.platforms import Provider, app, snapshot
@@ -60,7 +61,7 @@ def client(tmp_path: Path, identity: Path | None = None) -> ssl.SSLContext:
 
 
 def status(server: WebServer, context: ssl.SSLContext, path: str = "/metrics", **headers: str) -> int:
-    connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=5, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=60, context=context)
     try:
         connection.request("GET", path, headers=headers)
         with connection.getresponse() as reply:
@@ -130,7 +131,7 @@ def test_only_a_client_whose_certificate_is_signed_by_the_authority_gets_in(tmp_
 
 def test_a_new_certificate_is_used_by_the_next_connection_and_old_connections_live_on(tmp_path: Path) -> None:
     with served(tmp_path, TLS) as (server, _):
-        old = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=5, context=client(tmp_path))
+        old = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=60, context=client(tmp_path))
         old.request("GET", "/-/healthy")
         old.getresponse().read()
         make_certificate(tmp_path)
@@ -176,9 +177,8 @@ def test_client_certificates_can_be_demanded_without_a_restart(tmp_path: Path) -
 def test_a_handshake_that_never_ends_does_not_delay_the_stop(tmp_path: Path) -> None:
     with served(tmp_path, TLS) as (server, _), socket.create_connection(("127.0.0.1", server.port), 5) as silent:
         assert status(server, client(tmp_path)) == 200  # so the silent one was accepted before
-        began = time.monotonic()
-        server.stop(began + 5)
-        assert time.monotonic() - began < 2.0
+        with within(2):
+            server.stop(time.monotonic() + 5)
         silent.settimeout(5)
         with contextlib.suppress(ConnectionResetError):
             assert silent.recv(10) == b""

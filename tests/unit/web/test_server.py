@@ -15,6 +15,7 @@ from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError
 from ff_observe.web import server as web_server
 from ff_observe.web.server import WebServer
+from tests.pace import within
 from tests.unit.web.platforms import Provider, app, snapshot
 
 
@@ -46,7 +47,7 @@ def test_it_serves_on_a_port_the_system_chose_as_soon_as_it_is_started() -> None
     with served(Provider(snapshot())) as server:
         assert server.port != 0
         assert server.url == f"http://127.0.0.1:{server.port}"
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         for _ in range(2):  # over one connection
             connection.request("GET", "/metrics")
             reply = connection.getresponse()
@@ -63,7 +64,7 @@ def test_it_serves_on_a_port_the_system_chose_as_soon_as_it_is_started() -> None
 def test_it_serves_ipv6() -> None:
     with served(Provider(snapshot()), host="::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
-        connection = http.client.HTTPConnection("::1", server.port, timeout=5)
+        connection = http.client.HTTPConnection("::1", server.port, timeout=60)
         connection.request("GET", "/-/healthy")
         assert connection.getresponse().status == 200
         connection.close()
@@ -105,9 +106,8 @@ def test_idle_and_half_sent_connections_do_not_delay_the_stop() -> None:
         half.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n")
         kept_alive.sendall(b"GET /-/healthy HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert kept_alive.recv(12) == b"HTTP/1.1 200"
-        began = time.monotonic()
-        server.stop(began + 5)
-        assert time.monotonic() - began < 2.0
+        with within(2):
+            server.stop(time.monotonic() + 5)
         assert received(idle) == b""
 
 
@@ -119,9 +119,8 @@ def test_a_scrape_that_waits_for_a_hanging_database_is_answered_when_the_server_
         client.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
         while provider.asked == 0:
             threading.Event().wait(0.005)
-        began = time.monotonic()
-        server.stop(began + 5)
-        assert time.monotonic() - began < 2.0
+        with within(2):
+            server.stop(time.monotonic() + 5)
         reply = received(client)
     provider.release()
     assert reply.startswith(b"HTTP/1.1 200")

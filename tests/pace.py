@@ -1,0 +1,51 @@
+"""Limits that hold on a busy machine: scaled by how slow a fixed piece of work is there just before and just after."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TURNS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a fixed piece of work took."""
+
+    wall_seconds: float
+    processor_seconds: float
+
+    @property
+    def slowness(self) -> float:
+        """How many times longer than on an idle machine anything takes."""
+        return max(1.0, self.wall_seconds / self.processor_seconds)
+
+
+def pace() -> Pace:
+    wall, processor = time.monotonic(), time.thread_time()
+    total = 0
+    for turn in range(_TURNS):
+        total += turn
+    return Pace(time.monotonic() - wall, time.thread_time() - processor)
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """The block must end within `seconds` of an idle machine. For a deadline that is promised to users."""
+    before = pace()
+    began = time.monotonic()
+    yield
+    took = time.monotonic() - began
+    slowness = max(before.slowness, pace().slowness)
+    assert took < seconds * slowness, f"took {took:.2f} s, on a machine {slowness:.1f} times slower than idle"
+
+
+@contextlib.contextmanager
+def costing_at_most(turns: float) -> Iterator[None]:
+    """The block may cost as much processor time as an empty loop with so many million turns."""
+    before = pace()
+    began = time.process_time()
+    yield
+    cost = time.process_time() - began
+    turn = max(before.processor_seconds, pace().processor_seconds)
+    assert cost < turns * turn, f"cost as much as {cost / turn:.0f} million turns of an empty loop"
