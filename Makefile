@@ -61,6 +61,10 @@ attack: .venv/test.stamp ## Flood bridge, collector and node_exporter; attack th
 	$(BIN)/python -m tests.attack.fleet_table
 	$(BIN)/python -m tests.attack $(FLOODS)
 
+.PHONY: mutants
+mutants: .venv/test.stamp ## Change a module in a copy, and see whether its own unit tests notice: MODULE=ledger
+	$(BIN)/python -m tests.mutants --workers $(WORKERS) $(MODULE)
+
 .PHONY: nightly
 nightly: .venv/test.stamp ## All tests, with many more generated examples
 	@$(BIN)/python -m tests.real_parts.install

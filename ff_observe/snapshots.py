@@ -94,9 +94,8 @@ class Snapshots:
         self._licence_state = StateLog(log)
         self._expected: frozenset[str] = frozenset(count.name for count in COUNTS if not count.billing)
         self._one_at_a_time = threading.Lock()  # a source answers one thread at a time
-        self._lock = threading.Lock()  # for the three below
+        self._lock = threading.Lock()  # for the two below
         self._under_way: Future[Snapshot] | None = None
-        self._overdue: Snapshot | None = None
         self._thread: threading.Thread | None = None
         self._latest: tuple[Snapshot, float] | None = None  # and the monotonic time until which it is fresh
         self.instance_id: str | None = None  # as the platform last told it
@@ -124,26 +123,21 @@ class Snapshots:
         """A fresh snapshot; who asks while one is being taken waits for that one.
 
         If the database takes longer than `timeout_seconds`, a snapshot that says it does not answer; the reading goes
-        on until its own limit, and meanwhile all who ask are told the same at once.
+        on until its own limit.
         """
         fresh = self.fresh()
         if fresh is not None:
             return fresh
-        asked = self.request()
-        overdue = self._overdue
-        if overdue is not None:
-            return overdue
         try:
-            return asked.result(timeout_seconds)
+            return self.request().result(timeout_seconds)
         except FutureTimeoutError:
-            return self._give_up_on(asked, timeout_seconds or 0.0)
+            return self.unanswered(timeout_seconds or 0.0)
 
     def request(self) -> "Future[Snapshot]":
         """Have a snapshot taken in a thread, or join the one under way. `asyncio.wrap_future` makes it awaitable."""
         with self._lock:
             if self._under_way is None:
                 self._under_way = Future()
-                self._overdue = None
                 # In the context of who asks first, so that in a trace the snapshot is a part of that work.
                 run = contextvars.copy_context().run
                 self._thread = threading.Thread(
@@ -168,14 +162,14 @@ class Snapshots:
             snapshot = self.take()
         except BaseException as error:
             with self._lock:
-                self._under_way = self._overdue = None
+                self._under_way = None
             asked.set_exception(error)  # first: whatever becomes of the report, nobody waits for ever
             if self._on_error is not None:
                 self._on_error(error, threading.current_thread().name)
             return
         with self._lock:
             self._latest = (snapshot, self._clock.monotonic() + self._minimum_interval_seconds)
-            self._under_way = self._overdue = None
+            self._under_way = None
         asked.set_result(snapshot)
 
     def unanswered(self, after_seconds: float) -> Snapshot:
@@ -188,14 +182,6 @@ class Snapshots:
         return self._waits_for_http or self._down(
             self._clock.now(), after_seconds, f"the database did not answer within {after_seconds:g} s"
         )
-
-    def _give_up_on(self, asked: "Future[Snapshot]", seconds: float) -> Snapshot:
-        down = self.unanswered(seconds)
-        with self._lock:
-            if self._under_way is asked:
-                self._overdue = self._overdue or down
-                return self._overdue
-        return asked.result()
 
     def _take(self, at: datetime) -> Snapshot:
         # Reads files and may run a program, once: here it holds up no event loop, nor does the database hold it up.

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 NODE_TIMEOUT_SECONDS = 2.0
 ASK_FLOWFUSE_AGAIN_SECONDS = 60.0
 MAX_VERSION_CHARACTERS = 64
-MAX_PACKAGE_BYTES = 2**20  # FlowFuse's package.json has some 10 kB
 _PACKAGES = ("@flowfuse/flowfuse", "@flowforge/flowforge")  # the second until FlowFuse 2.0
 
 # Node.js names what uname calls differently (deps/v8 target names, `process.arch`); the rest is the same in both.
@@ -53,7 +52,7 @@ class InstalledVersions:
     """The versions of a platform. What was configured wins over what is found; what nobody knows is None.
 
     `flowfuse` and `nodejs` read files, run a program and ask FlowFuse: never on an event loop, for which
-    `flowfuse_known` and `nodejs_known` are what they last gave. `flowfuse_url` is where FlowFuse may be asked for its
+    `flowfuse_known` is what `flowfuse` last gave. `flowfuse_url` is where FlowFuse may be asked for its
     `/metrics`; None if it has none.
     """
 
@@ -79,11 +78,6 @@ class InstalledVersions:
         self.flowfuse_known = self._flowfuse or _installed_flowfuse(self._home)
         return self.flowfuse_known
 
-    @property
-    def nodejs_known(self) -> str | None:
-        """With Node's leading `v`, as in the ping."""
-        return self._nodejs
-
     def node_refusal(self) -> str | None:
         """Why Node.js is not run to learn its version; None where it is, or need not be."""
         if self._nodejs is not None:
@@ -97,7 +91,7 @@ class InstalledVersions:
         return f"Node.js is not asked for its version: {refusal}. Write it to telemetry.platform.nodejs_version"
 
     def nodejs(self) -> str | None:
-        """See `nodejs_known`. Node is run at most once, for no longer than 2 s; FlowFuse, which
+        """With Node's leading `v`, as in the ping. Node is run at most once, for no longer than 2 s; FlowFuse, which
         may not be up yet, is asked once a minute until it tells."""
         if self._nodejs is None and not self._asked_node:
             self._asked_node = True

@@ -1,9 +1,7 @@
 """Every case of the rule tests once more, disturbed just before each look at the alerts: by one failed scrape, by a
 restart of the target. Neither may raise an alert or end one. And where nothing was ever exposed, none fires."""
 
-import json
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.alert_rules import concerning, told_by_promtool
 from tests.dashboards import RULE_TESTS, RULES
 from tests.real_parts import prometheus
 
@@ -94,7 +93,7 @@ def cases(path: Path) -> Iterator[tuple[dict[str, Any], int, list[Look]]]:
         yield case, seconds(case["interval"]), looks
 
 
-def disturbed(path: Path, disturb: Disturbance) -> dict[str, Any]:
+def disturbed(path: Path, disturb: Disturbance, directory: Path) -> dict[str, Any]:
     """The file with a test of its own for each look; over days, looks are too far apart to disturb one another."""
     tests = []
     for case, interval, looks in cases(path):
@@ -114,13 +113,7 @@ def disturbed(path: Path, disturb: Disturbance) -> dict[str, Any]:
                     "promql_expr_test": [_firing(look.alert, look.at_seconds, look.firing) for look in group],
                 }
             )
-    return {**_head(path), "tests": tests}
-
-
-def _head(path: Path) -> dict[str, Any]:
-    head = yaml.safe_load(path.read_text(encoding="utf-8"))
-    files = [str((path.parent / file).resolve()) for file in head["rule_files"]]
-    return {"rule_files": files, "evaluation_interval": head["evaluation_interval"]}
+    return {**concerning(path, directory), "tests": tests}
 
 
 def _firing(alert: str, at_seconds: int, number: int) -> dict[str, Any]:
@@ -128,18 +121,10 @@ def _firing(alert: str, at_seconds: int, number: int) -> dict[str, Any]:
     return {"expr": expression, "eval_time": f"{at_seconds}s", "exp_samples": [{"labels": "{}", "value": number}]}
 
 
-def tell(test: dict[str, Any], directory: Path) -> str:
-    """What promtool says of it: nothing, if all is well."""
-    file = directory / "test.yml"
-    file.write_text(json.dumps(test), encoding="utf-8")
-    tested = subprocess.run([str(prometheus.PROMTOOL), "test", "rules", file], capture_output=True, text=True)
-    return "" if tested.returncode == 0 else tested.stdout + tested.stderr
-
-
 @pytest.mark.parametrize("disturb", [failed_scrape, restart], ids=["failed scrape", "restart"])
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
 def test_no_disturbance_raises_or_ends_an_alert(path: Path, disturb: Disturbance, tmp_path: Path) -> None:
-    assert tell(disturbed(path, disturb), tmp_path) == ""
+    assert told_by_promtool(disturbed(path, disturb, tmp_path), tmp_path) == ""
 
 
 def test_nothing_fires_where_nothing_was_exposed(tmp_path: Path) -> None:
@@ -152,10 +137,8 @@ def test_nothing_fires_where_nothing_was_exposed(tmp_path: Path) -> None:
             for at in ("1h", "10d")
         ],
     }
-    assert (
-        tell({"rule_files": [str(path) for path in RULES], "evaluation_interval": "1h", "tests": [case]}, tmp_path)
-        == ""
-    )
+    test = {"rule_files": [str(path) for path in RULES], "evaluation_interval": "1h", "tests": [case]}
+    assert told_by_promtool(test, tmp_path) == ""
 
 
 def test_a_disturbance_that_matters_is_noticed(tmp_path: Path) -> None:
@@ -164,7 +147,11 @@ def test_a_disturbance_that_matters_is_noticed(tmp_path: Path) -> None:
     def gone(selector: str, values: Values, look: int) -> Values:
         return ["_" if index > look - 200 else value for index, value in enumerate(values)]
 
-    told = [tell(disturbed(path, gone), tmp_path) for path in RULE_TESTS if "over-days" not in path.stem]
+    told = [
+        told_by_promtool(disturbed(path, gone, tmp_path), tmp_path)
+        for path in RULE_TESTS
+        if "over-days" not in path.stem
+    ]
     assert all("got" in each for each in told)
 
 

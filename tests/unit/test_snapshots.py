@@ -63,6 +63,7 @@ class ScriptedSource:
         self.gate = threading.Event()
         self.gate.set()
         self.closed = False
+        self.takes: Callable[[], None] = lambda: None
         self.at_once = 0
         self.most_at_once = 0
 
@@ -72,6 +73,7 @@ class ScriptedSource:
         self.most_at_once = max(self.most_at_once, self.at_once)
         self.reading.set()
         self.gate.wait(60)
+        self.takes()
         self.at_once -= 1
         if self.closed:
             raise SourceError("closed")
@@ -186,7 +188,7 @@ def test_who_cannot_wait_any_longer_is_told_the_platform_is_down(
     assert down.readings["flowfuse_up"] == {(): 0}
     assert "did not answer within 0.05 s" in down.failures["flowfuse_users"]
     threads = threading.active_count()
-    assert all(snapshots.current(timeout_seconds=30) is down for _ in range(5))  # at once, and with no new thread
+    assert not any(snapshots.current(timeout_seconds=0.01).up for _ in range(5))  # with no new thread
     assert threading.active_count() == threads
     assert len(source.reads) == 1
     asked = snapshots.request()
@@ -202,6 +204,39 @@ def test_stopping_ends_a_reading_under_way(snapshots: Snapshots, source: Scripte
     snapshots.stop(clock.monotonic() + 5)
     assert not asked.result(60).up
     snapshots.stop(clock.monotonic() + 5)
+
+
+@pytest.mark.parametrize("error", [None, SourceError("refused")])
+def test_a_snapshot_says_how_long_reading_the_database_took(
+    snapshots: Snapshots, source: ScriptedSource, clock: StandingClock, told: SelfMetrics, error: SourceError | None
+) -> None:
+    def work() -> None:
+        clock.seconds += 1.5
+
+    clock.seconds = 40
+    source.takes, source.error = work, error
+    snapshot = snapshots.take()
+    assert (snapshot.up, snapshot.duration_seconds) == (error is None, 1.5)
+    assert told.readings()["ff_observe_snapshot_duration_seconds"] == {(): 1.5}
+
+
+def test_stopping_waits_until_the_deadline_and_no_longer(
+    snapshots: Snapshots, source: ScriptedSource, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.seconds = 100
+    source.gate.clear()
+    asked = snapshots.request()
+    assert source.reading.wait(60)
+    waited: list[float | None] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(source, "close", lambda: None)  # a database that does not let go
+        patched.setattr(threading.Thread, "join", lambda _, timeout=None: waited.append(timeout))
+        for deadline in (105, 99):
+            with pytest.raises(TimeoutError, match="did not let go in time"):
+                snapshots.stop(deadline)
+    assert waited == [5, 0]
+    source.gate.set()
+    assert asked.result(60).up
 
 
 def test_stopping_before_the_first_snapshot_is_legal(snapshots: Snapshots) -> None:

@@ -11,7 +11,7 @@ from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import Count, PingField, ping_fields
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import DeliveryError
-from ff_observe.ping_contract import FIELDS, Field, Value, document
+from ff_observe.ping_contract import FIELDS, Value, document
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import OperatingSystem, Reading
 
@@ -30,9 +30,11 @@ def build_payload(
         **_counts(snapshot),
         **_configuration(platform),
     }
-    values = [_fitting(field, known.get(field.dotted)) for field in FIELDS]
-    for field, value in zip(FIELDS, values, strict=True):
-        if field.required and value is None:
+    values: list[Value | None] = []
+    for field in FIELDS:
+        value = known.get(field.dotted)
+        values.append(value if field.accepts(value) else None)
+        if field.required and values[-1] is None:
             raise DeliveryError(
                 f"there is no ping without {field.dotted}: the platform's database does not hold a usable one. "
                 "FlowFuse writes it at its first start."
@@ -98,8 +100,3 @@ def _whole(value: object) -> int | None:
     if type(value) is float:
         return int(value) if value.is_integer() else None  # neither infinite nor NaN is
     return value if type(value) is int else None
-
-
-def _fitting(field: Field, value: Value | None) -> Value | None:
-    """The value if the receiver would accept it, else None."""
-    return value if field.accepts(value) else None

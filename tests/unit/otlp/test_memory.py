@@ -22,7 +22,8 @@ from tests.unit.otlp.watching import CLOCK, Heard, exports, output
 
 OPEN_FILES = Path("/proc/self/fd")
 TIMEOUT = 0.5  # less than the pause before a second try: each export fails at once
-A_WHILE = 120.0
+A_WHILE = 1_800.0
+pytestmark = pytest.mark.timeout(2 * A_WHILE)
 log = logging.getLogger("ff_observe.test")
 
 

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from ff_observe.outputs.ping.consent import Rule, decide
+from tests.prose import faults
 from tests.unit.ping.samples import LICENCE, settings, snapshot
 
 BOTH = (False, True)
@@ -60,7 +61,7 @@ def test_every_combination_is_decided_as_the_design_says() -> None:
         )
         wanted = expected(*row)  # type: ignore[arg-type]  # which columns may be None is written above
         assert (decision.allowed, decision.opt_out_ignored) == wanted, dict(zip(COLUMNS, row, strict=True))
-        assert decision.explanation.endswith(".")
+        assert faults(decision.explanation) == []
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,16 @@ def test_a_licensed_platform_is_told_what_it_asked_for_in_vain() -> None:
     assert decision.opt_out_ignored
     for asked in ("`telemetry.enabled: false`", "the administrators' setting", "DO_NOT_TRACK", "FF_TELEMETRY_DISABLED"):
         assert asked in decision.explanation
+
+
+@pytest.mark.parametrize(
+    ("admin", "file", "words"),
+    [
+        (True, False, "`telemetry.enabled: false` in the file is ignored"),
+        (False, None, "the administrators' setting is ignored"),
+        (False, False, "`telemetry.enabled: false` in the file and the administrators' setting are ignored"),
+    ],
+)
+def test_what_a_licence_overrules_is_one_thing_or_several(admin: bool, file: bool | None, words: str) -> None:
+    decision = decide(snapshot(licence=LICENCE, telemetry_allowed=admin), settings(enabled=file))
+    assert f": {words}, as FlowFuse does." in decision.explanation

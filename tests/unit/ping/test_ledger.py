@@ -256,3 +256,35 @@ def test_what_is_no_file_is_not_written_to(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(OSError, match="not a regular file"):
         Ledger(path, FakeClock()).append(DELIVERED, b"{}")
+
+
+@pytest.mark.parametrize("largest_file", [1_000_000, 700], ids=["one file", "two files"])
+def test_a_new_file_left_over_does_not_take_the_place_of_an_intact_ledger(tmp_path: Path, largest_file: int) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger = ledger_of(path, *numbered(3), largest_file=largest_file)
+    assert path.with_name("pings.jsonl.1").exists() is (largest_file == 700)
+    before = [entry.body for entry in entries(path)]
+    left_over = tmp_path / "other.jsonl"
+    ledger_of(left_over, b"another ledger's")
+    left_over.rename(path.with_name("pings.jsonl.new"))
+    ledger.append(DELIVERED, b"next")
+    assert [entry.body for entry in entries(path)][-2:] == [before[-1], "next"]
+    assert verify(path) == []
+
+
+def resealed(line: bytes, **changes: object) -> bytes:
+    """A line with other members and a hash that is right again, as the documentation says how to make it."""
+    document = {name: value for name, value in json.loads(line).items() if name != "hash"}
+    text = json.dumps({**document, **changes}, separators=(",", ":")).encode()
+    return text[:-1] + b',"hash":"%b"}' % hashlib.sha256(text).hexdigest().encode()
+
+
+@pytest.mark.parametrize("changes", [{"body": '{"ping":9}'}, {"bytes": 11}, {"sha256": "0" * 64}])
+def test_a_body_that_is_not_the_one_its_line_describes_is_found(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = tmp_path / "pings.jsonl"
+    ledger_of(path, *numbered(2))
+    *lines, last = lines_of(path)
+    assert resealed(last) == last
+    path.write_bytes(b"\n".join([*lines, resealed(last, **changes), b""]))
+    [finding] = verify(path)
+    assert str(finding) == "pings.jsonl, line 3: its body has another size or SHA-256 than it says"

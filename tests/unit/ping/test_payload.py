@@ -133,12 +133,17 @@ def test_unknown_versions_are_absent() -> None:
 
 @pytest.mark.parametrize("instance_id", [None, "x" * 300, "\n"])
 def test_there_is_no_ping_without_an_instance_id(instance_id: str | None) -> None:
-    with pytest.raises(DeliveryError, match="instanceId"):
+    with pytest.raises(DeliveryError, match=r"instanceId: .* usable one\. FlowFuse writes it at its first start\.$"):
         build_payload(snapshot(instance_id=instance_id), PlatformSettings(), OPERATING_SYSTEM)
 
 
 def test_text_beyond_ascii_is_sent_as_utf_8_as_javascript_does() -> None:
     assert encode({"driver": 'Zürich 😀 "x" \u2028'}) == '{"driver":"Zürich 😀 \\"x\\" \u2028"}'.encode()
+
+
+def test_a_number_that_json_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        encode({"users": float("nan")})
 
 
 anything = st.text(max_size=300) | st.none()

@@ -26,6 +26,7 @@ def packed(text: str) -> bytes:
         ("2001:db8::1", "2001:db8::1"),
         ("[2001:db8::1]", "2001:db8::1"),
         ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("[2001:db8::1]:4711]", "2001:db8::1"),
         ("fe80::1%eth0", "fe80::1"),
         ("::ffff:192.0.2.1", "192.0.2.1"),
     ],
@@ -113,3 +114,14 @@ def test_only_the_header_that_the_proxies_set_is_believed() -> None:
 
 def test_without_a_peer_there_is_no_address() -> None:
     assert XFF.of(None, []) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [(ForwardedHeader.X_FORWARDED_FOR, b"198.51.100.7"), (ForwardedHeader.FORWARDED, b"for=198.51.100.7")],
+)
+def test_it_believes_the_proxies_and_the_header_it_was_made_with(header: ForwardedHeader, line: bytes) -> None:
+    finder = SenderAddress(iter(PROXIES), header)  # type: ignore[arg-type]  # asked more than once all the same
+    for _ in range(2):
+        assert finder.of("10.0.0.1", [(header.value.encode(), line)]) == packed("198.51.100.7")
+    assert SenderAddress(PROXIES).of("10.0.0.1", [(b"x-forwarded-for", b"198.51.100.7")]) == packed("198.51.100.7")

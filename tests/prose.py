@@ -1,0 +1,21 @@
+"""What can be checked of a sentence without knowing it: that it is one, and that its names are spelled as they are."""
+
+import re
+
+NAMES = ("FlowFuse", "DO_NOT_TRACK", "FF_TELEMETRY_DISABLED")
+_CODE = re.compile(r"`[^`]*`|/\S*\w")
+
+
+def faults(text: str) -> list[str]:
+    """What is wrong with the spelling and the marks of one or more sentences; code and paths are left out."""
+    plain = _CODE.sub("code", text)
+    found = []
+    for name in NAMES:
+        written = re.findall(rf"\b{name}\b", plain, re.IGNORECASE)
+        found += [f"{word}: a name in other letters" for word in written if word != name]
+    shouted = re.findall(r"\b[A-Z][A-Z_]+\b", plain)
+    found += [f"{word}: shouted" for word in shouted if word not in NAMES]
+    found += [f"{word}: an X" for word in re.findall(r"\bX+\w*|\w*XX", plain)]
+    found += [f"{word!r}: a sentence without a capital" for word in re.findall(r"(?<=\. )[a-z]\w*", plain)]
+    found += [f"{mark!r}: a mark" for mark in re.findall(r"  | [.,;:]|[,;:]{2}", plain)]
+    return found if plain.endswith(".") else [*found, "no full stop"]
