@@ -75,11 +75,11 @@ def test_a_stopped_database_is_told_to_a_webhook_and_so_is_its_return(tmp_path: 
             asked = stack.enter_context(prometheus.prometheus(tmp_path / "prometheus", config))
             asked.wait_for("flowfuse_up", 1)
             assert received.alert(ALERT) is None
-        alert = wait_until(lambda: received.alert(ALERT), "the alert", 40)
+        alert = wait_until(lambda: received.alert(ALERT), "the alert")
         assert alert["labels"]["severity"] == "critical"
         assert "no answer from the platform's database" in alert["annotations"]["description"]
         with postgresql.server(directory, port):
-            wait_until(lambda: received.alert(ALERT, "resolved"), "the end of the alert", 40)
+            wait_until(lambda: received.alert(ALERT, "resolved"), "the end of the alert")
 
 
 def _config(directory: Path, target: str, alertmanager_port: int) -> str:
@@ -89,7 +89,7 @@ def _config(directory: Path, target: str, alertmanager_port: int) -> str:
         quick = re.sub(r"\b(\d+)m\b", r"\1s", path.read_text(encoding="utf-8"))
         files.append(str(directory / path.name))
         (directory / path.name).write_text(quick, encoding="utf-8")
-    config = json.loads(prometheus.scrape({"flowfuse": target}))
+    config = json.loads(prometheus.scrape({"flowfuse": target}, "1s"))
     config["global"]["evaluation_interval"] = "500ms"
     config["rule_files"] = files
     targets = [{"targets": [f"127.0.0.1:{alertmanager_port}"]}]

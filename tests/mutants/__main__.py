@@ -1,6 +1,6 @@
 """`python -m tests.mutants [MODULE ...]`: how many changes to a module its own unit tests notice (mutmut).
 
-Exit status 1 if a module is below 95 % killed. The survivors that are left, with the reason, are in `survivors.md`.
+Exit status 1 if a module is below 95 % killed. Equivalent mutants are listed, with the reason, in `survivors.md`.
 """
 
 import argparse
