@@ -2,63 +2,38 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from ff_observe.config import declaration as key
 from ff_observe.config.environment import Environment
-from ff_observe.config.kinds import describe
+from ff_observe.config.kind import describe
 from ff_observe.config.nodes import Map, Scalar, is_true
 from ff_observe.config.pem import problem_with_authority
-from ff_observe.config.reader import Reader, made, note
+from ff_observe.config.reader import Reader
 from ff_observe.config.settings import Database, PostgreSQLDatabase, SQLiteDatabase
-from ff_observe.errors import Problem
-
-_DEFAULT_STORAGE: Final = "forge.db"
 
 
-def read_database(reader: Reader, home: Path, environment: Environment, notes: list[Problem]) -> Database:
+def read_database(reader: Reader, home: Path, environment: Environment) -> Database:
     """Source of the defaults: forge/db/index.js."""
-    fallback = SQLiteDatabase(home / "var" / _DEFAULT_STORAGE)
     section = reader.node("db")
     if section is not None and is_true(section) and not isinstance(section, Map):
-        reader.problem(section.place, "db", f"found {describe(section, secret=True)}; write a map: type, storage, …")
-        return fallback
-    kind = reader.value(key.DATABASE_TYPE) or "sqlite"
-    if kind == "sqlite":
-        storage = reader.value(key.DATABASE_STORAGE) or _DEFAULT_STORAGE
-        if storage == ":memory:":
-            path = key.DATABASE_STORAGE.path
-            reader.problem(reader.place(path), path, "a database in memory cannot be read from outside FlowFuse")
-        return SQLiteDatabase(home / "var" / storage)
-    if kind == "postgres":
-        return _postgresql(reader, environment, notes)
-    path = key.DATABASE_TYPE.path
-    node = reader.node(path)
-    found = "" if node is None else f"found {describe(node, secret=False)}; "
-    reader.problem(reader.place(path), path, f"{found}write sqlite or postgres")
-    return fallback
+        reader.problem("db", f"found {describe(section, secret=True)}; write a map: type, storage, …")
+    if reader.value(key.DATABASE_TYPE) == "postgres":
+        return _postgresql(reader, environment)
+    storage = reader.value(key.DATABASE_STORAGE)
+    if storage == ":memory:":
+        reader.problem(key.DATABASE_STORAGE.path, "a database in memory cannot be read from outside FlowFuse")
+    return SQLiteDatabase(home / "var" / storage)
 
 
-def _postgresql(reader: Reader, environment: Environment, notes: list[Problem]) -> PostgreSQLDatabase:
-    database = made(
-        PostgreSQLDatabase,
-        host=reader.value(key.DATABASE_HOST),
-        port=reader.value(key.DATABASE_PORT),
-        user=reader.value(key.DATABASE_USER),
-        password=reader.secret(key.DATABASE_PASSWORD),
-        database=reader.value(key.DATABASE_NAME),
-        ssl=reader.value(key.DATABASE_SSL),
-        ca_file=reader.authority(key.DATABASE_CA_FILE),
-        accept_any_certificate=reader.value(key.DATABASE_ACCEPT_ANY_CERTIFICATE),
-    )
+def _postgresql(reader: Reader, environment: Environment) -> PostgreSQLDatabase:
+    database = reader.fill(PostgreSQLDatabase)
     if database.accept_any_certificate and database.ca_file is not None:
         message = "with this, ca_file beside it means nothing: keep one of them"
-        path = key.DATABASE_ACCEPT_ANY_CERTIFICATE.path
-        reader.problem(reader.place(path), path, message)
+        reader.problem(key.DATABASE_ACCEPT_ANY_CERTIFICATE.path, message)
         return database
     if database.ca_file is None:
         database = _with_variables(database, environment)
-    _note_what_surprises(database, reader, notes)
+    _note_what_surprises(database, reader)
     return database
 
 
@@ -70,19 +45,19 @@ def _with_variables(database: PostgreSQLDatabase, environment: Environment) -> P
     return database if extra is None else replace(database, extra_ca_file=Path(extra))
 
 
-def _note_what_surprises(database: PostgreSQLDatabase, reader: Reader, notes: list[Problem]) -> None:
+def _note_what_surprises(database: PostgreSQLDatabase, reader: Reader) -> None:
     any_certificate, ssl = key.DATABASE_ACCEPT_ANY_CERTIFICATE.path, key.DATABASE_SSL.path
     if not database.ssl:
         for path in (any_certificate, key.DATABASE_CA_FILE.path):
             node = reader.node(path)
             if node is not None and is_true(node):
-                note(reader, notes, path, f"without effect: {ssl} is not true, so no certificate is asked for")
+                reader.note(path, f"without effect: {ssl} is not true, so no certificate is asked for")
         return
     written = reader.node(ssl)
     if not (isinstance(written, Scalar) and written.value is True):
-        note(reader, notes, ssl, "FlowFuse takes any such value for true: TLS with a verified certificate")
+        reader.note(ssl, "FlowFuse takes any such value for true: TLS with a verified certificate")
     if database.accept_any_certificate:
         message = "PostgreSQL's certificate is NOT verified: whoever answers in its place can read along; name its"
-        note(reader, notes, any_certificate, f"{message} authority in {key.DATABASE_CA_FILE.path} instead")
+        reader.note(any_certificate, f"{message} authority in {key.DATABASE_CA_FILE.path} instead")
     elif database.extra_ca_file is not None and (problem := problem_with_authority(database.extra_ca_file)):
-        note(reader, notes, ssl, f"NODE_EXTRA_CA_CERTS is ignored, as by Node.js: {problem}")
+        reader.note(ssl, f"NODE_EXTRA_CA_CERTS is ignored, as by Node.js: {problem}")

@@ -1,237 +1,288 @@
 """Every key of `flowforge.yml` that ff-observe reads, declared once.
 
-Parsing, the search for misspelt keys and the reference documentation come from here. A new key is one entry here, one
-field in `settings` and one line in `build`.
+Parsing, defaults, the search for misspelt keys and the reference documentation come from here. A new key is one entry
+here and one field in `settings`, which the reader fills.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Final
 
-from ff_observe.config import kinds
-from ff_observe.config.kinds import Kind
-from ff_observe.config.settings import DEFAULT_METRICS_PORT, DEFAULT_PING_URL, DEFAULT_POSTHOG_URL
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Key(Generic[T]):
-    """One key. `default` and `help` are for people; the default itself stands in `settings`.
-
-    `secret` values are never shown. A key with `file` has a sibling, its name followed by `_file`, that names a file
-    holding the value (relative to `HOME/etc`; line breaks at its end are dropped).
-    """
-
-    path: str
-    kind: Kind[T]
-    default: str
-    help: str
-    secret: bool = False
-    file: bool = False
-
-    @property
-    def file_path(self) -> str:
-        """The dotted path of the sibling that names a file."""
-        return f"{self.path}_file"
-
+from ff_observe.config import javascript_kinds, kinds
+from ff_observe.config.key import FileKeys, Key, declared
 
 _OTEL: Final = "the `OTEL_*` variables"
 
 ENABLED = Key(
     "telemetry.enabled",
     kinds.BOOLEAN,
-    "true",
     "`false` stops the core ping, and nothing else. A licensed platform sends it nevertheless.",
+    "0.1.0",
+    default=True,
 )
-URL = Key("telemetry.url", kinds.URL, DEFAULT_PING_URL, "Where the core ping is sent.", secret=True, file=True)
+URL = Key(
+    "telemetry.url",
+    kinds.URL,
+    "Where the core ping is sent.",
+    "0.1.0",
+    default="https://ping.flowforge.com/ping",
+    secret=True,
+    file=True,
+)
 LEDGER = Key(
     "telemetry.ledger",
-    kinds.FILE_PATH_OR_OFF,
-    "`HOME/var/ff-observe/pings.jsonl`",
+    kinds.FILE_OR_OFF,
     "Keeps what was sent, for `ff-observe ping log`; relative to `HOME/var`. `off` keeps nothing.",
+    "0.1.0",
+    otherwise="`HOME/var/ff-observe/pings.jsonl`",
 )
-
 DATABASE_CA_FILE = Key(
     "telemetry.database.ca_file",
-    kinds.FILE_PATH,
-    "`PGSSLROOTCERT`, else the system's authorities and `NODE_EXTRA_CA_CERTS`",
+    kinds.AUTHORITY,
     "PEM file with the authority of PostgreSQL's certificate, trusted alone; relative to `HOME/etc`.",
+    "0.1.0",
+    otherwise="`PGSSLROOTCERT`, else the system's authorities and `NODE_EXTRA_CA_CERTS`",
 )
 DATABASE_ACCEPT_ANY_CERTIFICATE = Key(
     "telemetry.database.accept_any_certificate",
     kinds.BOOLEAN,
-    "false",
     "`true` does not verify PostgreSQL's certificate: a man in the middle can then read along.",
+    "0.1.0",
+    default=False,
 )
-
 PLATFORM_VERSION = Key(
-    "telemetry.platform.version", kinds.TEXT, "found", "FlowFuse's version, where it cannot be found (containers)."
+    "telemetry.platform.version",
+    kinds.TEXT,
+    "FlowFuse's version, where it cannot be found (containers).",
+    "0.1.0",
+    otherwise="`FF_OBSERVE_FLOWFUSE_VERSION`, else found",
 )
 PLATFORM_NODEJS_VERSION = Key(
-    "telemetry.platform.nodejs_version", kinds.TEXT, "found", "Version of the Node.js that runs FlowFuse."
+    "telemetry.platform.nodejs_version",
+    kinds.TEXT,
+    "Version of the Node.js that runs FlowFuse.",
+    "0.1.0",
+    otherwise="`FF_OBSERVE_NODEJS_VERSION`, else found",
 )
-
 BACKEND_SENTRY_DSN = Key(
     "telemetry.backend.sentry.dsn",
     kinds.DSN,
-    "off",
     "Backend errors are reported to this Sentry project.",
+    "0.1.0",
     secret=True,
     file=True,
 )
 PROMETHEUS_ENABLED = Key(
     "telemetry.backend.prometheus.enabled",
     kinds.BOOLEAN,
-    "false",
     "Serve the metrics. FlowFuse reads it too, and opens a `/metrics` of its own to everybody.",
+    "0.1.0",
+    default=False,
 )
 PROMETHEUS_BRIDGE_ENABLED = Key(
     "telemetry.backend.prometheus.bridge_enabled",
     kinds.BOOLEAN,
-    "value of `enabled`",
     "Serve the metrics, whatever `enabled` says to FlowFuse, which does not read this key.",
+    "0.1.0",
+    otherwise="the value of `enabled`",
 )
 PROMETHEUS_PROBE_URL = Key(
     "telemetry.backend.prometheus.probe_url",
     kinds.URL_OR_OFF,
-    "`base_url`",
     "Where FlowFuse is asked whether it answers, with each snapshot; `false` asks nothing.",
+    "0.1.0",
+    otherwise="`base_url`",
 )
 PROMETHEUS_HOST = Key(
     "telemetry.backend.prometheus.host",
     kinds.HOST,
-    "127.0.0.1",
     "Address the bridge listens on. Others than loopback need TLS, authentication or `allow_public`.",
+    "0.1.0",
+    default="127.0.0.1",
 )
 PROMETHEUS_PORT = Key(
     "telemetry.backend.prometheus.port",
     kinds.PORT,
-    str(DEFAULT_METRICS_PORT),
     "Port the bridge listens on; `0` lets the system choose.",
+    "0.1.0",
+    default=10464,
 )
-PROMETHEUS_PATH = Key("telemetry.backend.prometheus.path", kinds.HTTP_PATH, "/metrics", "Path of the metrics.")
+PROMETHEUS_PATH = Key(
+    "telemetry.backend.prometheus.path", kinds.HTTP_PATH, "Path of the metrics.", "0.1.0", default="/metrics"
+)
 PROMETHEUS_ALLOWED_HOSTS = Key(
     "telemetry.backend.prometheus.allowed_hosts",
     kinds.HOST_NAMES,
-    "none",
     "Names in the `Host` header that are answered besides loopback ones: see [Names](securing-metrics.md#names).",
+    "0.1.0",
+    default=(),
 )
 PROMETHEUS_WEB_CONFIG_FILE = Key(
     "telemetry.backend.prometheus.web_config_file",
-    kinds.FILE_PATH,
-    "none",
+    kinds.FILE,
     "TLS and users ([format](securing-metrics.md) of Prometheus' exporter-toolkit); relative to `HOME/etc`.",
+    "0.1.0",
 )
 PROMETHEUS_BEARER_TOKEN_FILE = Key(
     "telemetry.backend.prometheus.bearer_token_file",
-    kinds.FILE_PATH,
-    "none",
+    kinds.FILE,
     "File with a token that opens what the bridge serves; relative to `HOME/etc`.",
+    "0.1.0",
 )
 PROMETHEUS_ALLOW_PUBLIC = Key(
     "telemetry.backend.prometheus.allow_public",
     kinds.BOOLEAN,
-    "false",
     "Serve other machines without TLS and without authentication.",
+    "0.1.0",
+    default=False,
 )
-
 OTLP_ENABLED = Key(
-    "telemetry.backend.otlp.enabled", kinds.BOOLEAN, "whether an endpoint is named", "Push the counts over OTLP."
+    "telemetry.backend.otlp.enabled",
+    kinds.BOOLEAN,
+    "Push the counts over OTLP.",
+    "0.1.0",
+    otherwise="whether an endpoint is named",
 )
-OTLP_ENDPOINT = Key("telemetry.backend.otlp.endpoint", kinds.URL, _OTEL, "Where to push to.", secret=True, file=True)
+OTLP_ENDPOINT = Key(
+    "telemetry.backend.otlp.endpoint", kinds.URL, "Where to push to.", "0.1.0", otherwise=_OTEL, secret=True, file=True
+)
 OTLP_PROTOCOL = Key(
-    "telemetry.backend.otlp.protocol", kinds.choice("http/protobuf", "grpc"), _OTEL, "`grpc` needs `ff-observe[grpc]`."
+    "telemetry.backend.otlp.protocol",
+    kinds.choice("http/protobuf", "grpc"),
+    "`grpc` needs `ff-observe[grpc]`.",
+    "0.1.0",
+    otherwise=_OTEL,
 )
 OTLP_HEADERS = Key(
     "telemetry.backend.otlp.headers",
     kinds.HEADERS,
-    _OTEL,
     "Headers sent along. The file holds one `Name: value` per line.",
+    "0.1.0",
+    default=(),
+    otherwise=_OTEL,
     secret=True,
     file=True,
 )
 OTLP_COMPRESSION = Key(
-    "telemetry.backend.otlp.compression", kinds.choice("gzip", "none"), _OTEL, "Compression of what is pushed."
+    "telemetry.backend.otlp.compression",
+    kinds.choice("gzip", "none"),
+    "Compression of what is pushed.",
+    "0.1.0",
+    otherwise=_OTEL,
 )
 OTLP_CERTIFICATE = Key(
     "telemetry.backend.otlp.certificate",
-    kinds.FILE_PATH,
-    _OTEL,
+    kinds.AUTHORITY,
     "PEM file with the authority that signed the endpoint's certificate; relative to `HOME/etc`.",
+    "0.1.0",
+    otherwise=_OTEL,
 )
-OTLP_INTERVAL = Key("telemetry.backend.otlp.interval", kinds.SECONDS, _OTEL, "Seconds between two pushes.")
-OTLP_TIMEOUT = Key("telemetry.backend.otlp.timeout", kinds.SECONDS, _OTEL, "Seconds a push may take.")
-OTLP_TRACES = Key("telemetry.backend.otlp.traces", kinds.BOOLEAN, "false", "Push traces of the bridge's own work.")
-OTLP_LOGS = Key("telemetry.backend.otlp.logs", kinds.BOOLEAN, "false", "Push the bridge's own logs.")
-
+OTLP_INTERVAL = Key(
+    "telemetry.backend.otlp.interval", kinds.SECONDS, "Seconds between two pushes.", "0.1.0", otherwise=_OTEL
+)
+OTLP_TIMEOUT = Key(
+    "telemetry.backend.otlp.timeout", kinds.SECONDS, "Seconds a push may take.", "0.1.0", otherwise=_OTEL
+)
+OTLP_TRACES = Key(
+    "telemetry.backend.otlp.traces", kinds.BOOLEAN, "Push traces of the bridge's own work.", "0.1.0", default=False
+)
+OTLP_LOGS = Key("telemetry.backend.otlp.logs", kinds.BOOLEAN, "Push the bridge's own logs.", "0.1.0", default=False)
 CONSENT = Key(
     "telemetry.frontend.consent",
     kinds.choice("required", "not-required"),
-    "not-required",
     "`required` holds every snippet until the page calls the consent hook.",
+    "0.1.0",
+    default="not-required",
 )
-POSTHOG_APIKEY = Key("telemetry.frontend.posthog.apikey", kinds.TEXT, "off", "PostHog's project key.")
-POSTHOG_APIURL = Key("telemetry.frontend.posthog.apiurl", kinds.URL, DEFAULT_POSTHOG_URL, "Address of PostHog.")
+POSTHOG_APIKEY = Key("telemetry.frontend.posthog.apikey", kinds.TEXT, "PostHog's project key.", "0.1.0")
+POSTHOG_APIURL = Key(
+    "telemetry.frontend.posthog.apiurl", kinds.URL, "Address of PostHog.", "0.1.0", default="https://app.posthog.com"
+)
 POSTHOG_CAPTURE_PAGEVIEW = Key(
-    "telemetry.frontend.posthog.capture_pageview", kinds.BOOLEAN, "true", "Send a `$pageview` for each page."
+    "telemetry.frontend.posthog.capture_pageview",
+    kinds.BOOLEAN,
+    "Send a `$pageview` for each page.",
+    "0.1.0",
+    default=True,
 )
 POSTHOG_COOKIELESS_MODE = Key(
     "telemetry.frontend.posthog.cookieless_mode",
     kinds.choice("always", "on_reject"),
-    "PostHog's own",
     "Handed on to PostHog: count without cookies, always or until the visitor accepts them.",
+    "0.1.0",
+    otherwise="PostHog's own",
 )
 FRONTEND_SENTRY_DSN = Key(
-    "telemetry.frontend.sentry.dsn", kinds.DSN, "off", "Errors in the browser are reported to this Sentry project."
+    "telemetry.frontend.sentry.dsn", kinds.DSN, "Errors in the browser are reported to this Sentry project.", "0.1.0"
 )
 FRONTEND_SENTRY_PRODUCTION_MODE = Key(
-    "telemetry.frontend.sentry.production_mode", kinds.BOOLEAN, "false", "Handed on to the page."
+    "telemetry.frontend.sentry.production_mode", kinds.BOOLEAN, "Handed on to the page.", "0.1.0", default=False
 )
-PLAUSIBLE_DOMAIN = Key("telemetry.frontend.plausible.domain", kinds.TEXT, "off", "Deprecated. The site in Plausible.")
+PLAUSIBLE_DOMAIN = Key("telemetry.frontend.plausible.domain", kinds.TEXT, "Deprecated. The site in Plausible.", "0.1.0")
 OLD_PLAUSIBLE_DOMAIN = Key(
-    "telemetry.plausible.domain", kinds.TEXT, "off", "Deprecated old place of `telemetry.frontend.plausible.domain`."
+    "telemetry.plausible.domain", kinds.TEXT, "Deprecated old place of `telemetry.frontend.plausible.domain`.", "0.1.0"
+)
+# The rest of the file belongs to FlowFuse: its keys are read as FlowFuse reads them, and all others are ignored.
+
+DATABASE_TYPE = Key(
+    "db.type", javascript_kinds.one_of("sqlite", "postgres"), "Kind of the database.", "0.1.0", default="sqlite"
+)
+DATABASE_STORAGE = Key(
+    "db.storage", javascript_kinds.WRITTEN, "The SQLite file, relative to `HOME/var`.", "0.1.0", default="forge.db"
+)
+DATABASE_HOST = Key("db.host", javascript_kinds.WRITTEN, "Host of PostgreSQL.", "0.1.0", default="postgres")
+DATABASE_PORT = Key("db.port", javascript_kinds.LOOSE_PORT, "Port of PostgreSQL.", "0.1.0", default=5432)
+DATABASE_USER = Key("db.user", javascript_kinds.WRITTEN, "User of PostgreSQL.", "0.1.0")
+DATABASE_PASSWORD = Key(
+    "db.password", javascript_kinds.WRITTEN, "Password of that user.", "0.1.0", secret=True, file=True
+)
+DATABASE_NAME = Key("db.database", javascript_kinds.WRITTEN, "Name of the database.", "0.1.0", default="flowforge")
+DATABASE_SSL = Key(
+    "db.ssl",
+    javascript_kinds.TRUTH,
+    "Connect to PostgreSQL with TLS, and verify its certificate.",
+    "0.1.0",
+    default=False,
+)
+DRIVER_TYPE = Key(
+    "driver.type", javascript_kinds.WRITTEN, "What runs the instances; reported as it is.", "0.1.0", default="localfs"
+)
+NODE_PATH = Key(
+    "driver.options.node_path", javascript_kinds.WRITTEN, "The Node.js that runs FlowFuse, for its version.", "0.1.0"
+)
+BROKER = Key(
+    "broker", javascript_kinds.TRUTH, "Whether a broker is configured; an empty map counts.", "0.1.0", default=False
+)
+FILE_STORE = Key(
+    "fileStore", javascript_kinds.TRUTH, "Whether a file store is configured; any map counts.", "0.1.0", default=False
+)
+EMAIL = Key("email.enabled", javascript_kinds.TRUTH, "Whether e-mail is on.", "0.1.0", default=False)
+BILLING = Key(
+    "billing",
+    javascript_kinds.TRUTH,
+    "Whether the platform bills: its billing states are counted then.",
+    "0.1.0",
+    default=False,
+)
+HOUSEKEEPER = Key(
+    "housekeeper",
+    javascript_kinds.NOT_FALSE,
+    "`false` stops FlowFuse's scheduled tasks, the core ping among them.",
+    "0.1.0",
+    default=True,
+)
+LICENSE = Key(
+    "license", javascript_kinds.WRITTEN, "The licence, where the database holds none.", "0.1.0", secret=True, file=True
+)
+BASE_URL = Key(
+    "base_url",
+    javascript_kinds.WRITTEN,
+    "Address of the platform, which is asked there whether it answers, and for Node.js' version if need be.",
+    "0.1.0",
 )
 
-TELEMETRY_KEYS: Final[tuple[Key[Any], ...]] = (
-    ENABLED,
-    URL,
-    LEDGER,
-    DATABASE_CA_FILE,
-    DATABASE_ACCEPT_ANY_CERTIFICATE,
-    PLATFORM_VERSION,
-    PLATFORM_NODEJS_VERSION,
-    BACKEND_SENTRY_DSN,
-    PROMETHEUS_ENABLED,
-    PROMETHEUS_BRIDGE_ENABLED,
-    PROMETHEUS_PROBE_URL,
-    PROMETHEUS_HOST,
-    PROMETHEUS_PORT,
-    PROMETHEUS_PATH,
-    PROMETHEUS_ALLOWED_HOSTS,
-    PROMETHEUS_WEB_CONFIG_FILE,
-    PROMETHEUS_BEARER_TOKEN_FILE,
-    PROMETHEUS_ALLOW_PUBLIC,
-    OTLP_ENABLED,
-    OTLP_ENDPOINT,
-    OTLP_PROTOCOL,
-    OTLP_HEADERS,
-    OTLP_COMPRESSION,
-    OTLP_CERTIFICATE,
-    OTLP_INTERVAL,
-    OTLP_TIMEOUT,
-    OTLP_TRACES,
-    OTLP_LOGS,
-    CONSENT,
-    POSTHOG_APIKEY,
-    POSTHOG_APIURL,
-    POSTHOG_CAPTURE_PAGEVIEW,
-    POSTHOG_COOKIELESS_MODE,
-    FRONTEND_SENTRY_DSN,
-    FRONTEND_SENTRY_PRODUCTION_MODE,
-    PLAUSIBLE_DOMAIN,
-    OLD_PLAUSIBLE_DOMAIN,
-)
-"""Inside `telemetry`. A key that is neither here nor in `IGNORED_KEYS` is unknown."""
+TELEMETRY: Final = "telemetry"
+EVERY_KEY: Final = declared(globals())
+TELEMETRY_KEYS: Final = tuple(key for key in EVERY_KEY if key.path.startswith(f"{TELEMETRY}."))
+PLATFORM_KEYS: Final = tuple(key for key in EVERY_KEY if key not in TELEMETRY_KEYS)
 
 IGNORED_KEYS: Final = (
     "telemetry.frontend.google",
@@ -241,55 +292,17 @@ IGNORED_KEYS: Final = (
 )
 """Inside `telemetry`, FlowFuse's own (forge/routes/ui/index.js): accepted with all below them, and not used."""
 
-DATABASE_TYPE = Key("db.type", kinds.WRITTEN, "sqlite", "`sqlite` or `postgres`.")
-DATABASE_STORAGE = Key("db.storage", kinds.WRITTEN, "forge.db", "The SQLite file, relative to `HOME/var`.")
-DATABASE_HOST = Key("db.host", kinds.WRITTEN, "postgres", "Host of PostgreSQL.")
-DATABASE_PORT = Key("db.port", kinds.LOOSE_PORT, "5432", "Port of PostgreSQL.")
-DATABASE_USER = Key("db.user", kinds.WRITTEN, "none", "User of PostgreSQL.")
-DATABASE_PASSWORD = Key("db.password", kinds.WRITTEN, "none", "Password of that user.", secret=True, file=True)
-DATABASE_NAME = Key("db.database", kinds.WRITTEN, "flowforge", "Name of the database.")
-DATABASE_SSL = Key("db.ssl", kinds.TRUTH, "false", "Connect to PostgreSQL with TLS, and verify its certificate.")
-DRIVER_TYPE = Key("driver.type", kinds.WRITTEN, "localfs", "What runs the instances; reported as it is.")
-NODE_PATH = Key("driver.options.node_path", kinds.WRITTEN, "none", "The Node.js that runs FlowFuse, for its version.")
-BROKER = Key("broker", kinds.TRUTH, "false", "Whether a broker is configured; an empty map counts.")
-FILE_STORE = Key("fileStore", kinds.TRUTH, "false", "Whether a file store is configured; any map counts.")
-EMAIL = Key("email.enabled", kinds.TRUTH, "false", "Whether e-mail is on.")
-BILLING = Key("billing", kinds.TRUTH, "false", "Whether the platform bills: its billing states are counted then.")
-HOUSEKEEPER = Key(
-    "housekeeper", kinds.NOT_FALSE, "true", "`false` stops FlowFuse's scheduled tasks, the core ping among them."
-)
-LICENSE = Key(
-    "license",
-    kinds.WRITTEN,
-    "none",
-    "The licence, where the database holds none.",
-    secret=True,
-    file=True,
-)
-BASE_URL = Key(
-    "base_url",
-    kinds.WRITTEN,
-    "none",
-    "Address of the platform, which is asked there whether it answers, and for Node.js' version if need be.",
-)
 
-PLATFORM_KEYS: Final[tuple[Key[Any], ...]] = (
-    DATABASE_TYPE,
-    DATABASE_STORAGE,
-    DATABASE_HOST,
-    DATABASE_PORT,
-    DATABASE_USER,
-    DATABASE_PASSWORD,
-    DATABASE_NAME,
-    DATABASE_SSL,
-    DRIVER_TYPE,
-    NODE_PATH,
-    BROKER,
-    FILE_STORE,
-    EMAIL,
-    BILLING,
-    HOUSEKEEPER,
-    LICENSE,
-    BASE_URL,
+_SWITCH_OFF: Final = "write 'enabled: false' below it"
+
+FLOWFORGE: Final = FileKeys(
+    EVERY_KEY,
+    section=TELEMETRY,
+    ignored=IGNORED_KEYS,
+    switched_off={
+        TELEMETRY: f"{_SWITCH_OFF}: FlowFuse takes 'telemetry: false' for the default, which is on",
+        "telemetry.backend.prometheus": _SWITCH_OFF,
+        "telemetry.backend.otlp": _SWITCH_OFF,
+    },
 )
-"""Outside `telemetry`, where the file belongs to FlowFuse: read as FlowFuse reads them, all other keys are ignored."""
+"""Inside `telemetry`, a key that is neither declared nor ignored is unknown."""

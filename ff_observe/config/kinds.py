@@ -1,40 +1,17 @@
-"""The kinds of value a key may have: each says in words what is allowed, and turns a node into a typed value.
-
-Two families: inside `telemetry` a value must be of its kind; outside, where the file belongs to FlowFuse, a value is
-taken as JavaScript takes it.
-"""
+"""The kinds of value inside `telemetry` and in files of ff-observe's own, where a value must be of its kind."""
 
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Collection
+from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from ff_observe.config.nodes import Map, Node, Place, Scalar, Sequence, is_true
+from ff_observe.config.kind import Kind, WrongValueError, describe, refuse
+from ff_observe.config.nodes import Entry, Map, Node, Scalar, Sequence
+from ff_observe.config.pem import problem_with_authority
+from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
-
-T = TypeVar("T")
-
-
-class WrongValueError(Exception):
-    """The value is not of its kind. `str()` says what to write; it never holds the value.
-
-    `place` is set where the mistake is deeper than the key itself, with `below` naming the inner key.
-    """
-
-    def __init__(self, what_to_write: str, place: Place | None = None, below: str = "") -> None:
-        super().__init__(what_to_write)
-        self.place = place
-        self.below = below
-
-
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
-    """`name` is for the reference documentation; `read` raises `WrongValueError`, or gives None for "not set"."""
-
-    name: str
-    read: Callable[[Node], T | None]
 
 
 def _text(node: Node) -> str | None:
@@ -135,12 +112,14 @@ def _host_names(node: Node) -> tuple[str, ...] | None:
         return None
     items = node.items if isinstance(node, Sequence) else (node,)
     wrong = "write a list of names or addresses without scheme and port: [metrics.example.com]"
-    names = []
+    names, mistakes = [], []
     for item in items:
         value = item.value if isinstance(item, Scalar) else None
-        if not isinstance(value, str) or not _HOST_NAME.fullmatch(value):
-            raise WrongValueError(wrong, item.place if isinstance(node, Sequence) else None)
-        names.append(value)
+        if isinstance(value, str) and _HOST_NAME.fullmatch(value):
+            names.append(value)
+        else:
+            mistakes.append(WrongValueError(wrong, item.place if isinstance(node, Sequence) else None))
+    refuse(mistakes)
     return tuple(names) or None
 
 
@@ -151,16 +130,28 @@ def _http_path(node: Node) -> str | None:
     return path
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
     """No path, no host and no password that a library takes may hold one; a page may."""
     if "\0" in text:
         raise WrongValueError('remove the NUL character ("\\0")')
     return text
 
 
-def _file_path(node: Node) -> str | None:
+def _path(node: Node) -> Path | None:
     path = _text(node)
-    return _without_nul(path) if path is not None else None
+    return Path(without_nul(path)) if path is not None else None
+
+
+def _problem_with_file(path: Path) -> str | None:
+    try:
+        read_text(path)
+    except UnreadableFileError as error:
+        return f"the file it names cannot be used: {error}"
+    return None
+
+
+def _problem_with_authority(path: Path) -> str | None:
+    return _problem_with_file(path) or problem_with_authority(path)
 
 
 OFF = "off"
@@ -201,18 +192,38 @@ def _headers(node: Node) -> tuple[tuple[str, Secret], ...] | None:
         return None
     if not isinstance(node, Map):
         raise WrongValueError("write a map: one line 'name: value' per header")
-    headers: list[tuple[str, Secret]] = []
+    headers, mistakes = [], []
     for name, entry in node.entries.items():
-        if not is_header_name(name):
-            raise WrongValueError("the name of a header holds a character that it must not", entry.place)
         try:
-            value = _text(entry.value) or ""
+            headers.append((name, Secret(_header(name, entry))))
         except WrongValueError as error:
-            raise WrongValueError(str(error), entry.value.place, name) from None
-        if not is_header_value(value):
-            raise WrongValueError("the value of a header is one line of ASCII", entry.value.place, name)
-        headers.append((name, Secret(value)))
+            mistakes.append(error)
+    refuse(mistakes)
     return tuple(headers)
+
+
+def _header(name: str, entry: Entry) -> str:
+    place = entry.value.place
+    if not is_header_name(name):
+        raise WrongValueError("the name of a header holds a character that it must not", entry.place)
+    if isinstance(entry.value, Scalar) and entry.value.unset is not None:
+        raise WrongValueError(unset_variable(entry.value), place, name)
+    try:
+        return _header_value(entry.value) or ""
+    except WrongValueError as error:
+        raise WrongValueError(str(error), place, name) from None
+
+
+def unset_variable(node: Scalar) -> str:
+    """What is wrong with a value that is an environment variable that is not set."""
+    return f"the environment variable {node.unset} is not set"
+
+
+def _header_value(node: Node) -> str | None:
+    value = _text(node)
+    if value is not None and not is_header_value(value):
+        raise WrongValueError("the value of a header is one line of ASCII")
+    return value
 
 
 def is_header_name(name: str) -> bool:
@@ -225,7 +236,7 @@ def is_header_value(value: str) -> bool:
     return all(character == "\t" or " " <= character <= "~" for character in value)
 
 
-def parse_header_lines(text: str) -> tuple[tuple[str, Secret], ...]:
+def _header_lines(text: str) -> tuple[tuple[str, Secret], ...]:
     """Headers from a file: one `Name: value` per line; empty lines and lines that begin with `#` are skipped."""
     headers: list[tuple[str, Secret]] = []
     for line in text.splitlines():
@@ -254,22 +265,39 @@ def choice(*allowed: str) -> Kind[str]:
     return Kind(" or ".join(f"`{word}`" for word in allowed), read)
 
 
-def _written(node: Node) -> str | None:
-    """Any single value as it was written: a password of digits is a number for YAML and still a password."""
-    if not is_true(node):
-        return None
-    if isinstance(node, Scalar):
-        return _without_nul(node.value) if isinstance(node.value, str) else node.text
-    raise WrongValueError("write a string")
+def words(known: Collection[str]) -> Kind[tuple[str, ...]]:
+    """A list of words of a closed set."""
+
+    def read(node: Node) -> tuple[str, ...] | None:
+        if isinstance(node, Scalar) and node.value is None:
+            return None
+        if not isinstance(node, Sequence):
+            raise WrongValueError("write a list: one line '- NAME' for each")
+        refuse(
+            [
+                WrongValueError(f"found {describe(item, secret=False)}; known are: {', '.join(known)}", item.place)
+                for item in node.items
+                if not (isinstance(item, Scalar) and item.value in known)
+            ]
+        )
+        return tuple(str(item.value) for item in node.items if isinstance(item, Scalar))
+
+    return Kind("list of " + ", ".join(f"`{word}`" for word in known), read)
 
 
-def _port_of_any_type(node: Node) -> int | None:
-    if not is_true(node):
-        return None
-    text = node.text if isinstance(node, Scalar) else ""
-    if not re.fullmatch("[0-9]{1,5}", text, re.ASCII) or not 1 <= int(text) <= 65535:
-        raise WrongValueError("write a whole number from 1 to 65535")
-    return int(text)
+def whole(lowest: int, highest: int, name: str = "") -> Kind[int]:
+    """A whole number within bounds."""
+    return Kind(name or f"{lowest} to {highest}", lambda node: _integer(node, lowest, highest))
+
+
+def lasting(unit: timedelta, lowest: int, highest: int) -> Kind[timedelta]:
+    """A whole number of days, minutes or the like."""
+
+    def read(node: Node) -> timedelta | None:
+        number = _integer(node, lowest, highest)
+        return None if number is None else number * unit
+
+    return Kind(f"{lowest} to {highest}", read, show=lambda duration: str(duration // unit))
 
 
 BOOLEAN = Kind("boolean", _boolean)
@@ -277,34 +305,14 @@ TEXT = Kind("string", _text)
 URL = Kind("http(s) URL", _url)
 URL_OR_OFF = Kind("http(s) URL, or `false`", _url_or_off)
 DSN = Kind("Sentry DSN", _dsn)
-PORT = Kind("port", lambda node: _integer(node, 0, 65535))
+PORT = whole(0, 65535, "port")
 HOST = Kind("address or host name", _host)
 HOST_NAMES = Kind("list of host names", _host_names)
 HTTP_PATH = Kind("path", _http_path)
 SECONDS = Kind("seconds", _seconds)
-HEADERS = Kind("map of strings", _headers)
-FILE_PATH = Kind("path of a file", _file_path)
-FILE_PATH_OR_OFF = Kind("path of a file, or `off`", _file_path_or_off)
-IGNORED: Kind[None] = Kind("anything", lambda _node: None)
-
-TRUTH = Kind("anything that is true in JavaScript", is_true)
-# forge/housekeeper/index.js asks `=== false`: a string or 0 does not count.
-NOT_FALSE = Kind("boolean", lambda node: not (isinstance(node, Scalar) and node.value is False))
-WRITTEN = Kind("string", _written)
-LOOSE_PORT = Kind("port", _port_of_any_type)
-
-
-def describe(node: Node, secret: bool) -> str:
-    """What was found, for a message. The value itself only where it is short, and neither secret nor rendered."""
-    match node:
-        case Map():
-            return "a map"
-        case Sequence():
-            return "a list"
-        case Scalar(value=None):
-            return "nothing"
-    kind = {bool: "the boolean", str: "the string"}.get(type(node.value), "the number")
-    secret = secret or node.rendered or "@" in node.text  # a URL in the wrong place may hold a password
-    if secret or len(node.text) > 40 or not node.text.isprintable():
-        return kind.replace("the", "a", 1) + (" (not shown)" if secret else "")
-    return f'{kind} "{node.text}"' if isinstance(node.value, str) else f"{kind} {node.text}"
+HEADERS = Kind("map of strings", _headers, read_file=_header_lines)
+HEADER_VALUE = Kind("string", _header_value)
+PATH = Kind("path", _path)
+FILE = Kind("path of a file", _path, problem_with=_problem_with_file)
+AUTHORITY = Kind("path of a file", _path, problem_with=_problem_with_authority)
+FILE_OR_OFF = Kind("path of a file, or `off`", _file_path_or_off)

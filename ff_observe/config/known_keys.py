@@ -1,29 +1,29 @@
-"""Which keys inside `telemetry` nobody reads, with what was probably meant; and sections that are not maps."""
+"""Finds unknown keys, with what was probably meant, and sections that are not maps."""
 
-import re
 from difflib import get_close_matches
-from functools import cache
 from typing import Final
 
-from ff_observe.config.declaration import IGNORED_KEYS, TELEMETRY_KEYS
-from ff_observe.config.kinds import describe
-from ff_observe.config.nodes import Map, Node, Scalar
+from ff_observe.config.kind import describe
+from ff_observe.config.nodes import Map, Node, Scalar, shown
 from ff_observe.config.reader import Reader
 from ff_observe.errors import Problem
 
-TELEMETRY: Final = "telemetry"
 MOST_UNKNOWN: Final = 100  # more are not looked for: the file is something else
 
 
 def check_keys(reader: Reader) -> tuple[Problem, ...]:
     """Note sections that are no maps as problems of the reader; return the unknown keys, in the order of the file."""
+    section = reader.keys.section
     unknown: list[Problem] = []
+    if not section:
+        _check_section(reader, "", reader.tree, unknown)
+        return tuple(unknown)
     for name, entry in reader.tree.entries.items():
-        if name == TELEMETRY:
-            _check_section(reader, TELEMETRY, entry.value, unknown)
-        elif abs(len(name) - len(TELEMETRY)) <= 2 and get_close_matches(name.lower(), [TELEMETRY], cutoff=0.85):
-            # The rest of the file belongs to FlowFuse, but a misspelt opt-out must not go unnoticed.
-            unknown.append(reader.at(entry.place, _shown(name), f'unknown key; did you mean "{TELEMETRY}"?'))
+        if name == section:
+            _check_section(reader, section, entry.value, unknown)
+        elif abs(len(name) - len(section)) <= 2 and get_close_matches(name.lower(), [section], cutoff=0.85):
+            # The rest of the file is another program's, but a misspelt opt-out must not go unnoticed.
+            unknown.append(reader.at(entry.place, shown(name), f'unknown key; did you mean "{section}"?'))
     return tuple(unknown[:MOST_UNKNOWN])
 
 
@@ -33,54 +33,31 @@ def _check_section(reader: Reader, dotted: str, node: Node, unknown: list[Proble
     if not isinstance(node, Map):
         wanted = "write a map: the keys below it, indented"
         if isinstance(node, Scalar) and node.value is False:
-            wanted = f"to switch it off, {_SWITCH_OFF.get(dotted, 'remove the key')}"
-        reader.problem(node.place, dotted, f"found {describe(node, secret=True)}; {wanted}")
+            wanted = f"to switch it off, {reader.keys.switched_off.get(dotted, 'remove the key')}"
+        reader.problem(dotted, f"found {describe(node, secret=True)}; {wanted}")
         return
     for name, entry in node.entries.items():
-        below = f"{dotted}.{name}"
-        if below in _leaves() or len(unknown) >= MOST_UNKNOWN:
+        below = f"{dotted}.{name}" if dotted else name
+        nested = "." not in name
+        if (nested and below in reader.keys.leaves) or len(unknown) >= MOST_UNKNOWN:
             continue
-        if below in _sections():
+        if nested and below in reader.keys.sections:
             _check_section(reader, below, entry.value, unknown)
         else:
-            unknown.append(reader.at(entry.place, f"{dotted}.{_shown(name)}", f"unknown key; {_meant(dotted, name)}"))
+            message = reader.keys.refused.get(below) or f"unknown key; {_meant(reader, dotted, name)}"
+            unknown.append(reader.at(entry.place, f"{dotted}.{shown(name)}" if dotted else shown(name), message))
 
 
-_SWITCH_OFF: Final = {
-    TELEMETRY: "write 'enabled: false' below it: FlowFuse takes 'telemetry: false' for the default, which is on",
-    "telemetry.backend.prometheus": "write 'enabled: false' below it",
-    "telemetry.backend.otlp": "write 'enabled: false' below it",
-}
-
-
-@cache
-def _leaves() -> frozenset[str]:
-    files = (key.file_path for key in TELEMETRY_KEYS if key.file)
-    return frozenset((*(key.path for key in TELEMETRY_KEYS), *files, *IGNORED_KEYS))
-
-
-@cache
-def _sections() -> frozenset[str]:
-    return frozenset(
-        ".".join(parts[:length])
-        for parts in (leaf.split(".") for leaf in _leaves())
-        for length in range(1, len(parts))
-    )  # fmt: skip
-
-
-def _meant(section: str, name: str) -> str:
+def _meant(reader: Reader, section: str, name: str) -> str:
     """What was probably meant: a key of this section that is spelt alike, or one of that name in another section."""
-    known = sorted(_leaves() | _sections())
-    siblings = [path.rpartition(".")[2] for path in known if path.rpartition(".")[0] == section]
+    known = sorted(reader.keys.leaves | reader.keys.sections)
+    if "." in name and (f"{section}.{name}" if section else name) in known:
+        return "a dot does not lead into a section: write the keys below each other, indented"
+    siblings = {path.rpartition(".")[2].lower(): path for path in known if path.rpartition(".")[0] == section}
     close = get_close_matches(name.lower(), siblings, n=1)
     if close:
-        return f'did you mean "{close[0]}"?'
-    elsewhere = [path for path in known if path.rpartition(".")[2] == name.lower()]
+        return f'did you mean "{siblings[close[0]].rpartition(".")[2]}"?'
+    elsewhere = [path for path in known if path.rpartition(".")[2].lower() == name.lower()]
     if elsewhere:
         return f"did you mean {' or '.join(elsewhere)}?"
-    return f"known here: {', '.join(siblings)}"
-
-
-def _shown(name: str) -> str:
-    """A key for a message, or a mask: what does not look like a key may be a value in the wrong place."""
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", name) else "(a key that is not shown)"
+    return f"known here: {', '.join(path.rpartition('.')[2] for path in siblings.values())}"

@@ -8,11 +8,9 @@ from typing import Final
 from ff_observe.config.build import build_settings
 from ff_observe.config.environment import Environment, read_environment
 from ff_observe.config.erb import ERBError, parse_template
-from ff_observe.config.kinds import describe
-from ff_observe.config.nodes import Map, Scalar
-from ff_observe.config.reading import UnreadableFileError, read_text
+from ff_observe.config.nodes import Map
+from ff_observe.config.reader import read_tree, wrong
 from ff_observe.config.settings import Settings
-from ff_observe.config.yaml_core import YAMLError
 from ff_observe.errors import ConfigurationError, Problem
 
 DEFAULT_HOME: Final = Path("/opt/flowforge")
@@ -53,26 +51,15 @@ def load_settings(
 
 
 def _parse(file: Path, variables: Mapping[str, str], named: bool) -> Map:
+    hint = "" if named else "; FlowFuse's home is named with --home or FLOWFORGE_HOME"
     try:
-        tree = parse_template(read_text(file), variables)
-    except UnreadableFileError as error:
-        hint = "; FlowFuse's home is named with --home or FLOWFORGE_HOME" if error.missing and not named else ""
-        raise _wrong(file, error.line, error.column, f"{error}{hint}") from None
-    except YAMLError as error:
-        raise _wrong(file, error.place.line, error.place.column, str(error)) from None
+        tree = read_tree(file, lambda text: parse_template(text, variables), if_missing=hint)
     except ERBError as error:
         problems = (Problem(str(file), place.line, place.column, "", text) for place, text in error.problems)
         raise ConfigurationError(tuple(problems)) from None
-    if tree is None or (isinstance(tree, Scalar) and tree.value is None):
-        raise _wrong(file, 0, 0, "the file is empty")
-    if not isinstance(tree, Map):
-        message = f"found {describe(tree, secret=True)}; write a map: one 'key: value' per line"
-        raise _wrong(file, tree.place.line, tree.place.column, message)
+    if tree is None:
+        raise wrong(file, "the file is empty")
     return tree
-
-
-def _wrong(file: Path, line: int, column: int, message: str) -> ConfigurationError:
-    return ConfigurationError((Problem(str(file), line, column, "", message),))
 
 
 def _exists(path: Path) -> bool:

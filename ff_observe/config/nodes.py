@@ -1,6 +1,7 @@
 """What a YAML document is made of, each part with its place. Nothing outside `config` sees these."""
 
 import math
+import re
 from dataclasses import dataclass, field
 
 Value = str | int | float | bool | None
@@ -79,3 +80,8 @@ def find(root: Node | None, dotted: str) -> Node | None:
     for name in dotted.split("."):
         root = child(root, name)
     return root
+
+
+def shown(name: str) -> str:
+    """A key for a message, or a mask: what does not look like a key may be a value in the wrong place."""
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", name) else "(a key that is not shown)"

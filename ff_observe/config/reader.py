@@ -1,40 +1,84 @@
-"""Takes declared keys out of a tree, and gathers every problem on the way instead of stopping at the first."""
+"""The one reader of configuration files: takes declared keys out of a tree, and gathers every problem on the way."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ff_observe.config import kinds
-from ff_observe.config.declaration import Key
+from ff_observe.config.key import FileKeys, Key
+from ff_observe.config.kind import WrongValueError, describe
 from ff_observe.config.nodes import Map, Node, Place, Scalar, child, find, is_true
-from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
-from ff_observe.errors import Problem
+from ff_observe.config.yaml_core import YAMLError, parse
+from ff_observe.errors import ConfigurationError, Problem
 
 S = TypeVar("S")
-T = TypeVar("T")
 
-_START: Final = Place(1, 1)
 LARGEST_SECRET_FILE: Final = 64 * 1024  # bytes; a licence has about 600
 
 
+def read_tree(file: Path, parser: Callable[[str], Node | None] = parse, if_missing: str = "") -> Map | None:
+    """The map that a file holds, None if it is empty. `if_missing` is what to do where there is no file.
+
+    Raises `ConfigurationError`."""
+    try:
+        tree = parser(read_text(file))
+    except UnreadableFileError as error:
+        raise wrong(file, f"{error}{if_missing if error.missing else ''}", Place(error.line, error.column)) from None
+    except YAMLError as error:
+        raise wrong(file, str(error), error.place, error.key) from None
+    if tree is None or (isinstance(tree, Scalar) and tree.value is None):
+        return None
+    if not isinstance(tree, Map):
+        raise wrong(file, f"found {describe(tree, secret=True)}; write a map: one 'key: value' per line", tree.place)
+    return tree
+
+
+def wrong(file: Path, message: str, place: Place | None = None, key: str = "") -> ConfigurationError:
+    """The error of a file that has one problem, somewhere or as a whole."""
+    line, column = (0, 0) if place is None else (place.line, place.column)
+    return ConfigurationError((Problem(str(file), line, column, key, message),))
+
+
 class Reader:
-    """One configuration file. `etc` is what the paths in it are relative to."""
+    """One configuration file. The paths in it are relative to `directory`."""
 
-    def __init__(self, file: Path, tree: Map, etc: Path) -> None:
+    def __init__(self, file: Path, tree: Map, keys: FileKeys, directory: Path) -> None:
         self.tree = tree
+        self.keys = keys
+        self.directory = directory
         self._file = str(file)
-        self._etc = etc
+        self._values: dict[str, Any] = {}
         self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
 
-    def problem(self, place: Place, key: str, message: str) -> None:
-        """Note what is wrong."""
-        self.problems.append(self.at(place, key, message))
+    @property
+    def taken(self) -> frozenset[str]:
+        """The paths of the keys that were asked for."""
+        return frozenset(self._values)
 
-    def at(self, place: Place, key: str, message: str) -> Problem:
+    def problem(self, dotted: str, message: str, place: Place | None = None) -> None:
+        """Note what is wrong with a key."""
+        self.problems.append(self.at(place or self.place(dotted), dotted, message))
+
+    def note(self, dotted: str, message: str) -> None:
+        """Note what is worth a thought about a key, and no problem."""
+        self.notes.append(self.at(self.place(dotted), dotted, message))
+
+    def at(self, place: Place, dotted: str, message: str) -> Problem:
         """A problem of this file."""
-        return Problem(self._file, place.line, place.column, key, message)
+        return Problem(self._file, place.line, place.column, dotted, message)
+
+    def is_wrong(self, key: Key[Any]) -> bool:
+        """Whether a problem of this key was noted."""
+        return any(problem.key == key.path for problem in self.problems)
+
+    def finish(self) -> None:
+        """Raise `ConfigurationError` with every problem, in the order of the file, if there are any."""
+        if self.problems:
+            raise ConfigurationError(tuple(sorted(self.problems)))
 
     def node(self, dotted: str) -> Node | None:
         """What the file says at a dotted key. A variable that is not set and stands there, or in the place of a section
@@ -48,116 +92,88 @@ class Reader:
                 return None
         return node
 
-    def place(self, dotted: str) -> Place:
-        """Where a dotted key is; the beginning of the file where it is not."""
+    def section(self, dotted: str) -> bool:
+        """Whether the file has a section that says something: an empty one is as absent."""
         node = find(self.tree, dotted)
-        return _START if node is None else node.place
+        return isinstance(node, Map) and bool(node.entries)
 
-    def value(self, key: Key[T]) -> T | None:
-        """The value, or None if it is not set or wrong (which is noted)."""
+    def place(self, dotted: str) -> Place:
+        """Where the value of a dotted key is; where it is not there, the section that it belongs to."""
+        node: Node = self.tree
+        for name in dotted.split("."):
+            below = child(node, name)
+            if below is None:
+                break
+            node = below
+        return node.place
+
+    def fill(self, of: Callable[..., S], **decided: Any) -> S:
+        """A settings object: the fields that are bound to keys are read, the others are `decided` by the caller."""
+        bound = {field.name: field.metadata["key"] for field in fields(of) if "key" in field.metadata}  # type: ignore[arg-type]  # a dataclass
+        return of(**{name: self.value(key) for name, key in bound.items() if name not in decided}, **decided)
+
+    def value(self, key: Key[Any]) -> Any:
+        """The value, as its `Secret` if it is one; the default where it is not set, or wrong (which is noted)."""
+        if key.path not in self._values:
+            found = self._found(key)
+            self._values[key.path] = key.fallback if found is None else found
+        return self._values[key.path]
+
+    def _found(self, key: Key[Any]) -> Any:
         node = self.node(key.path)
-        return None if node is None else self._read(key, node, key.path)
-
-    def secret(self, key: Key[str]) -> Secret | None:
-        """The value of a secret key, or of the file that its `_file` sibling names."""
-        node, from_file = self._of_two(key)
-        if from_file is not None:
-            text = self._read_secret_file(from_file, key.file_path)
-            node = None if text is None else Scalar(from_file.place, text, text, rendered=True)
-        value = None if node is None else self._read(key, node, key.path if from_file is None else key.file_path)
-        return None if value is None else Secret(value)
-
-    def headers(self, key: Key[tuple[tuple[str, Secret], ...]]) -> tuple[tuple[str, Secret], ...]:
-        """A map of headers, or the file that its `_file` sibling names."""
-        node, from_file = self._of_two(key)
-        if from_file is None:
-            return self._headers_in(key, node) if node is not None else ()
+        from_file = self.node(key.file_path) if key.file else None
+        if from_file is None or not is_true(from_file):
+            return None if node is None else self._read(key, node, key.path, key.kind.read)
+        if node is not None and is_true(node):
+            last = key.path.rpartition(".")[2]
+            self.problem(key.file_path, f'both "{last}" and "{last}_file" are set: keep one of them')
+            return None
         text = self._read_secret_file(from_file, key.file_path)
-        try:
-            return () if text is None else kinds.parse_header_lines(text)
-        except kinds.WrongValueError as error:
-            self.problem(from_file.place, key.file_path, str(error))
-            return ()
-
-    def _headers_in(self, key: Key[tuple[tuple[str, Secret], ...]], node: Node) -> tuple[tuple[str, Secret], ...]:
-        unset = [
-            (name, entry.value)
-            for name, entry in (node.entries.items() if isinstance(node, Map) else ())
-            if isinstance(entry.value, Scalar) and entry.value.unset is not None
-        ]
-        for name, value in unset:
-            self._problem_of_unset(value, f"{key.path}.{name}")
-        return () if unset else self._read(key, node, key.path) or ()
-
-    def file(self, key: Key[str]) -> Path | None:
-        """A file that has to be there."""
-        name, node = self.value(key), self.node(key.path)
-        if name is None or node is None:
+        if text is None:
             return None
-        path = self._etc / name
-        try:
-            read_text(path)
-        except UnreadableFileError as error:
-            self.problem(node.place, key.path, f"the file it names cannot be used: {error}")
-            return None
-        return path
+        read_file = key.kind.read_file
+        content = Scalar(from_file.place, text, text, rendered=True)
+        return self._read(
+            key, content, key.file_path, key.kind.read if read_file is None else lambda _: read_file(text)
+        )
 
-    def authority(self, key: Key[str]) -> Path | None:
-        """A file with an authority to trust."""
-        path, node = self.file(key), self.node(key.path)
-        problem = problem_with_authority(path) if path is not None else None
-        if problem is not None and node is not None:
-            self.problem(node.place, key.path, problem)
+    def _read(self, key: Key[Any], node: Node, path: str, read: Callable[[Node], Any]) -> Any:
+        try:
+            value = read(node)
+        except WrongValueError as error:
+            for one in (error, *error.others):
+                found = "" if one.place else f"found {describe(node, key.secret)}; "
+                self.problem(f"{path}.{one.below}" if one.below else path, f"{found}{one}", one.place or node.place)
+            return None
+        if isinstance(value, Path):
+            return self._resolved(key, value)
+        return Secret(value) if key.secret and isinstance(value, str) else value
+
+    def _resolved(self, key: Key[Any], named: Path) -> Any:
+        path = self.directory / named
+        problem = key.kind.problem_with(path) if key.kind.problem_with is not None else None
+        if problem is not None:
+            self.problem(key.path, problem)
         return path
 
     def _problem_of_unset(self, node: Scalar, dotted: str) -> None:
-        found = self.at(node.place, dotted, f"the environment variable {node.unset} is not set")
+        found = self.at(node.place, dotted, kinds.unset_variable(node))
         if found not in self.problems:  # a section is on the way to many keys
             self.problems.append(found)
-
-    def _read(self, key: Key[T], node: Node, path: str) -> T | None:
-        try:
-            return key.kind.read(node)
-        except kinds.WrongValueError as error:
-            place, dotted = error.place or node.place, f"{path}.{error.below}" if error.below else path
-            found = "" if error.place else f"found {kinds.describe(node, key.secret)}; "
-            self.problem(place, dotted, f"{found}{error}")
-            return None
-
-    def _of_two(self, key: Key[T]) -> tuple[Node | None, Node | None]:
-        """The nodes of a key and of its `_file` sibling, of which one at most may be set."""
-        node, from_file = self.node(key.path), self.node(key.file_path)
-        if from_file is None or not is_true(from_file):
-            return node, None
-        if node is not None and is_true(node):
-            last = key.path.rpartition(".")[2]
-            self.problem(from_file.place, key.file_path, f'both "{last}" and "{last}_file" are set: keep one of them')
-            return None, None
-        return None, from_file
 
     def _read_secret_file(self, node: Node, dotted: str) -> str | None:
         """The text of a file without the line breaks at its end. Its name is not shown: it may be the secret itself."""
         try:
-            name = kinds.FILE_PATH.read(node)
-        except kinds.WrongValueError:
-            self.problem(node.place, dotted, "write the path of a file, relative to the directory etc of the home")
+            name = kinds.PATH.read(node)
+        except WrongValueError:
+            self.problem(dotted, f"write the path of a file, relative to {self.directory}")
             return None
         try:
-            text = read_text(self._etc / (name or ""), LARGEST_SECRET_FILE).rstrip("\r\n")
+            text = read_text(self.directory / (name or ""), LARGEST_SECRET_FILE).rstrip("\r\n")
         except UnreadableFileError as error:
-            self.problem(node.place, dotted, f"the file it names cannot be used: {error}")
+            self.problem(dotted, f"the file it names cannot be used: {error}")
             return None
         if not text:
-            self.problem(node.place, dotted, "the file it names is empty")
+            self.problem(dotted, "the file it names is empty")
             return None
         return text
-
-
-def made(of: Callable[..., S], **values: Any) -> S:
-    """A settings object whose unset values (None) are the defaults that its class declares."""
-    return of(**{name: value for name, value in values.items() if value is not None})
-
-
-def note(reader: Reader, notes: list[Problem], path: str, message: str) -> None:
-    """Add what is worth a thought about a key."""
-    notes.append(reader.at(reader.place(path), path, message))

@@ -1,17 +1,18 @@
-"""The settings as typed, frozen values. After parsing only these exist: no code outside `config` sees a raw map."""
+"""The settings as typed, frozen values. After parsing only these exist: no code outside `config` sees a raw map.
+
+A field that is `filled_by` a key has that key's default, and the reader fills it.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ff_observe.config import declaration as key
 from ff_observe.config.environment import Environment
+from ff_observe.config.key import filled_by
 from ff_observe.config.secret import Secret
 from ff_observe.errors import Problem
 
-DEFAULT_PING_URL = "https://ping.flowforge.com/ping"
-DEFAULT_POSTHOG_URL = "https://app.posthog.com"
 PLAUSIBLE_DEPRECATION = "Plausible is deprecated and will be removed; use PostHog instead: telemetry.frontend.posthog"
-DEFAULT_METRICS_PORT = 10464
-DEFAULT_COLLECTOR_PORT = 10465
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,14 @@ class PostgreSQLDatabase:
     those in `extra_ca_file` (`NODE_EXTRA_CA_CERTS`).
     """
 
-    host: str = "postgres"
-    port: int = 5432
-    user: str | None = None
-    password: Secret | None = None
-    database: str = "flowforge"
-    ssl: bool = False
-    accept_any_certificate: bool = False
-    ca_file: Path | None = None
+    host: str = filled_by(key.DATABASE_HOST)
+    port: int = filled_by(key.DATABASE_PORT)
+    user: str | None = filled_by(key.DATABASE_USER)
+    password: Secret | None = filled_by(key.DATABASE_PASSWORD)
+    database: str = filled_by(key.DATABASE_NAME)
+    ssl: bool = filled_by(key.DATABASE_SSL)
+    accept_any_certificate: bool = filled_by(key.DATABASE_ACCEPT_ANY_CERTIFICATE)
+    ca_file: Path | None = filled_by(key.DATABASE_CA_FILE)
     ca_file_from: str = "telemetry.database.ca_file"
     extra_ca_file: Path | None = None
 
@@ -57,14 +58,14 @@ Database = SQLiteDatabase | PostgreSQLDatabase
 
 @dataclass(frozen=True, slots=True)
 class PingSettings:
-    """`telemetry.enabled`, `.url` and `.ledger`. `enabled` is None where the file does not say.
+    """`telemetry.enabled`, `.url` and `.ledger`.
 
     `ledger` is the file that keeps what was sent, None for none; `build` gives it its default. `ledger_is_named`: the
     file names it.
     """
 
-    enabled: bool | None = None
-    url: Secret = field(default_factory=lambda: Secret(DEFAULT_PING_URL))  # may hold credentials
+    enabled: bool = filled_by(key.ENABLED)
+    url: Secret = filled_by(key.URL)  # may hold credentials
     ledger: Path | None = None
     ledger_is_named: bool = False
 
@@ -79,57 +80,57 @@ class PrometheusSettings:
     """
 
     enabled: bool = False
-    bridge_enabled: bool | None = None
-    flowfuse_enabled: bool = False
+    bridge_enabled: bool | None = filled_by(key.PROMETHEUS_BRIDGE_ENABLED)
+    flowfuse_enabled: bool = filled_by(key.PROMETHEUS_ENABLED)
     probe_url: str | None = None
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_METRICS_PORT
-    path: str = "/metrics"
-    allowed_hosts: tuple[str, ...] = ()
-    web_config_file: Path | None = None
-    bearer_token_file: Path | None = None
-    allow_public: bool = False
+    host: str = filled_by(key.PROMETHEUS_HOST)
+    port: int = filled_by(key.PROMETHEUS_PORT)
+    path: str = filled_by(key.PROMETHEUS_PATH)
+    allowed_hosts: tuple[str, ...] = filled_by(key.PROMETHEUS_ALLOWED_HOSTS)
+    web_config_file: Path | None = filled_by(key.PROMETHEUS_WEB_CONFIG_FILE)
+    bearer_token_file: Path | None = filled_by(key.PROMETHEUS_BEARER_TOKEN_FILE)
+    allow_public: bool = filled_by(key.PROMETHEUS_ALLOW_PUBLIC)
 
 
 @dataclass(frozen=True, slots=True)
 class BackendSentrySettings:
     """`telemetry.backend.sentry`. Off without a DSN."""
 
-    dsn: Secret | None = None
+    dsn: Secret | None = filled_by(key.BACKEND_SENTRY_DSN)
 
 
 @dataclass(frozen=True, slots=True)
 class OtlpSettings:
     """`telemetry.backend.otlp`. A None leaves the choice to the standard `OTEL_*` variables, then their defaults."""
 
-    enabled: bool | None = None
-    endpoint: Secret | None = None  # may hold credentials
-    protocol: str | None = None  # "http/protobuf" | "grpc"
-    headers: tuple[tuple[str, Secret], ...] = ()
-    compression: str | None = None  # "gzip" | "none"
-    certificate: Path | None = None
-    interval_seconds: float | None = None
-    timeout_seconds: float | None = None
-    traces: bool = False
-    logs: bool = False
+    enabled: bool | None = filled_by(key.OTLP_ENABLED)
+    endpoint: Secret | None = filled_by(key.OTLP_ENDPOINT)  # may hold credentials
+    protocol: str | None = filled_by(key.OTLP_PROTOCOL)  # "http/protobuf" | "grpc"
+    headers: tuple[tuple[str, Secret], ...] = filled_by(key.OTLP_HEADERS)
+    compression: str | None = filled_by(key.OTLP_COMPRESSION)  # "gzip" | "none"
+    certificate: Path | None = filled_by(key.OTLP_CERTIFICATE)
+    interval_seconds: float | None = filled_by(key.OTLP_INTERVAL)
+    timeout_seconds: float | None = filled_by(key.OTLP_TIMEOUT)
+    traces: bool = filled_by(key.OTLP_TRACES)
+    logs: bool = filled_by(key.OTLP_LOGS)
 
 
 @dataclass(frozen=True, slots=True)
 class PostHogSettings:
     """`telemetry.frontend.posthog`. Off without an `apikey`. `cookieless_mode` None leaves it to PostHog's default."""
 
-    apikey: str
-    apiurl: str = DEFAULT_POSTHOG_URL
-    capture_pageview: bool = True
-    cookieless_mode: str | None = None  # "always" | "on_reject"
+    apikey: str = filled_by(key.POSTHOG_APIKEY, required=True)
+    apiurl: str = filled_by(key.POSTHOG_APIURL)
+    capture_pageview: bool = filled_by(key.POSTHOG_CAPTURE_PAGEVIEW)
+    cookieless_mode: str | None = filled_by(key.POSTHOG_COOKIELESS_MODE)  # "always" | "on_reject"
 
 
 @dataclass(frozen=True, slots=True)
 class FrontendSentrySettings:
     """`telemetry.frontend.sentry`. Off without a `dsn`. The DSN of a browser SDK is public by nature."""
 
-    dsn: str
-    production_mode: bool = False
+    dsn: str = filled_by(key.FRONTEND_SENTRY_DSN, required=True)
+    production_mode: bool = filled_by(key.FRONTEND_SENTRY_PRODUCTION_MODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +154,17 @@ class FrontendSettings:
 class PlatformSettings:
     """What the bridge needs of the rest of the file, already decided as FlowFuse decides it (JavaScript truth)."""
 
-    driver: str = "localfs"
-    node_path: str | None = None
-    broker: bool = False
-    file_store: bool = False
-    email: bool = False
-    billing: bool = False
-    housekeeper: bool = True
-    license: Secret | None = None
-    base_url: str | None = None
-    flowfuse_version: str | None = None
-    nodejs_version: str | None = None
+    driver: str = filled_by(key.DRIVER_TYPE)
+    node_path: str | None = filled_by(key.NODE_PATH)
+    broker: bool = filled_by(key.BROKER)
+    file_store: bool = filled_by(key.FILE_STORE)
+    email: bool = filled_by(key.EMAIL)
+    billing: bool = filled_by(key.BILLING)
+    housekeeper: bool = filled_by(key.HOUSEKEEPER)
+    license: Secret | None = filled_by(key.LICENSE)
+    base_url: str | None = filled_by(key.BASE_URL)
+    flowfuse_version: str | None = filled_by(key.PLATFORM_VERSION)
+    nodejs_version: str | None = filled_by(key.PLATFORM_NODEJS_VERSION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from ff_observe.config.core_schema import resolve
-from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence, Value
+from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence, Value, shown
 
 # libyaml is some ten times faster than PyYAML's own parser and, as YAML 1.2, lets a tab stand between key and value,
 # which the other (used where PyYAML was built without libyaml) reports as an error. Otherwise they agree.
@@ -33,11 +33,15 @@ _SEQUENCE_TAG: Final = _PREFIX + "seq"
 
 
 class YAMLError(Exception):
-    """The text is not YAML that FlowFuse would read. `str()` says why and never holds a value from the text."""
+    """The text is not YAML that FlowFuse would read. `str()` says why and never holds a value from the text.
 
-    def __init__(self, place: Place, message: str) -> None:
+    `key` is the dotted path of the key that is meant, empty where there is none.
+    """
+
+    def __init__(self, place: Place, message: str, key: str = "") -> None:
         super().__init__(message)
         self.place = place
+        self.key = key
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class _Open:
     is_map: bool
     anchor: str | None
     entries: dict[str, Entry] = field(default_factory=dict)
-    typed_keys: set[tuple[str, Value]] = field(default_factory=set)
+    typed_keys: dict[tuple[str, Value], Place] = field(default_factory=dict)
     items: list[Node] = field(default_factory=list)
     key: Scalar | None = None
     size: int = 1
@@ -164,17 +168,18 @@ class _Composer:
                 raise YAMLError(place, "a map or list cannot be a key here")
             parent.key = Scalar(place, node.value, node.text)
         else:
-            _add_entry(parent, parent.key, node)
+            self._add_entry(parent, parent.key, node)
             parent.key = None
 
-
-def _add_entry(parent: _Open, key: Scalar, node: Node) -> None:
-    """Keys are equal as in FlowFuse's parser, by type and value: `1` and `"1"` differ, and the later one wins."""
-    typed = (_javascript_type(key.value), key.value)
-    if typed in parent.typed_keys:
-        raise YAMLError(key.place, "this key is there twice in the same map: keep one of them")
-    parent.typed_keys.add(typed)
-    parent.entries[_as_object_key(key)] = Entry(key.place, node)
+    def _add_entry(self, parent: _Open, key: Scalar, node: Node) -> None:
+        """Keys are equal as in FlowFuse's parser, by type and value: `1` and `"1"` differ, and the later one wins."""
+        typed = (_javascript_type(key.value), key.value)
+        first = parent.typed_keys.setdefault(typed, key.place)
+        if first is not key.place:
+            dotted = ".".join(shown(_as_object_key(each.key)) for each in self._open if each.key is not None)
+            message = f"this key is there twice in the same map, first in line {first.line}: keep one of them"
+            raise YAMLError(key.place, message, dotted)
+        parent.entries[_as_object_key(key)] = Entry(key.place, node)
 
 
 def _javascript_type(value: Value) -> str:

@@ -1,9 +1,7 @@
 """`docs/configuration.md`: every key of `flowforge.yml` that is read, and every environment variable."""
 
-from collections.abc import Iterable
-from typing import Any
-
-from ff_observe.config.declaration import IGNORED_KEYS, PLATFORM_KEYS, TELEMETRY_KEYS, Key
+from ff_observe.config.declaration import IGNORED_KEYS, PLATFORM_KEYS, TELEMETRY_KEYS
+from ff_observe.generate import keys_table
 from ff_observe.generate.markdown import document, table
 
 ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
@@ -46,7 +44,10 @@ and 78 if the configuration is wrong.
 - A secret can stand in a file of its own, named by the key with `_file` at its end (`license_file`); the path is
   relative to `HOME/etc`, and line breaks at the end of the file are dropped. Secrets are never shown.
 - Every problem is reported at once, with line, column and key. Unknown keys inside `telemetry` are warnings on `run`
-  and errors on `check`; the rest of the file belongs to FlowFuse."""
+  and errors on `check`; the rest of the file belongs to FlowFuse.
+
+The ping collector's `collector.yml` is described in [collector.md](collector.md#collectoryml), the web configuration
+for TLS and users in [securing-metrics.md](securing-metrics.md#keys)."""
 
 
 def render() -> str:
@@ -56,26 +57,11 @@ def render() -> str:
         "ff_observe/config/declaration.py",
         _INTRODUCTION,
         "## Inside `telemetry`",
-        _keys(TELEMETRY_KEYS),
+        keys_table.render(TELEMETRY_KEYS),
         f"FlowFuse's own, accepted and not used: {ignored}.",
         "## The rest of the file, as far as it is read",
-        _keys(PLATFORM_KEYS),
+        keys_table.render(PLATFORM_KEYS),
         "## Environment variables",
         "An empty variable counts as not set.",
         table(("Variable", "Meaning"), ((f"`{name}`", meaning) for name, meaning in ENVIRONMENT_VARIABLES)),
     )
-
-
-def _keys(keys: Iterable[Key[Any]]) -> str:
-    return table(("Key", "Value", "Default", "Meaning"), (_row(key) for key in keys))
-
-
-def _row(key: Key[Any]) -> tuple[str, str, str, str]:
-    names = f"`{key.path}`" + (" or `…_file`" if key.file else "")
-    return names, key.kind.name, _default(key.default), key.help + (" Secret." if key.secret else "")
-
-
-def _default(text: str) -> str:
-    """Defaults that are values, not words about one, are set as code."""
-    is_prose = "`" in text or " " in text or text in ("off", "none", "found")
-    return text if is_prose else f"`{text}`"

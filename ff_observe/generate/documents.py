@@ -5,16 +5,20 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ff_observe.generate import (
     collector_openapi,
     configuration_reference,
     dashboards,
+    keys_table,
     metrics_reference,
     outputs_table,
     ping_schema,
 )
 from ff_observe.generate.markdown import GENERATED
+from ff_observe.ping_collector.settings import COLLECTOR
+from ff_observe.web.web_config import WEB_CONFIG
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
@@ -32,8 +36,25 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
 """Path below the root of the repository → its text. A new derived document is one line here."""
 
 
-SECTIONS: Mapping[str, Callable[[], str]] = MappingProxyType({"PRIVACY.md": outputs_table.render})
-"""Path of a document that people write → the text of the one section in it that is derived."""
+class Section(NamedTuple):
+    """The one part of a document that is derived, and what from."""
+
+    source: str
+    render: Callable[[], str]
+
+
+SECTIONS: Mapping[str, Section] = MappingProxyType(
+    {
+        "PRIVACY.md": Section("ff_observe/outputs", outputs_table.render),
+        "docs/collector.md": Section(
+            "ff_observe/ping_collector/settings.py", partial(keys_table.render, COLLECTOR.keys)
+        ),
+        "docs/securing-metrics.md": Section(
+            "ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)
+        ),
+    }
+)
+"""Path of a document that people write → the section in it that is derived."""
 
 _SECTION = re.compile(r"(<!-- Made by `make generate`[^\n]* -->\n\n).*?(\n\n<!-- End of the table\. -->)", re.DOTALL)
 
@@ -56,11 +77,12 @@ def _made(root: Path, path: str) -> str:
     """The text as it should be. A document without the marks of its section gets the section at its end."""
     if path in DOCUMENTS:
         return DOCUMENTS[path]()
-    section = SECTIONS[path]()
+    source, render = SECTIONS[path]
+    section = render()
     text, found = _SECTION.subn(lambda marks: marks[1] + section + marks[2], _committed(root / path) or "")
     if found:
         return text
-    return f"{text}{GENERATED.format(source='ff_observe/outputs')}\n\n{section}\n\n<!-- End of the table. -->\n"
+    return f"{text}{GENERATED.format(source=source)}\n\n{section}\n\n<!-- End of the table. -->\n"
 
 
 def _committed(path: Path) -> str | None:

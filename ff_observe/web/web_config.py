@@ -8,17 +8,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from ff_observe.config import kinds
-from ff_observe.config.kinds import Kind, WrongValueError
-from ff_observe.config.nodes import Map, Node, Place, Scalar, Sequence, child
-from ff_observe.config.reading import UnreadableFileError, read_text
+from ff_observe.config.key import FileKeys, Key, declared, filled_by
+from ff_observe.config.kind import Kind, WrongValueError, refuse
+from ff_observe.config.known_keys import check_keys
+from ff_observe.config.nodes import Map, Node, Place, Scalar
+from ff_observe.config.reader import Reader, read_tree
 from ff_observe.config.secret import Secret
-from ff_observe.config.yaml_core import YAMLError, parse
-from ff_observe.errors import ConfigurationError, Problem
-
-T = TypeVar("T")
+from ff_observe.errors import Problem
 
 TLS: Final = "tls_server_config"
 HTTP: Final = "http_server_config"
@@ -63,33 +62,111 @@ _NOT_SUPPORTED: Final = {
     f"{TLS}.client_allowed_sans": "not supported here; let the authority in client_ca_file sign only who may scrape",
     "rate_limit": "not supported here, and not needed: however many scrape, the database is asked once",
 }
-_TLS_KEYS: Final = (
-    *("cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version", "max_version"),
-    *("cipher_suites", "curve_preferences", "prefer_server_cipher_suites"),
+
+
+def _users(node: Node) -> Mapping[str, Secret] | None:
+    if isinstance(node, Scalar) and node.value is None:
+        return None
+    if not isinstance(node, Map):
+        raise WrongValueError("write a map: one line 'NAME: HASH' for each user")
+    users: dict[str, Secret] = {}
+    mistakes: list[WrongValueError] = []
+    for number, (name, entry) in enumerate(node.entries.items(), 1):
+        try:
+            users[name] = _user(name, entry.value)
+        except WrongValueError as error:
+            shown = name if re.fullmatch("[A-Za-z0-9_.@-]{1,40}", name, re.ASCII) else f"(user {number})"
+            mistakes.append(WrongValueError(str(error), entry.value.place, shown))
+    refuse(mistakes)
+    return users
+
+
+def _user(name: str, node: Node) -> Secret:
+    if not name or ":" in name or not name.isprintable():
+        raise WrongValueError("the name of a user must not be empty, nor hold a colon or a control character")
+    text = node.value if isinstance(node, Scalar) else None
+    match = _HASH.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise WrongValueError("write a bcrypt hash ($2y$…), never the password; make one with: htpasswd -nBC 10 NAME")
+    if not 4 <= int(match["cost"]) <= HIGHEST_COST:
+        raise WrongValueError(f"the cost of the hash, its second number, must be from 4 to {HIGHEST_COST}")
+    return Secret(match.string)
+
+
+def _client_auth_type(node: Node) -> str | None:
+    if isinstance(node, Scalar) and node.value in _NOT_VERIFYING:
+        raise WrongValueError(f"this lets in any certificate, which protects nothing: write {_VERIFYING[1]}")
+    return kinds.choice(*CLIENT_AUTH_TYPES).read(node)
+
+
+_VERSIONS: Final = kinds.choice("TLS12", "TLS13")
+
+CERT_FILE = Key(f"{TLS}.cert_file", kinds.PATH, "Certificate in PEM, with its chain; needed for TLS.", "0.1.0")
+KEY_FILE = Key(f"{TLS}.key_file", kinds.PATH, "Its key in PEM, without password; needed for TLS.", "0.1.0")
+CLIENT_CA_FILE = Key(
+    f"{TLS}.client_ca_file",
+    kinds.PATH,
+    "Authority in PEM that signs the clients' certificates.",
+    "0.1.0",
 )
-_HEADER_VALUES: Final[Mapping[str, tuple[str, ...]]] = {
-    "Content-Security-Policy": (),
-    "X-Frame-Options": ("deny", "sameorigin"),
-    "X-Content-Type-Options": ("nosniff",),
-    "X-XSS-Protection": (),
-    "Strict-Transport-Security": (),
-}
-"""The headers that may be set, with the values they may have (empty: any)."""
+CLIENT_AUTH_TYPE = Key(
+    f"{TLS}.client_auth_type",
+    Kind(" or ".join(f"`{word}`" for word in CLIENT_AUTH_TYPES), _client_auth_type),
+    "Whether clients show a certificate; all but the first need `client_ca_file`.",
+    "0.1.0",
+    default="NoClientCert",
+)
+MIN_VERSION = Key(f"{TLS}.min_version", _VERSIONS, "Lowest version of TLS.", "0.1.0", default="TLS12")
+MAX_VERSION = Key(f"{TLS}.max_version", _VERSIONS, "Highest version of TLS.", "0.1.0", default="TLS13")
+SUITES = Key(
+    f"{TLS}.cipher_suites",
+    kinds.words(CIPHER_SUITES),
+    "Cipher suites of TLS 1.2. If all named are of TLS 1.3, TLS 1.2 is off.",
+    "0.1.0",
+    otherwise="OpenSSL's",
+)
+CURVE_PREFERENCES = Key(f"{TLS}.curve_preferences", kinds.words(CURVES), "One curve.", "0.1.0", otherwise="OpenSSL's")
+PREFER_SERVER_CIPHER_SUITES = Key(
+    f"{TLS}.prefer_server_cipher_suites",
+    kinds.BOOLEAN,
+    "Whether the server's order of cipher suites counts, not the client's.",
+    "0.1.0",
+    default=True,
+)
+HTTP2 = Key(f"{HTTP}.http2", kinds.BOOLEAN, "Accepted and not used: HTTP/1.1 is spoken.", "0.1.0")
+BASIC_AUTH_USERS = Key(
+    USERS,
+    Kind("map of bcrypt hashes by name", _users),
+    f"Users with the hash of their password: `$2a$`, `$2b$` or `$2y$` with a cost up to {HIGHEST_COST}.",
+    "0.1.0",
+    secret=True,
+)
+HEADER_KEYS: Final = tuple(
+    Key(f"{HEADERS}.{name}", kind, "Sent with every answer.", "0.1.0")
+    for name, kind in (
+        ("Content-Security-Policy", kinds.HEADER_VALUE),
+        ("X-Frame-Options", kinds.choice("deny", "sameorigin")),
+        ("X-Content-Type-Options", kinds.choice("nosniff")),
+        ("X-XSS-Protection", kinds.HEADER_VALUE),
+        ("Strict-Transport-Security", kinds.HEADER_VALUE),
+    )
+)
+WEB_CONFIG: Final = FileKeys((*declared(globals()), *HEADER_KEYS), refused=_NOT_SUPPORTED)
 
 
 @dataclass(frozen=True, slots=True)
 class TlsServerConfig:
     """`tls_server_config`. Names of cipher suites and of the curve are OpenSSL's."""
 
-    cert_file: Path
-    key_file: Path
-    client_ca_file: Path | None = None
-    client_auth_type: str = "NoClientCert"
-    min_version: str = "TLS12"
-    max_version: str = "TLS13"
+    cert_file: Path = filled_by(CERT_FILE, required=True)
+    key_file: Path = filled_by(KEY_FILE, required=True)
+    client_ca_file: Path | None = filled_by(CLIENT_CA_FILE)
+    client_auth_type: str = filled_by(CLIENT_AUTH_TYPE)
+    min_version: str = filled_by(MIN_VERSION)
+    max_version: str = filled_by(MAX_VERSION)
     cipher_suites: tuple[str, ...] | None = None  # empty: none of TLS 1.2
     curve: str | None = None
-    prefer_server_cipher_suites: bool = True
+    prefer_server_cipher_suites: bool = filled_by(PREFER_SERVER_CIPHER_SUITES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,204 +187,66 @@ class WebConfig:
 
 def read_web_config(file: Path) -> WebConfig:
     """The file's content; the files it names are not opened. Raises `ConfigurationError` with every problem."""
-    try:
-        tree = parse(read_text(file))
-    except UnreadableFileError as error:
-        raise _wrong(file, Place(error.line, error.column), str(error)) from None
-    except YAMLError as error:
-        raise _wrong(file, error.place, str(error)) from None
-    if tree is None or (isinstance(tree, Scalar) and tree.value is None):
+    tree = read_tree(file)
+    if tree is None:
         return WebConfig(file)
-    if not isinstance(tree, Map):
-        raise _wrong(file, tree.place, f"found {kinds.describe(tree, secret=True)}; write a map: {TLS}, {USERS}, …")
-    reader = _Reader(file, tree)
-    config = WebConfig(file, reader.tls(), reader.users(), reader.headers(), reader.places)
-    reader.check_names("", tree, (TLS, HTTP, USERS))
-    if reader.problems:
-        raise ConfigurationError(tuple(sorted(reader.problems)))
+    reader = Reader(file, tree, WEB_CONFIG, file.parent)
+    config = read_sections(reader, file)
+    reader.problems += check_keys(reader)
+    reader.finish()
     return config
 
 
-def _wrong(file: Path, place: Place, message: str) -> ConfigurationError:
-    return ConfigurationError((Problem(str(file), place.line, place.column, "", message),))
+def read_sections(reader: Reader, file: Path) -> WebConfig:
+    """What the reader's file says. Its problems, and which keys were asked for, are in the reader."""
+    reader.value(HTTP2)  # a permission: HTTP/1.1 is always allowed
+    return WebConfig(
+        file,
+        tls=_tls(reader) if reader.section(TLS) else None,
+        users=reader.value(BASIC_AUTH_USERS) or {},
+        headers=tuple(
+            (key.path.rpartition(".")[2].lower().encode("ascii"), value.strip().encode("ascii"))
+            for key in HEADER_KEYS
+            if (value := reader.value(key)) is not None
+        ),
+        places={key.path: reader.place(key.path) for key in WEB_CONFIG.keys},
+    )
 
 
-class _Reader:
-    """Takes the sections out of the tree, and gathers every problem on the way."""
-
-    def __init__(self, file: Path, tree: Map) -> None:
-        self._file = file
-        self._tree = tree
-        self.problems: list[Problem] = []
-        self.places: dict[str, Place] = {}
-
-    def tls(self) -> TlsServerConfig | None:
-        section = self._section(self._tree, TLS)
-        if section is None:
-            return None
-        self.check_names(TLS, section, _TLS_KEYS)
-        cert, key = (self._path_needed(section, name) for name in ("cert_file", "key_file"))
-        authority = self._path(section, "client_ca_file")
-        client_auth_type = self._client_auth_type(section, authority)
-        versions = kinds.choice("TLS12", "TLS13")
-        lowest = self._value(section, TLS, "min_version", versions) or "TLS12"
-        highest = self._value(section, TLS, "max_version", versions) or "TLS13"
-        if lowest > highest:
-            self._problem(f"{TLS}.min_version", "min_version is above max_version: no client could connect")
-        suites = self._cipher_suites(section, highest)
-        curve = self._curve(section)
-        prefer = self._value(section, TLS, "prefer_server_cipher_suites", kinds.BOOLEAN)
-        if cert is None or key is None:
-            return None
-        return TlsServerConfig(
-            cert, key, authority, client_auth_type, lowest, highest, suites, curve, prefer is not False
-        )
-
-    def users(self) -> Mapping[str, Secret]:
-        section = self._section(self._tree, USERS)
-        found: dict[str, Secret] = {}
-        for number, (name, entry) in enumerate((section.entries if section else {}).items(), 1):
-            key = f"{USERS}.{name if re.fullmatch('[A-Za-z0-9_.@-]{1,40}', name, re.ASCII) else f'(user {number})'}"
-            self.places[key] = entry.value.place
-            if not name or ":" in name or not name.isprintable():
-                self._problem(key, "the name of a user must not be empty, nor hold a colon or a control character")
-            text = entry.value.value if isinstance(entry.value, Scalar) else None
-            match = _HASH.fullmatch(text) if isinstance(text, str) else None
-            if match is None:
-                self._problem(
-                    key, "write a bcrypt hash ($2y$…), never the password; make one with: htpasswd -nBC 10 NAME"
-                )
-            elif not 4 <= int(match["cost"]) <= HIGHEST_COST:
-                self._problem(key, f"the cost of the hash, its second number, must be from 4 to {HIGHEST_COST}")
-            else:
-                found[name] = Secret(str(text))
-        return found
-
-    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        http = self._section(self._tree, HTTP)
-        if http is None:
-            return ()
-        self.check_names(HTTP, http, ("http2", "headers"))
-        self._value(http, HTTP, "http2", kinds.BOOLEAN)  # a permission: HTTP/1.1, spoken here, is always allowed
-        section = self._section(http, HEADERS)
-        if section is None:
-            return ()
-        self.check_names(HEADERS, section, tuple(_HEADER_VALUES))
-        found: list[tuple[bytes, bytes]] = []
-        for name, allowed in _HEADER_VALUES.items():
-            value = self._value(section, HEADERS, name, kinds.choice(*allowed) if allowed else kinds.TEXT)
-            if value is None:
-                continue
-            if not kinds.is_header_value(value):
-                self._problem(f"{HEADERS}.{name}", "the value of a header is one line of ASCII")
-            else:
-                found.append((name.lower().encode("ascii"), value.strip().encode("ascii")))
-        return tuple(found)
-
-    def check_names(self, section: str, node: Map, known: tuple[str, ...]) -> None:
-        """Note every key of a section that is not among the known."""
-        for number, (name, entry) in enumerate(node.entries.items(), 1):
-            if name in known:
-                continue
-            shown = name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", name) else f"(key {number})"
-            dotted = f"{section}.{shown}" if section else shown
-            message = _NOT_SUPPORTED.get(dotted, f"unknown key; known here: {', '.join(known)}")
-            self.problems.append(Problem(str(self._file), entry.place.line, entry.place.column, dotted, message))
-
-    def _client_auth_type(self, section: Map, authority: Path | None) -> str:
-        key = f"{TLS}.client_auth_type"
-        node = child(section, "client_auth_type")
-        if isinstance(node, Scalar) and node.value in _NOT_VERIFYING:
-            self.places[key] = node.place
-            self._problem(key, f"this lets in any certificate, which protects nothing: write {_VERIFYING[1]}")
-            return "NoClientCert"
-        chosen = self._value(section, TLS, "client_auth_type", kinds.choice(*CLIENT_AUTH_TYPES))
-        if chosen in _VERIFYING and authority is None and child(section, "client_ca_file") is None:
-            self._problem(key, "name in client_ca_file the authority that signs the clients' certificates")
-        if authority is not None and chosen in (None, "NoClientCert") and not self._is_wrong(key):
-            self._problem(
-                f"{TLS}.client_ca_file",
-                f"without effect, as no client is asked: add 'client_auth_type: {_VERIFYING[1]}'",
-            )
-        return chosen or "NoClientCert"
-
-    def _cipher_suites(self, section: Map, highest: str) -> tuple[str, ...] | None:
-        chosen = self._names(section, "cipher_suites", tuple(CIPHER_SUITES))
-        if not chosen:
-            return None
-        suites = tuple(name for suite in chosen if (name := CIPHER_SUITES[suite]) is not None)
-        if not suites and highest == "TLS12":
-            self._problem(f"{TLS}.cipher_suites", "all of these are of TLS 1.3, which max_version forbids")
-        return suites
-
-    def _curve(self, section: Map) -> str | None:
-        chosen = self._names(section, "curve_preferences", tuple(CURVES))
-        if len(chosen) > 1:
-            self._problem(f"{TLS}.curve_preferences", "an order of several is not supported here: keep one, or none")
-        return CURVES[chosen[0]] if chosen else None
-
-    def _names(self, section: Map, name: str, known: tuple[str, ...]) -> list[str]:
-        """A list of words of a closed set."""
-        node, key = child(section, name), f"{TLS}.{name}"
-        if node is None or (isinstance(node, Scalar) and node.value is None):
-            return []
-        self.places[key] = node.place
-        if not isinstance(node, Sequence):
-            self._problem(key, "write a list: one line '- NAME' for each")
-            return []
-        found = []
-        for item in node.items:
-            if isinstance(item, Scalar) and item.value in known:
-                found.append(str(item.value))
-            else:
-                self._add(item.place, key, f"found {kinds.describe(item, secret=False)}; known are: {', '.join(known)}")
-        return found
-
-    def _path(self, section: Map, name: str) -> Path | None:
-        text = self._value(section, TLS, name, kinds.FILE_PATH)
-        return self._file.parent / text if text else None
-
-    def _path_needed(self, section: Map, name: str) -> Path | None:
-        path = self._path(section, name)
-        key = f"{TLS}.{name}"
-        if path is None and not self._is_wrong(key):
-            self._add(self.places.get(key, self.places[TLS]), key, "missing: TLS needs a cert_file and a key_file")
-        return path
-
-    def _section(self, parent: Map, dotted: str) -> Map | None:
-        """A map that says something; an empty one, or none, is as absent."""
-        node = child(parent, dotted.rpartition(".")[2])
-        if node is None or (isinstance(node, Scalar) and node.value is None):
-            return None
-        self.places[dotted] = node.place
-        if not isinstance(node, Map):
-            self._problem(
-                dotted, f"found {kinds.describe(node, secret=True)}; write a map: the keys below it, indented"
-            )
-            return None
-        return node if node.entries else None
-
-    def _value(self, section: Map, dotted: str, name: str, kind: Kind[T]) -> T | None:
-        node, key = child(section, name), f"{dotted}.{name}"
-        if node is None:
-            return None
-        self.places[key] = node.place
-        try:
-            return kind.read(node)
-        except WrongValueError as error:
-            self._problem(key, f"found {_described(node, key)}; {error}")
-            return None
-
-    def _problem(self, key: str, message: str) -> None:
-        self._add(self.places.get(key, Place(0, 0)), key, message)
-
-    def _add(self, place: Place, key: str, message: str) -> None:
-        self.problems.append(Problem(str(self._file), place.line, place.column, key, message))
-
-    def _is_wrong(self, key: str) -> bool:
-        return any(problem.key == key for problem in self.problems)
+def _tls(reader: Reader) -> TlsServerConfig:
+    suites, curves = reader.value(SUITES), reader.value(CURVE_PREFERENCES) or ()
+    tls = reader.fill(
+        TlsServerConfig,
+        cipher_suites=tuple(name for suite in suites if (name := CIPHER_SUITES[suite])) if suites else None,
+        curve=CURVES[curves[0]] if curves else None,
+    )
+    for key, path in ((CERT_FILE, tls.cert_file), (KEY_FILE, tls.key_file)):
+        _require(reader, key, path is not None, "missing: TLS needs a cert_file and a key_file")
+    _require(
+        reader,
+        CLIENT_AUTH_TYPE,
+        tls.client_auth_type not in _VERIFYING or tls.client_ca_file is not None or reader.is_wrong(CLIENT_CA_FILE),
+        "name in client_ca_file the authority that signs the clients' certificates",
+    )
+    _require(
+        reader,
+        CLIENT_CA_FILE,
+        tls.client_ca_file is None or tls.client_auth_type in _VERIFYING or reader.is_wrong(CLIENT_AUTH_TYPE),
+        f"without effect, as no client is asked: add 'client_auth_type: {_VERIFYING[1]}'",
+    )
+    too_high = "min_version is above max_version: no client could connect"
+    _require(reader, MIN_VERSION, tls.min_version <= tls.max_version, too_high)
+    _require(
+        reader,
+        SUITES,
+        tls.cipher_suites != () or tls.max_version != "TLS12",
+        "all of these are of TLS 1.3, which max_version forbids",
+    )
+    _require(reader, CURVE_PREFERENCES, len(curves) < 2, "an order of several is not supported here: keep one, or none")
+    return tls
 
 
-def _described(node: Node, key: str) -> str:
-    """What was found; not the text where somebody may have put a key instead of its file."""
-    return kinds.describe(node, secret=key.endswith("_file"))
+def _require(reader: Reader, key: Key[Any], holds: bool, otherwise: str) -> None:
+    """Note a rule between keys that does not hold, unless the value itself is wrong already."""
+    if not holds and not reader.is_wrong(key):
+        reader.problem(key.path, otherwise)

@@ -48,7 +48,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.ping_collector": (
         *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.config.secret", *EDGE),
-        *(f"{P}.config.{name}" for name in ("kinds", "nodes", "reading", "yaml_core")),  # collector.yml
+        # collector.yml is read by the reader of every configuration file; what FlowFuse's file says stays unknown here.
+        *(f"{P}.config.{name}" for name in ("key", "kind", "kinds", "known_keys", "nodes", "reader", "reading")),
         *LIFE,
     ),
     f"{P}.generate": (
@@ -57,6 +58,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.outputs",
         f"{P}.ping_contract",
         f"{P}.ping_collector.openapi",
+        *(f"{P}.ping_collector.settings", f"{P}.web.web_config"),  # the keys of their files
     ),
     f"{P}.demo": (f"{P}.config", f"{P}.sources.schema", *LIFE),
     f"{P}.wiring": (P,),

@@ -31,8 +31,8 @@ FORBIDDEN = {
 }
 
 OUTSIDE_HOSTS = {
-    "ping.flowforge.com": {"ff_observe/config/settings.py"},  # the documented default of telemetry.url
-    "app.posthog.com": {"ff_observe/config/settings.py"},  # the documented default of PostHog's apiurl
+    "ping.flowforge.com": {"ff_observe/config/declaration.py"},  # the documented default of telemetry.url
+    "app.posthog.com": {"ff_observe/config/declaration.py"},  # the documented default of PostHog's apiurl
     "plausible.io": {"ff_observe/frontend/plausible.py"},  # where Plausible's script is; on only with a domain
     "sentry.io": {"ff_observe/source_maps/credentials.py"},  # the documented default of SENTRY_URL
     "flowfuse.com": {"ff_observe/web/status_page.py"},  # a link to FlowFuse's documentation

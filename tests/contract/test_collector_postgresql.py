@@ -11,7 +11,7 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.ping_collector import ingest
 from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase
-from ff_observe.ping_collector.settings_file import parse_database
+from ff_observe.ping_collector.settings_kinds import parse_database
 from ff_observe.ping_collector.store import Pruned, StoreError
 from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_collector.store.postgresql_schema import LOCK

@@ -46,7 +46,7 @@ def test_its_file_is_valid_and_says_where_everything_is(platform: DemoPlatform) 
     assert settings.prometheus.enabled
     assert (settings.prometheus.host, settings.prometheus.port) == ("127.0.0.1", 10464)
     assert settings.ping.url.reveal() == PING_URL
-    assert settings.ping.enabled is None
+    assert settings.ping.enabled is True
 
 
 def test_every_count_can_be_read(answer: Answer) -> None:

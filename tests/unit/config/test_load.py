@@ -45,7 +45,7 @@ def test_a_local_file_replaces_the_file(tmp_path: Path) -> None:
     (etc / "flowforge.yml").write_text("telemetry: {enabled: false}")
     (etc / "flowforge.local.yml").write_text("port: 1")
     assert find_file(tmp_path, None) == etc / "flowforge.local.yml"
-    assert load_settings(home=tmp_path, variables={}).ping.enabled is None
+    assert load_settings(home=tmp_path, variables={}).ping.enabled is True
     assert find_file(tmp_path, str(etc / "flowforge.yml")) == etc / "flowforge.yml"
 
 

@@ -21,8 +21,8 @@ LIVE_MAIL = {"cfg-email-smtp-refused", "cfg-email-ses"}
 BY_FILE = {
     "gate-yml-False-ce": False,
     "gate-yml-false-ce": False,
-    "gate-yml-absent-ce": None,
-    "gate-yml-null-ce": None,
+    "gate-yml-absent-ce": True,
+    "gate-yml-null-ce": True,
 }
 """What the file says of consent."""
 

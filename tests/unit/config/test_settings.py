@@ -45,7 +45,7 @@ def test_a_file_that_says_nothing_has_the_documented_defaults(tmp_path: Path) ->
             driver="localfs", broker=False, file_store=False, email=False, billing=False, housekeeper=True
         ),
         ping=PingSettings(
-            enabled=None,
+            enabled=True,
             url=Secret("https://ping.flowforge.com/ping"),
             ledger=tmp_path / "var" / "ff-observe" / "pings.jsonl",
         ),
@@ -170,8 +170,8 @@ def test_sections_without_content_are_as_absent(tmp_path: Path, section: str) ->
     assert settings.warnings == ()
 
 
-@pytest.mark.parametrize(("written", "enabled"), [("False", False), ("FALSE", False), ("True", True), ("null", None)])
-def test_enabled_is_a_boolean_of_the_core_schema(tmp_path: Path, written: str, enabled: bool | None) -> None:
+@pytest.mark.parametrize(("written", "enabled"), [("False", False), ("FALSE", False), ("True", True), ("null", True)])
+def test_enabled_is_a_boolean_of_the_core_schema(tmp_path: Path, written: str, enabled: bool) -> None:
     assert load(tmp_path, f"telemetry:\n  enabled: {written}\n").ping.enabled is enabled
 
 

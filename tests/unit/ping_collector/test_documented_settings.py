@@ -1,14 +1,16 @@
 """What docs/collector.md says of `collector.yml` is what the collector reads."""
 
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
-from ff_observe.http.limits import Limits
+from ff_observe.config.secret import Secret
 from ff_observe.ping_collector.disclosure import LARGEST_SHARE, P_PERCENT
 from ff_observe.ping_collector.fleet import DRIVERS, LICENSE_TYPES
-from ff_observe.ping_collector.settings import CollectorSettings
-from ff_observe.ping_collector.settings_file import KEYS, read_collector_file
+from ff_observe.ping_collector.settings import DATA_DIR, LISTEN, CollectorSettings, PostgresqlDatabase
+from ff_observe.ping_collector.settings_file import read_collector_file
 from ff_observe.ping_collector.unknown_fields import MAX_NAMES, MAX_NAMES_PER_SENDER
 
 ROOT = Path(__file__).parents[3]
@@ -19,15 +21,19 @@ PAGE = (ROOT / "docs" / "collector.md").read_text()
 def test_the_example_is_read_as_it_says(tmp_path: Path) -> None:
     file = tmp_path / "collector.yml"
     file.write_text(EXAMPLE)
+    (tmp_path / "database-url").write_text("postgresql://u:p@127.0.0.1/pings\n")
     settings = read_collector_file(file)
-    assert (settings.port, settings.k, settings.retention) == (10465, 5, timedelta(days=400))
-    assert settings.limits == Limits()
+    assert (settings.host, settings.port, settings.public) == ("::1", 10465, True)
+    assert settings.retention == timedelta(days=100)
+    assert settings.database == PostgresqlDatabase(Secret("postgresql://u:p@127.0.0.1/pings"))
     assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8"]
 
 
-def test_every_key_is_in_the_example() -> None:
-    for key in KEYS:
-        assert re.search(rf"^ *(# )?{key.rpartition('.')[2]}:", EXAMPLE, flags=re.MULTILINE), key
+def test_the_command_names_the_defaults_of_its_options() -> None:
+    command = [sys.executable, "-m", "ff_observe", "collector", "run", "--help"]
+    options = "".join(subprocess.check_output(command, text=True).split())  # argparse breaks lines at hyphens too
+    assert f"(default:{LISTEN.shown_default.strip('`')})" in options
+    assert f"(default:./{DATA_DIR.shown_default.strip('`')})" in options
 
 
 def test_the_page_and_privacy_name_the_defaults_of_what_is_shown() -> None:

@@ -10,8 +10,8 @@ from ff_observe.config.secret import Secret
 from ff_observe.errors import ConfigurationError, UsageError
 from ff_observe.http.limits import Limits
 from ff_observe.ping_collector.sender_address import ForwardedHeader
-from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
-from ff_observe.ping_collector.settings_file import KEYS, NamedDatabase, collector_settings
+from ff_observe.ping_collector.settings import COLLECTOR, CollectorSettings, PostgresqlDatabase, SqliteDatabase
+from ff_observe.ping_collector.settings_file import NamedDatabase, collector_settings
 
 NO_NETWORK = "1.2.3.4/8 is not where a network begins; write 1.0.0.0/8 or 1.2.3.4"
 A_DATABASE = "write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST"
@@ -19,6 +19,10 @@ NO_URL = (
     "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for "
     "what is special in them, and several hosts as HOST:PORT,HOST:PORT"
 )
+A_NUMBER = "write a whole number from 1 to 36500, without quotes"
+A_BOOLEAN = "write true, without quotes (YAML 1.2 has only true and false)"
+A_HEADER = "write x-forwarded-for or forwarded: the header that your proxies set"
+A_LISTEN = "write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465"
 A_LIST = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
 EVERYTHING = """\
 listen: "[::1]:8080"
@@ -89,8 +93,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         limits=Limits(connections=100, request_seconds=3, idle_seconds=4),
         named_in=str(file),
     )
-    for key in KEYS:
-        assert key == "database_file" or f"{key.rpartition('.')[2]}:" in EVERYTHING
+    for key in COLLECTOR.keys:
+        assert f"{key.path.rpartition('.')[2]}:" in EVERYTHING
 
 
 def test_the_database_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
@@ -116,73 +120,83 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("listen: 10465", "collector.yml:1:9: listen: write a string"),
-        ("listen: '::1:80'", "collector.yml:1:9: listen: write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465"),
-        ("listen: 'a:65536'", "collector.yml:1:9: listen: write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465"),
+        ("listen: 10465", "collector.yml:1:9: listen: found the number 10465; write a string: put it in quotes"),
+        (
+            "listen: '::1:80'",
+            f'collector.yml:1:9: listen: found the string "::1:80"; {A_LISTEN}',
+        ),
+        (
+            "listen: 'a:65536'",
+            f'collector.yml:1:9: listen: found the string "a:65536"; {A_LISTEN}',
+        ),
         (
             "database: mysql://x",
-            f"collector.yml:1:11: database: {A_DATABASE}",
+            f"collector.yml:1:11: database: found a string (not shown); {A_DATABASE}",
         ),
         (
             "database: postgresql://u:hidden@h:port/d",
-            "collector.yml:1:11: database: the PostgreSQL URL has no valid port",
+            "collector.yml:1:11: database: found a string (not shown); the PostgreSQL URL has no valid port",
         ),
         (
             "database: postgresql://u:hidden@h:1,i:65536/d",
-            "collector.yml:1:11: database: the PostgreSQL URL has no valid port",
+            "collector.yml:1:11: database: found a string (not shown); the PostgreSQL URL has no valid port",
         ),
         (
             "database: postgresql://u:hidden%zz@h/d",
-            f"collector.yml:1:11: database: {NO_URL}",
+            f"collector.yml:1:11: database: found a string (not shown); {NO_URL}",
         ),
         (
             "retention_days: '30'",
-            "collector.yml:1:17: retention_days: write a whole number from 1 to 36500, without quotes",
+            f'collector.yml:1:17: retention_days: found the string "30"; {A_NUMBER}',
         ),
-        ("fleet:\n  public: yes", "collector.yml:2:11: fleet.public: write true or false, without quotes"),
+        (
+            "fleet:\n  public: yes",
+            f'collector.yml:2:11: fleet.public: found the string "yes"; {A_BOOLEAN}',
+        ),
         (
             "fleet:\n  public_k: 4",
-            "collector.yml: fleet.public_k: write at least the 5 of fleet.k: the public sees no more than you",
+            "collector.yml:2:13: fleet.public_k: write at least the 5 of fleet.k: the public sees no more than you",
         ),
         (
             "fleet: 5",
-            "collector.yml:1:8: fleet: write a map of {}".format(
-                "k, public_k, public_days, silent_after_days, interval_seconds, public"
-            ),
+            "collector.yml:1:8: fleet: found a number (not shown); write a map: the keys below it, indented",
         ),
         (
             "address:\n  trusted_proxies: 10.0.0.1",
-            f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",
+            f'collector.yml:2:20: address.trusted_proxies: found the string "10.0.0.1"; {A_LIST}',
         ),
         (
             "address:\n  trusted_proxies: [10.0.0.1/33]",
-            f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",
+            f"collector.yml:2:21: address.trusted_proxies: {A_LIST}",
         ),
         (
             "address:\n  trusted_proxies: ['::1', 1.2.3.4/8]",
-            f"collector.yml:2:20: address.trusted_proxies: {NO_NETWORK}",
+            f"collector.yml:2:28: address.trusted_proxies: {NO_NETWORK}",
         ),
         (
             "address:\n  trusted_proxies: [5]",
-            f"collector.yml:2:20: address.trusted_proxies: {A_LIST}",
+            f"collector.yml:2:21: address.trusted_proxies: {A_LIST}",
         ),
         (
             "address:\n  header: x-real-ip",
-            "collector.yml:2:11: address.header: write x-forwarded-for or forwarded: the header that your proxies set",
+            f'collector.yml:2:11: address.header: found the string "x-real-ip"; {A_HEADER}',
         ),
         (
             "duplicates:\n  windows: 3",
-            "collector.yml:2:3: duplicates.windows: there is no such key; there are window_minutes",
+            'collector.yml:2:3: duplicates.windows: unknown key; did you mean "window_minutes"?',
         ),
-        ("- a", "collector.yml:1:1: write a map: one line 'key: value' for each setting"),
+        ("- a", "collector.yml:1:1: found a list; write a map: one 'key: value' per line"),
         (
             "a: 'b",
             "collector.yml:1:4: this is not YAML: while scanning a quoted scalar: found unexpected end of stream",
         ),
-        ("database_file: gone", "collector.yml: database_file: there is no such file"),
+        (
+            "database_file: gone",
+            "collector.yml:1:16: database_file: the file it names cannot be used: there is no such file",
+        ),
         (
             "database: sqlite:a\ndatabase_file: b",
-            "collector.yml: database_file: write either database or database_file, not both",
+            'collector.yml:2:16: database_file: both "database" and "database_file" are set: keep one of them',
         ),
     ],
 )
@@ -198,7 +212,9 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_secret_file_that_holds_something_else_is_told_without_its_content(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hidden")
-    assert problems(tmp_path, "database_file: secret") == [f"collector.yml: database_file: in that file, {A_DATABASE}"]
+    assert problems(tmp_path, "database_file: secret") == [
+        f"collector.yml:1:16: database_file: found a string (not shown); {A_DATABASE}"
+    ]
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

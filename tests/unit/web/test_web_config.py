@@ -70,7 +70,7 @@ GOOD = {
 # Text, and what is wrong: line, column, key, words.
 BAD: dict[str, tuple[str, int, int, str, str]] = {
     "unknown": ("foo: 1\n", 1, 1, "foo", "unknown key"),
-    "unknown in tls": (TLS + "  certfile: x\n", 4, 3, "tls_server_config.certfile", "known here: cert_file"),
+    "unknown in tls": (TLS + "  certfile: x\n", 4, 3, "tls_server_config.certfile", 'did you mean "cert_file"?'),
     "list": ("- 1\n", 1, 1, "", "write a map"),
     "not yaml": ("a: [\n", 1, 4, "", "not YAML"),
     "section of text": ("tls_server_config: on\n", 1, 20, "tls_server_config", "write a map"),

@@ -1,0 +1,87 @@
+"""A configuration key as data, the field of the settings that it fills, and all keys of one file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from ff_observe.config.kind import Kind
+from ff_observe.config.secret import Secret
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Generic[T]):
+    """One key. `default` is the value where the file has none; `otherwise` says in words how that is found where it is
+    no constant. `since` is the version of ff-observe that brought the key.
+
+    `secret` values are never shown. A key with `file` has a sibling, its name followed by `_file`, that names a file
+    holding the value (line breaks at its end are dropped).
+    """
+
+    path: str
+    kind: Kind[T]
+    help: str
+    since: str
+    default: T | None = None
+    otherwise: str = ""
+    secret: bool = False
+    file: bool = False
+
+    @property
+    def file_path(self) -> str:
+        """The dotted path of the sibling that names a file."""
+        return f"{self.path}_file"
+
+    @property
+    def fallback(self) -> Any:
+        """What the settings hold where the file says nothing: the default, masked where it is secret."""
+        return Secret(self.default) if self.secret and isinstance(self.default, str) else self.default
+
+    @property
+    def shown_default(self) -> str:
+        """The default for the documents."""
+        if self.otherwise or self.default is None or self.default == ():
+            return self.otherwise or "none"
+        return f"`{self.kind.show(self.default)}`"
+
+
+def filled_by(key: Key[Any], *, required: bool = False) -> Any:
+    """A field of a settings dataclass with the value of `key`; without default if it is `required`."""
+    return field(metadata={"key": key}) if required else field(default=key.fallback, metadata={"key": key})
+
+
+def declared(names: Mapping[str, object]) -> tuple[Key[Any], ...]:
+    """Every key among the names of a module, in their order."""
+    return tuple(value for value in names.values() if isinstance(value, Key))
+
+
+@dataclass(frozen=True)
+class FileKeys:
+    """What one file may hold. Unknown keys are looked for below `section` alone, or in the whole file.
+
+    `ignored` keys are accepted with all below them. `refused` says of keys that are not supported what to do instead;
+    `switched_off` says of sections how they are switched off, where their value is `false`.
+    """
+
+    keys: tuple[Key[Any], ...]
+    section: str = ""
+    ignored: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    switched_off: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def leaves(self) -> frozenset[str]:
+        """The paths that hold a value."""
+        files = (key.file_path for key in self.keys if key.file)
+        return frozenset((*(key.path for key in self.keys), *files, *self.ignored))
+
+    @cached_property
+    def sections(self) -> frozenset[str]:
+        """The paths that hold further keys."""
+        return frozenset(
+            ".".join(parts[:length])
+            for parts in (leaf.split(".") for leaf in self.leaves)
+            for length in range(1, len(parts))
+        )  # fmt: skip

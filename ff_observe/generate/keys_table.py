@@ -1,0 +1,17 @@
+"""The table of the keys of one configuration file, from their declaration."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ff_observe.config.key import Key
+from ff_observe.generate.markdown import table
+
+
+def render(keys: Iterable[Key[Any]]) -> str:
+    """One line for each key: what it takes, its default, what it means, and since which version it is read."""
+    return table(("Key", "Value", "Default", "Meaning", "Since"), (_row(key) for key in keys))
+
+
+def _row(key: Key[Any]) -> tuple[str, str, str, str, str]:
+    names = f"`{key.path}`" + (" or `…_file`" if key.file else "")
+    return names, key.kind.name, key.shown_default, key.help + (" Secret." if key.secret else ""), key.since

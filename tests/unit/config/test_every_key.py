@@ -1,0 +1,174 @@
+"""For every key of every file: it is read, it changes the settings, and its default is the documented one."""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ff_observe.config import settings as flowforge_settings
+from ff_observe.config.key import Key
+from ff_observe.config.kind import WrongValueError
+from ff_observe.config.yaml_core import parse
+from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.version import VERSION
+from ff_observe.web.web_config import HTTP2, TlsServerConfig
+from tests.architecture.sources import modules
+from tests.real_parts.certificates import make_certificate
+from tests.unit.config.files import EVERY_KEY, FILES, File, written
+
+ROOT = Path(__file__).resolve().parents[3]
+EACH = pytest.mark.parametrize(("file", "key"), EVERY_KEY, ids=[key.path for _, key in EVERY_KEY])
+
+CANDIDATES = (
+    *("certificate.pem", "/certificate.pem", "true", "false", "9", "90", "TLS12", "TLS13", "always", "required"),
+    *(
+        "postgres",
+        "http/protobuf",
+        "gzip",
+        "VerifyClientCertIfGiven",
+        "deny",
+        "nosniff",
+        "forwarded",
+        "'[::1]:9'",
+        "sqlite:file",
+    ),
+    *("https://name.example/", "https://key@name.example/1", "{name: value}", "['::1']"),
+    *("[CurveP256]", "[TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]"),
+    f"{{name: $2y$10${'a' * 53}}}",
+)
+"""Values in YAML; every kind takes one of them that is not the default."""
+
+VARIANTS: Mapping[str, tuple[Mapping[str, str | None], ...]] = {
+    "flowforge.yml": (
+        {"db.type": "postgres", "telemetry.database.accept_any_certificate": None},
+        {"db.type": "postgres", "telemetry.database.ca_file": None},
+        {"db.type": "sqlite", "telemetry.database.ca_file": None},
+        {"db.type": "sqlite", "telemetry.database.ca_file": None, "telemetry.frontend.plausible.domain": None},
+    ),
+    "web configuration": ({"tls_server_config.max_version": None}, {"tls_server_config.min_version": None}),
+    "collector.yml": ({},),
+}
+"""What to write, or to leave out, so that keys are of use that are not of use together."""
+
+
+def other_than_default(key: Key[Any]) -> str:
+    for text in CANDIDATES:
+        node = parse(text)
+        assert node is not None
+        try:
+            value = key.kind.read(node)
+        except WrongValueError:
+            continue
+        if value is not None and value != key.default:
+            return text
+    raise AssertionError(f"{key.path}: add a value of its kind to CANDIDATES in {__file__}")
+
+
+def files_with_everything(file: File) -> list[dict[str, str]]:
+    (name,) = (name for name, one in FILES.items() if one is file)
+    everything = {key.path: other_than_default(key) for key in file.keys.keys}
+    return [
+        {path: text for path, text in {**everything, **variant}.items() if text is not None}
+        for variant in VARIANTS[name]
+    ]
+
+
+@cache
+def taken(file: File, directory: Path) -> frozenset[str]:
+    """The keys that are asked for in reading the files with everything."""
+    readers = (file.read(directory, written(values))[0] for values in files_with_everything(file))
+    return frozenset(path for reader in readers for path in reader.taken)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a certificate that the values name."""
+    found = tmp_path_factory.mktemp("home")
+    make_certificate(found)
+    return found
+
+
+def outcome(file: File, directory: Path, values: Mapping[str, str]) -> object:
+    reader, settings = file.read(directory, written({"unrelated": "{}", **values}))
+    problems = [problem.message for problem in reader.problems if problem.key != "unrelated"]
+    return problems or settings
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_can_hold_every_key(name: str, directory: Path) -> None:
+    for values in files_with_everything(FILES[name]):
+        assert not isinstance(outcome(FILES[name], directory, values), list), values
+
+
+@EACH
+def test_a_declared_key_is_read(file: File, key: Key[Any], directory: Path) -> None:
+    assert key.path in taken(file, directory), (
+        f"nothing reads {key.path}: bind a field to it in {file.bound_in} with `filled_by`"
+    )
+
+
+@EACH
+def test_a_declared_key_changes_the_settings(file: File, key: Key[Any], directory: Path) -> None:
+    changes = (
+        outcome(file, directory, values)
+        != outcome(file, directory, {path: text for path, text in values.items() if path != key.path})
+        for values in files_with_everything(file)
+        if key.path in values
+    )
+    is_accepted_only = key is HTTP2  # a permission to use what is not used here
+    assert any(changes) is not is_accepted_only, f"{key.path} is read, and no field of {file.bound_in} holds its value"
+
+
+@EACH
+def test_the_default_is_a_value_that_the_key_takes_and_the_documents_show(file: File, key: Key[Any]) -> None:
+    if key.otherwise or key.default in (None, ()):
+        return
+    shown = key.shown_default.strip("`")
+    node = parse(f'"{shown}"' if shown.startswith("[") else shown)
+    assert node is not None
+    assert key.kind.read(node) == key.default
+
+
+@EACH
+def test_a_key_is_described_for_people(file: File, key: Key[Any]) -> None:
+    assert key.help.endswith(".")
+    assert len(key.help) < 120
+    assert tuple(map(int, key.since.split("."))) <= tuple(map(int, VERSION.split(".")))
+
+
+@pytest.mark.parametrize(
+    ("document", "name"),
+    [
+        ("docs/configuration.md", "flowforge.yml"),
+        ("docs/securing-metrics.md", "web configuration"),
+        ("docs/collector.md", "collector.yml"),
+    ],
+)
+def test_the_documents_show_every_key_with_its_default(document: str, name: str) -> None:
+    rows = (ROOT / document).read_text().splitlines()
+    for key in FILES[name].keys.keys:
+        (row,) = (row for row in rows if row.startswith(f"| `{key.path}` "))
+        assert f" | {key.shown_default} | " in row
+
+
+def test_every_field_of_the_settings_is_of_use() -> None:
+    used = {
+        node.attr
+        for module in modules()
+        if not re.match(r"ff_observe\.(config\.(settings|build|declaration)|ping_collector\.settings)", module.name)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute)
+    }
+    classes = [
+        one
+        for one in vars(flowforge_settings).values()
+        if dataclasses.is_dataclass(one) and one.__module__ == flowforge_settings.__name__
+    ]
+    for one in (*classes, CollectorSettings, TlsServerConfig):
+        for field in dataclasses.fields(one):
+            assert field.name in used, f"nothing uses {one.__name__}.{field.name}"
