@@ -35,21 +35,18 @@ class File:
 
 
 def written(values: Mapping[str, str]) -> str:
-    """YAML that holds these values, themselves in YAML, at these dotted keys."""
-    sections: dict[str, Any] = {}
-    for path, value in values.items():
-        *above, last = path.split(".")
-        inside = sections
-        for name in above:
-            inside = inside.setdefault(name, {})
-        inside[last] = value
-
-    def flow(inside: Any) -> str:
-        if isinstance(inside, str):
-            return inside
-        return "{" + ", ".join(f"{name}: {flow(value)}" for name, value in inside.items()) + "}"
-
-    return flow(sections)
+    """YAML that holds these values, themselves in YAML, at these dotted keys: a line for each, whatever its value."""
+    lines: list[str] = []
+    open_sections: list[str] = []
+    for path, value in sorted(values.items()):
+        *sections, last = path.split(".")
+        for depth, name in enumerate(sections):
+            if open_sections[: depth + 1] != sections[: depth + 1]:
+                open_sections = [*sections[:depth], name]
+                lines.append(f"{'  ' * depth}{name}:")
+        open_sections = sections
+        lines.append(f"{'  ' * len(sections)}{last}: {value}")
+    return "\n".join(lines)
 
 
 FILES = {
