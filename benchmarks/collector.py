@@ -129,7 +129,8 @@ def serve(port: int, directory: Path, database: str, max_batch: int) -> None:
     from dataclasses import replace
 
     from ff_observe.ping_collector.commands import build_collector, prepare_process
-    from ff_observe.ping_collector.settings_file import collector_settings, parse_database
+    from ff_observe.ping_collector.settings_file import collector_settings
+    from ff_observe.ping_collector.settings_kinds import parse_database
 
     prepare_process()
     settings = replace(

@@ -169,4 +169,4 @@ def test_every_field_of_the_settings_is_of_use() -> None:
     ]
     for one in (*classes, CollectorSettings, TlsServerConfig):
         for field in dataclasses.fields(one):
-            assert field.name in used, f"nothing uses {one.__name__}.{field.name}"
+            assert field.name in used, f"nothing uses the field {field.name} of {one}"

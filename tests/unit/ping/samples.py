@@ -39,7 +39,7 @@ def settings(
     url: str = "http://127.0.0.1:9/ping",
     /,
     *,
-    enabled: bool | None = None,
+    enabled: bool = True,
     housekeeper: bool = True,
     ff_telemetry_disabled: bool = False,
     do_not_track: bool = False,

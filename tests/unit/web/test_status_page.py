@@ -89,8 +89,8 @@ def test_it_shows_each_output_with_its_state_and_reason() -> None:
         assert output.title.lower() in text.lower()
 
 
-@pytest.mark.parametrize(("enabled", "words"), [(None, "is sent"), (False, "is not sent")])
-def test_it_says_whether_the_ping_is_sent_and_why(enabled: bool | None, words: str) -> None:
+@pytest.mark.parametrize(("enabled", "words"), [(True, "is sent"), (False, "is not sent")])
+def test_it_says_whether_the_ping_is_sent_and_why(enabled: bool, words: str) -> None:
     text = page(app(Provider(snapshot()), ping=PingSettings(enabled=enabled))).text
     assert f"The usage ping {words}." in text
     assert "/opt/flowforge/etc/flowforge.yml" in text
