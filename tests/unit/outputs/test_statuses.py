@@ -82,10 +82,10 @@ def test_without_the_database_the_ping_is_decided_only_where_the_database_cannot
     assert status.reason.removeprefix(f"{tmp_path}/").startswith(says)
 
 
-@pytest.mark.parametrize("enabled", [None, True, False])
+@pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("licence", [None, samples.LICENCE])
 def test_with_the_database_the_status_of_the_ping_is_what_its_gate_decides(
-    enabled: bool | None, licence: Licence | None
+    enabled: bool, licence: Licence | None
 ) -> None:
     snapshot, settings = samples.snapshot(licence=licence), samples.settings(enabled=enabled)
     status = {output.name: status for output, status in statuses(settings, snapshot)}["ping"]

@@ -15,7 +15,7 @@ COLUMNS = {
     "the database answers": BOTH,
     "initialised": (None, True, False),  # None: it could not be read
     "licensed": BOTH,
-    "telemetry.enabled": (None, True, False),  # None: the file does not say
+    "telemetry.enabled": (True, False),
     "the administrators' setting": (None, True, False),  # None: it could not be read
     "DO_NOT_TRACK": BOTH,
 }
@@ -27,7 +27,7 @@ def expected(
     up: bool,
     initialised: bool | None,
     licensed: bool,
-    file: bool | None,
+    file: bool,
     admin: bool | None,
     do_not_track: bool,
 ) -> tuple[bool, bool]:
