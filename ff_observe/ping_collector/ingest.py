@@ -140,8 +140,9 @@ class Ingest:
         """The outcome of each ping, None if the batch failed."""
         began = self._clock.monotonic()
         try:
-            with tracing.span("commit", after=[context for _, _, context in batch], ff_observe__pings=len(batch)):
-                pings = [ping for ping, _, _ in batch if ping is not None]
+            pings = [ping for ping, _, _ in batch if ping is not None]
+            name = "commit" if pings else "probe"
+            with tracing.span(name, after=[context for _, _, context in batch], ff_observe__pings=len(pings)):
                 fresh = iter(await self._writer.write(pings))
                 outcomes = [_OUTCOMES[ping is not None and next(fresh)] for ping, _, _ in batch]
         except Exception as error:

@@ -164,9 +164,9 @@ def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres
     writer.close()
 
 
-def test_of_several_hosts_the_one_that_takes_writes_is_used(postgres: postgresql.Cluster, tmp_path: Path) -> None:
+def test_of_several_hosts_the_one_that_takes_writes_is_used(postgres: postgresql.Cluster, open_directory: Path) -> None:
     name = postgres.create("several")
-    with postgresql.cluster(tmp_path / "standby") as standby:
+    with postgresql.cluster(open_directory / "standby") as standby:
         with standby.connect() as session:
             session.execute("CREATE DATABASE several")
             session.execute("ALTER SYSTEM SET default_transaction_read_only = on")
@@ -183,10 +183,10 @@ def test_of_several_hosts_the_one_that_takes_writes_is_used(postgres: postgresql
 
 
 def test_the_store_is_probed_without_pings_and_its_recovery_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, open_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest, "PROBE_SECONDS", 0.05)
-    directory, port = tmp_path / "cluster", free_port()
+    directory, port = open_directory / "cluster", free_port()
     postgresql.initialise(directory)
     url = Secret(f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres")
     settings = CollectorSettings(port=0, data_dir=tmp_path / "data", database=PostgresqlDatabase(url))

@@ -138,9 +138,11 @@ def _all_and_none_twice(load: Load, stored: Counter[str]) -> None:
     assert set(stored.values()) <= {1}
 
 
-def test_postgresql_killed_under_load_loses_nothing_and_the_collector_recovers(tmp_path: Path) -> None:
+def test_postgresql_killed_under_load_loses_nothing_and_the_collector_recovers(
+    tmp_path: Path, open_directory: Path
+) -> None:
     """The database dies, not the collector: nobody is told of a success that is none."""
-    cluster = tmp_path / "cluster"
+    cluster = open_directory / "cluster"
     postgresql.initialise(cluster)
     config = cluster / "data" / "postgresql.conf"
     config.write_text(config.read_text().replace("fsync = off", "fsync = on").replace("log_statement = all", ""))

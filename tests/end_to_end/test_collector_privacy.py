@@ -285,9 +285,9 @@ def _every_sender_is_a_keyed_hash(directory: Path, senders: set[Any], *, trusted
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[postgresql.Cluster]:
+def cluster(open_directory: Path) -> Iterator[postgresql.Cluster]:
     """A PostgreSQL in which nobody else leaves anything."""
-    with postgresql.cluster(tmp_path / "postgresql") as running:
+    with postgresql.cluster(open_directory / "postgresql") as running:
         yield running
 
 

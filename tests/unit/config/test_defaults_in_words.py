@@ -78,7 +78,7 @@ def _(home: Path) -> None:
 @without("telemetry.platform.nodejs_version")
 def _(home: Path) -> None:
     platform = load(home, "port: 1").platform
-    assert InstalledVersions(home, platform).nodejs_known is None  # until Node.js was asked
+    assert platform.nodejs_version is None  # Node.js is asked: tests of `InstalledVersions`
     named = read_environment({"FF_OBSERVE_NODEJS_VERSION": "v20.1.0"})
     assert InstalledVersions(home, platform, named).nodejs() == "v20.1.0"
 

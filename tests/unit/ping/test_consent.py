@@ -125,10 +125,10 @@ def test_a_licensed_platform_is_told_what_it_asked_for_in_vain() -> None:
     ("admin", "file", "words"),
     [
         (True, False, "`telemetry.enabled: false` in the file is ignored"),
-        (False, None, "the administrators' setting is ignored"),
+        (False, True, "the administrators' setting is ignored"),
         (False, False, "`telemetry.enabled: false` in the file and the administrators' setting are ignored"),
     ],
 )
-def test_what_a_licence_overrules_is_one_thing_or_several(admin: bool, file: bool | None, words: str) -> None:
+def test_what_a_licence_overrules_is_one_thing_or_several(admin: bool, file: bool, words: str) -> None:
     decision = decide(snapshot(licence=LICENCE, telemetry_allowed=admin), settings(enabled=file))
     assert f": {words}, as FlowFuse does." in decision.explanation

@@ -79,7 +79,9 @@ try:
 except SourceError as error:
     said = {"error": str(error)}
 source.close()
-said["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+# Not `ru_maxrss`, which begins with what the process had in memory that started this one.
+(peak,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+said["megabytes"] = int(peak) // 1024
 print(json.dumps(said))
 """
 
