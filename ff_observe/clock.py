@@ -1,9 +1,13 @@
 """The one place that asks the operating system for the time, so that tests can own it."""
 
+import functools
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")  # proc(5); the same in every container of a machine
 
 
 class Clock(Protocol):
@@ -14,6 +18,13 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""
+
+    def since_boot(self) -> float:
+        """Seconds since the machine started, those asleep included. Comparable between processes of one `boot`."""
+
+    @property
+    def boot(self) -> str:
+        """Names this start of the machine; empty where the system does not tell, and nothing can be compared."""
 
     def wait(self, stopped: threading.Event, seconds: float) -> bool:
         """Wait up to `seconds`, or until `stopped` is set. Returns whether it is set."""
@@ -27,6 +38,16 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def since_boot(self) -> float:
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+    @functools.cached_property
+    def boot(self) -> str:
+        try:
+            return _BOOT_ID.read_text("ascii").strip()
+        except (OSError, ValueError):
+            return ""
 
     def wait(self, stopped: threading.Event, seconds: float) -> bool:
         return stopped.wait(seconds)

@@ -32,6 +32,8 @@ class FakeClock:
         self._monotonic_start = monotonic
         self._monotonic = monotonic
         self._shift = timedelta()
+        self._asleep = 0.0
+        self.boot = "a boot of the fake machine"
         self._changed = threading.Condition()
         self._waiters: list[_Waiter] = []
         self._working: set[threading.Thread] = set()
@@ -43,6 +45,10 @@ class FakeClock:
     def monotonic(self) -> float:
         with self._changed:
             return self._monotonic
+
+    def since_boot(self) -> float:
+        with self._changed:
+            return self._monotonic + self._asleep
 
     def wait(self, stopped: threading.Event, seconds: float) -> bool:
         with self._changed:
@@ -81,6 +87,8 @@ class FakeClock:
     def suspend(self, seconds: float) -> None:
         """The machine sleeps: wall time passes, and monotonic time, as on Linux, does not."""
         self.adjust(seconds)
+        with self._changed:
+            self._asleep += seconds
 
     def await_waiters(self, count: int) -> None:
         """Wait (in real time) until `count` threads wait: after starting a thread, before the first `advance`."""

@@ -1,63 +1,22 @@
 """FlowFuse's PostgreSQL database, read in a session that cannot write and never stays in a transaction."""
 
-import contextlib
-import os
-import re
-import select
-import socket
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ff_observe.catalogue import COUNTS, Count
-from ff_observe.config.secret import MASK
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.sources.counting import Counting, StatementError
+from ff_observe.sources.counting import Counting
 from ff_observe.sources.model import Answer
-from ff_observe.sources.postgresql_tls import explain_refusal, tls_options
-from ff_observe.sources.sql import MAX_ROWS, Dialect, Row, literal, quoted
+from ff_observe.sources.postgresql_session import ConnectionLostError, Server, Session, cut
+from ff_observe.sources.sql import Dialect, Row, literal, quoted
 
 if TYPE_CHECKING:
     import psycopg
 
-CONNECT_SECONDS = 3
-STATEMENT_SECONDS = 8
-LOCK_SECONDS = 1
-MAX_ANSWER_BYTES = 16 * 2**20
-"""Of one statement. Longer texts are cut by the statement: this is for what does not keep to it."""
-READ_LIMIT_SECONDS = STATEMENT_SECONDS + 2.0
-"""For a server that does not keep its own limits: it, or the way to it, hangs."""
 CLOSE_SECONDS = 2.0
-
-_INTEGERS = frozenset({20, 21, 23})  # type numbers of int8, int2, int4 (pg_type.dat)
-_INTEGER = re.compile(r"-?[0-9]{1,19}")
-_CONNECTION_ENDS = frozenset({"08", "57"})  # SQLSTATE classes: connection exception, operator intervention
-
-# JIT compilation of this statement costs more than it saves.
-_PARAMETERS = {
-    "statement_timeout": f"{STATEMENT_SECONDS}s",
-    "lock_timeout": f"{LOCK_SECONDS}s",
-    "jit": "off",
-    "standard_conforming_strings": "on",
-    "client_min_messages": "error",
-}
-
-# The session reads only, whatever the role may do.
-_OPTIONS = " ".join(
-    f"-c {name}={value}" for name, value in {"default_transaction_read_only": "on", **_PARAMETERS}.items()
-)
-
-# A pooler (PgBouncer, RDS Proxy) refuses or ignores options, and shares its sessions with FlowFuse: what would be set
-# in one stays for who gets it next. In front of a statement, in the same message, these hold for that message alone:
-# the server runs it as one transaction that it ends by itself, whatever happens (PostgreSQL, "Protocol flow", multiple
-# statements in a simple query).
-_POOLED_PREFIX = "SET TRANSACTION READ ONLY; " + "".join(
-    f"SET LOCAL {name} = '{value}'; " for name, value in _PARAMETERS.items()
-)
-_REFUSED_OPTIONS = re.compile(r"(?i)startup parameter|command-line options")
 
 
 def _regclass(table: str) -> str:
@@ -93,11 +52,9 @@ class PostgreSQLSource:
     """Reads the database that `db` in flowforge.yml names. Connects when first asked, and again after a failure."""
 
     def __init__(self, database: PostgreSQLDatabase, counts: Sequence[Count] = COUNTS) -> None:
-        self._database = database
-        self._where = f"PostgreSQL database {database.host}:{database.port}/{database.database}"
-        self._counting = Counting(counts, DIALECT, self._where)
+        self._server = Server(database)
+        self._counting = Counting(counts, DIALECT, self._server.where)
         self._connection: psycopg.Connection[Row] | None = None
-        self._pooled = False
         self._reading = threading.Lock()
         self._closing = threading.Event()
 
@@ -108,7 +65,7 @@ class PostgreSQLSource:
             is_new = self._connection is None
             try:
                 return self._read(at)
-            except _ConnectionLostError as error:
+            except ConnectionLostError as error:
                 self._disconnect()
                 if is_new or error.given_up or self._closing.is_set():
                     raise
@@ -130,78 +87,10 @@ class PostgreSQLSource:
                 self._reading.release()
 
     def _read(self, at: datetime) -> Answer:
-        connection = self._connection or self._connect()
-        self._connection = connection
-        until = time.monotonic() + READ_LIMIT_SECONDS
-        return self._counting.read(_Session(connection, self, until, _POOLED_PREFIX if self._pooled else ""), at)
-
-    def _connect(self) -> "psycopg.Connection[Row]":
-        import psycopg  # costs 25 MiB: only where the platform uses PostgreSQL
-
-        self._counting.forget()
-        try:
-            connection = self._open_either_way()
-        except (psycopg.Error, OSError) as error:
-            message = f"cannot connect to {self._where}: {self._why(error)}; check `db` in flowforge.yml"
-            raise _ConnectionLostError(message) from None
-        # PostgreSQL says so from version 14 on; some poolers ignore options without a word.
-        if connection.info.parameter_status("default_transaction_read_only") != "on":
-            self._pooled = True
-        return connection
-
-    def _open_either_way(self) -> "psycopg.Connection[Row]":
-        import psycopg
-
-        if not self._pooled:
-            try:
-                return self._open(_OPTIONS)
-            except psycopg.OperationalError as error:
-                if not _REFUSED_OPTIONS.search(str(error)):
-                    raise
-            self._pooled = True
-        return self._open("")
-
-    def _why(self, error: Exception) -> str:
-        reason = self.one_line(error)
-        if "certificate verify failed" in reason:  # all that libpq says
-            return explain_refusal(self._database, CONNECT_SECONDS) or reason
-        if "does not match host name" in reason:
-            return f"{reason}: use a name it holds, or have it issued for this one"
-        if "cleartext password" in reason:
-            return (
-                "the server asks for the password in clear text, and does not get it without proving itself: name its "
-                "authority in telemetry.database.ca_file instead of accept_any_certificate"
-            )
-        return reason
-
-    def _open(self, options: str) -> "psycopg.Connection[Row]":
-        with tls_options(self._database) as tls:
-            return self._open_with(options, tls)
-
-    def _open_with(self, options: str, tls: Mapping[str, Any]) -> "psycopg.Connection[Row]":
-        import psycopg
-        from psycopg.rows import tuple_row
-
-        database = self._database
-        return psycopg.connect(
-            **tls,
-            host=database.host,
-            port=database.port,
-            user=database.user,
-            password=database.password.reveal() if database.password else None,
-            dbname=database.database,
-            connect_timeout=CONNECT_SECONDS,
-            application_name="ff-observe",
-            client_encoding="UTF8",
-            options=options,  # empty it is not sent, whatever PGOPTIONS says
-            autocommit=True,
-            prepare_threshold=None,
-            row_factory=tuple_row,
-            keepalives_idle=30,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=10_000,
-        )
+        if self._connection is None:
+            self._counting.forget()
+            self._connection = self._server.connect()
+        return self._counting.read(Session(self._connection, self._server), at)
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -210,117 +99,10 @@ class PostgreSQLSource:
             connection.close()
 
     def _abort(self) -> None:
-        """End a read in another thread by shutting its socket down, which neither library nor server can delay."""
         connection = self._connection
-        if connection is None:
-            return
-        import psycopg
-
-        closed_in_this_moment = contextlib.suppress(OSError, psycopg.Error)
-        with closed_in_this_moment, socket.socket(fileno=os.dup(connection.fileno())) as twin:
-            twin.shutdown(socket.SHUT_RDWR)
-
-    def one_line(self, error: BaseException) -> str:
-        """The message of an error without line breaks, and without the password should it be there."""
-        text = " ".join(str(error).split())
-        password = self._database.password
-        return text.replace(password.reveal(), MASK) if password is not None and password.reveal() else text
+        if connection is not None:
+            cut(connection)
 
     @property
     def where(self) -> str:
-        return self._where
-
-
-class _ConnectionLostError(SourceError):
-    """The connection is of no use any more. `given_up` if it was we who ended it."""
-
-    def __init__(self, message: str, *, given_up: bool = False) -> None:
-        self.given_up = given_up
-        super().__init__(message)
-
-
-class _Session:
-    """Asks through libpq itself: psycopg's cursors have no time limit of the client's own."""
-
-    def __init__(
-        self, connection: "psycopg.Connection[Row]", source: PostgreSQLSource, until: float, prefix: str
-    ) -> None:
-        self._prefix = prefix
-        self._libpq = connection.pgconn
-        self._source = source
-        self._until = until
-
-    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
-        import psycopg
-        from psycopg import pq
-
-        for name, moment in moments.items():
-            sql = sql.replace(f":{name})", f"{literal(moment)})")
-        rows: list[Row] = []
-        length = 0
-        last = failed = None
-        try:
-            self._libpq.send_query((self._prefix + sql).encode())
-            self._libpq.set_single_row_mode()  # or libpq keeps an answer without end in memory before it gives any
-            for last in self._results():
-                if last.status == pq.ExecStatus.SINGLE_TUPLE:
-                    rows.append(_row(last))
-                    length += sum(len(value) for value in rows[-1] if isinstance(value, str))
-                elif last.status == pq.ExecStatus.FATAL_ERROR:
-                    failed = failed or last
-                if len(rows) > MAX_ROWS:
-                    raise self._too_much(f"{MAX_ROWS} rows")
-                if length > MAX_ANSWER_BYTES:
-                    raise self._too_much(f"{MAX_ANSWER_BYTES // 2**20} MiB")
-        except (psycopg.Error, OSError) as error:
-            raise self._lost(error) from None
-        if failed is None and last is not None and last.status == pq.ExecStatus.TUPLES_OK:
-            return rows
-        refused = psycopg.errors.error_from_result(failed) if failed else psycopg.OperationalError("no answer")
-        if isinstance(refused, psycopg.errors.QueryCanceled):
-            message = f"{self._source.where} needed more than {STATEMENT_SECONDS} s; is it overloaded?"
-            raise SourceError(message)
-        if self._libpq.status != pq.ConnStatus.OK or (refused.sqlstate or "08")[:2] in _CONNECTION_ENDS:
-            raise self._lost(refused)
-        raise StatementError(self._source.one_line(refused))
-
-    def _results(self) -> "Iterator[psycopg.pq.abc.PGresult]":
-        poll = select.poll()
-        poll.register(self._libpq.socket, select.POLLIN)
-        while self._libpq.flush():
-            self._wait(poll)
-            self._libpq.consume_input()
-        while True:
-            while self._libpq.is_busy():
-                self._wait(poll)
-                self._libpq.consume_input()
-            result = self._libpq.get_result()
-            if result is None:
-                return
-            yield result
-
-    def _wait(self, poll: select.poll) -> None:
-        left = self._until - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            message = f"did not answer within {READ_LIMIT_SECONDS:.0f} s; is it overloaded or unreachable?"
-            raise _ConnectionLostError(f"{self._source.where} {message}", given_up=True)
-
-    def _too_much(self, limit: str) -> _ConnectionLostError:
-        message = f"{self._source.where} answered with more than {limit}; is it a database of FlowFuse's?"
-        return _ConnectionLostError(message, given_up=True)
-
-    def _lost(self, error: Exception) -> _ConnectionLostError:
-        return _ConnectionLostError(f"{self._source.where}: {self._source.one_line(error)}")
-
-
-def _row(result: "psycopg.pq.abc.PGresult") -> Row:
-    """The one row of a result in single-row mode."""
-    return tuple(_value(result.get_value(0, place), result.ftype(place)) for place in range(result.nfields))
-
-
-def _value(value: bytes | None, type_number: int) -> int | str | None:
-    if value is None:
-        return None
-    text = value.decode("utf-8", "replace")
-    # Whatever claims to be an integer and is none stays text, which is an error where a number is needed.
-    return int(text) if type_number in _INTEGERS and _INTEGER.fullmatch(text) else text
+        return self._server.where

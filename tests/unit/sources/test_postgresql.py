@@ -18,7 +18,7 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.sources import postgresql
+from ff_observe.sources import postgresql_session
 from ff_observe.sources.postgresql import PostgreSQLSource
 from tests.network_guard import guarded_environment
 from tests.pace import within
@@ -223,7 +223,7 @@ def test_the_server_stopped_and_started_is_an_error_meanwhile_and_none_after(ope
 
 
 def test_a_server_that_accepts_and_is_silent_is_an_error_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql, "CONNECT_SECONDS", 2)  # the least that libpq knows
+    monkeypatch.setattr(postgresql_session, "CONNECT_SECONDS", 2)  # the least that libpq knows
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings = PostgreSQLDatabase("127.0.0.1", listener.getsockname()[1], "forge", Secret("secret-word"))
         with (
@@ -275,7 +275,7 @@ class _Relay:
 def test_a_way_to_the_server_that_goes_silent_is_an_error_within_the_limit(
     database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "READ_LIMIT_SECONDS", 0.3)
+    monkeypatch.setattr(postgresql_session, "READ_LIMIT_SECONDS", 0.3)
     with (
         contextlib.closing(_Relay(database.port)) as relay,
         contextlib.closing(PostgreSQLSource(replace(database, port=relay.port))) as source,

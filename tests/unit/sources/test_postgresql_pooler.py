@@ -10,7 +10,7 @@ import pytest
 
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.sources import postgresql
+from ff_observe.sources import postgresql_session
 from ff_observe.sources.postgresql import PostgreSQLSource
 from tests.platforms import case_named, cluster_database, postgresql_rows, truth
 from tests.real_parts import pgbouncer
@@ -86,7 +86,9 @@ def test_a_lock_ends_a_reading_and_leaves_no_transaction_open(
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(
     source: PostgreSQLSource, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "_POOLED_PREFIX", postgresql._POOLED_PREFIX.replace("'8s'", "'100ms'"))
+    monkeypatch.setattr(
+        postgresql_session, "POOLED_PREFIX", postgresql_session.POOLED_PREFIX.replace("'8s'", "'100ms'")
+    )
     with postgres.connect("pooled") as connection:
         compute_team_type_names(connection, "PERFORM pg_sleep(9); RETURN 'slow'")
     with pytest.raises(SourceError, match="needed more than"):
