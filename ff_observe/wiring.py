@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.public import is_loopback, open_to_all
-from ff_observe.config.settings import OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
+from ff_observe.config.settings import Database, OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.http.messages import Application
 from ff_observe.outputs import OUTPUTS, statuses
@@ -25,6 +25,7 @@ from ff_observe.service import Component
 from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.sources.http_probe import HttpProbe
 from ff_observe.sources.installation import InstalledVersions, operating_system
+from ff_observe.sources.locks import Locks
 from ff_observe.sources.model import Source
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
@@ -120,12 +121,22 @@ class Parts:
             self.redactor,
             chance,
             first_ping_seconds,
+            locks_in,
         )
 
     def capture(self, error: BaseException, thread_name: str) -> None:
         """Hand an error of a thread to the outputs that report errors."""
         for sink in self._error_sinks:
             sink(error, thread_name)
+
+
+def locks_in(database: Database) -> Callable[[str], Locks] | None:
+    """See `Context.locks_in`."""
+    if not isinstance(database, PostgreSQLDatabase):
+        return None
+    from ff_observe.sources.postgresql_locks import AdvisoryLocks
+
+    return partial(AdvisoryLocks, database)
 
 
 def lasting_components(context: Context) -> list[LastingComponent]:

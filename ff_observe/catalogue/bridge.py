@@ -83,6 +83,13 @@ PING_ENABLED = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
+PING_LEADER = Metric(
+    "ff_observe_ping_leader",
+    "Sends the ping",
+    "Whether this bridge of its platform is the one to send a ping that may be sent (1), or not (0).",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 PING_OPT_OUT_IGNORED = Metric(
     "ff_observe_ping_opt_out_ignored",
     "Opt-out ignored",
@@ -186,6 +193,7 @@ BRIDGE: tuple[Metric, ...] = (
     PINGS,
     PING_BYTES,
     PING_ENABLED,
+    PING_LEADER,
     PING_OPT_OUT_IGNORED,
     PING_LAST_SUCCESS,
     PING_NEXT,

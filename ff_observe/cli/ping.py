@@ -66,11 +66,19 @@ def show(options: argparse.Namespace) -> int:
 
 
 def why(options: argparse.Namespace) -> int:
-    from ff_observe.outputs.ping.consent import decide
-    from ff_observe.wiring import open_platform
+    from ff_observe.outputs.ping.consent import decide, with_election
+    from ff_observe.outputs.ping.participation import observe_election
+    from ff_observe.wiring import locks_in, open_platform
 
     with open_platform(settings_of(options)) as platform:
-        decision = decide(platform.snapshots.take(), platform.settings)
+        snapshot = platform.snapshots.take()
+        decision = decide(snapshot, platform.settings)
+        instance_id = snapshot.installation.instance_id
+        if decision.allowed and instance_id is not None:
+            standing = observe_election(platform.settings, instance_id, locks_in)
+            decision = with_election(decision, standing)
+            if standing.note and decision.allowed:
+                print(f"ff-observe: {standing.note}", file=sys.stderr)
     if options.json:
         answer = {
             "allowed": decision.allowed,
@@ -103,6 +111,10 @@ def send(options: argparse.Namespace) -> int:
     if sent.outcome.result is not Result.DELIVERED:
         raise DeliveryError(f"{sent.outcome.result}: {sent.outcome.explanation}")
     print(sent.outcome.explanation)
+    print(
+        "ff-observe: this ping takes no part in the election of a sender: a running bridge sends today's all the same",
+        file=sys.stderr,
+    )
     return 0
 
 

@@ -47,7 +47,8 @@ def read_settings(reader: Reader, home: Path, file: Path, environment: Environme
         platform=reader.fill(PlatformSettings, driver=_driver(reader)),
         ping=reader.fill(
             PingSettings,
-            ledger=_ledger(reader, home, environment),
+            ledger=(ledger := _ledger(reader, home, environment)),
+            state_directory=_state_directory(home, environment) if ledger is None else ledger.parent,
             ledger_is_named=find(reader.tree, key.LEDGER.path) is not None,
         ),
         prometheus=_prometheus(reader),
@@ -64,9 +65,12 @@ def _ledger(reader: Reader, home: Path, environment: Environment) -> Path | None
     named = reader.value(key.LEDGER)
     if named == OFF:
         return None
+    return home / "var" / named if named else _state_directory(home, environment) / "pings.jsonl"
+
+
+def _state_directory(home: Path, environment: Environment) -> Path:
     state = environment.state_directory
-    default = (Path(state) if state else home / "var" / "ff-observe") / "pings.jsonl"
-    return home / "var" / named if named else default
+    return Path(state) if state else home / "var" / "ff-observe"
 
 
 def _driver(reader: Reader) -> str:

@@ -48,6 +48,13 @@ DATABASE_ACCEPT_ANY_CERTIFICATE = Key(
     "0.1.0",
     default=False,
 )
+PING_SENDER = Key(
+    "telemetry.ping.sender",
+    kinds.choice("elected", "always", "never"),
+    "Which of a platform's bridges sends its ping: one they elect, this one or another ([Replicas](replicas.md)).",
+    "0.1.0",
+    default="elected",
+)
 PLATFORM_VERSION = Key(
     "telemetry.platform.version",
     kinds.TEXT,

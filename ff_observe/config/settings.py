@@ -58,16 +58,18 @@ Database = SQLiteDatabase | PostgreSQLDatabase
 
 @dataclass(frozen=True, slots=True)
 class PingSettings:
-    """`telemetry.enabled`, `.url` and `.ledger`.
+    """`telemetry.enabled`, `.url`, `.ledger` and `.ping`.
 
-    `ledger` is the file that keeps what was sent, None for none; `build` gives it its default. `ledger_is_named`: the
-    file names it.
+    `ledger` is the file that keeps what was sent, None for none; `ledger_is_named`: the file names it.
+    `state_directory` keeps when the last ping left. `build` gives both their defaults.
     """
 
     enabled: bool = filled_by(key.ENABLED)
     url: Secret = filled_by(key.URL)  # may hold credentials
     ledger: Path | None = None
     ledger_is_named: bool = False
+    state_directory: Path | None = None
+    sender: str = filled_by(key.PING_SENDER)
 
 
 @dataclass(frozen=True, slots=True)

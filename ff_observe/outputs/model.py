@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ff_observe.clock import Clock
-from ff_observe.config.settings import Settings
+from ff_observe.config.settings import Database, Settings
 from ff_observe.periodic import ErrorSink
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
 from ff_observe.snapshots import Snapshot, Snapshots
+from ff_observe.sources.locks import Locks
 from ff_observe.sources.model import OperatingSystem
 
 
@@ -28,7 +29,11 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the components of an output are built from."""
+    """What the components of an output are built from.
+
+    `locks_in` is how bridges meet in a platform's database: the platform's instance id → a session of locks. None where
+    a database has no locks.
+    """
 
     settings: Settings
     snapshots: Snapshots
@@ -40,6 +45,7 @@ class Context:
     redactor: Redactor
     chance: random.Random | None = None
     first_ping_seconds: float | None = None
+    locks_in: Callable[[Database], Callable[[str], Locks] | None] = lambda _database: None
 
 
 @dataclass(frozen=True, slots=True)

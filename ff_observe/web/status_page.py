@@ -14,6 +14,7 @@ from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.http.messages import Answer, answer
 from ff_observe.outputs import statuses
 from ff_observe.outputs.model import Output, Status
+from ff_observe.outputs.ping.consent import left_to_another
 from ff_observe.problems import Problem, find_problems
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
@@ -70,10 +71,13 @@ class StatusPage:
         return answer(200, "text/html; charset=utf-8", self._html(snapshot, root_path).encode(), *HEADERS)
 
     def _html(self, snapshot: Snapshot, root_path: str) -> str:
-        failures = self._self_metrics.failures()
-        problems = find_problems(self._settings, snapshot, self._self_metrics.readings(), failures)
+        failures, readings = self._self_metrics.failures(), self._self_metrics.readings()
+        problems = find_problems(self._settings, snapshot, readings, failures)
         found = {output.name: (output, status) for output, status in statuses(self._settings, snapshot)}
         _, ping = found.pop("ping")  # has a place of its own
+        left_to = left_to_another(readings) if ping.on else None
+        if left_to is not None:
+            ping = Status(False, left_to)
         state, state_words = _state(snapshot, problems)
         return _PAGE.substitute(
             style=_STYLE,

@@ -14,7 +14,7 @@ FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.bridge")
 SENDING = ("outputs", "web")
 LIFE = (f"{P}.service", f"{P}.periodic")
 EDGE = (f"{P}.http", f"{P}.exposition")
-READINGS = (f"{P}.snapshots", f"{P}.sources.model", f"{P}.catalogue", f"{P}.self_metrics")
+READINGS = (f"{P}.snapshots", f"{P}.sources.model", f"{P}.sources.locks", f"{P}.catalogue", f"{P}.self_metrics")
 
 ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.catalogue": (),

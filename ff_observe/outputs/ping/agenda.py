@@ -1,13 +1,14 @@
-"""What the ping thread has to do and when: the daily schedule, retries and questions about consent as one state.
+"""What the ping thread has to do and when: the daily ping, retries and questions about consent as one state.
 
-Daily moments are wall time (the schedule must survive suspends and clock adjustments); retries are monotonic time.
-It neither waits nor sends: it is told the time and what happened.
+Days are days of the wall clock, by which the last ping is reckoned anew at each look (`Moment.by`), so that a clock
+that jumps makes no second ping; retries are monotonic time. It neither waits nor sends: it is told what happened.
 """
 
 import random
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from ff_observe.outputs.ping.schedule import DailySchedule, retry_delay
+from ff_observe.clock import Clock
+from ff_observe.outputs.ping.schedule import DAY, DailySchedule, Moment, retry_delay
 
 LOOK_SECONDS = 900.0  # at most this long after a suspend or a clock adjustment the schedule is looked at again
 NOT_READY_SECONDS = 60.0  # until a platform without a database or without completed set-up is asked again
@@ -16,54 +17,101 @@ MIN_WAIT_SECONDS = 0.001
 
 
 class Agenda:
-    """Begins with one ping owed, the first. A ping stays owed until it is settled or the next takes its place."""
+    """One ping is owed on every day, from the platform's time of day on.
 
-    def __init__(self, now: datetime, chance: random.Random) -> None:
+    `own` is the last one of this bridge that needs no other: delivered, refused for good, or under way when its sender
+    died; `others` the last one of the platform's other bridges. Both None: there never was one, and it is owed now.
+    Where `own` is only `assumed`, what others know counts.
+    """
+
+    def __init__(
+        self,
+        schedule: DailySchedule,
+        own: Moment | None,
+        clock: Clock,
+        chance: random.Random,
+        *,
+        assumed: bool = False,
+        not_before: float = float("-inf"),
+    ) -> None:
+        self._schedule = schedule
+        self._clock = clock
         self._chance = chance
-        self.schedule = DailySchedule.draw(chance)
-        self.due = self.schedule.next_after(now)
-        self.owed = True
-        self._begun = 0  # attempts to send the owed ping
-        self._ask_at = float("-inf")  # monotonic: when to ask whether the owed ping may be sent, and to send it
+        self.own = own
+        self._assumed = assumed
+        self.others: Moment | None = None
+        self._before: Moment | None = None
+        self._day: date | None = None  # of the ping that is owed
+        self._begun = 0  # attempts to send it
+        self._not_before = not_before
+        self._ask_at = not_before  # monotonic: when to ask whether it may be sent, and to send it
 
-    def look(self, now: datetime, monotonic: float) -> bool:
+    @property
+    def last(self) -> Moment | None:
+        """The last ping of the platform."""
+        own = None if self._assumed and self.others is not None else self.own
+        known = [moment for moment in (own, self.others) if moment is not None]
+        return max(known, key=lambda moment: moment.by(self._clock), default=None)
+
+    @property
+    def owed(self) -> bool:
+        """Whether a ping is due and still to be sent."""
+        last = self.last
+        return last is None or self._schedule.owes(self._clock.now(), last.by(self._clock))
+
+    def look(self) -> bool:
         """Whether it is time to ask the platform: for an owed ping, or for a review of consent."""
-        self.due = self.schedule.corrected(self.due, now)
-        if now >= self.due:
-            self.due = self.schedule.next_after(now)
-            self.owed, self._begun = True, 0
-            self._ask_at = monotonic
-        return monotonic >= self._ask_at
+        # The first ping of a platform is not one of a day: its retries go on over midnight.
+        day = self._clock.now().date() if self.last is not None and self.owed else None
+        if day is not None and day != self._day:
+            self._begun, self._ask_at = 0, max(self._not_before, min(self._ask_at, self._clock.monotonic()))
+        self._day = day
+        return self._clock.monotonic() >= self._ask_at
 
-    def refused(self, monotonic: float, *, ready: bool) -> None:
+    def refused(self, *, ready: bool) -> None:
         """It may not be sent now. `ready`: the platform could say so itself, and it will not often change its mind."""
         self._begun = 0
-        self._ask_at = monotonic + (REVIEW_SECONDS if ready else NOT_READY_SECONDS)
+        self._ask_at = self._clock.monotonic() + (REVIEW_SECONDS if ready else NOT_READY_SECONDS)
 
-    def begin(self, now: datetime, monotonic: float) -> None:
-        """An attempt begins. It counts as failed until `settled` says otherwise, so that nothing that breaks on the
-        way can lead to one attempt after the other."""
+    def begin(self) -> None:
+        """An attempt begins. Until `retry` says otherwise it counts as the ping of today: if this process ends before
+        it knows the outcome, no other may send a second one."""
         self._begun += 1
-        self.retry(now, monotonic, None)
+        self._before, self.own, self._assumed = self.last, Moment.present(self._clock), False
+        self._ask_at = self._clock.monotonic() + REVIEW_SECONDS
 
-    def retry(self, now: datetime, monotonic: float, retry_after_seconds: float | None) -> None:
-        """The attempt failed: try again later, or not at all if that would be after the next ping is due."""
+    def retry(self, retry_after_seconds: float | None) -> bool:
+        """The attempt failed: try again later, or not at all if that would be after the next ping is due. Returns
+        whether it is tried again."""
         delay = retry_delay(self._begun, retry_after_seconds, self._chance)
-        if delay is None or now + timedelta(seconds=delay) >= self.due:
-            self.settled(monotonic)
-        else:
-            self._ask_at = monotonic + delay
+        if delay is None or self._clock.now() + timedelta(seconds=delay) >= self._next_due():
+            return False
+        self.own = self._before
+        self._ask_at = self._clock.monotonic() + delay
+        return True
 
-    def settled(self, monotonic: float) -> None:
-        """Nothing is owed until the next ping is due: this one was delivered, refused for good, or reviewed only."""
-        self.owed = False
-        self._ask_at = monotonic + REVIEW_SECONDS
+    def ask_soon(self, seconds: float) -> None:
+        """Ask again in a moment: another bridge has to agree first."""
+        self._ask_at = self._clock.monotonic() + seconds
 
-    def wait(self, now: datetime, monotonic: float) -> float:
+    def reviewed(self) -> None:
+        """Consent was looked at, and nothing is owed."""
+        self._ask_at = self._clock.monotonic() + REVIEW_SECONDS
+
+    def wait(self) -> float:
         """Seconds until the next look; never long, since a waiting thread does not notice a clock that jumps."""
-        until_due = (self.due - now).total_seconds()
-        return max(MIN_WAIT_SECONDS, min(LOOK_SECONDS, until_due, self._ask_at - monotonic))
+        until_due = (self._next_due() - self._clock.now()).total_seconds()
+        return max(MIN_WAIT_SECONDS, min(LOOK_SECONDS, until_due, self._ask_at - self._clock.monotonic()))
 
-    def next_ping(self, now: datetime, monotonic: float) -> datetime:
+    def next_ping(self) -> datetime:
         """When the next attempt is made, consent provided."""
-        return now + timedelta(seconds=max(0.0, self._ask_at - monotonic)) if self.owed else self.due
+        if not self.owed:
+            return self._next_due()
+        return self._clock.now() + timedelta(seconds=max(0.0, self._ask_at - self._clock.monotonic()))
+
+    def _next_due(self) -> datetime:
+        """When the next ping is due after the one that is owed now, or after the last."""
+        now = self._clock.now()
+        today = self._schedule.on_the_day_of(now)
+        is_done = (last := self.last) is not None and last.by(self._clock).date() >= now.date()
+        return today + DAY if is_done or now >= today else today

@@ -11,12 +11,16 @@ from ff_observe.catalogue import bridge
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
-from ff_observe.outputs.ping.agenda import Agenda
-from ff_observe.outputs.ping.consent import Decision, Rule, decide
+from ff_observe.log import StateLog
+from ff_observe.outputs.ping.agenda import NOT_READY_SECONDS, Agenda
+from ff_observe.outputs.ping.consent import Decision, Rule, decide, with_election
+from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, Election, Fixed, Role, Standing
+from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.output import NAME
+from ff_observe.outputs.ping.participation import Participation
 from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
-from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
+from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS, Moment
 from ff_observe.outputs.ping.sending import Sender, send_once
 from ff_observe.periodic import ErrorSink, Periodic
 from ff_observe.self_metrics import SelfMetrics
@@ -36,11 +40,21 @@ class SnapshotProvider(Protocol):
         """A fresh snapshot; one that is not `up` where the database does not answer."""
 
 
+Elect = Callable[[Settings, PingMemory, str], Election]
+"""Settings, what the disk remembers, and the platform's instance id → how its bridges agree on a sender."""
+
+
+def alone(_settings: Settings, _memory: PingMemory, _instance_id: str) -> Election:
+    """This bridge is the only one."""
+    return Fixed(Role.ALONE)
+
+
 class CorePing:
-    """A component. The first ping is due 30 s after the start, then one at the same time of every day.
+    """A component. A platform's first ping is due 30 s after the start, then one on each day at the platform's time.
 
     A due ping that may not be sent stays due until it may: so a platform that completes its set-up, or an administrator
-    who allows telemetry, is noticed. Consent is asked for again before every attempt.
+    who allows telemetry, is noticed. Consent is asked for again before every attempt. Of several bridges of a platform
+    only the one that `elect` chooses sends; with `joins_at_once` it takes part from the start on.
     """
 
     name = "core ping"
@@ -56,6 +70,8 @@ class CorePing:
         chance: random.Random | None = None,
         on_error: ErrorSink | None = None,
         sender_for: Callable[[Settings], Sender] | None = None,
+        elect: Elect = alone,
+        joins_at_once: bool = False,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
     ) -> None:
         self._settings = settings
@@ -68,21 +84,27 @@ class CorePing:
         self._sender_for = sender_for or (lambda current: usual_sender_for(current, clock))
         self._sender: Sender | None = None
         self._sender_settings: Settings | None = None
-        self._agenda: Agenda | None = None
+        self._elect = elect
+        self._participation: Participation | None = None
+        self._started = Moment.present(clock)
+        self._not_before = clock.monotonic() + first_after_seconds
         self._decision: Decision | None = None
         self._last: Result | None = None
         self._stopping = False
-        self._reading = False  # the database is asked
+        self._nameless = StateLog(log)
+        self._asking = False  # the database is asked
         self._thread = Periodic(
             self.name,
-            self._look,
+            self.look,
             clock,
-            first_after=first_after_seconds,
+            first_after=0.0 if joins_at_once else first_after_seconds,
             on_error=on_error,
             on_stop=self._interrupt,
         )
 
     def start(self) -> None:
+        self._started = Moment.present(self._clock)
+        self._not_before = self._clock.monotonic() + self._first_after_seconds
         first = self._clock.now() + timedelta(seconds=self._first_after_seconds)
         self._metrics.set(bridge.PING_NEXT, first.timestamp())
         self._thread.start()
@@ -95,8 +117,11 @@ class CorePing:
         try:
             self._thread.stop(min(deadline, self._clock.monotonic() + STOP_SECONDS))
         except TimeoutError:
-            if not self._reading:
+            if not self._asking:
                 raise
+        finally:
+            if self._participation is not None:
+                self._participation.close()
 
     def reconfigure(self, settings: Settings, snapshots: SnapshotProvider) -> None:
         """Use other settings and another platform from now on, and keep the schedule: a re-read file is no reason for
@@ -108,61 +133,115 @@ class CorePing:
         self._stopping = True
         if self._sender is not None:
             self._sender.abort()
+        if self._participation is not None:
+            self._participation.abort()
 
-    def _look(self) -> float:
-        if self._agenda is None:
-            self._agenda = Agenda(self._clock.now(), self._chance)
-        agenda = self._agenda
-        if agenda.look(self._clock.now(), self._clock.monotonic()):
-            self._ask(agenda)
-        now, monotonic = self._clock.now(), self._clock.monotonic()
-        self._publish_next(agenda.next_ping(now, monotonic))
-        return agenda.wait(now, monotonic)
-
-    def _ask(self, agenda: Agenda) -> None:
-        """Decide anew, and send the ping that is owed."""
+    def look(self) -> float:
+        """Do what is due now, in the thread. Returns the seconds until the next look."""
         settings = self._settings
-        self._reading = True
-        try:
-            snapshot = self._snapshots.current()
-        finally:
-            self._reading = False
-        decision = decide(snapshot, settings)
-        self._take_note(decision)
-        if not agenda.owed:
-            agenda.settled(self._clock.monotonic())
-        elif not decision.allowed:
-            ready = decision.rule not in (Rule.DATABASE_UNKNOWN, Rule.NOT_INITIALISED)
-            agenda.refused(self._clock.monotonic(), ready=ready)
-        else:
-            agenda.begin(self._clock.now(), self._clock.monotonic())
-            self._send(agenda, snapshot, settings)
-
-    def _send(self, agenda: Agenda, snapshot: Snapshot, settings: Settings) -> None:
-        with tracing.span("ping", "client") as span:
-            try:
-                sent = send_once(snapshot, settings, self._operating_system, self._sender_with(settings))
-                body, outcome = sent.body, sent.outcome
-            except DeliveryError as error:
-                body, outcome = None, Outcome(Result.FAILED, str(error))
-            assert outcome is not None, "the same snapshot and settings were allowed when the ping was owed"
-            span.set_attribute("ff_observe.outcome", outcome.result)
-            if outcome.result is not Result.DELIVERED:
-                span.fail(outcome.result)
+        participation = self._participation
+        snapshot = None
+        if participation is None or not participation.suits(settings, None) or participation.agenda.look():
+            snapshot = self._read()
+            participation = self._take_part(settings, snapshot)
         if self._stopping:
-            return
-        now, monotonic = self._clock.now(), self._clock.monotonic()
-        self._metrics.add(bridge.PINGS, outcome.result)
+            return LOOK_WHILE_OWED_SECONDS
+        if participation is None:
+            assert snapshot is not None
+            self._take_note(decision := decide(snapshot, settings))
+            if decision.allowed:
+                self._nameless.failing("the ping cannot be sent: the database does not hold the platform's instanceId")
+            return NOT_READY_SECONDS
+        agenda = participation.agenda
+        if snapshot is not None and agenda.look():
+            decision = decide(snapshot, settings)
+            standing = self._stand(participation, owed=agenda.owed and decision.allowed)
+            self._take_note(with_election(decision, standing))
+            self._act(participation, decision, standing, snapshot, settings)
+        else:
+            standing = self._stand(participation, owed=False)
+        self._publish_next(agenda.next_ping())
+        meets_others = standing.role in (Role.LEADER, Role.FOLLOWER)
+        look_seconds = LOOK_WHILE_OWED_SECONDS if meets_others and agenda.owed else standing.look_seconds
+        return min(agenda.wait(), look_seconds)
+
+    def _read(self) -> Snapshot:
+        self._asking = True
+        try:
+            return self._snapshots.current()
+        finally:
+            self._asking = False
+
+    def _take_part(self, settings: Settings, snapshot: Snapshot) -> Participation | None:
+        """The part in the platform's pings; None while no platform said yet which it is."""
+        instance_id, before = snapshot.installation.instance_id, self._participation
+        if before is not None and before.suits(settings, instance_id):
+            return before
+        if instance_id is None:
+            return before
+        if before is not None:
+            before.close()
+        self._participation = Participation(
+            settings, instance_id, self._elect, self._clock, self._chance, self._started, self._not_before, before
+        )
+        return self._participation
+
+    def _stand(self, participation: Participation, *, owed: bool) -> Standing:
+        self._asking = True
+        try:
+            standing = participation.stand(owed=owed)
+        finally:
+            self._asking = False
+        self._metrics.set(bridge.PING_LEADER, float(standing.role in (Role.LEADER, Role.ALONE)))
+        return standing
+
+    def _act(
+        self,
+        participation: Participation,
+        decision: Decision,
+        standing: Standing,
+        snapshot: Snapshot,
+        settings: Settings,
+    ) -> None:
+        agenda = participation.agenda
+        if not agenda.owed:
+            agenda.reviewed()
+        elif not decision.allowed:
+            agenda.refused(ready=decision.rule not in (Rule.DATABASE_UNKNOWN, Rule.NOT_INITIALISED))
+        elif standing.may_send:
+            self._send(participation, snapshot, settings)
+        elif standing.role is Role.LEADER:
+            agenda.ask_soon(LOOK_WHILE_OWED_SECONDS)  # the others have to know first
+        else:
+            agenda.refused(ready=standing.role is Role.NEVER)
+
+    def _send(self, participation: Participation, snapshot: Snapshot, settings: Settings) -> None:
+        participation.begin()
+        body, outcome = None, Outcome(Result.FAILED, "the ping could not be made")
+        try:
+            with tracing.span("ping", "client") as span:
+                try:
+                    sent = send_once(snapshot, settings, self._operating_system, self._sender_with(settings))
+                    assert sent.outcome is not None, "the same snapshot and settings were allowed a moment before"
+                    body, outcome = sent.body, sent.outcome
+                except DeliveryError as error:
+                    outcome = Outcome(Result.FAILED, str(error))
+                span.set_attribute("ff_observe.outcome", outcome.result)
+                if outcome.result is not Result.DELIVERED:
+                    span.fail(outcome.result)
+        finally:
+            participation.settle(outcome)
+        if not self._stopping:
+            self._publish(outcome, len(body or b""), participation.agenda)
+
+    def _publish(self, outcome: Outcome, size: int, agenda: Agenda) -> None:
         delivered = outcome.result is Result.DELIVERED
+        self._metrics.add(bridge.PINGS, outcome.result)
         self._metrics.delivery(NAME, None if delivered else outcome.explanation)
         if delivered:
-            self._metrics.add(bridge.PING_BYTES, amount=len(body or b""))
-            self._metrics.set(bridge.PING_LAST_SUCCESS, now.timestamp())
-        if outcome.result is Result.FAILED:
-            agenda.retry(now, monotonic, outcome.retry_after_seconds)
-        else:
-            agenda.settled(monotonic)
-        self._tell(outcome, agenda.next_ping(now, monotonic))
+            self._metrics.add(bridge.PING_BYTES, amount=size)
+            self._metrics.set(bridge.PING_LAST_SUCCESS, self._clock.now().timestamp())
+        self._tell(outcome, agenda.next_ping())
 
     def _sender_with(self, settings: Settings) -> Sender:
         if self._sender is None or self._sender_settings is not settings:
@@ -181,8 +260,9 @@ class CorePing:
         log.log(level, "the core ping is %s: %s", "on" if decision.allowed else "off", decision.explanation)
 
     def _publish_next(self, moment: datetime) -> None:
-        allowed = self._decision is not None and self._decision.allowed
-        self._metrics.replace(bridge.PING_NEXT, {(): moment.timestamp()} if allowed else {})
+        if self._decision is not None:
+            allowed = self._decision.allowed
+            self._metrics.replace(bridge.PING_NEXT, {(): moment.timestamp()} if allowed else {})
 
     def _tell(self, outcome: Outcome, next_ping: datetime) -> None:
         """The first failure is a warning and the recovery news; repetitions are neither."""

@@ -1,10 +1,15 @@
 """May the ping be sent? One pure function decides, and says by which rule and what would change it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from ff_observe.catalogue import bridge
 from ff_observe.config.settings import Settings
+from ff_observe.outputs.ping.election import Role, Standing
 from ff_observe.snapshots import Snapshot
+from ff_observe.sources.model import Reading
 
 
 class Rule(StrEnum):
@@ -19,6 +24,9 @@ class Rule(StrEnum):
     ADMIN_SETTING = "admin_setting"
     DO_NOT_TRACK = "do_not_track"
     NO_OBJECTION = "no_objection"
+    SENDER_NEVER = "sender_never"
+    ANOTHER_BRIDGE = "another_bridge"
+    ELECTION_UNKNOWN = "election_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,34 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
         "no opt-out is set, neither in the file, nor by the administrators, nor in the environment. To stop the ping, "
         f"write `telemetry.enabled: false` into {settings.file}.",
     )
+
+
+def with_election(decision: Decision, standing: Standing) -> Decision:
+    """A ping that may be sent is sent by one bridge of the platform."""
+    if not decision.allowed or standing.role in (Role.LEADER, Role.ALONE):
+        return decision
+    if standing.role is Role.NEVER:
+        return _no(Rule.SENDER_NEVER, SENT_BY_ANOTHER[Rule.SENDER_NEVER])
+    if standing.role is Role.FOLLOWER:
+        where = f" It runs on {standing.leader_host}." if standing.leader_host else ""
+        return _no(Rule.ANOTHER_BRIDGE, SENT_BY_ANOTHER[Rule.ANOTHER_BRIDGE] + where)
+    reason = f" ({standing.note})" if standing.note else ""
+    return _no(Rule.ELECTION_UNKNOWN, SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN] + reason)
+
+
+SENT_BY_ANOTHER: Final = {
+    Rule.SENDER_NEVER: "telemetry.ping.sender is never: another bridge of this platform has to send it.",
+    Rule.ANOTHER_BRIDGE: "another bridge of this platform was elected to send it. This one takes over when that one is "
+    "gone.",
+    Rule.ELECTION_UNKNOWN: "the bridges of this platform cannot agree now on which of them sends it. They try again.",
+}
+"""Rules by which a bridge leaves a ping that may be sent to another, in words."""
+
+
+def left_to_another(readings: Mapping[str, Reading]) -> str | None:
+    """Why the bridge with these metrics of itself leaves the ping to another; None where it does not."""
+    rules = {labels[0] for labels in readings.get(bridge.PING_ENABLED.name, {})}
+    return next((words for rule, words in SENT_BY_ANOTHER.items() if rule.value in rules), None)
 
 
 def decide_without_database(settings: Settings) -> Decision | None:

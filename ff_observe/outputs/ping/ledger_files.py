@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ff_observe.clock import Clock, SystemClock
-from ff_observe.trusted_path import trusted_directory
+from ff_observe.trusted_path import check_trusted_file, trusted_directory
 
 LOCK_SECONDS: Final = 2.0  # others hold the lock for milliseconds
 LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are put aside long before
@@ -30,6 +30,12 @@ def new(name: str) -> str:
 
 def _lock(name: str) -> str:
     return f"{name}.lock"
+
+
+def check_naming_file(path: Path | None) -> None:
+    """Root writes only where a file says that root alone can change. Raises `OSError` if `path` is no such file."""
+    if path is not None and os.geteuid() == 0:
+        check_trusted_file(path)
 
 
 @contextlib.contextmanager
@@ -127,7 +133,7 @@ class LedgerFiles:
     @contextlib.contextmanager
     def locked(self, name: str, clock: Clock) -> Iterator[None]:
         """The only writer of the ledger `name`, until the block ends. Raises `TimeoutError`."""
-        descriptor = self._open(_lock(name), os.O_RDONLY | os.O_CREAT)
+        descriptor = self.open_to_lock(_lock(name))
         try:
             self._await_lock(descriptor, fcntl.LOCK_EX, name, clock)
             yield
@@ -147,6 +153,10 @@ class LedgerFiles:
             yield
         finally:
             os.close(descriptor)
+
+    def open_to_lock(self, name: str) -> int:
+        """A descriptor of a file whose lock matters and not its content; made where it is missing."""
+        return self._open(name, os.O_RDONLY | os.O_CREAT)
 
     def _await_lock(self, descriptor: int, kind: int, name: str, clock: Clock) -> None:
         give_up = clock.monotonic() + LOCK_SECONDS

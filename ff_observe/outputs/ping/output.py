@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.model import Context, Output, Status
-from ff_observe.outputs.ping.consent import decide, decide_without_database
+from ff_observe.outputs.ping.consent import decide, decide_without_database, with_election
+from ff_observe.outputs.ping.election import Role, Standing
 from ff_observe.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ NAME = "ping"
 def _status(settings: Settings, snapshot: Snapshot | None) -> Status:
     if snapshot is not None:
         decision = decide(snapshot, settings)
+        if settings.ping.sender == "never":
+            decision = with_election(decision, Standing(Role.NEVER))
         return Status(decision.allowed, decision.explanation)
     early = decide_without_database(settings)
     return Status(None, _open(settings)) if early is None else Status(early.allowed, early.explanation)
@@ -24,6 +27,8 @@ def _status(settings: Settings, snapshot: Snapshot | None) -> Status:
 
 def _open(settings: Settings) -> str:
     """What the platform's database adds to file and environment."""
+    if settings.ping.sender == "never":
+        return "telemetry.ping.sender is never: another bridge of this platform has to send it"
     if settings.ping.enabled is False:
         return f"{key_of.ENABLED.path} is false, which stops it unless the platform's database holds a licence"
     if settings.environment.do_not_track:
@@ -33,17 +38,22 @@ def _open(settings: Settings) -> str:
 
 def _build(context: Context) -> "CorePing":
     from ff_observe.outputs.ping.component import CorePing
+    from ff_observe.outputs.ping.participation import elect
     from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
 
     first = context.first_ping_seconds
+    settings, clock = context.settings, context.clock
+    has_locks = settings.ping.sender == "elected" and context.locks_in(settings.database) is not None
     return CorePing(
-        context.settings,
+        settings,
         context.snapshots,
         context.operating_system,
         context.self_metrics,
-        context.clock,
+        clock,
         chance=context.chance,
         on_error=context.on_error,
+        elect=lambda current, memory, instance_id: elect(current, memory, instance_id, context.locks_in, clock),
+        joins_at_once=has_locks,
         first_after_seconds=FIRST_AFTER_SECONDS if first is None else first,
     )
 

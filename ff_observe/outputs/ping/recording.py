@@ -1,7 +1,6 @@
 """A sender that keeps the ledger: what leaves through it is recorded, and a ledger that fails stops nothing."""
 
 import logging
-import os
 from pathlib import Path
 
 from ff_observe.clock import Clock
@@ -10,9 +9,9 @@ from ff_observe.errors import LedgerError
 from ff_observe.log import StateLog
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger
+from ff_observe.outputs.ping.ledger_files import check_naming_file
 from ff_observe.outputs.ping.outcome import Outcome
 from ff_observe.outputs.ping.sending import Sender
-from ff_observe.trusted_path import check_trusted_file
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,12 @@ def sender_for(settings: Settings, clock: Clock) -> Sender:
     ledger = settings.ping.ledger
     if ledger is None:
         return delivery
-    return RecordingSender(delivery, Ledger(ledger, clock), settings.file if settings.ping.ledger_is_named else None)
+    return RecordingSender(delivery, Ledger(ledger, clock), named_in(settings))
+
+
+def named_in(settings: Settings) -> Path | None:
+    """The file that names where the ping's files are written; None where they have their usual place."""
+    return settings.file if settings.ping.ledger_is_named else None
 
 
 def check_ledger(settings: Settings, clock: Clock) -> None:
@@ -48,7 +52,7 @@ class RecordingSender:
     def check(self) -> None:
         """Raises `LedgerError` where an entry would not be written for the safety of other files."""
         try:
-            self._check_name()
+            check_naming_file(self._named_in)
             self._ledger.check()
         except OSError as error:
             raise LedgerError(
@@ -69,7 +73,7 @@ class RecordingSender:
 
     def _record(self, outcome: Outcome, body: bytes) -> None:
         try:
-            self._check_name()
+            check_naming_file(self._named_in)
             self._ledger.append(outcome, body)
         except OSError as error:
             self._state.failing(
@@ -78,10 +82,6 @@ class RecordingSender:
             )
         else:
             self._state.working(f"the ledger of pings {self._ledger.path} is written again")
-
-    def _check_name(self) -> None:
-        if self._named_in is not None and os.geteuid() == 0:
-            check_trusted_file(self._named_in)
 
 
 def _not_written(ledger: Path, error: OSError) -> str:

@@ -1,12 +1,15 @@
-"""When a ping is due: pure functions of the present moment and of what was drawn at the start.
+"""When a ping is due: pure functions of the present moment, the platform's id and the last ping.
 
 All of it is reckoned in UTC, in which every day has 24 hours: a ping at a local time of day would come after 23 or 25
 hours when daylight saving changes, and could come twice or not at all in the hour that does.
 """
 
+import hashlib
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from ff_observe.clock import Clock
 
 FIRST_AFTER_SECONDS = 30.0
 DAY = timedelta(days=1)
@@ -16,30 +19,57 @@ MIN_DELAY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by two clocks: the wall's, and the seconds since the machine started (`boot`), which nobody can set."""
+
+    wall: datetime
+    boot: str
+    since_boot: float
+
+    @classmethod
+    def present(cls, clock: Clock, age_seconds: float = 0.0) -> "Moment":
+        """`age_seconds` ago."""
+        return cls(clock.now() - timedelta(seconds=age_seconds), clock.boot, clock.since_boot() - age_seconds)
+
+    def by(self, clock: Clock) -> datetime:
+        """The moment by the wall clock as it is set now: what it showed then counts only after a restart of the
+        machine, and a moment in the future is taken for the present."""
+        now = clock.now()
+        if self.boot and self.boot == clock.boot:
+            return now - timedelta(seconds=max(0.0, clock.since_boot() - self.since_boot))
+        return min(self.wall, now)
+
+
+@dataclass(frozen=True, slots=True)
 class DailySchedule:
-    """Every day at `time_of_day`, counted from midnight UTC."""
+    """Once on every day (UTC), from `time_of_day` on, counted from midnight."""
 
     time_of_day: timedelta
 
     @classmethod
-    def draw(cls, chance: random.Random) -> "DailySchedule":
-        """At a random second of the day, so that the platforms of the world do not all call at once."""
-        return cls(timedelta(seconds=int(chance.random() * DAY.total_seconds())))
+    def of_platform(cls, instance_id: str) -> "DailySchedule":
+        """At a second of the day that is as good as random, so that the platforms of the world do not all call at
+        once, and the same for every bridge of a platform and after each restart."""
+        digest = hashlib.sha256(b"time of the daily ping\0" + instance_id.encode()).digest()
+        return cls(timedelta(seconds=int.from_bytes(digest[:8], "big") % int(DAY.total_seconds())))
+
+    def on_the_day_of(self, moment: datetime) -> datetime:
+        """When the ping of that day is due."""
+        return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + self.time_of_day
+
+    def last_before(self, moment: datetime) -> datetime:
+        """The last due moment that is not later than `moment`."""
+        return self.next_after(moment) - DAY
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first due moment later than `moment`. However many days went by, they make one ping, not several."""
-        utc = moment.astimezone(UTC)
-        today = utc.replace(hour=0, minute=0, second=0, microsecond=0) + self.time_of_day
-        return today if today > utc else today + DAY
+        """The first due moment later than `moment`."""
+        due = self.on_the_day_of(moment)
+        return due if due > moment else due + DAY
 
-    def corrected(self, due: datetime, now: datetime) -> datetime:
-        """`due`, unless the wall clock has been put back so far that it lies in a wrong future.
-
-        Put back by less than a day, the clock passes the moment of the last ping again, and `due` stands: no second
-        ping on the same day. A `due` two days off or more can only come from a clock that was wrong by more than that
-        (a machine without a battery that started in another year): then the present decides.
-        """
-        return due if due - now <= 2 * DAY else self.next_after(now)
+    def owes(self, now: datetime, last: datetime) -> bool:
+        """Whether the ping of today is due and still to be sent, where `last` (by the same clock) was the last one.
+        However many days went by, they make one ping, not several."""
+        return now >= self.on_the_day_of(now) and last.astimezone(UTC).date() < now.astimezone(UTC).date()
 
 
 def retry_delay(attempts: int, retry_after_seconds: float | None, chance: random.Random) -> float | None:

@@ -48,6 +48,8 @@ def test_a_file_that_says_nothing_has_the_documented_defaults(tmp_path: Path) ->
             enabled=True,
             url=Secret("https://ping.flowforge.com/ping"),
             ledger=tmp_path / "var" / "ff-observe" / "pings.jsonl",
+            state_directory=tmp_path / "var" / "ff-observe",
+            sender="elected",
         ),
         prometheus=PrometheusSettings(enabled=False, host="127.0.0.1", port=10464, path="/metrics"),
         backend_sentry=BackendSentrySettings(dsn=None),
@@ -84,6 +86,8 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             url=Secret("https://user:secret@ping.example.com/ping?x=1"),
             ledger=tmp_path / "var" / "sent" / "pings.jsonl",
             ledger_is_named=True,
+            state_directory=tmp_path / "var" / "sent",
+            sender="never",
         ),
         prometheus=PrometheusSettings(
             enabled=True,
@@ -166,7 +170,8 @@ telemetry:
 @pytest.mark.parametrize("section", ["telemetry:", "telemetry:\n  frontend:\n  backend:", "telemetry: {}"])
 def test_sections_without_content_are_as_absent(tmp_path: Path, section: str) -> None:
     settings = load(tmp_path, f"port: 1\n{section}\n")
-    assert settings.ping == PingSettings(ledger=tmp_path / "var" / "ff-observe" / "pings.jsonl")
+    state = tmp_path / "var" / "ff-observe"
+    assert settings.ping == PingSettings(ledger=state / "pings.jsonl", state_directory=state)
     assert settings.warnings == ()
 
 

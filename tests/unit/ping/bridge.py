@@ -1,8 +1,10 @@
 """The ping thread on a platform, a clock and a receiver that a test rules."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
@@ -15,7 +17,9 @@ from tests.unit.ping.samples import OPERATING_SYSTEM, settings
 
 DAY = 86_400.0
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-SIX_IN_THE_EVENING = 0.75  # of a day, as the die throws it
+SIX_IN_THE_EVENING = 18 * 3600.0  # of the day, the time of the platform in `samples`
+NEXT_DAY = DAY + SIX_IN_THE_EVENING - 12 * 3600
+"""From `START` to the first ping after the one of the start."""
 
 
 class Platform:
@@ -35,27 +39,35 @@ class Platform:
 class Bridge:
     """A core ping and everything around it, on a fake clock, with a real receiver that keeps the times of arrival."""
 
-    def __init__(self, clock: FakeClock, platform: Platform, metrics: SelfMetrics) -> None:
-        self.clock, self.platform, self.metrics = clock, platform, metrics
+    def __init__(self, clock: FakeClock, platform: Platform, metrics: SelfMetrics, disk: Path | None) -> None:
+        self.clock, self.platform, self.metrics, self.disk = clock, platform, metrics, disk
         self.arrived: list[datetime] = []
+        self.true: list[datetime] = []  # the same by a clock that nobody sets
         self.status: Callable[[int], tuple[int, dict[str, str]]] = lambda number: (200, {})
         self.errors: list[BaseException] = []
         self.server: Receiver
         self.pings: list[CorePing] = []
+        self._began = clock.monotonic()
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
         self.arrived.append(self.clock.now())
+        self.true.append(START + timedelta(seconds=self.clock.monotonic() - self._began))
         status, headers = self.status(len(self.arrived))
         answer(status, b"", **headers)(handler)
 
-    def start(self, chance: float = SIX_IN_THE_EVENING, *more: float, told: Settings | None = None) -> CorePing:
+    def settings(self, told: Settings | None = None) -> Settings:
+        """As told, with the disk of this bridge."""
+        told = told or settings(self.server.url())
+        return replace(told, ping=replace(told.ping, state_directory=self.disk))
+
+    def start(self, *chances: float, told: Settings | None = None) -> CorePing:
         ping = CorePing(
-            told or settings(self.server.url()),
+            self.settings(told),
             self.platform,
             OPERATING_SYSTEM,
             self.metrics,
             self.clock,
-            chance=FakeRandom([chance, *more]),
+            chance=FakeRandom(chances or [0.75]),
             on_error=lambda error, name: self.errors.append(error),
         )
         self.pings.append(ping)

@@ -1,6 +1,7 @@
 """The ping thread, ready to be started."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +13,10 @@ from tests.unit.ping.samples import snapshot
 
 
 @pytest.fixture
-def bridge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bridge]:
+def bridge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bridge]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    made = Bridge(FakeClock(START), Platform(snapshot()), SelfMetrics())
+    made = Bridge(FakeClock(START), Platform(snapshot()), SelfMetrics(), tmp_path / "state")
     with receiver(made.respond) as made.server:
         try:
             yield made

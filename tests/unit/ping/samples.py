@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPERATING_SYSTEM = OperatingSystem("Linux", "6.1.0-18-amd64", "x64")
 LICENCE = Licence(id="a428c0da", type="DEV", tier="enterprise", expires_at=None)
 INSTALLATION = Installation(
-    instance_id="82463421-a75b-4e60-bfae-daed66ac3a35",
+    instance_id="ac4e6235-6b4b-466d-abd6-aa4fcb12f7b6",  # its time of day is 18:00, found by trying
     initialised=True,
     telemetry_allowed=True,
     flowfuse_version="2.33.2",

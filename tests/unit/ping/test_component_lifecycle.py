@@ -1,9 +1,15 @@
 """The ping thread as a component: it starts, ends in time whatever hangs, and sends once by hand."""
 
 import threading
+from dataclasses import replace
 
+import pytest
+
+from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.delivery import Delivery
+from ff_observe.outputs.ping.election import Election, Fixed, Role
+from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import send_once
 from ff_observe.snapshots import Snapshot
@@ -75,3 +81,88 @@ def test_sending_once_obeys_the_same_rules(bridge: Bridge) -> None:
     assert isinstance(sent.outcome, Outcome)
     assert sent.outcome.result is Result.DELIVERED
     assert [request.body for request in bridge.server.requests] == [sent.body]
+
+
+class Elections:
+    """Hands out elections with chosen standings, and counts which were closed and aborted."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+        self.made: list[Election] = []
+        self.ended: list[str] = []
+
+    def __call__(self, settings: Settings, _memory: PingMemory, _instance_id: str) -> Election:
+        made = Chosen(Role.NEVER if settings.ping.sender == "never" else self.role)
+        made.ended = self.ended
+        self.made.append(made)
+        return made
+
+
+class Chosen(Fixed):
+    ended: list[str]
+
+    def abort(self) -> None:
+        self.ended.append("aborted")
+
+    def close(self) -> None:
+        self.ended.append("closed")
+
+
+def with_election(bridge: Bridge, role: Role) -> tuple[CorePing, Elections]:
+    elections = Elections(role)
+    ping = CorePing(bridge.settings(), bridge.platform, OPERATING_SYSTEM, bridge.metrics, bridge.clock, elect=elections)
+    bridge.pings.append(ping)
+    ping.start()
+    bridge.clock.await_waiters(1)
+    bridge.clock.advance(60)
+    return ping, elections
+
+
+@pytest.mark.parametrize(
+    ("role", "leads", "rule"),
+    [
+        (Role.ALONE, 1.0, ("no_objection",)),
+        (Role.FOLLOWER, 0.0, ("another_bridge",)),
+        (Role.UNKNOWN, 0.0, ("election_unknown",)),
+        (Role.NEVER, 0.0, ("sender_never",)),
+    ],
+)
+def test_only_a_bridge_that_leads_sends_and_each_says_why(
+    bridge: Bridge, role: Role, leads: float, rule: tuple[str]
+) -> None:
+    with_election(bridge, role)
+    assert len(bridge.arrived) == leads
+    assert bridge.sample("ff_observe_ping_leader") == {(): leads}
+    assert bridge.sample("ff_observe_ping_enabled") == {rule: leads}
+    assert (bridge.sample("ff_observe_ping_next_timestamp_seconds") is not None) == bool(leads)
+
+
+def test_stopping_leaves_the_election(bridge: Bridge) -> None:
+    _, elections = with_election(bridge, Role.FOLLOWER)
+    bridge.stop()
+    assert elections.ended == ["aborted", "closed"]
+
+
+def test_settings_that_concern_the_election_hold_another_and_others_do_not(bridge: Bridge) -> None:
+    ping, elections = with_election(bridge, Role.ALONE)
+    ping.reconfigure(bridge.settings(settings(enabled=True)), bridge.platform)
+    bridge.clock.advance(3600)
+    assert len(elections.made) == 1
+    never = bridge.settings()
+    ping.reconfigure(replace(never, ping=replace(never.ping, sender="never")), bridge.platform)
+    bridge.clock.advance(3600)
+    assert elections.ended == ["closed"]
+    assert len(elections.made) == 2
+    assert bridge.sample("ff_observe_ping_leader") == {(): 0.0}
+    ping.reconfigure(bridge.settings(), bridge.platform)
+    bridge.clock.advance(3600)
+    assert len(elections.made) == 3
+    assert len(bridge.arrived) == 1  # the ping of today is still known
+
+
+def test_another_platform_behind_the_same_settings_has_an_election_and_a_first_ping_of_its_own(bridge: Bridge) -> None:
+    _, elections = with_election(bridge, Role.ALONE)
+    bridge.platform.says = snapshot(instance_id="8c1a3e55-0d0e-4f0f-9f55-0d5f5ad9c3b1")
+    bridge.clock.advance(3600)
+    assert elections.ended == ["closed"]
+    assert len(bridge.arrived) == 2

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from ff_observe.outputs.ping.consent import Rule, decide
+from ff_observe.outputs.ping.consent import SENT_BY_ANOTHER, Rule, decide, left_to_another, with_election
+from ff_observe.outputs.ping.election import Role, Standing
 from tests.prose import faults
 from tests.unit.ping.samples import LICENCE, settings, snapshot
 
@@ -110,7 +111,25 @@ def test_rules_are_asked_in_the_order_of_their_list() -> None:
         decide(snapshot(), settings(do_not_track=True)),
         decide(snapshot(), settings()),
     ]
+    found += [with_election(found[-1], Standing(role)) for role in (Role.NEVER, Role.FOLLOWER, Role.UNKNOWN)]
     assert [decision.rule for decision in found] == list(Rule)
+    assert all(with_election(found[0], Standing(role)) == found[0] for role in Role)  # what is forbidden stays so
+    assert {with_election(found[8], Standing(role)) for role in (Role.LEADER, Role.ALONE)} == {found[8]}
+
+
+def test_the_machine_that_sends_and_what_keeps_bridges_from_agreeing_are_named() -> None:
+    allowed = decide(snapshot(), settings())
+    follower = with_election(allowed, Standing(Role.FOLLOWER, leader_host="bridge-2"))
+    assert "on bridge-2" in follower.explanation
+    unknown = with_election(allowed, Standing(Role.UNKNOWN, note="too many connections"))
+    assert "(too many connections)" in unknown.explanation
+
+
+def test_the_status_page_learns_which_rule_leaves_the_ping_to_another_bridge() -> None:
+    for rule in Rule:
+        left = left_to_another({"ff_observe_ping_enabled": {(rule.value,): 0.0}})
+        assert (left is not None) == (rule in SENT_BY_ANOTHER)
+    assert left_to_another({}) is None
 
 
 def test_a_licensed_platform_is_told_what_it_asked_for_in_vain() -> None:

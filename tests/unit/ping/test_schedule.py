@@ -1,30 +1,33 @@
 """When pings are due, and how long to wait after a failure."""
 
 import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.outputs.ping.schedule import MAX_ATTEMPTS, DailySchedule, retry_delay
-from tests.fakes import FakeRandom
+from ff_observe.outputs.ping.schedule import MAX_ATTEMPTS, DailySchedule, Moment, retry_delay
+from tests.fakes import FakeClock, FakeRandom
+from tests.unit.ping.samples import INSTALLATION
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 AFTERNOON = DailySchedule(timedelta(hours=14))
 
 moments = st.datetimes(datetime(1999, 1, 1), datetime(2150, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - made aware
 times_of_day = st.integers(0, 86_399).map(lambda seconds: timedelta(seconds=seconds))
 
 
-def test_the_time_of_day_is_drawn_over_the_whole_day() -> None:
-    assert DailySchedule.draw(FakeRandom([0.0])).time_of_day == timedelta()
-    assert DailySchedule.draw(FakeRandom([0.5])).time_of_day == timedelta(hours=12)
-    assert DailySchedule.draw(FakeRandom([1 - 2**-53])).time_of_day == timedelta(seconds=86_399)
+def test_the_time_of_day_is_that_of_the_platform_and_spread_over_the_whole_day() -> None:
+    hours = Counter(DailySchedule.of_platform(f"platform {number}").time_of_day // HOUR for number in range(2400))
+    assert set(hours) == set(range(24))
+    assert max(hours.values()) < 150
+    assert DailySchedule.of_platform(INSTALLATION.instance_id or "") == DailySchedule(timedelta(hours=18))
 
 
 @given(time_of_day=times_of_day, moment=moments)
-def test_the_next_is_within_a_day_at_the_drawn_time_and_never_now(time_of_day: timedelta, moment: datetime) -> None:
+def test_the_next_is_within_a_day_at_its_time_and_never_now(time_of_day: timedelta, moment: datetime) -> None:
     due = DailySchedule(time_of_day).next_after(moment)
     assert timedelta() < due - moment <= DAY
     assert (
@@ -38,18 +41,33 @@ def test_a_moment_in_another_zone_is_the_same_moment() -> None:
     assert AFTERNOON.next_after(moment) == datetime(2026, 11, 23, 14, tzinfo=UTC)
 
 
-@given(time_of_day=times_of_day, moment=moments, back=st.floats(0, 86_400))
-def test_a_clock_put_back_by_less_than_a_day_changes_nothing(
-    time_of_day: timedelta, moment: datetime, back: float
-) -> None:
+@given(time_of_day=times_of_day, moment=moments)
+def test_one_ping_is_owed_on_each_day_from_its_time_on(time_of_day: timedelta, moment: datetime) -> None:
     schedule = DailySchedule(time_of_day)
-    due = schedule.next_after(moment)
-    assert schedule.corrected(due, moment - timedelta(seconds=back)) == due
+    due = schedule.on_the_day_of(moment)
+    assert schedule.last_before(due) == due
+    assert schedule.owes(due, due - DAY)
+    assert not schedule.owes(due - timedelta(microseconds=1), due - DAY)
+    assert not schedule.owes(schedule.next_after(due) - timedelta(microseconds=1), due)
 
 
-def test_a_due_moment_of_a_wrong_year_is_forgotten() -> None:
-    now = datetime(2026, 11, 23, 9, tzinfo=UTC)
-    assert AFTERNOON.corrected(datetime(2036, 1, 1, 14, tzinfo=UTC), now) == datetime(2026, 11, 23, 14, tzinfo=UTC)
+def test_a_moment_is_reckoned_by_the_time_that_passed_and_not_by_a_clock_that_is_set() -> None:
+    clock = FakeClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
+    moment = Moment.present(clock, 60)
+    clock.adjust(-86_400)
+    clock.suspend(3600)
+    assert clock.now() - moment.by(clock) == timedelta(hours=1, minutes=1)
+
+
+@pytest.mark.parametrize("boot", ["another", ""])
+def test_after_a_restart_of_the_machine_a_moment_is_what_the_clock_showed_but_never_in_the_future(boot: str) -> None:
+    clock = FakeClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
+    moment = Moment.present(clock)
+    clock.boot = boot
+    clock.advance(3600)
+    assert moment.by(clock) == moment.wall
+    clock.adjust(-7200)
+    assert moment.by(clock) == clock.now()
 
 
 @pytest.mark.parametrize(("attempts", "limit"), [(1, 60), (2, 120), (3, 240), (9, 15_360)])

@@ -1,0 +1,290 @@
+"""Which of a platform's bridges sends its ping, and what all of them know of the last one.
+
+Bridges need not share a disk. On PostgreSQL they meet in the platform's own database, by advisory locks of their
+sessions (`AdvisoryLocks`), which a role that only reads may take and which end with the session:
+
+- `PRESENT`, shared, is held by every bridge that takes part;
+- `LEADER`, exclusive, by the one that sends;
+- a *mark*, shared, stands for a ping: twice the minute in which it left, by the database's clock;
+- a *void*, shared, is the number after a mark: that ping was taken back.
+
+Every bridge holds the marks it knows of, and knows of those that others hold. A ping begins with a new mark; it is sent
+only when all who are present hold that mark too. So whoever follows a leader that died knows that the ping of today has
+left, or was under way: a ping is lost if its sender dies in the very moment of sending, but none is sent twice. A
+leader that does not deliver holds the void, upon which the others let go of the mark.
+
+When the database restarts, all locks are gone: every bridge takes again what it held, and a new leader waits
+`SETTLE_SECONDS` before it sends, in which the others do so. When all bridges die at once, their disks remember
+(`PingMemory`); without disks nobody does, and the ping of that day is not sent again.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from ff_observe.clock import Clock
+from ff_observe.outputs.ping.schedule import Moment
+from ff_observe.sources.locks import FIRST_MARK, PRESENT, Held, Locks, LocksLostError, LocksUnsuitableError
+
+LOOK_SECONDS: Final = 10.0
+"""How often a bridge looks at the locks."""
+
+LOOK_WHILE_OWED_SECONDS: Final = 1.0
+"""The same while a ping is owed: all bridges of a platform reckon the same time of day, and a new mark is held soon."""
+
+SETTLE_SECONDS: Final = 30.0
+"""How long a leader waits before its first ping: longer than two looks of the others, and a connection."""
+
+PATIENCE_SECONDS: Final = 30.0
+"""How long a ping waits for others to hold its mark: one of them may hang until the server drops it."""
+
+MARKS: Final = 2
+"""How many pings are kept in mind: the last, and the one before it, should the last be taken back."""
+
+VOID_MINUTES: Final = 2 * 24 * 60
+"""How long a ping that was taken back is kept in mind: longer than it could pass for the ping of today."""
+
+MOST_MARK: Final = 2**30
+"""Of the year 2990: a larger number is no mark of a bridge's."""
+
+
+class Role(StrEnum):
+    """What a bridge may do about the ping."""
+
+    LEADER = "leader"  # it sends
+    FOLLOWER = "follower"  # another bridge sends
+    ALONE = "alone"  # it sends: there is no election, by configuration or because none can be held
+    UNKNOWN = "unknown"  # the others cannot be asked right now: nothing is sent
+    NEVER = "never"  # it does not send, by configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`may_send` says that a ping begins now: `failed` or `delivered` has to follow. `last` is the last ping that any
+    bridge is known to have sent. `note` is what an operator should know, `leader_host` the machine of another bridge
+    that leads. Infinite `look_seconds` say that nothing changes by itself."""
+
+    role: Role
+    may_send: bool = False
+    last: Moment | None = None
+    note: str = ""
+    leader_host: str = ""
+    look_seconds: float = LOOK_SECONDS
+
+
+class Election(Protocol):
+    """Asked by the ping thread, from that thread alone, but for `abort`."""
+
+    shares_memory: bool
+    """Whether what the disk remembers is what all bridges of the platform remember."""
+
+    def look(self, *, owed: bool) -> Standing:
+        """Take part, and say how things stand. `owed`: this bridge sends a ping now, if it may. Never raises."""
+
+    def failed(self) -> None:
+        """The ping that was begun was not delivered, and is still owed."""
+
+    def delivered(self) -> None:
+        """The ping that was begun needs no other."""
+
+    def abort(self) -> None:
+        """End at once what `look` waits for, from any thread."""
+
+    def close(self) -> None:
+        """Leave. Another bridge may lead at once."""
+
+
+class Fixed:
+    """No election: the file says that this bridge always sends, or never."""
+
+    shares_memory = False
+
+    def __init__(self, role: Role, note: str = "") -> None:
+        self._standing = Standing(role, may_send=role is Role.ALONE, note=note, look_seconds=math.inf)
+
+    def look(self, *, owed: bool) -> Standing:
+        return self._standing
+
+    def failed(self) -> None:
+        """There is no other bridge to know."""
+
+    def delivered(self) -> None:
+        """There is no other bridge to know."""
+
+    def abort(self) -> None:
+        """Nothing here waits."""
+
+    def close(self) -> None:
+        """Nothing was taken."""
+
+
+class LockElection:
+    """The election described above. `open_locks` raises `LocksLostError` or `LocksUnsuitableError`."""
+
+    shares_memory = False
+
+    def __init__(self, open_locks: Callable[[], Locks], clock: Clock) -> None:
+        self._open_locks = open_locks
+        self._clock = clock
+        self._locks: Locks | None = None
+        self._closed = False
+        self._unsuitable = ""
+        self._held: frozenset[int] = frozenset()  # marks and voids, as this session holds them
+        self._pings: dict[int, Moment] = {}  # the pings this bridge knows of, by their marks
+        self._void: frozenset[int] = frozenset()  # marks of pings that this bridge began and did not deliver
+        self._leading_since = 0.0
+        self._begun: int | None = None
+        self._begun_at = 0.0
+        self._sending = False
+
+    def look(self, *, owed: bool) -> Standing:
+        """See `Election.look`."""
+        if self._unsuitable:
+            return Standing(Role.ALONE, may_send=True, note=self._unsuitable, look_seconds=math.inf)
+        try:
+            return self._look(owed)
+        except LocksLostError as error:
+            self._drop()
+            return Standing(Role.UNKNOWN, last=self._last(), note=str(error))
+        except LocksUnsuitableError as error:
+            self._drop()
+            self._unsuitable = str(error)
+            return self.look(owed=owed)
+
+    def failed(self) -> None:
+        """See `Election.failed`."""
+        self._sending = False
+        self._take_back()
+        if self._locks is not None:
+            try:
+                self._hold(self._locks)
+            except (LocksLostError, LocksUnsuitableError):
+                self._drop()
+
+    def delivered(self) -> None:
+        """See `Election.delivered`."""
+        self._begun, self._sending = None, False
+
+    def abort(self) -> None:
+        """See `Election.abort`."""
+        self._closed = True
+        if (locks := self._locks) is not None:
+            locks.abort()
+
+    def close(self) -> None:
+        """See `Election.close`."""
+        self._closed = True
+        self._drop()
+
+    def _look(self, owed: bool) -> Standing:
+        if self._locks is None:
+            self._locks = self._open_locks()
+            if self._closed:  # in the meantime
+                raise LocksLostError("this bridge stops")
+            self._locks.share(PRESENT)
+        locks = self._locks
+        held = locks.held()
+        if held.leader is None and locks.lead():
+            self._leading_since = self._clock.monotonic()
+            held = locks.held()
+        is_leader = held.leader == held.me
+        if not (is_leader and owed):
+            self._take_back()
+        self._learn(held)
+        self._hold(locks)
+        self._sending = is_leader and owed and self._announced(locks, held)
+        if not is_leader:
+            return Standing(Role.FOLLOWER, last=self._last(), leader_host=held.leader_host)
+        return Standing(Role.LEADER, self._sending, self._last())
+
+    def _learn(self, held: Held) -> None:
+        """Know of every ping that any bridge knows of, but for those that their sender took back."""
+        numbers = _marks_and_voids(held)
+        for number in numbers:
+            if not _is_void(number) and number not in self._pings:
+                self._see(number, held.minute)
+        for number in numbers:
+            if _is_void(number):
+                self._pings.pop(number - 1, None)
+        self._pings = {mark: self._pings[mark] for mark in sorted(self._pings)[-MARKS:]}
+        self._void = frozenset(mark for mark in self._void if mark // 2 > held.minute - VOID_MINUTES)
+
+    def _hold(self, locks: Locks) -> None:
+        """Let the locks say what this bridge knows."""
+        wanted = frozenset(self._pings) | {mark + 1 for mark in self._void}
+        for number in wanted - self._held:
+            locks.share(number)
+        for number in self._held - wanted:
+            locks.release(number)
+        self._held = wanted
+
+    def _announced(self, locks: Locks, held: Held) -> bool:
+        """Whether all who are present know of the ping that is to begin; the first call makes its mark."""
+        now = self._clock.monotonic()
+        if now < self._leading_since + SETTLE_SECONDS:
+            return False
+        if self._begun is None:
+            self._begun = _new_mark(held)
+            self._begun_at = now
+            self._see(self._begun, held.minute)
+            self._hold(locks)
+            held = locks.held()  # whoever joins from here on sees the mark
+        know = {session for session, numbers in held.shared.items() if self._begun in numbers}
+        present = {session for session, numbers in held.shared.items() if PRESENT in numbers}
+        return held.leader == held.me and (present <= know or now >= self._begun_at + PATIENCE_SECONDS)
+
+    def _take_back(self) -> None:
+        """The ping that was begun was not sent, or not delivered: `_hold` says so to the others."""
+        if self._begun is not None and not self._sending:
+            self._pings.pop(self._begun, None)
+            self._void |= {self._begun}
+            self._begun = None
+
+    def _see(self, mark: int, minute: int) -> None:
+        self._pings[mark] = Moment.present(self._clock, max(0, minute - mark // 2) * 60.0)
+
+    def _last(self) -> Moment | None:
+        """The last ping that is known, but for the one this bridge is about to begin."""
+        return self._pings[max(known)] if (known := self._pings.keys() - {self._begun}) else None
+
+    def _drop(self) -> None:
+        """Forget the session, and not what is known."""
+        locks, self._locks = self._locks, None
+        self._held = frozenset()
+        self._take_back()
+        if locks is not None:
+            locks.close()
+
+
+def _new_mark(held: Held) -> int:
+    """A number that stands for no ping yet, taken back or not."""
+    latest = max(_marks_and_voids(held), default=0)
+    return max(2 * held.minute, latest - latest % 2 + 2)
+
+
+def _marks_and_voids(held: Held) -> frozenset[int]:
+    numbers: frozenset[int] = frozenset().union(*held.shared.values())
+    return frozenset(number for number in numbers if FIRST_MARK <= number < MOST_MARK)
+
+
+def _is_void(number: int) -> bool:
+    return number % 2 == 1
+
+
+def observe(open_locks: Callable[[], Locks]) -> Standing:
+    """How things stand for the bridge of this machine, without taking part in the election."""
+    try:
+        locks = open_locks()
+        try:
+            held = locks.held()
+        finally:
+            locks.close()
+    except LocksLostError as error:
+        return Standing(Role.UNKNOWN, note=str(error))
+    except LocksUnsuitableError as error:
+        return Standing(Role.ALONE, may_send=True, note=str(error))
+    if held.leader is None or held.leader_host == held.my_host:
+        return Standing(Role.LEADER)
+    return Standing(Role.FOLLOWER, leader_host=held.leader_host)

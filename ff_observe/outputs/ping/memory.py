@@ -1,0 +1,142 @@
+"""When the last ping left, on the disk: what a bridge has to know after a restart, and bridges that share a disk."""
+
+import errno
+import hashlib
+import json
+import logging
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from ff_observe.clock import Clock
+from ff_observe.log import StateLog
+from ff_observe.outputs.ping.ledger_files import LedgerFiles, check_naming_file, new, writable
+from ff_observe.outputs.ping.schedule import Moment
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "ping-state.json"
+LOCK_NAME: Final = "ping-sender.lock"
+_FORMAT: Final = "ff-observe ping state 1"
+_LARGEST: Final = 4096  # bytes
+
+
+class UnknownPastError(Exception):
+    """Whether and when a ping left cannot be known."""
+
+
+class PingMemory:
+    """A small file beside the ledger, for one platform. Without a `directory` nothing is kept.
+
+    `named_in` is the file that names the directory: root writes only where a file says that root alone can change.
+    """
+
+    def __init__(self, directory: Path | None, instance_id: str, clock: Clock, named_in: Path | None = None) -> None:
+        self._path = None if directory is None else directory / NAME
+        self._platform = hashlib.sha256(instance_id.encode()).hexdigest()[:16]
+        self._clock = clock
+        self._named_in = named_in
+        self._state = StateLog(log)
+        self._read: tuple[tuple[int, int, int], Moment | None] | None = None
+
+    def load(self) -> Moment | None:
+        """When the last ping left; None where there never was one.
+
+        Raises `UnknownPastError` where that cannot be known: no disk, or a file that is not what `save` wrote.
+        """
+        if self._path is None:
+            raise UnknownPastError
+        signature = self._signature()
+        if signature is None or self._read is None or self._read[0] != signature:
+            last = self._load(self._path)
+            self._read = None if signature is None else (signature, last)
+            return last
+        return self._read[1]
+
+    def save(self, last: Moment | None) -> bool:
+        """Keep it, for good: a power failure leaves the old file or the new one. Returns whether it is kept."""
+        if self._path is None:
+            return False
+        document = {"format": _FORMAT, "platform": self._platform, "last": None if last is None else _plain(last)}
+        try:
+            check_naming_file(self._named_in)
+            with writable(self._path) as files:
+                files.remove(new(NAME))
+                files.extend(new(NAME), 0, json.dumps(document).encode() + b"\n")
+                files.replace(new(NAME), NAME)
+        except OSError as error:
+            self._failing(error)
+            return False
+        self._state.working(f"{self._path} is written again")
+        return True
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock the sender holds, where bridges share the directory."""
+        return (self._path or Path(NAME)).with_name(LOCK_NAME)
+
+    def open_lock(self) -> int:
+        """A descriptor of that file, made where it is missing. Raises `OSError`."""
+        if self._path is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no directory for it")
+        check_naming_file(self._named_in)
+        with writable(self._path) as files:
+            return files.open_to_lock(LOCK_NAME)
+
+    def _signature(self) -> tuple[int, int, int] | None:
+        """Changes with the file, and costs less than to read it."""
+        assert self._path is not None
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def _load(self, path: Path) -> Moment | None:
+        try:
+            with writable(path, make=False) as files:
+                return self._parse(files)
+        except FileNotFoundError:
+            if self.save(None):  # on a disk that takes no file, a missing one says nothing
+                return None
+            raise UnknownPastError from None
+        except OSError as error:
+            self._failing(error)
+            raise UnknownPastError from None
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+            raise UnknownPastError from None
+
+    def _parse(self, files: LedgerFiles) -> Moment | None:
+        """Raises `KeyError`, `TypeError`, `ValueError` and their like for what `save` did not write."""
+        _, content = files.read_last(NAME, _LARGEST)
+        document = json.loads(content)
+        if document["format"] != _FORMAT:
+            raise ValueError("another format")
+        # A file of another platform: this one has not sent any from here.
+        last = _moment(document["last"]) if document["platform"] == self._platform else None
+        if last is None or last.by(self._clock) < self._clock.now():
+            return last
+        # The clock was wrong then or is now. From here on the time that passes is counted, whatever the clock says.
+        return Moment.present(self._clock)
+
+    def _failing(self, error: OSError) -> None:
+        place = f"{error.filename}: " if error.filename not in (None, str(self._path)) else ""
+        self._state.failing(
+            f"{self._path} cannot be used: {place}{error.strerror or error}. It keeps when the last ping left: without "
+            "it, after a restart, the next ping is sent at the platform's next time of day"
+        )
+
+
+def _plain(moment: Moment) -> dict[str, Any]:
+    return {"wall": moment.wall.isoformat(), "boot": moment.boot, "since_boot": moment.since_boot}
+
+
+def _moment(document: dict[str, Any] | None) -> Moment | None:
+    """Raises `KeyError`, `TypeError` or `ValueError` for what `_plain` did not write."""
+    if document is None:
+        return None
+    wall, since_boot = datetime.fromisoformat(document["wall"]), float(document["since_boot"])
+    if wall.tzinfo is None or type(document["boot"]) is not str or not math.isfinite(since_boot):
+        raise ValueError("not a moment")
+    return Moment(wall, document["boot"], since_boot)

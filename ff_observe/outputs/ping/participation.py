@@ -1,0 +1,129 @@
+"""One bridge's part in the pings of one platform: its agenda, what the disk remembers, and the election of a sender."""
+
+import logging
+import random
+from collections.abc import Callable
+
+from ff_observe.clock import Clock
+from ff_observe.config.settings import Database, Settings
+from ff_observe.log import StateLog
+from ff_observe.outputs.ping.agenda import Agenda
+from ff_observe.outputs.ping.election import Election, Fixed, LockElection, Role, Standing, observe
+from ff_observe.outputs.ping.file_election import FileElection
+from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
+from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.outputs.ping.recording import named_in
+from ff_observe.outputs.ping.schedule import DailySchedule, Moment
+from ff_observe.sources.locks import Locks
+
+log = logging.getLogger(__name__)
+
+LocksIn = Callable[[Database], Callable[[str], Locks] | None]
+"""See `Context.locks_in`."""
+
+
+def elect(settings: Settings, memory: PingMemory, instance_id: str, locks_in: LocksIn, clock: Clock) -> Election:
+    """How the bridges of a platform agree on a sender. In a database without locks they meet on the disk."""
+    if settings.ping.sender == "never":
+        return Fixed(Role.NEVER)
+    if settings.ping.sender == "always":
+        return Fixed(Role.ALONE)
+    open_locks = locks_in(settings.database)
+    if open_locks is None:
+        return FileElection(memory)
+    return LockElection(lambda: open_locks(instance_id), clock)
+
+
+def observe_election(settings: Settings, instance_id: str, locks_in: LocksIn) -> Standing:
+    """What the bridge of this machine may do, seen from outside: for a command, which takes no part in the election.
+
+    Bridges that meet on the disk are all on this machine: one of them sends.
+    """
+    if settings.ping.sender == "never":
+        return Standing(Role.NEVER)
+    open_locks = locks_in(settings.database) if settings.ping.sender == "elected" else None
+    return Standing(Role.ALONE) if open_locks is None else observe(lambda: open_locks(instance_id))
+
+
+class Participation:
+    """From the moment at which the platform says which it is, until other settings or another platform.
+
+    `started` is when the bridge was started: where the disk remembers nothing, a ping that was due before that counts
+    as sent, since one ping less is better than one at each start.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        instance_id: str,
+        election: Callable[[Settings, PingMemory, str], Election],
+        clock: Clock,
+        chance: random.Random,
+        started: Moment,
+        not_before: float,
+        before: "Participation | None" = None,
+    ) -> None:
+        """`before` is the part that this bridge had with other settings."""
+        self.instance_id = instance_id
+        self._settings = settings
+        self._memory = PingMemory(settings.ping.state_directory, instance_id, clock, named_in(settings))
+        if before is not None and before.instance_id == instance_id:
+            self.agenda: Agenda = before.agenda
+        else:
+            self.agenda = self._new_agenda(clock, chance, started, not_before)
+        self._election = election(settings, self._memory, instance_id)
+        self._state: StateLog = before._state if before is not None else StateLog(log)
+
+    def _new_agenda(self, clock: Clock, chance: random.Random, started: Moment, not_before: float) -> Agenda:
+        schedule = DailySchedule.of_platform(self.instance_id)
+        try:
+            own, assumed = self._memory.load(), False
+        except UnknownPastError:
+            now = clock.now()
+            own, assumed = Moment.present(clock, (now - schedule.last_before(started.by(clock))).total_seconds()), True
+        return Agenda(schedule, own, clock, chance, assumed=assumed, not_before=not_before)
+
+    def suits(self, settings: Settings, instance_id: str | None) -> bool:
+        """Whether it is as these settings want it, on this platform (None: the platform does not say now)."""
+        return instance_id in (None, self.instance_id) and _choices(settings) == _choices(self._settings)
+
+    def stand(self, *, owed: bool) -> Standing:
+        """Take part in the election, and learn of the pings of others."""
+        standing = self._election.look(owed=owed)
+        if standing.last != self.agenda.others:
+            self.agenda.others = standing.last
+            if not self._election.shares_memory:
+                self._remember()
+        if standing.note:
+            self._state.failing(standing.note)
+        elif standing.role is not Role.NEVER:
+            self._state.working("the bridges of this platform can agree again on who sends its ping")
+        return standing
+
+    def begin(self) -> None:
+        """An attempt begins: on the disk, too, it counts until `settle` says otherwise."""
+        self.agenda.begin()
+        self._remember()
+
+    def settle(self, outcome: Outcome) -> None:
+        """Say whether the ping of today is still owed: here, on the disk, and to the other bridges."""
+        if outcome.result is Result.FAILED and self.agenda.retry(outcome.retry_after_seconds):
+            self._election.failed()
+            self._remember()
+        else:
+            self._election.delivered()
+
+    def abort(self) -> None:
+        """End at once what `stand` waits for, from any thread."""
+        self._election.abort()
+
+    def close(self) -> None:
+        """Leave the election."""
+        self._election.close()
+
+    def _remember(self) -> None:
+        self._memory.save(self.agenda.last)
+
+
+def _choices(settings: Settings) -> tuple[object, ...]:
+    return settings.database, settings.ping.sender, settings.ping.state_directory, named_in(settings)
