@@ -5,85 +5,22 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import SourceError
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot, Snapshots
-from ff_observe.sources import installation
 from ff_observe.sources.installation import InstalledVersions
-from ff_observe.sources.model import SETTINGS_READING, Answer, Reading
+from ff_observe.sources.model import SETTINGS_READING
 from ff_observe.sources.sqlite import SQLiteSource
 from tests.platforms import case_named, writable_copy
-
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-READINGS: dict[str, Reading] = {
-    "flowfuse_users": {(): 3},
-    "flowfuse_teams": {(): 2},
-    "flowfuse_instances": {(): 5},
-    "flowfuse_devices": {(): 7},
-    "flowfuse_teams_by_billing_state": {("active",): 2},
-    "flowfuse_trials_by_state": {},
-}
-PLATFORM = PlatformSettings(
-    driver="stub", broker=True, email=True, flowfuse_version="2.33.2", nodejs_version="v20.20.2"
-)
-
-
-class StandingClock(SystemClock):
-    """Time goes on when the test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return AT + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
-class ScriptedSource:
-    """Answers what the test says. `gate`, if closed, holds a reading until it is opened, or the source is closed."""
-
-    def __init__(self) -> None:
-        self.settings: dict[str, object] = {"instanceId": "abc", "setup:initialised": True}
-        self.failures: dict[str, str] = {}
-        self.readings: dict[str, Reading] = dict(READINGS)
-        self.error: Exception | None = None
-        self.reads: list[datetime] = []
-        self.reading = threading.Event()
-        self.gate = threading.Event()
-        self.gate.set()
-        self.closed = False
-        self.takes: Callable[[], None] = lambda: None
-        self.at_once = 0
-        self.most_at_once = 0
-
-    def read(self, at: datetime) -> Answer:
-        self.reads.append(at)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        self.reading.set()
-        self.gate.wait(60)
-        self.takes()
-        self.at_once -= 1
-        if self.closed:
-            raise SourceError("closed")
-        if self.error is not None:
-            raise self.error
-        return Answer(self.settings, self.readings, self.failures)
-
-    def close(self) -> None:
-        self.closed = True
-        self.gate.set()
+from tests.unit.scripted_source import AT, PLATFORM, ScriptedSource, StandingClock
 
 
 @pytest.fixture
@@ -414,20 +351,3 @@ def test_a_real_database_that_goes_and_comes_back_needs_no_restart(
     away.rename(path)
     clock.seconds = 20
     assert snapshots.current().readings["flowfuse_users"] == {(): 6}
-
-
-def test_who_cannot_wait_gets_what_was_known_without_any_reading_of_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is answered on an event loop, which a directory that hangs would hold up."""
-    (tmp_path / "package.json").write_text('{"name": "@flowfuse/flowfuse", "version": "2.33.2"}')
-    versions = InstalledVersions(tmp_path, PlatformSettings(nodejs_version="v20.20.2"))
-    snapshots = Snapshots(ScriptedSource(), PLATFORM, StandingClock(), SelfMetrics(), versions)
-    assert snapshots.unanswered(1).installation.flowfuse_version is None
-    snapshots.take()
-    looked: list[Path] = []
-    monkeypatch.setattr(installation, "_installed_flowfuse", looked.append)
-    monkeypatch.setattr(installation, "_node_version", looked.append)
-    known = snapshots.unanswered(1).installation
-    assert (known.flowfuse_version, known.nodejs_version) == ("2.33.2", "v20.20.2")
-    assert looked == []
