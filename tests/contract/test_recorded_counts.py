@@ -86,7 +86,7 @@ def test_every_count_is_what_counting_the_rows_gives(
 
 
 def postgresql_database(source: Source) -> str:
-    name = vars(source)["_database"].database
+    name = vars(vars(source)["_server"])["_database"].database
     assert isinstance(name, str)
     return name
 

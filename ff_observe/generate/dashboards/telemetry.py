@@ -22,6 +22,9 @@ RULES: p.Told = {
     "admin_setting": ("administrators' setting", None),
     "do_not_track": ("DO_NOT_TRACK is set", None),
     "no_objection": ("no opt-out is set", None),
+    "another_bridge": ("another bridge sends it", None),
+    "sender_never": ("telemetry.ping.sender: never", None),
+    "election_unknown": ("no bridge can be elected", None),
 }
 """The rules of consent, in words."""
 
@@ -142,6 +145,16 @@ def _deliveries() -> list[p.Panel]:
             empty=EMPTY,
         ),
         _outcomes(bridge.SENTRY_EVENTS, "events"),
+        p.graph(
+            f"{bridge.PING_LEADER.title} by bridge",
+            [Query(f"max by (instance) ({of(bridge.PING_LEADER)})", "{{instance}}")],
+            f"{bridge.PING_LEADER.help} Of several bridges of one platform one is at 1.",
+            unit=p.COUNT_UNIT,
+            axis="sends",
+            width=24,
+            decimals=0,
+            empty="not decided yet",
+        ),
     ]
 
 
