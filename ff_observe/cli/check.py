@@ -80,11 +80,14 @@ def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
 
 
 def _answer(settings: "Settings", snapshot: "Snapshot | None") -> dict[str, Any]:
+    from ff_observe.config.settings import PostgreSQLDatabase
     from ff_observe.outputs import statuses
     from ff_observe.problems import find_problems
     from ff_observe.wiring import installed_versions
 
     answer: dict[str, Any] = {"valid": True, "file": str(settings.file)}
+    if isinstance(settings.database, PostgreSQLDatabase):
+        answer["postgresql_tls"] = settings.database.tls_mode
     if snapshot is not None:
         answer["platform"] = _platform(settings, snapshot)
         answer["problems"] = [
@@ -120,6 +123,8 @@ def _platform(settings: "Settings", snapshot: "Snapshot") -> dict[str, Any]:
 
 def _lines(answer: dict[str, Any]) -> "list[str]":
     lines = [f"{answer['file']} is valid."]
+    if "postgresql_tls" in answer:
+        lines.append(f"Connection to PostgreSQL: {answer['postgresql_tls']}.")
     if "platform" in answer:
         lines.append(_platform_line(answer["platform"]))
     for problem in answer.get("problems", ()):

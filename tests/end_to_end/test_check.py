@@ -168,6 +168,22 @@ def test_a_reading_that_cannot_be_interrupted_does_not_keep_the_command(
         released.set()
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("", "TLS is not asked for (db.ssl is not true)"),
+        ("  ssl: true\n", "TLS, certificate and host name verified; authorities: the system's"),
+    ],
+)
+def test_the_way_postgresql_is_connected_to_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: str, words: str
+) -> None:
+    home = home_with(tmp_path, f"  type: postgres\n  host: 127.0.0.1\n{keys}", "")
+    for options in ([], ["--json"]):
+        assert main(["--home", str(home), "check", "--offline", *options]) == 0
+        assert words in capsys.readouterr().out
+
+
 def test_offline_checks_the_file_alone(tmp_path: Path) -> None:
     home = postgresql_home(tmp_path, free_port(), "x")
     done = checked(home, "--offline")
