@@ -14,6 +14,9 @@ from tests import network_guard
 
 network_guard.install()
 
+GRACE_SECONDS = 20.0
+"""How long threads that are on their way out may take, on a busy machine."""
+
 REQUIRE_ALL = bool(os.environ.get("FF_OBSERVE_REQUIRE_ALL"))
 
 # Deadlines measure the machine, not the code. CI repeats the same examples; `make nightly` looks for new ones.
@@ -29,7 +32,7 @@ def no_thread_left_behind() -> Iterator[None]:
     """Every thread a test (or the code under test) starts must have ended, or be on its way out, when it is over."""
     before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + GRACE_SECONDS
     while (
         left := [thread for thread in threading.enumerate() if thread not in before]
     ) and time.monotonic() < deadline:

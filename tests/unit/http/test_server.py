@@ -124,7 +124,7 @@ def test_one_read_begins_no_more_requests_than_may_wait() -> None:
 
 
 def test_no_answer_is_begun_before_the_last_has_left() -> None:
-    with serving() as (server, port), socket.create_connection(("127.0.0.1", port), 5) as client:
+    with serving() as (server, port), socket.create_connection(("127.0.0.1", port), 120) as client:
         client.sendall(4 * REQUEST.replace(b"/now", b"/large"))
         assert client.recv(1) == b"H"
         (connection,) = server.connections
