@@ -43,6 +43,7 @@ class GuardedSQLiteSource:
         self._here.close()
         process = self._process
         if process is None or process.poll() is not None:
+            self._end()
             process = self._process = _start(self._path)
         try:
             found = _ask(process, at)

@@ -285,9 +285,15 @@ def _every_sender_is_a_keyed_hash(directory: Path, senders: set[Any], *, trusted
 
 
 @pytest.fixture
-def cluster(open_directory: Path) -> Iterator[postgresql.Cluster]:
+def tmp_path(open_directory: Path) -> Path:
+    """All that is searched, the database's files too, whose user pytest's own directory shuts out at any time."""
+    return open_directory
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[postgresql.Cluster]:
     """A PostgreSQL in which nobody else leaves anything."""
-    with postgresql.cluster(open_directory / "postgresql") as running:
+    with postgresql.cluster(tmp_path / "postgresql") as running:
         yield running
 
 

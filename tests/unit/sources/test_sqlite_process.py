@@ -1,6 +1,7 @@
 """A database with a write-ahead log is read in a process of its own: started when needed, replaced when killed."""
 
 import contextlib
+import os
 import signal
 import sqlite3
 import threading
@@ -64,9 +65,11 @@ def test_a_reader_that_was_killed_is_an_error_once(source: GuardedSQLiteSource, 
     (reader,) = _readers(path)
     reader.send_signal(signal.SIGSTOP)
     reader.send_signal(signal.SIGBUS)  # arrives when it goes on, in the midst of a reading
-    threading.Timer(0.2, reader.send_signal, [signal.SIGCONT]).start()
+    goes_on = threading.Timer(0.2, os.kill, [reader.pid, signal.SIGCONT])
+    goes_on.start()
     with pytest.raises(SourceError, match="cut off while it was read"):
         source.read(AT)
+    goes_on.join()
     assert source.read(AT).readings["flowfuse_devices"]
 
 
