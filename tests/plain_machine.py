@@ -30,7 +30,7 @@ PLACE: Final = "srv/ff-observe"
 USERS: Final = {"root": 0, "operator": 1000}
 SHORT: Final = (
     *("tests/unit/sources", "tests/unit/test_install_real_parts.py", "tests/unit/test_deploy.py"),
-    *("tests/unit/web/test_credentials.py", "tests/unit/ping/test_recording.py"),
+    *("tests/unit/web/test_authentication.py", "tests/unit/ping/test_recording.py"),
     *("tests/end_to_end/test_otlp_rotel.py", "tests/end_to_end/test_prometheus_scrape.py"),
     *("tests/end_to_end/test_status_page_in_a_browser.py", "tests/end_to_end/test_backend_sentry_bugsink.py"),
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.plain_machine import FailedError, summary
+from tests.plain_machine import SHORT, TOP, FailedError, summary
 
 PASSED = "===== 12 passed in 3.21s ====="
 SKIPPED = "===== 11 passed, 1 skipped in 3.21s ====="
@@ -23,3 +23,7 @@ def test_root_skips_and_leaves_out_nothing(text: str) -> None:
 def test_an_ordinary_user_reads_what_is_left_out() -> None:
     with pytest.raises(FailedError, match="did not name"):
         summary(SKIPPED, 1000)
+
+
+def test_the_tests_of_the_short_form_are_there() -> None:
+    assert [name for name in SHORT if not (TOP / name).exists()] == []
