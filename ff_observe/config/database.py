@@ -57,7 +57,7 @@ def _note_what_surprises(database: PostgreSQLDatabase, reader: Reader) -> None:
     if not (isinstance(written, Scalar) and written.value is True):
         reader.note(ssl, "FlowFuse takes any such value for true: TLS with a verified certificate")
     if database.accept_any_certificate:
-        message = "PostgreSQL's certificate is NOT verified: whoever answers in its place can read along; name its"
+        message = "PostgreSQL's certificate is NOT verified: an attacker in its place can read along; name its"
         reader.note(any_certificate, f"{message} authority in {key.DATABASE_CA_FILE.path} instead")
     elif database.extra_ca_file is not None and (problem := problem_with_authority(database.extra_ca_file)):
         reader.note(ssl, f"NODE_EXTRA_CA_CERTS is ignored, as by Node.js: {problem}")

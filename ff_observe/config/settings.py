@@ -47,7 +47,7 @@ class PostgreSQLDatabase:
         if not self.ssl:
             return "TLS is not asked for (db.ssl is not true)"
         if self.accept_any_certificate:
-            return "TLS with any certificate: whoever answers in the server's place can read along"
+            return "TLS with any certificate: an attacker in the server's place can read along"
         extra = f" and {self.extra_ca_file} (NODE_EXTRA_CA_CERTS)" if self.extra_ca_file is not None else ""
         trusted = f"{self.ca_file} ({self.ca_file_from})" if self.ca_file is not None else f"the system's{extra}"
         return f"TLS, certificate and host name verified; authorities: {trusted}"
