@@ -19,7 +19,7 @@ _OUT_OF_REACH = """() => [...document.querySelectorAll('body *')].filter(element
 @pytest.mark.parametrize("width", [1280, 320])
 def test_what_can_be_scrolled_can_have_the_focus(browser: Browser, tmp_path: Path, width: int) -> None:
     complaints: list[str] = []
-    with collecting(CollectorSettings(port=0, data_dir=tmp_path, public=True, k=1)) as collector:
+    with collecting(CollectorSettings(port=0, data_dir=tmp_path, public=True, k=1, public_k=1)) as collector:
         for index in range(3):
             assert send(collector.port, body(f"instance-{index}")).status == 200
         collector.count_fleet()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from ff_observe.cli import main
@@ -72,7 +71,7 @@ def leader_of(bridges: list[Bridge]) -> Bridge | None:
 
 
 @pytest.mark.timeout(900)
-def only_nightly_one_sends(
+def test_one_sends_and_who_follows_a_killed_leader(
     tmp_path: Path, postgres: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with contextlib.ExitStack() as stack:
@@ -110,10 +109,6 @@ def only_nightly_one_sends(
         third.signal(signal.SIGTERM)
         assert third.wait() == 0
     assert len(receiving.requests) == 2  # the one that failed, and one
-
-
-if hypothesis.settings.get_current_profile_name() == "nightly":  # it waits for minutes, by the real clock
-    test_one_sends_and_who_follows_a_killed_leader = only_nightly_one_sends
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ LOOK_SECONDS = 900.0  # at most this long after a suspend or a clock adjustment 
 NOT_READY_SECONDS = 60.0  # until a platform without a database or without completed set-up is asked again
 REVIEW_SECONDS = 3600.0  # until consent is asked for again: while it is refused, and while no ping is due
 MIN_WAIT_SECONDS = 0.001
+FIRST = "first"  # ping of a platform
 
 
 class Agenda:
@@ -41,7 +42,7 @@ class Agenda:
         self._assumed = assumed
         self.others: Moment | None = None
         self._before: Moment | None = None
-        self._day: date | None = None  # of the ping that is owed
+        self._ping = self._owed_ping()
         self._begun = 0  # attempts to send it
         self._not_before = not_before
         self._ask_at = not_before  # monotonic: when to ask whether it may be sent, and to send it
@@ -61,11 +62,10 @@ class Agenda:
 
     def look(self) -> bool:
         """Whether it is time to ask the platform: for an owed ping, or for a review of consent."""
-        # The first ping of a platform is not one of a day: its retries go on over midnight.
-        day = self._clock.now().date() if self.last is not None and self.owed else None
-        if day is not None and day != self._day:
+        ping = self._owed_ping()
+        if ping is not None and ping != self._ping:
             self._begun, self._ask_at = 0, max(self._not_before, min(self._ask_at, self._clock.monotonic()))
-        self._day = day
+        self._ping = ping
         return self._clock.monotonic() >= self._ask_at
 
     def refused(self, *, ready: bool) -> None:
@@ -108,6 +108,13 @@ class Agenda:
         if not self.owed:
             return self._next_due()
         return self._clock.now() + timedelta(seconds=max(0.0, self._ask_at - self._clock.monotonic()))
+
+    def _owed_ping(self) -> date | str | None:
+        """Which one is owed: that of a day, or the platform's first."""
+        if not self.owed:
+            return None
+        # The first ping of a platform is not one of a day: its retries go on over midnight.
+        return FIRST if self.last is None else self._clock.now().date()
 
     def _next_due(self) -> datetime:
         """When the next ping is due after the one that is owed now, or after the last."""

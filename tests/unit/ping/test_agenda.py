@@ -45,6 +45,17 @@ def test_a_ping_of_another_bridge_is_the_one_of_today() -> None:
     assert begun.last == begun.others
 
 
+def test_a_first_ping_that_its_sender_took_back_is_asked_for_at_once() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, None)
+    begun.others = Moment.present(clock)  # under way elsewhere
+    assert begun.look()
+    begun.reviewed()
+    assert not begun.look()
+    begun.others = None
+    assert begun.look()
+
+
 def test_the_latest_of_own_and_others_counts() -> None:
     clock = FakeClock()
     old, new = Moment.present(clock, 2 * DAY), Moment.present(clock, HOUR)
