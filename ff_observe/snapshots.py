@@ -108,7 +108,8 @@ class Snapshots:
         self._source.close()
         if self._probe is not None:
             self._probe.close(deadline - self._clock.monotonic())
-        thread = self._thread
+        with self._lock:  # under which a thread is made and started
+            thread = self._thread
         if thread is not None:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
             if thread.is_alive():

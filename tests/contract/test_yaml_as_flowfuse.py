@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ff_observe.config.nodes import Map, Node, Scalar, Sequence
 from ff_observe.config.yaml_core import YAMLError, parse
+from tests.pace import in_full
 from tests.real_parts import browser
 from tests.recordings import probes
 
@@ -137,7 +138,7 @@ _ODD = st.builds(
 )
 
 
-@settings(max_examples=2000 if settings.get_current_profile_name() == "nightly" else 1000)
+@settings(max_examples=in_full(2000, 1000))
 @given(
     st.lists(_PLAIN, min_size=1, max_size=3).map("\n".join)
     | st.lists(_PLAIN | _ODD, min_size=1, max_size=4).map("\n".join)

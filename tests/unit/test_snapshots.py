@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,27 @@ def test_stopping_ends_a_reading_under_way(snapshots: Snapshots, source: Scripte
     snapshots.stop(clock.monotonic() + 5)
     assert not asked.result(60).up
     snapshots.stop(clock.monotonic() + 5)
+
+
+def test_stopping_while_a_snapshot_is_asked_for_waits_for_its_thread(
+    snapshots: Snapshots, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        stopped: Future[None] = pool.submit(lambda: None)
+        stopped.result(60)  # the pool has its thread from here on
+        start = threading.Thread.start
+
+        def start_late(thread: threading.Thread) -> None:
+            nonlocal stopped
+            stopped = pool.submit(snapshots.stop, clock.monotonic() + 5)
+            wait([stopped], 0.2)
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start_late)
+        asked = snapshots.request()
+        monkeypatch.undo()
+        assert stopped.result(60) is None
+        assert asked.result(60) is not None
 
 
 @pytest.mark.parametrize("error", [None, SourceError("refused")])

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from ff_observe.config.settings import PingSettings, Settings
@@ -27,13 +26,14 @@ from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import DailySchedule
 from ff_observe.self_metrics import SelfMetrics
 from tests.fakes import FakeClock
+from tests.pace import in_full
 from tests.unit.ping.bridge import Platform
 from tests.unit.ping.lock_server import FakeLocks, LockServer
 from tests.unit.ping.samples import OPERATING_SYSTEM, settings, snapshot
 
 KINDS = ("no disk", "own disks", "one disk, SQLite")
 DAYS = 30
-HISTORIES = 200 if hypothesis.settings.get_current_profile_name() == "nightly" else 3
+HISTORIES = in_full(200, 3)
 DAY = 86_400.0
 START = datetime(2026, 11, 1, 0, 0, tzinfo=UTC)
 
