@@ -55,7 +55,7 @@ def what_to_change_to_listen(error: OSError, port: int) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong in one place of a configuration file.
+    """One thing wrong in one place of a configuration file, or in the variable or option that `file` names then.
 
     `line` and `column` count from 1, and are 0 where the problem belongs to the file as a whole.
     `key` is the dotted path (`telemetry.backend.sentry.dsn`), empty for the file as a whole.
@@ -67,9 +67,13 @@ class Problem:
     key: str
     message: str
 
+    @property
+    def place(self) -> str:
+        """The file with line and column, as compilers write it."""
+        return self.file if self.line == 0 else f"{self.file}:{self.line}:{self.column}"
+
     def __str__(self) -> str:
-        place = self.file if self.line == 0 else f"{self.file}:{self.line}:{self.column}"
-        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+        return f"{self.place}: {self.key}: {self.message}" if self.key else f"{self.place}: {self.message}"
 
 
 class ConfigurationError(FFObserveError):

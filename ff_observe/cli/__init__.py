@@ -10,8 +10,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from ff_observe.cli.options import assignment
 from ff_observe.errors import FFObserveError
 from ff_observe.version import VERSION
 
@@ -37,9 +38,14 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ff-observe {VERSION}")
-    parser.set_defaults(home=None, config=None, log_format="text", log_level=None)
-    _add_global_options(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser)
+    gathered: list[tuple[str, str]] = []
+
+    class Command(_CommandParser):
+        assignments = gathered
+
+    parser.set_defaults(home=None, config=None, overlay=None, set=gathered, log_format="text", log_level=None)
+    _add_global_options(parser, gathered)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Command)
     for name in _COMMANDS:
         importlib.import_module(f"ff_observe.cli.{name}").add_parser(commands)
     return parser
@@ -48,13 +54,16 @@ def build_parser() -> argparse.ArgumentParser:
 class _CommandParser(argparse.ArgumentParser):
     """A command, or an action of one: takes the global options too, so that they may come before and after it."""
 
+    assignments: ClassVar[list[tuple[str, str]]]
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        _add_global_options(self.add_argument_group("options of every command"))
+        _add_global_options(self.add_argument_group("options of every command"), self.assignments)
 
 
-def _add_global_options(parser: "argparse._ActionsContainer") -> None:
-    """Without defaults, which would take the place of what came before the command."""
+def _add_global_options(parser: "argparse._ActionsContainer", assignments: list[tuple[str, str]]) -> None:
+    """Without defaults, which would take the place of what came before the command. All parsers gather `--set` in the
+    one list, for the same reason."""
     parser.add_argument(
         "--home",
         default=argparse.SUPPRESS,
@@ -68,6 +77,21 @@ def _add_global_options(parser: "argparse._ActionsContainer") -> None:
         help="the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)",
     )
     parser.add_argument(
+        "--overlay",
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="settings that lie over that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)",
+    )
+    parser.add_argument(
+        "--set",
+        action=_Gather,
+        default=argparse.SUPPRESS,
+        type=assignment,
+        into=assignments,
+        metavar="KEY=VALUE",
+        help="set one key of that file, over all else; may be repeated",
+    )
+    parser.add_argument(
         "--log-format",
         default=argparse.SUPPRESS,
         choices=("text", "json"),
@@ -79,6 +103,17 @@ def _add_global_options(parser: "argparse._ActionsContainer") -> None:
         choices=("debug", "info", "warning", "error"),
         help="the least that is logged (default: info where a command goes on running, else warning)",
     )
+
+
+class _Gather(argparse.Action):
+    """Adds each value to one list, wherever on the command line it stands."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, into: list[Any], **options: Any) -> None:
+        super().__init__(option_strings, dest, **options)
+        self._into = into
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, option: str | None = None) -> None:
+        self._into.append(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,6 +25,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog="exit status: 0 the platform answers, 1 it does not, 78 the configuration is wrong",
     )
     parser.add_argument("--offline", action="store_true", help="check the file alone: contact no database")
+    parser.add_argument("--effective", action="store_true", help="list every value in use and where it came from")
     parser.add_argument("--json", action="store_true", help="answer as one JSON object")
     parser.set_defaults(run=run)
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({"valid": False, "problems": [_place(problem) for problem in error.problems]}, indent=2))
         return error.exit_status
     snapshot, hangs = (None, False) if options.offline else _ask(settings)
-    answer = _answer(settings, snapshot)
+    answer = _answer(settings, snapshot, every_value=options.effective)
     text = json.dumps(answer, indent=2) if options.json else "\n".join(_lines(answer))
     print(options.redactor.text(text), flush=True)
     status = 0 if snapshot is None or snapshot.up else 1
@@ -79,13 +80,18 @@ def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
     return snapshot, False
 
 
-def _answer(settings: "Settings", snapshot: "Snapshot | None") -> dict[str, Any]:
+def _answer(settings: "Settings", snapshot: "Snapshot | None", *, every_value: bool) -> dict[str, Any]:
     from ff_observe.config.settings import PostgreSQLDatabase
     from ff_observe.outputs import statuses
     from ff_observe.problems import find_problems
     from ff_observe.wiring import installed_versions
 
     answer: dict[str, Any] = {"valid": True, "file": str(settings.file)}
+    answer["values"] = [
+        {"key": value.key, "value": value.shown, "origin": value.origin or "default"}
+        for value in settings.effective
+        if every_value or value.lies_over
+    ]
     if isinstance(settings.database, PostgreSQLDatabase):
         answer["postgresql_tls"] = settings.database.tls_mode
     if snapshot is not None:
@@ -122,7 +128,7 @@ def _platform(settings: "Settings", snapshot: "Snapshot") -> dict[str, Any]:
 
 
 def _lines(answer: dict[str, Any]) -> "list[str]":
-    lines = [f"{answer['file']} is valid."]
+    lines = [f"{answer['file']} is valid.", *_values(answer["values"])]
     if "postgresql_tls" in answer:
         lines.append(f"Connection to PostgreSQL: {answer['postgresql_tls']}.")
     if "platform" in answer:
@@ -137,6 +143,15 @@ def _lines(answer: dict[str, Any]) -> "list[str]":
     for note in answer["notes"]:
         lines += ["", f"note: {note}"]
     return lines
+
+
+def _values(values: list[dict[str, str]]) -> list[str]:
+    """A table of values in use; without `--effective` those from beside flowforge.yml."""
+    if not values:
+        return []
+    keys, shown = (max(len(value[column]) for value in values) for column in ("key", "value"))
+    rows = (f"  {value['key']:<{keys}}  {value['value']:<{shown}}  {value['origin']}" for value in values)
+    return ["", "Values and where they came from:", *rows, ""]
 
 
 def _platform_line(platform: dict[str, Any]) -> str:

@@ -19,14 +19,14 @@ def start_logging(options: argparse.Namespace) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> "Settings":
-    """The settings of the platform that `--home` and `--config` name; from now on log and errors know their secrets.
+    """The settings of the platform that the global options name; from now on log and errors know their secrets.
 
     Raises `ConfigurationError`.
     """
     from ff_observe.config import load_settings
 
     start_logging(options)
-    settings = load_settings(options.home, options.config)
+    settings = load_settings(options.home, options.config, overlay=options.overlay, assignments=options.set)
     hide_secrets(options, settings)
     return settings
 
@@ -46,6 +46,14 @@ def _level(options: argparse.Namespace) -> int:
     # A command that answers and ends may be run by cron, which mails whatever it says besides.
     level = options.log_level or getattr(options, "usual_log_level", "warning")
     return logging.getLevelNamesMapping()[level.upper()]
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Read `KEY=VALUE`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError("write KEY=VALUE, such as telemetry.backend.prometheus.port=9000")
+    return key, value
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:

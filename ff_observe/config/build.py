@@ -9,6 +9,7 @@ from ff_observe.config.database import read_database
 from ff_observe.config.environment import Environment
 from ff_observe.config.kinds import OFF, is_http_url
 from ff_observe.config.known_keys import check_keys
+from ff_observe.config.layers import Layers
 from ff_observe.config.nodes import Map, Scalar, find, is_true
 from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.reader import Reader
@@ -27,15 +28,19 @@ from ff_observe.config.settings import (
 )
 
 
-def build_settings(tree: Map, home: Path, file: Path, environment: Environment) -> Settings:
-    """Settings from a parsed file. Raises `ConfigurationError` with every problem, in the order of the file."""
+def build_settings(tree: Map, home: Path, file: Path, environment: Environment, layers: Layers) -> Settings:
+    """Settings from a parsed file and what lies over it.
+
+    Raises `ConfigurationError` with every problem, in the order of the file."""
     reader = Reader(file, tree, key.FLOWFORGE, home / "etc")
-    unknown = check_keys(reader)
+    unknown = (*check_keys(reader), *layers.unknown)
+    reader.problems += layers.problems
+    reader.tree = layers.over(tree)
     settings = read_settings(reader, home, file, environment)
     if reader.problems:  # the author of the file is to see all there is to correct
         reader.problems += unknown
     reader.finish()
-    return replace(settings, warnings=unknown)
+    return replace(settings, warnings=unknown, effective=reader.effective())
 
 
 def read_settings(reader: Reader, home: Path, file: Path, environment: Environment) -> Settings:

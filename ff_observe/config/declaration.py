@@ -313,3 +313,15 @@ FLOWFORGE: Final = FileKeys(
     },
 )
 """Inside `telemetry`, a key that is neither declared nor ignored is unknown."""
+
+OVERLAY: Final = FileKeys(
+    tuple(key for key in EVERY_KEY if key.path.startswith((f"{TELEMETRY}.", "db."))),
+    ignored=IGNORED_KEYS,
+    refused={
+        key.path.partition(".")[0]: "this says what FlowFuse is: it belongs in flowforge.yml"
+        for key in PLATFORM_KEYS
+        if not key.path.startswith("db.")
+    },
+    switched_off=FLOWFORGE.switched_off,
+)
+"""What can be set without touching `flowforge.yml`: `telemetry`, and how the bridge reaches the database."""

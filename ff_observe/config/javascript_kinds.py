@@ -34,11 +34,11 @@ def one_of(*allowed: str) -> Kind[str]:
             raise WrongValueError(f"write {' or '.join(allowed)}")
         return word
 
-    return Kind(" or ".join(f"`{word}`" for word in allowed), read)
+    return Kind(" or ".join(f"`{word}`" for word in allowed), read, text=True)
 
 
 TRUTH = Kind("anything that is true in JavaScript", is_true)
 # forge/housekeeper/index.js asks `=== false`: a string or 0 does not count.
 NOT_FALSE = Kind("boolean", lambda node: not (isinstance(node, Scalar) and node.value is False))
-WRITTEN = Kind("string", _written)
+WRITTEN = Kind("string", _written, text=True)
 LOOSE_PORT = Kind("port", _port_of_any_type)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from ff_observe.config.kind import Kind
 from ff_observe.config.secret import Secret
 
 T = TypeVar("T")
+
+VARIABLES: Final = "FF_OBSERVE_"
+"""What every variable begins with that sets a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Key(Generic[T]):
         return f"{self.path}_file"
 
     @property
+    def variable(self) -> str:
+        """The environment variable that sets the key; the same with `_FILE` names a file that holds the value."""
+        return VARIABLES + self.path.upper().replace(".", "_")
+
+    @property
     def fallback(self) -> Any:
         """What the settings hold where the file says nothing: the default, masked where it is secret."""
         return Secret(self.default) if self.secret and isinstance(self.default, str) else self.default
@@ -45,6 +53,19 @@ class Key(Generic[T]):
         if self.otherwise or self.default is None or self.default == ():
             return self.otherwise or "none"
         return f"`{self.kind.show(self.default)}`"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveValue:
+    """A value in use: `shown` masked where it is secret, `origin` empty where it is the default.
+
+    `lies_over` is whether it comes from beside the file that is read: another file, a variable, an option.
+    """
+
+    key: str
+    shown: str
+    origin: str
+    lies_over: bool
 
 
 def filled_by(key: Key[Any], *, required: bool = False) -> Any:

@@ -47,6 +47,7 @@ class Kind(Generic[T]):
 
     `show` is the inverse of `read`. `read_file` reads the content of a `_file` sibling where that is not written as
     the value itself. `problem_with` says what is wrong with the file that a path names, where the file must be usable.
+    A variable or an option holds a `text` as it is, and any other kind of value in YAML.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Kind(Generic[T]):
     show: Callable[[T], str] = _show
     read_file: Callable[[str], T] | None = None
     problem_with: Callable[[Path], str | None] | None = None
+    text: bool = False
 
 
 def describe(node: Node, secret: bool) -> str:

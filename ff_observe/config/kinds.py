@@ -262,7 +262,7 @@ def choice(*allowed: str) -> Kind[str]:
             raise WrongValueError(f"write {words}")
         return word
 
-    return Kind(" or ".join(f"`{word}`" for word in allowed), read)
+    return Kind(" or ".join(f"`{word}`" for word in allowed), read, text=True)
 
 
 def words(known: Collection[str]) -> Kind[tuple[str, ...]]:
@@ -301,18 +301,18 @@ def lasting(unit: timedelta, lowest: int, highest: int) -> Kind[timedelta]:
 
 
 BOOLEAN = Kind("boolean", _boolean)
-TEXT = Kind("string", _text)
-URL = Kind("http(s) URL", _url)
+TEXT = Kind("string", _text, text=True)
+URL = Kind("http(s) URL", _url, text=True)
 URL_OR_OFF = Kind("http(s) URL, or `false`", _url_or_off)
-DSN = Kind("Sentry DSN", _dsn)
+DSN = Kind("Sentry DSN", _dsn, text=True)
 PORT = whole(0, 65535, "port")
-HOST = Kind("address or host name", _host)
-HOST_NAMES = Kind("list of host names", _host_names)
-HTTP_PATH = Kind("path", _http_path)
+HOST = Kind("address or host name", _host, text=True)
+HOST_NAMES = Kind("list of host names", _host_names, show=lambda names: f"[{', '.join(names)}]")
+HTTP_PATH = Kind("path", _http_path, text=True)
 SECONDS = Kind("seconds", _seconds)
 HEADERS = Kind("map of strings", _headers, read_file=_header_lines)
-HEADER_VALUE = Kind("string", _header_value)
-PATH = Kind("path", _path)
-FILE = Kind("path of a file", _path, problem_with=_problem_with_file)
-AUTHORITY = Kind("path of a file", _path, problem_with=_problem_with_authority)
-FILE_OR_OFF = Kind("path of a file, or `off`", _file_path_or_off)
+HEADER_VALUE = Kind("string", _header_value, text=True)
+PATH = Kind("path", _path, text=True)
+FILE = Kind("path of a file", _path, problem_with=_problem_with_file, text=True)
+AUTHORITY = Kind("path of a file", _path, problem_with=_problem_with_authority, text=True)
+FILE_OR_OFF = Kind("path of a file, or `off`", _file_path_or_off, text=True)

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from typing import Final
 
+from ff_observe.config.key import FileKeys
 from ff_observe.config.kind import describe
 from ff_observe.config.nodes import Map, Node, Scalar, shown
 from ff_observe.config.reader import Reader
@@ -44,13 +45,13 @@ def _check_section(reader: Reader, dotted: str, node: Node, unknown: list[Proble
         if nested and below in reader.keys.sections:
             _check_section(reader, below, entry.value, unknown)
         else:
-            message = reader.keys.refused.get(below) or f"unknown key; {_meant(reader, dotted, name)}"
+            message = reader.keys.refused.get(below) or f"unknown key; {meant(reader.keys, dotted, name)}"
             unknown.append(reader.at(entry.place, f"{dotted}.{shown(name)}" if dotted else shown(name), message))
 
 
-def _meant(reader: Reader, section: str, name: str) -> str:
+def meant(keys: FileKeys, section: str, name: str) -> str:
     """What was probably meant: a key of this section that is spelt alike, or one of that name in another section."""
-    known = sorted(reader.keys.leaves | reader.keys.sections)
+    known = sorted(keys.leaves | keys.sections)
     if "." in name and (f"{section}.{name}" if section else name) in known:
         return "a dot does not lead into a section: write the keys below each other, indented"
     siblings = {path.rpartition(".")[2].lower(): path for path in known if path.rpartition(".")[0] == section}

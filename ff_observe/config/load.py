@@ -1,13 +1,14 @@
 """Finds FlowFuse's configuration file and turns it into `Settings`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from ff_observe.config.build import build_settings
 from ff_observe.config.environment import Environment, read_environment
 from ff_observe.config.erb import ERBError, parse_template
+from ff_observe.config.layers import OVERLAY_FILE, Layers
 from ff_observe.config.nodes import Map
 from ff_observe.config.reader import read_tree, wrong
 from ff_observe.config.settings import Settings
@@ -37,8 +38,13 @@ def load_settings(
     home: str | os.PathLike[str] | None = None,
     config: str | os.PathLike[str] | None = None,
     variables: Mapping[str, str] | None = None,
+    overlay: str | os.PathLike[str] | None = None,
+    assignments: Iterable[tuple[str, str]] = (),
 ) -> Settings:
     """The settings of a FlowFuse home. `variables` are those of the process where none are given.
+
+    Over FlowFuse's file lie, the later over the earlier: `overlay`, the variables of keys, and `assignments` of values
+    to keys. The overlay is `FF_OBSERVE_SETTINGS`, else `ff-observe.yml` beside FlowFuse's file, where none is named.
 
     Raises `ConfigurationError` with all problems. Unknown keys inside `telemetry` alone do not make a file wrong: they
     are in `Settings.warnings`.
@@ -47,19 +53,26 @@ def load_settings(
     environment = read_environment(variables)
     directory = find_home(home, environment)
     file = find_file(directory, config)
-    return build_settings(_parse(file, variables, named=bool(config)), directory, file, environment)
+    hint = "" if config else "; FlowFuse's home is named with --home or FLOWFORGE_HOME"
+    tree = _parse(file, variables, hint)
+    if tree is None:
+        raise wrong(file, "the file is empty")
+    layers = Layers(directory / "etc")
+    beside = overlay or variables.get(OVERLAY_FILE)
+    over = Path(beside).absolute() if beside else file.parent / "ff-observe.yml"
+    if (beside or _exists(over)) and (named := _parse(over, variables)) is not None:
+        layers.add_file(over, named)
+    layers.add_variables(variables)
+    layers.add_assignments(assignments)
+    return build_settings(tree, directory, file, environment, layers)
 
 
-def _parse(file: Path, variables: Mapping[str, str], named: bool) -> Map:
-    hint = "" if named else "; FlowFuse's home is named with --home or FLOWFORGE_HOME"
+def _parse(file: Path, variables: Mapping[str, str], hint: str = "") -> Map | None:
     try:
-        tree = read_tree(file, lambda text: parse_template(text, variables), if_missing=hint)
+        return read_tree(file, lambda text: parse_template(text, variables), if_missing=hint)
     except ERBError as error:
         problems = (Problem(str(file), place.line, place.column, "", text) for place, text in error.problems)
         raise ConfigurationError(tuple(problems)) from None
-    if tree is None:
-        raise wrong(file, "the file is empty")
-    return tree
 
 
 def _exists(path: Path) -> bool:

@@ -2,17 +2,22 @@
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something begins in the file; both count from 1."""
+    """Where something begins in the file; both count from 1.
+
+    `source` is empty for the file that is read; it names the other file, the variable or the option that lies over it,
+    where line and column are 0 if it is no file.
+    """
 
     line: int
     column: int
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,24 @@ def find(root: Node | None, dotted: str) -> Node | None:
     for name in dotted.split("."):
         root = child(root, name)
     return root
+
+
+def placed(node: Node, source: str, *, whole: bool = False) -> Node:
+    """The same node, whose places name their source, and nothing but it where it is a `whole` without lines."""
+    place = Place(0, 0, source) if whole else Place(node.place.line, node.place.column, source)
+    match node:
+        case Map():
+            entries = {
+                name: Entry(
+                    place if whole else Place(entry.place.line, entry.place.column, source),
+                    placed(entry.value, source, whole=whole),
+                )
+                for name, entry in node.entries.items()
+            }
+            return Map(place, entries)
+        case Sequence():
+            return Sequence(place, tuple(placed(item, source, whole=whole) for item in node.items))
+    return replace(node, place=place)
 
 
 def shown(name: str) -> str:

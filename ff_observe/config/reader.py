@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ff_observe.config import kinds
-from ff_observe.config.key import FileKeys, Key
+from ff_observe.config.key import EffectiveValue, FileKeys, Key
 from ff_observe.config.kind import WrongValueError, describe
 from ff_observe.config.nodes import Map, Node, Place, Scalar, child, find, is_true
 from ff_observe.config.reading import UnreadableFileError, read_text
-from ff_observe.config.secret import Secret
+from ff_observe.config.secret import MASK, Secret
 from ff_observe.config.yaml_core import YAMLError, parse
 from ff_observe.errors import ConfigurationError, Problem
 
@@ -42,6 +42,23 @@ def wrong(file: Path, message: str, place: Place | None = None, key: str = "") -
     return ConfigurationError((Problem(str(file), line, column, key, message),))
 
 
+def read_secret_file(named: Node, directory: Path) -> str:
+    """The text of a file without the line breaks at its end. Its name is not shown: it may be the secret itself.
+
+    Raises `WrongValueError`."""
+    try:
+        name = kinds.PATH.read(named)
+    except WrongValueError:
+        raise WrongValueError(f"write the path of a file, relative to {directory}") from None
+    try:
+        text = read_text(directory / (name or ""), LARGEST_SECRET_FILE).rstrip("\r\n")
+    except UnreadableFileError as error:
+        raise WrongValueError(f"the file it names cannot be used: {error}") from None
+    if not text:
+        raise WrongValueError("the file it names is empty")
+    return text
+
+
 class Reader:
     """One configuration file. The paths in it are relative to `directory`."""
 
@@ -51,6 +68,7 @@ class Reader:
         self.directory = directory
         self._file = str(file)
         self._values: dict[str, Any] = {}
+        self._origins: dict[str, Place] = {}
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
 
@@ -68,8 +86,23 @@ class Reader:
         self.notes.append(self.at(self.place(dotted), dotted, message))
 
     def at(self, place: Place, dotted: str, message: str) -> Problem:
-        """A problem of this file."""
-        return Problem(self._file, place.line, place.column, dotted, message)
+        """A problem of this file, or of what lies over it."""
+        return Problem(place.source or self._file, place.line, place.column, dotted, message)
+
+    def effective(self) -> tuple[EffectiveValue, ...]:
+        """Every key that was asked for, with its value and where that came from."""
+        return tuple(self._effective(key) for key in self.keys.keys if key.path in self._values)
+
+    def _effective(self, key: Key[Any]) -> EffectiveValue:
+        place = self._origins.get(key.path)
+        origin = "" if place is None else self.at(place, "", "").place
+        return EffectiveValue(key.path, self._shown(key), origin, place is not None and place.source != "")
+
+    def _shown(self, key: Key[Any]) -> str:
+        value = self._values[key.path]
+        if key.path not in self._origins or value is None:
+            return key.shown_default.strip("`") if not key.otherwise else key.otherwise.replace("`", "")
+        return MASK if key.secret else key.kind.show(value)
 
     def is_wrong(self, key: Key[Any]) -> bool:
         """Whether a problem of this key was noted."""
@@ -115,27 +148,29 @@ class Reader:
     def value(self, key: Key[Any]) -> Any:
         """The value, as its `Secret` if it is one; the default where it is not set, or wrong (which is noted)."""
         if key.path not in self._values:
-            found = self._found(key)
+            node, found = self._found(key)
+            if node is not None and found is not None:
+                self._origins[key.path] = node.place
             self._values[key.path] = key.fallback if found is None else found
         return self._values[key.path]
 
-    def _found(self, key: Key[Any]) -> Any:
+    def _found(self, key: Key[Any]) -> tuple[Node | None, Any]:
+        """The node that decides, and its value; None where that is the default."""
         node = self.node(key.path)
         from_file = self.node(key.file_path) if key.file else None
         if from_file is None or not is_true(from_file):
-            return None if node is None else self._read(key, node, key.path, key.kind.read)
+            return node, None if node is None else self._read(key, node, key.path, key.kind.read)
         if node is not None and is_true(node):
             last = key.path.rpartition(".")[2]
             self.problem(key.file_path, f'both "{last}" and "{last}_file" are set: keep one of them')
-            return None
+            return None, None
         text = self._read_secret_file(from_file, key.file_path)
         if text is None:
-            return None
+            return None, None
         read_file = key.kind.read_file
         content = Scalar(from_file.place, text, text, rendered=True)
-        return self._read(
-            key, content, key.file_path, key.kind.read if read_file is None else lambda _: read_file(text)
-        )
+        read = key.kind.read if read_file is None else lambda _: read_file(text)
+        return from_file, self._read(key, content, key.file_path, read)
 
     def _read(self, key: Key[Any], node: Node, path: str, read: Callable[[Node], Any]) -> Any:
         try:
@@ -162,18 +197,8 @@ class Reader:
             self.problems.append(found)
 
     def _read_secret_file(self, node: Node, dotted: str) -> str | None:
-        """The text of a file without the line breaks at its end. Its name is not shown: it may be the secret itself."""
         try:
-            name = kinds.PATH.read(node)
-        except WrongValueError:
-            self.problem(dotted, f"write the path of a file, relative to {self.directory}")
+            return read_secret_file(node, self.directory)
+        except WrongValueError as error:
+            self.problem(dotted, str(error))
             return None
-        try:
-            text = read_text(self.directory / (name or ""), LARGEST_SECRET_FILE).rstrip("\r\n")
-        except UnreadableFileError as error:
-            self.problem(dotted, f"the file it names cannot be used: {error}")
-            return None
-        if not text:
-            self.problem(dotted, "the file it names is empty")
-            return None
-        return text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ff_observe.config import declaration as key
 from ff_observe.config.environment import Environment
-from ff_observe.config.key import filled_by
+from ff_observe.config.key import EffectiveValue, filled_by
 from ff_observe.config.secret import Secret
 from ff_observe.errors import Problem
 
@@ -185,3 +185,4 @@ class Settings:
     environment: Environment = field(default_factory=Environment)
     warnings: tuple[Problem, ...] = ()  # unknown keys inside `telemetry`: logged by `run`, errors in `check`
     notes: tuple[Problem, ...] = ()  # worth a thought: logged by `run`, printed by `check` and `frontend`
+    effective: tuple[EffectiveValue, ...] = field(default=(), compare=False)  # every value in use and its origin

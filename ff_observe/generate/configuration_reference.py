@@ -1,10 +1,12 @@
-"""`docs/configuration.md`: every key of `flowforge.yml` that is read, and every environment variable."""
+"""`docs/configuration.md`: every key that is read, from which places, and every environment variable."""
 
-from ff_observe.config.declaration import IGNORED_KEYS, PLATFORM_KEYS, TELEMETRY_KEYS
+from ff_observe.config.declaration import IGNORED_KEYS, OVERLAY, PLATFORM_KEYS, TELEMETRY_KEYS
 from ff_observe.generate import keys_table
 from ff_observe.generate.markdown import document, table
 
 ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
+    ("FF_OBSERVE_SETTINGS", "The overlay file, where `--overlay` does not name it."),
+    ("FF_OBSERVE_TELEMETRY_*, FF_OBSERVE_DB_*", "One key each: see the tables above."),
     ("FLOWFORGE_HOME", "FlowFuse's home, where `--home` does not name it."),
     ("SENTRY_ENV", "Environment that backend Sentry and OTLP report."),
     ("NODE_ENV", "That environment where `SENTRY_ENV` is not set; without both it is `unknown`."),
@@ -46,6 +48,23 @@ and 78 if the configuration is wrong.
 - Every problem is reported at once, with line, column and key. Unknown keys inside `telemetry` are warnings on `run`
   and errors on `check`; the rest of the file belongs to FlowFuse.
 
+## Without touching FlowFuse's file
+
+Every key under `telemetry` and `db` can also be set beside `flowforge.yml`. The later of these wins over the earlier:
+
+1. `flowforge.yml`.
+2. An overlay of the same form: `--overlay FILE`, else `$FF_OBSERVE_SETTINGS`, else `ff-observe.yml` beside
+   `flowforge.yml`, if it exists. `null` sets a key back to its default. Unknown keys are found everywhere in it.
+3. The variable of the key, named in the tables below: `FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PORT=9000`. The same
+   name with `_FILE` at its end names a file that holds the value, as Docker and Kubernetes mount secrets.
+4. `--set telemetry.backend.prometheus.port=9000`, which may be repeated. Secrets are refused there, since `ps` shows
+   the command line: `--set db.password_file=/run/secrets/password` names a file instead.
+
+A variable, its file and `--set` hold text as it is, and numbers, booleans, lists and maps as YAML. Paths are relative
+to `HOME/etc`, wherever they are set. SIGHUP reads `flowforge.yml`, the overlay and the files again. `ff-observe check`
+lists what is set beside `flowforge.yml` and where; `ff-observe check --effective` lists every value in use. An error
+names the variable, `--set`, or the file with line and column.
+
 The ping collector's `collector.yml` is described in [collector.md](collector.md#collectoryml), the web configuration
 for TLS and users in [securing-metrics.md](securing-metrics.md#keys)."""
 
@@ -57,10 +76,13 @@ def render() -> str:
         "ff_observe/config/declaration.py",
         _INTRODUCTION,
         "## Inside `telemetry`",
-        keys_table.render(TELEMETRY_KEYS),
+        keys_table.render_with_variables(TELEMETRY_KEYS),
         f"FlowFuse's own, accepted and not used: {ignored}.",
+        "## The database",
+        keys_table.render_with_variables(key for key in OVERLAY.keys if key in PLATFORM_KEYS),
         "## The rest of the file, as far as it is read",
-        keys_table.render(PLATFORM_KEYS),
+        "These say what FlowFuse is, and are read from `flowforge.yml` alone.",
+        keys_table.render(key for key in PLATFORM_KEYS if key not in OVERLAY.keys),
         "## Environment variables",
         "An empty variable counts as not set.",
         table(("Variable", "Meaning"), ((f"`{name}`", meaning) for name, meaning in ENVIRONMENT_VARIABLES)),

@@ -6,12 +6,19 @@ from typing import Any
 from ff_observe.config.key import Key
 from ff_observe.generate.markdown import table
 
+_HEADS = ("Key", "Value", "Default", "Meaning", "Since")
+
 
 def render(keys: Iterable[Key[Any]]) -> str:
     """One line for each key: what it takes, its default, what it means, and since which version it is read."""
-    return table(("Key", "Value", "Default", "Meaning", "Since"), (_row(key) for key in keys))
+    return table(_HEADS, map(_row, keys))
 
 
-def _row(key: Key[Any]) -> tuple[str, str, str, str, str]:
+def render_with_variables(keys: Iterable[Key[Any]]) -> str:
+    """The same with the environment variable that sets the key."""
+    return table((*_HEADS, "Variable"), ((*_row(key), f"`{key.variable}`") for key in keys))
+
+
+def _row(key: Key[Any]) -> tuple[str, ...]:
     names = f"`{key.path}`" + (" or `…_file`" if key.file else "")
     return names, key.kind.name, key.shown_default, key.help + (" Secret." if key.secret else ""), key.since

@@ -209,3 +209,33 @@ def test_a_web_configuration_that_secures_nothing_does_not_open_the_bridge(tmp_p
     assert done.returncode == 78
     assert "web.yml: neither TLS nor users are configured here" in done.stderr
     assert "allow_public: true" in done.stderr
+
+
+def test_every_value_in_use_is_shown_with_its_origin_and_without_secrets(
+    licensed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, overlay = licensed / "etc" / "flowforge.yml", licensed / "etc" / "ff-observe.yml"
+    overlay.write_text("telemetry:\n  url: https://planted@ping.example.com/\n")
+    monkeypatch.setenv("FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PORT", "9000")
+    arguments = ["--home", str(licensed), "check", "--offline", "--set", "telemetry.ping.sender=never"]
+
+    def shown(*options: str) -> dict[str, tuple[str, str]]:
+        assert main([*arguments, "--json", *options]) == 0
+        return {value["key"]: (value["value"], value["origin"]) for value in answer(capsys)["values"]}
+
+    beside = {
+        "telemetry.url": ("********", f"{overlay}:2:8"),
+        "telemetry.backend.prometheus.port": ("9000", "FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PORT"),
+        "telemetry.ping.sender": ("never", "--set"),
+    }
+    assert shown() == beside
+    every = shown("--effective")
+    assert every.items() >= beside.items()
+    assert every["telemetry.enabled"][0] == "false"
+    assert every["telemetry.enabled"][1].startswith(f"{file}:")
+    assert every["telemetry.backend.prometheus.host"] == ("127.0.0.1", "default")
+    assert main([*arguments, "--effective"]) == 0
+    text = capsys.readouterr().out
+    assert "planted" not in text
+    lines = [line.split() for line in text.splitlines()]
+    assert all([key, *value.split(), *origin.split()] in lines for key, (value, origin) in every.items())

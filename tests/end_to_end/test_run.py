@@ -111,6 +111,28 @@ def test_a_reload_takes_the_new_file(home: Path, tmp_path: Path) -> None:
         assert "telemetry.backend.prometheus.enabled" in bridge.get("/metrics").text
 
 
+def test_a_reload_reads_the_overlay_and_secret_files_again(home: Path, tmp_path: Path) -> None:
+    """The options and variables of the process stay as they were."""
+    overlay, path = tmp_path / "over.yml", tmp_path / "path"
+    overlay.write_text("telemetry: {backend: {prometheus: {path: /over, port: 1}}}")
+    options = ("--overlay", str(overlay), "--set", "telemetry.backend.prometheus.port=0")
+    with running_bridge(home, tmp_path, options=options) as bridge:
+        assert bridge.get("/over").status == 200
+        overlay.write_text("telemetry: {backend: {prometheus: {path: /again, port: 1}}}")
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: bridge.get("/again").status == 200, "metrics where the changed overlay has them")
+        overlay.write_text("telemetry: {backend: {prometheus: {path: again}}}")
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: f"{overlay}:1:42: telemetry.backend.prometheus.path" in bridge.log, "the complaint")
+        assert bridge.get("/again").status == 200
+    path.write_text("/from-a-file\n")
+    with running_bridge(home, home, FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PATH_FILE=str(path)) as bridge:
+        assert bridge.get("/from-a-file").status == 200
+        path.write_text("/from-another\n")
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: bridge.get("/from-another").status == 200, "metrics where the changed file has them")
+
+
 def test_a_wrong_file_is_told_of_and_the_old_settings_stay(home: Path, tmp_path: Path) -> None:
     with running_bridge(home, tmp_path) as bridge:
         assert bridge.value("ff_observe_config_last_reload_successful") == 1

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,13 +70,15 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def running_bridge(home: Path, directory: Path, *, serves: str = _SERVES.pattern, **variables: str) -> Iterator[Bridge]:
+def running_bridge(
+    home: Path, directory: Path, *, serves: str = _SERVES.pattern, options: Sequence[str] = (), **variables: str
+) -> Iterator[Bridge]:
     """Run the bridge on `home` until the block ends; killed there if it has not ended by itself. `serves` is what it
     logs once it does."""
     log_file = directory / "bridge.log"
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            command("--home", home, "run"),
+            command("--home", home, "run", *options),
             cwd=directory,
             env=guarded_environment(**variables),
             stdout=log,
