@@ -34,7 +34,7 @@ def snapshots_of(home: Path, self_metrics: SelfMetrics) -> Snapshots:
 def exposition_of(home: Path) -> bytes:
     """What the bridge shows of the platform in `home`, as text."""
     self_metrics = SelfMetrics()
-    self_metrics.process_started(SystemClock().now())
+    self_metrics.process_started()
     snapshots = snapshots_of(home, self_metrics)
     shown = render(snapshots.take(), self_metrics.readings(), Format.TEXT_0_0_4)
     snapshots.stop(time.monotonic() + 5)

@@ -81,7 +81,7 @@ class Bridge:
             raise FFObserveError("this bridge was started before: build another one")
         self._started = True
         self._settings_in_use()
-        self.self_metrics.process_started(self.clock.now())
+        self.self_metrics.process_started()
         self._service(*self._parts.components, self._server, *self._lasting).start()
 
     def stop(self) -> None:

@@ -1,15 +1,13 @@
 """The live values behind `catalogue.BRIDGE`: how the bridge itself is doing."""
 
-import os
 import platform
 import threading
 from collections.abc import Collection, Mapping
-from datetime import datetime
-from pathlib import Path
 
 from ff_observe.catalogue import BRIDGE
-from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_DELIVERED, PROCESS_RESIDENT_MEMORY, PROCESS_START
+from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_DELIVERED
 from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.process_metrics import process_readings
 from ff_observe.sources.model import Reading
 from ff_observe.version import VERSION
 
@@ -17,8 +15,8 @@ from ff_observe.version import VERSION
 class SelfMetrics:
     """A small thread-safe store. Readings have the shape of the platform's, so that outputs render both alike.
 
-    `version` grows with every change that shows: an output may keep what it rendered while it stands still. Resident
-    memory, which always changes, is measured when the readings are asked for and does not count as one.
+    `version` grows with every change that shows: an output may keep what it rendered while it stands still. What
+    the process uses, which always changes, is measured when the readings are asked for and does not count as one.
     """
 
     def __init__(self, metrics: tuple[Metric, ...] = BRIDGE) -> None:
@@ -84,25 +82,11 @@ class SelfMetrics:
 
     def readings(self) -> Mapping[str, Reading]:
         """All samples at this moment, by name of the metric; metrics without samples are absent."""
-        resident_bytes = resident_memory_bytes()
+        of_the_process = process_readings()
         with self._lock:
-            if resident_bytes is not None:
-                self._values[PROCESS_RESIDENT_MEMORY.name] = {(): resident_bytes}
-            return {name: dict(values) for name, values in self._values.items() if values}
+            own = {name: dict(values) for name, values in self._values.items() if values}
+        return {**own, **of_the_process}
 
-    def process_started(self, now: datetime) -> None:
-        """Tell who runs here and since when. Called once, by the wiring."""
+    def process_started(self) -> None:
+        """Publish which versions run here. Called once, by the wiring."""
         self.set(BUILD_INFO, 1.0, VERSION, platform.python_version())
-        self.set(PROCESS_START, now.timestamp())
-
-
-_STATM = Path("/proc/self/statm")
-
-
-def resident_memory_bytes() -> int | None:
-    """Resident memory of this process; None where the kernel does not tell (proc(5), `statm`: the second number)."""
-    try:
-        pages = int(_STATM.read_bytes().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGESIZE")

@@ -36,7 +36,7 @@ class Snapshot:
     `readings` maps the name of a metric of `catalogue.PLATFORM` to its reading. A metric that could not be read, or
     whose table this FlowFuse version does not have, is absent: never 0. `failures` maps the names of metrics that
     should have been read to the reason they were not. `up` is the database; `http` is what FlowFuse itself answered,
-    None where it was not asked.
+    None where it was not asked. `counted_since` is when the counters of the platform began.
     """
 
     taken_at: datetime
@@ -46,6 +46,7 @@ class Snapshot:
     readings: Mapping[str, Reading] = field(default_factory=lambda: MappingProxyType({}))
     failures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     http: HttpAnswer | None = None
+    counted_since: datetime | None = None
 
     def readings_with(self, of_the_bridge: Mapping[str, Reading]) -> dict[str, Reading]:
         """All that an output shows of this moment. What the bridge tells of the last snapshot is replaced by what is

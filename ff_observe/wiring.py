@@ -55,7 +55,7 @@ def open_platform(settings: Settings, clock: Clock | None = None, *, asks_flowfu
     clock = clock or SystemClock()
     probe_url = settings.prometheus.probe_url if asks_flowfuse else None
     platform = _platform(settings, installed_versions(settings), clock, SelfMetrics(), probe_url)
-    platform.self_metrics.process_started(clock.now())
+    platform.self_metrics.process_started()
     try:
         yield platform
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ff_observe.catalogue import BRIDGE, COLLECTOR, METRICS
+from ff_observe.catalogue import METRICS
 from ff_observe.catalogue.model import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,7 +78,7 @@ def known_names() -> set[str]:
 
 def misread_counters(expression: str) -> list[str]:
     """Counters that the expression asks for as they are, which tells no more than when the process started."""
-    counters = {metric.name for metric in (*BRIDGE, *COLLECTOR) if metric.kind is not Kind.GAUGE}
+    counters = {metric.name for metric in METRICS if metric.kind in (Kind.COUNTER, Kind.HISTOGRAM)}
     asked = re.finditer(r"(?P<function>\w+\()?(?P<name>[a-z_]+)[{\[]", expression)
     return [
         found["name"]

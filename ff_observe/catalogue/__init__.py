@@ -1,15 +1,34 @@
 """Every metric, declared once as data: name, title, help, unit, labels, and the reading behind each count."""
 
+from ff_observe.catalogue.audit import AUDIT
 from ff_observe.catalogue.bridge import BRIDGE
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.facts import FACTS
 from ff_observe.catalogue.fleet import COLLECTOR, FLEET
 from ff_observe.catalogue.model import Count, Kind, Metric
+from ff_observe.catalogue.process import PROCESS
 
-PLATFORM: tuple[Metric, ...] = (*FACTS, *COUNTS)
+PLATFORM: tuple[Metric, ...] = (*FACTS, *COUNTS, *AUDIT)
 """Everything that is true of the platform: one snapshot holds it all."""
 
-METRICS: tuple[Metric, ...] = (*PLATFORM, *BRIDGE, *COLLECTOR, *FLEET)
+SELF: tuple[Metric, ...] = (*BRIDGE, *PROCESS)
+"""Everything that the bridge exposes of itself."""
+
+METRICS: tuple[Metric, ...] = (*PLATFORM, *SELF, *COLLECTOR, *FLEET)
 """Every metric there is."""
 
-__all__ = ["BRIDGE", "COLLECTOR", "COUNTS", "FACTS", "FLEET", "METRICS", "PLATFORM", "Count", "Kind", "Metric"]
+__all__ = [
+    "AUDIT",
+    "BRIDGE",
+    "COLLECTOR",
+    "COUNTS",
+    "FACTS",
+    "FLEET",
+    "METRICS",
+    "PLATFORM",
+    "PROCESS",
+    "SELF",
+    "Count",
+    "Kind",
+    "Metric",
+]

@@ -7,6 +7,7 @@ BUILD_INFO = Metric(
     "Versions of the bridge",
     "Versions of the bridge and of the Python that runs it; the value is always 1.",
     labels=("version", "python_version"),
+    kind=Kind.INFO,
     sensitivity=Sensitivity.VERSION,
     since="0.1.0",
 )
@@ -52,6 +53,14 @@ LABEL_VALUES_CAPPED = Metric(
     "Label values of the last snapshot that are not shown as they are: beyond the hundred most frequent of a reading "
     "and summed into `other` (`number`), or cut to 128 characters (`length`).",
     labels=("reading", "cap"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
+AUDIT_LOG_COUNTED = Metric(
+    "ff_observe_audit_log_counted_ratio",
+    "Audit log counted",
+    "How much of the platform's audit log is counted, from 0 to 1. Below 1 while it is counted anew, and where a "
+    "transaction that writes to it stays open. Absent where this FlowFuse has no audit log, or it cannot be read.",
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
@@ -161,27 +170,8 @@ OTLP_EXPORTS = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
-PROCESS_RESIDENT_MEMORY = Metric(
-    "ff_observe_resident_memory_bytes",
-    "Resident memory",
-    "Resident memory of the bridge's process.",
-    "By",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
-)
-PROCESS_START = Metric(
-    "ff_observe_start_timestamp_seconds",
-    "Start of the bridge",
-    "When the bridge started, in seconds since 1970.",
-    "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
-)
-
 BRIDGE: tuple[Metric, ...] = (
     BUILD_INFO,
-    PROCESS_START,
-    PROCESS_RESIDENT_MEMORY,
     CONFIG_RELOAD_SUCCESS,
     OUTPUT_ENABLED,
     OUTPUT_DELIVERED,
@@ -190,6 +180,7 @@ BRIDGE: tuple[Metric, ...] = (
     SNAPSHOTS,
     READING_SUCCESS,
     LABEL_VALUES_CAPPED,
+    AUDIT_LOG_COUNTED,
     PINGS,
     PING_BYTES,
     PING_ENABLED,

@@ -1,6 +1,6 @@
 """What is known of the platform besides its counts: whether it answers, its licence, its versions, its features."""
 
-from ff_observe.catalogue.model import Metric, Sensitivity
+from ff_observe.catalogue.model import Kind, Metric, Sensitivity
 
 LIMITS = {
     "users": "Users",
@@ -62,6 +62,7 @@ LICENSE_INFO = Metric(
     "Licence type and tier",
     "The licence that is loaded; the value is always 1.",
     labels=("license_id", "license_type", "tier"),
+    kind=Kind.INFO,
     sensitivity=Sensitivity.IDENTIFIER,
     since="0.1.0",
 )
@@ -96,6 +97,7 @@ PLATFORM_INFO = Metric(
     "Versions of the platform",
     "Versions and driver of the platform, empty where unknown; the value is always 1.",
     labels=("version", "nodejs_version", "driver"),
+    kind=Kind.INFO,
     sensitivity=Sensitivity.VERSION,
     since="0.1.0",
 )

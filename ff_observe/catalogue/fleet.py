@@ -120,26 +120,18 @@ KEY_CREATED = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
-START = Metric(
-    "ff_observe_collector_start_timestamp_seconds",
-    "Start of the collector",
-    "When the collector started, in seconds since 1970.",
-    "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
-)
 BUILD_INFO = Metric(
     "ff_observe_collector_build_info",
     "Version of the collector",
     "Version of the collector and the kind of its store; the value is always 1.",
     labels=("version", "store"),
+    kind=Kind.INFO,
     sensitivity=Sensitivity.VERSION,
     since="0.1.0",
 )
 
 COLLECTOR: tuple[Metric, ...] = (
     BUILD_INFO,
-    START,
     PINGS_ACCEPTED,
     PINGS_REFUSED,
     UNKNOWN_FIELDS,

@@ -10,10 +10,11 @@ from typing import Self
 
 
 class Kind(StrEnum):
-    """The Prometheus metric types in use."""
+    """The metric types in use, as OpenMetrics names them. In Prometheus' text format an info is a gauge."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
+    INFO = "info"
     HISTOGRAM = "histogram"
 
 
@@ -38,10 +39,10 @@ class Sensitivity(StrEnum):
 class Metric:
     """One metric family as every output shows it.
 
-    `name` is the Prometheus name (a counter's ends in `_total`), `title` what people read on dashboards and pages,
-    `unit` the UCUM unit that OTLP carries (`{user}`, `s`), `labels` the names of its labels. `label_values` lists the
-    values that exist from the start, `value_titles` the titles of values whose own spelling is not for people. `since`
-    is the version of ff-observe that first has the metric.
+    `name` is the Prometheus name (a counter's ends in `_total`, an info's in `_info`), `title` what people read on
+    dashboards and pages, `unit` the UCUM unit that OTLP carries (`{user}`, `s`), `labels` the names of its labels.
+    `label_values` lists the values that exist from the start, `value_titles` the titles of values whose own spelling is
+    not for people. `since` is the version of ff-observe that first has the metric.
 
     A yes-or-no has no unit: with `1`, a translation to Prometheus would call a gauge `…_ratio` (OpenTelemetry
     specification, compatibility/prometheus_and_openmetrics.md, metric metadata).

@@ -2,7 +2,7 @@
 
 from ff_observe.catalogue.model import Kind, Metric
 
-_PREFIXES = ("flowfuse_", "ff_observe_")
+_PREFIXES = ("flowfuse_", "ff_observe_", "process_")
 _UNIT_SUFFIXES = {"s": "_seconds", "By": "_bytes"}
 
 

@@ -1,8 +1,10 @@
 """The exposition formats, and families of metrics encoded in them."""
 
+from collections.abc import Iterator
 from enum import Enum
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_PLAIN_1_0_0, generate_latest
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
@@ -21,7 +23,21 @@ class Format(Enum):
 
 
 def encode(families: Collector, exposition_format: Format) -> bytes:
-    """One exposition. The library's encoders take whatever has a `collect`: no registry is needed."""
+    """One exposition. The library's encoders take whatever has a `collect`: no registry is needed.
+
+    Since when a counter counts (`…_created`) is in OpenMetrics only: the text format would make gauges of it.
+    """
     if exposition_format is Format.OPENMETRICS_1_0_0:
         return bytes(generate_openmetrics(families))  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    return generate_latest(families)
+    return generate_latest(_WithoutCreated(families))
+
+
+class _WithoutCreated(Collector):
+    def __init__(self, families: Collector) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Family]:
+        for family in self._families.collect():
+            if family.type in ("counter", "histogram"):
+                family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family

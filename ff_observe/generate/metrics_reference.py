@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ff_observe.catalogue import BRIDGE, COLLECTOR, COUNTS, FACTS, FLEET
+from ff_observe.catalogue import AUDIT, BRIDGE, COLLECTOR, COUNTS, FACTS, FLEET, PROCESS
 from ff_observe.catalogue.model import Count, Metric, Sensitivity
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.generate.markdown import document, table
@@ -26,6 +26,17 @@ than 128 characters is cut and ends with `…`. `ff_observe_label_values_capped`
 _ENTERPRISE = """\
 ¹ In the ping of an unlicensed platform this is 0, as FlowFuse sends it; the metric tells the truth."""
 
+_AUDIT = """\
+Counters over the whole of FlowFuse's audit log, which reaches back to the platform's first day; in OpenMetrics,
+`_created` is the moment of its first entry. A restart changes nothing, and the bridges of one platform count the same.
+Without the bridge's state file, after a backup was restored, or after entries were deleted, the log is counted anew:
+until that is done the counters are absent, and `ff_observe_audit_log_counted_ratio` shows the progress. A number that
+is lower afterwards is, to Prometheus, a counter that was reset."""
+
+_PROCESS = """\
+By the names that every Prometheus client library uses, so that generic dashboards work; the collector exposes them to
+Prometheus only."""
+
 _COLLECTOR = """\
 Where these come from, and what they never show: [collector.md](collector.md)."""
 
@@ -48,8 +59,14 @@ def render() -> str:
         ),
         _ENTERPRISE,
         _BILLING,
+        "## What the audit log counts",
+        _AUDIT,
+        _metrics(AUDIT),
         "## The bridge itself",
         _metrics(BRIDGE),
+        "## The process of bridge or collector",
+        _PROCESS,
+        _metrics(PROCESS),
         "## The collector",
         table(_HEADS, map(_cells, COLLECTOR)),
         "## The fleet, as the collector counts it",

@@ -6,11 +6,11 @@ A pure function of what it is given; what a scraper asks for and gets over HTTP 
 import logging
 from collections.abc import Iterator, Mapping
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from ff_observe.catalogue import BRIDGE, PLATFORM
+from ff_observe.catalogue import AUDIT, PLATFORM, SELF, process
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.exposition.formats import Format, encode
 from ff_observe.snapshots import Snapshot
@@ -25,22 +25,27 @@ def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_
     A metric without samples is absent altogether. A reading that cannot be shown is logged and left out; the others
     stand. Samples carry no timestamps: Prometheus would drop them as stale or out of order.
     """
-    return encode(_Families(snapshot.readings_with(self_readings)), exposition_format)
+    readings = snapshot.readings_with(self_readings)
+    created = dict.fromkeys((metric.name for metric in SELF), readings.get(process.START.name, {}).get(()))
+    if snapshot.counted_since is not None:
+        created |= dict.fromkeys((metric.name for metric in AUDIT), snapshot.counted_since.timestamp())
+    return encode(_Families(readings, created), exposition_format)
 
 
 class _Families(Collector):
     """The families of one moment, in the shape that the library's encoders take: no registry is involved."""
 
-    def __init__(self, readings: Mapping[str, Reading]) -> None:
+    def __init__(self, readings: Mapping[str, Reading], created: Mapping[str, float | None]) -> None:
         self._readings = readings
+        self._created = created
 
     def collect(self) -> Iterator[Family]:
-        for metric in (*PLATFORM, *BRIDGE):
+        for metric in (*PLATFORM, *SELF):
             reading = self._readings.get(metric.name)
             if not reading:
                 continue
             try:
-                yield _family(metric, reading)
+                yield _family(metric, reading, self._created.get(metric.name))
             except Exception:
                 log.exception("%s cannot be shown and is left out", metric.name)
 
@@ -48,16 +53,22 @@ class _Families(Collector):
 _OPENMETRICS_UNITS = {"s": "seconds", "By": "bytes"}
 
 
-def _family(metric: Metric, reading: Reading) -> Family:
+def _family(metric: Metric, reading: Reading, created: float | None) -> Family:
     family: Family
     unit = _unit(metric)
-    if metric.kind is Kind.COUNTER:
-        family = CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=metric.labels, unit=unit)
-    else:
-        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels, unit=unit)
+    name = metric.name.removesuffix("_total")
+    match metric.kind:
+        case Kind.COUNTER:
+            family = CounterMetricFamily(name, metric.help, labels=metric.labels, unit=unit)
+        case Kind.INFO:
+            family = InfoMetricFamily(name.removesuffix("_info"), metric.help, labels=metric.labels)
+        case _:
+            family = GaugeMetricFamily(name, metric.help, labels=metric.labels, unit=unit)
     for values, number in reading.items():
         labels = dict(zip(metric.labels, map(_encodable, values), strict=True))
         family.add_sample(metric.name, labels, float(number))
+        if metric.kind is Kind.COUNTER and created is not None:
+            family.add_sample(f"{name}_created", labels, created)
     return family
 
 

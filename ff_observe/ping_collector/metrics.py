@@ -5,14 +5,16 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector as FamilySource
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.catalogue.process import PROCESS, START
 from ff_observe.exposition.formats import Format, encode
 from ff_observe.ping_collector.fleet import Fleet
+from ff_observe.process_metrics import process_readings
 
 BUCKETS = {
     catalogue.COMMIT_DURATION.name: (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
@@ -80,25 +82,36 @@ class CollectorMetrics(FamilySource):
         with self._lock:
             counters = {name: dict(values) for name, values in self._counters.items()}
             histograms = {name: (h.cumulative(), h.total) for name, h in self._histograms.items()}
+        of_process = process_readings()
+        created = of_process.get(START.name, {}).get(())
         for metric in catalogue.COLLECTOR:
             family = _family(metric)
             if isinstance(family, CounterMetricFamily):
                 for labels, value in counters[metric.name].items():
-                    family.add_metric(labels, value)
+                    family.add_metric(labels, value, created)
             elif isinstance(family, HistogramMetricFamily):
                 buckets, total = histograms[metric.name]
                 family.add_metric([], buckets, total)
-            elif isinstance(family, GaugeMetricFamily):
+            else:
                 labels, read = self._gauges[metric.name]
                 if (now := read()) is not None:
-                    family.add_metric(labels, now)
+                    family.add_sample(metric.name, dict(zip(metric.labels, labels, strict=True)), now)
             yield family
+        for metric in PROCESS:
+            if metric.name in of_process:
+                family = _family(metric)
+                family.add_sample(metric.name, {}, of_process[metric.name][()])
+                if metric.kind is Kind.COUNTER and created is not None:
+                    family.add_sample(metric.name.replace("_total", "_created"), {}, created)
+                yield family
         if self.fleet is not None:
             yield from _fleet_families(self.fleet)
 
 
 def _family(metric: Metric) -> Family:
     kinds = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily, Kind.HISTOGRAM: HistogramMetricFamily}
+    if metric.kind is Kind.INFO:
+        return InfoMetricFamily(metric.name.removesuffix("_info"), metric.help, labels=metric.labels)
     family: Family = kinds[metric.kind](metric.name, metric.help, labels=metric.labels)
     return family
 

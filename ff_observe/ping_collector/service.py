@@ -247,9 +247,7 @@ class Collector:
 
     def _register_gauges(self) -> None:
         gauge = self.metrics.gauge
-        began = seconds(self._clock.now())
         gauge(catalogue.BUILD_INFO, lambda: 1.0, VERSION, self.store.name)
-        gauge(catalogue.START, lambda: began)
         gauge(catalogue.WAITING, lambda: self._ingest.waiting)
         gauge(catalogue.STORE_UP, lambda: None if self._ingest.up is None else float(self._ingest.up))
         gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)

@@ -22,7 +22,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.service": (),
     f"{P}.periodic": (),
     f"{P}.ping_contract": (f"{P}.catalogue",),
-    f"{P}.self_metrics": (f"{P}.catalogue", f"{P}.sources.model"),
+    f"{P}.process_metrics": (f"{P}.catalogue",),
+    f"{P}.self_metrics": (f"{P}.catalogue", f"{P}.process_metrics", f"{P}.sources.model"),
     f"{P}.redaction": (f"{P}.config.secret",),
     f"{P}.sentry_names": (),
     f"{P}.sources": (f"{P}.catalogue", f"{P}.config"),
@@ -47,7 +48,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.ping_collector": (
-        *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.config.secret", *EDGE),
+        *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.process_metrics", f"{P}.config.secret", *EDGE),
         # collector.yml is read by the reader of every configuration file; what FlowFuse's file says stays unknown here.
         *(f"{P}.config.{name}" for name in ("key", "kind", "kinds", "known_keys", "nodes", "reader", "reading")),
         *LIFE,

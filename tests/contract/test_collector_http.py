@@ -19,6 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from ff_observe.catalogue.fleet import COLLECTOR, FLEET
+from ff_observe.catalogue.process import PROCESS
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import ConfigurationError
 from ff_observe.http.connection import Connection
@@ -214,7 +215,7 @@ def test_every_metric_of_the_catalogue_is_exposed_and_none_else(collector: Colle
     collector.count_fleet()
     text = ask(collector.port, "GET", "/metrics").body.decode()
     families = {family.name for family in parse_text(text)}
-    expected = {metric.name.removesuffix("_total") for metric in (*COLLECTOR, *FLEET)}
+    expected = {metric.name.removesuffix("_total") for metric in (*COLLECTOR, *PROCESS, *FLEET)}
     assert families == expected
     assert sample(collector.port, "flowfuse_fleet_platforms", window="1d") == 5
     assert sample(collector.port, "flowfuse_fleet_platforms_by_version", version="2.33.2") == 5

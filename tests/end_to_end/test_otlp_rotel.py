@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.catalogue import BRIDGE, PLATFORM
-from ff_observe.catalogue.bridge import OTLP_EXPORTS, OUTPUT_DELIVERED, PING_NEXT, PROCESS_RESIDENT_MEMORY
+from ff_observe.catalogue import PLATFORM, PROCESS, SELF
+from ff_observe.catalogue.bridge import OTLP_EXPORTS, OUTPUT_DELIVERED, PING_NEXT
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.version import VERSION
 from tests import recordings
@@ -18,7 +18,7 @@ from tests.real_parts.processes import wait_until
 
 LICENSED = [case.name for case in recordings.cases() if "-dev" in case.name]
 NAMESPACE = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")  # semantic conventions, service.instance.id
-MOVING = {PROCESS_RESIDENT_MEMORY.name, OTLP_EXPORTS.name}
+MOVING = {OTLP_EXPORTS.name, *(metric.name for metric in PROCESS)}
 """Never the same twice: memory, and the export that is under way itself."""
 
 
@@ -55,7 +55,7 @@ def test_all_counts_arrive_with_the_values_units_and_names_of_the_endpoint(
         scraped = otlp_bridge.scrape(bridge)
         resource = rotel.sink.resource()
 
-    expected = {metric.name: metric for metric in (*PLATFORM, *BRIDGE) if metric.name in scraped}
+    expected = {metric.name: metric for metric in (*PLATFORM, *SELF) if metric.name in scraped}
     assert {otlp_name(metric) for metric in expected.values()} == set(arrived)
     assert "flowfuse_license_limit" in scraped
     assert case.stats is not None

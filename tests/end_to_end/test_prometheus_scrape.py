@@ -45,7 +45,7 @@ def serving(application: BridgeApp) -> Iterator[WebServer]:
 def bridge(database: Path) -> Iterator[WebServer]:
     """The HTTP edge on a platform's database, with all that lies between."""
     clock, self_metrics = SystemClock(), SelfMetrics()
-    self_metrics.process_started(clock.now())
+    self_metrics.process_started()
     platform = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
     snapshots = Snapshots(SQLiteSource(database), platform, clock, self_metrics, InstalledVersions(CASE.home, platform))
     page = StatusPage(settings(SETTINGS, platform=platform), self_metrics)

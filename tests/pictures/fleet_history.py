@@ -6,7 +6,7 @@ from math import sin, tau
 from random import Random
 from types import MappingProxyType
 
-from ff_observe.catalogue import fleet
+from ff_observe.catalogue import fleet, process
 from ff_observe.catalogue.model import Metric
 from ff_observe.ping_collector.fleet import RESOURCES
 from ff_observe.ping_collector.metrics import BUCKETS
@@ -119,7 +119,7 @@ class _Collector:
                     yield _sample(at, metric, self._counters[metric, label], *([label] if metric.labels else []))
         yield from self._histograms(at)
         yield _sample(at, fleet.BUILD_INFO, 1, "0.1.0", "postgresql")
-        yield _sample(at, fleet.START, (start - timedelta(days=17)).timestamp())
+        yield _sample(at, process.START, (start - timedelta(days=17)).timestamp())
         yield _sample(at, fleet.KEY_CREATED, (start - timedelta(days=9)).timestamp())
         yield _sample(at, fleet.STORE_UP, 1)
         yield _sample(at, fleet.WAITING, 0)

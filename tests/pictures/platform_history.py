@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from types import MappingProxyType
 
-from ff_observe.catalogue import BRIDGE, PLATFORM, bridge, facts
+from ff_observe.catalogue import PLATFORM, SELF, bridge, facts, process
 from ff_observe.clock import FrozenClock
 from ff_observe.config.load import load_settings
 from ff_observe.demo.platform import DemoPlatform
@@ -23,7 +23,7 @@ TARGET = MappingProxyType({"job": "flowfuse", "instance": "flowfuse.example.com:
 EXPIRES_AFTER = timedelta(days=143)
 """The licence of the demo is FlowFuse's for developers, which ends in two hundred years."""
 
-_METRICS = {metric.name: metric for metric in (*PLATFORM, *BRIDGE)}
+_METRICS = {metric.name: metric for metric in (*PLATFORM, *SELF)}
 _OUTAGE_AFTER, _OUTAGE = timedelta(days=4, hours=3, minutes=10), timedelta(minutes=20)
 _FIRST_PING_AFTER = timedelta(hours=9, minutes=41)
 _DAY = timedelta(days=1)
@@ -33,7 +33,7 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
     """Every sample of the bridge's target from `start` to `end`."""
     clock, random, told = FrozenClock(start), Random(7), SelfMetrics()
     platform = DemoPlatform(home, clock, random, ping_url="http://127.0.0.1:10465/ping", metrics_port=10464)
-    told.process_started(start - timedelta(days=11, hours=2))
+    told.process_started()
     told.set(bridge.CONFIG_RELOAD_SUCCESS, 1.0)
     snapshots: Snapshots | None = None
     for at in platform.history(start, end, step):
@@ -47,7 +47,8 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
         snapshot = _take(snapshots, platform.database, at, out=_OUTAGE_AFTER <= at - start < _OUTAGE_AFTER + _OUTAGE)
         _deliver(told, start, at, step, random)
         memory: Reading = {(): 50e6 + 3e6 * ((at - start) / _DAY % 1.3) + random.uniform(0, 4e5)}
-        own: dict[str, Reading] = {**told.readings(), bridge.PROCESS_RESIDENT_MEMORY.name: memory}
+        started: Reading = {(): (start - timedelta(days=11, hours=2)).timestamp()}
+        own: dict[str, Reading] = {**told.readings(), process.RESIDENT_MEMORY.name: memory, process.START.name: started}
         moment: dict[str, Reading] = {
             bridge.SNAPSHOT_TIMESTAMP.name: {(): at.timestamp() - 0.4},
             bridge.SNAPSHOT_DURATION.name: {(): snapshot.duration_seconds},

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from ff_observe.catalogue import BRIDGE, PLATFORM
+from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.bridge import PING_BYTES, PINGS, SNAPSHOT_DURATION, SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.model import Kind
 from ff_observe.exposition.formats import Format
@@ -27,8 +28,8 @@ PARSERS: dict[Format, Callable[[str], Iterable[Family]]] = {
     Format.OPENMETRICS_1_0_0: parse_openmetrics,
 }
 EVERYTHING: Mapping[str, Reading] = {
-    metric.name: {tuple(f"{label}-value" for label in metric.labels): number + 0.5}
-    for number, metric in enumerate((*PLATFORM, *BRIDGE))
+    metric.name: {tuple(f"{label}-value" for label in metric.labels): 1 if metric.kind is Kind.INFO else number + 0.5}
+    for number, metric in enumerate((*PLATFORM, *SELF))
 }
 
 
@@ -60,17 +61,19 @@ def test_every_reading_is_shown_in_every_format(exposition_format: Format) -> No
 def test_every_family_has_help_and_type(exposition_format: Format) -> None:
     text = render(snapshot(EVERYTHING), EVERYTHING, exposition_format).decode()
     of_family = {family.name: family for family in PARSERS[exposition_format](text)}
-    for metric in (*PLATFORM, *BRIDGE):
-        family = of_family[metric.name.removesuffix("_total") if metric.kind is Kind.COUNTER else metric.name]
+    for metric in (*PLATFORM, *SELF):
+        in_openmetrics = exposition_format is Format.OPENMETRICS_1_0_0
+        suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info" if in_openmetrics else ""}.get(metric.kind, "")
+        family = of_family[metric.name.removesuffix(suffix)]
         assert family.documentation == metric.help
-        assert family.type == metric.kind
+        assert family.type == (Kind.GAUGE if metric.kind is Kind.INFO and not in_openmetrics else metric.kind)
         assert len(family.samples) >= 1
 
 
 def test_families_come_in_the_order_of_the_catalogue() -> None:
     text = render(snapshot(EVERYTHING), EVERYTHING, Format.TEXT_0_0_4).decode()
     types = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
-    assert types == [metric.name for metric in (*PLATFORM, *BRIDGE)]
+    assert types == [metric.name for metric in (*PLATFORM, *SELF)]
 
 
 def test_openmetrics_tells_units_where_the_name_ends_with_them() -> None:
@@ -78,7 +81,7 @@ def test_openmetrics_tells_units_where_the_name_ends_with_them() -> None:
     units = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# UNIT ")}
     assert units["flowfuse_license_expiry_timestamp_seconds"] == "seconds"
     assert units["ff_observe_ping_sent_bytes"] == "bytes"
-    assert units["ff_observe_resident_memory_bytes"] == "bytes"
+    assert units["process_resident_memory_bytes"] == "bytes"
     assert "flowfuse_users" not in units
 
 
@@ -125,6 +128,25 @@ def test_the_bridges_own_counters_exist_from_the_start_and_grow() -> None:
     found = samples(render(snapshot(), metrics.readings(), Format.OPENMETRICS_1_0_0).decode(), Format.OPENMETRICS_1_0_0)
     assert found["ff_observe_pings_total"] == {("delivered",): 1.0, ("rejected",): 0.0, ("failed",): 0.0}
     assert found["ff_observe_ping_sent_bytes_total"] == {(): 1024.0}
+    started = found["process_start_time_seconds"]
+    assert found["ff_observe_ping_sent_bytes_created"] == found["process_cpu_seconds_created"] == started
+    assert found["ff_observe_pings_created"] == dict.fromkeys(found["ff_observe_pings_total"], started[()])
+
+
+def test_the_counters_of_the_audit_log_began_with_its_first_entry() -> None:
+    readings: Mapping[str, Reading] = {"flowfuse_sign_ins_total": {("success",): 4.0, ("failure",): 0.0}}
+    began = replace(snapshot(readings), counted_since=MOMENT)
+    text = render(began, {}, Format.OPENMETRICS_1_0_0).decode()
+    assert samples(text, Format.OPENMETRICS_1_0_0)["flowfuse_sign_ins_created"] == {
+        ("success",): MOMENT.timestamp(),
+        ("failure",): MOMENT.timestamp(),
+    }
+
+
+@pytest.mark.parametrize("exposition_format", [Format.TEXT_0_0_4, Format.TEXT_1_0_0])
+def test_the_text_format_says_nothing_of_when_counters_began(exposition_format: Format) -> None:
+    began = replace(snapshot(EVERYTHING), counted_since=MOMENT)
+    assert "_created" not in render(began, SelfMetrics().readings(), exposition_format).decode()
 
 
 @pytest.mark.parametrize("exposition_format", Format)

@@ -1,32 +1,53 @@
 """What the bridge tells of itself."""
 
+import contextlib
+import os
 import platform
 import resource
+import time
+from pathlib import Path
 
 import pytest
 
-from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_ENABLED, PING_ENABLED, PINGS, PROCESS_RESIDENT_MEMORY
-from ff_observe.self_metrics import SelfMetrics, resident_memory_bytes
+from ff_observe import process_metrics
+from ff_observe.catalogue import process
+from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_ENABLED, PING_ENABLED, PINGS
+from ff_observe.self_metrics import SelfMetrics
 from ff_observe.version import VERSION
-from tests.unit.web.platforms import MOMENT
 
 
-def test_version_and_start_are_told() -> None:
+def test_the_versions_are_published() -> None:
     metrics = SelfMetrics()
-    metrics.process_started(MOMENT)
-    readings = metrics.readings()
-    assert readings[BUILD_INFO.name] == {(VERSION, platform.python_version()): 1.0}
-    assert readings["ff_observe_start_timestamp_seconds"] == {(): MOMENT.timestamp()}
+    metrics.process_started()
+    assert metrics.readings()[BUILD_INFO.name] == {(VERSION, platform.python_version()): 1.0}
 
 
-def test_resident_memory_is_measured_when_asked_for_and_is_no_change() -> None:
+def test_the_process_is_measured_when_asked_for_and_is_no_change() -> None:
+    """Against the kernel's other ways to say the same."""
     metrics = SelfMetrics()
     before = metrics.version
-    measured = metrics.readings()[PROCESS_RESIDENT_MEMORY.name][()]
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    assert measured == pytest.approx(resident_memory_bytes(), rel=0.2)
+    readings = {name: reading[()] for name, reading in metrics.readings().items() if name.startswith("process_")}
+    usage = resource.getrusage(resource.RUSAGE_SELF)
     assert metrics.version == before
-    assert peak_bytes / 4 < measured <= peak_bytes * 1.01
+    assert usage.ru_maxrss * 1024 / 4 < readings[process.RESIDENT_MEMORY.name] <= usage.ru_maxrss * 1024 * 1.01
+    assert readings[process.CPU.name] == pytest.approx(usage.ru_utime + usage.ru_stime, rel=0.1)
+    assert readings[process.MAX_FDS.name] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    with contextlib.ExitStack() as opened:
+        for _ in range(10):
+            opened.enter_context(Path(os.devnull).open())
+        assert metrics.readings()[process.OPEN_FDS.name][()] == readings[process.OPEN_FDS.name] + 10
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    assert time.time() - readings[process.START.name] == pytest.approx(age, abs=2)
+
+
+def test_a_process_that_may_open_any_number_of_files_has_no_limit_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unlimited:
+        def collect(self) -> list[object]:
+            raise ValueError("could not convert string to float: b'unlimited'")
+
+    monkeypatch.setattr(process_metrics, "_collector", Unlimited)
+    assert process_metrics.process_readings() == {}
 
 
 def test_the_version_stands_still_while_nothing_changes() -> None:

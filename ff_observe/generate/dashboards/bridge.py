@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from ff_observe.catalogue import bridge, facts
+from ff_observe.catalogue import bridge, facts, process
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
@@ -68,8 +68,8 @@ def _now() -> list[p.Panel]:
         ),
         p.number(
             "Running for",
-            f"time() - max({of(bridge.PROCESS_START)})",
-            bridge.PROCESS_START.help + " Of several bridges, the youngest.",
+            f"time() - max({of(process.START)})",
+            process.START.help + " Of several bridges, the youngest.",
             unit=p.SECONDS_UNIT,
             decimals=1,
             empty=EMPTY,
@@ -145,10 +145,18 @@ def _snapshots() -> list[p.Panel]:
             bridge.LABEL_VALUES_CAPPED.help,
             unit=p.COUNT_UNIT,
             axis="values",
-            width=24,
             shades=p.NEUTRAL,
             decimals=0,
             empty="every label value is shown as it is",
+        ),
+        p.graph(
+            bridge.AUDIT_LOG_COUNTED.title,
+            [Query(of(bridge.AUDIT_LOG_COUNTED), "{{instance}}")],
+            bridge.AUDIT_LOG_COUNTED.help,
+            unit=p.SHARE_UNIT,
+            shades=p.NEUTRAL,
+            maximum=1,
+            empty="no audit log, or it cannot be read",
         ),
     ]
 
@@ -164,10 +172,26 @@ def _process() -> list[p.Panel]:
             empty="not scraped (pushed over OTLP, for instance)",
         ),
         p.graph(
-            bridge.PROCESS_RESIDENT_MEMORY.title,
-            [Query(of(bridge.PROCESS_RESIDENT_MEMORY), "{{instance}}")],
-            bridge.PROCESS_RESIDENT_MEMORY.help,
+            process.RESIDENT_MEMORY.title,
+            [Query(of(process.RESIDENT_MEMORY), "{{instance}}")],
+            process.RESIDENT_MEMORY.help,
             unit=p.BYTES_UNIT,
+            shades=p.NEUTRAL,
+            empty="the operating system does not tell",
+        ),
+        p.graph(
+            process.CPU.title,
+            [Query(f"rate({of(process.CPU)}[$__rate_interval])", "{{instance}}")],
+            f"{process.CPU.help} As a share of one processor.",
+            unit=p.SHARE_UNIT,
+            shades=p.NEUTRAL,
+            empty="the operating system does not tell",
+        ),
+        p.graph(
+            process.OPEN_FDS.title,
+            [Query(f"{of(process.OPEN_FDS)} / {of(process.MAX_FDS)}", "{{instance}}")],
+            f"{process.OPEN_FDS.help} As a share of its limit.",
+            unit=p.SHARE_UNIT,
             shades=p.NEUTRAL,
             empty="the operating system does not tell",
         ),
@@ -175,15 +199,15 @@ def _process() -> list[p.Panel]:
             "Bridges",
             [
                 f"max by (instance, version, python_version) ({of(bridge.BUILD_INFO)})",
-                f"1000 * max by (instance) ({of(bridge.PROCESS_START)})",
-                f"max by (instance) ({of(bridge.PROCESS_RESIDENT_MEMORY)})",
+                f"1000 * max by (instance) ({of(process.START)})",
+                f"max by (instance) ({of(process.RESIDENT_MEMORY)})",
             ],
             [
                 t.Column("instance", "Instance"),
                 t.Column("version", "ff-observe", width=160),
                 t.Column("python_version", "Python", width=160),
                 t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),
-                t.Column("Value #C", bridge.PROCESS_RESIDENT_MEMORY.title, unit=p.BYTES_UNIT, width=180),
+                t.Column("Value #C", process.RESIDENT_MEMORY.title, unit=p.BYTES_UNIT, width=180),
             ],
             bridge.BUILD_INFO.help,
             height=4,

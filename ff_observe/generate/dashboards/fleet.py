@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from ff_observe.catalogue import fleet
+from ff_observe.catalogue import fleet, process
 from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
@@ -303,7 +303,7 @@ def _collector() -> list[p.Panel]:
             "Collectors",
             [
                 f"max by (instance, version, store) ({of(fleet.BUILD_INFO)})",
-                f"1000 * max by (instance) ({of(fleet.START)})",
+                f"1000 * max by (instance) ({of(process.START)})",
                 f"1000 * max by (instance) ({of(fleet.KEY_CREATED)})",
             ],
             [

@@ -2,8 +2,8 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from ff_observe.catalogue import COUNTS, facts
-from ff_observe.catalogue.model import in_text
+from ff_observe.catalogue import COUNTS, audit, facts
+from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import STATES
@@ -12,6 +12,7 @@ from ff_observe.generate.dashboards.queries import COUNT, Query, of, of_all, tot
 
 EMPTY = "no answer from the database"
 NO_TABLE = "no answer from the database, or a FlowFuse without this feature"
+NOT_COUNTED = "no answer from the database, or the audit log is being counted"
 NO_BRIDGE = "no bridge tells of itself"
 
 _LAST_SEEN = {"day": p.GOOD, "week": p.MILD, "month": p.BAD, "older": p.WORST, "never": p.QUIET}
@@ -32,6 +33,7 @@ def dashboard() -> Dashboard:
             Row("", _now()),
             Row("Instances and devices", _running()),
             Row("Growth", _growth()),
+            Row("From the audit log", _audited()),
             Row("Installation", _installation()),
         ],
     )
@@ -184,6 +186,47 @@ def _growth() -> list[p.Panel]:
             axis="items",
             width=7,
             empty=NO_TABLE,
+        ),
+    ]
+
+
+def _audited() -> list[p.Panel]:
+    def grown(metric: Metric, *matchers: str) -> str:
+        return f"increase({of(metric, *matchers)}[$__rate_interval])"
+
+    def increase(metric: audit.Derived) -> p.Panel:
+        (label,) = metric.labels
+        queries = [
+            Query(f"sum({grown(metric, matcher)})", in_text(title))
+            for value, title in metric.value_titles.items()
+            if (matcher := f'{label}="{value}"')
+        ]
+        return p.graph(
+            metric.title,
+            queries,
+            metric.help,
+            unit=p.COUNT_UNIT,
+            width=8,
+            shades=p.NEUTRAL,
+            stacked=True,
+            bars=True,
+            decimals=0,
+            interval="1h",
+            empty=NOT_COUNTED,
+        )
+
+    return [
+        *(increase(metric) for metric in audit.DERIVED),
+        p.graph(
+            audit.AUDIT_EVENTS.title,
+            [Query(f"topk(10, sum by (event) ({grown(audit.AUDIT_EVENTS)})) > 0", "{{event}}")],
+            audit.AUDIT_EVENTS.help,
+            unit=p.COUNT_UNIT,
+            width=16,
+            shades=p.NEUTRAL,
+            decimals=0,
+            interval="1h",
+            empty=NOT_COUNTED,
         ),
     ]
 

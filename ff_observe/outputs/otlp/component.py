@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from ff_observe import tracing
-from ff_observe.catalogue import PLATFORM
+from ff_observe.catalogue import PLATFORM, PROCESS
 from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.otlp.choice import Destination, Signal
@@ -71,7 +71,8 @@ class OtlpMetrics:
     def start(self) -> None:
         """Raises `FFObserveError` where the protocol needs what is not installed."""
         self._exporting = metric_exporter(self._destination)
-        self._export = MetricsExport((*PLATFORM, *self._self_metrics.metrics), self._resource, self._exporting.exporter)
+        metrics = (*PLATFORM, *self._self_metrics.metrics, *PROCESS)
+        self._export = MetricsExport(metrics, self._resource, self._exporting.exporter)
         self._reports.begin()
         self._thread.start()
 

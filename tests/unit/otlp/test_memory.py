@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from ff_observe import tracing
+from ff_observe.catalogue.process import RESIDENT_MEMORY
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpSignals
 from ff_observe.outputs.otlp.resource import SpeakingResource
+from ff_observe.process_metrics import process_readings
 from ff_observe.redaction import Redactor
-from ff_observe.self_metrics import SelfMetrics, resident_memory_bytes
+from ff_observe.self_metrics import SelfMetrics
 from tests.pace import in_full
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp.watching import CLOCK, Heard, exports, output
@@ -29,12 +31,16 @@ pytestmark = pytest.mark.timeout(2 * A_WHILE)
 log = logging.getLogger("ff_observe.test")
 
 
+def resident() -> float:
+    return process_readings()[RESIDENT_MEMORY.name][()]
+
+
 def assert_flat(metrics: SelfMetrics, more_exports: Callable[[int], None]) -> None:
     """What is there after a few hundred failed exports is there after all of them, and no more."""
     more_exports(EXPORTS // 10)
-    before, files_before, resident_before = (kept(), len(list(OPEN_FILES.iterdir())), resident_memory_bytes() or 0)
+    before, files_before, resident_before = kept(), len(list(OPEN_FILES.iterdir())), resident()
     more_exports(EXPORTS)
-    after, files_after, resident_after = (kept(), len(list(OPEN_FILES.iterdir())), resident_memory_bytes() or 0)
+    after, files_after, resident_after = kept(), len(list(OPEN_FILES.iterdir())), resident()
     assert exports(metrics, "failed") >= EXPORTS
     assert exports(metrics, "delivered") == 0
     assert after - before < EXPORTS // 10, f"{after - before} objects more"

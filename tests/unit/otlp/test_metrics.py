@@ -10,7 +10,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ff_observe.catalogue import BRIDGE, PLATFORM
+from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.exposition.formats import Format
@@ -19,7 +19,7 @@ from ff_observe.outputs.prometheus import render
 from ff_observe.snapshots import Snapshot
 from ff_observe.sources.model import Installation, Reading
 
-EVERY = (*PLATFORM, *BRIDGE)
+EVERY = (*PLATFORM, *SELF)
 ODD_LABELS = ("Team  PRO", 'with "quotes", a \\ and a\nline break', "größer", "none")
 
 Families = dict[str, tuple[str, str, dict[tuple[tuple[str, str], ...], float]]]
@@ -84,7 +84,7 @@ def families(text: str) -> Families:
 
 def test_a_translation_to_prometheus_gives_the_exposition_of_our_endpoint() -> None:
     platform = {metric.name: READINGS[metric.name] for metric in PLATFORM}
-    bridge = {metric.name: READINGS[metric.name] for metric in BRIDGE}
+    bridge = {metric.name: READINGS[metric.name] for metric in SELF}
     snapshot = Snapshot(datetime(2026, 11, 23, tzinfo=UTC), 0.01, True, Installation(), platform)
     ours = families(render(snapshot, bridge, Format.TEXT_0_0_4).decode())
     assert len(ours) == len(EVERY)
@@ -105,7 +105,7 @@ def test_a_label_value_and_a_metric_that_vanished_are_not_exported_again() -> No
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
 def test_an_otlp_name_is_dotted_and_legal(metric: Metric) -> None:
     name = otlp_name(metric)
-    assert name.startswith(("flowfuse.", "ff_observe."))
-    assert metric.kind in (Kind.GAUGE, Kind.COUNTER)  # as MetricsExport has it
+    assert name.startswith(("flowfuse.", "ff_observe.", "process."))
+    assert metric.kind in (Kind.GAUGE, Kind.COUNTER, Kind.INFO)  # as MetricsExport has it
     meter = MeterProvider(metric_readers=[InMemoryMetricReader()], shutdown_on_exit=False).get_meter("test")
     meter.create_observable_gauge(name, [lambda _: []], metric.unit)  # raises or warns for an illegal name or unit
