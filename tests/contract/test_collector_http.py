@@ -19,8 +19,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from ff_observe.catalogue.fleet import COLLECTOR, FLEET
-from ff_observe.catalogue.process import PROCESS
 from ff_observe.catalogue.model import Metric
+from ff_observe.catalogue.process import PROCESS
 from ff_observe.errors import ConfigurationError
 from ff_observe.http.connection import Connection
 from ff_observe.ping_collector.commands import export, forget
