@@ -1,10 +1,11 @@
-"""The problems of a running bridge and its platform, in plain words, each with its fix; the most serious first."""
+"""What is wrong with a bridge and its platform, in plain words, each with its fix; the most serious first."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from ff_observe.catalogue import bridge
 from ff_observe.config import declaration as key_of
@@ -24,16 +25,28 @@ _EFFECT: Final = (
 """Of an expired licence."""
 
 
+class Severity(StrEnum):
+    """How serious a finding is: an error is or will be missing data, a warning a risk, a note worth knowing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+    OK = "ok"
+
+
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that does not work. `title` is a clause, `detail` the reason, `fix` what to do; all without secrets.
+class Finding:
+    """One thing that was looked at. `id` is for programs, and stays. `title` is a clause, `detail` the reason, `fix`
+    what to do, empty where all is well; all without secrets.
 
     Backquotes in `detail` and `fix` mark code.
     """
 
+    id: str
+    severity: Severity
     title: str
     detail: str
-    fix: str
+    fix: str = ""
 
 
 def find_problems(
@@ -41,10 +54,12 @@ def find_problems(
     snapshot: Snapshot,
     readings: Mapping[str, Reading] | None = None,
     failures: Mapping[str, str] | None = None,
-) -> list[Problem]:
-    """The problems at the moment of `snapshot`.
+    examined: Iterable[Finding] = (),
+) -> list[Finding]:
+    """What is wrong at the moment of `snapshot`, without what is `OK`.
 
     `readings` and `failures` are those of the running bridge's `SelfMetrics`; without a bridge there are none.
+    `examined` is what examinations found that take longer than a page may.
     """
     redactor = Redactor(known_secrets(settings), personal=False)
     found = [
@@ -55,28 +70,87 @@ def find_problems(
         *_readings(snapshot),
         *_outputs(settings, snapshot, failures or {}),
         *_unknown_keys(settings),
+        *examined,
     ]
-    return [Problem(problem.title, redactor.text(problem.detail), problem.fix) for problem in found]
+    once = {(finding.id, finding.title): finding for finding in reversed(found) if finding.severity is not Severity.OK}
+    return worst_first(replace(finding, detail=redactor.text(finding.detail)) for finding in reversed(once.values()))
 
 
-def _database(settings: Settings, snapshot: Snapshot) -> Iterator[Problem]:
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """In the order of their severity, otherwise as they are."""
+    return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
+
+
+def _database(settings: Settings, snapshot: Snapshot) -> Iterator[Finding]:
     if snapshot.up:
         return
+    reason = next(iter(snapshot.failures.values()), "it gave no reason")
     if isinstance(settings.database, SQLiteDatabase):
         fix = f"Check `db.storage` in {settings.file}, and that the user of ff-observe may read that file."
+        fault = _Fault("", "database-unreachable", fix)
     else:
         fix = f"Check that PostgreSQL runs, and host, port, user and password in the section `db` of {settings.file}."
-    yield Problem(
-        "The platform's database does not answer",
-        _sentence(next(iter(snapshot.failures.values()), "it gave no reason")),
-        f"{fix} The bridge recovers by itself.",
-    )
+        other = _Fault("", "database-unreachable", fix)
+        fault = next((one for one in _POSTGRESQL_FAULTS if re.search(one.said, reason)), other)
+    title = "The platform's database does not answer"
+    yield Finding(fault.id, Severity.ERROR, title, _sentence(reason), f"{fault.fix} The bridge recovers by itself.")
 
 
-def _flowfuse(settings: Settings, snapshot: Snapshot) -> Iterator[Problem]:
+class _Fault(NamedTuple):
+    """What is `said` of a database that cannot be read, and what that means."""
+
+    said: str
+    id: str
+    fix: str
+
+
+_POSTGRESQL_FAULTS: Final = (
+    _Fault(
+        "password authentication failed|no password supplied",
+        "database-password",
+        "Check `db.user` and `db.password`: `ff-observe check --effective` says where each comes from.",
+    ),
+    _Fault(
+        "resolve host|translate host|[Nn]ame or service not known|No address associated",
+        "database-host",
+        "Check `db.host`: in a container it is the name of PostgreSQL's service, which a shared network resolves.",
+    ),
+    _Fault(
+        "[Cc]onnection refused",
+        "database-refused",
+        "Check that PostgreSQL runs and listens at `db.host` and `db.port`, and that no firewall is between.",
+    ),
+    _Fault('database ".*" does not exist', "database-name", "Check `db.database`: it is the name that FlowFuse uses."),
+    _Fault(
+        "certificate|SSL|TLS",
+        "database-tls",
+        "Name the authority of PostgreSQL's certificate in `telemetry.database.ca_file`; `db.ssl` switches TLS.",
+    ),
+    _Fault(
+        "none of FlowFuse's tables",
+        "database-empty",
+        "Check `db.database`; if it is right, start FlowFuse once, then run the SQL of `ff-observe database grants`.",
+    ),
+    _Fault(
+        "permission denied",
+        "database-privileges",
+        "Run the SQL of `ff-observe database grants` as the owner of FlowFuse's tables.",
+    ),
+    _Fault(
+        "timed? ?out|timeout|did not answer within|needed more than",
+        "database-slow",
+        "Check the load of the database, and that no firewall drops packets between it and this machine.",
+    ),
+)
+"""The first that fits decides."""
+
+
+def _flowfuse(settings: Settings, snapshot: Snapshot) -> Iterator[Finding]:
     if snapshot.http is None or snapshot.http.up:
         return
-    yield Problem(
+    yield Finding(
+        "flowfuse-unreachable",
+        Severity.ERROR,
         "FlowFuse does not answer over HTTP",
         f"FlowFuse at `{settings.prometheus.probe_url}` {snapshot.http.problem}.",
         "If FlowFuse answers in a browser, the bridge cannot reach this address: name one that it reaches in "
@@ -84,9 +158,11 @@ def _flowfuse(settings: Settings, snapshot: Snapshot) -> Iterator[Problem]:
     )
 
 
-def _reload(settings: Settings, readings: Mapping[str, Reading]) -> Iterator[Problem]:
+def _reload(settings: Settings, readings: Mapping[str, Reading]) -> Iterator[Finding]:
     if readings.get(bridge.CONFIG_RELOAD_SUCCESS.name, {}).get(()) == 0:
-        yield Problem(
+        yield Finding(
+            "reload-rejected",
+            Severity.ERROR,
             "The changed configuration was rejected",
             f"{settings.file} was changed and cannot be used: the old settings stay in use.",
             "`ff-observe check` names each problem in the file with its line. Correct it, then reload (SIGHUP): the "
@@ -94,10 +170,12 @@ def _reload(settings: Settings, readings: Mapping[str, Reading]) -> Iterator[Pro
         )
 
 
-def _licence(snapshot: Snapshot) -> Iterator[Problem]:
+def _licence(snapshot: Snapshot) -> Iterator[Finding]:
     problem, licence = snapshot.installation.licence_problem, snapshot.installation.licence
     if problem is not None:
-        yield Problem(
+        yield Finding(
+            "licence-rejected",
+            Severity.ERROR,
             "The licence is not accepted",
             _sentence(problem),
             "Load a valid licence: in FlowFuse, Admin Settings, License.",
@@ -106,17 +184,18 @@ def _licence(snapshot: Snapshot) -> Iterator[Problem]:
         yield from _expiry(snapshot, licence)
 
 
-def _expiry(snapshot: Snapshot, licence: Licence) -> Iterator[Problem]:
+def _expiry(snapshot: Snapshot, licence: Licence) -> Iterator[Finding]:
     assert licence.expires_at is not None
     left, day = licence.expires_at - snapshot.taken_at, f"{licence.expires_at:%Y-%m-%d}"
     fix = "Renew it, and load the new one in FlowFuse: Admin Settings, License."
     if left <= timedelta():
-        yield Problem(f"The licence expired on {day}", _EFFECT, fix)
+        yield Finding("licence-expired", Severity.ERROR, f"The licence expired on {day}", _EFFECT, fix)
     elif left <= EXPIRES_SOON:
-        yield Problem(f"The licence expires on {day}", f"From then on: {_EFFECT}", fix)
+        title = f"The licence expires on {day}"
+        yield Finding("licence-expires", Severity.WARNING, title, f"From then on: {_EFFECT}", fix)
 
 
-def _readings(snapshot: Snapshot) -> Iterator[Problem]:
+def _readings(snapshot: Snapshot) -> Iterator[Finding]:
     if not snapshot.up:
         return
     by_reason: dict[str, list[str]] = {}
@@ -124,7 +203,9 @@ def _readings(snapshot: Snapshot) -> Iterator[Problem]:
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
         several = len(names) > 1
-        yield Problem(
+        yield Finding(
+            "readings-failing",
+            Severity.ERROR,
             f"{len(names)} readings of the database fail" if several else "A reading of the database fails",
             f"{', '.join(f'`{name}`' for name in names)}: {_sentence(reason)} "
             f"{'They are' if several else 'It is'} missing on every output, and in the ping.",
@@ -132,25 +213,33 @@ def _readings(snapshot: Snapshot) -> Iterator[Problem]:
         )
 
 
-def _outputs(settings: Settings, snapshot: Snapshot, failures: Mapping[str, str]) -> Iterator[Problem]:
+def _outputs(settings: Settings, snapshot: Snapshot, failures: Mapping[str, str]) -> Iterator[Finding]:
     for output, status in statuses(settings, snapshot):
         if status.on and output.name in failures:
             title = f"{output.title} is on, and its last delivery failed"
-            yield Problem(title, _sentence(failures[output.name]), output.fix)
+            yield Finding(f"{output.name}-failing", Severity.ERROR, title, _sentence(failures[output.name]), output.fix)
     decision = decide(snapshot, settings)
     if decision.opt_out_ignored:
-        yield Problem(
+        yield Finding(
+            "opt-out-ignored",
+            Severity.WARNING,
             "The ping is sent although an opt-out is configured",
             _sentence(decision.explanation),
             "Set `FF_TELEMETRY_DISABLED` in the environment of ff-observe, or remove the opt-out.",
         )
 
 
-def _unknown_keys(settings: Settings) -> Iterator[Problem]:
+def _unknown_keys(settings: Settings) -> Iterator[Finding]:
     if settings.warnings:
-        yield Problem(
-            "flowforge.yml holds keys that ff-observe does not know",
-            "; ".join(f"`{warning.key}` in line {warning.line}" for warning in settings.warnings) + ".",
+        yield Finding(
+            "unknown-keys",
+            Severity.WARNING,
+            "The settings hold keys that ff-observe does not know",
+            "; ".join(
+                f"`{warning.key}` in {warning.place}" if warning.key else f"`{warning.place}`"
+                for warning in settings.warnings
+            )
+            + ".",
             "`ff-observe check` guesses what was meant.",
         )
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ff_observe.cli.options import settings_of
@@ -96,10 +97,7 @@ def _answer(settings: "Settings", snapshot: "Snapshot | None", *, every_value: b
         answer["postgresql_tls"] = settings.database.tls_mode
     if snapshot is not None:
         answer["platform"] = _platform(settings, snapshot)
-        answer["problems"] = [
-            {"title": problem.title, "detail": problem.detail, "fix": problem.fix}
-            for problem in find_problems(settings, snapshot)
-        ]
+        answer["problems"] = [asdict(problem) for problem in find_problems(settings, snapshot)]
     answer["outputs"] = [
         {"name": output.name, "title": output.title, "on": status.on, "reason": status.reason}
         for output, status in statuses(settings, snapshot)

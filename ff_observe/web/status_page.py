@@ -15,7 +15,7 @@ from ff_observe.http.messages import Answer, answer
 from ff_observe.outputs import statuses
 from ff_observe.outputs.model import Output, Status
 from ff_observe.outputs.ping.consent import left_to_another
-from ff_observe.problems import Problem, find_problems
+from ff_observe.problems import Finding, find_problems
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.snapshots import Snapshot
 from ff_observe.version import VERSION
@@ -103,7 +103,7 @@ class StatusPage:
         yield facts.LICENSE_ACTIVE.title, _licence(snapshot)
 
 
-def _state(snapshot: Snapshot, problems: Sequence[Problem]) -> tuple[str, str]:
+def _state(snapshot: Snapshot, problems: Sequence[Finding]) -> tuple[str, str]:
     """Class and words of the badge on top."""
     if not snapshot.up:
         return "down", "The database does not answer"
@@ -154,7 +154,7 @@ def _fact(name: str, value: str) -> str:
     return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n"
 
 
-def _problems(problems: Sequence[Problem]) -> str:
+def _problems(problems: Sequence[Finding]) -> str:
     if not problems:
         return ""
     items = "".join(

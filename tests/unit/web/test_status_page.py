@@ -220,7 +220,8 @@ def test_an_opt_out_that_a_licence_overrules_is_a_problem() -> None:
 
 def test_unknown_keys_are_a_problem() -> None:
     unknown = (WrongKey("/opt/flowforge/etc/flowforge.yml", 7, 3, "telemetry.ulr", "unknown key"),)
-    assert "telemetry.ulr in line 7" in page(app(Provider(snapshot()), warnings=unknown)).text
+    text = page(app(Provider(snapshot()), warnings=unknown)).text
+    assert "telemetry.ulr in /opt/flowforge/etc/flowforge.yml:7:3" in text
 
 
 def test_links_lead_to_metrics_and_probes() -> None:
