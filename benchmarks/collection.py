@@ -20,8 +20,8 @@ from benchmarks.platforms import Size, postgresql_platform, read_anew, sqlite_pl
 from ff_observe.catalogue import COUNTS
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
-from ff_observe.sources.postgresql import PostgreSQLSource
-from ff_observe.sources.sqlite import SQLiteSource
+from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.real_parts import postgresql
 
 GIB = 2**30

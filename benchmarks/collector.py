@@ -32,8 +32,8 @@ from pathlib import Path
 
 import psycopg
 
-from ff_observe.ping_collector.acceptance import Accepted, accept
-from ff_observe.ping_collector.store.columns import NAMES
+from ff_observe.collector.acceptance import Accepted, accept
+from ff_observe.collector.store.columns import NAMES
 from tests.network_guard import guarded_environment
 from tests.real_parts import postgresql
 from tests.real_parts.processes import accepts, answers, free_port, running
@@ -128,9 +128,10 @@ def serve(port: int, directory: Path, database: str, max_batch: int) -> None:
     """What the collector's process does."""
     from dataclasses import replace
 
-    from ff_observe.ping_collector.commands import build_collector, prepare_process
-    from ff_observe.ping_collector.settings_file import collector_settings
-    from ff_observe.ping_collector.settings_kinds import parse_database
+    from ff_observe.collector.commands import prepare_process
+    from ff_observe.collector.service import Collector
+    from ff_observe.collector.settings_file import collector_settings
+    from ff_observe.collector.settings_kinds import parse_database
 
     prepare_process()
     settings = replace(
@@ -139,7 +140,7 @@ def serve(port: int, directory: Path, database: str, max_batch: int) -> None:
         max_batch=max_batch,
         fleet_interval_seconds=3600,
     )
-    build_collector(settings).start()
+    Collector(settings).start()
     threading.Event().wait()
 
 
@@ -147,8 +148,8 @@ def serve_naive(port: int, url: str) -> None:
     """A new connection and one INSERT for each request, on the same server software."""
     import uvicorn
 
+    from ff_observe.collector.responses import SUCCESS
     from ff_observe.http.messages import Receive, Scope, Send
-    from ff_observe.ping_collector.responses import SUCCESS
 
     columns = ", ".join(["received_at", "sender", *NAMES])
     statement = f"INSERT INTO ping ({columns}) VALUES (now(), %s, {', '.join(['%s'] * len(NAMES))})".encode()

@@ -17,10 +17,10 @@ from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.exposition.formats import Format
 from ff_observe.outputs.prometheus import render
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshots
-from ff_observe.sources.installation import InstalledVersions
-from ff_observe.sources.sqlite import SQLiteSource
 
 PLATFORM = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
 

@@ -21,13 +21,13 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.collector import durable_cluster
+from ff_observe.collector.acceptance import Accepted, accept
+from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.store import Ping, Store, StoreError
+from ff_observe.collector.store.columns import NAMES
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector.acceptance import Accepted, accept
-from ff_observe.ping_collector.fleet import take_fleet
-from ff_observe.ping_collector.store import Ping, Store, StoreError
-from ff_observe.ping_collector.store.columns import NAMES
-from ff_observe.ping_collector.store.postgresql import PostgresqlStore
-from ff_observe.ping_collector.store.sqlite import open_sqlite
 from tests.real_parts import postgresql
 from tests.real_parts.processes import free_port
 from tests.recordings import COMMITTED, ROOT

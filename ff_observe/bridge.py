@@ -12,10 +12,11 @@ from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.periodic import ErrorSink
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.snapshots import Snapshots
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component, Service
-from ff_observe.snapshots import Snapshot, Snapshots
 from ff_observe.wiring import STOP_SECONDS, Parts, lasting_components, make_server
 
 if TYPE_CHECKING:

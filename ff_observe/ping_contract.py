@@ -16,6 +16,8 @@ MAX_DEPTH = 32  # of nested objects and arrays; the contract itself needs five
 MAX_COUNT = 2**53 - 1  # the largest integer a JSON number of JavaScript holds exactly
 
 Value = str | int | bool
+Values = tuple[Value | None, ...]
+"""The values of a ping in the order of `FIELDS`; None where the sender left one out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings, SQLiteDatabase
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.consent import decide
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Licence, Reading
 from ff_observe.redaction import Redactor, known_secrets
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Licence, Reading
 
 EXPIRES_SOON: Final = timedelta(days=30)
 

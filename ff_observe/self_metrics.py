@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from ff_observe.catalogue import BRIDGE
 from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_DELIVERED
 from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.platform.sources.model import Reading
 from ff_observe.process_metrics import process_readings
-from ff_observe.sources.model import Reading
 from ff_observe.version import VERSION
 
 

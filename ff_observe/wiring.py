@@ -19,14 +19,15 @@ from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp
 from ff_observe.periodic import ErrorSink
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.http_probe import HttpProbe
+from ff_observe.platform.sources.installation import InstalledVersions, operating_system
+from ff_observe.platform.sources.locks import Locks
+from ff_observe.platform.sources.model import Source
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
-from ff_observe.snapshots import Snapshot, Snapshots
-from ff_observe.sources.http_probe import HttpProbe
-from ff_observe.sources.installation import InstalledVersions, operating_system
-from ff_observe.sources.locks import Locks
-from ff_observe.sources.model import Source
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
 from ff_observe.web.status_page import StatusPage
@@ -134,7 +135,7 @@ def locks_in(database: Database) -> Callable[[str], Locks] | None:
     """See `Context.locks_in`."""
     if not isinstance(database, PostgreSQLDatabase):
         return None
-    from ff_observe.sources.postgresql_locks import AdvisoryLocks
+    from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks
 
     return partial(AdvisoryLocks, database)
 
@@ -192,10 +193,10 @@ def _platform(
 
 def _source(settings: Settings) -> Source:
     if isinstance(settings.database, PostgreSQLDatabase):
-        from ff_observe.sources.postgresql import PostgreSQLSource
+        from ff_observe.platform.sources.postgresql import PostgreSQLSource
 
         return PostgreSQLSource(settings.database)
-    from ff_observe.sources.sqlite_process import GuardedSQLiteSource
+    from ff_observe.platform.sources.sqlite_process import GuardedSQLiteSource
 
     return GuardedSQLiteSource(settings.database.path)
 

@@ -29,7 +29,7 @@ PACKAGES: Final = ("python3", "python3-venv", "make", "git", "ca-certificates")
 PLACE: Final = "srv/ff-observe"
 USERS: Final = {"root": 0, "operator": 1000}
 SHORT: Final = (
-    *("tests/unit/sources", "tests/unit/test_install_real_parts.py", "tests/unit/test_deploy.py"),
+    *("tests/unit/platform", "tests/unit/test_install_real_parts.py", "tests/unit/test_deploy.py"),
     *("tests/unit/web/test_authentication.py", "tests/unit/ping/test_recording.py"),
     *("tests/end_to_end/test_otlp_rotel.py", "tests/end_to_end/test_prometheus_scrape.py"),
     *("tests/end_to_end/test_status_page_in_a_browser.py", "tests/end_to_end/test_backend_sentry_bugsink.py"),

@@ -13,9 +13,9 @@ from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import Question, RowsBy, RowsByAge, RowsByName, RowsWhere
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
-from ff_observe.sources.postgresql import PostgreSQLSource
-from ff_observe.sources.schema import TABLES
-from ff_observe.sources.sqlite import SQLiteSource
+from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.schema import TABLES
+from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.real_parts import postgresql
 from tests.recordings import COMMITTED, Case
 

@@ -11,7 +11,7 @@ from ff_observe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
-    from ff_observe.snapshots import Snapshot
+    from ff_observe.platform.snapshot import Snapshot
 
 ASK_SECONDS = 5.0
 """How long the platform may take. Connecting to PostgreSQL alone may take 3."""

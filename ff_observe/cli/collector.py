@@ -17,9 +17,9 @@ from ff_observe.errors import FFObserveError, UsageError
 
 if TYPE_CHECKING:
     from ff_observe.clock import Clock
+    from ff_observe.collector.settings import CollectorSettings
+    from ff_observe.collector.settings_file import NamedDatabase
     from ff_observe.config.environment import Environment
-    from ff_observe.ping_collector.settings import CollectorSettings
-    from ff_observe.ping_collector.settings_file import NamedDatabase
     from ff_observe.service import Component
 
 log = logging.getLogger("ff_observe")
@@ -73,7 +73,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace) -> "CollectorSettings":
     """Raises `ConfigurationError` or `UsageError`."""
-    from ff_observe.ping_collector.settings_file import collector_settings
+    from ff_observe.collector.settings_file import collector_settings
 
     environment = read_environment(os.environ)
     hide_secrets(options, (environment, options.database))
@@ -89,7 +89,7 @@ def _settings(options: argparse.Namespace) -> "CollectorSettings":
 
 def _named_database(options: argparse.Namespace, environment: "Environment") -> "NamedDatabase | None":
     """What an option names, else what the environment does. Raises `UsageError` for two at once."""
-    from ff_observe.ping_collector.settings_file import NamedDatabase
+    from ff_observe.collector.settings_file import NamedDatabase
 
     if options.database is not None:
         return NamedDatabase("--database", url=options.database, seen=True)
@@ -105,13 +105,14 @@ def _named_database(options: argparse.Namespace, environment: "Environment") -> 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.clock import SystemClock
-    from ff_observe.ping_collector.commands import build_collector, prepare_process
+    from ff_observe.collector.commands import prepare_process
+    from ff_observe.collector.service import Collector
     from ff_observe.service import Service
 
     start_logging(options)
     clock = SystemClock()
     settings = _settings(options)
-    collector = Service([*_traced(settings, clock), build_collector(settings, clock)], clock, STOP_SECONDS)
+    collector = Service([*_traced(settings, clock), Collector(settings, clock)], clock, STOP_SECONDS)
     prepare_process()
     signals = Signals()
     collector.start()
@@ -133,7 +134,7 @@ def _traced(settings: "CollectorSettings", clock: "Clock") -> "list[Component]":
 
 
 def export(options: argparse.Namespace) -> int:
-    from ff_observe.ping_collector import commands
+    from ff_observe.collector import commands
 
     start_logging(options)
     line = None
@@ -145,7 +146,7 @@ def export(options: argparse.Namespace) -> int:
 
 
 def forget(options: argparse.Namespace) -> int:
-    from ff_observe.ping_collector import commands
+    from ff_observe.collector import commands
 
     start_logging(options)
     forgotten = commands.forget(_settings(options), options.instance_id)

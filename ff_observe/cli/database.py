@@ -24,7 +24,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def grants(options: argparse.Namespace) -> int:
-    from ff_observe.sources import privileges
+    from ff_observe.platform.sources import privileges
 
     if options.offline:
         print(privileges.grants_of_every_version(options.role))

@@ -67,10 +67,10 @@ def _run(directory: Path, options: argparse.Namespace) -> int:
 
     from ff_observe.bridge import build_bridge
     from ff_observe.clock import SystemClock
+    from ff_observe.collector.service import Collector
+    from ff_observe.collector.settings import CollectorSettings
     from ff_observe.config import load_settings
     from ff_observe.demo.platform import DemoPlatform
-    from ff_observe.ping_collector.service import Collector
-    from ff_observe.ping_collector.settings import CollectorSettings
 
     clock = SystemClock()
     signals = Signals()

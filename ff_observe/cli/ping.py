@@ -15,7 +15,7 @@ from ff_observe.errors import DeliveryError, LedgerError, SourceError
 
 if TYPE_CHECKING:
     from ff_observe.outputs.ping.ledger import Entry
-    from ff_observe.snapshots import Snapshot
+    from ff_observe.platform.snapshot import Snapshot
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,11 +51,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def show(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.sending import preview
-    from ff_observe.sources.installation import operating_system
+    from ff_observe.platform.sources.installation import operating_system
     from ff_observe.wiring import open_platform
 
     settings = settings_of(options)
-    logging.getLogger("ff_observe.snapshots").setLevel(logging.ERROR)  # what it warns of is what `reachable` raises
+    logging.getLogger("ff_observe.platform.snapshots").setLevel(logging.ERROR)  # `reachable` raises the same
     with open_platform(settings, clock_at(options.at)) as platform:
         snapshot = reachable(platform.snapshots.take())
         body = preview(snapshot, platform.settings, operating_system())
@@ -97,7 +97,7 @@ def send(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.outcome import Result
     from ff_observe.outputs.ping.recording import check_ledger, sender_for
     from ff_observe.outputs.ping.sending import send_once
-    from ff_observe.sources.installation import operating_system
+    from ff_observe.platform.sources.installation import operating_system
     from ff_observe.wiring import open_platform
 
     settings = settings_of(options)

@@ -32,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def test(options: argparse.Namespace) -> int:
-    from ff_observe.outputs.backend_sentry import send_test_event
+    from ff_observe.outputs.sentry.component import send_test_event
     from ff_observe.wiring import installed_versions
 
     settings = settings_of(options)

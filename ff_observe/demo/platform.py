@@ -17,7 +17,7 @@ from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, NODEJS_VERSION, C
 from ff_observe.demo.life import Life, Stretch
 from ff_observe.errors import UsageError
 from ff_observe.periodic import Periodic
-from ff_observe.sources.schema import TABLES
+from ff_observe.platform.sources.schema import TABLES
 
 _FILE = """\
 # The demo platform of ff-observe: a made-up company. Nothing listens at these addresses but the demo itself.

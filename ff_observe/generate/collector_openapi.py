@@ -2,7 +2,7 @@
 
 import json
 
-from ff_observe.ping_collector.openapi import document
+from ff_observe.collector.openapi import document
 
 
 def render() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from ff_observe.collector.settings import COLLECTOR
 from ff_observe.generate import (
     collector_openapi,
     configuration_reference,
@@ -17,7 +18,6 @@ from ff_observe.generate import (
     ping_schema,
 )
 from ff_observe.generate.markdown import GENERATED
-from ff_observe.ping_collector.settings import COLLECTOR
 from ff_observe.web.web_config import WEB_CONFIG
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
@@ -46,9 +46,7 @@ class Section(NamedTuple):
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         "PRIVACY.md": Section("ff_observe/outputs", outputs_table.render),
-        "docs/collector.md": Section(
-            "ff_observe/ping_collector/settings.py", partial(keys_table.render, COLLECTOR.keys)
-        ),
+        "docs/collector.md": Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),
         "docs/securing-metrics.md": Section(
             "ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)
         ),

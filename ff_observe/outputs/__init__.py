@@ -3,16 +3,17 @@
 from typing import Final
 
 from ff_observe.config.settings import Settings
-from ff_observe.outputs import backend_sentry, frontend, prometheus_output
+from ff_observe.outputs import frontend, prometheus_output
 from ff_observe.outputs.model import Output, Status
 from ff_observe.outputs.otlp import output as otlp_output
 from ff_observe.outputs.ping import output as ping_output
-from ff_observe.snapshots import Snapshot
+from ff_observe.outputs.sentry import component as sentry_output
+from ff_observe.platform.snapshot import Snapshot
 
 OUTPUTS: Final[tuple[Output, ...]] = (
     ping_output.OUTPUT,
     prometheus_output.OUTPUT,
-    backend_sentry.OUTPUT,
+    sentry_output.OUTPUT,
     otlp_output.OUTPUT,
     *frontend.OUTPUTS,
 )

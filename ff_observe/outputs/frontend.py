@@ -6,7 +6,7 @@ from typing import Final
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.model import Output, Status
-from ff_observe.snapshots import Snapshot
+from ff_observe.platform.snapshot import Snapshot
 
 _PLAUSIBLE: Final = (key_of.PLAUSIBLE_DOMAIN.path, key_of.OLD_PLAUSIBLE_DOMAIN.path)
 

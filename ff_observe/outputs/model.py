@@ -8,12 +8,13 @@ from typing import Protocol
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Database, Settings
 from ff_observe.periodic import ErrorSink
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.locks import Locks
+from ff_observe.platform.sources.model import OperatingSystem
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
-from ff_observe.snapshots import Snapshot, Snapshots
-from ff_observe.sources.locks import Locks
-from ff_observe.sources.model import OperatingSystem
 
 
 @dataclass(frozen=True, slots=True)

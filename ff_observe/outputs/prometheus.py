@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from ff_observe.catalogue import AUDIT, PLATFORM, SELF, process
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.exposition.formats import Format, encode
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Reading
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Reading
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.model import Output, Status
-from ff_observe.snapshots import Snapshot
+from ff_observe.platform.snapshot import Snapshot
 
 
 def _status(settings: Settings, _snapshot: Snapshot | None) -> Status:

@@ -6,8 +6,8 @@ from ff_observe.exposition.formats import Format
 from ff_observe.exposition.rendered import Rendered
 from ff_observe.http.messages import Answer
 from ff_observe.outputs.prometheus import render
+from ff_observe.platform.snapshot import Snapshot
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
 
 
 class SnapshotExposition:

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import Future
 from typing import Protocol
 
-from ff_observe.snapshots import Snapshot
+from ff_observe.platform.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 

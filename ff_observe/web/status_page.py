@@ -15,9 +15,9 @@ from ff_observe.http.messages import Answer, answer
 from ff_observe.outputs import statuses
 from ff_observe.outputs.model import Output, Status
 from ff_observe.outputs.ping.consent import left_to_another
+from ff_observe.platform.snapshot import Snapshot
 from ff_observe.problems import Finding, find_problems
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
 from ff_observe.version import VERSION
 
 HEALTHY_PATH = "/-/healthy"

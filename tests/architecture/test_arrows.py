@@ -5,7 +5,7 @@ import pytest
 from tests.architecture.sources import Module, is_within, modules
 
 P = "ff_observe"
-GROUND = (f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.tracing", f"{P}.trust", f"{P}.trusted_path", f"{P}.version")
+GROUND = (f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.tracing", f"{P}.trusted_path", f"{P}.version")
 """What everything else may stand on."""
 
 FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.bridge")
@@ -14,7 +14,10 @@ FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.bridge")
 SENDING = ("outputs", "web")
 LIFE = (f"{P}.service", f"{P}.periodic")
 EDGE = (f"{P}.http", f"{P}.exposition")
-READINGS = (f"{P}.snapshots", f"{P}.sources.model", f"{P}.sources.locks", f"{P}.catalogue", f"{P}.self_metrics")
+READINGS = (
+    *(f"{P}.platform.{name}" for name in ("snapshot", "snapshots", "sources.model", "sources.locks")),
+    *(f"{P}.catalogue", f"{P}.self_metrics"),
+)
 
 ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.catalogue": (),
@@ -23,19 +26,17 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.periodic": (),
     f"{P}.ping_contract": (f"{P}.catalogue",),
     f"{P}.process_metrics": (f"{P}.catalogue",),
-    f"{P}.self_metrics": (f"{P}.catalogue", f"{P}.process_metrics", f"{P}.sources.model"),
+    f"{P}.self_metrics": (f"{P}.catalogue", f"{P}.process_metrics", f"{P}.platform.sources.model"),
     f"{P}.redaction": (f"{P}.config.secret",),
     f"{P}.sentry_names": (),
-    f"{P}.sources": (f"{P}.catalogue", f"{P}.config"),
-    f"{P}.platform_facts": (f"{P}.catalogue", f"{P}.config", f"{P}.sources"),
-    f"{P}.snapshots": (
-        *(f"{P}.sources", f"{P}.catalogue", f"{P}.config", f"{P}.platform_facts", f"{P}.self_metrics"),
-        *LIFE,
-    ),
+    f"{P}.delivery": (),
+    f"{P}.platform.sources": (f"{P}.catalogue", f"{P}.config", f"{P}.delivery.trust"),
+    f"{P}.platform": (f"{P}.catalogue", f"{P}.config", f"{P}.self_metrics", *LIFE),
     f"{P}.http": (),  # serves whatever it is given
     f"{P}.exposition": (f"{P}.http",),
     f"{P}.outputs": (
         *READINGS,
+        f"{P}.delivery",
         f"{P}.exposition",
         f"{P}.ping_contract",
         f"{P}.config",
@@ -47,7 +48,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.web": (*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", *LIFE),
     f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
-    f"{P}.ping_collector": (
+    f"{P}.collector": (
         *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.process_metrics", f"{P}.config.secret", *EDGE),
         # collector.yml is read by the reader of every configuration file; what FlowFuse's file says stays unknown here.
         *(f"{P}.config.{name}" for name in ("key", "kind", "kinds", "known_keys", "nodes", "reader", "reading")),
@@ -58,10 +59,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.config",
         f"{P}.outputs",
         f"{P}.ping_contract",
-        f"{P}.ping_collector.openapi",
-        *(f"{P}.ping_collector.settings", f"{P}.web.web_config"),  # the keys of their files
+        f"{P}.collector.openapi",
+        *(f"{P}.collector.settings", f"{P}.web.web_config"),  # the keys of their files
     ),
-    f"{P}.demo": (f"{P}.config", f"{P}.sources.schema", *LIFE),
+    f"{P}.demo": (f"{P}.config", f"{P}.platform.sources.schema", *LIFE),
     f"{P}.wiring": (P,),
     f"{P}.bridge": (
         *(f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http.messages"),
@@ -120,6 +121,6 @@ def test_what_knows_everything_is_known_by_few(target: str) -> None:
 
 def test_the_receiving_end_knows_nothing_of_the_sending_one() -> None:
     for module in modules():
-        if is_within(module.name, f"{P}.ping_collector"):
+        if is_within(module.name, f"{P}.collector"):
             sending = [name for name, _ in module.imports() if any(is_within(name, f"{P}.{end}") for end in SENDING)]
             assert not sending, module.place

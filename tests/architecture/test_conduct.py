@@ -23,8 +23,8 @@ LIGHT = {
     "ff_observe.config.load": HEAVY,
     "ff_observe.frontend": NOT_FOR_HELP,
     "ff_observe.ping_contract": NOT_FOR_HELP,
-    "ff_observe.snapshots": HEAVY,
-    "ff_observe.sources.sqlite": HEAVY,
+    "ff_observe.platform.snapshots": HEAVY,
+    "ff_observe.platform.sources.sqlite": HEAVY,
     "ff_observe.wiring": HEAVY,
 }
 

@@ -14,7 +14,7 @@ INTERNALS = {
     "opentelemetry-sdk": ("opentelemetry.sdk._logs", "_receive_metrics"),
     "opentelemetry-exporter-otlp-proto-http": ("_log_exporter",),
     "opentelemetry-exporter-otlp-proto-grpc": ("_initialize_channel_and_stub",),
-    "sentry-sdk": ("_get_pool_options", "_request", "_auth", "_pool"),
+    "sentry-sdk": ("_make_pool", "_request", "_auth", "_pool"),
     "urllib3": ("_new_conn",),
     "requests": ("build_connection_pool_key_attributes", "cert_verify"),
 }

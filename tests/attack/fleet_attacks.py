@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ff_observe.ping_collector.acceptance import Reason, Refusal, accept
-from ff_observe.ping_collector.disclosure import Disclosure
-from ff_observe.ping_collector.unknown_fields import MAX_NAMES, OTHER, UnknownFields
+from ff_observe.collector.acceptance import accept
+from ff_observe.collector.disclosure import Disclosure
+from ff_observe.collector.refusals import Reason, Refusal
+from ff_observe.collector.unknown_fields import MAX_NAMES, OTHER, UnknownFields
 from tests.attack.world import HONEST, RELEASE_DAY, SETTINGS, World, sender
-from tests.unit.ping_collector.pings import NOON, body
+from tests.unit.collector.pings import NOON, body
 
 MakeWorld = Callable[[], World]
 ADVERT = "6.6.6"

@@ -11,15 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ff_observe.ping_collector.fleet import as_json, take_fleet
-from ff_observe.ping_collector.publication import Publication
-from ff_observe.ping_collector.settings import CollectorSettings
-from ff_observe.ping_collector.store import Ping, Store
-from ff_observe.ping_collector.store.sqlite import open_sqlite
+from ff_observe.collector.fleet import as_json, take_fleet
+from ff_observe.collector.publication import Publication
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.store import Ping, Store
+from ff_observe.collector.store.sqlite import open_sqlite
 from tests.contract.conftest import postgresql_store
 from tests.real_parts import postgresql
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import later, ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import later, ping
 
 SETTINGS = CollectorSettings(public=True)
 DAYS = range(5)

@@ -26,7 +26,7 @@ from ff_observe.catalogue.model import (
 )
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.ping_contract import COUNT_FIELDS, FIELDS
-from ff_observe.sources.schema import TABLES
+from ff_observe.platform.sources.schema import TABLES
 from ff_observe.version import VERSION
 from tests import recordings
 
@@ -181,10 +181,11 @@ def test_a_count_has_as_many_labels_as_its_question_gives(count: Count) -> None:
 @each_count
 def test_the_tables_and_columns_of_a_count_are_in_the_schema(count: Count) -> None:
     for table, columns in questioned(count):
-        assert table in TABLES, f'ff_observe/sources/schema.py: add "{table}": Table("<FlowFuse\'s name>") to TABLES'
+        entry = f'add "{table}": Table("<FlowFuse\'s name>") to TABLES'
+        assert table in TABLES, f"ff_observe/platform/sources/schema.py: {entry}"
         for column in columns:
             entry = f'add "{column}": "<FlowFuse\'s name>" to the columns of "{table}" in TABLES'
-            assert column in TABLES[table].columns, f"ff_observe/sources/schema.py: {entry}"
+            assert column in TABLES[table].columns, f"ff_observe/platform/sources/schema.py: {entry}"
 
 
 def questioned(count: Count) -> list[tuple[str, tuple[str, ...]]]:

@@ -9,14 +9,14 @@ import pytest
 from ff_observe.catalogue import COUNTS, METRICS, facts
 from ff_observe.catalogue.fleet import RESOURCE_TITLES
 from ff_observe.catalogue.model import in_text
-from ff_observe.ping_collector.fleet import RESOURCES
-from ff_observe.platform_facts import LIMITED_COUNTS
+from ff_observe.collector.fleet import RESOURCES
+from ff_observe.platform.facts import LIMITED_COUNTS
 from tests.architecture.sources import ROOT
 from tests.dashboards import DASHBOARDS, panels
 
 SHOWING = [
     *sorted((ROOT / "ff_observe" / "generate" / "dashboards").glob("*.py")),
-    ROOT / "ff_observe" / "ping_collector" / "page.py",
+    ROOT / "ff_observe" / "collector" / "page.py",
     ROOT / "ff_observe" / "web" / "status_page.py",
 ]
 """The modules that show metrics to people."""

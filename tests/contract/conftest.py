@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.collector.store import Store
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector.store import Store
-from ff_observe.ping_collector.store.postgresql import PostgresqlStore
-from ff_observe.ping_collector.store.sqlite import open_sqlite
 from tests.real_parts import postgresql
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import ping
 
 WINDOW = timedelta(hours=1)
 

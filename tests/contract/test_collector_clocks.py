@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from ff_observe.collector.store import Pruned, Store
+from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector.store import Pruned, Store
-from ff_observe.ping_collector.store.postgresql import PostgresqlStore
 from tests.contract.conftest import WINDOW, MakeStore, three_days_of_pings
 from tests.real_parts import postgresql
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import NOON, later, ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import NOON, later, ping
 
 RETENTION = timedelta(days=400)
 IN_1972 = datetime(1972, 3, 1, tzinfo=UTC)

@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ff_observe.ping_collector.store import Ping, Store, StoreError
-from ff_observe.ping_collector.store import sqlite as sqlite_store
-from ff_observe.ping_collector.store.postgresql import PostgresqlStore
-from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
+from ff_observe.collector.store import Ping, Store, StoreError
+from ff_observe.collector.store import sqlite as sqlite_store
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.sqlite import SqliteStore, open_sqlite
 from tests.contract.conftest import WINDOW, MakeStore, postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import NOON, later, ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import NOON, later, ping
 
 ID = "9d1cf0ab-f04e-4caa-9e1d-forgotten-00"
 VALUE = "6.66-planted-kernel"

@@ -21,17 +21,17 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from ff_observe.catalogue.fleet import COLLECTOR, FLEET
 from ff_observe.catalogue.model import Metric
 from ff_observe.catalogue.process import PROCESS
+from ff_observe.collector.commands import export, forget
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings, SqliteDatabase
+from ff_observe.collector.store import Ping
 from ff_observe.errors import ConfigurationError
 from ff_observe.http.connection import Connection
-from ff_observe.ping_collector.commands import export, forget
-from ff_observe.ping_collector.service import Collector
-from ff_observe.ping_collector.settings import CollectorSettings, SqliteDatabase
-from ff_observe.ping_collector.store import Ping
 from ff_observe.ping_contract import MAX_BODY_BYTES
 from tests.pace import within
 from tests.real_parts.collector import ask, collecting, raw, sample, send
 from tests.real_parts.processes import wait_until
-from tests.unit.ping_collector.pings import body, instance
+from tests.unit.collector.pings import body, instance
 
 SUCCESS = b'{"status":"success"}'
 

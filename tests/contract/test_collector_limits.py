@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.collector import app
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
 from ff_observe.http.limits import Limits
-from ff_observe.ping_collector import app
-from ff_observe.ping_collector.service import Collector
-from ff_observe.ping_collector.settings import CollectorSettings
 from tests.real_parts.collector import collecting, in_packets, raw, sample, send
 from tests.real_parts.processes import wait_until
-from tests.unit.ping_collector.pings import body
+from tests.unit.collector.pings import body
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import load_all_checks
 
-from ff_observe.ping_collector.openapi import document, ping_schema
-from ff_observe.ping_collector.service import Collector
-from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.collector.openapi import document, ping_schema
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
 from tests.real_parts.collector import ask, collecting
 from tests.recordings import ROOT, Case, cases
 

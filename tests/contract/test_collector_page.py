@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from ff_observe.ping_collector.page import render
-from ff_observe.ping_collector.service import Collector, open_store
-from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.collector.page import render
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.store.opening import open_store
 from tests.real_parts.collector import ask, collecting, send
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import body, ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import body, ping
 
 
 @pytest.fixture

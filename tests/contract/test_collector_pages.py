@@ -10,13 +10,13 @@ from typing import NoReturn
 
 import pytest
 
+from ff_observe.collector import publication
+from ff_observe.collector.metrics import CollectorMetrics
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
 from ff_observe.exposition.formats import Format
-from ff_observe.ping_collector import publication
-from ff_observe.ping_collector.metrics import CollectorMetrics
-from ff_observe.ping_collector.service import Collector
-from ff_observe.ping_collector.settings import CollectorSettings
 from tests.real_parts.collector import ask, collecting, send
-from tests.unit.ping_collector.pings import body
+from tests.unit.collector.pings import body
 
 
 @pytest.fixture

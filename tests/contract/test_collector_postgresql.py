@@ -8,19 +8,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ff_observe.collector import ingest
+from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase
+from ff_observe.collector.settings_kinds import parse_database
+from ff_observe.collector.store import Pruned, StoreError
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql_schema import LOCK
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector import ingest
-from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase
-from ff_observe.ping_collector.settings_kinds import parse_database
-from ff_observe.ping_collector.store import Pruned, StoreError
-from ff_observe.ping_collector.store.postgresql import PostgresqlStore
-from ff_observe.ping_collector.store.postgresql_schema import LOCK
 from tests.contract.conftest import postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
 from tests.real_parts.collector import collecting, sample
 from tests.real_parts.processes import free_port, wait_until
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import NOON, later, ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import NOON, later, ping
 
 
 def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Cluster) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import main
+from ff_observe.collector.acceptance import Accepted, accept
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 from ff_observe.config.secret import Secret
 from ff_observe.outputs.ping.delivery import USER_AGENT
-from ff_observe.ping_collector.acceptance import Accepted, accept
-from ff_observe.ping_collector.service import Collector
-from ff_observe.ping_collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
 from tests.real_parts import postgresql
 from tests.real_parts.collector import ask, collecting, send
 from tests.recordings import COMMITTED, Case, cases, probes

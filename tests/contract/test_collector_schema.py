@@ -8,19 +8,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ff_observe.collector.store import Store, StoreError
+from ff_observe.collector.store.columns import COLUMNS, column_name
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql_connections import READING, WRITING
+from ff_observe.collector.store.postgresql_connections import connect as connect_postgresql
+from ff_observe.collector.store.sqlite import SqliteStore, open_sqlite
+from ff_observe.collector.store.sqlite_schema import connect as connect_sqlite
 from ff_observe.config.secret import Secret
-from ff_observe.ping_collector.store import Store, StoreError
-from ff_observe.ping_collector.store.columns import COLUMNS, column_name
-from ff_observe.ping_collector.store.postgresql import PostgresqlStore
-from ff_observe.ping_collector.store.postgresql_connections import READING, WRITING
-from ff_observe.ping_collector.store.postgresql_connections import connect as connect_postgresql
-from ff_observe.ping_collector.store.sqlite import SqliteStore, open_sqlite
-from ff_observe.ping_collector.store.sqlite_schema import connect as connect_sqlite
 from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import WINDOW, MakeStore, documents
 from tests.real_parts import postgresql
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import ping
 
 
 def test_every_field_of_the_contract_has_a_column_of_its_own() -> None:

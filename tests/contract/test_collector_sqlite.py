@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.ping_collector.store import StoreError, sqlite, sqlite_schema
-from ff_observe.ping_collector.store.sqlite import open_sqlite
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.pings import NOON, later, ping
+from ff_observe.collector.store import StoreError, sqlite, sqlite_schema
+from ff_observe.collector.store.sqlite import open_sqlite
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import NOON, later, ping
 
 
 def deleted(file: Path) -> None:

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ff_observe.ping_collector.fleet import take_fleet
-from ff_observe.ping_collector.store import Ping, Pruned, Store, StoreError
-from ff_observe.ping_collector.store.columns import NAMES
+from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.store import Ping, Pruned, Store, StoreError
+from ff_observe.collector.store.columns import NAMES
 from ff_observe.ping_contract import FIELDS, MAX_COUNT
 from tests.contract.conftest import MakeStore, documents, three_days_of_pings
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.endless import make_counting_endless
-from tests.unit.ping_collector.pings import NOON, later, ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.endless import make_counting_endless
+from tests.unit.collector.pings import NOON, later, ping
 
 
 def test_a_ping_comes_back_with_its_moment_and_sender(store: Store, writer: BlockingWriter) -> None:
@@ -232,7 +232,7 @@ def test_upkeep_forgets_duplicates_that_are_past_their_window(store: Store, writ
 
 
 def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ff_observe.ping_collector.store.sqlite.PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr("ff_observe.collector.store.sqlite.PRUNED_AT_ONCE", 3)
     store = make_store()
     writer = BlockingWriter(store)
     writer.write([ping(f"{index}", later(days=-5)) for index in range(10)])

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.ping_collector.service import Collector
-from ff_observe.ping_collector.settings import CollectorSettings
-from ff_observe.ping_collector.store import Seen, StoreError
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.store import Seen, StoreError
 from tests.fakes import FakeClock
 from tests.real_parts.collector import collecting, sample, send
-from tests.unit.ping_collector.pings import body, instance
+from tests.unit.collector.pings import body, instance
 
 
 @pytest.fixture

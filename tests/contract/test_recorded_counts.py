@@ -7,7 +7,7 @@ import pytest
 
 from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import ping_fields
-from ff_observe.sources.model import Answer, Source
+from ff_observe.platform.sources.model import Answer, Source
 from tests.platforms import moment, postgresql_rows, postgresql_source, sqlite_rows, sqlite_source, truth
 from tests.recordings import Case, cases
 

@@ -14,7 +14,7 @@ from ff_observe.config.environment import read_environment
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings, PlatformSettings, PostgreSQLDatabase, Settings
 from ff_observe.errors import DeliveryError
-from ff_observe.outputs.backend_sentry import BackendSentry, send_test_event
+from ff_observe.outputs.sentry.component import BackendSentry, send_test_event
 from ff_observe.periodic import Periodic
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Service

@@ -18,13 +18,13 @@ import psutil
 import psycopg
 import pytest
 
-from ff_observe.ping_collector.settings import PostgresqlDatabase
-from ff_observe.ping_collector.settings_file import collector_settings
+from ff_observe.collector.settings import PostgresqlDatabase
+from ff_observe.collector.settings_file import collector_settings
 from tests.pace import in_full
 from tests.real_parts import postgresql
 from tests.real_parts.collector import process, send
 from tests.real_parts.processes import PATIENCE_SECONDS, free_port, wait_until
-from tests.unit.ping_collector.pings import body, instance
+from tests.unit.collector.pings import body, instance
 
 ROUNDS = in_full(100, 30)
 CLIENTS = 16

@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from ff_observe.ping_collector.service import open_store
-from ff_observe.ping_collector.settings_file import collector_settings
+from ff_observe.collector.settings_file import collector_settings
+from ff_observe.collector.store.opening import open_store
 from tests.real_parts import postgresql
 from tests.real_parts.collector import ask, process, send
 from tests.real_parts.processes import free_port, wait_until
-from tests.unit.ping_collector.pings import body, instance
+from tests.unit.collector.pings import body, instance
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 from tests.network_guard import guarded_environment
 from tests.real_parts.collector import process, send
 from tests.recordings import ROOT
-from tests.unit.ping_collector.pings import body
+from tests.unit.collector.pings import body
 
 RUNS = 100_000
 

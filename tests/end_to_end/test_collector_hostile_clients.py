@@ -11,7 +11,7 @@ import psutil
 from tests.pace import pace, within
 from tests.real_parts.collector import process, send
 from tests.real_parts.processes import wait_until
-from tests.unit.ping_collector.pings import body
+from tests.unit.collector.pings import body
 
 IDLE = 10_000
 

@@ -27,11 +27,11 @@ import psycopg
 import pytest
 import yaml
 
-from ff_observe.ping_collector.sender_hash import material
+from ff_observe.collector.sender_hash import material
 from tests.real_parts import postgresql
 from tests.real_parts.collector import ask, process, send
 from tests.real_parts.processes import free_port, wait_until
-from tests.unit.ping_collector.pings import body, instance
+from tests.unit.collector.pings import body, instance
 
 CONNECTIONS = ("127.83.14.201", "127.201.7.66")
 """Where connections themselves come from: all of 127.0.0.0/8 is this machine."""

@@ -11,15 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ff_observe.ping_collector.service import open_store
-from ff_observe.ping_collector.settings import CollectorSettings
-from ff_observe.ping_collector.settings_file import collector_settings
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.settings_file import collector_settings
+from ff_observe.collector.store.opening import open_store
 from tests.pace import within
 from tests.real_parts.collector import process, sample, send
 from tests.real_parts.processes import wait_until
-from tests.unit.ping_collector.blocking_writer import BlockingWriter
-from tests.unit.ping_collector.endless import make_counting_endless
-from tests.unit.ping_collector.pings import body, instance, ping
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.endless import make_counting_endless
+from tests.unit.collector.pings import body, instance, ping
 
 WAITING = 5
 

@@ -15,10 +15,10 @@ from ff_observe.clock import FrozenClock, SystemClock
 from ff_observe.config.load import load_settings
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.demo.platform import DemoPlatform
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshots
-from ff_observe.sources.installation import InstalledVersions
-from ff_observe.sources.sqlite import SQLiteSource
 from tests import recordings
 from tests.dashboards import RULES, Target, rules, targets
 from tests.pictures.openmetrics import Sample, backfill
@@ -28,7 +28,7 @@ from tests.real_parts.bridge import running_bridge
 from tests.real_parts.processes import free_port, wait_until
 from tests.recordings import Case
 from tests.reduced import licences
-from tests.unit.ping_collector.pings import body
+from tests.unit.collector.pings import body
 
 PLATFORMS_OF_FLEET = 60
 EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "5s", "$__interval": "5s", "$__range": "30s"}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.collector.settings import CollectorSettings
 from tests.real_parts.collector import collecting, send
-from tests.unit.ping_collector.pings import body
+from tests.unit.collector.pings import body
 
 # axe's rule scrollable-region-focusable (WCAG 2.2, 2.1.1): no key scrolls what cannot have the focus.
 _OUT_OF_REACH = """() => [...document.querySelectorAll('body *')].filter(element =>

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import main
-from ff_observe.sources.postgresql_locks import platform_key
+from ff_observe.platform.sources.postgresql_locks import platform_key
 from tests.platforms import case_named
 from tests.real_parts.bridge import Bridge, home_with, running_bridge
 from tests.real_parts.postgresql import PASSWORD, Cluster

@@ -13,7 +13,9 @@ from pathlib import Path
 import atheris  # type: ignore[import-untyped]  # it has no types
 
 with atheris.instrument_imports():
-    from ff_observe.ping_collector import acceptance, sender_address
+    from ff_observe.collector import acceptance, sender_address
+    from ff_observe.collector.refusals import Refusal
+    from ff_observe.collector.store.model import canonical
     from ff_observe.ping_contract import document
 
 from tests.recordings import cases
@@ -28,14 +30,14 @@ FINDERS = tuple(
 def one_input(data: bytes) -> None:
     """Raises where a promise is broken."""
     found = acceptance.accept(data)
-    if isinstance(found, acceptance.Refusal):
+    if isinstance(found, Refusal):
         assert 400 <= found.status < 500
         assert 0 < len(found.message) < 200
     else:
         again = acceptance.accept(json.dumps(document(found.values)).encode())
         assert isinstance(again, acceptance.Accepted)
         assert (again.values, again.unknown) == (found.values, ())
-        assert acceptance.canonical(again.values) == acceptance.canonical(found.values)
+        assert canonical(again.values) == canonical(found.values)
         assert len(found.unknown) <= acceptance.MAX_UNKNOWN_NAMES
     for finder in FINDERS:
         address = finder.of("10.0.0.1", [(name, data) for name in HEADERS])

@@ -19,14 +19,14 @@ GOAL = 0.95
 WORK = ROOT / ".cache" / "mutants"
 
 TESTS = {
-    "ff_observe/snapshots.py": ("tests/unit/test_snapshots*.py",),
+    "ff_observe/platform/snapshots.py": ("tests/unit/platform/test_snapshots*.py",),
     "ff_observe/outputs/ping/consent.py": ("tests/unit/ping/test_consent.py",),
     "ff_observe/outputs/ping/payload.py": ("tests/unit/ping/test_payload.py",),
     "ff_observe/outputs/ping/ledger.py": ("tests/unit/ping/test_ledger*.py",),
     "ff_observe/outputs/ping/ledger_files.py": ("tests/unit/ping/test_ledger*.py",),
     "ff_observe/outputs/ping/agenda.py": ("tests/unit/ping/test_schedule.py", "tests/unit/ping/test_agenda*.py"),
-    "ff_observe/ping_collector/acceptance.py": ("tests/unit/ping_collector/test_acceptance.py",),
-    "ff_observe/ping_collector/sender_address.py": ("tests/unit/ping_collector/test_sender_address.py",),
+    "ff_observe/collector/acceptance.py": ("tests/unit/collector/test_acceptance.py",),
+    "ff_observe/collector/sender_address.py": ("tests/unit/collector/test_sender_address.py",),
 }
 """Module → its own unit tests, as patterns. Another module is tried as `MODULE=PATTERN[,PATTERN...]`."""
 

@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from ff_observe.catalogue import fleet, process
 from ff_observe.catalogue.model import Metric
-from ff_observe.ping_collector.fleet import RESOURCES
-from ff_observe.ping_collector.metrics import BUCKETS
+from ff_observe.collector.fleet import RESOURCES
+from ff_observe.collector.metrics import BUCKETS
 from tests.pictures.openmetrics import Sample
 
 TARGET = MappingProxyType({"job": "flowfuse-collector", "instance": "collector.example.com:10465"})

@@ -12,11 +12,12 @@ from ff_observe.clock import FrozenClock
 from ff_observe.config.load import load_settings
 from ff_observe.demo.platform import DemoPlatform
 from ff_observe.outputs import OUTPUTS, statuses
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.platform.sources.model import Reading
+from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot, Snapshots
-from ff_observe.sources.installation import InstalledVersions
-from ff_observe.sources.model import Reading
-from ff_observe.sources.sqlite import SQLiteSource
 from tests.pictures.openmetrics import Sample
 
 TARGET = MappingProxyType({"job": "flowfuse", "instance": "flowfuse.example.com:10464"})

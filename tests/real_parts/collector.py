@@ -15,10 +15,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from ff_observe.clock import Clock, SystemClock
-from ff_observe.ping_collector.commands import build_collector
-from ff_observe.ping_collector.receive import PingObserver
-from ff_observe.ping_collector.service import Collector
-from ff_observe.ping_collector.settings import CollectorSettings
+from ff_observe.collector.receive import PingObserver
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
 from tests.network_guard import guarded_environment
 from tests.real_parts.processes import answers, free_port, running
 
@@ -29,7 +28,7 @@ def collecting(
 ) -> Iterator[Collector]:
     """A collector in this process, until the block ends."""
     clock = clock or SystemClock()
-    collector = build_collector(settings, clock, on_ping)
+    collector = Collector(settings, clock, on_ping)
     collector.start()
     try:
         yield collector

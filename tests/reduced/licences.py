@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ff_observe.demo.company import DEVELOPMENT_LICENCE
-from ff_observe.sources import licence
+from ff_observe.platform.sources import licence
 
 PUBLISHED: Final = DEVELOPMENT_LICENCE
 PUBLISHED_ID: Final = "a428c0da-51a4-4e75-bb90-e8932b498dda"

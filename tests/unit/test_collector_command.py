@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import build_parser, collector, main
+from ff_observe.collector.settings import PostgresqlDatabase, SqliteDatabase
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
 from ff_observe.config.secret import Secret
 from ff_observe.errors import UsageError
-from ff_observe.ping_collector.settings import PostgresqlDatabase, SqliteDatabase
 
 OPTION, VARIABLE, FILE = (f"postgresql://collector@127.0.0.1/{name}" for name in ("option", "variable", "file"))
 

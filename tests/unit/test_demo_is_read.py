@@ -9,17 +9,17 @@ from random import Random
 
 import pytest
 
-from ff_observe import platform_facts
 from ff_observe.catalogue import COUNTS
 from ff_observe.clock import FrozenClock, SystemClock
 from ff_observe.config import load_settings
 from ff_observe.config.settings import SQLiteDatabase
 from ff_observe.demo.company import COMPANY
 from ff_observe.demo.platform import DemoPlatform
-from ff_observe.sources.installation import InstalledVersions
-from ff_observe.sources.model import Answer, Installation
-from ff_observe.sources.schema import TABLES, Table
-from ff_observe.sources.sqlite import SQLiteSource
+from ff_observe.platform import facts as platform_facts
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.platform.sources.model import Answer, Installation
+from ff_observe.platform.sources.schema import TABLES, Table
+from ff_observe.platform.sources.sqlite import SQLiteSource
 
 NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC)
 PING_URL = "http://127.0.0.1:10465/ping"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ff_observe.collector.acceptance import Accepted, accept
+from ff_observe.collector.openapi import ping_schema
 from ff_observe.generate.ping_schema import schema
-from ff_observe.ping_collector.acceptance import Accepted, accept
-from ff_observe.ping_collector.openapi import ping_schema
 from ff_observe.ping_contract import FIELDS, FLOWFUSE, RELEASE, Field, Grammar
-from tests.unit.ping_collector.pings import body
+from tests.unit.collector.pings import body
 
 TEXTS = [field for field in FIELDS if field.type is str]
 of_each_text = pytest.mark.parametrize("field", TEXTS, ids=lambda field: field.dotted)

@@ -16,9 +16,9 @@ from ff_observe.catalogue.bridge import PING_BYTES, PINGS, SNAPSHOT_DURATION, SN
 from ff_observe.catalogue.model import Kind
 from ff_observe.exposition.formats import Format
 from ff_observe.outputs.prometheus import render
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Reading
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Reading
 from tests.real_parts import prometheus
 from tests.unit.web.platforms import HOSTILE, MOMENT, READINGS, snapshot
 

@@ -159,7 +159,7 @@ def test_a_url_without_credentials_is_no_secret() -> None:
 @pytest.mark.parametrize(
     ("url", "innocent"),
     [
-        ("postgresql://collector:hunter22@127.0.0.1/pings", "ff_observe.ping_collector: the collector listens"),
+        ("postgresql://collector:hunter22@127.0.0.1/pings", "ff_observe.collector: the collector listens"),
         ("postgresql://postgres:hunter22@127.0.0.1/pings", "the user postgres moved into postgresql"),
         ("postgresql://postgres@127.0.0.1/pings?sslmode=require", "postgres, with sslmode=require"),
         ("postgresql://127.0.0.1/pings?password=hunter22&application_name=collector", "the collector"),
@@ -180,7 +180,7 @@ def test_a_user_and_the_parameters_of_a_database_are_no_secrets(url: str, innoce
         ("ab:c", "http://x:ab%3Ac@127.0.0.1", f"http://{MASK}@127.0.0.1"),
         ("postgres", "into postgresql by postgres", f"into postgresql by {MASK}"),
         ("flowforge", "/etc/flowforge.yml, 127.0.0.1/flowforge", f"/etc/flowforge.yml, 127.0.0.1/{MASK}"),
-        ("collector", "ff_observe.ping_collector.app", "ff_observe.ping_collector.app"),
+        ("collector", "ff_observe.collector.app", "ff_observe.collector.app"),
         ("node-red", "node-red-dashboard, my.node-red", "node-red-dashboard, my.node-red"),
         ("2.33.2", "version 2.33.21 and 12.33.2", "version 2.33.21 and 12.33.2"),
         ("hunter2", "ahunter2b", f"a{MASK}b"),

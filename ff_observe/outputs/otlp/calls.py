@@ -12,8 +12,8 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
+from ff_observe.delivery.trust import explain
 from ff_observe.outputs.otlp.answers import AUTHORITY_KEY, STOPPED, TOO_LATE, problem_in, shortened
-from ff_observe.trust import explain
 
 _REFUSED_CERTIFICATE: Final = re.compile(r"(?<=CERTIFICATE_VERIFY_FAILED: )[\w -]+|Peer name .{1,255} is not in")
 

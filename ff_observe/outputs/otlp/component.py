@@ -23,9 +23,9 @@ from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, watched_log_exporter, watched_span_exporter
 from ff_observe.periodic import ErrorSink, Periodic
+from ff_observe.platform.snapshot import Snapshot
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
 
 GRACE_SECONDS = 1.0
 """What an export under way has to end by itself when the bridge stops: others have to stop within the same deadline."""

@@ -12,9 +12,9 @@ from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from ff_observe.delivery.trust import authorities
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.otlp.choice import HTTP, Destination, Signal
-from ff_observe.trust import authorities
 
 E = TypeVar("E")
 

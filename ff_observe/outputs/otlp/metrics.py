@@ -10,7 +10,7 @@ from opentelemetry.sdk.resources import Resource
 
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.names import otlp_name
-from ff_observe.sources.model import Reading
+from ff_observe.platform.sources.model import Reading
 from ff_observe.version import VERSION
 
 Readings = Mapping[str, Reading]

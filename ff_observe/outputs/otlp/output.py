@@ -8,8 +8,8 @@ from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.model import Components, Context, Output, Status
+from ff_observe.platform.snapshot import Snapshot
 from ff_observe.service import Component
-from ff_observe.snapshots import Snapshot
 
 NAME = "otlp"
 

@@ -1,16 +1,20 @@
 """What became of the exports of one signal: counted, and told once per change."""
 
 import logging
+import threading
 from collections.abc import Callable
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.log import StateLog
-from ff_observe.outputs.otlp.complaints import Complaints
 from ff_observe.outputs.otlp.output import NAME
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 
 log = logging.getLogger("ff_observe.outputs.otlp")
+
+_SDK_LOGGER = logging.getLogger("opentelemetry")
+_lock = threading.Lock()
+_attached: list["SdkLog"] = []
 
 
 class Reports:
@@ -19,24 +23,51 @@ class Reports:
     def __init__(self, signal: str, self_metrics: SelfMetrics | None) -> None:
         self._signal = signal
         self._self_metrics = self_metrics
-        self._complaints = Complaints()
+        self._sdk_log = SdkLog()
         self._state = StateLog(log)
         self._redactor = Redactor(personal=False)
 
     def begin(self) -> None:
-        self._complaints.begin()
+        self._sdk_log.attach()
 
     def end(self) -> None:
         """Idempotent."""
-        self._complaints.end()
+        self._sdk_log.detach()
 
     def __call__(self, problem: Callable[[], str | None], *, delivered: bool) -> None:
         if self._self_metrics is not None:
             self._self_metrics.add(OTLP_EXPORTS, "delivered" if delivered else "failed")
-        reason = None if delivered else self._redactor.text(problem() or self._complaints.last)
+        reason = None if delivered else self._redactor.text(problem() or self._sdk_log.last)
         if self._self_metrics is not None:
             self._self_metrics.delivery(NAME, reason, self._signal)
         if reason is None:
             self._state.working(f"OTLP {self._signal} are delivered again")
         else:
             self._state.failing(f"OTLP {self._signal} are not delivered: {reason}")
+
+
+class SdkLog(logging.Handler):
+    """Keeps the SDK's log, a line or a traceback for each failure, out of the bridge's; `last` is its last message, for
+    our one warning. While any of these is attached, no other handler hears the SDK."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.last = "no reason given"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
+
+    def attach(self) -> None:
+        with _lock:
+            if self not in _attached:
+                _attached.append(self)
+                _SDK_LOGGER.addHandler(self)
+                _SDK_LOGGER.propagate = False
+
+    def detach(self) -> None:
+        """Idempotent."""
+        with _lock:
+            if self in _attached:
+                _attached.remove(self)
+                _SDK_LOGGER.removeHandler(self)
+                _SDK_LOGGER.propagate = not _attached

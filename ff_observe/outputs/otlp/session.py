@@ -4,24 +4,25 @@ The SDK (1.45) takes a redirect for success, reads an answer of any length, igno
 interrupted; each is seen to here. Retries and `Retry-After` are the SDK's.
 """
 
-import socket
 import ssl
 import threading
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import requests
-import urllib3
 from google.protobuf.message import Message
 from requests.adapters import HTTPAdapter
-from requests.utils import get_auth_from_url
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError
+from urllib3.exceptions import HTTPError
 
-from ff_observe.outputs.line import Line
+from ff_observe.delivery.connection import AbortableConnection
+from ff_observe.delivery.errors import unreached
+from ff_observe.delivery.pools import over, proxy_headers
+from ff_observe.delivery.trust import client_context, explain
+from ff_observe.delivery.urls import authorization, proxy_for
 from ff_observe.outputs.otlp.answers import AUTHORITY_KEY, STOPPED, TOO_LATE, problem_in
-from ff_observe.trust import client_context, explain
 
 MOST_OF_AN_ANSWER = 65_536  # bytes; what a receiver has to say takes a few hundred
 
@@ -41,11 +42,12 @@ class ExportSession(requests.Session):
         self.problem: str | None = None
         self._answer = answer
         self._lock = threading.Lock()
-        self._line: Line | None = None
+        self._connection: AbortableConnection | None = None
         self._is_cut = False
+        self.trust_env = False  # proxies and trust are those of every output; credentials of a `.netrc` are not sent
         self.headers["Connection"] = "close"  # exports are rare, and an idle connection may be dead
         self._authority = authority
-        self._adapter = _Adapter(self._connect, authority)
+        self._adapter = _Adapter(self._current, authority)
         self.mount("http://", self._adapter)
         self.mount("https://", self._adapter)
 
@@ -53,36 +55,47 @@ class ExportSession(requests.Session):
         """End what is under way, from any thread, and refuse anything further."""
         with self._lock:
             self._is_cut = True
-            if self._line is not None:
-                self._line.cut()
+            if self._connection is not None:
+                self._connection.abort()
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         """Raises `RequestException` where there is no answer, or one by which nothing was delivered."""
-        line = Line()
+        url: str = options["url"]
+        proxy = None
+        connection = AbortableConnection()
         with self._lock:
             if self._is_cut:
-                line.cut()
-            self._line = line
-        in_url = get_auth_from_url(options["url"])
-        options["auth"] = in_url if any(in_url) else _as_it_is
+                connection.abort()
+            self._connection = connection
         try:
-            if options["url"].startswith("https:"):
+            proxy = proxy_for(url)
+            options |= {"auth": _authenticate, "stream": True, "proxies": {"all": proxy} if proxy else {}}
+            if url.startswith("https:"):
                 self._adapter.load_trust()  # takes a while: before the request's time begins
-            with line.limited(float(options["timeout"])):
-                response = super().request(*arguments, **{**options, "stream": True})
+            with connection.limited(float(options["timeout"])):
+                response = super().request(*arguments, **options)
                 with response:
-                    self._judge(response)
-        except (OSError, HTTPError) as error:
-            self.problem = STOPPED if self._is_cut else TOO_LATE if line.is_cut else _in_words(error, self._authority)
+                    self._check(response)
+        except NotDeliveredError as error:
+            self.problem = str(error)
+            raise
+        except (OSError, HTTPError, ValueError) as error:
+            self.problem = STOPPED if self._is_cut else TOO_LATE if connection.is_aborted else self._why(error, proxy)
             raise
         self.problem = None if response.ok else f"it answered HTTP {response.status_code} ({response.reason})"
         if response.status_code == HTTPStatus.NOT_FOUND:
-            self.problem = (
-                f"{self.problem}: nobody takes OTLP at this path, of which /v1/SIGNAL is added to the endpoint"
-            )
+            self.problem = f"{self.problem}: no OTLP receiver has this path; /v1/SIGNAL is added to the endpoint"
         return response
 
-    def _judge(self, response: requests.Response) -> None:
+    def _why(self, error: BaseException, proxy: str | None) -> str:
+        explained = partial(explain, key=AUTHORITY_KEY, named=self._authority)
+        return unreached(error, proxy=proxy, explain_certificate=explained)
+
+    def _current(self) -> AbortableConnection:
+        assert self._connection is not None
+        return self._connection
+
+    def _check(self, response: requests.Response) -> None:
         if response.is_redirect or 300 <= response.status_code < 400:
             raise NotDeliveredError(
                 f"it answered with a redirect (HTTP {response.status_code}), which is not followed; name its target"
@@ -99,58 +112,33 @@ class ExportSession(requests.Session):
             if problem is not None:
                 raise NotDeliveredError(problem)
 
-    def _connect(self, connection: HTTPConnection) -> socket.socket:
-        assert self._line is not None
-        timeout = connection.timeout
-        try:
-            return self._line.connect(connection.host, connection.port, float(timeout or 0))
-        except OSError as error:  # bare, urllib3 takes some of them for an early answer and goes on without a socket
-            raise NewConnectionError(connection, "no connection") from error
-
 
 class _Adapter(HTTPAdapter):
-    """Connections that run over the session's line, and trust what every output of the bridge trusts.
+    """Connections that can be aborted, and that trust what every output of the bridge trusts, or the operator's own
+    authority alone."""
 
-    With an authority of the operator's own that one alone is trusted.
-    """
-
-    def __init__(self, connect: Any, authority: Path | None) -> None:
-        class PlainConnection(HTTPConnection):
-            def _new_conn(self) -> socket.socket:  # urllib3 offers no other place to bring one's own socket
-                made: socket.socket = connect(self)
-                return made
-
-        class TLSConnection(HTTPSConnection):
-            def _new_conn(self) -> socket.socket:
-                made: socket.socket = connect(self)
-                return made
-
-        class PlainPool(urllib3.HTTPConnectionPool):
-            ConnectionCls = PlainConnection
-
-        class TLSPool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = TLSConnection
-
-        self._pools = {"http": PlainPool, "https": TLSPool}
+    def __init__(self, connection: Callable[[], AbortableConnection], authority: Path | None) -> None:
+        self._connection = connection
         self._authority = authority
         self._trust: ssl.SSLContext | None = None
         super().__init__()
 
     def load_trust(self) -> ssl.SSLContext:
-        """Whom to trust, read once."""
+        """The authorities to trust, read once."""
         if self._trust is None:
             self._trust = client_context(self._authority)
         return self._trust
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = self._pools
+        over(self._connection, self.poolmanager)
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
         options["proxy_ssl_context"] = self.load_trust()
-        manager = super().proxy_manager_for(*arguments, **options)
-        manager.pool_classes_by_scheme = self._pools
-        return manager
+        return over(self._connection, super().proxy_manager_for(*arguments, **options))
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        return proxy_headers(proxy)
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         del verify
@@ -166,36 +154,8 @@ class _Adapter(HTTPAdapter):
         conn.ca_certs = conn.ca_cert_dir = None
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """What is to be shown is in the headers. Told nothing, requests puts what a `.netrc` says in its place."""
+def _authenticate(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """By the credentials in the URL, if it has any: they win over a header."""
+    if (header := authorization(request.url or "")) is not None:
+        request.headers["Authorization"] = header
     return request
-
-
-def _in_words(error: BaseException, authority: Path | None) -> str:
-    """The reason in a few words: those of libraries name objects, and the address again and again."""
-    if isinstance(error, NotDeliveredError):
-        return str(error)
-    seen: list[BaseException] = []
-    waiting: list[BaseException] = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if current not in seen:
-            seen.append(current)
-            inner = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
-            waiting += [each for each in inner if isinstance(each, BaseException)]
-    if any(isinstance(cause, ProxyError) for cause in seen):
-        return f"through the proxy: {_cause_in_words(seen, authority)}"
-    return _cause_in_words(seen, authority)
-
-
-def _cause_in_words(seen: list[BaseException], authority: Path | None) -> str:
-    for cause in seen:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return explain(cause.verify_message, AUTHORITY_KEY, authority)
-        if isinstance(cause, TimeoutError):
-            return TOO_LATE
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"it could not be reached: {cause.strerror}"
-        if isinstance(cause, OSError) and str(cause).startswith("Tunnel connection failed"):  # so http.client says it
-            return str(cause)
-    return "it closed the connection, or what came back is not HTTP"

@@ -23,9 +23,9 @@ from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
 from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS, Moment
 from ff_observe.outputs.ping.sending import Sender, send_once
 from ff_observe.periodic import ErrorSink, Periodic
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import OperatingSystem
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import OperatingSystem
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Final
 from ff_observe.catalogue import bridge
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.election import Role, Standing
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Reading
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Reading
 
 
 class Rule(StrEnum):

@@ -3,22 +3,18 @@
 The request says nothing of its sender beyond the body: no cookie, no version.
 """
 
-import base64
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from ff_observe.clock import Clock
 from ff_observe.config.secret import Secret
-from ff_observe.outputs.line import Line
+from ff_observe.delivery.connection import AbortableConnection
+from ff_observe.delivery.urls import DEFAULT_PORTS, authorization, host_and_port, proxy_for, without_credentials
 from ff_observe.outputs.ping.outcome import Outcome, Result, outcome_of_answer
 
-if TYPE_CHECKING:
-    from ff_observe.outputs.ping.transport import Proxy
-
-USER_AGENT = "ff-observe"  # tells the bridge from FlowFuse itself; a version would be more than the contract tells
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+USER_AGENT = "ff-observe"  # tells the bridge from FlowFuse itself; a version would be more than the contract names
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,100 +34,68 @@ class Delivery:
         self._clock = clock
         self._timeouts = timeouts or Timeouts()
         self._lock = threading.Lock()
-        self._line: Line | None = None
+        self._connection: AbortableConnection | None = None
         self._stopped = False
 
     def send(self, body: bytes) -> Outcome:
         """Try once. Never raises for anything the network or the receiver does."""
+        url = self._url.reveal().strip()
         try:
-            parts = urlsplit(self._url.reveal().strip())
-            receiver = _host_and_port(parts)
+            parts = urlsplit(url)
+            receiver = host_and_port(url)
         except ValueError:
             return _unusable("is not a URL")
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
             return _unusable("is not a URL that starts with https:// or http:// and names a host")
-        line = Line()
+        connection = AbortableConnection()
         with self._lock:
             if self._stopped:
-                line.cut()
-            self._line = line
-        with line.limited(self._timeouts.total):
-            return self._post(parts, receiver, body, line)
+                connection.abort()
+            self._connection = connection
+        with connection.limited(self._timeouts.total):
+            return self._post(url, receiver, body, connection)
 
     def abort(self) -> None:
         """Cut off what is under way and refuse anything further: the bridge stops. Callable from any thread."""
         with self._lock:
             self._stopped = True
-            if self._line is not None:
-                self._line.cut()
+            if self._connection is not None:
+                self._connection.abort()
 
-    def _post(self, parts: SplitResult, receiver: str, body: bytes, line: Line) -> Outcome:
-        from ff_observe.outputs.ping import transport
+    def _post(self, url: str, receiver: str, body: bytes, connection: AbortableConnection) -> Outcome:
+        import urllib3
+        from urllib3.exceptions import HTTPError
+        from urllib3.util import SKIP_HEADER
 
-        via = ""
-        reason = None
+        from ff_observe.delivery.errors import in_a_sentence, refusal_of_proxy, unreached
+        from ff_observe.delivery.pools import make_pool
+
+        proxy = failure = None
+        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Connection": "close"}
+        headers["Accept-Encoding"] = SKIP_HEADER
+        if (credentials := authorization(url)) is not None:
+            headers["Authorization"] = credentials
+        timeout = urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.read)
         try:
-            where = _proxy_for(parts)
-            via = f" through the proxy {_host_and_port(where)}" if where else ""
-            answer = transport.post(
-                _without_credentials(parts),
-                body,
-                _headers(parts),
-                _as_proxy(where),
-                line,
-                connect_seconds=self._timeouts.connect,
-                read_seconds=self._timeouts.read,
-            )
-        except (transport.UnreachableError, ValueError) as error:
-            reason = str(error) if isinstance(error, transport.UnreachableError) else "the proxy's URL is wrong"
-        if line.is_cut:  # http.client takes headers that our cut ended for all there are
+            proxy = proxy_for(url)
+            target = without_credentials(url)
+            with make_pool(target, proxy, lambda: connection, timeout) as pool:
+                response = pool.request(
+                    "POST", target, body=body, headers=headers, redirect=False, retries=False, preload_content=False
+                )
+                status, retry_after = response.status, response.headers.get("Retry-After")
+                response.close()  # unread: a body says nothing that the status does not
+            if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                failure = in_a_sentence(refusal_of_proxy(status), receiver, proxy)
+        except (HTTPError, OSError, ValueError) as error:
+            failure = unreached(error, receiver, proxy=proxy)
+        if connection.is_aborted:  # http.client takes headers that our abort ended for all there are
             reason = "the bridge is stopping" if self._stopped else f"no whole answer within {self._timeouts.total:g} s"
-        if reason is not None:
-            return Outcome(Result.FAILED, f"{receiver} could not be reached{via}: {reason}", receiver=receiver)
-        return outcome_of_answer(answer.status, answer.retry_after, receiver, self._clock.now())
+            failure = f"{receiver} could not be reached: {reason}"
+        if failure is not None:
+            return Outcome(Result.FAILED, failure, receiver=receiver)
+        return outcome_of_answer(status, retry_after, receiver, self._clock.now())
 
 
 def _unusable(what: str) -> Outcome:
     return Outcome(Result.REJECTED, f"telemetry.url {what}: correct it in the configuration")
-
-
-def _host_and_port(parts: SplitResult) -> str:
-    """For people, and never more of the URL than that. Raises `ValueError` on an impossible port."""
-    host = parts.hostname or ""
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _without_credentials(parts: SplitResult) -> str:
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path or "/", parts.query, ""))
-
-
-def _headers(parts: SplitResult) -> dict[str, str]:
-    headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
-    authorization = _basic(parts)
-    return {**headers, "Authorization": authorization} if authorization else headers
-
-
-def _basic(parts: SplitResult) -> str | None:
-    """Basic authentication from the user information of a URL, percent-decoded, in UTF-8 (RFC 7617)."""
-    if parts.username is None:
-        return None
-    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return "Basic " + base64.b64encode(credentials.encode()).decode()
-
-
-def _proxy_for(parts: SplitResult) -> SplitResult | None:
-    """The proxy that the environment (or the operating system) names for this URL, if any."""
-    from urllib.request import getproxies, proxy_bypass
-
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-
-
-def _as_proxy(parts: SplitResult | None) -> "Proxy | None":
-    from ff_observe.outputs.ping.transport import Proxy
-
-    return Proxy(_without_credentials(parts), _basic(parts)) if parts else None

@@ -26,7 +26,7 @@ from typing import Final, Protocol
 
 from ff_observe.clock import Clock
 from ff_observe.outputs.ping.schedule import Moment
-from ff_observe.sources.locks import FIRST_MARK, PRESENT, Held, Locks, LocksLostError, LocksUnsuitableError
+from ff_observe.platform.sources.locks import FIRST_MARK, PRESENT, Held, Locks, LocksLostError, LocksUnsuitableError
 
 LOOK_SECONDS: Final = 10.0
 """How often a bridge looks at the locks."""

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 
+from ff_observe.delivery.errors import status_in_words
+
 MAX_RETRY_AFTER_SECONDS = 86_400.0  # the next ping is due by then
 
 
@@ -34,7 +36,7 @@ def outcome_of_answer(status: int, retry_after: str | None, receiver: str, now: 
 
     408 and 429 are statements about this moment, not about the ping (RFC 9110 section 15.5.9, RFC 6585 section 4).
     """
-    answer = f"{receiver} answered {named(status)}"
+    answer = f"{receiver} answered {status_in_words(status)}"
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Outcome(Result.DELIVERED, answer, status, receiver)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -68,11 +70,3 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     if math.isnan(seconds) or seconds <= 0:
         return None
     return min(seconds, MAX_RETRY_AFTER_SECONDS)
-
-
-def named(status: int) -> str:
-    """A status with its phrase where it has one. In our words: the one on the line is the other side's to choose."""
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)

@@ -7,7 +7,7 @@ from ff_observe.config.settings import Settings
 from ff_observe.outputs.model import Context, Output, Status
 from ff_observe.outputs.ping.consent import decide, decide_without_database, with_election
 from ff_observe.outputs.ping.election import Role, Standing
-from ff_observe.snapshots import Snapshot
+from ff_observe.platform.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from ff_observe.outputs.ping.component import CorePing

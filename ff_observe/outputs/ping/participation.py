@@ -14,7 +14,7 @@ from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.recording import named_in
 from ff_observe.outputs.ping.schedule import DailySchedule, Moment
-from ff_observe.sources.locks import Locks
+from ff_observe.platform.sources.locks import Locks
 
 log = logging.getLogger(__name__)
 

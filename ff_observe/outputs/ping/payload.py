@@ -12,8 +12,8 @@ from ff_observe.catalogue.model import Count, PingField, ping_fields
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import DeliveryError
 from ff_observe.ping_contract import FIELDS, Value, document
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import OperatingSystem, Reading
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import OperatingSystem, Reading
 
 UNLICENSED = "CE"  # with an empty id: what FlowFuse sends without a licence
 

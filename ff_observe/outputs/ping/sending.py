@@ -7,8 +7,8 @@ from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.consent import Decision, decide
 from ff_observe.outputs.ping.outcome import Outcome
 from ff_observe.outputs.ping.payload import build_payload, encode
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import OperatingSystem
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import OperatingSystem
 
 
 class Sender(Protocol):

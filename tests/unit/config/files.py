@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ff_observe.collector import settings, settings_file
 from ff_observe.config import build, declaration
 from ff_observe.config.environment import Environment
 from ff_observe.config.key import FileKeys, Key
@@ -12,7 +13,6 @@ from ff_observe.config.known_keys import check_keys
 from ff_observe.config.nodes import Map
 from ff_observe.config.reader import Reader
 from ff_observe.config.yaml_core import parse
-from ff_observe.ping_collector import settings, settings_file
 from ff_observe.web import web_config
 
 
@@ -63,7 +63,7 @@ FILES = {
     "collector.yml": File(
         settings.COLLECTOR,
         lambda reader: settings_file.read_settings(reader, "collector.yml"),
-        "ff_observe/ping_collector/settings.py",
+        "ff_observe/collector/settings.py",
     ),
 }
 

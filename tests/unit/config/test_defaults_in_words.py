@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.collector.settings import CollectorSettings
 from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
 from ff_observe.frontend.posthog import options
 from ff_observe.outputs.otlp.choice import destinations, interval_seconds
-from ff_observe.ping_collector.settings import CollectorSettings
-from ff_observe.sources.installation import InstalledVersions
-from ff_observe.web.tls import server_context
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.web.security import server_context
 from ff_observe.web.web_config import read_web_config
 from tests.real_parts.certificates import make_certificate
 from tests.unit.config.files import EVERY_KEY

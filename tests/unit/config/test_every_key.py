@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from ff_observe.collector.settings import CollectorSettings
 from ff_observe.config import settings as flowforge_settings
 from ff_observe.config.key import Key
 from ff_observe.config.kind import WrongValueError
 from ff_observe.config.yaml_core import parse
-from ff_observe.ping_collector.settings import CollectorSettings
 from ff_observe.version import VERSION
 from ff_observe.web.web_config import HTTP2, TlsServerConfig
 from tests.architecture.sources import modules
@@ -158,7 +158,7 @@ def test_every_field_of_the_settings_is_of_use() -> None:
     used = {
         node.attr
         for module in modules()
-        if not re.match(r"ff_observe\.(config\.(settings|build|declaration)|ping_collector\.settings)", module.name)
+        if not re.match(r"ff_observe\.(config\.(settings|build|declaration)|collector\.settings)", module.name)
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Attribute)
     }

@@ -7,8 +7,8 @@ import pytest
 
 from ff_observe.config import load_settings
 from ff_observe.config.settings import Settings
-from ff_observe.snapshots import MINIMUM_INTERVAL_SECONDS
-from ff_observe.sources.http_probe import PATH
+from ff_observe.platform.snapshots import MINIMUM_INTERVAL_SECONDS
+from ff_observe.platform.sources.http_probe import PATH
 
 ROOT = Path(__file__).resolve().parents[3]
 

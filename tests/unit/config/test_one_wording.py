@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.collector.settings_file import read_collector_file
 from ff_observe.config import load_settings
 from ff_observe.errors import ConfigurationError, Problem
-from ff_observe.ping_collector.settings_file import read_collector_file
 from ff_observe.web.web_config import read_web_config
 
 READ = {

@@ -14,8 +14,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Installation
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Installation
 
 INSTANCE_ID = "af60f42a-fc6c-4f34-b050-6d89fcb458dc"
 

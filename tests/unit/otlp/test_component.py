@@ -8,8 +8,8 @@ import pytest
 from ff_observe.catalogue.bridge import SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.outputs.otlp import component
+from ff_observe.platform.snapshot import Snapshot
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
 from tests.pace import within
 from tests.real_parts.otlp import points, sink
 from tests.real_parts.processes import free_port, wait_until
@@ -24,7 +24,7 @@ from tests.unit.otlp.watching import CLOCK, Heard, assert_said_once, exports, fa
         (faulty.hang, "did not answer in time"),
         (faulty.drip, "did not answer in time"),
         (faulty.busy, "HTTP 503"),
-        (faulty.drop, "closed the connection|could not be reached: Connection reset"),
+        (faulty.drop, "the connection was closed|could not be reached: Connection reset"),
         (faulty.garble, "not HTTP"),
         (faulty.answer_nonsense, "its answer is malformed"),
         (faulty.answer_a_page, "no OTLP receiver"),

@@ -16,8 +16,8 @@ from ff_observe.catalogue.names import otlp_name
 from ff_observe.exposition.formats import Format
 from ff_observe.outputs.otlp.metrics import MetricsExport, Readings
 from ff_observe.outputs.prometheus import render
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Installation, Reading
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Installation, Reading
 
 EVERY = (*PLATFORM, *SELF)
 ODD_LABELS = ("Team  PRO", 'with "quotes", a \\ and a\nline break', "größer", "none")

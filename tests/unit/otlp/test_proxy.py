@@ -61,5 +61,5 @@ def test_a_proxy_that_refuses_is_told_from_a_receiver_that_does(
     with receivers.receiver(receivers.answer(407)) as proxy, caplog.at_level(logging.WARNING):
         monkeypatch.setenv("https_proxy", f"http://somebody:planted@127.0.0.1:{proxy.port}")
         assert export_once(OtlpSettings(endpoint=Secret("https://127.0.0.1:9"), timeout_seconds=0.5)) == "failed"
-    assert "through the proxy: Tunnel connection failed: 407" in caplog.text
+    assert f"through the proxy 127.0.0.1:{proxy.port}: the proxy answered 407 Proxy Auth" in caplog.text
     assert "planted" not in caplog.text

@@ -17,10 +17,10 @@ from ff_observe import tracing
 from ff_observe.bridge import Bridge
 from ff_observe.catalogue.bridge import PINGS
 from ff_observe.clock import SystemClock
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings
-from ff_observe.ping_collector.service import Collector
-from ff_observe.ping_collector.settings import CollectorSettings
 from ff_observe.service import Component
 from ff_observe.wiring import collector_signals
 from tests import recordings

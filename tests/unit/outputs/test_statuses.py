@@ -9,7 +9,7 @@ from ff_observe.outputs import statuses
 from ff_observe.outputs.model import Status
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import send_once
-from ff_observe.sources.model import Licence
+from ff_observe.platform.sources.model import Licence
 from tests.unit.ping import samples
 
 

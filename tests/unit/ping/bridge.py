@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Reading
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Reading
 from tests.fakes import FakeClock, FakeRandom
 from tests.unit.ping.receivers import Receiver, answer
 from tests.unit.ping.samples import OPERATING_SYSTEM, settings

@@ -1,9 +1,9 @@
 """A database of locks with the faults of a real one, on the test's own clock: sessions that are killed, networks that
-are cut without a word, restarts. `tests/unit/sources/test_postgresql_locks.py` asks it and PostgreSQL the same."""
+are cut without a word, restarts. `tests/unit/platform/test_postgresql_locks.py` asks it and PostgreSQL the same."""
 
 from dataclasses import dataclass, field
 
-from ff_observe.sources.locks import LEADER, Held, LocksLostError
+from ff_observe.platform.sources.locks import LEADER, Held, LocksLostError
 from tests.fakes import FakeClock
 
 KEEPALIVE_SECONDS = 50.0

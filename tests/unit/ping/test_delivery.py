@@ -197,7 +197,7 @@ def test_silence_ends_with_the_read_timeout(scheme: str) -> None:
     with tcp_server(silent) as (port, _):
         outcome = send(f"{scheme}://127.0.0.1:{port}/ping", Timeouts(connect=0.2, read=0.2, total=5))
     assert outcome.result is Result.FAILED
-    assert "no answer in time" in outcome.explanation
+    assert "did not answer in time" in outcome.explanation
 
 
 def test_a_trickling_answer_ends_with_the_total_deadline() -> None:
@@ -218,7 +218,7 @@ def test_connecting_ends_with_the_connect_timeout() -> None:
     with unreachable_port() as port:
         outcome = send(f"http://127.0.0.1:{port}/ping", Timeouts(connect=0.2, read=5, total=5))
     assert outcome.result is Result.FAILED
-    assert "no answer in time" in outcome.explanation
+    assert "did not answer in time" in outcome.explanation
 
 
 def aborted(url: str, connected: threading.Event | None) -> Outcome:

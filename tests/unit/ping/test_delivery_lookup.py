@@ -48,7 +48,7 @@ def test_looking_up_a_name_ends_with_the_connect_timeout(monkeypatch: pytest.Mon
     finally:
         released.set()
     assert outcome.result is Result.FAILED
-    assert "no answer in time" in outcome.explanation
+    assert "did not answer in time" in outcome.explanation
 
 
 def test_a_name_server_that_does_not_answer_is_no_reason_to_stop_uncleanly(

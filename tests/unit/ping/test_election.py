@@ -14,7 +14,7 @@ from ff_observe.outputs.ping.election import (
     Role,
     observe,
 )
-from ff_observe.sources.locks import PRESENT, Held, Locks, LocksLostError, LocksUnsuitableError
+from ff_observe.platform.sources.locks import PRESENT, Held, Locks, LocksLostError, LocksUnsuitableError
 from tests.fakes import FakeClock
 from tests.unit.ping.lock_server import FakeLocks, LockServer
 

@@ -3,7 +3,7 @@
 Each history is thirty days of five bridges that share a database, or a disk: some die (in the midst of a ping, too),
 lose the network without a word, restart, or have their clock set by a day; the database restarts; the receiver fails.
 The bridges are the real component, driven look by look; the locks are a model of PostgreSQL's that
-`tests/unit/sources/test_postgresql_locks.py` holds against the real ones.
+`tests/unit/platform/test_postgresql_locks.py` holds against the real ones.
 """
 
 import contextlib

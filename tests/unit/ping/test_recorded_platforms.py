@@ -12,10 +12,11 @@ from ff_observe.config.settings import Settings, SQLiteDatabase
 from ff_observe.errors import ConfigurationError
 from ff_observe.outputs.ping.consent import decide
 from ff_observe.outputs.ping.sending import preview
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot, Snapshots
-from ff_observe.sources.installation import InstalledVersions
-from ff_observe.sources.sqlite import SQLiteSource
 from tests.recordings import Case, assert_as_recorded, cases, home_of, probes
 from tests.reduced import licences
 from tests.unit.ping.samples import OPERATING_SYSTEM

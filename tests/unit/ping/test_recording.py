@@ -12,8 +12,8 @@ from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.ledger import entries, verify
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.outputs.ping.recording import sender_for
+from ff_observe.platform.snapshot import Snapshot
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
 from tests.fakes import FakeClock, FakeRandom
 from tests.real_parts.processes import free_port
 from tests.unit.ping.receivers import answer, receiver

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Installation, Licence, Reading
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot
-from ff_observe.sources.model import Installation, Licence, Reading
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.status_page import StatusPage
 

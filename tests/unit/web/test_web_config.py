@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ff_observe.errors import ConfigurationError
-from ff_observe.web.security import WebSecurity
-from ff_observe.web.tls import server_context
+from ff_observe.web.security import WebSecurity, server_context
 from ff_observe.web.web_config import CIPHER_SUITES, CURVES, TlsServerConfig, WebConfig, read_web_config
 from tests.real_parts import prometheus
 from tests.real_parts.certificates import make_certificate, require_x25519

@@ -1,0 +1,174 @@
+"""Decides what is a ping: the bytes of a body in, the values the contract names or a refusal out. Pure.
+
+What the contract does not name is never kept: only the names of such fields are told, for counting.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import orjson
+
+from ff_observe.collector.refusals import Reason, Refusal
+from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, Field, Value, Values
+
+MAX_UNKNOWN_NAMES = 16
+"""How many unknown fields of one ping are told; the rest of them is ignored."""
+
+
+_TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A ping, and the dotted names of fields it had beyond the contract."""
+
+    values: Values
+    unknown: tuple[str, ...] = ()
+
+
+class _Refused(Exception):  # noqa: N818 - no error: it carries the refusal out of the recursion
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.reason)
+
+
+_Tree: TypeAlias = dict[str, "tuple[int, type, set[str], Field] | _Tree"]
+"""The contract as JSON nests it; of each field its index, type and, of a text, some values known to fit its grammar."""
+MAX_KNOWN = 256
+"""Most texts come again and again; those of so many are not matched again."""
+_BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def accept(body: bytes) -> Accepted | Refusal:
+    """Read a request body as a ping.
+
+    Memory and time are bounded by the size of the body, which is refused when larger than `MAX_BODY_BYTES`. JSON is
+    read as RFC 8259 has it: UTF-8 without a byte order mark; of duplicate keys the last counts; no number that a double
+    cannot hold (section 6), no half of a surrogate pair (8.2).
+    """
+    if len(body) > MAX_BODY_BYTES:
+        return Refusal(Reason.TOO_LARGE)
+    found = _read(body)
+    nests = isinstance(found, Refusal) or found.unknown  # the contract's own fields are not deep
+    return Refusal(Reason.TOO_DEEP) if nests and _depth(body) > MAX_DEPTH else found
+
+
+def _read(body: bytes) -> Accepted | Refusal:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Refusal(Reason.NOT_JSON if _is_utf8(body) else Reason.NOT_UTF8)
+    if not isinstance(parsed, dict):
+        return Refusal(Reason.NOT_AN_OBJECT)
+    values: list[Value | None] = [None] * len(FIELDS)
+    unknown: list[str] = []
+    try:
+        _take(_CONTRACT, parsed, values, unknown, "")
+    except _Refused as refused:
+        return refused.refusal
+    for index in _REQUIRED:
+        if values[index] is None:
+            return Refusal(Reason.MISSING_FIELD, FIELDS[index].dotted, "is missing")
+    return Accepted(tuple(values), tuple(unknown))
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _depth(body: bytes) -> int:
+    """How deep brackets nest outside of strings; for bodies that are not JSON, any number."""
+    depth = deepest = 0
+    for match in _BRACKETS_AND_STRINGS.finditer(body):
+        token = match[0]
+        if token in (b"{", b"["):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in (b"}", b"]"):
+            depth -= 1
+    return deepest
+
+
+def _take(
+    tree: _Tree, found: Mapping[str, object], values: list[Value | None], unknown: list[str], prefix: str
+) -> None:
+    for key, value in found.items():
+        node = tree.get(key)
+        if type(node) is tuple:
+            index, kind, known, field = node
+            if (
+                (kind is int and type(value) is int and 0 <= value <= MAX_COUNT)
+                or (kind is str and type(value) is str and value in known)
+                or (kind is bool and type(value) is bool)
+            ):
+                values[index] = value  # nearly all are like this, and a call for each would take twice the time
+            else:
+                values[index] = checked = _CHECKS[kind](field, value)
+                if isinstance(checked, str) and not field.required and len(known) < MAX_KNOWN:
+                    known.add(checked)
+        elif type(node) is dict:
+            if type(value) is not dict:
+                raise _Refused(Refusal(Reason.WRONG_TYPE, prefix + key, "must be an object"))
+            _take(node, value, values, unknown, f"{prefix}{key}.")
+        elif len(unknown) < MAX_UNKNOWN_NAMES:
+            unknown.append(prefix + key)
+
+
+def _wrong_type(field: Field) -> _Refused:
+    return _Refused(Refusal(Reason.WRONG_TYPE, field.dotted, f"must be {_TYPE_NAMES[field.type]}"))
+
+
+def _text(field: Field, value: object) -> str:
+    grammar = field.grammar
+    if not isinstance(value, str) or grammar is None:
+        raise _wrong_type(field)
+    if len(value) > grammar.maximum:
+        raise _Refused(Refusal(Reason.TOO_LONG, field.dotted, f"must not be longer than {grammar.maximum} characters"))
+    if field.required and not value:
+        raise _Refused(Refusal(Reason.MISSING_FIELD, field.dotted, "must not be empty"))
+    if not grammar.fits(value):
+        raise _Refused(Refusal(Reason.WRONG_FORM, field.dotted, f"must be {grammar.description}"))
+    return value
+
+
+def _number(field: Field, value: object) -> int:
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 5.0 is a whole one
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(field)
+    if not 0 <= value <= MAX_COUNT:
+        detail = f"must be from 0 to {MAX_COUNT}"
+        raise _Refused(Refusal(Reason.OUT_OF_RANGE, field.dotted, detail))
+    return value
+
+
+def _flag(field: Field, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong_type(field)
+    return value
+
+
+_CHECKS: Mapping[type, Callable[[Field, object], Value]] = {str: _text, int: _number, bool: _flag}
+
+
+def _tree() -> _Tree:
+    root: _Tree = {}
+    for index, field in enumerate(FIELDS):
+        place = root
+        for key in field.path[:-1]:
+            below = place.setdefault(key, {})
+            assert isinstance(below, dict), "a field of the contract lies below another"
+            place = below
+        place[field.path[-1]] = (index, field.type, set(), field)
+    return root
+
+
+_CONTRACT = _tree()
+_REQUIRED = tuple(index for index, field in enumerate(FIELDS) if field.required)

@@ -1,0 +1,105 @@
+"""The collector's routes. Pings go to `PingReceiver`; other answers are rendered beforehand or off the event loop."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from ff_observe.collector.exposition import CollectorExposition
+from ff_observe.collector.metrics import CollectorMetrics
+from ff_observe.collector.openapi import document
+from ff_observe.collector.page import CONTENT_SECURITY_POLICY
+from ff_observe.collector.publication import Release
+from ff_observe.collector.responses import error, json_answer
+from ff_observe.collector.safe_errors import without_values
+from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Send, answer, text
+from ff_observe.ping_contract import PATH
+
+log = logging.getLogger(__name__)
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Ready = Callable[[], Awaitable[bool]]
+
+METRICS_PATH = "/metrics"
+READY_PATH = "/-/ready"
+PUBLIC_PATHS = ("/", "/fleet.json")
+PING_REQUESTS = frozenset((("POST", PATH), ("POST", "/")))
+
+_READING = ("GET", "HEAD")
+_HEALTHY = text(200, "the collector is running")
+_READY = text(200, "pings are being stored")
+_NOT_READY = text(503, "pings cannot be stored")
+_NOT_FOUND = error(404, "Not Found")
+_NOT_ALLOWED = error(405, "Method Not Allowed", (b"allow", b"GET, HEAD"))
+_NOT_COUNTED = error(503, "the fleet has not been counted yet", (b"retry-after", b"10"))
+_PING_ONLY = error(405, "a ping is sent with POST", (b"allow", b"POST"))
+_PING_OR_PAGE = error(405, "a ping is sent with POST", (b"allow", b"GET, HEAD, POST"))
+_FAULT = error(500, "the request could not be handled")
+_CACHED = "public, max-age=60"
+
+
+class CollectorApp:
+    """The ASGI application. With `public`, `/` is a page about the fleet and `/fleet.json` the same as data."""
+
+    def __init__(self, receiver: App, metrics: CollectorMetrics, ready: Ready, *, public: bool) -> None:
+        self._receiver = receiver
+        self._ready = ready
+        self._exposition = CollectorExposition(metrics)
+        self._fixed = {
+            "/-/healthy": _HEALTHY,
+            "/openapi.json": json_answer(200, document()),
+            ICON_PATH: ICON,
+            **(dict.fromkeys(PUBLIC_PATHS, _NOT_COUNTED) if public else {}),
+        }
+        self._public = public
+
+    def publish(self, release: Release) -> None:
+        """Show this release from now on. Called from the thread that counts."""
+        policy = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode("ascii"))
+        page = answer(200, "text/html; charset=utf-8", release.page, policy, cache=_CACHED)
+        data = answer(200, "application/json", release.data, cache=_CACHED)
+        self._fixed = {**self._fixed, **dict(zip(PUBLIC_PATHS, (page, data), strict=True))}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (scope["method"], scope["path"]) in PING_REQUESTS:
+            await self._receiver(scope, receive, send)
+        else:
+            await self._answer(scope, send)
+
+    def answer_now(self, scope: Scope) -> Answer | None:
+        """See `Application.answer_now`: all but pings and what asks the store or renders."""
+        path, method = scope["path"], scope["method"]
+        if (method, path) in PING_REQUESTS:
+            return None
+        fixed = self._fixed.get(path)
+        if method in _READING and (fixed is not None or path in (METRICS_PATH, READY_PATH)):
+            return fixed
+        if path in (PATH, "/"):
+            return _PING_OR_PAGE if self._public and path == "/" else _PING_ONLY
+        return _NOT_FOUND if fixed is None and path not in (METRICS_PATH, READY_PATH) else _NOT_ALLOWED
+
+    def stop_waiting(self) -> None:
+        """Nothing waits for longer than the store takes: `Ingest` has those answered that keep the stop waiting."""
+
+    async def _answer(self, scope: Scope, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        found = self.answer_now(scope)
+        try:
+            if found is None:
+                found = await (self._scrape(scope) if scope["path"] == METRICS_PATH else self._readiness())
+        except asyncio.CancelledError:
+            raise
+        except Exception as fault:
+            log.error("a request could not be answered: %s", without_values(fault))  # noqa: TRY400 - its text must not be logged
+            found = _FAULT
+        await found.send(scope, send)
+
+    async def _scrape(self, scope: Scope) -> Answer:
+        accept, accept_encoding = (
+            b",".join(value for name, value in scope["headers"] if name == wanted)
+            for wanted in (b"accept", b"accept-encoding")
+        )
+        return await self._exposition.answer(accept, accept_encoding)
+
+    async def _readiness(self) -> Answer:
+        return _READY if await self._ready() else _NOT_READY

@@ -1,0 +1,54 @@
+"""What `ff-observe collector` does, for the command line to call: nothing here prints or exits."""
+
+import gc
+import json
+import os
+import resource
+from collections.abc import Iterator
+
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.store import Ping, Store, StoreError
+from ff_observe.collector.store.opening import open_store
+
+
+def prepare_process() -> None:
+    """For a process that is a collector and nothing else: no core dumps, which would hold addresses, files that only
+    their owner may read, as many connections as the system allows, and a garbage collector that looks less often
+    (requests leave no cycles)."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:
+    """Everything stored of an instance, oldest first, each ping as a line of JSON. Raises `StoreError`."""
+    for ping in _existing_store(settings).export(instance_id):
+        yield exported(ping)
+
+
+def exported(ping: Ping) -> str:
+    """One stored ping as JSON: when it came, the hash of where from (hexadecimal or null), and what it said."""
+    return json.dumps(
+        {
+            "received_at": ping.received_at.isoformat(timespec="microseconds"),
+            "sender": None if ping.sender is None else ping.sender.hex(),
+            "ping": ping.document(),
+        },
+        ensure_ascii=False,
+    )
+
+
+def forget(settings: CollectorSettings, instance_id: str) -> int:
+    """Delete everything stored of an instance; how many pings that were. Raises `StoreError`."""
+    return _existing_store(settings).forget(instance_id)
+
+
+def _existing_store(settings: CollectorSettings) -> Store:
+    """Whoever names the wrong place must not be told that nothing is kept of an instance."""
+    file = settings.database_file
+    if file is not None and not file.exists():
+        raise StoreError(f"there is no {file}; say where the pings are with --settings, --database or --data-dir")
+    return open_store(settings)

@@ -1,0 +1,155 @@
+"""Statistical disclosure control: which figures about a group of platforms may be shown without exposing one of them.
+
+The rules are those of official statistics (Hundepool et al., Statistical Disclosure Control, chapters 4 and 5): a
+minimum frequency, dominance and p% rules for sums, and rounding with an offset that is secret and stays the same.
+"""
+
+import hmac
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ff_observe.collector.store import Distribution
+from ff_observe.ping_contract import Value
+
+OTHER = "other"
+QUANTILES = (0.5, 0.9, 0.99)
+MAX_LABEL_VALUES = 50
+"""At most so many values of a field are shown: the most frequent."""
+
+LARGEST_SHARE = 0.5
+"""Dominance rule: no platform contributes more than this share of a sum."""
+P_PERCENT = 20
+"""p% rule: the second largest contributor cannot estimate the largest more closely than this from the sum."""
+SIGNIFICANT_DIGITS = 2  # of a rounded quantile
+
+Shares = Mapping[str, int]
+"""How many platforms have each value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One count over the fleet: how many platforms report it, their sum, and its quantiles."""
+
+    platforms: int
+    total: int
+    quantiles: Mapping[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """The rules for one audience. No figure depends on fewer than `k` platforms; with `k` 1 nothing is protected.
+
+    With a `rounding_key` figures are rounded down as well, counts to multiples of `k`, after an offset that is secret
+    and fixed for each figure is taken off: somebody who adds platforms until a figure changes learns from the moment
+    of the change about the offset as much as about the platforms of others.
+    """
+
+    k: int
+    rounding_key: bytes | None = None
+
+    def shares(self, name: str, distribution: Distribution, label: Callable[[Value | None], str]) -> Shares:
+        """The platforms by the label of their value, the most frequent first; what is not shown is summed as `other`.
+
+        A rest of fewer than `k` takes in the rarest of the others too: where all values are known, as with a flag, it
+        would show the few by what is missing from the sum.
+        """
+        named: dict[str, int] = {}
+        for value, platforms in distribution:
+            key = label(value)
+            named[key] = named.get(key, 0) + platforms
+        enough = [
+            (platforms, key)
+            for key, platforms in named.items()
+            if key != OTHER and self._rounded(f"{name}={key}", platforms, self.k) >= self.k
+        ]
+        shown = {key: n for n, key in sorted(enough, key=lambda each: (-each[0], each[1]))[:MAX_LABEL_VALUES]}
+        rest = sum(named.values()) - sum(shown.values())
+        while shown and 0 < rest < self.k:
+            rest += shown.popitem()[1]
+        shares = {key: self._rounded(f"{name}={key}", n, self.k) for key, n in shown.items()}
+        rest = self._rounded(f"{name}={OTHER}", rest, self.k)
+        return {**shares, OTHER: rest} if rest else shares
+
+    def nested(self, name: str, groups: Mapping[str, int]) -> Shares:
+        """Of groups that lie within each other, given from the largest to the smallest, those that may be shown: none
+        with fewer than `k` platforms, and no two that differ by fewer. 0 is no platform, and may be shown."""
+        shown: dict[str, int] = {}
+        for key, platforms in groups.items():
+            differences = [abs(larger - platforms) for larger in shown.values()]
+            if all(n == 0 or n >= self.k for n in (platforms, *differences)):
+                shown[key] = platforms
+        return {key: self._rounded(name, n, self.k) for key, n in shown.items()}  # with one offset: they stay nested
+
+    def resource(self, name: str, distribution: Distribution) -> Resource | None:
+        """Sum and quantiles of a count, given in ascending order; None where its sum may not be shown.
+
+        A quantile is the mean over the `k` platforms around its rank, under the same rules as a sum; it is absent where
+        fewer than `k` platforms lie at or beyond it.
+        """
+        counts = [(int(value), platforms) for value, platforms in distribution if value is not None]
+        total = sum(value * platforms for value, platforms in counts)
+        reporting = self._rounded(f"{name} platforms", sum(platforms for _, platforms in counts), self.k)
+        if not self._may_sum(counts) or reporting < self.k:
+            return None
+        # A step as large as the largest platform: the sum before and after it joins differs by one step at most.
+        total = self._rounded(f"{name} sum", total, _one_two_five(counts[-1][0]))
+        quantiles = {quantile: self._quantile(counts, quantile) for quantile in QUANTILES}
+        return Resource(reporting, total, {q: value for q, value in quantiles.items() if value is not None})
+
+    def _quantile(self, counts: Sequence[tuple[int, int]], quantile: float) -> float | None:
+        reporting = sum(platforms for _, platforms in counts)
+        rank = min(int(quantile * reporting), reporting - 1)
+        if min(rank + 1, reporting - rank) < self.k:
+            return None
+        first = rank - (self.k - 1) // 2
+        around = list(_ranks(counts, first, first + self.k))
+        total = sum(value * platforms for value, platforms in around)
+        if total and not self._may_sum(around):
+            return None
+        mean = total / self.k
+        return mean if self.rounding_key is None else _significant(mean)
+
+    def _may_sum(self, counts: Sequence[tuple[int, int]]) -> bool:
+        """Whether the sum of these values, in ascending order, may be shown: `k` platforms contribute, none dominates.
+
+        Platforms with 0 contribute nothing, and hide none.
+        """
+        contributing = [(value, platforms) for value, platforms in counts if value > 0]
+        number = sum(platforms for _, platforms in contributing)
+        if self.k == 1:
+            return bool(counts)
+        if number < max(self.k, 3):  # of two, each knows the other's
+            return False
+        total = sum(value * platforms for value, platforms in contributing)
+        largest, last = contributing[-1]
+        second = largest if last > 1 else contributing[-2][0]
+        return largest <= LARGEST_SHARE * total and 100 * (total - largest - second) >= P_PERCENT * largest
+
+    def _rounded(self, name: str, number: int, step: int) -> int:
+        if self.rounding_key is None or step <= 1:
+            return number
+        digest = hmac.digest(self.rounding_key, f"{name}/{step}".encode(), "sha256")
+        offset = int.from_bytes(digest[:16], "big") % step
+        return max(0, (number - offset) // step * step)
+
+
+def _ranks(counts: Iterable[tuple[int, int]], first: int, end: int) -> Iterable[tuple[int, int]]:
+    """The values at the ranks from `first` up to, not including, `end`, and how many of these have each."""
+    rank = 0
+    for value, platforms in counts:
+        if (inside := min(end, rank + platforms) - max(first, rank)) > 0:
+            yield value, inside
+        rank += platforms
+
+
+def _one_two_five(number: int) -> int:
+    """The least of 1, 2, 5, 10, 20, 50, … that is not below."""
+    power: int = 10 ** max(0, len(str(number)) - 1)
+    return next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= number)
+
+
+def _significant(value: float) -> float:
+    if value == 0:
+        return 0.0
+    return round(value, SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(abs(value))))

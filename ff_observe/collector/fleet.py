@@ -1,0 +1,130 @@
+"""The fleet: aggregates for the collector's own `/metrics`, and a daily release of them for the public page."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from ff_observe.catalogue.counts import COUNTS
+from ff_observe.catalogue.model import NO_VALUE, ping_fields, resource_name
+from ff_observe.collector.disclosure import OTHER, Disclosure, Resource, Shares
+from ff_observe.collector.store import Distribution, Seen, Store
+from ff_observe.ping_contract import FIELDS, Value
+
+MONTH = timedelta(days=30)
+DRIVERS = frozenset({"localfs", "docker", "kubernetes", "stub"})
+"""FlowFuse's own (https://flowfuse.com/docs/install/configuration/); a name of somebody else's is shown as `other`."""
+LICENSE_TYPES = frozenset({"CE", "DEV", "EE"})
+_RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-git)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The fleet at one moment; `by_feature` maps a feature to how many platforms have it `true`, `false`, …
+
+    `silent` is None where too few platforms are, or are not.
+    """
+
+    taken_at: datetime
+    platforms: Shares
+    silent: int | None
+    by_version: Shares
+    by_driver: Shares
+    by_license_type: Shares
+    by_feature: Mapping[str, Shares]
+    resources: Mapping[str, Resource] = field(default_factory=lambda: MappingProxyType({}))
+
+
+_INDEX = {found.dotted: index for index, found in enumerate(FIELDS)}
+_VERSION, _DRIVER, _LICENSE_TYPE = (
+    _INDEX[name] for name in ("env.flowforge", "platform.config.driver", "platform.license.type")
+)
+_FEATURES = {
+    "broker": _INDEX["platform.config.broker.enabled"],
+    "file_store": _INDEX["platform.config.fileStore.enabled"],
+    "email": _INDEX["platform.config.email.enabled"],
+}
+RESOURCES: Mapping[str, int] = {
+    resource_name(count, ping_field): _INDEX[".".join(("platform", "counts", *ping_field.path))]
+    for count, ping_field in ping_fields(COUNTS)
+}
+"""Counts of the ping under the names their metrics have, with the index of their field."""
+_INDEXES = (_VERSION, _DRIVER, _LICENSE_TYPE, *_FEATURES.values(), *RESOURCES.values())
+
+
+def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int) -> Fleet:
+    """Count every platform, for whoever runs the collector. Raises `StoreError`."""
+    seen = store.seen(at, silent_after_days)
+    return _disclosed(at, seen, store.distributions(_INDEXES, at - MONTH), Disclosure(k))
+
+
+def take_release(store: Store, at: datetime, k: int, days: int, silent_after_days: int) -> Fleet:
+    """Count the fleet for everybody, as it was when the day of `at` (UTC) began. Raises `StoreError`.
+
+    Of the platforms behind one address one counts, and only after pings on `days` different days.
+    """
+    midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
+    sample = store.sample(_INDEXES, midnight, days, silent_after_days)
+    return _disclosed(midnight, sample.seen, sample.distributions, Disclosure(k, store.rounding_key()))
+
+
+def _disclosed(at: datetime, seen: Seen, found: Mapping[int, Distribution], rules: Disclosure) -> Fleet:
+    month = seen.by_window["30d"]
+    nested = {window: seen.by_window[window] for window in ("30d", "7d", "1d")} | {"active": month - seen.silent}
+    shown = dict(rules.nested("platforms", nested))
+    active = shown.pop("active", None)
+    resources = {name: rules.resource(name, found[index]) for name, index in RESOURCES.items()}
+    return Fleet(
+        taken_at=at,
+        platforms={window: shown[window] for window in seen.by_window if window in shown},
+        silent=shown["30d"] - active if active is not None and "30d" in shown else None,
+        by_version=rules.shares("version", found[_VERSION], _label(is_release)),
+        by_driver=rules.shares("driver", found[_DRIVER], _label(DRIVERS.__contains__)),
+        by_license_type=rules.shares("license", found[_LICENSE_TYPE], _label(LICENSE_TYPES.__contains__)),
+        by_feature={
+            feature: rules.shares(feature, found[index], _label(lambda _: True)) for feature, index in _FEATURES.items()
+        },
+        resources={name: resource for name, resource in resources.items() if resource is not None},
+    )
+
+
+def is_release(version: str) -> bool:
+    """Whether a version is as FlowFuse releases them. With all else that may stand in one, a sender could write on the
+    page."""
+    return _RELEASE.fullmatch(version) is not None
+
+
+def _label(is_shown: Callable[[str], bool]) -> Callable[[Value | None], str]:
+    def label(value: Value | None) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if value is None or value == "":
+            return NO_VALUE
+        return str(value) if is_shown(str(value)) else OTHER
+
+    return label
+
+
+def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:
+    """The fleet as JSON has it, with the rules it was counted by; moments are ISO 8601, quantiles by their number."""
+    return {
+        "counted_at": fleet.taken_at.isoformat(timespec="seconds"),
+        "k": k,
+        "days": days,
+        "platforms": dict(fleet.platforms),
+        "silent_platforms": fleet.silent,
+        "platforms_by_version": dict(fleet.by_version),
+        "platforms_by_driver": dict(fleet.by_driver),
+        "platforms_by_license_type": dict(fleet.by_license_type),
+        "platforms_by_feature": {feature: dict(shares) for feature, shares in fleet.by_feature.items()},
+        "resources": {
+            name: {
+                "platforms": resource.platforms,
+                "total": resource.total,
+                "quantiles": {str(quantile): value for quantile, value in resource.quantiles.items()},
+            }
+            for name, resource in fleet.resources.items()
+        },
+    }

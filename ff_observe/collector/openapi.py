@@ -1,0 +1,159 @@
+"""The collector's HTTP interface as an OpenAPI 3.1 document, derived from the contract."""
+
+from typing import Any
+
+from ff_observe.collector.refusals import Reason, Refusal
+from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, PATH
+from ff_observe.version import VERSION
+
+Json = dict[str, Any]
+
+_ERROR = {"$ref": "#/components/schemas/Error"}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}}
+_ALLOW = {"Allow": {"description": "The methods there are.", "schema": {"type": "string"}}}
+
+
+def ping_schema() -> Json:
+    """JSON Schema of a ping as it is accepted."""
+    root: Json = {"type": "object", "properties": {}}
+    for field in FIELDS:
+        place = root
+        for key in field.path[:-1]:
+            place = place["properties"].setdefault(key, {"type": "object", "properties": {}})
+        place["properties"][field.path[-1]] = field.json_schema()
+        if field.required:
+            place.setdefault("required", []).append(field.path[-1])
+    return root
+
+
+def _text(description: str, content_type: str = "text/plain") -> Json:
+    return {"description": description, "content": {content_type: {"schema": {"type": "string"}}}}
+
+
+def _refusals() -> Json:
+    by_status: dict[str, list[str]] = {}
+    for reason in Reason:
+        refusal = Refusal(reason)
+        by_status.setdefault(str(refusal.status), []).append(reason.value.replace("_", " "))
+    responses: Json = {
+        status: {
+            "description": f"Not accepted: {', '.join(reasons)}.",
+            "content": {"application/json": {"schema": _ERROR}},
+        }
+        for status, reasons in sorted(by_status.items())
+    }
+    responses["503"]["headers"] = _RETRY_AFTER
+    return responses
+
+
+def document() -> Json:
+    """The whole document."""
+    ping = {
+        "summary": "Hand in a ping",
+        "description": "Acknowledged only after it is durably stored. A ping of the same instance with the same "
+        "payload within the window of duplicates is acknowledged and not stored again. Fields beyond the schema are "
+        f"accepted and never stored. At most {MAX_BODY_BYTES} bytes, without Content-Encoding.",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ping"}}},
+        },
+        "responses": {
+            "200": {
+                "description": "Stored.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Success"}}},
+            },
+            **_refusals(),
+        },
+    }
+    fleet = {
+        "description": "Aggregates over the fleet.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+    not_public = {"description": "Not public.", "content": {"application/json": {"schema": _ERROR}}}
+    not_yet = {"description": "Not counted yet.", "content": {"application/json": {"schema": _ERROR}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ff-observe ping collector",
+            "version": VERSION,
+            "description": "Receives the core pings of FlowFuse platforms. Of a sender's address only a keyed hash is "
+            "kept, whose key is destroyed on schedule.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {
+            PATH: {"post": {"operationId": "sendPing", **ping}},
+            "/": {
+                "post": {"operationId": "sendPingToRoot", **ping},
+                "get": {
+                    "operationId": "getFleetPage",
+                    "summary": "The fleet as a page, where it is public",
+                    "responses": {
+                        "200": _text("The page.", "text/html"),
+                        "405": {**not_public, "headers": _ALLOW},
+                        "503": {**not_yet, "headers": _RETRY_AFTER},
+                    },
+                },
+            },
+            "/fleet.json": {
+                "get": {
+                    "operationId": "getFleet",
+                    "summary": "The fleet as data, where it is public",
+                    "responses": {"200": fleet, "404": not_public, "503": {**not_yet, "headers": _RETRY_AFTER}},
+                }
+            },
+            "/metrics": {
+                "get": {
+                    "operationId": "getMetrics",
+                    "summary": "The collector's and the fleet's metrics",
+                    "responses": {
+                        "200": {
+                            "description": "In the format that was asked for.",
+                            "content": {
+                                "text/plain": {"schema": {"type": "string"}},
+                                "application/openmetrics-text": {"schema": {"type": "string"}},
+                            },
+                        }
+                    },
+                }
+            },
+            "/-/healthy": {
+                "get": {"operationId": "getHealthy", "summary": "Does it run", "responses": {"200": _text("It runs.")}}
+            },
+            "/-/ready": {
+                "get": {
+                    "operationId": "getReady",
+                    "summary": "Can pings be stored now",
+                    "responses": {"200": _text("They can."), "503": _text("They cannot.")},
+                }
+            },
+            "/openapi.json": {
+                "get": {
+                    "operationId": "getOpenApi",
+                    "summary": "This document",
+                    "responses": {
+                        "200": {
+                            "description": "This document.",
+                            "content": {"application/json": {"schema": {"type": "object"}}},
+                        }
+                    },
+                }
+            },
+        },
+        "components": {
+            "schemas": {
+                "Ping": ping_schema(),
+                "Success": {
+                    "type": "object",
+                    "properties": {"status": {"const": "success"}},
+                    "required": ["status"],
+                    "additionalProperties": False,
+                },
+                "Error": {
+                    "type": "object",
+                    "properties": {"status": {"const": "error"}, "error": {"type": "string"}},
+                    "required": ["status", "error"],
+                    "additionalProperties": False,
+                },
+            }
+        },
+    }

@@ -1,0 +1,39 @@
+"""What the collector answers on the wire."""
+
+import json
+import secrets
+
+from ff_observe.collector.refusals import Reason, Refusal
+from ff_observe.http.messages import Answer, answer
+
+RETRY_SECONDS = (30, 90)
+"""After how long to try again: drawn between these, so that a fleet that was turned away does not return as one."""
+
+_RETRIED = (Reason.OVERLOADED, Reason.STORE_UNAVAILABLE)
+_UNREAD = (Reason.TOO_LARGE, Reason.MEDIA_TYPE, Reason.CONTENT_ENCODING)
+
+
+def json_answer(status: int, document: object, *headers: tuple[bytes, bytes], cache: str = "no-store") -> Answer:
+    """An answer in JSON."""
+    body = json.dumps(document, separators=(",", ":")).encode("ascii")
+    return answer(status, "application/json", body, *headers, cache=cache)
+
+
+def error(status: int, message: str, *headers: tuple[bytes, bytes]) -> Answer:
+    """An error in JSON."""
+    return json_answer(status, {"status": "error", "error": message}, *headers)
+
+
+SUCCESS = json_answer(200, {"status": "success"})
+"""Acknowledges a ping."""
+
+
+def refusal_answer(refusal: Refusal) -> Answer:
+    """Says why a ping is not acknowledged. Where the body was not read the connection is closed."""
+    headers: list[tuple[bytes, bytes]] = []
+    if refusal.reason in _RETRIED:
+        first, last = RETRY_SECONDS
+        headers.append((b"retry-after", b"%d" % (first + secrets.randbelow(last - first + 1))))
+    if refusal.reason in _UNREAD:
+        headers.append((b"connection", b"close"))
+    return error(refusal.status, refusal.message, *headers)

@@ -1,0 +1,258 @@
+"""The running collector: a listening socket, one event loop in one thread, a writer, and upkeep in the background."""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections import deque
+from functools import partial
+from typing import Any
+
+from ff_observe import errors
+from ff_observe.catalogue import fleet as catalogue
+from ff_observe.clock import Clock, SystemClock
+from ff_observe.collector.app import PING_REQUESTS, CollectorApp
+from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.ingest import Ingest
+from ff_observe.collector.metrics import CollectorMetrics, seconds
+from ff_observe.collector.publication import Publication
+from ff_observe.collector.receive import PingObserver, PingReceiver
+from ff_observe.collector.refusals import Reason, Refusal
+from ff_observe.collector.responses import error, refusal_answer
+from ff_observe.collector.safe_errors import without_values
+from ff_observe.collector.sender_address import SenderAddress
+from ff_observe.collector.sender_hash import SenderHash
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.store import StoreError
+from ff_observe.collector.store.opening import open_store
+from ff_observe.collector.unknown_fields import UnknownFields
+from ff_observe.errors import ConfigurationError, FFObserveError, what_to_change_to_listen
+from ff_observe.http.hosts import AllowedHosts
+from ff_observe.http.listening import listen, reason
+from ff_observe.http.refusals import Closing, Problem, Refusals
+from ff_observe.http.server import Server, loop_factory
+from ff_observe.log import StateLog
+from ff_observe.periodic import Periodic
+from ff_observe.version import VERSION
+
+log = logging.getLogger(__name__)
+
+UPKEEP_SECONDS = 3600.0
+START_SECONDS = 10.0
+
+# At the stop: how long whoever has sent a ping waits for the store, whoever still sends for an answer, and how long the
+# store has to be left. Together they are shorter than what the command line gives all of it.
+ANSWER_SECONDS = 2.0
+SEND_SECONDS = 3
+LEAVE_SECONDS = 0.5
+
+
+_REASONS = {
+    Problem.MALFORMED: Reason.MALFORMED_HTTP,
+    Problem.HEAD_TOO_LARGE: Reason.TOO_LARGE,
+    Problem.BODY_TOO_LARGE: Reason.TOO_LARGE,
+    Problem.TOO_SLOW: Reason.TOO_SLOW,
+    Problem.TOO_MANY_PIPELINED: Reason.OVERLOADED,
+    Problem.FAULT: Reason.INTERNAL,
+}
+
+
+class _CountedRefusals(Refusals):
+    """The server's refusals in JSON, as those of a ping, and counted with them."""
+
+    def __init__(self, metrics: CollectorMetrics, settings_file: str) -> None:
+        super().__init__()
+        self._metrics = metrics
+        wrong_host = (
+            f"this collector is not known by the name in the Host header; add it to allowed_hosts in {settings_file}"
+        )
+        self._answers = {
+            **{problem: refusal_answer(Refusal(reason)) for problem, reason in _REASONS.items()},
+            Problem.WRONG_HOST: error(421, wrong_host),
+        }
+
+    def refused(self, problem: Problem) -> None:
+        if problem in _REASONS:  # a request under another name is none of a sender's
+            self._metrics.add(catalogue.PINGS_REFUSED, _REASONS[problem].value)
+
+    def closed(self, closing: Closing) -> None:
+        self._metrics.add(catalogue.CONNECTIONS_CLOSED, closing.value)
+
+
+class Collector:
+    """A component (`start`, `stop`): one collector. `port` is the real one, also where the settings say 0."""
+
+    name = "ping collector"
+
+    def __init__(
+        self, settings: CollectorSettings, clock: Clock | None = None, on_ping: PingObserver | None = None
+    ) -> None:
+        self.settings = settings
+        self.port = settings.port
+        self.metrics = CollectorMetrics()
+        self.store = open_store(settings)
+        self._clock = clock or SystemClock()
+        self._sender_hash = SenderHash(settings.sender_key_file, settings.key_lifetime, settings.named_in)
+        self._ingest = Ingest(
+            self.store.writer(),
+            self._clock,
+            max_waiting=settings.max_waiting,
+            max_batch=settings.max_batch,
+            on_commit=self._observe_commit,
+        )
+        address = SenderAddress(settings.trusted_proxies, settings.forwarded_header)
+        unknown = UnknownFields(settings.k, partial(self.metrics.remove, catalogue.UNKNOWN_FIELDS))
+        receiver = PingReceiver(self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, on_ping)
+        self.publication = Publication(self.store, settings) if settings.public else None
+        self._app = CollectorApp(receiver, self.metrics, self._ingest.probe, public=settings.public)
+        self._started = threading.Event()
+        self._server = Server(
+            self._app,
+            settings.limits,
+            refusals=_CountedRefusals(self.metrics, "collector.yml"),
+            on_fault=_tell_of_error,
+            open_to_any_host=PING_REQUESTS,  # anyone may send a ping, by whatever name
+        )
+        self._thread: threading.Thread | None = None
+        self._count_seconds: deque[float] = deque(maxlen=2)
+        self._pruning = StateLog(log)
+        self._upkeep = (
+            Periodic("collector-fleet", self.count_fleet, self._clock, retry_seconds=settings.fleet_interval_seconds),
+            Periodic("collector-key", self._replace_key, self._clock),
+            Periodic("collector-upkeep", self.keep_up, self._clock, retry_seconds=600.0),
+        )
+
+    def start(self) -> None:
+        """Listen. Raises `ConfigurationError` where the key, the store's place or the address cannot be used.
+
+        A database server that does not answer is no reason not to start: pings are turned away until it does.
+        """
+        self._sender_hash.open(self._clock.now())
+        self._register_gauges()
+        listening = self._bind()
+        address, self.port = listening.getsockname()[:2]
+        self._server.hosts = AllowedHosts(address, self.settings.allowed_hosts)
+        self._thread = threading.Thread(target=self._run, args=(listening,), name="collector-http", daemon=True)
+        self._thread.start()
+        if not self._started.wait(START_SECONDS):
+            raise FFObserveError("the collector did not start in time")
+        for periodic in self._upkeep:
+            periodic.start()
+        log.info("collecting pings on http://%s/ping into %s", _place(self.settings.host, self.port), self.store.name)
+
+    def stop(self, deadline: float) -> None:
+        """Answer what has been received, store it, and end. Idempotent."""
+        self._server.tell_to_stop(SEND_SECONDS)
+        self.store.interrupt()
+        for periodic in self._upkeep:
+            periodic.tell_to_stop()
+        for periodic in self._upkeep:
+            try:
+                periodic.stop(deadline)
+            except TimeoutError as error:  # it waits for a server or for a lock, and what it does can be done again
+                log.warning("%s", error)
+        thread = self._thread
+        if thread is None:
+            return
+        thread.join(max(0.0, deadline - self._clock.monotonic()))
+        if thread.is_alive():
+            raise TimeoutError("the collector's requests did not end in time")
+
+    def count_fleet(self) -> float:
+        """Count the fleet for `/metrics`, and release it where that is due. Returns the seconds until the next time:
+        counting a large fleet takes a small share of the time. A count that failed, or took long only once (it waited
+        for a lock), postpones none."""
+        began, now = self._clock.monotonic(), self._clock.now()
+        try:
+            fleet = take_fleet(self.store, now, self.settings.k, self.settings.silent_after_days)
+            self._count_seconds.append(self._clock.monotonic() - began)
+            self.metrics.fleet = fleet
+            if self.publication is not None and (release := self.publication.refresh(fleet, now)) is not None:
+                self._app.publish(release)
+        except StoreError:  # the writer tells when the store is down; the old numbers stay, dated
+            return self.settings.fleet_interval_seconds
+        return max(self.settings.fleet_interval_seconds, 20 * min(self._count_seconds))
+
+    def keep_up(self) -> float:
+        """Prune what is older than the retention, and tidy. Returns the seconds until the next time."""
+        now = self._clock.now()
+        try:
+            self.store.tidy(now)
+            pruned = self.store.prune(now, self.settings.retention)
+        except StoreError as error:
+            if not self._server.is_stopping:  # or it was interrupted by the stop
+                log.warning("old pings could not be deleted: %s", error)
+            return UPKEEP_SECONDS
+        self.metrics.add(catalogue.PRUNED, amount=pruned.pings)
+        if pruned.pings:
+            rest = "; those of more days follow, hour by hour" if pruned.more else ""
+            log.info("deleted %d pings older than %d days%s", pruned.pings, self.settings.retention.days, rest)
+        if pruned.doubtful:
+            self._pruning.failing(
+                f"old pings are not deleted: the clock says {now:%Y-%m-%d}, the newest pings or PostgreSQL's clock do "
+                "not; set the clock, or wait until pings of three days have come"
+            )
+        else:
+            self._pruning.working("the clock and the newest pings agree again on what is old")
+        return UPKEEP_SECONDS
+
+    def _replace_key(self) -> float:
+        """Sleeps at most an hour: wall time can jump."""
+        return min(3600.0, 1.0 + self._sender_hash.replace_if_due(self._clock.now()))
+
+    def _run(self, listening: socket.socket) -> None:
+        async def serve() -> None:
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(_tell_of_fault)
+            probing = loop.create_task(self._ingest.probe_regularly())
+            try:
+                await self._server.serve(listening, self._started.set, self._turn_away_later)
+            finally:
+                probing.cancel()
+                try:
+                    await self._ingest.stop(LEAVE_SECONDS)
+                except TimeoutError as error:
+                    log.warning("%s", error)
+
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve())
+
+    def _turn_away_later(self) -> None:
+        """The server stops: who waits for the store is answered in time to be heard."""
+        asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._ingest.turn_away)
+
+    def _bind(self) -> socket.socket:
+        try:
+            return listen(self.settings.host, self.settings.port)
+        except OSError as error:
+            place = _place(self.settings.host, self.settings.port)
+            hint = what_to_change_to_listen(error, self.settings.port)
+            message = f"cannot listen on {place} ({reason(error)}); {hint}"
+            raise ConfigurationError((errors.Problem(self.settings.named_in, 0, 0, "listen", message),)) from None
+
+    def _observe_commit(self, pings: int, duration_seconds: float) -> None:
+        self.metrics.observe(catalogue.COMMIT_PINGS, pings)
+        self.metrics.observe(catalogue.COMMIT_DURATION, duration_seconds)
+
+    def _register_gauges(self) -> None:
+        gauge = self.metrics.gauge
+        gauge(catalogue.BUILD_INFO, lambda: 1.0, VERSION, self.store.name)
+        gauge(catalogue.WAITING, lambda: self._ingest.waiting)
+        gauge(catalogue.STORE_UP, lambda: None if self._ingest.up is None else float(self._ingest.up))
+        gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)
+        gauge(catalogue.KEY_CREATED, lambda: seconds(self._sender_hash.created_at))
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _tell_of_error(error: BaseException) -> None:
+    log.error("a request could not be answered: %s", without_values(error))
+
+
+def _tell_of_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the loop itself would log quotes the error, and names the transport."""
+    error = context.get("exception")
+    kind = without_values(error) if isinstance(error, BaseException) else "unknown"
+    log.error("a connection could not be handled: %s", kind)

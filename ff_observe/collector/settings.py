@@ -1,0 +1,172 @@
+"""The settings of the collector: every key of `collector.yml`, declared once, and the fields that they fill."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from ff_observe.collector import settings_kinds
+from ff_observe.collector.sender_address import ForwardedHeader, Network
+from ff_observe.collector.settings_kinds import PostgresqlDatabase, SqliteDatabase
+from ff_observe.config import kinds
+from ff_observe.config.key import FileKeys, Key, declared, filled_by
+from ff_observe.http.limits import Limits
+
+__all__ = ["CollectorSettings", "PostgresqlDatabase", "SqliteDatabase"]
+
+_days = partial(kinds.lasting, timedelta(days=1))
+
+LISTEN = Key("listen", settings_kinds.LISTEN, "Where to listen.", "0.1.0", default=("127.0.0.1", 10465))
+ALLOWED_HOSTS = Key(
+    "allowed_hosts",
+    kinds.HOST_NAMES,
+    "Names in the `Host` header that are answered besides loopback ones: see [Names](#names).",
+    "0.1.0",
+    default=(),
+)
+DATA_DIR = Key("data_dir", kinds.PATH, "Where data and key are kept.", "0.1.0", default=Path("ff-observe-collector"))
+DATABASE = Key(
+    "database",
+    settings_kinds.DATABASE,
+    "The database. A URL with a password is better kept in a file of its own.",
+    "0.1.0",
+    default=settings_kinds.SqliteDatabase(),
+    otherwise="SQLite in `data_dir`",
+    secret=True,
+    file=True,
+)
+KEY_FILE = Key(
+    "address.key_file",
+    kinds.PATH,
+    "The key that hashes addresses, apart from the data; mode 0600.",
+    "0.1.0",
+    otherwise="`data_dir/key/sender.key`",
+)
+KEY_DAYS = Key(
+    "address.key_days",
+    _days(1, 366),
+    "Days after which that key is replaced, and the old one destroyed.",
+    "0.1.0",
+    default=timedelta(days=30),
+)
+TRUSTED_PROXIES = Key(
+    "address.trusted_proxies",
+    settings_kinds.NETWORKS,
+    "Proxies whose forwarding header is believed.",
+    "0.1.0",
+    default=(),
+)
+HEADER = Key(
+    "address.header",
+    settings_kinds.HEADER,
+    "The header that these proxies set.",
+    "0.1.0",
+    default=ForwardedHeader.X_FORWARDED_FOR,
+)
+WINDOW_MINUTES = Key(
+    "duplicates.window_minutes",
+    kinds.lasting(timedelta(minutes=1), 0, 1440),
+    "Minutes within which the same ping of the same instance counts once.",
+    "0.1.0",
+    default=timedelta(hours=1),
+)
+RETENTION_DAYS = Key(
+    "retention_days",
+    _days(1, 36_500),
+    "Days after which pings are deleted: see [What is deleted](#what-is-deleted).",
+    "0.1.0",
+    default=timedelta(days=400),
+)
+K = Key("fleet.k", kinds.whole(1, 1000), "No figure of `/metrics` rests on fewer platforms.", "0.1.0", default=5)
+PUBLIC_K = Key(
+    "fleet.public_k",
+    kinds.whole(1, 1000),
+    "No figure of the page and `fleet.json` rests on fewer senders; at least `fleet.k`.",
+    "0.1.0",
+    default=10,
+)
+PUBLIC_DAYS = Key(
+    "fleet.public_days", kinds.whole(1, 30), "A platform counts there after pings on so many days.", "0.1.0", default=3
+)
+SILENT_AFTER_DAYS = Key(
+    "fleet.silent_after_days",
+    kinds.whole(1, 30),
+    "Days without a ping after which a platform is silent.",
+    "0.1.0",
+    default=2,
+)
+INTERVAL_SECONDS = Key(
+    "fleet.interval_seconds",
+    kinds.whole(1, 86_400),
+    "Seconds after which the fleet is counted anew for `/metrics`.",
+    "0.1.0",
+    default=15,
+)
+PUBLIC = Key("fleet.public", kinds.BOOLEAN, "Serve the page and `fleet.json`.", "0.1.0", default=False)
+CONNECTIONS = Key(
+    "limits.connections",
+    kinds.whole(10, 1_000_000),
+    "Connections open at once; each more closes one that has sent no request, or takes no answer.",
+    "0.1.0",
+    default=Limits().connections,
+)
+REQUEST_SECONDS = Key(
+    "limits.request_seconds",
+    kinds.whole(1, 300),
+    "Seconds in which a request must have arrived in full, and some of its answer been taken.",
+    "0.1.0",
+    default=int(Limits().request_seconds),
+)
+IDLE_SECONDS = Key(
+    "limits.idle_seconds",
+    kinds.whole(1, 300),
+    "Seconds for which a connection may wait for the next request.",
+    "0.1.0",
+    default=int(Limits().idle_seconds),
+)
+
+COLLECTOR: Final = FileKeys(declared(globals()))
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSettings:
+    """`named_in` is where these settings come from, for messages about them.
+
+    `allowed_hosts` are names in a `Host` header to which it answers besides loopback ones.
+    The key that hashes addresses is in a directory of its own, so that a copy of the data is no copy of the key.
+    """
+
+    host: str = LISTEN.fallback[0]
+    port: int = LISTEN.fallback[1]
+    allowed_hosts: tuple[str, ...] = filled_by(ALLOWED_HOSTS)
+    data_dir: Path = filled_by(DATA_DIR)
+    database: SqliteDatabase | PostgresqlDatabase = filled_by(DATABASE)
+    key_file: Path | None = filled_by(KEY_FILE)
+    key_lifetime: timedelta = filled_by(KEY_DAYS)
+    trusted_proxies: tuple[Network, ...] = filled_by(TRUSTED_PROXIES)
+    forwarded_header: ForwardedHeader = filled_by(HEADER)
+    duplicate_window: timedelta = filled_by(WINDOW_MINUTES)
+    retention: timedelta = filled_by(RETENTION_DAYS)
+    k: int = filled_by(K)
+    public_k: int = filled_by(PUBLIC_K)
+    public_days: int = filled_by(PUBLIC_DAYS)
+    silent_after_days: int = filled_by(SILENT_AFTER_DAYS)
+    public: bool = filled_by(PUBLIC)
+    fleet_interval_seconds: float = filled_by(INTERVAL_SECONDS)
+    limits: Limits = field(default_factory=Limits)
+    max_waiting: int = 10_000
+    max_batch: int = 1_000
+    named_in: str = "collector"
+
+    @property
+    def database_file(self) -> Path | None:
+        """The SQLite file; None with PostgreSQL."""
+        if isinstance(self.database, PostgresqlDatabase):
+            return None
+        return self.database.path or self.data_dir / "pings" / "pings.sqlite3"
+
+    @property
+    def sender_key_file(self) -> Path:
+        """Where the key is."""
+        return self.key_file or self.data_dir / "key" / "sender.key"

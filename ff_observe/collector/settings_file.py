@@ -1,0 +1,123 @@
+"""`collector.yml` and the command line's options → `CollectorSettings`, every problem with its place."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ff_observe.collector import settings as key
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.settings_kinds import (
+    PostgresqlDatabase,
+    SqliteDatabase,
+    parse_database,
+    parse_listen,
+)
+from ff_observe.config.kind import WrongValueError
+from ff_observe.config.known_keys import check_keys
+from ff_observe.config.reader import LARGEST_SECRET_FILE, Reader, read_tree
+from ff_observe.config.reading import UnreadableFileError, read_text
+from ff_observe.config.secret import Secret
+from ff_observe.errors import UsageError
+from ff_observe.http.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDatabase:
+    """A database that an option or a variable (`name`) names, by a URL or by a file that holds one.
+
+    `seen` where others can see it: the arguments of a process.
+    """
+
+    name: str
+    url: Secret | None = None
+    file: Path | None = None
+    seen: bool = False
+
+
+def collector_settings(
+    file: Path | None = None,
+    *,
+    listen: str | None = None,
+    database: NamedDatabase | None = None,
+    data_dir: Path | None = None,
+) -> CollectorSettings:
+    """Settings from a `collector.yml`, where one is given, and from what wins over it.
+
+    Raises `ConfigurationError` with every problem of the file, or `UsageError` for what was named otherwise.
+    """
+    settings = CollectorSettings() if file is None else read_collector_file(file)
+    if listen is not None:
+        try:
+            host, port = parse_listen(listen)
+        except WrongValueError as error:
+            raise UsageError(f"--listen: {error}") from None
+        settings = replace(settings, host=host, port=port)
+    if database is not None:
+        settings = replace(settings, database=_named_database(database))
+    return settings if data_dir is None else replace(settings, data_dir=data_dir)
+
+
+def _named_database(named: NamedDatabase) -> SqliteDatabase | PostgresqlDatabase:
+    try:
+        if named.file is not None:
+            return _database_in(named.file)
+        database = parse_database((named.url or Secret("")).reveal())
+    except (WrongValueError, UnreadableFileError) as error:
+        place = f"{named.file}: " if named.file is not None else ""
+        raise UsageError(f"{named.name}: {place}{error}") from None
+    if named.seen and isinstance(database, PostgresqlDatabase) and _has_password(database.url):
+        raise UsageError(
+            f"{named.name}: `ps` shows every user what is in a command, and this URL has a password: write it into a "
+            "file for --database-file, or into FF_OBSERVE_COLLECTOR_DATABASE"
+        )
+    return database
+
+
+def _database_in(file: Path) -> SqliteDatabase | PostgresqlDatabase:
+    """Raises `UnreadableFileError`, or `WrongValueError` for a file that holds something else."""
+    text = read_text(file, LARGEST_SECRET_FILE)
+    try:
+        return parse_database(text)
+    except WrongValueError as error:
+        raise WrongValueError(f"in that file, {error}") from None
+
+
+def _has_password(url: Secret) -> bool:
+    from psycopg.conninfo import conninfo_to_dict
+
+    return any("password" in name for name in conninfo_to_dict(url.reveal()))
+
+
+def read_collector_file(file: Path) -> CollectorSettings:
+    """Paths in the file are relative to its directory. Raises `ConfigurationError` with every problem."""
+    tree = read_tree(file)
+    if tree is None:
+        return CollectorSettings(named_in=str(file))
+    reader = Reader(file, tree, key.COLLECTOR, file.parent)
+    settings = read_settings(reader, str(file))
+    reader.problems += check_keys(reader)
+    reader.finish()
+    return settings
+
+
+def read_settings(reader: Reader, named_in: str) -> CollectorSettings:
+    """What the reader's file says. Its problems, and which keys were asked for, are in the reader."""
+    host, port = reader.value(key.LISTEN)
+    database = reader.value(key.DATABASE)
+    if isinstance(database, SqliteDatabase) and database.path is not None:
+        database = SqliteDatabase(reader.directory / database.path)
+    settings = reader.fill(
+        CollectorSettings,
+        host=host,
+        port=port,
+        database=database,
+        limits=Limits(
+            connections=reader.value(key.CONNECTIONS),
+            request_seconds=reader.value(key.REQUEST_SECONDS),
+            idle_seconds=reader.value(key.IDLE_SECONDS),
+        ),
+        named_in=named_in,
+    )
+    if settings.public_k < settings.k:
+        message = f"write at least the {settings.k} of {key.K.path}: the public sees no more than you"
+        reader.problem(key.PUBLIC_K.path, message)
+    return settings

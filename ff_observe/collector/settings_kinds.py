@@ -1,0 +1,127 @@
+"""The kinds of value that `collector.yml` alone has: where to listen, the database, networks, a forwarding header."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ff_observe.collector.sender_address import ForwardedHeader, Network
+from ff_observe.config import kinds
+from ff_observe.config.kind import Kind, WrongValueError, refuse
+from ff_observe.config.nodes import Node, Scalar, Sequence
+from ff_observe.config.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteDatabase:
+    """A file; None is `pings/pings.sqlite3` in the data directory."""
+
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlDatabase:
+    """A connection URL, with its password."""
+
+    url: Secret
+
+
+_LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})", re.ASCII)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """`127.0.0.1:10465`, `[::1]:10465` or `:10465` (every address). Raises `WrongValueError`."""
+    found = _LISTEN.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
+        raise WrongValueError("write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465")
+    return found["six"] or found["host"] or "0.0.0.0", int(found["port"])  # noqa: S104 - it was asked for
+
+
+def _show_listen(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
+    """`sqlite:PATH`, or a PostgreSQL URL. Raises `WrongValueError`."""
+    kind, colon, rest = text.strip().partition(":")
+    if kind == "sqlite" and colon and rest.strip("/"):
+        return SqliteDatabase(Path(rest.removeprefix("//")))
+    if kind in ("postgresql", "postgres") and rest.startswith("//"):
+        return PostgresqlDatabase(Secret(_checked_url(text.strip())))
+    raise WrongValueError("write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST")
+
+
+def _checked_url(url: str) -> str:
+    """As libpq reads it, with any number of hosts."""
+    from psycopg import ProgrammingError  # only where it is needed
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        ports = str(conninfo_to_dict(url).get("port", "")).split(",")
+    except ProgrammingError:  # whose text quotes the URL
+        raise WrongValueError(
+            "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
+            "%XX for what is special in them, and several hosts as HOST:PORT,HOST:PORT"
+        ) from None
+    if not all(port == "" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536) for port in ports):
+        raise WrongValueError("the PostgreSQL URL has no valid port")
+    return url
+
+
+A_LIST: Final = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
+
+
+def _networks(node: Node) -> tuple[Network, ...] | None:
+    if isinstance(node, Scalar) and node.value is None:
+        return None
+    if not isinstance(node, Sequence):
+        raise WrongValueError(A_LIST)
+    networks: list[Network] = []
+    mistakes: list[WrongValueError] = []
+    for item in node.items:
+        try:
+            networks.append(_network(item))
+        except WrongValueError as error:
+            mistakes.append(WrongValueError(str(error), item.place))
+    refuse(mistakes)
+    return tuple(networks)
+
+
+def _network(node: Node) -> Network:
+    text = node.value if isinstance(node, Scalar) else None
+    try:
+        network = ipaddress.ip_network(text if isinstance(text, str) else "", strict=False)
+    except ValueError:
+        raise WrongValueError(A_LIST) from None
+    address = str(text).partition("/")[0]
+    if network.num_addresses > 1 and ipaddress.ip_address(address) != network.network_address:
+        raise WrongValueError(f"{text} is not where a network begins; write {network} or {address}")
+    return network
+
+
+def _header(node: Node) -> ForwardedHeader | None:
+    try:
+        text = kinds.TEXT.read(node)
+        return None if text is None else ForwardedHeader(text.lower())
+    except (ValueError, WrongValueError):
+        raise WrongValueError("write x-forwarded-for or forwarded: the header that your proxies set") from None
+
+
+T = TypeVar("T")
+
+
+def _of_text(parse: Callable[[str], T]) -> Callable[[Node], T | None]:
+    def read(node: Node) -> T | None:
+        text = kinds.TEXT.read(node)
+        return None if text is None else parse(text)
+
+    return read
+
+
+LISTEN: Final = Kind("`HOST:PORT`", _of_text(parse_listen), show=_show_listen)
+DATABASE: Final = Kind("`sqlite:PATH` or a PostgreSQL URL", _of_text(parse_database))
+NETWORKS: Final = Kind("list of networks", _networks)
+HEADER: Final = Kind("`x-forwarded-for` or `forwarded`", _header)

@@ -1,0 +1,16 @@
+"""Opens the store that the settings name. SQLite and psycopg are imported only where they are used."""
+
+from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase
+from ff_observe.collector.store.model import Store
+
+
+def open_store(settings: CollectorSettings) -> Store:
+    """The store the settings name. Raises `ConfigurationError`."""
+    if isinstance(settings.database, PostgresqlDatabase):
+        from ff_observe.collector.store.postgresql import PostgresqlStore
+
+        return PostgresqlStore(settings.database.url, settings.duplicate_window)
+    from ff_observe.collector.store.sqlite import open_sqlite
+
+    assert settings.database_file is not None
+    return open_sqlite(settings.database_file, settings.duplicate_window, settings.named_in)

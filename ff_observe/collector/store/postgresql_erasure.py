@@ -1,0 +1,114 @@
+"""Clears PostgreSQL's files of what was deleted, and keeps stored values out of its statistics.
+
+A deleted row stays in its page, after VACUUM as well, until another happens to be put over it. Only rewriting the table
+removes it. The tables to rewrite are noted in the transaction that deletes, so that none is forgotten by a process that
+ends, or is held up, in between.
+"""
+
+import re
+from collections.abc import Iterable
+
+import psycopg
+from psycopg import sql
+
+from ff_observe.collector.store.columns import NAMES
+from ff_observe.collector.store.postgresql_connections import Connection
+
+STATISTICS = "pg_catalog.pg_statistic"
+WAITING = "2s"
+"""How long one attempt waits for its lock. Pings wait behind it, less long than they can."""
+COLUMNS = {"ping": ("sender", *NAMES), "platform": NAMES, "recent": ("digest", "instance_id")}
+"""The columns whose values must not be in statistics, by table: all but moments."""
+_KEPT = re.compile("[0-9]+")
+
+
+def without_statistics(table: str, columns: Iterable[str]) -> str:
+    """The statement that keeps samples of these columns out of `pg_statistic`, whatever runs ANALYZE."""
+    return f"ALTER TABLE {table} " + ", ".join(f"ALTER COLUMN {name} SET STATISTICS 0" for name in columns)
+
+
+def sampled(connection: Connection) -> dict[str, list[str]]:
+    """The columns that ANALYZE takes samples of although it must not, by table."""
+    found: dict[str, list[str]] = {}
+    for table, columns in COLUMNS.items():
+        rows = connection.execute(
+            "SELECT attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relname = %s "
+            "AND relkind IN ('r', 'p') AND pg_table_is_visible(attrelid) "
+            "AND attname = ANY(%s) AND attstattarget IS DISTINCT FROM 0",
+            (table, list(columns)),
+        ).fetchall()
+        if rows:
+            found[table] = [str(name) for (name,) in rows]
+    return found
+
+
+def note(connection: Connection, tables: Iterable[str]) -> None:
+    """Have tables rewritten, by this process or another."""
+    for table in sorted(set(tables)):
+        connection.execute("INSERT INTO collector_rewrite (name) VALUES (%s) ON CONFLICT DO NOTHING", (table,))
+
+
+def rewrite_noted(connection: Connection, attempts: int) -> list[str]:
+    """Rewrite what is noted. Returns the tables whose files still hold copies of deleted rows: they are in use, an open
+    transaction can read those rows, or another user owns them."""
+    noted = [str(name) for (name,) in connection.execute("SELECT name FROM collector_rewrite ORDER BY name").fetchall()]
+    if not noted:
+        return []
+    connection.execute(f"SET lock_timeout = '{WAITING}'".encode())
+    left = []
+    for table in noted:
+        if any(_rewrite(connection, table) for _ in range(attempts)):
+            connection.execute("DELETE FROM collector_rewrite WHERE name = %s", (table,))
+        else:
+            left.append(table)
+    connection.execute("RESET lock_timeout")
+    return left
+
+
+def _rewrite(connection: Connection, table: str) -> bool:
+    """Whether the table's files hold live rows alone, or it is gone."""
+    if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
+        return True
+    details: list[str] = []
+
+    def listen(diagnostic: psycopg.errors.Diagnostic) -> None:
+        details.append(diagnostic.message_detail or "")
+
+    connection.add_notice_handler(listen)
+    try:
+        connection.execute(sql.SQL("VACUUM (FULL, VERBOSE) {}").format(sql.SQL(table)))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    finally:
+        connection.remove_notice_handler(listen)
+    # "N dead row versions cannot be removed yet", in whatever language. No such detail: it was not allowed to.
+    kept = [found[0] for found in map(_KEPT.search, details) if found]
+    return kept != [] and all(int(number) == 0 for number in kept)
+
+
+def forget_statistics(connection: Connection) -> None:
+    """Remove samples of values that ANALYZE took before it was kept from it. For an open transaction."""
+    rows = connection.execute(
+        "SELECT DISTINCT coalesce(parent.relname, child.relname), attname FROM pg_stats "
+        "JOIN pg_class AS child ON child.oid = to_regclass(format('%%I.%%I', schemaname, tablename)) "
+        "LEFT JOIN pg_inherits ON inhrelid = child.oid LEFT JOIN pg_class AS parent ON parent.oid = inhparent "
+        "WHERE coalesce(parent.relname, child.relname) = ANY(%s) AND pg_table_is_visible(child.oid)",
+        (list(COLUMNS),),
+    ).fetchall()
+    found = {(str(table), str(column)) for table, column in rows}
+    for table, columns in COLUMNS.items():
+        names = [name for name in columns if (table, name) in found]
+        if names:
+            # Giving a column the type it has rewrites nothing, and drops its statistics: the one way that needs no
+            # superuser.
+            rows = connection.execute(
+                "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+                "WHERE attrelid = %s::regclass AND attname = ANY(%s)",
+                (table, names),
+            ).fetchall()
+            changes = sql.SQL(", ").join(
+                sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(str(name)), sql.SQL(str(kind)))
+                for name, kind in rows
+            )
+            connection.execute(sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(table), changes))
+            note(connection, [STATISTICS])

@@ -1,0 +1,155 @@
+"""The PostgreSQL tables: made and widened by the collector itself, one partition of pings for each day (UTC)."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Set
+from datetime import UTC, date, datetime, timedelta
+
+from psycopg import sql
+
+from ff_observe.collector.store import postgresql_fleet
+from ff_observe.collector.store.columns import COLUMNS
+from ff_observe.collector.store.model import StoreError
+from ff_observe.collector.store.postgresql_connections import Connection
+from ff_observe.collector.store.postgresql_erasure import COLUMNS as KEPT_OUT_OF_STATISTICS
+from ff_observe.collector.store.postgresql_erasure import sampled, without_statistics
+from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
+
+LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
+_PARTITION = re.compile("ping_([0-9]{8})")
+TYPES = {str: "text", int: "bigint", bool: "boolean"}
+_DEFINITIONS = {column.name: f"{column.name} {TYPES[column.field.type]}" for column in COLUMNS}
+_ALL = ", ".join(_DEFINITIONS.values())
+_OBJECTS = {
+    "ping": f"CREATE TABLE ping (received_at timestamptz NOT NULL, sender bytea, {_ALL}) "
+    "PARTITION BY RANGE (received_at)",
+    "ping_by_instance": "CREATE INDEX ping_by_instance ON ping (instance_id, received_at)",
+    # Room in each page, so that the daily update of a platform stays in its page and touches no index.
+    "platform": f"CREATE TABLE platform (first_seen timestamptz NOT NULL, last_seen timestamptz NOT NULL, {_ALL}, "
+    "PRIMARY KEY (instance_id)) WITH (fillfactor = 70)",
+    "recent": "CREATE TABLE recent (digest bytea PRIMARY KEY, instance_id text NOT NULL, "
+    "received_at timestamptz NOT NULL, until timestamptz NOT NULL)",
+    "collector_rewrite": "CREATE TABLE collector_rewrite (name text PRIMARY KEY)",
+    "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
+    **postgresql_fleet.TABLES,
+}
+
+
+@contextlib.contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        # Pings queue up behind a lock that is waited for, and a backup holds the tables for hours: rather try again.
+        connection.execute("SET LOCAL lock_timeout = '500ms'")
+        yield
+
+
+def migrate(connection: Connection) -> None:
+    """Make what is not there yet, column by column; no data is removed or changed.
+
+    Looks first: even `IF NOT EXISTS` would make the pings of other collectors wait.
+    """
+    (encoding,) = connection.execute("SELECT current_setting('server_encoding')").fetchone() or ("",)
+    if encoding != "UTF8":
+        raise StoreError(f"the database has the encoding {encoding}; create it with ENCODING 'UTF8'")
+    if not _missing(connection):
+        return
+    with _alone(connection):
+        for _ in range(2):  # the tables, and what can be said only of tables that are there
+            for statement in _missing(connection):  # another collector may have been here
+                connection.execute(statement)
+
+
+def _missing(connection: Connection) -> list[bytes]:
+    """The statements that are needed."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND pg_table_is_visible(oid)", (list(_OBJECTS),)
+    )
+    there = {str(name) for (name,) in rows}
+    statements = [statement for name, statement in _OBJECTS.items() if name not in there]
+    for table in there & {"ping", "platform"}:
+        rows = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped", (table,)
+        )
+        columns = {str(name) for (name,) in rows}
+        statements += [
+            f"ALTER TABLE {table} ADD COLUMN {definition}"
+            for column, definition in _DEFINITIONS.items()
+            if column not in columns
+        ]
+    statements += [without_statistics(table, columns) for table, columns in sampled(connection).items()]
+    return [statement.encode("ascii") for statement in statements]
+
+
+def partitions(connection: Connection) -> dict[date, str]:
+    """The partitions there are, by day."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'ping'::regclass"
+    )
+    names = [str(name) for (name,) in rows]
+    found = [(name, _PARTITION.fullmatch(name)) for name in names]
+    return {datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC).date(): name for name, match in found if match}
+
+
+def add_partitions(connection: Connection, days: Set[date]) -> None:
+    """Have a partition for each of the days. Attaching one waits for no reader, as making it in its place would."""
+    if days <= partitions(connection).keys():
+        return
+    with _alone(connection):
+        there = partitions(connection)
+        for day in sorted(days - there.keys()):
+            name = sql.Identifier(f"ping_{day:%Y%m%d}")
+            connection.execute(sql.SQL("CREATE TABLE {} (LIKE ping INCLUDING ALL)").format(name))
+            connection.execute(without_statistics(f"ping_{day:%Y%m%d}", KEPT_OUT_OF_STATISTICS["ping"]).encode("ascii"))
+            connection.execute(
+                sql.SQL("ALTER TABLE ping ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+                    name,
+                    sql.Literal(f"{day.isoformat()} 00:00:00+00"),
+                    sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00"),
+                )
+            )
+
+
+def newest_days(connection: Connection) -> list[date]:
+    """The newest days of which there are pings; what was dated by a clock far from the truth is no witness."""
+    days: list[date] = []
+    for day, name in sorted(partitions(connection).items(), reverse=True):
+        if EARLIEST.date() < day < LATEST.date() and _holds_pings(connection, name):
+            days.append(day)
+        if len(days) == WITNESSES:
+            break
+    return days
+
+
+def pings_before(connection: Connection, before: datetime) -> list[str]:
+    """The partitions of days that ended before then and have pings, oldest first. Those on the first day of all wait to
+    be dated."""
+    end = before.astimezone(UTC).date()
+    old = [name for day, name in sorted(partitions(connection).items()) if EARLIEST.date() < day < end]
+    return [name for name in old if _holds_pings(connection, name)]
+
+
+def drop(connection: Connection, name: str) -> int:
+    """Drop a partition. Returns how many pings it held."""
+    with _alone(connection):
+        (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone() or (0,)
+        connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+    return int(held)
+
+
+def drop_empty(connection: Connection, kept: Set[date]) -> None:
+    """Drop the partitions without pings, but for those of some days: days without a ping, and days that a clock gone
+    wrong has had made."""
+    for day, name in partitions(connection).items():
+        if day in kept or _holds_pings(connection, name):
+            continue
+        with _alone(connection):
+            table = sql.Identifier(name)
+            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+            if not _holds_pings(connection, name):  # nor has one come meanwhile
+                connection.execute(sql.SQL("DROP TABLE {}").format(table))
+
+
+def _holds_pings(connection: Connection, name: str) -> bool:
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name))
+    return connection.execute(query).fetchone() == (True,)

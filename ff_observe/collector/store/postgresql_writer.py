@@ -1,0 +1,143 @@
+"""Stores pings in PostgreSQL: one statement for a batch, over one connection."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import psycopg
+
+from ff_observe.collector.store.batch import OWN_COLUMNS, distinct, encode, outcomes
+from ff_observe.collector.store.blocking import BlockingThread
+from ff_observe.collector.store.columns import COLUMNS, NAMES
+from ff_observe.collector.store.model import Ping
+from ff_observe.collector.store.postgresql_connections import (
+    WRITING,
+    AsyncConnection,
+    Connection,
+    Interruption,
+    connect,
+    cut,
+    failing_as,
+    parameters,
+)
+from ff_observe.collector.store.postgresql_schema import TYPES, add_partitions, migrate, newest_days
+from ff_observe.collector.store.present import Dating, days_from, vouched_for
+from ff_observe.config.secret import Secret
+
+ServerClock = Callable[[Connection], datetime | None]
+"""What the server's clock says; None where it is no witness."""
+
+_COLUMN_LIST = ", ".join(NAMES)
+_PROBE = "INSERT INTO collector_probe (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+_OWN = (
+    "decode(row ->> 0, 'hex') AS digest, (row ->> 1)::timestamptz AS received_at, (row ->> 2)::timestamptz AS until, "
+    "decode(row ->> 3, 'hex') AS sender"
+)
+_VALUES = ", ".join(
+    f"(row ->> {OWN_COLUMNS + index})::{TYPES[column.field.type]} AS {column.name}"
+    for index, column in enumerate(COLUMNS)
+)
+# A whole batch in one statement, which is a transaction of its own. Rows are taken in the order of their keys, so that
+# collectors that meet the same keys wait for each other and never lock each other out.
+_STORE = f"""
+WITH batch AS MATERIALIZED (
+  SELECT {_OWN}, {_VALUES} FROM jsonb_array_elements($1::jsonb) AS row
+), fresh AS (
+  INSERT INTO recent (digest, instance_id, received_at, until)
+  SELECT digest, instance_id, received_at, until FROM batch ORDER BY digest
+  ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
+  WHERE recent.until < excluded.received_at OR excluded.until < recent.received_at
+  RETURNING digest
+), stored AS (
+  INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
+  SELECT received_at, sender, {_COLUMN_LIST} FROM batch JOIN fresh USING (digest)
+  RETURNING received_at, {_COLUMN_LIST}
+), latest AS (
+  INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
+  SELECT DISTINCT ON (instance_id) received_at, received_at, {_COLUMN_LIST} FROM stored
+  ORDER BY instance_id, received_at DESC
+  ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
+    {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
+  WHERE platform.last_seen <= excluded.last_seen
+)
+SELECT encode(digest, 'hex') FROM fresh
+"""  # noqa: S608 - only names of our own columns
+
+
+def server_clock(connection: Connection) -> datetime:
+    """The server's own time."""
+    (now,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
+    assert isinstance(now, datetime)
+    return now.astimezone(UTC)
+
+
+class PostgresqlWriter:
+    """The connection that stores pings. Tables and partitions are made over another, which may block."""
+
+    def __init__(self, url: Secret, window: timedelta, clock: ServerClock) -> None:
+        self._url = url
+        self._window = window
+        self._clock = clock
+        self._connection: AsyncConnection | None = None
+        self._preparation = Interruption()
+        self._dating = Dating()
+        self._thread = BlockingThread("collector-writer")
+
+    async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+        with failing_as("store pings"):
+            try:
+                connection, pings = await self._prepared(pings)
+                if not pings:
+                    await connection.execute(_PROBE)
+                    return []
+                try:
+                    return await self._store(connection, pings)
+                except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                    return await self._store(connection, pings)  # rolled back as a whole: once more
+            except psycopg.Error:
+                await self._disconnect()
+                raise
+
+    async def _prepared(self, pings: Sequence[Ping]) -> tuple[AsyncConnection, Sequence[Ping]]:
+        """The connection, with tables and the partitions of the pings' days; and the pings, dated."""
+        if self._connection is None or not self._dating.knows(pings):
+            self._preparation = preparation = Interruption()
+            pings = await self._thread.call(partial(self._make_tables, pings, preparation))
+            if self._connection is None:
+                self._connection = await psycopg.AsyncConnection.connect(
+                    self._url.reveal(), cursor_factory=psycopg.AsyncRawCursor, **parameters(WRITING)
+                )
+            if preparation.requested:
+                cut(self._connection)
+        return self._connection, pings
+
+    def _make_tables(self, pings: Sequence[Ping], preparation: Interruption) -> Sequence[Ping]:
+        with contextlib.closing(connect(self._url, WRITING)) as connection, preparation.of(connection):
+            migrate(connection)
+            if pings:
+                pings = self._dating.date(pings, vouched_for(newest_days(connection)), self._clock(connection))
+                days = {ping.received_at.date() for ping in pings}
+                add_partitions(connection, days | days_from(max(days)))
+            return pings
+
+    async def _store(self, connection: AsyncConnection, pings: Sequence[Ping]) -> Sequence[bool]:
+        batch = distinct(pings)
+        rows = encode(batch.values(), self._window)
+        fresh = await (await connection.execute(_STORE, (rows,), prepare=True)).fetchall()
+        return outcomes(pings, batch, (digest for (digest,) in fresh))
+
+    def abort(self) -> None:
+        self._preparation.request()
+        if self._connection is not None:
+            cut(self._connection)
+
+    async def close(self) -> None:
+        await self._thread.close()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._dating.forget()
+        if connection is not None:
+            await connection.close()

@@ -1,0 +1,104 @@
+"""The SQLite file of pings: its connections, its tables, and clearing its write-ahead log."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from ff_observe.collector.store import sqlite_fleet
+from ff_observe.collector.store.columns import COLUMNS, NAMES
+
+BUSY_SECONDS = 5.0
+CLEARING_MILLISECONDS = 1000
+"""How long one attempt to empty the log waits for readers. Pings wait meanwhile, less long than they can."""
+CLEARING_PAUSE_SECONDS = 0.1
+
+_TYPES = {str: "TEXT", int: "INTEGER", bool: "INTEGER"}
+_TABLES = ("ping", "platform")
+_OWN = {
+    "ping": "received_at TEXT NOT NULL, sender TEXT",
+    "platform": "first_seen TEXT NOT NULL, last_seen TEXT NOT NULL",
+}
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _use_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten, not only unlinked
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Have a write-ahead log. While somebody else writes a new file SQLite refuses this at once, where it waits with
+    all else: so wait by a transaction, and try again."""
+    for _ in range(100):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise
+            with transaction(connection):
+                pass
+        else:
+            return
+    raise sqlite3.OperationalError("others keep the new file busy")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Make what is not there yet, column by column. Nothing is ever removed or changed."""
+    with transaction(connection):
+        for table in _TABLES:
+            definitions = [f"{column.name} {_TYPES[column.field.type]}" for column in COLUMNS]
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_OWN[table]}, {', '.join(definitions)})")
+            there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            for name, definition in zip(NAMES, definitions, strict=True):
+                if name not in there:
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        connection.execute("CREATE INDEX IF NOT EXISTS ping_by_instance ON ping (instance_id, received_at)")
+        connection.execute("CREATE INDEX IF NOT EXISTS ping_by_time ON ping (received_at)")
+        connection.execute("CREATE UNIQUE INDEX IF NOT EXISTS platform_by_instance ON platform (instance_id)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS recent "
+            "(digest TEXT PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL, until TEXT NOT NULL) "
+            "WITHOUT ROWID"
+        )
+        for statement in sqlite_fleet.TABLES:
+            connection.execute(statement)
+        connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
+
+
+def clear_log(connection: sqlite3.Connection, attempts: int, stopped: threading.Event) -> bool:
+    """Move the write-ahead log into the file and cut it to nothing: it holds copies of what was deleted.
+
+    False if readers kept it from happening, at each of the attempts.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {CLEARING_MILLISECONDS}")
+    try:
+        for _ in range(attempts):
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                return True
+            if stopped.wait(CLEARING_PAUSE_SECONDS):  # the writer's turn
+                break
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")

@@ -1,0 +1,1 @@
+"""How everything that leaves is delivered: connections, proxies, trust, time limits, and the words for errors."""

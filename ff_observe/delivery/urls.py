@@ -1,0 +1,60 @@
+"""Where a request goes: the proxy that the environment names for a URL, the credentials in a URL, and what of it is fit
+to be shown."""
+
+import base64
+import ipaddress
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def proxy_for(url: str) -> str | None:
+    """The URL of the proxy, credentials included, that the environment or the operating system names for `url`.
+
+    `NO_PROXY` lists hosts, domains, and addresses or networks of addresses. Raises `ValueError` for a malformed URL.
+    """
+    from urllib.request import getproxies, proxy_bypass  # loads TLS, which a bridge without a delivery does not need
+
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(_without_user(parts)) or _is_within(parts.hostname or "", proxies.get("no", "")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def authorization(url: str) -> str | None:
+    """Basic authentication by the user information of a URL, percent-decoded, in UTF-8 (RFC 7617)."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return None
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return "Basic " + base64.b64encode(credentials.encode()).decode()
+
+
+def without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, _without_user(parts), parts.path or "/", parts.query, ""))
+
+
+def host_and_port(url: str) -> str:
+    """All that messages show of a URL. Raises `ValueError` for an impossible port."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _without_user(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+def _is_within(host: str, listed: str) -> bool:
+    """Whether a host is an address of a network in `NO_PROXY`, which the standard library does not look for."""
+    for entry in filter(None, (entry.strip() for entry in listed.split(","))):
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False

@@ -1,0 +1,1 @@
+"""Backend Sentry. Only `client` loads the SDK."""

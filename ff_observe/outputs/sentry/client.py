@@ -1,0 +1,262 @@
+"""The Sentry SDK, configured so that nothing but redacted error events leaves. Imports the SDK: load it only when on.
+
+What may be sent is decided twice: `before_send` redacts each event as the very last step before it is encoded, and the
+transport lets nothing pass but events. The SDK is given no chance to add what it finds by itself (arguments, host name,
+local variables, source lines, modules, a release of another project): every such option is set here.
+"""
+
+import logging
+import platform
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import sentry_sdk
+import urllib3
+from sentry_sdk.client import BaseClient
+from sentry_sdk.consts import EndpointType
+from sentry_sdk.envelope import Envelope
+from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
+from sentry_sdk.transport import HttpTransport
+from sentry_sdk.utils import BadDsn, Dsn, event_from_exception
+
+from ff_observe.delivery.connection import AbortableConnection
+from ff_observe.delivery.errors import unreached
+from ff_observe.delivery.pools import make_pool
+from ff_observe.delivery.urls import proxy_for
+from ff_observe.outputs.sentry.process_wide import ProcessWide
+from ff_observe.redaction import Redactor
+from ff_observe.version import VERSION
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
+
+SERVER_NAME = "ff-observe"
+REQUEST_SECONDS = 10.0
+MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
+
+# Of the SDK's own making and without foreign text; the environment is what the operator wants to read.
+_AS_IS = frozenset({"event_id", "timestamp", "platform", "level", "sdk", "environment", "server_name"})
+_NEVER_SENT = frozenset({"user", "request", "modules", "release"})
+_NEVER_SENT_OF_A_FRAME = ("abs_path", "vars", "pre_context", "context_line", "post_context")
+
+
+_IN_USE: ProcessWide[BaseClient] = ProcessWide(
+    lambda: sentry_sdk.get_global_scope().client, lambda client: sentry_sdk.get_global_scope().set_client(client)
+)
+
+
+class InvalidDsnError(ValueError):
+    """What is wrong with a DSN, in words that do not hold any of it."""
+
+
+class Deliveries(Protocol):
+    """Told of each event on its way to the server. Called from the SDK's thread."""
+
+    def handed_over(self) -> None:
+        """An event is about to be queued; `settled` follows when its fate is known."""
+
+    def settled(self, failure: str | None) -> None:
+        """It arrived (None), or why it did not."""
+
+
+Admission = Callable[[dict[str, Any]], bool]
+
+
+def _check_dsn(dsn: str) -> None:
+    """Raises `InvalidDsnError` where the SDK would refuse it, or where its error would show it."""
+    try:
+        Dsn(dsn)
+    except BadDsn as error:
+        # Its text may hold a part of the DSN after a colon or in brackets: only the first words are its own.
+        raise InvalidDsnError(str(error).split("(")[0].split(" '")[0].strip().lower()) from None
+    except ValueError:
+        raise InvalidDsnError("the port or the host is malformed") from None
+
+
+class SentryClient:
+    """The SDK initialised for the whole process (`sentry_sdk.init`), until `close` gives back what was there before.
+
+    `release` is asked for with each event, None where it is unknown. `admit` sees each redacted event last and may add
+    to it, or drop it. Nothing is taken from `SENTRY_*` variables.
+    Raises `InvalidDsnError`.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        environment: str,
+        release: Callable[[], str | None],
+        redactor: Redactor,
+        deliveries: Deliveries,
+        admit: Admission,
+    ) -> None:
+        class Transport(EventTransport):
+            observer = deliveries
+            cleaner = redactor
+
+        def before_send(event: "Event", hint: "Hint") -> "Event | None":
+            del hint
+            cleaned = clean_event(event, release(), redactor)
+            return cleaned if admit(cleaned) else None  # type: ignore[return-value]  # a dict of the same shape
+
+        def initialised() -> BaseClient:
+            sentry_sdk.init(
+                dsn=dsn,
+                environment=environment,
+                release="",  # `clean_event` sets it; None would take SENTRY_RELEASE, or the revision of where we run
+                server_name=SERVER_NAME,
+                transport=Transport,
+                before_send=before_send,
+                # `send_default_pii` is not given: False is the default, and current SDKs warn whoever gives it.
+                event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
+                include_local_variables=False,
+                include_source_context=False,
+                # Of the integrations only log lines as breadcrumbs: the others add arguments, modules and outgoing
+                # URLs, or patch what is not ours. Log lines are no events: each error is captured once, with context.
+                default_integrations=False,
+                auto_enabling_integrations=False,
+                integrations=[LoggingIntegration(level=logging.INFO, event_level=None)],
+                auto_session_tracking=False,
+                send_client_reports=False,
+                enable_backpressure_handling=False,
+                spotlight=False,
+                debug=False,
+            )
+            return sentry_sdk.get_global_scope().client
+
+        _check_dsn(dsn)
+        self._client, _ = _IN_USE.replace(initialised)
+
+    def capture_error(self, error: BaseException, tags: Mapping[str, str], *, handled: bool) -> None:
+        """Report `error`; `handled` says whether its thread survived it."""
+        event, hint = event_from_exception(
+            error, client_options=self._client.options, mechanism={"type": "thread", "handled": handled}
+        )
+        event["tags"] = dict(tags)
+        sentry_sdk.capture_event(event, hint)
+
+    def capture_message(self, message: str) -> str | None:
+        """Report a text; returns the event's id."""
+        return sentry_sdk.capture_event({"level": "info", "logentry": {"message": message}})
+
+    def close(self, timeout_seconds: float) -> None:
+        """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and give the process back."""
+        self._client.close(timeout=max(0.0, timeout_seconds))
+        _IN_USE.restore(self._client)
+
+
+class EventTransport(HttpTransport):
+    """The SDK's transport, which also says what became of each event.
+
+    It follows no redirect (the key in the header would go along) and does not try twice: the SDK's queue is small, and
+    an error that matters comes again.
+    """
+
+    observer: Deliveries
+    cleaner: Redactor
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._connection = AbortableConnection()
+        self._proxy: str | None = None
+        self._failure: str | None = None
+        super().__init__(options)
+
+    def capture_envelope(self, envelope: Envelope) -> None:
+        """Queue the events of `envelope`; anything else in it (traces, sessions, attachments) goes nowhere."""
+        envelope.headers.pop("trace", None)  # for sampling, which we do not; names a key that `before_send` has masked
+        envelope.items[:] = [item for item in envelope.items if item.type == "event"]
+        if envelope.items:
+            self.observer.handed_over()
+            super().capture_envelope(envelope)
+
+    def on_dropped_event(self, reason: str) -> None:
+        """The SDK's word that an event is lost."""
+        failure, self._failure = self._failure, None
+        self.observer.settled(failure or _REASONS.get(reason, reason))
+
+    def _make_pool(self) -> urllib3.PoolManager:
+        """The bridge's own instead of the SDK's, which authenticates to no proxy and trusts other authorities."""
+        assert self.parsed_dsn is not None
+        url = self._auth.get_api_url(EndpointType.ENVELOPE)
+        self._proxy = proxy_for(url)
+        return make_pool(url, self._proxy, lambda: self._connection, urllib3.Timeout(REQUEST_SECONDS))
+
+    def _request(
+        self, method: str, endpoint_type: EndpointType, body: Any, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        self._connection = AbortableConnection()
+        try:
+            with self._connection.limited(REQUEST_SECONDS):
+                response = self._pool.request(
+                    method,
+                    self._auth.get_api_url(endpoint_type),
+                    body=body,
+                    headers={**headers, "Connection": "close"},  # an idle connection could not be aborted
+                    retries=False,
+                    redirect=False,
+                )
+            if self._connection.is_aborted:  # http.client takes headers that our abort ended for all there are
+                raise TimeoutError
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            cause = TimeoutError() if self._connection.is_aborted else error
+            self._failure = unreached(cause, proxy=self._proxy)
+            raise
+        finally:
+            self._pool.clear()
+        if 200 <= response.status < 300:
+            self.observer.settled(None)
+        else:
+            explanation = self.cleaner.text(response.headers.get("X-Sentry-Error", ""))[:200]
+            self._failure = f"it answered HTTP {response.status}" + (f" ({explanation})" if explanation else "")
+        return response
+
+
+_REASONS = {
+    "self_rate_limits": "it asked for a pause",
+    "full_queue": "too many events are waiting",
+    "network": "it could not be reached",
+}
+
+
+def clean_event(event: Mapping[str, Any], release: str | None, redactor: Redactor) -> dict[str, Any]:
+    """The event as it may leave: redacted, cut to size, without what is never sent, with release and versions."""
+    cleaned: dict[str, Any] = {}
+    for key, value in event.items():
+        if key in _AS_IS:
+            cleaned[key] = value
+        elif key not in _NEVER_SENT:
+            cleaned[key] = _shorten(redactor.value(_without_source(value)))
+    if release is not None:
+        cleaned["release"] = release
+    cleaned.setdefault("tags", {})["ff_observe"] = VERSION
+    cleaned.setdefault("contexts", {})["runtime"] = {
+        "type": "runtime",
+        "name": platform.python_implementation(),
+        "version": platform.python_version(),
+    }
+    return cleaned
+
+
+def _without_source(value: Any) -> Any:
+    """Stack frames keep module, function and line: with the release that finds the source. Paths may hold names."""
+    if isinstance(value, list):
+        return [_without_source(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "lineno" in value and "function" in value:
+        frame = {key: item for key, item in value.items() if key not in _NEVER_SENT_OF_A_FRAME}
+        if str(frame.get("filename", "")).startswith("/"):
+            frame["filename"] = frame["filename"].rpartition("/")[2]
+        return frame
+    return {key: _without_source(item) for key, item in value.items()}
+
+
+def _shorten(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= MAX_TEXT else value[: MAX_TEXT - 1] + "…"
+    if isinstance(value, list):
+        return [_shorten(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _shorten(item) for key, item in value.items()}
+    return value

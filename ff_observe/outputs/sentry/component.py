@@ -1,0 +1,274 @@
+"""Backend Sentry: the errors of the bridge, and of a program it is part of, as events in the operator's Sentry.
+
+On with `telemetry.backend.sentry.dsn`, and only with it: `SENTRY_DSN` is not read. The SDK is imported then only.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ff_observe.catalogue.bridge import SENTRY_EVENTS
+from ff_observe.clock import Clock
+from ff_observe.config.settings import Settings
+from ff_observe.errors import ConfigurationError, DeliveryError, Problem
+from ff_observe.outputs.model import Components, Context, Output, Status
+from ff_observe.outputs.sentry.process_wide import ProcessWide
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.redaction import Redactor, known_secrets
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.sentry_names import environment_name, release_name
+
+if TYPE_CHECKING:
+    from ff_observe.outputs.sentry.client import Admission, Deliveries, SentryClient
+
+log = logging.getLogger(__name__)
+
+NAME = "backend_sentry"
+KEY = "telemetry.backend.sentry.dsn"
+REPEAT_SECONDS = 3600.0
+_MAX_PLACES = 1000
+
+_HOOK: ProcessWide[Callable[["threading.ExceptHookArgs"], Any]] = ProcessWide(
+    lambda: threading.excepthook, lambda hook: setattr(threading, "excepthook", hook)
+)
+
+
+class RepeatLimit:
+    """Lets the same error from the same place through once an hour: one that recurs must not eat the quota."""
+
+    def __init__(self, clock: Clock, seconds: float = REPEAT_SECONDS) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._last: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+
+    def admit(self, place: tuple[object, ...]) -> int | None:
+        """None where `place` has had its event this hour, else how many were held back since the last one."""
+        now = self._clock.monotonic()
+        with self._lock:
+            last, held_back = self._last.get(place, (None, 0))
+            if last is not None and now - last < self._seconds:
+                self._last[place] = (last, held_back + 1)
+                return None
+            self._last[place] = (now, 0)
+            self._last.move_to_end(place)
+            if len(self._last) > _MAX_PLACES:
+                self._last.popitem(last=False)
+            return held_back
+
+
+def place_of(event: Mapping[str, Any]) -> tuple[object, ...]:
+    """What makes two events the same: type and place of the error, or the text of a message before its arguments."""
+    exceptions = (event.get("exception") or {}).get("values") or []
+    if exceptions:
+        error = exceptions[-1]
+        frames = (error.get("stacktrace") or {}).get("frames") or [{}]
+        return (error.get("module"), error.get("type"), frames[-1].get("module"), frames[-1].get("lineno"))
+    return (event.get("logger"), (event.get("logentry") or {}).get("message"), event.get("message"))
+
+
+class BackendSentry:
+    """Captures errors from `start` to `stop`; without a DSN it does nothing at all.
+
+    `capture` is an `ErrorSink`. Errors that end any thread are captured too. `version` (FlowFuse's) is asked for with
+    each event: it may be upgraded while we run.
+    """
+
+    name = "backend sentry"
+
+    def __init__(
+        self,
+        settings: Settings,
+        version: Callable[[], str | None],
+        metrics: SelfMetrics,
+        clock: Clock,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self._settings = settings
+        self._redactor = redactor or Redactor(known_secrets(settings))
+        self._version = version
+        self._metrics = metrics
+        self._clock = clock
+        self._limit = RepeatLimit(clock)
+        self._client: SentryClient | None = None
+        self._hook_before_ours = threading.excepthook
+        self._lock = threading.Lock()
+        self._pending = 0
+        self._failing = False
+
+    def start(self) -> None:
+        """Raises `ConfigurationError` for a DSN that is none."""
+        if self._settings.backend_sentry.dsn is None:
+            return
+        self._client = _open(self._settings, self._version, self, self._admit, self._redactor)
+        _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
+
+    def stop(self, deadline: float) -> None:
+        """Sends what is waiting, until `deadline`; what is left then is counted as dropped."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        _HOOK.restore(self._thread_ended)
+        client.close(deadline - self._clock.monotonic())
+        with self._lock:
+            lost, self._pending = self._pending, 0
+        if lost:
+            self._metrics.add(SENTRY_EVENTS, "dropped", amount=lost)
+            log.warning("%d events for Sentry could not be sent before the end", lost)
+
+    def capture(self, error: BaseException, thread_name: str) -> None:
+        """Report an error that a thread of the bridge caught and survived."""
+        self._capture(error, thread_name, handled=True)
+
+    def handed_over(self) -> None:
+        """An event is on its way (called by the transport)."""
+        with self._lock:
+            self._pending += 1
+
+    def settled(self, failure: str | None) -> None:
+        """What became of it (called by the transport, in the SDK's thread)."""
+        with self._lock:
+            if self._pending == 0:
+                return  # counted as lost when the bridge stopped
+            self._pending -= 1
+            changed, self._failing = self._failing != (failure is not None), failure is not None
+        self._metrics.add(SENTRY_EVENTS, "captured" if failure is None else "dropped")
+        self._metrics.delivery(NAME, failure)
+        if failure is None:
+            log.log(logging.INFO if changed else logging.DEBUG, "Sentry takes events")
+        else:
+            log.log(logging.WARNING if changed else logging.DEBUG, "Sentry did not take an event: %s", failure)
+
+    def _admit(self, event: dict[str, Any]) -> bool:
+        held_back = self._limit.admit(place_of(event))
+        if held_back is None:
+            self._metrics.add(SENTRY_EVENTS, "dropped")
+            return False
+        if held_back:
+            event["tags"]["held_back"] = str(held_back)
+        return True
+
+    def _capture(self, error: BaseException, thread_name: str, *, handled: bool) -> None:
+        client = self._client
+        if client is not None:
+            tags = {"thread": thread_name, "component": _component_of(error) or thread_name}
+            client.capture_error(error, tags, handled=handled)
+
+    def _thread_ended(self, arguments: "threading.ExceptHookArgs") -> None:
+        if arguments.exc_value is not None and not issubclass(arguments.exc_type, SystemExit):
+            name = arguments.thread.name if arguments.thread is not None else "unknown"
+            self._capture(arguments.exc_value, name, handled=False)
+        self._hook_before_ours(arguments)
+
+
+def _component_of(error: BaseException) -> str | None:
+    """The innermost module of the bridge in the error's traceback."""
+    component = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith("ff_observe."):
+            component = module
+        traceback = traceback.tb_next
+    return component
+
+
+class _Outcome:
+    """What became of the one event of `send_test_event`."""
+
+    def __init__(self) -> None:
+        self.known = threading.Event()
+        self.failure: str | None = None
+
+    def handed_over(self) -> None:
+        pass
+
+    def settled(self, failure: str | None) -> None:
+        self.failure = failure
+        self.known.set()
+
+
+def send_test_event(settings: Settings, version: str | None, *, timeout_seconds: float = 15.0) -> str:
+    """Send one event as the running bridge would, and return its id (32 hexadecimal digits) once the server has it.
+
+    Raises `ConfigurationError` without a (valid) DSN, `DeliveryError` with the reason if it did not arrive.
+    """
+    outcome = _Outcome()
+    redactor = Redactor(known_secrets(settings))
+    client = _open(settings, lambda: version, outcome, lambda _event: True, redactor)
+    try:
+        event_id = client.capture_message("A test event of ff-observe: backend Sentry works")
+        in_time = outcome.known.wait(timeout_seconds)
+    finally:
+        client.close(0.0)
+    server = _address(settings)
+    if not in_time or event_id is None:
+        raise DeliveryError(f"Sentry at {server} did not take the test event: no answer within {timeout_seconds:g} s")
+    if outcome.failure is not None:
+        raise DeliveryError(f"Sentry at {server} did not take the test event: {outcome.failure}")
+    return event_id
+
+
+def _address(settings: Settings) -> str:
+    """Host and port of the DSN, without the key."""
+    dsn = settings.backend_sentry.dsn
+    return urlsplit(dsn.reveal()).netloc.rpartition("@")[2] if dsn is not None else ""
+
+
+def _open(
+    settings: Settings,
+    version: Callable[[], str | None],
+    deliveries: "Deliveries",
+    admit: "Admission",
+    redactor: Redactor,
+) -> "SentryClient":
+    """The client for these settings. Raises `ConfigurationError`, without the DSN in it."""
+    dsn = settings.backend_sentry.dsn
+    if dsn is None:
+        raise _problem(settings, "is not set, so Sentry is off: write the DSN of your Sentry project there")
+    from ff_observe.outputs.sentry.client import InvalidDsnError, SentryClient
+
+    try:
+        return SentryClient(
+            dsn.reveal(),
+            environment_name(settings.environment.name),
+            lambda: release_name(version()),
+            redactor,
+            deliveries,
+            admit,
+        )
+    except InvalidDsnError as error:
+        raise _problem(settings, f"is not a Sentry DSN: {error}; write https://KEY@HOST/PROJECT-NUMBER") from None
+
+
+def _problem(settings: Settings, message: str) -> ConfigurationError:
+    return ConfigurationError((Problem(str(settings.file), 0, 0, KEY, message),))
+
+
+def _status(settings: Settings, _snapshot: Snapshot | None) -> Status:
+    on = settings.backend_sentry.dsn is not None
+    return Status(on, f"{KEY} is {'set' if on else 'not set'}")
+
+
+def _build(context: Context) -> Components:
+    sentry = BackendSentry(
+        context.settings, context.flowfuse_version, context.self_metrics, context.clock, context.redactor
+    )
+    return Components(sinks=(sentry,), on_error=sentry.capture)
+
+
+OUTPUT = Output(
+    name=NAME,
+    title="Backend Sentry",
+    content="errors of the bridge, scrubbed of secrets",
+    receiver="the Sentry of your dsn",
+    key=KEY,
+    example="https://key@sentry.example.com/1",
+    stop=f"leave `{KEY}` out",
+    fix=f"Check `{KEY}`. `ff-observe sentry test` sends an event at once.",
+    status=_status,
+    build=_build,
+)

@@ -1,0 +1,37 @@
+"""A process-wide hook or client that we replace for a while and restore, in whatever order its holders let go."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class ProcessWide(Generic[T]):
+    """Several of our components may hold it at a time: on a reload the new one begins before the old one ends. Once the
+    last has restored it, what was in place before the first is in place again."""
+
+    def __init__(self, get: Callable[[], T], put: Callable[[T], None]) -> None:
+        self._get = get
+        self._put = put
+        self._holders: list[T] = []
+        self._original: T | None = None
+
+    def replace(self, make: Callable[[], T]) -> tuple[T, T]:
+        """Put the result of `make` in place; returns it, and what is in place when none of ours is."""
+        before = self._get()
+        own = make()
+        if not self._holders:
+            self._original = before
+        self._holders.append(own)
+        self._put(own)
+        assert self._original is not None
+        return own, self._original
+
+    def restore(self, own: T) -> None:
+        """Legal once for each `replace`. What another library has put in place since then stays."""
+        self._holders.remove(own)
+        if self._get() == own:
+            assert self._original is not None
+            self._put(self._holders[-1] if self._holders else self._original)
+        if not self._holders:
+            self._original = None

@@ -1,0 +1,249 @@
+"""Takes snapshots of the platform: the one place that asks its database, and shares the answer."""
+
+import contextvars
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+
+from ff_observe import tracing
+from ff_observe.catalogue import COUNTS, bridge
+from ff_observe.clock import Clock
+from ff_observe.config.settings import PlatformSettings
+from ff_observe.errors import SourceError
+from ff_observe.log import StateLog
+from ff_observe.periodic import ErrorSink
+from ff_observe.platform import facts
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.http_probe import HttpProbe
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.platform.sources.model import Answer, HttpAnswer, Installation, Reading, Source
+from ff_observe.self_metrics import SelfMetrics
+
+log = logging.getLogger(__name__)
+
+MINIMUM_INTERVAL_SECONDS = 5.0
+"""A snapshot younger than this is shared. Well below common scrape intervals: an equal one would give every other
+scrape an old snapshot."""
+
+
+class Snapshots:
+    """Takes snapshots, and gives the same one to all who ask at about the same time. A component of the service.
+
+    A dead database is no error here: it gives a snapshot that says so, with all that is known without it.
+    """
+
+    name = "snapshots"
+
+    def __init__(
+        self,
+        source: Source,
+        platform: PlatformSettings,
+        clock: Clock,
+        self_metrics: SelfMetrics,
+        versions: InstalledVersions,
+        *,
+        probe: HttpProbe | None = None,
+        minimum_interval_seconds: float = MINIMUM_INTERVAL_SECONDS,
+        on_error: ErrorSink | None = None,
+        on_snapshot: Callable[[Snapshot], None] | None = None,
+    ) -> None:
+        self._on_snapshot = on_snapshot
+        self._source = source
+        self._platform = platform
+        self._clock = clock
+        self._self_metrics = self_metrics
+        self._versions = versions
+        self._without_database = Installation()  # as last looked up
+        self._probe = probe
+        self._waits_for_http: Snapshot | None = None  # complete but for FlowFuse's own answer
+        self._minimum_interval_seconds = minimum_interval_seconds
+        self._on_error = on_error
+        self._state = StateLog(log)
+        self._licence_state = StateLog(log)
+        self._expected: frozenset[str] = frozenset(count.name for count in COUNTS if not count.billing)
+        self._one_at_a_time = threading.Lock()  # a source answers one thread at a time
+        self._lock = threading.Lock()  # for the two below
+        self._under_way: Future[Snapshot] | None = None
+        self._thread: threading.Thread | None = None
+        self._latest: tuple[Snapshot, float] | None = None  # and the monotonic time until which it is fresh
+        self.instance_id: str | None = None  # as the platform last told it
+
+    def start(self) -> None:
+        """Nothing to do: the first who asks has the first snapshot taken."""
+
+    def stop(self, deadline: float) -> None:
+        """Give up the connection, and a reading under way with it."""
+        self._source.close()
+        if self._probe is not None:
+            self._probe.close(deadline - self._clock.monotonic())
+        with self._lock:  # under which a thread is made and started
+            thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+            if thread.is_alive():
+                raise TimeoutError("the database did not let go in time")
+
+    def fresh(self) -> Snapshot | None:
+        """The latest snapshot while it is fresh. Never blocks: an event loop may ask first, and only then a thread."""
+        latest = self._latest
+        return latest[0] if latest is not None and self._clock.monotonic() < latest[1] else None
+
+    def current(self, timeout_seconds: float | None = None) -> Snapshot:
+        """A fresh snapshot; who asks while one is being taken waits for that one.
+
+        If the database takes longer than `timeout_seconds`, a snapshot that says it does not answer; the reading goes
+        on until its own limit.
+        """
+        fresh = self.fresh()
+        if fresh is not None:
+            return fresh
+        try:
+            return self.request().result(timeout_seconds)
+        except FutureTimeoutError:
+            return self.unanswered(timeout_seconds or 0.0)
+
+    def request(self) -> "Future[Snapshot]":
+        """Have a snapshot taken in a thread, or join the one under way. `asyncio.wrap_future` makes it awaitable."""
+        with self._lock:
+            if self._under_way is None:
+                self._under_way = Future()
+                # In the context of who asks first, so that in a trace the snapshot is a part of that work.
+                run = contextvars.copy_context().run
+                self._thread = threading.Thread(
+                    target=run, args=(self._run, self._under_way), name="snapshot", daemon=True
+                )
+                self._thread.start()
+            return self._under_way
+
+    def take(self, at: datetime | None = None) -> Snapshot:
+        """A snapshot of its own, now, with `at` as the present of everything that depends on time. Never raises for a
+        dead database."""
+        with self._one_at_a_time, tracing.span("snapshot") as span:
+            snapshot = self._take(at or self._clock.now())
+            outcome = _outcome(snapshot)
+            span.set_attribute("ff_observe.outcome", outcome)
+            if outcome != "ok":
+                span.fail(outcome)
+            return snapshot
+
+    def _run(self, asked: "Future[Snapshot]") -> None:
+        try:
+            snapshot = self.take()
+        except BaseException as error:
+            with self._lock:
+                self._under_way = None
+            asked.set_exception(error)  # first: whatever becomes of the report, nobody waits for ever
+            if self._on_error is not None:
+                self._on_error(error, threading.current_thread().name)
+            return
+        with self._lock:
+            self._latest = (snapshot, self._clock.monotonic() + self._minimum_interval_seconds)
+            self._under_way = None
+        asked.set_result(snapshot)
+
+    def unanswered(self, after_seconds: float) -> Snapshot:
+        """What to show who cannot wait any longer: that the database did not answer, and all that is known without it.
+
+        Other callers keep waiting for the read in progress. Where only FlowFuse's own answer is missing, it is the
+        snapshot without it: a FlowFuse that hangs does not make its database unreachable. Never blocks, so that an
+        event loop may ask: no file is read.
+        """
+        return self._waits_for_http or self._down(
+            self._clock.now(), after_seconds, f"the database did not answer within {after_seconds:g} s"
+        )
+
+    def _take(self, at: datetime) -> Snapshot:
+        # Reads files and may run a program, once: here it holds up no event loop, nor does the database hold it up.
+        self._without_database = Installation(
+            flowfuse_version=self._versions.flowfuse(), nodejs_version=self._versions.nodejs()
+        )
+        if self._probe is not None:
+            self._probe.ask()  # while the database is read
+        started = self._clock.monotonic()
+        try:
+            answer = self._source.read(at)
+        except SourceError as error:
+            self._state.failing(str(error))
+            snapshot = self._down(at, self._clock.monotonic() - started, str(error))
+        else:
+            self._state.working("the platform's database answers again")
+            snapshot = self._up(answer, at, self._clock.monotonic() - started)
+        if self._probe is not None:
+            snapshot = self._with_answer_of(self._probe, snapshot)
+        self._tell(snapshot)
+        return snapshot
+
+    def _with_answer_of(self, probe: HttpProbe, snapshot: Snapshot) -> Snapshot:
+        self._waits_for_http = snapshot
+        try:
+            http = probe.answer()
+        finally:
+            self._waits_for_http = None
+        readings = {**snapshot.readings, **facts.liveness(database=snapshot.up, http=http)}
+        return replace(snapshot, readings=MappingProxyType(readings), http=http)
+
+    def _latest_http(self) -> HttpAnswer | None:
+        return self._probe.latest() if self._probe is not None else None
+
+    def _up(self, answer: Answer, at: datetime, seconds: float) -> Snapshot:
+        known = facts.installation(answer, self._platform, self._without_database, at)
+        if known.licence_problem is None:
+            self._licence_state.working(
+                "the licence is accepted" if known.licence else "no licence is refused any more"
+            )
+        else:
+            self._licence_state.failing(known.licence_problem)
+        self.instance_id = known.instance_id
+        http = self._latest_http()
+        readings = {
+            **facts.liveness(database=True, http=http),
+            **facts.readings(answer, known, self._platform),
+        }
+        failures = facts.failures(answer)
+        self._tell_caps(answer, readings)
+        self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
+        return Snapshot(at, seconds, True, known, MappingProxyType(readings), MappingProxyType(failures), http)
+
+    def _down(self, at: datetime, seconds: float, reason: str) -> Snapshot:
+        known = self._without_database
+        http = self._latest_http()
+        readings: dict[str, Reading] = {
+            **facts.liveness(database=False, http=http),
+            **facts.without_database(known, self._platform),
+        }
+        failures = dict.fromkeys(sorted(self._expected), reason)
+        return Snapshot(at, seconds, False, known, MappingProxyType(readings), MappingProxyType(failures), http)
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        """How taking it went, for those who watch the bridge."""
+        told = self._self_metrics
+        told.set(bridge.SNAPSHOT_TIMESTAMP, snapshot.taken_at.timestamp())
+        told.set(bridge.SNAPSHOT_DURATION, snapshot.duration_seconds)
+        told.add(bridge.SNAPSHOTS, _outcome(snapshot))
+        counted = {count.name for count in COUNTS}
+        success: dict[tuple[str, ...], float] = {(_reading(name),): 1 for name in snapshot.readings if name in counted}
+        success.update({(_reading(name),): 0 for name in snapshot.failures})
+        told.replace(bridge.READING_SUCCESS, success)
+        if self._on_snapshot is not None:
+            self._on_snapshot(snapshot)
+
+    def _tell_caps(self, answer: Answer, shown: Mapping[str, Reading]) -> None:
+        capped: dict[tuple[str, ...], float] = {}
+        for name, caps in answer.caps.items():
+            if name in shown:
+                capped[_reading(name), "number"] = caps.number
+                capped[_reading(name), "length"] = caps.length
+        self._self_metrics.replace(bridge.LABEL_VALUES_CAPPED, capped)
+
+
+def _outcome(snapshot: Snapshot) -> str:
+    return "failed" if not snapshot.up else "partial" if snapshot.failures else "ok"
+
+
+def _reading(metric_name: str) -> str:
+    return metric_name.removeprefix("flowfuse_")

@@ -1,0 +1,283 @@
+"""Asking a database for everything at once, whatever its dialect: plans the statement, notices a changed schema and
+values never seen before, and keeps one failing table from taking the others down.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ff_observe import tracing
+from ff_observe.catalogue.model import NO_VALUE, Count, RowsBy, RowsByAge
+from ff_observe.errors import SourceError
+from ff_observe.platform.sources.model import SETTINGS_READING, Answer, Reading
+from ff_observe.platform.sources.questions import SETTINGS_PART, DoesNotAddUpError, Known, plan, read_settings
+from ff_observe.platform.sources.schema import SETTINGS, TABLES
+from ff_observe.platform.sources.sql import (
+    Columns,
+    Dialect,
+    Part,
+    Row,
+    Statement,
+    UnexpectedAnswerError,
+    is_simple,
+    table_names,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_KNOWN_VALUES = 16
+"""With more different values than this, grouping is no dearer than a FILTER for each."""
+RETRY_FAILED_TABLES = (timedelta(seconds=10), timedelta(seconds=60))
+"""When a table that failed is asked again: soon at first, it may have been locked, then twice as late each time."""
+_ATTEMPTS = 4  # a schema that changes, and new values, each cost one; more than these in one reading is a fault
+
+
+class StatementError(Exception):
+    """The database refused one statement for a reason that need not concern another."""
+
+
+class Session(Protocol):
+    """An open connection that can be asked."""
+
+    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
+        """The rows of a statement in which `moments` stand as `:name`; more than `MAX_ROWS` are an error.
+
+        Raises `StatementError`, or `SourceError` where nothing else can be asked either.
+        """
+
+
+def traced(dialect: Dialect, operation: str, what: str) -> AbstractContextManager[tracing.Span]:
+    """A span for one statement, by OpenTelemetry's conventions. Its text, which holds values, is not told."""
+    summary = f"{operation} {what}"
+    attributes = {"db__system__name": dialect.system, "db__operation__name": operation, "db__query__summary": summary}
+    return tracing.span(summary, "client", **attributes)
+
+
+class Counting:
+    """What is known of one database between readings. Used by one thread at a time."""
+
+    def __init__(self, counts: Sequence[Count], dialect: Dialect, where: str) -> None:
+        self._counts = tuple(counts)
+        self._dialect = dialect
+        self._where = where
+        self._columns: Columns | None = None
+        self._not_tables: frozenset[str] = frozenset()  # what has the name of a table but is a view or the like
+        self._schema_stamp: str | None = None
+        self._known: Known = {}
+        self._insufficient: dict[str, tuple[str | None, ...]] = {}  # known values that did not add up, by count
+        self._failed: dict[str, tuple[str, datetime]] = {}  # by name of the part: why, and when to ask again
+        self._complained: set[str] = set()
+        self._pause: dict[str, timedelta] = {}  # by name of the part that failed last time, too
+        self._parts: list[Part] = []
+        self._lacking: Mapping[str, str] = {}
+        self._statement: Statement | None = None
+        self._moving: Statement | None = None
+        self._said: Mapping[str, str] = {}
+        self._refused: StatementError | None = None
+        self._last: tuple[str, Answer] | None = None  # the data stamp of a complete answer, and the answer
+
+    def forget(self) -> None:
+        """The database may be another one now: look at its schema again before the next statement."""
+        self._columns = None
+        self._last = None
+
+    def forget_counts(self) -> None:
+        """Count everything the next time, also if the database says that nothing was written."""
+        self._last = None
+
+    def read(self, session: Session, at: datetime, data_stamp: str | None = None) -> Answer:
+        """Everything at once. If nothing was written since the last answer (`data_stamp` is the database's own word
+        for that) only what moves with the clock is counted. Raises `SourceError`."""
+        unchanged = self._read_what_moves(session, at, data_stamp)
+        if unchanged is not None:
+            return unchanged
+        self._ask_failed_again(at)
+        self._refused = None
+        for _ in range(_ATTEMPTS):
+            if self._columns is None:
+                self._look_at_schema(session)
+            try:
+                answer = self._try(session, at)
+            except UnexpectedAnswerError:
+                raise self._unexpected() from None
+            if answer is not None:
+                return answer
+        reason = self._refused or "it changed again and again while it was read"
+        raise SourceError(f"{self._where} cannot be read: {reason}; the next reading tries again")
+
+    def _unexpected(self) -> SourceError:
+        return SourceError(
+            f"{self._where} answered with something other than what was asked for; is it a database of FlowFuse's, and "
+            "nothing between that changes answers?"
+        )
+
+    def _read_what_moves(self, session: Session, at: datetime, data_stamp: str | None) -> Answer | None:
+        if self._last is None or data_stamp is None or self._last[0] != data_stamp or self._failed:
+            return None
+        assert self._moving is not None
+        try:
+            stamp, rows = self._moving.split(self._ask(session, self._moving, at, "what moves with the clock"))
+            moved = _readings(self._moving.parts, rows)
+        except (StatementError, UnexpectedAnswerError):
+            return None
+        if stamp != (self._schema_stamp, data_stamp):
+            return None
+        before = self._last[1]
+        return replace(before, readings={**before.readings, **moved})
+
+    def _ask(self, session: Session, statement: Statement, at: datetime, what: str) -> list[Row]:
+        with traced(self._dialect, "SELECT", what):
+            return _of_width(statement.width, session.query(statement.sql, statement.moments(at)))
+
+    def _look_at_schema(self, session: Session) -> None:
+        try:
+            with traced(self._dialect, "SELECT", "schema"):
+                rows = _of_width(3, session.query(self._dialect.columns(table_names()), {}))
+        except StatementError as error:
+            raise SourceError(f"{self._where}: cannot see which tables it has: {error}") from error
+        except UnexpectedAnswerError:
+            raise self._unexpected() from None
+        columns: dict[str, set[str]] = {}
+        for table, name, _ in rows:
+            if name is not None:
+                columns.setdefault(str(table), set()).add(str(name))
+        self._not_tables = frozenset(str(table) for table, name, _ in rows if name is None)
+        if not columns:
+            raise SourceError(
+                f"{self._where} has none of FlowFuse's tables; check that `db` in flowforge.yml names FlowFuse's "
+                "database, and that FlowFuse has been started once"
+            )
+        self._columns = columns
+        self._schema_stamp = str(rows[0][2])
+        self._plan()
+        self._say_what_is_lacking()
+
+    def _plan(self) -> None:
+        assert self._columns is not None
+        self._parts, self._lacking = plan(self._counts, self._columns, self._known, self._dialect)
+        working = [part for part in self._parts if part.name not in self._failed]
+        self._statement = Statement(working, self._dialect, self._columns)
+        ages, _ = plan(
+            [count for count in self._counts if isinstance(count.of, RowsByAge)], self._columns, {}, self._dialect
+        )
+        ages = [part for part in ages if part.name != SETTINGS_PART]
+        self._moving = Statement(ages, self._dialect, self._columns)
+
+    def _say_what_is_lacking(self) -> None:
+        for name, missing in self._lacking.items():
+            if self._said.get(name) != missing and name not in self._hidden():
+                log.info("this FlowFuse version has no %s: %s is not reported", missing, name)
+        for name in self._said.keys() - self._lacking.keys():
+            log.info("the database of FlowFuse has been upgraded: %s is reported from now on", name)
+        self._said = self._lacking
+
+    def _try(self, session: Session, at: datetime) -> Answer | None:
+        """One statement; None if it has to be asked again because something turned out to be different."""
+        assert self._statement is not None
+        before = self._statement
+        try:
+            (schema_stamp, data_stamp), rows = before.split(self._ask(session, before, at, "counts"))
+        except StatementError as error:
+            self._refused = error
+            if not self._schema_changed(session):
+                self._find_failing(session, at, error)
+            return None
+        if schema_stamp != self._schema_stamp and self._schema_changed(session):
+            return None
+        try:
+            readings = _readings(before.parts, rows)
+            caps = {name: of(rows[part.name]) for part in before.parts for name, of in part.caps.items()}
+        except DoesNotAddUpError as error:
+            self._insufficient[error.count] = self._known[error.count]
+            self._known = {name: values for name, values in self._known.items() if name != error.count}
+            self._plan()
+            return None
+        settings, failures = read_settings(rows.get(SETTINGS_PART, []))
+        answer = Answer(settings, readings, {**failures, **self._failures()}, caps)
+        for name in self._complained - self._failed.keys():
+            log.info("%s: %s can be read again", self._where, name)
+        self._complained &= self._failed.keys()
+        self._pause = {name: pause for name, pause in self._pause.items() if name in self._failed}
+        self._learn(readings)
+        self._last = None if data_stamp is None else (data_stamp, answer)
+        return answer
+
+    def _schema_changed(self, session: Session) -> bool:
+        """Look again. Whether what could be asked before is not what can be asked now."""
+        before = self._columns
+        self._look_at_schema(session)
+        return self._columns != before
+
+    def _find_failing(self, session: Session, at: datetime, error: StatementError) -> None:
+        """Ask each table alone, to leave those that fail out. Raises `SourceError` if it is all of them."""
+        assert self._statement is not None
+        assert self._columns is not None
+        asked = self._statement.parts
+        found: dict[str, str] = {}
+        for part in asked:
+            alone = Statement([part], self._dialect, self._columns)
+            try:
+                self._ask(session, alone, at, part.table.name)
+            except StatementError as own_error:
+                found[part.name] = f"table {part.table.name}: {own_error}"
+        if len(found) == len(asked):
+            raise SourceError(f"{self._where} cannot be read: {error}") from error
+        for name, reason in found.items():
+            level = logging.DEBUG if name in self._complained else logging.WARNING
+            log.log(level, "%s: %s; what depends on it is not reported", self._where, reason)
+            self._complained.add(name)
+            self._pause[name] = min(2 * self._pause.get(name, RETRY_FAILED_TABLES[0] / 2), RETRY_FAILED_TABLES[1])
+            self._failed[name] = (reason, at + self._pause[name])
+        self._plan()
+
+    def _ask_failed_again(self, at: datetime) -> None:
+        due = {name for name, (_, again_at) in self._failed.items() if at >= again_at}
+        if due:
+            self._failed = {name: failed for name, failed in self._failed.items() if name not in due}
+            self._columns = None
+
+    def _failures(self) -> dict[str, str]:
+        failures = self._hidden()
+        for part in self._parts:
+            if part.name in self._failed:
+                reason = self._failed[part.name][0]
+                failures.update(dict.fromkeys(part.readers or [SETTINGS_READING], reason))
+        return failures
+
+    def _hidden(self) -> dict[str, str]:
+        """Why counts are not read whose table is a view or the like: it could hold anything, without end."""
+        of_settings = [SETTINGS_READING] if SETTINGS.name in self._not_tables else []
+        tables = {count.name: TABLES[count.of.table].name for count in self._counts if count.name in self._lacking}
+        hidden = {name: table for name, table in tables.items() if table in self._not_tables}
+        hidden.update(dict.fromkeys(of_settings, SETTINGS.name))
+        return {name: f"{table} is not a table; only tables are read" for name, table in hidden.items()}
+
+    def _learn(self, readings: Mapping[str, Reading]) -> None:
+        """Values seen in groups are counted without grouping from now on: several times cheaper."""
+        known = dict(self._known)
+        for count in self._counts:
+            question = count.of
+            if not isinstance(question, RowsBy) or not question.expected or count.name not in readings:
+                continue
+            if count.name not in known:
+                found = [None if key[0] == NO_VALUE else key[0] for key in readings[count.name]]
+                values = tuple(dict.fromkeys((*question.expected, *found)))
+                fits = len(values) <= MAX_KNOWN_VALUES and all(value is None or is_simple(value) for value in values)
+                if fits and values != self._insufficient.get(count.name):
+                    known[count.name] = values
+        if known != self._known:
+            self._known = known
+            self._plan()
+
+
+def _readings(parts: Sequence[Part], rows: Mapping[str, list[Row]]) -> dict[str, Reading]:
+    return {name: read(rows[part.name]) for part in parts for name, read in part.readers.items()}
+
+
+def _of_width(width: int, rows: list[Row]) -> list[Row]:
+    if any(len(row) != width for row in rows):
+        raise UnexpectedAnswerError
+    return rows

@@ -1,0 +1,40 @@
+"""The version of Node.js as FlowFuse tells it at its own `/metrics`: where Node is not on the path, as in containers.
+
+FlowFuse has that page with `telemetry.backend.prometheus.enabled`, at the address `base_url` names.
+"""
+
+import logging
+import re
+import time
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 1.0
+MOST_BYTES = 2**20  # FlowFuse's exposition has some 20 kB
+
+_VERSION = re.compile(rb'^nodejs_version_info\{[^}]*\bversion="(v\d[\w.+-]{0,62})"', re.MULTILINE)
+
+
+def node_version(base_url: str) -> str | None:
+    """With Node's leading `v`; None if FlowFuse does not answer, or its answer (perhaps its web page) does not tell."""
+    if not base_url.lower().startswith(("http://", "https://")):
+        return None
+    import urllib3  # costs memory and start-up time; who has Node on the path never comes here
+    from urllib3.exceptions import HTTPError
+
+    from ff_observe.delivery.trust import client_context
+
+    until = time.monotonic() + TIMEOUT_SECONDS
+    try:
+        trust = client_context() if base_url.lower().startswith("https:") else None
+        with urllib3.PoolManager(ssl_context=trust, timeout=TIMEOUT_SECONDS, retries=False) as pool:
+            answer = pool.request("GET", f"{base_url.rstrip('/')}/metrics", redirect=False, preload_content=False)
+            told = b""
+            while (more := answer.read1(2**16)) and len(told) < MOST_BYTES and time.monotonic() < until:
+                told += more
+            answer.close()
+    except (HTTPError, OSError, ValueError) as error:
+        log.debug("FlowFuse does not tell the version of Node.js: %s", type(error).__name__)
+        return None
+    found = _VERSION.search(told)
+    return found[1].decode("ascii") if found else None

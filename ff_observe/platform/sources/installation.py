@@ -1,0 +1,152 @@
+"""What is installed beside the database: the versions of FlowFuse and Node.js, and the operating system.
+
+None of it is in the database or in flowforge.yml.
+"""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from ff_observe.config.environment import Environment
+from ff_observe.config.reading import UnreadableFileError, read_text
+from ff_observe.config.settings import PlatformSettings
+from ff_observe.platform.sources import flowfuse_metrics
+from ff_observe.platform.sources.model import OperatingSystem
+from ff_observe.trusted_path import check_trusted_file
+
+log = logging.getLogger(__name__)
+
+NODE_TIMEOUT_SECONDS = 2.0
+ASK_FLOWFUSE_AGAIN_SECONDS = 60.0
+MAX_VERSION_CHARACTERS = 64
+_PACKAGES = ("@flowfuse/flowfuse", "@flowforge/flowforge")  # the second until FlowFuse 2.0
+
+# Node.js names what uname calls differently (deps/v8 target names, `process.arch`); the rest is the same in both.
+_NODE_ARCHITECTURES: Mapping[str, str] = {
+    "x86_64": "x64",
+    "amd64": "x64",
+    "aarch64": "arm64",
+    "i386": "ia32",
+    "i686": "ia32",
+    "armv6l": "arm",
+    "armv7l": "arm",
+    "ppc64le": "ppc64",
+    "loongarch64": "loong64",
+}
+
+
+def operating_system() -> OperatingSystem:
+    """The one this process runs on, as Node.js names it: `os.type()`, `os.release()`, `os.arch()`."""
+    system = os.uname()
+    return OperatingSystem(
+        system.sysname, system.release, _NODE_ARCHITECTURES.get(system.machine.lower(), system.machine)
+    )
+
+
+class InstalledVersions:
+    """The versions of a platform. What was configured wins over what is found; what nobody knows is None.
+
+    `flowfuse` and `nodejs` read files, run a program and ask FlowFuse: never on an event loop, for which
+    `flowfuse_known` is what `flowfuse` last gave. `flowfuse_url` is where FlowFuse may be asked for its
+    `/metrics`; None if it has none.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        platform: PlatformSettings | None = None,
+        environment: Environment | None = None,
+        flowfuse_url: str | None = None,
+    ) -> None:
+        platform, environment = platform or PlatformSettings(), environment or Environment()
+        self._home = home
+        self._flowfuse = platform.flowfuse_version or environment.flowfuse_version
+        self._nodejs = platform.nodejs_version or environment.nodejs_version
+        self._node_path = platform.node_path or None
+        self._asked_node = False
+        self.flowfuse_known = self._flowfuse
+        self._flowfuse_url = flowfuse_url
+        self._ask_flowfuse_at = 0.0  # monotonic
+
+    def flowfuse(self) -> str | None:
+        """Looked up each time: FlowFuse may be upgraded while we run."""
+        self.flowfuse_known = self._flowfuse or _installed_flowfuse(self._home)
+        return self.flowfuse_known
+
+    def node_refusal(self) -> str | None:
+        """Why Node.js is not run to learn its version; None where it is, or need not be."""
+        if self._nodejs is not None:
+            return None
+        if self._node_path is not None and os.geteuid() == 0:
+            refusal: str | None = f"root does not run {self._node_path}, which driver.options.node_path names"
+        else:
+            refusal = _refusal(self._node_path or "node")
+        if refusal is None:
+            return None
+        return f"Node.js is not asked for its version: {refusal}. Write it to telemetry.platform.nodejs_version"
+
+    def nodejs(self) -> str | None:
+        """With Node's leading `v`, as in the ping. Node is run at most once, for no longer than 2 s; FlowFuse, which
+        may not be up yet, is asked once a minute until it tells."""
+        if self._nodejs is None and not self._asked_node:
+            self._asked_node = True
+            refusal = self.node_refusal()
+            if refusal is None:
+                self._nodejs = _node_version(self._node_path or "node")
+            else:
+                log.info("%s", refusal)
+        if self._nodejs is None and self._flowfuse_url is not None and time.monotonic() >= self._ask_flowfuse_at:
+            self._nodejs = flowfuse_metrics.node_version(self._flowfuse_url)
+            self._ask_flowfuse_at = time.monotonic() + ASK_FLOWFUSE_AGAIN_SECONDS
+        return self._nodejs
+
+
+def _installed_flowfuse(home: Path) -> str | None:
+    """The version FlowFuse reports of itself: that of its package.json, with `-git` in a working copy
+    (forge/config/index.js)."""
+    modules = (home / "app" / "node_modules", home / "node_modules")
+    installed = [directory / package for directory in modules for package in _PACKAGES]
+    for directory in (*installed, home / "app", home):
+        try:
+            package = json.loads(read_text(directory / "package.json"))
+        except (UnreadableFileError, ValueError, RecursionError):
+            continue
+        if not isinstance(package, dict) or package.get("name") not in _PACKAGES:
+            continue
+        version = package.get("version")
+        if isinstance(version, str) and len(version) <= MAX_VERSION_CHARACTERS:
+            return version + ("-git" if (directory / ".git").exists() else "")
+    return None
+
+
+def _refusal(node: str) -> str | None:
+    """Why this program is not run; None for one that only root and the caller can change, or that is not there."""
+    try:
+        found = shutil.which(node)
+        if found is not None:
+            check_trusted_file(Path(found))
+    except (OSError, ValueError) as error:
+        return f"{getattr(error, 'filename', None) or node}: {getattr(error, 'strerror', None) or error}"
+    return None
+
+
+def _node_version(node: str) -> str | None:
+    try:
+        answered = subprocess.run(  # noqa: S603 - no shell, and no other user can change the program
+            [node, "--version"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=NODE_TIMEOUT_SECONDS,
+            check=True,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        log.debug("the version of Node.js is unknown: %s --version: %s", node, error)
+        return None
+    version = answered.stdout.decode("ascii", "replace").strip()
+    is_version = version.startswith("v") and version[1:2].isdigit() and len(version) <= MAX_VERSION_CHARACTERS
+    return version if is_version else None

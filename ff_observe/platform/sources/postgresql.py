@@ -1,0 +1,108 @@
+"""FlowFuse's PostgreSQL database, read in a session that cannot write and never stays in a transaction."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ff_observe.catalogue import COUNTS, Count
+from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.errors import SourceError
+from ff_observe.platform.sources.counting import Counting
+from ff_observe.platform.sources.model import Answer
+from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut
+from ff_observe.platform.sources.sql import Dialect, Row, literal, quoted
+
+if TYPE_CHECKING:
+    import psycopg
+
+CLOSE_SECONDS = 2.0
+
+
+def _regclass(table: str) -> str:
+    """The table as the session's search path finds it; NULL if it does not."""
+    return f"to_regclass({literal(quoted(table))})"
+
+
+def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
+    """What of the missing tables and columns is there by now, as text: empty as long as nothing is."""
+    found = [
+        f"(SELECT attname FROM pg_attribute WHERE attrelid = {_regclass(table)} AND attname = {literal(name)})"
+        if name is not None
+        else _regclass(table)
+        for table, name in missing
+    ]
+    return f"concat_ws(' ', {', '.join(found)})" if found else "''"
+
+
+DIALECT = Dialect(
+    system="postgresql",
+    columns=lambda tables: (
+        "SELECT c.relname, a.attname, '' FROM pg_class c LEFT JOIN pg_attribute a"
+        " ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
+        f" WHERE c.oid IN ({', '.join(_regclass(table) for table in tables)})"
+    ),
+    schema_stamp=_missing_that_is_there,
+    data_stamp="NULL",
+    moment=lambda column: column,
+)
+
+
+class PostgreSQLSource:
+    """Reads the database that `db` in flowforge.yml names. Connects when first asked, and again after a failure."""
+
+    def __init__(self, database: PostgreSQLDatabase, counts: Sequence[Count] = COUNTS) -> None:
+        self._server = Server(database)
+        self._counting = Counting(counts, DIALECT, self._server.where)
+        self._connection: psycopg.Connection[Row] | None = None
+        self._reading = threading.Lock()
+        self._closing = threading.Event()
+
+    def read(self, at: datetime) -> Answer:
+        """See `Source.read`."""
+        with self._reading:
+            self._closing.clear()
+            is_new = self._connection is None
+            try:
+                return self._read(at)
+            except ConnectionLostError as error:
+                self._disconnect()
+                if is_new or error.given_up or self._closing.is_set():
+                    raise
+            # A connection that was idle may have been cut at any time (restart, failover, firewall): not yet a failure.
+            try:
+                return self._read(at)
+            except SourceError:
+                self._disconnect()
+                raise
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._closing.set()
+        self._abort()
+        if self._reading.acquire(timeout=CLOSE_SECONDS):
+            try:
+                self._disconnect()
+            finally:
+                self._reading.release()
+
+    def _read(self, at: datetime) -> Answer:
+        if self._connection is None:
+            self._counting.forget()
+            self._connection = self._server.connect()
+        return self._counting.read(Session(self._connection, self._server), at)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._counting.forget()
+        if connection is not None:
+            connection.close()
+
+    def _abort(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            cut(connection)
+
+    @property
+    def where(self) -> str:
+        return self._server.where

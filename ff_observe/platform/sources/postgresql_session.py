@@ -1,0 +1,245 @@
+"""Sessions with FlowFuse's PostgreSQL: how one is opened (TLS, poolers), and statements that end in time."""
+
+import contextlib
+import os
+import re
+import select
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ff_observe.config.secret import MASK
+from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.errors import SourceError
+from ff_observe.platform.sources.counting import StatementError
+from ff_observe.platform.sources.postgresql_tls import explain_refusal, tls_options
+from ff_observe.platform.sources.sql import MAX_ROWS, Row, literal
+
+if TYPE_CHECKING:
+    import psycopg
+
+CONNECT_SECONDS = 3
+STATEMENT_SECONDS = 8
+LOCK_SECONDS = 1
+MAX_ANSWER_BYTES = 16 * 2**20
+"""Of one statement. Longer texts are cut by the statement: this is for what does not keep to it."""
+READ_LIMIT_SECONDS = STATEMENT_SECONDS + 2.0
+"""For a server that does not keep its own limits: it, or the way to it, hangs."""
+
+_INTEGERS = frozenset({20, 21, 23})  # type numbers of int8, int2, int4 (pg_type.dat)
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_CONNECTION_ENDS = frozenset({"08", "57"})  # SQLSTATE classes: connection exception, operator intervention
+
+# JIT compilation of this statement costs more than it saves.
+_PARAMETERS = {
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "jit": "off",
+    "standard_conforming_strings": "on",
+    "client_min_messages": "error",
+}
+
+# The session reads only, whatever the role may do.
+_OPTIONS = " ".join(
+    f"-c {name}={value}" for name, value in {"default_transaction_read_only": "on", **_PARAMETERS}.items()
+)
+
+# A pooler (PgBouncer, RDS Proxy) refuses or ignores options, and shares its sessions with FlowFuse: what would be set
+# in one stays for who gets it next. In front of a statement, in the same message, these hold for that message alone:
+# the server runs it as one transaction that it ends by itself, whatever happens (PostgreSQL, "Protocol flow", multiple
+# statements in a simple query).
+POOLED_PREFIX = "SET TRANSACTION READ ONLY; " + "".join(
+    f"SET LOCAL {name} = '{value}'; " for name, value in _PARAMETERS.items()
+)
+_REFUSED_OPTIONS = re.compile(r"(?i)startup parameter|command-line options")
+
+
+class Server:
+    """The server that `db` in flowforge.yml names. `pooled` is found out with the first session."""
+
+    def __init__(self, database: PostgreSQLDatabase, application: str = "ff-observe") -> None:
+        """`application` is the name of its sessions in `pg_stat_activity`."""
+        self._database = database
+        self._application = application
+        self.where = f"PostgreSQL database {database.host}:{database.port}/{database.database}"
+        self.pooled = False
+
+    def connect(self) -> "psycopg.Connection[Row]":
+        """A new session, in autocommit. Raises `ConnectionLostError`."""
+        import psycopg  # costs 25 MiB: only where the platform uses PostgreSQL
+
+        try:
+            connection = self._open_either_way()
+        except (psycopg.Error, OSError) as error:
+            message = f"cannot connect to {self.where}: {self._why(error)}; check `db` in flowforge.yml"
+            raise ConnectionLostError(message) from None
+        # PostgreSQL says so from version 14 on; some poolers ignore options without a word.
+        if connection.info.parameter_status("default_transaction_read_only") != "on":
+            self.pooled = True
+        return connection
+
+    def _open_either_way(self) -> "psycopg.Connection[Row]":
+        import psycopg
+
+        if not self.pooled:
+            try:
+                return self._open(_OPTIONS)
+            except psycopg.OperationalError as error:
+                if not _REFUSED_OPTIONS.search(str(error)):
+                    raise
+            self.pooled = True
+        return self._open("")
+
+    def _why(self, error: Exception) -> str:
+        reason = self.one_line(error)
+        if "certificate verify failed" in reason:  # all that libpq says
+            return explain_refusal(self._database, CONNECT_SECONDS) or reason
+        if "does not match host name" in reason:
+            return f"{reason}: use a name it holds, or have it issued for this one"
+        if "cleartext password" in reason:
+            return (
+                "the server asks for the password in clear text, and does not get it without proving itself: name its "
+                "authority in telemetry.database.ca_file instead of accept_any_certificate"
+            )
+        return reason
+
+    def _open(self, options: str) -> "psycopg.Connection[Row]":
+        with tls_options(self._database) as tls:
+            return self._open_with(options, tls)
+
+    def _open_with(self, options: str, tls: Mapping[str, Any]) -> "psycopg.Connection[Row]":
+        import psycopg
+        from psycopg.rows import tuple_row
+
+        database = self._database
+        return psycopg.connect(
+            **tls,
+            host=database.host,
+            port=database.port,
+            user=database.user,
+            password=database.password.reveal() if database.password else None,
+            dbname=database.database,
+            connect_timeout=CONNECT_SECONDS,
+            application_name=self._application,
+            client_encoding="UTF8",
+            options=options,  # empty it is not sent, whatever PGOPTIONS says
+            autocommit=True,
+            prepare_threshold=None,
+            row_factory=tuple_row,
+            keepalives_idle=30,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+        )
+
+    def one_line(self, error: BaseException) -> str:
+        """The message of an error without line breaks, and without the password should it be there."""
+        text = " ".join(str(error).split())
+        password = self._database.password
+        return text.replace(password.reveal(), MASK) if password is not None and password.reveal() else text
+
+
+def cut(connection: "psycopg.Connection[Any]") -> None:
+    """End what a session does in another thread by shutting its socket down, which neither library nor server can
+    delay."""
+    import psycopg
+
+    closed_in_this_moment = contextlib.suppress(OSError, psycopg.Error)
+    with closed_in_this_moment, socket.socket(fileno=os.dup(connection.fileno())) as twin:
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+class ConnectionLostError(SourceError):
+    """The connection is of no use any more. `given_up` if it was we who ended it."""
+
+    def __init__(self, message: str, *, given_up: bool = False) -> None:
+        self.given_up = given_up
+        super().__init__(message)
+
+
+class Session:
+    """Asks through libpq itself: psycopg's cursors have no time limit of the client's own. Good for one reading: the
+    time of all its statements is limited together."""
+
+    def __init__(self, connection: "psycopg.Connection[Row]", server: Server, prefix: str | None = None) -> None:
+        """`prefix` stands in front of every statement, in the same message; by default what a pooler needs."""
+        self._prefix = prefix if prefix is not None else POOLED_PREFIX if server.pooled else ""
+        self._libpq = connection.pgconn
+        self._server = server
+        self._until = time.monotonic() + READ_LIMIT_SECONDS
+
+    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
+        import psycopg
+        from psycopg import pq
+
+        for name, moment in moments.items():
+            sql = sql.replace(f":{name})", f"{literal(moment)})")
+        rows: list[Row] = []
+        length = 0
+        last = failed = None
+        try:
+            self._libpq.send_query((self._prefix + sql).encode())
+            self._libpq.set_single_row_mode()  # or libpq keeps an answer without end in memory before it gives any
+            for last in self._results():
+                if last.status == pq.ExecStatus.SINGLE_TUPLE:
+                    rows.append(_row(last))
+                    length += sum(len(value) for value in rows[-1] if isinstance(value, str))
+                elif last.status == pq.ExecStatus.FATAL_ERROR:
+                    failed = failed or last
+                if len(rows) > MAX_ROWS:
+                    raise self._too_much(f"{MAX_ROWS} rows")
+                if length > MAX_ANSWER_BYTES:
+                    raise self._too_much(f"{MAX_ANSWER_BYTES // 2**20} MiB")
+        except (psycopg.Error, OSError) as error:
+            raise self._lost(error) from None
+        if failed is None and last is not None and last.status == pq.ExecStatus.TUPLES_OK:
+            return rows
+        refused = psycopg.errors.error_from_result(failed) if failed else psycopg.OperationalError("no answer")
+        if isinstance(refused, psycopg.errors.QueryCanceled):
+            message = f"{self._server.where} needed more than {STATEMENT_SECONDS} s; is it overloaded?"
+            raise SourceError(message)
+        if self._libpq.status != pq.ConnStatus.OK or (refused.sqlstate or "08")[:2] in _CONNECTION_ENDS:
+            raise self._lost(refused)
+        raise StatementError(self._server.one_line(refused))
+
+    def _results(self) -> "Iterator[psycopg.pq.abc.PGresult]":
+        poll = select.poll()
+        poll.register(self._libpq.socket, select.POLLIN)
+        while self._libpq.flush():
+            self._wait(poll)
+            self._libpq.consume_input()
+        while True:
+            while self._libpq.is_busy():
+                self._wait(poll)
+                self._libpq.consume_input()
+            result = self._libpq.get_result()
+            if result is None:
+                return
+            yield result
+
+    def _wait(self, poll: select.poll) -> None:
+        left = self._until - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            message = f"did not answer within {READ_LIMIT_SECONDS:.0f} s; is it overloaded or unreachable?"
+            raise ConnectionLostError(f"{self._server.where} {message}", given_up=True)
+
+    def _too_much(self, limit: str) -> ConnectionLostError:
+        message = f"{self._server.where} answered with more than {limit}; is it a database of FlowFuse's?"
+        return ConnectionLostError(message, given_up=True)
+
+    def _lost(self, error: Exception) -> ConnectionLostError:
+        return ConnectionLostError(f"{self._server.where}: {self._server.one_line(error)}")
+
+
+def _row(result: "psycopg.pq.abc.PGresult") -> Row:
+    """The one row of a result in single-row mode."""
+    return tuple(_value(result.get_value(0, place), result.ftype(place)) for place in range(result.nfields))
+
+
+def _value(value: bytes | None, type_number: int) -> int | str | None:
+    if value is None:
+        return None
+    text = value.decode("utf-8", "replace")
+    # Whatever claims to be an integer and is none stays text, which is an error where a number is needed.
+    return int(text) if type_number in _INTEGERS and _INTEGER.fullmatch(text) else text

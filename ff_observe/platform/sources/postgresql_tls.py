@@ -1,0 +1,81 @@
+"""How a connection to FlowFuse's PostgreSQL is encrypted, and whom it trusts.
+
+As FlowFuse (`forge/db/index.js`, the npm package `pg`): any true `db.ssl` verifies chain and host name.
+"""
+
+import contextlib
+import os
+import socket
+import ssl
+import struct
+import tempfile
+from collections.abc import Iterator
+
+from ff_observe.config.pem import problem_with_authority
+from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.delivery.trust import authorities, explain
+
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL, "Message Formats", SSLRequest
+_NO_FILE = f"{os.devnull}/none"
+
+
+@contextlib.contextmanager
+def tls_options(database: PostgreSQLDatabase) -> Iterator[dict[str, str]]:
+    """libpq's parameters, good until the block ends. Raises `OSError` for a file of authorities that is not there."""
+    if not database.ssl:
+        yield {}
+        return
+    # GSSAPI would come first where the user has a ticket, and without a certificate.
+    options = {"gssencmode": "disable"}
+    if database.accept_any_certificate:
+        # ~/.postgresql/root.crt would be verified against, were no other named. A server that has not proved itself
+        # gets no password in clear text.
+        yield {**options, "sslmode": "require", "sslrootcert": _NO_FILE, "require_auth": "!password"}
+        return
+    # libpq in psycopg's wheels has an OpenSSL that looks for the system's authorities in a place of its own.
+    with _file_of(_trusted(database)) as path:
+        yield {**options, "sslmode": "verify-full", "sslrootcert": path}
+
+
+def explain_refusal(database: PostgreSQLDatabase, seconds: float) -> str | None:
+    """Why the server's certificate is refused, which libpq does not say: shakes hands once more with Python's `ssl`.
+
+    None where this handshake works or the server cannot be asked.
+    """
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=_trusted(database).decode("ascii"))
+        with socket.create_connection((database.host, database.port), seconds) as raw:
+            raw.sendall(_SSL_REQUEST)
+            if raw.recv(1) == b"S":
+                context.wrap_socket(raw, server_hostname=database.host).close()
+    except ssl.SSLCertVerificationError as error:
+        return explain(error.verify_message, database.ca_file_from, database.ca_file)
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def _trusted(database: PostgreSQLDatabase) -> bytes:
+    """In PEM. A file that is named for the database is trusted alone, as libpq does with PGSSLROOTCERT."""
+    if database.ca_file is not None:
+        if (problem := problem_with_authority(database.ca_file)) is not None:
+            raise OSError(f"{problem} ({database.ca_file_from} names it)")
+        return database.ca_file.read_bytes()
+    extra = database.extra_ca_file
+    return authorities(*((extra,) if extra is not None and extra.is_file() else ()))
+
+
+@contextlib.contextmanager
+def _file_of(content: bytes) -> Iterator[str]:
+    """A file for the time of a connection attempt, in memory where the system can: containers may write nowhere."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("authorities"), "wb") as file:
+            file.write(content)
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            yield file.name

@@ -1,0 +1,166 @@
+"""What a role needs of FlowFuse's PostgreSQL: to read the columns that are read, and nothing besides."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.errors import SourceError, UsageError
+from ff_observe.platform.sources.counting import StatementError
+from ff_observe.platform.sources.postgresql_session import Server, Session
+from ff_observe.platform.sources.schema import SETTINGS, TABLES
+from ff_observe.platform.sources.sql import Row, literal, quoted
+
+DEFAULT_ROLE: Final = "ff_observe"
+_ROLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}", re.ASCII)
+
+_WRITING: Final = "INSERT, UPDATE, DELETE, TRUNCATE"
+
+
+class Column(NamedTuple):
+    """A column that FlowFuse's database has, and that is read."""
+
+    schema: str
+    table: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the role of the session may do. `lacking` and `writable` are FlowFuse's names, sorted."""
+
+    role: str
+    superuser: bool
+    lacking: tuple[str, ...]
+    writable: tuple[str, ...]
+    epoch_seconds: float
+    pooled: bool
+
+
+def read_columns() -> dict[str, tuple[str, ...]]:
+    """FlowFuse's tables, and of each the columns that statements name."""
+    return {table.name: (table.key, *table.columns.values()) for table in (*TABLES.values(), SETTINGS)}
+
+
+def present_columns(database: PostgreSQLDatabase) -> list[Column]:
+    """Those of `read_columns` that this version of FlowFuse has. Raises `SourceError`."""
+    rows, _ = _ask(database, f"SELECT {_COLUMN} {_present()} ORDER BY 1, 2, a.attnum")
+    return [Column(*map(str, row)) for row in rows]
+
+
+def standing(database: PostgreSQLDatabase) -> Standing:
+    """What the configured role may do with FlowFuse's tables. Raises `SourceError`."""
+    statement = (
+        "SELECT current_user::text, (SELECT rolsuper::int FROM pg_roles WHERE rolname = current_user),"
+        " (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
+        f" (SELECT string_agg(c.relname || '.' || a.attname, ' ' ORDER BY 1) {_present()}"
+        " AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')),"
+        f" (SELECT string_agg(DISTINCT c.relname::text, ' ') {_present()}"
+        f" AND has_table_privilege(c.oid, {literal(_WRITING)}))"
+    )
+    ((role, superuser, milliseconds, lacking, writable),), pooled = _ask(database, statement)
+    return Standing(
+        str(role), bool(superuser), _names(lacking), _names(writable), int(milliseconds or 0) / 1000, pooled
+    )
+
+
+def _names(text: int | str | None) -> tuple[str, ...]:
+    return tuple(sorted(str(text or "").split()))
+
+
+def _ask(database: PostgreSQLDatabase, statement: str) -> tuple[list[Row], bool]:
+    server = Server(database, "ff-observe examination")
+    connection = server.connect()
+    try:
+        return Session(connection, server).query(statement, {}), server.pooled
+    except StatementError as error:
+        raise SourceError(f"{server.where}: {error}") from None
+    finally:
+        connection.close()
+
+
+_COLUMN: Final = "n.nspname::text, c.relname::text, a.attname::text"
+
+
+def _present() -> str:
+    needed = ", ".join(
+        f"({literal(table)}, {literal(name)})" for table, names in read_columns().items() for name in names
+    )
+    tables = ", ".join(f"to_regclass({literal(quoted(table))})" for table in read_columns())
+    return (
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
+        f" WHERE c.oid IN ({tables}) AND a.attnum > 0 AND NOT a.attisdropped"
+        f" AND (c.relname::text, a.attname::text) IN ({needed})"
+    )
+
+
+def grants(role: str, columns: Iterable[Column]) -> str:
+    """SQL that makes a role which may read these columns, for who owns the tables. Running it again does no harm.
+
+    Raises `UsageError` for what is no plain name of a role."""
+    by_table = [(table, [column.name for column in of]) for table, of in groupby(columns, lambda one: one[:2])]
+    schemas = sorted({schema for (schema, _), _ in by_table})
+    return _whole(
+        role,
+        [
+            *(f"GRANT USAGE ON SCHEMA {_identifier(schema)} TO {quoted(role)};" for schema in schemas),
+            *(
+                f"GRANT SELECT ({', '.join(map(_identifier, names))}) ON {_identifier(schema)}.{_identifier(table)}"
+                f" TO {quoted(role)};"
+                for (schema, table), names in by_table
+            ),
+        ],
+    )
+
+
+def grants_of_every_version(role: str) -> str:
+    """The same without asking a database: it grants what is there when it runs. Tables that FlowFuse makes later, with
+    an upgrade, need it again."""
+    values = ",\n    ".join(
+        f"({literal(table)}, {literal(name)})" for table, names in read_columns().items() for name in names
+    )
+    return _whole(
+        role,
+        [
+            "DO $$ DECLARE needed record; BEGIN",
+            "  FOR needed IN SELECT n.nspname, c.relname, a.attname FROM (VALUES",
+            f"    {values}",
+            "  ) AS reads (table_name, column_name)",
+            "  JOIN pg_class c ON c.oid = to_regclass(quote_ident(table_name))",
+            "  JOIN pg_namespace n ON n.oid = c.relnamespace",
+            "  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = column_name AND NOT a.attisdropped",
+            "  LOOP",
+            f"    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', needed.nspname, {literal(role)});",
+            "    EXECUTE format('GRANT SELECT (%I) ON %I.%I TO %I', needed.attname, needed.nspname, needed.relname,",
+            f"      {literal(role)});",
+            "  END LOOP;",
+            "END $$;",
+        ],
+    )
+
+
+def _whole(role: str, statements: list[str]) -> str:
+    if not _ROLE.fullmatch(role):
+        raise UsageError(f"{role!r} is no name for a role: take letters, digits, _ and -, at most 63")
+    return "\n".join(
+        [
+            "-- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as the",
+            f"-- owner of its tables, or as a superuser; then give the role a password: \\password {role}",
+            "BEGIN;",
+            "DO $$ BEGIN",
+            f"  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(role)}) THEN",
+            f"    CREATE ROLE {quoted(role)} LOGIN;",
+            "  END IF;",
+            f"  EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), {literal(role)});",
+            "END $$;",
+            f"ALTER ROLE {quoted(role)} SET default_transaction_read_only = on;",
+            *statements,
+            "COMMIT;",
+        ]
+    )
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

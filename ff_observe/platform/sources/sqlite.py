@@ -1,0 +1,307 @@
+"""FlowFuse's SQLite database, read beside the live FlowFuse without ever writing, creating or holding anything."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from ff_observe.catalogue import COUNTS, Count
+from ff_observe.errors import SourceError
+from ff_observe.platform.sources.counting import Counting, StatementError, traced
+from ff_observe.platform.sources.limit import TimeLimit
+from ff_observe.platform.sources.model import Answer
+from ff_observe.platform.sources.sql import MAX_ROWS, Dialect, Row, literal
+
+READ_LIMIT_SECONDS = 4.0
+"""With a rollback journal a reader holds writers up; after 5 s a live FlowFuse answers HTTP 500 (SQLITE_BUSY)."""
+BUSY_SECONDS = 3.0
+BUSY_RETRY_SECONDS = 0.002
+"""A commit takes milliseconds. SQLite's own waiting grows to 100 ms a try and starves beside a busy writer."""
+CLOSE_ATTEMPTS = 40  # for 2 s; what hangs longer hangs in the operating system, and ends with the process
+MAX_VALUE_BYTES = 16 * 2**20
+"""A longer value in a column that is read is an error. SQLite itself would take a gigabyte into memory."""
+OLDEST_SQLITE = (3, 30, 0)  # aggregates with FILTER
+
+_DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG})
+"""Primary error codes that may concern one table only."""
+
+_TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_READONLY_RECOVERY})
+"""A writer is at work; the last two: it is about to make the index of its log."""
+
+
+def _names(tables: Sequence[str]) -> str:
+    return ", ".join(literal(table) for table in tables)
+
+
+_IS_STORED = "m.type = 'table' AND m.rootpage > 0"  # neither a view nor a virtual table: what these hold is computed
+
+DIALECT = Dialect(
+    system="sqlite",
+    columns=lambda tables: (
+        "SELECT m.name, c.name, (SELECT schema_version FROM pragma_schema_version)"
+        f" FROM sqlite_master m LEFT JOIN pragma_table_info(CASE WHEN {_IS_STORED} THEN m.name END) c"
+        f" WHERE m.type IN ('table', 'view') AND m.name IN ({_names(tables)})"
+    ),
+    schema_stamp=lambda _: "(SELECT schema_version FROM pragma_schema_version)",
+    data_stamp="(SELECT data_version FROM pragma_data_version)",
+    # FlowFuse's DATETIME columns have numeric affinity: bare, both sides would be tried as numbers for each row, at
+    # nearly the cost of all the rest. A leading plus takes the affinity away; they are compared as the text they are.
+    moment=lambda column: f"+{column}",
+)
+
+_Identity = tuple[int, int, int, int] | None
+
+
+def _identity(path: Path) -> _Identity:
+    """Device, inode, size and time of the last change; None if there is no such file.
+
+    A pipe is none: opening it would wait for a writer for ever.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _is_other(found: _Identity, before: _Identity) -> bool:
+    """Whether another file took its place, or is being copied over it: that begins with cutting it off."""
+    if before is None:
+        return False
+    return found is None or found[:2] != before[:2] or found[2] < before[2]
+
+
+def _readable(text: bytes) -> str:
+    """SQLite does not check text that is written. What is not UTF-8 becomes U+FFFD, as in JavaScript, and spoils no
+    other value."""
+    return text.decode("utf-8", "replace")
+
+
+class SQLiteSource:
+    """Reads the database file at `path`.
+
+    No file is created beside it that FlowFuse could not open: where FlowFuse is not running and left a write-ahead
+    log, it is read as it is found (`_read_unattended`). Nothing here may open the file other than through SQLite:
+    closing it would drop the locks of every other connection of this process (sqlite.org/howtocorrupt.html, 2.2).
+
+    The file is read, never mapped into memory (`mmap_size`), though that takes about half the time: a program that
+    cuts a mapped file off, as `cp` does first to the file it writes over, kills every process that reads on (SIGBUS).
+    Where the log has an index (`-shm`), SQLite maps that: `sqlite_process` reads such a database in another process.
+    """
+
+    def __init__(self, path: Path, counts: Sequence[Count] = COUNTS) -> None:
+        self._path = path
+        self._where = f"SQLite database {path}"
+        self._counting = Counting(counts, DIALECT, self._where)
+        self._connection: sqlite3.Connection | None = None
+        self._identity: _Identity = None
+        self._index_identity: _Identity = None
+        self._reading = threading.Lock()
+        self._closing = threading.Event()
+        self._limit = TimeLimit(READ_LIMIT_SECONDS, self._interrupt)
+
+    def read(self, at: datetime) -> Answer:
+        """See `Source.read`."""
+        with self._reading:
+            self._closing.clear()
+            try:
+                with self._limit:
+                    return self._read(at)
+            except (SourceError, StatementError) as error:
+                self._disconnect()
+                if self._limit.expired:
+                    raise SourceError(
+                        f"{self._where} was not read within {READ_LIMIT_SECONDS:.0f} s; is its disk busy, or is a "
+                        "program holding it locked?"
+                    ) from None
+                if isinstance(error, StatementError):
+                    raise SourceError(f"{self._where} cannot be read: {error}") from error
+                raise
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._closing.set()
+        self._limit.close()
+        for _ in range(CLOSE_ATTEMPTS):
+            if self._reading.acquire(timeout=0.05):
+                try:
+                    self._disconnect()
+                finally:
+                    self._reading.release()
+                return
+            self._interrupt()  # again and again: it has no effect in the moment before a statement begins
+
+    def _interrupt(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # closed in this very moment
+                connection.interrupt()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._counting.forget()
+        if connection is not None:
+            connection.close()
+
+    def _read(self, at: datetime) -> Answer:
+        found = _identity(self._path)
+        if found is None:
+            raise SourceError(
+                f"{self._where} is not there or not accessible; check `db.storage` in flowforge.yml, and `--home`"
+            )
+        index = _identity(self._side("-shm"))
+        # With a log, nothing in the file says that another was copied over it: pages in memory would pass for its own.
+        rewritten = index is not None and found != self._identity
+        if rewritten or _is_other(found, self._identity) or _is_other(index, self._index_identity):
+            self._disconnect()
+        if self._connection is None:
+            self._check_library()
+            if not self._side("-shm").exists() and self._needs_its_log() and not self._may_rebuild_index():
+                answer = self._read_unattended(at)
+                if answer is not None:
+                    return answer
+            self._connection = self._open("mode=ro")
+        elif found != self._identity:
+            self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
+        self._identity, self._index_identity = found, index
+        session = _Session(self._connection, self._where, self._closing)
+        with traced(DIALECT, "PRAGMA", "data_version"):
+            (version,) = session.query("PRAGMA data_version", {})[0]
+        return self._counting.read(session, at, str(version))
+
+    def _check_library(self) -> None:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            needed = ".".join(str(number) for number in OLDEST_SQLITE)
+            raise SourceError(f"Python's SQLite library is {sqlite3.sqlite_version}; {needed} or later is needed")
+
+    def _side(self, suffix: str) -> Path:
+        return self._path.with_name(self._path.name + suffix)
+
+    def _open(self, options: str) -> sqlite3.Connection:
+        address = f"file:{quote(str(self._path))}?{options}"
+        try:
+            connection = sqlite3.connect(
+                address,
+                uri=True,
+                timeout=0,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=8,
+            )
+            connection.text_factory = _readable
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+            connection.execute("PRAGMA query_only = on")
+            connection.execute("PRAGMA trusted_schema = off")  # what a file's schema calls is not trusted
+            connection.execute("PRAGMA mmap_size = 0")  # a build of SQLite may have another default
+        except sqlite3.Error as error:
+            raise SourceError(f"{self._where} cannot be opened: {error}; is it readable for this user?") from error
+        return connection
+
+    def _needs_its_log(self) -> bool:
+        """Whether the database is in write-ahead mode, asked without creating the log.
+
+        Opening the log of such a database takes an exclusive lock first when the locking mode is exclusive, which a
+        read-only connection cannot have. With a rollback journal the same statement just reads.
+        """
+        with contextlib.closing(self._open("mode=ro")) as connection:
+            connection.execute("PRAGMA locking_mode = exclusive")
+            try:
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+            except sqlite3.OperationalError as error:
+                return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF in (
+                    sqlite3.SQLITE_IOERR,
+                    sqlite3.SQLITE_CANTOPEN,
+                )
+            except sqlite3.DatabaseError:
+                return False  # the reading itself says what is wrong
+            return False
+
+    def _has_log(self) -> bool:
+        log = _identity(self._side("-wal"))
+        return log is not None and log[2] > 0
+
+    def _may_rebuild_index(self) -> bool:
+        """Whether SQLite may make the index of a log that was left behind: FlowFuse must be able to open it later."""
+        return self._has_log() and self._can_write_beside() and os.geteuid() in (0, self._path.stat().st_uid)
+
+    def _can_write_beside(self) -> bool:
+        return os.access(self._path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+    def _read_unattended(self, at: datetime) -> Answer | None:
+        """Read a database in write-ahead mode that nobody has open: its `-shm` file is not there.
+
+        Whoever opens it for writing creates that file and writes to the log first, so the answer is good if neither
+        changed meanwhile; None if one did. The connection is not kept.
+        """
+        before = self._unattended_state()
+        self._counting.forget()
+        with contextlib.closing(self._open_unattended()) as connection:
+            self._connection = connection
+            session = _Session(connection, self._where, self._closing)
+            try:
+                answer = self._counting.read(session, at)
+            finally:
+                self._connection = None
+                self._counting.forget()
+        return answer if self._unattended_state() == before else None
+
+    def _unattended_state(self) -> tuple[_Identity, _Identity, bool]:
+        return _identity(self._path), _identity(self._side("-wal")), self._side("-shm").exists()
+
+    def _open_unattended(self) -> sqlite3.Connection:
+        if not self._has_log():
+            return self._open("immutable=1")
+        if self._can_write_beside():
+            raise SourceError(
+                f"{self._where} has a write-ahead log without its index (-shm); start FlowFuse once, or run ff-observe "
+                "as the user who owns the file"
+            )
+        # The index of the log is built in memory. Without locks, hence only where nothing can be removed either.
+        connection = self._open("mode=ro&vfs=unix-none")
+        connection.execute("PRAGMA locking_mode = exclusive")
+        return connection
+
+
+class _Session:
+    def __init__(self, connection: sqlite3.Connection, where: str, closing: threading.Event) -> None:
+        self._connection = connection
+        self._where = where
+        self._closing = closing
+
+    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                with contextlib.closing(self._connection.execute(sql, moments)) as cursor:
+                    rows = cursor.fetchmany(MAX_ROWS + 1)
+            except MemoryError as error:
+                raise StatementError("not enough memory") from error
+            except sqlite3.Error as error:
+                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
+                is_transient = code & 0xFF in _TRANSIENT or code in _TRANSIENT
+                if is_transient and time.monotonic() < until and not self._closing.wait(BUSY_RETRY_SECONDS):
+                    continue
+                if code & 0xFF in _DAMAGED_HERE:
+                    raise StatementError(str(error)) from error
+                raise SourceError(f"{self._where}: {error}{_advice(code)}") from error
+            if len(rows) > MAX_ROWS:
+                raise StatementError(f"more than {MAX_ROWS} rows")
+            return rows
+
+
+def _advice(code: int) -> str:
+    if code in (sqlite3.SQLITE_READONLY_ROLLBACK, *_TRANSIENT - {sqlite3.SQLITE_BUSY}):
+        return "; FlowFuse was interrupted while writing: start it once so that it can recover"
+    return {
+        sqlite3.SQLITE_BUSY: "; a program holds it locked",
+        sqlite3.SQLITE_NOTADB: "; check `db.storage` in flowforge.yml",
+        sqlite3.SQLITE_CANTOPEN: "; is it readable for this user?",
+    }.get(code & 0xFF, "")

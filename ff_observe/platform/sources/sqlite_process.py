@@ -1,0 +1,125 @@
+"""Reads an SQLite database in a process of its own where this one would not survive what can happen to its files.
+
+SQLite maps the index of a write-ahead log (`-shm`) into memory, for want of another way: a program that cuts that file
+off while it is read, as `cp` does first to the file it writes over, kills the process that reads (SIGBUS). A database
+without such an index is read in this process.
+"""
+
+import contextlib
+import os
+import pickle
+import select
+import subprocess
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Final
+
+from ff_observe.errors import SourceError
+from ff_observe.platform.sources.model import Answer
+from ff_observe.platform.sources.sqlite import READ_LIMIT_SECONDS, SQLiteSource
+
+ANSWER_SECONDS: Final = READ_LIMIT_SECONDS + 6.0
+"""For a reading and the start of the process that makes it."""
+
+_SIZE_BYTES: Final = 8
+
+
+class GuardedSQLiteSource:
+    """See `Source`. The process is started when it is first needed, and again when it was killed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._here = SQLiteSource(path)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closing = threading.Event()
+
+    def read(self, at: datetime) -> Answer:
+        """See `Source.read`."""
+        self._closing.clear()
+        if not sys.executable or not self._path.with_name(f"{self._path.name}-shm").exists():
+            return self._here.read(at)
+        self._here.close()
+        process = self._process
+        if process is None or process.poll() is not None:
+            self._end()
+            process = self._process = _start(self._path)
+        try:
+            found = _ask(process, at)
+        except (OSError, EOFError) as error:
+            self._end()
+            reason = "its reading was stopped" if self._closing.is_set() else str(error)
+            raise SourceError(f"SQLite database {self._path} cannot be read: {reason}") from None
+        if isinstance(found, str):
+            raise SourceError(found)
+        return found
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._closing.set()
+        self._end()
+        self._here.close()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+
+
+def _start(path: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", __name__, str(path)]
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+    )
+
+
+def _ask(process: "subprocess.Popen[bytes]", at: datetime) -> Answer | str:
+    """The answer, or why there is none. Raises `OSError` or `EOFError` where the process is gone or hangs."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{at.isoformat()}\n".encode())
+    if not select.select([process.stdout], [], [], ANSWER_SECONDS)[0]:
+        raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s")
+    size = int.from_bytes(_exactly(process.stdout, _SIZE_BYTES), "big")
+    found: Answer | str = pickle.loads(_exactly(process.stdout, size))  # noqa: S301 - what `main` below has written
+    return found
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    content = b""
+    while len(content) < size:
+        part = stream.read(size - len(content))
+        if not part:
+            raise EOFError("one of its files was cut off while it was read")
+        content += part
+    return content
+
+
+def main(path: Path) -> None:
+    """Answer each moment on standard input, until its end: the bridge closes it, or is gone."""
+    with contextlib.closing(SQLiteSource(path)) as source, os.fdopen(1, "wb") as answers:
+        for line in sys.stdin:
+            found: Answer | str
+            try:
+                found = _plain(source.read(datetime.fromisoformat(line.strip())))
+            except SourceError as error:
+                found = str(error)
+            content = pickle.dumps(found)
+            answers.write(len(content).to_bytes(_SIZE_BYTES, "big") + content)
+            answers.flush()
+
+
+def _plain(answer: Answer) -> Answer:
+    """The same without read-only views of maps, which cannot be handed to another process."""
+    readings = {name: dict(reading) for name, reading in answer.readings.items()}
+    return Answer(dict(answer.settings), readings, dict(answer.failures), dict(answer.caps))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

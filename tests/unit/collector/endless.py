@@ -1,0 +1,29 @@
+"""A store in which counting the fleet never ends, as it seems to with very many platforms."""
+
+import contextlib
+import sqlite3
+
+import psycopg
+
+from ff_observe.collector.store import Store
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.sqlite import SqliteStore
+
+_RENAMED = "ALTER TABLE platform RENAME TO once"
+_SQLITE = (
+    "CREATE VIEW platform AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT once.* FROM once, n"
+)
+_POSTGRESQL = "CREATE VIEW platform AS SELECT once.* FROM once, generate_series(1, 1000000000000)"
+
+
+def make_counting_endless(store: Store) -> None:
+    """Have each platform any number of times. There must be one."""
+    if isinstance(store, SqliteStore):
+        with contextlib.closing(sqlite3.connect(store.path)) as connection:
+            connection.execute(_RENAMED)
+            connection.execute(_SQLITE)
+    else:
+        assert isinstance(store, PostgresqlStore)
+        with psycopg.connect(store.url.reveal(), autocommit=True) as session:
+            session.execute(_RENAMED)
+            session.execute(_POSTGRESQL)

@@ -1,0 +1,201 @@
+"""Advisory locks in a real PostgreSQL: of a role that only reads, through poolers, and when a session dies.
+
+What any session sees of the others is asked of the model too that the election's histories are simulated with.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from psycopg import sql
+
+from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.platform.sources import postgresql_session
+from ff_observe.platform.sources.locks import FIRST_MARK, PRESENT, Locks, LocksLostError, LocksUnsuitableError
+from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks, platform_key
+from tests.fakes import FakeClock
+from tests.platforms import cluster_database
+from tests.real_parts import pgbouncer
+from tests.real_parts.postgresql import PASSWORD, Cluster
+from tests.real_parts.processes import wait_until
+from tests.unit.ping.lock_server import LockServer
+
+Opened = Callable[..., AdvisoryLocks]
+MARK = FIRST_MARK + 29_000_000
+
+
+@pytest.fixture(scope="module")
+def database(postgres: Cluster) -> PostgreSQLDatabase:
+    return cluster_database(postgres, postgres.create("locks"))
+
+
+@pytest.fixture
+def opened(database: PostgreSQLDatabase) -> Iterator[Opened]:
+    """Opens locks on the test database; all are closed in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def open_locks(instance: str = "one", **changed: object) -> AdvisoryLocks:
+            locks = AdvisoryLocks(replace(database, **changed), instance)  # type: ignore[arg-type]  # tests name fields
+            stack.callback(locks.close)
+            return locks
+
+        yield open_locks
+
+
+@pytest.fixture(params=["PostgreSQL", "the model"])
+def any_opened(request: pytest.FixtureRequest) -> Callable[[], Locks]:
+    """Opens sessions of the real locks, and of their model."""
+    if request.param == "PostgreSQL":
+        real: Opened = request.getfixturevalue("opened")
+        return real
+    return LockServer(FakeClock()).open
+
+
+def test_one_session_leads_and_all_see_which(any_opened: Callable[[], Locks]) -> None:
+    first, second = any_opened(), any_opened()
+    assert first.lead()
+    assert not second.lead()
+    seen = second.held()
+    assert seen.leader == first.held().me != seen.me
+    first.close()
+    wait_until(second.lead, "the server to notice that the first session ended")
+
+
+def test_numbers_are_shared_and_seen_by_all_until_they_are_released(any_opened: Callable[[], Locks]) -> None:
+    first, second = any_opened(), any_opened()
+    for locks in (first, second):
+        locks.share(PRESENT)
+        locks.share(MARK)
+    me = first.held().me
+    assert set(second.held().shared.values()) == {frozenset({PRESENT, MARK})}
+    first.release(MARK)
+    assert second.held().shared[me] == {PRESENT}
+
+
+def test_a_session_that_is_aborted_is_lost_to_its_user_and_to_the_others(any_opened: Callable[[], Locks]) -> None:
+    first, second = any_opened(), any_opened()
+    assert first.lead()
+    first.abort()
+    with pytest.raises(LocksLostError):
+        first.held()
+    wait_until(second.lead, "the server to notice that the first session ended")
+
+
+def test_platforms_in_one_database_do_not_meet(opened: Opened) -> None:
+    first, other = opened("one"), opened("two")
+    assert platform_key("one") != platform_key("two")
+    assert first.lead()
+    assert other.held().leader is None
+    assert other.lead()
+
+
+def test_the_machine_of_the_leader_is_known(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "bridge-7 ü")
+    first = opened()
+    assert first.lead()
+    monkeypatch.setattr("socket.gethostname", lambda: "x" * 100)
+    seen = opened().held()
+    assert (seen.leader_host, seen.my_host) == ("bridge-7??", "x" * 47)
+
+
+def test_a_lock_of_the_largest_number_breaks_nothing(opened: Opened, postgres: Cluster) -> None:
+    locks = opened()
+    with postgres.connect(locks._server.where.rpartition("/")[2]) as stranger:
+        stranger.execute("SELECT pg_advisory_lock_shared(%s, -1)", [platform_key("one")])
+        assert frozenset({2**32 - 1}) in locks.held().shared.values()
+
+
+def test_a_role_that_may_nothing_but_read_suffices(opened: Opened, postgres: Cluster) -> None:
+    with postgres.connect() as connection:
+        connection.execute(sql.SQL("CREATE ROLE looker LOGIN PASSWORD {}").format(sql.Literal(PASSWORD)))
+        connection.execute("ALTER ROLE looker SET default_transaction_read_only = on")
+    leader = opened(user="postgres")
+    assert leader.lead()
+    locks = opened(user="looker")
+    locks.share(PRESENT)
+    assert locks.held().leader_host == locks.held().my_host
+    leader.close()
+    wait_until(locks.lead, "the server to notice that the first session ended")
+
+
+def test_the_server_drops_a_session_that_is_gone_without_a_word_within_a_minute(opened: Opened) -> None:
+    locks = opened()
+    idle, interval, count = (
+        int(str(locks._session.ask(f"SHOW tcp_keepalives_{name}")[0][0]).rstrip("s"))
+        for name in ("idle", "interval", "count")
+    )
+    assert 0 < idle + interval * count < 60
+
+
+def test_a_session_that_was_ended_has_lost_its_locks_and_says_so(opened: Opened, postgres: Cluster) -> None:
+    first, second = opened(), opened()
+    assert first.lead()
+    with postgres.connect() as connection:
+        connection.execute("SELECT pg_terminate_backend(%s, 5000)", [first.held().me])
+    with pytest.raises(LocksLostError, match="PostgreSQL database"):
+        first.held()
+    assert second.held().leader is None
+
+
+def test_a_server_that_does_not_answer_is_given_up(
+    opened: Opened, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks = opened()
+    monkeypatch.setattr(postgresql_session, "READ_LIMIT_SECONDS", 0.2)
+    with postgres.connect(locks._server.where.rpartition("/")[2]) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(7)")
+        with pytest.raises(LocksLostError, match="did not answer"):
+            locks._session.ask("SELECT pg_advisory_lock(7)")
+
+
+def test_a_session_that_waits_can_be_aborted_by_another_thread(opened: Opened, postgres: Cluster) -> None:
+    locks = opened()
+    failed = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(LocksLostError):
+            locks._session.ask("SELECT pg_advisory_lock(8)")
+        failed.set()
+
+    with postgres.connect(locks._server.where.rpartition("/")[2]) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(8)")
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        locks.abort()
+        assert failed.wait(8)  # less than what it gives up after by itself
+        waiting.join()
+
+
+def test_the_minute_is_the_databases(opened: Opened, postgres: Cluster) -> None:
+    def minute() -> int:
+        with postgres.connect() as connection:
+            row = connection.execute("SELECT floor(extract(epoch FROM now()) / 60)::int").fetchone()
+        assert row is not None
+        return int(str(row[0]))
+
+    earliest = minute()
+    assert earliest <= opened().held().minute <= minute()
+
+
+@pytest.mark.parametrize("sessions", [1, 5])
+def test_a_pooler_of_transactions_is_noticed(opened: Opened, postgres: Cluster, sessions: int) -> None:
+    if pgbouncer.PROGRAM is None:
+        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
+    pooler = pgbouncer.pooler(postgres, ignores="extra_float_digits", sessions=sessions)
+    with pooler as port, pytest.raises(LocksUnsuitableError, match=r"telemetry\.ping\.sender"):
+        opened(port=port)
+
+
+def test_a_pooler_of_sessions_keeps_locks(opened: Opened, postgres: Cluster) -> None:
+    if pgbouncer.PROGRAM is None:
+        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
+    with pgbouncer.pooler(postgres, ignores="extra_float_digits", mode="session", sessions=5) as port:
+        first, second = opened(port=port), opened(port=port)
+        first.share(PRESENT)
+        assert first.lead()
+        assert not second.lead()
+        assert second.held().leader == first.held().me
+        first.close()
+        second.close()

@@ -1,0 +1,150 @@
+"""The role of `ff-observe database grants` on a real PostgreSQL: all that is read can be read, and nothing written."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from ff_observe.cli import main
+from ff_observe.clock import SystemClock
+from ff_observe.config.secret import Secret
+from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.errors import UsageError
+from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks
+from ff_observe.platform.sources.privileges import Column, grants, read_columns, standing
+from tests.platforms import case_named, cluster_database, database_name, moment
+from tests.real_parts.bridge import home_with
+from tests.real_parts.postgresql import PASSWORD, Cluster
+
+CASE = case_named("v2.4.0-postgres-dev")
+NOW = "2026-11-01T00:00:00+00:00"
+ROLE = "only_reads"
+
+
+@pytest.fixture(scope="module")
+def database(postgres: Cluster) -> str:
+    """A recorded platform of its own: roles and rights are changed here."""
+    return postgres.load(f"{database_name(CASE)}_privileges", CASE.home / "dump.sql")
+
+
+@pytest.fixture
+def home(tmp_path: Path, postgres: Cluster, database: str) -> Path:
+    """Whose flowforge.yml has FlowFuse's own role, the owner of the tables."""
+    section = f"  type: postgres\n  host: 127.0.0.1\n  port: {postgres.port}\n  user: postgres\n"
+    return home_with(tmp_path, f"{section}  password: {PASSWORD}\n  database: {database}\n", "  enabled: true\n")
+
+
+@contextlib.contextmanager
+def role_made_by(printed: str, cluster: Cluster, database: str) -> Iterator[PostgreSQLDatabase]:
+    """The database as that role, until the block ends."""
+    with cluster.connect(database) as owner:
+        owner.execute(printed.encode())
+        owner.execute(f"ALTER ROLE {ROLE} PASSWORD 'planted'".encode())
+        try:
+            yield replace(cluster_database(cluster, database), user=ROLE, password=Secret("planted"))
+        finally:
+            owner.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}".encode())
+
+
+@pytest.fixture(params=["", "--offline"], ids=["asked", "offline"])
+def reader(
+    request: pytest.FixtureRequest,
+    home: Path,
+    postgres: Cluster,
+    database: str,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[PostgreSQLDatabase]:
+    options = [request.param] if request.param else []
+    assert main(["--home", str(home), "database", "grants", "--role", ROLE, *options]) == 0
+    printed = capsys.readouterr().out
+    with role_made_by(printed, postgres, database) as reader:
+        with postgres.connect(database) as owner:
+            owner.execute(printed.encode())  # once more: it does no harm
+        yield reader
+
+
+def test_the_role_reads_all_that_the_owner_reads(reader: PostgreSQLDatabase, postgres: Cluster, database: str) -> None:
+    answers = []
+    for one in (cluster_database(postgres, database), reader):
+        source = PostgreSQLSource(one)
+        answers.append(source.read(moment(NOW)))
+        source.close()
+    of_owner, of_role = answers
+    assert of_role == of_owner
+    assert of_role.failures == {}
+    assert len(of_role.readings) > 10
+    found = standing(reader)
+    assert (found.role, found.superuser, found.lacking, found.writable) == (ROLE, False, (), ())
+    assert abs(found.epoch_seconds - SystemClock().now().timestamp()) < 3600
+
+
+def test_the_role_takes_part_in_the_election(reader: PostgreSQLDatabase) -> None:
+    with contextlib.closing(AdvisoryLocks(reader, "an instance")) as locks:
+        locks.share(1)
+        assert locks.lead()
+        assert locks.held().leader is not None
+
+
+def test_a_write_is_refused(reader: PostgreSQLDatabase, postgres: Cluster, database: str) -> None:
+    """Also where the session says that it writes; and what is not read cannot be read."""
+    assert reader.password is not None
+    with (
+        postgres.connect(database) as owner,
+        psycopg.connect(
+            host=reader.host, port=reader.port, user=ROLE, password=reader.password.reveal(), dbname=database
+        ) as connection,
+    ):
+        connection.autocommit = True
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute('DELETE FROM "Users"')
+        connection.execute("SET default_transaction_read_only = off")
+        tables = [str(row[0]) for row in owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+        assert {"Users", "AuditLogs", "Sessions"} < set(tables)
+        for table in tables:
+            for statement in ("DELETE FROM {}", "TRUNCATE {}", "INSERT INTO {} DEFAULT VALUES", "SELECT * FROM {}"):
+                if table == "PlatformSettings" and statement.startswith("SELECT"):
+                    continue
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(sql.SQL(statement).format(sql.Identifier(table)))
+
+
+def test_each_column_that_is_taken_away_is_named(reader: PostgreSQLDatabase, postgres: Cluster, database: str) -> None:
+    with postgres.connect(database) as owner:
+        owner.execute(f'REVOKE SELECT (admin) ON "Users" FROM {ROLE}'.encode())
+        owner.execute(f'GRANT UPDATE ON "Teams" TO {ROLE}'.encode())
+    found = standing(reader)
+    assert found.lacking == ("Users.admin",)
+    assert found.writable == ("Teams",)
+
+
+def test_the_owner_may_write(postgres: Cluster, database: str) -> None:
+    found = standing(cluster_database(postgres, database))
+    assert found.superuser
+    assert "Users" in found.writable
+
+
+@pytest.mark.parametrize("role", ["", "a b", 'a"b', "a'b", "é", "x" * 64, "1a"])
+def test_a_name_that_would_need_quoting_is_refused(role: str) -> None:
+    with pytest.raises(UsageError):
+        grants(role, [Column("public", "Users", "id")])
+
+
+def test_names_of_the_database_are_quoted() -> None:
+    assert 'ON "a""b"."Users"' in grants("r", [Column('a"b', "Users", "id")])
+
+
+def test_secrets_of_the_platform_are_not_among_what_is_read() -> None:
+    columns = read_columns()
+    assert columns["Users"] == ("id", "admin")
+    assert "password" not in str(columns)
+
+
+def test_sqlite_has_no_roles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = home_with(tmp_path, "  type: sqlite\n", "  enabled: true\n")
+    assert main(["--home", str(home), "database", "grants"]) == 1
+    assert f"let the user of ff-observe read {home / 'var' / 'forge.db'}" in capsys.readouterr().err

@@ -1,0 +1,185 @@
+"""SQLite's journals: read in every mode, with FlowFuse at work beside or gone, without a trace and in nobody's way."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ff_observe.errors import SourceError
+from ff_observe.platform.sources.sqlite import SQLiteSource
+from tests.network_guard import guarded_environment
+from tests.platforms import case_named, sqlite_rows, truth, writable_copy
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+CASE = case_named("v2.4.0-sqlite-dev")
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return writable_copy(CASE, tmp_path / "var")
+
+
+@pytest.fixture
+def source(path: Path) -> Iterator[SQLiteSource]:
+    opened = SQLiteSource(path)
+    yield opened
+    opened.close()
+
+
+def write(path: Path, *statements: str) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def files(path: Path) -> set[str]:
+    return {found.name for found in path.parent.iterdir()}
+
+
+class TestWriteAheadLog:
+    """`journal_mode = wal`, with FlowFuse running or not."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = writable_copy(CASE, tmp_path / "var")
+        write(path, "PRAGMA journal_mode = wal")
+        return path
+
+    def test_a_database_nobody_has_open_is_read_without_a_trace(self, path: Path) -> None:
+        with contextlib.closing(SQLiteSource(path)) as source:
+            for _ in range(2):
+                assert source.read(AT).readings == truth(sqlite_rows(CASE.home / "var" / "forge.db"), AT)
+                assert files(path) == {"forge.db"}
+
+    def test_beside_a_live_writer_what_is_only_in_the_log_is_read(self, path: Path) -> None:
+        with (
+            contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer,
+            contextlib.closing(SQLiteSource(path)) as source,
+        ):
+            writer.execute("DELETE FROM Invitations")
+            assert source.read(AT).readings["flowfuse_invitations"] == {(): 0}
+            writer.execute('UPDATE "Users" SET admin = 1')
+            assert source.read(AT).readings["flowfuse_admins"] == {(): 5}
+            assert files(path) == {"forge.db", "forge.db-wal", "forge.db-shm"}
+
+    def left_behind(self, path: Path, directory: Path) -> Path:
+        """A copy with a log that holds the last transaction, and without the index of the log."""
+        directory.mkdir()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute("DELETE FROM Invitations")
+            for suffix in ("", "-wal"):
+                (directory / f"forge.db{suffix}").write_bytes(path.with_name(f"forge.db{suffix}").read_bytes())
+        return directory / "forge.db"
+
+    def test_a_log_left_behind_without_its_index_is_read(self, path: Path, tmp_path: Path) -> None:
+        left = self.left_behind(path, tmp_path / "left")
+        with contextlib.closing(SQLiteSource(left)) as source:
+            assert source.read(AT).readings["flowfuse_invitations"] == {(): 0}
+            assert source.read(AT).readings["flowfuse_users"] == {(): 5}
+
+    @pytest.mark.parametrize("has_log", [True, False])
+    def test_in_a_directory_that_cannot_be_written_it_is_read_without_a_trace(
+        self, path: Path, open_directory: Path, *, has_log: bool
+    ) -> None:
+        if has_log:
+            read_only = self.left_behind(path, open_directory / "var")
+        else:
+            (open_directory / "var").mkdir()
+            read_only = Path(shutil.copy(path, open_directory / "var"))
+        before = files(read_only)
+        with contextlib.closing(SQLiteSource(read_only)) as source, unable_to_write(read_only.parent):
+            answer = source.read(AT)
+        assert answer.readings["flowfuse_invitations"] == {(): 0 if has_log else 2}
+        assert files(read_only) == before
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who does not own the file")
+    def test_another_user_who_could_write_creates_no_index_that_flowfuse_could_not_open(
+        self, path: Path, open_directory: Path
+    ) -> None:
+        left = self.left_behind(path, open_directory / "var")
+        left.parent.chmod(0o777)
+        refused = pytest.raises(SourceError, match="start FlowFuse once")
+        with contextlib.closing(SQLiteSource(left)) as source, somebody_else(), refused:
+            source.read(AT)
+        assert files(left) == {"forge.db", "forge.db-wal"}
+
+
+@contextlib.contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be another user until the block ends, if we are root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@contextlib.contextmanager
+def unable_to_write(directory: Path) -> Iterator[None]:
+    """Have no right to write to a directory until the block ends; root has it everywhere, so be somebody else."""
+    directory.chmod(0o555)
+    try:
+        with somebody_else():
+            yield
+    finally:
+        directory.chmod(0o755)
+
+
+WRITER = """
+import sqlite3, sys, threading, time
+path, seconds = sys.argv[1], float(sys.argv[2])
+connection = sqlite3.connect(path, timeout=5, isolation_level=None)
+end = time.monotonic() + seconds
+slowest, written = 0.0, 0
+print("ready", flush=True)
+while time.monotonic() < end:
+    started = time.monotonic()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute('INSERT INTO "Devices" (name, type, credentialSecret, mode, createdAt, updatedAt)'
+                       " VALUES ('d', 1, 1, 'developer', 1, 1)")
+    connection.execute('INSERT INTO "ProjectSnapshots" (name, createdAt, updatedAt) VALUES (1, 1, 1)')
+    connection.execute("COMMIT")
+    written += 1
+    slowest = max(slowest, time.monotonic() - started)
+    threading.Event().wait(0.005)
+print(slowest, written, flush=True)
+"""
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal", "truncate", "persist"])
+def test_beside_a_writer_at_work_neither_waits_for_the_other_and_no_count_is_torn(
+    path: Path, source: SQLiteSource, journal_mode: str
+) -> None:
+    """Each transaction of the writer adds one device and one snapshot: their difference never changes."""
+    write(path, f"PRAGMA journal_mode = {journal_mode}")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), "1.5"], stdout=subprocess.PIPE, text=True, env=guarded_environment()
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "ready\n"
+    differences = set()
+    seen = set()
+    while writer.poll() is None:
+        readings = source.read(AT).readings
+        devices, snapshots = readings["flowfuse_devices"][()], readings["flowfuse_snapshots"][()]
+        differences.add(devices - snapshots)
+        seen.add(devices)
+        assert sum(readings["flowfuse_devices_by_mode"].values()) == devices
+        assert sum(readings["flowfuse_devices_by_last_seen"].values()) == devices
+    slowest, written = writer.stdout.read().split()
+    writer.stdout.close()
+    assert writer.returncode == 0
+    assert differences == {1}
+    assert len(seen) > 1
+    assert int(written) > 20
+    assert float(slowest) < 1.0
