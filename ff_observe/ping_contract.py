@@ -3,12 +3,15 @@
 The counts come from the catalogue; the rest is FlowFuse's (forge/monitor, payload of 2.15 and later).
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from ff_observe.catalogue import COUNTS
-from ff_observe.catalogue.model import ping_fields
+from ff_observe.catalogue.model import Count, PingField, Sensitivity, ping_fields
+from ff_observe.catalogue.review import IDENTITY, LICENCE, SUPPORT, USE, Review
 
 PATH = "/ping"
 MAX_BODY_BYTES = 64 * 1024
@@ -75,12 +78,22 @@ LICENCE_TYPE = Grammar("[A-Z]{2,8}", "a type of licence, such as CE, DEV or EE",
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value in a ping. A text has a grammar; a number is at most `MAX_COUNT`."""
+    """One value in a ping. A text has a grammar; a number is at most `MAX_COUNT`.
+
+    `help` says what it is, `origin` where it comes from (for a count from `table`, as the catalogue calls it), `since`
+    the version of ff-observe that first sends it. It is neither sent nor stored without a `review` that holds.
+    """
 
     path: tuple[str, ...]
     type: type[str] | type[int] | type[bool]
     grammar: Grammar | None = None
     required: bool = False
+    help: str = field(kw_only=True)
+    origin: str = field(kw_only=True)
+    table: str | None = field(default=None, kw_only=True)
+    sensitivity: Sensitivity = field(kw_only=True)
+    since: str = field(default="0.1.0", kw_only=True)
+    review: Review | None = field(kw_only=True)
 
     def accepts(self, value: object) -> bool:
         """Whether a value belongs here: the rule of the sender and of the receiver."""
@@ -89,6 +102,10 @@ class Field:
         if isinstance(value, str):
             return self.grammar is not None and self.grammar.fits(value)
         return isinstance(value, bool) or (isinstance(value, int) and 0 <= value <= MAX_COUNT)
+
+    def may_leave(self, day: date) -> bool:
+        """Whether a review allows it on `day` (UTC)."""
+        return self.review is not None and self.review.holds(day)
 
     def json_schema(self) -> dict[str, object]:
         """The value as JSON Schema has it."""
@@ -104,26 +121,151 @@ class Field:
         return ".".join(self.path)
 
 
-COUNT_FIELDS: tuple[Field, ...] = tuple(
-    Field(("platform", "counts", *ping_field.path), int) for _, ping_field in ping_fields(COUNTS)
-)
+def _origin(count: Count, part: PingField) -> str:
+    metric = count.name + (f'{{{count.labels[0]}="{part.label_value}"}}' if part.label_value else "")
+    return f"counted in the platform's database: `{metric}`"
+
+
+def _count_field(count: Count, part: PingField) -> Field:
+    only = f" Here only `{part.label_value}`." if part.label_value else ""
+    without_licence = " 0 without a licence." if count.enterprise else ""
+    return Field(
+        ("platform", "counts", *part.path),
+        int,
+        help=f"{count.help}{only}{without_licence}",
+        origin=_origin(count, part),
+        table=count.of.table,
+        sensitivity=Sensitivity.COUNT,
+        since=count.since,
+        review=part.review,
+    )
+
+
+COUNT_FIELDS: tuple[Field, ...] = tuple(_count_field(count, part) for count, part in ping_fields(COUNTS))
 
 FIELDS: tuple[Field, ...] = (
-    Field(("instanceId",), str, UUID, required=True),
-    Field(("os", "type"), str, SYSTEM),
-    Field(("os", "release"), str, RELEASE),
-    Field(("os", "arch"), str, ARCHITECTURE),
-    Field(("env", "nodejs"), str, NODEJS),
-    Field(("env", "flowforge"), str, FLOWFUSE),
+    Field(
+        ("instanceId",),
+        str,
+        UUID,
+        required=True,
+        help="Random identifier that the platform drew when it was set up.",
+        origin="the platform's database: `PlatformSettings`, `instanceId`",
+        sensitivity=Sensitivity.IDENTIFIER,
+        review=IDENTITY,
+    ),
+    Field(
+        ("os", "type"),
+        str,
+        SYSTEM,
+        help="Operating system, as Node.js names it.",
+        origin="the operating system",
+        sensitivity=Sensitivity.VERSION,
+        review=SUPPORT,
+    ),
+    Field(
+        ("os", "release"),
+        str,
+        RELEASE,
+        help="Release of the operating system.",
+        origin="the operating system",
+        sensitivity=Sensitivity.VERSION,
+        review=SUPPORT,
+    ),
+    Field(
+        ("os", "arch"),
+        str,
+        ARCHITECTURE,
+        help="Processor architecture, as Node.js names it.",
+        origin="the operating system",
+        sensitivity=Sensitivity.VERSION,
+        review=SUPPORT,
+    ),
+    Field(
+        ("env", "nodejs"),
+        str,
+        NODEJS,
+        help="Version of Node.js.",
+        origin="`node --version`, or FlowFuse's own `/metrics`",
+        sensitivity=Sensitivity.VERSION,
+        review=SUPPORT,
+    ),
+    Field(
+        ("env", "flowforge"),
+        str,
+        FLOWFUSE,
+        help="Version of FlowFuse.",
+        origin="FlowFuse's `package.json`",
+        sensitivity=Sensitivity.VERSION,
+        review=SUPPORT,
+    ),
     *COUNT_FIELDS,
-    Field(("platform", "config", "driver"), str, DRIVER),
-    Field(("platform", "config", "broker", "enabled"), bool),
-    Field(("platform", "config", "fileStore", "enabled"), bool),
-    Field(("platform", "config", "email", "enabled"), bool),
-    Field(("platform", "license", "id"), str, LICENCE_ID),
-    Field(("platform", "license", "type"), str, LICENCE_TYPE),
+    Field(
+        ("platform", "config", "driver"),
+        str,
+        DRIVER,
+        help="What runs the instances.",
+        origin="flowforge.yml: `driver.type`",
+        sensitivity=Sensitivity.VERSION,
+        review=SUPPORT,
+    ),
+    Field(
+        ("platform", "config", "broker", "enabled"),
+        bool,
+        help="Whether a broker is configured.",
+        origin="flowforge.yml: `broker`",
+        sensitivity=Sensitivity.OPERATIONAL,
+        review=USE,
+    ),
+    Field(
+        ("platform", "config", "fileStore", "enabled"),
+        bool,
+        help="Whether a file store is configured.",
+        origin="flowforge.yml: `fileStore`",
+        sensitivity=Sensitivity.OPERATIONAL,
+        review=USE,
+    ),
+    Field(
+        ("platform", "config", "email", "enabled"),
+        bool,
+        help="Whether e-mail is on.",
+        origin="flowforge.yml: `email.enabled`",
+        sensitivity=Sensitivity.OPERATIONAL,
+        review=USE,
+    ),
+    Field(
+        ("platform", "license", "id"),
+        str,
+        LICENCE_ID,
+        help="Identifier of the licence; empty without one.",
+        origin="the licence",
+        sensitivity=Sensitivity.IDENTIFIER,
+        review=LICENCE,
+    ),
+    Field(
+        ("platform", "license", "type"),
+        str,
+        LICENCE_TYPE,
+        help="CE without a licence, EE or DEV with one.",
+        origin="the licence",
+        sensitivity=Sensitivity.VERSION,
+        review=LICENCE,
+    ),
 )
 """Every field a ping may hold, in the order it is sent. Nothing else leaves, and nothing else is accepted."""
+
+
+def reviewed(values: Values, day: date) -> Values:
+    """What of a ping may be sent, or stored, on `day` (UTC): the values whose review holds."""
+    withdrawn = _withdrawn(day)
+    if not withdrawn:
+        return values
+    return tuple(None if index in withdrawn else value for index, value in enumerate(values))
+
+
+@functools.lru_cache(maxsize=4)
+def _withdrawn(day: date) -> frozenset[int]:
+    return frozenset(index for index, field in enumerate(FIELDS) if not field.may_leave(day))
 
 
 def document(values: Sequence[Value | None]) -> dict[str, object]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from ff_observe.catalogue.review import Review
+
 
 class Kind(StrEnum):
     """The metric types in use, as OpenMetrics names them. In Prometheus' text format an info is a gauge."""
@@ -134,12 +136,14 @@ class PingField:
     """Where (part of) a count stands in the ping, below `platform.counts`.
 
     `path` has one or two keys. `label_value` picks one value of a labelled count (0 where the platform has none), and
-    `title` says what that is; None takes the count itself.
+    `title` says what that is; None takes the count itself. Without a `review` that holds, it is neither sent
+    nor stored.
     """
 
     path: tuple[str, ...]
     label_value: str | None = None
     title: str = ""
+    review: Review | None = None
 
 
 @dataclass(frozen=True, slots=True)

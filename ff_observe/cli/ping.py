@@ -28,6 +28,15 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Prints the exact JSON body that would be sent, and nothing else, on standard output.",
     )
     add_at(show_parser)
+    form = show_parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--explain",
+        action="store_true",
+        help="each field: its value, its origin and purpose, and who reviewed it",
+    )
+    form.add_argument(
+        "--diff", action="store_true", help="field by field, what changed since the last ping that was delivered"
+    )
     show_parser.set_defaults(run=show)
 
     why_parser = actions.add_parser("why", help="would it be sent, and which rule decided")
@@ -59,10 +68,45 @@ def show(options: argparse.Namespace) -> int:
     with open_platform(settings, clock_at(options.at)) as platform:
         snapshot = reachable(platform.snapshots.take())
         body = preview(snapshot, platform.settings, operating_system())
+    if options.explain:
+        _explain(body)
+    elif options.diff:
+        _show_changes(body, platform.settings.ping.ledger)
+    else:
+        _write(body)
+    return 0
+
+
+def _write(body: bytes) -> None:
     sys.stdout.buffer.write(body)
     if sys.stdout.isatty():
         sys.stdout.buffer.write(b"\n")
-    return 0
+
+
+def _explain(body: bytes) -> None:
+    from ff_observe.outputs.ping.explained import explanation, in_words, values
+
+    print("\n\n".join(in_words(field, value) for field, value in explanation(values(body))))
+
+
+def _show_changes(body: bytes, ledger: Path | None) -> None:
+    from ff_observe.outputs.ping.explained import changes, last_delivered, values
+
+    if ledger is None:
+        raise LedgerError("there is nothing to compare with: telemetry.ledger is off, so that no ping is kept")
+    last = last_delivered(ledger)
+    if last is None:
+        print(f"ff-observe: no ping was delivered yet, or not by a bridge that writes to {ledger}", file=sys.stderr)
+        return
+    try:
+        found = changes(values(last.body.encode("utf-8", "surrogateescape")), values(body))
+    except ValueError:
+        raise LedgerError(
+            f"{ledger}: the entry of {last.time} holds no ping: see ff-observe ping log --verify"
+        ) from None
+    print(f"Since the ping of {last.time}: " + ("nothing changed" if not found else f"{len(found)} changed"))
+    for change in found:
+        print(f"  {change}")
 
 
 def why(options: argparse.Namespace) -> int:

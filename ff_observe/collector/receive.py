@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import UTC
 
 from ff_observe import tracing
 from ff_observe.catalogue import fleet as catalogue
@@ -18,7 +19,7 @@ from ff_observe.collector.store import Ping
 from ff_observe.collector.swapped_counts import put_right
 from ff_observe.collector.unknown_fields import UnknownFields
 from ff_observe.http.messages import Receive, Scope, Send
-from ff_observe.ping_contract import MAX_BODY_BYTES, PATH
+from ff_observe.ping_contract import MAX_BODY_BYTES, PATH, reviewed
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,8 @@ class PingReceiver:
             return found
         client = scope["client"]
         sender = self._sender_hash.of(self._address.of(client[0] if client else None, headers))
-        ping = Ping.of(self._clock.now(), sender, put_right(found.values, headers))
+        now = self._clock.now()
+        ping = Ping.of(now, sender, reviewed(put_right(found.values, headers), now.astimezone(UTC).date()))
         outcome = await self._ingest.submit(ping)
         if outcome in _NOT_STORED:
             return Refusal(_NOT_STORED[outcome])

@@ -15,6 +15,7 @@ from ff_observe.generate import (
     keys_table,
     metrics_reference,
     outputs_table,
+    ping_fields_table,
     ping_schema,
 )
 from ff_observe.generate.markdown import GENERATED
@@ -37,24 +38,27 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
 
 
 class Section(NamedTuple):
-    """The one part of a document that is derived, and what from."""
+    """A part of a document that is derived, and what from: the source is what tells the sections of one apart."""
 
     source: str
     render: Callable[[], str]
 
 
-SECTIONS: Mapping[str, Section] = MappingProxyType(
+SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
     {
-        "PRIVACY.md": Section("ff_observe/outputs", outputs_table.render),
-        "docs/collector.md": Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),
-        "docs/securing-metrics.md": Section(
-            "ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)
+        "PRIVACY.md": (
+            Section("ff_observe/outputs", outputs_table.render),
+            Section("ff_observe/ping_contract.py", ping_fields_table.render),
+        ),
+        "docs/collector.md": (Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),),
+        "docs/securing-metrics.md": (
+            Section("ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)),
         ),
     }
 )
-"""Path of a document that people write → the section in it that is derived."""
+"""Path of a document that people write → the sections in it that are derived."""
 
-_SECTION = re.compile(r"(<!-- Made by `make generate`[^\n]* -->\n\n).*?(\n\n<!-- End of the table\. -->)", re.DOTALL)
+_END = "<!-- End of the table. -->"
 
 
 def outdated(root: Path) -> list[str]:
@@ -72,15 +76,18 @@ def write(root: Path) -> list[str]:
 
 
 def _made(root: Path, path: str) -> str:
-    """The text as it should be. A document without the marks of its section gets the section at its end."""
+    """The text as it should be. A document without the marks of a section gets that section at its end."""
     if path in DOCUMENTS:
         return DOCUMENTS[path]()
-    source, render = SECTIONS[path]
-    section = render()
-    text, found = _SECTION.subn(lambda marks: marks[1] + section + marks[2], _committed(root / path) or "")
-    if found:
-        return text
-    return f"{text}{GENERATED.format(source=source)}\n\n{section}\n\n<!-- End of the table. -->\n"
+    text = _committed(root / path) or ""
+    for source, render in SECTIONS[path]:
+        begin = GENERATED.format(source=source)
+        section = f"{begin}\n\n{render()}\n\n{_END}"
+        marks = re.compile(f"{re.escape(begin)}.*?{re.escape(_END)}", re.DOTALL)
+        text, found = marks.subn(section.replace("\\", r"\\"), text)
+        if not found:
+            text += section + "\n"
+    return text
 
 
 def _committed(path: Path) -> str | None:

@@ -37,6 +37,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.outputs": (
         *READINGS,
         f"{P}.delivery",
+        f"{P}.platform.sources.schema",  # FlowFuse's names of the tables that the ping is counted from
         f"{P}.exposition",
         f"{P}.ping_contract",
         f"{P}.config",

@@ -1,17 +1,19 @@
 """What a ping says: a pure function of a snapshot and the settings, made of the contract's fields and of nothing else.
 
-Whatever does not fit its field (a missing reading, a count that is no whole number, a text that is not of
-the field's grammar) is absent; nothing is cut or rounded to fit, since half an identifier is a wrong one.
+Whatever does not fit its field (a missing reading, a count that is no whole number, a text that is not of the field's
+grammar) and whatever no data review allows is absent; nothing is cut or rounded to fit, since half an identifier is a
+wrong one.
 """
 
 import json
 from collections.abc import Mapping
+from datetime import UTC
 
 from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import Count, PingField, ping_fields
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import DeliveryError
-from ff_observe.ping_contract import FIELDS, Value, document
+from ff_observe.ping_contract import FIELDS, Value, document, reviewed
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem, Reading
 
@@ -30,11 +32,10 @@ def build_payload(
         **_counts(snapshot),
         **_configuration(platform),
     }
-    values: list[Value | None] = []
-    for field in FIELDS:
-        value = known.get(field.dotted)
-        values.append(value if field.accepts(value) else None)
-        if field.required and values[-1] is None:
+    fitting = tuple(value if field.accepts(value := known.get(field.dotted)) else None for field in FIELDS)
+    values = reviewed(fitting, snapshot.taken_at.astimezone(UTC).date())
+    for field, value in zip(FIELDS, values, strict=True):
+        if field.required and value is None:
             raise DeliveryError(
                 f"there is no ping without {field.dotted}: the platform's database does not hold a usable one. "
                 "FlowFuse writes it at its first start."
