@@ -178,7 +178,17 @@ def test_tests_do_not_sleep() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "PRIVACY.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci/run"],
+    [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "PRIVACY.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "Makefile",
+        ".ci/run",
+    ],
 )
 def test_what_a_good_project_has_is_there(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8").strip()
