@@ -92,6 +92,8 @@ class Bridge:
     def reload(self, settings: Settings) -> None:
         """Use other settings from now on. Raises, with the old settings still in use, if they cannot be."""
         parts = self._new_parts(settings, self._parts.redactor)
+        if settings.database == self.settings.database:
+            parts.platform.snapshots.instance_id = self.snapshots.instance_id
         server = self._server
         moved = server is not None and _address(settings.prometheus) != _address(self.settings.prometheus)
         if server is not None and not moved and _speaks_tls(parts.security) != _speaks_tls(self._parts.security):

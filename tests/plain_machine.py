@@ -130,7 +130,7 @@ def run_demo(root: Path, uid: int) -> float:
         with urllib.request.urlopen(found[1], timeout=60) as response:
             exposition = response.read().decode()
         seconds = time.monotonic() - began
-        if "\nflowfuse_up 1" not in exposition:
+        if not re.search(r"\nflowfuse_up(\{.*\})? 1", exposition):
             raise FailedError(f"make demo was scraped, and its platform was not up:\n{exposition[:3000]}")
         os.killpg(demo.pid, signal.SIGINT)
         status = demo.wait(60)

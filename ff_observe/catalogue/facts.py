@@ -26,6 +26,16 @@ DATABASE_UP = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
+INFO = Metric(
+    "flowfuse_info",
+    "Platform",
+    "The address of the platform, `base_url` in flowforge.yml without user and password; the value is always 1. Absent "
+    "where the file names none.",
+    labels=("base_url",),
+    kind=Kind.INFO,
+    sensitivity=Sensitivity.IDENTIFIER,
+    since="0.1.0",
+)
 HTTP_UP = Metric(
     "flowfuse_http_up",
     "FlowFuse",
@@ -112,6 +122,7 @@ FEATURE_ENABLED = Metric(
 )
 
 FACTS: tuple[Metric, ...] = (
+    INFO,
     UP,
     DATABASE_UP,
     HTTP_UP,

@@ -37,6 +37,11 @@ class Sensitivity(StrEnum):
         return member
 
 
+PLATFORM_ID = "platform_id"
+"""The label that names the platform, on every sample of its bridges: bridges of one platform agree on it. Absent while
+the platform is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric family as every output shows it.

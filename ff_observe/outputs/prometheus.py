@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from ff_observe.catalogue import AUDIT, PLATFORM, SELF, process
-from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
 from ff_observe.exposition.formats import Format, encode
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Reading
@@ -29,15 +29,18 @@ def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_
     created = dict.fromkeys((metric.name for metric in SELF), readings.get(process.START.name, {}).get(()))
     if snapshot.counted_since is not None:
         created |= dict.fromkeys((metric.name for metric in AUDIT), snapshot.counted_since.timestamp())
-    return encode(_Families(readings, created), exposition_format)
+    return encode(_Families(readings, created, snapshot.platform_id), exposition_format)
 
 
 class _Families(Collector):
     """The families of one moment, in the shape that the library's encoders take: no registry is involved."""
 
-    def __init__(self, readings: Mapping[str, Reading], created: Mapping[str, float | None]) -> None:
+    def __init__(
+        self, readings: Mapping[str, Reading], created: Mapping[str, float | None], platform_id: str | None
+    ) -> None:
         self._readings = readings
         self._created = created
+        self._platform = {} if platform_id is None else {PLATFORM_ID: platform_id}
 
     def collect(self) -> Iterator[Family]:
         for metric in (*PLATFORM, *SELF):
@@ -45,7 +48,7 @@ class _Families(Collector):
             if not reading:
                 continue
             try:
-                yield _family(metric, reading, self._created.get(metric.name))
+                yield _family(metric, reading, self._created.get(metric.name), self._platform)
             except Exception:
                 log.exception("%s cannot be shown and is left out", metric.name)
 
@@ -53,7 +56,8 @@ class _Families(Collector):
 _OPENMETRICS_UNITS = {"s": "seconds", "By": "bytes"}
 
 
-def _family(metric: Metric, reading: Reading, created: float | None) -> Family:
+def _family(metric: Metric, reading: Reading, created: float | None, platform: Mapping[str, str]) -> Family:
+    """`platform` is added to the labels of each sample."""
     family: Family
     unit = _unit(metric)
     name = metric.name.removesuffix("_total")
@@ -65,7 +69,7 @@ def _family(metric: Metric, reading: Reading, created: float | None) -> Family:
         case _:
             family = GaugeMetricFamily(name, metric.help, labels=metric.labels, unit=unit)
     for values, number in reading.items():
-        labels = dict(zip(metric.labels, map(_encodable, values), strict=True))
+        labels = {**dict(zip(metric.labels, map(_encodable, values), strict=True)), **platform}
         family.add_sample(metric.name, labels, float(number))
         if metric.kind is Kind.COUNTER and created is not None:
             family.add_sample(f"{name}_created", labels, created)

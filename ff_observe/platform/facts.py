@@ -1,8 +1,10 @@
 """What an answer of the database means: the installation, its licence, and the facts of the catalogue."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from ff_observe.catalogue import COUNTS, facts
 from ff_observe.config.settings import PlatformSettings
@@ -23,6 +25,13 @@ LIMITED_COUNTS: Mapping[str, tuple[str, ...]] = {
 _COMBINED_INSTANCES = ("flowfuse_instances", "flowfuse_devices")
 
 
+def platform_id(instance_id: str | None) -> str | None:
+    """What metrics name the platform by: a hash of FlowFuse's instance id, for this purpose alone."""
+    if instance_id is None:
+        return None
+    return hashlib.sha256(b"platform_id of metrics\0" + instance_id.encode("utf-8", "replace")).hexdigest()[:16]
+
+
 def liveness(*, database: bool, http: HttpAnswer | None) -> dict[str, Reading]:
     """Who answers: the database, and FlowFuse itself where it was asked."""
     readings: dict[str, Reading] = {facts.UP.name: {(): int(database)}, facts.DATABASE_UP.name: {(): int(database)}}
@@ -35,7 +44,9 @@ def liveness(*, database: bool, http: HttpAnswer | None) -> dict[str, Reading]:
 
 def without_database(installation: Installation, platform: PlatformSettings) -> dict[str, Reading]:
     """What is known whether the database answers or not."""
+    address = _address(platform.base_url) if platform.base_url is not None else ""
     return {
+        **({facts.INFO.name: {(address,): 1}} if address else {}),
         facts.PLATFORM_INFO.name: {
             (installation.flowfuse_version or "", installation.nodejs_version or "", platform.driver): 1
         },
@@ -45,6 +56,17 @@ def without_database(installation: Installation, platform: PlatformSettings) -> 
             ("email",): int(platform.email),
         },
     }
+
+
+def _address(base_url: str) -> str:
+    """Without user, password, query and fragment, which may be secret. FlowFuse takes any string for its address: one
+    that is no URL is not shown."""
+    try:
+        url = urlsplit(base_url.strip())
+    except ValueError:
+        return ""
+    host = url.netloc.rpartition("@")[2]
+    return f"{url.scheme}://{host}{url.path}".rstrip("/") if url.scheme in ("http", "https") and host else ""
 
 
 def installation(answer: Answer, platform: PlatformSettings, versions: Installation, at: datetime) -> Installation:

@@ -16,7 +16,8 @@ class Snapshot:
     `readings` maps the name of a metric of `catalogue.PLATFORM` to its reading. A metric that could not be read, or
     whose table this FlowFuse version does not have, is absent: never 0. `failures` maps the names of metrics that
     should have been read to the reason they were not. `up` is the database; `http` is what FlowFuse itself answered,
-    None where it was not asked. `counted_since` is when the counters of the platform began.
+    None where it was not asked. `counted_since` is when the counters of the platform began. `platform_id` is what
+    metrics name the platform by, None before it has been read.
     """
 
     taken_at: datetime
@@ -27,6 +28,7 @@ class Snapshot:
     failures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     http: HttpAnswer | None = None
     counted_since: datetime | None = None
+    platform_id: str | None = None
 
     def readings_with(self, of_the_bridge: Mapping[str, Reading]) -> dict[str, Reading]:
         """All that an output shows of this moment. What the bridge tells of the last snapshot is replaced by what is

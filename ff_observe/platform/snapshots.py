@@ -71,7 +71,7 @@ class Snapshots:
         self._under_way: Future[Snapshot] | None = None
         self._thread: threading.Thread | None = None
         self._latest: tuple[Snapshot, float] | None = None  # and the monotonic time until which it is fresh
-        self.instance_id: str | None = None  # as the platform last told it
+        self.instance_id: str | None = None  # as last read; it stays while the database does not answer
 
     def start(self) -> None:
         """Nothing to do: the first who asks has the first snapshot taken."""
@@ -198,7 +198,8 @@ class Snapshots:
             )
         else:
             self._licence_state.failing(known.licence_problem)
-        self.instance_id = known.instance_id
+        if known.instance_id is not None:
+            self.instance_id = known.instance_id
         http = self._latest_http()
         readings = {
             **facts.liveness(database=True, http=http),
@@ -207,7 +208,16 @@ class Snapshots:
         failures = facts.failures(answer)
         self._tell_caps(answer, readings)
         self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
-        return Snapshot(at, seconds, True, known, MappingProxyType(readings), MappingProxyType(failures), http)
+        return Snapshot(
+            at,
+            seconds,
+            True,
+            known,
+            MappingProxyType(readings),
+            MappingProxyType(failures),
+            http,
+            platform_id=facts.platform_id(self.instance_id),
+        )
 
     def _down(self, at: datetime, seconds: float, reason: str) -> Snapshot:
         known = self._without_database
@@ -217,7 +227,16 @@ class Snapshots:
             **facts.without_database(known, self._platform),
         }
         failures = dict.fromkeys(sorted(self._expected), reason)
-        return Snapshot(at, seconds, False, known, MappingProxyType(readings), MappingProxyType(failures), http)
+        return Snapshot(
+            at,
+            seconds,
+            False,
+            known,
+            MappingProxyType(readings),
+            MappingProxyType(failures),
+            http,
+            platform_id=facts.platform_id(self.instance_id),
+        )
 
     def _tell(self, snapshot: Snapshot) -> None:
         """How taking it went, for those who watch the bridge."""

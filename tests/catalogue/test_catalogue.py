@@ -34,7 +34,7 @@ OVER_OTLP = (*PLATFORM, *SELF)
 
 # Prometheus, "Metric and label naming" and "Writing exporters"; OpenMetrics 1.0, "Suffixes".
 RESERVED_SUFFIXES = ("_total", "_count", "_sum", "_bucket", "_created", "_gcount", "_gsum")
-TAKEN_LABELS = {"le", "quantile", "job", "instance", "type", "environment"}
+TAKEN_LABELS = {"le", "quantile", "job", "instance", "type", "environment", "platform", "platform_id", "target"}
 OTHER_THAN_BASE_UNITS = re.compile(
     r"_(milliseconds|ms|minutes|hours|days|weeks|kilobytes|kb|megabytes|mb|percent|percentage)(_|$)"
 )
@@ -140,7 +140,7 @@ def test_a_metric_is_not_newer_than_this_version(metric: Metric) -> None:
 def test_sensitivity_follows_from_what_the_labels_hold(metric: Metric) -> None:
     """A new label is added here to what it discloses."""
     named = isinstance(metric, Count) and isinstance(metric.of, RowsByName)
-    if named or {"license_id", "field"} & set(metric.labels):
+    if named or {"license_id", "field", "base_url"} & set(metric.labels):
         expected = Sensitivity.IDENTIFIER
     elif VERSIONS & set(metric.labels):
         expected = Sensitivity.VERSION
@@ -149,7 +149,7 @@ def test_sensitivity_follows_from_what_the_labels_hold(metric: Metric) -> None:
     else:
         expected = Sensitivity.OPERATIONAL
     assert metric.sensitivity is expected
-    assert set(metric.labels) <= HARMLESS | {"license_id", "field", "team_type"} | VERSIONS
+    assert set(metric.labels) <= HARMLESS | {"license_id", "field", "base_url", "team_type"} | VERSIONS
 
 
 @each_metric

@@ -10,9 +10,11 @@ from ff_observe.catalogue import COUNTS, METRICS, facts
 from ff_observe.catalogue.fleet import RESOURCE_TITLES
 from ff_observe.catalogue.model import in_text
 from ff_observe.collector.fleet import RESOURCES
+from ff_observe.generate.dashboards.queries import total
 from ff_observe.platform.facts import LIMITED_COUNTS
 from tests.architecture.sources import ROOT
 from tests.dashboards import DASHBOARDS, panels
+from tests.promql import selectors
 
 SHOWING = [
     *sorted((ROOT / "ff_observe" / "generate" / "dashboards").glob("*.py")),
@@ -50,12 +52,13 @@ def test_no_title_of_the_catalogue_is_written_a_second_time(path: Path) -> None:
 
 def test_a_count_has_its_title_wherever_a_dashboard_shows_it() -> None:
     titles = {count.name: in_text(count.title) for count in COUNTS}
+    totals = {total(count) for count in COUNTS}
     legends = {
-        (target["expr"].removeprefix("sum(").partition("{")[0], target["legendFormat"])
+        (selectors(target["expr"])[0].names[0], target["legendFormat"])
         for path in DASHBOARDS
         for panel in panels(path)
         for target in panel.get("targets", [])
-        if panel["type"] == "timeseries" and target["expr"].endswith('{job=~"$job", instance=~"$instance"})')
+        if panel["type"] == "timeseries" and target["expr"] in totals
     }
     shown = {(name, legend) for name, legend in legends if name in titles}
     assert len(shown) >= 8

@@ -77,7 +77,7 @@ def test_a_stopped_database_is_told_to_a_webhook_and_so_is_its_return(tmp_path: 
             assert received.alert(ALERT) is None
         alert = wait_until(lambda: received.alert(ALERT), "the alert")
         assert alert["labels"]["severity"] == "critical"
-        assert "no answer from the platform's database" in alert["annotations"]["description"]
+        assert "has answered none of its bridges" in alert["annotations"]["description"]
         with postgresql.server(directory, port):
             wait_until(lambda: received.alert(ALERT, "resolved"), "the end of the alert")
 

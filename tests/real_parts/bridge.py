@@ -51,8 +51,10 @@ class Bridge:
                 return Page(error.code, error.read().decode())
 
     def value(self, sample: str) -> float | None:
-        """The value of a sample on /metrics, by name with labels as exposed; None where it is absent."""
-        for line in self.get("/metrics").text.splitlines():
+        """The value of a sample on /metrics, by name with labels as exposed but for `platform_id`; None where it is
+        absent."""
+        exposition = re.sub(r',?platform_id="\w+"(?=})|platform_id="\w+",', "", self.get("/metrics").text)
+        for line in exposition.replace("{}", "").splitlines():
             if line.rsplit(" ", 1)[0] == sample:
                 return float(line.rsplit(" ", 1)[1])
         return None

@@ -32,10 +32,10 @@ class Prometheus:
     def query(
         self, expression: str, at: datetime | None = None, *, keep_target: bool = False
     ) -> dict[tuple[tuple[str, str], ...], float]:
-        """An instant query, now or `at`: labels (sorted, without `__name__`; `job` and `instance` too, unless
-        `keep_target`) to value."""
+        """An instant query, now or `at`: labels (sorted, without `__name__`; `job`, `instance` and `platform_id` too,
+        unless `keep_target`) to value."""
         found: dict[tuple[tuple[str, str], ...], float] = {}
-        left_out = ("__name__",) if keep_target else ("__name__", "job", "instance")
+        left_out = ("__name__",) if keep_target else ("__name__", "job", "instance", "platform_id")
         moment = {} if at is None else {"time": f"{at.timestamp():.3f}"}
         for series in self._get("query", query=expression, **moment)["result"]:
             labels = {k: v for k, v in series["metric"].items() if k not in left_out}

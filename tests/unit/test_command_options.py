@@ -3,6 +3,7 @@
 import argparse
 import errno
 import logging
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ def test_metrics_of_a_platform_that_answers_end_with_0(
     home = home_with(tmp_path / "home", "  type: sqlite\n", "  enabled: false\n")
     shutil.copyfile(case_named("v2.4.0-sqlite-dev").home / "var" / "forge.db", home / "var" / "forge.db")
     assert main(["metrics", "--home", str(home)]) == 0
-    assert b"\nflowfuse_up 1.0\n" in capfdbinary.readouterr().out
+    assert re.search(rb'\nflowfuse_up{platform_id="[0-9a-f]{16}"} 1.0\n', capfdbinary.readouterr().out)
 
 
 def test_check_says_that_node_is_not_asked(

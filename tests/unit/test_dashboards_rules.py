@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ff_observe.generate.dashboards.licence import limit_reached_at, of_each
+from ff_observe.generate.dashboards.queries import BY_PLATFORM, by_platform
 from tests.dashboards import OF_PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, known_names, misread_counters, rules
 from tests.promql import selectors
 
@@ -25,9 +26,10 @@ def test_a_rule_names_only_metrics_of_the_catalogue_and_asks_of_counters_how_muc
     rule: dict[str, Any],
 ) -> None:
     found = selectors(rule["expr"])
+    recorded = {each["record"] for each in rules() if "record" in each}
     assert found
     for selector in found:
-        assert set(selector.names) <= known_names() | OF_PROMETHEUS
+        assert set(selector.names) <= known_names() | recorded | OF_PROMETHEUS
     assert misread_counters(rule["expr"]) == []
 
 
@@ -41,6 +43,37 @@ def test_an_alert_says_what_it_means(alert: dict[str, Any]) -> None:
     assert set(annotations) == needed, f"grafana/rules: the annotations of {alert['alert']} are {sorted(needed)}"
     assert "{{" not in annotations["summary"]
     assert "{{ $labels." in annotations["description"]
+
+
+OF_BRIDGES = {
+    *("FlowFuseBridgeDown", "FlowFuseBridgeWithoutDatabase", "FlowFuseSnapshotStale"),
+    *("FlowFuseConfigurationRejected", "FlowFuseOtlpExportsFailing"),
+}
+OF_JOBS = {"FlowFuseBridgeMissing", "FlowFuseBridgeVersionSkew", "FlowFuseVersionSkew"}
+NAME_OF_PLATFORM = (
+    "{{ with or $labels.platform $labels.target }}{{ . }}{{ else }}{{ with printf "
+    '"last_over_time(flowfuse_info{platform_id=%q}[1h])" $labels.platform_id | query }}{{ . | first | label "base_url" '
+    "}}{{ else }}{{ $labels.platform_id }}{{ end }}{{ end }}"
+)
+NAME_OF_BRIDGE = (
+    "{{ $labels.instance }} (job {{ $labels.job }}){{ with $labels.platform }} of {{ . }}{{ else }}{{ with printf "
+    '"last_over_time(flowfuse_info{job=%q,instance=%q}[7d])" $labels.job $labels.instance | query }} of {{ . | first | '
+    'label "base_url" }}{{ end }}{{ end }}'
+)
+
+
+@each_alert
+def test_an_alert_names_its_platform_and_is_one_however_many_bridges_tell_of_it(alert: dict[str, Any]) -> None:
+    if "Collector" in alert["alert"] or "Fleet" in alert["alert"] or alert["alert"] in OF_JOBS:
+        return
+    description, expression = (" ".join(text.split()) for text in (alert["annotations"]["description"], alert["expr"]))
+    if alert["alert"] in OF_BRIDGES:
+        assert NAME_OF_BRIDGE in description
+        assert BY_PLATFORM not in expression
+    else:
+        assert NAME_OF_PLATFORM in description
+        assert re.match(rf"(max|min) by \({BY_PLATFORM}(, \w+)?\) \(label_replace\(label_join\(", expression)
+        assert by_platform("").partition("(, ")[2].removeprefix("label_join(, ") in expression
 
 
 @each_alert
@@ -94,13 +127,19 @@ def test_alert_and_dashboard_foretell_the_same_date() -> None:
     alert = next(alert for alert in alerts() if alert["alert"] == "FlowFuseLicenceLimitSoon")
     usage, limit = of_each("flowfuse_license_usage"), of_each("last_over_time(flowfuse_license_limit[10m])")
     expected = limit_reached_at(limit, usage, within_seconds=30 * 86_400)
-    assert " ".join(alert["expr"].split()).startswith(expected)
+    assert f"( {expected} and on (job, instance, resource) " in " ".join(alert["expr"].split())
 
 
 def test_recorded_names_are_those_of_flowfuse() -> None:
     recorded = [rule["record"] for rule in rules() if "record" in rule]
     assert len(set(recorded)) == len(recorded)
     assert all(re.fullmatch(r"flowforge_[a-z0-9_]+", name) for name in recorded)
+
+
+def test_what_is_recorded_is_taken_from_one_bridge_of_a_platform() -> None:
+    source, *others = [rule for rule in rules() if "record" in rule]
+    assert by_platform("flowfuse_up").replace(" ", "") in source["expr"].replace(" ", "")
+    assert all(rule["expr"].endswith(f" and on (job, instance) {source['record']}") for rule in others)
 
 
 def test_only_the_committed_files_hold_rules() -> None:

@@ -3,10 +3,11 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import bridge, facts, process
+from ff_observe.catalogue.model import Metric
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.queries import Query, of
+from ff_observe.generate.dashboards.queries import Query, named, of, once, total_by
 
 EMPTY = "no bridge tells of itself"
 
@@ -23,6 +24,7 @@ def dashboard() -> Dashboard:
 
 
 def _now() -> list[p.Panel]:
+    failing = f"{of(bridge.READING_SUCCESS)} == 0"
     age = f"time() - {of(bridge.SNAPSHOT_TIMESTAMP)}"
     return [
         p.number(
@@ -35,7 +37,7 @@ def _now() -> list[p.Panel]:
         ),
         p.number(
             facts.UP.title,
-            f"min({of(facts.UP)})",
+            f"min({once(of(facts.UP))})",
             facts.UP.help + " Of several platforms, the worst.",
             unit="short",
             told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
@@ -52,8 +54,8 @@ def _now() -> list[p.Panel]:
         ),
         p.number(
             "Failing readings",
-            f"count({of(bridge.READING_SUCCESS)} == 0) or 0 * count({of(bridge.READING_SUCCESS)})",
-            bridge.READING_SUCCESS.help,
+            f"count({once(failing, 'reading')}) or 0 * count({of(bridge.READING_SUCCESS)})",
+            bridge.READING_SUCCESS.help + " One that fails in several bridges of a platform counts once.",
             unit=p.COUNT_UNIT,
             steps=[(None, p.GOOD), (1, p.WORST)],
             empty=EMPTY,
@@ -141,7 +143,7 @@ def _snapshots() -> list[p.Panel]:
         ),
         p.graph(
             bridge.LABEL_VALUES_CAPPED.title,
-            [Query(f"sum by (reading, cap) ({of(bridge.LABEL_VALUES_CAPPED)}) > 0", "{{reading}}, {{cap}}")],
+            [Query(f"{total_by(bridge.LABEL_VALUES_CAPPED, 'reading', 'cap')} > 0", "{{reading}}, {{cap}}")],
             bridge.LABEL_VALUES_CAPPED.help,
             unit=p.COUNT_UNIT,
             axis="values",
@@ -162,6 +164,9 @@ def _snapshots() -> list[p.Panel]:
 
 
 def _process() -> list[p.Panel]:
+    def each(metric: Metric, *labels: str) -> str:
+        return once(of(metric), "instance", *labels)
+
     return [
         p.graph(
             "Scrape time",
@@ -198,12 +203,13 @@ def _process() -> list[p.Panel]:
         t.rows(
             "Bridges",
             [
-                f"max by (instance, version, python_version) ({of(bridge.BUILD_INFO)})",
-                f"1000 * max by (instance) ({of(process.START)})",
-                f"max by (instance) ({of(process.RESIDENT_MEMORY)})",
+                named(each(bridge.BUILD_INFO, "version", "python_version")),
+                f"1000 * {named(each(process.START))}",
+                named(each(process.RESIDENT_MEMORY)),
             ],
             [
                 t.Column("instance", "Instance"),
+                t.Column("name", "Platform"),
                 t.Column("version", "ff-observe", width=160),
                 t.Column("python_version", "Python", width=160),
                 t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=200),

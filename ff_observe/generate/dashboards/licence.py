@@ -7,7 +7,7 @@ from ff_observe.catalogue.model import in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.queries import Query, of
+from ff_observe.generate.dashboards.queries import Query, named, of, once
 
 EMPTY = "no answer from the database"
 NO_END = "no end, or no answer"
@@ -63,7 +63,7 @@ def limit_reached_at_or_now(limit: str, usage: str) -> str:
 
 
 def of_each(vector: str) -> str:
-    """The limits or usage of each platform, whatever other labels its target has had: a new pod is no new platform."""
+    """The limits or usage of each bridge, whatever other labels its target has had: a new pod is no new platform."""
     return f"max by (job, instance, resource) ({vector})"
 
 
@@ -146,8 +146,12 @@ def _licence() -> list[p.Panel]:
 def _limits() -> list[p.Panel]:
     usage, limit = of(facts.LICENSE_USAGE), of(facts.LICENSE_LIMIT)
 
-    def each(expression: str) -> str:
-        return f"max by (instance, resource) ({expression})"
+    def each(expression: str, of_bridges: str = "max") -> str:
+        return named(once(expression, "resource", of_bridges=of_bridges))
+
+    def each_now(of_a_bridge: str, of_bridges: str = "max") -> str:
+        """The past of a bridge, under the id that it exposes now."""
+        return each(f"0 * {usage} + on (job, instance, resource) group_left () ({of_a_bridge})", of_bridges)
 
     return [
         t.rows(
@@ -156,14 +160,13 @@ def _limits() -> list[p.Panel]:
                 each(usage),
                 each(limit),
                 each(f"{limit} - {usage}"),
-                # `and`: a target that is gone has a past, but no row.
-                each(f"max_over_time({usage}[$__range]) and on (job, instance, resource) {usage}"),
-                each(f"7 * 86400 * deriv({of_each(usage)}{GROWTH_OVER}) and {of_each(usage)}"),
-                each(f"1000 * ({_reached()})"),
-                each(f"(({_reached()}) - time()) / 86400"),
+                each_now(of_each(f"max_over_time({usage}[$__range])")),
+                each_now(f"7 * 86400 * deriv({of_each(usage)}{GROWTH_OVER})"),
+                each_now(f"1000 * ({_reached()})", "min"),
+                each_now(f"(({_reached()}) - time()) / 86400", "min"),
             ],
             [
-                t.Column("instance", "Platform"),
+                t.Column("name", "Platform"),
                 t.Column("resource", "Limit of", told=p.titled(facts.LIMITS), width=115),
                 t.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=75),
                 t.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=85),

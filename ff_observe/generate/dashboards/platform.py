@@ -8,7 +8,7 @@ from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import STATES
 from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.queries import COUNT, Query, of, of_all, total
+from ff_observe.generate.dashboards.queries import COUNT, Query, named, of, of_all, once, total, total_by
 
 EMPTY = "no answer from the database"
 NO_TABLE = "no answer from the database, or a FlowFuse without this feature"
@@ -40,12 +40,12 @@ def dashboard() -> Dashboard:
 
 
 def _now() -> list[p.Panel]:
-    devices = of(COUNT["devices_by_last_seen"])
+    devices = once(of(COUNT["devices_by_last_seen"]), "last_seen")
     today = total(COUNT["devices_by_last_seen"], 'last_seen="day"')
     return [
         p.number(
             facts.HTTP_UP.title,
-            f"min({of(facts.HTTP_UP)})",
+            f"min({once(of(facts.HTTP_UP))})",
             facts.HTTP_UP.help + " Of several platforms, the worst.",
             unit="short",
             told={"0": ("no answer", p.WORST), "1": ("answers", p.GOOD)},
@@ -53,7 +53,7 @@ def _now() -> list[p.Panel]:
         ),
         p.number(
             facts.DATABASE_UP.title,
-            f"min({of(facts.DATABASE_UP)})",
+            f"min({once(of(facts.DATABASE_UP))})",
             facts.DATABASE_UP.help + " Of several platforms, the worst.",
             unit="short",
             told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
@@ -89,7 +89,7 @@ def _running() -> list[p.Panel]:
     return [
         p.graph(
             COUNT["instances_by_state"].title,
-            [Query(f"sum by (state) ({of(COUNT['instances_by_state'])})", "{{state}}")],
+            [Query(total_by(COUNT["instances_by_state"], "state"), "{{state}}")],
             COUNT["instances_by_state"].help,
             unit=p.COUNT_UNIT,
             axis="instances",
@@ -111,7 +111,7 @@ def _running() -> list[p.Panel]:
         ),
         p.shares(
             COUNT["teams_by_type"].title,
-            Query(f"sort_desc(sum by (team_type) ({of(COUNT['teams_by_type'])}))", "{{team_type}}"),
+            Query(f"sort_desc({total_by(COUNT['teams_by_type'], 'team_type')})", "{{team_type}}"),
             COUNT["teams_by_type"].help,
             unit=p.COUNT_UNIT,
             width=6,
@@ -119,7 +119,7 @@ def _running() -> list[p.Panel]:
         ),
         p.shares(
             COUNT["devices_by_mode"].title,
-            Query(f"sort_desc(sum by (mode) ({of(COUNT['devices_by_mode'])}))", "{{mode}}"),
+            Query(f"sort_desc({total_by(COUNT['devices_by_mode'], 'mode')})", "{{mode}}"),
             COUNT["devices_by_mode"].help,
             unit=p.COUNT_UNIT,
             width=6,
@@ -136,18 +136,20 @@ def _running() -> list[p.Panel]:
 def _growth() -> list[p.Panel]:
     every = of_all(_COUNTED)
 
-    def named(selector: str) -> str:
+    def what(selector: str) -> str:
         return f'label_replace({selector}, "what", "$1", "__name__", "flowfuse_(.+)")'
 
     def change(since: str) -> str:
-        """Of each platform by itself: one that was not there before has not grown from nothing."""
-        return f"sum by (what) ({named(every)} - {named(f'last_over_time({every}[1h] offset {since})')})"
+        """Of each bridge by itself: one that was not there before has not grown from nothing, and one that did not
+        expose the id of its platform then has."""
+        before = f"max by (job, instance, what) ({what(f'last_over_time({every}[1h] offset {since})')})"
+        return f"sum by (what) ({once(f'{what(every)} - on (job, instance, what) group_left () {before}', 'what')})"
 
     return [
         t.rows(
             "Counts, and their growth",
             [
-                f"sum by (what) ({named(every)})",
+                f"sum by (what) ({once(what(every), 'what')})",
                 change("1d"),
                 change("1w"),
             ],
@@ -197,7 +199,7 @@ def _audited() -> list[p.Panel]:
     def increase(metric: audit.Derived) -> p.Panel:
         (label,) = metric.labels
         queries = [
-            Query(f"sum({grown(metric, matcher)})", in_text(title))
+            Query(f"sum({once(grown(metric, matcher))})", in_text(title))
             for value, title in metric.value_titles.items()
             if (matcher := f'{label}="{value}"')
         ]
@@ -219,7 +221,7 @@ def _audited() -> list[p.Panel]:
         *(increase(metric) for metric in audit.DERIVED),
         p.graph(
             audit.AUDIT_EVENTS.title,
-            [Query(f"topk(10, sum by (event) ({grown(audit.AUDIT_EVENTS)})) > 0", "{{event}}")],
+            [Query(f"topk(10, sum by (event) ({once(grown(audit.AUDIT_EVENTS), 'event')})) > 0", "{{event}}")],
             audit.AUDIT_EVENTS.help,
             unit=p.COUNT_UNIT,
             width=16,
@@ -236,11 +238,11 @@ def _installation() -> list[p.Panel]:
         t.rows(
             "Platforms",
             [
-                f"max by (instance, version, nodejs_version, driver) ({of(facts.PLATFORM_INFO)})",
-                f"max by (instance) ({of(facts.INITIALISED)})",
+                named(once(of(facts.PLATFORM_INFO), "version", "nodejs_version", "driver")),
+                named(once(of(facts.INITIALISED))),
             ],
             [
-                t.Column("instance", "Instance"),
+                t.Column("name", "Platform"),
                 t.Column("version", "FlowFuse", width=95),
                 t.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}, width=95),
                 t.Column("driver", "Driver", width=100),
@@ -270,8 +272,8 @@ def _installation() -> list[p.Panel]:
         p.graph(
             "Subscriptions of teams",
             [
-                Query(f"sum by (state) ({of(COUNT['teams_by_billing_state'])})", "{{state}}"),
-                Query(f"sum by (state) ({of(COUNT['trials_by_state'])})", "trial: {{state}}"),
+                Query(total_by(COUNT["teams_by_billing_state"], "state"), "{{state}}"),
+                Query(total_by(COUNT["trials_by_state"], "state"), "trial: {{state}}"),
             ],
             f"{COUNT['teams_by_billing_state'].help} {COUNT['trials_by_state'].help}",
             unit=p.COUNT_UNIT,
@@ -282,7 +284,7 @@ def _installation() -> list[p.Panel]:
         ),
         p.graph(
             facts.HTTP_DURATION.title,
-            [Query(of(facts.HTTP_DURATION), "{{instance}}")],
+            [Query(named(once(of(facts.HTTP_DURATION))), "{{name}}")],
             facts.HTTP_DURATION.help,
             unit=p.SECONDS_UNIT,
             height=5,

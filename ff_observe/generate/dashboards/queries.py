@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ff_observe.catalogue import COUNTS
+from ff_observe.catalogue import COUNTS, facts
 from ff_observe.catalogue.model import Metric, in_text
 
 CHOSEN = 'job=~"$job", instance=~"$instance"'
@@ -27,9 +27,40 @@ def of(metric: Metric | str, *matchers: str) -> str:
     return f"{name}{{{', '.join((*matchers, CHOSEN))}}}"
 
 
+BY_PLATFORM = "platform, platform_id, target"
+"""What tells platforms apart: the name that an operator gave (a target label), and the id that their bridges expose.
+`target` is the job and instance of a bridge that exposes no id, because it has not read it or is older."""
+
+
+def by_platform(vector: str) -> str:
+    """The vector with `target` for what has no `platform_id`."""
+    joined = f'label_join({vector}, "target", "/", "platform_id", "job", "instance")'
+    return f'label_replace({joined}, "target", "$1", "target", "/(.+)|.+")'
+
+
+def once(vector: str, *labels: str, of_bridges: str = "max") -> str:
+    """Each platform once, however many bridges it has: the largest of what they say, or as `of_bridges` has it."""
+    return f"{of_bridges} by ({', '.join((*labels, BY_PLATFORM))}) ({by_platform(vector)})"
+
+
+def named(per_platform: str) -> str:
+    """What `once` gives, with a label `name`: the operator's name of the platform, else its address, its id, or the
+    job and instance of its bridge."""
+    bridges = by_platform(f"{of(facts.INFO)} or on (job, instance) {of(facts.UP)}")  # without an address, still a name
+    address = f"topk by ({BY_PLATFORM}) (1, group by (base_url, {BY_PLATFORM}) ({bridges}))"
+    with_address = f"{per_platform} * on ({BY_PLATFORM}) group_left (base_url) {address}"
+    joined = f'label_join({with_address}, "name", ";", "platform", "base_url", "platform_id", "target")'
+    return f'label_replace({joined}, "name", "$1", "name", ";*([^;]+).*")'
+
+
 def total(metric: Metric | str, *matchers: str) -> str:
-    """The sum over all that is chosen."""
-    return f"sum({of(metric, *matchers)})"
+    """The sum over all platforms that are chosen."""
+    return f"sum({once(of(metric, *matchers))})"
+
+
+def total_by(metric: Metric, *labels: str) -> str:
+    """The same for each value of some labels."""
+    return f"sum by ({', '.join(labels)}) ({once(of(metric), *labels)})"
 
 
 def counted(metric: Metric) -> Query:

@@ -104,7 +104,8 @@ class OtlpMetrics:
                 snapshot = self._snapshot()
                 if self._exporting is None:  # stopped meanwhile
                     return self._interval
-                delivered = export.export(snapshot.readings_with(self._self_metrics.readings()))
+                readings = snapshot.readings_with(self._self_metrics.readings())
+                delivered = export.export(readings, snapshot.platform_id)
                 span.set_attribute("ff_observe.outcome", "delivered" if delivered else "failed")
                 if not delivered:
                     span.fail("failed")

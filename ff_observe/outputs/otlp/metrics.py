@@ -8,7 +8,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 
-from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.platform.sources.model import Reading
 from ff_observe.version import VERSION
@@ -43,6 +43,7 @@ class MetricsExport:
 
     def __init__(self, metrics: Iterable[Metric], resource: Resource, exporter: MetricExporter) -> None:
         self._readings: Readings = {}
+        self._platform: Mapping[str, str] = {}
         self._reader = _Reader(exporter)
         self._provider = MeterProvider(metric_readers=[self._reader], resource=resource, shutdown_on_exit=False)
         meter = self._provider.get_meter("ff_observe", VERSION)
@@ -50,9 +51,13 @@ class MetricsExport:
             create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
             create(otlp_name(metric), [self._callback(metric)], metric.unit, metric.help)
 
-    def export(self, readings: Readings) -> bool:
-        """Send `readings`; returns whether the receiver took them. Never raises for a receiver that does not."""
+    def export(self, readings: Readings, platform_id: str | None = None) -> bool:
+        """Send `readings`, each sample with `platform_id` where it is known; returns whether the receiver took them.
+
+        Never raises for a receiver that does not.
+        """
         self._readings = readings
+        self._platform = {} if platform_id is None else {PLATFORM_ID: platform_id}
         self._reader.delivered = False
         self._reader.collect()
         return self._reader.delivered
@@ -64,7 +69,7 @@ class MetricsExport:
     def _callback(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
             return [
-                Observation(value, dict(zip(metric.labels, label_values, strict=True)))
+                Observation(value, {**dict(zip(metric.labels, label_values, strict=True)), **self._platform})
                 for label_values, value in self._readings.get(metric.name, {}).items()
             ]
 
