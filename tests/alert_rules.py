@@ -1,4 +1,4 @@
-"""The committed tests of alerting rules as promtool runs them, each with the alerts that it looks at and no others.
+"""The committed tests of alerting rules as promtool runs them, each case with the alerts it looks at and no others.
 
 promtool evaluates every rule of a file at every step of every case: with all of them, most of its time would go into
 alerts that the case does not look at.
@@ -6,6 +6,8 @@ alerts that the case does not look at.
 
 import json
 import subprocess
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +15,49 @@ import yaml
 
 from tests.real_parts import prometheus
 
-
-def concerning(path: Path, directory: Path) -> dict[str, Any]:
-    """A file of tests; its rules, in copies in `directory`, are those it looks at and those that record."""
-    test: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    looked_at = {check["alertname"] for case in test["tests"] for check in case["alert_rule_test"]}
-    copies, found = [], set()
-    for name in test["rule_files"]:
-        rules = yaml.safe_load((path.parent / name).read_text(encoding="utf-8"))
-        for group in rules["groups"]:
-            group["rules"] = [rule for rule in group["rules"] if "record" in rule or rule["alert"] in looked_at]
-            found |= {rule["alert"] for rule in group["rules"] if "alert" in rule}
-        copy = directory / Path(name).name
-        copy.write_text(json.dumps(rules), encoding="utf-8")
-        copies.append(str(copy))
-    assert found == looked_at, "no rule has this name"
-    return {**test, "rule_files": copies}
+Case = dict[str, Any]
 
 
-def told_by_promtool(test: dict[str, Any], directory: Path) -> str:
-    """What promtool says of it: nothing, if all is well."""
-    file = directory / "test.yml"
-    file.write_text(json.dumps(test), encoding="utf-8")  # JSON is YAML
-    tested = subprocess.run([str(prometheus.PROMTOOL), "test", "rules", file], capture_output=True, text=True)
+@cache
+def tests_in(path: Path) -> dict[str, Any]:
+    """A file of tests; not to be changed."""
+    test: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    return test
+
+
+def told_by_promtool(
+    path: Path,
+    directory: Path,
+    changed: Callable[[Case], Iterator[Case]] = lambda case: iter((case,)),
+    of_rules: Callable[[str], str] = lambda rules: rules,
+) -> str:
+    """What promtool says of a file of tests: nothing, if all is well. Each case runs as the cases that `changed` makes
+    of it, against the rules it looks at (as JSON) as `of_rules` changes them."""
+    test = tests_in(path)
+    files = []
+    for number, case in enumerate(test["tests"]):
+        looked_at = {check["alertname"] for check in case["alert_rule_test"]}
+        rules = directory / f"rules-{number}.yml"
+        rules.write_text(of_rules(json.dumps(_rules(path, looked_at))), encoding="utf-8")
+        file = directory / f"test-{number}.yml"
+        whole = {**test, "rule_files": [str(rules)], "tests": list(changed(case))}
+        file.write_text(json.dumps(whole), encoding="utf-8")  # JSON is YAML
+        files.append(str(file))
+    return promtool_on(*files)
+
+
+def promtool_on(*files: str) -> str:
+    """What `promtool test rules` says: nothing, if all is well."""
+    tested = subprocess.run([str(prometheus.PROMTOOL), "test", "rules", *files], capture_output=True, text=True)
     return "" if tested.returncode == 0 else tested.stdout + tested.stderr
+
+
+def _rules(path: Path, looked_at: set[str]) -> dict[str, Any]:
+    """The groups of the rules that `path` tests, with those alerts only."""
+    groups = [
+        {**group, "rules": [rule for rule in group["rules"] if rule.get("alert") in looked_at]}
+        for name in tests_in(path)["rule_files"]
+        for group in tests_in((path.parent / name).resolve())["groups"]
+    ]
+    assert {rule["alert"] for group in groups for rule in group["rules"]} == looked_at, "no rule has this name"
+    return {"groups": [group for group in groups if group["rules"]]}

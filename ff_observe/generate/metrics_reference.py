@@ -17,8 +17,8 @@ A count that could not be read, or whose table this version of FlowFuse does not
 whatever is unknown. A label value that no row has any more vanishes. Over OTLP the names are such that a translation
 back to Prometheus gives the names of the first column.
 
-Every sample of a bridge has the label `platform_id` besides those named here: the same for all bridges of a platform, absent
-until the bridge has read the platform's id ([replicas.md](replicas.md#one-platform-in-prometheus)).
+Every sample of a bridge has the label `platform_id` besides those named here: the same for all bridges of a platform,
+absent until the bridge has read the platform's id ([replicas.md](replicas.md#one-platform-in-prometheus)).
 
 Of a label whose values stand in the database (`state`, `mode`, `team_type`), the hundred most frequent values are shown
 as they are; the rows of all others are summed under `other`, so that the sum stays that of all rows. A value longer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.alert_rules import concerning, told_by_promtool
+from tests.alert_rules import told_by_promtool
 from tests.dashboards import RULE_TESTS, RULES, alerts
 from tests.platforms import case_named
 from tests.real_parts import alertmanager, postgresql, prometheus
@@ -34,7 +34,7 @@ def test_promtool_accepts_the_rules(path: Path) -> None:
 
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
 def test_alerts_fire_when_they_should_and_else_stay_quiet(path: Path, tmp_path: Path) -> None:
-    assert told_by_promtool(concerning(path, tmp_path), tmp_path) == ""
+    assert told_by_promtool(path, tmp_path) == ""
 
 
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
@@ -45,13 +45,12 @@ def test_alerts_do_the_same_with_the_ranges_of_prometheus_3(path: Path, tmp_path
     def shorter(found: re.Match[str]) -> str:
         return f"[{int(found[1]) * milliseconds[found[2]] - 1}ms{found[3]}"
 
-    test = concerning(path, tmp_path)
-    for file in test["rule_files"]:
-        rules = Path(file).read_text(encoding="utf-8")
+    def shortened(rules: str) -> str:
         changed = re.sub(r"\[(\d+)([mhd])(:1h\]|\])", shorter, rules)
         assert ("ms]" in changed) is bool(re.search(r"\[\d", rules))
-        Path(file).write_text(changed, encoding="utf-8")
-    assert told_by_promtool(test, tmp_path) == ""
+        return changed
+
+    assert told_by_promtool(path, tmp_path, of_rules=shortened) == ""
 
 
 def test_a_stopped_database_is_told_to_a_webhook_and_so_is_its_return(tmp_path: Path, open_directory: Path) -> None:

@@ -1,6 +1,7 @@
 """Every case of the rule tests once more, disturbed just before each look at the alerts: by one failed scrape, by a
 restart of the target. Neither may raise an alert or end one. And where nothing was ever exposed, none fires."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.alert_rules import concerning, told_by_promtool
+from tests.alert_rules import Case, promtool_on, told_by_promtool
 from tests.dashboards import RULE_TESTS, RULES
 from tests.real_parts import prometheus
 
@@ -83,20 +83,15 @@ def restart(selector: str, values: Values, look: int) -> Values:
     return after
 
 
-def cases(path: Path) -> Iterator[tuple[dict[str, Any], int, list[Look]]]:
-    """Each case of a file, with its interval in seconds, and what is looked at in it."""
-    for case in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
+def disturbed(disturb: Disturbance) -> Callable[[Case], Iterator[Case]]:
+    """Makes a case of its own of each look; over days, looks are too far apart to disturb one another."""
+
+    def changed(case: Case) -> Iterator[Case]:
+        interval = seconds(case["interval"])
         looks = [
             Look(seconds(check["eval_time"]), check["alertname"], len(check["exp_alerts"]))
             for check in case["alert_rule_test"]
         ]
-        yield case, seconds(case["interval"]), looks
-
-
-def disturbed(path: Path, disturb: Disturbance, directory: Path) -> dict[str, Any]:
-    """The file with a test of its own for each look; over days, looks are too far apart to disturb one another."""
-    tests = []
-    for case, interval, looks in cases(path):
         finer = max(1, interval // FINEST_SECONDS)
         for group in [looks] if finer > 1 else [[look] for look in looks]:
             series = []
@@ -105,15 +100,14 @@ def disturbed(path: Path, disturb: Disturbance, directory: Path) -> dict[str, An
                 for at_seconds in sorted({look.at_seconds for look in group}):
                     values = disturb(each["series"], values, at_seconds * finer // interval)
                 series.append({"series": each["series"], "values": " ".join(map(str, values))})
-            tests.append(
-                {
-                    "name": f"{case['name']} at {group[0].at_seconds} s",
-                    "interval": f"{interval // finer}s",
-                    "input_series": series,
-                    "promql_expr_test": [_firing(look.alert, look.at_seconds, look.firing) for look in group],
-                }
-            )
-    return {**concerning(path, directory), "tests": tests}
+            yield {
+                "name": f"{case['name']} at {group[0].at_seconds} s",
+                "interval": f"{interval // finer}s",
+                "input_series": series,
+                "promql_expr_test": [_firing(look.alert, look.at_seconds, look.firing) for look in group],
+            }
+
+    return changed
 
 
 def _firing(alert: str, at_seconds: int, number: int) -> dict[str, Any]:
@@ -124,7 +118,7 @@ def _firing(alert: str, at_seconds: int, number: int) -> dict[str, Any]:
 @pytest.mark.parametrize("disturb", [failed_scrape, restart], ids=["failed scrape", "restart"])
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
 def test_no_disturbance_raises_or_ends_an_alert(path: Path, disturb: Disturbance, tmp_path: Path) -> None:
-    assert told_by_promtool(disturbed(path, disturb, tmp_path), tmp_path) == ""
+    assert told_by_promtool(path, tmp_path, disturbed(disturb)) == ""
 
 
 def test_nothing_fires_where_nothing_was_exposed(tmp_path: Path) -> None:
@@ -138,7 +132,9 @@ def test_nothing_fires_where_nothing_was_exposed(tmp_path: Path) -> None:
         ],
     }
     test = {"rule_files": [str(path) for path in RULES], "evaluation_interval": "1h", "tests": [case]}
-    assert told_by_promtool(test, tmp_path) == ""
+    file = tmp_path / "test.yml"
+    file.write_text(json.dumps(test), encoding="utf-8")
+    assert promtool_on(str(file)) == ""
 
 
 def test_a_disturbance_that_matters_is_noticed(tmp_path: Path) -> None:
@@ -147,11 +143,7 @@ def test_a_disturbance_that_matters_is_noticed(tmp_path: Path) -> None:
     def gone(selector: str, values: Values, look: int) -> Values:
         return ["_" if index > look - 200 else value for index, value in enumerate(values)]
 
-    told = [
-        told_by_promtool(disturbed(path, gone, tmp_path), tmp_path)
-        for path in RULE_TESTS
-        if "over-days" not in path.stem
-    ]
+    told = [told_by_promtool(path, tmp_path, disturbed(gone)) for path in RULE_TESTS if "over-days" not in path.stem]
     assert all("got" in each for each in told)
 
 

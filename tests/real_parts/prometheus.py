@@ -61,6 +61,10 @@ class Prometheus:
         """Every rule, with health and last error."""
         return [{"lastError": "", **rule} for group in self._get("rules")["groups"] for rule in group["rules"]]
 
+    def alerts(self, name: str) -> list[dict[str, Any]]:
+        """The alerts of a name that are pending or firing, with labels and annotations."""
+        return [alert for alert in self._get("alerts")["alerts"] if alert["labels"]["alertname"] == name]
+
     def metadata(self) -> dict[str, Any]:
         """Type, help and unit by name, as learnt from the last scrapes."""
         return {each["metric"]: each for each in self._get("targets/metadata")}

@@ -54,12 +54,12 @@ class Kept(MetricExporter):
         pass
 
 
-def translated(*moments: Readings) -> Families:
+def translated(*moments: Readings, platform_id: str | None = None) -> Families:
     """What OpenTelemetry's own translation to Prometheus makes of our last export."""
     exporter = Kept()
     export = MetricsExport(EVERY, Resource({}), exporter)
     for moment in moments:
-        assert export.export(moment)
+        assert export.export(moment, platform_id)
     export.close()
     registry = CollectorRegistry()
     reader = PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry)

@@ -1,0 +1,184 @@
+"""Two real bridges of one platform in a real Prometheus: every figure counts the platform once, every alert is one."""
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ff_observe.generate.dashboards.queries import total
+from tests.dashboards import RULES, Target, targets
+from tests.pictures.openmetrics import Sample, backfill
+from tests.platforms import case_named
+from tests.promql import selectors
+from tests.real_parts import prometheus
+from tests.real_parts.bridge import home_with, running_bridge
+from tests.real_parts.processes import free_port, wait_until
+
+PLATFORM = case_named("v2.4.0-sqlite-dev")
+EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "5s", "$__interval": "5s", "$__range": "30s"}
+NAMED = "paint shop"
+
+OF_EACH_BRIDGE = {"flowfuse-bridge: Platform's database A", "flowfuse-platform: Time FlowFuse takes to answer A"}
+"""What the bridges rightly tell apart."""
+
+PER_PLATFORM = [
+    target
+    for target in targets()
+    if all(name.startswith("flowfuse_") for chosen in selectors(target.expression) for name in chosen.names)
+    and not target.uid.endswith("-fleet")
+    and str(target) not in OF_EACH_BRIDGE
+]
+
+
+@pytest.fixture(autouse=True)
+def real_prometheus() -> None:
+    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
+        pytest.skip(prometheus.MISSING)
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """Two bridges of one platform, their databases, and what scrapes them: in two jobs, for a job tells nothing."""
+
+    asked: prometheus.Prometheus
+    databases: tuple[Path, ...]
+    targets: tuple[str, ...]
+    address: str
+
+    def figures(self, expression: str, at: datetime, instance: str = ".+") -> dict[tuple[tuple[str, str], ...], float]:
+        return self.asked.query(filled_in(expression, instance), at)
+
+
+def filled_in(expression: str, instance: str = ".+") -> str:
+    for variable, value in {**EVERYTHING, "$instance": instance}.items():
+        expression = expression.replace(variable, value)
+    return expression
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    if prometheus.PROMETHEUS is None:
+        pytest.skip(prometheus.MISSING)
+    directory = tmp_path_factory.mktemp("replicas")
+    address = f"http://127.0.0.1:{free_port()}"
+    with contextlib.ExitStack() as stack:
+        scraped, databases = [], []
+        for name in ("one", "two"):
+            home = home_with(
+                directory / name / "home",
+                f"  type: sqlite\nbase_url: {address.replace('//', '//user:planted@')}\n",
+                "  enabled: false\n  backend:\n    prometheus:\n      bridge_enabled: true\n      port: 0\n",
+            )
+            databases.append(Path(shutil.copy(PLATFORM.home / "var" / "forge.db", home / "var" / "forge.db")))
+            bridge = stack.enter_context(running_bridge(home, directory / name))
+            scraped.append(bridge.url.removeprefix("http://"))
+        config = json.loads(prometheus.scrape({f"job {number}": each for number, each in enumerate(scraped)}, "1s"))
+        config["global"]["evaluation_interval"] = "1s"
+        config["rule_files"] = [str(rules_in_seconds(path, directory)) for path in RULES]
+        asked = stack.enter_context(prometheus.prometheus(directory / "prometheus", json.dumps(config)))
+        asked.wait_for("count(flowfuse_users)", 2)
+        asked.wait_for("count(flowforge_user_count)", 1)
+        yield Replicas(asked, tuple(databases), tuple(scraped), address)
+
+
+def rules_in_seconds(path: Path, directory: Path) -> Path:
+    """The rules with their minutes as seconds."""
+    copy = directory / path.name
+    copy.write_text(re.sub(r"\b(\d+)m\b", r"\1s", path.read_text(encoding="utf-8")), encoding="utf-8")
+    return copy
+
+
+def test_every_figure_of_a_platform_is_what_one_bridge_says_though_two_say_it(replicas: Replicas) -> None:
+    assert PLATFORM.stats is not None
+    users = PLATFORM.stats["userCount"]
+    assert replicas.asked.value("sum(flowfuse_users)") == 2 * users
+    assert replicas.asked.value(filled_in(total("flowfuse_users"))) == users
+    assert replicas.asked.value("sum(flowforge_user_count)") == users
+    assert len(PER_PLATFORM) > 30
+    at = datetime.now(UTC)
+    known = 0
+    for target in PER_PLATFORM:
+        alone = replicas.figures(target.expression, at, re.escape(replicas.targets[0]).replace("\\", "\\\\"))
+        assert replicas.figures(target.expression, at) == alone, str(target)
+        known += len(alone)
+    assert known > 60
+
+
+def test_a_platform_is_a_row_under_its_address_without_the_password(replicas: Replicas) -> None:
+    rows = replicas.figures(query("flowfuse-platform: Platforms A").expression, datetime.now(UTC))
+    assert [dict(labels)["name"] for labels in rows] == [replicas.address]
+
+
+def query(name: str) -> Target:
+    return next(target for target in targets() if str(target) == name)
+
+
+def test_a_database_and_a_flowfuse_that_are_gone_raise_one_alert_each_which_names_the_platform(
+    replicas: Replicas,
+) -> None:
+    asked = replicas.asked
+    (labels,) = asked.query("flowfuse_users{job='job 0'}", keep_target=True)
+    platform_id = dict(labels)["platform_id"]
+    for database in replicas.databases:
+        database.rename(database.with_suffix(".away"))
+    for name in ("FlowFuseDatabaseUnreachable", "FlowFuseNotAnswering"):
+        wait_until(lambda name=name: asked.value(f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'), name)
+        (alert,) = asked.alerts(name)
+        assert alert["labels"] == {"alertname": name, "severity": "critical", "platform_id": platform_id}
+        assert replicas.address in alert["annotations"]["description"]
+    assert asked.value("count(flowfuse_up == 0)") == 2
+
+
+START = datetime(2026, 11, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+UPGRADE = START + 30 * HOUR
+END = START + 40 * HOUR
+
+
+def history() -> Iterator[Sample]:
+    """Two platforms, 100 and 8 users, as bridges without `platform_id` told of them; at the upgrade the first gets five
+    users, a second bridge, and the id, and the second stays as it is."""
+    for hour in range(41):
+        at = START + hour * HOUR
+        yield Sample(at, "flowfuse_users", 8, {"job": "flowfuse", "instance": "old:10464"})
+        if at < UPGRADE:
+            yield Sample(at, "flowfuse_users", 100, {"job": "flowfuse", "instance": "one:10464"})
+        else:
+            for instance in ("one:10464", "two:10464"):
+                labels = {"job": "flowfuse", "instance": instance, "platform_id": "0f1e2d3c4b5a6978"}
+                yield Sample(at, "flowfuse_users", 105, labels)
+
+
+def test_panels_go_on_over_an_upgrade_of_the_bridges(tmp_path: Path) -> None:
+    backfill(history(), tmp_path / "prometheus")
+    with prometheus.prometheus(tmp_path / "prometheus", "{}") as asked:
+        users = filled_in(total("flowfuse_users"))
+        assert asked.value(users, UPGRADE - HOUR) == 108
+        assert asked.value(users, UPGRADE) == asked.value(users, END) == 113
+        growth = filled_in(query("flowfuse-platform: Counts, and their growth B").expression)
+        assert asked.query(growth, UPGRADE) == {(("what", "users"),): 5.0}
+
+
+def test_the_name_that_an_operator_gives_wins_and_tells_copies_apart(tmp_path: Path) -> None:
+    named = {"job": "flowfuse", "platform_id": "0f1e2d3c4b5a6978"}
+    samples = [
+        Sample(START, name, value, {**named, "instance": place, "platform": place, **more})
+        for place in (NAMED, "rehearsal")
+        for name, value, more in (
+            ("flowfuse_users", 7, {}),
+            ("flowfuse_up", 1, {}),
+            ("flowfuse_info", 1, {"base_url": "https://forge.example.com"}),
+            ("flowfuse_platform_info", 1, {"version": "2.33.2"}),
+        )
+    ]
+    backfill(samples, tmp_path / "prometheus")
+    with prometheus.prometheus(tmp_path / "prometheus", "{}") as asked:
+        assert asked.value(filled_in(total("flowfuse_users")), START) == 14
+        rows = asked.query(filled_in(query("flowfuse-platform: Platforms A").expression), START)
+        assert {dict(labels)["name"] for labels in rows} == {NAMED, "rehearsal"}
