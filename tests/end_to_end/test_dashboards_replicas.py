@@ -83,7 +83,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
         config["rule_files"] = [str(rules_in_seconds(path, directory)) for path in RULES]
         asked = stack.enter_context(prometheus.prometheus(directory / "prometheus", json.dumps(config)))
         asked.wait_for("count(flowfuse_users)", 2)
-        asked.wait_for("count(flowforge_user_count)", 1)
+        asked.wait_for("count(flowforge_user_count) > bool 0", 1)
         yield Replicas(asked, tuple(databases), tuple(scraped), address)
 
 
