@@ -18,7 +18,7 @@ from tests.platforms import case_named
 from tests.promql import selectors
 from tests.real_parts import prometheus
 from tests.real_parts.bridge import home_with, running_bridge
-from tests.real_parts.processes import free_port, wait_until
+from tests.real_parts.processes import free_port
 
 PLATFORM = case_named("v2.4.0-sqlite-dev")
 EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "5s", "$__interval": "5s", "$__range": "30s"}
@@ -128,7 +128,8 @@ def test_a_database_and_a_flowfuse_that_are_gone_raise_one_alert_each_which_name
     for database in replicas.databases:
         database.rename(database.with_suffix(".away"))
     for name in ("FlowFuseDatabaseUnreachable", "FlowFuseNotAnswering"):
-        wait_until(lambda name=name: asked.value(f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'), name)
+        firing = f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
+        asked.wait_for(f"{firing} > bool 0", 1)
         (alert,) = asked.alerts(name)
         assert alert["labels"] == {"alertname": name, "severity": "critical", "platform_id": platform_id}
         assert replicas.address in alert["annotations"]["description"]
