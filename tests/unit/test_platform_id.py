@@ -20,15 +20,16 @@ from ff_observe.errors import SourceError
 from ff_observe.exposition.formats import Format
 from ff_observe.outputs.otlp.resource import service_instance_id
 from ff_observe.outputs.prometheus import render
-from ff_observe.platform_facts import platform_id, without_database
+from ff_observe.platform.facts import platform_id, without_database
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.platform.sources.model import SETTINGS_READING, Installation
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.snapshots import Snapshot, Snapshots
-from ff_observe.sources.installation import InstalledVersions
-from ff_observe.sources.model import SETTINGS_READING, Installation
 from tests.platforms import case_named
 from tests.unit.otlp.test_metrics import READINGS, families, translated
-from tests.unit.scripted_source import AT, ScriptedSource, StandingClock
-from tests.unit.scripted_source import PLATFORM as SETTINGS
+from tests.unit.platform.scripted_source import AT, ScriptedSource, StandingClock
+from tests.unit.platform.scripted_source import PLATFORM as SETTINGS
 
 CASE = case_named("v2.4.0-sqlite-dev")
 INSTANCE_ID = "af60f42a-fc6c-4f34-b050-6d89fcb458dc"
