@@ -111,7 +111,7 @@ _POSTGRESQL_FAULTS: Final = (
         "Check `db.user` and `db.password`: `ff-observe check --effective` says where each comes from.",
     ),
     _Fault(
-        "resolve host|translate host|[Nn]ame or service not known|No address associated",
+        "resolve host|translate host|[Nn]ame or service not known|No address associated|idna",
         "database-host",
         "Check `db.host`: in a container it is the name of PostgreSQL's service, which a shared network resolves.",
     ),

@@ -4,7 +4,7 @@ import contextlib
 import os
 import random
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +13,9 @@ from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.settings import Database, OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
+from ff_observe.doctor.examination import Examination
+from ff_observe.doctor.model import Subject, run_checks
+from ff_observe.doctor.scrapes import Scrapes
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.http.messages import Application
 from ff_observe.outputs import OUTPUTS, statuses
@@ -25,6 +28,7 @@ from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions, operating_system
 from ff_observe.platform.sources.locks import Locks
 from ff_observe.platform.sources.model import Source
+from ff_observe.problems import Finding
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from ff_observe.web.security import WebSecurity
 
 STOP_SECONDS = 5.0
+EXAMINATION_SECONDS = 3.0
+"""How long an examination waits for the platform's database. It must be over before `STOP_SECONDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,10 @@ class Parts:
             partial(on_snapshot, settings),
         )
         self.security = web_security(settings)
-        self.app = _app(self.platform, self.security)
+        # The page shows an examination that watches the app it is part of.
+        app = _app(self.platform, lambda: self.examination.findings())  # noqa: PLW0108 - made in the next line
+        self.examination = _examination(self.platform, app)
+        self.app = _secured(app, self.security)
         context = self.context()
         built = [
             output.build(context)
@@ -100,6 +109,7 @@ class Parts:
         self.components: list[Component] = [
             *(sink for components in built for sink in components.sinks),
             self.platform.snapshots,
+            self.examination,
             *(producer for components in built for producer in components.producers),
         ]
 
@@ -201,10 +211,27 @@ def _source(settings: Settings) -> Source:
     return GuardedSQLiteSource(settings.database.path)
 
 
-def _app(platform: Platform, security: "WebSecurity | None") -> Application:
+def _app(platform: Platform, examined: Callable[[], Sequence[Finding]]) -> BridgeApp:
     settings = platform.settings
-    page = StatusPage(settings, platform.self_metrics)
-    app = BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
+    page = StatusPage(settings, platform.self_metrics, examined)
+    return BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
+
+
+def _examination(platform: Platform, app: BridgeApp) -> Examination:
+    scrapes = Scrapes(lambda: app.scrapes_answered, platform.clock)
+
+    def examine() -> list[Finding]:
+        from ff_observe.doctor.machine import MACHINE
+        from ff_observe.doctor.platform import PLATFORM
+
+        snapshot = platform.snapshots.current(EXAMINATION_SECONDS)
+        subject = Subject(platform.settings, platform.clock, platform.versions, snapshot)
+        return run_checks((*MACHINE, *PLATFORM, scrapes.check), subject)
+
+    return Examination(examine, platform.clock)
+
+
+def _secured(app: BridgeApp, security: "WebSecurity | None") -> Application:
     if security is None:
         return app
     from ff_observe.web.secured_app import SecuredApp

@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ff_observe.cli.options import settings_of
+from ff_observe.cli.options import quiet, settings_of
 from ff_observe.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,10 +70,8 @@ def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
     still hangs."""
     from ff_observe.wiring import open_platform
 
-    for name in ("snapshots", "sources.http_probe"):
-        logging.getLogger(f"ff_observe.{name}").setLevel(logging.ERROR)  # the answer says what they warn of
     try:
-        with open_platform(settings, asks_flowfuse=True) as platform:
+        with quiet("ff_observe.platform"), open_platform(settings, asks_flowfuse=True) as platform:
             snapshot = platform.snapshots.current(ASK_SECONDS)
     except TimeoutError:
         return snapshot, True

@@ -1,7 +1,9 @@
 """What several commands share: the settings that the global options name, and moments on the command line."""
 
 import argparse
+import contextlib
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,18 @@ def assignment(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise argparse.ArgumentTypeError("write KEY=VALUE, such as telemetry.backend.prometheus.port=9000")
     return key, value
+
+
+@contextlib.contextmanager
+def quiet(logger: str) -> Iterator[None]:
+    """Without warnings of this logger and those below it: the answer of the command says the same."""
+    named = logging.getLogger(logger)
+    before = named.level
+    named.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        named.setLevel(before)
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ff_observe.clock import Clock
+from ff_observe.config.secret import Secret
 from ff_observe.config.settings import Database, Settings
 from ff_observe.periodic import ErrorSink
 from ff_observe.platform.snapshot import Snapshot
@@ -74,7 +75,7 @@ class Output:
     `key` is the key of flowforge.yml that switches it, `example` a value that switches it on, `stop` how to keep it
     off, `fix` what to check when nothing arrives. `build` makes its components; it is absent where the web server or
     the page serves the output. `build_lasting` makes a component that exists whatever the settings say, and decides
-    anew each time.
+    anew each time. `destinations` are the URLs that this process contacts for the output.
     """
 
     name: str
@@ -88,3 +89,4 @@ class Output:
     status: Callable[[Settings, Snapshot | None], Status]
     build: Callable[[Context], Components] | None = None
     build_lasting: Callable[[Context], LastingComponent] | None = None
+    destinations: Callable[[Settings], Sequence[Secret]] = lambda _settings: ()

@@ -96,6 +96,11 @@ class BridgeApp:
         snapshot = self._snapshot.fresh() or await self._snapshot.current(answer_within_seconds(timeout))
         return self._exposition.answer(snapshot, accept, accept_encoding)
 
+    @property
+    def scrapes_answered(self) -> int:
+        """How many expositions were asked for."""
+        return self._exposition.answered
+
     async def _landing_page(self, scope: Scope) -> Answer:
         snapshot = self._snapshot.fresh() or await self._snapshot.current(PAGE_TIMEOUT_SECONDS)
         return self._status_page.answer(snapshot, scope.get("root_path", ""))

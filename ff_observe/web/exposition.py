@@ -18,9 +18,12 @@ class SnapshotExposition:
         self._snapshot: Snapshot | None = None
         self._version = -1
         self._rendered = Rendered(_nothing)
+        self.answered = 0
+        """How many requests, to see whether there are any."""
 
     def answer(self, snapshot: Snapshot, accept: bytes, accept_encoding: bytes) -> Answer:
         """The exposition of `snapshot` that the two headers ask for (empty where a request has none)."""
+        self.answered += 1
         if snapshot is not self._snapshot or self._self_metrics.version != self._version:
             self._version = self._self_metrics.version  # read before the values: newer ones are rendered again
             self._rendered = Rendered(partial(render, snapshot, self._self_metrics.readings()))

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -59,9 +59,13 @@ def standard_links(settings: PrometheusSettings) -> tuple[Link, ...]:
 
 
 class StatusPage:
-    """The page for one set of settings. `self_metrics` says how the bridge itself is doing."""
+    """The page for one set of settings. `self_metrics` says how the bridge itself is doing, and `examined` what the
+    last examination found; it must not block."""
 
-    def __init__(self, settings: Settings, self_metrics: SelfMetrics) -> None:
+    def __init__(
+        self, settings: Settings, self_metrics: SelfMetrics, examined: Callable[[], Iterable[Finding]] = tuple
+    ) -> None:
+        self._examined = examined
         self._settings = settings
         self._self_metrics = self_metrics
         self._links = standard_links(settings.prometheus)
@@ -72,7 +76,7 @@ class StatusPage:
 
     def _html(self, snapshot: Snapshot, root_path: str) -> str:
         failures, readings = self._self_metrics.failures(), self._self_metrics.readings()
-        problems = find_problems(self._settings, snapshot, readings, failures)
+        problems = find_problems(self._settings, snapshot, readings, failures, self._examined())
         found = {output.name: (output, status) for output, status in statuses(self._settings, snapshot)}
         _, ping = found.pop("ping")  # has a place of its own
         left_to = left_to_another(readings) if ping.on else None

@@ -46,6 +46,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *LIFE,
     ),
     f"{P}.problems": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
+    f"{P}.doctor": (
+        *(f"{P}.problems", f"{P}.outputs", f"{P}.config", f"{P}.platform", f"{P}.delivery"),
+        *(f"{P}.web.server", f"{P}.web.web_config"),
+    ),
     f"{P}.web": (*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", *LIFE),
     f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release

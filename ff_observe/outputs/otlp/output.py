@@ -5,6 +5,7 @@ import os
 from types import ModuleType
 
 from ff_observe.config import declaration as key_of
+from ff_observe.config.secret import Secret
 from ff_observe.config.settings import Settings
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.model import Components, Context, Output, Status
@@ -45,6 +46,14 @@ def check(settings: Settings) -> None:
 
         destinations(settings.otlp, os.environ)
         interval_seconds(settings.otlp, os.environ)
+
+
+def _destinations(settings: Settings) -> tuple[Secret, ...]:
+    if not status(settings).on:
+        return ()
+    from ff_observe.outputs.otlp.choice import destinations
+
+    return tuple(dict.fromkeys(chosen.endpoint for chosen in destinations(settings.otlp, os.environ).values()))
 
 
 def _build(context: Context) -> Components:
@@ -96,4 +105,5 @@ OUTPUT = Output(
     fix="Check `telemetry.backend.otlp`, or the variables `OTEL_EXPORTER_OTLP_…`; this machine must reach it.",
     status=status,
     build=_build,
+    destinations=_destinations,
 )

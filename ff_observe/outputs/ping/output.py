@@ -69,4 +69,5 @@ OUTPUT = Output(
     fix="Check `telemetry.url`, proxy and firewall: this machine must reach it. `ff-observe ping send` tries at once.",
     status=_status,
     build_lasting=_build,
+    destinations=lambda settings: (settings.ping.url,),
 )

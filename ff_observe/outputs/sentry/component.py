@@ -271,4 +271,5 @@ OUTPUT = Output(
     fix=f"Check `{KEY}`. `ff-observe sentry test` sends an event at once.",
     status=_status,
     build=_build,
+    destinations=lambda settings: () if settings.backend_sentry.dsn is None else (settings.backend_sentry.dsn,),
 )

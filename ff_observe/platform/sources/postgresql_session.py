@@ -71,7 +71,7 @@ class Server:
 
         try:
             connection = self._open_either_way()
-        except (psycopg.Error, OSError) as error:
+        except (psycopg.Error, OSError, UnicodeError) as error:  # the last: no host name at all, such as `a..b`
             message = f"cannot connect to {self.where}: {self._why(error)}; check `db` in flowforge.yml"
             raise ConnectionLostError(message) from None
         # PostgreSQL says so from version 14 on; some poolers ignore options without a word.

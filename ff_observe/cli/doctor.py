@@ -1,0 +1,106 @@
+"""`ff-observe doctor`: tries everything, one line each, with what to do."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from ff_observe.cli.options import quiet, settings_of
+from ff_observe.cli.terminal import painted, progress
+from ff_observe.clock import SystemClock
+from ff_observe.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ff_observe.config.settings import Settings
+    from ff_observe.problems import Finding
+
+ASK_SECONDS: Final = 10.0
+_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan", "ok": "green"}
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="try everything, and say what to do about what does not work",
+        description="Tries the settings, the files, the database and its role, the address to listen on, certificates "
+        "and the clock, one line each, with what to do. It contacts the platform alone, unless --network or "
+        "--prometheus is given.",
+        epilog="exit status: 0 no errors (warnings do not count), 1 errors, 78 the configuration is wrong",
+    )
+    parser.add_argument("--json", action="store_true", help="answer as one JSON object")
+    parser.add_argument(
+        "--network", action="store_true", help="look up and connect to every receiver of an output that is on"
+    )
+    parser.add_argument("--prometheus", metavar="URL", help="ask this Prometheus whether it scrapes the bridge")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ff_observe.cli.run import leave
+    from ff_observe.problems import Severity, worst_first
+
+    status, found = 0, []
+    with progress("examining the platform"):
+        try:
+            settings = settings_of(options)
+            found = list(_examined(settings, options))
+        except ConfigurationError as error:
+            status, found = error.exit_status, [_wrong(problem) for problem in error.problems]
+    found = worst_first(found)
+    if any(finding.severity is Severity.ERROR for finding in found):
+        status = status or 1
+    if options.json:
+        text = json.dumps({"worst": found[0].severity, "findings": [asdict(finding) for finding in found]}, indent=2)
+    else:
+        text = "\n".join(map(_line, found))
+    redactor = getattr(options, "redactor", None)
+    print(text if redactor is None else redactor.text(text), flush=True)
+    return leave(status)
+
+
+def _examined(settings: "Settings", options: argparse.Namespace) -> "Iterator[Finding]":
+    from ff_observe.doctor.machine import MACHINE
+    from ff_observe.doctor.model import Subject, run_checks
+    from ff_observe.doctor.network import examine_network
+    from ff_observe.doctor.platform import PLATFORM
+    from ff_observe.doctor.serving import PORT, examine_scrapes
+    from ff_observe.outputs.otlp.output import check as check_otlp
+    from ff_observe.problems import Finding, Severity, find_problems
+    from ff_observe.wiring import open_platform, web_security
+
+    yield Finding("configuration", Severity.OK, f"{settings.file} is valid", "")
+    for check in (web_security, check_otlp):
+        try:
+            check(settings)
+        except ConfigurationError as error:
+            yield from map(_wrong, error.problems)
+    with quiet("ff_observe.platform"), open_platform(settings, asks_flowfuse=True) as platform:
+        snapshot = platform.snapshots.current(ASK_SECONDS)
+        if snapshot.up:
+            milliseconds = snapshot.duration_seconds * 1000
+            yield Finding("database", Severity.OK, f"The platform's database answers in {milliseconds:.0f} ms", "")
+        yield from find_problems(settings, snapshot)
+        subject = Subject(settings, SystemClock(), platform.versions, snapshot)
+        yield from run_checks((*MACHINE, *PLATFORM, PORT), subject)
+        if options.network:
+            yield from examine_network(subject)
+        if options.prometheus:
+            yield from examine_scrapes(subject, options.prometheus) or [
+                Finding("prometheus", Severity.OK, "Prometheus scrapes the bridge", "")
+            ]
+
+
+def _wrong(problem: object) -> "Finding":
+    from ff_observe.problems import Finding, Severity
+
+    title = f"{getattr(problem, 'key', '') or 'The configuration'} is wrong"
+    fix = "Correct it there; docs/configuration.md describes every key."
+    return Finding("configuration", Severity.ERROR, title, f"{problem}.", fix)
+
+
+def _line(finding: "Finding") -> str:
+    severity = painted(f"{finding.severity:<7}", _COLOURS[finding.severity], sys.stdout)
+    words = (f"{finding.title}." if finding.detail else finding.title, finding.detail, finding.fix)
+    return f"{severity}  {' '.join(filter(None, words))}"

@@ -1,0 +1,47 @@
+"""What only a terminal gets to see: colours, and the progress of what takes longer than a second."""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Final, TextIO
+
+PATIENCE_SECONDS: Final = 1.0
+_CODES: Final = {"red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def painted(text: str, colour: str, stream: TextIO) -> str:
+    """The text in a colour, if `stream` is a terminal and neither `NO_COLOR` (no-color.org) nor a dumb terminal says
+    otherwise."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
+
+
+@contextlib.contextmanager
+def progress(what: str, every_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Say on standard error what the block is doing and since when, once it takes longer than a second. The line is
+    gone at its end; there is none where standard error is no terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    ended = threading.Event()
+    said = threading.Thread(target=_say, args=(what, every_seconds, ended, sys.stderr), name="progress", daemon=True)
+    said.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        said.join()
+
+
+def _say(what: str, every_seconds: float, ended: threading.Event, stream: TextIO) -> None:
+    times = 0
+    while not ended.wait(every_seconds):
+        times += 1
+        stream.write(f"\r\x1b[Kff-observe: {what}, {times * every_seconds:.0f} s …")
+        stream.flush()
+    if times:
+        stream.write("\r\x1b[K")
+        stream.flush()

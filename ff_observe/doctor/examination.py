@@ -1,0 +1,77 @@
+"""The examination that a running bridge repeats: in a thread of its own, when somebody looks at the result."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Final
+
+from ff_observe.clock import Clock
+from ff_observe.problems import Finding
+
+EVERY_SECONDS: Final = 60.0
+
+
+class Examination:
+    """A component. Costs nothing while its findings are not asked for."""
+
+    name = "examination"
+
+    def __init__(self, examine: Callable[[], Sequence[Finding]], clock: Clock) -> None:
+        self._examine = examine
+        self._clock = clock
+        self._lock = threading.Lock()  # for the three below
+        self._under_way: Future[tuple[Finding, ...]] | None = None
+        self._thread: threading.Thread | None = None
+        self._latest: tuple[tuple[Finding, ...], float] | None = None  # and the monotonic time of their end
+        self._stopped = False
+
+    def start(self) -> None:
+        """Nothing to do: the first who asks has the examination made."""
+
+    def stop(self, deadline: float) -> None:
+        """Wait for an examination under way; make no other."""
+        with self._lock:
+            self._stopped = True
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+            if thread.is_alive():
+                raise TimeoutError("the examination did not end in time")
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the last examination found, at once; it is made again if it is older than `EVERY_SECONDS`."""
+        self.request()
+        latest = self._latest
+        return () if latest is None else latest[0]
+
+    def request(self) -> "Future[tuple[Finding, ...]]":
+        """Findings not older than `EVERY_SECONDS`. `asyncio.wrap_future` makes the future awaitable."""
+        with self._lock:
+            latest = self._latest
+            if latest is not None and self._clock.monotonic() < latest[1]:
+                return _done(latest[0])
+            if self._stopped:
+                return _done(() if latest is None else latest[0])
+            if self._under_way is None:
+                self._under_way = Future()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._under_way,), name="examination", daemon=True
+                )
+                self._thread.start()
+            return self._under_way
+
+    def _run(self, asked: "Future[tuple[Finding, ...]]") -> None:
+        found: tuple[Finding, ...] = ()
+        try:
+            found = tuple(self._examine())
+        finally:
+            with self._lock:
+                self._latest = (found, self._clock.monotonic() + EVERY_SECONDS)
+                self._under_way = None
+            asked.set_result(found)
+
+
+def _done(found: tuple[Finding, ...]) -> "Future[tuple[Finding, ...]]":
+    future: Future[tuple[Finding, ...]] = Future()
+    future.set_result(found)
+    return future

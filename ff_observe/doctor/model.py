@@ -1,0 +1,62 @@
+"""What a check is, and what it looks at."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ff_observe.clock import Clock
+from ff_observe.config.settings import Settings
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.installation import InstalledVersions
+from ff_observe.problems import Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is examined. `snapshot` is the last one, None where the platform was not asked yet."""
+
+    settings: Settings
+    clock: Clock
+    versions: InstalledVersions
+    snapshot: Snapshot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Looks at one thing, where there is such a thing (`applies`). Where it finds nothing, `fine` is the title of its
+    one finding, with `id`."""
+
+    id: str
+    fine: str
+    look: Callable[[Subject], Iterable[Finding]]
+    applies: Callable[[Subject], bool] = lambda _subject: True
+
+    def run(self, subject: Subject) -> list[Finding]:
+        """What it finds. A check that fails is itself a finding: the others go on."""
+        try:
+            if not self.applies(subject):
+                return []
+            found = list(self.look(subject))
+        except Exception as error:
+            fix = "Report it, with the output of `ff-observe --log-level debug doctor`."
+            return [Finding(self.id, Severity.NOTE, f"{self.fine}: unknown", f"{type(error).__name__}.", fix)]
+        return found or [Finding(self.id, Severity.OK, self.fine, "")]
+
+
+def run_checks(checks: Iterable[Check], subject: Subject) -> list[Finding]:
+    """What all the checks find, in their order."""
+    return [finding for check in checks for finding in check.run(subject)]
+
+
+def error(name: str, title: str, detail: str, fix: str) -> Finding:
+    """An error with this id."""
+    return Finding(name, Severity.ERROR, title, detail, fix)
+
+
+def warning(name: str, title: str, detail: str, fix: str) -> Finding:
+    """A warning with this id."""
+    return Finding(name, Severity.WARNING, title, detail, fix)
+
+
+def note(name: str, title: str, detail: str, fix: str) -> Finding:
+    """A note with this id."""
+    return Finding(name, Severity.NOTE, title, detail, fix)

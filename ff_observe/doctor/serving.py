@@ -1,0 +1,105 @@
+"""Checks of where the bridge listens, and of who reads its metrics: for `doctor`, beside a bridge or without one."""
+
+import contextlib
+import http.client
+import json
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ff_observe.config import declaration as key
+from ff_observe.config.settings import PrometheusSettings
+from ff_observe.doctor.model import Check, Subject, error, note, warning
+from ff_observe.errors import FFObserveError
+from ff_observe.problems import Finding
+from ff_observe.web.server import listen
+from ff_observe.web.web_config import read_web_config
+
+ANSWER_SECONDS: Final = 2.0
+MOST_BYTES: Final = 16 * 2**20  # Prometheus lists every target it has
+_ALL: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+
+
+def _port(subject: Subject) -> Iterator[Finding]:
+    prometheus = subject.settings.prometheus
+    try:
+        listen(prometheus.host, prometheus.port).close()
+    except FFObserveError as failure:
+        if not _is_a_bridge(prometheus):
+            fix = f"Set `{key.PROMETHEUS_PORT.path}` or `{key.PROMETHEUS_HOST.path}`, or do as it says."
+            yield error("port", "The bridge cannot listen at its address", f"{failure}.", fix)
+
+
+def _is_a_bridge(prometheus: PrometheusSettings) -> bool:
+    """Whether what listens there is ff-observe. Its certificate is not verified: nothing is sent but the question."""
+    host = _ALL.get(prometheus.host, prometheus.host)
+    connection = (
+        http.client.HTTPConnection(host, prometheus.port, timeout=ANSWER_SECONDS)
+        if prometheus.web_config_file is None or read_web_config(prometheus.web_config_file).tls is None
+        else http.client.HTTPSConnection(host, prometheus.port, timeout=ANSWER_SECONDS, context=_any_certificate())
+    )
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/-/healthy")
+            return connection.getresponse().read(4096).startswith(b"ff-observe is healthy")
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+PORT: Final = Check("port", "The bridge can listen at its address, or does already", _port)
+
+
+def examine_scrapes(subject: Subject, prometheus_url: str) -> list[Finding]:
+    """What Prometheus itself says of the bridge as a target, asked at its API."""
+    prometheus = subject.settings.prometheus
+    if not prometheus.enabled:
+        fix = f"Set `{key.PROMETHEUS_BRIDGE_ENABLED.path}: true`."
+        return [note("metrics-off", "The metrics are off", "Prometheus has nothing to scrape here.", fix)]
+    try:
+        targets = _targets(prometheus_url)
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as failure:
+        detail = (
+            f"{prometheus_url} did not list its targets: {getattr(failure, 'reason', None) or type(failure).__name__}."
+        )
+        return [error("prometheus", "Prometheus does not answer", detail, "Check the URL given with `--prometheus`.")]
+    ours = [target for target in targets if _is_ours(target, prometheus)]
+    if not ours:
+        return [
+            warning(
+                "not-a-target",
+                "Prometheus does not scrape the bridge",
+                f"None of its {len(targets)} targets has the port {prometheus.port} and the path {prometheus.path}.",
+                "Add a `scrape_config`, or check the labels of the ServiceMonitor.",
+            )
+        ]
+    return [
+        error(
+            "target-down",
+            "Prometheus cannot scrape the bridge",
+            f"{target['scrapeUrl']}: {target.get('lastError') or 'it was not scraped yet'}.",
+            f"Check `{key.PROMETHEUS_HOST.path}`, TLS, user and token of that `scrape_config`.",
+        )
+        for target in ours
+        if target.get("health") != "up"
+    ]
+
+
+def _targets(url: str) -> list[dict[str, Any]]:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError(url)
+    with urllib.request.urlopen(f"{url.rstrip('/')}/api/v1/targets", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - see above
+        found: list[dict[str, Any]] = json.loads(answer.read(MOST_BYTES))["data"]["activeTargets"]
+    return found
+
+
+def _is_ours(target: dict[str, Any], prometheus: PrometheusSettings) -> bool:
+    parts = urlsplit(str(target["scrapeUrl"]))
+    return (parts.port, parts.path) == (prometheus.port, prometheus.path)
