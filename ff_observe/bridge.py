@@ -1,4 +1,4 @@
-"""A running bridge: its parts started and stopped in order, and swapped when the settings change."""
+"""A running bridge: starts and stops its parts in order, and swaps them when the settings change."""
 
 import random
 import ssl
@@ -60,23 +60,23 @@ class Bridge:
 
     @property
     def snapshots(self) -> Snapshots:
-        """Whom to ask for the present moment of the platform."""
+        """The source of snapshots for the present moment."""
         return self._parts.platform.snapshots
 
     @property
     def url(self) -> str | None:
-        """Where this machine finds the bridge; None where another server serves its application."""
+        """The URL on this machine; None where another server serves the application."""
         return self._server.url if self._server is not None else None
 
     @property
     def listens_on(self) -> str | None:
-        """Where the bridge listens, in words; None where another server serves its application."""
+        """The listening address for messages; None where another server serves the application."""
         return self._server.listens_on if self._server is not None else None
 
     def start(self) -> None:
         """Start all that is on. Raises an `FFObserveError` if a part cannot work at all; then nothing runs.
 
-        A bridge is started once: its threads do not begin again, and the ping would be missed without a word.
+        A bridge can be started once: threads do not restart, and the ping would silently be missed.
         """
         if self._started:
             raise FFObserveError("this bridge was started before: build another one")
@@ -86,11 +86,11 @@ class Bridge:
         self._service(*self._parts.components, self._server, *self._lasting).start()
 
     def stop(self) -> None:
-        """Stop all within the deadline. Raises an `ExceptionGroup` of what did not stop cleanly. Idempotent."""
+        """Stop everything within the deadline. Raises an `ExceptionGroup` of what did not stop cleanly. Idempotent."""
         self._service(*self._parts.components, self._server, *self._lasting).stop()
 
     def reload(self, settings: Settings) -> None:
-        """Use other settings from now on. Raises, with the old settings still in use, if they cannot be."""
+        """Switch to other settings. Raises, keeping the old settings in use, if they cannot be applied."""
         parts = self._new_parts(settings, self._parts.redactor)
         if settings.database == self.settings.database:
             parts.platform.snapshots.instance_id = self.snapshots.instance_id
@@ -117,11 +117,11 @@ class Bridge:
         old.stop()
 
     def reload_failed(self) -> None:
-        """Publish that the file changed and could not be used."""
+        """Publish that the file has changed and cannot be used."""
         self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, 0.0)
 
     def capture(self, error: BaseException, thread_name: str) -> None:
-        """Report an error to the outputs that take them, as the bridge's own threads do."""
+        """Report an error to the outputs that take errors, as the bridge's own threads do."""
         self._parts.capture(error, thread_name)
 
     def __enter__(self) -> "Bridge":
@@ -147,9 +147,9 @@ class Bridge:
         self._publish_outputs(self.settings, None)
 
     def _publish_outputs(self, settings: Settings, snapshot: Snapshot | None) -> None:
-        """Publish which outputs are on, for the platform as in `snapshot`."""
+        """Publish which outputs are on for the platform in `snapshot`."""
         if settings is not self.settings:
-            return  # a snapshot that was under way when the settings changed
+            return  # from a snapshot that was in progress when the settings changed
         on = {output.name: status.on for output, status in statuses(settings, snapshot) if status.on is not None}
         self.self_metrics.replace(names.OUTPUT_ENABLED, {(name,): float(value) for name, value in on.items()})
         if snapshot is None:
@@ -157,19 +157,19 @@ class Bridge:
 
 
 def build_bridge(settings: Settings, **options: Any) -> Bridge:
-    """A bridge for a platform; see `Bridge` for the options. Starts nothing and asks nobody yet."""
+    """Build a bridge for a platform; see `Bridge` for the options. Nothing is started or contacted yet."""
     return Bridge(settings, **options)
 
 
 class _CurrentApp:
-    """The ASGI application of the bridge, whichever settings it runs with at the moment. Its faults are told."""
+    """The ASGI application of the bridge, whichever settings are in use. Its errors are reported."""
 
     def __init__(self, app: "Application", on_error: ErrorSink) -> None:
         self._app = app
         self._on_error = on_error
 
     def become(self, app: "Application") -> None:
-        """Answer by `app` from the next request on."""
+        """Answer with `app` from the next request on."""
         self._app = app
 
     def stop_waiting(self) -> None:
@@ -181,10 +181,10 @@ class _CurrentApp:
         return self._app.answer_now(scope)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # A coroutine function: servers tell an ASGI 3 application from older ones by that.
+        # Must be a coroutine function: servers recognise an ASGI 3 application by that.
         try:
             await self._app(scope, receive, send)
-        except OSError:  # who asked is gone (ASGI, "Send - send event")
+        except OSError:  # the client has disconnected (ASGI, "Send - send event")
             raise
         except Exception as error:
             self._on_error(error, threading.current_thread().name)
@@ -192,7 +192,7 @@ class _CurrentApp:
 
 
 class _CurrentContext:
-    """TLS of a listening socket, whichever settings it runs with at the moment."""
+    """TLS of a listening socket, whichever settings are in use."""
 
     def __init__(self, security: "WebSecurity | None") -> None:
         self._security = security
@@ -207,7 +207,7 @@ class _CurrentContext:
         self._security = security
 
     def of_moment(self) -> ssl.SSLContext:
-        """The context for a new connection; only where there is TLS."""
+        """The context for a new connection; call it only where TLS is on."""
         assert self._security is not None
         return self._security.context()
 

@@ -1,4 +1,4 @@
-"""The one place that asks the operating system for the time, so that tests can own it."""
+"""The only module that asks the operating system for the time, so that tests can control it."""
 
 import functools
 import threading
@@ -17,14 +17,15 @@ class Clock(Protocol):
         """The present moment, timezone-aware, in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Seconds on a clock that never goes backwards."""
 
     def since_boot(self) -> float:
-        """Seconds since the machine started, those asleep included. Comparable between processes of one `boot`."""
+        """Seconds since the machine started, including time asleep. Comparable between processes of one `boot`."""
 
     @property
     def boot(self) -> str:
-        """Names this start of the machine; empty where the system does not tell, and nothing can be compared."""
+        """Identifies this start of the machine; empty where the system does not provide it, and nothing can be
+        compared."""
 
     def wait(self, stopped: threading.Event, seconds: float) -> bool:
         """Wait up to `seconds`, or until `stopped` is set. Returns whether it is set."""
@@ -54,7 +55,7 @@ class SystemClock:
 
 
 class FrozenClock(SystemClock):
-    """Wall time stands still at one moment (`--at`); waiting and monotonic time are real."""
+    """Wall time is fixed at one moment (`--at`); waiting and monotonic time are real."""
 
     def __init__(self, moment: datetime) -> None:
         self._moment = moment.astimezone(UTC)

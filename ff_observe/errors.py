@@ -1,4 +1,4 @@
-"""The errors ff-observe raises for people to read: each message says what is wrong, where, and what to do."""
+"""The errors that ff-observe raises for people to read: each message says what is wrong, where, and what to do."""
 
 import errno
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ PRIVILEGED_PORTS: Final = 1024
 
 
 class FFObserveError(Exception):
-    """Base of all errors a user can act on. `exit_status` is what the command line ends with."""
+    """Base of all errors that a user can act on. `exit_status` is the command line's exit status."""
 
     exit_status = 1
 
@@ -24,7 +24,7 @@ class SourceError(FFObserveError):
 
 
 class DeliveryError(FFObserveError):
-    """Something that should have left this process did not arrive."""
+    """Data that should have left this process did not arrive."""
 
 
 class LedgerError(FFObserveError):
@@ -40,7 +40,7 @@ class SourceMapsError(FFObserveError):
 
 
 def what_to_change_to_listen(error: OSError, port: int) -> str:
-    """What to do about an address that cannot be listened on, by the reason."""
+    """What to do about an address that cannot be listened on, depending on the error."""
     if error.errno == errno.EADDRINUSE:
         return f"choose a port that is free, or stop what listens on {port}"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -55,10 +55,10 @@ def what_to_change_to_listen(error: OSError, port: int) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong in one place of a configuration file, or in the variable or option that `file` names then.
+    """One problem in one place of a configuration file, or in the variable or option that `file` then names.
 
-    `line` and `column` count from 1, and are 0 where the problem belongs to the file as a whole.
-    `key` is the dotted path (`telemetry.backend.sentry.dsn`), empty for the file as a whole.
+    `line` and `column` count from 1, and are 0 if the problem concerns the file as a whole. `key` is the dotted path
+    (`telemetry.backend.sentry.dsn`), empty for the file as a whole.
     """
 
     file: str
@@ -69,7 +69,7 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """The file with line and column, as compilers write it."""
+        """The file with line and column, in the format of compilers."""
         return self.file if self.line == 0 else f"{self.file}:{self.line}:{self.column}"
 
     def __str__(self) -> str:

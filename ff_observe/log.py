@@ -24,8 +24,8 @@ def configure_logging(
 ) -> None:
     """Send every record of this process from `level` on to `stream` (standard error).
 
-    May be called again, with a `redactor` that knows the secrets, once the settings are read: it replaces what it set
-    up before, and leaves handlers of others alone.
+    Call it again, with a `redactor` that knows the secrets, once the settings are read: it replaces its earlier setup,
+    and leaves handlers of others alone.
     """
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     formatter = JSONFormatter if log_format == "json" else TextFormatter
@@ -39,12 +39,12 @@ def configure_logging(
 
 
 def escaped(text: str) -> str:
-    """One line, whatever came from outside: control characters can neither add another nor steer a terminal."""
+    """One line, whatever the input: control characters can neither add a line nor control a terminal."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class TextFormatter(logging.Formatter):
-    """`TIME LEVEL logger: message`, and a traceback where there is one."""
+    """`TIME LEVEL logger: message`, and a traceback if there is one."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class TextFormatter(logging.Formatter):
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception where there is one, and
-    trace_id and span_id where the work that logs is traced."""
+    """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception if there is one, and
+    trace_id and span_id if the code that logs is traced."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def _moment(record: logging.LogRecord) -> str:
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
-    """The traceback and the stack of a record, as many lines in one text each."""
+    """The traceback and the stack of a record, as one text of several lines each."""
     parts = []
     if record.exc_info:
         parts.append(formatter.formatException(record.exc_info))
@@ -104,12 +104,12 @@ class StateLog:
         self._failing = False
 
     def failing(self, message: str) -> None:
-        """Tell of a failure; only the first after a success is more than a debug line."""
+        """Log a failure: as a warning after a success, else as a debug line."""
         self._log.log(logging.DEBUG if self._failing else logging.WARNING, "%s", message)
         self._failing = True
 
     def working(self, message: str) -> None:
-        """Tell of a success; only the first after a failure is logged."""
+        """Log a success, only if the last state was a failure."""
         if self._failing:
             self._log.info("%s", message)
         self._failing = False

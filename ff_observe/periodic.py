@@ -1,4 +1,4 @@
-"""One named, stoppable thread that runs a task at the moments the task itself asks for."""
+"""One named, stoppable thread that runs a task at times that the task itself chooses."""
 
 import logging
 import threading
@@ -9,15 +9,15 @@ from ff_observe.clock import Clock
 log = logging.getLogger(__name__)
 
 ErrorSink = Callable[[BaseException, str], None]
-"""Told of an error a thread swallowed, with the thread's name. Backend Sentry is one."""
+"""Receives an error that a thread survived, with the thread's name. Backend Sentry is one."""
 
 
 class Periodic:
-    """Runs `task` in a thread; the task returns the seconds until it wants to run again, None to end.
+    """Runs `task` in a thread; the task returns the seconds until its next run, None to end.
 
-    An error in the task does not end the thread: it goes on after `retry_seconds`. The first of a row of errors of one
-    type is logged and handed to `on_error`, the repetitions are not, so that a lasting fault floods neither.
-    `on_stop` is called when the thread has been told to stop, to interrupt a task that is waiting for something else.
+    An error in the task does not end the thread: it continues after `retry_seconds`. Of consecutive errors of one type,
+    only the first is logged and handed to `on_error`, so that a lasting fault floods neither. `on_stop` is called when
+    the thread is asked to stop, to interrupt a task that is waiting for something else.
     """
 
     def __init__(
@@ -47,11 +47,12 @@ class Periodic:
         self._thread.start()
 
     def tell_to_stop(self) -> None:
-        """For those that stop several: `stop` does so, too, but waits for one before the next is told."""
+        """For stopping several at once: `stop` does this too, but waits for its thread."""
         self._stopped.set()
 
     def stop(self, deadline: float) -> None:
-        """Raises `TimeoutError` if the task is not back in time; its thread, a daemon, then ends with the process."""
+        """Raises `TimeoutError` if the task does not return in time; its thread, a daemon, then ends with the
+        process."""
         self.tell_to_stop()
         if self._on_stop is not None:
             self._on_stop()

@@ -1,4 +1,4 @@
-"""What a ping is: its fields in order, with their types and limits. Sender and receiver both import it.
+"""The contract of a ping: its fields in order, with their types and limits. Sender and receiver both import it.
 
 The counts come from the catalogue; the rest is FlowFuse's (forge/monitor, payload of 2.15 and later).
 """
@@ -16,7 +16,7 @@ from ff_observe.catalogue.review import IDENTITY, LICENCE, SUPPORT, USE, Review
 PATH = "/ping"
 MAX_BODY_BYTES = 64 * 1024
 MAX_DEPTH = 32  # of nested objects and arrays; the contract itself needs five
-MAX_COUNT = 2**53 - 1  # the largest integer a JSON number of JavaScript holds exactly
+MAX_COUNT = 2**53 - 1  # the largest integer that a JavaScript number holds exactly
 
 Value = str | int | bool
 Values = tuple[Value | None, ...]
@@ -25,10 +25,10 @@ Values = tuple[Value | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What a text may be: a regular expression that Python and JavaScript read alike, and its description.
+    """The form of a text: a regular expression that Python and JavaScript interpret alike, and its description.
 
-    Every expression matches printable ASCII without spaces only. This leaves no room for sentences and mail addresses,
-    and none for control and bidirectional characters; such a text is in NFC. `maximum` is the length of the longest.
+    Every expression matches only printable ASCII without spaces. This leaves no room for sentences and mail addresses,
+    or for control and bidirectional characters; such a text is in NFC. `maximum` is the length of the longest.
     """
 
     pattern: str
@@ -40,7 +40,7 @@ class Grammar:
         object.__setattr__(self, "matches", re.compile(self.pattern, re.ASCII).fullmatch)
 
     def fits(self, text: str) -> bool:
-        """Whether the whole text is of this form."""
+        """Whether the whole text has this form."""
         return self.matches(text) is not None
 
     def json_schema(self) -> dict[str, object]:
@@ -96,7 +96,7 @@ class Field:
     review: Review | None = field(kw_only=True)
 
     def accepts(self, value: object) -> bool:
-        """Whether a value belongs here: the rule of the sender and of the receiver."""
+        """Whether a value is valid: the rule of the sender and of the receiver."""
         if type(value) is not self.type:
             return False
         if isinstance(value, str):
@@ -108,7 +108,7 @@ class Field:
         return self.review is not None and self.review.holds(day)
 
     def json_schema(self) -> dict[str, object]:
-        """The value as JSON Schema has it."""
+        """The value as JSON Schema."""
         if self.grammar is not None:
             return self.grammar.json_schema()
         if self.type is bool:
@@ -117,7 +117,7 @@ class Field:
 
     @property
     def dotted(self) -> str:
-        """The path as people write it: `platform.counts.users`."""
+        """The path in dotted form: `platform.counts.users`."""
         return ".".join(self.path)
 
 
@@ -269,7 +269,7 @@ def _withdrawn(day: date) -> frozenset[int]:
 
 
 def document(values: Sequence[Value | None]) -> dict[str, object]:
-    """The ping as JSON nests it, from its values in the order of `FIELDS`. A value of None is absent."""
+    """The ping as nested JSON objects, from its values in the order of `FIELDS`. A value of None is absent."""
     root: dict[str, object] = {}
     for found, value in zip(FIELDS, values, strict=True):
         if value is not None:

@@ -26,7 +26,7 @@ _EFFECT: Final = (
 
 
 class Severity(StrEnum):
-    """How serious a finding is: an error is or will be missing data, a warning a risk, a note worth knowing."""
+    """The severity of a finding: an error means missing data, now or soon, a warning a risk, a note is information."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -36,10 +36,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `id` is for programs, and stays. `title` is a clause, `detail` the reason, `fix`
-    what to do, empty where all is well; all without secrets.
+    """The result of one check.
 
-    Backquotes in `detail` and `fix` mark code.
+    `id` is for programs, and stable. `title` is a clause, `detail` the reason, `fix` what to do, empty if all is well;
+    all without secrets. Backquotes in `detail` and `fix` mark code.
     """
 
     id: str
@@ -56,10 +56,10 @@ def find_problems(
     failures: Mapping[str, str] | None = None,
     examined: Iterable[Finding] = (),
 ) -> list[Finding]:
-    """What is wrong at the moment of `snapshot`, without what is `OK`.
+    """The problems at the moment of `snapshot`, without `OK` findings.
 
-    `readings` and `failures` are those of the running bridge's `SelfMetrics`; without a bridge there are none.
-    `examined` is what examinations found that take longer than a page may.
+    `readings` and `failures` are those of the running bridge's `SelfMetrics`; empty without a bridge. `examined` are
+    findings of checks that take longer than a page may.
     """
     redactor = Redactor(known_secrets(settings), personal=False)
     found = [
@@ -77,7 +77,7 @@ def find_problems(
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """In the order of their severity, otherwise as they are."""
+    """Sorted by severity, otherwise in the same order."""
     return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
 
 
@@ -97,7 +97,7 @@ def _database(settings: Settings, snapshot: Snapshot) -> Iterator[Finding]:
 
 
 class _Fault(NamedTuple):
-    """What is `said` of a database that cannot be read, and what that means."""
+    """The error message of an unreadable database, and what it means."""
 
     said: str
     id: str
@@ -142,7 +142,7 @@ _POSTGRESQL_FAULTS: Final = (
         "Check the load of the database, and that no firewall drops packets between it and this machine.",
     ),
 )
-"""The first that fits decides."""
+"""The first match decides."""
 
 
 def _flowfuse(settings: Settings, snapshot: Snapshot) -> Iterator[Finding]:
@@ -245,6 +245,7 @@ def _unknown_keys(settings: Settings) -> Iterator[Finding]:
 
 
 def _sentence(words: str) -> str:
-    """Text that begins with a capital letter, unless a name stands there (of a host or a file), and ends in a stop."""
+    """Text that begins with a capital letter, unless it begins with a name (of a host or a file), and ends with a
+    full stop."""
     first = words[:1].upper() if re.match(r"[a-z']+(?![\w./-]|:\S)", words) else words[:1]
     return first + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")

@@ -1,4 +1,4 @@
-"""Measures the process for `catalogue.process`, as prometheus_client does (Linux only; elsewhere nothing is known)."""
+"""Measures the process for `catalogue.process`, as prometheus_client does (Linux only; empty elsewhere)."""
 
 import functools
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ _NAMES = frozenset(metric.name for metric in PROCESS)
 
 
 def process_readings() -> dict[str, dict[tuple[str, ...], float]]:
-    """The readings of `PROCESS` at this moment; what the kernel does not show is absent."""
+    """The readings of `PROCESS` at this moment; values that the kernel does not provide are absent."""
     try:
         families = list(_collector().collect())
     except ValueError:  # an unlimited number of files has no number

@@ -1,9 +1,9 @@
-"""Takes credentials, addresses and e-mail addresses out of text that leaves the process. Pure: no settings, no output.
+"""Removes credentials, addresses and e-mail addresses from text that leaves the process. Pure: no settings, no output.
 
-The bridge's own code keeps its secrets in `Secret`. This is for what other code says: the message of a database
+The bridge's own code keeps its secrets in `Secret`. This is for text from other code: the message of a database
 driver, a log line, an exception of the host program.
 
-Secret are passwords, tokens, keys, licences and DSNs, but no user names; a user name that stands alone in an http(s)
+Secrets are passwords, tokens, keys, licences and DSNs, but no user names; a user name that stands alone in an http(s)
 URL is a key (that of a Sentry DSN). A secret is masked in each spelling that occurs: as it is, percent-encoded, as a
 literal of Python or JSON, and with its user in base64:
 - of less than 6 characters, only where a credential stands (quoted, before the `@` of a URL, after `Basic` or `Bearer`,
@@ -23,9 +23,10 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 from ff_observe.config.secret import MASK, Secret
 
 _SHORT = 6  # characters; anything shorter may be part of an innocent text
-_LONG = 16  # characters; what is that long is no word
+_LONG = 16  # characters; no word is that long
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+|\d+)(?:[-_. /:](?:[A-Z]?[a-z]+|[A-Z]+|\d+))*")
-# Words joined by `-` or `.` are one token: a package, a module, a version. What was escaped begins after the escape.
+# Words joined by `-` or `.` are one token: a package, a module, a version. An escaped character begins after the
+# escape.
 _WORD_BEGINS = r"(?:(?<!\w)(?<!\w[-.])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
 _WORD_ENDS = r"(?!\w|[-.]\w)"
 _CREDENTIAL_PLACES = (
@@ -49,11 +50,11 @@ _QUOTED = r"\\?\"(?:[^\"\\]|\\[^\"])*\\?\"|\\?'(?:[^'\\]|\\[^'])*\\?'"
 
 _CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
-    # JSON Web Tokens: the header is always the base64 of `{"`; also one that was cut off.
+    # JSON Web Tokens: the header is always the base64 of `{"`; also a truncated one.
     (re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}"), MASK),
-    # Tokens of FlowFuse (ffpat_…, fft…_) and of Sentry (sntrys_…), as they announce themselves.
+    # Tokens of FlowFuse (ffpat_…, fft…_) and of Sentry (sntrys_…), by their prefixes.
     (re.compile(r"\b(?:ff[a-z]{1,6}|sntry[a-z])_[\w+/=.-]{16,}"), MASK),
-    # User and password of a URL, first as the standard has it, then with `/`, `?` or `#` unescaped in the password.
+    # User and password of a URL, first in standard form, then with `/`, `?` or `#` unescaped in the password.
     (re.compile(r"(?<=://)[^\s/?#\"'<>]{1,1024}@"), f"{MASK}@"),
     (re.compile(r"(?<=://)[^\s/?#:@\"'<>]{0,256}:(?!\d+(?:[/?#\s]|$))[^\s\"'<>]{1,1024}@"), f"{MASK}@"),
     (re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\\?[\"']?\s?[=:]\s?)(?:{_QUOTED})"), rf"\1{MASK}"),
@@ -95,12 +96,12 @@ def _mask_ipv6(found: re.Match[str]) -> str:
 
 
 def is_sensitive_key(key: str) -> bool:
-    """Whether what stands under `key` is hidden whatever it is."""
+    """Whether the value under `key` is hidden whatever it is."""
     return _SENSITIVE_KEY.search(re.sub(r"[^a-z0-9]+", "_", key.lower())) is not None
 
 
 def known_secrets(settings: object) -> frozenset[str]:
-    """What is secret in every `Secret` anywhere inside `settings` (dataclasses, tuples, mappings)."""
+    """The secret values of every `Secret` anywhere inside `settings` (dataclasses, tuples, mappings)."""
     if isinstance(settings, Secret):
         return _secret_parts(settings.reveal())
     if dataclasses.is_dataclass(settings):
@@ -114,7 +115,7 @@ def known_secrets(settings: object) -> frozenset[str]:
 
 def _secret_parts(value: str) -> frozenset[str]:
     scheme, _, token = value.partition(" ")
-    if token and scheme.lower() in ("basic", "bearer"):  # of a header: whoever quotes it may leave the word out
+    if token and scheme.lower() in ("basic", "bearer"):  # of a header: a quotation may leave the scheme out
         return frozenset({value, token})
     if "://" not in value:
         return frozenset({value})
@@ -139,7 +140,7 @@ def _secret_parts(value: str) -> frozenset[str]:
 
 
 def _spellings(secret: str) -> set[str]:
-    """How a secret looks inside a URL, a Python representation and JSON."""
+    """The spellings of a secret inside a URL, a Python representation and JSON."""
     return {
         secret,
         quote(secret, safe=""),
@@ -175,10 +176,10 @@ def _any_of(spellings: Iterable[str]) -> str:
 
 
 class Redactor:
-    """Masks the secrets it was given, and what has the form of one.
+    """Masks the secrets it was given, and anything that looks like one.
 
-    `personal` also masks IP addresses and e-mail addresses: for what leaves the machine. The bridge's own log may say
-    where it listens.
+    `personal` also masks IP addresses and e-mail addresses: for data that leaves the machine. The bridge's own log may
+    say where it listens.
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, personal: bool = True) -> None:
@@ -187,7 +188,7 @@ class Redactor:
         self._known = _pattern(self._secrets)
 
     def with_secrets(self, secrets: Iterable[str]) -> "Redactor":
-        """One that masks these besides what this one masks."""
+        """A redactor that masks these in addition."""
         return Redactor(self._secrets.union(secrets), personal=self._personal)
 
     def text(self, text: str) -> str:
@@ -205,7 +206,8 @@ class Redactor:
         return text
 
     def value(self, value: object) -> object:
-        """A copy of a JSON-like value with every string, and every key, redacted; what a sensitive key holds is gone.
+        """A copy of a JSON-like value with every string, and every key, redacted; values under sensitive keys are
+        replaced.
 
         Numbers stay unless they are a known secret. Other types than JSON's become redacted text.
         """

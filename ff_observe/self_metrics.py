@@ -1,4 +1,4 @@
-"""The live values behind `catalogue.BRIDGE`: how the bridge itself is doing."""
+"""The live values behind `catalogue.BRIDGE`: the bridge's own metrics."""
 
 import platform
 import threading
@@ -15,8 +15,8 @@ from ff_observe.version import VERSION
 class SelfMetrics:
     """A small thread-safe store. Readings have the shape of the platform's, so that outputs render both alike.
 
-    `version` grows with every change that shows: an output may keep what it rendered while it stands still. What
-    the process uses, which always changes, is measured when the readings are asked for and does not count as one.
+    `version` grows with every visible change: an output may reuse its rendering while it stays the same. The process's
+    resource usage, which always changes, is measured when the readings are requested and does not count as a change.
     """
 
     def __init__(self, metrics: tuple[Metric, ...] = BRIDGE) -> None:
@@ -30,7 +30,7 @@ class SelfMetrics:
 
     @staticmethod
     def _from_the_start(metric: Metric) -> dict[tuple[str, ...], float]:
-        """Counters exist at 0 from the start, so that a first increase is seen as one."""
+        """Counters exist at 0 from the start, so that the first increase is visible as one."""
         if metric.kind is not Kind.COUNTER:
             return {}
         if not metric.labels:
@@ -53,14 +53,14 @@ class SelfMetrics:
                 self.version += 1
 
     def replace(self, metric: Metric, reading: Reading) -> None:
-        """Set all samples of a gauge; label values not in `reading` vanish."""
+        """Set all samples of a gauge; label values not in `reading` disappear."""
         with self._lock:
             if self._values[metric.name] != reading:
                 self._values[metric.name] = dict(reading)
                 self.version += 1
 
     def delivery(self, output: str, failure: str | None, part: str = "") -> None:
-        """Note how the last delivery of an output ended: None if it arrived, else the reason, without secrets.
+        """Record how the last delivery of an output ended: None if it arrived, else the reason, without secrets.
 
         An output with several parts (signals of OTLP) delivers while all of them do.
         """
@@ -74,7 +74,7 @@ class SelfMetrics:
             return {output: reason for (output, _), reason in self._deliveries.items() if reason is not None}
 
     def keep_deliveries(self, outputs: Collection[str]) -> None:
-        """Forget the deliveries of all outputs but these: the others are off by now."""
+        """Forget the deliveries of all outputs but these: the others have been switched off."""
         with self._lock:
             self._deliveries = {key: reason for key, reason in self._deliveries.items() if key[0] in outputs}
             delivered = dict(self._values[OUTPUT_DELIVERED.name])

@@ -1,4 +1,4 @@
-"""Spells release and environment as Sentry accepts them, alike for the backend, the page and the source maps."""
+"""Spells release and environment as Sentry accepts them, the same for the backend, the page and the source maps."""
 
 import re
 from typing import Final
@@ -9,7 +9,7 @@ _MAX_VERSION: Final = 100
 
 
 def environment_name(name: str) -> str:
-    """`name` as Sentry takes an environment.
+    """`name` in a form that Sentry accepts as an environment.
 
     It discards an environment of more than 64 characters, `none`, and one with slashes or control characters
     (sentry-relay, relay-event-schema, `validate_environment`).
@@ -19,7 +19,8 @@ def environment_name(name: str) -> str:
 
 
 def release_name(flowfuse_version: str | None) -> str | None:
-    """`flowfuse@VERSION` as FlowFuse names it, without what Sentry refuses; None where the version is not known."""
+    """`flowfuse@VERSION` as FlowFuse names it, without characters that Sentry refuses; None if the version is not
+    known."""
     legal = _legal(flowfuse_version or "", _MAX_VERSION)
     return f"flowfuse@{legal}" if legal else None
 

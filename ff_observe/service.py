@@ -1,4 +1,4 @@
-"""Starting and stopping of the parts of a running bridge: in order, in reverse, by one deadline."""
+"""Starts and stops the parts of a running bridge: in order, in reverse, with one deadline."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 class Component(Protocol):
-    """A part with a life of its own (a thread, a client, a server)."""
+    """A part with its own lifecycle (a thread, a client, a server)."""
 
     name: str
 
@@ -40,7 +40,7 @@ class Service:
             log.debug("%s started", component.name)
 
     def stop(self) -> None:
-        """Stop all within the deadline, going on after an error. Raises an `ExceptionGroup` of what went wrong."""
+        """Stop all within the deadline, continuing after an error. Raises an `ExceptionGroup` of the errors."""
         deadline = self._clock.monotonic() + self._stop_seconds
         errors: list[Exception] = []
         for component in reversed(self._components):

@@ -1,7 +1,7 @@
-"""Spans of the bridge's own work. Costs next to nothing until an output installs a tracer; imports no tracing library.
+"""Spans of the bridge's own work. Nearly free until an output installs a tracer; imports no tracing library.
 
-Like `logging`, one per process: the code that works does not know whether anybody listens. What a span says is for
-the operator's eyes, never a value of the database, a secret or the address of somebody who asks.
+Like `logging`, one per process: the code that is traced does not know whether a tracer is installed. A span's content
+is for the operator: never a value of the database, a secret or a client's address.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,25 @@ from typing import Literal, Protocol
 
 AttributeValue = str | int | float | bool
 Kind = Literal["internal", "client", "server"]
-"""The bridge's own work, a question to somebody else, or the answer to a question (OpenTelemetry's span kinds)."""
+"""The bridge's own work, a request to another service, or the answer to a request (OpenTelemetry's span kinds)."""
 
 
 class Span(Protocol):
     """Work under way."""
 
     def set_attribute(self, name: str, value: AttributeValue) -> None:
-        """Say something of it, by OpenTelemetry's semantic conventions where there is one."""
+        """Add an attribute, by OpenTelemetry's semantic conventions if there is one."""
 
     def fail(self, error_type: str) -> None:
-        """It did not work, for a reason of a few: a class of error, an outcome."""
+        """Mark it as failed, with one of a few reasons: a class of error, an outcome."""
 
 
 class Context(Protocol):
-    """Where in a trace the work under way is, to go on from in another thread."""
+    """The position in a trace of the work in progress, to continue from in another thread."""
 
 
 class Tracer(Protocol):
-    """What an output offers to hear of spans."""
+    """The interface of an output that receives spans."""
 
     def span(
         self, name: str, kind: Kind, attributes: Mapping[str, AttributeValue], after: Sequence[Context]
@@ -36,14 +36,14 @@ class Tracer(Protocol):
         """A span from entering to leaving; an exception that passes through marks it as failed."""
 
     def current_ids(self) -> tuple[str, str] | None:
-        """Trace id and span id (hexadecimal) of the work under way in this thread or task."""
+        """Trace id and span id (hexadecimal) of the work in progress in this thread or task."""
 
     def here(self) -> Context:
-        """The place of the work under way in this thread or task."""
+        """The position of the work in progress in this thread or task."""
 
 
 class _Silence:
-    """The span when nobody listens."""
+    """The span if no tracer is installed."""
 
     def set_attribute(self, name: str, value: AttributeValue) -> None:
         pass
@@ -58,22 +58,22 @@ _listening: list[Tracer | None] = []
 
 
 def install(tracer: Tracer) -> None:
-    """From now on spans go to `tracer`."""
+    """Send spans to `tracer` from now on."""
     _listening.append(tracer)
 
 
 def remove(tracer: Tracer) -> None:
-    """Spans no longer go to `tracer`; legal if they never did."""
+    """Stop sending spans to `tracer`; legal if it was never installed."""
     if tracer in _listening:
         _listening.remove(tracer)
 
 
 def _tracer() -> Tracer | None:
-    return (_listening[-1:] or _NOBODY)[0]  # in one step: it may go at any time
+    return (_listening[-1:] or _NOBODY)[0]  # read once: it may be removed at any time
 
 
 def is_on() -> bool:
-    """Whether anybody listens: for code that is called so often that even an unheard span would cost too much."""
+    """Whether a tracer is installed: for code that is called so often that even an unused span would cost too much."""
     return bool(_listening)
 
 
@@ -82,8 +82,8 @@ def span(
 ) -> AbstractContextManager[Span]:
     """A span around a piece of work; an attribute `db__system` is sent as `db.system`.
 
-    It belongs to the work under way in this thread or task, or to that of `after` (see `here`): to the first as a part
-    of it, to the others by a link.
+    It belongs to the work in progress in this thread or task, or to that of `after` (see `here`): to the first as a
+    part of it, to the others by a link.
     """
     tracer = _tracer()
     if tracer is None:
@@ -93,12 +93,12 @@ def span(
 
 
 def here() -> Context | None:
-    """The place of the work under way in this thread or task; None when nobody listens."""
+    """The position of the work in progress in this thread or task; None without a tracer."""
     tracer = _tracer()
     return tracer.here() if tracer is not None else None
 
 
 def current_ids() -> tuple[str, str] | None:
-    """Trace id and span id (hexadecimal) of the work under way here, None without one."""
+    """Trace id and span id (hexadecimal) of the work in progress here, None without one."""
     tracer = _tracer()
     return tracer.current_ids() if tracer is not None else None

@@ -1,6 +1,6 @@
 """Directories and files that only root and the caller can change: no other user can redirect a path through them.
 
-Whoever can write to one directory on the way can put a symbolic link in the place of what was checked. So the way is
+A user who can write to one directory on the path can put a symbolic link in place of what was checked. So the path is
 walked from `/`, each directory opened relative to the one before and checked, links included.
 """
 
@@ -24,9 +24,9 @@ class UntrustedPathError(OSError):
 
 @contextlib.contextmanager
 def trusted_directory(path: Path, *, make: bool = False) -> Iterator[int]:
-    """A descriptor of a directory in which only root and the caller can make, rename or remove files.
+    """A descriptor of a directory in which only root and the caller can create, rename or remove files.
 
-    With `make`, what is missing of it is made for the caller alone. Raises `OSError`, `UntrustedPathError` included.
+    With `make`, missing directories are created for the caller alone. Raises `OSError`, `UntrustedPathError` included.
     """
     descriptor, place, name = _walk(path, make=make)
     try:
@@ -53,7 +53,7 @@ def check_trusted_file(path: Path) -> None:
 
 
 def _walk(path: Path, *, make: bool = False) -> tuple[int, str, str | None]:
-    """The descriptor and the name of the last directory on the way, and the name of the file in it, if it is one."""
+    """The descriptor and the name of the last directory on the path, and the name of the file in it, if it is one."""
     directory, place = os.open("/", _SEARCH), "/"
     waiting = list(reversed(path.absolute().parts[1:]))
     links = 0
@@ -97,7 +97,7 @@ def _status(directory: int, name: str, *, make: bool) -> os.stat_result:
 
 @contextlib.contextmanager
 def _naming(full: str) -> Iterator[None]:
-    """Errors of calls relative to a directory name a part of the path only."""
+    """Errors of calls relative to a directory name only a part of the path."""
     try:
         yield
     except OSError as error:
@@ -107,7 +107,7 @@ def _naming(full: str) -> Iterator[None]:
 
 
 def _check(status: os.stat_result, place: str, *, passing: bool = False) -> None:
-    """In a sticky directory that is only passed through, nobody can rename or remove what belongs to others."""
+    """In a sticky directory that is only passed through, other users' files cannot be renamed or removed."""
     _check_owner(status, place)
     if passing and status.st_mode & stat.S_ISVTX:
         return
@@ -130,7 +130,7 @@ def _check_owner(status: os.stat_result, place: str) -> None:
 
 
 def _is_private(group: int) -> bool:
-    """A group of ours that no other account is in: a user's private group, or the `fsGroup` of a pod."""
+    """A group of ours without any other account: a user's private group, or the `fsGroup` of a pod."""
     if group not in (os.getegid(), *os.getgroups()):
         return False
     members = {account.pw_name for account in pwd.getpwall() if account.pw_gid == group}

@@ -1,4 +1,4 @@
-"""Settings → parts: the only module that knows every class. `bridge.py` runs them."""
+"""Builds the parts from the settings: the only module that knows every class. `bridge.py` runs them."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ EXAMINATION_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A platform that can be asked: what the one-shot commands need, and the ground of a bridge."""
+    """An accessible platform: what the one-shot commands need, and the basis of a bridge."""
 
     settings: Settings
     clock: Clock
@@ -57,8 +57,8 @@ class Platform:
 
 @contextlib.contextmanager
 def open_platform(settings: Settings, clock: Clock | None = None, *, asks_flowfuse: bool = False) -> Iterator[Platform]:
-    """A platform to ask, until the block ends: its database, and with `asks_flowfuse` FlowFuse itself. Nothing runs in
-    the background."""
+    """A platform to query, until the block ends: its database, and with `asks_flowfuse` FlowFuse itself. Nothing
+    runs in the background."""
     clock = clock or SystemClock()
     probe_url = settings.prometheus.probe_url if asks_flowfuse else None
     platform = _platform(settings, installed_versions(settings), clock, SelfMetrics(), probe_url)
@@ -70,7 +70,7 @@ def open_platform(settings: Settings, clock: Clock | None = None, *, asks_flowfu
 
 
 class Parts:
-    """All of a bridge that is made anew when the settings change."""
+    """All parts of a bridge that are rebuilt when the settings change."""
 
     def __init__(
         self,
@@ -80,10 +80,10 @@ class Parts:
         on_snapshot: Callable[[Settings, Snapshot], None],
         before: Redactor | None = None,
     ) -> None:
-        """`before` is the `redactor` of the settings before these, whose secrets may still be in an error."""
+        """`before` is the `redactor` of the previous settings, whose secrets may still occur in an error."""
         self.redactor = (before or Redactor()).with_secrets(known_secrets(settings))
         versions = installed_versions(settings)
-        versions.flowfuse()  # known to Sentry before the first snapshot; each of these looks again
+        versions.flowfuse()  # so that Sentry has it before the first snapshot; each of these looks it up again
         self.platform = _platform(
             settings,
             versions,
@@ -119,7 +119,7 @@ class Parts:
         chance: random.Random | None = None,
         first_ping_seconds: float | None = None,
     ) -> Context:
-        """What outputs are built from. `on_error` replaces the capture of errors by these parts."""
+        """The context of outputs. `on_error` replaces the capture of errors by these parts."""
         platform = self.platform
         return Context(
             platform.settings,
@@ -136,7 +136,7 @@ class Parts:
         )
 
     def capture(self, error: BaseException, thread_name: str) -> None:
-        """Hand an error of a thread to the outputs that report errors."""
+        """Pass an error of a thread to the outputs that report errors."""
         for sink in self._error_sinks:
             sink(error, thread_name)
 
@@ -156,7 +156,7 @@ def lasting_components(context: Context) -> list[LastingComponent]:
 
 
 def collector_signals(secrets: object, clock: Clock) -> list[Component]:
-    """Where the collector's traces (and logs) go by the standard variables; `secrets` are its settings."""
+    """The collector's traces (and logs), sent by the standard variables; `secrets` are its settings."""
     environment = read_environment(os.environ)
     if environment.otel_sdk_disabled or not environment.otlp_endpoint_named:
         return []
@@ -174,7 +174,7 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
 
 
 def installed_versions(settings: Settings) -> InstalledVersions:
-    """What can be known of the platform's versions without its database."""
+    """The platform's versions, as far as they are known without its database."""
     flowfuse_url = settings.platform.base_url if settings.prometheus.flowfuse_enabled else None
     return InstalledVersions(settings.home, settings.platform, settings.environment, flowfuse_url)
 
@@ -240,10 +240,8 @@ def _secured(app: BridgeApp, security: "WebSecurity | None") -> Application:
 
 
 def web_security(settings: Settings) -> "WebSecurity | None":
-    """What secures the HTTP edge; None, at no cost, where nothing does.
-
-    Raises `ConfigurationError` if its files cannot be used, or secure nothing where everybody can connect.
-    """
+    """The security of the HTTP edge; None, at no cost, if nothing secures it. Raises `ConfigurationError` if its
+    files cannot be used, or secure nothing although everybody can connect."""
     prometheus = settings.prometheus
     if prometheus.web_config_file is None and prometheus.bearer_token_file is None:
         return None
@@ -260,5 +258,5 @@ def web_security(settings: Settings) -> "WebSecurity | None":
 def make_server(
     app: Application, settings: PrometheusSettings, clock: Clock, tls: Callable[[], ssl.SSLContext] | None
 ) -> WebServer:
-    """The server for `app` where the settings want it."""
+    """The server for `app`, if the settings want it."""
     return WebServer(app, settings.host, settings.port, clock, tls, settings.allowed_hosts)

@@ -9,13 +9,13 @@ from ff_observe.catalogue.model import Count, Kind, Metric
 from ff_observe.catalogue.process import PROCESS
 
 PLATFORM: tuple[Metric, ...] = (*FACTS, *COUNTS, *AUDIT)
-"""Everything that is true of the platform: one snapshot holds it all."""
+"""Every metric of the platform; one snapshot holds them all."""
 
 SELF: tuple[Metric, ...] = (*BRIDGE, *PROCESS)
-"""Everything that the bridge exposes of itself."""
+"""Every metric that the bridge exposes about itself."""
 
 METRICS: tuple[Metric, ...] = (*PLATFORM, *SELF, *COLLECTOR, *FLEET)
-"""Every metric there is."""
+"""Every metric."""
 
 __all__ = [
     "AUDIT",

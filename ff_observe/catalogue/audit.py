@@ -1,8 +1,8 @@
-"""The counters from FlowFuse's own audit log: which events are told apart, and what is derived from them.
+"""The counters from FlowFuse's own audit log: which events are distinguished, and what is derived from them.
 
 Instances and devices post events of any name, so the names are an allow-list; every other event counts as `other`.
-Sources: FlowFuse forge/auditLog (what the platform writes), forge/routes/logging and nr-auditlogger (what instances
-and devices post), frontend/src/data/audit-events.json (names of earlier versions).
+Sources: FlowFuse forge/auditLog (what the platform writes), forge/routes/logging and nr-auditlogger (what instances and
+devices post), frontend/src/data/audit-events.json (names of earlier versions).
 """
 
 from collections.abc import Iterable, Mapping
@@ -83,17 +83,18 @@ EVENTS: frozenset[str] = frozenset(
         *("settings.update", "started", "stopped"),
     )
 )
-"""The events that are told apart."""
+"""The events that are counted by name."""
 
 SOURCES: tuple[str, ...] = ("api", "mcp", "mcp:expert")
-"""The values of the column `source` that are told apart (FlowFuse 2.33: forge/routes/auth, migration 20260714-01)."""
+"""The values of the column `source` that are counted by name (FlowFuse 2.33: forge/routes/auth, migration 20260714-01).
+"""
 
 DEVICE = "device"
 """The value of the column `entityType` for what happened to a device."""
 
 
 class Event(NamedTuple):
-    """All that is read of a row: the name and source as the allow-lists have them, whether it concerns a device, and
+    """Everything that is read of a row: name and source as the allow-lists have them, whether it concerns a device, and
     whether its body reports an error (read for `FALLIBLE` events only)."""
 
     event: str
@@ -104,10 +105,8 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The events that count under one label value of a derived counter; None where both are meant.
-
-    With `by_source`, the value is looked up by the source of the event, and `value` is for sources it does not name.
-    """
+    """The events that count under one label value of a derived counter; None where both are meant. With `by_source`,
+    the event's source determines the value, and `value` is for sources that are not listed."""
 
     value: str
     events: tuple[str, ...]
@@ -116,7 +115,7 @@ class Rule:
     by_source: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def value_of(self, event: Event) -> str | None:
-        """The label value under which `event` counts; None where it does not."""
+        """The label value under which `event` counts; None if it does not count."""
         if event.event not in self.events:
             return None
         if self.device not in (None, event.device) or self.failed not in (None, event.failed):
@@ -126,7 +125,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Derived(Metric):
-    """A counter of events by what they mean. An event counts under the first rule that takes it."""
+    """A counter of events by meaning. An event counts under the first rule that matches."""
 
     rules: tuple[Rule, ...] = ()
 
@@ -244,11 +243,11 @@ AUDIT: tuple[Metric, ...] = (AUDIT_EVENTS, *DERIVED)
 FALLIBLE: frozenset[str] = frozenset(
     event for metric in DERIVED for rule in metric.rules if rule.failed is not None for event in rule.events
 )
-"""The events of whose body it is read whether it reports an error."""
+"""The events whose body is read to see whether it reports an error."""
 
 
 def derive(counted: Iterable[tuple[Event, int]]) -> dict[str, dict[tuple[str, ...], int]]:
-    """The readings of `AUDIT` for so many of each event. Derived counters have every value, also at 0."""
+    """The readings of `AUDIT` for these numbers of events. Derived counters have every label value, also at 0."""
     readings: dict[str, dict[tuple[str, ...], int]] = {
         metric.name: {(value,): 0 for value in metric.label_values} for metric in AUDIT
     }
@@ -262,7 +261,7 @@ def derive(counted: Iterable[tuple[Event, int]]) -> dict[str, dict[tuple[str, ..
 
 
 def value_of(metric: Derived, event: Event) -> str | None:
-    """The label value of `metric` under which `event` counts; None where it does not."""
+    """The label value of `metric` under which `event` counts; None if it does not count."""
     return next((value for rule in metric.rules if (value := rule.value_of(event)) is not None), None)
 
 

@@ -1,4 +1,4 @@
-"""What the bridge tells of itself, as `ff_observe_*`. The live values are in `self_metrics.py`."""
+"""The metrics of the bridge itself, `ff_observe_*`. Their live values are in `self_metrics.py`."""
 
 from ff_observe.catalogue.model import Kind, Metric, Sensitivity
 

@@ -1,4 +1,4 @@
-"""What a ping collector exposes: of itself (`ff_observe_collector_*`) and of the fleet (`flowfuse_fleet_*`)."""
+"""The metrics of a ping collector: its own (`ff_observe_collector_*`) and the fleet's (`flowfuse_fleet_*`)."""
 
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.facts import FEATURE_ENABLED

@@ -1,6 +1,6 @@
-"""The vocabulary of the catalogue: what a metric is, and how a platform count is asked for.
+"""The vocabulary of the catalogue: what a metric is, and which question to the database a platform count answers.
 
-Nothing here knows how FlowFuse spells its tables (`sources/schema.py` does) or how any output looks.
+FlowFuse's spelling of its tables is in `platform/sources/schema.py`; how metrics look is up to each output.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 class Sensitivity(StrEnum):
-    """What the values and labels of a metric can disclose, and to whom it may therefore be shown."""
+    """What the values and labels of a metric can disclose, and so who may see it."""
 
     meaning: str
 
@@ -46,12 +46,12 @@ the platform is not known."""
 class Metric:
     """One metric family as every output shows it.
 
-    `name` is the Prometheus name (a counter's ends in `_total`, an info's in `_info`), `title` what people read on
-    dashboards and pages, `unit` the UCUM unit that OTLP carries (`{user}`, `s`), `labels` the names of its labels.
-    `label_values` lists the values that exist from the start, `value_titles` the titles of values whose own spelling is
-    not for people. `since` is the version of ff-observe that first has the metric.
+    `name` is the Prometheus name (a counter's ends in `_total`, an info's in `_info`), `title` the name on dashboards
+    and pages, `unit` the UCUM unit that OTLP carries (`{user}`, `s`), `labels` the names of its labels. `label_values`
+    lists the values that exist from the start, `value_titles` the titles of values whose own spelling is not meant for
+    people. `since` is the first version of ff-observe that has the metric.
 
-    A yes-or-no has no unit: with `1`, a translation to Prometheus would call a gauge `…_ratio` (OpenTelemetry
+    A boolean has no unit: with `1`, a translation to Prometheus would call a gauge `…_ratio` (OpenTelemetry
     specification, compatibility/prometheus_and_openmetrics.md, metric metadata).
     """
 
@@ -108,7 +108,7 @@ class RowsByName:
 
 @dataclass(frozen=True, slots=True)
 class AgeBucket:
-    """Rows whose moment lies less than `under_seconds` (inclusive) in the past and in no earlier bucket."""
+    """Rows whose timestamp lies less than `under_seconds` (inclusive) in the past and in no earlier bucket."""
 
     name: str
     under_seconds: int
@@ -116,8 +116,11 @@ class AgeBucket:
 
 @dataclass(frozen=True, slots=True)
 class RowsByAge:
-    """The rows of a table by how long ago the moment in `column` was. Rows without one count as `never`, rows older
-    than the last bucket as `older`; a moment in the future belongs to the first bucket."""
+    """The rows of a table by the age of the timestamp in `column`.
+
+    Rows without one count as `never`, rows older than the last bucket as `older`; a timestamp in the future belongs to
+    the first bucket.
+    """
 
     table: str
     column: str
@@ -133,7 +136,7 @@ NO_VALUE = "none"
 
 
 OTHER_VALUES = "other"
-"""Label value for the rows of all values beyond those that are told apart."""
+"""Label value for the rows of all values that are not counted by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +144,7 @@ class PingField:
     """Where (part of) a count stands in the ping, below `platform.counts`.
 
     `path` has one or two keys. `label_value` picks one value of a labelled count (0 where the platform has none), and
-    `title` says what that is; None takes the count itself. Without a `review` that holds, it is neither sent
-    nor stored.
+    `title` describes it; None takes the count itself. Without a valid `review` it is neither sent nor stored.
     """
 
     path: tuple[str, ...]
@@ -155,8 +157,8 @@ class PingField:
 class Count(Metric):
     """A metric that is counted in the platform's database.
 
-    `enterprise` counts are sent as 0 in the ping of an unlicensed platform, as FlowFuse does; the metrics always tell
-    the truth. `billing` counts exist only on a licensed platform with `billing` in its file.
+    `enterprise` counts are sent as 0 in the ping of an unlicensed platform, as FlowFuse does; the metrics always have
+    the real number. `billing` counts exist only on a licensed platform with `billing` in its file.
     """
 
     of: Question = Rows("")
@@ -185,6 +187,7 @@ def resource_name(count: Count, ping_field: PingField) -> str:
 
 
 def in_text(title: str) -> str:
-    """A title within a sentence or a legend: `Users` → `users`. Names in capitals stay: `MQTT brokers`, `FlowFuse`."""
+    """A title for use within a sentence or a legend: `Users` → `users`. Names in capitals stay: `MQTT brokers`,
+    `FlowFuse`."""
     first = title.partition(" ")[0]
     return title if first != first.capitalize() else title[:1].lower() + title[1:]

@@ -1,4 +1,4 @@
-"""How a Prometheus name is spelled in OpenTelemetry, such that the way back gives the same Prometheus name."""
+"""Converts a Prometheus name to an OpenTelemetry name that translates back to the same Prometheus name."""
 
 from ff_observe.catalogue.model import Kind, Metric
 
@@ -7,8 +7,8 @@ _UNIT_SUFFIXES = {"s": "_seconds", "By": "_bytes"}
 
 
 def otlp_name(metric: Metric) -> str:
-    """The dotted OpenTelemetry name: the prefix becomes a namespace, `_total` and the unit suffix are left to the
-    translation (OpenTelemetry specification, compatibility/prometheus_and_openmetrics.md)."""
+    """The dotted OpenTelemetry name: the prefix becomes a namespace; `_total` and the unit suffix are dropped, since
+    the translation adds them (OpenTelemetry specification, compatibility/prometheus_and_openmetrics.md)."""
     name = metric.name
     if metric.kind is Kind.COUNTER:
         name = name.removesuffix("_total")

@@ -1,4 +1,4 @@
-"""What bridge and collector expose of their process, by the names that every Prometheus client library uses."""
+"""The metrics of the bridge's or the collector's process, under the names that every Prometheus client library uses."""
 
 from ff_observe.catalogue.model import Kind, Metric, Sensitivity
 

@@ -1,6 +1,6 @@
-"""Decides what is a ping: the bytes of a body in, the values the contract names or a refusal out. Pure.
+"""Parses and validates pings: the bytes of a body in, the contract's values or a refusal out. Pure.
 
-What the contract does not name is never kept: only the names of such fields are told, for counting.
+Fields outside the contract are never kept; their names alone are returned, for counting.
 """
 
 import math
@@ -15,7 +15,7 @@ from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, Field, Value, Values
 
 MAX_UNKNOWN_NAMES = 16
-"""How many unknown fields of one ping are told; the rest of them is ignored."""
+"""How many unknown fields of one ping are returned; the rest are ignored."""
 
 
 _TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
@@ -23,7 +23,7 @@ _TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A ping, and the dotted names of fields it had beyond the contract."""
+    """A valid ping, and the dotted names of the fields it had beyond the contract."""
 
     values: Values
     unknown: tuple[str, ...] = ()
@@ -36,23 +36,24 @@ class _Refused(Exception):  # noqa: N818 - no error: it carries the refusal out 
 
 
 _Tree: TypeAlias = dict[str, "tuple[int, type, set[str], Field] | _Tree"]
-"""The contract as JSON nests it; of each field its index, type and, of a text, some values known to fit its grammar."""
+"""The contract as JSON nests it: each field with its index, type and, for a text, some values known to match its
+grammar."""
 MAX_KNOWN = 256
-"""Most texts come again and again; those of so many are not matched again."""
+"""Most texts recur; up to this many per field are remembered and not matched again."""
 _BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def accept(body: bytes) -> Accepted | Refusal:
-    """Read a request body as a ping.
+    """Parse a request body as a ping.
 
     Memory and time are bounded by the size of the body, which is refused when larger than `MAX_BODY_BYTES`. JSON is
-    read as RFC 8259 has it: UTF-8 without a byte order mark; of duplicate keys the last counts; no number that a double
-    cannot hold (section 6), no half of a surrogate pair (8.2).
+    read as RFC 8259 specifies it: UTF-8 without a byte order mark; of duplicate keys the last counts; no number that a
+    double cannot hold (section 6), no half of a surrogate pair (8.2).
     """
     if len(body) > MAX_BODY_BYTES:
         return Refusal(Reason.TOO_LARGE)
     found = _read(body)
-    nests = isinstance(found, Refusal) or found.unknown  # the contract's own fields are not deep
+    nests = isinstance(found, Refusal) or found.unknown  # the contract's own fields do not nest deeply
     return Refusal(Reason.TOO_DEEP) if nests and _depth(body) > MAX_DEPTH else found
 
 
@@ -84,7 +85,7 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def _depth(body: bytes) -> int:
-    """How deep brackets nest outside of strings; for bodies that are not JSON, any number."""
+    """How deeply brackets nest outside of strings; for bodies that are not JSON, any number."""
     depth = deepest = 0
     for match in _BRACKETS_AND_STRINGS.finditer(body):
         token = match[0]
@@ -108,7 +109,8 @@ def _take(
                 or (kind is str and type(value) is str and value in known)
                 or (kind is bool and type(value) is bool)
             ):
-                values[index] = value  # nearly all are like this, and a call for each would take twice the time
+                # nearly every value is valid like this, and calling a function for each would take twice the time
+                values[index] = value
             else:
                 values[index] = checked = _CHECKS[kind](field, value)
                 if isinstance(checked, str) and not field.required and len(known) < MAX_KNOWN:
@@ -140,7 +142,7 @@ def _text(field: Field, value: object) -> str:
 
 def _number(field: Field, value: object) -> int:
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-        value = int(value)  # JSON has one kind of number: 5.0 is a whole one
+        value = int(value)  # JSON has one kind of number: 5.0 is an integer
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong_type(field)
     if not 0 <= value <= MAX_COUNT:

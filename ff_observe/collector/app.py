@@ -53,7 +53,7 @@ class CollectorApp:
         self._public = public
 
     def publish(self, release: Release) -> None:
-        """Show this release from now on. Called from the thread that counts."""
+        """Show this release from now on. Called from the thread that counts the fleet."""
         policy = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode("ascii"))
         page = answer(200, "text/html; charset=utf-8", release.page, policy, cache=_CACHED)
         data = answer(200, "application/json", release.data, cache=_CACHED)
@@ -66,7 +66,7 @@ class CollectorApp:
             await self._answer(scope, send)
 
     def answer_now(self, scope: Scope) -> Answer | None:
-        """See `Application.answer_now`: all but pings and what asks the store or renders."""
+        """See `Application.answer_now`: everything but pings, and requests that ask the store or need rendering."""
         path, method = scope["path"], scope["method"]
         if (method, path) in PING_REQUESTS:
             return None
@@ -78,7 +78,7 @@ class CollectorApp:
         return _NOT_FOUND if fixed is None and path not in (METRICS_PATH, READY_PATH) else _NOT_ALLOWED
 
     def stop_waiting(self) -> None:
-        """Nothing waits for longer than the store takes: `Ingest` has those answered that keep the stop waiting."""
+        """Nothing waits longer than the store takes: `Ingest` answers the requests that would delay the stop."""
 
     async def _answer(self, scope: Scope, send: Send) -> None:
         if scope["type"] != "http":

@@ -1,4 +1,4 @@
-"""What `ff-observe collector` does, for the command line to call: nothing here prints or exits."""
+"""The work of `ff-observe collector`, called by the command line: nothing here prints or exits."""
 
 import gc
 import json
@@ -12,9 +12,9 @@ from ff_observe.collector.store.opening import open_store
 
 
 def prepare_process() -> None:
-    """For a process that is a collector and nothing else: no core dumps, which would hold addresses, files that only
-    their owner may read, as many connections as the system allows, and a garbage collector that looks less often
-    (requests leave no cycles)."""
+    """Set up a process that runs only a collector: no core dumps, which would hold addresses; files readable by their
+    owner alone; as many connections as the system allows; and a less frequent garbage collection (requests leave no
+    cycles)."""
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -30,7 +30,8 @@ def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:
 
 
 def exported(ping: Ping) -> str:
-    """One stored ping as JSON: when it came, the hash of where from (hexadecimal or null), and what it said."""
+    """One stored ping as JSON: when it was received, the hash of the sender's address (hexadecimal or null), and its
+    content."""
     return json.dumps(
         {
             "received_at": ping.received_at.isoformat(timespec="microseconds"),
@@ -42,12 +43,12 @@ def exported(ping: Ping) -> str:
 
 
 def forget(settings: CollectorSettings, instance_id: str) -> int:
-    """Delete everything stored of an instance; how many pings that were. Raises `StoreError`."""
+    """Delete everything stored of an instance; returns how many pings. Raises `StoreError`."""
     return _existing_store(settings).forget(instance_id)
 
 
 def _existing_store(settings: CollectorSettings) -> Store:
-    """Whoever names the wrong place must not be told that nothing is kept of an instance."""
+    """A missing file is an error: with a mistyped path, "nothing is stored" would be a false answer."""
     file = settings.database_file
     if file is not None and not file.exists():
         raise StoreError(f"there is no {file}; say where the pings are with --settings, --database or --data-dir")

@@ -15,7 +15,7 @@ from ff_observe.ping_contract import Value
 OTHER = "other"
 QUANTILES = (0.5, 0.9, 0.99)
 MAX_LABEL_VALUES = 50
-"""At most so many values of a field are shown: the most frequent."""
+"""The number of values of a field that are shown: the most frequent."""
 
 LARGEST_SHARE = 0.5
 """Dominance rule: no platform contributes more than this share of a sum."""
@@ -40,19 +40,20 @@ class Resource:
 class Disclosure:
     """The rules for one audience. No figure depends on fewer than `k` platforms; with `k` 1 nothing is protected.
 
-    With a `rounding_key` figures are rounded down as well, counts to multiples of `k`, after an offset that is secret
-    and fixed for each figure is taken off: somebody who adds platforms until a figure changes learns from the moment
-    of the change about the offset as much as about the platforms of others.
+    With a `rounding_key` figures are also rounded down, counts to multiples of `k`, after subtracting an offset that is
+    secret and fixed for each figure: adding platforms until a figure changes then reveals as much about the offset as
+    about the other platforms.
     """
 
     k: int
     rounding_key: bytes | None = None
 
     def shares(self, name: str, distribution: Distribution, label: Callable[[Value | None], str]) -> Shares:
-        """The platforms by the label of their value, the most frequent first; what is not shown is summed as `other`.
+        """The number of platforms for each value, the most frequent first; the values that are not shown are summed as
+        `other`.
 
-        A rest of fewer than `k` takes in the rarest of the others too: where all values are known, as with a flag, it
-        would show the few by what is missing from the sum.
+        If `other` holds fewer than `k` platforms, it takes in the rarest shown values too: where all values are known,
+        as with a flag, the difference from the total would expose those few.
         """
         named: dict[str, int] = {}
         for value, platforms in distribution:
@@ -72,14 +73,15 @@ class Disclosure:
         return {**shares, OTHER: rest} if rest else shares
 
     def nested(self, name: str, groups: Mapping[str, int]) -> Shares:
-        """Of groups that lie within each other, given from the largest to the smallest, those that may be shown: none
-        with fewer than `k` platforms, and no two that differ by fewer. 0 is no platform, and may be shown."""
+        """Which of several nested groups, given from the largest to the smallest, may be shown: none with fewer than
+        `k` platforms, and no two that differ by fewer. 0 means no platform, and may be shown."""
         shown: dict[str, int] = {}
         for key, platforms in groups.items():
             differences = [abs(larger - platforms) for larger in shown.values()]
             if all(n == 0 or n >= self.k for n in (platforms, *differences)):
                 shown[key] = platforms
-        return {key: self._rounded(name, n, self.k) for key, n in shown.items()}  # with one offset: they stay nested
+        # with one offset, so that they stay nested
+        return {key: self._rounded(name, n, self.k) for key, n in shown.items()}
 
     def resource(self, name: str, distribution: Distribution) -> Resource | None:
         """Sum and quantiles of a count, given in ascending order; None where its sum may not be shown.
@@ -92,7 +94,7 @@ class Disclosure:
         reporting = self._rounded(f"{name} platforms", sum(platforms for _, platforms in counts), self.k)
         if not self._may_sum(counts) or reporting < self.k:
             return None
-        # A step as large as the largest platform: the sum before and after it joins differs by one step at most.
+        # The step is as large as the largest platform: when that joins, the sum changes by one step at most.
         total = self._rounded(f"{name} sum", total, _one_two_five(counts[-1][0]))
         quantiles = {quantile: self._quantile(counts, quantile) for quantile in QUANTILES}
         return Resource(reporting, total, {q: value for q, value in quantiles.items() if value is not None})
@@ -111,15 +113,13 @@ class Disclosure:
         return mean if self.rounding_key is None else _significant(mean)
 
     def _may_sum(self, counts: Sequence[tuple[int, int]]) -> bool:
-        """Whether the sum of these values, in ascending order, may be shown: `k` platforms contribute, none dominates.
-
-        Platforms with 0 contribute nothing, and hide none.
-        """
+        """Whether the sum of these values, in ascending order, may be shown: `k` platforms contribute, and none
+        dominates. Platforms with 0 contribute nothing, and hide none."""
         contributing = [(value, platforms) for value, platforms in counts if value > 0]
         number = sum(platforms for _, platforms in contributing)
         if self.k == 1:
             return bool(counts)
-        if number < max(self.k, 3):  # of two, each knows the other's
+        if number < max(self.k, 3):  # of two contributors, each can compute the other's value
             return False
         total = sum(value * platforms for value, platforms in contributing)
         largest, last = contributing[-1]
@@ -144,7 +144,7 @@ def _ranks(counts: Iterable[tuple[int, int]], first: int, end: int) -> Iterable[
 
 
 def _one_two_five(number: int) -> int:
-    """The least of 1, 2, 5, 10, 20, 50, … that is not below."""
+    """The smallest of 1, 2, 5, 10, 20, 50, … that is not below `value`."""
     power: int = 10 ** max(0, len(str(number)) - 1)
     return next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= number)
 

@@ -1,4 +1,4 @@
-"""What the collector's `/metrics` answers: rendered beside the event loop, which belongs to the pings."""
+"""Answers the collector's `/metrics`, rendering off the event loop, which must stay free for pings."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from ff_observe.http.messages import Answer
 
 
 class CollectorExposition:
-    """One rendering at a time; the scrapes that come during one share the next. For one event loop."""
+    """Renders one exposition at a time; scrapes that arrive meanwhile share the next. For one event loop."""
 
     def __init__(self, metrics: CollectorMetrics) -> None:
         self._metrics = metrics
@@ -16,11 +16,11 @@ class CollectorExposition:
         self._next: Rendered | None = None
 
     async def answer(self, accept: bytes, accept_encoding: bytes) -> Answer:
-        """The metrics of a moment after the call, as the two headers ask for them (empty where there are none)."""
+        """The metrics at some moment after the call, as the two headers ask for them (empty where absent)."""
         if self._next is None:
             self._next = Rendered(self._metrics.exposition)
         shared = self._next
         async with self._turn:
             if self._next is shared:
-                self._next = None  # who comes from now on wants newer values
+                self._next = None  # later requests want newer values
             return await asyncio.to_thread(shared.answer, accept, accept_encoding)

@@ -15,17 +15,15 @@ from ff_observe.ping_contract import FIELDS, Value
 
 MONTH = timedelta(days=30)
 DRIVERS = frozenset({"localfs", "docker", "kubernetes", "stub"})
-"""FlowFuse's own (https://flowfuse.com/docs/install/configuration/); a name of somebody else's is shown as `other`."""
+"""FlowFuse's own names (https://flowfuse.com/docs/install/configuration/); any other is shown as `other`."""
 LICENSE_TYPES = frozenset({"CE", "DEV", "EE"})
 _RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-git)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The fleet at one moment; `by_feature` maps a feature to how many platforms have it `true`, `false`, …
-
-    `silent` is None where too few platforms are, or are not.
-    """
+    """The fleet at one moment; `by_feature` maps a feature to how many platforms have it `true`, `false`, … `silent` is
+    None where the number of silent platforms, or of the others, is too small to show."""
 
     taken_at: datetime
     platforms: Shares
@@ -55,15 +53,15 @@ _INDEXES = (_VERSION, _DRIVER, _LICENSE_TYPE, *_FEATURES.values(), *RESOURCES.va
 
 
 def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int) -> Fleet:
-    """Count every platform, for whoever runs the collector. Raises `StoreError`."""
+    """Count every platform, for the operator of the collector. Raises `StoreError`."""
     seen = store.seen(at, silent_after_days)
     return _disclosed(at, seen, store.distributions(_INDEXES, at - MONTH), Disclosure(k))
 
 
 def take_release(store: Store, at: datetime, k: int, days: int, silent_after_days: int) -> Fleet:
-    """Count the fleet for everybody, as it was when the day of `at` (UTC) began. Raises `StoreError`.
+    """Count the fleet for the public, as of the beginning of the day of `at` (UTC). Raises `StoreError`.
 
-    Of the platforms behind one address one counts, and only after pings on `days` different days.
+    Only one platform counts for each sender address, and only after pings on `days` different days.
     """
     midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
     sample = store.sample(_INDEXES, midnight, days, silent_after_days)
@@ -91,8 +89,8 @@ def _disclosed(at: datetime, seen: Seen, found: Mapping[int, Distribution], rule
 
 
 def is_release(version: str) -> bool:
-    """Whether a version is as FlowFuse releases them. With all else that may stand in one, a sender could write on the
-    page."""
+    """Whether a version looks like one of FlowFuse's releases. Anything else that a version may hold would let a sender
+    write on the page."""
     return _RELEASE.fullmatch(version) is not None
 
 
@@ -108,7 +106,7 @@ def _label(is_shown: Callable[[str], bool]) -> Callable[[Value | None], str]:
 
 
 def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:
-    """The fleet as JSON has it, with the rules it was counted by; moments are ISO 8601, quantiles by their number."""
+    """The fleet as JSON, with the rules it was counted by; moments are ISO 8601, quantiles by their number."""
     return {
         "counted_at": fleet.taken_at.isoformat(timespec="seconds"),
         "k": k,

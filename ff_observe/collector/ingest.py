@@ -1,7 +1,7 @@
-"""Lets concurrent requests share commits: a ping is acknowledged after the commit that holds it, and never before.
+"""Group commit: concurrent requests share commits, and a ping is acknowledged only after the commit that holds it.
 
-While one batch of pings is being written the next gathers. Nothing waits on purpose: a lone ping is committed at once,
-and the busier it is the more pings share a commit. All of it belongs to the thread of the event loop.
+While one batch is being written the next gathers. There is no deliberate delay: a lone ping is committed at once, and
+under load more pings share each commit. Everything here runs in the thread of the event loop.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(StrEnum):
-    """What became of a ping that was handed in."""
+    """What became of a submitted ping."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -27,25 +27,24 @@ class Outcome(StrEnum):
 
 
 CommitObserver = Callable[[int, float], None]
-"""Told of each commit: how many pings it held, and the seconds it took."""
+"""Called after each commit with the number of pings and the seconds it took."""
 
 _Waiting = tuple[Ping | None, "asyncio.Future[Outcome]", tracing.Context | None]
-"""Who waits: without a ping it is a probe. The context is that of its request, where requests are traced."""
+"""A waiting request; without a ping it is a probe. The context is that of its request, where requests are traced."""
 
 PROBE_SECONDS = 10.0
-"""How often the store is tried, so that `up` is true also while no pings come."""
+"""How often the store is probed, so that `up` is true also while no pings arrive."""
 ABORT_SECONDS = 0.3
-"""How soon a write that can be aborted has failed."""
+"""A write that can be aborted is given up after this time."""
 
 _OUTCOMES = {True: Outcome.STORED, False: Outcome.DUPLICATE}
 
 
 class Ingest:
-    """Group commit.
+    """At most `max_waiting` pings wait; more are refused at once.
 
-    At most `max_waiting` pings wait; more are turned away at once. A commit that takes longer than `patience_seconds`
-    has failed for those who wait for it, and until it ends, however it does, pings are turned away. They are for
-    `pause_seconds` after a failure, too, without trying.
+    A commit that takes longer than `patience_seconds` has failed for the requests that wait for it, and until it ends,
+    either way, pings are refused. After a failure they are refused for `pause_seconds` without trying.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Ingest:
         on_commit: CommitObserver | None = None,
     ) -> None:
         self.waiting = 0
-        self.up: bool | None = None  # by the last commit, or probe; None before the first
+        self.up: bool | None = None  # according to the last commit or probe; None before the first
         self._writer = writer
         self._clock = clock
         self._max_waiting = max_waiting
@@ -77,7 +76,7 @@ class Ingest:
         self._stopping = False
 
     def submit(self, ping: Ping | None) -> "asyncio.Future[Outcome]":
-        """Done when the ping is durably stored, recognised as a duplicate, or not stored. None is a probe."""
+        """Returns when the ping is durably stored, recognised as a duplicate, or not stored. None is a probe."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
         if self._stopping or self._hangs or (self._resume_at and self._clock.monotonic() < self._resume_at):
@@ -87,29 +86,30 @@ class Ingest:
         else:
             self._gathered.append((ping, future, tracing.here()))
             self.waiting += 1
-            if self._writing is None:  # its first step comes after the requests that are ready now
+            if self._writing is None:  # its first step runs after the requests that are ready now
                 self._writing = loop.create_task(self._write_gathered(), context=contextvars.Context())
         return future
 
     async def probe(self) -> bool:
-        """Whether the store takes a durable write right now."""
+        """Whether the store accepts a durable write right now."""
         return await self.submit(None) is Outcome.DUPLICATE
 
     async def probe_regularly(self) -> None:
-        """Keep `up` true until cancelled."""
+        """Keep `up` current until cancelled."""
         while True:
             await self.probe()
             await asyncio.sleep(PROBE_SECONDS)
 
     def turn_away(self) -> None:
-        """Answer all who wait, and whoever comes: the process is about to end, and waits for the store no longer."""
+        """Answer all waiting requests and refuse new ones: the process is about to end, and no longer waits for the
+        store."""
         self._stopping = True
         if self._writing is not None:
             self._fail(self._batch)
             self._writer.abort()
 
     async def stop(self, seconds: float) -> None:
-        """Write what is waiting, and give up the writer. Raises `TimeoutError` if that takes longer."""
+        """Write what is waiting, and close the writer. Raises `TimeoutError` if that takes longer."""
         self._stopping = True
         if not await self._has_written(seconds):
             self.turn_away()
@@ -118,7 +118,7 @@ class Ingest:
         await self._writer.close()
 
     async def _has_written(self, seconds: float) -> bool:
-        """Whether nothing is left to write, waiting for it up to `seconds`."""
+        """Whether everything has been written, waiting up to `seconds` for it."""
         if self._writing is not None:
             await asyncio.wait([self._writing], timeout=seconds)
         return self._writing is None
@@ -132,7 +132,7 @@ class Ingest:
                 stored = await self._stored(batch)
                 watch.cancel()
                 self._hangs = False
-                self._settle(batch, stored)  # only wakes them: the next batch is on its way before they go on
+                self._settle(batch, stored)  # only wakes them: the next batch is started before they continue
         finally:
             self._writing, self._batch = None, ()
 
@@ -146,7 +146,7 @@ class Ingest:
                 fresh = iter(await self._writer.write(pings))
                 outcomes = [_OUTCOMES[ping is not None and next(fresh)] for ping, _, _ in batch]
         except Exception as error:
-            # Only what is ours to say: the text of any other error might quote a ping.
+            # Only errors of our own are logged with their text: others may quote a ping.
             reason = str(error) if isinstance(error, StoreError) else type(error).__name__
             log.log(logging.DEBUG if self._failing else logging.WARNING, "pings cannot be stored: %s", reason)
             self._failing = True
@@ -173,7 +173,7 @@ class Ingest:
         self._answer(batch, outcomes)
 
     def _fail(self, batch: Sequence[_Waiting]) -> None:
-        """Those who wait for the next commit are not kept waiting for one that would fail as well."""
+        """Fail the requests waiting for the next commit too: it would fail as well."""
         failed, self._gathered = [*batch, *self._gathered], []
         self.up = False
         self._resume_at = self._clock.monotonic() + self._pause_seconds

@@ -1,4 +1,4 @@
-"""The collector's own numbers and the fleet's, as Prometheus families. Names and help come from the catalogue."""
+"""The metrics of the collector and of the fleet, as Prometheus families. Names and help come from the catalogue."""
 
 import threading
 from bisect import bisect_left
@@ -41,7 +41,7 @@ class _Histogram:
 
 
 class CollectorMetrics(FamilySource):
-    """Thread-safe. Counters exist from the start; gauges are asked for when a scrape comes."""
+    """Thread-safe. Counters exist from the start; gauges are read at each scrape."""
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
@@ -71,11 +71,11 @@ class CollectorMetrics(FamilySource):
             self._histograms[metric.name].observe(value)
 
     def gauge(self, metric: Metric, read: Gauge, *labels: str) -> None:
-        """Have a gauge read at each scrape."""
+        """Register a gauge, which is read at each scrape."""
         self._gauges[metric.name] = (labels, read)
 
     def exposition(self, exposition_format: Format) -> bytes:
-        """All of it at this moment."""
+        """All families at this moment."""
         return encode(self, exposition_format)
 
     def collect(self) -> Iterator[Family]:
@@ -146,5 +146,5 @@ def _fleet_families(fleet: Fleet) -> Iterator[Family]:
 
 
 def seconds(moment: datetime) -> float:
-    """Seconds since 1970, as Prometheus has moments."""
+    """Seconds since 1970, the unit of timestamps in Prometheus."""
     return moment.timestamp()

@@ -14,7 +14,7 @@ _ALLOW = {"Allow": {"description": "The methods there are.", "schema": {"type": 
 
 
 def ping_schema() -> Json:
-    """JSON Schema of a ping as it is accepted."""
+    """JSON Schema of an acceptable ping."""
     root: Json = {"type": "object", "properties": {}}
     for field in FIELDS:
         place = root
@@ -47,7 +47,7 @@ def _refusals() -> Json:
 
 
 def document() -> Json:
-    """The whole document."""
+    """The complete document."""
     ping = {
         "summary": "Hand in a ping",
         "description": "Acknowledged only after it is durably stored. A ping of the same instance with the same "

@@ -1,4 +1,4 @@
-"""Renders a release of the fleet as a page: no scripts, nothing from elsewhere."""
+"""Renders a release of the fleet as a page without scripts or external resources."""
 
 import base64
 import hashlib
@@ -29,11 +29,11 @@ _FOOTER = (
 )
 _LEFT_OUT = "\u2013"
 Document = Mapping[str, Any]
-"""A fleet as `fleet.as_json` has it."""
+"""A fleet in the form of `fleet.as_json`."""
 
 
 def render(document: Document) -> bytes:
-    """The page. Everything that came from senders is escaped."""
+    """The page. Everything that originates from senders is escaped."""
     platforms = document["platforms"]
     counted_at = datetime.fromisoformat(document["counted_at"])
     rules = (_UNPROTECTED if document["k"] == 1 else _PROTECTED).format(**document)
@@ -81,7 +81,7 @@ def _bars(metric: Metric, shares: Shares) -> str:
 
 
 def _bar(label: str, platforms: int, total: int) -> str:
-    """A row whose bar is a drawing: its length is no inline style, which the policy forbids."""
+    """A row whose bar is a drawing: the policy forbids inline styles, so the length cannot be one."""
     bar = f'<rect width="{100 * platforms / max(total, 1):.2f}" height="1"/>'
     share = f'<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{bar}</svg>'
     return f'<tr><th scope="row">{escape(label)}</th><td>{share}</td><td class="number">{_grouped(platforms)}</td></tr>'

@@ -1,4 +1,5 @@
-"""The public page and `fleet.json`: one release a day, kept in the store, the same from every collector and restart."""
+"""The public page and `fleet.json`: one release a day, kept in the store, so that it is the same from every collector
+and after each restart."""
 
 import json
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class Release:
 
 
 class Publication:
-    """Releases the fleet when a day (UTC) has begun. With `fleet.public_k` 1, which protects nothing, at each count."""
+    """Releases the fleet at the beginning of each day (UTC). With `fleet.public_k` 1, which protects nothing, at each
+    count."""
 
     def __init__(self, store: Store, settings: CollectorSettings) -> None:
         self._store = store
@@ -33,8 +35,8 @@ class Publication:
         self._document = ""
 
     def refresh(self, fleet: Fleet, now: datetime) -> Release | None:
-        """What is to be published from now on, None where it is what was published last. Renders, so it belongs to the
-        thread that counts. Raises `StoreError`."""
+        """The release to publish from now on; None if it is the one published last. Rendering happens here, so call it
+        in the thread that counts. Raises `StoreError`."""
         document = json.dumps(as_json(fleet, 1, days=0)) if self._k == 1 else self._released(now)
         if document == self._document:
             return None

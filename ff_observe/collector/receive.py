@@ -1,4 +1,4 @@
-"""Takes in pings: the one route that is a bare ASGI function, because all the load is here."""
+"""Receives pings: the one route that is a bare ASGI function, because it carries all the load."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from ff_observe.ping_contract import MAX_BODY_BYTES, PATH, reviewed
 log = logging.getLogger(__name__)
 
 PingObserver = Callable[[Ping], None]
-"""Told of each ping after it is durably stored; duplicates are not told."""
+"""Called with each ping after it is durably stored; not called for duplicates."""
 
 _NOT_STORED = {Outcome.OVERLOADED: Reason.OVERLOADED, Outcome.UNAVAILABLE: Reason.STORE_UNAVAILABLE}
 _OUR_FAULT = (*_NOT_STORED.values(), Reason.INTERNAL)
@@ -52,7 +52,7 @@ class PingReceiver:
         self._on_ping = on_ping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Never raises: the text of an error could hold what was sent."""
+        """Never raises: the text of an exception could quote the request."""
         refusal = await (self._traced(scope, receive) if tracing.is_on() else self._outcome(scope, receive))
         if refusal is None:
             await SUCCESS.send(scope, send)
@@ -61,7 +61,7 @@ class PingReceiver:
             await refusal_answer(refusal).send(scope, send)
 
     async def _traced(self, scope: Scope, receive: Receive) -> Refusal | None:
-        """Nothing of the sender or of what was sent is told: only what became of it."""
+        """The span holds the outcome only, nothing about the sender or the content."""
         scheme = scope.get("scheme", "http")
         attributes = {"http__request__method": "POST", "http__route": PATH, "url__path": PATH, "url__scheme": scheme}
         with tracing.span(f"POST {PATH}", "server", **attributes) as span:
@@ -109,7 +109,7 @@ class PingReceiver:
 
 
 def _refused_by_head(headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:
-    """What is wrong before the body is looked at."""
+    """Problems that are visible before the body is read."""
     for name, value in headers:
         if name == b"content-type":
             if value != b"application/json" and not _is_json(value):
@@ -118,19 +118,20 @@ def _refused_by_head(headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:
             if value.strip().lower() not in (b"", b"identity"):
                 return Refusal(Reason.CONTENT_ENCODING)
         elif name == b"content-length" and value.isdigit() and int(value.lstrip(b"0") or b"0") > MAX_BODY_BYTES:
-            return Refusal(Reason.TOO_LARGE)  # zeros in front, which may be thousands, are too many digits for int()
+            # leading zeros, of which there may be thousands, would be too many digits for int()
+            return Refusal(Reason.TOO_LARGE)
     return None
 
 
 def _is_json(content_type: bytes) -> bool:
-    """JSON in UTF-8, the only encoding it has between systems (RFC 8259, 8.1)."""
+    """JSON in UTF-8, the only encoding allowed between systems (RFC 8259, 8.1)."""
     kind, *parameters = content_type.lower().replace(b" ", b"").split(b";")
     charsets = [value.strip(b'"') for value in parameters if value.startswith(b"charset=")]
     return kind == b"application/json" and all(value in (b"charset=utf-8", b'charset="utf-8') for value in charsets)
 
 
 async def _read(receive: Receive) -> bytes | Refusal:
-    """The whole body; no more of it is read than a ping can have."""
+    """The whole body; never more of it is read than a ping can have."""
     body = bytearray()
     while True:
         message = await receive()

@@ -1,4 +1,4 @@
-"""Why a request is not accepted as a ping, with the HTTP status and the sentence that its sender gets."""
+"""Why a request is not accepted as a ping, with the HTTP status and the sentence for its sender."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from ff_observe.ping_contract import MAX_BODY_BYTES, MAX_DEPTH
 
 
 class Reason(StrEnum):
-    """Why a request was not accepted: the whole list."""
+    """Every reason for refusing a request."""
 
     TOO_LARGE = "too_large"
     MEDIA_TYPE = "media_type"
@@ -58,7 +58,8 @@ _MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no ping. `field` is the dotted name of the contract's field that is wrong, empty for the whole."""
+    """A refused request. `field` is the dotted name of the contract's field that is wrong, empty for the request as a
+    whole."""
 
     reason: Reason
     field: str = ""
@@ -71,5 +72,5 @@ class Refusal:
 
     @property
     def message(self) -> str:
-        """A sentence for the sender. It names the contract's fields and limits, and never repeats what was sent."""
+        """A sentence for the sender. It names the contract's fields and limits, and never repeats the request."""
         return f"{self.field} {self.detail}" if self.field else _MESSAGES[self.reason]

@@ -1,4 +1,4 @@
-"""What the collector answers on the wire."""
+"""The collector's HTTP answers."""
 
 import json
 import secrets
@@ -7,7 +7,7 @@ from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.http.messages import Answer, answer
 
 RETRY_SECONDS = (30, 90)
-"""After how long to try again: drawn between these, so that a fleet that was turned away does not return as one."""
+"""`Retry-After` is drawn from this range, so that senders who were turned away together do not return together."""
 
 _RETRIED = (Reason.OVERLOADED, Reason.STORE_UNAVAILABLE)
 _UNREAD = (Reason.TOO_LARGE, Reason.MEDIA_TYPE, Reason.CONTENT_ENCODING)
@@ -29,7 +29,7 @@ SUCCESS = json_answer(200, {"status": "success"})
 
 
 def refusal_answer(refusal: Refusal) -> Answer:
-    """Says why a ping is not acknowledged. Where the body was not read the connection is closed."""
+    """Explains why a ping is not acknowledged. The connection is closed if the body was not read."""
     headers: list[tuple[bytes, bytes]] = []
     if refusal.reason in _RETRIED:
         first, last = RETRY_SECONDS

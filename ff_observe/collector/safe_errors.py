@@ -1,8 +1,8 @@
-"""Says of an error what may be said where what senders sent must never appear."""
+"""Describes an exception for the log without its message, which may quote the request."""
 
 
 def without_values(error: BaseException) -> str:
-    """The kind of an error and where it was raised, without its text: that can quote what was being handled."""
+    """The exception's type and where it was raised."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next

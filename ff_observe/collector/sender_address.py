@@ -1,6 +1,6 @@
-"""Finds out which address a request came from, believing what proxies say only of proxies that are trusted.
+"""Determines the address a request came from, using proxy headers only if a trusted proxy wrote them.
 
-Nothing here keeps, logs or raises an address: it is handed on to be hashed, and gone.
+Nothing here stores, logs or raises an address: it is passed on to be hashed, and forgotten.
 """
 
 import ipaddress
@@ -15,11 +15,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Headers = Sequence[tuple[bytes, bytes]]
 
 MAX_HOPS = 32
-"""Of a longer chain of proxies only the nearest are looked at."""
+"""Of a longer chain of proxies, only the nearest are considered."""
 
 
 class ForwardedHeader(StrEnum):
-    """Which header the trusted proxies write. Only one is believed: a sender can forge the one they leave alone."""
+    """Which header the trusted proxies write. Only that one is used: a sender can forge the other."""
 
     X_FORWARDED_FOR = "x-forwarded-for"
     FORWARDED = "forwarded"
@@ -27,13 +27,13 @@ class ForwardedHeader(StrEnum):
 
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _TNEMELE = re.compile(r'(?:[^,"]|"[^"]*"?)+')
-"""An element of a header that is read backwards: what a sender writes in front, an open quote perhaps, cannot change
-how the element is read that the nearest proxy wrote at the end."""
+"""An element of a header, parsed right to left: what the sender wrote in front, such as an open quote, cannot change
+how the trusted proxy's last element is read."""
 _PAIR = re.compile(r'([^\s;=",]+)\s*=\s*(?:"([^"]*)"|([^\s;",]*))')
 
 
 def parse_address(text: str) -> Address | None:
-    """An address as headers write it: with or without port, IPv6 with or without brackets or zone."""
+    """An address as written in headers: with or without port, IPv6 with or without brackets or zone."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -59,8 +59,8 @@ class SenderAddress:
         self._header_name = header.value.encode("ascii")
 
     def of(self, peer: str | None, headers: Headers) -> Address | None:
-        """The address of the sender: that of the connection, or, where that is a trusted proxy, the last one in its
-        header that is not. None where nobody says, or what a trusted proxy says is no address (RFC 7239 `unknown`)."""
+        """The address of the sender: that of the connection, or, if that is a trusted proxy, the last address in its
+        header that is not one. None if there is no address, or the trusted proxy's is not one (RFC 7239 `unknown`)."""
         address = parse_address(peer) if peer else None
         if not self._trusted or address is None or not self._is_trusted(address):
             return address
@@ -74,7 +74,7 @@ class SenderAddress:
         return any(ipaddress.ip_address(address) in network for network in self._trusted)
 
     def _hops(self, headers: Headers) -> list[str]:
-        """What the proxies wrote, the nearest first."""
+        """The elements that proxies wrote, the nearest proxy's first."""
         lines = [value.decode("latin-1") for name, value in headers if name == self._header_name]
         hops = [hop[::-1] for line in reversed(lines) for hop in _TNEMELE.findall(line[::-1])]
         if self._header is ForwardedHeader.FORWARDED:
@@ -83,7 +83,7 @@ class SenderAddress:
 
 
 def _forwarded_for(element: str) -> str:
-    """The `for` of one element of a `Forwarded` header (RFC 7239, 4), empty where it has none."""
+    """The `for` of one element of a `Forwarded` header (RFC 7239, 4); empty if absent."""
     for name, quoted, token in _PAIR.findall(element):
         if name.lower() == "for":
             return str(quoted or token)

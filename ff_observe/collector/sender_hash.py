@@ -1,7 +1,8 @@
-"""Turns a sender's address into a keyed hash, and keeps the key: apart from the data, private, replaced on schedule.
+"""Turns a sender's address into a keyed hash, and manages the key: stored apart from the data, private, replaced on
+schedule.
 
-A plain hash of an address is undone in minutes by hashing all four billion of them. With a key that is not beside the
-data this cannot be done, and once the key is destroyed nobody can do it at all.
+A plain hash of an address is reversed in minutes by hashing all four billion of them. Without the key, which is not
+stored with the data, that is impossible, and once the key is destroyed it is impossible for anyone.
 """
 
 import contextlib
@@ -23,15 +24,15 @@ _PRIVATE = 0o600
 
 
 def material(address: Address) -> bytes:
-    """What of an address is hashed: all of an IPv4 address; of IPv6 the /64, which is what one site is given."""
+    """The part of an address that is hashed: all of an IPv4 address; of IPv6 the /64, which one site is given."""
     return b"4" + address if len(address) == 4 else b"6" + address[:8]
 
 
 class SenderHash:
-    """HMAC-SHA-256 (RFC 2104) of addresses under a key in a file of mode 0600.
+    """HMAC-SHA-256 (RFC 2104) of addresses, with a key in a file of mode 0600.
 
-    Processes that share the file share the key: the hash of one address is the same with all of them until the key is
-    replaced. `named_in` is what errors about the file refer to. Thread-safe.
+    Processes that share the file share the key: an address has the same hash in all of them until the key is replaced.
+    `named_in` is the file that errors refer to. Thread-safe.
     """
 
     def __init__(self, key_file: Path, lifetime: timedelta, named_in: str = "collector") -> None:
@@ -44,7 +45,8 @@ class SenderHash:
         self.created_at = datetime.fromtimestamp(0, UTC)
 
     def open(self, now: datetime) -> None:
-        """Read the key, or make one. Raises `ConfigurationError` if others may read the file, or nobody can."""
+        """Read the key, or make one. Raises `ConfigurationError` if other users can read the file, or the process
+        cannot."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.replace_if_due(now)
@@ -55,17 +57,16 @@ class SenderHash:
         """The hash of an address, 32 bytes; None where there is none."""
         if address is None:
             return None
-        keyed = self._keyed.copy()  # the key is taken in once, not for each address
+        keyed = self._keyed.copy()  # the key schedule is computed once, not for each address
         keyed.update(material(address))
         return keyed.digest()
 
     def replace_if_due(self, now: datetime) -> float:
         """Replace the key if it is older than its lifetime, destroying the old one. Returns the seconds until then.
 
-        The clock alone decides: a wrong one replaces a key too early, at the cost of recognising a sender again, never
-        too late, as it could if other witnesses had to agree.
-
-        Raises `OSError` if the file cannot be written; the present key stays in use.
+        The clock alone decides: a wrong one replaces a key too early, at the cost of not recognising a sender again,
+        and never too late, as could happen if other witnesses had to agree. Raises `OSError` if the file cannot be
+        written; the present key stays in use.
         """
         with self._lock, self._other_processes_wait():
             self._finish_what_was_cut_short()
@@ -101,7 +102,7 @@ class SenderHash:
         return kept
 
     def _write(self, created_at: datetime, key: bytes) -> None:
-        """A new key, complete and on the disk, beside the old one."""
+        """Write a new key, complete and synced to disk, beside the old one."""
         content = json.dumps({"created_at": created_at.isoformat(), "key": key.hex()}).encode()
         with open(os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as opened:  # noqa: PTH123 - of a descriptor
             opened.write(content)
@@ -110,7 +111,7 @@ class SenderHash:
         self._sync_directory()
 
     def _put_in_place(self) -> None:
-        """Overwrite the old key where it stands on the disk, then put the new file over it."""
+        """Overwrite the old key in place on the disk, then replace the file."""
         with contextlib.suppress(FileNotFoundError), self._file.open("r+b") as old:
             size = os.fstat(old.fileno()).st_size
             old.write(secrets.token_bytes(size))
@@ -120,8 +121,8 @@ class SenderHash:
         self._sync_directory()
 
     def _finish_what_was_cut_short(self) -> None:
-        """A process that was killed while it replaced the key may have left a key half overwritten, and never without
-        its complete successor beside it."""
+        """A process that was killed while replacing the key may have left a key half overwritten, but never without its
+        complete successor beside it."""
         try:
             complete = _parsed(self._fresh.read_bytes()) is not None
         except FileNotFoundError:
@@ -143,7 +144,7 @@ class SenderHash:
 
 
 def _parsed(content: bytes) -> tuple[datetime, bytes] | None:
-    """The moment a key was made, and the key; None if this is not what we write."""
+    """The moment a key was made, and the key; None if the content is not in our format."""
     try:
         kept = json.loads(content)
         created_at = datetime.fromisoformat(kept["created_at"])

@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 UPKEEP_SECONDS = 3600.0
 START_SECONDS = 10.0
 
-# At the stop: how long whoever has sent a ping waits for the store, whoever still sends for an answer, and how long the
-# store has to be left. Together they are shorter than what the command line gives all of it.
+# At the stop: how long a request whose ping has arrived waits for the store, how long a request that is still being
+# sent may take, and how long closing the store may take. Together they are shorter than the command line's deadline.
 ANSWER_SECONDS = 2.0
 SEND_SECONDS = 3
 LEAVE_SECONDS = 0.5
@@ -58,7 +58,7 @@ _REASONS = {
 
 
 class _CountedRefusals(Refusals):
-    """The server's refusals in JSON, as those of a ping, and counted with them."""
+    """Refusals by the server, as JSON like those of pings, and counted with them."""
 
     def __init__(self, metrics: CollectorMetrics, settings_file: str) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class _CountedRefusals(Refusals):
         }
 
     def refused(self, problem: Problem) -> None:
-        if problem in _REASONS:  # a request under another name is none of a sender's
+        if problem in _REASONS:  # a request for another host name was not sent by a bridge
             self._metrics.add(catalogue.PINGS_REFUSED, _REASONS[problem].value)
 
     def closed(self, closing: Closing) -> None:
@@ -80,7 +80,7 @@ class _CountedRefusals(Refusals):
 
 
 class Collector:
-    """A component (`start`, `stop`): one collector. `port` is the real one, also where the settings say 0."""
+    """A component (`start`, `stop`): one collector. `port` is the actual one, also where the settings say 0."""
 
     name = "ping collector"
 
@@ -111,7 +111,7 @@ class Collector:
             settings.limits,
             refusals=_CountedRefusals(self.metrics, "collector.yml"),
             on_fault=_tell_of_error,
-            open_to_any_host=PING_REQUESTS,  # anyone may send a ping, by whatever name
+            open_to_any_host=PING_REQUESTS,  # anyone may send a ping, under any host name
         )
         self._thread: threading.Thread | None = None
         self._count_seconds: deque[float] = deque(maxlen=2)
@@ -123,9 +123,9 @@ class Collector:
         )
 
     def start(self) -> None:
-        """Listen. Raises `ConfigurationError` where the key, the store's place or the address cannot be used.
+        """Listen. Raises `ConfigurationError` if the key, the store's location or the address cannot be used.
 
-        A database server that does not answer is no reason not to start: pings are turned away until it does.
+        An unreachable database server does not prevent the start: pings are refused until it answers.
         """
         self._sender_hash.open(self._clock.now())
         self._register_gauges()
@@ -141,7 +141,7 @@ class Collector:
         log.info("collecting pings on http://%s/ping into %s", _place(self.settings.host, self.port), self.store.name)
 
     def stop(self, deadline: float) -> None:
-        """Answer what has been received, store it, and end. Idempotent."""
+        """Answer and store what has been received, then end. Idempotent."""
         self._server.tell_to_stop(SEND_SECONDS)
         self.store.interrupt()
         for periodic in self._upkeep:
@@ -149,7 +149,7 @@ class Collector:
         for periodic in self._upkeep:
             try:
                 periodic.stop(deadline)
-            except TimeoutError as error:  # it waits for a server or for a lock, and what it does can be done again
+            except TimeoutError as error:  # it waits for a server or a lock, and its work can be repeated
                 log.warning("%s", error)
         thread = self._thread
         if thread is None:
@@ -159,9 +159,9 @@ class Collector:
             raise TimeoutError("the collector's requests did not end in time")
 
     def count_fleet(self) -> float:
-        """Count the fleet for `/metrics`, and release it where that is due. Returns the seconds until the next time:
-        counting a large fleet takes a small share of the time. A count that failed, or took long only once (it waited
-        for a lock), postpones none."""
+        """Count the fleet for `/metrics`, and publish a release when one is due. Returns the seconds until the next
+        time: counting a large fleet takes only a small share of the time. A count that failed, or was slow only once
+        (it waited for a lock), delays none."""
         began, now = self._clock.monotonic(), self._clock.now()
         try:
             fleet = take_fleet(self.store, now, self.settings.k, self.settings.silent_after_days)
@@ -169,18 +169,18 @@ class Collector:
             self.metrics.fleet = fleet
             if self.publication is not None and (release := self.publication.refresh(fleet, now)) is not None:
                 self._app.publish(release)
-        except StoreError:  # the writer tells when the store is down; the old numbers stay, dated
+        except StoreError:  # the writer reports that the store is down; the old numbers stay, with their date
             return self.settings.fleet_interval_seconds
         return max(self.settings.fleet_interval_seconds, 20 * min(self._count_seconds))
 
     def keep_up(self) -> float:
-        """Prune what is older than the retention, and tidy. Returns the seconds until the next time."""
+        """Delete pings older than the retention, and tidy up. Returns the seconds until the next time."""
         now = self._clock.now()
         try:
             self.store.tidy(now)
             pruned = self.store.prune(now, self.settings.retention)
         except StoreError as error:
-            if not self._server.is_stopping:  # or it was interrupted by the stop
+            if not self._server.is_stopping:  # otherwise it was interrupted by the stop
                 log.warning("old pings could not be deleted: %s", error)
             return UPKEEP_SECONDS
         self.metrics.add(catalogue.PRUNED, amount=pruned.pings)
@@ -218,7 +218,7 @@ class Collector:
             runner.run(serve())
 
     def _turn_away_later(self) -> None:
-        """The server stops: who waits for the store is answered in time to be heard."""
+        """The server is stopping: requests that wait for the store are answered while their clients still listen."""
         asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._ingest.turn_away)
 
     def _bind(self) -> socket.socket:
@@ -252,7 +252,7 @@ def _tell_of_error(error: BaseException) -> None:
 
 
 def _tell_of_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What the loop itself would log quotes the error, and names the transport."""
+    """The loop's own log message would quote the error, and name the transport."""
     error = context.get("exception")
     kind = without_values(error) if isinstance(error, BaseException) else "unknown"
     log.error("a connection could not be handled: %s", kind)

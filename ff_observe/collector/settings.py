@@ -131,11 +131,9 @@ COLLECTOR: Final = FileKeys(declared(globals()))
 
 @dataclass(frozen=True, slots=True)
 class CollectorSettings:
-    """`named_in` is where these settings come from, for messages about them.
-
-    `allowed_hosts` are names in a `Host` header to which it answers besides loopback ones.
-    The key that hashes addresses is in a directory of its own, so that a copy of the data is no copy of the key.
-    """
+    """`named_in` is where these settings come from, for messages. `allowed_hosts` are the names in a `Host` header that
+    are answered besides loopback ones. The key that hashes addresses has a directory of its own, so that a copy of the
+    data does not include it."""
 
     host: str = LISTEN.fallback[0]
     port: int = LISTEN.fallback[1]

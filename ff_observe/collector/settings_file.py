@@ -22,10 +22,8 @@ from ff_observe.http.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class NamedDatabase:
-    """A database that an option or a variable (`name`) names, by a URL or by a file that holds one.
-
-    `seen` where others can see it: the arguments of a process.
-    """
+    """A database that an option or a variable (`name`) names, by a URL or by a file that holds one. `seen` if others
+    can see it, as they can a process's arguments."""
 
     name: str
     url: Secret | None = None
@@ -40,10 +38,8 @@ def collector_settings(
     database: NamedDatabase | None = None,
     data_dir: Path | None = None,
 ) -> CollectorSettings:
-    """Settings from a `collector.yml`, where one is given, and from what wins over it.
-
-    Raises `ConfigurationError` with every problem of the file, or `UsageError` for what was named otherwise.
-    """
+    """Settings from a `collector.yml`, if given, and from what overrides it. Raises `ConfigurationError` with every
+    problem of the file, or `UsageError` for options and variables."""
     settings = CollectorSettings() if file is None else read_collector_file(file)
     if listen is not None:
         try:
@@ -100,7 +96,7 @@ def read_collector_file(file: Path) -> CollectorSettings:
 
 
 def read_settings(reader: Reader, named_in: str) -> CollectorSettings:
-    """What the reader's file says. Its problems, and which keys were asked for, are in the reader."""
+    """The values of the reader's file. The reader collects problems, and which keys were read."""
     host, port = reader.value(key.LISTEN)
     database = reader.value(key.DATABASE)
     if isinstance(database, SqliteDatabase) and database.path is not None:

@@ -1,4 +1,5 @@
-"""The kinds of value that `collector.yml` alone has: where to listen, the database, networks, a forwarding header."""
+"""The kinds of value that only `collector.yml` has: an address to listen on, the database, networks, a forwarding
+header."""
 
 import ipaddress
 import re
@@ -55,13 +56,13 @@ def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
 
 
 def _checked_url(url: str) -> str:
-    """As libpq reads it, with any number of hosts."""
+    """Parsed as libpq does, with any number of hosts."""
     from psycopg import ProgrammingError  # only where it is needed
     from psycopg.conninfo import conninfo_to_dict
 
     try:
         ports = str(conninfo_to_dict(url).get("port", "")).split(",")
-    except ProgrammingError:  # whose text quotes the URL
+    except ProgrammingError:  # its text quotes the URL
         raise WrongValueError(
             "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
             "%XX for what is special in them, and several hosts as HOST:PORT,HOST:PORT"

@@ -1,7 +1,7 @@
-"""Puts the counts of templates and stacks right, which FlowFuse's own pings carry under each other's name.
+"""Corrects the counts of templates and stacks, which FlowFuse's own pings swap.
 
-FlowFuse counts `ProjectStacks` as `projectTemplates` and the reverse (forge/monitor/metrics, 2.0 to 2.33). Its ping
-names its sender only in the `User-Agent` of its HTTP client, axios; ff-observe's is `ff-observe` and swaps nothing.
+FlowFuse counts `ProjectStacks` as `projectTemplates` and vice versa (forge/monitor/metrics, 2.0 to 2.33). Its ping can
+be recognised only by the `User-Agent` of its HTTP client, axios; ff-observe's is `ff-observe` and swaps nothing.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _TEMPLATES, _STACKS = (
 
 
 def put_right(values: Values, headers: Sequence[tuple[bytes, bytes]]) -> Values:
-    """The values with the two counts under their own names; without them where the sender is neither of the two."""
+    """The values with the two counts under their own names; without the two if the sender is neither program."""
     templates, stacks = values[_TEMPLATES], values[_STACKS]
     if templates is None and stacks is None:
         return values

@@ -1,4 +1,4 @@
-"""Counts fields that the contract does not name, by name, without letting a name expose a single sender."""
+"""Counts fields outside the contract, by name, without letting a name expose a single sender."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,24 +8,24 @@ OTHER = "other"
 MAX_NAMES = 100
 MAX_CANDIDATES = 1000
 MAX_NAMES_PER_SENDER = 32
-"""One address can bring up so many names a day; more could push out the candidates of others."""
+"""How many new names one address can introduce per day; more could push out other candidates."""
 MAX_SENDERS = 100
-"""More senders of one name are not told apart: it ranks among the most frequent already."""
+"""Beyond this, senders of one name are not distinguished: the name already ranks among the most frequent."""
 
 MAX_SENDERS_A_DAY = 100_000
 
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}(\.[A-Za-z_][A-Za-z0-9_]{0,31}){0,3}")
-"""Only what looks like the name of a field: an address, a mail address or a sentence is none."""
+"""Only text that looks like a field name: no address, no mail address, no sentence."""
 
 _Senders = dict[str, set[int]]
-"""Who sent a name, as hashes of this process only: those of bytes have a random seed."""
+"""Senders of a name, as hashes valid in this process only: those of bytes have a random seed."""
 
 
 class UnknownFields:
     """In memory only, and bounded. A name is shown while `k` different senders sent it today and yesterday.
 
-    Senders are told apart by the hash of their address, since instances are easily invented. Where more names than
-    `MAX_NAMES` qualify, those of more senders stay. `on_hidden` is called for a name that is shown no longer.
+    Senders are distinguished by the hash of their address, since instances are easily invented. If more than
+    `MAX_NAMES` names qualify, those with more senders stay. `on_hidden` is called for a name that is no longer shown.
     """
 
     def __init__(self, k: int, on_hidden: Callable[[str], None]) -> None:
@@ -38,7 +38,7 @@ class UnknownFields:
         self._shown: set[str] = set()
 
     def label(self, name: str, sender: bytes | None, day: date) -> str:
-        """The name to count a field under: its own, or `other`."""
+        """The label for a field: its own name, or `other`."""
         if day != self._day:
             self._begin(day)
         if not _FIELD_NAME.fullmatch(name):
@@ -69,7 +69,7 @@ class UnknownFields:
         self._today.setdefault(name, set()).add(sender)
 
     def _drop_weakest(self) -> None:
-        """Of the names that are not shown, the oldest of those with the fewest senders."""
+        """Of the hidden names with the fewest senders, the oldest."""
         weakest = min(self._candidates(), key=lambda name: len(self._today[name]))
         del self._today[weakest]
 

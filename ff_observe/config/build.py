@@ -1,4 +1,5 @@
-"""Tree → `Settings`: the fields that are more than the value of one key, and the rules that concern several."""
+"""Builds `Settings` from the tree: the fields that are more than the value of one key, and rules across several
+keys."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,22 +30,21 @@ from ff_observe.config.settings import (
 
 
 def build_settings(tree: Map, home: Path, file: Path, environment: Environment, layers: Layers) -> Settings:
-    """Settings from a parsed file and what lies over it.
-
-    Raises `ConfigurationError` with every problem, in the order of the file."""
+    """Settings from a parsed file and the layers over it. Raises `ConfigurationError` with every problem, in the order
+    of the file."""
     reader = Reader(file, tree, key.FLOWFORGE, home / "etc")
     unknown = (*check_keys(reader), *layers.unknown)
     reader.problems += layers.problems
     reader.tree = layers.over(tree)
     settings = read_settings(reader, home, file, environment)
-    if reader.problems:  # the author of the file is to see all there is to correct
+    if reader.problems:  # so that the author of the file sees every problem at once
         reader.problems += unknown
     reader.finish()
     return replace(settings, warnings=unknown, effective=reader.effective())
 
 
 def read_settings(reader: Reader, home: Path, file: Path, environment: Environment) -> Settings:
-    """What the reader's file says. Its problems, and which keys were asked for, are in the reader."""
+    """The values of the reader's file. The reader collects problems, and which keys were read."""
     return Settings(
         home=home,
         file=file,
@@ -66,7 +66,7 @@ def read_settings(reader: Reader, home: Path, file: Path, environment: Environme
 
 
 def _ledger(reader: Reader, home: Path, environment: Environment) -> Path | None:
-    """None where it is off. A service manager that gives the bridge a directory for its state means it to be used."""
+    """None if it is off. If a service manager provides a directory for the bridge's state, it is used."""
     named = reader.value(key.LEDGER)
     if named == OFF:
         return None
@@ -79,7 +79,7 @@ def _state_directory(home: Path, environment: Environment) -> Path:
 
 
 def _driver(reader: Reader) -> str:
-    """`driver.type`. A driver without type is wrong: FlowFuse does not start with it."""
+    """`driver.type`. A driver without a type is an error: FlowFuse does not start with it."""
     driver = reader.node("driver")
     written = find(reader.tree, key.DRIVER_TYPE.path)
     if (
@@ -111,7 +111,7 @@ def _prometheus(reader: Reader) -> PrometheusSettings:
 
 
 def _probe_url(reader: Reader) -> str | None:
-    """None where it is off. `base_url` belongs to FlowFuse, which takes any string: one that is no URL is not asked."""
+    """None if it is off. `base_url` belongs to FlowFuse, which accepts any string: one that is no URL is not probed."""
     named, base_url = reader.value(key.PROMETHEUS_PROBE_URL), reader.value(key.BASE_URL)
     if named is not None:
         return None if named == OFF else named
@@ -135,7 +135,7 @@ def _frontend(reader: Reader) -> FrontendSettings:
 
 
 def _plausible(reader: Reader) -> PlausibleSettings | None:
-    """The new place wins over the old one; both are noted as deprecated."""
+    """The new key wins over the old one; both are noted as deprecated."""
     domain, old_domain = reader.value(key.PLAUSIBLE_DOMAIN), reader.value(key.OLD_PLAUSIBLE_DOMAIN)
     if domain:
         reader.note(key.PLAUSIBLE_DOMAIN.path, PLAUSIBLE_DEPRECATION)

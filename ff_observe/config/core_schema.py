@@ -1,7 +1,7 @@
-"""The core schema of YAML 1.2: which plain (unquoted) text is null, a boolean or a number. All other text is a string.
+"""The core schema of YAML 1.2: which plain (unquoted) text is null, a boolean or a number; all other text is a string.
 
 Source: YAML 1.2.2, section 10.3.2, and the `yaml` package for Node that FlowFuse reads its file with. PyYAML's own
-resolver follows YAML 1.1 (`no` is false there, `010` is eight, `22:22` is 1342), hence is not used.
+resolver is not used, because it follows YAML 1.1 (`no` is false there, `010` is eight, `22:22` is 1342).
 """
 
 import re
@@ -16,11 +16,11 @@ _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)")
 _NOT_A_NUMBER = frozenset((".nan", ".NaN", ".NAN"))
-_LONGEST_INTEGER = 20  # more characters are beyond 2**53 (or leading zeros): a float, as every number in JavaScript
+_LONGEST_INTEGER = 20  # longer text is beyond 2**53 (or has leading zeros): a float, like every number in JavaScript
 
 
 def resolve(text: str) -> Value:
-    """The value of plain text. Integers beyond what JavaScript holds exactly become floats, as they do there."""
+    """The value of plain text. Integers that JavaScript cannot represent exactly become floats, as they do there."""
     if text in _NULL:
         return None
     if text in _BOOLEANS:

@@ -1,4 +1,4 @@
-"""The section `db` and `telemetry.database` → the settings of FlowFuse's database."""
+"""The section `db` and `telemetry.database` as the settings of FlowFuse's database."""
 
 from dataclasses import replace
 from pathlib import Path

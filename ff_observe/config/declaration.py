@@ -1,7 +1,7 @@
-"""Every key of `flowforge.yml` that ff-observe reads, declared once.
+"""Every key of `flowforge.yml` that ff-observe reads, declared once. Parsing, defaults, the search for misspelt keys
+and the reference documentation are derived from here.
 
-Parsing, defaults, the search for misspelt keys and the reference documentation come from here. A new key is one entry
-here and one field in `settings`, which the reader fills.
+A new key is one entry here and one field in `settings`, which the reader fills.
 """
 
 from typing import Final
@@ -227,7 +227,7 @@ PLAUSIBLE_DOMAIN = Key("telemetry.frontend.plausible.domain", kinds.TEXT, "Depre
 OLD_PLAUSIBLE_DOMAIN = Key(
     "telemetry.plausible.domain", kinds.TEXT, "Deprecated old place of `telemetry.frontend.plausible.domain`.", "0.1.0"
 )
-# The rest of the file belongs to FlowFuse: its keys are read as FlowFuse reads them, and all others are ignored.
+# The rest of the file belongs to FlowFuse: its keys are read as FlowFuse reads them; all others are ignored.
 
 DATABASE_TYPE = Key(
     "db.type", javascript_kinds.one_of("sqlite", "postgres"), "Kind of the database.", "0.1.0", default="sqlite"
@@ -297,7 +297,8 @@ IGNORED_KEYS: Final = (
     "telemetry.frontend.plausible.extension",
     "telemetry.plausible.extension",
 )
-"""Inside `telemetry`, FlowFuse's own (forge/routes/ui/index.js): accepted with all below them, and not used."""
+"""Keys of FlowFuse's own inside `telemetry` (forge/routes/ui/index.js): accepted with everything below them, and not
+used."""
 
 
 _SWITCH_OFF: Final = "write 'enabled: false' below it"
@@ -312,7 +313,7 @@ FLOWFORGE: Final = FileKeys(
         "telemetry.backend.otlp": _SWITCH_OFF,
     },
 )
-"""Inside `telemetry`, a key that is neither declared nor ignored is unknown."""
+"""A key inside `telemetry` that is neither declared nor ignored is unknown."""
 
 OVERLAY: Final = FileKeys(
     tuple(key for key in EVERY_KEY if key.path.startswith((f"{TELEMETRY}.", "db."))),
@@ -324,4 +325,4 @@ OVERLAY: Final = FileKeys(
     },
     switched_off=FLOWFORGE.switched_off,
 )
-"""What can be set without touching `flowforge.yml`: `telemetry`, and how the bridge reaches the database."""
+"""The keys that can be set outside `flowforge.yml`: `telemetry`, and how the bridge reaches the database."""

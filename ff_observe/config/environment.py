@@ -1,7 +1,7 @@
-"""The environment variables ff-observe obeys, read once and in one place.
+"""The environment variables that ff-observe obeys, read once and in one place.
 
-Variables of the OpenTelemetry specification (`OTEL_*`) and of the proxy convention (`HTTPS_PROXY`, `NO_PROXY`) are
-read by the libraries that define them; here only whether `OTEL_*` switches OTLP on or off, and what of it is secret.
+Variables of the OpenTelemetry specification (`OTEL_*`) and of the proxy convention (`HTTPS_PROXY`, `NO_PROXY`) are read
+elsewhere; here only whether `OTEL_*` switches OTLP on or off, and which of their values are secret.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ COLLECTOR_DATABASE_FILE: Final = "FF_OBSERVE_COLLECTOR_DATABASE_FILE"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the process environment says. An empty variable counts as unset throughout."""
+    """The process environment as typed values. An empty variable counts as unset throughout."""
 
     flowforge_home: str | None = None
     sentry_env: str | None = None
@@ -38,7 +38,7 @@ class Environment:
 
     @property
     def name(self) -> str:
-        """Deployment environment as Sentry and OTLP report it: `SENTRY_ENV`, else `NODE_ENV`, else `unknown`."""
+        """The deployment environment that Sentry and OTLP report: `SENTRY_ENV`, else `NODE_ENV`, else `unknown`."""
         return self.sentry_env or self.node_env or "unknown"
 
 
@@ -77,8 +77,8 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
 def otlp_signals(variables: Mapping[str, str]) -> frozenset[str]:
     """Which of metrics, traces and logs the standard variables ask for.
 
-    Metrics wherever an endpoint is named for them; traces and logs with an endpoint of their own, or with
-    `OTEL_TRACES_EXPORTER=otlp`. No signal is ours that has another exporter, `none` included.
+    Metrics if an endpoint is set for them; traces and logs if they have an endpoint of their own, or with
+    `OTEL_TRACES_EXPORTER=otlp`. A signal with another exporter, including `none`, is left out.
     """
     general = bool(variables.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip())
     asked = set()
@@ -95,7 +95,7 @@ def otlp_signals(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def _otlp_secrets(variables: Mapping[str, str]) -> Iterator[Secret]:
-    """Values of headers, as they are written and as they are sent; addresses, which may hold a password."""
+    """Values of headers, as written and as sent; addresses, which may hold a password."""
     for prefix in _OTLP:
         for header in variables.get(f"{prefix}HEADERS", "").split(","):
             value = (header.partition("=")[2] or header).strip()

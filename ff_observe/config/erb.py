@@ -1,9 +1,9 @@
 """`<%= ENV['NAME'] %>`: the one form of ERB that FlowFuse's Helm chart uses in its `flowforge.yml`.
 
-The chart renders the file as text and FlowFuse parses the result, so a value may change what the file says: a password
-with ` #` in it loses its end, one with a line break adds keys. Here the file is parsed twice: with each tag replaced by
-a stand-in of the same length, which keeps lines and columns true and gives the structure the author wrote; and as the
-chart renders it. Only where both read alike the values are taken; where not, the tag is an error.
+The chart renders the file as text and FlowFuse parses the result, so a value may change the meaning of the file: a
+password with ` #` in it loses its end, one with a line break adds keys. Here the file is parsed twice: with each tag
+replaced by a placeholder of the same length, which preserves lines and columns and gives the structure that the author
+wrote; and as the chart renders it. The values are used only where both agree; otherwise the tag is an error.
 """
 
 import re
@@ -16,11 +16,11 @@ from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence
 from ff_observe.config.yaml_core import YAMLError, parse
 
 MOST_TAGS: Final = 200
-MOST_BLAMED: Final = 5  # whose values change the file: to find one, the whole file is read several times
+MOST_BLAMED: Final = 5  # tags whose values change the file; finding each means parsing the whole file several times
 
 _TAG: Final = re.compile(r"<%=[ \t]*ENV[ \t]*\[[ \t]*(?:'([A-Za-z_]\w*)'|\"([A-Za-z_]\w*)\")[ \t]*\][ \t]*%>", re.ASCII)
 _ANY_TAG: Final = re.compile(r"<%")
-# Stand-ins are written with characters for private use, which no configuration file holds.
+# Placeholders consist of private-use characters, which no configuration file contains.
 _BEGIN, _FILL, _DIGIT_ZERO = "\ue000", "\ue001", 0xE010
 _PRIVATE: Final = re.compile("[\ue000-\ue01f]")
 _STAND_IN: Final = re.compile(f"{_BEGIN}([\ue010-\ue019]+){_FILL}*")
@@ -28,7 +28,7 @@ _STAND_IN: Final = re.compile(f"{_BEGIN}([\ue010-\ue019]+){_FILL}*")
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One `<%= ENV['NAME'] %>` and where it is."""
+    """One `<%= ENV['NAME'] %>` and its place."""
 
     name: str
     place: Place
@@ -37,7 +37,7 @@ class Tag:
 
 
 class ERBError(Exception):
-    """Every tag that is wrong, each with its place. Never holds the value of a variable."""
+    """Every wrong tag with its place. Never holds the value of a variable."""
 
     def __init__(self, problems: tuple[tuple[Place, str], ...]) -> None:
         super().__init__("; ".join(message for _, message in problems))
@@ -60,8 +60,8 @@ def parse_template(text: str, variables: Mapping[str, str]) -> Node | None:
 
     def reads_as_written(*rendered: Tag) -> bool:
         def replacement(number: int, tag: Tag) -> str:
-            # Without its value a tag is as nothing to the chart. What stands in its place is of use to nothing, but
-            # the rest of the file must read the same.
+            # A tag whose variable is not set is empty for the chart. The placeholder's value is never used, but the
+            # rest of the file must parse the same.
             return variables.get(tag.name, "") if tag in rendered else _stand_in(number, tag)
 
         try:
@@ -76,10 +76,10 @@ def parse_template(text: str, variables: Mapping[str, str]) -> Node | None:
 
 
 def _guilty(tags: list[Tag], reads_as_written: Callable[..., bool]) -> list[Tag]:
-    """The first tags whose values make the file read differently from what its author wrote, each found by halving."""
+    """The first tags whose values change how the file parses, each found by bisection."""
     guilty: list[Tag] = []
     while len(guilty) < MOST_BLAMED and not reads_as_written(*tags):
-        harmless, changed = 0, len(tags)  # so many of the first tags
+        harmless, changed = 0, len(tags)  # the number of leading tags
         while changed - harmless > 1:
             half = (harmless + changed) // 2
             if reads_as_written(*tags[:half]):
@@ -92,7 +92,7 @@ def _guilty(tags: list[Tag], reads_as_written: Callable[..., bool]) -> list[Tag]
 
 
 def _find_tags(text: str) -> list[Tag]:
-    """All tags; raises for anything else that begins like one, in comments too, as ERB would run it."""
+    """All tags; raises for any other ERB tag, in comments too, since ERB would run it."""
     tags: list[Tag] = []
     problems: list[tuple[Place, str]] = []
     end = 0
@@ -135,7 +135,7 @@ def _stand_in(number: int, tag: Tag) -> str:
 
 
 class _Substitution:
-    """A tree with its stand-ins replaced by the values of the variables."""
+    """A tree with its placeholders replaced by the values of the variables."""
 
     def __init__(self, tags: list[Tag], variables: Mapping[str, str]) -> None:
         self._tags = tags
@@ -166,7 +166,7 @@ class _Substitution:
         unset = next((name for name in names if name not in self._variables), None)
         text = _STAND_IN.sub(lambda found: self._variables.get(self._tag(found).name, ""), scalar.text)
         if scalar.implicit:
-            text = text.strip(" \t\r\n")  # as YAML does around plain text: a trailing line feed does no harm
+            text = text.strip(" \t\r\n")  # as YAML does around plain text: a trailing line feed is harmless
         value = resolve(text) if scalar.implicit else text
         return replace(scalar, value=value, text=text, rendered=True, unset=unset)
 
@@ -178,7 +178,7 @@ class _Substitution:
 
 
 def _alike(one: Node | None, other: Node | None) -> bool:
-    """Whether two trees hold the same keys and values; places do not count, nor a value that is not set."""
+    """Whether two trees hold the same keys and values, ignoring places and unset values."""
     match one, other:
         case Scalar(unset=str()), Scalar():
             return True

@@ -1,4 +1,4 @@
-"""The kinds of value in the part of `flowforge.yml` that belongs to FlowFuse: taken as JavaScript takes them."""
+"""The kinds of value in FlowFuse's part of `flowforge.yml`: interpreted as JavaScript does."""
 
 import re
 
@@ -8,7 +8,7 @@ from ff_observe.config.nodes import Node, Scalar, is_true
 
 
 def _written(node: Node) -> str | None:
-    """Any single value as it was written: a password of digits is a number for YAML and still a password."""
+    """Any single value as written: a password of digits is a number in YAML and still a password."""
     if not is_true(node):
         return None
     if isinstance(node, Scalar):
@@ -26,7 +26,7 @@ def _port_of_any_type(node: Node) -> int | None:
 
 
 def one_of(*allowed: str) -> Kind[str]:
-    """One of a few words; a value that is false in JavaScript is not set."""
+    """One of a few words; a value that is falsy in JavaScript is not set."""
 
     def read(node: Node) -> str | None:
         word = _written(node)

@@ -1,4 +1,4 @@
-"""A configuration key as data, the field of the settings that it fills, and all keys of one file."""
+"""A configuration key as data, the settings field that it fills, and all keys of one file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from ff_observe.config.secret import Secret
 T = TypeVar("T")
 
 VARIABLES: Final = "FF_OBSERVE_"
-"""What every variable begins with that sets a key."""
+"""The prefix of every variable that sets a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key(Generic[T]):
-    """One key. `default` is the value where the file has none; `otherwise` says in words how that is found where it is
-    no constant. `since` is the version of ff-observe that brought the key.
+    """One key.
 
-    `secret` values are never shown. A key with `file` has a sibling, its name followed by `_file`, that names a file
-    holding the value (line breaks at its end are dropped).
+    `default` is the value if the file has none; `otherwise` describes how that is found where it is no constant.
+    `since` is the first version of ff-observe that has the key. `secret` values are never shown. A key with `file` has
+    a sibling, its name followed by `_file`, that names a file holding the value (line breaks at its end are dropped).
     """
 
     path: str
@@ -44,12 +44,12 @@ class Key(Generic[T]):
 
     @property
     def fallback(self) -> Any:
-        """What the settings hold where the file says nothing: the default, masked where it is secret."""
+        """The value in the settings if the file says nothing: the default, masked if it is secret."""
         return Secret(self.default) if self.secret and isinstance(self.default, str) else self.default
 
     @property
     def shown_default(self) -> str:
-        """The default for the documents."""
+        """The default as the documents show it."""
         if self.otherwise or self.default is None or self.default == ():
             return self.otherwise or "none"
         return f"`{self.kind.show(self.default)}`"
@@ -57,10 +57,8 @@ class Key(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class EffectiveValue:
-    """A value in use: `shown` masked where it is secret, `origin` empty where it is the default.
-
-    `lies_over` is whether it comes from beside the file that is read: another file, a variable, an option.
-    """
+    """A value in use: `shown` masked if it is secret, `origin` empty if it is the default. `lies_over` is whether it
+    overrides the file that is read: by another file, a variable or an option."""
 
     key: str
     shown: str
@@ -74,16 +72,16 @@ def filled_by(key: Key[Any], *, required: bool = False) -> Any:
 
 
 def declared(names: Mapping[str, object]) -> tuple[Key[Any], ...]:
-    """Every key among the names of a module, in their order."""
+    """Every key among the names of a module, in order."""
     return tuple(value for value in names.values() if isinstance(value, Key))
 
 
 @dataclass(frozen=True)
 class FileKeys:
-    """What one file may hold. Unknown keys are looked for below `section` alone, or in the whole file.
+    """What one file may hold. Unknown keys are looked for only below `section`, or in the whole file.
 
-    `ignored` keys are accepted with all below them. `refused` says of keys that are not supported what to do instead;
-    `switched_off` says of sections how they are switched off, where their value is `false`.
+    `ignored` keys are accepted with everything below them. `refused` maps keys that are not supported to what to do
+    instead; `switched_off` maps sections whose value is `false` to how they are switched off.
     """
 
     keys: tuple[Key[Any], ...]

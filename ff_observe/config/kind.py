@@ -1,4 +1,4 @@
-"""What a kind of value is: it reads a node into a typed value or says what to write, and shows a value as written."""
+"""A kind of value: reads a node as a typed value or says what to write, and shows a value as it is written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class WrongValueError(Exception):
     """The value is not of its kind. `str()` says what to write; it never holds a secret value.
 
-    `place` is set where the mistake is deeper than the key itself, with `below` naming the inner key. `others` are
-    further mistakes in the same value.
+    `place` is set if the mistake is below the key itself, with `below` naming the inner key. `others` are further
+    mistakes in the same value.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class WrongValueError(Exception):
 
 
 def refuse(mistakes: list[WrongValueError]) -> None:
-    """Raise the first of several mistakes with the others; do nothing if there are none."""
+    """Raise the first of several mistakes with the others attached; do nothing if there are none."""
     if mistakes:
         first, *others = mistakes
         raise WrongValueError(str(first), first.place, first.below, tuple(others))
@@ -43,11 +43,11 @@ def _show(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """`name` is for the reference documentation; `read` raises `WrongValueError`, or gives None for "not set".
+    """`name` is for the reference documentation; `read` raises `WrongValueError`, or returns None for "not set".
 
-    `show` is the inverse of `read`. `read_file` reads the content of a `_file` sibling where that is not written as
-    the value itself. `problem_with` says what is wrong with the file that a path names, where the file must be usable.
-    A variable or an option holds a `text` as it is, and any other kind of value in YAML.
+    `show` is the inverse of `read`. `read_file` parses the content of a `_file` sibling where that differs from the
+    value itself. `problem_with` checks the file that a path names, where that file must be usable. In a variable or an
+    option a `text` is taken literally, and any other kind of value as YAML.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Kind(Generic[T]):
 
 
 def describe(node: Node, secret: bool) -> str:
-    """What was found, for a message. The value itself only where it is short, and neither secret nor rendered."""
+    """The value for a message, shown only if it is short, and neither secret nor rendered."""
     match node:
         case Map():
             return "a map"

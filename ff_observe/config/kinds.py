@@ -1,4 +1,4 @@
-"""The kinds of value inside `telemetry` and in files of ff-observe's own, where a value must be of its kind."""
+"""The kinds of value inside `telemetry` and in ff-observe's own files, where a value must be of its kind."""
 
 import math
 import re
@@ -51,11 +51,11 @@ def _url(node: Node) -> str | None:
 
 
 def is_http_url(text: str) -> bool:
-    """Whether it begins with http:// or https:// and names a host, and a port that there may be, if any."""
+    """Whether it begins with http:// or https:// and names a host, with a valid port, if any."""
     try:
         parts = urlsplit(text)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is not a number, a bracket that is not closed
+    except ValueError:  # the port is not a number, or a bracket is not closed
         return False
     return valid and not re.search(r"[\s\x00-\x1f\x7f]", text)
 
@@ -107,7 +107,7 @@ _HOST_NAME = re.compile(
 
 
 def _host_names(node: Node) -> tuple[str, ...] | None:
-    """A list, or a single one. Null and an empty list count as not set."""
+    """A list, or a single item. Null and an empty list count as not set."""
     if isinstance(node, Scalar) and node.value is None:
         return None
     items = node.items if isinstance(node, Sequence) else (node,)
@@ -131,7 +131,7 @@ def _http_path(node: Node) -> str | None:
 
 
 def without_nul(text: str) -> str:
-    """No path, no host and no password that a library takes may hold one; a page may."""
+    """No library accepts a path, host or password with a NUL; a page's text may have one."""
     if "\0" in text:
         raise WrongValueError('remove the NUL character ("\\0")')
     return text
@@ -158,7 +158,7 @@ OFF = "off"
 
 
 def _file_path_or_off(node: Node) -> str | None:
-    """`no` or `none` would be the name of a file, which nobody means."""
+    """`no` or `none` would be taken for the name of a file, which is never intended."""
     what_to_write = 'write the path of a file, or "off"'
     try:
         path = _text(node)
@@ -215,7 +215,7 @@ def _header(name: str, entry: Entry) -> str:
 
 
 def unset_variable(node: Scalar) -> str:
-    """What is wrong with a value that is an environment variable that is not set."""
+    """The problem with a value whose environment variable is not set."""
     return f"the environment variable {node.unset} is not set"
 
 
@@ -227,12 +227,12 @@ def _header_value(node: Node) -> str | None:
 
 
 def is_header_name(name: str) -> bool:
-    """Whether the text may be the name of an HTTP header."""
+    """Whether the text is a valid HTTP header name."""
     return _HEADER_NAME.fullmatch(name) is not None
 
 
 def is_header_value(value: str) -> bool:
-    """Whether the text may be the value of an HTTP header (RFC 9110, 5.5, without obsolete octets)."""
+    """Whether the text is a valid HTTP header value (RFC 9110, 5.5, without obsolete octets)."""
     return all(character == "\t" or " " <= character <= "~" for character in value)
 
 
@@ -286,7 +286,7 @@ def words(known: Collection[str]) -> Kind[tuple[str, ...]]:
 
 
 def whole(lowest: int, highest: int, name: str = "") -> Kind[int]:
-    """A whole number within bounds."""
+    """An integer within bounds."""
     return Kind(name or f"{lowest} to {highest}", lambda node: _integer(node, lowest, highest))
 
 

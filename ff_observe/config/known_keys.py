@@ -9,11 +9,11 @@ from ff_observe.config.nodes import Map, Node, Scalar, shown
 from ff_observe.config.reader import Reader
 from ff_observe.errors import Problem
 
-MOST_UNKNOWN: Final = 100  # more are not looked for: the file is something else
+MOST_UNKNOWN: Final = 100  # no more are looked for: this must be some other file
 
 
 def check_keys(reader: Reader) -> tuple[Problem, ...]:
-    """Note sections that are no maps as problems of the reader; return the unknown keys, in the order of the file."""
+    """Note sections that are not maps as problems of the reader; return the unknown keys, in the order of the file."""
     section = reader.keys.section
     unknown: list[Problem] = []
     if not section:
@@ -23,14 +23,14 @@ def check_keys(reader: Reader) -> tuple[Problem, ...]:
         if name == section:
             _check_section(reader, section, entry.value, unknown)
         elif abs(len(name) - len(section)) <= 2 and get_close_matches(name.lower(), [section], cutoff=0.85):
-            # The rest of the file is another program's, but a misspelt opt-out must not go unnoticed.
+            # The rest of the file belongs to another program, but a misspelt opt-out must not go unnoticed.
             unknown.append(reader.at(entry.place, shown(name), f'unknown key; did you mean "{section}"?'))
     return tuple(unknown[:MOST_UNKNOWN])
 
 
 def _check_section(reader: Reader, dotted: str, node: Node, unknown: list[Problem]) -> None:
     if isinstance(node, Scalar) and (node.value is None or node.unset is not None):
-        return  # an unset variable is noted by the keys that are looked for below it
+        return  # an unset variable is reported by the keys below it
     if not isinstance(node, Map):
         wanted = "write a map: the keys below it, indented"
         if isinstance(node, Scalar) and node.value is False:
@@ -50,7 +50,7 @@ def _check_section(reader: Reader, dotted: str, node: Node, unknown: list[Proble
 
 
 def meant(keys: FileKeys, section: str, name: str) -> str:
-    """What was probably meant: a key of this section that is spelt alike, or one of that name in another section."""
+    """A suggestion: a key of this section with similar spelling, or one of that name in another section."""
     known = sorted(keys.leaves | keys.sections)
     if "." in name and (f"{section}.{name}" if section else name) in known:
         return "a dot does not lead into a section: write the keys below each other, indented"

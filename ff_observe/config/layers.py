@@ -1,4 +1,5 @@
-"""What lies over FlowFuse's file: an overlay file, environment variables and `--set`, the later over the earlier."""
+"""Layers over FlowFuse's file: an overlay file, environment variables and `--set`, later ones overriding earlier
+ones."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -23,7 +24,7 @@ _VARIABLES: Final = frozenset(name for key in OVERLAY.keys for name in (key.vari
 
 
 class Layers:
-    """Values by dotted key, and what is wrong with them. `unknown` names keys and variables that mean nothing."""
+    """Values by dotted key, and their problems. `unknown` names keys and variables that do not exist."""
 
     def __init__(self, directory: Path) -> None:
         """Relative paths of files are relative to `directory`."""
@@ -39,7 +40,7 @@ class Layers:
         return tree
 
     def add_file(self, file: Path, tree: Map) -> None:
-        """Lay an overlay file over what there is. Keys that it does not name stay as they are."""
+        """Apply an overlay file. Keys that it does not name keep their value."""
         named = placed(tree, str(file))
         assert isinstance(named, Map)
         reader = Reader(file, named, OVERLAY, self._directory)
@@ -47,12 +48,12 @@ class Layers:
         self.problems += reader.problems
         for path in (*OVERLAY.sections, *OVERLAY.leaves):
             node = find(named, path)
-            is_unset = isinstance(node, Scalar) and node.unset is not None  # in the place of a section
+            is_unset = isinstance(node, Scalar) and node.unset is not None  # replaces a section
             if node is not None and (path in OVERLAY.leaves or is_unset):
                 self._set(path, node)
 
     def add_variables(self, variables: Mapping[str, str]) -> None:
-        """Lay `FF_OBSERVE_` variables over what there is; an empty one counts as not set."""
+        """Apply `FF_OBSERVE_` variables; an empty one counts as not set."""
         for key in OVERLAY.keys:
             name, name_of_file = key.variable, f"{key.variable}_FILE"
             value, file = variables.get(name), variables.get(name_of_file)
@@ -67,7 +68,7 @@ class Layers:
         self._find_misspelt(variables)
 
     def add_assignments(self, assignments: Iterable[tuple[str, str]]) -> None:
-        """Lay the keys and values of `--set` over what there is; an empty value is the default."""
+        """Apply the keys and values of `--set`; an empty value means the default."""
         for path, text in assignments:
             key = _KEYS.get(path)
             if path in _NAMES_OF_FILES:
@@ -113,7 +114,7 @@ class Layers:
         self.problems.append(Problem(source, 0, 0, path, message))
 
     def _find_misspelt(self, variables: Mapping[str, str]) -> None:
-        """Variables that look like a key's. Kubernetes sets others that begin alike, for a service of our name."""
+        """Variables that look like a key's. Kubernetes sets others with the same prefix, for a service of our name."""
         for name in sorted(variables):
             if not name.startswith(VARIABLES) or name in _VARIABLES or name == OVERLAY_FILE:
                 continue
@@ -125,7 +126,7 @@ class Layers:
 
 
 def _sibling(path: str) -> str:
-    """Of a value the key that names its file, and the other way round; empty where there is none."""
+    """For a value the key that names its file, and vice versa; empty if there is none."""
     if path in _NAMES_OF_FILES:
         return _NAMES_OF_FILES[path].path
     return _KEYS[path].file_path if path in _KEYS and _KEYS[path].file else ""

@@ -41,13 +41,12 @@ def load_settings(
     overlay: str | os.PathLike[str] | None = None,
     assignments: Iterable[tuple[str, str]] = (),
 ) -> Settings:
-    """The settings of a FlowFuse home. `variables` are those of the process where none are given.
+    """The settings of a FlowFuse home. `variables` default to the process environment.
 
-    Over FlowFuse's file lie, the later over the earlier: `overlay`, the variables of keys, and `assignments` of values
-    to keys. The overlay is `FF_OBSERVE_SETTINGS`, else `ff-observe.yml` beside FlowFuse's file, where none is named.
-
-    Raises `ConfigurationError` with all problems. Unknown keys inside `telemetry` alone do not make a file wrong: they
-    are in `Settings.warnings`.
+    FlowFuse's file is overridden by, in this order, `overlay`, the variables of keys, and `assignments` of values to
+    keys. The overlay defaults to `FF_OBSERVE_SETTINGS`, else `ff-observe.yml` beside FlowFuse's file. Raises
+    `ConfigurationError` with all problems. Unknown keys inside `telemetry` alone are no error: they are in
+    `Settings.warnings`.
     """
     variables = os.environ if variables is None else variables
     environment = read_environment(variables)
@@ -76,5 +75,5 @@ def _parse(file: Path, variables: Mapping[str, str], hint: str = "") -> Map | No
 
 
 def _exists(path: Path) -> bool:
-    """False also where it cannot be told, as Node's `existsSync`; `Path.exists` raises there before Python 3.14."""
+    """False also if it cannot be determined, like Node's `existsSync`; `Path.exists` raises then before Python 3.14."""
     return os.path.exists(path)  # noqa: PTH110 (see above)

@@ -1,4 +1,4 @@
-"""What a YAML document is made of, each part with its place. Nothing outside `config` sees these."""
+"""The nodes of a YAML document, each with its place. Used only inside `config`."""
 
 import math
 import re
@@ -9,11 +9,8 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something begins in the file; both count from 1.
-
-    `source` is empty for the file that is read; it names the other file, the variable or the option that lies over it,
-    where line and column are 0 if it is no file.
-    """
+    """Where something begins in the file; line and column count from 1. `source` is empty for the main file; it names
+    the other file, the variable or the option that overrides it; line and column are 0 if that is no file."""
 
     line: int
     column: int
@@ -22,11 +19,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value. `text` is how it was written, without quotes.
+    """A single value. `text` is its source text, without quotes. `implicit` text had neither quotes nor a tag: the
+    schema decides what it is.
 
-    `implicit` text had neither quotes nor a tag: the schema decided what it is. `rendered` says that the value, or a
-    part of it, came from an environment variable: it must not be shown. `unset` names such a variable that is not set:
-    the value is then of use to nothing that reads it.
+    `rendered` says that the value, or a part of it, came from an environment variable: it must not be shown. `unset`
+    names such a variable that is not set: the value must not be used then.
     """
 
     place: Place
@@ -65,7 +62,7 @@ Node = Scalar | Map | Sequence
 
 
 def is_true(node: Node | None) -> bool:
-    """Whether JavaScript takes the value for true: all but false, 0, NaN, the empty string, null and undefined."""
+    """Whether the value is truthy in JavaScript: all but false, 0, NaN, the empty string, null and undefined."""
     if not isinstance(node, Scalar):
         return node is not None
     if isinstance(node.value, float) and math.isnan(node.value):
@@ -74,7 +71,7 @@ def is_true(node: Node | None) -> bool:
 
 
 def child(node: Node | None, name: str) -> Node | None:
-    """The value of a key; None where there is no such key, or no map to hold it (JavaScript's `?.`)."""
+    """The value of a key; None if there is no such key, or no map to hold it (JavaScript's `?.`)."""
     if isinstance(node, Map) and name in node.entries:
         return node.entries[name].value
     return None
@@ -88,7 +85,7 @@ def find(root: Node | None, dotted: str) -> Node | None:
 
 
 def placed(node: Node, source: str, *, whole: bool = False) -> Node:
-    """The same node, whose places name their source, and nothing but it where it is a `whole` without lines."""
+    """The same node with `source` in its places; a `whole` node without lines has nothing but the source."""
     place = Place(0, 0, source) if whole else Place(node.place.line, node.place.column, source)
     match node:
         case Map():
@@ -106,5 +103,5 @@ def placed(node: Node, source: str, *, whole: bool = False) -> Node:
 
 
 def shown(name: str) -> str:
-    """A key for a message, or a mask: what does not look like a key may be a value in the wrong place."""
+    """A key for a message, or a mask: text that does not look like a key may be a value in the wrong place."""
     return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", name) else "(a key that is not shown)"

@@ -1,11 +1,11 @@
-"""Whether files in PEM hold what they should: OpenSSL tells it at the start, or only each connection that fails."""
+"""Validates PEM files at start-up instead of on the first failing connection."""
 
 from pathlib import Path
 
 
 def problem_with_authority(certificate: Path) -> str | None:
-    """What is wrong with a file of authorities to trust; None if nothing is."""
-    import ssl  # as slow to import as all of the configuration, and seldom needed
+    """The problem with a file of trusted authorities; None if there is none."""
+    import ssl  # as slow to import as all of the configuration, and rarely needed
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
@@ -17,7 +17,7 @@ def problem_with_authority(certificate: Path) -> str | None:
 
 
 def problem_with_pair(certificate: Path | None, key: Path | None) -> str | None:
-    """What is wrong with a certificate to show, and its key; None if nothing is, or neither is named."""
+    """The problem with a client certificate and its key; None if there is none, or neither is named."""
     import ssl
 
     if certificate is None and key is None:

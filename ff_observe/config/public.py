@@ -1,10 +1,10 @@
-"""Whether an address to listen on can be reached from other machines."""
+"""Whether a listening address can be reached from other machines."""
 
 import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`: an address, or one of the names that always mean it (RFC 6761)."""
+    """Whether only this machine can reach `host`: an address, or a name that always means loopback (RFC 6761)."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -17,7 +17,7 @@ def is_loopback(host: str) -> bool:
 
 
 def open_to_all(host: str) -> str:
-    """What is wrong with listening on `host` in the clear and without authentication, and the three ways out."""
+    """The problem with listening on `host` in the clear and without authentication, and the three ways out."""
     return (
         f"{host} opens the status page and the metrics to all who can reach this machine. Name a web_config_file "
         "with TLS or users, or a bearer_token_file; or listen on 127.0.0.1 only, behind a proxy; or write "

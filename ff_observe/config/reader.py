@@ -1,4 +1,4 @@
-"""The one reader of configuration files: takes declared keys out of a tree, and gathers every problem on the way."""
+"""The one reader of configuration files: takes declared keys out of a tree, and collects every problem on the way."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -20,9 +20,8 @@ LARGEST_SECRET_FILE: Final = 64 * 1024  # bytes; a licence has about 600
 
 
 def read_tree(file: Path, parser: Callable[[str], Node | None] = parse, if_missing: str = "") -> Map | None:
-    """The map that a file holds, None if it is empty. `if_missing` is what to do where there is no file.
-
-    Raises `ConfigurationError`."""
+    """The map in a file, None if it is empty. `if_missing` is the advice if the file is missing. Raises
+    `ConfigurationError`."""
     try:
         tree = parser(read_text(file))
     except UnreadableFileError as error:
@@ -37,15 +36,14 @@ def read_tree(file: Path, parser: Callable[[str], Node | None] = parse, if_missi
 
 
 def wrong(file: Path, message: str, place: Place | None = None, key: str = "") -> ConfigurationError:
-    """The error of a file that has one problem, somewhere or as a whole."""
+    """The error for a file with one problem, at a place or as a whole."""
     line, column = (0, 0) if place is None else (place.line, place.column)
     return ConfigurationError((Problem(str(file), line, column, key, message),))
 
 
 def read_secret_file(named: Node, directory: Path) -> str:
-    """The text of a file without the line breaks at its end. Its name is not shown: it may be the secret itself.
-
-    Raises `WrongValueError`."""
+    """The text of a file without the line breaks at its end. Its name is not shown: it may be the secret itself. Raises
+    `WrongValueError`."""
     try:
         name = kinds.PATH.read(named)
     except WrongValueError:
@@ -60,7 +58,7 @@ def read_secret_file(named: Node, directory: Path) -> str:
 
 
 class Reader:
-    """One configuration file. The paths in it are relative to `directory`."""
+    """One configuration file. Relative paths in it are relative to `directory`."""
 
     def __init__(self, file: Path, tree: Map, keys: FileKeys, directory: Path) -> None:
         self.tree = tree
@@ -74,23 +72,23 @@ class Reader:
 
     @property
     def taken(self) -> frozenset[str]:
-        """The paths of the keys that were asked for."""
+        """The paths of the keys that were read."""
         return frozenset(self._values)
 
     def problem(self, dotted: str, message: str, place: Place | None = None) -> None:
-        """Note what is wrong with a key."""
+        """Note a problem with a key."""
         self.problems.append(self.at(place or self.place(dotted), dotted, message))
 
     def note(self, dotted: str, message: str) -> None:
-        """Note what is worth a thought about a key, and no problem."""
+        """Note advice about a key that is no problem."""
         self.notes.append(self.at(self.place(dotted), dotted, message))
 
     def at(self, place: Place, dotted: str, message: str) -> Problem:
-        """A problem of this file, or of what lies over it."""
+        """A problem of this file, or of a layer over it."""
         return Problem(place.source or self._file, place.line, place.column, dotted, message)
 
     def effective(self) -> tuple[EffectiveValue, ...]:
-        """Every key that was asked for, with its value and where that came from."""
+        """Every key that was read, with its value and origin."""
         return tuple(self._effective(key) for key in self.keys.keys if key.path in self._values)
 
     def _effective(self, key: Key[Any]) -> EffectiveValue:
@@ -105,7 +103,7 @@ class Reader:
         return MASK if key.secret else key.kind.show(value)
 
     def is_wrong(self, key: Key[Any]) -> bool:
-        """Whether a problem of this key was noted."""
+        """Whether this key has a noted problem."""
         return any(problem.key == key.path for problem in self.problems)
 
     def finish(self) -> None:
@@ -114,8 +112,8 @@ class Reader:
             raise ConfigurationError(tuple(sorted(self.problems)))
 
     def node(self, dotted: str) -> Node | None:
-        """What the file says at a dotted key. A variable that is not set and stands there, or in the place of a section
-        on the way, is noted as a problem."""
+        """The node at a dotted key. If a variable that is not set stands there, or in place of a section on the way,
+        that is noted as a problem."""
         names = dotted.split(".")
         node: Node | None = self.tree
         for depth, name in enumerate(names, 1):
@@ -126,12 +124,12 @@ class Reader:
         return node
 
     def section(self, dotted: str) -> bool:
-        """Whether the file has a section that says something: an empty one is as absent."""
+        """Whether the file has a section with content: an empty one counts as absent."""
         node = find(self.tree, dotted)
         return isinstance(node, Map) and bool(node.entries)
 
     def place(self, dotted: str) -> Place:
-        """Where the value of a dotted key is; where it is not there, the section that it belongs to."""
+        """The place of a dotted key's value; if it is missing, that of the section it belongs to."""
         node: Node = self.tree
         for name in dotted.split("."):
             below = child(node, name)
@@ -141,12 +139,12 @@ class Reader:
         return node.place
 
     def fill(self, of: Callable[..., S], **decided: Any) -> S:
-        """A settings object: the fields that are bound to keys are read, the others are `decided` by the caller."""
+        """A settings object: fields bound to keys are read, the others are `decided` by the caller."""
         bound = {field.name: field.metadata["key"] for field in fields(of) if "key" in field.metadata}  # type: ignore[arg-type]  # a dataclass
         return of(**{name: self.value(key) for name, key in bound.items() if name not in decided}, **decided)
 
     def value(self, key: Key[Any]) -> Any:
-        """The value, as its `Secret` if it is one; the default where it is not set, or wrong (which is noted)."""
+        """The value, wrapped in `Secret` if it is one; the default if it is not set, or wrong (which is noted)."""
         if key.path not in self._values:
             node, found = self._found(key)
             if node is not None and found is not None:
@@ -155,7 +153,7 @@ class Reader:
         return self._values[key.path]
 
     def _found(self, key: Key[Any]) -> tuple[Node | None, Any]:
-        """The node that decides, and its value; None where that is the default."""
+        """The deciding node and its value; None if that is the default."""
         node = self.node(key.path)
         from_file = self.node(key.file_path) if key.file else None
         if from_file is None or not is_true(from_file):
@@ -193,7 +191,7 @@ class Reader:
 
     def _problem_of_unset(self, node: Scalar, dotted: str) -> None:
         found = self.at(node.place, dotted, kinds.unset_variable(node))
-        if found not in self.problems:  # a section is on the way to many keys
+        if found not in self.problems:  # many keys share a section
             self.problems.append(found)
 
     def _read_secret_file(self, node: Node, dotted: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A small text file → its text, promptly and in bounded memory, whatever the path turns out to be."""
+"""Reads a small text file promptly and in bounded memory, whatever the path turns out to be."""
 
 import codecs
 import os
@@ -10,7 +10,7 @@ LARGEST_FILE: Final = 1024 * 1024  # bytes; a real flowforge.yml has some kiloby
 
 
 class UnreadableFileError(Exception):
-    """The file cannot be used. `line` and `column` count from 1, and are 0 where the whole file is meant."""
+    """The file cannot be used. `line` and `column` count from 1, and are 0 if the whole file is meant."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0, *, missing: bool = False) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
 
 def _read_bytes(path: Path, largest: int) -> bytes:
     try:
-        # Not blocking: opening a pipe that nobody writes to would wait for ever.
+        # Non-blocking: opening a pipe that has no writer would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise UnreadableFileError("there is no such file", missing=True) from None
@@ -58,7 +58,7 @@ def _read_bytes(path: Path, largest: int) -> bytes:
 
 
 def _read_at_most(descriptor: int, largest: int) -> bytes:
-    """Read to the end; the size that was announced is not trusted (the file may be growing)."""
+    """Read to the end; the reported size is not trusted (the file may be growing)."""
     parts: list[bytes] = []
     left = largest + 1
     while left > 0 and (part := os.read(descriptor, left)):

@@ -1,4 +1,4 @@
-"""A string that must not be shown: prints masked everywhere, and is only given by `reveal()`."""
+"""A string that must not be shown: it prints masked, and only `reveal()` returns the value."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself. Call it only where the value is handed to the library that needs it."""
+        """The value itself. Call it only to pass the value to the library that needs it."""
         return self._value
 
     def __str__(self) -> str:

@@ -24,10 +24,10 @@ class SQLiteDatabase:
 
 @dataclass(frozen=True, slots=True)
 class PostgreSQLDatabase:
-    """`db.type: postgres`, with FlowFuse's defaults. `ssl` is on for any value that is true in JavaScript.
+    """`db.type: postgres`, with FlowFuse's defaults.
 
-    `ca_file` alone is trusted where it is set, by the key or variable `ca_file_from`; else the system's authorities and
-    those in `extra_ca_file` (`NODE_EXTRA_CA_CERTS`).
+    `ssl` is on for any value that is truthy in JavaScript. If `ca_file` is set, by the key or variable `ca_file_from`,
+    it alone is trusted; else the system's authorities and those in `extra_ca_file` (`NODE_EXTRA_CA_CERTS`).
     """
 
     host: str = filled_by(key.DATABASE_HOST)
@@ -43,7 +43,7 @@ class PostgreSQLDatabase:
 
     @property
     def tls_mode(self) -> str:
-        """How the connection is encrypted and whom it trusts, in words."""
+        """How the connection is encrypted and which authorities are trusted, in words."""
         if not self.ssl:
             return "TLS is not asked for (db.ssl is not true)"
         if self.accept_any_certificate:
@@ -60,8 +60,8 @@ Database = SQLiteDatabase | PostgreSQLDatabase
 class PingSettings:
     """`telemetry.enabled`, `.url`, `.ledger` and `.ping`.
 
-    `ledger` is the file that keeps what was sent, None for none; `ledger_is_named`: the file names it.
-    `state_directory` keeps when the last ping left. `build` gives both their defaults.
+    `ledger` is the file that records what was sent, None for none; `ledger_is_named`: the configuration names it.
+    `state_directory` holds when the last ping left. `build` sets the defaults of both.
     """
 
     enabled: bool = filled_by(key.ENABLED)
@@ -74,11 +74,12 @@ class PingSettings:
 
 @dataclass(frozen=True, slots=True)
 class PrometheusSettings:
-    """`telemetry.backend.prometheus`. `host` and `port` are where the bridge listens, metrics on or off; the two files
-    secure all that it serves there, under its own names and `allowed_hosts`.
+    """`telemetry.backend.prometheus`.
 
-    `enabled` is whether the bridge serves its metrics: `bridge_enabled` where the file has it, else FlowFuse's own
-    switch, `flowfuse_enabled`. `probe_url` is where FlowFuse itself is asked whether it lives, None for nowhere.
+    `host` and `port` are where the bridge listens, with or without metrics; the two files secure everything that it
+    serves there, under its own names and `allowed_hosts`. `enabled` is whether the bridge serves its metrics:
+    `bridge_enabled` if the file has it, else FlowFuse's own switch, `flowfuse_enabled`. `probe_url` is where FlowFuse
+    itself is probed, None for nowhere.
     """
 
     enabled: bool = False
@@ -103,7 +104,7 @@ class BackendSentrySettings:
 
 @dataclass(frozen=True, slots=True)
 class OtlpSettings:
-    """`telemetry.backend.otlp`. A None leaves the choice to the standard `OTEL_*` variables, then their defaults."""
+    """`telemetry.backend.otlp`. None leaves the choice to the standard `OTEL_*` variables, then their defaults."""
 
     enabled: bool | None = filled_by(key.OTLP_ENABLED)
     endpoint: Secret | None = filled_by(key.OTLP_ENDPOINT)  # may hold credentials
@@ -154,7 +155,7 @@ class FrontendSettings:
 
 @dataclass(frozen=True, slots=True)
 class PlatformSettings:
-    """What the bridge needs of the rest of the file, already decided as FlowFuse decides it (JavaScript truth)."""
+    """The bridge's needs from the rest of the file, already decided as FlowFuse decides them (JavaScript truth)."""
 
     driver: str = filled_by(key.DRIVER_TYPE)
     node_path: str | None = filled_by(key.NODE_PATH)
@@ -171,7 +172,7 @@ class PlatformSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the bridge was told: by the file, and by the environment."""
+    """All settings: from the file, and from the environment."""
 
     home: Path
     file: Path
@@ -184,5 +185,5 @@ class Settings:
     frontend: FrontendSettings = FrontendSettings()
     environment: Environment = field(default_factory=Environment)
     warnings: tuple[Problem, ...] = ()  # unknown keys inside `telemetry`: logged by `run`, errors in `check`
-    notes: tuple[Problem, ...] = ()  # worth a thought: logged by `run`, printed by `check` and `frontend`
+    notes: tuple[Problem, ...] = ()  # advice: logged by `run`, printed by `check` and `frontend`
     effective: tuple[EffectiveValue, ...] = field(default=(), compare=False)  # every value in use and its origin

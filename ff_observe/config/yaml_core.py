@@ -1,4 +1,4 @@
-"""YAML text → nodes with their places, read as FlowFuse reads it (YAML 1.2 core schema), in bounded time and memory.
+"""Parses YAML text as FlowFuse does (YAML 1.2 core schema) into nodes with their places, in bounded time and memory.
 
 Only the events of PyYAML's parser are used. Which text is which value (`core_schema`), what an alias means, which keys
 are equal and how deep a file may be are decided here.
@@ -13,15 +13,16 @@ import yaml
 from ff_observe.config.core_schema import resolve
 from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence, Value, shown
 
-# libyaml is some ten times faster than PyYAML's own parser and, as YAML 1.2, lets a tab stand between key and value,
-# which the other (used where PyYAML was built without libyaml) reports as an error. Otherwise they agree.
+# libyaml is about ten times faster than PyYAML's own parser and, following YAML 1.2, lets a tab stand between key and
+# value, which the other (used where PyYAML was built without libyaml) reports as an error. Otherwise they agree.
 PARSER: Final[type] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 DEEPEST: Final = 64
-MOST_NODES: Final = 20_000  # aliases included, each with all it stands for; a real flowforge.yml has some hundreds
+# aliases included, each with everything it stands for; a real flowforge.yml has some hundreds
+MOST_NODES: Final = 20_000
 
-# All but the printable characters of YAML 1.2.2 section 5.1; and what ends a line for PyYAML but not for FlowFuse's
-# parser: U+0085, U+2028, U+2029 and a carriage return alone.
+# All but the printable characters of YAML 1.2.2 section 5.1; and characters that end a line for PyYAML but not for
+# FlowFuse's parser: U+0085, U+2028, U+2029 and a carriage return alone.
 _UNREADABLE: Final = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|\r(?!\n)"
 )
@@ -33,9 +34,10 @@ _SEQUENCE_TAG: Final = _PREFIX + "seq"
 
 
 class YAMLError(Exception):
-    """The text is not YAML that FlowFuse would read. `str()` says why and never holds a value from the text.
+    """FlowFuse would not read the text as YAML.
 
-    `key` is the dotted path of the key that is meant, empty where there is none.
+    `str()` says why and never holds a value from the text. `key` is the dotted path of the key concerned, empty if
+    there is none.
     """
 
     def __init__(self, place: Place, message: str, key: str = "") -> None:
@@ -46,7 +48,7 @@ class YAMLError(Exception):
 
 @dataclass(slots=True)
 class _Open:
-    """A map or list that has begun and not yet ended."""
+    """A map or list that is still open."""
 
     place: Place
     is_map: bool
@@ -61,8 +63,8 @@ class _Open:
 def parse(text: str) -> Node | None:
     """The document in `text`; None if there is none (an empty file, or only comments).
 
-    Raises `YAMLError`: what is not YAML, several documents, equal keys in a map, aliases to nothing or to themselves,
-    more than `DEEPEST` levels, more than `MOST_NODES` nodes.
+    Raises `YAMLError` for invalid YAML, several documents, equal keys in a map, aliases to nothing or to themselves,
+    more than `DEEPEST` levels, or more than `MOST_NODES` nodes.
     """
     _refuse_unreadable(text)
     composer = _Composer()
@@ -73,7 +75,7 @@ def parse(text: str) -> Node | None:
 
 
 def _place(mark: Any) -> Place:
-    """PyYAML's two parsers have each their own type of mark."""
+    """PyYAML's two parsers have different types of mark."""
     return Place(mark.line + 1, mark.column + 1)
 
 
@@ -92,7 +94,7 @@ class _Composer:
         return self._open[-1].place if self._open else Place(1, 1)
 
     def compose(self, text: str) -> Node | None:
-        # A last line without line feed is a line: libyaml drops the line feed that a block scalar keeps there.
+        # A last line without line feed counts as a line: libyaml drops the line feed that a block scalar keeps there.
         for event in yaml.parse(text if text.endswith("\n") else text + "\n", Loader=PARSER):
             if isinstance(event, yaml.NodeEvent) and event.anchor:
                 _refuse_cut_off(event.anchor, event, text)
@@ -152,7 +154,7 @@ class _Composer:
             self._anchors[anchor] = (node, size)
 
     def _add(self, node: Node, size: int, place: Place | None = None) -> None:
-        """Put a finished node (or what an alias at `place` stands for) where it belongs."""
+        """Attach a finished node (or what an alias at `place` stands for) to its parent."""
         place = place or node.place
         if not self._open:
             self._root = node
@@ -187,7 +189,7 @@ def _javascript_type(value: Value) -> str:
 
 
 def _as_object_key(key: Scalar) -> str:
-    """What JavaScript makes of a key: null is the empty string, a boolean its lower-case name."""
+    """A key as JavaScript converts it: null is the empty string, a boolean its lower-case name."""
     if key.value is None:
         return ""
     if isinstance(key.value, bool):
@@ -209,7 +211,7 @@ def _scalar(event: yaml.ScalarEvent) -> Scalar:
 
 
 def _has_type(value: Value, tag: str) -> bool:
-    """Whether plain text that resolves to `value` may carry `tag`; otherwise FlowFuse's parser leaves the text."""
+    """Whether plain text that resolves to `value` may carry `tag`; otherwise FlowFuse's parser keeps the text."""
     match tag.removeprefix(_PREFIX):
         case "bool":
             return isinstance(value, bool)
@@ -222,7 +224,8 @@ def _has_type(value: Value, tag: str) -> bool:
 
 
 def _refuse_cut_off(name: str, event: yaml.NodeEvent, text: str) -> None:
-    """In YAML 1.2 a colon, and almost anything, may be part of the name of an anchor or alias; libyaml ends it."""
+    """In YAML 1.2 a colon, and almost anything, may be part of the name of an anchor or alias; libyaml ends the name
+    there."""
     mark: Any = event.start_mark
     written = f"*{name}" if isinstance(event, yaml.AliasEvent) else f"&{name}"
     end = text.find(written, mark.index) + len(written)
@@ -231,7 +234,7 @@ def _refuse_cut_off(name: str, event: yaml.NodeEvent, text: str) -> None:
 
 
 def _refuse_unreadable(text: str) -> None:
-    """Refuse what YAML cannot hold, and the line breaks on which FlowFuse's parser and PyYAML disagree."""
+    """Refuse characters that YAML forbids, and line breaks on which FlowFuse's parser and PyYAML disagree."""
     found = _UNREADABLE.search(text)
     if found is None:
         return
@@ -246,13 +249,13 @@ def _refuse_unreadable(text: str) -> None:
 
 
 def _explained(error: yaml.YAMLError, text: str, innermost: Place) -> YAMLError:
-    """PyYAML's error in words that help. Its `problem` names the syntax, never the text around it."""
+    """PyYAML's error as helpful text. Its `problem` names the syntax, never the surrounding text."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return YAMLError(Place(1, 1), "this is not YAML")
     context = f"{error.context}: " if error.context else ""
     place = _place(error.problem_mark)
     if error.problem_mark.index >= len(text):
-        # Something begun earlier never ends: the place to mend is where it begins.
+        # Something that began earlier never ends: report where it begins.
         begun = error.context_mark
         place = innermost if begun is None or begun.index >= len(text) else _place(begun)
     if _is_indented_by_tab(text, place):

@@ -1,1 +1,1 @@
-"""How everything that leaves is delivered: connections, proxies, trust, time limits, and the words for errors."""
+"""What all outputs share in delivering data: connections, proxies, trusted certificates, and the words for errors."""

@@ -1,7 +1,7 @@
-"""The TCP connection of one delivery. Another thread can abort it in whatever state it is.
+"""The TCP connection of one delivery. Another thread can abort it in any state.
 
-Timeouts of sockets are per read: a receiver that sends a byte a second never meets one. The connection is aborted at
-the total deadline, and when the bridge stops.
+Timeouts of sockets are per read: a receiver that sends a byte a second never exceeds one. So the connection is aborted
+at the total deadline, and when the bridge stops.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ class AbortedError(OSError):
 
 
 class AbortableConnection:
-    """At most one open socket. Once aborted it stays so, and refuses to connect."""
+    """At most one open socket. Once aborted it refuses to connect again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class AbortableConnection:
                 candidate.close()
                 raise
             else:
-                candidate.settimeout(timeout_seconds)  # of what follows: the TLS handshake
+                candidate.settimeout(timeout_seconds)  # for the TLS handshake that follows
                 return candidate
         raise last
 

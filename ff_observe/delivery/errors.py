@@ -1,4 +1,4 @@
-"""Why a request got no answer, in our own words: those of libraries repeat URLs, and the secrets in them."""
+"""Describes why a request got no answer, in our own words: those of libraries repeat URLs, and the secrets in them."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from http import HTTPStatus
 from ff_observe.delivery.urls import host_and_port
 
 TOO_LATE = "no answer in time"
-_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")  # all that http.client reports of a proxy's refusal
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")  # all that http.client reports when a proxy refuses
 
 
 def unreached(
@@ -41,7 +41,7 @@ def refusal_of_proxy(status: int) -> str:
 
 
 def status_in_words(status: int) -> str:
-    """A status with its phrase where it has one. In our words: the one on the line is the other side's to choose."""
+    """A status with its phrase, if it has one. The standard phrase: the one received is chosen by the other side."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -49,7 +49,7 @@ def status_in_words(status: int) -> str:
 
 
 def _reason(cause: BaseException, explain_certificate: Callable[[str], str] | None) -> str | None:
-    import ssl  # costs memory, like urllib3, which a bridge without a delivery need not spend
+    import ssl  # takes memory, like urllib3, that a bridge without deliveries does not need
 
     from urllib3.exceptions import LocationParseError, ProxySchemeUnknown
 
@@ -69,7 +69,7 @@ def _reason(cause: BaseException, explain_certificate: Callable[[str], str] | No
         return refusal_of_proxy(int(refused[1]))
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
-    if type(cause) is ValueError:  # of `proxy_for`: the receiver's own URL has been read before
+    if type(cause) is ValueError:  # from `proxy_for`: the receiver's own URL has been validated before
         return "the URL of the proxy is wrong"
     return None
 

@@ -1,4 +1,4 @@
-"""urllib3's connection pools over a connection that can be aborted, through the proxy that the environment names.
+"""urllib3 connection pools over an abortable connection, through the proxy that the environment names.
 
 urllib3 costs memory and start-up time: import this with the first delivery.
 """
@@ -19,13 +19,13 @@ from ff_observe.delivery.urls import authorization, without_credentials
 def make_pool(
     url: str, proxy: str | None, connection: Callable[[], AbortableConnection], timeout: urllib3.Timeout
 ) -> urllib3.PoolManager:
-    """A pool for requests to `url`. `connection` gives the one that a request runs over, when it begins.
+    """A pool for requests to `url`. `connection` returns the connection for a request when it begins.
 
-    Redirects and retries are the caller's: both are on in urllib3. Raises `ValueError` and urllib3's errors for a proxy
-    that cannot be used.
+    Switch redirects and retries off in the request: both are on in urllib3. Raises `ValueError` and urllib3's errors
+    for a proxy that cannot be used.
     """
     encrypted = any(each is not None and each.startswith("https:") for each in (url, proxy))
-    trust: ssl.SSLContext | None = client_context() if encrypted else None  # reads all authorities, which takes a while
+    trust: ssl.SSLContext | None = client_context() if encrypted else None  # loads all authorities, which is slow
     if proxy is None:
         return over(connection, urllib3.PoolManager(ssl_context=trust, timeout=timeout))
     return over(
@@ -47,7 +47,7 @@ def proxy_headers(proxy: str) -> dict[str, str]:
 
 
 def over(connection: Callable[[], AbortableConnection], manager: urllib3.PoolManager) -> urllib3.PoolManager:
-    """The same `manager`, whose requests run over `connection()` from now on."""
+    """Make the requests of `manager` run over `connection()`; returns it."""
 
     def connect(of_pool: HTTPConnection) -> socket.socket:
         try:
@@ -56,7 +56,7 @@ def over(connection: Callable[[], AbortableConnection], manager: urllib3.PoolMan
             raise NewConnectionError(of_pool, "no connection") from error
 
     class PlainConnection(HTTPConnection):
-        def _new_conn(self) -> socket.socket:  # urllib3 offers no other place to bring one's own socket
+        def _new_conn(self) -> socket.socket:  # the only place in urllib3 to supply a socket
             return connect(self)
 
     class TLSConnection(HTTPSConnection):

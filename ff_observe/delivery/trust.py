@@ -1,4 +1,4 @@
-"""Which TLS certificates are trusted, alike on every Python, and what to do about one that is not."""
+"""Which TLS certificates are trusted, the same on every Python version, and what to do about one that is not."""
 
 import os
 import re
@@ -11,10 +11,10 @@ _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTI
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")  # the names under which OpenSSL looks for authorities in a directory
 
 # Python 3.13 switched both on in `create_default_context`. The first refuses the certificates of most private
-# authorities, which lack extensions that RFC 5280 wants; the second trusts an intermediate without its root.
+# authorities, which lack extensions that RFC 5280 requires; the second trusts an intermediate without its root.
 _NOT_ON_EVERY_PYTHON: Final = ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
 
-# What OpenSSL (and BoringSSL, in grpc) says of a certificate that it refuses.
+# OpenSSL's (and BoringSSL's, in grpc) messages about a certificate that it refuses.
 _EXPIRED: Final = re.compile("has expired")
 _NOT_YET_VALID: Final = re.compile("not yet valid")
 _OTHER_HOST: Final = re.compile("(?i)mismatch|peer name .* is not in")
@@ -23,8 +23,8 @@ _UNKNOWN_AUTHORITY: Final = re.compile("self.signed|local issuer|verify the firs
 
 
 def client_context(authority: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
-    """Verifies chain and host name against the file `authority` alone, else against what every output trusts: the
-    system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, and those of `REQUESTS_CA_BUNDLE`."""
+    """Verifies chain and host name: against the file `authority` alone if given, else against the system's authorities,
+    or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, and those of `REQUESTS_CA_BUNDLE`."""
     context = ssl.create_default_context(cafile=authority)
     context.verify_flags &= ~_NOT_ON_EVERY_PYTHON
     if authority is None:
@@ -37,8 +37,8 @@ def client_context(authority: str | os.PathLike[str] | None = None) -> ssl.SSLCo
 
 
 def authorities(*more: Path) -> bytes:
-    """What `client_context()` trusts and the files `more`, in PEM: for libraries with a TLS of their own, which do not
-    know where the system keeps its authorities."""
+    """The authorities that `client_context()` trusts and those in `more`, in PEM: for libraries with their own TLS,
+    which do not know where the system keeps its authorities."""
     places = (*_of_openssl(), *_besides_openssl(), *more)
     found = dict.fromkeys(each for place in places for file in _files(place) for each in certificates_in(file))
     return b"\n".join(found) + b"\n"
@@ -50,8 +50,8 @@ def certificates_in(file: Path) -> list[bytes]:
 
 
 def explain(why: str, key: str = "SSL_CERT_FILE", named: object | None = None) -> str:
-    """What to do about a server's certificate that is refused, and `why` in the words of the TLS library. `key` is
-    where an authority's file can be named, and `named` the file that is."""
+    """What to do about a server's certificate that is refused; `why` is the TLS library's message. `key` is where an
+    authority's file can be named, and `named` the file that it names now."""
     if key == "SSL_CERT_FILE":
         named = os.environ.get(key)
     if _EXPIRED.search(why):

@@ -1,5 +1,5 @@
-"""Where a request goes: the proxy that the environment names for a URL, the credentials in a URL, and what of it is fit
-to be shown."""
+"""The parts of a delivery's URL: the proxy that the environment names for it, the credentials in it, and what may be
+shown."""
 
 import base64
 import ipaddress
@@ -13,7 +13,7 @@ def proxy_for(url: str) -> str | None:
 
     `NO_PROXY` lists hosts, domains, and addresses or networks of addresses. Raises `ValueError` for a malformed URL.
     """
-    from urllib.request import getproxies, proxy_bypass  # loads TLS, which a bridge without a delivery does not need
+    from urllib.request import getproxies, proxy_bypass  # loads TLS, which a bridge without deliveries does not need
 
     parts = urlsplit(url)
     proxies = getproxies()
@@ -24,7 +24,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def authorization(url: str) -> str | None:
-    """Basic authentication by the user information of a URL, percent-decoded, in UTF-8 (RFC 7617)."""
+    """Basic authentication with the user information of a URL, percent-decoded, in UTF-8 (RFC 7617)."""
     parts = urlsplit(url)
     if parts.username is None:
         return None
@@ -38,7 +38,7 @@ def without_credentials(url: str) -> str:
 
 
 def host_and_port(url: str) -> str:
-    """All that messages show of a URL. Raises `ValueError` for an impossible port."""
+    """The only part of a URL that messages show. Raises `ValueError` for an impossible port."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
@@ -50,7 +50,7 @@ def _without_user(parts: SplitResult) -> str:
 
 
 def _is_within(host: str, listed: str) -> bool:
-    """Whether a host is an address of a network in `NO_PROXY`, which the standard library does not look for."""
+    """Whether a host is an address within a network in `NO_PROXY`, which the standard library does not support."""
     for entry in filter(None, (entry.strip() for entry in listed.split(","))):
         try:
             if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):

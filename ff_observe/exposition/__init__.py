@@ -1,1 +1,1 @@
-"""What `/metrics` answers, for the bridge and the collector: formats, negotiation, compression."""
+"""The answer to `/metrics`, for the bridge and the collector: formats, negotiation, compression."""

@@ -11,10 +11,10 @@ from prometheus_client.registry import Collector
 
 
 class Format(Enum):
-    """The exposition formats; the value is the content type of an answer in it.
+    """The exposition formats; the value is the content type of an answer.
 
-    Text 1.0.0 differs from 0.0.4 only in how it spells names that need quotes. The catalogue has none, so that
-    `escaping=underscores` is true of it as it stands.
+    Text 1.0.0 differs from 0.0.4 only in how it spells names that need quotes. The catalogue has none, so
+    `escaping=underscores` holds for it as it is.
     """
 
     TEXT_0_0_4 = CONTENT_TYPE_PLAIN_0_0_4
@@ -23,9 +23,9 @@ class Format(Enum):
 
 
 def encode(families: Collector, exposition_format: Format) -> bytes:
-    """One exposition. The library's encoders take whatever has a `collect`: no registry is needed.
+    """One exposition. The library's encoders accept anything with a `collect`: no registry is needed.
 
-    Since when a counter counts (`…_created`) is in OpenMetrics only: the text format would make gauges of it.
+    A counter's start (`…_created`) is in OpenMetrics only: the text format would make gauges of it.
     """
     if exposition_format is Format.OPENMETRICS_1_0_0:
         return bytes(generate_openmetrics(families))  # type: ignore[no-untyped-call]  # the library leaves it untyped

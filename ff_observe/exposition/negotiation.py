@@ -1,4 +1,4 @@
-"""Which exposition format and which coding a request asks for (RFC 9110, sections 12.5.1 and 12.5.3)."""
+"""Which exposition format and content coding a request asks for (RFC 9110, sections 12.5.1 and 12.5.3)."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,7 +9,7 @@ _OPENMETRICS = "application/openmetrics-text"
 _TEXT = "text/plain"
 
 LONGEST_HEADER: Final = 1024
-"""Bytes; Prometheus' `Accept` has some 250. A longer header counts as absent, so that parsing costs little."""
+"""Bytes; Prometheus' `Accept` has some 250. A longer header counts as absent, so that parsing stays cheap."""
 
 
 def negotiate(accept: bytes) -> Format:
@@ -34,7 +34,7 @@ def accepts_gzip(accept_encoding: bytes) -> bool:
 
 
 def _named(name: str, version: str | None) -> Format | None:
-    """The format an element of `Accept` names. OpenMetrics before 1.0.0 was a draft; ours is the standard."""
+    """The format that an element of `Accept` names. OpenMetrics before 1.0.0 was a draft; ours is the standard."""
     if name == _OPENMETRICS and version in (None, "1.0.0"):
         return Format.OPENMETRICS_1_0_0
     if name == _TEXT and version == "1.0.0":
@@ -55,7 +55,7 @@ def _elements(header: bytes) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _quality(parameters: dict[str, str]) -> float:
-    """The weight of an element, 0 to 1; 0 (not acceptable) where it is no number."""
+    """The weight of an element, 0 to 1; 0 (not acceptable) if it is no number."""
     try:
         quality = float(parameters.get("q", "1"))
     except ValueError:

@@ -12,7 +12,7 @@ _VARY = (b"vary", b"accept, accept-encoding")
 
 
 class Rendered:
-    """`render` is asked at most once for each format. For one thread at a time."""
+    """`render` is called at most once for each format. For one thread at a time."""
 
     def __init__(self, render: Callable[[Format], bytes]) -> None:
         self._render = render
@@ -20,7 +20,7 @@ class Rendered:
         self._by_form: dict[tuple[Format, bool], Answer] = {}
 
     def answer(self, accept: bytes, accept_encoding: bytes) -> Answer:
-        """The exposition that the two headers ask for (empty where a request has none)."""
+        """The exposition that the two headers ask for (empty if absent)."""
         found = self._by_headers.get((accept, accept_encoding))
         if found is None:
             found = self._in_form(negotiate(accept), accepts_gzip(accept_encoding))

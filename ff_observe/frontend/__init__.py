@@ -1,6 +1,7 @@
-"""Frontend telemetry: PostHog, Sentry and Plausible put safely into a page, and the Content Security Policy they need.
+"""Frontend telemetry: PostHog, Sentry and Plausible, inserted safely into a page, and the Content Security Policy they
+need.
 
-Pure functions from settings to text, and an ASGI middleware. Nothing here contacts anyone: a browser does.
+Pure functions from settings to text, and an ASGI middleware. Nothing here contacts anyone: browsers do.
 """
 
 from ff_observe.frontend.csp import format_policy, merge_csp

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-# A page that knows the answer before it is parsed (from a cookie on the server, say) may set
-# `window.ffObserve = {consented: true}` above these scripts: then nothing is held.
+# A page that knows the answer before it is parsed (from a cookie on the server, say) may set `window.ffObserve =
+# {consented: true}` above these scripts: then nothing is held back.
 _FUNCTION: Final = """function () {
   var known = window.ffObserve, waiting = [];
   function start(run) {
@@ -23,5 +23,5 @@ SNIPPET: Final = f"({_FUNCTION})();"
 
 
 def held(body: str) -> str:
-    """`body` as a script that runs when consent is given, or at once if it is."""
+    """`body` as a script that runs once consent is given, or at once if it has been."""
     return f"window.ffObserve.onConsent(function () {{ {body} }});"

@@ -1,4 +1,4 @@
-"""Widens a Content Security Policy by just what the snippets need, and never by more.
+"""Extends a Content Security Policy by exactly what the snippets need.
 
 Terms and rules are those of Content Security Policy Level 3, https://www.w3.org/TR/CSP3/.
 """
@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-# Which directive governs, where the first of them is absent (section 6.8.3, "Get fetch directive fallback list").
+# The fallback lists of directives (section 6.8.3, "Get fetch directive fallback list"): the first one present governs.
 # Inline scripts and <script src> are both elements.
 _GOVERNED_BY: Final = {
     "script-src": ("script-src-elem", "script-src", "default-src"),
     "connect-src": ("connect-src", "default-src"),
     "worker-src": ("worker-src", "child-src", "script-src", "default-src"),
 }
-# Words as ASCII whitespace parts them: a no-break space, as copied from a web page, is part of a word to a browser.
+# Separated by ASCII whitespace: to a browser a no-break space, as copied from a web page, is part of a word.
 _WORD: Final = re.compile(r"[^\t\n\f\r ]+")
 _TRUST: Final = re.compile(r"'(?:nonce-|sha(?:256|384|512)-).+'", re.IGNORECASE)
 _HOST_SOURCE: Final = re.compile(
@@ -28,23 +28,24 @@ _UPGRADES: Final = {"http": ("http", "https")}
 
 
 def format_policy(sources: Mapping[str, Sequence[str]]) -> str:
-    """The sources as the text of a policy: the directives alone, to be added to a policy of one's own."""
+    """The sources as the text of a policy: the directives alone, to be added to an existing policy."""
     return "; ".join(f"{directive} {' '.join(listed)}" for directive, listed in sources.items())
 
 
 def merge_csp(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
-    """`policy` (the value of one header; several policies are separated by commas) allowing `sources` too.
+    """`policy` (the value of one header; several policies are separated by commas) with `sources` allowed too.
+    `sources` comes from `csp_sources`.
 
-    `sources` is what `csp_sources` gives. Everything else keeps its text and its order. A directive the policy does not
-    have is governed by its fallback (`default-src`), so it is added as that fallback's list and what is missing. Where
-    nothing governs, everything is allowed already and nothing is added: a list would forbid what the page does now.
+    Everything else keeps its text and its order. A directive that the policy does not have is governed by its fallback
+    (`default-src`), so it is added as that fallback's list plus what is missing. If no directive governs, everything is
+    allowed already and nothing is added: a list would forbid what the page does now.
     """
     return ",".join(_merge_one(single, sources) for single in policy.split(","))
 
 
 def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
     parts = policy.split(";")
-    lists: dict[str, tuple[int, list[str]]] = {}  # directive → where it is, its sources
+    lists: dict[str, tuple[int, list[str]]] = {}  # directive → its position and sources
     for index, part in enumerate(parts):
         words = _WORD.findall(part)
         if words:
@@ -66,7 +67,7 @@ def _merge_one(policy: str, sources: Mapping[str, Sequence[str]]) -> str:
         else:
             added[wanted] = [*_inherited(wanted, kept), *missing]
     if "script-src" in added and not {"worker-src", "child-src"} & {*lists, *added}:
-        # Workers fell back to default-src; now they would to the wider script-src.
+        # Workers fell back to default-src; now they would fall back to the wider script-src.
         inherited = _inherited("worker-src", lists["default-src"][1])
         added["worker-src"] = inherited or ["'none'"]
     merged = ";".join(parts)
@@ -81,16 +82,16 @@ def _missing(wanted: str, governing: str, listed: Sequence[str], needed: Iterabl
     lowered = [source.lower() for source in listed]
     strict = "'strict-dynamic'" in lowered
     if strict and wanted == "worker-src" and governing == "script-src":
-        return []  # here it trusts the workers that a trusted script starts (6.7.1.1); a list of its own would not
+        return []  # here it trusts the workers that a trusted script starts (6.7.1.1); a separate list would not
     strict = strict and wanted == "script-src"
     trusts_by_name = strict or any(_TRUST.fullmatch(source) for source in listed)
     missing = []
     for source in needed:
         if _TRUST.fullmatch(source):
-            # A first nonce or hash would switch 'unsafe-inline' off for every other script of the page.
+            # A first nonce or hash would disable 'unsafe-inline' for every other script of the page.
             allowed = source in listed or ("'unsafe-inline'" in lowered and not trusts_by_name)
         else:
-            # With 'strict-dynamic' hosts are ignored, and what a trusted script loads is trusted.
+            # With 'strict-dynamic' hosts are ignored, and anything that a trusted script loads is trusted.
             allowed = strict or any(_covers(entry, source) for entry in lowered)
         if not allowed:
             missing.append(source)
@@ -98,26 +99,27 @@ def _missing(wanted: str, governing: str, listed: Sequence[str], needed: Iterabl
 
 
 def _inherited(wanted: str, listed: Iterable[str]) -> list[str]:
-    """What of a fallback's list means something in `wanted`: other keywords, nonces and hashes are for scripts."""
+    """The part of a fallback's list that has a meaning in `wanted`: other keywords, nonces and hashes are for
+    scripts."""
     if wanted == "script-src":
         return list(listed)
-    keywords = {"'self'", "'strict-dynamic'"} if wanted == "worker-src" else {"'self'"}  # Chromium heeds it there
+    keywords = {"'self'", "'strict-dynamic'"} if wanted == "worker-src" else {"'self'"}  # Chromium honours it there
     return [source for source in listed if not source.startswith("'") or source.lower() in keywords]
 
 
 def _covers(entry: str, needed: str) -> bool:
-    """Whether the source `entry` (lower case) of a policy surely allows all of the origin or keyword `needed`."""
+    """Whether the source `entry` (lower case) of a policy certainly allows all of the origin or keyword `needed`."""
     if entry == needed.lower():
         return True
     origin = urlsplit(needed.lower())
     if origin.scheme not in _PORTS or not origin.hostname:
-        return False  # 'self', blob: and the like are only allowed by name: not even * holds blob:
+        return False  # 'self', blob: and the like must be named: not even * includes blob:
     if entry in ("*", f"{origin.scheme}:") or (entry == "http:" and origin.scheme == "https"):
         return True
     match = _HOST_SOURCE.fullmatch(entry)
     if match is None or match["path"] not in (None, "/"):
         return False
-    # Without a scheme it is the page's, and so https at least; http only on a page without TLS, which is not known.
+    # Without a scheme it is the page's, and so https at least; http only on a page without TLS, which is unknown here.
     schemes = ("https",) if match["scheme"] is None else _UPGRADES.get(match["scheme"], (match["scheme"],))
     port = str(origin.port or _PORTS[origin.scheme])
     ports = ("*", port) if match["port"] else (port,)

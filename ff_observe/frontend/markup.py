@@ -1,8 +1,8 @@
-"""Finds, in HTML as a browser tokenizes it, the few places that matter for the snippets; changes nothing.
+"""Finds the places in HTML that matter for the snippets, tokenizing as a browser does; changes nothing.
 
 Follows https://html.spec.whatwg.org/multipage/parsing.html#tokenization, so that a `</head>` in a comment, in the
-string of a script or in an attribute is not taken for the real one. What it does not know is foreign content (SVG,
-MathML), where CDATA sections and the contents of `<style>` and `<title>` are tokenized differently.
+string of a script or in an attribute is not mistaken for the real one. Foreign content (SVG, MathML), where CDATA
+sections and the contents of `<style>` and `<title>` are tokenized differently, is not supported.
 """
 
 import enum
@@ -23,13 +23,14 @@ _EQUALS: Final = re.compile(rf"[{_SPACE}]*=[{_SPACE}]*")
 _UNQUOTED: Final = re.compile(rf"[^{_SPACE}>]*")
 _COMMENT_END: Final = re.compile(r"--!?>")
 _IN_SCRIPT: Final = re.compile(rf"<!--|-->|<(?P<close>/?)script(?=[{_SPACE}/>])", re.IGNORECASE)
-_LONGEST_END: Final = 16  # more than any of these matches, with what must follow it
-# Text up to their own end tag; noscript is so wherever scripts run, and nothing else is of interest here.
+_LONGEST_END: Final = 16  # longer than any of these matches, including what must follow it
+# Elements that contain only text up to their end tag; noscript is one wherever scripts run. Other tags do not matter
+# here.
 _RAW: Final = frozenset({"style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript"})
 
 
 class Kind(enum.Enum):
-    """What a place is."""
+    """The kind of a place."""
 
     PLACEHOLDER = "FlowFuse's placeholder, the whole element"
     OURS = "a script of an earlier rendering, the whole element"
@@ -40,10 +41,8 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is: `start` and `end` are offsets into the text.
-
-    `text` is the value of a META_POLICY, the script of OURS.
-    """
+    """Where something is: `start` and `end` are offsets into the text. `text` is the value of a META_POLICY, or the
+    script of OURS."""
 
     kind: Kind
     start: int
@@ -59,32 +58,32 @@ class _Attribute:
 
 
 class Scanner:
-    """Fed with text piece by piece; `places` grows as they are found."""
+    """Takes text piece by piece; `places` grows as they are found."""
 
     def __init__(self) -> None:
         self.text = ""
         self.places: list[Place] = []
-        self._position = 0  # everything before is tokenized
-        self._unfinished = False  # the token there
-        self._templates = 0  # open <template> elements: what is in one is not part of the page
-        # Where a search and the reading of a script's text came to, so that pieces do not make it start again.
+        self._position = 0  # everything before this is tokenized
+        self._unfinished = False  # the token at the position
+        self._templates = 0  # open <template> elements: their content is not part of the page
+        # Where a search or the reading of a script's text stopped, so that it need not restart with each piece.
         self._searched = (-1, -1)
         self._in_script = (-1, -1, False, False)
 
     def feed(self, piece: str) -> None:
-        """Tokenize as far as whole tokens go."""
+        """Tokenize up to the last complete token."""
         self.text += piece
         if self._unfinished and ">" not in piece:
-            return  # whatever it is, it goes on
+            return  # it continues, whatever it is
         try:
             while self._position < len(self.text):
                 self._position = self._token(self._position)
             self._unfinished = False
         except _Incomplete:
-            self._unfinished = True  # tokenized again when there is more
+            self._unfinished = True  # tokenized again when there is more text
 
     def head_is_over(self) -> bool:
-        """Whether nothing found later could be a better place."""
+        """Whether no later place can be better than those found."""
         return any(place.kind in (Kind.HEAD_END, Kind.BODY) for place in self.places)
 
     def _token(self, position: int) -> int:
@@ -172,8 +171,8 @@ class Scanner:
         return _Attribute(html.unescape(match.group()), start, match.end())
 
     def _script_end(self, position: int) -> int:
-        """Where the `</script` is that ends a script's text; within `<!-- <script>` one does not (script data
-        double escaped state)."""
+        """The `</script` that ends a script's text; one within `<!-- <script>` does not (script data double escaped
+        state)."""
         start, escaped, double = position, False, False
         if self._in_script[0] == start:
             _, position, escaped, double = self._in_script
@@ -202,7 +201,7 @@ class Scanner:
         return self._match(re.compile(re.escape(wanted)), position).start()
 
     def _match(self, pattern: re.Pattern[str], position: int) -> re.Match[str]:
-        """The next match, after what was searched in vain when there was less text."""
+        """The next match, skipping what was searched in vain when there was less text."""
         came_from, came_to = self._searched
         match = pattern.search(self.text, max(position, came_to - _LONGEST_END) if came_from == position else position)
         if match is None:

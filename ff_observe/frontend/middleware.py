@@ -1,4 +1,5 @@
-"""ASGI middleware: the snippets in every HTML page of a Python application, and its CSP widened to let them run."""
+"""ASGI middleware: adds the snippets to every HTML page of a Python application, and extends its CSP to let them
+run."""
 
 import functools
 import logging
@@ -27,13 +28,13 @@ _log = logging.getLogger(__name__)
 NONCE_KEY: Final = "ff_observe.csp_nonce"
 
 _POLICIES: Final = (b"content-security-policy", b"content-security-policy-report-only")
-# They tell of the bytes the application made, and the page now has others.
+# They describe the bytes the application produced, and the page now differs.
 _OF_THE_ORIGINAL: Final = frozenset(
     {b"etag", b"last-modified", b"accept-ranges", b"content-md5", b"digest", b"repr-digest", b"content-digest"}
 )
 # A page with a nonce is for one visitor.
 _OF_CACHES: Final = frozenset({b"cache-control", b"cdn-cache-control", b"surrogate-control", b"expires"})
-# Answers to these would be about the page without its snippets, or about a part of it.
+# Conditional and range requests would be answered for the page without its snippets.
 _CONDITIONS: Final = (
     b"if-none-match",
     b"if-modified-since",
@@ -47,10 +48,10 @@ _SHORTCUTS: Final = ("http.response.pathsend", "http.response.zerocopysend")
 
 
 class FrontendTelemetryMiddleware:
-    """Wraps an ASGI application. Pages stream through: only the head of one is held, up to 1 MiB.
+    """Wraps an ASGI application. Pages are streamed: only the head of one is buffered, up to 1 MiB.
 
-    A response is a page when it is `text/html` with status 200-599 other than 204, 206 and 304, not encoded or encoded
-    with gzip. All others pass untouched. A page without a head (a fragment) stays as it is too.
+    A response is a page if it is `text/html` with status 200-599 other than 204, 206 and 304, not encoded or encoded
+    with gzip. All others pass unchanged, and so does a page without a head (a fragment).
     """
 
     def __init__(
@@ -63,12 +64,12 @@ class FrontendTelemetryMiddleware:
         nonce: bool = False,
         policy: str | None = None,
     ) -> None:
-        """`environment_name` and `release` are what Sentry reports.
+        """`environment_name` and `release` are reported to Sentry.
 
-        Scripts are allowed by their hash. With `nonce`, a fresh nonce is drawn for each request instead and left in
-        `scope["ff_observe.csp_nonce"]` for the application's own scripts; pages are then never to be cached.
-        `policy` is the Content Security Policy of pages for which the application sends none.
-        Raises `ConfigurationError` where a configured address is no URL, `UsageError` where `policy` is no header.
+        Scripts are allowed by their hash. With `nonce`, a fresh nonce is generated for each request instead and stored
+        in `scope["ff_observe.csp_nonce"]` for the application's own scripts; pages are then never cacheable. `policy`
+        is the Content Security Policy of pages for which the application sends none. Raises `ConfigurationError` if a
+        configured address is no URL, `UsageError` if `policy` is no header.
         """
         if policy is not None and not _HEADER.fullmatch(policy):
             raise UsageError("the policy must be one line of ASCII: it becomes the value of a header")
@@ -97,7 +98,8 @@ class FrontendTelemetryMiddleware:
 
 
 def _for_pages(scope: Scope) -> Scope:
-    """The request as the application should see it where it asks for a page (as navigation does): whole, and now."""
+    """The request that the application should see if it asks for a page (as navigation does): complete and
+    unconditional."""
     headers: Headers = list(scope["headers"])
     if not any(name == b"accept" and b"text/html" in value.lower() for name, value in headers):
         return scope
@@ -110,7 +112,7 @@ def _for_pages(scope: Scope) -> Scope:
 
 
 class _Response:
-    """One response on its way out: held until it is known by how much the page grows, or that it does not."""
+    """One response on its way out: buffered until it is known by how much the page grows, or that it does not."""
 
     def __init__(
         self,
@@ -128,8 +130,8 @@ class _Response:
         self._head = head
         self._fresh = fresh
         self._page = PageStream(scripts, sources)
-        self._coding: Coding | None = None  # None: everything passes
-        self._held: list[Message] = []  # the start, and what came of the body
+        self._coding: Coding | None = None  # None: everything passes through
+        self._held: list[Message] = []  # the start, and the processed part of the body
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -140,7 +142,7 @@ class _Response:
         elif message["type"] == "http.response.body" and self._coding is not None:
             await self._body(message, self._coding)
             return
-        elif message["type"] in _SHORTCUTS:  # the server sends a file by itself: out of our hands
+        elif message["type"] in _SHORTCUTS:  # the server sends a file by itself: out of our reach
             await self._let_go()
         await self._send(message)
 
@@ -153,7 +155,7 @@ class _Response:
         except zlib.error:
             if not self._held:
                 raise
-            await self._let_go()  # not encoded as it says: nothing we could read
+            await self._let_go()  # not encoded as declared: unreadable for us
             return
         if last:
             ready += self._page.finish()
@@ -169,7 +171,7 @@ class _Response:
         await self._send({**message, "body": b"" if self._head else coding.encode(ready, last=last)})
 
     async def _let_go(self) -> None:
-        """Send what is held as it came, and all that follows."""
+        """Send what is buffered unchanged, and everything that follows."""
         self._coding = None
         for message in self._held:
             await self._send(message)
@@ -197,7 +199,7 @@ class _Response:
 
 
 def _coding_of_page(start: Message) -> Coding | None:
-    """How the body is encoded, if it is a page we can read."""
+    """How the body is encoded, if it is a page that can be read."""
     headers = {name.lower(): value for name, value in start.get("headers", ())}
     content_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     if content_type != b"text/html" or start["status"] in (204, 206, 304) or start["status"] < 200:

@@ -13,8 +13,8 @@ _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 def origin(url: str, key: str) -> str:
     """`scheme://host[:port]` of a URL, or `'self'` for a path on the page's own host.
 
-    `key` is where the URL was configured. Raises `ConfigurationError` for anything a browser could not contact or a
-    policy could not name: a value that is no URL must not become part of a header.
+    `key` is where the URL was configured. Raises `ConfigurationError` for anything that a browser cannot contact or a
+    policy cannot name: a value that is no URL must not become part of a header.
     """
     if url.startswith("/") and not url.startswith("//"):
         return "'self'"

@@ -1,4 +1,4 @@
-"""Puts scripts into an HTML page, byte for byte the same everywhere else; whole, or while it streams."""
+"""Inserts scripts into an HTML page, leaving every other byte unchanged; at once, or while it streams."""
 
 import codecs
 import html
@@ -11,18 +11,18 @@ from ff_observe.frontend.markup import PLACEHOLDER, Kind, Place, Scanner
 from ff_observe.frontend.scripts import Script
 
 _UTF16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-Edit = tuple[int, int, str]  # from, to (offsets into the text), what is there instead
+Edit = tuple[int, int, str]  # from, to (offsets into the text), replacement
 Sources = Mapping[str, Sequence[str]]
 
 
 def render_page(page: bytes, scripts: Sequence[Script], sources: Sources | None = None) -> bytes:
     """The page with the scripts in it.
 
-    They go where an earlier rendering put them, else in the place of FlowFuse's placeholder
-    (`<script>/*inject-ff-scripts*/</script>`), else before `</head>`, else (a page that leaves that tag out) before
-    `<body>`. Rendering a rendered page gives the same page; without scripts an earlier rendering is taken out again.
-    With `sources` (see `csp_sources`), a policy in a `<meta>` element of the page is widened by them. All other bytes
-    stay, whatever the encoding. Raises `PageError` where the page has no such place.
+    They replace an earlier rendering's scripts, else FlowFuse's placeholder (`<script>/*inject-ff-scripts*/</script>`),
+    else go before `</head>`, else (a page that leaves that tag out) before `<body>`. Rendering a rendered page gives
+    the same page; without scripts an earlier rendering is removed. With `sources` (see `csp_sources`), a policy in a
+    `<meta>` element of the page is extended by them. All other bytes stay, whatever the encoding. Raises `PageError` if
+    the page has no such place.
     """
     codec = codec_of(page)
     text, rest = decode(page, codec)
@@ -36,7 +36,7 @@ def render_page(page: bytes, scripts: Sequence[Script], sources: Sources | None 
 
 
 def places_in(page: bytes) -> list[Place]:
-    """What matters in a page, in its order."""
+    """The relevant places of a page, in order."""
     scanner = Scanner()
     scanner.feed(decode(page, codec_of(page))[0])
     return scanner.places
@@ -46,20 +46,20 @@ def codec_of(start: bytes) -> str:
     """A codec that turns the page into text and back without loss, with its markup readable.
 
     Browsers read UTF-16 (by its byte order mark), UTF-8 and legacy encodings. In the latter two, markup is ASCII, so
-    Latin-1, in which every byte is a character, will do for all of them.
+    Latin-1, in which every byte is a character, works for all of them.
     """
     return _UTF16.get(start[:2], "latin-1")
 
 
 def decode(page: bytes, codec: str) -> tuple[str, bytes]:
-    """The text, and the byte too many that a broken UTF-16 page may end with."""
+    """The text, and the extra byte with which a broken UTF-16 page may end."""
     whole = len(page) - len(page) % 2 if codec != "latin-1" else len(page)
     text = page[:whole].decode(codec, "surrogatepass")
     return text, page[whole:]
 
 
 def edits_for(places: Iterable[Place], scripts: Sequence[Script], sources: Sources | None) -> list[Edit] | None:
-    """What to change in a page with these places; None where there is no place for the scripts."""
+    """The edits to a page with these places; None if there is no place for the scripts."""
     of: dict[Kind, list[Place]] = {kind: [] for kind in Kind}
     for place in places:
         of[place.kind].append(place)

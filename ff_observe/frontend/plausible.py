@@ -1,4 +1,4 @@
-"""Plausible (deprecated): its tracker for one domain, and the host it talks to."""
+"""Plausible (deprecated): its tracker for one domain, and the host it contacts."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,7 +8,7 @@ from ff_observe.frontend.scripts import call
 
 _HOST: Final = "https://plausible.io"
 
-# The tracker finds its domain on its own element (document.currentScript), which holds for an added one too.
+# The tracker finds its domain on its own element (document.currentScript), which works for an inserted one too.
 _LOADER: Final = """function (domain, source) {
   var script = document.createElement("script");
   var own = document.querySelector("script[data-ff-observe=plausible]");

@@ -1,4 +1,4 @@
-"""PostHog in the page: a loader of our own for its `array.js`, its options, and the hosts it talks to."""
+"""PostHog in the page: our own loader for its `array.js`, its options, and the hosts it contacts."""
 
 import re
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from ff_observe.config.settings import PostHogSettings
 from ff_observe.frontend.origins import origin
 from ff_observe.frontend.scripts import call
 
-# What posthog-js itself takes for its cloud (packages/browser/src/utils/request-router.ts); there assets and events
-# have a host each. Any other address serves both.
+# The addresses that posthog-js treats as its cloud (packages/browser/src/utils/request-router.ts); there assets and
+# events have separate hosts. Any other address serves both.
 _CLOUD: Final = re.compile(r"https://(?:(?P<us>app|us|us-assets)|eu|eu-assets)(?:\.i)?\.posthog\.com", re.IGNORECASE)
 
-# Calls of the page are kept until array.js is there; it finds them, and the arguments of init in `_i`, in
-# `window.posthog`. Until then those that ask for a value give undefined, as with PostHog's own loader.
+# Calls by the page are queued in `window.posthog`, where array.js finds them, and the arguments of init in `_i`. Until
+# then calls that ask for a value return undefined, as with PostHog's own loader.
 _METHODS: Final = (
     *("capture", "captureException", "identify", "alias", "group", "reset", "setPersonProperties", "debug"),
     *("register", "register_once", "register_for_session", "unregister", "unregister_for_session", "set_config"),
@@ -47,7 +47,7 @@ _LOADER: Final = """function (key, options, source, methods) {
 
 
 def options(settings: PostHogSettings) -> Mapping[str, object]:
-    """The second argument of `posthog.init`: what is configured, under PostHog's own names."""
+    """The second argument of `posthog.init`: the configured options, under PostHog's own names."""
     cookieless = {} if settings.cookieless_mode is None else {"cookieless_mode": settings.cookieless_mode}
     return {"api_host": settings.apiurl, **cookieless, "capture_pageview": settings.capture_pageview}
 
@@ -58,10 +58,8 @@ def snippet(settings: PostHogSettings) -> str:
 
 
 def sources(settings: PostHogSettings) -> Mapping[str, tuple[str, ...]]:
-    """Scripts come from the assets host; events, flags and the project's configuration go to both.
-
-    Session replay encodes canvases in a blob worker. It is turned on at PostHog, where the page cannot know of it.
-    """
+    """Scripts come from the assets host; events, flags and the project's configuration use both. Session replay encodes
+    canvases in a blob worker. It is switched on at PostHog, which the page cannot know."""
     key = "telemetry.frontend.posthog.apiurl"
     region = _region(settings.apiurl)
     assets = origin(_assets(settings.apiurl), key)

@@ -1,6 +1,6 @@
-"""An inline script whose values cannot break out of it, however hostile they are: data in, `<script>` element out.
+"""An inline script that no value can break out of: data in, `<script>` element out.
 
-A script is a fixed JavaScript function called with JSON. Nothing configured ever becomes part of the program text, of
+A script is a fixed JavaScript function called with JSON. No configured value ever becomes part of the program text, of
 an HTML attribute or of a URL in the markup.
 """
 
@@ -15,7 +15,7 @@ from ff_observe.errors import UsageError
 
 MARKER: Final = "data-ff-observe"
 
-# json.dumps writes ASCII only, so U+2028/9 and lone surrogates are escapes already; these three end or open markup.
+# json.dumps writes ASCII only, so U+2028/9 and lone surrogates are already escaped; these three end or open markup.
 _MARKUP: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 # nonce-source of Content Security Policy Level 3, https://www.w3.org/TR/CSP3/#grammardef-base64-value
 _NONCE: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
@@ -40,10 +40,10 @@ def check_nonce(nonce: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One inline script. `name` says whose it is: `consent`, `posthog`, `sentry`, `plausible`.
+    """One inline script. `name` is the service it belongs to: `consent`, `posthog`, `sentry`, `plausible`.
 
-    `body` is ASCII and holds no `<` and no `&`: it means the same in HTML, in XHTML and in every encoding a browser
-    reads.
+    `body` is ASCII and contains no `<` and no `&`: it means the same in HTML, in XHTML and in every encoding that a
+    browser reads.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Script:
 
     @property
     def csp_source(self) -> str:
-        """What a policy must list in `script-src` for this script to run: its nonce, else its hash."""
+        """The source that `script-src` must list for this script to run: its nonce, else its hash."""
         if self.nonce is not None:
             return f"'nonce-{check_nonce(self.nonce)}'"
         return f"'sha256-{base64.b64encode(hashlib.sha256(self.body.encode()).digest()).decode()}'"

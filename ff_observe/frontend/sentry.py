@@ -1,4 +1,4 @@
-"""Sentry in the page: `window.sentryConfig` as FlowFuse's frontend reads it, and the hosts its SDK talks to."""
+"""Sentry in the page: `window.sentryConfig` as FlowFuse's frontend reads it, and the hosts its SDK contacts."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _ASSIGNMENT: Final = "window.sentryConfig = "
 
 
 def snippet(settings: FrontendSentrySettings, environment_name: str, release: str | None) -> str:
-    """Keys and their order are those of FlowFuse (forge/routes/ui/index.js); `version` is absent when not known."""
+    """Keys and their order are those of FlowFuse (forge/routes/ui/index.js); `version` is absent if not known."""
     config = {
         "dsn": settings.dsn,
         "production_mode": settings.production_mode,
@@ -30,7 +30,7 @@ def sources(settings: FrontendSentrySettings) -> Mapping[str, tuple[str, ...]]:
 
 
 def reported_release(page: bytes) -> tuple[bool, str | None]:
-    """Whether a rendered page configures Sentry, and the release it will then report."""
+    """Whether a rendered page configures Sentry, and the release that it will report."""
     for place in places_in(page):
         if place.kind is Kind.OURS and _ASSIGNMENT in place.text:
             try:

@@ -1,4 +1,5 @@
-"""Settings → the scripts a page needs, and the sources a Content Security Policy must allow for them."""
+"""From settings to the scripts that a page needs, and the sources that a Content Security Policy must allow for
+them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,9 +11,9 @@ from ff_observe.frontend.scripts import Script
 def snippets(
     settings: FrontendSettings, environment_name: str, release: str | None, nonce: str | None = None
 ) -> tuple[Script, ...]:
-    """The scripts for the configured services, in the order they must run; empty when none is configured.
+    """The scripts for the configured services, in the order they must run; empty if none is configured.
 
-    `environment_name` and `release` (`flowfuse@<version>`, None if not known) are what Sentry reports.
+    `environment_name` and `release` (`flowfuse@<version>`, None if not known) are reported to Sentry.
     """
     bodies = tuple(_bodies(settings, environment_name, release))
     if bodies and settings.consent_required:
@@ -21,7 +22,7 @@ def snippets(
 
 
 def _bodies(settings: FrontendSettings, environment_name: str, release: str | None) -> Iterator[tuple[str, str]]:
-    # Sentry first: it only sets a variable, and an error in what follows should already find it.
+    # Sentry first: it only sets a variable, and should be in place for errors in what follows.
     if settings.sentry is not None:
         yield "sentry", sentry.snippet(settings.sentry, environment_name, release)
     if settings.posthog is not None:
@@ -31,10 +32,10 @@ def _bodies(settings: FrontendSettings, environment_name: str, release: str | No
 
 
 def csp_sources(settings: FrontendSettings, scripts: Iterable[Script] = ()) -> Mapping[str, tuple[str, ...]]:
-    """Directive → the sources the configured services need there, and no others.
+    """Directive → exactly the sources that the configured services need there.
 
     With `scripts`, `script-src` also holds the nonce or the hash of each. Raises `ConfigurationError` for a service
-    whose address is no URL a browser could contact.
+    whose address is no URL that a browser could contact.
     """
     needs: dict[str, dict[str, None]] = {}
     for directive, sources in (*_needed(settings), ("script-src", tuple(script.csp_source for script in scripts))):
@@ -53,5 +54,5 @@ def _needed(settings: FrontendSettings) -> Iterator[tuple[str, tuple[str, ...]]]
 
 
 def deprecations(settings: FrontendSettings) -> tuple[str, ...]:
-    """What is configured and will go away, each with its replacement."""
+    """Configured options that will be removed, each with its replacement."""
     return () if settings.plausible is None else (PLAUSIBLE_DEPRECATION,)

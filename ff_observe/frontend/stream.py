@@ -1,4 +1,4 @@
-"""The page as it streams by: held until the end of its head, rendered, and from there on passed through."""
+"""A page as a stream: buffered until the end of its head, rendered, and passed through from there on."""
 
 import codecs
 import zlib
@@ -9,7 +9,7 @@ from ff_observe.frontend.markup import Scanner
 from ff_observe.frontend.page import Sources, apply, codec_of, edits_for
 from ff_observe.frontend.scripts import Script
 
-# A page whose head is longer is passed through as it is: its bytes must not pile up in the server.
+# A page with a longer head is passed through unchanged: its bytes must not pile up in the server.
 LONGEST_HEAD: Final = 1 << 20
 
 
@@ -23,12 +23,12 @@ class PageStream:
         self._codec = ""
         self._decoder: codecs.IncrementalDecoder | None = None
         self._scanner = Scanner()
-        self.decided = False  # what follows holds once it is
+        self.decided = False  # these are set once it is
         self.changed = False
         self.added = 0  # by how many bytes the page has grown
 
     def feed(self, piece: bytes) -> bytes:
-        """What can be sent now."""
+        """The bytes that can be sent now."""
         if self.decided:
             return piece
         if self._decoder is None:
@@ -43,7 +43,7 @@ class PageStream:
         return b""
 
     def finish(self) -> bytes:
-        """What is left when the page is over."""
+        """The remaining bytes at the end of the page."""
         if self.decided:
             return b""
         if self._decoder is None:
@@ -59,7 +59,7 @@ class PageStream:
         assert self._decoder is not None
         self.decided = True
         text = self._scanner.text
-        held = self._decoder.getstate()[0]  # a character cut in two by the pieces
+        held = self._decoder.getstate()[0]  # a character split between two pieces
         edits = edits_for(self._scanner.places, self._scripts, self._sources) or []
         body = apply(edits, text).encode(self._codec, "surrogatepass")
         self.changed = bool(edits)
@@ -69,7 +69,7 @@ class PageStream:
 
 
 class Coding(Protocol):
-    """A content coding: takes it off what comes in, puts it on what goes out."""
+    """A content coding: decodes what comes in, encodes what goes out."""
 
     def decode(self, piece: bytes) -> bytes: ...
     def encode(self, piece: bytes, *, last: bool) -> bytes: ...
@@ -86,7 +86,7 @@ class Identity:
 
 
 class Gzip:
-    """`Content-Encoding: gzip`. What is sent out is flushed each time, so that a streamed page still streams."""
+    """`Content-Encoding: gzip`. The output is flushed each time, so that a streamed page still streams."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(wbits=31)
@@ -95,7 +95,8 @@ class Gzip:
     def decode(self, piece: bytes) -> bytes:
         """Raises `zlib.error` where the piece is not gzip."""
         plain = self._inflate.decompress(piece)
-        while self._inflate.unused_data:  # a gzip file may consist of several, one after the other (RFC 1952, 2.2)
+        # a gzip file may consist of several members, one after the other (RFC 1952, 2.2)
+        while self._inflate.unused_data:
             rest = self._inflate.unused_data
             self._inflate = zlib.decompressobj(wbits=31)
             plain += self._inflate.decompress(rest)

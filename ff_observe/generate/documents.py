@@ -1,4 +1,4 @@
-"""Every document that is derived and committed: where it stands, and what writes its text."""
+"""Every committed document that is derived, with its path and the function that writes it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
 
 
 class Section(NamedTuple):
-    """A part of a document that is derived, and what from: the source is what tells the sections of one apart."""
+    """A derived section of a document, identified by its source."""
 
     source: str
     render: Callable[[], str]
@@ -56,13 +56,13 @@ SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
         ),
     }
 )
-"""Path of a document that people write → the sections in it that are derived."""
+"""Path of a hand-written document → its derived sections."""
 
 _END = "<!-- End of the table. -->"
 
 
 def outdated(root: Path) -> list[str]:
-    """The paths of the documents below `root` that are missing or differ from what they are derived from."""
+    """The paths of the documents below `root` that are missing or out of date."""
     return [path for path in (*DOCUMENTS, *SECTIONS) if _committed(root / path) != _made(root, path)]
 
 

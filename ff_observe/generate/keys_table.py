@@ -10,7 +10,7 @@ _HEADS = ("Key", "Value", "Default", "Meaning", "Since")
 
 
 def render(keys: Iterable[Key[Any]]) -> str:
-    """One line for each key: what it takes, its default, what it means, and since which version it is read."""
+    """One line for each key: the value it takes, its default, its meaning, and the first version that reads it."""
     return table(_HEADS, map(_row, keys))
 
 

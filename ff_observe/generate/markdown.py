@@ -1,4 +1,4 @@
-"""The few forms of Markdown that the reference documents use."""
+"""The Markdown forms that the reference documents use."""
 
 from collections.abc import Iterable, Sequence
 

@@ -86,7 +86,7 @@ _HEADS = ("Metric", "Title", "Type", "Unit", "Meaning", "Sensitivity", "Since")
 
 
 def _cells(metric: Metric) -> tuple[str, ...]:
-    """What stands below `_HEADS`; the name is followed by the labels."""
+    """The cells below `_HEADS`; the name is followed by the labels."""
     labels = "{" + ", ".join(metric.labels) + "}" if metric.labels else ""
     mark = " ²" if isinstance(metric, Count) and metric.billing else ""
     known = dict.fromkeys((*metric.label_values, *metric.value_titles))

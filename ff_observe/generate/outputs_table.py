@@ -5,7 +5,7 @@ from ff_observe.outputs import OUTPUTS
 
 
 def render() -> str:
-    """One line for each output: what leaves, to whom, which key switches it, and how to stop it."""
+    """One line for each output: what leaves, its receiver, the key that switches it, and how to stop it."""
     return table(
         ("output", "what leaves", "to whom", "switched by", "stopped by"),
         ((output.title, output.content, output.receiver, f"`{output.key}`", output.stop) for output in OUTPUTS),

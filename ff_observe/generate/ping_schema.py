@@ -7,8 +7,8 @@ from ff_observe.ping_contract import FIELDS, Field
 
 
 def schema() -> dict[str, Any]:
-    """The schema. Nothing but the fields of the contract is allowed, and only `instanceId` is required: a value that
-    is unknown is absent."""
+    """The schema. Only the fields of the contract are allowed, and only `instanceId` is required: an unknown value is
+    absent."""
     root = _object()
     root = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,1 +1,1 @@
-"""The bounded HTTP/1.1 server that the bridge and the collector share; it knows neither of them."""
+"""The bounded HTTP/1.1 server that the bridge and the collector share; it depends on neither."""

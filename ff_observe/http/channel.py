@@ -11,11 +11,11 @@ from ff_observe.http.tls import MOST_HANDSHAKE_BYTES, TlsSession
 if TYPE_CHECKING:
     from ff_observe.http.server import Server
 
-_SMALL = 2048  # bytes of a body that is cheaper copied behind its head than handed on by itself
+_SMALL = 2048  # bytes of a body up to which copying it behind its head is cheaper than a second write
 
 
 class Channel(asyncio.BufferedProtocol, ABC):
-    """One connection. All of them read into one buffer of the server's, one after another."""
+    """One connection. All connections read into one buffer of the server's, in turn."""
 
     def __init__(self, server: "Server") -> None:
         self.server = server
@@ -27,20 +27,20 @@ class Channel(asyncio.BufferedProtocol, ABC):
 
     @abstractmethod
     def take(self, data: memoryview) -> None:
-        """What the client said, part by part."""
+        """Handle the decrypted data from the client."""
 
     @abstractmethod
     def displace(self) -> None:
-        """Make room for another connection."""
+        """Close to make room for another connection."""
 
     @property
     def scheme(self) -> str:
-        """That of the URLs asked for."""
+        """The scheme of requested URLs."""
         return "http" if self._tls is None else "https"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=0)  # a next answer is not begun before this one has left
+        self.transport.set_write_buffer_limits(high=0)  # an answer is not begun before the previous one has left
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.client = (str(peer[0]), int(peer[1]))
@@ -70,10 +70,10 @@ class Channel(asyncio.BufferedProtocol, ABC):
             self.server.handshakes.goes_on(self)
 
     def eof_received(self) -> None:
-        """The other end wants no answers: the transport closes."""
+        """The other end accepts no more data: the transport closes."""
 
     def shake_hands(self) -> None:
-        """Go on with the handshake by what has arrived."""
+        """Continue the handshake with the data that has arrived."""
         tls = self._tls
         if tls is None or tls.established or self.transport.is_closing():
             return
@@ -104,7 +104,7 @@ class Channel(asyncio.BufferedProtocol, ABC):
             self.transport.abort()
 
     def write(self, head: bytes, body: bytes = b"") -> None:
-        """Send bytes, which are encrypted if the connection is."""
+        """Send bytes, encrypted if the connection is."""
         if self.transport.is_closing():
             return
         if self._tls is not None:
@@ -113,24 +113,24 @@ class Channel(asyncio.BufferedProtocol, ABC):
             except ssl.SSLError:
                 self.transport.abort()
         elif len(body) > _SMALL:
-            self.transport.writelines((head, body))  # what many wait for is in memory once
+            self.transport.writelines((head, body))  # shared answers are in memory only once
         else:
             self.transport.write(head + body)
 
     def close(self) -> None:
-        """Close once what was written has left."""
+        """Close once everything written has left."""
         if self._tls is not None and self._tls.established and not self.transport.is_closing():
             self.transport.write(self._tls.closing())
         self.transport.close()
 
     def pause_reading(self) -> None:
-        """Read nothing more for now."""
+        """Stop reading for now."""
         if not self._reading_paused and not self.transport.is_closing():
             self._reading_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on reading."""
+        """Resume reading."""
         if self._reading_paused and not self.transport.is_closing():
             self._reading_paused = False
             self.transport.resume_reading()

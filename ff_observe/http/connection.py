@@ -1,6 +1,6 @@
-"""HTTP/1.1 on one connection, with bounds on all that its other end could make it hold.
+"""HTTP/1.1 on one connection, with bounds on everything that the client can make it hold.
 
-Nothing here logs: what could be said about a connection can hold the address of its other end.
+Nothing here logs: a message about a connection could contain the client's address.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from ff_observe.http.refusals import Closing, Problem
 if TYPE_CHECKING:
     from ff_observe.http.server import Server
 
-_MUCH_BODY = 64 * 1024  # of a body that nobody takes: no more is read
+_MUCH_BODY = 64 * 1024  # of a body that is not being read: beyond this, reading pauses
 
 
 class _RefusedError(Exception):
-    """Ends the parsing of what was read."""
+    """Ends the parsing of received data."""
 
 
 class Connection(Channel):
-    """Requests in, answers out, one after another."""
+    """Handles requests one after another."""
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
         self._limits = server.limits
         self.arriving_since: float | None = monotonic()
-        """Since when a request is awaited or arriving; None while one is complete and being answered."""
+        """When the present wait for a request began; None while one is complete and being answered."""
         self.waiting: deque[Exchange] = deque()
-        """Requests whose turn has not come, the newest last."""
+        """Requests waiting for their turn, the newest last."""
         self._parser: httptools.HttpRequestParser | None = None
         self._newest: Exchange | None = None
         self._current: Exchange | None = None
@@ -54,7 +54,7 @@ class Connection(Channel):
         self._unsent = 0
         self._unsent_since = 0.0
 
-    # asyncio's side
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -76,7 +76,7 @@ class Connection(Channel):
                 continue
             exchange.disconnected = True
             exchange.tell()
-            # A ping that has come is stored all the same; a question needs no answer any more.
+            # A ping that has arrived is stored anyway; a query needs no answer any more.
             if exchange.task is not None and exchange.scope["method"] in ("GET", "HEAD"):
                 exchange.task.cancel()
         self.waiting.clear()
@@ -93,13 +93,13 @@ class Connection(Channel):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._is_refused = True  # what follows is of no protocol of ours; the answer closes
+            self._is_refused = True  # what follows is another protocol; the answer closes the connection
             return
         except httptools.HttpParserError:
             self.refuse(Problem.MALFORMED)
             return
         if self._begun - begun > between:
-            return  # the bytes of earlier requests are in `data` too; this one's are counted from the next on
+            return  # the bytes of earlier requests are in `data` too; this one's are counted from the next call on
         self._bytes += len(data)
         if self._in_head and self._bytes > self._limits.head_bytes:
             self.refuse(Problem.HEAD_TOO_LARGE)
@@ -189,7 +189,7 @@ class Connection(Channel):
 
     def on_message_complete(self) -> None:
         exchange = self._newest
-        if exchange is None or exchange.complete:  # it was answered before its body came
+        if exchange is None or exchange.complete:  # it was answered before its body arrived
             self._await_next()
             return
         self.arriving_since = None
@@ -198,7 +198,7 @@ class Connection(Channel):
         if self._current is not None:
             self.server.is_busy(self)
 
-    # the answers' side
+    # Called by exchanges.
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
@@ -213,11 +213,11 @@ class Connection(Channel):
     def _answer_now(self, exchange: Exchange) -> Answer | None:
         try:
             return self.server.answer_now(exchange.scope)
-        except Exception:  # it is raised again, and told, where the application is called
+        except Exception:  # raised again, and reported, where the application is called
             return None
 
     def complete(self, exchange: Exchange, head: bytes, body: bytes) -> None:
-        """Send the answer to the request whose turn it is, and go on with the next."""
+        """Send the answer to the current request, and continue with the next."""
         exchange.complete = True
         exchange.tell()
         self.write(head, b"" if exchange.scope["method"] == "HEAD" else body)
@@ -230,7 +230,7 @@ class Connection(Channel):
             self.server.waits(self)
 
     def _go_on(self) -> None:
-        """The next request of a pipeline begins; if there is none, one is read or awaited."""
+        """Begin the next pipelined request; if there is none, read or wait for one."""
         if self.transport.is_closing():
             return
         if self.waiting:
@@ -252,22 +252,22 @@ class Connection(Channel):
         """The value of a `Date` header, the same object for a second."""
         return self.server.date
 
-    # bounds
+    # Bounds.
 
     def finish(self) -> None:
-        """Close after the answers that are under way."""
+        """Close after the answers in progress."""
         if self._newest is None or self._newest.complete:
             self.close()
         else:
             self._newest.keep_alive = False
 
     def displace(self) -> None:
-        """Make room for another connection."""
+        """Close to make room for another connection."""
         self.server.refusals.closed(Closing.TOO_MANY)
         self.transport.abort()
 
     def close_if_slow(self, now: float) -> None:
-        """Close the connection if its request does not arrive, or its answer is not taken, in time."""
+        """Close the connection if its request does not arrive, or its answer is not read, in time."""
         unsent = self.transport.get_write_buffer_size()
         if unsent != self._unsent:
             self._unsent, self._unsent_since = unsent, now
@@ -289,8 +289,11 @@ class Connection(Channel):
                 self.transport.abort()
 
     def refuse(self, problem: Problem) -> None:
-        """Answer, unless an answer is under way, and close. Where earlier requests are still to be answered the last of
-        these answers closes, and what is refused gets none: it would be taken for theirs (RFC 9112, 9.3.2)."""
+        """Send a refusal, unless an answer is in progress, and close.
+
+        If earlier requests are still to be answered, the last of these answers closes, and the refused request gets
+        none: it would be taken for theirs (RFC 9112, 9.3.2).
+        """
         if self._is_refused or self.transport.is_closing():
             return
         self._is_refused = True
@@ -312,7 +315,7 @@ class Connection(Channel):
         raise _RefusedError
 
     def _refused_and_earlier(self) -> tuple[Exchange | None, Exchange | None]:
-        """The exchange of the request that is arriving, None if its head is, and the one before that."""
+        """The exchange of the request that is arriving, None if its head still is, and the one before it."""
         if self._in_head or self.arriving_since is None:
             return None, self._newest
         if not self.waiting:

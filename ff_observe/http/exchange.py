@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """What ASGI calls `receive` and `send` of a request. An answer comes whole, with its length: it leaves in one
-    write, and nothing of it has left if the application fails."""
+    """The `receive` and `send` of an ASGI request.
+
+    An answer is complete, with its length: it leaves in one write, and nothing of it has left if the application fails.
+    """
 
     __slots__ = (
         *("_connection", "_news", "_start", "body", "complete", "disconnected"),
@@ -58,8 +60,8 @@ class Exchange:
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.expects_continue = False
         while not (self.disconnected or self.complete or self.body or not self.more_body):
-            # Only for a body that is still to come: what else would be read are further requests, more for each that
-            # is answered.
+            # Like uvicorn's, but resumes reading only while this request's body is incomplete; otherwise pipelined
+            # requests pile up with every answer.
             self._connection.resume_reading()
             self._news = asyncio.get_running_loop().create_future()
             await self._news
@@ -87,6 +89,6 @@ class Exchange:
         self._connection.complete(self, answer.head(self._connection.date, self.keep_alive), answer.body)
 
     def tell(self) -> None:
-        """Something of the request has arrived, or the client is gone."""
+        """Part of the request has arrived, or the client has disconnected."""
         if self._news is not None and not self._news.done():
             self._news.set_result(None)

@@ -1,4 +1,5 @@
-"""TLS handshakes under way. Each costs a millisecond of computing: one step at a time, the peers in turn."""
+"""TLS handshakes in progress. Each costs a millisecond of processor time: they advance one step at a time, taking turns
+by peer."""
 
 import asyncio
 from typing import Protocol
@@ -7,19 +8,19 @@ from ff_observe.http.peers import Crowd, Peer, Turns
 
 
 class Shaking(Protocol):
-    """A connection whose handshake is not through."""
+    """A connection whose handshake is not complete."""
 
     peer: Peer
 
     def shake_hands(self) -> None:
-        """Go on by what has arrived."""
+        """Advance with the data that has arrived."""
 
     def displace(self) -> None:
-        """Make room for another."""
+        """Close to make room for another."""
 
 
 class Handshakes:
-    """At most `most` handshakes are under way. For one event loop."""
+    """At most `most` handshakes are in progress. For one event loop."""
 
     def __init__(self, most: int) -> None:
         self._under_way: Crowd[Shaking] = Crowd(most)
@@ -27,13 +28,13 @@ class Handshakes:
         self._is_running = False
 
     def begins(self, connection: Shaking) -> None:
-        """The oldest of the peer with the most may have to go."""
+        """Add a handshake; the oldest of the peer with the most may be displaced."""
         displaced = self._under_way.add(connection.peer, connection)
         if displaced is not None:
             displaced.displace()
 
     def goes_on(self, connection: Shaking) -> None:
-        """Something arrived for it."""
+        """Data arrived for it."""
         self._turns.discard(connection.peer, connection)
         turned_away = self._turns.add(connection.peer, connection)
         if turned_away is not None:
@@ -43,7 +44,7 @@ class Handshakes:
             self._next()
 
     def ends(self, connection: Shaking) -> None:
-        """It is through, or the connection is gone."""
+        """The handshake is complete, or the connection is gone."""
         self._under_way.remove(connection.peer, connection)
         self._turns.discard(connection.peer, connection)
 

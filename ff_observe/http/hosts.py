@@ -1,6 +1,6 @@
-"""Which names a server answers to: a page of another site must not reach it by a name that resolves to it.
+"""The host names a server answers to, against DNS rebinding.
 
-In DNS rebinding, a name of the attacker's resolves to 127.0.0.1, and the browser takes what is served there for his.
+In that attack a page's own name resolves to 127.0.0.1, and the browser lets the page read what is served there.
 """
 
 import ipaddress
@@ -10,8 +10,8 @@ _MOST_REMEMBERED = 64
 
 
 class AllowedHosts:
-    """Judges `Host` headers. On a loopback address only loopback names and addresses and `configured` names are
-    answered; on another address every name, unless some are configured: then these, loopback, and addresses."""
+    """Checks `Host` headers. On a loopback address only loopback names and addresses and `configured` names are
+    answered; on another address every name, unless some are configured: then those, loopback, and addresses."""
 
     def __init__(self, listening: str, configured: Iterable[str] = ()) -> None:
         self._configured = frozenset(name.lower().rstrip(".").strip("[]") for name in configured)
@@ -20,7 +20,7 @@ class AllowedHosts:
         self._remembered: dict[bytes, bool] = {}
 
     def allows(self, host: bytes) -> bool:
-        """Whether a request with this `Host` header (empty where there is none, as no browser's) is answered."""
+        """Whether a request with this `Host` header (empty if absent, which no browser sends) is answered."""
         known = self._remembered.get(host)
         if known is None:
             known = self._any or not host or self._judge(name_of(host))
@@ -36,7 +36,7 @@ class AllowedHosts:
 
 
 def name_of(host: bytes) -> str:
-    """The name or address in a `Host` header, without its port, brackets and final dot."""
+    """The name or address in a `Host` header, without port, brackets and final dot."""
     text = host.decode("latin-1").strip().lower()
     if text.startswith("["):
         address, bracket, _ = text[1:].partition("]")

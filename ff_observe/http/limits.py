@@ -1,15 +1,15 @@
-"""How much one client may hold of the server, and for how long."""
+"""How many of the server's resources one client may hold, and for how long."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A request has `request_seconds` to arrive in full, however it trickles; idle connections live `idle_seconds`.
-    Of an answer, something must be taken every `request_seconds`.
+    """A request has `request_seconds` to arrive completely, however slowly; idle connections live `idle_seconds`.
 
-    Beyond `connections` the longest waiting one is closed for each that comes; beyond `handshakes`, so is the oldest
-    TLS handshake. At most `pipelined` requests of a connection wait for the answers to earlier ones.
+    The client must read some of an answer every `request_seconds`. Beyond `connections`, each new one displaces the one
+    that has waited longest; beyond `handshakes`, the oldest TLS handshake. At most `pipelined` requests of a connection
+    wait for the answers to earlier ones.
     """
 
     request_seconds: float = 10.0

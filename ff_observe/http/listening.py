@@ -15,5 +15,5 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def reason(error: OSError) -> str:
-    """Why it cannot be listened on, in the system's words."""
+    """The system's reason why the address cannot be listened on."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

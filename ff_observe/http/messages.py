@@ -11,19 +11,19 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 SECURITY_HEADERS: Headers = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
-"""In every answer: browsers take a body for what its content type says, and tell no other site where they were."""
+"""In every answer: browsers do not guess another content type, and send no referrer to other sites."""
 
 
 class Application(Protocol):
-    """An ASGI application that answers at once what needs no waiting, and that a server can stop."""
+    """An ASGI application that answers immediately where no waiting is needed, and that a server can stop."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
     def answer_now(self, scope: Scope) -> "Answer | None":
-        """The answer, if it can be given without waiting and without the request's body."""
+        """The answer, if it needs neither waiting nor the request's body."""
 
     def stop_waiting(self) -> None:
-        """Answer the requests that wait for something else: the server stops."""
+        """Answer the requests that wait for something: the server is stopping."""
 
 
 class Answer:
@@ -39,7 +39,7 @@ class Answer:
         self._overlaid: tuple[Headers, Answer] | None = None
 
     def head(self, date: bytes, keep_alive: bool) -> bytes:
-        """Status line and headers as they go out; `date` is the `Date` header's value."""
+        """Status line and headers as sent; `date` is the value of the `Date` header."""
         rendered = self._heads.get(keep_alive)
         if rendered is None or rendered[0] is not date:
             rendered = self._heads[keep_alive] = (date, render_head(self.status, self.headers, date, keep_alive))
@@ -54,7 +54,7 @@ class Answer:
         return self._overlaid[1]
 
     async def send(self, scope: Scope, send: Send) -> None:
-        """Answer an ASGI request; that of a HEAD is without its body."""
+        """Answer an ASGI request; without the body for HEAD."""
         await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
 
@@ -62,7 +62,7 @@ class Answer:
 def answer(
     status: int, content_type: str, body: bytes, *headers: tuple[bytes, bytes], cache: str = "no-store"
 ) -> Answer:
-    """An answer that by default no cache keeps: nearly all of them speak of this moment."""
+    """An answer that no cache stores by default: nearly all of them describe the present moment."""
     return Answer(
         status,
         (
@@ -88,7 +88,7 @@ _ICON = (
 )
 ICON_PATH = "/favicon.ico"
 ICON = answer(200, "image/svg+xml", _ICON, cache="public, max-age=86400")
-"""What browsers ask for at `ICON_PATH` by themselves, also beside a page that is not HTML."""
+"""Browsers request `ICON_PATH` on their own, even for pages that are not HTML."""
 
 
 def render_head(status: int, headers: Headers, date: bytes, keep_alive: bool) -> bytes:

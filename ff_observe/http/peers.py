@@ -1,4 +1,4 @@
-"""Shares what is scarce between the addresses that ask for it: places (`Crowd`) and turns (`Turns`)."""
+"""Shares scarce resources between client addresses: places (`Crowd`) and turns (`Turns`)."""
 
 import ipaddress
 from collections import deque
@@ -8,7 +8,7 @@ H = TypeVar("H")
 T = TypeVar("T")
 
 Peer = str | int
-"""One client for fairness: an IPv4 address, or the 64 bits of an IPv6 network, inside which addresses are free."""
+"""One client, for fairness: an IPv4 address, or an IPv6 /64, within which addresses are free."""
 
 
 def peer_of(address: str) -> Peer:
@@ -26,14 +26,14 @@ class _Members(Generic[H]):
     __slots__ = ("busy", "waiting")
 
     def __init__(self) -> None:
-        # Ordered sets: the first entered is the first in each.
+        # Ordered sets: the earliest entry is the first in each.
         self.waiting: dict[H, None] = {}
         self.busy: dict[H, None] = {}
 
 
 class Crowd(Generic[H]):
     """At most `most` members. One too many displaces another: of the peer with the most members, the one that has
-    waited longest for its own client; where all are being served, the oldest."""
+    waited longest for its own client; if all are being served, the oldest."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -48,7 +48,7 @@ class Crowd(Generic[H]):
         return [member for each in self._peers.values() for member in (*each.waiting, *each.busy)]
 
     def add(self, peer: Peer, member: H) -> H | None:
-        """Take in `member`, which waits for its client. Returns the member displaced, already removed."""
+        """Add `member`, which waits for its client. Returns the displaced member, already removed."""
         self._peers.setdefault(peer, _Members()).waiting[member] = None
         self._size += 1
         if self._size <= self.most:
@@ -62,7 +62,7 @@ class Crowd(Generic[H]):
         return displaced
 
     def remove(self, peer: Peer, member: H) -> None:
-        """Let go of `member`; nothing happens if it was displaced."""
+        """Remove `member`; does nothing if it was displaced."""
         members = self._peers.get(peer)
         if members is None or not (member in members.waiting or member in members.busy):
             return
@@ -78,7 +78,7 @@ class Crowd(Generic[H]):
         if members is None or (member not in members.waiting and member not in members.busy):
             return
         members.busy.pop(member, None)
-        members.waiting.pop(member, None)  # to stand at the end
+        members.waiting.pop(member, None)  # so that it moves to the end
         members.waiting[member] = None
 
     def is_busy(self, peer: Peer, member: H) -> None:
@@ -101,11 +101,11 @@ class _Queue(Generic[T]):
 
 
 class Turns(Generic[T]):
-    """Who is next: one of each peer in turn; of a peer's, those that come for the first time before the others. Every
-    third time it is the newest of them, else the oldest: neither a crowd that was there before nor one that comes on
-    and on holds up another client behind the same address.
+    """Decides who is next: peers take turns; of a peer's items, new ones come before repeated ones.
 
-    At most `most` wait; for one too many, the newest of the peer with the most is turned away.
+    Every third time it is the newest item, else the oldest: neither a crowd that was there before nor one that keeps
+    coming delays another client behind the same address. At most `most` wait; for one too many, the newest of the peer
+    with the most is turned away.
     """
 
     def __init__(self, most: int) -> None:
@@ -115,7 +115,7 @@ class Turns(Generic[T]):
         self._peers: dict[Peer, _Queue[T]] = {}
 
     def add(self, peer: Peer, item: T, *, again: bool = False) -> T | None:
-        """Let `item` wait. Returns the one that is turned away for it, perhaps `item` itself."""
+        """Add `item`. Returns the one that is turned away for it, possibly `item` itself."""
         queue = self._peers.setdefault(peer, _Queue())
         (queue.again if again else queue.first).append(item)
         self._waiting += 1
@@ -128,7 +128,7 @@ class Turns(Generic[T]):
         return turned_away
 
     def next(self) -> T | None:
-        """The one whose turn it is; None if nothing waits."""
+        """The next item; None if nothing waits."""
         if not self._peers:
             return None
         peer, queue = next(iter(self._peers.items()))
@@ -141,7 +141,7 @@ class Turns(Generic[T]):
         return taken
 
     def discard(self, peer: Peer, item: T) -> None:
-        """`item` waits no more."""
+        """`item` no longer waits."""
         queue = self._peers.get(peer)
         for lane in () if queue is None else (queue.first, queue.again):
             if item in lane:

@@ -1,4 +1,4 @@
-"""What keeps a request from reaching the application, and how it is answered."""
+"""Why a request does not reach the application, and the answer it gets."""
 
 from enum import Enum
 
@@ -18,14 +18,14 @@ class Problem(Enum):
 
 
 class Closing(Enum):
-    """Why the server closes a connection without a word."""
+    """Why the server closes a connection without an answer."""
 
     TOO_SLOW = "too_slow"
     TOO_MANY = "too_many"
 
 
 class Refusals:
-    """Plain text answers. An application with another form of its own, or that counts, overrides the methods."""
+    """Plain text answers. Override the methods for another form, or to count."""
 
     def __init__(self, allowed_hosts_key: str = "allowed_hosts") -> None:
         wrong_host = (
@@ -42,11 +42,11 @@ class Refusals:
         }
 
     def answer(self, problem: Problem) -> Answer:
-        """The answer to a refused request, which is sent if none is under way."""
+        """The answer to a refused request, sent unless another answer is in progress."""
         return self._answers[problem]
 
     def refused(self, problem: Problem) -> None:
         """A request was refused."""
 
     def closed(self, closing: Closing) -> None:
-        """A connection was closed without a word."""
+        """A connection was closed without an answer."""

@@ -1,4 +1,4 @@
-"""Serves one application on one listening socket, from an event loop in a thread of the caller's."""
+"""Serves one application on one listening socket, from an event loop in the caller's thread."""
 
 import asyncio
 import contextlib
@@ -23,16 +23,16 @@ from ff_observe.http.refusals import Problem, Refusals
 log = logging.getLogger(__name__)
 
 _BUFFER_BYTES = 64 * 1024
-_SPARE_FILES = 64  # open files that are no connections: databases, logs, exports
+_SPARE_FILES = 64  # open files other than connections: databases, logs, exports
 _LOOK_SECONDS = 1.0
 
 
 def _ignore() -> None:
-    """Nobody is to be told."""
+    """Errors are ignored."""
 
 
 class Server:
-    """`open_to_any_host` are methods and paths that are answered whatever the `Host` header says."""
+    """`open_to_any_host` are methods and paths that are answered for any `Host` header."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Server:
         self._empty: asyncio.Event | None = None
         self.graceful_seconds = 1.0
 
-    # from any thread
+    # Callable from any thread.
 
     def run(self, listening: socket.socket) -> None:
-        """The body of the server's thread: serves until `tell_to_stop`."""
+        """The body of the server's thread: serves until `request_stop`."""
         try:
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self.serve(listening))
@@ -74,29 +74,29 @@ class Server:
             log.exception("the web server failed and is gone")
 
     def tell_to_stop(self, graceful_seconds: float) -> None:
-        """Answers under way may take so long, then everything is closed."""
+        """Answers in progress may take this long, then everything is closed."""
         self.graceful_seconds = graceful_seconds
         self._stopping_told = True
         if self._loop is not None and self._stop is not None:
-            with contextlib.suppress(RuntimeError):  # it has stopped
+            with contextlib.suppress(RuntimeError):  # it has already stopped
                 self._loop.call_soon_threadsafe(self._stop.set)
 
     @property
     def is_stopping(self) -> bool:
-        """Whether `tell_to_stop` was called."""
+        """Whether `request_stop` was called."""
         return self._stopping_told
 
     @property
     def connections(self) -> list[Connection]:
-        """Those that are open."""
+        """The open connections."""
         return self._connections.members()
 
     @property
     def connection_count(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self._connections)
 
-    # on the event loop
+    # On the event loop.
 
     async def serve(
         self,
@@ -104,7 +104,7 @@ class Server:
         on_started: Callable[[], None] = _ignore,
         on_stopping: Callable[[], None] = _ignore,
     ) -> None:
-        """Serve until `tell_to_stop`; then nothing is open any more."""
+        """Serve until `request_stop`; afterwards nothing is open."""
         loop = self._loop = asyncio.get_running_loop()
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
         if self._stopping_told:
@@ -131,7 +131,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         self._looking.cancel()
-        await asyncio.sleep(0)  # connections learn of their end on the next turn of the loop
+        await asyncio.sleep(0)  # connections are notified on the next turn of the loop
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Every second: one timer for all connections instead of one for each."""
@@ -141,24 +141,24 @@ class Server:
             connection.close_if_slow(now)
         self._looking = loop.call_later(_LOOK_SECONDS, self._look, loop)
 
-    # for connections
+    # Called by connections.
 
     now = staticmethod(monotonic)
 
     def entered(self, connection: Connection) -> None:
-        """A new one; another may have to go."""
+        """A new connection; another may be closed for it."""
         displaced = self._connections.add(connection.peer, connection)
         if displaced is not None:
             displaced.displace()
 
     def left(self, connection: Connection) -> None:
-        """One is closed."""
+        """A connection was closed."""
         self._connections.remove(connection.peer, connection)
         self.handshakes.ends(connection)
         self._note_if_empty()
 
     def waits(self, connection: Connection) -> None:
-        """It waits for its client."""
+        """A connection waits for its client."""
         self._connections.waits(connection.peer, connection)
 
     def is_busy(self, connection: Connection) -> None:
@@ -170,7 +170,7 @@ class Server:
         return self.hosts is None or self.hosts.allows(host) or (method, path) in self._open_to_any_host
 
     def run_application(self, exchange: Exchange) -> asyncio.Task[None]:
-        """Have the application answer."""
+        """Let the application answer."""
         assert self._loop is not None
         fault = self.refusals.answer(Problem.FAULT)
         task = self._loop.create_task(exchange.run(self._app, self._on_fault, fault))
@@ -187,7 +187,7 @@ class Server:
             self._empty.set()
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """The context for a new connection; None, with the reason in the log, where there is none to be had."""
+        """The context for a new connection; None, with the reason in the log, if none is available."""
         assert self.tls is not None
         try:
             return self.tls()
@@ -206,7 +206,7 @@ def loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
 
 
 def _connections_possible() -> int:
-    """As many as there may be open files, but for those that the rest of the process needs."""
+    """As many as open files allow, minus those that the rest of the process needs."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,6 +1,6 @@
 """TLS of one connection over memory buffers: bytes in, bytes out, without a transport of its own.
 
-asyncio's TLS keeps 256 KiB for each connection from its first moment. This costs nothing until a client speaks.
+asyncio's TLS allocates 256 KiB for each connection at once. This allocates nothing until a client sends data.
 """
 
 import contextlib
@@ -8,11 +8,11 @@ import ssl
 from collections.abc import Iterator
 
 _READ_BYTES = 64 * 1024
-MOST_HANDSHAKE_BYTES = 64 * 1024  # the certificates of a client, with what leads to its authority
+MOST_HANDSHAKE_BYTES = 64 * 1024  # a client's certificates, including intermediates
 
 
 class TlsSession:
-    """The server's side. Its methods raise `ssl.SSLError` where the other end does not keep to the protocol."""
+    """The server's side. Its methods raise `ssl.SSLError` if the other end violates the protocol."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -21,12 +21,12 @@ class TlsSession:
         self.received_bytes = 0
 
     def received(self, data: memoryview) -> None:
-        """Keep what arrived until `shake_hands` or `plain` looks at it."""
+        """Buffer received data for `shake_hands` or `plain`."""
         self.received_bytes += len(data)
         self._incoming.write(data)
 
     def shake_hands(self) -> bool:
-        """Go on with the handshake as far as what was received allows; whether it is through."""
+        """Continue the handshake as far as the received data allows; returns whether it is complete."""
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
@@ -35,7 +35,7 @@ class TlsSession:
         return True
 
     def plain(self) -> Iterator[bytes]:
-        """What the client said, in parts; none of it is empty but the last, if the client will say no more."""
+        """The decrypted data in parts; none is empty but the last, if the client will send no more."""
         while True:
             try:
                 part = self._object.read(_READ_BYTES)
@@ -48,18 +48,18 @@ class TlsSession:
                 return
 
     def encrypted(self, *parts: bytes) -> bytes:
-        """What to send so that the client reads `parts`."""
+        """The encrypted bytes for `parts`."""
         for part in parts:
             if part:
                 self._object.write(part)
         return self.outgoing()
 
     def outgoing(self) -> bytes:
-        """What is to be sent by now: of a handshake, an alert."""
+        """Pending bytes to send: of a handshake, or an alert."""
         return self._outgoing.read()
 
     def closing(self) -> bytes:
-        """What tells the client that nothing follows."""
+        """The bytes that announce to the client that nothing follows."""
         with contextlib.suppress(ssl.SSLError):  # it has not answered ours yet, and need not
             self._object.unwrap()
         return self.outgoing()

@@ -25,7 +25,7 @@ def _by_key(is_set: Callable[[Settings], bool], key: Callable[[Settings], str]) 
 
 
 def _plausible_key(settings: Settings) -> str:
-    """Both places are noted as deprecated, the new one, which wins, first."""
+    """Both keys are noted as deprecated; the new one, which wins, comes first."""
     return next((note.key for note in settings.notes if note.key in _PLAUSIBLE), _PLAUSIBLE[0])
 
 

@@ -31,10 +31,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the components of an output are built from.
+    """The arguments from which an output's components are built.
 
-    `locks_in` is how bridges meet in a platform's database: the platform's instance id → a session of locks. None where
-    a database has no locks.
+    `locks_in` is how bridges coordinate in a platform's database: the platform's instance id → a session of locks. None
+    if a database has no locks.
     """
 
     settings: Settings
@@ -64,18 +64,18 @@ class LastingComponent(Component, Protocol):
     """A component that outlives a reload of the settings."""
 
     def reconfigure(self, settings: Settings, snapshots: Snapshots) -> None:
-        """Use other settings and another platform from now on."""
+        """Switch to other settings and another platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One way by which data leaves.
+    """One way in which data leaves.
 
-    `name` is for programs (a label of metrics), `title` for people. `content` is what leaves, `receiver` to whom.
-    `key` is the key of flowforge.yml that switches it, `example` a value that switches it on, `stop` how to keep it
-    off, `fix` what to check when nothing arrives. `build` makes its components; it is absent where the web server or
-    the page serves the output. `build_lasting` makes a component that exists whatever the settings say, and decides
-    anew each time. `destinations` are the URLs that this process contacts for the output.
+    `name` is for programs (a label of metrics), `title` for people. `content` is the data that leaves, `receiver` who
+    gets it. `key` is the key of flowforge.yml that switches it, `example` a value that switches it on, `stop` how to
+    keep it off, `fix` what to check if nothing arrives. `build` makes its components; it is absent if the web server
+    or the page serves the output. `build_lasting` makes a component that exists under any settings, and decides each
+    time. `destinations` are the URLs that this process contacts for the output.
     """
 
     name: str

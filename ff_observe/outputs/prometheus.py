@@ -1,6 +1,6 @@
 """Renders a snapshot and the bridge's own metrics in the Prometheus text format and in OpenMetrics.
 
-A pure function of what it is given; what a scraper asks for and gets over HTTP is decided in `exposition`.
+Pure; HTTP negotiation is in `exposition`.
 """
 
 import logging
@@ -23,7 +23,7 @@ def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_
     """One exposition of everything known, in the order of the catalogue.
 
     A metric without samples is absent altogether. A reading that cannot be shown is logged and left out; the others
-    stand. Samples carry no timestamps: Prometheus would drop them as stale or out of order.
+    stay. Samples carry no timestamps: Prometheus would drop them as stale or out of order.
     """
     readings = snapshot.readings_with(self_readings)
     created = dict.fromkeys((metric.name for metric in SELF), readings.get(process.START.name, {}).get(()))
@@ -33,7 +33,7 @@ def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_
 
 
 class _Families(Collector):
-    """The families of one moment, in the shape that the library's encoders take: no registry is involved."""
+    """The families of one moment, in the shape that the library's encoders accept: no registry is involved."""
 
     def __init__(
         self, readings: Mapping[str, Reading], created: Mapping[str, float | None], platform_id: str | None
@@ -83,5 +83,5 @@ def _unit(metric: Metric) -> str:
 
 
 def _encodable(value: str) -> str:
-    """A label value as UTF-8 can carry it: a lone surrogate (JSON, as in a licence, may hold one) becomes `?`."""
+    """A label value that UTF-8 can encode: a lone surrogate (possible in JSON, as in a licence) becomes `?`."""
     return value.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Prometheus as an output. `prometheus.py` renders what the web server hands out: it has no components of its own."""
+"""Prometheus as an output. It has no components of its own: the web server serves what `prometheus.py` renders."""
 
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings

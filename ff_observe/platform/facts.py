@@ -1,4 +1,4 @@
-"""What an answer of the database means: the installation, its licence, and the facts of the catalogue."""
+"""Interprets the database's answer: the installation, its licence, and the facts of the catalogue."""
 
 import hashlib
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ _COMBINED_INSTANCES = ("flowfuse_instances", "flowfuse_devices")
 
 
 def platform_id(instance_id: str | None) -> str | None:
-    """What metrics name the platform by: a hash of FlowFuse's instance id, for this purpose alone."""
+    """The platform's id in metrics: a hash of FlowFuse's instance id, made for this purpose alone."""
     if instance_id is None:
         return None
     return hashlib.sha256(b"platform_id of metrics\0" + instance_id.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def liveness(*, database: bool, http: HttpAnswer | None) -> dict[str, Reading]:
-    """Who answers: the database, and FlowFuse itself where it was asked."""
+    """Which of the database and, if probed, FlowFuse itself answers."""
     readings: dict[str, Reading] = {facts.UP.name: {(): int(database)}, facts.DATABASE_UP.name: {(): int(database)}}
     if http is not None:
         readings[facts.HTTP_UP.name] = {(): int(http.up)}
@@ -70,7 +70,7 @@ def _address(base_url: str) -> str:
 
 
 def installation(answer: Answer, platform: PlatformSettings, versions: Installation, at: datetime) -> Installation:
-    """The platform's settings, decided as FlowFuse decides them: JavaScript truth, its defaults, and a licence in the
+    """The platform's settings, interpreted as FlowFuse does: JavaScript truth, its defaults, and a licence in the
     database before one in the file (forge/licensing/index.js)."""
     settings = answer.settings
     known = SETTINGS_READING not in answer.failures
@@ -87,7 +87,8 @@ def installation(answer: Answer, platform: PlatformSettings, versions: Installat
 
 
 def _is_true(value: object) -> bool:
-    """JavaScript's truth of a decoded setting: of JSON values only these are false; an empty list or map is true."""
+    """Whether JavaScript treats a decoded setting as true: of JSON values only these are false; an empty list or map
+    is true."""
     return not (value is None or value is False or value == "" or (isinstance(value, int | float) and value == 0))
 
 
@@ -105,7 +106,7 @@ def _licence(in_database: object, platform: PlatformSettings, at: datetime) -> t
 
 
 def readings(answer: Answer, known: Installation, platform: PlatformSettings) -> dict[str, Reading]:
-    """All counts and facts; those nobody could tell are absent."""
+    """All counts and facts; unknown ones are absent."""
     licence = known.licence
     bills = licence is not None and platform.billing
     told: dict[str, Reading] = {
@@ -143,7 +144,7 @@ def _head_room(counts: Mapping[str, Reading], licence: Licence | None) -> dict[s
 
 
 def failures(answer: Answer) -> dict[str, str]:
-    """Why what should be known is not, by the name of the metric."""
+    """Why expected readings are missing, by the name of the metric."""
     told = {name: reason for name, reason in answer.failures.items() if name != SETTINGS_READING}
     reason = answer.failures.get(SETTINGS_READING)
     if reason is not None:

@@ -31,8 +31,8 @@ class Snapshot:
     platform_id: str | None = None
 
     def readings_with(self, of_the_bridge: Mapping[str, Reading]) -> dict[str, Reading]:
-        """All that an output shows of this moment. What the bridge tells of the last snapshot is replaced by what is
-        true of this one: a newer one may have been taken for another output."""
+        """All readings that an output shows for this moment. The bridge's metrics about the last snapshot are
+        replaced by those of this one: a newer one may have been taken for another output."""
         return {
             **self.readings,
             **of_the_bridge,

@@ -1,4 +1,4 @@
-"""Takes snapshots of the platform: the one place that asks its database, and shares the answer."""
+"""Takes snapshots of the platform: the only module that asks its database, and shares the answer."""
 
 import contextvars
 import logging
@@ -27,14 +27,14 @@ from ff_observe.self_metrics import SelfMetrics
 log = logging.getLogger(__name__)
 
 MINIMUM_INTERVAL_SECONDS = 5.0
-"""A snapshot younger than this is shared. Well below common scrape intervals: an equal one would give every other
-scrape an old snapshot."""
+"""A younger snapshot is shared. Well below common scrape intervals: an equal one would give every other scrape an
+old snapshot."""
 
 
 class Snapshots:
-    """Takes snapshots, and gives the same one to all who ask at about the same time. A component of the service.
+    """Takes snapshots, and returns the same one for requests at about the same time. A component of the service.
 
-    A dead database is no error here: it gives a snapshot that says so, with all that is known without it.
+    A dead database is no error here: it gives a snapshot that says so, with everything that is known without it.
     """
 
     name = "snapshots"
@@ -58,30 +58,30 @@ class Snapshots:
         self._clock = clock
         self._self_metrics = self_metrics
         self._versions = versions
-        self._without_database = Installation()  # as last looked up
+        self._without_database = Installation()  # from the last lookup
         self._probe = probe
-        self._waits_for_http: Snapshot | None = None  # complete but for FlowFuse's own answer
+        self._waits_for_http: Snapshot | None = None  # complete except for FlowFuse's own answer
         self._minimum_interval_seconds = minimum_interval_seconds
         self._on_error = on_error
         self._state = StateLog(log)
         self._licence_state = StateLog(log)
         self._expected: frozenset[str] = frozenset(count.name for count in COUNTS if not count.billing)
         self._one_at_a_time = threading.Lock()  # a source answers one thread at a time
-        self._lock = threading.Lock()  # for the two below
+        self._lock = threading.Lock()  # for the next two
         self._under_way: Future[Snapshot] | None = None
         self._thread: threading.Thread | None = None
         self._latest: tuple[Snapshot, float] | None = None  # and the monotonic time until which it is fresh
         self.instance_id: str | None = None  # as last read; it stays while the database does not answer
 
     def start(self) -> None:
-        """Nothing to do: the first who asks has the first snapshot taken."""
+        """Nothing to do: the first request takes the first snapshot."""
 
     def stop(self, deadline: float) -> None:
-        """Give up the connection, and a reading under way with it."""
+        """Close the connection, aborting a read in progress."""
         self._source.close()
         if self._probe is not None:
             self._probe.close(deadline - self._clock.monotonic())
-        with self._lock:  # under which a thread is made and started
+        with self._lock:  # a thread is created and started under it
             thread = self._thread
         if thread is not None:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
@@ -89,15 +89,15 @@ class Snapshots:
                 raise TimeoutError("the database did not let go in time")
 
     def fresh(self) -> Snapshot | None:
-        """The latest snapshot while it is fresh. Never blocks: an event loop may ask first, and only then a thread."""
+        """The latest snapshot while it is fresh. Never blocks: an event loop can try this before it uses a thread."""
         latest = self._latest
         return latest[0] if latest is not None and self._clock.monotonic() < latest[1] else None
 
     def current(self, timeout_seconds: float | None = None) -> Snapshot:
-        """A fresh snapshot; who asks while one is being taken waits for that one.
+        """A fresh snapshot; joins one that is being taken.
 
-        If the database takes longer than `timeout_seconds`, a snapshot that says it does not answer; the reading goes
-        on until its own limit.
+        If the database takes longer than `timeout_seconds`, a snapshot that says that it does not answer; the read
+        continues until its own limit.
         """
         fresh = self.fresh()
         if fresh is not None:
@@ -108,11 +108,11 @@ class Snapshots:
             return self.unanswered(timeout_seconds or 0.0)
 
     def request(self) -> "Future[Snapshot]":
-        """Have a snapshot taken in a thread, or join the one under way. `asyncio.wrap_future` makes it awaitable."""
+        """Take a snapshot in a thread, or join the one in progress. `asyncio.wrap_future` makes it awaitable."""
         with self._lock:
             if self._under_way is None:
                 self._under_way = Future()
-                # In the context of who asks first, so that in a trace the snapshot is a part of that work.
+                # In the context of the first request, so that in a trace the snapshot is a part of that work.
                 run = contextvars.copy_context().run
                 self._thread = threading.Thread(
                     target=run, args=(self._run, self._under_way), name="snapshot", daemon=True
@@ -121,8 +121,8 @@ class Snapshots:
             return self._under_way
 
     def take(self, at: datetime | None = None) -> Snapshot:
-        """A snapshot of its own, now, with `at` as the present of everything that depends on time. Never raises for a
-        dead database."""
+        """Take a separate snapshot now, with `at` as the present of everything that depends on time. Never raises
+        for a dead database."""
         with self._one_at_a_time, tracing.span("snapshot") as span:
             snapshot = self._take(at or self._clock.now())
             outcome = _outcome(snapshot)
@@ -137,7 +137,7 @@ class Snapshots:
         except BaseException as error:
             with self._lock:
                 self._under_way = None
-            asked.set_exception(error)  # first: whatever becomes of the report, nobody waits for ever
+            asked.set_exception(error)  # first: even if reporting fails, all callers return
             if self._on_error is not None:
                 self._on_error(error, threading.current_thread().name)
             return
@@ -147,23 +147,24 @@ class Snapshots:
         asked.set_result(snapshot)
 
     def unanswered(self, after_seconds: float) -> Snapshot:
-        """What to show who cannot wait any longer: that the database did not answer, and all that is known without it.
+        """A snapshot for a caller that cannot wait any longer: the database did not answer, and everything known
+        without it.
 
-        Other callers keep waiting for the read in progress. Where only FlowFuse's own answer is missing, it is the
-        snapshot without it: a FlowFuse that hangs does not make its database unreachable. Never blocks, so that an
-        event loop may ask: no file is read.
+        Other callers keep waiting for the read in progress. If only FlowFuse's own answer is missing, it is the
+        snapshot without it: a FlowFuse that hangs does not make its database unreachable. Never blocks, and reads no
+        file, so an event loop may call it.
         """
         return self._waits_for_http or self._down(
             self._clock.now(), after_seconds, f"the database did not answer within {after_seconds:g} s"
         )
 
     def _take(self, at: datetime) -> Snapshot:
-        # Reads files and may run a program, once: here it holds up no event loop, nor does the database hold it up.
+        # Reads files and may run `node --version` once; done here, off the event loop and outside the database's time.
         self._without_database = Installation(
             flowfuse_version=self._versions.flowfuse(), nodejs_version=self._versions.nodejs()
         )
         if self._probe is not None:
-            self._probe.ask()  # while the database is read
+            self._probe.ask()  # in parallel with the database
         started = self._clock.monotonic()
         try:
             answer = self._source.read(at)
@@ -239,7 +240,7 @@ class Snapshots:
         )
 
     def _tell(self, snapshot: Snapshot) -> None:
-        """How taking it went, for those who watch the bridge."""
+        """Publish how taking it went, in the bridge's own metrics."""
         told = self._self_metrics
         told.set(bridge.SNAPSHOT_TIMESTAMP, snapshot.taken_at.timestamp())
         told.set(bridge.SNAPSHOT_DURATION, snapshot.duration_seconds)

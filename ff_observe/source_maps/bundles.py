@@ -1,4 +1,4 @@
-"""The bundles in a directory and their source maps, checked before anything is uploaded."""
+"""Checks the bundles in a directory and their source maps before anything is uploaded."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ class Pair:
 
 @dataclass(slots=True)
 class Bundles:
-    """What is in a directory. `problems` forbid an upload; `notes` are worth saying."""
+    """The content of a directory. `problems` prevent an upload; `notes` are for the user's information."""
 
     pairs: list[Pair] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Bundles:
 
 
 class _UnusableError(Exception):
-    """What is wrong with one bundle or its map."""
+    """A problem with one bundle or its map."""
 
 
 def find_bundles(directory: Path) -> Bundles:
@@ -77,7 +77,7 @@ def find_bundles(directory: Path) -> Bundles:
 
 
 def _visible(directory: Path) -> Iterator[Path]:
-    """All that sentry-cli looks at: it passes over hidden files and directories."""
+    """All files that sentry-cli looks at: it skips hidden files and directories."""
     for path in sorted(directory.rglob("*")):
         if not any(part.startswith(".") for part in path.relative_to(directory).parts):
             yield path
@@ -110,7 +110,7 @@ def _pair(directory: Path, bundle: Path) -> Pair | None:
 
 
 def _locate(directory: Path, bundle: Path, url: str) -> Path:
-    """The file the comment means: beside the bundle, or, for an absolute path, under the directory."""
+    """The file that the comment names: beside the bundle, or, for an absolute path, under the directory."""
     parts = urlsplit(url)
     if parts.scheme or parts.netloc:
         raise _UnusableError(f"refers to {url}, which is not a file in {directory}: make the reference relative")
@@ -136,7 +136,7 @@ def _map_within(url: str) -> str:
 
 def _check_map(name: str, text: str) -> tuple[int, int]:
     """How many sources a map has, and how many of them without their content."""
-    if text.startswith(")]}"):  # against inclusion as a script; the format allows it
+    if text.startswith(")]}"):  # prevents inclusion as a script; the format allows it
         text = text.partition("\n")[2]
     try:
         content = json.loads(text)

@@ -1,4 +1,4 @@
-"""Where source maps go and with which token: the `SENTRY_*` variables of the environment, else of a `.env` file."""
+"""The destination and token for source maps: the `SENTRY_*` variables of the environment, else of a `.env` file."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from ff_observe.errors import SourceMapsError
 
 DEFAULT_URL: Final = "https://sentry.io"
 
-# KEY=value, `export` allowed; the value in one kind of quotes, then over several lines too, or bare up to a `#`.
+# KEY=value, `export` allowed; the value in one kind of quotes, possibly over several lines, or bare up to a `#`.
 _ASSIGNMENT: Final = re.compile(
     r"""^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][\w.-]*)[ \t]*=[ \t]*
         (?: "(?P<double>(?:\\.|[^"\\])*)" | '(?P<single>[^']*)' | `(?P<back>[^`]*)` | (?P<bare>[^\n\#]*?) )
@@ -24,7 +24,7 @@ _ASSIGNMENT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What `sentry-cli` needs to know."""
+    """The settings of `sentry-cli`."""
 
     token: Secret
     organisation: str
@@ -45,10 +45,8 @@ def read_dotenv(text: str) -> dict[str, str]:
 
 
 def gather_variables(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """The environment, with what only `directory/.env` says; an empty variable counts as unset.
-
-    Raises `SourceMapsError` for a file that is there and cannot be read.
-    """
+    """The environment, completed by `directory/.env`; an empty variable counts as unset. Raises `SourceMapsError`
+    for a file that exists and cannot be read."""
     dotenv = directory / ".env"
     try:
         text = dotenv.read_text(encoding="utf-8") if dotenv.is_file() else ""
@@ -58,9 +56,9 @@ def gather_variables(environment: Mapping[str, str], directory: Path) -> dict[st
 
 
 def read_credentials(variables: Mapping[str, str]) -> Credentials | None:
-    """None where no token is set (`SENTRY_AUTH_TOKEN`, or a file that `SENTRY_AUTH_TOKEN_FILE` names).
+    """None if no token is set (`SENTRY_AUTH_TOKEN`, or a file that `SENTRY_AUTH_TOKEN_FILE` names).
 
-    Raises `SourceMapsError` where there is a token and something else is missing or wrong.
+    Raises `SourceMapsError` if there is a token and something else is missing or wrong.
     """
     token = _token(variables)
     if token is None:
@@ -86,8 +84,8 @@ def read_credentials(variables: Mapping[str, str]) -> Credentials | None:
 
 
 def _named_in(token: Secret) -> dict[str, str]:
-    """`org` and `url` as a token of an organisation says itself (`sntrys_<base64 of JSON>_<secret>`); sentry-cli
-    obeys these rather than the environment."""
+    """`org` and `url` contained in an organisation's token (`sntrys_<base64 of JSON>_<secret>`); sentry-cli prefers
+    them to the environment."""
     prefix, _, rest = token.reveal().partition("_")
     if prefix != "sntrys":
         return {}

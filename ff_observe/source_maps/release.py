@@ -1,4 +1,4 @@
-"""Under which release the maps go: the one the page will report, or Sentry would not find them."""
+"""The release of the maps: it must be the one that the page will report, or Sentry would not find them."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _ALLOWED: Final = re.compile(r"(?!\.{1,2}$)[^\s/\\](?:[^\n\r\t/\\]{0,198}[^\s/\\
 def agree_on_release(directory: Path, given: str | None, configured: str | None) -> str:
     """The one release that is `given` on the command line, `configured`, and in the rendered pages of `directory`.
 
-    Raises `SourceMapsError` where they differ, or where none of them says.
+    Raises `SourceMapsError` if they differ, or if there is none.
     """
     sources: dict[str, str | None] = {}
     if given is not None:
@@ -41,7 +41,7 @@ def agree_on_release(directory: Path, given: str | None, configured: str | None)
 
 
 def _releases_of_pages(directory: Path) -> Mapping[str, str | None]:
-    """What each page in the directory that ours was rendered into will report."""
+    """What each of our rendered pages in the directory will report."""
     found = {}
     for path in sorted(directory.rglob("*.html")):
         if path.is_file():

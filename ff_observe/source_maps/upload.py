@@ -1,4 +1,4 @@
-"""Uploads the source maps of a build with the official `sentry-cli`, after everything was checked."""
+"""Uploads the source maps of a build with the official `sentry-cli`, after checking everything."""
 
 import shutil
 import subprocess
@@ -30,10 +30,10 @@ def upload_source_maps(
 ) -> None:
     """Check the bundles in `directory`, give them debug ids (this changes the files) and upload their maps.
 
-    `release` is what the user demands; `page_release` tells what the rendered page would report by the configuration,
-    which is not read before it is needed. `.env` is read from `working_directory` (default: the current one). Each line
-    of progress goes to `show`. Without a token nothing is done, and said; with `dry_run` the plan is shown, and nothing
-    is changed or sent. Raises `SourceMapsError`, which names everything that is wrong at once.
+    `release` is the user's choice; `page_release` returns the release of the rendered page by the configuration, which
+    is read only if needed. `.env` is read from `working_directory` (default: the current one). Each line of progress
+    goes to `show`. Without a token nothing is done, and that is shown; with `dry_run` the plan is shown, and nothing is
+    changed or sent. Raises `SourceMapsError`, which names every problem at once.
     """
     credentials = read_credentials(gather_variables(environment, working_directory or Path()))
     if credentials is None:
@@ -96,15 +96,15 @@ def _run(credentials: Credentials, environment: Mapping[str, str], show: Show, *
 
 
 def _variables(credentials: Credentials, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for sentry-cli: where to, and none of the caller's settings that could lead it elsewhere."""
+    """The environment for sentry-cli: its destination, and none of the caller's settings that could change it."""
     kept = {name: value for name, value in environment.items() if not name.startswith("SENTRY_")}
     given = {
         "SENTRY_AUTH_TOKEN": credentials.token.reveal(),
         "SENTRY_ORG": credentials.organisation,
         "SENTRY_PROJECT": credentials.project,
         "SENTRY_URL": credentials.url,
-        "SENTRY_LOAD_DOTENV": "0",  # read already, by the same rules for all variables
-        "SENTRY_NO_PROGRESS_BAR": "1",  # it draws over lines; ours are lines
+        "SENTRY_LOAD_DOTENV": "0",  # already read, by the same rules for all variables
+        "SENTRY_NO_PROGRESS_BAR": "1",  # it redraws lines; ours are permanent
         "SENTRY_DISABLE_UPDATE_CHECK": "true",
     }
     return {**kept, **given}

@@ -29,7 +29,7 @@ Page = Callable[[Scope], Awaitable[Answer]]
 
 
 class BridgeApp:
-    """Call it as any ASGI application. What it needs of the world is handed in; it starts nothing by itself."""
+    """Call it like any ASGI application. Its dependencies are passed in; it starts nothing by itself."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class BridgeApp:
         await answer.send(scope, send)
 
     def answer_now(self, scope: Scope) -> Answer | None:
-        """See `Application.answer_now`: what does not wait for the database."""
+        """See `Application.answer_now`: everything that does not wait for the database."""
         fixed = self._fixed_answer(scope)
         if fixed is not None or scope["path"] != self._metrics_path or tracing.is_on():
-            return fixed  # a span is made where there is a task to hold it
+            return fixed  # a span needs a task to hold it
         snapshot = self._snapshot.fresh()
         if snapshot is None:
             return None
@@ -69,11 +69,11 @@ class BridgeApp:
         return self._exposition.answer(snapshot, accept, accept_encoding)
 
     def stop_waiting(self) -> None:
-        """Requests that wait for the database are answered now; the server stops. To be called on the event loop."""
+        """Answer the requests that wait for the database: the server is stopping. Call it on the event loop."""
         self._snapshot.stop_waiting()
 
     def _fixed_answer(self, scope: Scope) -> Answer | None:
-        """The answer that depends on nothing but the request; None where a page is to be made."""
+        """The answer that depends on nothing but the request; None if a page has to be rendered."""
         path = path_below_mount(scope)
         fixed = self._fixed.get(path)
         if fixed is None and path not in self._pages:
@@ -113,26 +113,26 @@ class BridgeApp:
 def answer_within_seconds(scrape_timeout: bytes) -> float:
     """How long a scrape may wait for the database, by the header in which Prometheus announces its own timeout.
 
-    Half a second is kept for the way back, as other exporters do; of a timeout below a second, half of it.
+    Half a second is reserved for the response, as in other exporters; of a timeout below a second, half of it.
     """
     try:
         seconds = float(scrape_timeout)
     except ValueError:
         seconds = DEFAULT_SCRAPE_TIMEOUT_SECONDS
-    if not 0.0 < seconds <= LONGEST_SCRAPE_TIMEOUT_SECONDS:  # also not a number
+    if not 0.0 < seconds <= LONGEST_SCRAPE_TIMEOUT_SECONDS:  # also if it is NaN
         seconds = DEFAULT_SCRAPE_TIMEOUT_SECONDS
     return max(seconds - 0.5, seconds / 2)
 
 
 def path_below_mount(scope: Scope) -> str:
-    """The path below where the application is mounted (ASGI: `path` includes `root_path`)."""
+    """The path below the application's mount point (ASGI: `path` includes `root_path`)."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path.removeprefix(root) or "/" if root else path
 
 
 def _scrape_headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
-    """`Accept`, `Accept-Encoding` and the timeout that Prometheus announces, each empty where there is none."""
+    """`Accept`, `Accept-Encoding` and the timeout that Prometheus announces, each empty if absent."""
     accept = accept_encoding = timeout = b""
     for name, value in scope["headers"]:
         if name == b"accept":
@@ -145,7 +145,7 @@ def _scrape_headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
 
 
 async def _other_protocol(scope: Scope, receive: Receive, send: Send) -> None:
-    """Lifespan (there is nothing to do, but servers ask) and WebSocket (not spoken here)."""
+    """Lifespan (nothing to do, but servers ask) and WebSocket (not supported)."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000})
         return

@@ -16,10 +16,10 @@ from ff_observe.config.secret import Secret
 from ff_observe.http.peers import Turns, peer_of
 
 MOST_WAITING: Final = 512
-"""Passwords that wait to be checked, each for a tenth of a second of computing. One too many is turned away from the
+"""Passwords waiting to be checked, each for a tenth of a second of processor time. One too many is refused, from the
 address that has sent the most."""
 
-_BCRYPT_BYTES: Final = 72  # bcrypt takes no more of a password, and tools that make hashes leave out the rest
+_BCRYPT_BYTES: Final = 72  # bcrypt uses no more of a password, and tools that make hashes truncate it too
 
 
 class Verdict(Enum):
@@ -33,9 +33,9 @@ class Verdict(Enum):
 class Authenticator:
     """Users with their bcrypt hashes, and a token; either is enough. For one event loop at a time.
 
-    Remembers right passwords, as keyed hashes, so that a scrape costs microseconds; `previous` hands on those of users
-    whose hash is the same. A user that does not exist takes as long as one that does: its password is checked against
-    the hash of another.
+    Remembers correct passwords, as keyed hashes, so that a scrape costs microseconds; `previous` hands on those of
+    users whose hash is the same. An unknown user takes as long as a known one: the password is checked against the hash
+    of another.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Authenticator:
         }
         self._turns: Turns[asyncio.Future[bool]] = Turns(MOST_WAITING)
         self._denied: set[tuple[str, int]] = set()
-        """Connections that have shown a wrong password, lately: others go first."""
+        """Connections that have recently sent a wrong password: others go first."""
         self._is_checking = False
 
     @property
@@ -65,8 +65,8 @@ class Authenticator:
         return basic + bearer
 
     def check_now(self, authorization: bytes) -> Verdict | None:
-        """The verdict on the value of an `Authorization` header (empty where there is none); None if a password has to
-        be computed for it."""
+        """The verdict on the value of an `Authorization` header (empty if absent); None if a password hash has to be
+        computed."""
         scheme, _, rest = authorization.strip().partition(b" ")
         match scheme.lower():
             case b"bearer" if self._token is not None:
@@ -102,7 +102,7 @@ class Authenticator:
                 self._remembered[digest] = (user, hashed)
             self._pass_on()
 
-        # The turn lasts as long as the computing, also where the client is gone before its end.
+        # The turn lasts as long as the computation, also if the client disconnects before its end.
         matches = _computed(password, hashed)
         matches.add_done_callback(computed)
         await asyncio.shield(matches)
@@ -114,7 +114,7 @@ class Authenticator:
         return Verdict.DENIED
 
     async def _turn(self, client: tuple[str, int]) -> bool:
-        """Wait until nothing else is computed: wrong passwords must not take every core. False if turned away."""
+        """Wait until no other hash is computed: wrong passwords must not use every core. False if refused."""
         if not self._is_checking:
             self._is_checking = True
             return True
@@ -151,7 +151,7 @@ class Authenticator:
 
 
 def parse_basic(credentials: bytes) -> tuple[bytes, bytes] | None:
-    """User and password of Basic credentials (RFC 7617), at most as long as bcrypt takes them; None for nonsense."""
+    """User and password of Basic credentials (RFC 7617), truncated to bcrypt's maximum; None if malformed."""
     try:
         user, colon, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
     except binascii.Error:
@@ -160,7 +160,8 @@ def parse_basic(credentials: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _computed(password: bytes, hashed: bytes) -> "asyncio.Future[bool]":
-    """Whether they match, in a while. The thread is a daemon: a hash that takes seconds must not delay the stop."""
+    """Whether they match, computed in a thread. The thread is a daemon: a hash that takes seconds must not delay the
+    stop."""
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[bool] = loop.create_future()
 
@@ -170,7 +171,7 @@ def _computed(password: bytes, hashed: bytes) -> "asyncio.Future[bool]":
 
     def compute() -> None:
         right = _matches(password, hashed)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the server stopped
+        with contextlib.suppress(RuntimeError):  # the loop was closed: the server stopped
             loop.call_soon_threadsafe(settle, right)
 
     threading.Thread(target=compute, name="password check", daemon=True).start()
@@ -178,9 +179,9 @@ def _computed(password: bytes, hashed: bytes) -> "asyncio.Future[bool]":
 
 
 def _matches(password: bytes, hashed: bytes) -> bool:
-    import bcrypt  # an extra: needed only where there are users
+    import bcrypt  # an extra: needed only if there are users
 
     try:
         return bcrypt.checkpw(password, hashed)
-    except ValueError:  # a NUL byte in a password, for some versions
+    except ValueError:  # a NUL byte in a password, in some versions
         return False

@@ -1,4 +1,4 @@
-"""What the bridge's `/metrics` answers: rendered anew when the snapshot or the bridge's own metrics have changed."""
+"""Answers the bridge's `/metrics`: rendered again only if the snapshot or the bridge's own metrics have changed."""
 
 from functools import partial
 

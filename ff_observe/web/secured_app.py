@@ -7,13 +7,13 @@ from ff_observe.web.security import Security, WebSecurity
 from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
 
 OPEN_PATHS = frozenset((HEALTHY_PATH, READY_PATH))
-"""Asked by kubelets and load balancers, which have no secret to show; they tell nothing but yes or no."""
+"""Used by kubelets and load balancers, which have no credentials; they answer only yes or no."""
 
 _BUSY = text(503, "Too many passwords are being checked. Try again.", (b"retry-after", b"1"))
 
 
 class SecuredApp:
-    """Hands requests that `security` allows on to `app`. `security` is asked anew for each."""
+    """Passes requests that `security` allows on to `app`. `security` is consulted for each request."""
 
     def __init__(self, app: Application, security: WebSecurity) -> None:
         self._app = app
@@ -37,7 +37,7 @@ class SecuredApp:
             send = _with_headers(send, current.headers)
         verdict = self._verdict_now(current, scope)
         if verdict is None:
-            client = scope.get("client")  # a pair, or a list in servers of others
+            client = scope.get("client")  # a pair, or a list in other servers
             verdict = await current.authenticator.check(_authorization(scope), tuple(client) if client else None)
         if verdict is Verdict.ALLOWED:
             await self._app(scope, receive, send)
@@ -56,13 +56,13 @@ class SecuredApp:
 
 
 def _authorization(scope: Scope) -> bytes:
-    """The one `Authorization` header; empty where there is none, or more than one."""
+    """The only `Authorization` header; empty if there is none, or more than one."""
     found: list[bytes] = [value for name, value in scope["headers"] if name == b"authorization"]
     return found[0] if len(found) == 1 else b""
 
 
 def _with_headers(send: Send, headers: Headers) -> Send:
-    """Adds headers to the start of an answer; they win over those the answer has."""
+    """Adds headers to the start of an answer; they replace its own of the same name."""
     names = {name for name, _ in headers}
 
     async def send_with_headers(message: Message) -> None:

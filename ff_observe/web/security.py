@@ -1,9 +1,8 @@
-"""TLS, users and token by the files that the settings name, read again as soon as one of them has changed.
+"""TLS, users and token from the files that the settings name, read again as soon as one of them has changed.
 
-As in Prometheus' exporter-toolkit no restart and no signal is needed: each request and each handshake looks whether the
-files are still those that were read, which takes microseconds. A new file that is wrong changes nothing, and neither
-does one that secures less: a file that is cut short, while it is written, is often valid and says less. What it takes
-away is taken away by SIGHUP or a restart.
+As in Prometheus' exporter-toolkit no restart and no signal is needed: each request and each handshake checks whether
+the files have changed, which takes microseconds. An invalid new file changes nothing, and neither does one that secures
+less: a file that is truncated while it is being written is often valid. To remove protection, use SIGHUP or a restart.
 """
 
 import logging
@@ -48,7 +47,8 @@ _Signature = tuple[int, int, int, int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What is in force at a moment. `context` is None without TLS, `unauthorized` answers requests that are denied."""
+    """The security in force at a moment. `context` is None without TLS, `unauthorized` answers requests that are
+    denied."""
 
     config: WebConfig
     token: Secret | None
@@ -59,12 +59,13 @@ class Security:
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """What every answer carries besides."""
+        """Additional headers of every answer."""
         return self.config.headers
 
 
 class WebSecurity:
-    """What the files say. Raises `ConfigurationError` where they cannot be used when it is made, and only then."""
+    """The security that the files describe. Raises `ConfigurationError` if they cannot be used, only when it is
+    created."""
 
     def __init__(self, web_config_file: Path | None, bearer_token_file: Path | None) -> None:
         self._web_config_file = web_config_file
@@ -75,23 +76,24 @@ class WebSecurity:
 
     @property
     def tls(self) -> bool:
-        """Whether connections are TLS. This stays: no re-reading turns a door of one kind into the other."""
+        """Whether connections are TLS. Constant: re-reading never turns a plain listener into a TLS one or vice
+        versa."""
         return self._current.context is not None
 
     @property
     def secures(self) -> bool:
-        """Whether there is TLS, a user or a token: response headers alone keep nobody out."""
+        """Whether there is TLS, a user or a token: response headers alone authenticate nobody."""
         return self.tls or not self._current.authenticator.is_open
 
     def context(self) -> ssl.SSLContext:
-        """The context for a new connection; only to be called where there is TLS."""
+        """The context for a new connection; call it only if there is TLS."""
         context = self.current().context
         if context is None:
             raise FFObserveError("no TLS is configured")
         return context
 
     def current(self) -> Security:
-        """What is in force now."""
+        """The security in force now."""
         for path, signature in self._watched.items():
             if _signature(path) != signature:
                 self._read_again()
@@ -102,7 +104,7 @@ class WebSecurity:
         try:
             new = self._read(self._current)
             if (new.context is None) is self.tls:
-                # The listening socket speaks the one or the other, and clients were told which.
+                # The listening socket uses either, and clients are configured for it.
                 raise FFObserveError(f"{self._web_config_file}: switching TLS on or off needs a restart")  # noqa: TRY301 - told as any other
             if missing := taken_away(self._current, new):
                 names = " and ".join(missing)
@@ -121,7 +123,7 @@ class WebSecurity:
         log.info("the web configuration was read again")
 
     def _read(self, previous: Security | None = None) -> Security:
-        """Read all; what is looked at from now on is noted first, so that a change while reading is seen later."""
+        """Read everything; the files to watch are recorded first, so that a change while reading is noticed later."""
         files = [path for path in (self._web_config_file, self._bearer_token_file) if path is not None]
         watched = {path: _signature(path) for path in files}
         self._watched = {**{path: _signature(path) for path in self._watched}, **watched}
@@ -168,7 +170,7 @@ def taken_away(old: Security, new: Security) -> list[str]:
 
 
 def read_token(file: Path) -> tuple[Secret, bool]:
-    """The token in a file, without the white space around it, and whether its line is ended.
+    """The token in a file, without surrounding white space, and whether its line is terminated.
 
     Raises `ConfigurationError`; never shows the token.
     """
@@ -198,7 +200,7 @@ def server_context(config: WebConfig, tls: TlsServerConfig) -> ssl.SSLContext:
         _using(config, "curve_preferences", lambda: context.set_ecdh_curve(curve))
     if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    # A password, though none is known: without it OpenSSL would ask on the terminal, and wait.
+    # With an empty password: without one OpenSSL would prompt on the terminal, and wait.
     _using(config, "cert_file", lambda: context.load_cert_chain(tls.cert_file, tls.key_file, password=""))
     if tls.client_ca_file is not None:
         _using(config, "client_ca_file", lambda: context.load_verify_locations(cafile=tls.client_ca_file))
@@ -244,7 +246,7 @@ def _explained(name: str, error: Exception) -> str:
 
 
 def _signature(path: Path) -> _Signature:
-    """What changes when the file does, also where it is replaced (as Kubernetes does); None where it is not there."""
+    """Changes if the file does, also if it is replaced (as Kubernetes does); None if it does not exist."""
     try:
         found = os.stat(path)  # noqa: PTH116 - some ten times per second, and three times as fast
     except (OSError, ValueError):

@@ -14,13 +14,13 @@ from ff_observe.http.messages import Application
 if TYPE_CHECKING:
     from ff_observe.http.server import Server
 
-MOST_GRACEFUL_SECONDS = 1.0  # for answers under way when stopped; the rest of the deadline is for other parts
+MOST_GRACEFUL_SECONDS = 1.0  # for answers in progress at the stop; the rest of the deadline is for other parts
 
 LIMITS: Final = Limits(
     request_seconds=10.0,
     idle_seconds=75.0,  # longer than the usual scrape interval, so that Prometheus keeps its connection
     head_bytes=16 * 1024,
-    request_bytes=64 * 1024,  # nothing here takes a body
+    request_bytes=64 * 1024,  # no request here has a body
     connections=512,
 )
 
@@ -31,7 +31,7 @@ _REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S1
 
 
 class WebServer:
-    """A component. The address is bound in `start()`, which fails at once if it cannot be."""
+    """A component. The address is bound in `start()`, which fails at once if that is impossible."""
 
     name = "web server"
 
@@ -44,7 +44,7 @@ class WebServer:
         tls: Callable[[], ssl.SSLContext] | None = None,
         allowed_hosts: Sequence[str] = (),
     ) -> None:
-        """`tls` is asked for the context of each new connection; without it they are plain."""
+        """`tls` returns the context of each new connection; without it connections are plain."""
         self._app = app
         self._host = host
         self._port = port
@@ -57,19 +57,19 @@ class WebServer:
 
     @property
     def port(self) -> int:
-        """The port asked for; once started, where that was 0, the one the system chose."""
+        """The configured port; once started, if that was 0, the one the system chose."""
         return self._port
 
     @property
     def url(self) -> str:
-        """Where this machine finds it, without a slash at the end."""
+        """The URL on this machine, without a slash at the end."""
         host = _REACHED_AT.get(self._host, self._host)
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://[{host}]:{self._port}" if ":" in host else f"{scheme}://{host}:{self._port}"
 
     @property
     def listens_on(self) -> str:
-        """Its URL, or in words that it listens on all addresses."""
+        """The URL, or a description of listening on all addresses."""
         if self._host not in _REACHED_AT:
             return self.url
         kind = " IPv4" if self._host == "0.0.0.0" else ""  # noqa: S104  # nothing is bound here
@@ -88,7 +88,7 @@ class WebServer:
         self._thread.start()
 
     def allow_hosts(self, names: Sequence[str]) -> None:
-        """Answer to these names, besides those that `AllowedHosts` always answers to, from the next request on."""
+        """Answer to these names as well, besides those of `AllowedHosts`, from the next request on."""
         from ff_observe.http.hosts import AllowedHosts
 
         self._allowed_hosts = tuple(names)
@@ -96,7 +96,7 @@ class WebServer:
             self._server.hosts = AllowedHosts(self._listening_on, names)
 
     def stop(self, deadline: float) -> None:
-        """Let answers under way go out for a moment, then close everything.
+        """Let answers in progress finish for a moment, then close everything.
 
         Raises `TimeoutError` if that takes beyond `deadline`; the thread, a daemon, then ends with the process.
         """

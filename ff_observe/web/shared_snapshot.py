@@ -1,4 +1,5 @@
-"""The present snapshot for requests on an event loop: at once where one is at hand, else without blocking it."""
+"""The present snapshot for requests on an event loop: immediately if one is available, else without blocking the
+loop."""
 
 import asyncio
 import contextlib
@@ -13,16 +14,16 @@ log = logging.getLogger(__name__)
 
 
 class SnapshotProvider(Protocol):
-    """What the HTTP edge needs of `Snapshots`. None of these waits for the database."""
+    """The part of `Snapshots` that the HTTP edge uses. None of these waits for the database."""
 
     def fresh(self) -> Snapshot | None:
-        """The snapshot at hand if it is fresh enough to be shown."""
+        """The latest snapshot while it is fresh."""
 
     def request(self) -> "Future[Snapshot]":
-        """Have a snapshot taken in a thread, or join the one under way."""
+        """Take a snapshot in a thread, or join the one in progress."""
 
     def unanswered(self, after_seconds: float) -> Snapshot:
-        """What to show who cannot wait any longer."""
+        """A snapshot for a request that cannot wait any longer."""
 
 
 class SharedSnapshot:
@@ -44,18 +45,18 @@ class SharedSnapshot:
         return answered or self._snapshots.unanswered(time.monotonic() - began)
 
     def stop_waiting(self) -> None:
-        """Answer those who wait with what is known: the server stops. To be called on the event loop."""
+        """Answer waiting requests with what is known: the server is stopping. Call it on the event loop."""
         if self._asked is not None:
             _settle(self._asked, None)
 
     def _ask(self) -> "asyncio.Future[Snapshot | None]":
-        """One future of this loop for all who wait. Its result is None where no snapshot is to be had."""
+        """One future of this loop for all waiting requests. Its result is None if no snapshot is available."""
         loop = asyncio.get_running_loop()
         asked: asyncio.Future[Snapshot | None] = loop.create_future()
         asked.add_done_callback(self._forget)
 
         def taken(snapshot: "Future[Snapshot]") -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the server stopped, nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop was closed: the server stopped, and no request waits
                 loop.call_soon_threadsafe(_settle, asked, _outcome(snapshot))
 
         self._snapshots.request().add_done_callback(taken)
@@ -67,7 +68,7 @@ class SharedSnapshot:
 
 
 def _outcome(taken: "Future[Snapshot]") -> Snapshot | None:
-    """The snapshot; None, with the error in the log, where taking it failed in a way nobody foresaw."""
+    """The snapshot; None, with the error in the log, if taking it failed unexpectedly."""
     error = taken.exception()
     if error is None:
         return taken.result()

@@ -1,7 +1,7 @@
-"""A web configuration file → `WebConfig`, with every problem and its place.
+"""Reads a web configuration file into `WebConfig`, reporting every problem with its place.
 
 The format is that of Prometheus' exporter-toolkit (github.com/prometheus/exporter-toolkit, docs/web-configuration.md),
-so that a file written for other exporters serves here too. What cannot be honoured is refused, never ignored.
+so that a file written for other exporters works here too. Unsupported settings are refused, never ignored.
 """
 
 import re
@@ -25,7 +25,7 @@ HEADERS: Final = f"{HTTP}.headers"
 USERS: Final = "basic_auth_users"
 
 HIGHEST_COST: Final = 18
-"""Of a bcrypt hash: some ten seconds of computing, the time Prometheus waits for a scrape."""
+"""The cost of a bcrypt hash: some ten seconds of computation, the time Prometheus waits for a scrape."""
 
 _HASH: Final = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
 
@@ -45,13 +45,13 @@ CIPHER_SUITES: Final[Mapping[str, str | None]] = {
     "TLS_AES_256_GCM_SHA384": None,
     "TLS_CHACHA20_POLY1305_SHA256": None,
 }
-"""Names of the format → OpenSSL's. None for the suites of TLS 1.3, which cannot be chosen (in Go neither)."""
+"""Names of the format → OpenSSL's. None for the suites of TLS 1.3, which cannot be chosen (nor in Go)."""
 
 CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 
 _VERIFYING: Final = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
 CLIENT_AUTH_TYPES: Final = ("NoClientCert", *_VERIFYING)
-"""In the order of what they demand."""
+"""From the least strict to the strictest."""
 
 _NOT_VERIFYING: Final = ("RequestClientCert", "RequireAnyClientCert")
 
@@ -171,7 +171,8 @@ class TlsServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """What a web configuration file says. `users` are bcrypt hashes by name; `headers` go into every answer."""
+    """The content of a web configuration file. `users` are bcrypt hashes by name; `headers` are added to every
+    answer."""
 
     file: Path
     tls: TlsServerConfig | None = None
@@ -180,7 +181,7 @@ class WebConfig:
     places: Mapping[str, Place] = field(default_factory=dict, compare=False)
 
     def problem(self, key: str, message: str) -> Problem:
-        """A problem with the value of `key` (dotted), found in using it."""
+        """A problem with the value of `key` (dotted), found while using it."""
         place = self.places.get(key, Place(0, 0))
         return Problem(str(self.file), place.line, place.column, key, message)
 
@@ -198,7 +199,7 @@ def read_web_config(file: Path) -> WebConfig:
 
 
 def read_sections(reader: Reader, file: Path) -> WebConfig:
-    """What the reader's file says. Its problems, and which keys were asked for, are in the reader."""
+    """The values of the reader's file. The reader collects problems, and which keys were read."""
     reader.value(HTTP2)  # a permission: HTTP/1.1 is always allowed
     return WebConfig(
         file,
@@ -247,6 +248,6 @@ def _tls(reader: Reader) -> TlsServerConfig:
 
 
 def _require(reader: Reader, key: Key[Any], holds: bool, otherwise: str) -> None:
-    """Note a rule between keys that does not hold, unless the value itself is wrong already."""
+    """Note a violated rule between keys, unless the value itself is already wrong."""
     if not holds and not reader.is_wrong(key):
         reader.problem(key.path, otherwise)

@@ -1,8 +1,8 @@
-"""A batch of pings as one JSON text, which both databases take apart themselves: one parameter for any number of rows.
+"""A batch of pings as one JSON text, which both databases unpack themselves: one parameter for any number of rows.
 
-Each row is `[digest, received at, duplicate until, sender, *values]`, digest and sender in hexadecimal, moments in
-ISO 8601 (UTC). They have microseconds only where there are any, and the order of texts still is that of moments: `+`
-comes before `.`.
+Each row is `[digest, received at, duplicate until, sender, *values]`, digest and sender in hexadecimal, timestamps in
+ISO 8601 (UTC). Microseconds are omitted where they are 0; the texts still sort chronologically, since `+` comes before
+`.`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,12 @@ OWN_COLUMNS = 4
 
 
 def moment(at: datetime) -> str:
-    """A moment as text, the same as in a row."""
+    """A timestamp as text, in the format of the rows."""
     return at.astimezone(UTC).isoformat()
 
 
 def distinct(pings: Sequence[Ping]) -> dict[str, Ping]:
-    """The pings by digest; of duplicates among them the first."""
+    """The pings by digest; the first of any duplicates."""
     return {ping.digest: ping for ping in reversed(pings)}
 
 
@@ -38,6 +38,6 @@ def _row(ping: Ping, window: timedelta) -> bytes:
 
 
 def outcomes(pings: Sequence[Ping], batch: Mapping[str, Ping], fresh: Iterable[str]) -> list[bool]:
-    """For each ping whether it is one of those that were stored."""
+    """For each ping, whether it is one of those that were stored."""
     stored = {id(batch[digest]) for digest in fresh}
     return [id(ping) in stored for ping in pings]

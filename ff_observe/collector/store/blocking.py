@@ -1,4 +1,4 @@
-"""Calls that block, for an event loop that must not."""
+"""Runs blocking calls for an event loop."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,10 @@ _Call = tuple["asyncio.Future[Any]", Callable[[], Any]]
 
 
 class BlockingThread:
-    """One thread that makes such calls, one after the other; it starts with the first.
+    """One thread that runs such calls, one after the other; it starts with the first.
 
-    It is a daemon, which those of `asyncio.to_thread` are not: a disk that hangs for good does not keep the process
-    from ending.
+    It is a daemon, unlike those of `asyncio.to_thread`: a disk that hangs for good does not keep the process from
+    ending.
     """
 
     def __init__(self, name: str) -> None:
@@ -24,7 +24,7 @@ class BlockingThread:
         self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[[], T]) -> T:
-        """What `function` returns, or raises."""
+        """The result of `function`, or its exception."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._make_calls, name=self._name, daemon=True)
             self._thread.start()
@@ -33,12 +33,12 @@ class BlockingThread:
         return await future
 
     async def close(self) -> None:
-        """End the thread, after the call under way. A later `call` starts another."""
+        """End the thread after the call in progress. A later `call` starts another."""
         if self._thread is not None:
             await self.call(lambda: None)
             thread, self._thread = self._thread, None
             self._calls.put(None)
-            thread.join()  # it has nothing to do any more
+            thread.join()  # it has already stopped
 
     def _make_calls(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -47,7 +47,7 @@ class BlockingThread:
                 result, error = function(), None
             except BaseException as raised:
                 result, error = None, raised
-            with contextlib.suppress(RuntimeError):  # the loop is closed: it stopped before the call was done
+            with contextlib.suppress(RuntimeError):  # the loop was closed before the call was done
                 future.get_loop().call_soon_threadsafe(_settle, future, result, error)
 
 

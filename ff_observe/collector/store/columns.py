@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from ff_observe.ping_contract import FIELDS, Field, Value
 
 _CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
-_LEGAL = re.compile("[a-z][a-z0-9_]{0,62}")  # 63 bytes are what PostgreSQL keeps of a name
+_LEGAL = re.compile("[a-z][a-z0-9_]{0,62}")  # PostgreSQL truncates names to 63 bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; it never holds NULL for anything but "the sender did not say"."""
+    """One column; NULL always means that the sender left the field out."""
 
     name: str
     field: Field
@@ -31,7 +31,7 @@ NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
 
 def restored(column: Column, value: object) -> Value | None:
-    """A value as the contract has it, from how a database keeps it: SQLite has no booleans."""
+    """Convert a database value to the contract's type: SQLite has no booleans."""
     if value is None:
         return None
     if column.field.type is bool:

@@ -1,4 +1,4 @@
-"""What goes into a store and comes out of it, and what every store can do."""
+"""The data that goes into a store and comes out of it, and the interface of every store."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from ff_observe.errors import FFObserveError
 from ff_observe.ping_contract import Value, Values, document
 
 DAYS_PRUNED_AT_ONCE = 2
-"""Of how many days one prune deletes pings, so that a mistake costs little before it is noticed."""
+"""One prune deletes pings of at most this many days, so that a mistake is noticed before it costs much."""
 
 
 class StoreError(FFObserveError):
-    """The store did not do what it was asked. The message never holds a value of a ping, nor a password."""
+    """A store operation failed. The message never holds a value of a ping, nor a password."""
 
 
 class Ping(NamedTuple):
@@ -43,18 +43,19 @@ class Ping(NamedTuple):
         return str(self.values[0])
 
     def document(self) -> dict[str, object]:
-        """The ping as it was sent, without what the contract does not name."""
+        """The ping as it was sent, without fields outside the contract."""
         return document(self.values)
 
 
 def canonical(values: Values) -> bytes:
-    """The same JSON array for the same ping, however its keys were ordered, with everything unknown left out."""
+    """The same JSON array for the same ping, however its keys were ordered, without unknown fields."""
     return orjson.dumps(values)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How many platforms pinged: in the last day, week and 30 days, and those silent since `silent_since`."""
+    """How many platforms pinged: in the last day, week and 30 days, and how many have been silent since
+    `silent_since`."""
 
     by_window: dict[str, int]
     silent: int
@@ -62,8 +63,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many pings were deleted, whether pings of more days are due, and whether the clock alone would delete more:
-    neither the server's clock nor the newest pings say that it is that late."""
+    """How many pings were deleted, whether more days are due, and whether only the clock says that more is due: neither
+    the server's clock nor the newest pings agree that it is that late."""
 
     pings: int = 0
     more: bool = False
@@ -71,12 +72,12 @@ class Pruned:
 
 
 Distribution = Sequence[tuple[Value | None, int]]
-"""The values of one field over platforms, each with how many platforms have it; None for those that did not say."""
+"""The values of one field over platforms, each with how many platforms have it; None for those that left it out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Of the platforms behind one sender's hash the one known longest, of those that pinged on enough days."""
+    """Of the platforms behind one sender hash that pinged on enough days, the one known longest."""
 
     seen: Seen
     distributions: Mapping[int, Distribution]
@@ -90,47 +91,48 @@ class Writer(Protocol):
     """The one connection that stores pings. It belongs to one event loop, and writes one batch at a time."""
 
     async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
-        """Store the pings in one durable transaction: when this returns they survive the loss of power.
+        """Store the pings in one durable transaction: once this returns they survive a power failure.
 
-        For each ping, whether it was stored (True) or is a duplicate of one already there (False). An empty sequence
-        is a probe: it writes and commits too. Raises `StoreError`, after which nothing of the batch counts as stored
-        and the next call begins with a new connection.
+        For each ping, whether it was stored (True) or is a duplicate of one already stored (False). An empty sequence
+        is a probe, which writes and commits too. Raises `StoreError`; then nothing of the batch counts as stored, and
+        the next call uses a new connection.
         """
 
     def abort(self) -> None:
-        """Make a `write` that hangs fail soon."""
+        """Make a hanging `write` fail soon."""
 
     async def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
 
 
 class Store(Protocol):
-    """Where pings live. Every method opens what it needs and may be called from any thread."""
+    """A store of pings. Every method opens what it needs and may be called from any thread."""
 
     name: str
 
     def writer(self) -> Writer:
-        """A writer; it connects, and makes or migrates the schema, with its first `write`."""
+        """A writer; it connects, and creates or migrates the schema, on its first `write`."""
 
     def seen(self, at: datetime, silent_after_days: int) -> Seen:
-        """How many platforms were seen lately. `at` is the present."""
+        """How many platforms were seen recently. `at` is the present."""
 
     def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
-        """The latest values of some fields over every platform that pinged since then, each in ascending order, all
-        of one moment."""
+        """The latest values of some fields over every platform that pinged since then, each in ascending order, in one
+        consistent read."""
 
     def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
-        """The platforms that count in public, and their latest values: of each sender one that pinged on at least
+        """The platforms that count in public, and their latest values: one for each sender, which pinged on at least
         `days` different days (UTC) of the 30 before `at`."""
 
     def rounding_key(self) -> bytes:
-        """The secret of the offsets with which public figures are rounded, drawn once for the life of the store."""
+        """The secret from which the rounding offsets of public figures are derived; drawn once for the life of the
+        store."""
 
     def released(self, day: date) -> str | None:
         """The document released on a day; None if there was none."""
 
     def release(self, day: date, document: str) -> str:
-        """Release a document on a day. Returns the one of that day, which is the first."""
+        """Release a document on a day. Returns the document of that day, which is the first one released."""
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         """Everything stored of an instance, oldest first."""
@@ -138,18 +140,19 @@ class Store(Protocol):
     def forget(self, instance_id: str) -> int:
         """Delete everything stored of an instance, also from the raw files. Returns how many pings that were.
 
-        Raises `StoreError` if something keeps the database from clearing its files: the pings are deleted then, and
-        upkeep clears the files later, or another `forget`."""
+        Raises `StoreError` if the database cannot clear its files now: the pings are deleted even so, and upkeep or
+        another `forget` clears the files later.
+        """
 
     def prune(self, now: datetime, retention: timedelta) -> Pruned:
-        """Delete the oldest days of what is older than `retention` by the clock, which says `now`, and by every other
+        """Delete the oldest days of what is older than `retention`, both by the clock (`now`) and by every other
         witness of the present."""
 
     def tidy(self, now: datetime) -> None:
-        """Hourly upkeep: forget digests that are past the window of duplicates, prepare for the days to come, date anew
-        what a clock gone wrong dated in the future or before the first collector, and clear the raw files of what was
-        deleted."""
+        """Hourly upkeep: forget digests past the duplicate window, prepare for the coming days, correct the dates of
+        pings that a wrong clock dated in the future or before the first collector, and clear deleted rows from the raw
+        files."""
 
     def interrupt(self) -> None:
-        """Make whatever is under way in other threads fail soon with `StoreError`, and all that is asked from now on:
-        the process is about to end. The writer is none of it."""
+        """Make running and future calls in other threads fail soon with `StoreError`: the process is about to end. The
+        writer is not affected."""

@@ -42,9 +42,9 @@ from ff_observe.config.secret import Secret
 log = logging.getLogger(__name__)
 
 FORGETTING_ATTEMPTS = 10
-"""How often `forget` tries to rewrite a table that is in use, for two seconds each time."""
+"""How many times `forget` tries to rewrite a table that is in use, for two seconds each time."""
 
-_IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock that is waited for
+_IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock request that waits
 
 
 class PostgresqlStore:
@@ -85,7 +85,7 @@ class PostgresqlStore:
 
     def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
         with self._session("read the fleet") as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")  # one moment for all
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")  # one consistent read
             return {index: self._distribution(connection, index, since) for index in field_indexes}
 
     def _distribution(self, connection: Connection, index: int, since: datetime) -> Distribution:
@@ -121,7 +121,7 @@ class PostgresqlStore:
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
             with connection.transaction():
-                # In the order in which pings are stored: the two wait for each other, and never lock each other out.
+                # In the order in which pings are stored: the two wait for each other, and never deadlock.
                 connection.execute("DELETE FROM recent WHERE instance_id = %s", (instance_id,))
                 deleted = connection.execute(
                     "DELETE FROM ping WHERE instance_id = %s RETURNING tableoid::regclass::text", (instance_id,)
@@ -146,7 +146,7 @@ class PostgresqlStore:
         return [now] if server is None else [now, server]
 
     def prune(self, now: datetime, retention: timedelta) -> Pruned:
-        """Drops the partitions of whole days, so that pings are kept for less than a day longer than told."""
+        """Drops the partitions of whole days, so that pings are kept less than a day longer than configured."""
         with self._session("prune") as connection:
             found = present(self._clocks(connection, now), newest_days(connection))
             old = found.old(retention)
@@ -158,7 +158,7 @@ class PostgresqlStore:
             gone = "DELETE FROM platform WHERE last_seen < %s AND last_seen > %s"
             with connection.transaction():
                 if connection.execute(gone, (old, EARLIEST)).rowcount or due:
-                    note(connection, ["platform"])  # older pings of platforms are in its pages, too
+                    note(connection, ["platform"])  # its pages still hold older pings of platforms
         return Pruned(dropped, len(due) > DAYS_PRUNED_AT_ONCE, doubtful)
 
     def tidy(self, now: datetime) -> None:
@@ -185,7 +185,7 @@ class PostgresqlStore:
                 log.info("copies of what was deleted stay in the files of %s until the next upkeep", ", ".join(left))
 
     def _date_anew(self, connection: Connection, found: Present, now: datetime) -> None:
-        """Date in the present what a clock gone wrong has dated in the future, or before the first collector."""
+        """Correct the dates of pings that a wrong clock dated in the future, or before the first collector."""
         past = EARLIEST if now > EARLIEST else datetime.min.replace(tzinfo=UTC)
         for table, column in (("ping", "received_at"), ("platform", "first_seen"), ("platform", "last_seen")):
             update = sql.SQL("UPDATE {table} SET {column} = %s WHERE {column} > %s OR {column} <= %s")

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and how another thread ends what waits for its answer."""
+"""Connections to PostgreSQL, and how another thread interrupts one that waits for an answer."""
 
 import contextlib
 import os
@@ -21,11 +21,11 @@ COMMON = "-c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolati
 WRITING = f"{COMMON} -c lock_timeout=9s -c statement_timeout=10s -c synchronous_commit=on"
 """A commit is on the disk before it returns."""
 READING = f"{COMMON} -c lock_timeout=5s -c statement_timeout=300s -c max_parallel_workers_per_gather=0"
-"""A count takes one of the server's cores at most."""
+"""A count uses at most one of the server's cores."""
 
 
 def parameters(options: str) -> dict[str, Any]:
-    """What every connection has, whatever the URL says."""
+    """The settings of every connection, whatever the URL says."""
     return {
         "autocommit": True,
         "connect_timeout": CONNECT_SECONDS,
@@ -37,23 +37,24 @@ def parameters(options: str) -> dict[str, Any]:
 
 
 def connect(url: Secret, options: str) -> Connection:
-    """A connection that blocks."""
+    """A blocking connection."""
     return psycopg.connect(url.reveal(), **parameters(options))
 
 
 def cut(connection: Connection | AsyncConnection) -> None:
-    """Have what waits for the server fail. No cancel request: who does not answer would not answer that either."""
+    """Fail a call that waits for the server. Not by a cancel request, which a server that hangs would not answer
+    either."""
     with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours:
         ours.shutdown(socket.SHUT_RDWR)
 
 
 class Interruption:
-    """Cuts connections in use in any thread, once it is requested: those there are, and those that come."""
+    """On request, cuts all connections in use, in any thread, and all later ones."""
 
     def __init__(self) -> None:
         self.requested = False
         self._connections: set[Connection] = set()
-        self._lock = threading.Lock()  # a connection that is closed meanwhile could have left its number to another
+        self._lock = threading.Lock()  # once closed, another connection could have got its number
 
     @contextlib.contextmanager
     def of(self, connection: Connection) -> Iterator[None]:
@@ -77,7 +78,7 @@ class Interruption:
 
 @contextlib.contextmanager
 def failing_as(what: str) -> Iterator[None]:
-    """Raise psycopg's errors as `StoreError`, with their kind alone: their text may quote values or a password."""
+    """Raise psycopg's errors as `StoreError`, with their type alone: their text may quote values or a password."""
     try:
         yield
     except psycopg.Error as error:

@@ -1,8 +1,8 @@
-"""Clears PostgreSQL's files of what was deleted, and keeps stored values out of its statistics.
+"""Removes deleted rows from PostgreSQL's files, and keeps stored values out of its statistics.
 
-A deleted row stays in its page, after VACUUM as well, until another happens to be put over it. Only rewriting the table
-removes it. The tables to rewrite are noted in the transaction that deletes, so that none is forgotten by a process that
-ends, or is held up, in between.
+A deleted row stays in its page, even after VACUUM, until another happens to overwrite it. Only rewriting the table
+removes it. The tables to rewrite are recorded in the transaction that deletes, so that none is forgotten if a process
+ends or is held up in between.
 """
 
 import re
@@ -16,7 +16,7 @@ from ff_observe.collector.store.postgresql_connections import Connection
 
 STATISTICS = "pg_catalog.pg_statistic"
 WAITING = "2s"
-"""How long one attempt waits for its lock. Pings wait behind it, less long than they can."""
+"""How long one attempt waits for its lock. Pings wait behind it, for less than their own limit."""
 COLUMNS = {"ping": ("sender", *NAMES), "platform": NAMES, "recent": ("digest", "instance_id")}
 """The columns whose values must not be in statistics, by table: all but moments."""
 _KEPT = re.compile("[0-9]+")
@@ -28,7 +28,7 @@ def without_statistics(table: str, columns: Iterable[str]) -> str:
 
 
 def sampled(connection: Connection) -> dict[str, list[str]]:
-    """The columns that ANALYZE takes samples of although it must not, by table."""
+    """The columns that ANALYZE samples although it must not, by table."""
     found: dict[str, list[str]] = {}
     for table, columns in COLUMNS.items():
         rows = connection.execute(
@@ -43,14 +43,14 @@ def sampled(connection: Connection) -> dict[str, list[str]]:
 
 
 def note(connection: Connection, tables: Iterable[str]) -> None:
-    """Have tables rewritten, by this process or another."""
+    """Schedule tables for rewriting, by this process or another."""
     for table in sorted(set(tables)):
         connection.execute("INSERT INTO collector_rewrite (name) VALUES (%s) ON CONFLICT DO NOTHING", (table,))
 
 
 def rewrite_noted(connection: Connection, attempts: int) -> list[str]:
-    """Rewrite what is noted. Returns the tables whose files still hold copies of deleted rows: they are in use, an open
-    transaction can read those rows, or another user owns them."""
+    """Rewrite the recorded tables. Returns those whose files still hold copies of deleted rows: they are in use, an
+    open transaction can read those rows, or another user owns them."""
     noted = [str(name) for (name,) in connection.execute("SELECT name FROM collector_rewrite ORDER BY name").fetchall()]
     if not noted:
         return []
@@ -66,7 +66,7 @@ def rewrite_noted(connection: Connection, attempts: int) -> list[str]:
 
 
 def _rewrite(connection: Connection, table: str) -> bool:
-    """Whether the table's files hold live rows alone, or it is gone."""
+    """Whether the table's files hold only live rows, or it is gone."""
     if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
         return True
     details: list[str] = []
@@ -81,13 +81,13 @@ def _rewrite(connection: Connection, table: str) -> bool:
         return False
     finally:
         connection.remove_notice_handler(listen)
-    # "N dead row versions cannot be removed yet", in whatever language. No such detail: it was not allowed to.
+    # "N dead row versions cannot be removed yet", in any language. Without such a detail, permission was denied.
     kept = [found[0] for found in map(_KEPT.search, details) if found]
     return kept != [] and all(int(number) == 0 for number in kept)
 
 
 def forget_statistics(connection: Connection) -> None:
-    """Remove samples of values that ANALYZE took before it was kept from it. For an open transaction."""
+    """Remove samples of values that ANALYZE took before it was prevented. For an open transaction."""
     rows = connection.execute(
         "SELECT DISTINCT coalesce(parent.relname, child.relname), attname FROM pg_stats "
         "JOIN pg_class AS child ON child.oid = to_regclass(format('%%I.%%I', schemaname, tablename)) "
@@ -99,8 +99,8 @@ def forget_statistics(connection: Connection) -> None:
     for table, columns in COLUMNS.items():
         names = [name for name in columns if (table, name) in found]
         if names:
-            # Giving a column the type it has rewrites nothing, and drops its statistics: the one way that needs no
-            # superuser.
+            # Setting a column to the type it already has rewrites nothing, and drops its statistics: the only way that
+            # needs no superuser.
             rows = connection.execute(
                 "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
                 "WHERE attrelid = %s::regclass AND attname = ANY(%s)",

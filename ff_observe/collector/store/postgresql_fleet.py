@@ -1,4 +1,4 @@
-"""The statements of the public releases in PostgreSQL: the sample of platforms they count, and what was released."""
+"""The statements of the public releases in PostgreSQL: the sample of platforms they count, and past releases."""
 
 import secrets
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ _SEEN = (
 def sample(
     connection: Connection, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int
 ) -> Sample:
-    """All of one moment."""
+    """In one consistent read."""
     before = {name: at - timedelta(days=count) for name, count in SAMPLE_WINDOWS.items()}
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

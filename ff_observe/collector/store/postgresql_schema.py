@@ -1,4 +1,4 @@
-"""The PostgreSQL tables: made and widened by the collector itself, one partition of pings for each day (UTC)."""
+"""The PostgreSQL tables: created and extended by the collector itself, one partition of pings for each day (UTC)."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ _OBJECTS = {
     "ping": f"CREATE TABLE ping (received_at timestamptz NOT NULL, sender bytea, {_ALL}) "
     "PARTITION BY RANGE (received_at)",
     "ping_by_instance": "CREATE INDEX ping_by_instance ON ping (instance_id, received_at)",
-    # Room in each page, so that the daily update of a platform stays in its page and touches no index.
+    # Leaves room in each page, so that the daily update of a platform stays in its page and touches no index.
     "platform": f"CREATE TABLE platform (first_seen timestamptz NOT NULL, last_seen timestamptz NOT NULL, {_ALL}, "
     "PRIMARY KEY (instance_id)) WITH (fillfactor = 70)",
     "recent": "CREATE TABLE recent (digest bytea PRIMARY KEY, instance_id text NOT NULL, "
@@ -39,13 +39,14 @@ _OBJECTS = {
 def _alone(connection: Connection) -> Iterator[None]:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        # Pings queue up behind a lock that is waited for, and a backup holds the tables for hours: rather try again.
+        # Pings queue up behind a waiting lock request, and a backup holds the tables for hours: so give up soon and
+        # retry.
         connection.execute("SET LOCAL lock_timeout = '500ms'")
         yield
 
 
 def migrate(connection: Connection) -> None:
-    """Make what is not there yet, column by column; no data is removed or changed.
+    """Create what is missing, column by column; no data is removed or changed.
 
     Looks first: even `IF NOT EXISTS` would make the pings of other collectors wait.
     """
@@ -55,8 +56,8 @@ def migrate(connection: Connection) -> None:
     if not _missing(connection):
         return
     with _alone(connection):
-        for _ in range(2):  # the tables, and what can be said only of tables that are there
-            for statement in _missing(connection):  # another collector may have been here
+        for _ in range(2):  # first the tables, then statements that need existing tables
+            for statement in _missing(connection):  # another collector may have done it
                 connection.execute(statement)
 
 
@@ -82,7 +83,7 @@ def _missing(connection: Connection) -> list[bytes]:
 
 
 def partitions(connection: Connection) -> dict[date, str]:
-    """The partitions there are, by day."""
+    """The existing partitions, by day."""
     rows = connection.execute(
         "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'ping'::regclass"
     )
@@ -92,7 +93,7 @@ def partitions(connection: Connection) -> dict[date, str]:
 
 
 def add_partitions(connection: Connection, days: Set[date]) -> None:
-    """Have a partition for each of the days. Attaching one waits for no reader, as making it in its place would."""
+    """Have a partition for each of the days. Attaching a partition waits for no reader, unlike creating it in place."""
     if days <= partitions(connection).keys():
         return
     with _alone(connection):
@@ -111,7 +112,7 @@ def add_partitions(connection: Connection, days: Set[date]) -> None:
 
 
 def newest_days(connection: Connection) -> list[date]:
-    """The newest days of which there are pings; what was dated by a clock far from the truth is no witness."""
+    """The newest days that have pings; a date from a clock far off is no witness."""
     days: list[date] = []
     for day, name in sorted(partitions(connection).items(), reverse=True):
         if EARLIEST.date() < day < LATEST.date() and _holds_pings(connection, name):
@@ -122,8 +123,8 @@ def newest_days(connection: Connection) -> list[date]:
 
 
 def pings_before(connection: Connection, before: datetime) -> list[str]:
-    """The partitions of days that ended before then and have pings, oldest first. Those on the first day of all wait to
-    be dated."""
+    """The partitions of days that ended before then and have pings, oldest first. Those on the first day of all still
+    wait for their dates."""
     end = before.astimezone(UTC).date()
     old = [name for day, name in sorted(partitions(connection).items()) if EARLIEST.date() < day < end]
     return [name for name in old if _holds_pings(connection, name)]
@@ -138,15 +139,15 @@ def drop(connection: Connection, name: str) -> int:
 
 
 def drop_empty(connection: Connection, kept: Set[date]) -> None:
-    """Drop the partitions without pings, but for those of some days: days without a ping, and days that a clock gone
-    wrong has had made."""
+    """Drop the partitions without pings, except for those of `keep`: days without a ping, and days that a wrong clock
+    created."""
     for day, name in partitions(connection).items():
         if day in kept or _holds_pings(connection, name):
             continue
         with _alone(connection):
             table = sql.Identifier(name)
             connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
-            if not _holds_pings(connection, name):  # nor has one come meanwhile
+            if not _holds_pings(connection, name):  # and none has arrived meanwhile
                 connection.execute(sql.SQL("DROP TABLE {}").format(table))
 
 

@@ -1,4 +1,4 @@
-"""Stores pings in PostgreSQL: one statement for a batch, over one connection."""
+"""Stores pings in PostgreSQL: one statement for each batch, over one connection."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from ff_observe.collector.store.present import Dating, days_from, vouched_for
 from ff_observe.config.secret import Secret
 
 ServerClock = Callable[[Connection], datetime | None]
-"""What the server's clock says; None where it is no witness."""
+"""What the server's clock says; None where it is not used as a witness."""
 
 _COLUMN_LIST = ", ".join(NAMES)
 _PROBE = "INSERT INTO collector_probe (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
@@ -39,7 +39,7 @@ _VALUES = ", ".join(
     for index, column in enumerate(COLUMNS)
 )
 # A whole batch in one statement, which is a transaction of its own. Rows are taken in the order of their keys, so that
-# collectors that meet the same keys wait for each other and never lock each other out.
+# collectors that touch the same keys wait for each other and never deadlock.
 _STORE = f"""
 WITH batch AS MATERIALIZED (
   SELECT {_OWN}, {_VALUES} FROM jsonb_array_elements($1::jsonb) AS row
@@ -73,7 +73,7 @@ def server_clock(connection: Connection) -> datetime:
 
 
 class PostgresqlWriter:
-    """The connection that stores pings. Tables and partitions are made over another, which may block."""
+    """The connection that stores pings. Tables and partitions are created over another, which may block."""
 
     def __init__(self, url: Secret, window: timedelta, clock: ServerClock) -> None:
         self._url = url
@@ -94,13 +94,13 @@ class PostgresqlWriter:
                 try:
                     return await self._store(connection, pings)
                 except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                    return await self._store(connection, pings)  # rolled back as a whole: once more
+                    return await self._store(connection, pings)  # rolled back as a whole: retry once
             except psycopg.Error:
                 await self._disconnect()
                 raise
 
     async def _prepared(self, pings: Sequence[Ping]) -> tuple[AsyncConnection, Sequence[Ping]]:
-        """The connection, with tables and the partitions of the pings' days; and the pings, dated."""
+        """The connection, with tables and the partitions of the pings' days; and the pings with their final dates."""
         if self._connection is None or not self._dating.knows(pings):
             self._preparation = preparation = Interruption()
             pings = await self._thread.call(partial(self._make_tables, pings, preparation))

@@ -1,4 +1,4 @@
-"""The present as several witnesses agree on it, so that a wrong clock neither erases pings nor keeps them for ever.
+"""The present as several witnesses agree on it, so that a wrong clock neither deletes pings nor keeps them for ever.
 
 The witnesses are the collector's clock, the database server's where there is one, and the days of the newest pings.
 """
@@ -14,41 +14,41 @@ from ff_observe.log import StateLog
 log = logging.getLogger(__name__)
 
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
-"""No ping is older than the first collector. A ping that came while the clock was before this is dated so, until
-upkeep at a better time dates it anew."""
+"""No ping is older than the first collector. A ping received while the clock was before this gets this date, until
+upkeep corrects it."""
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-"""What a clock says beyond this is ignored: moments to come would be beyond the calendar's end."""
+"""Clock readings beyond this are ignored: later moments would exceed the calendar."""
 SKEW = timedelta(hours=1)
-"""How far the clocks of collectors may be apart. What was received later than this was dated by a clock gone wrong."""
+"""How far the clocks of collectors may be apart. Anything received later than this was dated by a wrong clock."""
 DAYS_AHEAD = 3
-"""For how many days to come pings can be stored without asking the witnesses anew. PostgreSQL has their partitions
-already, so that making one is never in a ping's way."""
+"""For how many coming days pings can be stored without asking the witnesses again. PostgreSQL creates their partitions
+in advance, so that creating one never delays a ping."""
 WITNESSES = 3
-"""How many days of pings it takes: a clock that is wrong for less than a day dates pings on two days at most."""
+"""How many days of pings are needed: a clock that is wrong for less than a day dates pings on two days at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """`earliest` has passed by every witness (None while pings of too few days are stored to say), `likely` is what to
-    date by, and `future` is still to come by every witness."""
+    """`earliest` has passed by every witness (None while pings of too few days are stored), `likely` is the date for
+    new pings, and `future` is still to come by every witness."""
 
     earliest: datetime | None
     likely: datetime
     future: datetime
 
     def old(self, retention: timedelta) -> datetime | None:
-        """What was received before this is older than `retention` by every witness; None if that cannot be said."""
+        """Pings received before this are older than `retention` by every witness; None if that cannot be decided."""
         return None if self.earliest is None else self.earliest - retention
 
     def doubts(self, clock: datetime) -> bool:
-        """Whether it is far from being as late as a clock says."""
+        """Whether it is far earlier than a clock says."""
         return self.earliest is None or clock - self.earliest > timedelta(days=WITNESSES)
 
 
 def vouched_for(days: Sequence[date]) -> datetime | None:
-    """The beginning of the day that the newest days with pings agree on, None if they are too few.
+    """The beginning of the day on which the newest days with pings agree, None if they are too few.
 
-    The newest day counts only if it is near the others: a clock ahead dates pings on a day far from them.
+    The newest day counts only if it is close to the others: a clock ahead dates pings on a day far from them.
     """
     if len(days) < WITNESSES:
         return None
@@ -57,7 +57,8 @@ def vouched_for(days: Sequence[date]) -> datetime | None:
 
 
 def present(clocks: Sequence[datetime], days: Sequence[date]) -> Present:
-    """The present by clocks and by the newest days that have pings (at least `WITNESSES` of them, if there are)."""
+    """The present by clocks and by the newest days that have pings (at least `WITNESSES` of them, if that many
+    exist)."""
     said = [min(clock, LATEST) for clock in clocks]
     vouched = vouched_for(days)
     known = [_beginning(day) for day in days] if vouched is None else [vouched]
@@ -68,8 +69,8 @@ def present(clocks: Sequence[datetime], days: Sequence[date]) -> Present:
 
 
 def dated(received_at: datetime, vouched: datetime | None, server: datetime | None = None) -> datetime:
-    """The moment a ping that has just come is dated with: the server's clock is believed rather than the collector's,
-    and the stored pings rather than a clock that is behind them."""
+    """The date of a ping that has just arrived: the server's clock has precedence over the collector's, and the stored
+    pings over a clock that is behind them."""
     at = received_at if server is None or abs(server - received_at) <= SKEW else server
     if not EARLIEST <= at <= LATEST:
         at = vouched or EARLIEST
@@ -77,7 +78,7 @@ def dated(received_at: datetime, vouched: datetime | None, server: datetime | No
 
 
 def days_from(first: date) -> set[date]:
-    """A day, and those to come that are prepared with it."""
+    """A day, and the following ones that are prepared with it."""
     return {first + timedelta(days=days) for days in range(DAYS_AHEAD + 1)}
 
 
@@ -86,9 +87,9 @@ def _beginning(day: date) -> datetime:
 
 
 class Dating:
-    """Dates the pings a writer is about to store, and logs once when it has to correct the collector's clock.
+    """Dates the pings that a writer is about to store, and logs once when it has to correct the collector's clock.
 
-    The witnesses are asked when a ping comes on a day they were not asked about.
+    The witnesses are asked when a ping arrives on a day that they have not been asked about.
     """
 
     def __init__(self) -> None:
@@ -100,11 +101,11 @@ class Dating:
         return all(ping.received_at.date() in self._days for ping in pings)
 
     def forget(self) -> None:
-        """The store may be another one: ask again."""
+        """The store may have been replaced: ask again."""
         self._days = frozenset()
 
     def date(self, pings: Sequence[Ping], vouched: datetime | None, server: datetime | None = None) -> Sequence[Ping]:
-        """The pings with the moments the witnesses agree on."""
+        """The pings with the dates on which the witnesses agree."""
         right = [ping._replace(received_at=dated(ping.received_at, vouched, server)) for ping in pings]
         wrong = [ping for ping, other in zip(pings, right, strict=True) if ping.received_at != other.received_at]
         days = {ping.received_at.date() for ping in pings}

@@ -1,4 +1,4 @@
-"""Pings in an embedded SQLite file: no set-up, one collector."""
+"""Pings in an embedded SQLite file: no setup, one collector."""
 
 import contextlib
 import logging
@@ -29,14 +29,15 @@ from ff_observe.errors import ConfigurationError, Problem
 log = logging.getLogger(__name__)
 
 CLEARING_ATTEMPTS = 30
-"""How often `forget` tries to empty the write-ahead log, a second each time, while something reads the file."""
+"""How many times `forget` tries to empty the write-ahead log, a second each time, while something reads the file."""
 STEPS_BETWEEN_LOOKS = 100_000
-"""After how many steps of SQLite's machine, a millisecond's or two, a reading looks whether it is interrupted."""
-PRUNED_AT_ONCE = 2000  # so that a ping never waits long for the daily prune
+"""A read checks whether it is interrupted after this many steps of SQLite's virtual machine, one or two milliseconds.
+"""
+PRUNED_AT_ONCE = 2000  # so that no ping waits long for the daily prune
 
 _COLUMN_LIST = ", ".join(NAMES)
 
-# Each statement takes the whole batch at once: Python's lock is not asked for again with every row.
+# Each statement takes the whole batch at once, so that Python's lock is not needed for every row.
 _DIGEST, _AT, _UNTIL, _SENDER, *_VALUES = (
     f"json_extract(row.value, '$[{index}]')" for index in range(OWN_COLUMNS + len(NAMES))
 )
@@ -67,7 +68,7 @@ _EARLIEST = moment(EARLIEST)
 
 @contextlib.contextmanager
 def _told(what: str) -> Iterator[None]:
-    """SQLite's errors as ours. Their text names files and tables, never values."""
+    """Raise SQLite's errors as ours. Their text names files and tables, never values."""
     try:
         yield
     except sqlite3.Error as error:
@@ -121,7 +122,7 @@ class SqliteWriter:
         return self._connection
 
     def _check_that_it_is_kept(self) -> None:
-        """SQLite itself would go on writing to a file that nobody finds any more."""
+        """SQLite itself would go on writing to a deleted file."""
         if self._file is None or _file(self._path) != self._file:
             raise sqlite3.OperationalError("its file has been moved or deleted")
 
@@ -144,7 +145,7 @@ class SqliteWriter:
     def abort(self) -> None:
         connection = self._connection
         if connection is not None:
-            with contextlib.suppress(sqlite3.ProgrammingError):  # its thread has just closed it
+            with contextlib.suppress(sqlite3.ProgrammingError):  # its own thread has just closed it
                 connection.interrupt()
 
     async def close(self) -> None:
@@ -192,7 +193,7 @@ class SqliteStore:
 
     def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
         with self._session("read the fleet") as connection:
-            connection.execute("BEGIN")  # one moment for all: ended by closing
+            connection.execute("BEGIN")  # one consistent read, ended by closing
             return {index: self._distribution(connection, index, since) for index in field_indexes}
 
     def _distribution(self, connection: sqlite3.Connection, index: int, since: datetime) -> Distribution:
@@ -254,7 +255,7 @@ class SqliteStore:
         return Pruned(pruned, more, doubtful)
 
     def _delete(self, connection: sqlite3.Connection, before: datetime) -> int:
-        """Delete pings in portions, between which others are stored."""
+        """Delete pings in portions, so that others are stored in between."""
         pruned = 0
         while True:
             deleted = connection.execute(
@@ -274,7 +275,7 @@ class SqliteStore:
             connection.execute("DELETE FROM recent WHERE until < ? OR received_at > ?", (moment(now), future))
             for table, column in _MOMENTS:
                 wrong = f"FROM {table} WHERE {column} > ? OR {column} <= ?"
-                if connection.execute(f"SELECT 1 {wrong} LIMIT 1", (future, past)).fetchone():  # writes nothing, mostly
+                if connection.execute(f"SELECT 1 {wrong} LIMIT 1", (future, past)).fetchone():  # usually writes nothing
                     update = f"UPDATE {table} SET {column} = ? WHERE rowid IN (SELECT rowid {wrong})"  # noqa: S608 - our own names
                     connection.execute(update, (likely, future, past))
             if not clear_log(connection, 1, self._interrupted):
@@ -285,7 +286,7 @@ class SqliteStore:
 
 
 def _newest_days(connection: sqlite3.Connection) -> list[date]:
-    """The newest days of which there are pings; what was dated by a clock far from the truth is no witness."""
+    """The newest days that have pings; a date from a clock far off is no witness."""
     days: list[date] = []
     before = moment(LATEST)
     while len(days) < WITNESSES:
@@ -302,13 +303,13 @@ def _present(connection: sqlite3.Connection, now: datetime) -> Present:
 
 
 def _oldest(connection: sqlite3.Connection, before: datetime) -> datetime | None:
-    """When the oldest of the pings came that were received before then."""
+    """When the oldest ping that was received before then was received."""
     (oldest,) = connection.execute(_OLDEST, (moment(before), _EARLIEST)).fetchone()
     return None if oldest is None else datetime.fromisoformat(oldest)
 
 
 def open_sqlite(path: Path, window: timedelta, named_in: str) -> SqliteStore:
-    """The store in the file at `path`, made if it is not there. Raises `ConfigurationError` if it cannot be used."""
+    """The store in the file at `path`, created if missing. Raises `ConfigurationError` if it cannot be used."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

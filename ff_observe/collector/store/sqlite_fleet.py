@@ -1,4 +1,4 @@
-"""The statements of the public releases in SQLite: the sample of platforms they count, and what was released."""
+"""The statements of the public releases in SQLite: the sample of platforms they count, and past releases."""
 
 import secrets
 import sqlite3
@@ -19,7 +19,7 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS fleet_release (day TEXT PRIMARY KEY, document TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS fleet_rounding (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)",
 )
-# `+` keeps SQLite from the index by moment: the one by instance and moment covers the first part, in its order.
+# `+` keeps SQLite from using the index by date: the one by instance and date covers the first part, in its order.
 _SAMPLE = """
 CREATE TEMP TABLE sample AS
 WITH active AS (
@@ -45,7 +45,7 @@ SELECT count(*) FILTER (WHERE last_seen > :day), count(*) FILTER (WHERE last_see
 def sample(
     connection: sqlite3.Connection, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int
 ) -> Sample:
-    """All of one moment. The temporary table goes with the connection."""
+    """In one consistent read. The temporary table goes with the connection."""
     before = {name: moment(at - timedelta(days=count)) for name, count in SAMPLE_WINDOWS.items()}
     connection.execute("BEGIN")
     connection.execute(_SAMPLE, {"since": before["month"], "at": moment(at), "days": days})

@@ -11,7 +11,7 @@ from ff_observe.collector.store.columns import COLUMNS, NAMES
 
 BUSY_SECONDS = 5.0
 CLEARING_MILLISECONDS = 1000
-"""How long one attempt to empty the log waits for readers. Pings wait meanwhile, less long than they can."""
+"""How long one attempt to empty the log waits for readers. Pings wait meanwhile, for less than their own limit."""
 CLEARING_PAUSE_SECONDS = 0.1
 
 _TYPES = {str: "TEXT", int: "INTEGER", bool: "INTEGER"}
@@ -28,7 +28,7 @@ def connect(path: Path) -> sqlite3.Connection:
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten, not only unlinked
+        connection.execute("PRAGMA secure_delete = ON")  # deleted data is overwritten, not only unlinked
     except BaseException:
         connection.close()
         raise
@@ -48,8 +48,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Have a write-ahead log. While somebody else writes a new file SQLite refuses this at once, where it waits with
-    all else: so wait by a transaction, and try again."""
+    """Switch to a write-ahead log. While another process initialises a new file SQLite refuses this at once instead of
+    waiting as it does elsewhere: so wait by opening a transaction, and retry."""
     for _ in range(100):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -64,7 +64,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Make what is not there yet, column by column. Nothing is ever removed or changed."""
+    """Create what is missing, column by column. Nothing is ever removed or changed."""
     with transaction(connection):
         for table in _TABLES:
             definitions = [f"{column.name} {_TYPES[column.field.type]}" for column in COLUMNS]
@@ -87,17 +87,15 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def clear_log(connection: sqlite3.Connection, attempts: int, stopped: threading.Event) -> bool:
-    """Move the write-ahead log into the file and cut it to nothing: it holds copies of what was deleted.
-
-    False if readers kept it from happening, at each of the attempts.
-    """
+    """Move the write-ahead log into the file and truncate it: it holds copies of deleted rows. False if readers
+    prevented it at each of the attempts."""
     connection.execute(f"PRAGMA busy_timeout = {CLEARING_MILLISECONDS}")
     try:
         for _ in range(attempts):
             (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if not busy:
                 return True
-            if stopped.wait(CLEARING_PAUSE_SECONDS):  # the writer's turn
+            if stopped.wait(CLEARING_PAUSE_SECONDS):  # let the writer proceed
                 break
         return False
     finally:

@@ -1,4 +1,4 @@
-"""What a receiver's answer says of what was sent to it, whichever way it came."""
+"""Evaluates a receiver's answer to an export, over HTTP or gRPC."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ _MOST_OF_A_MESSAGE = 200  # characters
 
 
 def problem_in(body: bytes, message_type: type[Message]) -> str | None:
-    """Why what was sent was not taken, or not all of it; None if it was (OTLP specification, "Partial Success").
+    """Why the data, or part of it, was not accepted; None if it was (OTLP specification, "Partial Success").
 
-    `message_type` is what an OTLP receiver answers with.
+    `message_type` is the type of an OTLP receiver's answer.
     """
     message: Any = message_type()
     try:
@@ -29,5 +29,5 @@ def problem_in(body: bytes, message_type: type[Message]) -> str | None:
 
 
 def shortened(said: str | None) -> str:
-    """As much as a log line needs of what a receiver said."""
+    """A receiver's message, cut to the length of a log line."""
     return (said or "")[:_MOST_OF_A_MESSAGE]

@@ -1,7 +1,7 @@
-"""How exports go over gRPC: the SDK's exporters over calls of ours, that read the answer and tell why one failed.
+"""Exports over gRPC: the SDK's exporters with our own calls, which read the answer and say why one failed.
 
 The SDK (1.45) does not look at the answer, and grpc logs a traceback for each one that is malformed. Retries and
-`RetryInfo` are the SDK's. Imports grpc; only where it is spoken.
+`RetryInfo` are the SDK's. Imports grpc; load it only if that is used.
 """
 
 import re
@@ -19,7 +19,7 @@ _REFUSED_CERTIFICATE: Final = re.compile(r"(?<=CERTIFICATE_VERIFY_FAILED: )[\w -
 
 
 class NotTakenError(grpc.RpcError):
-    """The receiver answered, and has not got what was sent. The SDK, which asks an error for these, lets it be."""
+    """The receiver answered, and did not accept the data. For errors with this interface the SDK does nothing more."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -62,7 +62,7 @@ class Calls:
 
 
 class _Stub:
-    """What the SDK takes for the service."""
+    """The SDK uses this as the service's stub."""
 
     def __init__(self, call: Any, calls: Calls) -> None:
         self._call = call
@@ -74,16 +74,16 @@ class _Stub:
         except grpc.RpcError as error:
             self._calls.failed(error)
             raise
-        except ValueError:  # so grpc says that the channel is closed
+        except ValueError:  # grpc raises this for a closed channel
             raise self._calls.closed() from None
         self._calls.judge(body)
 
 
 def over(exporter_class: Any, calls: Calls) -> Any:
-    """The exporter's class, such that it exports by `calls`."""
+    """The exporter's class, exporting through `calls`."""
 
     class Over(exporter_class):  # type: ignore[misc]  # the base is known when it runs
-        def _initialize_channel_and_stub(self) -> None:  # the SDK offers no other place for a stub of one's own
+        def _initialize_channel_and_stub(self) -> None:  # the only place in the SDK to supply a stub
             self._stub = calls.stub
             super()._initialize_channel_and_stub()
 
@@ -102,6 +102,6 @@ def _in_words(error: Any, authority: Path | None) -> str:
         return STOPPED
     if refused := _REFUSED_CERTIFICATE.search(details):
         return explain(shortened(refused[0]), AUTHORITY_KEY, authority)
-    if "last error: " in details:  # no connection: of each attempt grpc tells the same
+    if "last error: " in details:  # no connection: grpc reports the same for each attempt
         return f"it could not be reached: {shortened(details.rpartition('last error: ')[2])}"
     return f"{code.name}, {shortened(details) or 'without a reason'}"

@@ -1,6 +1,6 @@
-"""What the file and the standard variables say about OTLP: which signals, where to, how. The file wins.
+"""Decides from the file and the standard variables which signals OTLP sends, where and how. The file wins.
 
-Whether OTLP is on at all is told by `config.explain`.
+Whether OTLP is on at all is decided by `output.status`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from ff_observe.outputs.otlp.variables import Variables
 
 HTTP = "http/protobuf"
 GRPC = "grpc"
-DEFAULT_TIMEOUT_SECONDS = 10.0  # as the specification has it, like the next one
+DEFAULT_TIMEOUT_SECONDS = 10.0  # from the specification, like the next one
 DEFAULT_INTERVAL_SECONDS = 60.0
 _DEFAULT_ENDPOINTS = {HTTP: "http://localhost:4318", GRPC: "http://localhost:4317"}
 
@@ -29,8 +29,8 @@ Signal = Literal["metrics", "traces", "logs"]
 class Destination:
     """Where one signal goes, and how.
 
-    `endpoint` is complete: for HTTP with the path of the signal. `headers` are those of the variables and of the file,
-    their names in small letters, as gRPC wants them.
+    `endpoint` is complete: for HTTP with the path of the signal. `headers` come from the variables and the file, their
+    names in lower case, as gRPC requires.
     """
 
     signal: Signal
@@ -48,8 +48,8 @@ class Destination:
 def destinations(
     settings: OtlpSettings, environment: Mapping[str, str], *, traces_by_default: bool = False
 ) -> dict[Signal, Destination]:
-    """The signals that are on: those the file or the variables ask for (`otlp_signals`). Raises `ConfigurationError`
-    for variables that cannot be used."""
+    """The signals that are on: those that the file or the variables ask for (`otlp_signals`). Raises
+    `ConfigurationError` for variables that cannot be used."""
     variables = Variables(environment)
     told = otlp_signals(environment)
     traces_by_default = traces_by_default and not variables.text("OTEL_TRACES_EXPORTER")
@@ -59,14 +59,14 @@ def destinations(
         "logs": settings.logs or "logs" in told,
     }
     chosen = {signal: _destination(settings, variables, signal) for signal in on if on[signal]}
-    if on["metrics"]:  # read by the SDK, which takes a wrong one for none
+    if on["metrics"]:  # read by the SDK, which ignores an invalid one
         variables.word("metrics", "TEMPORALITY_PREFERENCE", _TEMPORALITIES)
     variables.raise_problems()
     return chosen
 
 
 def interval_seconds(settings: OtlpSettings, environment: Mapping[str, str]) -> float:
-    """Between two exports of metrics: the file, else `OTEL_METRIC_EXPORT_INTERVAL`, else 60 s. Raises
+    """The interval between exports of metrics: the file, else `OTEL_METRIC_EXPORT_INTERVAL`, else 60 s. Raises
     `ConfigurationError`."""
     if settings.interval_seconds is not None:
         return settings.interval_seconds
@@ -95,7 +95,7 @@ def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -
         settings.certificate or variables.authority(signal),
         client_certificate,
         client_key,
-        # The variable is for an endpoint without a scheme; one with a scheme has said so.
+        # The variable is for an endpoint without a scheme; a scheme decides by itself.
         endpoint.startswith("http://") or ("://" not in endpoint and insecure.lower() == "true"),
     )
 
@@ -107,10 +107,10 @@ def _endpoint(settings: OtlpSettings, variables: Variables, signal: Signal, prot
     else:
         own = variables.endpoint(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", without_scheme=over_grpc)
         if own:
-            return own  # complete as it is, also for HTTP
+            return own  # used as it is, also for HTTP
         base = variables.endpoint("OTEL_EXPORTER_OTLP_ENDPOINT", without_scheme=over_grpc)
         base = base or _DEFAULT_ENDPOINTS[protocol]
     if over_grpc:
         return base
-    parts = urlsplit(base)  # a query, if there is one, stays behind the path
+    parts = urlsplit(base)  # keeps a query behind the path
     return parts._replace(path=f"{parts.path.rstrip('/')}/v1/{signal}").geturl()

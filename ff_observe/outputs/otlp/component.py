@@ -1,4 +1,4 @@
-"""The OTLP output as parts of the bridge: metrics by a thread of ours, traces and logs by the SDK's batches.
+"""The OTLP output as components: metrics from a thread of ours, traces and logs in the SDK's batches.
 
 An unreachable receiver costs one warning, a counter, and a second at the stop.
 """
@@ -28,16 +28,16 @@ from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 
 GRACE_SECONDS = 1.0
-"""What an export under way has to end by itself when the bridge stops: others have to stop within the same deadline."""
+"""How long an export in progress may take when the bridge stops: other parts have to stop within the same deadline."""
 
 _BRIDGE_LOGGER = logging.getLogger("ff_observe")
 
 
 class CurrentSnapshot(Protocol):
-    """Whoever has a fresh snapshot."""
+    """A source of fresh snapshots."""
 
     def current(self) -> Snapshot:
-        """The present moment of the platform."""
+        """The platform at present."""
 
 
 class OtlpMetrics:
@@ -65,11 +65,11 @@ class OtlpMetrics:
         self._reports = Reports("metrics", self_metrics)
         self._exporting: Exporting[MetricExporter] | None = None
         self._export: MetricsExport | None = None
-        self._reading = False  # the database is asked
+        self._reading = False  # the database is being read
         self._thread = Periodic(self.name, self._run, clock, retry_seconds=interval_seconds, on_error=on_error)
 
     def start(self) -> None:
-        """Raises `FFObserveError` where the protocol needs what is not installed."""
+        """Raises `FFObserveError` if the protocol needs a package that is not installed."""
         self._exporting = metric_exporter(self._destination)
         metrics = (*PLATFORM, *self._self_metrics.metrics, *PROCESS)
         self._export = MetricsExport(metrics, self._resource, self._exporting.exporter)
@@ -77,9 +77,9 @@ class OtlpMetrics:
         self._thread.start()
 
     def stop(self, deadline: float) -> None:
-        """Cuts an export off that does not end by itself. Raises `TimeoutError` if the thread hangs elsewhere.
+        """Aborts an export that does not end by itself. Raises `TimeoutError` if the thread hangs elsewhere.
 
-        One that waits for the database is left to it: it is let go when the snapshots are stopped, which is later.
+        A thread that waits for the database is left alone: stopping the snapshots, which happens later, releases it.
         """
         exporting, self._exporting = self._exporting, None
         export, self._export = self._export, None
@@ -121,10 +121,10 @@ class OtlpMetrics:
 
 
 class OtlpSignals:
-    """Traces and logs of the bridge's own work (or the collector's), as far as `destinations` names them.
+    """Traces and logs of the bridge itself (or the collector), for the signals in `destinations`.
 
-    Logs are redacted as those on standard error are. `with_tracebacks` says whether the error behind a log record is
-    sent in full: where Sentry is told of errors, once is enough.
+    Logs are redacted like those on standard error. `with_tracebacks` says whether the exception of a log record is sent
+    in full: if Sentry receives errors, once is enough.
     """
 
     name = "otlp traces and logs"
@@ -150,16 +150,17 @@ class OtlpSignals:
         self._cuts: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        """Raises `FFObserveError` where the protocol needs what is not installed, or a variable cannot be used."""
+        """Raises `FFObserveError` if the protocol needs a package that is not installed, or a variable cannot be
+        used."""
         traces, logs = self._destinations.get("traces"), self._destinations.get("logs")
         try:
             if traces is not None:
                 self._trace_to(span_exporter(traces))
             if logs is not None:
                 self._log_to(log_exporter(logs))
-        except ValueError as error:  # by which the SDK tells of its own variables (OTEL_BSP_…, OTEL_SPAN_…)
+        except ValueError as error:  # the SDK raises it for its own variables (OTEL_BSP_…, OTEL_SPAN_…)
             raise FFObserveError(f"OTLP: a variable of OpenTelemetry cannot be used: {error}") from None
-        # Only now: what the SDK has to say of the other variables, such as those of sampling, is for the log.
+        # Only now: the SDK's messages about other variables, such as those of sampling, belong in the log.
         for reports in self._reports.values():
             reports.begin()
         if self._tracer is not None:
@@ -179,7 +180,7 @@ class OtlpSignals:
         )
 
     def stop(self, deadline: float) -> None:
-        """Sends what is left; what a receiver does not take within a second is lost. Raises `TimeoutError`."""
+        """Sends what is left; data that a receiver does not accept within a second is lost. Raises `TimeoutError`."""
         tracer, self._tracer = self._tracer, None
         handler, self._log_handler = self._log_handler, None
         cuts, self._cuts = self._cuts, []

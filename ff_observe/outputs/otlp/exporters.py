@@ -1,4 +1,4 @@
-"""The SDK's exporters, one for a signal and a protocol, and how to cut them off."""
+"""The SDK's exporters, one for each signal and protocol, and how to abort them."""
 
 import os
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _PLACES: dict[Signal, tuple[str, str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Exporting(Generic[E]):
-    """An exporter. `cut` ends what it is doing, from any thread; `problem` is why the last export failed, if known."""
+    """An exporter. `cut` aborts an export from any thread; `problem` is why the last export failed, if known."""
 
     exporter: E
     cut: Callable[[], None]
@@ -36,23 +36,23 @@ class Exporting(Generic[E]):
 
 
 def metric_exporter(destination: Destination) -> Exporting[MetricExporter]:
-    """Raises `FFObserveError` where the protocol needs what is not installed."""
+    """Raises `FFObserveError` if the protocol needs a package that is not installed."""
     return _make(destination)
 
 
 def span_exporter(destination: Destination) -> Exporting[SpanExporter]:
-    """Raises `FFObserveError` where the protocol needs what is not installed."""
+    """Raises `FFObserveError` if the protocol needs a package that is not installed."""
     return _make(destination)
 
 
 def log_exporter(destination: Destination) -> Exporting[LogRecordExporter]:
-    """Raises `FFObserveError` where the protocol needs what is not installed."""
+    """Raises `FFObserveError` if the protocol needs a package that is not installed."""
     return _make(destination)
 
 
 def _make(destination: Destination) -> Exporting[Any]:
     for name in [name for name, value in os.environ.items() if name.startswith("OTEL_") and not value]:
-        del os.environ[name]  # the same as unset by the specification; the SDK takes some of them for a wrong number
+        del os.environ[name]  # the same as unset in the specification; the SDK takes some of them for an invalid number
     return _over_http(destination) if destination.protocol == HTTP else _over_grpc(destination)
 
 
@@ -77,13 +77,13 @@ def _over_http(destination: Destination) -> Exporting[Any]:
 
     def cut() -> None:
         session.cut()
-        exporter.shutdown()  # ends a wait between two tries
+        exporter.shutdown()  # ends a wait between two attempts
 
     return Exporting(exporter, cut, lambda: session.problem)
 
 
 def _over_grpc(destination: Destination) -> Exporting[Any]:
-    # The library that grpc is made of writes to standard error, past any log, for each handshake that fails.
+    # The library below grpc writes to standard error, bypassing any log, for each handshake that fails.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     module, name, service, answer = _PLACES[destination.signal]
     try:
@@ -109,19 +109,17 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
         credentials=None
         if destination.insecure
         else grpc.ssl_channel_credentials(
-            # Without any, grpc trusts authorities of its own and not the system's.
+            # Without this, grpc trusts its own authorities and not the system's.
             root_certificates=_content(destination.certificate) or authorities(),
             private_key=_content(destination.client_key),
             certificate_chain=_content(destination.client_certificate),
         ),
     )
-    return Exporting(
-        exporter, exporter.shutdown, lambda: calls.problem
-    )  # it closes the channel, and all that runs there
+    return Exporting(exporter, exporter.shutdown, lambda: calls.problem)  # closes the channel, and every call on it
 
 
 def _messages(service: str) -> Any:
-    """The module with what is said to a service and what it answers."""
+    """The module with a service's requests and answers."""
     return import_module(f"opentelemetry.proto.collector.{service}.v1.{service}_service_pb2")
 
 

@@ -17,9 +17,9 @@ Readings = Mapping[str, Reading]
 
 
 class _Reader(MetricReader):
-    """Exports when it is told to: the bridge's own thread decides when, and hears how it went.
+    """Exports on demand: the bridge's own thread decides when, and learns the outcome.
 
-    The SDK's periodic reader asks each instrument by itself, swallows the outcome, and cannot be stopped by a deadline.
+    The SDK's periodic reader asks each instrument by itself, discards the outcome, and cannot be stopped by a deadline.
     """
 
     def __init__(self, exporter: MetricExporter) -> None:
@@ -35,7 +35,7 @@ class _Reader(MetricReader):
         self.delivered = result is MetricExportResult.SUCCESS
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
-        """Nothing is held back: the exporter belongs to whoever made it."""
+        """Nothing is buffered: the exporter belongs to its creator."""
 
 
 class MetricsExport:
@@ -52,9 +52,9 @@ class MetricsExport:
             create(otlp_name(metric), [self._callback(metric)], metric.unit, metric.help)
 
     def export(self, readings: Readings, platform_id: str | None = None) -> bool:
-        """Send `readings`, each sample with `platform_id` where it is known; returns whether the receiver took them.
+        """Send `readings`, each sample with `platform_id` if it is known; returns whether the receiver accepted them.
 
-        Never raises for a receiver that does not.
+        Never raises because of the receiver.
         """
         self._readings = readings
         self._platform = {} if platform_id is None else {PLATFORM_ID: platform_id}
@@ -63,7 +63,7 @@ class MetricsExport:
         return self._reader.delivered
 
     def close(self) -> None:
-        """Let go of the instruments."""
+        """Release the instruments."""
         self._provider.shutdown()
 
     def _callback(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:

@@ -40,7 +40,7 @@ def import_component() -> ModuleType:
 
 
 def check(settings: Settings) -> None:
-    """Raises `ConfigurationError` if OTLP is on and the variables it takes the rest from cannot be used."""
+    """Raises `ConfigurationError` if OTLP is on and the variables that complete its settings cannot be used."""
     if status(settings).on:
         from ff_observe.outputs.otlp.choice import destinations, interval_seconds
 

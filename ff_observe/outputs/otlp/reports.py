@@ -1,4 +1,4 @@
-"""What became of the exports of one signal: counted, and told once per change."""
+"""Reports the outcome of one signal's exports: a counter for each, a log line for each change."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ _attached: list["SdkLog"] = []
 
 
 class Reports:
-    """Call it with whether an export was delivered. `begin` and `end` enclose the time in which there are any."""
+    """Call it after each export with whether it was delivered; between `begin` and `end`."""
 
     def __init__(self, signal: str, self_metrics: SelfMetrics | None) -> None:
         self._signal = signal

@@ -1,4 +1,4 @@
-"""Who is speaking, by OpenTelemetry's resource conventions."""
+"""The OpenTelemetry resource: which service the data comes from."""
 
 import uuid
 from collections.abc import Callable
@@ -8,21 +8,22 @@ from opentelemetry.sdk.resources import Attributes, OTELResourceDetector, Resour
 from ff_observe.version import VERSION
 
 _SERVICE_INSTANCE_NAMESPACE = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
-"""The namespace that the semantic conventions set for `service.instance.id` made of another id."""
+"""The namespace in the semantic conventions for deriving `service.instance.id` from another id."""
 
 InstanceId = Callable[[], str | None]
-"""FlowFuse's instance id as far as it is known: the platform's database tells it, and may be down at the start."""
+"""FlowFuse's instance id, once known: it comes from the platform's database, which may be down at the start."""
 
 
 def service_instance_id(instance_id: str) -> str:
-    """FlowFuse's instance id, hashed (UUID version 5): the same for a platform always, and not its id."""
+    """FlowFuse's instance id, hashed (UUID version 5): constant for a platform, without revealing the id."""
     return str(uuid.uuid5(_SERVICE_INSTANCE_NAMESPACE, instance_id))
 
 
 class SpeakingResource(Resource):
-    """The resource of everything that is sent. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win over what we say.
+    """The resource of all data sent. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` take precedence over our
+    values.
 
-    `service.instance.id` joins it once the platform has told; until then it is the SDK's random one, if any.
+    `service.instance.id` is added once the platform's id is known; until then it is the SDK's random one, if any.
     """
 
     def __init__(self, service: str, environment: str, instance_id: InstanceId = lambda: None) -> None:

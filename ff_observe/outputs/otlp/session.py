@@ -1,7 +1,7 @@
-"""How exports go over HTTP: the SDK's own session with limits on everything, that tells why an export failed.
+"""Exports over HTTP: the SDK's own session with limits on everything, which says why an export failed.
 
-The SDK (1.45) takes a redirect for success, reads an answer of any length, ignores what the answer says, and cannot be
-interrupted; each is seen to here. Retries and `Retry-After` are the SDK's.
+The SDK (1.45) takes a redirect for success, reads an answer of any length, ignores its content, and cannot be
+interrupted; each is handled here. Retries and `Retry-After` are the SDK's.
 """
 
 import ssl
@@ -24,17 +24,17 @@ from ff_observe.delivery.trust import client_context, explain
 from ff_observe.delivery.urls import authorization, proxy_for
 from ff_observe.outputs.otlp.answers import AUTHORITY_KEY, STOPPED, TOO_LATE, problem_in
 
-MOST_OF_AN_ANSWER = 65_536  # bytes; what a receiver has to say takes a few hundred
+MOST_OF_AN_ANSWER = 65_536  # bytes; a real answer has a few hundred
 
 
 class NotDeliveredError(requests.RequestException):
-    """The receiver answered, and has not got what was sent. Not tried again: the next export says it anew."""
+    """The receiver answered, and did not accept the data. No retry: the next export sends current values."""
 
 
 class ExportSession(requests.Session):
     """One connection per request, and no request longer than its timeout. `problem` is why the last one failed.
 
-    `answer` is the message that the receiver answers with (OTLP specification, "OTLP/HTTP Response").
+    `answer` is the type of the receiver's message (OTLP specification, "OTLP/HTTP Response").
     """
 
     def __init__(self, answer: type[Message], authority: Path | None) -> None:
@@ -44,7 +44,8 @@ class ExportSession(requests.Session):
         self._lock = threading.Lock()
         self._connection: AbortableConnection | None = None
         self._is_cut = False
-        self.trust_env = False  # proxies and trust are those of every output; credentials of a `.netrc` are not sent
+        # proxies and trust are the same for every output; credentials of a `.netrc` are not sent
+        self.trust_env = False
         self.headers["Connection"] = "close"  # exports are rare, and an idle connection may be dead
         self._authority = authority
         self._adapter = _Adapter(self._current, authority)
@@ -52,14 +53,14 @@ class ExportSession(requests.Session):
         self.mount("https://", self._adapter)
 
     def cut(self) -> None:
-        """End what is under way, from any thread, and refuse anything further."""
+        """Abort the request in progress, from any thread, and refuse new ones."""
         with self._lock:
             self._is_cut = True
             if self._connection is not None:
                 self._connection.abort()
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        """Raises `RequestException` where there is no answer, or one by which nothing was delivered."""
+        """Raises `RequestException` if there is no answer, or one that means that nothing was delivered."""
         url: str = options["url"]
         proxy = None
         connection = AbortableConnection()
@@ -71,7 +72,7 @@ class ExportSession(requests.Session):
             proxy = proxy_for(url)
             options |= {"auth": _authenticate, "stream": True, "proxies": {"all": proxy} if proxy else {}}
             if url.startswith("https:"):
-                self._adapter.load_trust()  # takes a while: before the request's time begins
+                self._adapter.load_trust()  # slow, so before the request's time begins
             with connection.limited(float(options["timeout"])):
                 response = super().request(*arguments, **options)
                 with response:
@@ -114,8 +115,8 @@ class ExportSession(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Connections that can be aborted, and that trust what every output of the bridge trusts, or the operator's own
-    authority alone."""
+    """Abortable connections that trust what every output of the bridge trusts, or the operator's own authority
+    alone."""
 
     def __init__(self, connection: Callable[[], AbortableConnection], authority: Path | None) -> None:
         self._connection = connection
@@ -124,7 +125,7 @@ class _Adapter(HTTPAdapter):
         super().__init__()
 
     def load_trust(self) -> ssl.SSLContext:
-        """The authorities to trust, read once."""
+        """The trusted authorities, read once."""
         if self._trust is None:
             self._trust = client_context(self._authority)
         return self._trust
@@ -148,14 +149,14 @@ class _Adapter(HTTPAdapter):
         return host, pool
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """requests would add authorities of its own to the context, with each connection."""
+        """Otherwise requests would add its own authorities to the context, with each connection."""
         del verify
         super().cert_verify(conn, url, True, cert)  # type: ignore[no-untyped-call]  # requests has no types here
         conn.ca_certs = conn.ca_cert_dir = None
 
 
 def _authenticate(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """By the credentials in the URL, if it has any: they win over a header."""
+    """Use the credentials in the URL, if any: they take precedence over a header."""
     if (header := authorization(request.url or "")) is not None:
         request.headers["Authorization"] = header
     return request

@@ -1,4 +1,4 @@
-"""Traces and logs of the bridge itself, as the SDK batches and sends them."""
+"""Traces and logs of the bridge itself, batched and sent by the SDK."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ Report = Callable[..., None]
 
 
 class _Span:
-    """A span of ours over one of the SDK's."""
+    """Our span interface over one of the SDK's."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -51,7 +51,7 @@ class _Span:
 
 
 class OtelTracer:
-    """The bridge's tracer over the SDK. Sampling is by the standard variables (`OTEL_TRACES_SAMPLER`)."""
+    """The bridge's tracer over the SDK. Sampling follows the standard variables (`OTEL_TRACES_SAMPLER`)."""
 
     def __init__(self, resource: Resource, exporter: SpanExporter) -> None:
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -77,7 +77,7 @@ class OtelTracer:
         attributes: Mapping[str, tracing.AttributeValue],
         after: Sequence[Context],
     ) -> Iterator[tracing.Span]:
-        # The exception itself is told once, by Sentry or the log; the span only says that there was one.
+        # The exception itself is reported once, by Sentry or the log; the span only records that one occurred.
         with self._tracer.start_as_current_span(
             name,
             context=after[0] if after else None,
@@ -109,8 +109,10 @@ class OtelTracer:
 
 
 class OtelLogHandler(logging.Handler):
-    """Sends log records, with the trace they belong to. The SDK's own handler is deprecated in favour of a package
-    that patches `logging` as a whole."""
+    """Sends log records, with the trace they belong to.
+
+    The SDK's own handler is deprecated in favour of a package that patches `logging` as a whole.
+    """
 
     def __init__(
         self, resource: Resource, exporter: LogRecordExporter, redactor: Redactor, *, with_tracebacks: bool
@@ -154,7 +156,7 @@ class OtelLogHandler(logging.Handler):
 
 
 def watched_span_exporter(exporting: Exporting[SpanExporter], report: Report) -> SpanExporter:
-    """The exporter, with each export's outcome told to `report`."""
+    """The exporter, reporting each export's outcome to `report`."""
     inner = exporting.exporter
 
     class Watched(SpanExporter):
@@ -170,12 +172,12 @@ def watched_span_exporter(exporting: Exporting[SpanExporter], report: Report) ->
 
 
 def watched_log_exporter(exporting: Exporting[LogRecordExporter], report: Report) -> LogRecordExporter:
-    """The exporter, with each export's outcome told to `report`."""
+    """The exporter, reporting each export's outcome to `report`."""
     inner = exporting.exporter
 
     class Watched(LogRecordExporter):
         def force_flush(self, timeout_millis: int = 10_000) -> bool:
-            return True  # nothing is held back here
+            return True  # nothing is buffered here
 
         def export(self, batch: Sequence[ReadableLogRecord], **options: Any) -> LogRecordExportResult:
             result = inner.export(batch, **options)

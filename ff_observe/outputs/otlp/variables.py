@@ -1,7 +1,6 @@
-"""The standard variables of OTLP, read as the OpenTelemetry specification has it ("OpenTelemetry Protocol Exporter",
-"Environment Variable Specification"): empty is unset, one of a signal wins over the general one. What cannot be used is
-told by the variable's name and, where it may hold a secret, without its value.
-"""
+"""The standard variables of OTLP, read as the OpenTelemetry specification defines them ("OpenTelemetry Protocol
+Exporter", "Environment Variable Specification"): empty means unset, one for a signal wins over the general one. Errors
+name the variable and, if it may hold a secret, not its value."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +13,11 @@ from ff_observe.errors import ConfigurationError, Problem
 
 
 class Variables:
-    """One reading of them. Collects every problem; `raise_problems` raises them all as one `ConfigurationError`."""
+    """Reads variables and collects every problem; `raise_problems` raises them all as one `ConfigurationError`."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
-        self._problems: dict[Problem, None] = {}  # the same one but once: three signals read a general variable
+        self._problems: dict[Problem, None] = {}  # each once: three signals read the same general variable
 
     def raise_problems(self) -> None:
         if self._problems:
@@ -28,12 +27,12 @@ class Variables:
         return self._values.get(name, "").strip()
 
     def of_signal(self, signal: str, name: str) -> tuple[str, str]:
-        """Value and name of a variable that a signal may have of its own; an empty value if neither is set."""
+        """Value and name of a variable that may be set for each signal; an empty value if neither is set."""
         own, general = f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", f"OTEL_EXPORTER_OTLP_{name}"
         return (self.text(own), own) if self.text(own) else (self.text(general), general)
 
     def word(self, signal: str, name: str, allowed: tuple[str, ...]) -> str:
-        """One of a few words; empty if it is none."""
+        """One of a few words; empty if it is another."""
         text, variable = self.of_signal(signal, name)
         if text and text.lower() not in allowed:
             self._problem(variable, f"{text!r} is not supported; use {' or '.join(map(repr, allowed))}")
@@ -41,7 +40,7 @@ class Variables:
         return text.lower()
 
     def seconds(self, variable: str) -> float | None:
-        """The seconds that a variable with a duration means: durations are whole milliseconds."""
+        """A duration in seconds: the variable is in whole milliseconds."""
         text = self.text(variable)
         if not text:
             return None
@@ -51,14 +50,14 @@ class Variables:
         return int(text) / 1000
 
     def authority(self, signal: str) -> Path | None:
-        """The file with the authority that is to be trusted."""
+        """The file with the trusted authority."""
         path, variable = self._path(signal, "CERTIFICATE")
         if path is not None:
             self._problem(variable, problem_with_authority(path))
         return path
 
     def certificate_and_key(self, signal: str) -> tuple[Path | None, Path | None]:
-        """What the receiver is shown, where it asks for it."""
+        """The client certificate and its key, for a receiver that asks for one."""
         certificate, variable = self._path(signal, "CLIENT_CERTIFICATE")
         key, _ = self._path(signal, "CLIENT_KEY")
         self._problem(variable, problem_with_pair(certificate, key))
@@ -69,7 +68,7 @@ class Variables:
         return (Path(text) if text else None), variable
 
     def headers(self, signal: str) -> dict[str, Secret]:
-        """Headers by name in small letters: `name=value`, separated by commas, both percent-encoded."""
+        """Headers by lower-case name: `name=value`, separated by commas, both percent-encoded."""
         text, variable = self.of_signal(signal, "HEADERS")
         headers: dict[str, Secret] = {}
         for pair in filter(None, (part.strip() for part in text.split(","))):

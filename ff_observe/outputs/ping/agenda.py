@@ -1,7 +1,8 @@
-"""What the ping thread has to do and when: the daily ping, retries and questions about consent as one state.
+"""The ping thread's work and its timing: the daily ping, retries and checks of consent as one state.
 
-Days are days of the wall clock, by which the last ping is reckoned anew at each look (`Moment.by`), so that a clock
-that jumps makes no second ping; retries are monotonic time. It neither waits nor sends: it is told what happened.
+Days are days of the wall clock, and the time of the last ping is recomputed at each look (`Moment.by`), so that a clock
+that jumps causes no second ping; retries use monotonic time. Nothing here waits or sends: the thread reports what
+happened.
 """
 
 import random
@@ -10,19 +11,19 @@ from datetime import date, datetime, timedelta
 from ff_observe.clock import Clock
 from ff_observe.outputs.ping.schedule import DAY, DailySchedule, Moment, retry_delay
 
-LOOK_SECONDS = 900.0  # at most this long after a suspend or a clock adjustment the schedule is looked at again
-NOT_READY_SECONDS = 60.0  # until a platform without a database or without completed set-up is asked again
-REVIEW_SECONDS = 3600.0  # until consent is asked for again: while it is refused, and while no ping is due
+LOOK_SECONDS = 900.0  # the longest time after a suspend or a clock adjustment until the schedule is checked again
+NOT_READY_SECONDS = 60.0  # until a platform without a database or without completed setup is asked again
+REVIEW_SECONDS = 3600.0  # between checks of consent: while it is refused, and while no ping is due
 MIN_WAIT_SECONDS = 0.001
-FIRST = "first"  # ping of a platform
+FIRST = "first"  # a platform's first ping
 
 
 class Agenda:
-    """One ping is owed on every day, from the platform's time of day on.
+    """One ping is owed each day, from the platform's time of day on.
 
-    `own` is the last one of this bridge that needs no other: delivered, refused for good, or under way when its sender
-    died; `others` the last one of the platform's other bridges. Both None: there never was one, and it is owed now.
-    Where `own` is only `assumed`, what others know counts.
+    `own` is this bridge's last ping that needs no other: delivered, refused for good, or in progress when its sender
+    died; `others` the last one of the platform's other bridges. If both are None there never was one, and it is owed
+    now. If `own` is only `assumed`, the others' knowledge counts.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Agenda:
         self._ping = self._owed_ping()
         self._begun = 0  # attempts to send it
         self._not_before = not_before
-        self._ask_at = not_before  # monotonic: when to ask whether it may be sent, and to send it
+        self._ask_at = not_before  # monotonic: when to check whether it may be sent, and to send it
 
     @property
     def last(self) -> Moment | None:
@@ -61,7 +62,7 @@ class Agenda:
         return last is None or self._schedule.owes(self._clock.now(), last.by(self._clock))
 
     def look(self) -> bool:
-        """Whether it is time to ask the platform: for an owed ping, or for a review of consent."""
+        """Whether it is time to ask the platform: for an owed ping, or to check consent."""
         ping = self._owed_ping()
         if ping is not None and ping != self._ping:
             self._begun, self._ask_at = 0, max(self._not_before, min(self._ask_at, self._clock.monotonic()))
@@ -69,20 +70,20 @@ class Agenda:
         return self._clock.monotonic() >= self._ask_at
 
     def refused(self, *, ready: bool) -> None:
-        """It may not be sent now. `ready`: the platform could say so itself, and it will not often change its mind."""
+        """It may not be sent now. With `ready` the platform itself said so, and will not often change its mind."""
         self._begun = 0
         self._ask_at = self._clock.monotonic() + (REVIEW_SECONDS if ready else NOT_READY_SECONDS)
 
     def begin(self) -> None:
-        """An attempt begins. Until `retry` says otherwise it counts as the ping of today: if this process ends before
-        it knows the outcome, no other may send a second one."""
+        """Begin an attempt. Until `retry` it counts as the ping of today: if this process ends before it knows the
+        outcome, no other may send a second one."""
         self._begun += 1
         self._before, self.own, self._assumed = self.last, Moment.present(self._clock), False
         self._ask_at = self._clock.monotonic() + REVIEW_SECONDS
 
     def retry(self, retry_after_seconds: float | None) -> bool:
         """The attempt failed: try again later, or not at all if that would be after the next ping is due. Returns
-        whether it is tried again."""
+        whether it will be tried again."""
         delay = retry_delay(self._begun, retry_after_seconds, self._chance)
         if delay is None or self._clock.now() + timedelta(seconds=delay) >= self._next_due():
             return False
@@ -91,11 +92,11 @@ class Agenda:
         return True
 
     def ask_soon(self, seconds: float) -> None:
-        """Ask again in a moment: another bridge has to agree first."""
+        """Ask again soon: another bridge has to agree first."""
         self._ask_at = self._clock.monotonic() + seconds
 
     def reviewed(self) -> None:
-        """Consent was looked at, and nothing is owed."""
+        """Consent was checked, and nothing is owed."""
         self._ask_at = self._clock.monotonic() + REVIEW_SECONDS
 
     def wait(self) -> float:
@@ -104,20 +105,20 @@ class Agenda:
         return max(MIN_WAIT_SECONDS, min(LOOK_SECONDS, until_due, self._ask_at - self._clock.monotonic()))
 
     def next_ping(self) -> datetime:
-        """When the next attempt is made, consent provided."""
+        """When the next attempt is made, if consent is given."""
         if not self.owed:
             return self._next_due()
         return self._clock.now() + timedelta(seconds=max(0.0, self._ask_at - self._clock.monotonic()))
 
     def _owed_ping(self) -> date | str | None:
-        """Which one is owed: that of a day, or the platform's first."""
+        """The ping that is owed: that of a day, or the platform's first."""
         if not self.owed:
             return None
-        # The first ping of a platform is not one of a day: its retries go on over midnight.
+        # The first ping of a platform belongs to no day: its retries continue past midnight.
         return FIRST if self.last is None else self._clock.now().date()
 
     def _next_due(self) -> datetime:
-        """When the next ping is due after the one that is owed now, or after the last."""
+        """When the ping after the owed one, or after the last, is due."""
         now = self._clock.now()
         today = self._schedule.on_the_day_of(now)
         is_done = (last := self.last) is not None and last.by(self._clock).date() >= now.date()

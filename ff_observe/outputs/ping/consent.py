@@ -1,4 +1,4 @@
-"""May the ping be sent? One pure function decides, and says by which rule and what would change it."""
+"""Decides whether the ping may be sent. One pure function, which also names the rule and what would change it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ff_observe.platform.sources.model import Reading
 
 
 class Rule(StrEnum):
-    """The rules, in the order they are asked: the first that applies decides."""
+    """The rules, in order: the first that applies decides."""
 
     FF_TELEMETRY_DISABLED = "ff_telemetry_disabled"
     HOUSEKEEPER_OFF = "housekeeper_off"
@@ -31,9 +31,9 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the ping may be sent. `explanation` is for the operator: what decided, and what to change.
+    """Whether the ping may be sent. `explanation` is for the operator: the deciding rule, and what to change.
 
-    `opt_out_ignored` is true on a licensed platform that asks not to be counted: its licence overrules that.
+    `opt_out_ignored` is true on a licensed platform with an opt-out: its licence overrides that.
     """
 
     allowed: bool
@@ -43,9 +43,9 @@ class Decision:
 
 
 def decide(snapshot: Snapshot, settings: Settings) -> Decision:
-    """The gate of FlowFuse (forge/housekeeper/tasks/telemetryMetrics.js), with `DO_NOT_TRACK` as one more way out.
+    """FlowFuse's own gate (forge/housekeeper/tasks/telemetryMetrics.js), with `DO_NOT_TRACK` as an additional opt-out.
 
-    FlowFuse runs no scheduled task, this one included, with `housekeeper: false`. While the database does not say
+    With `housekeeper: false` FlowFuse runs no scheduled task, this one included. While the database does not say
     whether the ping is wanted, it is not sent.
     """
     early = decide_without_database(settings)
@@ -109,17 +109,17 @@ SENT_BY_ANOTHER: Final = {
     "gone.",
     Rule.ELECTION_UNKNOWN: "the bridges of this platform cannot agree now on which of them sends it. They try again.",
 }
-"""Rules by which a bridge leaves a ping that may be sent to another, in words."""
+"""The rules by which a bridge leaves the ping to another, in words."""
 
 
 def left_to_another(readings: Mapping[str, Reading]) -> str | None:
-    """Why the bridge with these metrics of itself leaves the ping to another; None where it does not."""
+    """Why the bridge with these metrics leaves the ping to another; None if it does not."""
     rules = {labels[0] for labels in readings.get(bridge.PING_ENABLED.name, {})}
     return next((words for rule, words in SENT_BY_ANOTHER.items() if rule.value in rules), None)
 
 
 def decide_without_database(settings: Settings) -> Decision | None:
-    """The decision where file and environment alone make it, whatever the database holds; else None."""
+    """The decision if file and environment alone determine it, whatever the database holds; else None."""
     if settings.environment.ff_telemetry_disabled:
         return _no(
             Rule.FF_TELEMETRY_DISABLED,
@@ -153,7 +153,7 @@ def _licensed(ignored: tuple[str, ...]) -> Decision:
 
 
 def _opt_outs(snapshot: Snapshot, settings: Settings) -> dict[Rule, str]:
-    """Who asks not to be counted, as a licensed platform is told it is ignored."""
+    """The source of the opt-out, for telling a licensed platform that it is ignored."""
     asked = {
         Rule.FILE: (settings.ping.enabled is False, "`telemetry.enabled: false` in the file"),
         Rule.ADMIN_SETTING: (snapshot.installation.telemetry_allowed is False, "the administrators' setting"),

@@ -1,6 +1,6 @@
-"""Brings the body of a ping to its receiver: one HTTP POST, everything bounded, one outcome of a closed list.
+"""Delivers the body of a ping: one HTTP POST, bounded in every way, one outcome of a closed list.
 
-The request says nothing of its sender beyond the body: no cookie, no version.
+The request reveals nothing about its sender beyond the body: no cookie, no version.
 """
 
 import threading
@@ -19,7 +19,7 @@ USER_AGENT = "ff-observe"  # tells the bridge from FlowFuse itself; a version wo
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds, all of them real time. `total` bounds the whole delivery, `read` each silence of the receiver."""
+    """Seconds, all in real time. `total` bounds the whole delivery, `read` each silence of the receiver."""
 
     connect: float = 10.0
     read: float = 20.0
@@ -38,7 +38,7 @@ class Delivery:
         self._stopped = False
 
     def send(self, body: bytes) -> Outcome:
-        """Try once. Never raises for anything the network or the receiver does."""
+        """Try once. Never raises because of the network or the receiver."""
         url = self._url.reveal().strip()
         try:
             parts = urlsplit(url)
@@ -56,7 +56,7 @@ class Delivery:
             return self._post(url, receiver, body, connection)
 
     def abort(self) -> None:
-        """Cut off what is under way and refuse anything further: the bridge stops. Callable from any thread."""
+        """Abort a delivery in progress and refuse further ones: the bridge is stopping. Callable from any thread."""
         with self._lock:
             self._stopped = True
             if self._connection is not None:
@@ -84,12 +84,12 @@ class Delivery:
                     "POST", target, body=body, headers=headers, redirect=False, retries=False, preload_content=False
                 )
                 status, retry_after = response.status, response.headers.get("Retry-After")
-                response.close()  # unread: a body says nothing that the status does not
+                response.close()  # unread: the status says everything
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                 failure = in_a_sentence(refusal_of_proxy(status), receiver, proxy)
         except (HTTPError, OSError, ValueError) as error:
             failure = unreached(error, receiver, proxy=proxy)
-        if connection.is_aborted:  # http.client takes headers that our abort ended for all there are
+        if connection.is_aborted:  # http.client accepts headers cut short by our abort as complete
             reason = "the bridge is stopping" if self._stopped else f"no whole answer within {self._timeouts.total:g} s"
             failure = f"{receiver} could not be reached: {reason}"
         if failure is not None:

@@ -1,21 +1,20 @@
-"""Which of a platform's bridges sends its ping, and what all of them know of the last one.
+"""Elects the bridge of a platform that sends its ping, and shares the knowledge of the last one.
 
-Bridges need not share a disk. On PostgreSQL they meet in the platform's own database, by advisory locks of their
-sessions (`AdvisoryLocks`), which a role that only reads may take and which end with the session:
+Bridges need not share a disk. On PostgreSQL they coordinate in the platform's own database, by advisory locks of their
+sessions (`AdvisoryLocks`), which a read-only role may take and which end with the session:
 
 - `PRESENT`, shared, is held by every bridge that takes part;
 - `LEADER`, exclusive, by the one that sends;
 - a *mark*, shared, stands for a ping: twice the minute in which it left, by the database's clock;
 - a *void*, shared, is the number after a mark: that ping was taken back.
 
-Every bridge holds the marks it knows of, and knows of those that others hold. A ping begins with a new mark; it is sent
-only when all who are present hold that mark too. So whoever follows a leader that died knows that the ping of today has
-left, or was under way: a ping is lost if its sender dies in the very moment of sending, but none is sent twice. A
-leader that does not deliver holds the void, upon which the others let go of the mark.
-
-When the database restarts, all locks are gone: every bridge takes again what it held, and a new leader waits
-`SETTLE_SECONDS` before it sends, in which the others do so. When all bridges die at once, their disks remember
-(`PingMemory`); without disks nobody does, and the ping of that day is not sent again.
+Every bridge holds the marks it knows of, and learns those that others hold. A ping begins with a new mark; it is sent
+only when all present bridges hold that mark too. So the successor of a leader that died knows that the ping of today
+has left, or was in progress: a ping is lost if its sender dies in the very moment of sending, but none is sent twice.
+A leader that does not deliver holds the void, upon which the others release the mark. When the database restarts, all
+locks are gone: every bridge takes again what it held, and a new leader waits `SETTLE_SECONDS` before it sends, so that
+the others can do so. When all bridges die at once, their disks remember (`PingMemory`); without disks the ping of that
+day is not sent again.
 """
 
 import math
@@ -29,10 +28,11 @@ from ff_observe.outputs.ping.schedule import Moment
 from ff_observe.platform.sources.locks import FIRST_MARK, PRESENT, Held, Locks, LocksLostError, LocksUnsuitableError
 
 LOOK_SECONDS: Final = 10.0
-"""How often a bridge looks at the locks."""
+"""The interval at which a bridge looks at the locks."""
 
 LOOK_WHILE_OWED_SECONDS: Final = 1.0
-"""The same while a ping is owed: all bridges of a platform reckon the same time of day, and a new mark is held soon."""
+"""The interval while a ping is owed: all bridges of a platform compute the same time of day, and soon hold a new
+mark."""
 
 SETTLE_SECONDS: Final = 30.0
 """How long a leader waits before its first ping: longer than two looks of the others, and a connection."""
@@ -41,30 +41,30 @@ PATIENCE_SECONDS: Final = 30.0
 """How long a ping waits for others to hold its mark: one of them may hang until the server drops it."""
 
 MARKS: Final = 2
-"""How many pings are kept in mind: the last, and the one before it, should the last be taken back."""
+"""How many pings are remembered: the last, and the one before it, should the last be taken back."""
 
 VOID_MINUTES: Final = 2 * 24 * 60
-"""How long a ping that was taken back is kept in mind: longer than it could pass for the ping of today."""
+"""How long a ping that was taken back is remembered: longer than it could count as the ping of today."""
 
 MOST_MARK: Final = 2**30
-"""Of the year 2990: a larger number is no mark of a bridge's."""
+"""In the year 2990: a larger number is no bridge's mark."""
 
 
 class Role(StrEnum):
-    """What a bridge may do about the ping."""
+    """A bridge's role in sending the ping."""
 
     LEADER = "leader"  # it sends
     FOLLOWER = "follower"  # another bridge sends
-    ALONE = "alone"  # it sends: there is no election, by configuration or because none can be held
-    UNKNOWN = "unknown"  # the others cannot be asked right now: nothing is sent
+    ALONE = "alone"  # it sends: there is no election, by configuration or because none is possible
+    UNKNOWN = "unknown"  # the others cannot be asked now: nothing is sent
     NEVER = "never"  # it does not send, by configuration
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`may_send` says that a ping begins now: `failed` or `delivered` has to follow. `last` is the last ping that any
-    bridge is known to have sent. `note` is what an operator should know, `leader_host` the machine of another bridge
-    that leads. Infinite `look_seconds` say that nothing changes by itself."""
+    """`may_send` says that a ping begins now: `failed` or `delivered` must follow. `last` is the last ping that any
+    bridge is known to have sent. `note` is a message for the operator, `leader_host` the machine of another bridge
+    that leads. Infinite `look_seconds` mean that nothing changes by itself."""
 
     role: Role
     may_send: bool = False
@@ -75,29 +75,29 @@ class Standing:
 
 
 class Election(Protocol):
-    """Asked by the ping thread, from that thread alone, but for `abort`."""
+    """Used by the ping thread alone, except for `abort`."""
 
     shares_memory: bool
-    """Whether what the disk remembers is what all bridges of the platform remember."""
+    """Whether all bridges of the platform share what the disk remembers."""
 
     def look(self, *, owed: bool) -> Standing:
-        """Take part, and say how things stand. `owed`: this bridge sends a ping now, if it may. Never raises."""
+        """Take part, and report the state. `owed`: this bridge sends a ping now, if it may. Never raises."""
 
     def failed(self) -> None:
-        """The ping that was begun was not delivered, and is still owed."""
+        """The ping in progress was not delivered, and is still owed."""
 
     def delivered(self) -> None:
-        """The ping that was begun needs no other."""
+        """The ping in progress needs no other."""
 
     def abort(self) -> None:
-        """End at once what `look` waits for, from any thread."""
+        """Abort whatever `look` waits for, from any thread."""
 
     def close(self) -> None:
         """Leave. Another bridge may lead at once."""
 
 
 class Fixed:
-    """No election: the file says that this bridge always sends, or never."""
+    """No election: the configuration says that this bridge always sends, or never."""
 
     shares_memory = False
 
@@ -108,16 +108,16 @@ class Fixed:
         return self._standing
 
     def failed(self) -> None:
-        """There is no other bridge to know."""
+        """There is no other bridge to inform."""
 
     def delivered(self) -> None:
-        """There is no other bridge to know."""
+        """There is no other bridge to inform."""
 
     def abort(self) -> None:
         """Nothing here waits."""
 
     def close(self) -> None:
-        """Nothing was taken."""
+        """Nothing was acquired."""
 
 
 class LockElection:
@@ -131,7 +131,7 @@ class LockElection:
         self._locks: Locks | None = None
         self._closed = False
         self._unsuitable = ""
-        self._held: frozenset[int] = frozenset()  # marks and voids, as this session holds them
+        self._held: frozenset[int] = frozenset()  # marks and voids that this session holds
         self._pings: dict[int, Moment] = {}  # the pings this bridge knows of, by their marks
         self._void: frozenset[int] = frozenset()  # marks of pings that this bridge began and did not deliver
         self._leading_since = 0.0
@@ -200,7 +200,7 @@ class LockElection:
         return Standing(Role.LEADER, self._sending, self._last())
 
     def _learn(self, held: Held) -> None:
-        """Know of every ping that any bridge knows of, but for those that their sender took back."""
+        """Learn every ping that any bridge knows of, except those that their sender took back."""
         numbers = _marks_and_voids(held)
         for number in numbers:
             if not _is_void(number) and number not in self._pings:
@@ -212,7 +212,7 @@ class LockElection:
         self._void = frozenset(mark for mark in self._void if mark // 2 > held.minute - VOID_MINUTES)
 
     def _hold(self, locks: Locks) -> None:
-        """Let the locks say what this bridge knows."""
+        """Take and release locks to match what this bridge knows."""
         wanted = frozenset(self._pings) | {mark + 1 for mark in self._void}
         for number in wanted - self._held:
             locks.share(number)
@@ -221,7 +221,7 @@ class LockElection:
         self._held = wanted
 
     def _announced(self, locks: Locks, held: Held) -> bool:
-        """Whether all who are present know of the ping that is to begin; the first call makes its mark."""
+        """Whether all present bridges know of the ping that is to begin; the first call makes its mark."""
         now = self._clock.monotonic()
         if now < self._leading_since + SETTLE_SECONDS:
             return False
@@ -230,13 +230,13 @@ class LockElection:
             self._begun_at = now
             self._see(self._begun, held.minute)
             self._hold(locks)
-            held = locks.held()  # whoever joins from here on sees the mark
+            held = locks.held()  # bridges that join from here on see the mark
         know = {session for session, numbers in held.shared.items() if self._begun in numbers}
         present = {session for session, numbers in held.shared.items() if PRESENT in numbers}
         return held.leader == held.me and (present <= know or now >= self._begun_at + PATIENCE_SECONDS)
 
     def _take_back(self) -> None:
-        """The ping that was begun was not sent, or not delivered: `_hold` says so to the others."""
+        """The ping was not sent, or not delivered: `_hold` tells the others."""
         if self._begun is not None and not self._sending:
             self._pings.pop(self._begun, None)
             self._void |= {self._begun}
@@ -246,11 +246,11 @@ class LockElection:
         self._pings[mark] = Moment.present(self._clock, max(0, minute - mark // 2) * 60.0)
 
     def _last(self) -> Moment | None:
-        """The last ping that is known, but for the one this bridge is about to begin."""
+        """The last known ping, except for the one this bridge is about to begin."""
         return self._pings[max(known)] if (known := self._pings.keys() - {self._begun}) else None
 
     def _drop(self) -> None:
-        """Forget the session, and not what is known."""
+        """Forget the session, but not the pings."""
         locks, self._locks = self._locks, None
         self._held = frozenset()
         self._take_back()
@@ -259,7 +259,7 @@ class LockElection:
 
 
 def _new_mark(held: Held) -> int:
-    """A number that stands for no ping yet, taken back or not."""
+    """A number that stands for no ping yet, whether taken back or not."""
     latest = max(_marks_and_voids(held), default=0)
     return max(2 * held.minute, latest - latest % 2 + 2)
 
@@ -274,7 +274,7 @@ def _is_void(number: int) -> bool:
 
 
 def observe(open_locks: Callable[[], Locks]) -> Standing:
-    """How things stand for the bridge of this machine, without taking part in the election."""
+    """The state for the bridge of this machine, without taking part in the election."""
     try:
         locks = open_locks()
         try:

@@ -1,4 +1,4 @@
-"""The election of bridges that share a disk: the one that holds the lock of a file leads, and all read its memory."""
+"""The election of bridges that share a disk: the holder of a file's lock leads, and all read the same memory."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 
 
 class FileElection:
-    """See `Election`. Where no file can be locked, the bridge is alone."""
+    """See `Election`. If no file can be locked, the bridge is alone."""
 
     shares_memory = True
 
@@ -29,10 +29,10 @@ class FileElection:
         return Standing(role, may_send=role is Role.LEADER, last=last)
 
     def failed(self) -> None:
-        """The memory says so."""
+        """The memory has it."""
 
     def delivered(self) -> None:
-        """The memory says so."""
+        """The memory has it."""
 
     def abort(self) -> None:
         """Nothing here waits."""

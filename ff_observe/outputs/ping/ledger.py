@@ -1,8 +1,8 @@
 """The ledger of what was sent: one JSON line for each attempt to deliver a ping, chained by hashes, bounded in size.
 
 Each line ends in `hash`, the SHA-256 of the line without it, and holds in `previous` the SHA-256 of the whole line
-before it, so that `sha256sum` is enough to check it by hand. A file begins with a line that opens it and continues the
-chain of the file before. What the chain cannot show: entries missing at the very end, and a ledger written anew.
+before it, so that `sha256sum` is enough to check it by hand. A file begins with an opening line that continues the
+chain of the previous file. The chain cannot reveal missing entries at the very end, or a ledger rewritten as a whole.
 """
 
 import contextlib
@@ -18,18 +18,19 @@ from ff_observe.clock import Clock
 from ff_observe.outputs.ping.ledger_files import LedgerFiles, new, older, read_files, writable
 from ff_observe.outputs.ping.outcome import Outcome
 
-LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes; with the one file kept besides, years of daily pings
-BEGINNING: Final = "0" * 64  # what the first line of the first file holds as `previous`
+LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes; with the one older file that is kept, years of daily pings
+BEGINNING: Final = "0" * 64  # `previous` in the first line of the first file
 
 _FORMAT: Final = "ff-observe pings 1"
-_END_BYTES: Final = 256 * 1024  # of a file, in which its last line surely begins
+_END_BYTES: Final = 256 * 1024  # of a file, certain to contain the start of its last line
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One attempt. `body` is exactly what was sent, `bytes` and `sha256` are of it; `receiver` is host and port only.
+    """One attempt. `body` is exactly what was sent, and `bytes` and `sha256` describe it; `receiver` is host and port
+    only.
 
-    `time` (RFC 3339, UTC) is when the outcome was known. `note` tells what had to be mended before this entry.
+    `time` (RFC 3339, UTC) is when the outcome was known. `note` describes a repair made before this entry.
     """
 
     time: str
@@ -44,13 +45,13 @@ class Entry:
     note: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """The members of the line, without those that have nothing to say."""
+        """The members of the line, without empty ones."""
         return {name: value for name, value in asdict(self).items() if name != "note" or value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong with a ledger. `line` counts from 1, and is 0 where it concerns the file as a whole."""
+    """A problem with a ledger. `line` counts from 1, and is 0 if it concerns the file as a whole."""
 
     file: str
     line: int
@@ -61,7 +62,7 @@ class Finding:
 
 
 class Ledger:
-    """Appends to the file `path`, which any number of processes may do at once. Nothing is touched before that."""
+    """Appends to the file `path`; any number of processes may do so at once. Nothing is touched before that."""
 
     def __init__(self, path: Path, clock: Clock, largest_file: int = LARGEST_FILE) -> None:
         self.path = path
@@ -69,16 +70,16 @@ class Ledger:
         self._largest_file = largest_file
 
     def check(self) -> None:
-        """Raises `OSError` where other users could redirect what is written, and writes nothing."""
+        """Raises `OSError` if other users could redirect the writes; writes nothing."""
         with contextlib.suppress(FileNotFoundError), writable(self.path, make=False) as files:
             files.check(self.path.name)
 
     def append(self, outcome: Outcome, body: bytes) -> None:
-        """Write one entry, to the disk itself. Raises `OSError`, and leaves no part of the entry behind."""
+        """Write one entry, synced to disk. Raises `OSError`, and leaves no part of the entry behind."""
         name = self.path.name
         with writable(self.path) as files, files.locked(name, self._clock):
             if not files.exists(name) and files.exists(older(name)) and files.exists(new(name)):
-                files.replace(new(name), name)  # what a crash in the middle of `_begin` left to be done
+                files.replace(new(name), name)  # completes a `_begin` that a crash interrupted
             end = _read_end(files, name)
             if end is None:
                 before = _read_end(files, older(name))
@@ -94,7 +95,7 @@ class Ledger:
     def _begin(
         self, files: LedgerFiles, last: bytes, outcome: Outcome, body: bytes, note: str | None, *, keep: bool = False
     ) -> None:
-        """A new file, whole before it takes its place; with `keep` the present one takes the place of the older."""
+        """Write a new file, complete before it takes its place; with `keep` the present one replaces the older."""
         name = self.path.name
         opening = _sealed({"ledger": _FORMAT, "time": self._now(), "previous": _digest(last) if last else BEGINNING})
         files.remove(new(name))
@@ -122,7 +123,7 @@ class Ledger:
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """What the ledger holds, the oldest first. Lines that are no entries are left to `verify`. Raises `OSError`."""
+    """The entries, the oldest first. Lines that are no entries are left to `verify`. Raises `OSError`."""
     for _name, content in read_files(path):
         for line in content.split(b"\n"):
             entry = _parse(line)
@@ -131,7 +132,7 @@ def entries(path: Path) -> Iterator[Entry]:
 
 
 def verify(path: Path) -> list[Finding]:
-    """Everything that is wrong with the ledger; empty where the chain is intact. Raises `OSError`."""
+    """Every problem of the ledger; empty if the chain is intact. Raises `OSError`."""
     findings: list[Finding] = []
     files = read_files(path)
     names = [name for name, _ in files]
@@ -147,7 +148,7 @@ def verify(path: Path) -> list[Finding]:
         for number, line in enumerate(lines, 1):
             what = list(_wrong_with(line, opens=number == 1))
             if number == 1 and last is None:
-                may_continue = name != path.name  # the file before the older one was dropped when its time came
+                may_continue = name != path.name  # the file before the older one was deleted by rotation
                 if not may_continue and _previous(line) != BEGINNING:
                     what.append("it continues another file, which is missing")
             elif last is not None and _previous(line) != _digest(last):
@@ -175,7 +176,7 @@ def _wrong_with(line: bytes, *, opens: bool) -> Iterator[str]:
 
 
 def _document(line: bytes) -> dict[str, Any]:
-    """The members of a line; none where it is no JSON object."""
+    """The members of a line; empty if it is no JSON object."""
     try:
         document = json.loads(line)
     except (ValueError, RecursionError):
@@ -201,7 +202,7 @@ def _previous(line: bytes) -> object:
 
 
 def _sealed(document: dict[str, Any]) -> bytes:
-    """A line without its end: ASCII, so that nothing but a line's end ends it."""
+    """A line without its end: ASCII, so that nothing else counts as a line end."""
     text = json.dumps(document, separators=(",", ":")).encode()
     return text[:-1] + f',"hash":"{_digest(text)}"}}'.encode()
 
@@ -212,7 +213,8 @@ def _digest(content: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How a file ends: its size, how many bytes are whole lines, and the last of these, `unclosed` without its end."""
+    """The end of a file: its size, how many bytes are whole lines, and the last of these, `unclosed` without its
+    end."""
 
     size: int
     whole: int
@@ -222,7 +224,7 @@ class _End:
 
 
 def _read_end(files: LedgerFiles, name: str) -> _End | None:
-    """None where there is no file, or no whole line in it."""
+    """None if there is no file, or no whole line in it."""
     try:
         size, content = files.read_last(name, _END_BYTES)
     except FileNotFoundError:

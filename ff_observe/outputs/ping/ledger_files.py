@@ -1,4 +1,5 @@
-"""The files of a ledger on the disk: never reached through a link, one writer at a time, all of a line or nothing."""
+"""The files of a ledger on disk: never reached through a link, one writer at a time, lines written completely or not
+at all."""
 
 import contextlib
 import errno
@@ -13,10 +14,10 @@ from typing import Final
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.trusted_path import check_trusted_file, trusted_directory
 
-LOCK_SECONDS: Final = 2.0  # others hold the lock for milliseconds
-LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are put aside long before
+LOCK_SECONDS: Final = 2.0  # other processes hold the lock for milliseconds
+LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are rotated long before
 
-# Not blocking: a pipe in the place of the file must not hang the bridge.
+# Non-blocking: a pipe in place of the file must not hang the bridge.
 _OPEN: Final = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
@@ -33,7 +34,8 @@ def _lock(name: str) -> str:
 
 
 def check_naming_file(path: Path | None) -> None:
-    """Root writes only where a file says that root alone can change. Raises `OSError` if `path` is no such file."""
+    """Root writes only to a path named in a file that root alone can change. Raises `OSError` if `path` is no such
+    file."""
     if path is not None and os.geteuid() == 0:
         check_trusted_file(path)
 
@@ -47,7 +49,7 @@ def writable(path: Path, *, make: bool = True) -> Iterator["LedgerFiles"]:
 
 
 def read_files(path: Path, clock: Clock | None = None) -> list[tuple[str, bytes]]:
-    """Names and contents of the files of a ledger at one moment, the oldest first. The directory may be anybody's."""
+    """Names and contents of a ledger's files at one moment, the oldest first. The directory may belong to anybody."""
     try:
         directory = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -62,14 +64,14 @@ def read_files(path: Path, clock: Clock | None = None) -> list[tuple[str, bytes]
 
 
 class LedgerFiles:
-    """Files by their names in one open directory: none is opened through a link, nor anything but a regular file."""
+    """Files by their names in one open directory: none is opened through a link, and only regular files are opened."""
 
     def __init__(self, directory: int, place: Path) -> None:
         self._directory = directory
         self._place = place
 
     def check(self, name: str) -> None:
-        """Raises `OSError` if what is there of the ledger `name` cannot be opened as its files are."""
+        """Raises `OSError` if an existing file of the ledger `name` cannot be opened that way."""
         for each in (name, older(name), new(name), _lock(name)):
             with contextlib.suppress(FileNotFoundError):
                 os.close(self._open(each, os.O_RDONLY))
@@ -81,7 +83,7 @@ class LedgerFiles:
         return False
 
     def read(self, name: str) -> bytes | None:
-        """The content; None where there is no such file."""
+        """The content; None if there is no such file."""
         try:
             descriptor = self._open(name, os.O_RDONLY)
         except FileNotFoundError:
@@ -100,7 +102,7 @@ class LedgerFiles:
             return size, file.read()
 
     def extend(self, name: str, whole: int, content: bytes) -> None:
-        """Write `content` after the first `whole` bytes of the file; all of it, or nothing."""
+        """Write `content` after the first `whole` bytes of the file; completely, or not at all."""
         descriptor = self._open(name, os.O_WRONLY | os.O_CREAT)
         try:
             os.ftruncate(descriptor, whole)
@@ -117,7 +119,7 @@ class LedgerFiles:
             os.close(descriptor)
 
     def replace(self, name: str, replaced: str) -> None:
-        """Rename a file, and make that last through a power failure."""
+        """Rename a file, durably."""
         os.replace(name, replaced, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._directory)
         try:
@@ -132,7 +134,7 @@ class LedgerFiles:
 
     @contextlib.contextmanager
     def locked(self, name: str, clock: Clock) -> Iterator[None]:
-        """The only writer of the ledger `name`, until the block ends. Raises `TimeoutError`."""
+        """Be the only writer of the ledger `name`, until the block ends. Raises `TimeoutError`."""
         descriptor = self.open_to_lock(_lock(name))
         try:
             self._await_lock(descriptor, fcntl.LOCK_EX, name, clock)
@@ -142,10 +144,10 @@ class LedgerFiles:
 
     @contextlib.contextmanager
     def locked_for_reading(self, name: str, clock: Clock) -> Iterator[None]:
-        """No writer, until the block ends. Raises `TimeoutError`."""
+        """Keep writers out, until the block ends. Raises `TimeoutError`."""
         try:
             descriptor = self._open(_lock(name), os.O_RDONLY)
-        except (FileNotFoundError, PermissionError):  # a ledger that only its owner locks, or a copy
+        except (FileNotFoundError, PermissionError):  # a ledger that only its owner can lock, or a copy
             yield
             return
         try:
@@ -155,7 +157,7 @@ class LedgerFiles:
             os.close(descriptor)
 
     def open_to_lock(self, name: str) -> int:
-        """A descriptor of a file whose lock matters and not its content; made where it is missing."""
+        """A descriptor of a file that is used only for its lock; created if missing."""
         return self._open(name, os.O_RDONLY | os.O_CREAT)
 
     def _await_lock(self, descriptor: int, kind: int, name: str, clock: Clock) -> None:

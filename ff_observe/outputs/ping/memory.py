@@ -1,4 +1,4 @@
-"""When the last ping left, on the disk: what a bridge has to know after a restart, and bridges that share a disk."""
+"""Remembers on disk when the last ping left: for restarts, and for bridges that share a disk."""
 
 import errno
 import hashlib
@@ -23,13 +23,14 @@ _LARGEST: Final = 4096  # bytes
 
 
 class UnknownPastError(Exception):
-    """Whether and when a ping left cannot be known."""
+    """Whether and when a ping left cannot be determined."""
 
 
 class PingMemory:
     """A small file beside the ledger, for one platform. Without a `directory` nothing is kept.
 
-    `named_in` is the file that names the directory: root writes only where a file says that root alone can change.
+    `named_in` is the file that names the directory: root writes only to a path named in a file that root alone can
+    change.
     """
 
     def __init__(self, directory: Path | None, instance_id: str, clock: Clock, named_in: Path | None = None) -> None:
@@ -41,10 +42,8 @@ class PingMemory:
         self._read: tuple[tuple[int, int, int], Moment | None] | None = None
 
     def load(self) -> Moment | None:
-        """When the last ping left; None where there never was one.
-
-        Raises `UnknownPastError` where that cannot be known: no disk, or a file that is not what `save` wrote.
-        """
+        """When the last ping left; None if there never was one. Raises `UnknownPastError` if that cannot be
+        determined: no disk, or a file that `save` did not write."""
         if self._path is None:
             raise UnknownPastError
         signature = self._signature()
@@ -55,7 +54,7 @@ class PingMemory:
         return self._read[1]
 
     def save(self, last: Moment | None) -> bool:
-        """Keep it, for good: a power failure leaves the old file or the new one. Returns whether it is kept."""
+        """Store it durably: a power failure leaves the old file or the new one. Returns whether it is stored."""
         if self._path is None:
             return False
         document = {"format": _FORMAT, "platform": self._platform, "last": None if last is None else _plain(last)}
@@ -77,7 +76,7 @@ class PingMemory:
         return (self._path or Path(NAME)).with_name(LOCK_NAME)
 
     def open_lock(self) -> int:
-        """A descriptor of that file, made where it is missing. Raises `OSError`."""
+        """A descriptor of that file, created if missing. Raises `OSError`."""
         if self._path is None:
             raise FileNotFoundError(errno.ENOENT, "there is no directory for it")
         check_naming_file(self._named_in)
@@ -85,7 +84,7 @@ class PingMemory:
             return files.open_to_lock(LOCK_NAME)
 
     def _signature(self) -> tuple[int, int, int] | None:
-        """Changes with the file, and costs less than to read it."""
+        """Changes when the file does, and costs less than reading it."""
         assert self._path is not None
         try:
             status = self._path.stat()
@@ -98,7 +97,7 @@ class PingMemory:
             with writable(path, make=False) as files:
                 return self._parse(files)
         except FileNotFoundError:
-            if self.save(None):  # on a disk that takes no file, a missing one says nothing
+            if self.save(None):  # on a disk that refuses files, a missing one means nothing
                 return None
             raise UnknownPastError from None
         except OSError as error:
@@ -108,7 +107,7 @@ class PingMemory:
             raise UnknownPastError from None
 
     def _parse(self, files: LedgerFiles) -> Moment | None:
-        """Raises `KeyError`, `TypeError`, `ValueError` and their like for what `save` did not write."""
+        """Raises `KeyError`, `TypeError`, `ValueError` or the like for anything that `save` did not write."""
         _, content = files.read_last(NAME, _LARGEST)
         document = json.loads(content)
         if document["format"] != _FORMAT:
@@ -117,7 +116,7 @@ class PingMemory:
         last = _moment(document["last"]) if document["platform"] == self._platform else None
         if last is None or last.by(self._clock) < self._clock.now():
             return last
-        # The clock was wrong then or is now. From here on the time that passes is counted, whatever the clock says.
+        # The clock was wrong then or is now. From here on elapsed time is measured, whatever the clock says.
         return Moment.present(self._clock)
 
     def _failing(self, error: OSError) -> None:
@@ -133,7 +132,7 @@ def _plain(moment: Moment) -> dict[str, Any]:
 
 
 def _moment(document: dict[str, Any] | None) -> Moment | None:
-    """Raises `KeyError`, `TypeError` or `ValueError` for what `_plain` did not write."""
+    """Raises `KeyError`, `TypeError` or `ValueError` for anything that `_plain` did not write."""
     if document is None:
         return None
     wall, since_boot = datetime.fromisoformat(document["wall"]), float(document["since_boot"])

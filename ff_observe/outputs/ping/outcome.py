@@ -1,4 +1,4 @@
-"""What can become of an attempt to deliver a ping: a closed list, and how an HTTP answer falls into it."""
+"""The outcomes of an attempt to deliver a ping: a closed list, and which HTTP answer means which."""
 
 import email.utils
 import math
@@ -13,7 +13,7 @@ MAX_RETRY_AFTER_SECONDS = 86_400.0  # the next ping is due by then
 
 
 class Result(StrEnum):
-    """`rejected` will not be better for trying again before the next ping is due; `failed` may be."""
+    """`rejected` is not retried before the next ping is due; `failed` is."""
 
     DELIVERED = "delivered"
     REJECTED = "rejected"
@@ -27,14 +27,14 @@ class Outcome:
     result: Result
     explanation: str
     status: int | None = None  # of the HTTP answer, where there was one
-    receiver: str | None = None  # host and port; None where nothing was tried
+    receiver: str | None = None  # host and port; None if nothing was tried
     retry_after_seconds: float | None = None
 
 
 def outcome_of_answer(status: int, retry_after: str | None, receiver: str, now: datetime) -> Outcome:
-    """Any 2xx is success whatever the body. Other 4xx than those that mean "later" are final, and so is a redirect.
+    """Any 2xx is success, whatever the body. Redirects are final, and so are 4xx other than those that mean "later".
 
-    408 and 429 are statements about this moment, not about the ping (RFC 9110 section 15.5.9, RFC 6585 section 4).
+    408 and 429 concern the moment, not the ping (RFC 9110 section 15.5.9, RFC 6585 section 4).
     """
     answer = f"{receiver} answered {status_in_words(status)}"
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -58,7 +58,7 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        seconds = float(text)  # infinite where the number has hundreds of digits
+        seconds = float(text)  # infinite if the number has hundreds of digits
     else:
         try:
             moment = email.utils.parsedate_to_datetime(text)

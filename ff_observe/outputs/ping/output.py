@@ -26,7 +26,7 @@ def _status(settings: Settings, snapshot: Snapshot | None) -> Status:
 
 
 def _open(settings: Settings) -> str:
-    """What the platform's database adds to file and environment."""
+    """The part of the decision that the platform's database makes."""
     if settings.ping.sender == "never":
         return "telemetry.ping.sender is never: another bridge of this platform has to send it"
     if settings.ping.enabled is False:

@@ -1,4 +1,4 @@
-"""One bridge's part in the pings of one platform: its agenda, what the disk remembers, and the election of a sender."""
+"""One bridge's part in the pings of one platform: its agenda, its memory on disk, and the election of a sender."""
 
 import logging
 import random
@@ -23,7 +23,7 @@ LocksIn = Callable[[Database], Callable[[str], Locks] | None]
 
 
 def elect(settings: Settings, memory: PingMemory, instance_id: str, locks_in: LocksIn, clock: Clock) -> Election:
-    """How the bridges of a platform agree on a sender. In a database without locks they meet on the disk."""
+    """How the bridges of a platform agree on a sender. If the database has no locks they use the disk."""
     if settings.ping.sender == "never":
         return Fixed(Role.NEVER)
     if settings.ping.sender == "always":
@@ -35,9 +35,9 @@ def elect(settings: Settings, memory: PingMemory, instance_id: str, locks_in: Lo
 
 
 def observe_election(settings: Settings, instance_id: str, locks_in: LocksIn) -> Standing:
-    """What the bridge of this machine may do, seen from outside: for a command, which takes no part in the election.
+    """The role of this machine's bridge as seen from outside: for a command, which takes no part in the election.
 
-    Bridges that meet on the disk are all on this machine: one of them sends.
+    Bridges that share a disk are all on this machine: one of them sends.
     """
     if settings.ping.sender == "never":
         return Standing(Role.NEVER)
@@ -46,10 +46,10 @@ def observe_election(settings: Settings, instance_id: str, locks_in: LocksIn) ->
 
 
 class Participation:
-    """From the moment at which the platform says which it is, until other settings or another platform.
+    """Exists from the moment the platform's id is known, until other settings or another platform.
 
-    `started` is when the bridge was started: where the disk remembers nothing, a ping that was due before that counts
-    as sent, since one ping less is better than one at each start.
+    `started` is when the bridge was started: if the disk remembers nothing, a ping that was due before that counts as
+    sent, since a missing ping is better than one at each start.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Participation:
         not_before: float,
         before: "Participation | None" = None,
     ) -> None:
-        """`before` is the part that this bridge had with other settings."""
+        """`before` is the part that this bridge had with its previous settings."""
         self.instance_id = instance_id
         self._settings = settings
         self._memory = PingMemory(settings.ping.state_directory, instance_id, clock, named_in(settings))
@@ -84,11 +84,11 @@ class Participation:
         return Agenda(schedule, own, clock, chance, assumed=assumed, not_before=not_before)
 
     def suits(self, settings: Settings, instance_id: str | None) -> bool:
-        """Whether it is as these settings want it, on this platform (None: the platform does not say now)."""
+        """Whether it matches these settings, on this platform (None: the platform's id is unknown now)."""
         return instance_id in (None, self.instance_id) and _choices(settings) == _choices(self._settings)
 
     def stand(self, *, owed: bool) -> Standing:
-        """Take part in the election, and learn of the pings of others."""
+        """Take part in the election, and learn about the pings of others."""
         standing = self._election.look(owed=owed)
         if standing.last != self.agenda.others:
             self.agenda.others = standing.last
@@ -101,12 +101,12 @@ class Participation:
         return standing
 
     def begin(self) -> None:
-        """An attempt begins: on the disk, too, it counts until `settle` says otherwise."""
+        """Begin an attempt: on disk, too, it counts as the ping of today until `settle` says otherwise."""
         self.agenda.begin()
         self._remember()
 
     def settle(self, outcome: Outcome) -> None:
-        """Say whether the ping of today is still owed: here, on the disk, and to the other bridges."""
+        """Record whether the ping of today is still owed: here, on disk, and for the other bridges."""
         if outcome.result is Result.FAILED and self.agenda.retry(outcome.retry_after_seconds):
             self._election.failed()
             self._remember()
@@ -114,7 +114,7 @@ class Participation:
             self._election.delivered()
 
     def abort(self) -> None:
-        """End at once what `stand` waits for, from any thread."""
+        """Abort whatever `stand` waits for, from any thread."""
         self._election.abort()
 
     def close(self) -> None:

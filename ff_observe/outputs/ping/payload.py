@@ -1,8 +1,8 @@
-"""What a ping says: a pure function of a snapshot and the settings, made of the contract's fields and of nothing else.
+"""The content of a ping: a pure function of a snapshot and the settings, limited to the contract's fields.
 
-Whatever does not fit its field (a missing reading, a count that is no whole number, a text that is not of the field's
-grammar) and whatever no data review allows is absent; nothing is cut or rounded to fit, since half an identifier is a
-wrong one.
+Anything that does not fit its field (a missing reading, a count that is no integer, a text that does not match the
+field's grammar) or that no data review allows is absent; nothing is truncated or rounded to fit, since half an
+identifier is a wrong one.
 """
 
 import json
@@ -17,16 +17,14 @@ from ff_observe.ping_contract import FIELDS, Value, document, reviewed
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem, Reading
 
-UNLICENSED = "CE"  # with an empty id: what FlowFuse sends without a licence
+UNLICENSED = "CE"  # with an empty id: FlowFuse's value without a licence
 
 
 def build_payload(
     snapshot: Snapshot, platform: PlatformSettings, operating_system: OperatingSystem
 ) -> dict[str, object]:
-    """The ping as nested maps, in the order of the contract.
-
-    Raises `DeliveryError` where a required field is unknown: there is no ping without the platform's instance id.
-    """
+    """The ping as nested maps, in the order of the contract. Raises `DeliveryError` if a required field is unknown:
+    there is no ping without the platform's instance id."""
     known = {
         **_facts(snapshot, operating_system),
         **_counts(snapshot),
@@ -83,9 +81,9 @@ def _counts(snapshot: Snapshot) -> dict[str, Value | None]:
 
 
 def _count(count: Count, ping_field: PingField, reading: Reading | None, licensed: bool) -> int | None:
-    """None where there is no reading (its table is not there, or could not be read).
+    """None if there is no reading (the table does not exist, or could not be read).
 
-    FlowFuse does not look into the enterprise tables without a licence, and sends 0 whatever they hold.
+    Without a licence FlowFuse does not read the enterprise tables, and sends 0 whatever they hold.
     """
     if reading is None:
         return None
@@ -93,11 +91,11 @@ def _count(count: Count, ping_field: PingField, reading: Reading | None, license
         return 0
     if ping_field.label_value is None:
         return _whole(reading.get(()))
-    return _whole(reading.get((ping_field.label_value,), 0))  # no row has this value: none, and not unknown
+    return _whole(reading.get((ping_field.label_value,), 0))  # no row has this value: 0, not unknown
 
 
 def _whole(value: object) -> int | None:
-    """The number if it is a whole one. Databases and libraries are not trusted to keep to the type of a reading."""
+    """The number if it is an integer. Databases and libraries are not trusted to return a reading's type."""
     if type(value) is float:
-        return int(value) if value.is_integer() else None  # neither infinite nor NaN is
+        return int(value) if value.is_integer() else None  # excludes infinity and NaN
     return value if type(value) is int else None

@@ -1,4 +1,4 @@
-"""A sender that keeps the ledger: what leaves through it is recorded, and a ledger that fails stops nothing."""
+"""A sender that keeps the ledger: every attempt is recorded, and a ledger that fails stops nothing."""
 
 import logging
 from pathlib import Path
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def sender_for(settings: Settings, clock: Clock) -> Sender:
-    """Where pings go with these settings, the ledger included unless it is off."""
+    """The sender for these settings, with the ledger unless it is off."""
     delivery = Delivery(settings.ping.url, clock)
     ledger = settings.ping.ledger
     if ledger is None:
@@ -26,12 +26,12 @@ def sender_for(settings: Settings, clock: Clock) -> Sender:
 
 
 def named_in(settings: Settings) -> Path | None:
-    """The file that names where the ping's files are written; None where they have their usual place."""
+    """The file that names the paths of the ping's files; None if they have their defaults."""
     return settings.file if settings.ping.ledger_is_named else None
 
 
 def check_ledger(settings: Settings, clock: Clock) -> None:
-    """Raises `LedgerError` where another user could direct to another file what is written to the ledger."""
+    """Raises `LedgerError` if another user could redirect writes to the ledger to another file."""
     sender = sender_for(settings, clock)
     if isinstance(sender, RecordingSender):
         sender.check()
@@ -40,7 +40,7 @@ def check_ledger(settings: Settings, clock: Clock) -> None:
 class RecordingSender:
     """Records every attempt of another sender. An attempt that could not even begin (no usable URL) is none.
 
-    `named_in` is the file that names the ledger: root writes only where a file says that root alone can change.
+    `named_in` is the file that names the ledger: root writes only to a path named in a file that root alone can change.
     """
 
     def __init__(self, sender: Sender, ledger: Ledger, named_in: Path | None = None) -> None:
@@ -50,7 +50,7 @@ class RecordingSender:
         self._state = StateLog(log)
 
     def check(self) -> None:
-        """Raises `LedgerError` where an entry would not be written for the safety of other files."""
+        """Raises `LedgerError` if an entry would not be written in order to protect other files."""
         try:
             check_naming_file(self._named_in)
             self._ledger.check()

@@ -1,7 +1,7 @@
 """When a ping is due: pure functions of the present moment, the platform's id and the last ping.
 
-All of it is reckoned in UTC, in which every day has 24 hours: a ping at a local time of day would come after 23 or 25
-hours when daylight saving changes, and could come twice or not at all in the hour that does.
+Everything is computed in UTC, in which every day has 24 hours: a ping at a local time of day would come after 23 or 25
+hours when daylight saving changes, and could come twice or not at all in that hour.
 """
 
 import hashlib
@@ -13,14 +13,15 @@ from ff_observe.clock import Clock
 
 FIRST_AFTER_SECONDS = 30.0
 DAY = timedelta(days=1)
-MAX_ATTEMPTS = 10  # for one ping; with the delays below the last is made up to 8.5 h after the first
+MAX_ATTEMPTS = 10  # for one ping; with the delays below the last attempt is at most 8.5 h after the first
 BACKOFF_SECONDS = 60.0  # the longest first delay; it doubles with each attempt
 MIN_DELAY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment by two clocks: the wall's, and the seconds since the machine started (`boot`), which nobody can set."""
+    """A moment on two clocks: the wall clock, and the seconds since the machine started (`boot`), which cannot be
+    set."""
 
     wall: datetime
     boot: str
@@ -28,12 +29,12 @@ class Moment:
 
     @classmethod
     def present(cls, clock: Clock, age_seconds: float = 0.0) -> "Moment":
-        """`age_seconds` ago."""
+        """The moment `age_seconds` ago."""
         return cls(clock.now() - timedelta(seconds=age_seconds), clock.boot, clock.since_boot() - age_seconds)
 
     def by(self, clock: Clock) -> datetime:
-        """The moment by the wall clock as it is set now: what it showed then counts only after a restart of the
-        machine, and a moment in the future is taken for the present."""
+        """The moment on the wall clock as it is set now: its own reading counts only after a restart of the machine,
+        and a moment in the future becomes the present."""
         now = clock.now()
         if self.boot and self.boot == clock.boot:
             return now - timedelta(seconds=max(0.0, clock.since_boot() - self.since_boot))
@@ -42,14 +43,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class DailySchedule:
-    """Once on every day (UTC), from `time_of_day` on, counted from midnight."""
+    """Once a day (UTC), from `time_of_day` on, counted from midnight."""
 
     time_of_day: timedelta
 
     @classmethod
     def of_platform(cls, instance_id: str) -> "DailySchedule":
-        """At a second of the day that is as good as random, so that the platforms of the world do not all call at
-        once, and the same for every bridge of a platform and after each restart."""
+        """At a pseudo-random second of the day, so that the world's platforms do not all call at once, which is the
+        same for every bridge of a platform and after each restart."""
         digest = hashlib.sha256(b"time of the daily ping\0" + instance_id.encode()).digest()
         return cls(timedelta(seconds=int.from_bytes(digest[:8], "big") % int(DAY.total_seconds())))
 
@@ -67,16 +68,16 @@ class DailySchedule:
         return due if due > moment else due + DAY
 
     def owes(self, now: datetime, last: datetime) -> bool:
-        """Whether the ping of today is due and still to be sent, where `last` (by the same clock) was the last one.
-        However many days went by, they make one ping, not several."""
+        """Whether the ping of today is due and still to be sent, if `last` (on the same clock) was the last one.
+        Several missed days make one ping, not several."""
         return now >= self.on_the_day_of(now) and last.astimezone(UTC).date() < now.astimezone(UTC).date()
 
 
 def retry_delay(attempts: int, retry_after_seconds: float | None, chance: random.Random) -> float | None:
-    """Seconds to wait after `attempts` failed ones, or None to give up until the next ping is due.
+    """Seconds to wait after `attempts` failed attempts, or None to give up until the next ping is due.
 
-    Exponential backoff with full jitter (any delay up to the limit is as likely, so that senders that failed together
-    do not return together), on top of what the receiver asked for in `Retry-After`.
+    Exponential backoff with full jitter (any delay up to the limit is equally likely, so that senders that failed
+    together do not return together), in addition to the receiver's `Retry-After`.
     """
     if attempts >= MAX_ATTEMPTS:
         return None

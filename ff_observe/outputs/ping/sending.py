@@ -12,13 +12,13 @@ from ff_observe.platform.sources.model import OperatingSystem
 
 
 class Sender(Protocol):
-    """Where the body goes: `Delivery`, outside of tests."""
+    """Delivers a body: `Delivery`, except in tests."""
 
     def send(self, body: bytes) -> Outcome:
         """Try once. Does not raise."""
 
     def abort(self) -> None:
-        """End what is under way, from any thread, and send nothing more."""
+        """Abort a delivery in progress, from any thread, and send nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Sent:
 
 
 def preview(snapshot: Snapshot, settings: Settings, operating_system: OperatingSystem) -> bytes:
-    """The exact bytes that `send_once` would send, whether it may or not. Raises `DeliveryError` if there are none."""
+    """The exact bytes that `send_once` would send, whether allowed or not. Raises `DeliveryError` if there are none."""
     return encode(build_payload(snapshot, settings.platform, operating_system))
 
 
 def send_once(snapshot: Snapshot, settings: Settings, operating_system: OperatingSystem, sender: Sender) -> Sent:
-    """Send one ping if it may be sent. Raises `DeliveryError` if the platform has no instance id."""
+    """Send one ping if that is allowed. Raises `DeliveryError` if the platform has no instance id."""
     decision = decide(snapshot, settings)
     if not decision.allowed:
         return Sent(decision)

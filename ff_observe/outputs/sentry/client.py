@@ -1,8 +1,8 @@
-"""The Sentry SDK, configured so that nothing but redacted error events leaves. Imports the SDK: load it only when on.
+"""The Sentry SDK, configured so that only redacted error events leave. Imports the SDK: load it only if it is on.
 
-What may be sent is decided twice: `before_send` redacts each event as the very last step before it is encoded, and the
-transport lets nothing pass but events. The SDK is given no chance to add what it finds by itself (arguments, host name,
-local variables, source lines, modules, a release of another project): every such option is set here.
+Two safeguards decide what is sent: `before_send` redacts each event as the last step before it is encoded, and the
+transport passes nothing but events. The SDK cannot add data that it collects by itself (arguments, host name, local
+variables, source lines, modules, a release of another project): every such option is set here.
 """
 
 import logging
@@ -35,7 +35,7 @@ SERVER_NAME = "ff-observe"
 REQUEST_SECONDS = 10.0
 MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
 
-# Of the SDK's own making and without foreign text; the environment is what the operator wants to read.
+# Made by the SDK and free of foreign text; the environment is the operator's own.
 _AS_IS = frozenset({"event_id", "timestamp", "platform", "level", "sdk", "environment", "server_name"})
 _NEVER_SENT = frozenset({"user", "request", "modules", "release"})
 _NEVER_SENT_OF_A_FRAME = ("abs_path", "vars", "pre_context", "context_line", "post_context")
@@ -47,14 +47,14 @@ _IN_USE: ProcessWide[BaseClient] = ProcessWide(
 
 
 class InvalidDsnError(ValueError):
-    """What is wrong with a DSN, in words that do not hold any of it."""
+    """The problem with a DSN, without any part of it."""
 
 
 class Deliveries(Protocol):
-    """Told of each event on its way to the server. Called from the SDK's thread."""
+    """Notified of each event on its way to the server. Called from the SDK's thread."""
 
     def handed_over(self) -> None:
-        """An event is about to be queued; `settled` follows when its fate is known."""
+        """An event is about to be queued; `settled` follows when its outcome is known."""
 
     def settled(self, failure: str | None) -> None:
         """It arrived (None), or why it did not."""
@@ -64,7 +64,7 @@ Admission = Callable[[dict[str, Any]], bool]
 
 
 def _check_dsn(dsn: str) -> None:
-    """Raises `InvalidDsnError` where the SDK would refuse it, or where its error would show it."""
+    """Raises `InvalidDsnError` if the SDK would refuse it, or if its error would show it."""
     try:
         Dsn(dsn)
     except BadDsn as error:
@@ -75,11 +75,10 @@ def _check_dsn(dsn: str) -> None:
 
 
 class SentryClient:
-    """The SDK initialised for the whole process (`sentry_sdk.init`), until `close` gives back what was there before.
+    """The SDK initialised for the whole process (`sentry_sdk.init`), until `close` restores the previous state.
 
-    `release` is asked for with each event, None where it is unknown. `admit` sees each redacted event last and may add
-    to it, or drop it. Nothing is taken from `SENTRY_*` variables.
-    Raises `InvalidDsnError`.
+    `release` is called for each event, and returns None if unknown. `admit` sees each redacted event last and may add
+    to it, or drop it. No `SENTRY_*` variable is used. Raises `InvalidDsnError`.
     """
 
     def __init__(
@@ -104,16 +103,17 @@ class SentryClient:
             sentry_sdk.init(
                 dsn=dsn,
                 environment=environment,
-                release="",  # `clean_event` sets it; None would take SENTRY_RELEASE, or the revision of where we run
+                # `clean_event` sets it; None would use SENTRY_RELEASE, or the revision of the working directory
+                release="",
                 server_name=SERVER_NAME,
                 transport=Transport,
                 before_send=before_send,
-                # `send_default_pii` is not given: False is the default, and current SDKs warn whoever gives it.
+                # `send_default_pii` is left out: False is the default, and current SDKs warn if it is passed.
                 event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
                 include_local_variables=False,
                 include_source_context=False,
-                # Of the integrations only log lines as breadcrumbs: the others add arguments, modules and outgoing
-                # URLs, or patch what is not ours. Log lines are no events: each error is captured once, with context.
+                # The only integration records log lines as breadcrumbs: the others add arguments, modules and outgoing
+                # URLs, or patch foreign code. Log lines are no events: each error is captured once, with context.
                 default_integrations=False,
                 auto_enabling_integrations=False,
                 integrations=[LoggingIntegration(level=logging.INFO, event_level=None)],
@@ -141,16 +141,17 @@ class SentryClient:
         return sentry_sdk.capture_event({"level": "info", "logentry": {"message": message}})
 
     def close(self, timeout_seconds: float) -> None:
-        """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and give the process back."""
+        """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and restore the previous
+        state."""
         self._client.close(timeout=max(0.0, timeout_seconds))
         _IN_USE.restore(self._client)
 
 
 class EventTransport(HttpTransport):
-    """The SDK's transport, which also says what became of each event.
+    """The SDK's transport, reporting the outcome of each event.
 
-    It follows no redirect (the key in the header would go along) and does not try twice: the SDK's queue is small, and
-    an error that matters comes again.
+    It follows no redirect (the key in the header would be sent along) and does not retry: the SDK's queue is small, and
+    an error that matters recurs.
     """
 
     observer: Deliveries
@@ -163,20 +164,21 @@ class EventTransport(HttpTransport):
         super().__init__(options)
 
     def capture_envelope(self, envelope: Envelope) -> None:
-        """Queue the events of `envelope`; anything else in it (traces, sessions, attachments) goes nowhere."""
-        envelope.headers.pop("trace", None)  # for sampling, which we do not; names a key that `before_send` has masked
+        """Queue the events of `envelope`; anything else in it (traces, sessions, attachments) is dropped."""
+        # for sampling, which we do not use; contains a key that `before_send` has masked
+        envelope.headers.pop("trace", None)
         envelope.items[:] = [item for item in envelope.items if item.type == "event"]
         if envelope.items:
             self.observer.handed_over()
             super().capture_envelope(envelope)
 
     def on_dropped_event(self, reason: str) -> None:
-        """The SDK's word that an event is lost."""
+        """Called by the SDK when an event is lost."""
         failure, self._failure = self._failure, None
         self.observer.settled(failure or _REASONS.get(reason, reason))
 
     def _make_pool(self) -> urllib3.PoolManager:
-        """The bridge's own instead of the SDK's, which authenticates to no proxy and trusts other authorities."""
+        """Replaces the SDK's pool, which does not authenticate to proxies and trusts other authorities."""
         assert self.parsed_dsn is not None
         url = self._auth.get_api_url(EndpointType.ENVELOPE)
         self._proxy = proxy_for(url)
@@ -196,7 +198,7 @@ class EventTransport(HttpTransport):
                     retries=False,
                     redirect=False,
                 )
-            if self._connection.is_aborted:  # http.client takes headers that our abort ended for all there are
+            if self._connection.is_aborted:  # http.client accepts headers cut short by our abort as complete
                 raise TimeoutError
         except (urllib3.exceptions.HTTPError, OSError) as error:
             cause = TimeoutError() if self._connection.is_aborted else error
@@ -220,7 +222,7 @@ _REASONS = {
 
 
 def clean_event(event: Mapping[str, Any], release: str | None, redactor: Redactor) -> dict[str, Any]:
-    """The event as it may leave: redacted, cut to size, without what is never sent, with release and versions."""
+    """The event that leaves: redacted, shortened, without the parts that are never sent, with release and versions."""
     cleaned: dict[str, Any] = {}
     for key, value in event.items():
         if key in _AS_IS:
@@ -239,7 +241,7 @@ def clean_event(event: Mapping[str, Any], release: str | None, redactor: Redacto
 
 
 def _without_source(value: Any) -> Any:
-    """Stack frames keep module, function and line: with the release that finds the source. Paths may hold names."""
+    """Stack frames keep module, function and line: with the release they locate the source. Paths may hold names."""
     if isinstance(value, list):
         return [_without_source(item) for item in value]
     if not isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""Backend Sentry: the errors of the bridge, and of a program it is part of, as events in the operator's Sentry.
+"""Backend Sentry: reports the errors of the bridge, and of a program it is part of, to the operator's Sentry.
 
-On with `telemetry.backend.sentry.dsn`, and only with it: `SENTRY_DSN` is not read. The SDK is imported then only.
+On only with `telemetry.backend.sentry.dsn`: `SENTRY_DSN` is not read. The SDK is imported only then.
 """
 
 import logging
@@ -37,7 +37,7 @@ _HOOK: ProcessWide[Callable[["threading.ExceptHookArgs"], Any]] = ProcessWide(
 
 
 class RepeatLimit:
-    """Lets the same error from the same place through once an hour: one that recurs must not eat the quota."""
+    """Lets the same error from the same place through once an hour: a recurring one must not use up the quota."""
 
     def __init__(self, clock: Clock, seconds: float = REPEAT_SECONDS) -> None:
         self._clock = clock
@@ -46,7 +46,7 @@ class RepeatLimit:
         self._last: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
 
     def admit(self, place: tuple[object, ...]) -> int | None:
-        """None where `place` has had its event this hour, else how many were held back since the last one."""
+        """None if `place` has had its event this hour, else how many were held back since the last one."""
         now = self._clock.monotonic()
         with self._lock:
             last, held_back = self._last.get(place, (None, 0))
@@ -61,7 +61,7 @@ class RepeatLimit:
 
 
 def place_of(event: Mapping[str, Any]) -> tuple[object, ...]:
-    """What makes two events the same: type and place of the error, or the text of a message before its arguments."""
+    """The identity of an event: type and place of the error, or the text of a message before its arguments."""
     exceptions = (event.get("exception") or {}).get("values") or []
     if exceptions:
         error = exceptions[-1]
@@ -71,10 +71,10 @@ def place_of(event: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 class BackendSentry:
-    """Captures errors from `start` to `stop`; without a DSN it does nothing at all.
+    """Captures errors from `start` to `stop`; without a DSN it does nothing.
 
-    `capture` is an `ErrorSink`. Errors that end any thread are captured too. `version` (FlowFuse's) is asked for with
-    each event: it may be upgraded while we run.
+    `capture` is an `ErrorSink`. Errors that end any thread are captured too. `version` (FlowFuse's) is called for each
+    event, since FlowFuse may be upgraded meanwhile.
     """
 
     name = "backend sentry"
@@ -100,14 +100,14 @@ class BackendSentry:
         self._failing = False
 
     def start(self) -> None:
-        """Raises `ConfigurationError` for a DSN that is none."""
+        """Raises `ConfigurationError` for an invalid DSN."""
         if self._settings.backend_sentry.dsn is None:
             return
         self._client = _open(self._settings, self._version, self, self._admit, self._redactor)
         _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
 
     def stop(self, deadline: float) -> None:
-        """Sends what is waiting, until `deadline`; what is left then is counted as dropped."""
+        """Sends what is waiting, until `deadline`; events left then are counted as dropped."""
         client, self._client = self._client, None
         if client is None:
             return
@@ -129,7 +129,7 @@ class BackendSentry:
             self._pending += 1
 
     def settled(self, failure: str | None) -> None:
-        """What became of it (called by the transport, in the SDK's thread)."""
+        """The outcome of an event (called by the transport, in the SDK's thread)."""
         with self._lock:
             if self._pending == 0:
                 return  # counted as lost when the bridge stopped
@@ -177,7 +177,7 @@ def _component_of(error: BaseException) -> str | None:
 
 
 class _Outcome:
-    """What became of the one event of `send_test_event`."""
+    """The outcome of the event of `send_test_event`."""
 
     def __init__(self) -> None:
         self.known = threading.Event()

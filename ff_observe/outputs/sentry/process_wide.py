@@ -1,4 +1,4 @@
-"""A process-wide hook or client that we replace for a while and restore, in whatever order its holders let go."""
+"""A process-wide hook or client that we replace for a while and restore, in whatever order its holders release it."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -7,8 +7,8 @@ T = TypeVar("T")
 
 
 class ProcessWide(Generic[T]):
-    """Several of our components may hold it at a time: on a reload the new one begins before the old one ends. Once the
-    last has restored it, what was in place before the first is in place again."""
+    """Several of our components may hold it at a time: on a reload the new one begins before the old one ends. When
+    the last one restores it, the original is in place again."""
 
     def __init__(self, get: Callable[[], T], put: Callable[[T], None]) -> None:
         self._get = get
@@ -17,7 +17,7 @@ class ProcessWide(Generic[T]):
         self._original: T | None = None
 
     def replace(self, make: Callable[[], T]) -> tuple[T, T]:
-        """Put the result of `make` in place; returns it, and what is in place when none of ours is."""
+        """Install the result of `make`; returns it, and what is in place when none of ours is."""
         before = self._get()
         own = make()
         if not self._holders:
@@ -28,7 +28,7 @@ class ProcessWide(Generic[T]):
         return own, self._original
 
     def restore(self, own: T) -> None:
-        """Legal once for each `replace`. What another library has put in place since then stays."""
+        """Legal once for each `replace`. A later replacement by another library stays."""
         self._holders.remove(own)
         if self._get() == own:
             assert self._original is not None

@@ -1,1 +1,1 @@
-"""Where the counts come from: FlowFuse's database, its licence, and what is installed beside it."""
+"""The sources of the counts: FlowFuse's database, its licence, and the software installed beside it."""

@@ -1,6 +1,5 @@
-"""Asking a database for everything at once, whatever its dialect: plans the statement, notices a changed schema and
-values never seen before, and keeps one failing table from taking the others down.
-"""
+"""Reads everything from a database at once, whatever its dialect: plans the statement, notices a changed schema and
+new values, and keeps a failing table from affecting the others."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,46 +28,46 @@ from ff_observe.platform.sources.sql import (
 log = logging.getLogger(__name__)
 
 MAX_KNOWN_VALUES = 16
-"""With more different values than this, grouping is no dearer than a FILTER for each."""
+"""Beyond this many different values, grouping costs no more than a FILTER for each."""
 RETRY_FAILED_TABLES = (timedelta(seconds=10), timedelta(seconds=60))
-"""When a table that failed is asked again: soon at first, it may have been locked, then twice as late each time."""
-_ATTEMPTS = 4  # a schema that changes, and new values, each cost one; more than these in one reading is a fault
+"""When a failed table is retried: soon at first, since it may have been locked, then after twice the time each."""
+_ATTEMPTS = 4  # a changed schema and new values cost one each; more than these in one reading is a fault
 
 
 class StatementError(Exception):
-    """The database refused one statement for a reason that need not concern another."""
+    """The database refused one statement for a reason that need not affect another."""
 
 
 class Session(Protocol):
-    """An open connection that can be asked."""
+    """An open connection that runs statements."""
 
     def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
         """The rows of a statement in which `moments` stand as `:name`; more than `MAX_ROWS` are an error.
 
-        Raises `StatementError`, or `SourceError` where nothing else can be asked either.
+        Raises `StatementError`, or `SourceError` if nothing else can be asked either.
         """
 
 
 def traced(dialect: Dialect, operation: str, what: str) -> AbstractContextManager[tracing.Span]:
-    """A span for one statement, by OpenTelemetry's conventions. Its text, which holds values, is not told."""
+    """A span for one statement, by OpenTelemetry's conventions. Its text, which holds values, is left out."""
     summary = f"{operation} {what}"
     attributes = {"db__system__name": dialect.system, "db__operation__name": operation, "db__query__summary": summary}
     return tracing.span(summary, "client", **attributes)
 
 
 class Counting:
-    """What is known of one database between readings. Used by one thread at a time."""
+    """The knowledge about one database between readings. Used by one thread at a time."""
 
     def __init__(self, counts: Sequence[Count], dialect: Dialect, where: str) -> None:
         self._counts = tuple(counts)
         self._dialect = dialect
         self._where = where
         self._columns: Columns | None = None
-        self._not_tables: frozenset[str] = frozenset()  # what has the name of a table but is a view or the like
+        self._not_tables: frozenset[str] = frozenset()  # views and the like with a table's name
         self._schema_stamp: str | None = None
         self._known: Known = {}
         self._insufficient: dict[str, tuple[str | None, ...]] = {}  # known values that did not add up, by count
-        self._failed: dict[str, tuple[str, datetime]] = {}  # by name of the part: why, and when to ask again
+        self._failed: dict[str, tuple[str, datetime]] = {}  # by name of the part: why, and when to retry
         self._complained: set[str] = set()
         self._pause: dict[str, timedelta] = {}  # by name of the part that failed last time, too
         self._parts: list[Part] = []
@@ -80,17 +79,20 @@ class Counting:
         self._last: tuple[str, Answer] | None = None  # the data stamp of a complete answer, and the answer
 
     def forget(self) -> None:
-        """The database may be another one now: look at its schema again before the next statement."""
+        """The database may have been replaced: look at its schema before the next statement."""
         self._columns = None
         self._last = None
 
     def forget_counts(self) -> None:
-        """Count everything the next time, also if the database says that nothing was written."""
+        """Count everything the next time, even if the database reports no write."""
         self._last = None
 
     def read(self, session: Session, at: datetime, data_stamp: str | None = None) -> Answer:
-        """Everything at once. If nothing was written since the last answer (`data_stamp` is the database's own word
-        for that) only what moves with the clock is counted. Raises `SourceError`."""
+        """Everything at once.
+
+        If nothing was written since the last answer (according to the database's own `data_stamp`) only counts that
+        depend on the clock are counted. Raises `SourceError`.
+        """
         unchanged = self._read_what_moves(session, at, data_stamp)
         if unchanged is not None:
             return unchanged
@@ -175,7 +177,7 @@ class Counting:
         self._said = self._lacking
 
     def _try(self, session: Session, at: datetime) -> Answer | None:
-        """One statement; None if it has to be asked again because something turned out to be different."""
+        """Run one statement; None if it must be repeated because the schema or the values have changed."""
         assert self._statement is not None
         before = self._statement
         try:
@@ -206,13 +208,13 @@ class Counting:
         return answer
 
     def _schema_changed(self, session: Session) -> bool:
-        """Look again. Whether what could be asked before is not what can be asked now."""
+        """Look at the schema again. Returns whether different questions can be asked now."""
         before = self._columns
         self._look_at_schema(session)
         return self._columns != before
 
     def _find_failing(self, session: Session, at: datetime, error: StatementError) -> None:
-        """Ask each table alone, to leave those that fail out. Raises `SourceError` if it is all of them."""
+        """Ask each table alone, to leave out those that fail. Raises `SourceError` if all do."""
         assert self._statement is not None
         assert self._columns is not None
         asked = self._statement.parts
@@ -256,7 +258,7 @@ class Counting:
         return {name: f"{table} is not a table; only tables are read" for name, table in hidden.items()}
 
     def _learn(self, readings: Mapping[str, Reading]) -> None:
-        """Values seen in groups are counted without grouping from now on: several times cheaper."""
+        """Count values seen in groups without grouping from now on, which is several times cheaper."""
         known = dict(self._known)
         for count in self._counts:
             question = count.of

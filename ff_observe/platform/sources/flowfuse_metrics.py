@@ -1,6 +1,6 @@
-"""The version of Node.js as FlowFuse tells it at its own `/metrics`: where Node is not on the path, as in containers.
+"""Reads the version of Node.js from FlowFuse's own `/metrics`: for containers, where Node is not on the path.
 
-FlowFuse has that page with `telemetry.backend.prometheus.enabled`, at the address `base_url` names.
+FlowFuse has that page with `telemetry.backend.prometheus.enabled`, at the address `base_url`.
 """
 
 import logging
@@ -16,10 +16,11 @@ _VERSION = re.compile(rb'^nodejs_version_info\{[^}]*\bversion="(v\d[\w.+-]{0,62}
 
 
 def node_version(base_url: str) -> str | None:
-    """With Node's leading `v`; None if FlowFuse does not answer, or its answer (perhaps its web page) does not tell."""
+    """The version with Node's leading `v`; None if FlowFuse does not answer, or its answer (perhaps its web page)
+    lacks it."""
     if not base_url.lower().startswith(("http://", "https://")):
         return None
-    import urllib3  # costs memory and start-up time; who has Node on the path never comes here
+    import urllib3  # costs memory and start-up time; not needed if Node is on the path
     from urllib3.exceptions import HTTPError
 
     from ff_observe.delivery.trust import client_context

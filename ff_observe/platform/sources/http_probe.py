@@ -1,7 +1,7 @@
-"""Asks FlowFuse itself over HTTP whether it lives: its database also answers while FlowFuse is down.
+"""Probes over HTTP whether FlowFuse itself is alive: its database also answers while FlowFuse is down.
 
-The question is `GET /api/v1/settings`, which FlowFuse answers without a session and without its database (every version
-since 2.0, forge/routes/api/settings.js). No other page means life: FlowFuse has no health endpoint, answers unknown
+The request is `GET /api/v1/settings`, which FlowFuse answers without a session and without its database (every version
+since 2.0, forge/routes/api/settings.js). No other page proves life: FlowFuse has no health endpoint, answers unknown
 paths with its web page, and its own `/metrics` does so too while that is switched off.
 """
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 3.0
 LATEST_SECONDS = 60.0
-"""An answer older than this says nothing about now."""
+"""An older answer says nothing about the present."""
 
-MOST_BYTES = 2**18  # FlowFuse's answer has about one kilobyte, and the banners of its login page
+MOST_BYTES = 2**18  # FlowFuse's answer has about one kilobyte, plus the banners of its login page
 MOST_REDIRECTS = 2  # to https, and to a path with a slash
 PATH = "/api/v1/settings"
 
@@ -36,7 +36,7 @@ _HEADERS = {"Accept": "application/json", "User-Agent": "ff-observe", "Connectio
 
 
 class HttpProbe:
-    """Asks the FlowFuse at `base_url`, one question at a time, each in a thread of its own.
+    """Probes the FlowFuse at `base_url`, one request at a time, each in its own thread.
 
     No proxy is used, and no credentials are sent: a user and a password in `base_url` are left out.
     """
@@ -52,7 +52,7 @@ class HttpProbe:
         self._tls: ssl.SSLContext | None = None
 
     def ask(self) -> None:
-        """Begin a question. One that is still under way (in a resolver that hangs, for instance) is not repeated."""
+        """Begin a request. One that is still in progress (in a resolver that hangs, for instance) is not repeated."""
         if self._question is not None and not self._question.done():
             return
         self._question = Future()
@@ -61,7 +61,7 @@ class HttpProbe:
         self._thread.start()
 
     def answer(self) -> HttpAnswer:
-        """The answer to the question that `ask` began. Waits until `LIMIT_SECONDS` after it began at the most."""
+        """The answer to the request that `ask` began. Waits until at most `LIMIT_SECONDS` after it began."""
         assert self._question is not None
         try:
             answer = self._question.result(max(0.0, self._asked_at + LIMIT_SECONDS - time.monotonic()))
@@ -76,12 +76,12 @@ class HttpProbe:
         return answer
 
     def latest(self) -> HttpAnswer | None:
-        """The last answer; None if there is none of the last minute. Never waits."""
+        """The last answer; None if there is none within the last minute. Never waits."""
         latest = self._latest
         return latest[0] if latest is not None and time.monotonic() - latest[1] < LATEST_SECONDS else None
 
     def close(self, seconds: float) -> None:
-        """End the question under way; waits for its thread for so long."""
+        """Abort the request in progress; waits this long for its thread."""
         self._abort()
         if self._thread is not None:
             self._thread.join(max(0.0, seconds))
@@ -118,7 +118,7 @@ class HttpProbe:
         raise _NoLifeError("redirects without end")
 
     def _get(self, url: SplitResult, until: float) -> tuple[int, str, bytes]:
-        """Status, `Location` and body, which is cut off after `MOST_BYTES`."""
+        """Status, `Location` and body, which is truncated after `MOST_BYTES`."""
         connection = self._connection = self._connect(url)
         try:
             connection.request("GET", url.path + (f"?{url.query}" if url.query else ""), headers=_HEADERS)
@@ -138,7 +138,7 @@ class HttpProbe:
         if url.scheme == "http":
             return http.client.HTTPConnection(host, url.port, timeout=LIMIT_SECONDS)
         from ff_observe.delivery.trust import (
-            client_context,  # TLS costs memory, which a platform without it need not spend
+            client_context,  # TLS costs memory, which a platform without it does not need
         )
 
         if self._tls is None:
@@ -147,7 +147,7 @@ class HttpProbe:
 
 
 class _NoLifeError(Exception):
-    """Something answered that is no living FlowFuse. The message goes on from "FlowFuse at ADDRESS …"."""
+    """The answer does not come from a living FlowFuse. The message continues "FlowFuse at ADDRESS …"."""
 
 
 def _check(status: int, body: bytes) -> None:
@@ -165,7 +165,7 @@ def _check(status: int, body: bytes) -> None:
 
 
 def _words(error: Exception) -> str:
-    """The error without its message, which may quote what the server sent."""
+    """The error without its message, which may quote the server's answer."""
     if isinstance(error, TimeoutError):
         return f"gave no complete answer within {LIMIT_SECONDS:g} s"
     if isinstance(error, ConnectionRefusedError):
@@ -179,7 +179,7 @@ def _words(error: Exception) -> str:
 
 
 def _shown(url: str) -> str:
-    """The address without user and password, fit for any log: a lone surrogate is none that UTF-8 can hold."""
+    """The address without user and password, safe for any log: a lone surrogate cannot be encoded in UTF-8."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].encode("utf-8", "backslashreplace").decode()
     return f"{parts.scheme}://{host}"

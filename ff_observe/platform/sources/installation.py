@@ -1,6 +1,6 @@
-"""What is installed beside the database: the versions of FlowFuse and Node.js, and the operating system.
+"""The software installed beside the database: the versions of FlowFuse and Node.js, and the operating system.
 
-None of it is in the database or in flowforge.yml.
+None of these is in the database or in flowforge.yml.
 """
 
 import json
@@ -26,7 +26,7 @@ ASK_FLOWFUSE_AGAIN_SECONDS = 60.0
 MAX_VERSION_CHARACTERS = 64
 _PACKAGES = ("@flowfuse/flowfuse", "@flowforge/flowforge")  # the second until FlowFuse 2.0
 
-# Node.js names what uname calls differently (deps/v8 target names, `process.arch`); the rest is the same in both.
+# Node.js uses other names than uname for these (deps/v8 target names, `process.arch`); the rest are the same.
 _NODE_ARCHITECTURES: Mapping[str, str] = {
     "x86_64": "x64",
     "amd64": "x64",
@@ -49,11 +49,11 @@ def operating_system() -> OperatingSystem:
 
 
 class InstalledVersions:
-    """The versions of a platform. What was configured wins over what is found; what nobody knows is None.
+    """The versions of a platform. Configured versions take precedence over detected ones; unknown ones are None.
 
-    `flowfuse` and `nodejs` read files, run a program and ask FlowFuse: never on an event loop, for which
-    `flowfuse_known` is what `flowfuse` last gave. `flowfuse_url` is where FlowFuse may be asked for its
-    `/metrics`; None if it has none.
+    `flowfuse` and `nodejs` read files, run a program and make a request to FlowFuse: never call them on an event loop,
+    for which `flowfuse_known` is the last result of `flowfuse`. `flowfuse_url` is the base of FlowFuse's `/metrics`;
+    None if it has none.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class InstalledVersions:
         self._ask_flowfuse_at = 0.0  # monotonic
 
     def flowfuse(self) -> str | None:
-        """Looked up each time: FlowFuse may be upgraded while we run."""
+        """Looked up each time: FlowFuse may be upgraded meanwhile."""
         self.flowfuse_known = self._flowfuse or _installed_flowfuse(self._home)
         return self.flowfuse_known
 
     def node_refusal(self) -> str | None:
-        """Why Node.js is not run to learn its version; None where it is, or need not be."""
+        """Why Node.js is not run to find its version; None if it is, or need not be."""
         if self._nodejs is not None:
             return None
         if self._node_path is not None and os.geteuid() == 0:
@@ -91,8 +91,11 @@ class InstalledVersions:
         return f"Node.js is not asked for its version: {refusal}. Write it to telemetry.platform.nodejs_version"
 
     def nodejs(self) -> str | None:
-        """With Node's leading `v`, as in the ping. Node is run at most once, for no longer than 2 s; FlowFuse, which
-        may not be up yet, is asked once a minute until it tells."""
+        """The version with Node's leading `v`, as in the ping.
+
+        Node is run at most once, for no longer than 2 s; FlowFuse, which may not be up yet, is asked once a minute
+        until it answers.
+        """
         if self._nodejs is None and not self._asked_node:
             self._asked_node = True
             refusal = self.node_refusal()
@@ -107,7 +110,7 @@ class InstalledVersions:
 
 
 def _installed_flowfuse(home: Path) -> str | None:
-    """The version FlowFuse reports of itself: that of its package.json, with `-git` in a working copy
+    """The version that FlowFuse reports: that of its package.json, with `-git` in a working copy
     (forge/config/index.js)."""
     modules = (home / "app" / "node_modules", home / "node_modules")
     installed = [directory / package for directory in modules for package in _PACKAGES]
@@ -125,7 +128,7 @@ def _installed_flowfuse(home: Path) -> str | None:
 
 
 def _refusal(node: str) -> str | None:
-    """Why this program is not run; None for one that only root and the caller can change, or that is not there."""
+    """Why this program is not run; None if only root and the caller can change it, or it does not exist."""
     try:
         found = shutil.which(node)
         if found is not None:

@@ -1,4 +1,4 @@
-"""Which licences FlowFuse would load, and what they allow (FlowFuse forge/licensing/{index,loader}.js).
+"""Determines which licences FlowFuse would load, and what they allow (FlowFuse forge/licensing/{index,loader}.js).
 
 FlowFuse's licences are JSON web tokens signed with ES256.
 """
@@ -40,10 +40,8 @@ class LicenceError(FFObserveError):
 
 
 def verify_licence(token: str, at: datetime) -> Licence:
-    """The licence in `token`, if FlowFuse would load it at that moment. An expired one it would.
-
-    Raises `LicenceError`.
-    """
+    """The licence in `token`, if FlowFuse would load it at that moment. It would load an expired one. Raises
+    `LicenceError`."""
     licence, valid_from = _verified(token)
     if valid_from > at:
         raise LicenceError(f"the licence is not valid before {valid_from:%Y-%m-%d %H:%M} UTC")
@@ -52,7 +50,7 @@ def verify_licence(token: str, at: datetime) -> Licence:
 
 @lru_cache(maxsize=4)
 def _verified(token: str) -> tuple[Licence, datetime]:
-    """The licence and the moment it begins to be valid."""
+    """The licence and the moment from which it is valid."""
     if _TOKEN.fullmatch(token) is None:
         raise LicenceError(
             "the licence is not a JSON web token of FlowFuse's; check that it is complete, on one line, and without "
@@ -85,7 +83,7 @@ def _verified(token: str) -> tuple[Licence, datetime]:
 
 
 def _signed_payload(token: str) -> tuple[bytes, bool]:
-    """The payload, and whether it is the development key that signed it."""
+    """The payload, and whether the development key signed it."""
     import jwt  # only a licensed platform pays for it
 
     for key, is_development in ((_PRODUCTION_KEY, False), (_DEVELOPMENT_KEY, True)):
@@ -99,7 +97,7 @@ def _signed_payload(token: str) -> tuple[bytes, bool]:
 
 
 def _moment(claims: Mapping[str, object], name: str) -> datetime:
-    """FlowFuse does not start with a licence that lacks one of its two moments."""
+    """FlowFuse does not start with a licence that lacks either of its two dates."""
     seconds = claims.get(name)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         raise LicenceError(f"the licence lacks the claim `{name}`")
@@ -110,7 +108,8 @@ def _moment(claims: Mapping[str, object], name: str) -> datetime:
 
 
 def _limits(claims: Mapping[str, object], tier: str, combined: bool) -> dict[str, int]:
-    """Limits by resource. Licences from before FlowFuse 2.2 have hosted instances (`projects`) and devices apart."""
+    """Limits by resource. Licences from before FlowFuse 2.2 limit hosted instances (`projects`) and devices
+    separately."""
     claimed = {
         "users": claims.get("users"),
         "teams": claims.get("teams"),
@@ -125,7 +124,7 @@ def _limits(claims: Mapping[str, object], tier: str, combined: bool) -> dict[str
 
 
 def _number(value: object) -> int:
-    """A limit as FlowFuse compares it: a number in text counts, nothing is 0."""
+    """A limit as FlowFuse compares it: a numeric string counts, an empty value is 0."""
     try:
         return int(float(value)) if isinstance(value, str | int | float) else 0
     except (ValueError, OverflowError):

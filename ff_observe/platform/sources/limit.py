@@ -1,4 +1,4 @@
-"""A limit on how long a blocking call of a database library may take."""
+"""A time limit for blocking calls of a database library."""
 
 import threading
 import time
@@ -7,9 +7,9 @@ from types import TracebackType
 
 
 class TimeLimit:
-    """Calls `abort` from a thread of its own if the block takes longer than `seconds`: `with limit: …`.
+    """Calls `abort` from a separate thread if the block takes longer than `seconds`: `with limit: …`.
 
-    The thread starts with the first use and sleeps until a deadline could be over, so that entering and leaving the
+    The thread starts with the first use and sleeps until a deadline could have passed, so that entering and leaving the
     block costs next to nothing (starting a thread each time was a tenth of a small snapshot). `close` ends it.
     """
 
@@ -49,5 +49,5 @@ class TimeLimit:
             if left <= 0:
                 self.expired = True
                 self._abort()
-                left = 0.05  # again until the block ends: a call that was about to begin was not hit
+                left = 0.05  # repeated until the block ends: `abort` may miss a call that is about to begin
             pause = left

@@ -1,4 +1,4 @@
-"""Locks by which the bridges of one platform meet: what they need of a database, however it is spelt there."""
+"""The locks by which the bridges of one platform coordinate: the interface that a database has to provide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 LEADER: Final = 0
 PRESENT: Final = 1
 FIRST_MARK: Final = 2
-"""Numbers of locks; from `FIRST_MARK` on an even one stands for a ping."""
+"""Numbers of locks; from `FIRST_MARK` on, an even one stands for a ping."""
 
 
 class LocksLostError(Exception):
@@ -15,7 +15,7 @@ class LocksLostError(Exception):
 
 
 class LocksUnsuitableError(Exception):
-    """Locks do not hold here, ever. The text says why, and what to write into the file."""
+    """Locks can never work here. The text says why, and what to configure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Held:
     """Who holds which numbers at one moment: the session of the leader, and of each session the numbers it shares.
 
     `me` is the own session, `minute` the present one by the clock of the database. `leader_host` is the name of the
-    leader's machine, as far as it is known, `my_host` that of this one.
+    leader's machine, if known, `my_host` that of this one.
     """
 
     me: int
@@ -35,23 +35,26 @@ class Held:
 
 
 class Locks(Protocol):
-    """The locks of one platform in one session. Every method but the last two raises `LocksLostError` when the session
-    is gone, and `LocksUnsuitableError` where none holds."""
+    """The locks of one platform in one session.
+
+    Every method but the last two raises `LocksLostError` if the session is gone, and `LocksUnsuitableError` if locks
+    cannot work.
+    """
 
     def held(self) -> Held:
-        """How things stand."""
+        """The present holders."""
 
     def lead(self) -> bool:
         """Take `LEADER` if it is free."""
 
     def share(self, number: int) -> None:
-        """Take a number that any session may share. A number is taken once."""
+        """Take a number that any session may share. A number is taken only once."""
 
     def release(self, number: int) -> None:
-        """Let go of a shared number."""
+        """Release a shared number."""
 
     def abort(self) -> None:
-        """End the session at once, from any thread: who waits for it gets `LocksLostError`."""
+        """End the session at once, from any thread: a waiting call raises `LocksLostError`."""
 
     def close(self) -> None:
         """End the session."""

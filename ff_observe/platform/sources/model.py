@@ -1,4 +1,4 @@
-"""What a source answers with. Sources differ by database; what they answer does not."""
+"""What a source answers: the same for every database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from types import MappingProxyType
 from typing import Protocol
 
 SETTINGS_READING = "platform_settings"
-"""The name under which `Answer.failures` tells that the platform's settings could not be read."""
+"""The name in `Answer.failures` for platform settings that could not be read."""
 
 Reading = Mapping[tuple[str, ...], float]
-"""The samples of one metric: label values (in the order of the metric's `labels`) to value; `()` where it has none."""
+"""The samples of one metric: label values (in the order of the metric's `labels`) to value; `()` without labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What of one reading was not told apart: how many label values were summed into `other`, and how many were cut."""
+    """How many label values of one reading were summed into `other`, and how many were cut."""
 
     number: int = 0
     length: int = 0
@@ -38,10 +38,10 @@ class Licence:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What the platform says of itself. None is unknown: nobody could be asked, or nobody told.
+    """What is known about the platform's installation. None means unknown.
 
-    `telemetry_allowed` is the administrators' setting. `licence_problem` is why a licence that is there was not
-    accepted; it never holds the licence.
+    `telemetry_allowed` is the administrators' setting. `licence_problem` is why an existing licence was not accepted;
+    it never holds the licence.
     """
 
     instance_id: str | None = None
@@ -55,9 +55,9 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """How FlowFuse itself answered over HTTP: after how many `seconds`, or else the `problem`.
+    """FlowFuse's own answer over HTTP: after how many `seconds`, or else the `problem`.
 
-    `problem` is for people and goes on from "FlowFuse …": "refuses connections".
+    `problem` is for people and continues "FlowFuse …": "refuses connections".
     """
 
     seconds: float | None
@@ -65,7 +65,7 @@ class HttpAnswer:
 
     @property
     def up(self) -> bool:
-        """Whether it was FlowFuse that answered."""
+        """Whether FlowFuse itself answered."""
         return self.seconds is not None
 
 
@@ -80,11 +80,11 @@ class OperatingSystem:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the database said at one moment.
+    """The database's answer at one moment.
 
     `settings` are FlowFuse's platform settings by key, decoded (a JSON value, or text); a key without a row is absent.
     `readings` and `failures` are by name of the count (or `SETTINGS_READING`); a count that this FlowFuse version has
-    no table for is in neither. `caps` is there for every reading whose label values come from the database.
+    no table for is in neither. `caps` exists for every reading whose label values come from the database.
     """
 
     settings: Mapping[str, object]
@@ -94,13 +94,13 @@ class Answer:
 
 
 class Source(Protocol):
-    """A platform's database, read only. Safe to call from one thread at a time."""
+    """A platform's database, read-only. Safe to call from one thread at a time."""
 
     def read(self, at: datetime) -> Answer:
-        """Answer every count and setting from one database snapshot, with `at` as the present of time-dependent counts.
+        """Answer every count and setting from one consistent read, with `at` as the present of time-dependent counts.
 
         Raises `SourceError` if the database does not answer; the next call tries again.
         """
 
     def close(self) -> None:
-        """Give up the connection. Legal at any time, also from another thread while `read` runs, which then fails."""
+        """Close the connection. Legal at any time, also from another thread while `read` runs, which then fails."""

@@ -1,4 +1,4 @@
-"""FlowFuse's PostgreSQL database, read in a session that cannot write and never stays in a transaction."""
+"""Reads FlowFuse's PostgreSQL database, in a session that cannot write and never stays in a transaction."""
 
 import threading
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ CLOSE_SECONDS = 2.0
 
 
 def _regclass(table: str) -> str:
-    """The table as the session's search path finds it; NULL if it does not."""
+    """The table as the session's search path resolves it; NULL if it does not exist."""
     return f"to_regclass({literal(quoted(table))})"
 
 
 def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
-    """What of the missing tables and columns is there by now, as text: empty as long as nothing is."""
+    """Which of the missing tables and columns exist by now, as text: empty as long as none does."""
     found = [
         f"(SELECT attname FROM pg_attribute WHERE attrelid = {_regclass(table)} AND attname = {literal(name)})"
         if name is not None
@@ -49,7 +49,7 @@ DIALECT = Dialect(
 
 
 class PostgreSQLSource:
-    """Reads the database that `db` in flowforge.yml names. Connects when first asked, and again after a failure."""
+    """Reads the database that `db` in flowforge.yml names. Connects on the first read, and again after a failure."""
 
     def __init__(self, database: PostgreSQLDatabase, counts: Sequence[Count] = COUNTS) -> None:
         self._server = Server(database)
@@ -69,7 +69,7 @@ class PostgreSQLSource:
                 self._disconnect()
                 if is_new or error.given_up or self._closing.is_set():
                     raise
-            # A connection that was idle may have been cut at any time (restart, failover, firewall): not yet a failure.
+            # An idle connection may have been cut at any time (restart, failover, firewall): that alone is no failure.
             try:
                 return self._read(at)
             except SourceError:

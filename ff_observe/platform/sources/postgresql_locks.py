@@ -1,5 +1,8 @@
-"""Advisory locks in a platform's PostgreSQL database (PostgreSQL, "Advisory Locks"): a role that only reads may take
-them, and they end with the session. Locks of one platform have one number in common (`key`), 32 bits of a hash."""
+"""Advisory locks in a platform's PostgreSQL database (PostgreSQL, "Advisory Locks"): a read-only role may take them,
+and they end with the session.
+
+Locks of one platform have one number in common (`key`), 32 bits of a hash.
+"""
 
 import contextlib
 import hashlib
@@ -15,7 +18,7 @@ from ff_observe.platform.sources.postgresql_session import Server, Session, cut
 from ff_observe.platform.sources.sql import Row
 
 KEEPALIVE: Final = {"tcp_keepalives_idle": 20, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
-"""Of the server: it drops the session of a bridge that is gone without a word after 50 s, and its locks with it."""
+"""For the server: it drops the session of a vanished bridge, and its locks, after 50 s."""
 
 _TRIES: Final = 3
 _APPLICATION: Final = "ff-observe ping "
@@ -31,13 +34,13 @@ _HELD: Final = (
 
 
 def platform_key(instance_id: str) -> int:
-    """The number of a platform's locks, as PostgreSQL's `integer` has it."""
+    """The number of a platform's locks, in the range of PostgreSQL's `integer`."""
     digest = hashlib.sha256(b"ff-observe sender of the ping\0" + instance_id.encode()).digest()
     return int.from_bytes(digest[:4], "big", signed=True)
 
 
 class AdvisoryLocks:
-    """See `Locks`. The session is opened as those of `PostgreSQLSource` are, and is one more."""
+    """See `Locks`. The session is opened like those of `PostgreSQLSource`, in addition to them."""
 
     def __init__(self, database: PostgreSQLDatabase, instance_id: str) -> None:
         self._key = platform_key(instance_id)
@@ -46,9 +49,9 @@ class AdvisoryLocks:
         self._session = _Session(self._server)
         try:
             ((self._me,),) = self._session.ask("SELECT pg_backend_pid()")
-            if self._session.announced != self._me:  # a pooler stands between, and speaks for itself
+            if self._session.announced != self._me:  # a pooler in between answers for itself
                 self._require_a_session_of_its_own()
-            # Over a Unix socket there is nothing to keep alive, and PostgreSQL leaves these at 0.
+            # Over a Unix socket there is no keepalive, and PostgreSQL leaves these at 0.
             self._session.ask("; ".join(f"SET {name} = {value}" for name, value in KEEPALIVE.items()) + "; SELECT 1")
         except BaseException:
             self.close()
@@ -93,8 +96,8 @@ class AdvisoryLocks:
         self._session.close()
 
     def _require_a_session_of_its_own(self) -> None:
-        """A pooler that hands its sessions from client to client gives a second client, while this one does nothing,
-        the session of the first, or this one another while the second holds it."""
+        """Detects a pooler that hands its sessions from client to client: while this client is idle, it gives a
+        second client the session of the first, or gives this one another while the second holds it."""
         with contextlib.closing(_Session(self._server)) as other:
             for _ in range(_TRIES):
                 other.ask("BEGIN; SELECT 1")
@@ -115,10 +118,10 @@ class _Session:
             raise LocksLostError(str(error)) from None
         self._server = server
         self.announced = self._connection.info.backend_pid
-        """Its number, as whoever answered said at the start."""
+        """The session's number, from the server's or pooler's own greeting."""
 
     def ask(self, statements: str) -> list[Row]:
-        """What the statements answer; the last of them is a SELECT."""
+        """The rows of the statements; the last of them is a SELECT."""
         try:
             return Session(self._connection, self._server, prefix="").query(statements, {})
         except (SourceError, StatementError) as error:

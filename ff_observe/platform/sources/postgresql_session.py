@@ -1,4 +1,4 @@
-"""Sessions with FlowFuse's PostgreSQL: how one is opened (TLS, poolers), and statements that end in time."""
+"""Sessions with FlowFuse's PostgreSQL: opening them (TLS, poolers), and statements with a time limit."""
 
 import contextlib
 import os
@@ -23,9 +23,9 @@ CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 8
 LOCK_SECONDS = 1
 MAX_ANSWER_BYTES = 16 * 2**20
-"""Of one statement. Longer texts are cut by the statement: this is for what does not keep to it."""
+"""For one statement. Longer texts are cut by the statement: this is for servers that ignore it."""
 READ_LIMIT_SECONDS = STATEMENT_SECONDS + 2.0
-"""For a server that does not keep its own limits: it, or the way to it, hangs."""
+"""For a server that ignores its own limits: it, or the network, hangs."""
 
 _INTEGERS = frozenset({20, 21, 23})  # type numbers of int8, int2, int4 (pg_type.dat)
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
@@ -40,15 +40,15 @@ _PARAMETERS = {
     "client_min_messages": "error",
 }
 
-# The session reads only, whatever the role may do.
+# The session is read-only, whatever the role may do.
 _OPTIONS = " ".join(
     f"-c {name}={value}" for name, value in {"default_transaction_read_only": "on", **_PARAMETERS}.items()
 )
 
-# A pooler (PgBouncer, RDS Proxy) refuses or ignores options, and shares its sessions with FlowFuse: what would be set
-# in one stays for who gets it next. In front of a statement, in the same message, these hold for that message alone:
-# the server runs it as one transaction that it ends by itself, whatever happens (PostgreSQL, "Protocol flow", multiple
-# statements in a simple query).
+# A pooler (PgBouncer, RDS Proxy) refuses or ignores options, and shares its sessions with FlowFuse: a setting made in
+# one would stay for the next client. In front of a statement, in the same message, settings hold for that message
+# alone: the server runs it as one transaction that it ends by itself, whatever happens (PostgreSQL, "Protocol flow",
+# multiple statements in a simple query).
 POOLED_PREFIX = "SET TRANSACTION READ ONLY; " + "".join(
     f"SET LOCAL {name} = '{value}'; " for name, value in _PARAMETERS.items()
 )
@@ -56,7 +56,7 @@ _REFUSED_OPTIONS = re.compile(r"(?i)startup parameter|command-line options")
 
 
 class Server:
-    """The server that `db` in flowforge.yml names. `pooled` is found out with the first session."""
+    """The server that `db` in flowforge.yml names. `pooled` is determined with the first session."""
 
     def __init__(self, database: PostgreSQLDatabase, application: str = "ff-observe") -> None:
         """`application` is the name of its sessions in `pg_stat_activity`."""
@@ -67,14 +67,14 @@ class Server:
 
     def connect(self) -> "psycopg.Connection[Row]":
         """A new session, in autocommit. Raises `ConnectionLostError`."""
-        import psycopg  # costs 25 MiB: only where the platform uses PostgreSQL
+        import psycopg  # costs 25 MiB: only if the platform uses PostgreSQL
 
         try:
             connection = self._open_either_way()
         except (psycopg.Error, OSError, UnicodeError) as error:  # the last: no host name at all, such as `a..b`
             message = f"cannot connect to {self.where}: {self._why(error)}; check `db` in flowforge.yml"
             raise ConnectionLostError(message) from None
-        # PostgreSQL says so from version 14 on; some poolers ignore options without a word.
+        # PostgreSQL reports this from version 14 on; some poolers silently ignore options.
         if connection.info.parameter_status("default_transaction_read_only") != "on":
             self.pooled = True
         return connection
@@ -93,7 +93,7 @@ class Server:
 
     def _why(self, error: Exception) -> str:
         reason = self.one_line(error)
-        if "certificate verify failed" in reason:  # all that libpq says
+        if "certificate verify failed" in reason:  # libpq says no more than this
             return explain_refusal(self._database, CONNECT_SECONDS) or reason
         if "does not match host name" in reason:
             return f"{reason}: use a name it holds, or have it issued for this one"
@@ -123,7 +123,7 @@ class Server:
             connect_timeout=CONNECT_SECONDS,
             application_name=self._application,
             client_encoding="UTF8",
-            options=options,  # empty it is not sent, whatever PGOPTIONS says
+            options=options,  # an empty value is not sent, whatever PGOPTIONS says
             autocommit=True,
             prepare_threshold=None,
             row_factory=tuple_row,
@@ -134,15 +134,14 @@ class Server:
         )
 
     def one_line(self, error: BaseException) -> str:
-        """The message of an error without line breaks, and without the password should it be there."""
+        """The message of an error without line breaks, and without the password if it occurs."""
         text = " ".join(str(error).split())
         password = self._database.password
         return text.replace(password.reveal(), MASK) if password is not None and password.reveal() else text
 
 
 def cut(connection: "psycopg.Connection[Any]") -> None:
-    """End what a session does in another thread by shutting its socket down, which neither library nor server can
-    delay."""
+    """End another thread's session by shutting its socket down, which neither library nor server can delay."""
     import psycopg
 
     closed_in_this_moment = contextlib.suppress(OSError, psycopg.Error)
@@ -151,7 +150,7 @@ def cut(connection: "psycopg.Connection[Any]") -> None:
 
 
 class ConnectionLostError(SourceError):
-    """The connection is of no use any more. `given_up` if it was we who ended it."""
+    """The connection is no longer usable. `given_up` if we ended it."""
 
     def __init__(self, message: str, *, given_up: bool = False) -> None:
         self.given_up = given_up
@@ -159,11 +158,13 @@ class ConnectionLostError(SourceError):
 
 
 class Session:
-    """Asks through libpq itself: psycopg's cursors have no time limit of the client's own. Good for one reading: the
-    time of all its statements is limited together."""
+    """Runs statements through libpq itself: psycopg's cursors have no client-side time limit.
+
+    Used for one reading: all its statements share one time limit.
+    """
 
     def __init__(self, connection: "psycopg.Connection[Row]", server: Server, prefix: str | None = None) -> None:
-        """`prefix` stands in front of every statement, in the same message; by default what a pooler needs."""
+        """`prefix` stands in front of every statement, in the same message; by default the settings for a pooler."""
         self._prefix = prefix if prefix is not None else POOLED_PREFIX if server.pooled else ""
         self._libpq = connection.pgconn
         self._server = server
@@ -180,7 +181,8 @@ class Session:
         last = failed = None
         try:
             self._libpq.send_query((self._prefix + sql).encode())
-            self._libpq.set_single_row_mode()  # or libpq keeps an answer without end in memory before it gives any
+            # otherwise libpq keeps an endless answer in memory before it returns any of it
+            self._libpq.set_single_row_mode()
             for last in self._results():
                 if last.status == pq.ExecStatus.SINGLE_TUPLE:
                     rows.append(_row(last))
@@ -241,5 +243,5 @@ def _value(value: bytes | None, type_number: int) -> int | str | None:
     if value is None:
         return None
     text = value.decode("utf-8", "replace")
-    # Whatever claims to be an integer and is none stays text, which is an error where a number is needed.
+    # A value that claims to be an integer and is none stays text, which is an error where a number is needed.
     return int(text) if type_number in _INTEGERS and _INTEGER.fullmatch(text) else text

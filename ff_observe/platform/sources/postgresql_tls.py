@@ -1,6 +1,6 @@
-"""How a connection to FlowFuse's PostgreSQL is encrypted, and whom it trusts.
+"""How a connection to FlowFuse's PostgreSQL is encrypted, and which authorities are trusted.
 
-As FlowFuse (`forge/db/index.js`, the npm package `pg`): any true `db.ssl` verifies chain and host name.
+As in FlowFuse (`forge/db/index.js`, the npm package `pg`): any truthy `db.ssl` verifies chain and host name.
 """
 
 import contextlib
@@ -21,27 +21,25 @@ _NO_FILE = f"{os.devnull}/none"
 
 @contextlib.contextmanager
 def tls_options(database: PostgreSQLDatabase) -> Iterator[dict[str, str]]:
-    """libpq's parameters, good until the block ends. Raises `OSError` for a file of authorities that is not there."""
+    """libpq's parameters, valid until the block ends. Raises `OSError` for a missing file of authorities."""
     if not database.ssl:
         yield {}
         return
-    # GSSAPI would come first where the user has a ticket, and without a certificate.
+    # GSSAPI would come first if the user has a ticket, and without a certificate.
     options = {"gssencmode": "disable"}
     if database.accept_any_certificate:
-        # ~/.postgresql/root.crt would be verified against, were no other named. A server that has not proved itself
+        # libpq would verify against ~/.postgresql/root.crt if no other file were named. A server that is not verified
         # gets no password in clear text.
         yield {**options, "sslmode": "require", "sslrootcert": _NO_FILE, "require_auth": "!password"}
         return
-    # libpq in psycopg's wheels has an OpenSSL that looks for the system's authorities in a place of its own.
+    # libpq in psycopg's wheels has an OpenSSL that looks for the system's authorities elsewhere.
     with _file_of(_trusted(database)) as path:
         yield {**options, "sslmode": "verify-full", "sslrootcert": path}
 
 
 def explain_refusal(database: PostgreSQLDatabase, seconds: float) -> str | None:
-    """Why the server's certificate is refused, which libpq does not say: shakes hands once more with Python's `ssl`.
-
-    None where this handshake works or the server cannot be asked.
-    """
+    """Why the server's certificate is refused, which libpq does not report: repeats the handshake with Python's
+    `ssl`. None if this handshake works or the server cannot be reached."""
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=_trusted(database).decode("ascii"))
@@ -57,7 +55,7 @@ def explain_refusal(database: PostgreSQLDatabase, seconds: float) -> str | None:
 
 
 def _trusted(database: PostgreSQLDatabase) -> bytes:
-    """In PEM. A file that is named for the database is trusted alone, as libpq does with PGSSLROOTCERT."""
+    """The authorities in PEM. A file named for the database is trusted alone, as libpq does with PGSSLROOTCERT."""
     if database.ca_file is not None:
         if (problem := problem_with_authority(database.ca_file)) is not None:
             raise OSError(f"{problem} ({database.ca_file_from} names it)")
@@ -68,7 +66,7 @@ def _trusted(database: PostgreSQLDatabase) -> bytes:
 
 @contextlib.contextmanager
 def _file_of(content: bytes) -> Iterator[str]:
-    """A file for the time of a connection attempt, in memory where the system can: containers may write nowhere."""
+    """A temporary file for one connection attempt, in memory if possible: containers may have no writable disk."""
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("authorities"), "wb") as file:
             file.write(content)

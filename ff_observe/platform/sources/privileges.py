@@ -1,4 +1,4 @@
-"""What a role needs of FlowFuse's PostgreSQL: to read the columns that are read, and nothing besides."""
+"""The privileges that a role needs in FlowFuse's PostgreSQL: reading the columns that are read, and nothing more."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _WRITING: Final = "INSERT, UPDATE, DELETE, TRUNCATE"
 
 
 class Column(NamedTuple):
-    """A column that FlowFuse's database has, and that is read."""
+    """A column that exists in FlowFuse's database, and is read."""
 
     schema: str
     table: str
@@ -29,7 +29,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the role of the session may do. `lacking` and `writable` are FlowFuse's names, sorted."""
+    """What the session's role may do. `lacking` and `writable` are FlowFuse's names, sorted."""
 
     role: str
     superuser: bool
@@ -40,7 +40,7 @@ class Standing:
 
 
 def read_columns() -> dict[str, tuple[str, ...]]:
-    """FlowFuse's tables, and of each the columns that statements name."""
+    """FlowFuse's tables, each with the columns that statements name."""
     return {table.name: (table.key, *table.columns.values()) for table in (*TABLES.values(), SETTINGS)}
 
 
@@ -97,9 +97,8 @@ def _present() -> str:
 
 
 def grants(role: str, columns: Iterable[Column]) -> str:
-    """SQL that makes a role which may read these columns, for who owns the tables. Running it again does no harm.
-
-    Raises `UsageError` for what is no plain name of a role."""
+    """SQL for the tables' owner, which creates a role that may read these columns. It can be run again. Raises
+    `UsageError` for anything but a plain role name."""
     by_table = [(table, [column.name for column in of]) for table, of in groupby(columns, lambda one: one[:2])]
     schemas = sorted({schema for (schema, _), _ in by_table})
     return _whole(
@@ -116,8 +115,8 @@ def grants(role: str, columns: Iterable[Column]) -> str:
 
 
 def grants_of_every_version(role: str) -> str:
-    """The same without asking a database: it grants what is there when it runs. Tables that FlowFuse makes later, with
-    an upgrade, need it again."""
+    """The same without asking a database: it grants what exists when it runs. Tables that an upgrade of FlowFuse
+    adds later need it again."""
     values = ",\n    ".join(
         f"({literal(table)}, {literal(name)})" for table, names in read_columns().items() for name in names
     )

@@ -1,6 +1,5 @@
-"""The questions of the catalogue as parts of the statement: what each asks of its table, and how the rows that come
-back become a reading.
-"""
+"""The catalogue's questions as parts of the statement: what each asks of its table, and how the resulting rows
+become a reading."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +27,12 @@ Known = Mapping[str, tuple[str | None, ...]]
 
 SETTINGS_PART = "settings"
 MAX_SETTING_CHARACTERS = 65_536
-"""A licence, by far the longest of the settings that are read, has some thousand."""
+"""A licence, by far the longest of the settings that are read, has several thousand."""
 _MAX_NUMBER = 2**63  # of a row that either database can count
 
 
 class DoesNotAddUpError(Exception):
-    """A table holds values that were not asked for: the count with this name must be grouped."""
+    """A table holds unexpected values: the count with this name must be grouped."""
 
     def __init__(self, count: str) -> None:
         self.count = count
@@ -43,7 +42,7 @@ class DoesNotAddUpError(Exception):
 def plan(
     counts: Sequence[Count], columns: Columns, known: Known, dialect: Dialect
 ) -> tuple[list[Part], dict[str, str]]:
-    """The parts for `counts`, and the counts this database cannot answer: by name, what it lacks."""
+    """The parts for `counts`, and the counts that this database cannot answer: by name, what it lacks."""
     parts: dict[str, Part] = {}
     lacking: dict[str, str] = {}
     if SETTINGS.name in columns:
@@ -63,13 +62,13 @@ def _settings() -> Part:
     key = column(SETTINGS.columns["key"])
     part.labels = [key, beginning(column(SETTINGS.columns["value"]), MAX_SETTING_CHARACTERS)]
     part.numbers = [f"CAST({column(SETTINGS.columns['value_type'])} AS bigint)"]
-    part.most_rows = len(SETTING_KEYS) + 1  # one more shows that the table is not what it should be
+    part.most_rows = len(SETTING_KEYS) + 1  # one more reveals a table that is not what it should be
     part.where = f" WHERE {key} IN ({', '.join(literal(name) for name in SETTING_KEYS)})"
     return part
 
 
 def read_settings(rows: Sequence[Row]) -> tuple[dict[str, object], dict[str, str]]:
-    """Platform settings, decoded by `valueType` as FlowFuse does, and what could not be decoded."""
+    """Platform settings, decoded by `valueType` as FlowFuse does, and those that could not be decoded."""
     settings: dict[str, object] = {}
     failures: dict[str, str] = {}
     if len(rows) > len(SETTING_KEYS):
@@ -91,7 +90,7 @@ def read_settings(rows: Sequence[Row]) -> tuple[dict[str, object], dict[str, str
 
 
 def _without_surrogates(value: object) -> object:
-    """Text as UTF-8 can carry it: JSON may hold half of a surrogate pair. (Of lists and maps only the truth counts.)"""
+    """Text that UTF-8 can encode: JSON may hold half of a surrogate pair. (Of lists and maps only the truth counts.)"""
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
@@ -139,7 +138,7 @@ def _sum(part: Part, rows: Sequence[Row], place: int) -> int:
 
 
 def _number(value: int | str | None) -> int:
-    """A number of rows; NULL, the sum over no rows, is 0. Raises `UnexpectedAnswerError` for what cannot be one."""
+    """A number of rows; NULL, the sum over no rows, is 0. Raises `UnexpectedAnswerError` for anything else."""
     if value is None:
         return 0
     if not isinstance(value, int) or not 0 <= value < _MAX_NUMBER:
@@ -181,7 +180,7 @@ def _by_age(part: Part, question: RowsByAge, dialect: Dialect) -> Callable[[Sequ
 def _by_name(part: Part, question: RowsByName, name: str) -> Callable[[Sequence[Row]], Reading]:
     other = TABLES[question.other]
     reference = column(part.table.columns[question.column])
-    part.join = f" LEFT JOIN {quoted(other.name)} o ON o.{quoted(other.key)} = {reference}"  # multiplies no row
+    part.join = f" LEFT JOIN {quoted(other.name)} o ON o.{quoted(other.key)} = {reference}"  # does not multiply rows
     label = part.label(f"o.{quoted(other.columns[question.name_column])}")
     every = part.number("count(*)")
     part.caps[name] = lambda rows: _caps(part, rows, label)
@@ -203,7 +202,7 @@ def _by_value(part: Part, question: RowsBy, name: str) -> Callable[[Sequence[Row
 
 
 def _labels(question: RowsBy) -> list[tuple[str, ...]]:
-    """The values FlowFuse is known to write are told at 0 too."""
+    """The values that FlowFuse is known to write are reported at 0 too."""
     return [(value,) for value in question.expected]
 
 

@@ -1,7 +1,8 @@
-"""How FlowFuse spells its tables and columns: the only place that does.
+"""FlowFuse's spelling of its tables and columns: the only place that knows it. Logical names are those of the
+catalogue.
 
-Logical names are those of the catalogue. The names are the same on SQLite and PostgreSQL, and case-sensitive
-(FlowFuse forge/db/models; which version has which table is found out from the database itself).
+The names are the same on SQLite and PostgreSQL, and case-sensitive (FlowFuse forge/db/models; which version has which
+table is determined from the database itself).
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
-"""The catalogue as SQL: one statement that answers every count and setting, with each table scanned at most once.
+"""Translates the catalogue to SQL: one statement that answers every count and setting, with each table scanned at most
+once.
 
 The statement is a UNION ALL of one SELECT for each table; tables of which only all rows are counted share one. Its rows
 are `(select, labels…, numbers…)`, padded with NULL to one width; the first row, select 0, holds the stamp of the
-database. What differs by database is a `Dialect`.
+database. Differences between databases are in a `Dialect`.
 """
 
 import re
@@ -19,10 +20,10 @@ Columns = Mapping[str, Set[str]]
 """Which tables the database has, and which columns they have, by FlowFuse's names."""
 
 MAX_VALUES = 100
-"""How many values of a label are told apart; the rows of all others are summed under `OTHER_VALUES`."""
+"""How many values of a label are distinguished; the rows of all others are summed under `OTHER_VALUES`."""
 MAX_LABEL_CHARACTERS = 128
 MAX_ROWS = 20_000
-"""Far more than the largest answer has. A session refuses to take more."""
+"""Far more than the largest answer has. A session refuses more."""
 
 _SIMPLE_VALUE = re.compile(r"[A-Za-z0-9_ .-]{0,64}")
 _CUT_OFF = re.compile(r":before_(\d+)\b")
@@ -30,14 +31,12 @@ _CUT_OFF = re.compile(r":before_(\d+)\b")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What SQLite and PostgreSQL do not share.
+    """The differences between SQLite and PostgreSQL. `system` is its name in OpenTelemetry (`db.system.name`).
 
-    `system` is its name in OpenTelemetry (`db.system.name`). `columns` makes a statement that lists table, column and
-    schema stamp for the tables of these names; what has such a name but is no stored table has one row without column.
-    `schema_stamp` makes an expression that differs from that stamp once
-    anything of what is `missing` may be there.
-    `data_stamp` is an expression that differs when any row may have changed, NULL where the database cannot tell.
-    `moment` makes an expression that compares a column as a moment.
+    `columns` makes a statement that lists table, column and schema stamp for the tables of these names; an object with
+    such a name that is no stored table has one row without column. `schema_stamp` makes an expression that differs from
+    that stamp once any of `missing` may exist. `data_stamp` is an expression that differs if any row may have changed,
+    NULL if the database cannot tell. `moment` makes an expression that compares a column as a timestamp.
     """
 
     system: str
@@ -53,7 +52,7 @@ def literal(text: str) -> str:
 
 
 def is_simple(value: str) -> bool:
-    """Whether a value found in the database may stand in a statement as a literal."""
+    """Whether a value found in the database is safe as a literal in a statement."""
     return _SIMPLE_VALUE.fullmatch(value) is not None
 
 
@@ -90,19 +89,20 @@ def moment(at: datetime) -> str:
 
 
 def beginning(expression: str, characters: int) -> str:
-    """An expression as text, with one character more than `characters` where it is longer: so that cutting shows."""
+    """An expression as text, with one character more than `characters` if it is longer, so that truncation is
+    visible."""
     return f"substr(CAST({expression} AS text), 1, {characters + 1})"
 
 
 class UnexpectedAnswerError(Exception):
-    """A database answered with rows of another shape than was asked for."""
+    """A database answered with rows of another shape than requested."""
 
 
 class Part:
-    """What one table is asked, and how its rows become readings.
+    """The questions to one table, and how its rows become readings.
 
-    Rows that are `grouped` are so by all labels, for each of which one more number says how often its value comes:
-    1 for the most frequent one (see `rank`).
+    Rows that are `grouped` are so by all labels, for each of which one more number ranks its value by frequency: 1 for
+    the most frequent one (see `rank`).
     """
 
     def __init__(self, name: str, table: Table) -> None:
@@ -119,8 +119,8 @@ class Part:
         self._kept: dict[int, tuple[str, ...]] = {}
 
     def label(self, column: str, kept: Sequence[str] = ()) -> int:
-        """Group by a column and have the beginning of its text in each row; returns its place among the labels. The
-        values in `kept` are told apart however rare they are."""
+        """Group by a column and include the beginning of its text in each row; returns its position among the
+        labels. The values in `kept` are distinguished however rare they are."""
         self.grouped = True
         expression = beginning(column, MAX_LABEL_CHARACTERS)
         if expression not in self.labels:
@@ -130,27 +130,27 @@ class Part:
         return place
 
     def number(self, expression: str) -> int:
-        """Have an aggregate in each row; returns its place among the numbers."""
+        """Include an aggregate in each row; returns its position among the numbers."""
         if expression not in self.numbers:
             self.numbers.append(expression)
         return self.numbers.index(expression)
 
     @property
     def is_whole_table(self) -> bool:
-        """Whether nothing but the number of all rows is asked for."""
+        """Whether only the number of all rows is asked for."""
         return self.numbers == ["count(*)"] and not self.grouped
 
     def rank(self, label: int) -> int:
-        """The place, after the labels, of the rank of a label's value. Only final once the whole part is planned."""
+        """The position, after the labels, of the rank of a label's value. Only final once the whole part is planned."""
         return len(self.labels) + len(self.numbers) + label
 
     @property
     def width(self) -> int:
-        """How many numbers a row has."""
+        """The number of numbers in a row."""
         return len(self.numbers) + (len(self.labels) if self.grouped else 0)
 
     def select(self) -> tuple[list[str], list[str], str]:
-        """Labels, numbers, and what follows them."""
+        """Labels, numbers, and the rest of the SELECT."""
         source = f" FROM {quoted(self.table.name)} t{self.join}{self.where}"
         if self.grouped:
             return self._select_grouped(source)
@@ -160,14 +160,12 @@ class Part:
         return self.labels, self.numbers, source
 
     def _select_grouped(self, source: str) -> tuple[list[str], list[str], str]:
-        """Group by the labels, rank the values of each, and group again with the rare ones as one.
-
-        In the database: a hundred thousand values never reach this process, and the sum stays that of all rows.
-        """
+        """Group by the labels, rank the values of each, and group again with the rare ones as one. In the database:
+        a hundred thousand values never reach this process, and the sum stays that of all rows."""
         places = range(len(self.labels))
         groups = [f"{label} AS l{place}" for place, label in enumerate(self.labels)]
         groups += [f"{number} AS n{place}" for place, number in enumerate(self.numbers)]
-        # Of one label alone a group is a value; summing over partitions would take most of the time.
+        # With a single label a group is a value; summing over partitions would take most of the time.
         sizes = [f"sum(count(*)) OVER (PARTITION BY {label})" for label in self.labels]
         groups += [f"{size} AS s{place}" for place, size in enumerate(sizes if len(sizes) > 1 else ["count(*)"])]
         by = ", ".join(str(place + 1) for place in places)
@@ -224,14 +222,12 @@ class Statement:
         return f"SELECT {position}, {', '.join(columns)}{source}"
 
     def moments(self, at: datetime) -> dict[str, str]:
-        """The moments that stand in the statement as `:name`, with `at` as the present."""
+        """The timestamps that stand in the statement as `:name`, with `at` as the present."""
         return {f"before_{seconds}": moment(at - timedelta(seconds=seconds)) for seconds in self._seconds}
 
     def split(self, rows: Sequence[Row]) -> tuple[tuple[str | None, str | None], dict[str, list[Row]]]:
-        """The stamp, and the rows of each part by its name, as `(labels…, numbers…)` without padding.
-
-        Raises `UnexpectedAnswerError`.
-        """
+        """The stamp, and the rows of each part by its name, as `(labels…, numbers…)` without padding. Raises
+        `UnexpectedAnswerError`."""
         stamp: tuple[str | None, str | None] = (None, None)
         by_part: dict[str, list[Row]] = {part.name: [] for part in self.parts}
         first_number = 1 + self._labels
@@ -254,7 +250,7 @@ class Statement:
 
 
 def _share(parts: Sequence[Part], size: int) -> list[tuple[Part, ...]]:
-    """Whole tables side by side in one row: each row less is less for the database to plan."""
+    """Whole tables side by side in one row: fewer rows are cheaper to plan."""
     return [tuple(parts[start : start + size]) for start in range(0, len(parts), size)]
 
 

@@ -1,4 +1,4 @@
-"""FlowFuse's SQLite database, read beside the live FlowFuse without ever writing, creating or holding anything."""
+"""Reads FlowFuse's SQLite database beside the live FlowFuse, without ever writing, creating or blocking anything."""
 
 import contextlib
 import os
@@ -19,27 +19,27 @@ from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.sql import MAX_ROWS, Dialect, Row, literal
 
 READ_LIMIT_SECONDS = 4.0
-"""With a rollback journal a reader holds writers up; after 5 s a live FlowFuse answers HTTP 500 (SQLITE_BUSY)."""
+"""With a rollback journal a reader blocks writers; after 5 s a live FlowFuse answers HTTP 500 (SQLITE_BUSY)."""
 BUSY_SECONDS = 3.0
 BUSY_RETRY_SECONDS = 0.002
-"""A commit takes milliseconds. SQLite's own waiting grows to 100 ms a try and starves beside a busy writer."""
-CLOSE_ATTEMPTS = 40  # for 2 s; what hangs longer hangs in the operating system, and ends with the process
+"""A commit takes milliseconds. SQLite's own waiting grows to 100 ms per attempt and starves beside a busy writer."""
+CLOSE_ATTEMPTS = 40  # for 2 s; a longer hang is in the operating system, and ends with the process
 MAX_VALUE_BYTES = 16 * 2**20
-"""A longer value in a column that is read is an error. SQLite itself would take a gigabyte into memory."""
+"""A longer value in a column that is read is an error. SQLite itself would load a gigabyte into memory."""
 OLDEST_SQLITE = (3, 30, 0)  # aggregates with FILTER
 
 _DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG})
-"""Primary error codes that may concern one table only."""
+"""Primary error codes that may affect one table only."""
 
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_READONLY_RECOVERY})
-"""A writer is at work; the last two: it is about to make the index of its log."""
+"""A writer is active; the last two: it is about to create the index of its log."""
 
 
 def _names(tables: Sequence[str]) -> str:
     return ", ".join(literal(table) for table in tables)
 
 
-_IS_STORED = "m.type = 'table' AND m.rootpage > 0"  # neither a view nor a virtual table: what these hold is computed
+_IS_STORED = "m.type = 'table' AND m.rootpage > 0"  # neither a view nor a virtual table, whose content is computed
 
 DIALECT = Dialect(
     system="sqlite",
@@ -50,8 +50,8 @@ DIALECT = Dialect(
     ),
     schema_stamp=lambda _: "(SELECT schema_version FROM pragma_schema_version)",
     data_stamp="(SELECT data_version FROM pragma_data_version)",
-    # FlowFuse's DATETIME columns have numeric affinity: bare, both sides would be tried as numbers for each row, at
-    # nearly the cost of all the rest. A leading plus takes the affinity away; they are compared as the text they are.
+    # FlowFuse's DATETIME columns have numeric affinity: bare, both sides would be converted to numbers for each row, at
+    # nearly the cost of all the rest. A leading plus removes the affinity; they are compared as the text they are.
     moment=lambda column: f"+{column}",
 )
 
@@ -59,10 +59,8 @@ _Identity = tuple[int, int, int, int] | None
 
 
 def _identity(path: Path) -> _Identity:
-    """Device, inode, size and time of the last change; None if there is no such file.
-
-    A pipe is none: opening it would wait for a writer for ever.
-    """
+    """Device, inode, size and time of the last change; None if there is no such file. A pipe counts as none: opening
+    it would wait for a writer for ever."""
     try:
         found = path.stat()
     except OSError:
@@ -73,28 +71,27 @@ def _identity(path: Path) -> _Identity:
 
 
 def _is_other(found: _Identity, before: _Identity) -> bool:
-    """Whether another file took its place, or is being copied over it: that begins with cutting it off."""
+    """Whether another file took its place, or is being copied over it, which begins with truncating it."""
     if before is None:
         return False
     return found is None or found[:2] != before[:2] or found[2] < before[2]
 
 
 def _readable(text: bytes) -> str:
-    """SQLite does not check text that is written. What is not UTF-8 becomes U+FFFD, as in JavaScript, and spoils no
-    other value."""
+    """SQLite does not validate text on writing. Invalid UTF-8 becomes U+FFFD, as in JavaScript, and affects no other
+    value."""
     return text.decode("utf-8", "replace")
 
 
 class SQLiteSource:
     """Reads the database file at `path`.
 
-    No file is created beside it that FlowFuse could not open: where FlowFuse is not running and left a write-ahead
-    log, it is read as it is found (`_read_unattended`). Nothing here may open the file other than through SQLite:
-    closing it would drop the locks of every other connection of this process (sqlite.org/howtocorrupt.html, 2.2).
-
-    The file is read, never mapped into memory (`mmap_size`), though that takes about half the time: a program that
-    cuts a mapped file off, as `cp` does first to the file it writes over, kills every process that reads on (SIGBUS).
-    Where the log has an index (`-shm`), SQLite maps that: `sqlite_process` reads such a database in another process.
+    No file is created beside it that FlowFuse could not open: if FlowFuse is not running and left a write-ahead log,
+    the database is read as it is (`_read_unattended`). Nothing here may open the file other than through SQLite:
+    closing it would drop the locks of every other connection of this process (sqlite.org/howtocorrupt.html, 2.2). The
+    file is read, never mapped into memory (`mmap_size`), though that takes about half the time: a program that
+    truncates a mapped file, as `cp` does first to the file it overwrites, kills every process that reads on (SIGBUS).
+    If the log has an index (`-shm`), SQLite maps that: `sqlite_process` reads such a database in another process.
     """
 
     def __init__(self, path: Path, counts: Sequence[Count] = COUNTS) -> None:
@@ -137,12 +134,12 @@ class SQLiteSource:
                 finally:
                     self._reading.release()
                 return
-            self._interrupt()  # again and again: it has no effect in the moment before a statement begins
+            self._interrupt()  # repeatedly: it has no effect just before a statement begins
 
     def _interrupt(self) -> None:
         connection = self._connection
         if connection is not None:
-            with contextlib.suppress(sqlite3.ProgrammingError):  # closed in this very moment
+            with contextlib.suppress(sqlite3.ProgrammingError):  # closed at this very moment
                 connection.interrupt()
 
     def _disconnect(self) -> None:
@@ -158,7 +155,7 @@ class SQLiteSource:
                 f"{self._where} is not there or not accessible; check `db.storage` in flowforge.yml, and `--home`"
             )
         index = _identity(self._side("-shm"))
-        # With a log, nothing in the file says that another was copied over it: pages in memory would pass for its own.
+        # With a log, nothing in the file reveals that another was copied over it: cached pages would pass for its own.
         rewritten = index is not None and found != self._identity
         if rewritten or _is_other(found, self._identity) or _is_other(index, self._index_identity):
             self._disconnect()
@@ -199,16 +196,16 @@ class SQLiteSource:
             connection.text_factory = _readable
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
             connection.execute("PRAGMA query_only = on")
-            connection.execute("PRAGMA trusted_schema = off")  # what a file's schema calls is not trusted
+            connection.execute("PRAGMA trusted_schema = off")  # functions called by a file's schema are not trusted
             connection.execute("PRAGMA mmap_size = 0")  # a build of SQLite may have another default
         except sqlite3.Error as error:
             raise SourceError(f"{self._where} cannot be opened: {error}; is it readable for this user?") from error
         return connection
 
     def _needs_its_log(self) -> bool:
-        """Whether the database is in write-ahead mode, asked without creating the log.
+        """Whether the database is in write-ahead mode, checked without creating the log.
 
-        Opening the log of such a database takes an exclusive lock first when the locking mode is exclusive, which a
+        Opening the log of such a database first takes an exclusive lock if the locking mode is exclusive, which a
         read-only connection cannot have. With a rollback journal the same statement just reads.
         """
         with contextlib.closing(self._open("mode=ro")) as connection:
@@ -221,7 +218,7 @@ class SQLiteSource:
                     sqlite3.SQLITE_CANTOPEN,
                 )
             except sqlite3.DatabaseError:
-                return False  # the reading itself says what is wrong
+                return False  # the reading itself reports the error
             return False
 
     def _has_log(self) -> bool:
@@ -229,17 +226,17 @@ class SQLiteSource:
         return log is not None and log[2] > 0
 
     def _may_rebuild_index(self) -> bool:
-        """Whether SQLite may make the index of a log that was left behind: FlowFuse must be able to open it later."""
+        """Whether SQLite may create the index of a leftover log: FlowFuse must be able to open it later."""
         return self._has_log() and self._can_write_beside() and os.geteuid() in (0, self._path.stat().st_uid)
 
     def _can_write_beside(self) -> bool:
         return os.access(self._path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
     def _read_unattended(self, at: datetime) -> Answer | None:
-        """Read a database in write-ahead mode that nobody has open: its `-shm` file is not there.
+        """Read a database in write-ahead mode that no process has open: its `-shm` file does not exist.
 
-        Whoever opens it for writing creates that file and writes to the log first, so the answer is good if neither
-        changed meanwhile; None if one did. The connection is not kept.
+        A process that opens it for writing creates that file and writes to the log first, so the answer is valid if
+        neither changed meanwhile; None if one did. The connection is not kept.
         """
         before = self._unattended_state()
         self._counting.forget()

@@ -1,8 +1,8 @@
-"""Reads an SQLite database in a process of its own where this one would not survive what can happen to its files.
+"""Reads an SQLite database in a separate process where changes to its files could kill the reader.
 
-SQLite maps the index of a write-ahead log (`-shm`) into memory, for want of another way: a program that cuts that file
-off while it is read, as `cp` does first to the file it writes over, kills the process that reads (SIGBUS). A database
-without such an index is read in this process.
+SQLite always maps the index of a write-ahead log (`-shm`) into memory: a program that truncates that file while it is
+read, as `cp` does first to the file it overwrites, kills the process that reads (SIGBUS). A database without such an
+index is read in this process.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.sqlite import READ_LIMIT_SECONDS, SQLiteSource
 
 ANSWER_SECONDS: Final = READ_LIMIT_SECONDS + 6.0
-"""For a reading and the start of the process that makes it."""
+"""For a reading, including the start of the process."""
 
 _SIZE_BYTES: Final = 8
 
 
 class GuardedSQLiteSource:
-    """See `Source`. The process is started when it is first needed, and again when it was killed."""
+    """See `Source`. The process is started when it is first needed, and again if it was killed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -80,7 +80,7 @@ def _start(path: Path) -> "subprocess.Popen[bytes]":
 
 
 def _ask(process: "subprocess.Popen[bytes]", at: datetime) -> Answer | str:
-    """The answer, or why there is none. Raises `OSError` or `EOFError` where the process is gone or hangs."""
+    """The answer, or why there is none. Raises `OSError` or `EOFError` if the process is gone or hangs."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{at.isoformat()}\n".encode())
@@ -102,7 +102,7 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
 
 
 def main(path: Path) -> None:
-    """Answer each moment on standard input, until its end: the bridge closes it, or is gone."""
+    """Answer each request on standard input, until its end: the bridge closes it, or is gone."""
     with contextlib.closing(SQLiteSource(path)) as source, os.fdopen(1, "wb") as answers:
         for line in sys.stdin:
             found: Answer | str
@@ -116,7 +116,7 @@ def main(path: Path) -> None:
 
 
 def _plain(answer: Answer) -> Answer:
-    """The same without read-only views of maps, which cannot be handed to another process."""
+    """The same without read-only views of maps, which cannot be sent to another process."""
     readings = {name: dict(reading) for name, reading in answer.readings.items()}
     return Answer(dict(answer.settings), readings, dict(answer.failures), dict(answer.caps))
 
