@@ -63,7 +63,7 @@ def run_once() -> tuple[float, int]:
     url = f"http://127.0.0.1:{port}/metrics"
 
     def has_users() -> bool:
-        return b"\nflowfuse_users " in _scrape(url, {})
+        return re.search(rb"\nflowfuse_users[ {]", _scrape(url, {})) is not None
 
     with home(port) as directory:
         command = [*PROGRAM, "--home", str(directory), "run"]

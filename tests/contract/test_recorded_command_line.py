@@ -48,7 +48,8 @@ def samples(text: str, parse: object = parse_text) -> dict[str, dict[str, float]
     found: dict[str, dict[str, float]] = {}
     for family in (parse_openmetrics if parse is parse_openmetrics else parse_text)(text):
         for sample in family.samples:
-            found.setdefault(sample.name, {})[",".join(sample.labels.values())] = sample.value
+            labels = ",".join(value for name, value in sample.labels.items() if name != "platform_id")
+            found.setdefault(sample.name, {})[labels] = sample.value
     return found
 
 

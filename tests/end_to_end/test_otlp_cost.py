@@ -83,7 +83,7 @@ def test_a_running_bridge_imports_opentelemetry_only_where_otlp_is_on(on: bool, 
         log = tmp_path / "run" / f"{Path(sys.executable).name}.log"
         port = wait_until(lambda: re.search(r"serves http://\S+:(\d+)", log.read_text()), "the bridge")[1]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
-            assert f"flowfuse_users {users}" in reply.read().decode()
+            assert re.search(rf"\nflowfuse_users\{{.*\}} {users}", reply.read().decode())
         process.terminate()
         assert process.wait(10) == 0
     modules = json.loads((tmp_path / "modules.json").read_text())
