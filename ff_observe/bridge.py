@@ -11,6 +11,7 @@ from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs import OUTPUTS, statuses
+from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
@@ -41,7 +42,7 @@ class Bridge:
         clock: Clock | None = None,
         chance: random.Random | None = None,
         stop_seconds: float = STOP_SECONDS,
-        first_ping_seconds: float | None = None,
+        first_ping_seconds: float = FIRST_PING_SECONDS,
     ) -> None:
         self.clock = clock or SystemClock()
         self.self_metrics = SelfMetrics()

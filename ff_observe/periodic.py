@@ -46,14 +46,14 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
-    def tell_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """For stopping several at once: `stop` does this too, but waits for its thread."""
         self._stopped.set()
 
     def stop(self, deadline: float) -> None:
         """Raises `TimeoutError` if the task does not return in time; its thread, a daemon, then ends with the
         process."""
-        self.tell_to_stop()
+        self.request_stop()
         if self._on_stop is not None:
             self._on_stop()
         thread = self._thread

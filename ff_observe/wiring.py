@@ -21,6 +21,7 @@ from ff_observe.http.messages import Application
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp
+from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
@@ -117,7 +118,7 @@ class Parts:
         self,
         on_error: ErrorSink | None = None,
         chance: random.Random | None = None,
-        first_ping_seconds: float | None = None,
+        first_ping_seconds: float = FIRST_PING_SECONDS,
     ) -> Context:
         """The context of outputs. `on_error` replaces the capture of errors by these parts."""
         platform = self.platform
@@ -167,9 +168,9 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
     if "traces" not in chosen and "logs" not in chosen:
         return []
     component = otlp.import_component()
-    from ff_observe.outputs.otlp.resource import SpeakingResource
+    from ff_observe.outputs.otlp.resource import ServiceResource
 
-    resource = SpeakingResource("ff-observe-collector", environment.name)
+    resource = ServiceResource("ff-observe-collector", environment.name)
     return [component.OtlpSignals(chosen, resource, None, clock, Redactor(known_secrets((secrets, environment))))]
 
 

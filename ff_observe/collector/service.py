@@ -110,7 +110,7 @@ class Collector:
             self._app,
             settings.limits,
             refusals=_CountedRefusals(self.metrics, "collector.yml"),
-            on_fault=_tell_of_error,
+            on_fault=_log_error,
             open_to_any_host=PING_REQUESTS,  # anyone may send a ping, under any host name
         )
         self._thread: threading.Thread | None = None
@@ -142,10 +142,10 @@ class Collector:
 
     def stop(self, deadline: float) -> None:
         """Answer and store what has been received, then end. Idempotent."""
-        self._server.tell_to_stop(SEND_SECONDS)
+        self._server.request_stop(SEND_SECONDS)
         self.store.interrupt()
         for periodic in self._upkeep:
-            periodic.tell_to_stop()
+            periodic.request_stop()
         for periodic in self._upkeep:
             try:
                 periodic.stop(deadline)
@@ -203,7 +203,7 @@ class Collector:
     def _run(self, listening: socket.socket) -> None:
         async def serve() -> None:
             loop = asyncio.get_running_loop()
-            loop.set_exception_handler(_tell_of_fault)
+            loop.set_exception_handler(_log_fault)
             probing = loop.create_task(self._ingest.probe_regularly())
             try:
                 await self._server.serve(listening, self._started.set, self._turn_away_later)
@@ -247,11 +247,11 @@ def _place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _tell_of_error(error: BaseException) -> None:
+def _log_error(error: BaseException) -> None:
     log.error("a request could not be answered: %s", without_values(error))
 
 
-def _tell_of_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The loop's own log message would quote the error, and name the transport."""
     error = context.get("exception")
     kind = without_values(error) if isinstance(error, BaseException) else "unknown"

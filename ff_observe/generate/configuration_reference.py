@@ -14,6 +14,14 @@ ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
     ("DO_NOT_TRACK", "Stops the ping of an unlicensed platform, unless it is `0` or `false`."),
     ("FF_OBSERVE_FLOWFUSE_VERSION", "FlowFuse's version, where it cannot be found (containers)."),
     ("FF_OBSERVE_NODEJS_VERSION", "Version of the Node.js that runs FlowFuse, where it cannot be found."),
+    (
+        "SENTRY_AUTH_TOKEN",
+        "Token for `ff-observe sentry sourcemaps`, also from `.env`.",
+    ),
+    ("SENTRY_AUTH_TOKEN_FILE", "A file that holds that token."),
+    ("SENTRY_ORG, SENTRY_PROJECT, SENTRY_URL", "Where source maps go; organisation and URL may be in the token."),
+    ("NOTIFY_SOCKET", "Set by systemd: where `run` reports that it is ready, reloads or stops."),
+    ("NO_COLOR, TERM", "Terminal output is without colours if `NO_COLOR` is set or `TERM` is `dumb`."),
     ("STATE_DIRECTORY", "Set by systemd's `StateDirectory=`: the ledger of pings is kept there by default."),
     (
         "PGSSLROOTCERT",
@@ -28,7 +36,10 @@ ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
     ("FF_OBSERVE_COLLECTOR_DATABASE", "The ping collector's database, where no option names one."),
     ("FF_OBSERVE_COLLECTOR_DATABASE_FILE", "A file that holds that instead."),
     ("OTEL_*", "As OpenTelemetry's specification of environment variables says."),
-    ("HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "Proxies for everything that leaves."),
+    (
+        "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY",
+        "Proxies for everything that leaves; `NO_PROXY` lists hosts, domains, and networks of addresses.",
+    ),
 )
 
 _INTRODUCTION = """\

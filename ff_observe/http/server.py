@@ -73,7 +73,7 @@ class Server:
         except Exception:
             log.exception("the web server failed and is gone")
 
-    def tell_to_stop(self, graceful_seconds: float) -> None:
+    def request_stop(self, graceful_seconds: float) -> None:
         """Answers in progress may take this long, then everything is closed."""
         self.graceful_seconds = graceful_seconds
         self._stopping_told = True

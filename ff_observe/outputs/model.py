@@ -8,6 +8,7 @@ from typing import Protocol
 from ff_observe.clock import Clock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import Database, Settings
+from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
@@ -46,7 +47,7 @@ class Context:
     on_error: ErrorSink
     redactor: Redactor
     chance: random.Random | None = None
-    first_ping_seconds: float | None = None
+    first_ping_seconds: float = FIRST_PING_SECONDS
     locks_in: Callable[[Database], Callable[[str], Locks] | None] = lambda _database: None
 
 

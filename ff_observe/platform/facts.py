@@ -109,21 +109,21 @@ def readings(answer: Answer, known: Installation, platform: PlatformSettings) ->
     """All counts and facts; unknown ones are absent."""
     licence = known.licence
     bills = licence is not None and platform.billing
-    told: dict[str, Reading] = {
+    found: dict[str, Reading] = {
         **{name: reading for name, reading in answer.readings.items() if bills or name not in _BILLING},
         **without_database(known, platform),
     }
     if known.initialised is not None:
-        told[facts.INITIALISED.name] = {(): int(known.initialised)}
+        found[facts.INITIALISED.name] = {(): int(known.initialised)}
     if SETTINGS_READING in answer.failures:
-        return told
-    told[facts.LICENSE_ACTIVE.name] = {(): int(licence is not None)}
+        return found
+    found[facts.LICENSE_ACTIVE.name] = {(): int(licence is not None)}
     if licence is not None:
-        told[facts.LICENSE_INFO.name] = {(licence.id, licence.type, licence.tier): 1}
+        found[facts.LICENSE_INFO.name] = {(licence.id, licence.type, licence.tier): 1}
         if licence.expires_at is not None:
-            told[facts.LICENSE_EXPIRY.name] = {(): licence.expires_at.timestamp()}
-    told.update(_head_room(answer.readings, licence))
-    return told
+            found[facts.LICENSE_EXPIRY.name] = {(): licence.expires_at.timestamp()}
+    found.update(_head_room(answer.readings, licence))
+    return found
 
 
 def _head_room(counts: Mapping[str, Reading], licence: Licence | None) -> dict[str, Reading]:
@@ -145,8 +145,8 @@ def _head_room(counts: Mapping[str, Reading], licence: Licence | None) -> dict[s
 
 def failures(answer: Answer) -> dict[str, str]:
     """Why expected readings are missing, by the name of the metric."""
-    told = {name: reason for name, reason in answer.failures.items() if name != SETTINGS_READING}
+    reasons = {name: reason for name, reason in answer.failures.items() if name != SETTINGS_READING}
     reason = answer.failures.get(SETTINGS_READING)
     if reason is not None:
-        told.update(dict.fromkeys((facts.INITIALISED.name, facts.LICENSE_ACTIVE.name), reason))
-    return told
+        reasons.update(dict.fromkeys((facts.INITIALISED.name, facts.LICENSE_ACTIVE.name), reason))
+    return reasons

@@ -176,7 +176,7 @@ class Snapshots:
             snapshot = self._up(answer, at, self._clock.monotonic() - started)
         if self._probe is not None:
             snapshot = self._with_answer_of(self._probe, snapshot)
-        self._tell(snapshot)
+        self._publish(snapshot)
         return snapshot
 
     def _with_answer_of(self, probe: HttpProbe, snapshot: Snapshot) -> Snapshot:
@@ -207,7 +207,7 @@ class Snapshots:
             **facts.readings(answer, known, self._platform),
         }
         failures = facts.failures(answer)
-        self._tell_caps(answer, readings)
+        self._publish_caps(answer, readings)
         self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
         return Snapshot(
             at,
@@ -239,20 +239,20 @@ class Snapshots:
             platform_id=facts.platform_id(self.instance_id),
         )
 
-    def _tell(self, snapshot: Snapshot) -> None:
+    def _publish(self, snapshot: Snapshot) -> None:
         """Publish how taking it went, in the bridge's own metrics."""
-        told = self._self_metrics
-        told.set(bridge.SNAPSHOT_TIMESTAMP, snapshot.taken_at.timestamp())
-        told.set(bridge.SNAPSHOT_DURATION, snapshot.duration_seconds)
-        told.add(bridge.SNAPSHOTS, _outcome(snapshot))
+        metrics = self._self_metrics
+        metrics.set(bridge.SNAPSHOT_TIMESTAMP, snapshot.taken_at.timestamp())
+        metrics.set(bridge.SNAPSHOT_DURATION, snapshot.duration_seconds)
+        metrics.add(bridge.SNAPSHOTS, _outcome(snapshot))
         counted = {count.name for count in COUNTS}
         success: dict[tuple[str, ...], float] = {(_reading(name),): 1 for name in snapshot.readings if name in counted}
         success.update({(_reading(name),): 0 for name in snapshot.failures})
-        told.replace(bridge.READING_SUCCESS, success)
+        metrics.replace(bridge.READING_SUCCESS, success)
         if self._on_snapshot is not None:
             self._on_snapshot(snapshot)
 
-    def _tell_caps(self, answer: Answer, shown: Mapping[str, Reading]) -> None:
+    def _publish_caps(self, answer: Answer, shown: Mapping[str, Reading]) -> None:
         capped: dict[tuple[str, ...], float] = {}
         for name, caps in answer.caps.items():
             if name in shown:

@@ -103,7 +103,7 @@ class WebServer:
         if self._server is None or self._thread is None:
             return
         left_seconds = max(0.0, deadline - self._clock.monotonic())
-        self._server.tell_to_stop(min(MOST_GRACEFUL_SECONDS, left_seconds / 2))
+        self._server.request_stop(min(MOST_GRACEFUL_SECONDS, left_seconds / 2))
         self._thread.join(left_seconds)
         if self._thread.is_alive():
             raise TimeoutError(f"the thread {self.name!r} did not stop in time")

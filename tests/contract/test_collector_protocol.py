@@ -84,7 +84,7 @@ def _serving_by_ours() -> Iterator[int]:
         try:
             yield listening.getsockname()[1]
         finally:
-            server.tell_to_stop(5)
+            server.request_stop(5)
             thread.join(10)
 
 

@@ -47,7 +47,7 @@ class Calls:
     def stub(self, channel: grpc.Channel) -> "_Stub":
         return _Stub(channel.unary_unary(self._method, request_serializer=_serialized), self)
 
-    def judge(self, body: bytes) -> None:
+    def check(self, body: bytes) -> None:
         """Raises `NotTakenError`."""
         self.problem = problem_in(body, self._answer)
         if self.problem is not None:
@@ -76,7 +76,7 @@ class _Stub:
             raise
         except ValueError:  # grpc raises this for a closed channel
             raise self._calls.closed() from None
-        self._calls.judge(body)
+        self._calls.check(body)
 
 
 def over(exporter_class: Any, calls: Calls) -> Any:

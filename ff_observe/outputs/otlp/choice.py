@@ -51,12 +51,12 @@ def destinations(
     """The signals that are on: those that the file or the variables ask for (`otlp_signals`). Raises
     `ConfigurationError` for variables that cannot be used."""
     variables = Variables(environment)
-    told = otlp_signals(environment)
+    asked = otlp_signals(environment)
     traces_by_default = traces_by_default and not variables.text("OTEL_TRACES_EXPORTER")
     on: dict[Signal, bool] = {
-        "metrics": bool(settings.enabled) or settings.endpoint is not None or "metrics" in told,
-        "traces": settings.traces or traces_by_default or "traces" in told,
-        "logs": settings.logs or "logs" in told,
+        "metrics": bool(settings.enabled) or settings.endpoint is not None or "metrics" in asked,
+        "traces": settings.traces or traces_by_default or "traces" in asked,
+        "logs": settings.logs or "logs" in asked,
     }
     chosen = {signal: _destination(settings, variables, signal) for signal in on if on[signal]}
     if on["metrics"]:  # read by the SDK, which ignores an invalid one
@@ -71,9 +71,9 @@ def interval_seconds(settings: OtlpSettings, environment: Mapping[str, str]) -> 
     if settings.interval_seconds is not None:
         return settings.interval_seconds
     variables = Variables(environment)
-    told = variables.seconds("OTEL_METRIC_EXPORT_INTERVAL")
+    seconds = variables.seconds("OTEL_METRIC_EXPORT_INTERVAL")
     variables.raise_problems()
-    return told or DEFAULT_INTERVAL_SECONDS
+    return seconds or DEFAULT_INTERVAL_SECONDS
 
 
 def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -> Destination:

@@ -63,9 +63,9 @@ def _build(context: Context) -> Components:
     chosen = destinations(settings.otlp, os.environ)
     interval = interval_seconds(settings.otlp, os.environ)
     component = import_component()
-    from ff_observe.outputs.otlp.resource import SpeakingResource
+    from ff_observe.outputs.otlp.resource import ServiceResource
 
-    resource = SpeakingResource("ff-observe", settings.environment.name, lambda: snapshots.instance_id)
+    resource = ServiceResource("ff-observe", settings.environment.name, lambda: snapshots.instance_id)
     sinks: list[Component] = []
     producers: list[Component] = []
     if "traces" in chosen or "logs" in chosen:

@@ -19,7 +19,7 @@ def service_instance_id(instance_id: str) -> str:
     return str(uuid.uuid5(_SERVICE_INSTANCE_NAMESPACE, instance_id))
 
 
-class SpeakingResource(Resource):
+class ServiceResource(Resource):
     """The resource of all data sent. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` take precedence over our
     values.
 
@@ -28,10 +28,12 @@ class SpeakingResource(Resource):
 
     def __init__(self, service: str, environment: str, instance_id: InstanceId = lambda: None) -> None:
         ours = {"service.name": service, "service.version": VERSION, "deployment.environment.name": environment}
-        told = OTELResourceDetector().detect()
-        whole = Resource.create(ours).merge(told)
+        from_variables = OTELResourceDetector().detect()
+        whole = Resource.create(ours).merge(from_variables)
         super().__init__(whole.attributes, whole.schema_url)
-        self._instance_id: InstanceId = (lambda: None) if "service.instance.id" in told.attributes else instance_id
+        self._instance_id: InstanceId = (
+            (lambda: None) if "service.instance.id" in from_variables.attributes else instance_id
+        )
 
     @property
     def attributes(self) -> Attributes:

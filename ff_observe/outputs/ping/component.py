@@ -20,7 +20,7 @@ from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.output import NAME
 from ff_observe.outputs.ping.participation import Participation
 from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
-from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS, Moment
+from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS, Moment
 from ff_observe.outputs.ping.sending import Sender, send_once
 from ff_observe.periodic import ErrorSink, Periodic
 from ff_observe.platform.snapshot import Snapshot
@@ -72,14 +72,14 @@ class CorePing:
         sender_for: Callable[[Settings], Sender] | None = None,
         elect: Elect = alone,
         joins_at_once: bool = False,
-        first_after_seconds: float = FIRST_AFTER_SECONDS,
+        first_ping_seconds: float = FIRST_PING_SECONDS,
     ) -> None:
         self._settings = settings
         self._snapshots = snapshots
         self._operating_system = operating_system
         self._metrics = self_metrics
         self._clock = clock
-        self._first_after_seconds = first_after_seconds
+        self._first_ping_seconds = first_ping_seconds
         self._chance = chance or random.SystemRandom()
         self._sender_for = sender_for or (lambda current: usual_sender_for(current, clock))
         self._sender: Sender | None = None
@@ -87,7 +87,7 @@ class CorePing:
         self._elect = elect
         self._participation: Participation | None = None
         self._started = Moment.present(clock)
-        self._not_before = clock.monotonic() + first_after_seconds
+        self._not_before = clock.monotonic() + first_ping_seconds
         self._decision: Decision | None = None
         self._last: Result | None = None
         self._stopping = False
@@ -97,15 +97,15 @@ class CorePing:
             self.name,
             self.look,
             clock,
-            first_after=0.0 if joins_at_once else first_after_seconds,
+            first_after=0.0 if joins_at_once else first_ping_seconds,
             on_error=on_error,
             on_stop=self._interrupt,
         )
 
     def start(self) -> None:
         self._started = Moment.present(self._clock)
-        self._not_before = self._clock.monotonic() + self._first_after_seconds
-        first = self._clock.now() + timedelta(seconds=self._first_after_seconds)
+        self._not_before = self._clock.monotonic() + self._first_ping_seconds
+        first = self._clock.now() + timedelta(seconds=self._first_ping_seconds)
         self._metrics.set(bridge.PING_NEXT, first.timestamp())
         self._thread.start()
 

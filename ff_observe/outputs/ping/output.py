@@ -39,9 +39,7 @@ def _open(settings: Settings) -> str:
 def _build(context: Context) -> "CorePing":
     from ff_observe.outputs.ping.component import CorePing
     from ff_observe.outputs.ping.participation import elect
-    from ff_observe.outputs.ping.schedule import FIRST_AFTER_SECONDS
 
-    first = context.first_ping_seconds
     settings, clock = context.settings, context.clock
     has_locks = settings.ping.sender == "elected" and context.locks_in(settings.database) is not None
     return CorePing(
@@ -54,7 +52,7 @@ def _build(context: Context) -> "CorePing":
         on_error=context.on_error,
         elect=lambda current, memory, instance_id: elect(current, memory, instance_id, context.locks_in, clock),
         joins_at_once=has_locks,
-        first_after_seconds=FIRST_AFTER_SECONDS if first is None else first,
+        first_ping_seconds=context.first_ping_seconds,
     )
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from ff_observe.clock import Clock
 
-FIRST_AFTER_SECONDS = 30.0
+FIRST_PING_SECONDS = 30.0  # from the start of the bridge to a platform's first ping
 DAY = timedelta(days=1)
 MAX_ATTEMPTS = 10  # for one ping; with the delays below the last attempt is at most 8.5 h after the first
 BACKOFF_SECONDS = 60.0  # the longest first delay; it doubles with each attempt

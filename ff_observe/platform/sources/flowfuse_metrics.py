@@ -30,12 +30,12 @@ def node_version(base_url: str) -> str | None:
         trust = client_context() if base_url.lower().startswith("https:") else None
         with urllib3.PoolManager(ssl_context=trust, timeout=TIMEOUT_SECONDS, retries=False) as pool:
             answer = pool.request("GET", f"{base_url.rstrip('/')}/metrics", redirect=False, preload_content=False)
-            told = b""
-            while (more := answer.read1(2**16)) and len(told) < MOST_BYTES and time.monotonic() < until:
-                told += more
+            body = b""
+            while (more := answer.read1(2**16)) and len(body) < MOST_BYTES and time.monotonic() < until:
+                body += more
             answer.close()
     except (HTTPError, OSError, ValueError) as error:
         log.debug("FlowFuse does not tell the version of Node.js: %s", type(error).__name__)
         return None
-    found = _VERSION.search(told)
+    found = _VERSION.search(body)
     return found[1].decode("ascii") if found else None

@@ -97,7 +97,7 @@ class HttpProbe:
     def _run(self, question: "Future[HttpAnswer]") -> None:
         try:
             question.set_result(HttpAnswer(self._seconds()))
-        except _NoLifeError as error:
+        except _NotAliveError as error:
             question.set_result(HttpAnswer(None, str(error)))
         except Exception as error:
             question.set_result(HttpAnswer(None, _words(error)))
@@ -113,9 +113,9 @@ class HttpProbe:
                 return time.monotonic() - began
             target = urljoin(url, location)
             if urlsplit(target).hostname != urlsplit(url).hostname or not target.startswith(("http://", "https://")):
-                raise _NoLifeError(f"redirects elsewhere (status {status})")
+                raise _NotAliveError(f"redirects elsewhere (status {status})")
             url = target
-        raise _NoLifeError("redirects without end")
+        raise _NotAliveError("redirects without end")
 
     def _get(self, url: SplitResult, until: float) -> tuple[int, str, bytes]:
         """Status, `Location` and body, which is truncated after `MOST_BYTES`."""
@@ -146,20 +146,20 @@ class HttpProbe:
         return http.client.HTTPSConnection(host, url.port, timeout=LIMIT_SECONDS, context=self._tls)
 
 
-class _NoLifeError(Exception):
+class _NotAliveError(Exception):
     """The answer does not come from a living FlowFuse. The message continues "FlowFuse at ADDRESS …"."""
 
 
 def _check(status: int, body: bytes) -> None:
     """Raises unless this is FlowFuse's answer, and not the page of a reverse proxy or another application."""
     if status != 200:
-        raise _NoLifeError(f"answers with status {status}")
+        raise _NotAliveError(f"answers with status {status}")
     try:
         settings = json.loads(body)
     except (ValueError, RecursionError):
         settings = None
     if not isinstance(settings, dict) or not ("features" in settings or "user:signup" in settings):
-        raise _NoLifeError(
+        raise _NotAliveError(
             "answers with something other than FlowFuse's settings: another application, or a proxy's page?"
         )
 

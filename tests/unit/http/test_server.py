@@ -64,7 +64,7 @@ def serving(
         try:
             yield server, port
         finally:
-            server.tell_to_stop(0.1)
+            server.request_stop(0.1)
             thread.join(10)
             assert not thread.is_alive()
 

@@ -15,7 +15,7 @@ from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpSignals
-from ff_observe.outputs.otlp.resource import SpeakingResource
+from ff_observe.outputs.otlp.resource import ServiceResource
 from ff_observe.process_metrics import process_readings
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
@@ -94,7 +94,7 @@ def test_failed_exports_of_traces_and_logs_cost_no_memory(protocol: str, monkeyp
         traces=True,
         logs=True,
     )
-    resource = SpeakingResource("ff-observe", "test")
+    resource = ServiceResource("ff-observe", "test")
     otlp = OtlpSignals(destinations(settings, {}), resource, metrics, CLOCK, Redactor())
 
     def more_exports(until: int) -> None:

@@ -17,7 +17,7 @@ from ff_observe.log import JSONFormatter
 from ff_observe.outputs.otlp import component
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpSignals
-from ff_observe.outputs.otlp.resource import SpeakingResource, service_instance_id
+from ff_observe.outputs.otlp.resource import ServiceResource, service_instance_id
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from tests.pace import within
@@ -37,7 +37,7 @@ def signals(
     settings = OtlpSettings(enabled=True, endpoint=Secret(url), timeout_seconds=timeout, traces=True, logs=True)
     return OtlpSignals(
         destinations(settings, {}),
-        SpeakingResource("ff-observe", "test", lambda: faulty.INSTANCE_ID),
+        ServiceResource("ff-observe", "test", lambda: faulty.INSTANCE_ID),
         metrics,
         CLOCK,
         Redactor([PASSWORD]),

@@ -10,7 +10,7 @@ from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import CurrentSnapshot, OtlpMetrics
-from ff_observe.outputs.otlp.resource import SpeakingResource
+from ff_observe.outputs.otlp.resource import ServiceResource
 from ff_observe.self_metrics import SelfMetrics
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp.faulty import Still
@@ -43,7 +43,7 @@ def output(
     settings = OtlpSettings(
         enabled=True, endpoint=Secret(f"http://127.0.0.1:{port}"), protocol=protocol, timeout_seconds=timeout
     )
-    resource = SpeakingResource("ff-observe", "test")
+    resource = ServiceResource("ff-observe", "test")
     return OtlpMetrics(destinations(settings, {})["metrics"], resource, platform or Still(), metrics, CLOCK, interval)
 
 

@@ -242,6 +242,6 @@ def test_any_other_answer_is_a_problem_and_no_error(status: int, body: bytes) ->
     try:
         http_probe._check(status, body)
         accepted = True
-    except http_probe._NoLifeError:
+    except http_probe._NotAliveError:
         accepted = False
     assert not accepted or (status == 200 and json.loads(body).keys() & {"features", "user:signup"})
