@@ -99,7 +99,7 @@ SILENT_AFTER_DAYS = Key(
 INTERVAL_SECONDS = Key(
     "fleet.interval_seconds",
     kinds.whole(1, 86_400),
-    "Seconds after which the fleet is counted anew for `/metrics`.",
+    "Seconds between counts of the fleet for `/metrics`.",
     "0.1.0",
     default=15,
 )
