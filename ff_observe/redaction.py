@@ -7,7 +7,7 @@ Secrets are passwords, tokens, keys, licences and DSNs, but no user names; a use
 URL is a key (that of a Sentry DSN). A secret is masked in each spelling that occurs: as it is, percent-encoded, as a
 literal of Python or JSON, and with its user in base64:
 - of less than 6 characters, only where a credential stands (quoted, before the `@` of a URL, after `Basic` or `Bearer`,
-  as the value of a telling name): as a part of other words it is innocent, and masks would tell where it is;
+  as the value of a telling name): as a part of other words it is innocent, and masks would reveal where it occurs;
 - of words or numbers (`postgres`, `node-red`), only as a whole token: not in `postgresql`, `node-red-dashboard`;
 - anything else wherever it stands.
 """

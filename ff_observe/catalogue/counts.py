@@ -149,7 +149,7 @@ COUNTS: tuple[Count, ...] = (
         since="0.1.0",
     ),
     # FlowFuse sends the number of stacks as `projectTemplates` and of templates as `projectStacks` (every version from
-    # 2.0 on, forge/monitor/metrics). Ours are each under their own name; PRIVACY.md tells so.
+    # 2.0 on, forge/monitor/metrics). Ours are each under their own name; PRIVACY.md says so.
     Count(
         "flowfuse_templates",
         "Templates",

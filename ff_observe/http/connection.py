@@ -75,7 +75,7 @@ class Connection(Channel):
             if exchange is None or exchange.disconnected:
                 continue
             exchange.disconnected = True
-            exchange.tell()
+            exchange.notify()
             # A ping that has arrived is stored anyway; a query needs no answer any more.
             if exchange.task is not None and exchange.scope["method"] in ("GET", "HEAD"):
                 exchange.task.cancel()
@@ -185,7 +185,7 @@ class Connection(Channel):
         exchange.body += body
         if len(exchange.body) > _MUCH_BODY:
             self.pause_reading()
-        exchange.tell()
+        exchange.notify()
 
     def on_message_complete(self) -> None:
         exchange = self._newest
@@ -194,7 +194,7 @@ class Connection(Channel):
             return
         self.arriving_since = None
         exchange.more_body = False
-        exchange.tell()
+        exchange.notify()
         if self._current is not None:
             self.server.is_busy(self)
 
@@ -219,7 +219,7 @@ class Connection(Channel):
     def complete(self, exchange: Exchange, head: bytes, body: bytes) -> None:
         """Send the answer to the current request, and continue with the next."""
         exchange.complete = True
-        exchange.tell()
+        exchange.notify()
         self.write(head, b"" if exchange.scope["method"] == "HEAD" else body)
         self._current = None
         if not exchange.keep_alive:

@@ -88,7 +88,7 @@ class Exchange:
         """Answer without ASGI."""
         self._connection.complete(self, answer.head(self._connection.date, self.keep_alive), answer.body)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Part of the request has arrived, or the client has disconnected."""
         if self._news is not None and not self._news.done():
             self._news.set_result(None)

@@ -105,7 +105,7 @@ class WebSecurity:
             new = self._read(self._current)
             if (new.context is None) is self.tls:
                 # The listening socket uses either, and clients are configured for it.
-                raise FFObserveError(f"{self._web_config_file}: switching TLS on or off needs a restart")  # noqa: TRY301 - told as any other
+                raise FFObserveError(f"{self._web_config_file}: switching TLS on or off needs a restart")  # noqa: TRY301 - reported like any other
             if missing := taken_away(self._current, new):
                 names = " and ".join(missing)
                 raise FFObserveError(  # noqa: TRY301 - as above

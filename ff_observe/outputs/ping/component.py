@@ -30,14 +30,14 @@ from ff_observe.self_metrics import SelfMetrics
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 1.0
-"""A delivery ends at once when cut off. Only the database can keep the thread longer, and its own stop comes later."""
+"""An aborted delivery ends at once. Only the database can hold the thread longer, and it is stopped later."""
 
 
 class SnapshotProvider(Protocol):
-    """What the ping needs of `Snapshots`."""
+    """The part of `Snapshots` that the ping uses."""
 
     def current(self) -> Snapshot:
-        """A fresh snapshot; one that is not `up` where the database does not answer."""
+        """A fresh snapshot; not `up` if the database does not answer."""
 
 
 Elect = Callable[[Settings, PingMemory, str], Election]
@@ -52,9 +52,9 @@ def alone(_settings: Settings, _memory: PingMemory, _instance_id: str) -> Electi
 class CorePing:
     """A component. A platform's first ping is due 30 s after the start, then one on each day at the platform's time.
 
-    A due ping that may not be sent stays due until it may: so a platform that completes its set-up, or an administrator
-    who allows telemetry, is noticed. Consent is asked for again before every attempt. Of several bridges of a platform
-    only the one that `elect` chooses sends; with `joins_at_once` it takes part from the start on.
+    A due ping that may not be sent stays due until it may: completing the set-up, or allowing telemetry, takes effect.
+    Consent is checked again before every attempt. Of several bridges of a platform only the one that `elect` chooses
+    sends; with `joins_at_once` this bridge takes part from the start on.
     """
 
     name = "core ping"
@@ -92,7 +92,7 @@ class CorePing:
         self._last: Result | None = None
         self._stopping = False
         self._nameless = StateLog(log)
-        self._asking = False  # the database is asked
+        self._asking = False  # the database is being read
         self._thread = Periodic(
             self.name,
             self.look,
@@ -110,9 +110,9 @@ class CorePing:
         self._thread.start()
 
     def stop(self, deadline: float) -> None:
-        """Cuts off a delivery that is under way. Raises `TimeoutError` if the thread hangs elsewhere.
+        """Aborts a delivery in progress. Raises `TimeoutError` if the thread hangs elsewhere.
 
-        A thread that waits for the database is left to it: stopping the snapshots, which is later, ends the wait.
+        A thread that waits for the database is left alone: stopping the snapshots, which happens later, releases it.
         """
         try:
             self._thread.stop(min(deadline, self._clock.monotonic() + STOP_SECONDS))
@@ -124,8 +124,7 @@ class CorePing:
                 self._participation.close()
 
     def reconfigure(self, settings: Settings, snapshots: SnapshotProvider) -> None:
-        """Use other settings and another platform from now on, and keep the schedule: a re-read file is no reason for
-        one more ping."""
+        """Switch to other settings and another platform, keeping the schedule: a reload causes no additional ping."""
         self._snapshots = snapshots
         self._settings = settings
 
@@ -173,7 +172,7 @@ class CorePing:
             self._asking = False
 
     def _take_part(self, settings: Settings, snapshot: Snapshot) -> Participation | None:
-        """The part in the platform's pings; None while no platform said yet which it is."""
+        """This bridge's part in the platform's pings; None while the platform's id is unknown."""
         instance_id, before = snapshot.installation.instance_id, self._participation
         if before is not None and before.suits(settings, instance_id):
             return before
@@ -241,12 +240,12 @@ class CorePing:
         if delivered:
             self._metrics.add(bridge.PING_BYTES, amount=size)
             self._metrics.set(bridge.PING_LAST_SUCCESS, self._clock.now().timestamp())
-        self._tell(outcome, agenda.next_ping())
+        self._log(outcome, agenda.next_ping())
 
     def _sender_with(self, settings: Settings) -> Sender:
         if self._sender is None or self._sender_settings is not settings:
             self._sender, self._sender_settings = self._sender_for(settings), settings
-            if self._stopping:  # told to stop while there was nothing yet to abort
+            if self._stopping:  # asked to stop before there was anything to abort
                 self._sender.abort()
         return self._sender
 
@@ -264,8 +263,8 @@ class CorePing:
             allowed = self._decision.allowed
             self._metrics.replace(bridge.PING_NEXT, {(): moment.timestamp()} if allowed else {})
 
-    def _tell(self, outcome: Outcome, next_ping: datetime) -> None:
-        """The first failure is a warning and the recovery news; repetitions are neither."""
+    def _log(self, outcome: Outcome, next_ping: datetime) -> None:
+        """Log the first failure as a warning and the recovery as an info; repetitions as debug lines."""
         changed, self._last = outcome.result is not self._last, outcome.result
         level = logging.INFO if outcome.result is Result.DELIVERED else logging.WARNING
         log.log(

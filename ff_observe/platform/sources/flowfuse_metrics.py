@@ -35,7 +35,7 @@ def node_version(base_url: str) -> str | None:
                 body += more
             answer.close()
     except (HTTPError, OSError, ValueError) as error:
-        log.debug("FlowFuse does not tell the version of Node.js: %s", type(error).__name__)
+        log.debug("the version of Node.js cannot be read from FlowFuse: %s", type(error).__name__)
         return None
     found = _VERSION.search(body)
     return found[1].decode("ascii") if found else None
