@@ -18,6 +18,7 @@ from ff_observe.platform.snapshots import Snapshots
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component, Service
+from ff_observe.web.status.memory import Memory
 from ff_observe.wiring import STOP_SECONDS, Parts, lasting_components, make_server
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Bridge:
         first_ping_seconds: float = FIRST_PING_SECONDS,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.self_metrics = SelfMetrics()
+        self.self_metrics = SelfMetrics(clock=self.clock)
+        self._memory = Memory()
         self._stop_seconds = stop_seconds
         self._parts = self._new_parts(settings, None)
         self.app = _CurrentApp(self._parts.app, self.capture)
@@ -120,6 +122,7 @@ class Bridge:
     def reload_failed(self) -> None:
         """Publish that the file has changed and cannot be used."""
         self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, 0.0)
+        self._parts.watch.look_again()
 
     def capture(self, error: BaseException, thread_name: str) -> None:
         """Report an error to the outputs that take errors, as the bridge's own threads do."""
@@ -141,11 +144,12 @@ class Bridge:
         return Service([part for part in parts if part is not None], self.clock, self._stop_seconds)
 
     def _new_parts(self, settings: Settings, before: Redactor | None) -> Parts:
-        return Parts(settings, self.clock, self.self_metrics, self._publish_outputs, before)
+        return Parts(settings, self.clock, self.self_metrics, self._publish_outputs, self._memory, before)
 
     def _settings_in_use(self) -> None:
         self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, 1.0)
         self._publish_outputs(self.settings, None)
+        self._parts.watch.begin()
 
     def _publish_outputs(self, settings: Settings, snapshot: Snapshot | None) -> None:
         """Publish which outputs are on for the platform in `snapshot`."""

@@ -10,19 +10,12 @@ from typing import Final, NamedTuple
 from ff_observe.catalogue import bridge
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings, SQLiteDatabase
+from ff_observe.limits import AFTER_EXPIRY, EXPIRES_SOON, Level, head_room
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.consent import decide
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Licence, Reading
 from ff_observe.redaction import Redactor, known_secrets
-
-EXPIRES_SOON: Final = timedelta(days=30)
-
-_EFFECT: Final = (
-    "FlowFuse refuses new devices, every instance that is started or restarted ends suspended, and at 02:00 each night "
-    "all running instances are suspended."
-)
-"""Of an expired licence."""
 
 
 class Severity(StrEnum):
@@ -67,6 +60,7 @@ def find_problems(
         *_flowfuse(settings, snapshot),
         *_reload(settings, readings or {}),
         *_licence(snapshot),
+        *_limits(snapshot),
         *_readings(snapshot),
         *_outputs(settings, snapshot, failures or {}),
         *_unknown_keys(settings),
@@ -189,10 +183,23 @@ def _expiry(snapshot: Snapshot, licence: Licence) -> Iterator[Finding]:
     left, day = licence.expires_at - snapshot.taken_at, f"{licence.expires_at:%Y-%m-%d}"
     fix = "Renew it, and load the new one in FlowFuse: Admin Settings, License."
     if left <= timedelta():
-        yield Finding("licence-expired", Severity.ERROR, f"The licence expired on {day}", _EFFECT, fix)
+        yield Finding("licence-expired", Severity.ERROR, f"The licence expired on {day}", AFTER_EXPIRY, fix)
     elif left <= EXPIRES_SOON:
         title = f"The licence expires on {day}"
-        yield Finding("licence-expires", Severity.WARNING, title, f"From then on: {_EFFECT}", fix)
+        yield Finding("licence-expires", Severity.WARNING, title, f"From then on: {AFTER_EXPIRY}", fix)
+
+
+def _limits(snapshot: Snapshot) -> Iterator[Finding]:
+    over = [room for room in head_room(snapshot) if room.level is Level.OVER]
+    if not over:
+        return
+    detail = f"{', '.join(f'{room.title}: {room.used:g} of {room.allowed:g}' for room in over)}. {over[0].effect}"
+    if snapshot.installation.licence is not None:
+        title, fix = "More is in use than the licence covers", "Extend the licence, or delete what is no longer needed."
+    else:
+        title = "A limit of FlowFuse without a licence is reached"
+        fix = "Load a licence (in FlowFuse: Admin Settings, License), or delete what is no longer needed."
+    yield Finding("licence-limit", Severity.WARNING, title, detail, fix)
 
 
 def _readings(snapshot: Snapshot) -> Iterator[Finding]:

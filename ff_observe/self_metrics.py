@@ -3,13 +3,24 @@
 import platform
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from ff_observe.catalogue import BRIDGE
 from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_DELIVERED
 from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.clock import Clock, SystemClock
 from ff_observe.platform.sources.model import Reading
 from ff_observe.process_metrics import process_readings
 from ff_observe.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The last delivery of an output, or of a part of it: `failure` is None if it arrived."""
+
+    at: datetime
+    failure: str | None
 
 
 class SelfMetrics:
@@ -19,14 +30,15 @@ class SelfMetrics:
     resource usage, which always changes, is measured when the readings are requested and does not count as a change.
     """
 
-    def __init__(self, metrics: tuple[Metric, ...] = BRIDGE) -> None:
+    def __init__(self, metrics: tuple[Metric, ...] = BRIDGE, clock: Clock | None = None) -> None:
         self.metrics = metrics
+        self._clock = clock or SystemClock()
         self.version = 0
         self._lock = threading.Lock()
         self._values: dict[str, dict[tuple[str, ...], float]] = {
             metric.name: self._from_the_start(metric) for metric in metrics
         }
-        self._deliveries: dict[tuple[str, str], str | None] = {}
+        self._deliveries: dict[tuple[str, str], Delivery] = {}
 
     @staticmethod
     def _from_the_start(metric: Metric) -> dict[tuple[str, ...], float]:
@@ -65,18 +77,23 @@ class SelfMetrics:
         An output with several parts (signals of OTLP) delivers while all of them do.
         """
         with self._lock:
-            self._deliveries[output, part] = failure
+            self._deliveries[output, part] = Delivery(self._clock.now(), failure)
         self.set(OUTPUT_DELIVERED, float(output not in self.failures()), output)
 
     def failures(self) -> Mapping[str, str]:
         """Why the last delivery failed, by name of the output; outputs that deliver are absent."""
         with self._lock:
-            return {output: reason for (output, _), reason in self._deliveries.items() if reason is not None}
+            return {output: last.failure for (output, _), last in self._deliveries.items() if last.failure is not None}
+
+    def deliveries(self) -> Mapping[tuple[str, str], Delivery]:
+        """The last delivery by output and part of it; parts that have not delivered yet are absent."""
+        with self._lock:
+            return dict(self._deliveries)
 
     def keep_deliveries(self, outputs: Collection[str]) -> None:
         """Forget the deliveries of all outputs but these: the others have been switched off."""
         with self._lock:
-            self._deliveries = {key: reason for key, reason in self._deliveries.items() if key[0] in outputs}
+            self._deliveries = {key: last for key, last in self._deliveries.items() if key[0] in outputs}
             delivered = dict(self._values[OUTPUT_DELIVERED.name])
         self.replace(OUTPUT_DELIVERED, {key: value for key, value in delivered.items() if key[0] in outputs})
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import random
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,6 +35,9 @@ from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
+from ff_observe.web.status.describe import StatusSource
+from ff_observe.web.status.memory import Memory
+from ff_observe.web.status.watch import Watch
 from ff_observe.web.status_page import StatusPage
 
 if TYPE_CHECKING:
@@ -79,6 +82,7 @@ class Parts:
         clock: Clock,
         self_metrics: SelfMetrics,
         on_snapshot: Callable[[Settings, Snapshot], None],
+        memory: Memory,
         before: Redactor | None = None,
     ) -> None:
         """`before` is the `redactor` of the previous settings, whose secrets may still occur in an error."""
@@ -92,11 +96,20 @@ class Parts:
             self_metrics,
             settings.prometheus.probe_url,
             self.capture,
-            partial(on_snapshot, settings),
+            self._snapshot_taken,
         )
+        self._on_snapshot = partial(on_snapshot, settings)
         self.security = web_security(settings)
         # The page shows an examination that watches the app it is part of.
-        app = _app(self.platform, lambda: self.examination.findings())  # noqa: PLW0108 - made in the next line
+        source = StatusSource(
+            settings,
+            self_metrics,
+            operating_system(),
+            memory,
+            lambda: self.examination.findings(),  # noqa: PLW0108 - made below
+        )
+        self.watch = Watch(source, self.platform.snapshots, clock, self.capture)
+        app = _app(self.platform, self.security, source)
         self.examination = _examination(self.platform, app)
         self.app = _secured(app, self.security)
         context = self.context()
@@ -111,6 +124,7 @@ class Parts:
             *(sink for components in built for sink in components.sinks),
             self.platform.snapshots,
             self.examination,
+            self.watch,
             *(producer for components in built for producer in components.producers),
         ]
 
@@ -135,6 +149,10 @@ class Parts:
             first_ping_seconds,
             locks_in,
         )
+
+    def _snapshot_taken(self, snapshot: Snapshot) -> None:
+        self._on_snapshot(snapshot)
+        self.watch.observe(snapshot)
 
     def capture(self, error: BaseException, thread_name: str) -> None:
         """Pass an error of a thread to the outputs that report errors."""
@@ -212,9 +230,9 @@ def _source(settings: Settings) -> Source:
     return GuardedSQLiteSource(settings.database.path)
 
 
-def _app(platform: Platform, examined: Callable[[], Sequence[Finding]]) -> BridgeApp:
+def _app(platform: Platform, security: "WebSecurity | None", source: StatusSource) -> BridgeApp:
     settings = platform.settings
-    page = StatusPage(settings, platform.self_metrics, examined)
+    page = StatusPage(source, lambda: security is not None and security.current().identifies_clients)
     return BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
 
 

@@ -17,6 +17,7 @@ from ff_observe.generate import (
     outputs_table,
     ping_fields_table,
     ping_schema,
+    status_schema,
 )
 from ff_observe.generate.markdown import GENERATED
 from ff_observe.web.web_config import WEB_CONFIG
@@ -26,6 +27,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "docs/configuration.md": configuration_reference.render,
         "docs/metrics.md": metrics_reference.render,
         "docs/openapi/collector.json": collector_openapi.render,
+        "docs/status.schema.json": status_schema.render,
         "docs/telemetry-payload.schema.json": ping_schema.render,
         **(
             {f"grafana/dashboards/{uid}.json": partial(dashboards.render, uid) for uid in dashboards.MODULES}

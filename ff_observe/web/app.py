@@ -1,4 +1,4 @@
-"""The ASGI application of the bridge: landing page, `/metrics` and probes by exact path, without a framework."""
+"""The ASGI application of the bridge: status, `/metrics` and probes by exact path, without a framework."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,7 +8,7 @@ from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Se
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.exposition import SnapshotExposition
 from ff_observe.web.shared_snapshot import SharedSnapshot, SnapshotProvider
-from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH, StatusPage
+from ff_observe.web.status_page import ASSETS, HEALTHY_PATH, READY_PATH, STATUS_PATH, StatusPage
 
 DEFAULT_SCRAPE_TIMEOUT_SECONDS = 10.0  # Prometheus' own default
 LONGEST_SCRAPE_TIMEOUT_SECONDS = 120.0
@@ -42,13 +42,19 @@ class BridgeApp:
         self._exposition = SnapshotExposition(self_metrics)
         self._metrics_path = settings.path
         self._status_page = status_page
-        self._fixed: dict[str, Answer] = {HEALTHY_PATH: _HEALTHY, ICON_PATH: ICON}
-        self._pages: dict[str, Page] = {"/": self._landing_page, READY_PATH: self._ready}
+        self._fixed: dict[str, Answer] = {HEALTHY_PATH: _HEALTHY, ICON_PATH: ICON, **ASSETS}
+        self._pages: dict[str, Page] = {
+            "/": self._status,
+            STATUS_PATH: self._status,
+            READY_PATH: self._ready,
+        }
         if settings.enabled:
             self._pages[settings.path] = self._scrape
         else:
             self._fixed[settings.path] = _METRICS_OFF
-        self._not_found = text(404, f"Nothing here. There is /, {settings.path}, {HEALTHY_PATH} and {READY_PATH}.")
+        self._not_found = text(
+            404, f"Nothing here. There is /, {settings.path}, {STATUS_PATH}, {HEALTHY_PATH} and {READY_PATH}."
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,9 +107,11 @@ class BridgeApp:
         """How many expositions were asked for."""
         return self._exposition.answered
 
-    async def _landing_page(self, scope: Scope) -> Answer:
+    async def _status(self, scope: Scope) -> Answer:
         snapshot = self._snapshot.fresh() or await self._snapshot.current(PAGE_TIMEOUT_SECONDS)
-        return self._status_page.answer(snapshot, scope.get("root_path", ""))
+        return self._status_page.answer(
+            path_below_mount(scope), snapshot, scope.get("root_path", ""), self._exposition.seconds_since_asked
+        )
 
     async def _ready(self, _scope: Scope) -> Answer:
         snapshot = self._snapshot.fresh() or await self._snapshot.current(READY_TIMEOUT_SECONDS)

@@ -1,5 +1,6 @@
 """Answers the bridge's `/metrics`: rendered again only if the snapshot or the bridge's own metrics have changed."""
 
+import time
 from functools import partial
 
 from ff_observe.exposition.formats import Format
@@ -20,6 +21,12 @@ class SnapshotExposition:
         self._rendered = Rendered(_nothing)
         self.answered = 0
         """How many requests, to see whether there are any."""
+        self._asked_at: float | None = None
+
+    @property
+    def seconds_since_asked(self) -> float | None:
+        """How long ago it was last asked for; None where it never was."""
+        return None if self._asked_at is None else time.monotonic() - self._asked_at
 
     def answer(self, snapshot: Snapshot, accept: bytes, accept_encoding: bytes) -> Answer:
         """The exposition of `snapshot` that the two headers ask for (empty where a request has none)."""
@@ -28,6 +35,7 @@ class SnapshotExposition:
             self._version = self._self_metrics.version  # read before the values: newer ones are rendered again
             self._rendered = Rendered(partial(render, snapshot, self._self_metrics.readings()))
             self._snapshot = snapshot
+        self._asked_at = time.monotonic()
         return self._rendered.answer(accept, accept_encoding)
 
 

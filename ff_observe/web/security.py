@@ -58,6 +58,12 @@ class Security:
     unauthorized: Answer
 
     @property
+    def identifies_clients(self) -> bool:
+        """Whether a request that is allowed has shown a password, the token or a certificate."""
+        tls = self.config.tls
+        return not self.authenticator.is_open or (tls is not None and tls.client_auth_type == CLIENT_AUTH_TYPES[-1])
+
+    @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """Additional headers of every answer."""
         return self.config.headers

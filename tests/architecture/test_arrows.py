@@ -45,12 +45,16 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.sentry_names",
         *LIFE,
     ),
-    f"{P}.problems": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
+    f"{P}.problems": (*READINGS, f"{P}.limits", f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
     f"{P}.doctor": (
         *(f"{P}.problems", f"{P}.outputs", f"{P}.config", f"{P}.platform", f"{P}.delivery"),
         *(f"{P}.web.server", f"{P}.web.web_config"),
     ),
-    f"{P}.web": (*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", *LIFE),
+    f"{P}.limits": (*READINGS,),
+    f"{P}.web": (
+        *(*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", f"{P}.limits", f"{P}.ping_contract"),
+        *LIFE,
+    ),
     f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.collector": (
@@ -66,6 +70,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.ping_contract",
         f"{P}.collector.openapi",
         *(f"{P}.collector.settings", f"{P}.web.web_config"),  # the keys of their files
+        f"{P}.web.status.document",
     ),
     f"{P}.demo": (f"{P}.config", f"{P}.platform.sources.schema", *LIFE),
     f"{P}.wiring": (P,),

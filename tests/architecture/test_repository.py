@@ -35,7 +35,6 @@ OUTSIDE_HOSTS = {
     "app.posthog.com": {"ff_observe/config/declaration.py"},  # the documented default of PostHog's apiurl
     "plausible.io": {"ff_observe/frontend/plausible.py"},  # where Plausible's script is; on only with a domain
     "sentry.io": {"ff_observe/source_maps/credentials.py"},  # the documented default of SENTRY_URL
-    "flowfuse.com": {"ff_observe/web/status_page.py"},  # a link to FlowFuse's documentation
 }
 """Hosts the package may name, and where. Nothing else may contact, or point a browser to, another machine."""
 

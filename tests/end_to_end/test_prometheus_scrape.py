@@ -25,7 +25,7 @@ from ff_observe.web.server import WebServer
 from ff_observe.web.status_page import StatusPage
 from tests import recordings
 from tests.real_parts import prometheus
-from tests.unit.web.platforms import HOSTILE, Provider, app, settings, snapshot
+from tests.unit.web.platforms import HOSTILE, Provider, app, settings, snapshot, source
 
 CASE = recordings.named("v2.4.0-sqlite-ce")
 SETTINGS = PrometheusSettings(enabled=True)
@@ -48,7 +48,7 @@ def bridge(database: Path) -> Iterator[WebServer]:
     self_metrics.process_started()
     platform = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
     snapshots = Snapshots(SQLiteSource(database), platform, clock, self_metrics, InstalledVersions(CASE.home, platform))
-    page = StatusPage(settings(SETTINGS, platform=platform), self_metrics)
+    page = StatusPage(source(settings(SETTINGS, platform=platform), self_metrics))
     try:
         with serving(BridgeApp(snapshots, self_metrics, SETTINGS, page)) as server:
             yield server

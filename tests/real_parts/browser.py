@@ -23,6 +23,7 @@ PACKAGES = {
     "@sentry/browser": "11.12.0",
     "plausible-tracker": "0.3.9",
     "esbuild": "0.28.2",
+    "axe-core": "4.14.1",  # accessibility of our own pages
     "yaml": "2.9.0",  # no browser library: what FlowFuse reads its file with
 }
 

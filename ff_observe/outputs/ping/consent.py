@@ -112,10 +112,15 @@ SENT_BY_ANOTHER: Final = {
 """The rules by which a bridge leaves the ping to another, in words."""
 
 
-def left_to_another(readings: Mapping[str, Reading]) -> str | None:
-    """Why the bridge with these metrics leaves the ping to another; None if it does not."""
-    rules = {labels[0] for labels in readings.get(bridge.PING_ENABLED.name, {})}
-    return next((words for rule, words in SENT_BY_ANOTHER.items() if rule.value in rules), None)
+def decide_here(snapshot: Snapshot, settings: Settings, readings: Mapping[str, Reading] | None = None) -> Decision:
+    """The decision of this bridge, which may leave the ping to another: by its configuration, or by an election, as its
+    metrics of itself (`readings`) say."""
+    decision = decide(snapshot, settings)
+    if settings.ping.sender == "never":
+        return with_election(decision, Standing(Role.NEVER))
+    noted = {labels[0] for labels in (readings or {}).get(bridge.PING_ENABLED.name, {})}
+    left_to = next((rule for rule in SENT_BY_ANOTHER if rule.value in noted), None)
+    return decision if left_to is None or not decision.allowed else _no(left_to, SENT_BY_ANOTHER[left_to])
 
 
 def decide_without_database(settings: Settings) -> Decision | None:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.model import Context, Output, Status
-from ff_observe.outputs.ping.consent import decide, decide_without_database, with_election
-from ff_observe.outputs.ping.election import Role, Standing
+from ff_observe.outputs.ping.consent import decide_here, decide_without_database
 from ff_observe.platform.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -17,9 +16,7 @@ NAME = "ping"
 
 def _status(settings: Settings, snapshot: Snapshot | None) -> Status:
     if snapshot is not None:
-        decision = decide(snapshot, settings)
-        if settings.ping.sender == "never":
-            decision = with_election(decision, Standing(Role.NEVER))
+        decision = decide_here(snapshot, settings)
         return Status(decision.allowed, decision.explanation)
     early = decide_without_database(settings)
     return Status(None, _open(settings)) if early is None else Status(early.allowed, early.explanation)

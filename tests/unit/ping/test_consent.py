@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from ff_observe.outputs.ping.consent import SENT_BY_ANOTHER, Rule, decide, left_to_another, with_election
+from ff_observe.outputs.ping.consent import SENT_BY_ANOTHER, Rule, decide, decide_here, with_election
 from ff_observe.outputs.ping.election import Role, Standing
 from tests.prose import faults
 from tests.unit.ping.samples import LICENCE, settings, snapshot
@@ -127,9 +127,10 @@ def test_the_machine_that_sends_and_what_keeps_bridges_from_agreeing_are_named()
 
 def test_the_status_page_learns_which_rule_leaves_the_ping_to_another_bridge() -> None:
     for rule in Rule:
-        left = left_to_another({"ff_observe_ping_enabled": {(rule.value,): 0.0}})
-        assert (left is not None) == (rule in SENT_BY_ANOTHER)
-    assert left_to_another({}) is None
+        left = decide_here(snapshot(), settings(), {"ff_observe_ping_enabled": {(rule.value,): 0.0}})
+        assert left.allowed == (rule not in SENT_BY_ANOTHER)
+        assert left.rule == (rule if rule in SENT_BY_ANOTHER else Rule.NO_OBJECTION)
+    assert decide_here(snapshot(), settings()) == decide(snapshot(), settings())
 
 
 def test_a_licensed_platform_is_told_what_it_asked_for_in_vain() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Installation, Licence, Reading
+from ff_observe.platform.sources.model import Installation, Licence, OperatingSystem, Reading
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.app import BridgeApp
+from ff_observe.web.status.describe import StatusSource
+from ff_observe.web.status.memory import Memory
 from ff_observe.web.status_page import StatusPage
 
 MOMENT = datetime(2026, 11, 23, 12, 0, 17, 515000, tzinfo=UTC)
@@ -100,6 +102,16 @@ def app(
     self_metrics: SelfMetrics | None = None,
     **more: Any,
 ) -> BridgeApp:
-    made = settings(prometheus, **more)
-    self_metrics = self_metrics or SelfMetrics()
-    return BridgeApp(provider, self_metrics, made.prometheus, StatusPage(made, self_metrics))
+    return app_of(provider, source(settings(prometheus, **more), self_metrics))
+
+
+def source(settings: Settings, self_metrics: SelfMetrics | None = None, memory: Memory | None = None) -> StatusSource:
+    """What the status of a platform is made of, without a past of its own."""
+    return StatusSource(
+        settings, self_metrics or SelfMetrics(), OperatingSystem("Linux", "6.1.0", "x64"), memory or Memory()
+    )
+
+
+def app_of(provider: Provider, made: StatusSource, *, private: bool = False) -> BridgeApp:
+    """The HTTP edge. With `private`, those who ask have shown a password."""
+    return BridgeApp(provider, made.self_metrics, made.settings.prometheus, StatusPage(made, lambda: private))

@@ -1,0 +1,187 @@
+"""Settings, snapshot and memory → the status document. Pure: what it needs is handed in."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ff_observe import limits
+from ff_observe.catalogue import COUNTS, facts
+from ff_observe.catalogue.model import Count, RowsBy, RowsByAge, RowsByName
+from ff_observe.config.settings import Settings
+from ff_observe.outputs import statuses
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import OperatingSystem
+from ff_observe.problems import Finding, Severity, find_problems
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.version import VERSION
+from ff_observe.web.status import document as shape
+from ff_observe.web.status.deliveries import describe_output
+from ff_observe.web.status.figures import Figures
+from ff_observe.web.status.memory import FIGURES, Memory, usage_column
+from ff_observe.web.status.ping import describe_ping
+
+FORECAST = timedelta(days=30)
+"""How far ahead a limit that comes closer is named: as far as the alert FlowFuseLicenceLimitSoon looks."""
+
+_COUNTED = {Severity.ERROR: "problem", Severity.WARNING: "warning", Severity.NOTE: "note"}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSource:
+    """What the status of a platform is made of. `examined` gives what examinations found; `name` is the platform's,
+    where one bridge reads several."""
+
+    settings: Settings
+    self_metrics: SelfMetrics
+    operating_system: OperatingSystem
+    memory: Memory
+    examined: Callable[[], Iterable[Finding]] = tuple
+    name: str | None = None
+
+    def status(
+        self, snapshot: Snapshot, *, scraped_seconds_ago: float | None = None, with_identifiers: bool = False
+    ) -> shape.StatusDocument:
+        """The status at the moment of `snapshot`; `with_identifiers` shows what identifies the platform in its ping."""
+        readings, failures = self.self_metrics.readings(), self.self_metrics.failures()
+        findings = tuple(
+            shape.Finding(each.id, each.severity, each.title, each.detail, each.fix)
+            for each in find_problems(self.settings, snapshot, readings, failures, self.examined())
+        )
+        outputs = statuses(self.settings, snapshot)
+        scraped_at = None if scraped_seconds_ago is None else snapshot.taken_at - timedelta(seconds=scraped_seconds_ago)
+        changes = self.memory.changes(snapshot.taken_at)
+        with self.memory.figures() as figures:
+            return shape.StatusDocument(
+                version=VERSION,
+                name=self.name,
+                taken_at=snapshot.taken_at,
+                read_seconds=snapshot.duration_seconds if snapshot.up else None,
+                state=findings[0].severity if findings else Severity.OK,
+                summary=_summary(snapshot, findings),
+                findings=findings,
+                platform=_platform(self.settings, snapshot, figures),
+                history=shape.History(figures.start, figures.step_seconds),
+                figures=tuple(_figures(snapshot, figures)),
+                licence=_licence(snapshot, figures),
+                ping=describe_ping(
+                    self.settings,
+                    snapshot,
+                    readings,
+                    self.memory.sent,
+                    self.operating_system,
+                    with_identifiers=with_identifiers,
+                ),
+                outputs=tuple(
+                    describe_output(output, status, self.self_metrics.deliveries(), scraped_at)
+                    for output, status in outputs
+                    if output.name != "ping"  # has a place of its own
+                ),
+                changes=changes,
+            )
+
+
+def _summary(snapshot: Snapshot, findings: Sequence[shape.Finding]) -> str:
+    if not snapshot.up:
+        return "The database does not answer"
+    counts = [
+        (sum(1 for finding in findings if finding.severity is severity), word) for severity, word in _COUNTED.items()
+    ]
+    words = [f"{count} {word}{'s' if count > 1 else ''}" for count, word in counts if count]
+    return ", ".join(words) or "No problems found"
+
+
+def _platform(settings: Settings, snapshot: Snapshot, figures: Figures) -> shape.Platform:
+    installation = snapshot.installation
+    return shape.Platform(
+        flowfuse_version=installation.flowfuse_version,
+        nodejs_version=installation.nodejs_version,
+        driver=settings.platform.driver,
+        initialised=installation.initialised,
+        database_up=snapshot.up,
+        database_day=figures.column(facts.DATABASE_UP.name),
+        http_up=None if snapshot.http is None else snapshot.http.up,
+        http_day=figures.column(facts.HTTP_UP.name),
+    )
+
+
+def _figures(snapshot: Snapshot, figures: Figures) -> Iterator[shape.Figure]:
+    """Each count, unless this FlowFuse version has no table for it."""
+    for count in FIGURES:
+        if count.name in snapshot.readings or count.name in snapshot.failures:
+            value = snapshot.readings.get(count.name, {}).get(())
+            breakdowns = tuple(_breakdowns(count, snapshot))
+            yield shape.Figure(count.name, count.title, value, figures.column(count.name), breakdowns)
+
+
+def _breakdowns(figure: Count, snapshot: Snapshot) -> Iterator[shape.Breakdown]:
+    """The counts of the same rows by a label. That of a part of the rows has none."""
+    for count in COUNTS:
+        labelled = isinstance(count.of, RowsBy | RowsByName | RowsByAge) and getattr(count.of, "only", None) is None
+        if labelled and type(figure.of).__name__ == "Rows" and count.of.table == figure.of.table:
+            parts = tuple(
+                shape.Part(count.value_titles.get(label, label), value)
+                for (label,), value in snapshot.readings.get(count.name, {}).items()
+            )
+            if parts:
+                yield shape.Breakdown(count.name, count.title, parts)
+
+
+def _licence(snapshot: Snapshot, figures: Figures) -> shape.Licence:
+    licence = snapshot.installation.licence
+    return shape.Licence(
+        active=None if facts.LICENSE_ACTIVE.name not in snapshot.readings else licence is not None,
+        type=licence.type if licence else None,
+        tier=licence.tier if licence else None,
+        expires_at=licence.expires_at if licence else None,
+        level=_expiry_level(snapshot),
+        summary=_licence_summary(snapshot),
+        outlook=_expiry_outlook(snapshot),
+        limits=tuple(_limit(room, snapshot, figures) for room in limits.head_room(snapshot)),
+    )
+
+
+def _licence_summary(snapshot: Snapshot) -> str:
+    installation = snapshot.installation
+    licence = installation.licence
+    if licence is not None:
+        until = ""
+        if licence.expires_at is not None:
+            expired = licence.expires_at <= snapshot.taken_at
+            until = f"{'expired' if expired else 'until'} {licence.expires_at:%Y-%m-%d}"
+        return " · ".join(filter(None, (licence.type, licence.tier, until)))
+    if installation.licence_problem is not None:
+        return "not accepted"
+    return "none (CE)" if snapshot.up else "unknown"
+
+
+def _expiry_level(snapshot: Snapshot) -> limits.Level | None:
+    licence = snapshot.installation.licence
+    if licence is None or licence.expires_at is None:
+        return None
+    left = licence.expires_at - snapshot.taken_at
+    if left <= timedelta():
+        return limits.Level.OVER
+    return limits.Level.NEAR if left <= limits.EXPIRES_SOON else limits.Level.GOOD
+
+
+def _expiry_outlook(snapshot: Snapshot) -> str:
+    licence = snapshot.installation.licence
+    if licence is None and snapshot.up:
+        return "Without a licence, FlowFuse refuses to create more than its limits."
+    if licence is None or licence.expires_at is None:
+        return ""
+    left, day = licence.expires_at - snapshot.taken_at, f"{licence.expires_at:%Y-%m-%d}"
+    if left <= timedelta():
+        return f"Expired since {day}: {limits.AFTER_EXPIRY}"
+    days = "1 day" if left.days == 1 else f"{left.days} days"
+    return f"Expires on {day}, in {days}. From then on {limits.AFTER_EXPIRY}"
+
+
+def _limit(room: limits.HeadRoom, snapshot: Snapshot, figures: Figures) -> shape.Limit:
+    pace, reached_at, outlook = figures.pace(usage_column(room.resource)), None, room.effect
+    if pace is not None and pace > 0 and room.used is not None and room.used < room.allowed:
+        ahead = (room.allowed - room.used) / pace
+        if ahead <= FORECAST.total_seconds():
+            reached_at = snapshot.taken_at + timedelta(seconds=ahead)
+            outlook = f"At the pace of the last day, reached on {reached_at:%Y-%m-%d}. {outlook}"
+    return shape.Limit(room.resource, room.title, room.used, room.allowed, room.level, reached_at, outlook)

@@ -1,0 +1,158 @@
+"""What a bridge remembers of the last day for its status page: figures, changes of state, and the pings it sent."""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from ff_observe.catalogue import COUNTS, facts
+from ff_observe.catalogue.model import Kind
+from ff_observe.outputs.ping.ledger import Entry, entries
+from ff_observe.outputs.ping.outcome import Result
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.problems import Severity
+from ff_observe.web.status.document import Change, ChangeKind, StatusDocument
+from ff_observe.web.status.figures import Figures
+
+DAY: Final = timedelta(days=1)
+MOST_CHANGES: Final = 100
+
+FIGURES: Final = tuple(count for count in COUNTS if not count.labels and count.kind is Kind.GAUGE)
+"""The counts that have a curve."""
+
+
+def usage_column(resource: str) -> str:
+    """The name under which the usage of a limited resource is kept."""
+    return f"{facts.LICENSE_USAGE.name}/{resource}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The last attempt in the ledger, and the last delivered ping; None where there is none, or no ledger is kept."""
+
+    last: Entry | None = None
+    delivered: Entry | None = None
+
+
+class Memory:
+    """Outlives a reload. Written by the thread that takes snapshots, read by that of the web server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._figures = Figures()
+        self._changes: deque[Change] = deque(maxlen=MOST_CHANGES)
+        self._findings: dict[tuple[str, str], str] = {}
+        self._facts: dict[str, str] = {}
+        self._platform: object = None
+        self._ledger: tuple[object, Sent] = (None, Sent())
+        self.version = 0  # grows with every change of what is shown
+
+    def begin(self, platform: object) -> None:
+        """Remember `platform` (anything that tells one from another) from now on; figures of another are forgotten."""
+        with self._lock:
+            if self._platform not in (None, platform):
+                self._figures.clear()
+                self._findings.clear()
+                self._facts.clear()
+            self._platform = platform
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Keep the figures of a moment."""
+        values = {
+            count.name: snapshot.readings[count.name][()]
+            for count in FIGURES
+            if () in snapshot.readings.get(count.name, {})
+        }
+        for name in (facts.DATABASE_UP.name, facts.HTTP_UP.name):
+            if name in snapshot.readings:
+                values[name] = snapshot.readings[name][()]
+        for (resource,), used in snapshot.readings.get(facts.LICENSE_USAGE.name, {}).items():
+            values[usage_column(resource)] = used
+        with self._lock:
+            self._figures.add(snapshot.taken_at, values)
+            self.version += 1
+
+    def note(self, document: StatusDocument) -> None:
+        """Note what changed since the last document."""
+        with self._lock:
+            for kind, text in (*self._changed_findings(document), *self._changed_facts(document)):
+                self._changes.appendleft(Change(document.taken_at, kind, text))
+                self.version += 1
+
+    @contextlib.contextmanager
+    def figures(self) -> Iterator[Figures]:
+        """The figures, for reading, while nothing is added."""
+        with self._lock:
+            yield self._figures
+
+    def changes(self, now: datetime) -> Sequence[Change]:
+        """The changes of the last day, the latest first."""
+        with self._lock:
+            return tuple(change for change in self._changes if now - change.at <= DAY)
+
+    def read_ledger(self, path: Path | None) -> None:
+        """Look at the ledger, if it was written since the last time. Blocks: not for an event loop."""
+        signature = _signature(path)
+        if signature == self._ledger[0]:
+            return
+        sent = Sent()
+        if path is not None and signature is not None:
+            with contextlib.suppress(OSError):  # doctor and the log name it; here the last ping stays unknown
+                sent = _sent(entries(path))
+        self._ledger = signature, sent
+        self.version += 1
+
+    @property
+    def sent(self) -> Sent:
+        """The pings in the ledger, as last looked at."""
+        return self._ledger[1]
+
+    def _changed_findings(self, document: StatusDocument) -> Iterator[tuple[ChangeKind, str]]:
+        present = {(finding.id, finding.title): finding for finding in document.findings}
+        for name, finding in present.items():
+            if name not in self._findings:
+                yield ChangeKind.NEUTRAL if finding.severity is Severity.NOTE else ChangeKind.BAD, finding.title
+                self._findings[name] = finding.title
+        if document.platform.database_up:  # without it, what is not seen is not solved
+            for name in self._findings.keys() - present.keys():
+                yield ChangeKind.GOOD, f"Solved: {self._findings.pop(name)}"
+
+    def _changed_facts(self, document: StatusDocument) -> Iterator[tuple[ChangeKind, str]]:
+        for name, text in _facts(document):
+            if self._facts.get(name, text) != text:
+                yield ChangeKind.NEUTRAL, text
+            self._facts[name] = text
+
+
+def _facts(document: StatusDocument) -> Iterator[tuple[str, str]]:
+    """What is noted when it becomes another, as far as it is known."""
+    for output in document.outputs:
+        yield output.name, f"{output.title} is {'off' if output.state == 'off' else 'on'}"
+    platform = document.platform
+    if platform.flowfuse_version is not None:
+        yield "version", f"FlowFuse is version {platform.flowfuse_version}"
+    if platform.database_up:
+        yield "ping", f"The ping {'is' if document.ping.sent else 'is not'} sent: `{document.ping.rule}`"
+        yield "licence", f"Licence: {document.licence.summary}"
+        yield "set-up", f"The set-up is {'completed' if platform.initialised else 'not completed'}"
+
+
+def _sent(found: Iterable[Entry]) -> Sent:
+    last = delivered = None
+    for entry in found:
+        last, delivered = entry, entry if entry.outcome == Result.DELIVERED else delivered
+    return Sent(last, delivered)
+
+
+def _signature(path: Path | None) -> tuple[int, int, int] | None:
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -1,0 +1,390 @@
+"""The status document → the page that shows it. Pure, without a script or a style of its own."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from ff_observe.catalogue import facts
+from ff_observe.limits import Level
+from ff_observe.problems import Severity
+from ff_observe.web.status import curves
+from ff_observe.web.status.document import (
+    Breakdown,
+    Change,
+    ChangeKind,
+    FieldChange,
+    Figure,
+    Finding,
+    Licence,
+    Limit,
+    Output,
+    OutputState,
+    Ping,
+    StatusDocument,
+)
+from ff_observe.web.status.markup import Content, Markup, element, join
+
+PRODUCT: Final = "ff-observe"
+
+_SEVERITY_WORDS: Final = {Severity.ERROR: "Problem", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
+_LEVEL_WORDS: Final = {Level.GOOD: "good", Level.NEAR: "near", Level.OVER: "over"}
+_CHANGE_WORDS: Final = {ChangeKind.BAD: "Worse: ", ChangeKind.GOOD: "Better: ", ChangeKind.NEUTRAL: ""}
+_MARK: Final = "M5 17h6l3-8 5 15 3-7h5"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place to go from here; `path` is relative to the page."""
+
+    path: str
+    title: str
+    about: str
+
+
+def render(document: StatusDocument, links: Sequence[Link], root: str = ".") -> str:
+    """The whole page. `root` is where the stylesheet and the script are, without a slash at the end."""
+    title = " · ".join(filter(None, (document.summary, document.name, PRODUCT)))
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title),
+        element("link", rel="icon", href=f"{root}/favicon.ico"),
+        element("link", rel="stylesheet", href=f"{root}/status.css"),
+        element("script", "", src=f"{root}/status.js", defer=True),
+    )
+    body = element(
+        "body",
+        element("p", element("a", "Skip to the status", class_="skip", href="#status")),
+        _header(document),
+        element("p", "", id="lost", class_="lost", role="alert", hidden=True),
+        element("main", *_sections(document, links), id="status", tabindex="-1"),
+        _footer(document),
+    )
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _sections(document: StatusDocument, links: Sequence[Link]) -> Iterable[Content]:
+    limited = {f"flowfuse_{resource}" for resource in facts.LIMITS}
+    others = [figure for figure in document.figures if figure.name not in limited]
+    yield _findings(document.findings)
+    yield _first_figures([figure for figure in document.figures if figure.name in limited], document)
+    yield element(
+        "div",
+        _licence(document.licence),
+        _ping(document.ping),
+        _platform(document),
+        _changes(document.changes),
+        _outputs(document.outputs),
+        _other_figures(others, document),
+        _links(links),
+        class_="board",
+    )
+
+
+def _header(document: StatusDocument) -> Markup:
+    mark = Markup(
+        f'<svg class="mark" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="8"/>'
+        f'<path d="{_MARK}"/></svg>'
+    )
+    version = element("span", document.version, class_="version")
+    heading = element("h1", document.name or PRODUCT, " ", version if document.name is None else None)
+    about = f"{PRODUCT} {document.version}" if document.name else "Observability bridge for FlowFuse"
+    state = element(
+        "p", _icon(document.state), document.summary, id="state", class_=f"state {document.state}", role="status"
+    )
+    return element("header", mark, element("div", heading, element("p", about), class_="title"), state)
+
+
+def _findings(findings: Sequence[Finding]) -> Markup | None:
+    if not findings:
+        return None
+    items = [
+        element(
+            "li",
+            element("h3", element("span", f"{_SEVERITY_WORDS[each.severity]}: ", class_="unseen"), prose(each.title)),
+            element("p", prose(each.detail)),
+            element("p", element("strong", "What to do: "), prose(each.fix), class_="fix") if each.fix else None,
+            class_=f"finding {each.severity}",
+        )
+        for each in findings
+    ]
+    title = "Notes" if findings[0].severity is Severity.NOTE else "Problems"
+    return _section("problems", title, element("ul", *items))
+
+
+def _first_figures(figures: Sequence[Figure], document: StatusDocument) -> Markup | None:
+    if not figures:
+        return None
+    cards = [
+        element(
+            "li",
+            element("h3", figure.title),
+            element("p", _number(figure.value), class_="number"),
+            curves.sparkline(figure.day, f"{figure.title} {_span(document)}"),
+            *(_breakdown(each) for each in figure.breakdowns),
+        )
+        for figure in figures
+    ]
+    return _section("figures", f"Figures {_span(document)}", element("ul", *cards), quiet=True)
+
+
+def _breakdown(breakdown: Breakdown) -> Markup:
+    parts = [element("div", element("dt", part.label), element("dd", _number(part.value))) for part in breakdown.parts]
+    return element("dl", *parts, class_="parts", aria_label=breakdown.title)
+
+
+def _other_figures(figures: Sequence[Figure], document: StatusDocument) -> Markup | None:
+    if not figures:
+        return None
+    rows = [
+        element(
+            "tr",
+            element("th", figure.title, scope="row"),
+            element("td", curves.sparkline(figure.day, f"{figure.title} {_span(document)}"), class_="curve"),
+            element("td", _number(figure.value), class_="value"),
+        )
+        for figure in figures
+    ]
+    head = element("tr", *(element("th", title, scope="col") for title in ("Count", "Last day", "Now")))
+    return _section("counts", "More counts", element("table", element("thead", head), element("tbody", *rows)))
+
+
+def _licence(licence: Licence) -> Markup:
+    expiry = element("p", prose(licence.outlook), class_=f"outlook {licence.level}") if licence.outlook else None
+    bars = [_limit(limit) for limit in licence.limits]
+    return _section(
+        "licence",
+        "Licence",
+        element("p", licence.summary, class_="decision"),
+        expiry,
+        element("ul", *bars, class_="limits") if bars else None,
+    )
+
+
+def _limit(limit: Limit) -> Markup:
+    used = "unknown" if limit.used is None else _number(limit.used)
+    level = limit.level or Level.GOOD
+    told = limit.level is not Level.GOOD or limit.reached_at is not None
+    return element(
+        "li",
+        element("h3", limit.title, class_="name"),
+        element("span", element("strong", used), f" of {_number(limit.allowed)}", class_="usage"),
+        curves.bar(limit.used, limit.allowed),
+        element("p", prose(limit.outlook), class_="outlook") if told else None,
+        class_=f"limit {_LEVEL_WORDS[level]}",
+    )
+
+
+def _ping(ping: Ping) -> Markup:
+    words = "is sent" if ping.sent else "is not sent"
+    last = None
+    if ping.last is not None:
+        last = join(f"{ping.last.outcome} ", _moment(ping.last.at), f" to {ping.last.receiver}")
+    facts_ = [
+        ("Rule", element("code", ping.rule)),
+        ("Last", last or "none known"),
+        ("Next", _moment(ping.next_at) if ping.next_at else "none due"),
+    ]
+    return _section(
+        "ping",
+        "Core ping",
+        element("p", "The usage ping ", element("strong", words), ".", class_="decision"),
+        element("p", prose(ping.explanation)),
+        _list_of_facts(facts_),
+        *_ping_content(ping),
+        class_="on" if ping.sent else "off",
+    )
+
+
+def _ping_content(ping: Ping) -> Iterable[Content]:
+    if ping.changes is not None:
+        count = len(ping.changes)
+        number = "Nothing changed" if count == 0 else "1 change" if count == 1 else f"{count} changes"
+        title = f"{number} since the last delivered ping"
+        rows = [_field_change(each) for each in ping.changes]
+        yield _details("ping-changes", title, element("ul", *rows, class_="fields")) if rows else element("p", title)
+    if ping.body is not None:
+        note = None
+        if ping.hidden:
+            note = element(
+                "p",
+                f"Without {' and '.join(ping.hidden)}: everyone who can open this page may read it. "
+                "Where the page asks for a password or a certificate, it shows them; so does ",
+                element("code", f"{PRODUCT} ping show"),
+                ".",
+            )
+        size = f"{len(ping.body.encode())} bytes"
+        title = f"Body, {size}" if ping.hidden else f"Exact body, {size}"
+        body = element("pre", element("code", ping.body), tabindex="0", role="region", aria_label="Body of the ping")
+        yield _details("ping-body", title, body, note)
+
+
+def _field_change(change: FieldChange) -> Markup:
+    return element(
+        "li",
+        element("code", _breakable(change.field)),
+        " ",
+        element("span", element("del", _value(change.before)), " → ", element("ins", _value(change.now))),
+    )
+
+
+def _value(value: str | int | bool | None) -> str:
+    if value is None:
+        return "absent"
+    return str(value).lower() if isinstance(value, bool) else str(value) or "empty"
+
+
+def _platform(document: StatusDocument) -> Markup:
+    platform = document.platform
+    items: list[tuple[str, Content]] = [
+        ("FlowFuse", platform.flowfuse_version or "unknown"),
+        ("Node.js", platform.nodejs_version or "unknown"),
+        ("Driver", platform.driver),
+        (facts.INITIALISED.title, _known(platform.initialised, "completed", "not completed yet")),
+    ]
+    strips = [_strip("Database", platform.database_up, platform.database_day, document)]
+    if platform.http_up is not None:
+        strips.append(_strip("FlowFuse over HTTP", platform.http_up, platform.http_day, document))
+    return _section("platform", "Platform", element("ul", *strips, class_="strips"), _list_of_facts(items))
+
+
+def _strip(title: str, up: bool, day: Sequence[float | None], document: StatusDocument) -> Markup:
+    state = "answers" if up else "does not answer"
+    return element(
+        "li",
+        element("h3", title, class_="name"),
+        element("strong", state, class_="good" if up else "bad"),
+        curves.strip(day, f"{title} {_span(document)}"),
+    )
+
+
+def _outputs(outputs: Sequence[Output]) -> Markup:
+    items = [
+        element(
+            "li",
+            element("span", output.state, class_=f"badge {output.state}"),
+            element(
+                "div",
+                element("h3", output.title),
+                element("p", prose(output.reason)),
+                element("p", output.last, " · " if output.last_at else None, _moment(output.last_at), class_="last")
+                if output.state is not OutputState.OFF
+                else None,
+            ),
+        )
+        for output in outputs
+    ]
+    return _section("outputs", "Outputs", element("ul", *items))
+
+
+def _changes(changes: Sequence[Change]) -> Markup:
+    items = [
+        element(
+            "li",
+            element("time", f"{change.at.astimezone(UTC):%Y-%m-%d %H:%M}", datetime=_rfc3339(change.at)),
+            element("span", element("span", _CHANGE_WORDS[change.kind], class_="unseen"), prose(change.text)),
+            class_=change.kind,
+        )
+        for change in changes
+    ]
+    content = (
+        element("ol", *items, reversed=True, tabindex="0", aria_label="Changes")
+        if items
+        else element("p", "Nothing has changed.")
+    )
+    return _section("changes", "Changes in the last day (UTC)", content)
+
+
+def _links(links: Sequence[Link]) -> Markup:
+    items = [
+        element("li", element("h3", element("a", link.title, href=link.path)), element("p", link.about))
+        for link in links
+    ]
+    return _section("links", "Look further", element("ul", *items))
+
+
+def _footer(document: StatusDocument) -> Markup:
+    moment = _moment(document.taken_at)
+    if document.read_seconds is None:
+        return element("footer", "Nothing could be read from the platform at ", moment, ".")
+    milliseconds = document.read_seconds * 1000
+    took = f"{milliseconds:.0f} ms" if milliseconds >= 1 else "less than 1 ms"
+    return element("footer", "Read from the platform at ", moment, f" in {took}.")
+
+
+def _section(name: str, title: str, *children: Content, class_: str = "", quiet: bool = False) -> Markup:
+    heading = element("h2", title, id=f"{name}-title", class_="unseen" if quiet else None)
+    classes = f"{name} {class_}".strip()
+    return element("section", heading, *children, class_=classes, aria_labelledby=f"{name}-title")
+
+
+def _details(name: str, title: str, *children: Content) -> Markup:
+    return element("details", element("summary", title), *children, id=name)
+
+
+def _list_of_facts(items: Iterable[tuple[str, Content]]) -> Markup:
+    return element(
+        "dl", *(element("div", element("dt", name), element("dd", value)) for name, value in items), class_="facts"
+    )
+
+
+def _moment(moment: datetime | None) -> Markup | None:
+    if moment is None:
+        return None
+    return element("time", f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", datetime=_rfc3339(moment))
+
+
+def _rfc3339(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _span(document: StatusDocument) -> str:
+    """The time that the curves cover, in words."""
+    start = document.history.start
+    if start is None:
+        return "now"
+    hours = (document.taken_at - start).total_seconds() / 3600
+    return "over the last day" if hours >= 23.5 else f"since {start:%H:%M} UTC"
+
+
+def _number(value: float | None) -> str:
+    """With thin spaces between thousands."""
+    return "\N{EN DASH}" if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def _known(value: bool | None, yes: str, no: str) -> str:
+    return "unknown" if value is None else yes if value else no
+
+
+def _icon(state: Severity) -> Markup:
+    """A shape of its own for each state, for those who do not see its colour."""
+    shape = {"ok": "M3 8.5l3.5 3.5L13 5", "note": "M8 3v10"}.get(state, "M8 2.5v7M8 12.5v1")
+    return Markup(f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="{shape}"/></svg>')
+
+
+_LONG_KEY: Final = re.compile(r"\w+(?:\.\w+){2,}")
+_QUOTED: Final = re.compile(r"`([^`]+)`")
+
+
+def prose(words: str) -> Markup:
+    """What stands in backquotes is code, and a long dotted key may break after a dot."""
+    pieces = _QUOTED.split(words)
+    return join(
+        *(element("code", _breakable(piece)) if odd % 2 else _breakable(piece) for odd, piece in enumerate(pieces))
+    )
+
+
+def _breakable(words: str) -> Markup:
+    children: list[Content] = []
+    end = 0
+    for key in _LONG_KEY.finditer(words):
+        children.append(words[end : key.start()])
+        for part in key[0].split(".")[:-1]:
+            children += [f"{part}.", element("wbr")]
+        children.append(key[0].rpartition(".")[2])
+        end = key.end()
+    return join(*children, words[end:])

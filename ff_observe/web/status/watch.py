@@ -1,0 +1,61 @@
+"""Keeps the memory of the status current, whether or not anyone asks: a component of the service."""
+
+from typing import Final, Protocol
+
+from ff_observe.clock import Clock
+from ff_observe.periodic import ErrorSink, Periodic
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.web.status.describe import StatusSource
+
+LOOK_SECONDS: Final = 300.0
+"""How often the platform is read where no output asks for it: often enough for a curve of a day and its changes."""
+
+
+class SnapshotProvider(Protocol):
+    """What it needs of `Snapshots`."""
+
+    def current(self) -> Snapshot:
+        """A fresh snapshot; one that is not `up` where the database does not answer."""
+
+
+class Watch:
+    """`observe` is called with every snapshot that is taken, in the thread that took it."""
+
+    name = "status"
+
+    def __init__(
+        self, source: StatusSource, snapshots: SnapshotProvider, clock: Clock, on_error: ErrorSink | None = None
+    ) -> None:
+        self._source = source
+        self._snapshots = snapshots
+        self._observed: Snapshot | None = None
+        self._thread = Periodic(self.name, self.look, clock, first_after=LOOK_SECONDS, on_error=on_error)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, deadline: float) -> None:
+        """Raises `TimeoutError` if the database keeps the thread beyond `deadline`."""
+        self._thread.stop(deadline)
+
+    def look(self) -> float:
+        """Have a snapshot taken, unless another output just did. Returns the seconds until the next look."""
+        self._snapshots.current()
+        return LOOK_SECONDS
+
+    def begin(self) -> None:
+        """From now on the memory is of this platform."""
+        self._source.memory.begin(self._source.settings.database)
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """Remember what a snapshot says, and what changed with it."""
+        memory = self._source.memory
+        memory.read_ledger(self._source.settings.ping.ledger)
+        memory.keep(snapshot)
+        self._observed = snapshot
+        memory.note(self._source.status(snapshot))
+
+    def look_again(self) -> None:
+        """Note what changed besides the platform."""
+        if self._observed is not None:
+            self._source.memory.note(self._source.status(self._observed))
