@@ -49,7 +49,8 @@ def complaints_of(page: Page) -> list[str]:
 def violations(page: Page) -> list[Any]:
     found: list[Any] = page.evaluate(
         """async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa",
-        "best-practice"], resultTypes: ["violations"]})).violations.map(each => [each.id, each.nodes.map(node => node.html)])"""
+        "best-practice"], resultTypes: ["violations"]})).violations.map(
+        each => [each.id, each.nodes.map(node => node.html)])"""
     )
     return found
 
