@@ -138,7 +138,7 @@ def _facts(document: StatusDocument) -> Iterator[tuple[str, str]]:
     if platform.database_up:
         yield "ping", f"The ping {'is' if document.ping.sent else 'is not'} sent: `{document.ping.rule}`"
         yield "licence", f"Licence: {document.licence.summary}"
-        yield "set-up", f"The set-up is {'completed' if platform.initialised else 'not completed'}"
+        yield "initialised", f"The set-up is {'completed' if platform.initialised else 'not completed'}"
 
 
 def _sent(found: Iterable[Entry]) -> Sent:

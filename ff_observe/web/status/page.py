@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from ff_observe.catalogue import bridge as catalogue
 from ff_observe.catalogue import facts
 from ff_observe.limits import Level
 from ff_observe.problems import Severity
@@ -191,7 +192,7 @@ def _ping(ping: Ping) -> Markup:
     ]
     return _section(
         "ping",
-        "Core ping",
+        catalogue.PING_ENABLED.title,
         element("p", "The usage ping ", element("strong", words), ".", class_="decision"),
         element("p", prose(ping.explanation)),
         _list_of_facts(facts_),
