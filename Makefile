@@ -46,8 +46,9 @@ generate: .venv/test.stamp ## Write the generated documents anew
 	$(BIN)/python -m ff_observe.generate
 
 .PHONY: pictures
-pictures: .venv/test.stamp ## Render every dashboard into docs/pictures, over a week of the demo
+pictures: .venv/test.stamp ## Render every dashboard and state of the status page into docs/pictures
 	@$(BIN)/python -m tests.real_parts.install
+	$(BIN)/python -m tests.pictures.status_page $(STATES)
 	$(BIN)/python -m tests.pictures $(DASHBOARDS)
 
 .PHONY: bench

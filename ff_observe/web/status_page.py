@@ -81,14 +81,16 @@ class StatusPage:
         return moment.answers[key]
 
     def _at(self, snapshot: Snapshot, scraped_seconds_ago: float | None) -> _Moment:
-        private = self._is_private()
-        versions = (private, self._source.self_metrics.version, self._source.memory.version)
+        private, examined = self._is_private(), tuple(self._source.examined())
+        versions = (private, examined, self._source.self_metrics.version, self._source.memory.version)
         before, now = self._moment, time.monotonic()
         if before is not None and before.versions == versions:
             both_down = not snapshot.up and not before.snapshot.up
             if snapshot is before.snapshot or (both_down and now - before.at < RENDER_SECONDS):
                 return before
-        document = self._source.status(snapshot, scraped_seconds_ago=scraped_seconds_ago, with_identifiers=private)
+        document = self._source.status(
+            snapshot, examined, scraped_seconds_ago=scraped_seconds_ago, with_identifiers=private
+        )
         self._moment = _Moment(snapshot, versions, now, document)
         return self._moment
 

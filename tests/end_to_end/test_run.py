@@ -355,4 +355,6 @@ def test_the_page_shows_a_rejected_reload_and_an_output_that_does_not_deliver(ho
         bridge.signal(signal.SIGHUP)
         wait_until(lambda: bridge.value('ff_observe_output_enabled{output="otlp"}') == 0, "OTLP to be off")
         assert bridge.value(delivered) is None
-        assert ">Problems</h2>" not in bridge.get("/").text
+        page = bridge.get("/").text
+        assert '<h3><span class="unseen">Problem: ' not in page
+        assert "OTLP is on, and its last delivery failed</h3>" not in page

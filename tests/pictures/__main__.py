@@ -88,14 +88,14 @@ def _render(url: str, uid: str, theme: str, start: datetime, end: datetime) -> i
     if told.returncode == 2:
         print(told.stderr, file=sys.stderr)
         return 2
-    _shrink(picture)
+    shrink(picture)
     print(f"{uid} {theme}: {picture.stat().st_size // 1024} KB")
     if told.returncode:
         print(told.stdout)
     return told.returncode
 
 
-def _shrink(picture: Path) -> None:
+def shrink(picture: Path) -> None:
     """Keep the most frequent colours as they are, and a few that are unlike them: the mark of a series in a legend."""
     with Image.open(picture) as image:
         full = image.convert("RGB")

@@ -39,13 +39,19 @@ class StatusSource:
     name: str | None = None
 
     def status(
-        self, snapshot: Snapshot, *, scraped_seconds_ago: float | None = None, with_identifiers: bool = False
+        self,
+        snapshot: Snapshot,
+        examined: Iterable[Finding] = (),
+        *,
+        scraped_seconds_ago: float | None = None,
+        with_identifiers: bool = False,
     ) -> shape.StatusDocument:
-        """The status at the moment of `snapshot`; `with_identifiers` shows what identifies the platform in its ping."""
+        """The status at the moment of `snapshot`; `examined` is what the last examination found. `with_identifiers`
+        shows what identifies the platform in its ping."""
         readings, failures = self.self_metrics.readings(), self.self_metrics.failures()
         findings = tuple(
             shape.Finding(each.id, each.severity, each.title, each.detail, each.fix)
-            for each in find_problems(self.settings, snapshot, readings, failures, self.examined())
+            for each in find_problems(self.settings, snapshot, readings, failures, examined)
         )
         outputs = statuses(self.settings, snapshot)
         scraped_at = None if scraped_seconds_ago is None else snapshot.taken_at - timedelta(seconds=scraped_seconds_ago)

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 from ff_observe.clock import Clock
 from ff_observe.periodic import ErrorSink, Periodic
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.problems import Finding
 from ff_observe.web.status.describe import StatusSource
 
 LOOK_SECONDS: Final = 300.0
@@ -29,6 +30,7 @@ class Watch:
         self._source = source
         self._snapshots = snapshots
         self._observed: Snapshot | None = None
+        self._examined: tuple[Finding, ...] = ()
         self._thread = Periodic(self.name, self.look, clock, first_after=LOOK_SECONDS, on_error=on_error)
 
     def start(self) -> None:
@@ -39,8 +41,11 @@ class Watch:
         self._thread.stop(deadline)
 
     def look(self) -> float:
-        """Have a snapshot taken, unless another output just did. Returns the seconds until the next look."""
+        """Have a snapshot taken, unless another output just did, and the platform examined. Returns the seconds until
+        the next look."""
         self._snapshots.current()
+        self._examined = tuple(self._source.examined())
+        self.look_again()
         return LOOK_SECONDS
 
     def begin(self) -> None:
@@ -53,9 +58,9 @@ class Watch:
         memory.read_ledger(self._source.settings.ping.ledger)
         memory.keep(snapshot)
         self._observed = snapshot
-        memory.note(self._source.status(snapshot))
+        memory.note(self._source.status(snapshot, self._examined))
 
     def look_again(self) -> None:
         """Note what changed besides the platform."""
         if self._observed is not None:
-            self._source.memory.note(self._source.status(self._observed))
+            self._source.memory.note(self._source.status(self._observed, self._examined))

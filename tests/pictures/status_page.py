@@ -1,0 +1,38 @@
+"""Photographs the status page in every state, theme and size: `python -m tests.pictures.status_page [STATE ...]`."""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.pictures.__main__ import PICTURES, shrink
+from tests.real_parts import browser as browser_part
+from tests.status_states import STATES, in_state, served
+
+SIZES = {"phone": (390, 844), "laptop": (1280, 800), "wall": (1920, 1080)}
+
+
+def main(states: Sequence[str]) -> int:
+    """Photograph `states`, or all."""
+    for state in states or STATES:
+        with tempfile.TemporaryDirectory() as directory:
+            _, application = in_state(STATES[state], Path(directory))
+            with served(application) as (url, _), browser_part.browser() as launched:
+                for theme in ("light", "dark"):
+                    for size, (width, height) in SIZES.items():
+                        page = launched.new_page(
+                            color_scheme="dark" if theme == "dark" else "light",
+                            viewport={"width": width, "height": height},
+                        )
+                        page.goto(f"{url}/")
+                        picture = PICTURES / "status" / f"{state}-{theme}-{size}.png"
+                        picture.parent.mkdir(parents=True, exist_ok=True)
+                        page.screenshot(path=picture, full_page=True)
+                        page.close()
+                        shrink(picture)
+                        print(f"{picture.name}: {picture.stat().st_size // 1024} KB", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
