@@ -117,7 +117,7 @@ class World:
     def look(self) -> None:
         """The bridge takes a snapshot."""
         snapshot = self.snapshot()
-        watch = Watch(self.source(), Taken(snapshot), self.clock)
+        watch = Watch(self.source(), Provider(snapshot), self.clock)
         watch.begin()
         watch.observe(snapshot)
 
@@ -168,16 +168,6 @@ class World:
             },
             "flowfuse_teams_by_type": {("starter",): teams - teams // 3, (self.team_type,): teams // 3},
         }
-
-
-class Taken:
-    """Gives the one snapshot that was taken."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-
-    def current(self) -> Snapshot:
-        return self._snapshot
 
 
 def all_well(_world: World) -> None:

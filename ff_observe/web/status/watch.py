@@ -1,5 +1,6 @@
 """Keeps the memory of the status current, whether or not anyone asks: a component of the service."""
 
+from concurrent.futures import Future
 from typing import Final, Protocol
 
 from ff_observe.clock import Clock
@@ -15,8 +16,11 @@ LOOK_SECONDS: Final = 300.0
 class SnapshotProvider(Protocol):
     """What it needs of `Snapshots`."""
 
-    def current(self) -> Snapshot:
-        """A fresh snapshot; one that is not `up` where the database does not answer."""
+    def fresh(self) -> Snapshot | None:
+        """The latest snapshot while it is fresh."""
+
+    def request(self) -> "Future[Snapshot]":
+        """Have a snapshot taken in another thread."""
 
 
 class Watch:
@@ -37,13 +41,14 @@ class Watch:
         self._thread.start()
 
     def stop(self, deadline: float) -> None:
-        """Raises `TimeoutError` if the database keeps the thread beyond `deadline`."""
+        """Raises `TimeoutError` if the thread does not end by `deadline`."""
         self._thread.stop(deadline)
 
     def look(self) -> float:
         """Have a snapshot taken, unless another output just did, and the platform examined. Returns the seconds until
         the next look."""
-        self._snapshots.current()
+        if self._snapshots.fresh() is None:
+            self._snapshots.request()  # `observe` receives it: a database that hangs must not hold up the stop
         self._examined = tuple(self._source.examined())
         self.look_again()
         return LOOK_SECONDS

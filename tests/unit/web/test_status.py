@@ -16,8 +16,10 @@ from ff_observe.config.settings import OtlpSettings, PingSettings, PostgreSQLDat
 from ff_observe.generate.status_schema import schema
 from ff_observe.limits import Level
 from ff_observe.outputs import OUTPUTS
+from ff_observe.problems import Finding, Severity
 from ff_observe.web.status.markup import Markup, element, join
 from ff_observe.web.status.memory import DAY, MOST_CHANGES
+from ff_observe.web.status.watch import LOOK_SECONDS, Watch
 from tests.status_states import (
     COUNTS,
     INSTANCE_ID,
@@ -316,3 +318,32 @@ def test_a_young_bridge_that_keeps_no_ledger_answers_too(world: World) -> None:
 
 def limits(world: World) -> dict[str, Any]:
     return {limit["resource"]: limit for limit in document(world)["licence"]["limits"]}
+
+
+def test_the_watch_has_the_platform_read_where_no_output_does_and_notes_what_an_examination_found(world: World) -> None:
+    found: list[Finding] = []
+    provider = Provider(now=None, later=world.snapshot())
+    source = replace(world.source(), examined=lambda: found)
+    watch = Watch(source, provider, world.clock)
+    assert watch.look() == LOOK_SECONDS
+    assert provider.asked == 1
+    watch.observe(world.snapshot())
+    found.append(Finding("clock-off", Severity.WARNING, "The clock is wrong", "By a day.", "Set it."))
+    provider.now = world.snapshot()
+    watch.look()
+    assert provider.asked == 1  # another output just had it read
+    assert [change["text"] for change in document(world)["changes"]] == ["The clock is wrong"]
+    found.clear()
+    watch.look()
+    assert document(world)["changes"][0]["text"] == "Solved: The clock is wrong"
+
+
+def test_the_page_shows_what_an_examination_found_at_once(world: World) -> None:
+    finding = Finding("clock-off", Severity.WARNING, "The clock is <wrong>", "By a day.", "Set it.")
+    application = app_of(Provider(world.snapshot()), replace(world.source(), examined=lambda: [finding]))
+    told = json.loads(get(application, "/api/status").body)
+    assert told["findings"] == [
+        {"id": "clock-off", "severity": "warning", "title": finding.title, "detail": "By a day.", "fix": "Set it."}
+    ]
+    assert (told["state"], told["summary"]) == ("warning", "1 warning")
+    assert "The clock is &lt;wrong&gt;" in get(application).text
