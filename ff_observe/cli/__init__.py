@@ -16,7 +16,19 @@ from ff_observe.cli.options import assignment
 from ff_observe.errors import FFObserveError
 from ff_observe.version import VERSION
 
-_COMMANDS = ("run", "demo", "check", "doctor", "database", "ping", "metrics", "collector", "frontend", "sentry")
+_COMMANDS = (
+    "run",
+    "demo",
+    "check",
+    "doctor",
+    "database",
+    "ping",
+    "metrics",
+    "collector",
+    "frontend",
+    "sentry",
+    "completion",
+)
 
 _EPILOG = """\
 exit status:

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ff_observe.cli.options import quiet, settings_of
+from ff_observe.cli.terminal import READING, painted, progress
 from ff_observe.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,7 +73,11 @@ def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
     from ff_observe.wiring import open_platform
 
     try:
-        with quiet("ff_observe.platform"), open_platform(settings, asks_flowfuse=True) as platform:
+        with (
+            quiet("ff_observe.platform"),
+            open_platform(settings, asks_flowfuse=True) as platform,
+            progress(READING),
+        ):
             snapshot = platform.snapshots.current(ASK_SECONDS)
     except TimeoutError:
         return snapshot, True
@@ -129,12 +135,18 @@ def _lines(answer: dict[str, Any]) -> "list[str]":
     if "platform" in answer:
         lines.append(_platform_line(answer["platform"]))
     for problem in answer.get("problems", ()):
-        lines += ["", f"problem: {problem['title']}", f"  {problem['detail']}", f"  {problem['fix']}"]
+        colour = "red" if problem["severity"] == "error" else "yellow"
+        lines += [
+            "",
+            f"{painted('problem:', colour, sys.stdout)} {problem['title']}",
+            f"  {problem['detail']}",
+            f"  {problem['fix']}",
+        ]
     lines.append("")
     width = max(len(output["title"]) for output in answer["outputs"])
-    states = {True: "on", False: "off", None: "?"}
+    states = {True: painted("on ", "green", sys.stdout), False: "off", None: "?  "}
     for output in answer["outputs"]:
-        lines.append(f"  {output['title']:<{width}}  {states[output['on']]:<3}  {output['reason']}")
+        lines.append(f"  {output['title']:<{width}}  {states[output['on']]}  {output['reason']}")
     for note in answer["notes"]:
         lines += ["", f"note: {note}"]
     return lines

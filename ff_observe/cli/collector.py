@@ -41,12 +41,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
     export_parser = actions.add_parser("export", help="print everything stored of an instance, a line of JSON per ping")
     _add_settings(export_parser)
-    export_parser.add_argument("instance_id", metavar="INSTANCE_ID")
+    export_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="as its pings name it")
     export_parser.set_defaults(run=export)
 
     forget_parser = actions.add_parser("forget", help="delete everything stored of an instance")
     _add_settings(forget_parser)
-    forget_parser.add_argument("instance_id", metavar="INSTANCE_ID")
+    forget_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="as its pings name it")
     forget_parser.set_defaults(run=forget)
 
 

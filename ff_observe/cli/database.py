@@ -3,6 +3,7 @@
 import argparse
 
 from ff_observe.cli.options import settings_of
+from ff_observe.cli.terminal import READING, progress
 from ff_observe.errors import FFObserveError
 
 
@@ -36,7 +37,8 @@ def grants(options: argparse.Namespace) -> int:
         raise FFObserveError(
             f"SQLite has no roles: let the user of ff-observe read {settings.database.path} and its directory"
         )
-    columns = privileges.present_columns(settings.database)
+    with progress(READING):
+        columns = privileges.present_columns(settings.database)
     if not columns:
         raise FFObserveError("the database has none of FlowFuse's tables yet: start FlowFuse once, or use --offline")
     print(privileges.grants(options.role, columns))

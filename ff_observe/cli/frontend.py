@@ -1,20 +1,16 @@
 """`ff-observe frontend render|csp`: a page with the snippets in it, and the CSP they need."""
 
 import argparse
-import contextlib
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from ff_observe.cli.files import STANDARD_STREAM, replace_content
 from ff_observe.cli.options import settings_of
 
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
     from ff_observe.frontend.scripts import Script
-
-
-_STANDARD_STREAM: Final = Path("-")
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,12 +42,12 @@ def render(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     scripts = _scripts(settings)
-    page = sys.stdin.buffer.read() if options.page == _STANDARD_STREAM else options.page.read_bytes()
+    page = sys.stdin.buffer.read() if options.page == STANDARD_STREAM else options.page.read_bytes()
     rendered = render_page(page, scripts, csp_sources(settings.frontend, scripts))
-    if options.output in (None, _STANDARD_STREAM):
+    if options.output in (None, STANDARD_STREAM):
         sys.stdout.buffer.write(rendered)
     else:
-        _write(rendered, options.output)
+        replace_content(options.output, rendered)
     return 0
 
 
@@ -85,30 +81,3 @@ def _scripts(settings: "Settings") -> "tuple[Script, ...]":
 
 def _say(line: str) -> None:
     print(f"ff-observe: {line}", file=sys.stderr)
-
-
-def _write(page: bytes, output: Path) -> None:
-    """Put the page in the place of `output` at once: nobody is served half of it, and a full disk leaves the old one.
-
-    A link stays a link; owner and mode stay those of the file.
-    """
-    if output.exists() and not output.is_file():  # a device or a pipe
-        output.write_bytes(page)
-        return
-    target = output.resolve()
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with fresh.open("xb") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            before = target.stat()
-            with contextlib.suppress(PermissionError):  # only root gives files away
-                os.chown(fresh, before.st_uid, before.st_gid)
-            fresh.chmod(before.st_mode)
-        fresh.replace(target)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        error.filename = str(output)
-        raise

@@ -2,8 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 
+from ff_observe.cli.files import STANDARD_STREAM, replace_content
 from ff_observe.cli.options import add_at, clock_at, settings_of
+from ff_observe.cli.terminal import READING, progress
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,6 +18,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "what is known without it.",
     )
     parser.add_argument("--format", choices=("text", "openmetrics"), default="text", help="exposition format")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="where to write, such as a *.prom file for the textfile collector, which never finds half of it "
+        "(default: stdout)",
+    )
     add_at(parser)
     parser.set_defaults(run=run)
 
@@ -26,6 +37,11 @@ def run(options: argparse.Namespace) -> int:
 
     wanted = Format.OPENMETRICS_1_0_0 if options.format == "openmetrics" else Format.TEXT_0_0_4
     with open_platform(settings_of(options), clock_at(options.at), asks_flowfuse=True) as platform:
-        snapshot = platform.snapshots.take()
-        sys.stdout.buffer.write(render(snapshot, platform.self_metrics.readings(), wanted))
+        with progress(READING):
+            snapshot = platform.snapshots.take()
+        exposition = render(snapshot, platform.self_metrics.readings(), wanted)
+    if options.output in (None, STANDARD_STREAM):
+        sys.stdout.buffer.write(exposition)
+    else:
+        replace_content(options.output, exposition)
     return 0 if snapshot.up else 1

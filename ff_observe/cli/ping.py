@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import add_at, clock_at, settings_of
+from ff_observe.cli.terminal import READING, progress
 from ff_observe.clock import SystemClock
 from ff_observe.errors import DeliveryError, LedgerError, SourceError
 
@@ -66,7 +67,8 @@ def show(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     logging.getLogger("ff_observe.platform.snapshots").setLevel(logging.ERROR)  # `reachable` raises the same
     with open_platform(settings, clock_at(options.at)) as platform:
-        snapshot = reachable(platform.snapshots.take())
+        with progress(READING):
+            snapshot = reachable(platform.snapshots.take())
         body = preview(snapshot, platform.settings, operating_system())
     if options.explain:
         _explain(body)
@@ -114,7 +116,7 @@ def why(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.participation import observe_election
     from ff_observe.wiring import locks_in, open_platform
 
-    with open_platform(settings_of(options)) as platform:
+    with open_platform(settings_of(options)) as platform, progress(READING):
         snapshot = platform.snapshots.take()
         decision = decide(snapshot, platform.settings)
         instance_id = snapshot.installation.instance_id
@@ -146,7 +148,7 @@ def send(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     check_ledger(settings, SystemClock())
-    with open_platform(settings) as platform:
+    with open_platform(settings) as platform, progress("reading the platform's database and sending the ping"):
         snapshot = platform.snapshots.take()
         sender = sender_for(platform.settings, platform.clock)
         sent = send_once(snapshot, platform.settings, operating_system(), sender)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from ff_observe.cli.options import settings_of
+from ff_observe.cli.terminal import progress
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +37,9 @@ def test(options: argparse.Namespace) -> int:
     from ff_observe.wiring import installed_versions
 
     settings = settings_of(options)
-    print(send_test_event(settings, installed_versions(settings).flowfuse()))
+    with progress("sending the event"):
+        event = send_test_event(settings, installed_versions(settings).flowfuse())
+    print(event)
     return 0
 
 

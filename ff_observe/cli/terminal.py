@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final, TextIO
 
 PATIENCE_SECONDS: Final = 1.0
+READING: Final = "reading the platform's database"
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from ff_observe.cli import manual
 from ff_observe.collector.settings import COLLECTOR
 from ff_observe.generate import (
     collector_openapi,
@@ -25,6 +26,7 @@ from ff_observe.web.web_config import WEB_CONFIG
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "docs/configuration.md": configuration_reference.render,
+        "docs/man/ff-observe.1": manual.render,
         "docs/metrics.md": metrics_reference.render,
         "docs/openapi/collector.json": collector_openapi.render,
         "docs/status.schema.json": status_schema.render,

@@ -1,0 +1,136 @@
+"""Checks of `doctor` that need a clock or a moment of their own, and the examination of a running bridge."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ff_observe.bridge import build_bridge
+from ff_observe.clock import FrozenClock, SystemClock
+from ff_observe.config import load_settings
+from ff_observe.doctor.examination import EVERY_SECONDS, Examination
+from ff_observe.doctor.machine import MACHINE
+from ff_observe.doctor.model import Check, Subject, note, run_checks
+from ff_observe.doctor.platform import PLATFORM, SLOW_SECONDS
+from ff_observe.doctor.scrapes import SILENT_SECONDS, Scrapes
+from ff_observe.problems import Finding, Severity
+from ff_observe.wiring import open_platform
+from tests.fakes import FakeClock
+from tests.planted_faults import World, world
+from tests.real_parts.certificates import root_authority
+
+__all__ = ["world"]  # the fixture
+
+
+@pytest.fixture
+def subject(world: World) -> Iterator[Subject]:
+    """A platform that is well, whose clock stands still."""
+    world.write()
+    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    with open_platform(load_settings(world.home, variables={}), FrozenClock(at)) as platform:
+        yield Subject(platform.settings, platform.clock, platform.versions, platform.snapshots.take())
+
+
+def found_in(checks: tuple[Check, ...], subject: Subject) -> dict[str, Finding]:
+    return {finding.id: finding for finding in run_checks(checks, subject)}
+
+
+def test_a_slow_database_is_found(subject: Subject) -> None:
+    assert subject.snapshot is not None
+    assert found_in(PLATFORM, subject)["speed"].severity is Severity.OK
+    slow = replace(subject, snapshot=replace(subject.snapshot, duration_seconds=2 * SLOW_SECONDS))
+    assert "took 2.0 s" in found_in(PLATFORM, slow)["database-slow"].detail
+
+
+def test_a_clock_that_was_never_set_is_found(subject: Subject) -> None:
+    never_set = replace(subject, clock=FrozenClock(datetime(1970, 1, 1, tzinfo=UTC)))
+    assert "timedatectl" in found_in(MACHINE, never_set)["clock"].fix
+    assert found_in(MACHINE, subject)["clock"].severity is Severity.OK
+
+
+def test_clocks_that_differ_are_found(subject: Subject, world: World) -> None:
+    world.on_postgresql()
+    world.write()
+    now = SystemClock().now()
+    with open_platform(load_settings(world.home, variables={}), FrozenClock(now - timedelta(hours=2))) as platform:
+        snapshot = platform.snapshots.take()
+        behind = Subject(platform.settings, platform.clock, platform.versions, snapshot)
+        assert "ahead: devices are counted" in found_in(PLATFORM, behind)["clock-differs"].detail
+        assert "clock-differs" not in found_in(PLATFORM, replace(behind, clock=SystemClock()))
+
+
+def test_a_certificate_that_expires_soon_is_found(subject: Subject, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(root_authority().pem)
+    otlp = replace(subject.settings.otlp, certificate=tmp_path / "ca.pem")
+    with_authority = replace(subject, settings=replace(subject.settings, otlp=otlp), clock=SystemClock())
+    (fine,) = [finding for finding in run_checks(MACHINE, with_authority) if "certificate" in finding.id]
+    ends = SystemClock().now() + timedelta(days=1)
+    assert fine.id in ("certificates", "certificate-expires")
+    late = replace(with_authority, clock=FrozenClock(ends + timedelta(days=4000)))
+    assert "OTLP has expired" in found_in(MACHINE, late)["certificate-expired"].title
+
+
+def test_a_check_that_fails_does_not_keep_the_others(subject: Subject) -> None:
+    def fails(_subject: Subject) -> list[Finding]:
+        raise ZeroDivisionError("planted")
+
+    failed, fine = run_checks((Check("one", "One", fails), Check("two", "Two", lambda _: [])), subject)
+    assert (failed.severity, failed.detail) == (Severity.NOTE, "ZeroDivisionError.")
+    assert fine.severity is Severity.OK
+
+
+def test_metrics_that_nothing_reads_are_found_by_the_running_bridge(subject: Subject) -> None:
+    clock, answered = FakeClock(), [0]
+    scrapes = Scrapes(lambda: answered[0], clock)
+    assert list(scrapes.look(subject)) == []
+    clock.advance(SILENT_SECONDS)
+    (silent,) = scrapes.look(subject)
+    assert silent.id == "not-scraped"
+    answered[0] = 1
+    assert list(scrapes.look(subject)) == []
+    clock.advance(SILENT_SECONDS - 1)
+    assert list(scrapes.look(subject)) == []
+    clock.advance(1)
+    assert list(scrapes.look(subject)) != []
+    assert scrapes.check.run(subject) == []  # the metrics of this platform are off
+
+
+def test_a_bridge_counts_the_scrapes_that_it_answers(world: World) -> None:
+    world.backend("    prometheus: {enabled: true}\n")
+    world.write()
+    bridge = build_bridge(load_settings(world.home))
+    try:
+        app: Any = bridge._parts.app
+        bridge.snapshots.current()
+        scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": []}
+        assert [app.answer_now(scope).status for _ in range(2)] == [200, 200]
+        assert app.scrapes_answered == 2
+    finally:
+        bridge.stop()
+
+
+def test_an_examination_is_made_when_it_is_asked_for_and_kept_for_a_while() -> None:
+    clock = FakeClock()
+    made: list[float] = []
+    finding = note("a", "A", "", "")
+
+    def examine() -> list[Finding]:
+        made.append(clock.monotonic())
+        return [finding]
+
+    examination = Examination(examine, clock)
+    examination.start()
+    assert made == []
+    assert examination.request().result() == (finding,)
+    assert examination.findings() == (finding,)
+    assert len(made) == 1
+    clock.advance(EVERY_SECONDS)
+    assert examination.request().result() == (finding,)
+    assert len(made) == 2
+    examination.stop(clock.monotonic() + 5)
+    clock.advance(EVERY_SECONDS)
+    assert examination.request().result() == (finding,)
+    assert len(made) == 2

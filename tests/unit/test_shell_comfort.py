@@ -1,0 +1,158 @@
+"""Completion in real shells, the manual page, colours and progress on a terminal, and files that are replaced whole."""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ff_observe.cli import build_parser, main, manual
+from ff_observe.cli.grammar import grammar
+from ff_observe.cli.terminal import painted, progress
+from tests.platforms import case_named
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = case_named("v2.4.0-sqlite-ce").home
+PROGRAM = grammar(build_parser())
+COMMANDS = [command.words[0] for command in PROGRAM.commands]
+
+# What stands on the command line, the last word unfinished → what is offered.
+LINES: dict[str, tuple[list[str], set[str]]] = {
+    "commands": (["ch"], {"check"}),
+    "actions": (["ping", "w"], {"why"}),
+    "after an option with a value": (["--home", "/", "ping", "sh"], {"show"}),
+    "options of an action": (["ping", "log", "--ver"], {"--verify"}),
+    "values of an option": (["metrics", "--format", "open"], {"openmetrics"}),
+    "general options behind a command": (["collector", "forget", "--log-f"], {"--log-format"}),
+    "keys of settings": (["--set", "telemetry.backend.prometheus.por"], {"telemetry.backend.prometheus.port="}),
+    "shells": (["completion", "z"], {"zsh"}),
+}
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("scripts")
+    for shell in ("bash", "zsh", "fish"):
+        done = subprocess.run(
+            [sys.executable, "-m", "ff_observe", "completion", shell], check=True, capture_output=True, text=True
+        )
+        (directory / shell).write_text(done.stdout)
+    return directory
+
+
+def shell(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs {name}: apt-get install {name}")
+    return found
+
+
+def offered(name: str, script: Path, words: list[str]) -> set[str]:
+    """What a real shell offers for the last of the words."""
+    program = shell(name)
+    if name == "bash":
+        line = " ".join(f"'{word}'" for word in ("ff-observe", *words))
+        code = f'source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words)}; _ff_observe; echo "${{COMPREPLY[@]}}"'
+        answer = subprocess.run([program, "--norc", "-c", code], check=True, capture_output=True, text=True)
+    elif name == "fish":
+        code = f"source {script}; complete -C 'ff-observe {' '.join(words)}'"
+        answer = subprocess.run([program, "--no-config", "-c", code], check=True, capture_output=True, text=True)
+    else:
+        # The functions through which a completion tells zsh what it found, in its stead.
+        code = (
+            'compdef() { }; _files() { }; compadd() { while [ "$1" != -- ]; do shift; done; shift; print -l -- $@ }; '
+            "_describe() { print -l -- ${(P)2%%:*} }; "
+            f"source {script}; words=(ff-observe {' '.join(words)}); CURRENT={len(words) + 1}; _ff_observe"
+        )
+        answer = subprocess.run([program, "-f", "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stderr == ""
+    lines = answer.stdout.split() if name == "bash" else answer.stdout.splitlines()
+    found = {line.split("\t")[0] for line in lines}
+    return {word for word in found if word.startswith(words[-1])}
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_a_shell_completes_what_the_parser_takes(name: str, scripts: Path) -> None:
+    for case, (words, expected) in LINES.items():
+        assert offered(name, scripts / name, words) == expected, case
+    assert offered(name, scripts / name, [""]) >= set(COMMANDS)
+
+
+def test_every_command_and_option_is_in_every_script_and_in_the_manual(scripts: Path) -> None:
+    page = re.sub(r"\\f[BIR]|\\&", "", manual.render()).replace("\\-", "-")
+    for command in PROGRAM.each():
+        if command.words and not command.commands:
+            assert f".SS ff-observe {' '.join(command.words)}\n" in page
+        for argument in command.arguments:
+            assert argument.help, (command.words, argument.flags)
+            for flag in argument.flags:
+                assert flag in page
+                for name in ("bash", "zsh"):
+                    assert flag in (scripts / name).read_text()
+                assert f"-l {flag[2:]}" in (scripts / "fish").read_text() or not flag.startswith("--")
+
+
+def test_the_manual_page_is_good_roff_and_installed_with_the_wheel() -> None:
+    page = ROOT / "docs" / "man" / "ff-observe.1"
+    groff = shell("groff")
+    done = subprocess.run([groff, "-man", "-Tutf8", "-ww", "-z", page], check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["data-files"] == {"share/man/man1": ["docs/man/ff-observe.1"]}
+    assert "\n.B 78\nthe configuration is wrong\n" in page.read_text()
+
+
+def test_metrics_are_written_whole_or_not_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "flowfuse.prom"
+    output.write_text("before")
+    with output.open() as reading:
+        assert main(["--home", str(HOME), "metrics", "-o", str(output)]) == 0
+        assert reading.read() == "before"  # who had it open reads the old one to its end
+    assert "\nflowfuse_up" in output.read_text()
+    assert capsys.readouterr().out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["flowfuse.prom"]
+    assert main(["--home", str(HOME), "metrics", "-o", str(tmp_path / "nowhere" / "x.prom")]) == 1
+    assert f"{tmp_path}/nowhere/x.prom: No such file or directory" in capsys.readouterr().err
+
+
+def test_progress_is_said_on_a_terminal_alone_and_gone_afterwards(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress("waiting", every_seconds=0.001):
+        pass
+    assert capsys.readouterr().err == ""
+    master, slave = pty.openpty()
+    with os.fdopen(master, "rb", buffering=0) as screen, os.fdopen(slave, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        with progress("waiting", every_seconds=0.001):
+            said = b""
+            while b"waiting, " not in said:
+                said += screen.read(100)
+        assert not any(thread.name == "progress" for thread in threading.enumerate())
+        while not said.endswith(b"\r\x1b[K"):
+            said += screen.read(100)
+        with progress("quick", every_seconds=3600):
+            pass
+        terminal.write("end")
+        terminal.flush()
+        assert screen.read(100) == b"end"
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    master, slave = pty.openpty()
+    with os.fdopen(master, "rb"), os.fdopen(slave, "w") as terminal:
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        assert painted("x", "red", terminal) == "\x1b[31mx\x1b[0m"
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert painted("x", "red", terminal) == "x"
+        monkeypatch.setenv("NO_COLOR", "")  # no-color.org: an empty one does not count
+        assert painted("x", "red", terminal) != "x"
+        monkeypatch.setenv("TERM", "dumb")
+        assert painted("x", "red", terminal) == "x"
