@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import tomllib
 from pathlib import Path
 
@@ -130,18 +129,18 @@ def test_progress_is_said_on_a_terminal_alone_and_gone_afterwards(
     master, slave = pty.openpty()
     with os.fdopen(master, "rb", buffering=0) as screen, os.fdopen(slave, "w") as terminal:
         monkeypatch.setattr("sys.stderr", terminal)
+        said = b""
         with progress("waiting", every_seconds=0.001):
-            said = b""
             while b"waiting, " not in said:
                 said += screen.read(100)
-        assert not any(thread.name == "progress" for thread in threading.enumerate())
-        while not said.endswith(b"\r\x1b[K"):
-            said += screen.read(100)
         with progress("quick", every_seconds=3600):
             pass
-        terminal.write("end")
+        terminal.write("the end")
         terminal.flush()
-        assert screen.read(100) == b"end"
+        while not said.endswith(b"the end"):
+            said += screen.read(100)
+    assert said.endswith(b" s \xe2\x80\xa6\r\x1b[Kthe end")
+    assert b"quick" not in said
 
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
