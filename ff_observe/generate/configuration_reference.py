@@ -80,6 +80,13 @@ The ping collector's `collector.yml` is described in [collector.md](collector.md
 for TLS and users in [securing-metrics.md](securing-metrics.md#keys)."""
 
 
+_ROLE = """\
+On PostgreSQL, a role that only reads suffices: `ff-observe database grants` prints its SQL, with the columns that are
+read of this version of FlowFuse; run it again after an upgrade. Name the role in `db.user` of the overlay, or in
+`FF_OBSERVE_DB_USER`. It can read every row of `PlatformSettings`, where FlowFuse keeps its cookie secret too: grants end
+at columns. `ff-observe doctor` says what the configured role lacks, and what it can do besides."""
+
+
 def render() -> str:
     """The text of the document."""
     ignored = ", ".join(f"`{path}`" for path in IGNORED_KEYS)
@@ -90,6 +97,7 @@ def render() -> str:
         keys_table.render_with_variables(TELEMETRY_KEYS),
         f"FlowFuse's own, accepted and not used: {ignored}.",
         "## The database",
+        _ROLE,
         keys_table.render_with_variables(key for key in OVERLAY.keys if key in PLATFORM_KEYS),
         "## The rest of the file, as far as it is read",
         "These say what FlowFuse is, and are read from `flowforge.yml` alone.",
