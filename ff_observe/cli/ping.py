@@ -186,7 +186,8 @@ def show_log(options: argparse.Namespace) -> int:
 def _verify(path: Path) -> int:
     from ff_observe.outputs.ping.ledger import entries, verify
 
-    findings = verify(path)
+    with progress("verifying the ledger"):
+        findings = verify(path)
     for finding in findings:
         print(f"ff-observe: {path.parent / str(finding)}", file=sys.stderr)
     if findings:

@@ -25,8 +25,12 @@ def examine_network(subject: Subject) -> Iterator[Finding]:
 
 def _connected(output: Output, url: str) -> Finding:
     proxy = proxy_for(url)
-    parts = _parts(url if proxy is None else proxy)
-    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, _PORT_WITHOUT_SCHEME)
+    try:
+        parts = _parts(url if proxy is None else proxy)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, _PORT_WITHOUT_SCHEME)
+    except ValueError:
+        detail = "The environment names a proxy for it whose port or address is none."
+        return error("proxy", f"{output.title}: the proxy cannot be used", detail, "Correct HTTPS_PROXY or HTTP_PROXY.")
     via = "" if proxy is None else f", the proxy to {_parts(url).hostname},"
     connection = AbortableConnection()
     try:

@@ -22,7 +22,12 @@ def _role(subject: Subject) -> Iterator[Finding]:
     try:
         found = standing(database)
     except SourceError as failure:
-        yield error("database-unreachable", "The platform's database does not answer", f"{failure}.", "See above.")
+        yield error(
+            "database-unreachable",
+            "The platform's database does not answer",
+            f"{failure}.",
+            "Run it again: it answered a moment before.",
+        )
         return
     if found.lacking:
         yield error(

@@ -72,9 +72,10 @@ Every key under `telemetry` and `db` can also be set beside `flowforge.yml`. The
    the command line: `--set db.password_file=/run/secrets/password` names a file instead.
 
 A variable, its file and `--set` hold text as it is, and numbers, booleans, lists and maps as YAML. Paths are relative
-to `HOME/etc`, wherever they are set. SIGHUP reads `flowforge.yml`, the overlay and the files again. `ff-observe check`
-lists what is set beside `flowforge.yml` and where; `ff-observe check --effective` lists every value in use. An error
-names the variable, `--set`, or the file with line and column.
+to `HOME/etc`, wherever they are set. SIGHUP reads `flowforge.yml`, the overlay and the files again. A variable that
+begins with `FF_OBSERVE_TELEMETRY_` or `FF_OBSERVE_DB_` and sets nothing is reported as an unknown key is.
+`ff-observe check` lists what is set beside `flowforge.yml` and where; `ff-observe check --effective` lists every value
+in use. An error names the variable, `--set`, or the file with line and column.
 
 The ping collector's `collector.yml` is described in [collector.md](collector.md#collectoryml), the web configuration
 for TLS and users in [securing-metrics.md](securing-metrics.md#keys)."""
@@ -83,8 +84,8 @@ for TLS and users in [securing-metrics.md](securing-metrics.md#keys)."""
 _ROLE = """\
 On PostgreSQL, a role that only reads suffices: `ff-observe database grants` prints its SQL, with the columns that are
 read of this version of FlowFuse; run it again after an upgrade. Name the role in `db.user` of the overlay, or in
-`FF_OBSERVE_DB_USER`. It can read every row of `PlatformSettings`, where FlowFuse keeps its cookie secret too: grants end
-at columns. `ff-observe doctor` says what the configured role lacks, and what it can do besides."""
+`FF_OBSERVE_DB_USER`. It can read every row of `PlatformSettings`, where FlowFuse keeps its cookie secret too: grants
+end at columns. `ff-observe doctor` says what the configured role lacks, and what it can do besides."""
 
 
 def render() -> str:

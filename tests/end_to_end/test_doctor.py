@@ -117,3 +117,15 @@ def test_one_line_for_each_in_colour_only_on_a_terminal(
     monkeypatch.setenv("NO_COLOR", "1")
     assert main(arguments) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_proxy_that_cannot_be_used_is_named_for_each_receiver(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://planted:secret@127.0.0.1:99999")
+    world.options.append("--network")
+    _, findings = examined(world, capsys)
+    titles = [finding["title"] for finding in findings if finding["id"] == "proxy"]
+    assert "Core ping: the proxy cannot be used" in titles
+    assert "HTTPS_PROXY is no proxy that can be used" in titles
+    assert "secret" not in json.dumps(findings)
