@@ -11,6 +11,7 @@ from ff_observe.cli.options import hide_secrets, start_logging
 from ff_observe.cli.run import STOP_SECONDS, leave, stop
 from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import notify
+from ff_observe.cli.terminal import progress
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE, read_environment
 from ff_observe.config.secret import Secret
 from ff_observe.errors import FFObserveError, UsageError
@@ -149,7 +150,8 @@ def forget(options: argparse.Namespace) -> int:
     from ff_observe.collector import commands
 
     start_logging(options)
-    forgotten = commands.forget(_settings(options), options.instance_id)
+    with progress("deleting what is stored"):
+        forgotten = commands.forget(_settings(options), options.instance_id)
     if not forgotten:
         raise _nothing_stored(options)
     print(f"deleted {forgotten} {'ping' if forgotten == 1 else 'pings'}")

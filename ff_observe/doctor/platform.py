@@ -22,12 +22,8 @@ def _role(subject: Subject) -> Iterator[Finding]:
     try:
         found = standing(database)
     except SourceError as failure:
-        yield error(
-            "database-unreachable",
-            "The platform's database does not answer",
-            f"{failure}.",
-            "Run it again: it answered a moment before.",
-        )
+        title, fix = "The platform's database does not answer", "Try again: it answered a moment before."
+        yield error("database-unreachable", title, f"{failure}.", fix)
         return
     if found.lacking:
         yield error(
