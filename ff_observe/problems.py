@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from ff_observe.catalogue import bridge
+from ff_observe.catalogue import audit, bridge
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings, SQLiteDatabase
 from ff_observe.limits import AFTER_EXPIRY, EXPIRES_SOON, Level, head_room
@@ -62,6 +62,7 @@ def find_problems(
         *_licence(snapshot),
         *_limits(snapshot),
         *_readings(snapshot),
+        *_audit_log(snapshot, readings or {}),
         *_outputs(settings, snapshot, failures or {}),
         *_unknown_keys(settings),
         *examined,
@@ -217,6 +218,18 @@ def _readings(snapshot: Snapshot) -> Iterator[Finding]:
             f"{', '.join(f'`{name}`' for name in names)}: {_sentence(reason)} "
             f"{'They are' if several else 'It is'} missing on every output, and in the ping.",
             "Check the rights of the database's user. After an upgrade of FlowFuse, look for a newer ff-observe.",
+        )
+
+
+def _audit_log(snapshot: Snapshot, readings: Mapping[str, Reading]) -> Iterator[Finding]:
+    share = readings.get(bridge.AUDIT_LOG_COUNTED.name, {}).get(())
+    if snapshot.up and share is not None and audit.AUDIT_EVENTS.name not in snapshot.readings:
+        yield Finding(
+            "audit-log-counting",
+            Severity.NOTE,
+            "The audit log is still being counted",
+            f"{share:.0%} of it is counted. Its counters (deployments, failures, sign-ins) are absent until then.",
+            "Wait: it goes on with each scrape. If it does not, a transaction that writes to the audit log stays open.",
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ff_observe.audit_state import AuditState
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.public import is_loopback, open_to_all
@@ -21,14 +22,17 @@ from ff_observe.http.messages import Application
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp
+from ff_observe.outputs.ping.recording import named_in
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink
+from ff_observe.platform.audit_counters import AuditCounters
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.audit_log import AuditLog
+from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions, operating_system
 from ff_observe.platform.sources.locks import Locks
-from ff_observe.platform.sources.model import Source
 from ff_observe.problems import Finding
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
@@ -41,6 +45,8 @@ from ff_observe.web.status.watch import Watch
 from ff_observe.web.status_page import StatusPage
 
 if TYPE_CHECKING:
+    from ff_observe.platform.sources.postgresql import PostgreSQLSource
+    from ff_observe.platform.sources.sqlite_process import GuardedSQLiteSource
     from ff_observe.web.security import WebSecurity
 
 STOP_SECONDS = 5.0
@@ -60,12 +66,16 @@ class Platform:
 
 
 @contextlib.contextmanager
-def open_platform(settings: Settings, clock: Clock | None = None, *, asks_flowfuse: bool = False) -> Iterator[Platform]:
-    """A platform to query, until the block ends: its database, and with `asks_flowfuse` FlowFuse itself. Nothing
-    runs in the background."""
+def open_platform(
+    settings: Settings, clock: Clock | None = None, *, asks_flowfuse: bool = False, counts_events: bool = False
+) -> Iterator[Platform]:
+    """A platform to query, until the block ends: its database, with `counts_events` its audit log too, and with
+    `asks_flowfuse` FlowFuse itself. Nothing runs in the background."""
     clock = clock or SystemClock()
     probe_url = settings.prometheus.probe_url if asks_flowfuse else None
-    platform = _platform(settings, installed_versions(settings), clock, SelfMetrics(), probe_url)
+    platform = _platform(
+        settings, installed_versions(settings), clock, SelfMetrics(), probe_url, counts_events=counts_events
+    )
     platform.self_metrics.process_started()
     try:
         yield platform
@@ -97,6 +107,7 @@ class Parts:
             settings.prometheus.probe_url,
             self.capture,
             self._snapshot_taken,
+            counts_events=True,
         )
         self._on_snapshot = partial(on_snapshot, settings)
         self.security = web_security(settings)
@@ -206,13 +217,17 @@ def _platform(
     probe_url: str | None,
     on_error: ErrorSink | None = None,
     on_snapshot: Callable[[Snapshot], None] | None = None,
+    *,
+    counts_events: bool,
 ) -> Platform:
+    source = _source(settings)
     snapshots = Snapshots(
-        _source(settings),
+        source,
         settings.platform,
         clock,
         self_metrics,
         versions,
+        audit=_audit_counters(source, settings, clock) if counts_events else None,
         probe=HttpProbe(probe_url) if probe_url is not None else None,
         on_error=on_error,
         on_snapshot=on_snapshot,
@@ -220,7 +235,13 @@ def _platform(
     return Platform(settings, clock, self_metrics, versions, snapshots)
 
 
-def _source(settings: Settings) -> Source:
+def _audit_counters(source: Queryable, settings: Settings, clock: Clock) -> AuditCounters:
+    directory = settings.ping.state_directory
+    memory = AuditState(directory, clock, named_in(settings)) if directory is not None else None
+    return AuditCounters(AuditLog(source), clock, memory)
+
+
+def _source(settings: Settings) -> "PostgreSQLSource | GuardedSQLiteSource":
     if isinstance(settings.database, PostgreSQLDatabase):
         from ff_observe.platform.sources.postgresql import PostgreSQLSource
 

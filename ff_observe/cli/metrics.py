@@ -8,6 +8,9 @@ from ff_observe.cli.files import STANDARD_STREAM, replace_content
 from ff_observe.cli.options import add_at, clock_at, settings_of
 from ff_observe.cli.terminal import READING, progress
 
+COUNT_SECONDS = 10.0
+"""How long the audit log may be counted. What was not counted then is counted the next time, and absent until it is."""
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
@@ -36,8 +39,10 @@ def run(options: argparse.Namespace) -> int:
     from ff_observe.wiring import open_platform
 
     wanted = Format.OPENMETRICS_1_0_0 if options.format == "openmetrics" else Format.TEXT_0_0_4
-    with open_platform(settings_of(options), clock_at(options.at), asks_flowfuse=True) as platform:
+    clock, now = clock_at(options.at), options.at is None
+    with open_platform(settings_of(options), clock, asks_flowfuse=True, counts_events=now) as platform:
         with progress(READING):
+            platform.snapshots.count_audit_log(COUNT_SECONDS)
             snapshot = platform.snapshots.take()
         exposition = render(snapshot, platform.self_metrics.readings(), wanted)
     if options.output in (None, STANDARD_STREAM):

@@ -12,12 +12,14 @@ from types import MappingProxyType
 
 from ff_observe import tracing
 from ff_observe.catalogue import COUNTS, bridge
+from ff_observe.catalogue.audit import AUDIT_EVENTS
 from ff_observe.clock import Clock
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import SourceError
 from ff_observe.log import StateLog
 from ff_observe.periodic import ErrorSink
 from ff_observe.platform import facts
+from ff_observe.platform.audit_counters import AuditCounters, Counted
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions
@@ -47,6 +49,7 @@ class Snapshots:
         self_metrics: SelfMetrics,
         versions: InstalledVersions,
         *,
+        audit: AuditCounters | None = None,
         probe: HttpProbe | None = None,
         minimum_interval_seconds: float = MINIMUM_INTERVAL_SECONDS,
         on_error: ErrorSink | None = None,
@@ -59,6 +62,7 @@ class Snapshots:
         self._self_metrics = self_metrics
         self._versions = versions
         self._without_database = Installation()  # from the last lookup
+        self._audit = audit
         self._probe = probe
         self._waits_for_http: Snapshot | None = None  # complete except for FlowFuse's own answer
         self._minimum_interval_seconds = minimum_interval_seconds
@@ -78,6 +82,8 @@ class Snapshots:
 
     def stop(self, deadline: float) -> None:
         """Close the connection, aborting a read in progress."""
+        if self._audit is not None:
+            self._audit.interrupt()
         self._source.close()
         if self._probe is not None:
             self._probe.close(deadline - self._clock.monotonic())
@@ -87,6 +93,16 @@ class Snapshots:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
             if thread.is_alive():
                 raise TimeoutError("the database did not let go in time")
+        if self._audit is not None:
+            self._audit.keep()
+
+    def count_audit_log(self, seconds: float) -> None:
+        """Spend up to `seconds` on counting the audit log, for a snapshot that is to show its counters."""
+        if self._audit is None:
+            return
+        until = self._clock.monotonic() + seconds
+        while self.take().up and not self._audit.is_complete and self._clock.monotonic() < until:
+            self._audit.catch_up(until - self._clock.monotonic())
 
     def fresh(self) -> Snapshot | None:
         """The latest snapshot while it is fresh. Never blocks: an event loop can try this before it uses a thread."""
@@ -145,6 +161,16 @@ class Snapshots:
             self._latest = (snapshot, self._clock.monotonic() + self._minimum_interval_seconds)
             self._under_way = None
         asked.set_result(snapshot)
+        if self._audit is not None:
+            self._go_on_counting(self._audit)
+
+    def _go_on_counting(self, audit: AuditCounters) -> None:
+        try:
+            audit.catch_up()
+        except Exception as error:
+            log.exception("the audit log could not be counted")
+            if self._on_error is not None:
+                self._on_error(error, threading.current_thread().name)
 
     def unanswered(self, after_seconds: float) -> Snapshot:
         """A snapshot for a caller that cannot wait any longer: the database did not answer, and everything known
@@ -202,11 +228,15 @@ class Snapshots:
         if known.instance_id is not None:
             self.instance_id = known.instance_id
         http = self._latest_http()
+        counted = self._count_events(known.instance_id, answer)
         readings = {
             **facts.liveness(database=True, http=http),
             **facts.readings(answer, known, self._platform),
+            **counted.readings,
         }
         failures = facts.failures(answer)
+        if counted.failure is not None:
+            failures[AUDIT_EVENTS.name] = counted.failure
         self._publish_caps(answer, readings)
         self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
         return Snapshot(
@@ -217,8 +247,18 @@ class Snapshots:
             MappingProxyType(readings),
             MappingProxyType(failures),
             http,
+            counted.since,
             platform_id=facts.platform_id(self.instance_id),
         )
+
+    def _count_events(self, platform: str | None, answer: Answer) -> Counted:
+        """The audit log's counters. In the moment of the snapshot, since they cost next to nothing then."""
+        if self._audit is None:
+            return Counted()
+        counted = self._audit.look(platform, unchanged=answer.unchanged)
+        share: Reading = {} if counted.share is None else {(): counted.share}
+        self._self_metrics.replace(bridge.AUDIT_LOG_COUNTED, share)
+        return counted
 
     def _down(self, at: datetime, seconds: float, reason: str) -> Snapshot:
         known = self._without_database
@@ -245,7 +285,7 @@ class Snapshots:
         metrics.set(bridge.SNAPSHOT_TIMESTAMP, snapshot.taken_at.timestamp())
         metrics.set(bridge.SNAPSHOT_DURATION, snapshot.duration_seconds)
         metrics.add(bridge.SNAPSHOTS, _outcome(snapshot))
-        counted = {count.name for count in COUNTS}
+        counted = {*(count.name for count in COUNTS), AUDIT_EVENTS.name}
         success: dict[tuple[str, ...], float] = {(_reading(name),): 1 for name in snapshot.readings if name in counted}
         success.update({(_reading(name),): 0 for name in snapshot.failures})
         metrics.replace(bridge.READING_SUCCESS, success)

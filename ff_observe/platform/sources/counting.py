@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 MAX_KNOWN_VALUES = 16
 """Beyond this many different values, grouping costs no more than a FILTER for each."""
+SELECT_SECONDS = 1.0
+"""The time limit of a statement outside of a reading: it may be one of many, in a row."""
 RETRY_FAILED_TABLES = (timedelta(seconds=10), timedelta(seconds=60))
 """When a failed table is retried: soon at first, since it may have been locked, then after twice the time each."""
 _ATTEMPTS = 4  # a changed schema and new values cost one each; more than these in one reading is a fault
@@ -36,6 +38,24 @@ _ATTEMPTS = 4  # a changed schema and new values cost one each; more than these 
 
 class StatementError(Exception):
     """The database refused one statement for a reason that need not affect another."""
+
+
+class TooSlowError(SourceError):
+    """A statement was ended because it took longer than it may."""
+
+
+class Queryable(Protocol):
+    """A database that answers single statements besides its readings."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """What it understands."""
+
+    def select(self, sql: str) -> list[Row]:
+        """The rows of one statement, which ends within `SELECT_SECONDS`; no transaction outlives it.
+
+        Raises `StatementError` where the database refuses the statement, `TooSlowError`, or another `SourceError`.
+        """
 
 
 class Session(Protocol):
@@ -128,7 +148,7 @@ class Counting:
         if stamp != (self._schema_stamp, data_stamp):
             return None
         before = self._last[1]
-        return replace(before, readings={**before.readings, **moved})
+        return replace(before, readings={**before.readings, **moved}, unchanged=True)
 
     def _ask(self, session: Session, statement: Statement, at: datetime, what: str) -> list[Row]:
         with traced(self._dialect, "SELECT", what):

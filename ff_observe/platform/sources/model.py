@@ -85,12 +85,14 @@ class Answer:
     `settings` are FlowFuse's platform settings by key, decoded (a JSON value, or text); a key without a row is absent.
     `readings` and `failures` are by name of the count (or `SETTINGS_READING`); a count that this FlowFuse version has
     no table for is in neither. `caps` exists for every reading whose label values come from the database.
+    `unchanged`: nothing was written to the database since the previous answer.
     """
 
     settings: Mapping[str, object]
     readings: Mapping[str, Reading]
     failures: Mapping[str, str]
     caps: Mapping[str, Caps] = field(default_factory=lambda: MappingProxyType({}))
+    unchanged: bool = False
 
 
 class Source(Protocol):

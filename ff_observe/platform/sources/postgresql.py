@@ -1,22 +1,24 @@
 """Reads FlowFuse's PostgreSQL database, in a session that cannot write and never stays in a transaction."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import Counting
+from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut
+from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut, limited
 from ff_observe.platform.sources.sql import Dialect, Row, literal, quoted
 
 if TYPE_CHECKING:
     import psycopg
 
 CLOSE_SECONDS = 2.0
+
+T = TypeVar("T")
 
 
 def _regclass(table: str) -> str:
@@ -35,6 +37,19 @@ def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
     return f"concat_ws(' ', {', '.join(found)})" if found else "''"
 
 
+def _writers(table: str) -> str:
+    """The transactions that hold a lock to write to the table. Whoever inserts a row has had that lock since before the
+    row got its id, and gives it up after its commit can be seen (PostgreSQL, "Explicit locking", row exclusive). A
+    standby does not know of them."""
+    modes = "'RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'"
+    held = (
+        f"SELECT coalesce(string_agg(DISTINCT l.virtualtransaction, ' '), '') FROM pg_locks l"
+        f" WHERE l.locktype = 'relation' AND l.granted AND l.relation = {_regclass(table)} AND l.mode IN ({modes})"
+        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return f"CASE WHEN pg_is_in_recovery() THEN NULL ELSE ({held}) END"
+
+
 DIALECT = Dialect(
     system="postgresql",
     columns=lambda tables: (
@@ -45,6 +60,8 @@ DIALECT = Dialect(
     schema_stamp=_missing_that_is_there,
     data_stamp="NULL",
     moment=lambda column: column,
+    milliseconds=lambda column: f"CAST(round(extract(epoch FROM {column}) * 1000) AS bigint)",
+    writers=_writers,
 )
 
 
@@ -58,20 +75,32 @@ class PostgreSQLSource:
         self._reading = threading.Lock()
         self._closing = threading.Event()
 
+    @property
+    def dialect(self) -> Dialect:
+        """See `Queryable.dialect`."""
+        return DIALECT
+
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
+        return self._ask(lambda connection: self._counting.read(Session(connection, self._server), at))
+
+    def select(self, sql: str) -> list[Row]:
+        """See `Queryable.select`."""
+        return self._ask(lambda connection: limited(connection, self._server, SELECT_SECONDS).query(sql, {}))
+
+    def _ask(self, ask: "Callable[[psycopg.Connection[Row]], T]") -> "T":
         with self._reading:
             self._closing.clear()
             is_new = self._connection is None
             try:
-                return self._read(at)
+                return ask(self._connected())
             except ConnectionLostError as error:
                 self._disconnect()
                 if is_new or error.given_up or self._closing.is_set():
                     raise
             # An idle connection may have been cut at any time (restart, failover, firewall): that alone is no failure.
             try:
-                return self._read(at)
+                return ask(self._connected())
             except SourceError:
                 self._disconnect()
                 raise
@@ -86,11 +115,11 @@ class PostgreSQLSource:
             finally:
                 self._reading.release()
 
-    def _read(self, at: datetime) -> Answer:
+    def _connected(self) -> "psycopg.Connection[Row]":
         if self._connection is None:
             self._counting.forget()
             self._connection = self._server.connect()
-        return self._counting.read(Session(self._connection, self._server), at)
+        return self._connection
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ff_observe.config.secret import MASK
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import StatementError
+from ff_observe.platform.sources.counting import StatementError, TooSlowError
 from ff_observe.platform.sources.postgresql_tls import explain_refusal, tls_options
 from ff_observe.platform.sources.sql import MAX_ROWS, Row, literal
 
@@ -163,8 +163,16 @@ class Session:
     Used for one reading: all its statements share one time limit.
     """
 
-    def __init__(self, connection: "psycopg.Connection[Row]", server: Server, prefix: str | None = None) -> None:
-        """`prefix` stands in front of every statement, in the same message; by default the settings for a pooler."""
+    def __init__(
+        self,
+        connection: "psycopg.Connection[Row]",
+        server: Server,
+        prefix: str | None = None,
+        seconds: float = STATEMENT_SECONDS,
+    ) -> None:
+        """`prefix` stands in front of every statement, in the same message; by default the settings for a pooler.
+        `seconds` is how long the server lets a statement run."""
+        self._seconds = seconds
         self._prefix = prefix if prefix is not None else POOLED_PREFIX if server.pooled else ""
         self._libpq = connection.pgconn
         self._server = server
@@ -199,8 +207,7 @@ class Session:
             return rows
         refused = psycopg.errors.error_from_result(failed) if failed else psycopg.OperationalError("no answer")
         if isinstance(refused, psycopg.errors.QueryCanceled):
-            message = f"{self._server.where} needed more than {STATEMENT_SECONDS} s; is it overloaded?"
-            raise SourceError(message)
+            raise TooSlowError(f"{self._server.where} needed more than {self._seconds:g} s; is it overloaded?")
         if self._libpq.status != pq.ConnStatus.OK or (refused.sqlstate or "08")[:2] in _CONNECTION_ENDS:
             raise self._lost(refused)
         raise StatementError(self._server.one_line(refused))
@@ -232,6 +239,12 @@ class Session:
 
     def _lost(self, error: Exception) -> ConnectionLostError:
         return ConnectionLostError(f"{self._server.where}: {self._server.one_line(error)}")
+
+
+def limited(connection: "psycopg.Connection[Row]", server: Server, seconds: float) -> Session:
+    """A session whose statements end sooner than those of a reading."""
+    prefix = POOLED_PREFIX if server.pooled else ""
+    return Session(connection, server, f"{prefix}SET LOCAL statement_timeout = '{seconds:g}s'; ", seconds)
 
 
 def _row(result: "psycopg.pq.abc.PGresult") -> Row:

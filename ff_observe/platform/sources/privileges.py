@@ -10,7 +10,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError, UsageError
 from ff_observe.platform.sources.counting import StatementError
 from ff_observe.platform.sources.postgresql_session import Server, Session
-from ff_observe.platform.sources.schema import SETTINGS, TABLES
+from ff_observe.platform.sources.schema import AUDIT_LOG, SETTINGS, TABLES
 from ff_observe.platform.sources.sql import Row, literal, quoted
 
 DEFAULT_ROLE: Final = "ff_observe"
@@ -41,7 +41,7 @@ class Standing:
 
 def read_columns() -> dict[str, tuple[str, ...]]:
     """FlowFuse's tables, each with the columns that statements name."""
-    return {table.name: (table.key, *table.columns.values()) for table in (*TABLES.values(), SETTINGS)}
+    return {table.name: (table.key, *table.columns.values()) for table in (*TABLES.values(), SETTINGS, AUDIT_LOG)}
 
 
 def present_columns(database: PostgreSQLDatabase) -> list[Column]:

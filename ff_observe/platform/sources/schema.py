@@ -36,6 +36,12 @@ TABLES: Mapping[str, Table] = {
     "subscriptions": Table("Subscriptions", {"status": "status", "trial_status": "trialStatus"}),
 }
 
+AUDIT_LOG = Table(
+    "AuditLogs",
+    {"event": "event", "body": "body", "entity_type": "entityType", "source": "source", "created": "createdAt"},
+)
+"""FlowFuse only ever adds rows. `source` is there since 2.33."""
+
 SETTINGS = Table("PlatformSettings", {"key": "key", "value": "value", "value_type": "valueType"}, key="key")
 """One row per setting. `valueType` 0: `value` is text; 1: `value` is JSON (forge/db/models/PlatformSettings.js)."""
 

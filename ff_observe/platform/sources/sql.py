@@ -37,6 +37,8 @@ class Dialect:
     such a name that is no stored table has one row without column. `schema_stamp` makes an expression that differs from
     that stamp once any of `missing` may exist. `data_stamp` is an expression that differs if any row may have changed,
     NULL if the database cannot tell. `moment` makes an expression that compares a column as a timestamp.
+    `milliseconds` makes one of it in ms since 1970. `writers` makes an expression that names the open transactions that
+    may write to a table, as text: empty without any, NULL where they cannot be seen.
     """
 
     system: str
@@ -44,6 +46,8 @@ class Dialect:
     schema_stamp: Callable[[Sequence[tuple[str, str | None]]], str]
     data_stamp: str
     moment: Callable[[str], str]
+    milliseconds: Callable[[str], str]
+    writers: Callable[[str], str]
 
 
 def literal(text: str) -> str:

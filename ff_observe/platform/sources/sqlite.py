@@ -6,14 +6,15 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import Counting, StatementError, traced
+from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, StatementError, TooSlowError, traced
 from ff_observe.platform.sources.limit import TimeLimit
 from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.sql import MAX_ROWS, Dialect, Row, literal
@@ -53,8 +54,13 @@ DIALECT = Dialect(
     # FlowFuse's DATETIME columns have numeric affinity: bare, both sides would be converted to numbers for each row, at
     # nearly the cost of all the rest. A leading plus removes the affinity; they are compared as the text they are.
     moment=lambda column: f"+{column}",
+    milliseconds=lambda column: (
+        f"CAST(strftime('%s', substr({column}, 1, 19)) AS integer) * 1000 + CAST(substr({column}, 21, 3) AS integer)"
+    ),
+    writers=lambda _: "''",  # one at a time, and its commit is the next to be seen
 )
 
+T = TypeVar("T")
 _Identity = tuple[int, int, int, int] | None
 
 
@@ -87,7 +93,7 @@ class SQLiteSource:
     """Reads the database file at `path`.
 
     No file is created beside it that FlowFuse could not open: if FlowFuse is not running and left a write-ahead log,
-    the database is read as it is (`_read_unattended`). Nothing here may open the file other than through SQLite:
+    the database is read as it is (`_ask_unattended`). Nothing here may open the file other than through SQLite:
     closing it would drop the locks of every other connection of this process (sqlite.org/howtocorrupt.html, 2.2). The
     file is read, never mapped into memory (`mmap_size`), though that takes about half the time: a program that
     truncates a mapped file, as `cp` does first to the file it overwrites, kills every process that reads on (SIGBUS).
@@ -104,29 +110,62 @@ class SQLiteSource:
         self._reading = threading.Lock()
         self._closing = threading.Event()
         self._limit = TimeLimit(READ_LIMIT_SECONDS, self._interrupt)
+        self._select_limit = TimeLimit(SELECT_SECONDS, self._interrupt)
+
+    @property
+    def dialect(self) -> Dialect:
+        """See `Queryable.dialect`."""
+        return DIALECT
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
+
+        def count(session: "_Session", is_kept: bool) -> Answer:
+            if not is_kept:
+                return self._counting.read(session, at)
+            with traced(DIALECT, "PRAGMA", "data_version"):
+                (version,) = session.query("PRAGMA data_version", {})[0]
+            return self._counting.read(session, at, str(version))
+
+        try:
+            return self._within(self._limit, count)
+        except StatementError as error:
+            self._disconnect()
+            raise SourceError(f"{self._where} cannot be read: {error}") from error
+        except TooSlowError:
+            raise SourceError(
+                f"{self._where} was not read within {READ_LIMIT_SECONDS:.0f} s; is its disk busy, or is a program "
+                "holding it locked?"
+            ) from None
+
+    def select(self, sql: str) -> list[Row]:
+        """See `Queryable.select`."""
+        return self._within(self._select_limit, lambda session, _: session.query(sql, {}))
+
+    def _within(self, limit: TimeLimit, ask: "Callable[[_Session, bool], T]") -> "T":
+        """Ask in a session, which is `kept` for the next time or not. Raises `TooSlowError` once `limit` has expired,
+        and `StatementError` with the session intact."""
         with self._reading:
             self._closing.clear()
             try:
-                with self._limit:
-                    return self._read(at)
-            except (SourceError, StatementError) as error:
+                with limit:
+                    return self._ask(ask)
+            except StatementError:
+                if limit.expired:
+                    self._disconnect()
+                    raise TooSlowError(f"{self._where} did not answer in time") from None
+                raise
+            except SourceError:
                 self._disconnect()
-                if self._limit.expired:
-                    raise SourceError(
-                        f"{self._where} was not read within {READ_LIMIT_SECONDS:.0f} s; is its disk busy, or is a "
-                        "program holding it locked?"
-                    ) from None
-                if isinstance(error, StatementError):
-                    raise SourceError(f"{self._where} cannot be read: {error}") from error
+                if limit.expired:
+                    raise TooSlowError(f"{self._where} did not answer in time") from None
                 raise
 
     def close(self) -> None:
         """See `Source.close`."""
         self._closing.set()
         self._limit.close()
+        self._select_limit.close()
         for _ in range(CLOSE_ATTEMPTS):
             if self._reading.acquire(timeout=0.05):
                 try:
@@ -148,7 +187,7 @@ class SQLiteSource:
         if connection is not None:
             connection.close()
 
-    def _read(self, at: datetime) -> Answer:
+    def _ask(self, ask: "Callable[[_Session, bool], T]") -> "T":
         found = _identity(self._path)
         if found is None:
             raise SourceError(
@@ -162,17 +201,14 @@ class SQLiteSource:
         if self._connection is None:
             self._check_library()
             if not self._side("-shm").exists() and self._needs_its_log() and not self._may_rebuild_index():
-                answer = self._read_unattended(at)
-                if answer is not None:
-                    return answer
+                unattended = self._ask_unattended(ask)
+                if unattended is not None:
+                    return unattended
             self._connection = self._open("mode=ro")
         elif found != self._identity:
             self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
         self._identity, self._index_identity = found, index
-        session = _Session(self._connection, self._where, self._closing)
-        with traced(DIALECT, "PRAGMA", "data_version"):
-            (version,) = session.query("PRAGMA data_version", {})[0]
-        return self._counting.read(session, at, str(version))
+        return ask(_Session(self._connection, self._where, self._closing), True)
 
     def _check_library(self) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -232,8 +268,8 @@ class SQLiteSource:
     def _can_write_beside(self) -> bool:
         return os.access(self._path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
-    def _read_unattended(self, at: datetime) -> Answer | None:
-        """Read a database in write-ahead mode that no process has open: its `-shm` file does not exist.
+    def _ask_unattended(self, ask: "Callable[[_Session, bool], T]") -> "T | None":
+        """Ask a database in write-ahead mode that no process has open: its `-shm` file does not exist.
 
         A process that opens it for writing creates that file and writes to the log first, so the answer is valid if
         neither changed meanwhile; None if one did. The connection is not kept.
@@ -244,7 +280,7 @@ class SQLiteSource:
             self._connection = connection
             session = _Session(connection, self._where, self._closing)
             try:
-                answer = self._counting.read(session, at)
+                answer = ask(session, False)
             finally:
                 self._connection = None
                 self._counting.forget()

@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import IO, Final
 
 from ff_observe.errors import SourceError
+from ff_observe.platform.sources.counting import StatementError
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.sqlite import READ_LIMIT_SECONDS, SQLiteSource
+from ff_observe.platform.sources.sql import Dialect, Row
+from ff_observe.platform.sources.sqlite import DIALECT, READ_LIMIT_SECONDS, SQLiteSource
 
 ANSWER_SECONDS: Final = READ_LIMIT_SECONDS + 6.0
 """For a reading, including the start of the process."""
 
 _SIZE_BYTES: Final = 8
+_ERRORS: Final = (SourceError, StatementError)
 
 
 class GuardedSQLiteSource:
@@ -33,26 +36,44 @@ class GuardedSQLiteSource:
         self._path = path
         self._here = SQLiteSource(path)
         self._process: subprocess.Popen[bytes] | None = None
+        self._asking = threading.Lock()
         self._closing = threading.Event()
+
+    @property
+    def dialect(self) -> Dialect:
+        """See `Queryable.dialect`."""
+        return DIALECT
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
-        self._closing.clear()
-        if not sys.executable or not self._path.with_name(f"{self._path.name}-shm").exists():
-            return self._here.read(at)
-        self._here.close()
-        process = self._process
-        if process is None or process.poll() is not None:
-            self._end()
-            process = self._process = _start(self._path)
-        try:
-            found = _ask(process, at)
-        except (OSError, EOFError) as error:
-            self._end()
-            reason = "its reading was stopped" if self._closing.is_set() else str(error)
-            raise SourceError(f"SQLite database {self._path} cannot be read: {reason}") from None
-        if isinstance(found, str):
-            raise SourceError(found)
+        answer = self._ask("read", at)
+        assert isinstance(answer, Answer)
+        return answer
+
+    def select(self, sql: str) -> list[Row]:
+        """See `Queryable.select`."""
+        rows = self._ask("select", sql)
+        assert isinstance(rows, list)
+        return rows
+
+    def _ask(self, method: str, argument: datetime | str) -> object:
+        with self._asking:
+            self._closing.clear()
+            if not sys.executable or not self._path.with_name(f"{self._path.name}-shm").exists():
+                return getattr(self._here, method)(argument)
+            self._here.close()
+            process = self._process
+            if process is None or process.poll() is not None:
+                self._end()
+                process = self._process = _start(self._path)
+            try:
+                found = _ask(process, (method, argument))
+            except (OSError, EOFError) as error:
+                self._end()
+                reason = "its reading was stopped" if self._closing.is_set() else str(error)
+                raise SourceError(f"SQLite database {self._path} cannot be read: {reason}") from None
+        if isinstance(found, _ERRORS):
+            raise found
         return found
 
     def close(self) -> None:
@@ -79,16 +100,20 @@ def _start(path: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def _ask(process: "subprocess.Popen[bytes]", at: datetime) -> Answer | str:
-    """The answer, or why there is none. Raises `OSError` or `EOFError` if the process is gone or hangs."""
+def _ask(process: "subprocess.Popen[bytes]", question: tuple[str, object]) -> object:
+    """The answer, or one of `_ERRORS`. Raises `OSError` or `EOFError` where the process is gone or hangs."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(f"{at.isoformat()}\n".encode())
+    process.stdin.write(_framed(question))
     if not select.select([process.stdout], [], [], ANSWER_SECONDS)[0]:
         raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s")
     size = int.from_bytes(_exactly(process.stdout, _SIZE_BYTES), "big")
-    found: Answer | str = pickle.loads(_exactly(process.stdout, size))  # noqa: S301 - what `main` below has written
-    return found
+    return pickle.loads(_exactly(process.stdout, size))  # noqa: S301 - what `main` below has written
+
+
+def _framed(content: object) -> bytes:
+    pickled = pickle.dumps(content)
+    return len(pickled).to_bytes(_SIZE_BYTES, "big") + pickled
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
@@ -103,22 +128,23 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
 
 def main(path: Path) -> None:
     """Answer each request on standard input, until its end: the bridge closes it, or is gone."""
+    questions = sys.stdin.buffer
     with contextlib.closing(SQLiteSource(path)) as source, os.fdopen(1, "wb") as answers:
-        for line in sys.stdin:
-            found: Answer | str
+        while size := questions.read(_SIZE_BYTES):
+            method, argument = pickle.loads(_exactly(questions, int.from_bytes(size, "big")))  # noqa: S301 - `_ask`
+            found: object
             try:
-                found = _plain(source.read(datetime.fromisoformat(line.strip())))
-            except SourceError as error:
-                found = str(error)
-            content = pickle.dumps(found)
-            answers.write(len(content).to_bytes(_SIZE_BYTES, "big") + content)
+                found = _plain(source.read(argument)) if method == "read" else source.select(argument)
+            except _ERRORS as error:
+                found = type(error)(str(error))
+            answers.write(_framed(found))
             answers.flush()
 
 
 def _plain(answer: Answer) -> Answer:
     """The same without read-only views of maps, which cannot be sent to another process."""
     readings = {name: dict(reading) for name, reading in answer.readings.items()}
-    return Answer(dict(answer.settings), readings, dict(answer.failures), dict(answer.caps))
+    return Answer(dict(answer.settings), readings, dict(answer.failures), dict(answer.caps), answer.unchanged)
 
 
 if __name__ == "__main__":
