@@ -83,6 +83,16 @@ def open_platform(
         platform.snapshots.stop(clock.monotonic() + STOP_SECONDS)
 
 
+@contextlib.contextmanager
+def open_queryable(settings: Settings) -> Iterator[Queryable]:
+    """The platform's database for single statements, until the block ends."""
+    source = _source(settings)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
 class Parts:
     """All parts of a bridge that are rebuilt when the settings change."""
 

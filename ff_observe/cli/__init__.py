@@ -24,6 +24,7 @@ _COMMANDS = (
     "database",
     "ping",
     "metrics",
+    "history",
     "collector",
     "frontend",
     "sentry",

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
+from ff_observe.demo.audit import AuditLog
 from ff_observe.demo.company import Company, Newcomers, stamp
 
 SNAPSHOTS_KEPT = 10  # FlowFuse keeps the last ten automatic snapshots of each owner
+PAST_HOURS = 28 * 24
 GROWTH = 1.15  # how far a number grows beyond that of the first day
 
 
@@ -39,6 +41,7 @@ class Life:
     def __init__(self, company: Company, random: Random) -> None:
         self._company = company
         self._random = random
+        self._audit_log = AuditLog(Random(company.users), stamp)  # noqa: S311 - a demo; of its own, so that it changes nothing else
 
     def pass_time(self, database: sqlite3.Connection, stretch: Stretch) -> None:
         """Let everything happen that happens in `stretch`."""
@@ -47,6 +50,13 @@ class Life:
         self._instances(database, new, stretch)
         self._devices(database, new, stretch)
         self._works(database, new, stretch)
+        self._audit_log.add(database, stretch.at, stretch.hours, stretch.busyness)
+
+    def look_back(self, database: sqlite3.Connection, at: datetime) -> None:
+        """What the audit log says of the weeks before `at`."""
+        for hours_ago in range(PAST_HOURS, 0, -1):
+            moment = at - timedelta(hours=hours_ago)
+            self._audit_log.add(database, moment, 1.0, Stretch(moment, 1.0, moment).busyness)
 
     def recede(self, database: sqlite3.Connection, by: timedelta) -> None:
         """Move what is past further into it, for a platform that lives faster than the clock on the wall."""

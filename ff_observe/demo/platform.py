@@ -105,6 +105,7 @@ class DemoPlatform:
         with self._transaction() as database:
             _make_tables(database)
             found(database, self._company, at or self._clock.now(), self._random)
+            self._life.look_back(database, at or self._clock.now())
 
     def step(self, minutes: float) -> None:
         """Let `minutes` of platform life happen now. What lies in the past moves that far away."""

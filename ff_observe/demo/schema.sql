@@ -28,6 +28,11 @@ CREATE TABLE "Users" (
   "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
 );
 
+CREATE TABLE "AuditLogs" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "event" VARCHAR(255), "body" TEXT, "entityId" VARCHAR(255),
+  "entityType" VARCHAR(255), "source" VARCHAR(255) DEFAULT NULL, "UserId" INTEGER, "createdAt" DATETIME NOT NULL
+);
+
 CREATE TABLE "Invitations" (
   "id" INTEGER PRIMARY KEY AUTOINCREMENT, "external" TINYINT(1) NOT NULL, "expiresAt" DATETIME,
   "email" VARCHAR(255), "role" INTEGER, "teamId" INTEGER REFERENCES "Teams" ("id") ON DELETE SET NULL,

@@ -99,18 +99,9 @@ class AuditLog:
 
         Raises `SourceError`, `TooSlowError` among them, or `StatementError`.
         """
-        source = _column("source") if AUDIT_LOG.columns["source"] in self._columns else "NULL"
-        event, body, kind = _column("event"), _column("body"), _column("entity_type")
-        other, no_source = literal(OTHER_VALUES), literal(NO_VALUE)
-        failed = f"{event} IN ({_literals(FALLIBLE)}) AND substr({body}, 1, {len(_ERROR)}) = {literal(_ERROR)}"
-        entries = (
-            f"SELECT a.{_KEY} AS i, CASE WHEN {event} IN ({_literals(EVENTS)}) THEN {event} ELSE {other} END AS e,"
-            f" CASE WHEN {source} IS NULL THEN {no_source} WHEN {source} IN ({_literals(SOURCES)}) THEN {source}"
-            f" ELSE {other} END AS s, CASE WHEN {kind} = {literal(DEVICE)} THEN 1 ELSE 0 END AS d,"
-            f" CASE WHEN {failed} THEN 1 ELSE 0 END AS f"
-            f" FROM {_TABLE} a WHERE a.{_KEY} > {after} AND a.{_KEY} <= {last} ORDER BY a.{_KEY} LIMIT {most}"
+        groups = (
+            f"SELECT e, s, d, f, count(*), max(i) AS m FROM ({self._entries(after, last, most)}) t GROUP BY e, s, d, f"
         )
-        groups = f"SELECT e, s, d, f, count(*), max(i) AS m FROM ({entries}) t GROUP BY e, s, d, f"
         rows = self._select(
             f"SELECT g.*, {self._entry('g.m')}, {self._entry(str(after))} FROM ({groups}) g",
             width=8,
@@ -125,6 +116,35 @@ class AuditLog:
             if up_to > furthest:
                 furthest, entry = up_to, its_entry
         return Stretch(events, sum(events.values()), furthest, as_text(entry), as_text(before))
+
+    def entries(self, after: int, last: int, most: int) -> list[tuple[int, Event, datetime]]:
+        """The first `most` entries with ids from `after` (exclusive) to `last`: id, what happened, and when.
+
+        Raises `SourceError` or `StatementError`.
+        """
+        found = []
+        for row in self._select(self._entries(after, last, most, with_time=True), width=6):
+            identity, event, source, device, is_error, at = row
+            number, moment = _number(identity), _moment(at)
+            if number is None or moment is None:
+                raise SourceError("the database answered with something other than its audit log")
+            found.append((number, Event(str(event), str(source), bool(device), bool(is_error)), moment))
+        return found
+
+    def _entries(self, after: int, last: int, most: int, *, with_time: bool = False) -> str:
+        """A statement that gives each entry as the allow-lists have it."""
+        source = _column("source") if AUDIT_LOG.columns["source"] in self._columns else "NULL"
+        event, body, kind = _column("event"), _column("body"), _column("entity_type")
+        other, no_source = literal(OTHER_VALUES), literal(NO_VALUE)
+        failed = f"{event} IN ({_literals(FALLIBLE)}) AND substr({body}, 1, {len(_ERROR)}) = {literal(_ERROR)}"
+        time = f", {self._milliseconds(_column('created'))} AS c" if with_time else ""
+        return (
+            f"SELECT a.{_KEY} AS i, CASE WHEN {event} IN ({_literals(EVENTS)}) THEN {event} ELSE {other} END AS e,"
+            f" CASE WHEN {source} IS NULL THEN {no_source} WHEN {source} IN ({_literals(SOURCES)}) THEN {source}"
+            f" ELSE {other} END AS s, CASE WHEN {kind} = {literal(DEVICE)} THEN 1 ELSE 0 END AS d,"
+            f" CASE WHEN {failed} THEN 1 ELSE 0 END AS f{time}"
+            f" FROM {_TABLE} a WHERE a.{_KEY} > {after} AND a.{_KEY} <= {last} ORDER BY a.{_KEY} LIMIT {most}"
+        )
 
     def _look_at_schema(self) -> bool:
         rows = self._select(self._source.dialect.columns([AUDIT_LOG.name]), width=3)

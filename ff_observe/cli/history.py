@@ -1,0 +1,100 @@
+"""`ff-observe history`: what the platform's database says of its past, for Prometheus."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TextIO
+
+from ff_observe.catalogue.model import PLATFORM_ID
+from ff_observe.cli.options import moment, settings_of
+from ff_observe.errors import FFObserveError, UsageError
+
+HEAD_HOURS = 3
+"""Prometheus keeps the last hours in memory: blocks may not overlap them (promtool, "Backfilling")."""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "history",
+        help="write the platform's past for Prometheus",
+        description="Writes users, teams, instances, devices, snapshots, deployments, failures and sign-ins since the "
+        "platform's first day as OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics`. What "
+        "was deleted since is missing. Give --label the labels that your scrape configuration adds.",
+    )
+    parser.add_argument("--since", type=moment, metavar="TIME", help="ISO 8601 moment to begin with")
+    parser.add_argument(
+        "--until",
+        type=moment,
+        metavar="TIME",
+        help=f"ISO 8601 moment to end with (default: {HEAD_HOURS} hours ago, as Prometheus holds later ones in memory)",
+    )
+    parser.add_argument(
+        "--step",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="time between samples (default: 300; with more, panels show gaps unless Prometheus runs with a "
+        "--query.lookback-delta as large)",
+    )
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a label of every sample: job=flowfuse",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE (default: standard output)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ff_observe.history import Span, write
+    from ff_observe.platform.sources.counting import StatementError
+    from ff_observe.wiring import open_platform, open_queryable
+
+    labels = dict(_label(text) for text in options.label)
+    until = options.until or datetime.now(UTC) - timedelta(hours=HEAD_HOURS)
+    if options.step < 1:
+        raise UsageError("--step is a number of seconds, at least 1")
+    span = Span(options.since, until, timedelta(seconds=options.step))
+    try:
+        settings = settings_of(options)
+        with open_platform(settings) as platform:
+            identity = platform.snapshots.take().platform_id
+        labels |= {} if identity is None else {PLATFORM_ID: identity}
+        with open_queryable(settings) as source, _file(options.output) as file:
+            for line in write(source, span, labels, _progress if sys.stderr.isatty() else lambda *_: None):
+                file.write(line)
+    except StatementError as error:
+        raise FFObserveError(f"the database refuses to show its past: {error}") from None
+    return 0
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier() or not name.isascii() or name.startswith("__"):
+        raise UsageError(f"{text!r} is not a label such as job=flowfuse")
+    return name, value
+
+
+@contextlib.contextmanager
+def _file(path: str | None) -> Iterator[TextIO]:
+    """The file, whole or not at all."""
+    if path is None:
+        yield sys.stdout
+        return
+    partial = Path(f"{path}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _progress(what: str, share: float) -> None:
+    end = "\n" if share >= 1 else ""
+    print(f"\r{what}: {share:4.0%} ", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,81 @@
+"""What the demo platform's audit log says: the work of people, programs and pipelines, and what fails."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+_ERROR = '{"error":{"code":"unexpected_error"}}'
+
+
+@dataclass(frozen=True, slots=True)
+class _Habit:
+    """An event that comes `per_hour` times on a busy hour; `by_machines` ones also at night."""
+
+    event: str
+    kind: str
+    per_hour: float
+    source: str | None = None
+    body: str | None = None
+    by_machines: bool = False
+
+
+_HABITS = (
+    _Habit("account.login", "user", 4.0),
+    _Habit("account.login", "user", 0.3, body=_ERROR),
+    _Habit("account.logout", "user", 1.5),
+    _Habit("flows.set", "project", 3.0),
+    _Habit("flows.set", "device", 0.6),
+    _Habit("project.snapshot.rolled-back", "project", 0.1),
+    _Habit("project.snapshot.device-target-set", "project", 0.5, "api", by_machines=True),
+    _Habit("device.snapshot.deployed", "device", 0.8, "api", by_machines=True),
+    _Habit("device.snapshot.deployed", "device", 0.4, "mcp:expert"),
+    _Habit("project.snapshot.rolled-back", "project", 0.05, "mcp"),
+    _Habit("application.pipeline.stage-deployed", "team", 0.7),
+    _Habit("project.settings.updated", "project", 0.5),
+    _Habit("nodes.install", "project", 0.4),
+    _Habit("user.pat.created", "user", 0.05),
+    _Habit("team.user.role-changed", "team", 0.05),
+    _Habit("crashed", "project", 0.25, by_machines=True),
+    _Habit("crashed", "device", 0.1, by_machines=True),
+    _Habit("safe-mode", "project", 0.04, by_machines=True),
+    _Habit("project.start-failed", "project", 0.06, body=_ERROR, by_machines=True),
+    _Habit("resource.memory", "project", 0.12, by_machines=True),
+    _Habit("resource.cpu", "project", 0.1, by_machines=True),
+    _Habit("device.restart-failed", "device", 0.05, body=_ERROR, by_machines=True),
+    _Habit("temperature-limit", "project", 0.2, by_machines=True),  # a tenant's own
+)
+
+
+class AuditLog:
+    """Adds to the audit log. All chance comes from the random source given."""
+
+    def __init__(self, random: Random, stamp: Callable[[datetime], str]) -> None:
+        self._random = random
+        self._stamp = stamp
+
+    def add(self, database: sqlite3.Connection, at: datetime, hours: float, busyness: float) -> None:
+        """What happened in the `hours` that end `at`."""
+        made = [
+            (at - timedelta(hours=hours * self._random.random()), habit)
+            for habit in _HABITS
+            for _ in range(self._times(habit.per_hour * hours * (1.0 if habit.by_machines else busyness)))
+        ]
+        users = [row[0] for row in database.execute('SELECT "id" FROM "Users" ORDER BY "id"')]
+        database.executemany(
+            'INSERT INTO "AuditLogs" ("event", "entityType", "source", "body", "createdAt", "UserId")'
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (*(habit.event, habit.kind, habit.source, habit.body, self._stamp(moment)), self._who(habit, users))
+                for moment, habit in sorted(made, key=lambda one: one[0])
+            ],
+        )
+
+    def _who(self, habit: _Habit, users: list[int]) -> int | None:
+        """Few people do most of it."""
+        return None if habit.by_machines or not users else users[int(len(users) * self._random.random() ** 3)]
+
+    def _times(self, expected: float) -> int:
+        whole = int(expected)
+        return whole + (self._random.random() < expected - whole)

@@ -1,0 +1,102 @@
+"""`ff-observe history`: a real promtool makes blocks of it, and a real Prometheus shows the platform's past."""
+
+import contextlib
+import json
+import sqlite3
+import subprocess
+import urllib.parse
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ff_observe.clock import FrozenClock
+from ff_observe.demo.platform import DemoPlatform
+from ff_observe.history import GROWING, Span, write
+from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.sqlite import SQLiteSource
+from tests.end_to_end.test_command_line import ff_observe
+from tests.platforms import case_named, postgresql_source, sqlite_source
+from tests.real_parts import prometheus
+from tests.real_parts.postgresql import Cluster
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+UNTIL = NOW - timedelta(hours=1)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    platform = DemoPlatform(
+        tmp_path / "home", FrozenClock(NOW), Random(5), ping_url="http://127.0.0.1:9/ping", metrics_port=10464
+    )
+    platform.create()
+    return platform.home
+
+
+def test_prometheus_shows_what_the_database_says_of_the_past(home: Path, tmp_path: Path) -> None:
+    if prometheus.PROMTOOL is None:
+        pytest.skip(prometheus.MISSING)
+    text, directory = tmp_path / "history.om", tmp_path / "prometheus"
+    options = ["--until", UNTIL.isoformat(), "--step", "3600", "--label", "job=flowfuse", "-o", str(text)]
+    ended = ff_observe("--home", home, "history", *options, directory=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    directory.mkdir()
+    command = [prometheus.PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", "-q", "--max-block-duration=2160h"]
+    subprocess.run([*command, text, directory / "data"], check=True, capture_output=True)
+    with (
+        prometheus.prometheus(directory, prometheus.scrape({})) as server,
+        contextlib.closing(sqlite3.connect(home / "var" / "forge.db")) as database,
+    ):
+
+        def asked(query: str, at: datetime) -> float:
+            parameters = urllib.parse.urlencode({"query": query, "time": at.timestamp()})
+            with urllib.request.urlopen(f"{server.url}/api/v1/query?{parameters}", timeout=60) as response:
+                (found,) = json.load(response)["data"]["result"]
+            assert found["metric"]["job"] == "flowfuse"
+            assert len(found["metric"]["platform_id"]) == 16
+            return float(found["value"][1])
+
+        def counted(table: str, at: datetime, where: str = "1") -> int:
+            moment = f"{at:%Y-%m-%d %H:%M:%S}.000 +00:00"
+            statement = f'SELECT count(*) FROM "{table}" WHERE "createdAt" <= ? AND {where}'
+            (number,) = database.execute(statement, (moment,)).fetchone()
+            assert isinstance(number, int)
+            return number
+
+        for days in (0, 3, 25, 200):
+            at = UNTIL - timedelta(days=days)
+            assert asked("flowfuse_users", at) == counted("Users", at)
+            assert asked("flowfuse_instances", at) == counted("Projects", at)
+        for days in (0, 3, 25):
+            at = UNTIL - timedelta(days=days)
+            failed = """"event" = 'account.login' AND "body" LIKE '{"error"%'"""
+            assert asked('flowfuse_sign_ins_total{outcome="failure"}', at) == counted("AuditLogs", at, failed)
+            assert asked('flowfuse_deployments_total{by="pipeline"}', at) == counted(
+                "AuditLogs", at, "\"event\" = 'application.pipeline.stage-deployed'"
+            )
+
+
+@pytest.mark.parametrize("name", ["v2.4.0-sqlite-dev", "v2.4.0-postgres-dev"])
+def test_the_last_moment_is_what_a_recorded_platform_has(name: str, postgres: Cluster) -> None:
+    case = case_named(name)
+    assert case.stats is not None
+    source: PostgreSQLSource | SQLiteSource = sqlite_source(case)
+    if case.is_postgresql:
+        source = postgresql_source(case, postgres)
+    with contextlib.closing(source):
+        at = datetime.fromisoformat(case.meta["stats_at"])
+        span = Span(at, at + timedelta(minutes=1), timedelta(minutes=1))
+        lines = [line for text in write(source, span, {}, lambda *_: None) for line in text.splitlines()]
+    last = {line.split("{")[0]: float(line.split()[-2]) for line in lines if not line.startswith("#")}
+    assert lines[-1] == "# EOF"
+    stats = case.stats
+    expected = (stats["userCount"], stats["teamCount"], stats["instanceCount"], stats["deviceCount"])
+    assert tuple(last[each] for each in GROWING[:4]) == expected
+
+
+def test_a_label_that_is_none_is_refused(home: Path) -> None:
+    ended = ff_observe("--home", home, "history", "--label", "no label", directory=home)
+    assert ended.returncode == 2
+    assert ended.stderr == "ff-observe: 'no label' is not a label such as job=flowfuse\n"
