@@ -106,7 +106,7 @@ def _made(source: Queryable, table: str, span: Span, progress: Callable[[float],
     while True:
         where = "" if after is None else f"WHERE a.id > {after if isinstance(after, int) else literal(after)}"
         rows = source.select(
-            f"SELECT CAST(a.id AS text), {created}, a.id FROM {quoted(table)} a {where} ORDER BY a.id LIMIT {ROWS}"  # noqa: S608 - ours
+            f"SELECT CAST(a.id AS text), {created}, a.id FROM {quoted(table)} a {where} ORDER BY a.id LIMIT {ROWS}"  # noqa: S608 - a name of our own
         )
         for _, milliseconds, _ in rows:
             made[span.index(_EPOCH + timedelta(milliseconds=_whole(milliseconds)))] += 1

@@ -131,7 +131,7 @@ def main(path: Path) -> None:
     questions = sys.stdin.buffer
     with contextlib.closing(SQLiteSource(path)) as source, os.fdopen(1, "wb") as answers:
         while size := questions.read(_SIZE_BYTES):
-            method, argument = pickle.loads(_exactly(questions, int.from_bytes(size, "big")))  # noqa: S301 - `_ask`
+            method, argument = pickle.loads(_exactly(questions, int.from_bytes(size, "big")))  # noqa: S301 - what `_ask` has written
             found: object
             try:
                 found = _plain(source.read(argument)) if method == "read" else source.select(argument)
