@@ -44,6 +44,7 @@ docs: .venv/test.stamp ## Are the generated documents up to date?
 .PHONY: generate
 generate: .venv/test.stamp ## Write the generated documents anew
 	$(BIN)/python -m ff_observe.generate
+	$(BIN)/python -m tests.deployment.manifests
 
 .PHONY: pictures
 pictures: .venv/test.stamp ## Render every dashboard and state of the status page into docs/pictures
@@ -77,6 +78,14 @@ nightly: .venv/test.stamp ## All tests, with many more generated examples
 plain-machine: ## Run both set-up commands in a plain Debian root, as root and as an ordinary user (needs root)
 	@$(PYTHON) -m tests.plain_machine $(PLAIN_ARGS)
 
+.PHONY: newcomer
+newcomer: .venv/test.stamp ## From an empty directory to a picture of a dashboard by docs/start.md, within five minutes (needs root)
+	@$(BIN)/python -m tests.deployment.newcomer
+
+.PHONY: image-root
+image-root: .venv/test.stamp ## Carry out the Dockerfile in a plain Debian root, print its size, scrape what starts from it (needs root)
+	@$(BIN)/python -m tests.deployment.image_root
+
 .PHONY: dist
 dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, and try them
 	rm -rf dist build
@@ -93,6 +102,7 @@ pins: ## Take the newest versions into constraints.txt
 	{ echo '# The versions CI runs with, made by `make pins` on Python 3.11, Linux.'; \
 	  .cache/pins/bin/python -m pip freeze --exclude ff-observe; } > .cache/constraints.txt
 	mv .cache/constraints.txt constraints.txt
+	$(BIN)/python -m tests.deployment.locks
 
 .PHONY: clean
 clean: ## Remove everything that was made here

@@ -124,6 +124,10 @@ class Bridge:
         self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, 0.0)
         self._parts.watch.look_again()
 
+    def responds(self, within_seconds: float) -> bool:
+        """Whether the bridge's own server is alive, by its event loop; True where another server serves it."""
+        return self._server is None or self._server.responds(within_seconds)
+
     def capture(self, error: BaseException, thread_name: str) -> None:
         """Report an error to the outputs that take errors, as the bridge's own threads do."""
         self._parts.capture(error, thread_name)

@@ -20,6 +20,7 @@ _COMMANDS = (
     "run",
     "demo",
     "check",
+    "health",
     "doctor",
     "database",
     "ping",

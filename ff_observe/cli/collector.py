@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ff_observe.cli.options import hide_secrets, start_logging
 from ff_observe.cli.run import STOP_SECONDS, leave, stop
 from ff_observe.cli.signals import Signals
-from ff_observe.cli.systemd import notify
+from ff_observe.cli.systemd import next_signal, notify
 from ff_observe.cli.terminal import progress
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE, read_environment
 from ff_observe.config.secret import Secret
@@ -113,16 +113,17 @@ def run(options: argparse.Namespace) -> int:
     start_logging(options)
     clock = SystemClock()
     settings = _settings(options)
-    collector = Service([*_traced(settings, clock), Collector(settings, clock)], clock, STOP_SECONDS)
+    collector = Collector(settings, clock)
+    service = Service([*_traced(settings, clock), collector], clock, STOP_SECONDS)
     prepare_process()
     signals = Signals()
-    collector.start()
+    service.start()
     notify("READY=1")
-    while signals.wait() == signal.SIGHUP:
+    while next_signal(signals, collector.responds) == signal.SIGHUP:
         log.warning("SIGHUP: the collector reads its settings at the start only; restart it to change them")
     notify("STOPPING=1")
     log.info("stopping")
-    return leave(stop(collector.stop))
+    return leave(stop(service.stop))
 
 
 def _traced(settings: "CollectorSettings", clock: "Clock") -> "list[Component]":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import settings_of
 from ff_observe.cli.signals import Signals
-from ff_observe.cli.systemd import notify
+from ff_observe.cli.systemd import next_signal, notify
 from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     bridge.start()
     log.info("ff-observe reads %s and serves %s", settings.file, bridge.listens_on)
     notify("READY=1")
-    while signals.wait() == signal.SIGHUP:
+    while next_signal(signals, bridge.responds) == signal.SIGHUP:
         notify("RELOADING=1")
         _reload(bridge, options)
         notify("READY=1")

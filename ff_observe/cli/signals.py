@@ -16,9 +16,14 @@ class Signals:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
 
-    def wait(self) -> int:
-        """The next signal. After SIGTERM or SIGINT another one ends the process at once."""
-        number = self._received.recv(1)[0]
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The next signal; None if none came within `seconds`. After SIGTERM or SIGINT another one ends the process at
+        once."""
+        self._received.settimeout(seconds)
+        try:
+            number = self._received.recv(1)[0]
+        except TimeoutError:
+            return None
         if number != signal.SIGHUP:
             for ending in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(ending, signal.SIG_DFL)

@@ -158,6 +158,10 @@ class Collector:
         if thread.is_alive():
             raise TimeoutError("the collector's requests did not end in time")
 
+    def responds(self, within_seconds: float) -> bool:
+        """See `Server.responds`."""
+        return self._server.responds(within_seconds)
+
     def count_fleet(self) -> float:
         """Count the fleet for `/metrics`, and publish a release when one is due. Returns the seconds until the next
         time: counting a large fleet takes only a small share of the time. A count that failed, or was slow only once

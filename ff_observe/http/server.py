@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from email.utils import formatdate
 from time import monotonic, time
@@ -80,6 +81,18 @@ class Server:
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # it has already stopped
                 self._loop.call_soon_threadsafe(self._stop.set)
+
+    def responds(self, within_seconds: float) -> bool:
+        """Whether the event loop runs what it is given: False while it is blocked, and when it has not begun or has
+        ended."""
+        ran = threading.Event()
+        if self._loop is None:
+            return False
+        try:
+            self._loop.call_soon_threadsafe(ran.set)
+        except RuntimeError:  # it is closed
+            return False
+        return ran.wait(within_seconds)
 
     @property
     def is_stopping(self) -> bool:

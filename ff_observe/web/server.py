@@ -63,9 +63,7 @@ class WebServer:
     @property
     def url(self) -> str:
         """The URL on this machine, without a slash at the end."""
-        host = _REACHED_AT.get(self._host, self._host)
-        scheme = "http" if self._tls is None else "https"
-        return f"{scheme}://[{host}]:{self._port}" if ":" in host else f"{scheme}://{host}:{self._port}"
+        return local_url(self._host, self._port, tls=self._tls is not None)
 
     @property
     def listens_on(self) -> str:
@@ -87,6 +85,10 @@ class WebServer:
         self._thread = threading.Thread(target=self._server.run, args=(listening,), name=self.name, daemon=True)
         self._thread.start()
 
+    def responds(self, within_seconds: float) -> bool:
+        """See `Server.responds`."""
+        return self._server is not None and self._server.responds(within_seconds)
+
     def allow_hosts(self, names: Sequence[str]) -> None:
         """Answer to these names as well, besides those of `AllowedHosts`, from the next request on."""
         from ff_observe.http.hosts import AllowedHosts
@@ -107,6 +109,13 @@ class WebServer:
         self._thread.join(left_seconds)
         if self._thread.is_alive():
             raise TimeoutError(f"the thread {self.name!r} did not stop in time")
+
+
+def local_url(host: str, port: int, *, tls: bool) -> str:
+    """The URL on this machine of what listens on `host` and `port`, without a slash at the end."""
+    reached = _REACHED_AT.get(host, host)
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{reached}]:{port}" if ":" in reached else f"{scheme}://{reached}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:

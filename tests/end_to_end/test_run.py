@@ -271,6 +271,17 @@ def test_systemd_is_told_of_ready_reloading_and_stopping(home: Path, tmp_path: P
             assert bridge.wait() == 0
 
 
+def test_systemd_hears_of_a_bridge_that_lives(home: Path, tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(60)
+        with running_bridge(home, tmp_path, NOTIFY_SOCKET=address, WATCHDOG_USEC="1000000") as bridge:
+            assert [manager.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            bridge.signal(signal.SIGTERM)
+            assert bridge.wait() == 0
+
+
 def test_an_unlicensed_platform_that_opted_out_sends_nothing_by_hand_either(
     tmp_path: Path, pings: tuple[str, list[bytes]], capsys: pytest.CaptureFixture[str]
 ) -> None:

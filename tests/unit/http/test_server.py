@@ -19,7 +19,7 @@ from ff_observe.http.messages import Answer, Receive, Scope, Send, text
 from ff_observe.http.server import Server
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.collector import in_packets, raw
-from tests.real_parts.processes import wait_until
+from tests.real_parts.processes import PATIENCE_SECONDS, wait_until
 
 LARGE = text(200, "x" * 2**24)  # more than anything between two sockets can hold
 SMALL = text(200, "small")
@@ -212,3 +212,17 @@ def test_the_open_files_of_the_process_bound_the_connections(monkeypatch: pytest
     with serving(replace(Limits(), connections=10_000)) as (server, port):
         assert statuses(raw(port, LAST)) == [200]
         assert server._connections.most == 64
+
+
+def test_a_server_responds_unless_its_event_loop_is_blocked_or_gone() -> None:
+    assert not Server(Told(), Limits()).responds(0.0)  # it has not begun
+    with serving() as (server, port):
+        assert statuses(raw(port, LAST)) == [200]
+        assert server.responds(PATIENCE_SECONDS)
+        block = threading.Event()
+        assert server._loop is not None
+        server._loop.call_soon_threadsafe(block.wait)
+        assert not server.responds(0.01)
+        block.set()
+        assert server.responds(PATIENCE_SECONDS)
+    assert not server.responds(0.0)

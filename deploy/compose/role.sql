@@ -1,0 +1,58 @@
+-- Made by `make generate` from `ff-observe database grants --offline`. Edits are lost.
+-- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as the
+-- owner of its tables, or as a superuser; then give the role a password: \password ff_observe
+BEGIN;
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ff_observe') THEN
+    CREATE ROLE "ff_observe" LOGIN;
+  END IF;
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), 'ff_observe');
+END $$;
+ALTER ROLE "ff_observe" SET default_transaction_read_only = on;
+DO $$ DECLARE needed record; BEGIN
+  FOR needed IN SELECT n.nspname, c.relname, a.attname FROM (VALUES
+    ('Users', 'id'),
+    ('Users', 'admin'),
+    ('Invitations', 'id'),
+    ('Teams', 'id'),
+    ('Teams', 'TeamTypeId'),
+    ('TeamTypes', 'id'),
+    ('TeamTypes', 'name'),
+    ('Projects', 'id'),
+    ('Projects', 'state'),
+    ('Devices', 'id'),
+    ('Devices', 'mode'),
+    ('Devices', 'lastSeenAt'),
+    ('ProjectSnapshots', 'id'),
+    ('ProjectTemplates', 'id'),
+    ('ProjectStacks', 'id'),
+    ('StorageLibraries', 'id'),
+    ('FlowTemplates', 'id'),
+    ('StorageSharedLibraries', 'id'),
+    ('TeamBrokerClients', 'id'),
+    ('BrokerCredentials', 'id'),
+    ('Subscriptions', 'id'),
+    ('Subscriptions', 'status'),
+    ('Subscriptions', 'trialStatus'),
+    ('PlatformSettings', 'key'),
+    ('PlatformSettings', 'key'),
+    ('PlatformSettings', 'value'),
+    ('PlatformSettings', 'valueType')
+  ) AS reads (table_name, column_name)
+  JOIN pg_class c ON c.oid = to_regclass(quote_ident(table_name))
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = column_name AND NOT a.attisdropped
+  LOOP
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', needed.nspname, 'ff_observe');
+    EXECUTE format('GRANT SELECT (%I) ON %I.%I TO %I', needed.attname, needed.nspname, needed.relname,
+      'ff_observe');
+  END LOOP;
+END $$;
+COMMIT;
+
+-- The password, from the file that compose mounts; PostgreSQL's log does not get it, where a superuser can say so.
+SELECT set_config(name, value, false) FROM (VALUES ('log_statement', 'none'), ('log_min_error_statement', 'panic'),
+  ('log_min_duration_statement', '-1')) AS quiet (name, value)
+  WHERE (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \g /dev/null
+\set password `cat /run/secrets/ff_observe_db_password`
+ALTER ROLE ff_observe PASSWORD :'password';

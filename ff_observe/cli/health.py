@@ -1,0 +1,98 @@
+"""`ff-observe health`: asks a running bridge whether it is healthy, for containers, whose image has no other client."""
+
+import argparse
+import http.client
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ff_observe.cli.options import settings_of, start_logging
+from ff_observe.errors import FFObserveError
+
+if TYPE_CHECKING:
+    from ff_observe.config.settings import Settings
+
+LIVE_SECONDS = 5.0
+READY_SECONDS = 10.0  # the bridge itself waits five seconds for the database
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "health",
+        help="ask a running bridge whether it is healthy",
+        description="Asks the bridge that runs on this machine with the same settings; exit status 1 if it does not "
+        "answer. For the health check of a container.",
+    )
+    parser.add_argument(
+        "--ready", action="store_true", help="ask whether the platform's database answers too (default: the bridge)"
+    )
+    parser.add_argument(
+        "--url",
+        type=_address,
+        metavar="URL",
+        help="ask another server of ours, such as a collector: http://127.0.0.1:10465",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
+
+    if options.url is None:
+        url = _url_of(settings_of(options))
+    else:
+        start_logging(options)
+        url = options.url
+    status, text = _get(
+        url, READY_PATH if options.ready else HEALTHY_PATH, READY_SECONDS if options.ready else LIVE_SECONDS
+    )
+    if status != 200:
+        raise FFObserveError(f"{url} answers {status}: {text.strip()}")
+    print(text.strip())
+    return 0
+
+
+def _url_of(settings: "Settings") -> str:
+    from ff_observe.web.security import WebSecurity
+    from ff_observe.web.server import local_url
+
+    prometheus = settings.prometheus
+    if prometheus.port == 0:
+        raise FFObserveError(
+            "the port is 0, so that only the bridge knows which one it has; set telemetry.backend.prometheus.port, or "
+            "name the address with --url"
+        )
+    tls = prometheus.web_config_file is not None and WebSecurity(prometheus.web_config_file, None).tls
+    return local_url(prometheus.host, prometheus.port, tls=tls)
+
+
+def _get(url: str, path: str, seconds: float) -> tuple[int, str]:
+    """Status and body. Proxies of the environment are not used: the server is this machine's own."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        # The certificate is made out to the name by which others reach the bridge, not to a loopback address.
+        context = ssl._create_unverified_context()  # noqa: S323 - nothing secret is sent, and the peer is local
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=context)
+    else:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read(1000).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise FFObserveError(f"{url} does not answer: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        connection.close()
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        valid = False
+    if not valid or parts.username is not None or parts.path.strip("/") or parts.query:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the address of a server, such as http://127.0.0.1:10465")
+    return text.rstrip("/")

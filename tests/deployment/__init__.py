@@ -1,0 +1,1 @@
+"""Where FlowFuse runs: Kubernetes, docker compose, an image, systemd; and the documents that say how."""

@@ -1,0 +1,108 @@
+"""From an empty directory to a picture of a dashboard with real data, by the commands of docs/start.md alone.
+
+`make newcomer` does it, says how long it took, and fails beyond five minutes. Needs root and the dashboard renderer.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from tests.deployment import documents
+from tests.deployment.image_root import NAMESPACES
+from tests.pictures.__main__ import MISSING, RENDERER
+from tests.plain_machine import TOP, environment
+from tests.real_parts import prometheus
+
+LONGEST_SECONDS: Final = 300.0
+DOCUMENT: Final = TOP / "docs" / "start.md"
+DASHBOARD: Final = "flowfuse-platform"
+SCRAPES: Final = 8
+FEWEST_PANELS: Final = 12
+"""That show something: those of growth and of events find nothing in minutes, and say so."""
+
+
+def main() -> int:
+    if not (RENDERER / "render.py").is_file():
+        print(MISSING, file=sys.stderr)
+        return 2
+    directory = TOP / ".cache" / "newcomer"
+    shutil.rmtree(directory, ignore_errors=True)
+    wheels = directory / "wheels"
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", wheels, TOP], check=True, capture_output=True)
+    began, at = time.monotonic(), datetime.now(UTC)
+    _install(directory, wheels)
+    installed = time.monotonic()
+    done = documents.run(DOCUMENT, directory, installed=True, afterwards=_ENOUGH)
+    if done.returncode != 0:
+        print(done.stdout[-2000:], done.stderr[-2000:], file=sys.stderr)
+        return 1
+    followed = time.monotonic()
+    scene = directory / "upper" / "srv" / "scene"
+    picture = directory / "dashboard.png"
+    status = _render(scene, picture, at)
+    seconds = time.monotonic() - began
+    print(
+        f"newcomer: {installed - began:.0f} s to install, {followed - installed:.0f} s for the commands of "
+        f"{DOCUMENT.name}, {seconds:.0f} s to {picture.relative_to(TOP)} ({picture.stat().st_size // 1024} KB)"
+    )
+    return status or int(seconds > LONGEST_SECONDS)
+
+
+_ENOUGH: Final = (
+    "for _ in $(seq 600); do curl -sf --get http://127.0.0.1:9090/api/v1/query "
+    f"--data-urlencode 'query=count_over_time(flowfuse_users[5m]) >= {SCRAPES}' | grep -q value && break; "
+    "sleep 0.5; done"
+)
+"""A picture of one scrape shows no line."""
+
+
+def _install(directory: Path, wheels: Path) -> None:
+    """Carry out the lines of the document that install, where the package index is reached, and has our wheel."""
+    lines = documents.INSTALLS.findall(DOCUMENT.read_text())
+    scene = directory / "upper" / "srv" / "scene"
+    for made in (scene, directory / "work", directory / "merged"):
+        made.mkdir(parents=True)
+    variables = environment("/root", os.environ)
+    variables["PIP_FIND_LINKS"] = f"{os.environ.get('PIP_FIND_LINKS', '')} {wheels}".strip()
+    enter = (
+        f"mount -t overlay overlay -o lowerdir=/,upperdir={directory}/upper,workdir={directory}/work "
+        f"{directory}/merged; exec chroot {directory}/merged /bin/sh -euc 'cd /srv/scene; {'; '.join(lines)}'"
+    )
+    subprocess.run([*NAMESPACES, enter], check=True, env=variables, stdout=subprocess.DEVNULL)
+
+
+def _render(scene: Path, picture: Path, began: datetime) -> int:
+    """Draw the dashboard that was installed, from what Prometheus kept."""
+    dashboard = scene / "ff-observe" / "share" / "ff-observe" / "dashboards" / f"{DASHBOARD}.json"
+    with prometheus.prometheus(scene, "{}") as server:
+        span = (began, datetime.now(UTC) + timedelta(seconds=1))
+        start, end = (f"{moment.timestamp() * 1000:.0f}" for moment in span)
+        command = [
+            sys.executable,
+            str(RENDERER / "render.py"),
+            str(dashboard),
+            "--prometheus",
+            server.url,
+            "--out",
+            str(picture),
+        ]
+        done = subprocess.run(
+            [*command, "--from", start, "--to", end, "--scrape-interval", "5s"], capture_output=True, text=True
+        )
+    problems = [line for line in done.stdout.splitlines() if "PROBLEM" in line and not line.endswith(": no data")]
+    shown = len(re.findall(r"frames: [1-9]", done.stdout))
+    print(f"newcomer: {shown} panels show data")
+    if problems or shown < FEWEST_PANELS or not picture.exists():
+        print(done.stdout[-3000:], done.stderr[-3000:], file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
