@@ -14,6 +14,7 @@ TeamTypes id name! active:bool order:int description properties
 Teams id name! slug avatar TeamTypeId:int suspended:bool properties
 Users id username! name email email_verified:bool sso_enabled:bool mfa_enabled:bool password password_expired:bool
   admin:bool! avatar tcs_accepted:time suspended:bool defaultTeamId:int SSOGroups
+AuditLogs id event body entityId entityType source UserId:int ProjectId ownerId:int
 Invitations id token external:bool! expiresAt:time email sentAt:time role:int invitorId:int inviteeId:int teamId:int
   reminderSentAt:time
 ProjectStacks id name! label active:bool properties ProjectTypeId:int replacedBy:int
