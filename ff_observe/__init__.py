@@ -5,6 +5,8 @@
     with bridge:
         ...  # bridge.app is an ASGI application with the status page and /metrics
 
+Several platforms: `load_platforms`, or a map of names to settings for `build_bridge`.
+
 Importing this costs next to nothing; what an output needs is imported when that output is on.
 """
 
@@ -16,6 +18,7 @@ from ff_observe.version import VERSION
 if TYPE_CHECKING:
     from ff_observe.bridge import Bridge, build_bridge
     from ff_observe.config import load_settings
+    from ff_observe.config.platforms import Platforms, load_platforms
     from ff_observe.config.settings import Settings
 
 __version__ = VERSION
@@ -24,16 +27,20 @@ __all__ = [
     "Bridge",
     "ConfigurationError",
     "FFObserveError",
+    "Platforms",
     "Settings",
     "__version__",
     "build_bridge",
+    "load_platforms",
     "load_settings",
 ]
 
 _HOMES = {
     "Bridge": "ff_observe.bridge",
+    "Platforms": "ff_observe.config.platforms",
     "Settings": "ff_observe.config.settings",
     "build_bridge": "ff_observe.bridge",
+    "load_platforms": "ff_observe.config.platforms",
     "load_settings": "ff_observe.config",
 }
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 from ff_observe import tracing
+from ff_observe.platform_context import current_platform
 from ff_observe.redaction import Redactor
 
 LogFormat = Literal["text", "json"]
@@ -44,20 +45,22 @@ def escaped(text: str) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """`TIME LEVEL logger: message`, and a traceback if there is one."""
+    """`TIME LEVEL logger: message`, and a traceback if there is one; `logger [NAME]: ` for one of several platforms."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"{_moment(record)} {record.levelname} {record.name}: "
+        platform = current_platform()
+        of_platform = f" [{escaped(platform)}]" if platform is not None else ""
+        head = f"{_moment(record)} {record.levelname} {record.name}{of_platform}: "
         return head + self._redactor.text("\n".join([escaped(record.getMessage()), *_traceback(self, record)]))
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception if there is one, and
-    trace_id and span_id if the code that logs is traced."""
+    """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception if there is one, trace_id
+    and span_id if the code that logs is traced, and platform if it works for one of several."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -74,6 +77,9 @@ class JSONFormatter(logging.Formatter):
         traceback = _traceback(self, record)
         if traceback:
             members["exception"] = self._redactor.text("\n".join(traceback))
+        platform = current_platform()
+        if platform is not None:
+            members["platform"] = platform
         ids = tracing.current_ids()
         if ids is not None:
             members["trace_id"], members["span_id"] = ids

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from ff_observe.config.secret import MASK, Secret
+from ff_observe.platform_context import current_platform
 
 _SHORT = 6  # characters; anything shorter may be part of an innocent text
 _LONG = 16  # characters; no word is that long
@@ -191,10 +192,13 @@ class Redactor:
         """A redactor that masks these in addition."""
         return Redactor(self._secrets.union(secrets), personal=self._personal)
 
+    def known(self, text: str) -> str:
+        """`text` with the known secrets replaced by the mask, and nothing else."""
+        return text if self._known is None else self._known.sub(MASK, text)
+
     def text(self, text: str) -> str:
         """`text` with everything that must not leave replaced by the mask."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
+        text = self.known(text)
         for pattern, replacement in _CREDENTIALS:
             text = pattern.sub(replacement, text)
         if self._personal:
@@ -227,3 +231,23 @@ class Redactor:
         if value is None or isinstance(value, bool) or not is_sensitive_key(key):
             return self.value(value)
         return MASK
+
+
+class RedactorOfPlatforms(Redactor):
+    """For the log of a process with several platforms: work for one is searched for its secrets, other work for all."""
+
+    def __init__(self, of_each: Mapping[str, Redactor]) -> None:
+        super().__init__(personal=False)
+        self._of_each = dict(of_each)
+
+    def with_platforms(self, secrets: Mapping[str, Iterable[str]]) -> "RedactorOfPlatforms":
+        """One that masks these, too."""
+        known = {name: self._of_each.get(name, Redactor(personal=False)) for name in {**self._of_each, **secrets}}
+        return RedactorOfPlatforms({name: each.with_secrets(secrets.get(name, ())) for name, each in known.items()})
+
+    def text(self, text: str) -> str:
+        """See `Redactor.text`."""
+        own = self._of_each.get(current_platform() or "")
+        for redactor in (own,) if own is not None else self._of_each.values():
+            text = redactor.known(text)
+        return super().text(text)

@@ -46,6 +46,8 @@ class Service:
         for component in reversed(self._components):
             try:
                 component.stop(deadline)
+            except ExceptionGroup as group:
+                errors += group.exceptions
             except Exception as error:
                 error.add_note(f"while stopping {component.name}")
                 errors.append(error)

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, Protocol
 
+from ff_observe.platform_context import current_platform
+
 AttributeValue = str | int | float | bool
 Kind = Literal["internal", "client", "server"]
 """The bridge's own work, a request to another service, or the answer to a request (OpenTelemetry's span kinds)."""
@@ -53,23 +55,24 @@ class _Silence:
 
 
 _UNHEARD: AbstractContextManager[Span] = nullcontext(_Silence())
-_NOBODY: list[Tracer | None] = [None]
-_listening: list[Tracer | None] = []
+_listening: list[tuple[str | None, Tracer]] = []
 
 
 def install(tracer: Tracer) -> None:
-    """Send spans to `tracer` from now on."""
-    _listening.append(tracer)
+    """Send spans of the current platform's work to `tracer` from now on."""
+    _listening.append((current_platform(), tracer))
 
 
 def remove(tracer: Tracer) -> None:
     """Stop sending spans to `tracer`; legal if it was never installed."""
-    if tracer in _listening:
-        _listening.remove(tracer)
+    _listening[:] = [each for each in _listening if each[1] is not tracer]
 
 
 def _tracer() -> Tracer | None:
-    return (_listening[-1:] or _NOBODY)[0]  # read once: it may be removed at any time
+    if not _listening:
+        return None
+    platform = current_platform()
+    return next((tracer for of_platform, tracer in reversed(_listening) if of_platform == platform), None)
 
 
 def is_on() -> bool:

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import random
+import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp
 from ff_observe.outputs.ping.recording import named_in
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
-from ff_observe.periodic import ErrorSink
+from ff_observe.periodic import ErrorSink, Schedule
 from ff_observe.platform.audit_counters import AuditCounters
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
@@ -33,16 +34,18 @@ from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions, operating_system
 from ff_observe.platform.sources.locks import Locks
+from ff_observe.platform_context import current_platform
 from ff_observe.problems import Finding
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
 from ff_observe.web.app import BridgeApp
-from ff_observe.web.server import WebServer
+from ff_observe.web.server import CONNECTIONS_OF_SEVERAL, LIMITS, WebServer
 from ff_observe.web.status.describe import StatusSource
 from ff_observe.web.status.memory import Memory
 from ff_observe.web.status.watch import Watch
 from ff_observe.web.status_page import StatusPage
+from ff_observe.workers import Workers
 
 if TYPE_CHECKING:
     from ff_observe.platform.sources.postgresql import PostgreSQLSource
@@ -93,13 +96,25 @@ def open_queryable(settings: Settings) -> Iterator[Queryable]:
         source.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What all platforms of a process share. One platform has neither pool nor schedule: its tasks and its snapshots
+    have their own threads. `identifies_clients`: whether each client has to show a password, a token or a certificate.
+    """
+
+    clock: Clock
+    workers: Workers | None = None
+    schedule: Schedule | None = None
+    identifies_clients: Callable[[], bool] = lambda: False
+
+
 class Parts:
-    """All parts of a bridge that are rebuilt when the settings change."""
+    """All parts of a platform's bridge that are rebuilt when the settings change."""
 
     def __init__(
         self,
         settings: Settings,
-        clock: Clock,
+        process: Process,
         self_metrics: SelfMetrics,
         on_snapshot: Callable[[Settings, Snapshot], None],
         memory: Memory,
@@ -112,15 +127,16 @@ class Parts:
         self.platform = _platform(
             settings,
             versions,
-            clock,
+            process.clock,
             self_metrics,
             settings.prometheus.probe_url,
             self.capture,
             self._snapshot_taken,
+            workers=process.workers,
             counts_events=True,
         )
         self._on_snapshot = partial(on_snapshot, settings)
-        self.security = web_security(settings)
+        self._process = process
         # The page shows an examination that watches the app it is part of.
         source = StatusSource(
             settings,
@@ -128,11 +144,12 @@ class Parts:
             operating_system(),
             memory,
             lambda: self.examination.findings(),  # noqa: PLW0108 - made below
+            current_platform(),
         )
-        self.watch = Watch(source, self.platform.snapshots, clock, self.capture)
-        app = _app(self.platform, self.security, source)
-        self.examination = _examination(self.platform, app)
-        self.app = _secured(app, self.security)
+        self.watch = Watch(source, self.platform.snapshots, process.clock, self.capture, process.schedule)
+        app = _app(self.platform, process, source)
+        self.examination = _examination(self.platform, app, process)
+        self.app = app
         context = self.context()
         built = [
             output.build(context)
@@ -169,6 +186,7 @@ class Parts:
             chance,
             first_ping_seconds,
             locks_in,
+            self._process.schedule,
         )
 
     def _snapshot_taken(self, snapshot: Snapshot) -> None:
@@ -227,6 +245,7 @@ def _platform(
     probe_url: str | None,
     on_error: ErrorSink | None = None,
     on_snapshot: Callable[[Snapshot], None] | None = None,
+    workers: Workers | None = None,
     *,
     counts_events: bool,
 ) -> Platform:
@@ -241,6 +260,7 @@ def _platform(
         probe=HttpProbe(probe_url) if probe_url is not None else None,
         on_error=on_error,
         on_snapshot=on_snapshot,
+        workers=workers,
     )
     return Platform(settings, clock, self_metrics, versions, snapshots)
 
@@ -261,13 +281,12 @@ def _source(settings: Settings) -> "PostgreSQLSource | GuardedSQLiteSource":
     return GuardedSQLiteSource(settings.database.path)
 
 
-def _app(platform: Platform, security: "WebSecurity | None", source: StatusSource) -> BridgeApp:
-    settings = platform.settings
-    page = StatusPage(source, lambda: security is not None and security.current().identifies_clients)
-    return BridgeApp(platform.snapshots, platform.self_metrics, settings.prometheus, page)
+def _app(platform: Platform, process: Process, source: StatusSource) -> BridgeApp:
+    page = StatusPage(source, process.identifies_clients)
+    return BridgeApp(platform.snapshots, platform.self_metrics, platform.settings.prometheus, page)
 
 
-def _examination(platform: Platform, app: BridgeApp) -> Examination:
+def _examination(platform: Platform, app: BridgeApp, process: Process) -> Examination:
     scrapes = Scrapes(lambda: app.scrapes_answered, platform.clock)
 
     def examine() -> list[Finding]:
@@ -278,10 +297,11 @@ def _examination(platform: Platform, app: BridgeApp) -> Examination:
         subject = Subject(platform.settings, platform.clock, platform.versions, snapshot)
         return run_checks((*MACHINE, *PLATFORM, scrapes.check), subject)
 
-    return Examination(examine, platform.clock)
+    return Examination(examine, platform.clock, process.workers)
 
 
-def _secured(app: BridgeApp, security: "WebSecurity | None") -> Application:
+def secured(app: Application, security: "WebSecurity | None") -> Application:
+    """`app` behind `security`, where there is any."""
     if security is None:
         return app
     from ff_observe.web.secured_app import SecuredApp
@@ -289,10 +309,9 @@ def _secured(app: BridgeApp, security: "WebSecurity | None") -> Application:
     return SecuredApp(app, security)
 
 
-def web_security(settings: Settings) -> "WebSecurity | None":
+def web_security(prometheus: PrometheusSettings) -> "WebSecurity | None":
     """The security of the HTTP edge; None, at no cost, if nothing secures it. Raises `ConfigurationError` if its
     files cannot be used, or secure nothing although everybody can connect."""
-    prometheus = settings.prometheus
     if prometheus.web_config_file is None and prometheus.bearer_token_file is None:
         return None
     from ff_observe.web.security import WebSecurity
@@ -306,7 +325,15 @@ def web_security(settings: Settings) -> "WebSecurity | None":
 
 
 def make_server(
-    app: Application, settings: PrometheusSettings, clock: Clock, tls: Callable[[], ssl.SSLContext] | None
+    app: Application,
+    settings: PrometheusSettings,
+    clock: Clock,
+    tls: Callable[[], ssl.SSLContext] | None,
+    listening: Callable[[], socket.socket] | None = None,
+    *,
+    several: bool = False,
 ) -> WebServer:
-    """The server for `app`, if the settings want it."""
-    return WebServer(app, settings.host, settings.port, clock, tls, settings.allowed_hosts)
+    """The server for `app`, if the settings want it, or on the socket that `listening` returns. That of `several`
+    platforms accepts a connection for the scrapes of each."""
+    limits = replace(LIMITS, connections=CONNECTIONS_OF_SEVERAL) if several else LIMITS
+    return WebServer(app, settings.host, settings.port, clock, tls, settings.allowed_hosts, listening, limits)

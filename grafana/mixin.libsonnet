@@ -5,6 +5,7 @@ local rules(file) = std.parseYaml(file).groups;
 {
   grafanaDashboardFolder: 'FlowFuse',
   grafanaDashboards+: {
+    'flowfuse-platforms.json': import 'dashboards/flowfuse-platforms.json',
     'flowfuse-platform.json': import 'dashboards/flowfuse-platform.json',
     'flowfuse-licence.json': import 'dashboards/flowfuse-licence.json',
     'flowfuse-telemetry.json': import 'dashboards/flowfuse-telemetry.json',

@@ -1,7 +1,7 @@
 """Every metric, declared once as data: name, title, help, unit, labels, and the reading behind each count."""
 
 from ff_observe.catalogue.audit import AUDIT
-from ff_observe.catalogue.bridge import BRIDGE
+from ff_observe.catalogue.bridge import BRIDGE, PLATFORMS
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.facts import FACTS
 from ff_observe.catalogue.fleet import COLLECTOR, FLEET
@@ -14,7 +14,7 @@ PLATFORM: tuple[Metric, ...] = (*FACTS, *COUNTS, *AUDIT)
 SELF: tuple[Metric, ...] = (*BRIDGE, *PROCESS)
 """Every metric that the bridge exposes about itself."""
 
-METRICS: tuple[Metric, ...] = (*PLATFORM, *SELF, *COLLECTOR, *FLEET)
+METRICS: tuple[Metric, ...] = (*PLATFORM, *SELF, PLATFORMS, *COLLECTOR, *FLEET)
 """Every metric."""
 
 __all__ = [

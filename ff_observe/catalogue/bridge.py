@@ -191,3 +191,15 @@ BRIDGE: tuple[Metric, ...] = (
     SENTRY_EVENTS,
     OTLP_EXPORTS,
 )
+
+PLATFORMS = Metric(
+    "ff_observe_platforms",
+    "Platforms of the process",
+    "Platforms that one process observes, by what the list of them says: `unusable` are those whose configuration "
+    "cannot be used, `unread` those that were not read yet.",
+    "{platform}",
+    ("state",),
+    label_values=("unusable", "down", "troubled", "unread", "up"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)

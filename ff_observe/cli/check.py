@@ -57,7 +57,7 @@ def _strict(options: argparse.Namespace) -> "Settings":
 
     settings = settings_of(options)
     problems = settings.warnings
-    for check in (web_security, check_otlp):
+    for check in (lambda read: web_security(read.prometheus), check_otlp):
         try:
             check(settings)
         except ConfigurationError as error:

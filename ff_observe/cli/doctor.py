@@ -71,7 +71,7 @@ def _examined(settings: "Settings", options: argparse.Namespace) -> "Iterator[Fi
     from ff_observe.wiring import open_platform, web_security
 
     yield Finding("configuration", Severity.OK, f"{settings.file} is valid", "")
-    for check in (web_security, check_otlp):
+    for check in (lambda read: web_security(read.prometheus), check_otlp):
         try:
             check(settings)
         except ConfigurationError as error:

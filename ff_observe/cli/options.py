@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ff_observe.clock import Clock, FrozenClock, SystemClock
 
 if TYPE_CHECKING:  # importing the parser of the file costs time that `--help` does not have
+    from ff_observe.config.platforms import Platforms
     from ff_observe.config.settings import Settings
 
 
@@ -41,6 +42,23 @@ def hide_secrets(options: argparse.Namespace, settings: object) -> None:
     redactor = getattr(options, "redactor", None) or Redactor(personal=False)
     options.redactor = redactor.with_secrets(known_secrets(settings))
     start_logging(options)
+
+
+def platforms_of(options: argparse.Namespace) -> "Platforms":
+    """The platforms that `--platforms` names; from now on log and errors know the secrets of each.
+
+    Raises `ConfigurationError`.
+    """
+    from ff_observe.config.platforms import load_platforms
+    from ff_observe.redaction import RedactorOfPlatforms, known_secrets
+
+    start_logging(options)
+    platforms = load_platforms(options.platforms)
+    before = getattr(options, "redactor", None) or RedactorOfPlatforms({})
+    secrets = {listed.name: known_secrets(listed.settings) for listed in platforms.platforms if listed.settings}
+    options.redactor = before.with_platforms(secrets)
+    start_logging(options)
+    return platforms
 
 
 def _level(options: argparse.Namespace) -> int:

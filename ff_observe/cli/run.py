@@ -1,22 +1,29 @@
 """`ff-observe run`: the bridge, until SIGTERM or SIGINT; SIGHUP re-reads the file."""
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ff_observe.cli.options import settings_of
+from ff_observe.cli.options import platforms_of, settings_of
 from ff_observe.cli.signals import Signals
-from ff_observe.cli.systemd import next_signal, notify
-from ff_observe.errors import FFObserveError
+from ff_observe.cli.systemd import listening_socket, next_signal, notify
+from ff_observe.config.public import is_loopback, open_to_all
+from ff_observe.errors import FFObserveError, UsageError
+from ff_observe.platform_context import working_for
 
 if TYPE_CHECKING:
+    import socket
+
     from ff_observe.bridge import Bridge
-    from ff_observe.config.settings import Settings
+    from ff_observe.config.platforms import Platforms
+    from ff_observe.config.settings import PrometheusSettings, Settings
 
 log = logging.getLogger("ff_observe")
 
@@ -32,32 +39,68 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "flowforge.yml says. SIGTERM and Ctrl-C stop it; SIGHUP re-reads the file and keeps the old settings if the "
         "new file is wrong.",
     )
+    parser.add_argument(
+        "--platforms",
+        metavar="DIR|FILE",
+        help="observe several platforms: a directory of FlowFuse homes, or a file that lists them",
+    )
     parser.set_defaults(run=run, usual_log_level="info")
 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.bridge import build_bridge
 
-    settings = settings_of(options)
-    bridge = build_bridge(settings, serve=True, stop_seconds=STOP_SECONDS)
+    given = listening_socket()
+    settings = _read(options, given)
+    if options.platforms is not None:
+        _allow_many_files()
+    listening = None if given is None else lambda: given
+    bridge = build_bridge(settings, serve=True, listening=listening, stop_seconds=STOP_SECONDS)
     _tell_of_problems(settings)
     signals = Signals()
     bridge.start()
-    log.info("ff-observe reads %s and serves %s", settings.file, bridge.listens_on)
+    log.info("ff-observe reads %s and serves %s", _source(settings), bridge.listens_on)
     notify("READY=1")
     while next_signal(signals, bridge.responds) == signal.SIGHUP:
         notify("RELOADING=1")
-        _reload(bridge, options)
+        _reload(bridge, options, given)
         notify("READY=1")
     notify("STOPPING=1")
     log.info("stopping")
     return leave(stop(bridge.stop))
 
 
-def _reload(bridge: "Bridge", options: argparse.Namespace) -> None:
+def _read(options: argparse.Namespace, given: "socket.socket | None") -> "Settings | Platforms":
+    """What the options name, with the address of the socket that was handed over. Raises `FFObserveError`."""
+    if options.platforms is None:
+        settings = settings_of(options)
+        return settings if given is None else replace(settings, prometheus=_address_of(given, settings.prometheus))
+    if options.home is not None or options.config is not None:
+        raise UsageError("--platforms names every home: leave --home and --config out")
+    platforms = platforms_of(options)
+    return platforms if given is None else replace(platforms, web=_address_of(given, platforms.web))
+
+
+def _address_of(given: "socket.socket", web: "PrometheusSettings") -> "PrometheusSettings":
+    host, port = given.getsockname()[:2]
+    if not (is_loopback(host) or web.web_config_file or web.bearer_token_file or web.allow_public):
+        raise FFObserveError(f"the socket of the service manager: {open_to_all(host)}")
+    return replace(web, host=host, port=port)
+
+
+def _allow_many_files() -> None:
+    """Each platform holds a file or a connection: take what the system allows, as many services start with less."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _reload(bridge: "Bridge", options: argparse.Namespace, given: "socket.socket | None") -> None:
     """Use the file as it is now; whatever is wrong with it, go on with the old settings."""
     try:
-        settings = settings_of(options)
+        settings = _read(options, given)
         bridge.reload(settings)
     except FFObserveError as error:
         bridge.reload_failed()
@@ -68,12 +111,30 @@ def _reload(bridge: "Bridge", options: argparse.Namespace) -> None:
             log.warning("%s", stopping_error)
     else:
         _tell_of_problems(settings)
-        log.info("ff-observe has read %s again and serves %s", settings.file, bridge.listens_on)
+        log.info("ff-observe has read %s again and serves %s", _source(settings), bridge.listens_on)
 
 
-def _tell_of_problems(settings: "Settings") -> None:
-    for problem in (*settings.warnings, *settings.notes):
+def _source(settings: "Settings | Platforms") -> str:
+    from ff_observe.config.platforms import Platforms
+
+    if not isinstance(settings, Platforms):
+        return str(settings.file)
+    return f"{len(settings.platforms)} platforms of {settings.source}"
+
+
+def _tell_of_problems(settings: "Settings | Platforms") -> None:
+    from ff_observe.config.platforms import Platforms
+
+    if not isinstance(settings, Platforms):
+        for problem in (*settings.warnings, *settings.notes):
+            log.warning("%s", problem)
+        return
+    for problem in settings.warnings:
         log.warning("%s", problem)
+    for listed in settings.platforms:
+        if listed.settings is not None:
+            with working_for(listed.name):
+                _tell_of_problems(listed.settings)
 
 
 def stop(action: "Callable[[], None]") -> int:

@@ -5,7 +5,10 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from ff_observe.errors import FFObserveError
+
 SHORTEST_WATCHDOG_SECONDS: Final = 1.0
+_FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START
 
 
 class Signals(Protocol):
@@ -50,3 +53,22 @@ def next_signal(signals: Signals, responds: Callable[[float], bool]) -> int:
         if pause is not None and responds(pause / 2):
             notify("WATCHDOG=1")
     return number
+
+
+def listening_socket(variables: Mapping[str, str] = os.environ) -> socket.socket | None:
+    """The socket that the service manager listens on for this process (sd_listen_fds(3)); None without one.
+
+    Raises `FFObserveError` for several, or one that is not of TCP.
+    """
+    count = variables.get("LISTEN_FDS", "")
+    if variables.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal() or count == "0":
+        return None
+    if count != "1":
+        raise FFObserveError(f"the service manager hands over {count} sockets: one ListenStream= is served")
+    given = socket.socket(fileno=_FIRST_DESCRIPTOR)
+    if given.family not in (socket.AF_INET, socket.AF_INET6) or given.type != socket.SOCK_STREAM:
+        given.detach()
+        raise FFObserveError("the service manager hands over a socket that is not of TCP: write ListenStream=HOST:PORT")
+    given.set_inheritable(False)
+    given.setblocking(False)
+    return given

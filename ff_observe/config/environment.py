@@ -5,7 +5,7 @@ elsewhere; here only whether `OTEL_*` switches OTLP on or off, and which of thei
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
@@ -17,7 +17,10 @@ COLLECTOR_DATABASE_FILE: Final = "FF_OBSERVE_COLLECTOR_DATABASE_FILE"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The process environment as typed values. An empty variable counts as unset throughout."""
+    """The process environment as typed values. An empty variable counts as unset throughout.
+
+    `otlp_variables` are all of OpenTelemetry's (`OTEL_*`), which the output reads; they may hold secrets.
+    """
 
     flowforge_home: str | None = None
     sentry_env: str | None = None
@@ -35,6 +38,7 @@ class Environment:
     pg_ssl_root_cert: str | None = None
     collector_database: Secret | None = None
     collector_database_file: str | None = None
+    otlp_variables: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
 
     @property
     def name(self) -> str:
@@ -71,6 +75,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         pg_ssl_root_cert=variables.get("PGSSLROOTCERT") or None,
         collector_database=Secret(database) if (database := variables.get(COLLECTOR_DATABASE)) else None,
         collector_database_file=variables.get(COLLECTOR_DATABASE_FILE) or None,
+        otlp_variables={name: value for name, value in variables.items() if name.startswith("OTEL_")},
     )
 
 

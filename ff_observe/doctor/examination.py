@@ -1,12 +1,15 @@
 """The examination that a running bridge repeats: in a thread of its own, when somebody looks at the result."""
 
+import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from functools import partial
 from typing import Final
 
 from ff_observe.clock import Clock
 from ff_observe.problems import Finding
+from ff_observe.workers import Workers
 
 EVERY_SECONDS: Final = 60.0
 
@@ -16,12 +19,15 @@ class Examination:
 
     name = "examination"
 
-    def __init__(self, examine: Callable[[], Sequence[Finding]], clock: Clock) -> None:
+    def __init__(self, examine: Callable[[], Sequence[Finding]], clock: Clock, workers: Workers | None = None) -> None:
+        """`workers` make the examinations of several platforms; without them each is made in its own thread."""
         self._examine = examine
         self._clock = clock
         self._lock = threading.Lock()  # for the three below
         self._under_way: Future[tuple[Finding, ...]] | None = None
-        self._thread: threading.Thread | None = None
+        self._begun = False
+        self._shares_workers = workers is not None
+        self._workers = workers or Workers()
         self._latest: tuple[tuple[Finding, ...], float] | None = None  # and the monotonic time of their end
         self._stopped = False
 
@@ -32,11 +38,14 @@ class Examination:
         """Wait for an examination under way; make no other."""
         with self._lock:
             self._stopped = True
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(max(0.0, deadline - self._clock.monotonic()))
-            if thread.is_alive():
-                raise TimeoutError("the examination did not end in time")
+            asked = self._under_way if self._begun else None
+        seconds = max(0.0, deadline - self._clock.monotonic())
+        if not self._shares_workers:
+            done = self._workers.finish(seconds)
+        else:
+            done = asked is None or not wait([asked], seconds).not_done
+        if not done:
+            raise TimeoutError("the examination did not end in time")
 
     def findings(self) -> tuple[Finding, ...]:
         """What the last examination found, at once; it is made again if it is older than `EVERY_SECONDS`."""
@@ -54,18 +63,20 @@ class Examination:
                 return _done(() if latest is None else latest[0])
             if self._under_way is None:
                 self._under_way = Future()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._under_way,), name="examination", daemon=True
-                )
-                self._thread.start()
+                run = contextvars.copy_context().run  # what it logs is of the platform that is examined
+                self._workers.submit("examination", partial(run, self._run, self._under_way), waits=True)
             return self._under_way
 
     def _run(self, asked: "Future[tuple[Finding, ...]]") -> None:
         found: tuple[Finding, ...] = ()
+        with self._lock:
+            self._begun = not self._stopped
         try:
-            found = tuple(self._examine())
+            if self._begun:
+                found = tuple(self._examine())
         finally:
             with self._lock:
+                self._begun = False
                 self._latest = (found, self._clock.monotonic() + EVERY_SECONDS)
                 self._under_way = None
             asked.set_result(found)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from ff_observe.catalogue import AUDIT, BRIDGE, COLLECTOR, COUNTS, FACTS, FLEET, PROCESS
+from ff_observe.catalogue.bridge import PLATFORMS
 from ff_observe.catalogue.model import Count, Metric, Sensitivity
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.generate.markdown import document, table
@@ -39,6 +40,9 @@ is lower afterwards is, to Prometheus, a counter that was reset."""
 _PROCESS = """\
 By the names that every Prometheus client library uses, so that generic dashboards work; the collector exposes them to
 Prometheus only."""
+_SEVERAL = """\
+On the `/metrics` of the process. What is above is among the metrics of each platform:
+[many-platforms.md](many-platforms.md)."""
 
 _COLLECTOR = """\
 Where these come from, and what they never show: [collector.md](collector.md)."""
@@ -70,6 +74,9 @@ def render() -> str:
         "## The process of bridge or collector",
         _PROCESS,
         _metrics(PROCESS),
+        "## A process that observes several platforms",
+        _SEVERAL,
+        table(_HEADS, [_cells(PLATFORMS)]),
         "## The collector",
         table(_HEADS, map(_cells, COLLECTOR)),
         "## The fleet, as the collector counts it",

@@ -9,7 +9,7 @@ from ff_observe.clock import Clock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import Database, Settings
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
-from ff_observe.periodic import ErrorSink
+from ff_observe.periodic import ErrorSink, Schedule
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.locks import Locks
@@ -35,7 +35,7 @@ class Context:
     """The arguments from which an output's components are built.
 
     `locks_in` is how bridges coordinate in a platform's database: the platform's instance id → a session of locks. None
-    if a database has no locks.
+    if a database has no locks. `schedule` runs the tasks of several platforms; without it each has its own thread.
     """
 
     settings: Settings
@@ -49,6 +49,7 @@ class Context:
     chance: random.Random | None = None
     first_ping_seconds: float = FIRST_PING_SECONDS
     locks_in: Callable[[Database], Callable[[str], Locks] | None] = lambda _database: None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Pure; HTTP negotiation is in `exposition`.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric as Family
@@ -29,21 +29,31 @@ def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_
     created = dict.fromkeys((metric.name for metric in SELF), readings.get(process.START.name, {}).get(()))
     if snapshot.counted_since is not None:
         created |= dict.fromkeys((metric.name for metric in AUDIT), snapshot.counted_since.timestamp())
-    return encode(_Families(readings, created, snapshot.platform_id), exposition_format)
+    return encode(_Families(readings, (*PLATFORM, *SELF), created, snapshot.platform_id), exposition_format)
+
+
+def render_readings(readings: Mapping[str, Reading], metrics: Sequence[Metric], exposition_format: Format) -> bytes:
+    """One exposition of those of `metrics` that have samples, none of them a counter of a platform's."""
+    return encode(_Families(readings, metrics, {}, None), exposition_format)
 
 
 class _Families(Collector):
     """The families of one moment, in the shape that the library's encoders accept: no registry is involved."""
 
     def __init__(
-        self, readings: Mapping[str, Reading], created: Mapping[str, float | None], platform_id: str | None
+        self,
+        readings: Mapping[str, Reading],
+        metrics: Sequence[Metric],
+        created: Mapping[str, float | None],
+        platform_id: str | None,
     ) -> None:
         self._readings = readings
+        self._metrics = metrics
         self._created = created
         self._platform = {} if platform_id is None else {PLATFORM_ID: platform_id}
 
     def collect(self) -> Iterator[Family]:
-        for metric in (*PLATFORM, *SELF):
+        for metric in self._metrics:
             reading = self._readings.get(metric.name)
             if not reading:
                 continue

@@ -4,10 +4,11 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 
 from ff_observe import tracing
@@ -25,6 +26,7 @@ from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import Answer, HttpAnswer, Installation, Reading, Source
 from ff_observe.self_metrics import SelfMetrics
+from ff_observe.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,9 @@ class Snapshots:
         minimum_interval_seconds: float = MINIMUM_INTERVAL_SECONDS,
         on_error: ErrorSink | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
+        workers: Workers | None = None,
     ) -> None:
+        """`workers` take the snapshots of several platforms; without them each is taken in a thread of its own."""
         self._on_snapshot = on_snapshot
         self._source = source
         self._platform = platform
@@ -71,9 +75,11 @@ class Snapshots:
         self._licence_state = StateLog(log)
         self._expected: frozenset[str] = frozenset(count.name for count in COUNTS if not count.billing)
         self._one_at_a_time = threading.Lock()  # a source answers one thread at a time
-        self._lock = threading.Lock()  # for the next two
+        self._lock = threading.Lock()  # for the next three
         self._under_way: Future[Snapshot] | None = None
-        self._thread: threading.Thread | None = None
+        self._begun: Future[Snapshot] | None = None  # the last one that a thread took up
+        self._shares_workers = workers is not None
+        self._workers = workers or Workers()
         self._latest: tuple[Snapshot, float] | None = None  # and the monotonic time until which it is fresh
         self.instance_id: str | None = None  # as last read; it stays while the database does not answer
 
@@ -87,12 +93,20 @@ class Snapshots:
         self._source.close()
         if self._probe is not None:
             self._probe.close(deadline - self._clock.monotonic())
-        with self._lock:  # a thread is created and started under it
-            thread = self._thread
-        if thread is not None:
-            thread.join(max(0.0, deadline - self._clock.monotonic()))
-            if thread.is_alive():
-                raise TimeoutError("the database did not let go in time")
+        with self._lock:
+            asked = self._under_way
+            was_begun = asked is self._begun
+            if not was_begun:
+                self._begun, self._under_way = asked, None
+        if asked is not None and not was_begun:
+            asked.set_result(self.unanswered(0.0))
+        seconds = max(0.0, deadline - self._clock.monotonic())
+        if not self._shares_workers:
+            done = self._workers.finish(seconds)
+        else:
+            done = asked is None or not wait([asked], seconds).not_done
+        if not done:
+            raise TimeoutError("the database did not let go in time")
         if self._audit is not None:
             self._audit.keep()
 
@@ -103,6 +117,11 @@ class Snapshots:
         until = self._clock.monotonic() + seconds
         while self.take().up and not self._audit.is_complete and self._clock.monotonic() < until:
             self._audit.catch_up(until - self._clock.monotonic())
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The latest snapshot, however old."""
+        return self._latest[0] if self._latest is not None else None
 
     def fresh(self) -> Snapshot | None:
         """The latest snapshot while it is fresh. Never blocks: an event loop can try this before it uses a thread."""
@@ -130,10 +149,7 @@ class Snapshots:
                 self._under_way = Future()
                 # In the context of the first request, so that in a trace the snapshot is a part of that work.
                 run = contextvars.copy_context().run
-                self._thread = threading.Thread(
-                    target=run, args=(self._run, self._under_way), name="snapshot", daemon=True
-                )
-                self._thread.start()
+                self._workers.submit("snapshot", partial(run, self._run, self._under_way))
             return self._under_way
 
     def take(self, at: datetime | None = None) -> Snapshot:
@@ -148,18 +164,24 @@ class Snapshots:
             return snapshot
 
     def _run(self, asked: "Future[Snapshot]") -> None:
+        with self._lock:
+            if self._begun is asked:
+                return  # stopped meanwhile
+            self._begun = asked
         try:
             snapshot = self.take()
         except BaseException as error:
             with self._lock:
-                self._under_way = None
+                if self._under_way is asked:
+                    self._under_way = None
             asked.set_exception(error)  # first: even if reporting fails, all callers return
             if self._on_error is not None:
                 self._on_error(error, threading.current_thread().name)
             return
         with self._lock:
             self._latest = (snapshot, self._clock.monotonic() + self._minimum_interval_seconds)
-            self._under_way = None
+            if self._under_way is asked:
+                self._under_way = None
         asked.set_result(snapshot)
         if self._audit is not None:
             self._go_on_counting(self._audit)

@@ -58,7 +58,7 @@ class BridgeApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await _other_protocol(scope, receive, send)
+            await other_protocol(scope, receive, send)
             return
         answer = self._fixed_answer(scope) or await self._pages[path_below_mount(scope)](scope)
         await answer.send(scope, send)
@@ -71,7 +71,7 @@ class BridgeApp:
         snapshot = self._snapshot.fresh()
         if snapshot is None:
             return None
-        accept, accept_encoding, _ = _scrape_headers(scope)
+        accept, accept_encoding, _ = scrape_headers(scope)
         return self._exposition.answer(snapshot, accept, accept_encoding)
 
     def stop_waiting(self) -> None:
@@ -98,7 +98,7 @@ class BridgeApp:
             return answer
 
     async def _scraped(self, scope: Scope) -> Answer:
-        accept, accept_encoding, timeout = _scrape_headers(scope)
+        accept, accept_encoding, timeout = scrape_headers(scope)
         snapshot = self._snapshot.fresh() or await self._snapshot.current(answer_within_seconds(timeout))
         return self._exposition.answer(snapshot, accept, accept_encoding)
 
@@ -139,7 +139,7 @@ def path_below_mount(scope: Scope) -> str:
     return path.removeprefix(root) or "/" if root else path
 
 
-def _scrape_headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
+def scrape_headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
     """`Accept`, `Accept-Encoding` and the timeout that Prometheus announces, each empty if absent."""
     accept = accept_encoding = timeout = b""
     for name, value in scope["headers"]:
@@ -152,7 +152,7 @@ def _scrape_headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
     return accept, accept_encoding, timeout
 
 
-async def _other_protocol(scope: Scope, receive: Receive, send: Send) -> None:
+async def other_protocol(scope: Scope, receive: Receive, send: Send) -> None:
     """Lifespan (nothing to do, but servers ask) and WebSocket (not supported)."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000})

@@ -24,6 +24,9 @@ LIMITS: Final = Limits(
     connections=512,
 )
 
+CONNECTIONS_OF_SEVERAL: Final = 4096
+"""Where several platforms are served: Prometheus may keep a connection for each."""
+
 ALLOWED_HOSTS_KEY: Final = "telemetry.backend.prometheus.allowed_hosts in flowforge.yml"
 
 _REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
@@ -43,14 +46,19 @@ class WebServer:
         clock: Clock,
         tls: Callable[[], ssl.SSLContext] | None = None,
         allowed_hosts: Sequence[str] = (),
+        listening: Callable[[], socket.socket] | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
-        """`tls` returns the context of each new connection; without it connections are plain."""
+        """`tls` returns the context of each new connection; without it connections are plain. `listening` returns a
+        socket that listens already, in place of `host` and `port`."""
         self._app = app
         self._host = host
         self._port = port
         self._clock = clock
         self._tls = tls
         self._allowed_hosts = tuple(allowed_hosts)
+        self._given = listening
+        self._limits = limits
         self._listening_on = host
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
@@ -75,12 +83,12 @@ class WebServer:
 
     def start(self) -> None:
         """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on."""
-        listening = listen(self._host, self._port)
+        listening = self._given() if self._given is not None else listen(self._host, self._port)
         self._listening_on, self._port = listening.getsockname()[:2]
         from ff_observe.http.refusals import Refusals
         from ff_observe.http.server import Server  # heavy; here the address is known to be good
 
-        self._server = Server(self._app, LIMITS, tls=self._tls, refusals=Refusals(ALLOWED_HOSTS_KEY))
+        self._server = Server(self._app, self._limits, tls=self._tls, refusals=Refusals(ALLOWED_HOSTS_KEY))
         self.allow_hosts(self._allowed_hosts)
         self._thread = threading.Thread(target=self._server.run, args=(listening,), name=self.name, daemon=True)
         self._thread.start()

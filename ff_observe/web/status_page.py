@@ -10,6 +10,7 @@ from typing import Final
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.http.messages import Answer, answer
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform_context import current_platform
 from ff_observe.web.status.describe import StatusSource
 from ff_observe.web.status.document import StatusDocument, as_json
 from ff_observe.web.status.page import Link, render
@@ -43,7 +44,9 @@ _POLICY: Final = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode())
 def standard_links(settings: PrometheusSettings) -> tuple[Link, ...]:
     """Where the bridge itself can be looked at."""
     metrics = Link(settings.path, "Metrics", "Everything here as numbers, for Prometheus.")
+    of_several = current_platform() is not None
     return (
+        *((Link("/../../", "All platforms", "The list, the worst first."),) if of_several else ()),
         *((metrics,) if settings.enabled else ()),
         Link(STATUS_PATH, "Status as JSON", "All of this page, for programs."),
         Link(HEALTHY_PATH, "Healthy", "Liveness: answers as long as the process lives."),

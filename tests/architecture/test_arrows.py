@@ -5,14 +5,17 @@ import pytest
 from tests.architecture.sources import Module, is_within, modules
 
 P = "ff_observe"
-GROUND = (f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.tracing", f"{P}.trusted_path", f"{P}.version")
+GROUND = (
+    *(f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.platform_context"),
+    *(f"{P}.tracing", f"{P}.trusted_path", f"{P}.version"),
+)
 """What everything else may stand on."""
 
 FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.bridge")
 """What the package itself offers to those who use it as a library."""
 
 SENDING = ("outputs", "web")
-LIFE = (f"{P}.service", f"{P}.periodic")
+LIFE = (f"{P}.service", f"{P}.periodic", f"{P}.workers")
 EDGE = (f"{P}.http", f"{P}.exposition")
 READINGS = (
     *(f"{P}.platform.{name}" for name in ("snapshot", "snapshots", "sources.model", "sources.locks")),
@@ -23,7 +26,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.catalogue": (),
     f"{P}.config": (),
     f"{P}.service": (),
-    f"{P}.periodic": (),
+    f"{P}.workers": (),
+    f"{P}.periodic": (f"{P}.workers",),
     f"{P}.ping_contract": (f"{P}.catalogue",),
     f"{P}.process_metrics": (f"{P}.catalogue",),
     f"{P}.self_metrics": (f"{P}.catalogue", f"{P}.process_metrics", f"{P}.platform.sources.model"),
@@ -77,8 +81,12 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     f"{P}.demo": (f"{P}.config", f"{P}.platform.sources.schema", *LIFE),
     f"{P}.wiring": (P,),
+    f"{P}.running_platform": (
+        *(f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http.messages", f"{P}.outputs", *LIFE),
+        f"{P}.web.status.memory",
+    ),
     f"{P}.bridge": (
-        *(f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http.messages"),
+        *(f"{P}.wiring", f"{P}.running_platform", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http.messages"),
         *(f"{P}.outputs", f"{P}.web", *LIFE),
     ),
     f"{P}.cli": (P,),
@@ -93,7 +101,9 @@ def allowed(name: str) -> tuple[str, ...] | None:
         return FACE
     if name == f"{P}.log":
         # What is logged is redacted on the way, and says which trace it belongs to.
-        return (name, f"{P}.redaction", f"{P}.config.secret", f"{P}.tracing")
+        return (name, f"{P}.redaction", f"{P}.config.secret", f"{P}.tracing", f"{P}.platform_context")
+    if name == f"{P}.tracing":
+        return (name, f"{P}.platform_context")
     if name in GROUND:
         return (name,)
     for package, others in ARROWS.items():
@@ -127,7 +137,7 @@ def test_only_the_wiring_and_the_command_line_know_everything() -> None:
 @pytest.mark.parametrize("target", [f"{P}.wiring", f"{P}.cli"])
 def test_what_knows_everything_is_known_by_few(target: str) -> None:
     may = {
-        f"{P}.wiring": (f"{P}.wiring", f"{P}.bridge", f"{P}.cli"),
+        f"{P}.wiring": (f"{P}.wiring", f"{P}.running_platform", f"{P}.bridge", f"{P}.cli"),
         f"{P}.cli": (f"{P}.cli", f"{P}.__main__", f"{P}.generate.documents"),
     }[target]
     for module in modules():

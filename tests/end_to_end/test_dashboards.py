@@ -44,6 +44,7 @@ EMPTY_ON_A_FRESH_DEMO = {
     "flowfuse-licence: Head room F": "without history there is no growth",
     "flowfuse-licence: Head room G": "without history there is no growth",
     "flowfuse-bridge: What fails now A": "nothing fails",
+    "flowfuse-platforms: Platforms of the process": "the demo's bridge observes one platform",
     "flowfuse-bridge: Label values not shown": "all label values are shown",
     "flowfuse-fleet: Requests refused A": "nothing was refused",
     "flowfuse-fleet: Resources of the fleet E": "of fewer than 500 platforms, it would tell of a single one",

@@ -73,14 +73,14 @@ def command(*arguments: str | Path) -> list[str]:
 
 @contextlib.contextmanager
 def running_bridge(
-    home: Path, directory: Path, *, serves: str = _SERVES.pattern, options: Sequence[str] = (), **variables: str
+    home: Path | None, directory: Path, *, serves: str = _SERVES.pattern, options: Sequence[str] = (), **variables: str
 ) -> Iterator[Bridge]:
-    """Run the bridge on `home` until the block ends; killed there if it has not ended by itself. `serves` is what it
-    logs once it does."""
+    """Run the bridge on `home` (None where `options` name what it reads) until the block ends; killed there if it has
+    not ended by itself. `serves` is what it logs once it does."""
     log_file = directory / "bridge.log"
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            command("--home", home, "run", *options),
+            command(*(() if home is None else ("--home", home)), "run", *options),
             cwd=directory,
             env=guarded_environment(**variables),
             stdout=log,

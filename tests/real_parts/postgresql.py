@@ -110,9 +110,11 @@ def initialise(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def cluster(directory: Path) -> Iterator[Cluster]:
-    """A fresh cluster until the block ends."""
+def cluster(directory: Path, configuration: str = "") -> Iterator[Cluster]:
+    """A fresh cluster until the block ends; `configuration` is added to its `postgresql.conf`."""
     initialise(directory)
+    with (directory / "data" / "postgresql.conf").open("a") as config:
+        config.write(configuration)
     port = free_port()
     with server(directory, port):
         yield Cluster(directory, port)

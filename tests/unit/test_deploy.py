@@ -30,7 +30,7 @@ def analyze(tmp_path: Path) -> Path:
 
 def installed(unit: Path, directory: Path) -> Path:
     """A copy with a program that is there, as systemd asks, with the drop-ins of the unit."""
-    there = directory / unit.name
+    there = directory / unit.name.replace("@.", "@acme.")  # of a template, an instance
     there.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE))
     for drop_in in DROP_INS:
         if drop_in.parent.name == f"{unit.name}.d":
@@ -52,6 +52,13 @@ def test_the_unit_leaves_little_open(unit: Path, analyze: Path) -> None:
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found, done.stdout + done.stderr
     assert float(found[1]) <= MOST_EXPOSURE
+
+
+def test_systemd_accepts_the_socket_of_the_service(analyze: Path) -> None:
+    installed(DIRECTORY / "ff-observe.service", analyze)
+    there = shutil.copy(DIRECTORY / "ff-observe.socket", analyze)
+    done = subprocess.run(["systemd-analyze", "verify", there], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @each_unit

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 MODULES = MappingProxyType(
     {
+        "flowfuse-platforms": "platforms",
         "flowfuse-platform": "platform",
         "flowfuse-licence": "licence",
         "flowfuse-telemetry": "telemetry",

@@ -10,6 +10,7 @@ from ff_observe.catalogue.model import Metric
 from ff_observe.generate.dashboards.panels import DATASOURCE, Panel
 
 TITLES = {
+    "flowfuse-platforms": "Platforms",
     "flowfuse-platform": "Platform",
     "flowfuse-licence": "Licence",
     "flowfuse-telemetry": "Telemetry & privacy",

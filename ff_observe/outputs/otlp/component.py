@@ -22,8 +22,9 @@ from ff_observe.outputs.otlp.exporters import Exporting, log_exporter, metric_ex
 from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, watched_log_exporter, watched_span_exporter
-from ff_observe.periodic import ErrorSink, Periodic
+from ff_observe.periodic import ErrorSink, Periodic, Schedule
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform_context import current_platform
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 
@@ -55,6 +56,7 @@ class OtlpMetrics:
         interval_seconds: float,
         *,
         on_error: ErrorSink | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
         self._destination = destination
         self._resource = resource
@@ -66,7 +68,9 @@ class OtlpMetrics:
         self._exporting: Exporting[MetricExporter] | None = None
         self._export: MetricsExport | None = None
         self._reading = False  # the database is being read
-        self._thread = Periodic(self.name, self._run, clock, retry_seconds=interval_seconds, on_error=on_error)
+        self._thread = Periodic(
+            self.name, self._run, clock, retry_seconds=interval_seconds, on_error=on_error, schedule=schedule
+        )
 
     def start(self) -> None:
         """Raises `FFObserveError` if the protocol needs a package that is not installed."""
@@ -166,6 +170,8 @@ class OtlpSignals:
         if self._tracer is not None:
             tracing.install(self._tracer)
         if self._log_handler is not None:
+            platform = current_platform()
+            self._log_handler.addFilter(lambda _record: current_platform() == platform)
             _BRIDGE_LOGGER.addHandler(self._log_handler)
 
     def _trace_to(self, spans: Exporting[SpanExporter]) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from collections.abc import Mapping
 from types import ModuleType
 
 from ff_observe.config import declaration as key_of
@@ -44,8 +45,14 @@ def check(settings: Settings) -> None:
     if status(settings).on:
         from ff_observe.outputs.otlp.choice import destinations, interval_seconds
 
-        destinations(settings.otlp, os.environ)
-        interval_seconds(settings.otlp, os.environ)
+        destinations(settings.otlp, _variables(settings))
+        interval_seconds(settings.otlp, _variables(settings))
+
+
+def _variables(settings: Settings) -> Mapping[str, str]:
+    """Those of the platform; settings that were not read from a file have those of the process."""
+    own = settings.environment.otlp_variables
+    return os.environ if own is None else own
 
 
 def _destinations(settings: Settings) -> tuple[Secret, ...]:
@@ -60,8 +67,8 @@ def _build(context: Context) -> Components:
     from ff_observe.outputs.otlp.choice import destinations, interval_seconds
 
     settings, snapshots = context.settings, context.snapshots
-    chosen = destinations(settings.otlp, os.environ)
-    interval = interval_seconds(settings.otlp, os.environ)
+    chosen = destinations(settings.otlp, _variables(settings))
+    interval = interval_seconds(settings.otlp, _variables(settings))
     component = import_component()
     from ff_observe.outputs.otlp.resource import ServiceResource
 
@@ -89,6 +96,7 @@ def _build(context: Context) -> Components:
                 context.clock,
                 interval,
                 on_error=context.on_error,
+                schedule=context.schedule,
             )
         )
     return Components(sinks, producers)

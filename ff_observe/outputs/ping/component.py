@@ -22,7 +22,7 @@ from ff_observe.outputs.ping.participation import Participation
 from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS, Moment
 from ff_observe.outputs.ping.sending import Sender, send_once
-from ff_observe.periodic import ErrorSink, Periodic
+from ff_observe.periodic import ErrorSink, Periodic, Schedule
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem
 from ff_observe.self_metrics import SelfMetrics
@@ -73,6 +73,7 @@ class CorePing:
         elect: Elect = alone,
         joins_at_once: bool = False,
         first_ping_seconds: float = FIRST_PING_SECONDS,
+        schedule: Schedule | None = None,
     ) -> None:
         self._settings = settings
         self._snapshots = snapshots
@@ -100,6 +101,7 @@ class CorePing:
             first_after=0.0 if joins_at_once else first_ping_seconds,
             on_error=on_error,
             on_stop=self._interrupt,
+            schedule=schedule,
         )
 
     def start(self) -> None:

@@ -50,6 +50,7 @@ def _build(context: Context) -> "CorePing":
         elect=lambda current, memory, instance_id: elect(current, memory, instance_id, context.locks_in, clock),
         joins_at_once=has_locks,
         first_ping_seconds=context.first_ping_seconds,
+        schedule=context.schedule,
     )
 
 

@@ -7,7 +7,9 @@ variables, source lines, modules, a release of another project): every such opti
 
 import logging
 import platform
+from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sentry_sdk
@@ -25,6 +27,7 @@ from ff_observe.delivery.errors import unreached
 from ff_observe.delivery.pools import make_pool
 from ff_observe.delivery.urls import proxy_for
 from ff_observe.outputs.sentry.process_wide import ProcessWide
+from ff_observe.platform_context import current_platform
 from ff_observe.redaction import Redactor
 from ff_observe.version import VERSION
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 SERVER_NAME = "ff-observe"
 REQUEST_SECONDS = 10.0
+_MOST_LOG_LINES = 50
 MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
 
 # Made by the SDK and free of foreign text; the environment is the operator's own.
@@ -77,6 +81,9 @@ def _check_dsn(dsn: str) -> None:
 class SentryClient:
     """The SDK initialised for the whole process (`sentry_sdk.init`), until `close` restores the previous state.
 
+    One of several platforms has its own client instead, which sees the log lines of that platform's work alone, and no
+    error but those that are reported to it.
+
     `release` is called for each event, and returns None if unknown. `admit` sees each redacted event last and may add
     to it, or drop it. No `SENTRY_*` variable is used. Raises `InvalidDsnError`.
     """
@@ -99,34 +106,41 @@ class SentryClient:
             cleaned = clean_event(event, release(), redactor)
             return cleaned if admit(cleaned) else None  # type: ignore[return-value]  # a dict of the same shape
 
+        of_platform = current_platform()
+        options: dict[str, Any] = dict(  # noqa: C408 - keywords, as the SDK documents them
+            dsn=dsn,
+            environment=environment,
+            release="",  # `clean_event` sets it; None would take SENTRY_RELEASE, or the revision of where we run
+            server_name=SERVER_NAME,
+            transport=Transport,
+            before_send=before_send,
+            # `send_default_pii` is not given: False is the default, and current SDKs warn whoever gives it.
+            event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
+            include_local_variables=False,
+            include_source_context=False,
+            # Of the integrations only log lines as breadcrumbs: the others add arguments, modules and outgoing
+            # URLs, or patch what is not ours. Log lines are no events: each error is captured once, with context.
+            default_integrations=False,
+            auto_enabling_integrations=False,
+            integrations=[LoggingIntegration(level=logging.INFO, event_level=None)] if of_platform is None else [],
+            auto_session_tracking=False,
+            send_client_reports=False,
+            enable_backpressure_handling=False,
+            spotlight=False,
+            debug=False,
+        )
+
         def initialised() -> BaseClient:
-            sentry_sdk.init(
-                dsn=dsn,
-                environment=environment,
-                # `clean_event` sets it; None would use SENTRY_RELEASE, or the revision of the working directory
-                release="",
-                server_name=SERVER_NAME,
-                transport=Transport,
-                before_send=before_send,
-                # `send_default_pii` is left out: False is the default, and current SDKs warn if it is passed.
-                event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
-                include_local_variables=False,
-                include_source_context=False,
-                # The only integration records log lines as breadcrumbs: the others add arguments, modules and outgoing
-                # URLs, or patch foreign code. Log lines are no events: each error is captured once, with context.
-                default_integrations=False,
-                auto_enabling_integrations=False,
-                integrations=[LoggingIntegration(level=logging.INFO, event_level=None)],
-                auto_session_tracking=False,
-                send_client_reports=False,
-                enable_backpressure_handling=False,
-                spotlight=False,
-                debug=False,
-            )
+            sentry_sdk.init(**options)
             return sentry_sdk.get_global_scope().client
 
         _check_dsn(dsn)
-        self._client, _ = _IN_USE.replace(initialised)
+        self._log_lines = None if of_platform is None else _LogLines(of_platform)
+        if self._log_lines is None:
+            self._client, _ = _IN_USE.replace(initialised)
+        else:
+            self._client = sentry_sdk.Client(**options)
+            logging.getLogger().addHandler(self._log_lines)
 
     def capture_error(self, error: BaseException, tags: Mapping[str, str], *, handled: bool) -> None:
         """Report `error`; `handled` says whether its thread survived it."""
@@ -134,17 +148,46 @@ class SentryClient:
             error, client_options=self._client.options, mechanism={"type": "thread", "handled": handled}
         )
         event["tags"] = dict(tags)
-        sentry_sdk.capture_event(event, hint)
+        self._capture(event, hint)
 
     def capture_message(self, message: str) -> str | None:
         """Report a text; returns the event's id."""
-        return sentry_sdk.capture_event({"level": "info", "logentry": {"message": message}})
+        return self._capture({"level": "info", "logentry": {"message": message}})
 
     def close(self, timeout_seconds: float) -> None:
         """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and restore the previous
         state."""
+        if self._log_lines is not None:
+            logging.getLogger().removeHandler(self._log_lines)
         self._client.close(timeout=max(0.0, timeout_seconds))
-        _IN_USE.restore(self._client)
+        if self._log_lines is None:
+            _IN_USE.restore(self._client)
+
+    def _capture(self, event: "Event", hint: "Hint | None" = None) -> str | None:
+        if self._log_lines is None:
+            return sentry_sdk.capture_event(event, hint)
+        event["breadcrumbs"] = {"values": list(self._log_lines.latest)}
+        return self._client.capture_event(event, hint, sentry_sdk.Scope())
+
+
+class _LogLines(logging.Handler):
+    """The latest log lines of the work for one platform, as breadcrumbs."""
+
+    def __init__(self, platform: str) -> None:
+        super().__init__(logging.INFO)
+        self.latest: deque[dict[str, Any]] = deque(maxlen=_MOST_LOG_LINES)
+        self.addFilter(lambda _record: current_platform() == platform)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.latest.append(
+            {
+                "type": "log",
+                "level": record.levelname.lower(),
+                "category": record.name,
+                "message": record.getMessage(),
+                "timestamp": datetime.fromtimestamp(record.created, UTC),
+            }
+        )
 
 
 class EventTransport(HttpTransport):

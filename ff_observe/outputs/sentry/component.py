@@ -17,6 +17,7 @@ from ff_observe.errors import ConfigurationError, DeliveryError, Problem
 from ff_observe.outputs.model import Components, Context, Output, Status
 from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform_context import current_platform
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.sentry_names import environment_name, release_name
@@ -73,8 +74,8 @@ def place_of(event: Mapping[str, Any]) -> tuple[object, ...]:
 class BackendSentry:
     """Captures errors from `start` to `stop`; without a DSN it does nothing.
 
-    `capture` is an `ErrorSink`. Errors that end any thread are captured too. `version` (FlowFuse's) is called for each
-    event, since FlowFuse may be upgraded meanwhile.
+    `capture` is an `ErrorSink`. Errors that end any thread are captured too, unless the process serves several
+    platforms. `version` (FlowFuse's) is called for each event, since FlowFuse may be upgraded meanwhile.
     """
 
     name = "backend sentry"
@@ -95,6 +96,7 @@ class BackendSentry:
         self._limit = RepeatLimit(clock)
         self._client: SentryClient | None = None
         self._hook_before_ours = threading.excepthook
+        self._hooked = False
         self._lock = threading.Lock()
         self._pending = 0
         self._failing = False
@@ -104,14 +106,17 @@ class BackendSentry:
         if self._settings.backend_sentry.dsn is None:
             return
         self._client = _open(self._settings, self._version, self, self._admit, self._redactor)
-        _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
+        self._hooked = current_platform() is None  # of several platforms, no thread belongs to one
+        if self._hooked:
+            _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
 
     def stop(self, deadline: float) -> None:
         """Sends what is waiting, until `deadline`; events left then are counted as dropped."""
         client, self._client = self._client, None
         if client is None:
             return
-        _HOOK.restore(self._thread_ended)
+        if self._hooked:
+            _HOOK.restore(self._thread_ended)
         client.close(deadline - self._clock.monotonic())
         with self._lock:
             lost, self._pending = self._pending, 0

@@ -8,7 +8,7 @@ index is read in this process.
 import contextlib
 import os
 import pickle
-import select
+import selectors
 import subprocess
 import sys
 import threading
@@ -105,7 +105,10 @@ def _ask(process: "subprocess.Popen[bytes]", question: tuple[str, object]) -> ob
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(_framed(question))
-    if not select.select([process.stdout], [], [], ANSWER_SECONDS)[0]:
+    with selectors.DefaultSelector() as waiting:  # `select` itself knows no file beyond number 1023
+        waiting.register(process.stdout, selectors.EVENT_READ)
+        answers = waiting.select(ANSWER_SECONDS)
+    if not answers:
         raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s")
     size = int.from_bytes(_exactly(process.stdout, _SIZE_BYTES), "big")
     return pickle.loads(_exactly(process.stdout, size))  # noqa: S301 - what `main` below has written

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from typing import Final, Protocol
 
 from ff_observe.clock import Clock
-from ff_observe.periodic import ErrorSink, Periodic
+from ff_observe.periodic import ErrorSink, Periodic, Schedule
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.problems import Finding
 from ff_observe.web.status.describe import StatusSource
@@ -29,13 +29,20 @@ class Watch:
     name = "status"
 
     def __init__(
-        self, source: StatusSource, snapshots: SnapshotProvider, clock: Clock, on_error: ErrorSink | None = None
+        self,
+        source: StatusSource,
+        snapshots: SnapshotProvider,
+        clock: Clock,
+        on_error: ErrorSink | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
         self._source = source
         self._snapshots = snapshots
         self._observed: Snapshot | None = None
         self._examined: tuple[Finding, ...] = ()
-        self._thread = Periodic(self.name, self.look, clock, first_after=LOOK_SECONDS, on_error=on_error)
+        self._thread = Periodic(
+            self.name, self.look, clock, first_after=LOOK_SECONDS, on_error=on_error, schedule=schedule
+        )
 
     def start(self) -> None:
         self._thread.start()

@@ -1,0 +1,271 @@
+"""Several platforms for one process: a directory of FlowFuse homes, or a file that lists them → `Platforms`."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from ff_observe.config import declaration, kinds
+from ff_observe.config.environment_file import read_environment_file
+from ff_observe.config.key import FileKeys, Key, declared
+from ff_observe.config.kind import Kind, WrongValueError, refuse
+from ff_observe.config.known_keys import check_keys
+from ff_observe.config.load import find_file, load_settings
+from ff_observe.config.nodes import Map, Node, Scalar, Sequence
+from ff_observe.config.public import is_loopback, open_to_all
+from ff_observe.config.reader import Reader, read_tree, wrong
+from ff_observe.config.settings import PrometheusSettings, Settings
+from ff_observe.errors import ConfigurationError, Problem
+
+LONGEST_NAME: Final = 100
+LABELS_OF_OURS: Final = ("platform", "instance")
+_LABEL: Final = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One platform as the list names it. `labels` are the operator's, for `/-/targets`."""
+
+    name: str
+    home: Path | None = None
+    config: Path | None = None
+    environment_file: Path | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPlatform:
+    """One platform: its settings, or the `problems` for which it has none."""
+
+    name: str
+    settings: Settings | None
+    problems: tuple[Problem, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Platforms:
+    """Several platforms, and where and how the process that holds them serves their pages."""
+
+    source: Path
+    web: PrometheusSettings
+    platforms: tuple[ListedPlatform, ...]
+    warnings: tuple[Problem, ...] = ()
+
+
+def _entries(node: Node) -> tuple[Entry, ...]:
+    if not isinstance(node, Sequence):
+        raise WrongValueError("write a list: '- name: NAME' and 'home: DIR' below it, for each platform")
+    entries: dict[str, Entry] = {}
+    mistakes: list[WrongValueError] = []
+    for item in node.items:
+        try:
+            entry = _entry(item)
+            if entry.name in entries:
+                mistakes.append(WrongValueError("another platform has this name already", item.place, "name"))
+            entries[entry.name] = entry
+        except WrongValueError as error:
+            mistakes += [error, *error.others]
+    refuse(mistakes)
+    return tuple(entries.values())
+
+
+def _entry(node: Node) -> Entry:
+    if not isinstance(node, Map):
+        raise WrongValueError("write a map with name, and home or config", node.place)
+    mistakes = [
+        WrongValueError(f"unknown key; known here: {', '.join(_KEYS)}", entry.place)
+        for name, entry in node.entries.items()
+        if name not in _KEYS
+    ]
+    values: dict[str, Any] = {}
+    for name, kind in _KEYS.items():
+        if name in node.entries:
+            value = node.entries[name].value
+            try:
+                values[name] = kind.read(value)
+            except WrongValueError as error:
+                mistakes.append(WrongValueError(str(error), error.place or value.place, name))
+    if not mistakes and not values.get("name"):
+        mistakes.append(WrongValueError("give the platform a name", node.place, "name"))
+    if not mistakes and not values.get("home") and not values.get("config"):
+        mistakes.append(WrongValueError("name the platform's home, or its configuration file (config)", node.place))
+    refuse(mistakes)
+    return Entry(**{name: value for name, value in values.items() if value is not None})
+
+
+def name_problem(name: str) -> str | None:
+    """What is wrong with a name: it is one segment of a path, and of a line in the log."""
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or "/" in name or name in (".", ".."):
+        return f"a name has 1 to {LONGEST_NAME} printable characters and no slash, and is neither . nor .."
+    return None
+
+
+def _name(node: Node) -> str | None:
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        raise WrongValueError("write a string")
+    problem = name_problem(node.value)
+    if problem is not None:
+        raise WrongValueError(problem)
+    return node.value
+
+
+def _labels(node: Node) -> Mapping[str, str] | None:
+    if isinstance(node, Scalar) and node.value is None:
+        return None
+    if not isinstance(node, Map):
+        raise WrongValueError("write a map: one line 'LABEL: value' for each label")
+    labels: dict[str, str] = {}
+    mistakes: list[WrongValueError] = []
+    for name, entry in node.entries.items():
+        if not _LABEL.fullmatch(name) or name in LABELS_OF_OURS:
+            message = "a label has letters, digits and _, begins with no digit nor __, and is not platform or instance"
+            mistakes.append(WrongValueError(message, entry.place))
+        elif not isinstance(entry.value, Scalar) or entry.value.value is None:
+            mistakes.append(WrongValueError("write a string", entry.value.place))
+        else:
+            labels[name] = entry.value.text
+    refuse(mistakes)
+    return labels
+
+
+_KEYS: Final[Mapping[str, Kind[Any]]] = {
+    "name": Kind("string", _name),
+    "home": kinds.PATH,
+    "config": kinds.PATH,
+    "environment_file": kinds.PATH,
+    "labels": Kind("map of strings", _labels),
+}
+
+HOMES = Key("homes", kinds.PATH, "A directory whose subdirectories are FlowFuse homes, each named as it is.", "0.1.0")
+PLATFORMS = Key(
+    "platforms",
+    Kind("list of maps", _entries),
+    "Each platform: its `name`; `home`, or `config` (the file itself); `environment_file`; `labels` for Prometheus.",
+    "0.1.0",
+)
+HOST = replace(declaration.PROMETHEUS_HOST, path="host")
+PORT = replace(declaration.PROMETHEUS_PORT, path="port")
+ALLOWED_HOSTS = replace(declaration.PROMETHEUS_ALLOWED_HOSTS, path="allowed_hosts")
+WEB_CONFIG_FILE = replace(declaration.PROMETHEUS_WEB_CONFIG_FILE, path="web_config_file")
+BEARER_TOKEN_FILE = replace(declaration.PROMETHEUS_BEARER_TOKEN_FILE, path="bearer_token_file")
+ALLOW_PUBLIC = replace(declaration.PROMETHEUS_ALLOW_PUBLIC, path="allow_public")
+
+PLATFORMS_FILE: Final = FileKeys(declared(globals()))
+
+
+def load_platforms(path: str | os.PathLike[str], variables: Mapping[str, str] | None = None) -> Platforms:
+    """The platforms of a directory of homes, or of the file that lists them, each with its settings or its problems.
+
+    `variables` are those of the process where none are given. Raises `ConfigurationError` where the directory or the
+    list itself cannot be used: what is wrong with one platform's files is that platform's error alone.
+    """
+    variables = os.environ if variables is None else variables
+    source = Path(path).absolute()
+    warnings: list[Problem] = []
+    if source.is_dir():
+        web, entries = PrometheusSettings(enabled=True), tuple(_homes_in(source, warnings))
+    else:
+        web, entries = _read_list(source, warnings)
+    return Platforms(source, web, tuple(_distinct(_load(entry, variables) for entry in entries)), tuple(warnings))
+
+
+def _read_list(file: Path, warnings: list[Problem]) -> tuple[PrometheusSettings, tuple[Entry, ...]]:
+    tree = read_tree(file, _a_bare_list_too)
+    if tree is None:
+        raise wrong(file, "the file is empty: list platforms in it")
+    reader = Reader(file, tree, PLATFORMS_FILE, file.parent)
+    host, port = reader.value(HOST), reader.value(PORT)
+    web = PrometheusSettings(
+        enabled=True,
+        host=host,
+        port=port,
+        allowed_hosts=reader.value(ALLOWED_HOSTS),
+        web_config_file=reader.value(WEB_CONFIG_FILE),
+        bearer_token_file=reader.value(BEARER_TOKEN_FILE),
+        allow_public=reader.value(ALLOW_PUBLIC),
+    )
+    secured = web.web_config_file is not None or web.bearer_token_file is not None or web.allow_public
+    if not (is_loopback(web.host) or secured):
+        reader.problem(HOST.path, open_to_all(web.host))
+    homes, listed = reader.value(HOMES), reader.value(PLATFORMS) or ()
+    reader.problems += check_keys(reader)
+    reader.finish()
+    entries = {entry.name: _absolute(entry, file.parent) for entry in listed}
+    for found in _homes_in(homes, warnings) if homes is not None else ():
+        entries.setdefault(found.name, found)
+    return web, tuple(entries.values())
+
+
+def _a_bare_list_too(text: str) -> Node | None:
+    from ff_observe.config.nodes import Entry as MapEntry
+    from ff_observe.config.yaml_core import parse
+
+    tree = parse(text)
+    return Map(tree.place, {PLATFORMS.path: MapEntry(tree.place, tree)}) if isinstance(tree, Sequence) else tree
+
+
+def _absolute(entry: Entry, directory: Path) -> Entry:
+    def at(path: Path | None) -> Path | None:
+        return None if path is None else directory / path
+
+    home, config = at(entry.home), at(entry.config)
+    if home is None and config is not None:
+        home = config.parent.parent if config.parent.name == "etc" else config.parent
+    return replace(entry, home=home, config=config, environment_file=at(entry.environment_file))
+
+
+def _homes_in(directory: Path, warnings: list[Problem]) -> Iterator[Entry]:
+    try:
+        found = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise wrong(directory, f"the directory cannot be read: {error.strerror}") from None
+    for home in found:
+        if not find_file(home, None).exists():
+            continue
+        problem = name_problem(home.name)
+        if problem is not None:
+            warnings.append(Problem(str(directory), 0, 0, "", f"the home {home.name!r} is left out: {problem}"))
+            continue
+        yield Entry(home.name, home)
+
+
+def _load(entry: Entry, variables: Mapping[str, str]) -> ListedPlatform:
+    try:
+        own = read_environment_file(entry.environment_file) if entry.environment_file is not None else {}
+        settings = load_settings(entry.home, entry.config, {**_shared(variables, entry.name), **own})
+    except ConfigurationError as error:
+        return ListedPlatform(entry.name, None, error.problems, entry.labels)
+    return ListedPlatform(entry.name, settings, labels=entry.labels)
+
+
+def _shared(variables: Mapping[str, str], name: str) -> dict[str, str]:
+    """The variables of the process as they are for one platform: a directory for its state of its own, and no home."""
+    shared = {key: value for key, value in variables.items() if key != "FLOWFORGE_HOME"}
+    state = shared.get("STATE_DIRECTORY", "").partition(":")[0]
+    if state:
+        shared["STATE_DIRECTORY"] = str(Path(state) / name)
+    return shared
+
+
+def _distinct(platforms: Iterator[ListedPlatform]) -> Iterator[ListedPlatform]:
+    """Platforms that would write into the same files: the second is not used."""
+    taken: dict[Path, str] = {}
+    for platform in platforms:
+        ping = platform.settings.ping if platform.settings is not None else None
+        paths = (
+            {path for path in (ping.ledger, ping.state_directory) if path is not None} if ping is not None else set()
+        )
+        clash = next((path for path in sorted(paths) if path in taken), None)
+        if clash is not None and platform.settings is not None:
+            message = (
+                f"{clash} holds what was sent for the platform {taken[clash]!r}: set STATE_DIRECTORY in this "
+                "platform's environment_file, or telemetry.ledger in its flowforge.yml"
+            )
+            problem = Problem(str(platform.settings.file), 0, 0, "telemetry.ledger", message)
+            yield ListedPlatform(platform.name, None, (problem,), platform.labels)
+            continue
+        taken |= dict.fromkeys(paths, platform.name)
+        yield platform

@@ -1,0 +1,137 @@
+"""Platforms of one process kept apart: what one's outputs receive is of that one alone. The library holds them, too."""
+
+import asyncio
+import contextlib
+import logging
+import re
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import ff_observe
+from ff_observe import tracing
+from ff_observe.config.secret import Secret
+from ff_observe.config.settings import BackendSentrySettings
+from ff_observe.log import JSONFormatter, TextFormatter
+from ff_observe.platform.sources.sqlite import SQLiteSource
+from ff_observe.platform_context import working_for
+from ff_observe.redaction import Redactor, RedactorOfPlatforms
+from tests.real_parts.envelopes import receiver
+from tests.real_parts.many_platforms import sqlite_home
+from tests.unit.otlp.test_signals import sending
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, ff_observe.Settings]:
+    return {name: ff_observe.load_settings(sqlite_home(tmp_path / name)) for name in ("acme", "initech")}
+
+
+def get(app: Any, *paths: str) -> list[httpx.Response]:
+    async def answers() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://platforms") as client:
+            return [await client.get(path) for path in paths]
+
+    return asyncio.run(answers())
+
+
+def test_the_library_holds_several_by_name(settings: dict[str, ff_observe.Settings]) -> None:
+    with ff_observe.build_bridge(settings) as bridge:
+        acme, unknown, listed = get(bridge.app, "/platforms/acme/metrics", "/platforms/other/metrics", "/")
+        assert set(bridge.platforms) == {"acme", "initech"}
+        with pytest.raises(ff_observe.FFObserveError, match="several platforms"):
+            bridge.settings  # noqa: B018 - the access itself is tested
+    assert re.search(r"^flowfuse_up\{.*\} 1\.0$", acme.text, re.MULTILINE)
+    assert (unknown.status_code, listed.status_code) == (404, 200)
+    assert not [thread for thread in threading.enumerate() if thread.name in ("schedule", "worker", "snapshot")]
+
+
+def test_a_reload_leaves_alone_what_did_not_change(settings: dict[str, ff_observe.Settings]) -> None:
+    with ff_observe.build_bridge(settings) as bridge:
+        untouched, changed = bridge.platforms["acme"].snapshots, bridge.platforms["initech"].snapshots
+        other = replace(settings["initech"], platform=replace(settings["initech"].platform, driver="docker"))
+        bridge.reload({"acme": settings["acme"], "initech": other})
+        assert bridge.platforms["acme"].snapshots is untouched
+        assert bridge.platforms["initech"].snapshots is not changed
+        bridge.reload({"acme": settings["acme"]})
+        assert set(bridge.platforms) == {"acme"}
+        with pytest.raises(ff_observe.FFObserveError, match="start another process"):
+            bridge.reload(settings["acme"])
+
+
+def test_one_that_cannot_start_is_left_out_and_says_so(settings: dict[str, ff_observe.Settings]) -> None:
+    wrong = BackendSentrySettings(Secret("https://planted-key@sentry.example.com/no-number"))
+    settings["initech"] = replace(settings["initech"], backend_sentry=wrong)
+    with ff_observe.build_bridge(settings) as bridge:
+        acme, initech, page = get(
+            bridge.app, "/platforms/acme/metrics", "/platforms/initech/metrics", "/platforms/initech/"
+        )
+    assert (acme.status_code, initech.status_code) == (200, 503)
+    assert "is not a Sentry DSN" in page.text
+    assert "planted-key" not in page.text
+
+
+def test_an_error_goes_to_the_sentry_of_its_platform_with_its_log_lines_alone(
+    settings: dict[str, ff_observe.Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = SQLiteSource.read
+
+    def fails(source: SQLiteSource, at: Any) -> Any:
+        logging.getLogger("ff_observe.test").warning("reading %s", source._path.parent.parent.name)
+        if "acme" in str(source._path):
+            raise ZeroDivisionError("a fault of ours")
+        return read(source, at)
+
+    monkeypatch.setattr(SQLiteSource, "read", fails)
+    with receiver() as of_acme, receiver() as of_initech:
+        told = {"acme": of_acme, "initech": of_initech}
+        for name, server in told.items():
+            settings[name] = replace(settings[name], backend_sentry=BackendSentrySettings(Secret(server.dsn)))
+        with ff_observe.build_bridge(settings) as bridge:
+            get(bridge.app, "/platforms/initech/metrics", "/platforms/acme/metrics")
+        [event] = of_acme.events()
+        assert of_initech.events() == []
+    assert event["exception"]["values"][-1]["type"] == "ZeroDivisionError"
+    crumbs = [crumb["message"] for crumb in event["breadcrumbs"]["values"]]
+    assert "reading acme" in crumbs
+    assert "reading initech" not in crumbs
+
+
+def test_traces_and_logs_go_to_the_receiver_of_their_platform_alone() -> None:
+    log = logging.getLogger("ff_observe.test")
+    with contextlib.ExitStack() as stack:
+        receivers = {}
+        for name in ("acme", "initech"):
+            with working_for(name):
+                receivers[name] = stack.enter_context(sending())
+        for name in receivers:
+            with working_for(name), tracing.span(f"work for {name}"):
+                log.warning("line of %s", name)
+        log.warning("line of the process")
+        with tracing.span("work of the process"):
+            pass
+        stack.pop_all().close()
+    for name, sink in receivers.items():
+        assert [record["body"]["stringValue"] for record in sink.logs()] == [f"line of {name}"]
+        assert [span["name"] for span in sink.spans()] == [f"work for {name}"]
+
+
+def test_a_log_line_names_its_platform_and_hides_the_secrets_of_all() -> None:
+    redactor = RedactorOfPlatforms({}).with_platforms({"acme": ["hunter2-secret"], "ini\ntech": ["swordfish-9"]})
+    record = logging.LogRecord(
+        "ff_observe.x", logging.INFO, "", 1, "%s and %s", ("hunter2-secret", "swordfish-9"), None
+    )
+    assert "hunter2" not in TextFormatter(redactor).format(record)
+    assert "swordfish" not in TextFormatter(redactor).format(record)
+    with working_for("ini\ntech"):
+        line = TextFormatter(redactor).format(record)
+        assert "swordfish" not in line
+        assert "ff_observe.x [ini\\ntech]: " in line
+        assert '"platform": "ini\\ntech"' in JSONFormatter(redactor).format(record)
+    assert '"platform"' not in JSONFormatter(Redactor()).format(record)
+    after_a_reload = redactor.with_platforms({"acme": ["another-secret"]})
+    with working_for("acme"):
+        assert after_a_reload.text("hunter2-secret another-secret") == "******** ********"
