@@ -4,7 +4,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from datetime import datetime
@@ -78,6 +78,8 @@ class Snapshots:
         self._lock = threading.Lock()  # for the next three
         self._under_way: Future[Snapshot] | None = None
         self._begun: Future[Snapshot] | None = None  # the last one that a thread took up
+        self._idle = threading.Event()  # no thread takes a snapshot, or reports that it could not
+        self._idle.set()
         self._shares_workers = workers is not None
         self._workers = workers or Workers()
         self._latest: tuple[Snapshot, float] | None = None  # and the monotonic time until which it is fresh
@@ -101,10 +103,7 @@ class Snapshots:
         if asked is not None and not was_begun:
             asked.set_result(self.unanswered(0.0))
         seconds = max(0.0, deadline - self._clock.monotonic())
-        if not self._shares_workers:
-            done = self._workers.finish(seconds)
-        else:
-            done = asked is None or not wait([asked], seconds).not_done
+        done = self._idle.wait(seconds) if self._shares_workers else self._workers.finish(seconds)
         if not done:
             raise TimeoutError("the database did not let go in time")
         if self._audit is not None:
@@ -168,6 +167,13 @@ class Snapshots:
             if self._begun is asked:
                 return  # stopped meanwhile
             self._begun = asked
+            self._idle.clear()
+        try:
+            self._answer(asked)
+        finally:
+            self._idle.set()
+
+    def _answer(self, asked: "Future[Snapshot]") -> None:
         try:
             snapshot = self.take()
         except BaseException as error:

@@ -54,7 +54,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.problems": (*READINGS, f"{P}.limits", f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
     f"{P}.doctor": (
         *(f"{P}.problems", f"{P}.outputs", f"{P}.config", f"{P}.platform", f"{P}.delivery"),
-        *(f"{P}.web.server", f"{P}.web.web_config"),
+        *(f"{P}.web.server", f"{P}.web.web_config", f"{P}.workers"),
     ),
     f"{P}.limits": (*READINGS,),
     f"{P}.web": (

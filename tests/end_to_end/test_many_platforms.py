@@ -136,7 +136,7 @@ def test_pages_probe_and_readiness(many: Many) -> None:
     page = many.bridge.get("/").text
     assert page.index(f">{BROKEN}</a>") < page.index(f">{HANGING}</a>") < page.index(">sqlite-0</a>")
     assert is_up(many.bridge.get("/probe?target=sqlite-3").text)
-    assert 'href="../../"' in many.bridge.get("/platforms/sqlite-3").text  # moved to the path with a slash
+    assert 'href="./../../"' in many.bridge.get("/platforms/sqlite-3").text  # moved to the path with a slash
     broken = many.bridge.get(f"/platforms/{BROKEN}/")
     assert (broken.status, "flowforge.yml:1:12" in broken.text) == (503, True)
     process = many.bridge.get("/metrics").text
