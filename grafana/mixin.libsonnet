@@ -7,6 +7,10 @@ local rules(file) = std.parseYaml(file).groups;
   grafanaDashboards+: {
     'flowfuse-platforms.json': import 'dashboards/flowfuse-platforms.json',
     'flowfuse-platform.json': import 'dashboards/flowfuse-platform.json',
+    'flowfuse-growth.json': import 'dashboards/flowfuse-growth.json',
+    'flowfuse-rollout.json': import 'dashboards/flowfuse-rollout.json',
+    'flowfuse-activity.json': import 'dashboards/flowfuse-activity.json',
+    'flowfuse-health.json': import 'dashboards/flowfuse-health.json',
     'flowfuse-licence.json': import 'dashboards/flowfuse-licence.json',
     'flowfuse-telemetry.json': import 'dashboards/flowfuse-telemetry.json',
     'flowfuse-bridge.json': import 'dashboards/flowfuse-bridge.json',

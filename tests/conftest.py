@@ -1,6 +1,7 @@
 """The real parts as fixtures. The rules for every test are in `suite_rules.py`."""
 
 import contextlib
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,13 @@ def open_directory() -> Iterator[Path]:
     """A directory that other users may enter."""
     with _open_directory() as directory:
         yield directory
+
+
+@pytest.fixture(autouse=True)
+def _time_for_every_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One reading asks everything that is due, however busy the machine is."""
+    monkeypatch.setattr("ff_observe.platform.sources.intervals.BUDGET_SECONDS", math.inf)
+    monkeypatch.setattr("ff_observe.platform.sources.intervals.STATEMENT_SECONDS", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
-from ff_observe.catalogue import COUNTS
-from ff_observe.catalogue.model import Question, RowsBy, RowsByAge, RowsByName, RowsWhere
+from ff_observe.catalogue.counts import REPORTED
+from ff_observe.catalogue.questions import IsTrue, Question, RowsBy, RowsByAge, RowsByName, RowsWhere
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
@@ -85,14 +85,23 @@ def postgresql_rows(connection: "psycopg.Connection[Any]") -> Rows:
 
 
 def truth(rows: Rows, at: datetime) -> Truth:
-    """Every count of the platform at that moment, each from the rows themselves and counted in Python."""
+    """Every count that FlowFuse reports, too, at that moment, each from the rows themselves and counted in Python."""
     counts: dict[str, Mapping[tuple[str, ...], int]] = {}
-    for count in COUNTS:
+    for count in REPORTED:
         try:
             counts[count.name] = _counted(rows, count.of, at)
         except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
             continue
     return counts
+
+
+Told = TypeVar("Told")
+
+
+def reported(by_name: Mapping[str, Told]) -> dict[str, Told]:
+    """What is told of the counts that `truth` has."""
+    names = {count.name for count in REPORTED}
+    return {name: told for name, told in by_name.items() if name in names}
 
 
 def _counted(rows: Rows, question: Question, at: datetime) -> Mapping[tuple[str, ...], int]:
@@ -102,7 +111,7 @@ def _counted(rows: Rows, question: Question, at: datetime) -> Mapping[tuple[str,
         return rows(f'SELECT {selected} FROM "{TABLES[table].name}"')
 
     match question:
-        case RowsWhere(table, column):
+        case RowsWhere(table, IsTrue(column)):
             return {(): sum(bool(value) for (value,) in values(table, column))}
         case RowsByName(table, column, other, name_column):
             names: dict[Any, Any] = dict(values(other, "id", name_column))

@@ -1,19 +1,12 @@
-"""What is counted. This is the file to edit for a new count; every output, document and dashboard follows from it.
+"""What is counted: here, what FlowFuse's own ping and statistics report; in `inventory` and `operation`, the rest.
 
-The order is the order of the ping. Sources: FlowFuse forge/monitor (ping) and forge/routes/api/admin.js (statistics).
+The order here is that of the ping. Sources: FlowFuse forge/monitor (ping), forge/routes/api/admin.js (statistics).
 """
 
-from ff_observe.catalogue.model import (
-    AgeBucket,
-    Count,
-    PingField,
-    Rows,
-    RowsBy,
-    RowsByAge,
-    RowsByName,
-    RowsWhere,
-    Sensitivity,
-)
+from ff_observe.catalogue.inventory import INVENTORY
+from ff_observe.catalogue.model import Count, PingField, Sensitivity
+from ff_observe.catalogue.operation import OPERATION
+from ff_observe.catalogue.questions import AgeBucket, IsTrue, Rows, RowsBy, RowsByAge, RowsByName, RowsWhere
 from ff_observe.catalogue.review import SIZE, USE
 
 DAY_SECONDS = 86_400
@@ -24,7 +17,7 @@ LAST_SEEN_BUCKETS = (
     AgeBucket("month", 28 * DAY_SECONDS),  # FlowFuse's month is four weeks
 )
 
-COUNTS: tuple[Count, ...] = (
+REPORTED: tuple[Count, ...] = (
     Count(
         "flowfuse_users",
         "Users",
@@ -40,7 +33,7 @@ COUNTS: tuple[Count, ...] = (
         "Administrators",
         "Users who are platform administrators.",
         "{user}",
-        of=RowsWhere("users", "admin"),
+        of=RowsWhere("users", IsTrue("admin")),
         sensitivity=Sensitivity.COUNT,
         since="0.1.0",
     ),
@@ -248,3 +241,5 @@ COUNTS: tuple[Count, ...] = (
         since="0.1.0",
     ),
 )
+
+COUNTS: tuple[Count, ...] = (*REPORTED, *INVENTORY, *OPERATION)

@@ -1,13 +1,11 @@
-"""The vocabulary of the catalogue: what a metric is, and which question to the database a platform count answers.
-
-FlowFuse's spelling of its tables is in `platform/sources/schema.py`; how metrics look is up to each output.
-"""
+"""The vocabulary of the catalogue: what a metric is. Nothing here knows how any output looks."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from ff_observe.catalogue.questions import Question, Rows
 from ff_observe.catalogue.review import Review
 
 
@@ -67,70 +65,6 @@ class Metric:
     since: str = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """All rows of a table."""
-
-    table: str
-
-
-@dataclass(frozen=True, slots=True)
-class RowsWhere:
-    """The rows of a table whose boolean `column` is true."""
-
-    table: str
-    column: str
-
-
-@dataclass(frozen=True, slots=True)
-class RowsBy:
-    """The rows of a table for each value of `column`.
-
-    `expected` are the values FlowFuse is known to write: a source may count those without grouping, as long as any
-    other value is still found. A row without a value counts under `NO_VALUE`.
-    """
-
-    table: str
-    column: str
-    expected: tuple[str, ...] = ()
-    only: tuple[str, str] | None = None  # (column, value): count just the rows with this value
-
-
-@dataclass(frozen=True, slots=True)
-class RowsByName:
-    """The rows of a table for each row of `other` that they refer to through `column`, by its `name_column`."""
-
-    table: str
-    column: str
-    other: str
-    name_column: str
-
-
-@dataclass(frozen=True, slots=True)
-class AgeBucket:
-    """Rows whose timestamp lies less than `under_seconds` (inclusive) in the past and in no earlier bucket."""
-
-    name: str
-    under_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class RowsByAge:
-    """The rows of a table by the age of the timestamp in `column`.
-
-    Rows without one count as `never`, rows older than the last bucket as `older`; a timestamp in the future belongs to
-    the first bucket.
-    """
-
-    table: str
-    column: str
-    buckets: tuple[AgeBucket, ...]
-    never: str = "never"
-    older: str = "older"
-
-
-Question = Rows | RowsWhere | RowsBy | RowsByName | RowsByAge
-
 NO_VALUE = "none"
 """Label value for rows whose column is NULL or empty: Prometheus cannot tell an empty label from a missing one."""
 
@@ -153,18 +87,27 @@ class PingField:
     review: Review | None = None
 
 
+_NO_QUESTION = Rows("")  # the fields of `Metric` have defaults
+
+
 @dataclass(frozen=True, slots=True)
 class Count(Metric):
     """A metric that is counted in the platform's database.
 
-    `enterprise` counts are sent as 0 in the ping of an unlicensed platform, as FlowFuse does; the metrics always have
-    the real number. `billing` counts exist only on a licensed platform with `billing` in its file.
+    `enterprise` counts are sent as 0 in the ping of an unlicensed platform, as FlowFuse does; the metrics always tell
+    the truth. `billing` counts exist only on a licensed platform with `billing` in its file, `licensed` ones only on a
+    licensed platform.
+
+    A count that rides in a scan made anyway is asked with every reading. One that is dear has `every_seconds`: it is
+    asked again when that time is over, by a statement of its own, and shown unchanged until then.
     """
 
-    of: Question = Rows("")
+    of: Question = _NO_QUESTION
     ping: tuple[PingField, ...] = ()
     enterprise: bool = False
     billing: bool = False
+    licensed: bool = False
+    every_seconds: int = 0
 
 
 def ping_fields(counts: tuple[Count, ...]) -> Iterator[tuple[Count, PingField]]:

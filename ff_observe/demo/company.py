@@ -44,6 +44,7 @@ TEAMS = (
     *("Utilities", "Laboratory", "Dairy Farms"),
 )
 STACKS = ("3.1.15", "4.0.9", "4.1.2")
+INSTANCE_TYPES = ("Small", "Medium", "Large")
 TEMPLATES = ("Default", "Locked down", "With dashboards", "Edge gateway")
 PURPOSES = ("oee", "alarms", "energy-meter", "batch-report", "mqtt-bridge", "historian", "dashboard", "erp-sync", "sms")
 DEVICE_TYPES = ("Raspberry Pi 5", "Revolution Pi", "IOT2050", "UNO-2484G", "Moxa UC-8200", "Dell Edge 3200")
@@ -75,8 +76,12 @@ def stamp(moment: datetime) -> str:
 
 
 def insert(database: sqlite3.Connection, table: str, at: datetime, **values: object) -> None:
-    """Add one row, made at `at`. The names are this module's own, never anybody's input."""
-    row = {**values, "createdAt": stamp(at), "updatedAt": stamp(at)}
+    """Add one row, made at `at`, to a table with both of FlowFuse's timestamps."""
+    insert_row(database, table, **values, createdAt=stamp(at), updatedAt=stamp(at))
+
+
+def insert_row(database: sqlite3.Connection, table: str, **row: object) -> None:
+    """Add one row. The names are this module's own, never anybody's input."""
     columns = ", ".join(f'"{column}"' for column in row)
     places = ", ".join("?" * len(row))
     database.execute(f'INSERT INTO "{table}" ({columns}) VALUES ({places})', tuple(row.values()))  # noqa: S608 (own names)
@@ -124,6 +129,7 @@ class Newcomers:
             "TeamId": self._team(),
             "ProjectStackId": self._random.randint(1, len(STACKS)),
             "ProjectTemplateId": self._random.randint(1, len(TEMPLATES)),
+            "ProjectTypeId": self._random.randint(1, len(INSTANCE_TYPES)),
         }
         insert(self._database, "Projects", at, **values, **references, url=f"http://{name}.example.com")
 
@@ -185,6 +191,8 @@ def found(database: sqlite3.Connection, company: Company, at: datetime, random: 
     for version in STACKS:
         label = f"Node-RED {version}"
         insert(database, "ProjectStacks", earlier(400), name=f"node-red-{version.replace('.', '-')}", label=label)
+    for name in INSTANCE_TYPES:
+        insert(database, "ProjectTypes", earlier(400), name=name)
     for name in TEMPLATES:
         insert(database, "ProjectTemplates", earlier(400), name=name)
     built_in = {"host": "127.0.0.1", "port": 1883, "protocol": "mqtt:", "state": "running"}

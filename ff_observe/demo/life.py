@@ -10,6 +10,7 @@ from random import Random
 
 from ff_observe.demo.audit import AuditLog
 from ff_observe.demo.company import Company, Newcomers, stamp
+from ff_observe.demo.operations import Operations
 
 SNAPSHOTS_KEPT = 10  # FlowFuse keeps the last ten automatic snapshots of each owner
 PAST_HOURS = 28 * 24
@@ -42,6 +43,7 @@ class Life:
         self._company = company
         self._random = random
         self._audit_log = AuditLog(Random(company.users), stamp)  # noqa: S311 - a demo; of its own, so that it changes nothing else
+        self._operations = Operations(random)
 
     def pass_time(self, database: sqlite3.Connection, stretch: Stretch) -> None:
         """Let everything happen that happens in `stretch`."""
@@ -50,6 +52,7 @@ class Life:
         self._instances(database, new, stretch)
         self._devices(database, new, stretch)
         self._works(database, new, stretch)
+        self._operations.pass_time(database, stretch.at, stretch.hours, stretch.busyness)
         self._audit_log.add(database, stretch.at, stretch.hours, stretch.busyness)
 
     def look_back(self, database: sqlite3.Connection, at: datetime) -> None:
@@ -148,7 +151,9 @@ class Life:
         database.execute(
             'DELETE FROM "ProjectSnapshots" WHERE "id" IN (SELECT "id" FROM (SELECT "id", '
             'row_number() OVER (PARTITION BY "ProjectId", "DeviceId" ORDER BY "id" DESC) AS place '
-            'FROM "ProjectSnapshots") WHERE place > ?)',
+            'FROM "ProjectSnapshots") WHERE place > ?) AND "id" NOT IN (SELECT "targetSnapshotId" FROM "Devices" '
+            'WHERE "targetSnapshotId" IS NOT NULL UNION SELECT "activeSnapshotId" FROM "Devices" '
+            'WHERE "activeSnapshotId" IS NOT NULL)',
             (SNAPSHOTS_KEPT,),
         )
         company = self._company

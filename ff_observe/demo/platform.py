@@ -15,6 +15,7 @@ from random import Random
 from ff_observe.clock import Clock
 from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, NODEJS_VERSION, Company, found
 from ff_observe.demo.life import Life, Stretch
+from ff_observe.demo.operations import Operations
 from ff_observe.errors import UsageError
 from ff_observe.periodic import Periodic
 from ff_observe.platform.sources.schema import TABLES
@@ -104,8 +105,10 @@ class DemoPlatform:
         package.write_text(json.dumps({"name": "@flowfuse/flowfuse", "version": FLOWFUSE_VERSION}) + "\n")
         with self._transaction() as database:
             _make_tables(database)
-            found(database, self._company, at or self._clock.now(), self._random)
-            self._life.look_back(database, at or self._clock.now())
+            first_day = at or self._clock.now()
+            found(database, self._company, first_day, self._random)
+            Operations(self._random).found(database, first_day)
+            self._life.look_back(database, first_day)
 
     def step(self, minutes: float) -> None:
         """Let `minutes` of platform life happen now. What lies in the past moves that far away."""

@@ -12,18 +12,20 @@ CREATE TABLE "PlatformSettings" (
 
 CREATE TABLE "TeamTypes" (
   "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL UNIQUE, "active" TINYINT(1) DEFAULT 1,
-  "order" INTEGER DEFAULT 0, "description" TEXT, "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+  "order" INTEGER DEFAULT 0, "description" TEXT, "properties" TEXT,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
 );
 
 CREATE TABLE "Teams" (
   "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL, "slug" VARCHAR(255) UNIQUE,
-  "suspended" TINYINT(1) DEFAULT 0, "TeamTypeId" INTEGER REFERENCES "TeamTypes" ("id"),
+  "suspended" TINYINT(1) DEFAULT 0, "properties" TEXT, "TeamTypeId" INTEGER REFERENCES "TeamTypes" ("id"),
   "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
 );
 
 CREATE TABLE "Users" (
   "id" INTEGER PRIMARY KEY AUTOINCREMENT, "username" VARCHAR(255) NOT NULL UNIQUE, "name" VARCHAR(255),
   "email" VARCHAR(255) UNIQUE, "email_verified" TINYINT(1) DEFAULT 0, "admin" TINYINT(1) NOT NULL DEFAULT 0,
+  "mfa_enabled" TINYINT(1) DEFAULT 0, "sso_enabled" TINYINT(1) DEFAULT 0,
   "suspended" TINYINT(1) DEFAULT 0, "defaultTeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE SET NULL,
   "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
 );
@@ -41,7 +43,19 @@ CREATE TABLE "Invitations" (
 
 CREATE TABLE "ProjectStacks" (
   "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL UNIQUE, "label" VARCHAR(255),
-  "active" TINYINT(1) DEFAULT 1, "properties" TEXT, "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+  "active" TINYINT(1) DEFAULT 1, "properties" TEXT, "replacedBy" INTEGER,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "ProjectTypes" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL UNIQUE, "active" TINYINT(1) DEFAULT 1,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "Applications" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL,
+  "TeamId" INTEGER NOT NULL REFERENCES "Teams" ("id") ON DELETE CASCADE,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
 );
 
 CREATE TABLE "ProjectTemplates" (
@@ -53,8 +67,20 @@ CREATE TABLE "Projects" (
   "id" UUID PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "type" VARCHAR(255) NOT NULL, "url" VARCHAR(255) NOT NULL,
   "state" VARCHAR(255) NOT NULL DEFAULT 'running', "safeName" VARCHAR(255) NOT NULL UNIQUE,
   "TeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE SET NULL,
-  "ProjectStackId" INTEGER REFERENCES "ProjectStacks" ("id"),
+  "ProjectTypeId" INTEGER REFERENCES "ProjectTypes" ("id"), "ProjectStackId" INTEGER REFERENCES "ProjectStacks" ("id"),
   "ProjectTemplateId" INTEGER REFERENCES "ProjectTemplates" ("id"),
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "ProjectSettings" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "ProjectId" UUID REFERENCES "Projects" ("id") ON DELETE CASCADE,
+  "key" VARCHAR(255) NOT NULL, "value" TEXT, "valueType" INTEGER NOT NULL,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "DeviceGroups" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL, "targetSnapshotId" INTEGER,
+  "ApplicationId" INTEGER REFERENCES "Applications" ("id") ON DELETE CASCADE,
   "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
 );
 
@@ -62,11 +88,15 @@ CREATE TABLE "Devices" (
   "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL, "type" VARCHAR(255) NOT NULL,
   "state" VARCHAR(255) NOT NULL DEFAULT '', "lastSeenAt" DATETIME, "agentVersion" VARCHAR(255),
   "mode" VARCHAR(255) DEFAULT 'autonomous', "TeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE SET NULL,
+  "nodeRedVersion" TEXT, "nodejsVersion" VARCHAR(255), "editorConnected" TINYINT(1) DEFAULT 0,
+  "DeviceGroupId" INTEGER REFERENCES "DeviceGroups" ("id") ON DELETE SET NULL,
+  "targetSnapshotId" INTEGER REFERENCES "ProjectSnapshots" ("id") ON DELETE SET NULL,
+  "activeSnapshotId" INTEGER REFERENCES "ProjectSnapshots" ("id") ON DELETE SET NULL,
   "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
 );
 
 CREATE TABLE "ProjectSnapshots" (
-  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL, "description" TEXT,
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL, "description" TEXT, "settings" TEXT,
   "ProjectId" UUID REFERENCES "Projects" ("id") ON DELETE CASCADE,
   "DeviceId" INTEGER REFERENCES "Devices" ("id") ON DELETE CASCADE,
   "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
@@ -105,4 +135,79 @@ CREATE TABLE "Subscriptions" (
   "status" TEXT NOT NULL DEFAULT 'active', "trialStatus" TEXT NOT NULL DEFAULT 'none', "trialEndsAt" DATETIME,
   "TeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE SET NULL,
   "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "TeamMembers" (
+  "role" INTEGER NOT NULL, "UserId" INTEGER NOT NULL REFERENCES "Users" ("id") ON DELETE CASCADE,
+  "TeamId" INTEGER NOT NULL REFERENCES "Teams" ("id") ON DELETE CASCADE, PRIMARY KEY ("UserId", "TeamId")
+);
+
+CREATE TABLE "Sessions" (
+  "sid" VARCHAR(255) NOT NULL PRIMARY KEY, "expiresAt" DATETIME NOT NULL, "idleAt" DATETIME,
+  "UserId" INTEGER REFERENCES "Users" ("id") ON DELETE CASCADE,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "AccessTokens" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "token" VARCHAR(255) NOT NULL UNIQUE, "expiresAt" DATETIME,
+  "scope" VARCHAR(255) NOT NULL, "ownerId" VARCHAR(255), "ownerType" VARCHAR(255), "name" VARCHAR(255),
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "SAMLProviders" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL, "domainFilter" VARCHAR(255) NOT NULL,
+  "active" TINYINT(1) DEFAULT 1, "options" TEXT, "type" TEXT DEFAULT 'saml',
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "Pipelines" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL,
+  "ApplicationId" INTEGER REFERENCES "Applications" ("id") ON DELETE CASCADE,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "PipelineStages" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL, "action" TEXT NOT NULL DEFAULT 'prompt',
+  "PipelineId" INTEGER REFERENCES "Pipelines" ("id") ON DELETE CASCADE,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "PipelineStageGitRepos" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "url" VARCHAR(255) NOT NULL, "branch" VARCHAR(255) NOT NULL,
+  "status" VARCHAR(255), "PipelineStageId" INTEGER NOT NULL REFERENCES "PipelineStages" ("id") ON DELETE CASCADE
+);
+
+CREATE TABLE "GitTokens" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL, "token" VARCHAR(255) NOT NULL,
+  "type" VARCHAR(255) NOT NULL, "TeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE CASCADE,
+  "createdAt" DATETIME, "updatedAt" DATETIME
+);
+
+CREATE TABLE "Tables" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255) NOT NULL,
+  "TeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE CASCADE,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "MCPRegistrations" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "name" VARCHAR(255), "targetType" VARCHAR(255) NOT NULL,
+  "targetId" VARCHAR(255) NOT NULL, "nodeId" VARCHAR(255) NOT NULL, "endpointRoute" VARCHAR(255) NOT NULL,
+  "TeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE CASCADE,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "MQTTTopicSchemas" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "topic" VARCHAR(255),
+  "TeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE CASCADE, "createdAt" DATETIME, "updatedAt" DATETIME
+);
+
+CREATE TABLE "TeamBrokerAgents" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "state" VARCHAR(255) NOT NULL, "auth" VARCHAR(255) NOT NULL,
+  "TeamId" INTEGER REFERENCES "Teams" ("id") ON DELETE CASCADE,
+  "createdAt" DATETIME NOT NULL, "updatedAt" DATETIME NOT NULL
+);
+
+CREATE TABLE "Notifications" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT, "type" VARCHAR(255) NOT NULL, "read" TINYINT(1) DEFAULT 0,
+  "UserId" INTEGER REFERENCES "Users" ("id") ON DELETE CASCADE, "createdAt" DATETIME NOT NULL
 );

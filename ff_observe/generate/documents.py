@@ -13,6 +13,7 @@ from ff_observe.generate import (
     collector_openapi,
     configuration_reference,
     dashboards,
+    disclosed_table,
     keys_table,
     metrics_reference,
     outputs_table,
@@ -53,6 +54,7 @@ SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
         "PRIVACY.md": (
             Section("ff_observe/outputs", outputs_table.render),
             Section("ff_observe/ping_contract.py", ping_fields_table.render),
+            Section("ff_observe/catalogue", disclosed_table.render),
         ),
         "docs/collector.md": (Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),),
         "docs/securing-metrics.md": (

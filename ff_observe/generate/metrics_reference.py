@@ -21,9 +21,13 @@ back to Prometheus gives the names of the first column.
 Every sample of a bridge has the label `platform_id` besides those named here: the same for all bridges of a platform,
 absent until the bridge has read the platform's id ([replicas.md](replicas.md#one-platform-in-prometheus)).
 
-Of a label whose values stand in the database (`state`, `mode`, `team_type`), the hundred most frequent values are shown
+Of a label whose values stand in the database (`state`, `mode`, `team_type`), the hundred (where the metric says so, the
+twenty) most frequent values are shown
 as they are; the rows of all others are summed under `other`, so that the sum stays that of all rows. A value longer
 than 128 characters is cut and ends with `…`. `ff_observe_label_values_capped` counts both.
+
+A count that is dear for the database is asked less often than the others, in the interval that is given with its
+meaning, and few of those in one reading. In between its value stays, and it takes no part in the moment of the others.
 
 `Since` is the version of ff-observe that first has the metric. `Sensitivity` is one of:"""
 
@@ -99,9 +103,16 @@ def _cells(metric: Metric) -> tuple[str, ...]:
     known = dict.fromkeys((*metric.label_values, *metric.value_titles))
     values = ", ".join(f"`{value}`" for value in known)
     meaning = f"{metric.help} Values: {values}." if values else metric.help
+    if isinstance(metric, Count) and metric.every_seconds:
+        meaning += f" Asked every {_interval(metric.every_seconds)}."
     unit = f"`{metric.unit}`" if metric.unit else ""
     name = f"`{metric.name}{labels}`{mark}"
     return name, metric.title, metric.kind.value, unit, meaning, metric.sensitivity.value, metric.since
+
+
+def _interval(seconds: int) -> str:
+    number, unit = (seconds // 3600, "hour") if seconds % 3600 == 0 else (seconds // 60, "minute")
+    return unit if number == 1 else f"{number} {unit}s"
 
 
 def _otlp(metric: Metric) -> str:

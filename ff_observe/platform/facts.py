@@ -13,6 +13,7 @@ from ff_observe.platform.sources.licence import UNLICENSED_LIMITS, LicenceError,
 from ff_observe.platform.sources.model import SETTINGS_READING, Answer, HttpAnswer, Installation, Licence, Reading
 
 _BILLING = frozenset(count.name for count in COUNTS if count.billing)
+_LICENSED = frozenset(count.name for count in COUNTS if count.licensed)
 
 LIMITED_COUNTS: Mapping[str, tuple[str, ...]] = {
     "users": ("flowfuse_users",),
@@ -108,9 +109,9 @@ def _licence(in_database: object, platform: PlatformSettings, at: datetime) -> t
 def readings(answer: Answer, known: Installation, platform: PlatformSettings) -> dict[str, Reading]:
     """All counts and facts; unknown ones are absent."""
     licence = known.licence
-    bills = licence is not None and platform.billing
+    hidden = _BILLING | _LICENSED if licence is None else frozenset() if platform.billing else _BILLING
     found: dict[str, Reading] = {
-        **{name: reading for name, reading in answer.readings.items() if bills or name not in _BILLING},
+        **{name: reading for name, reading in answer.readings.items() if name not in hidden},
         **without_database(known, platform),
     }
     if known.initialised is not None:

@@ -73,7 +73,9 @@ class Snapshots:
         self._on_error = on_error
         self._state = StateLog(log)
         self._licence_state = StateLog(log)
-        self._expected: frozenset[str] = frozenset(count.name for count in COUNTS if not count.billing)
+        self._expected: frozenset[str] = frozenset(
+            count.name for count in COUNTS if not (count.billing or count.licensed)
+        )
         self._one_at_a_time = threading.Lock()  # a source answers one thread at a time
         self._lock = threading.Lock()  # for the next three
         self._under_way: Future[Snapshot] | None = None

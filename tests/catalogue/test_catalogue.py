@@ -11,21 +11,13 @@ from prometheus_client import CollectorRegistry
 
 from ff_observe.catalogue import BRIDGE, COLLECTOR, COUNTS, FLEET, METRICS, PLATFORM, SELF
 from ff_observe.catalogue.audit import AUDIT_EVENTS
-from ff_observe.catalogue.model import (
-    Count,
-    Kind,
-    Metric,
-    Rows,
-    RowsBy,
-    RowsByAge,
-    RowsByName,
-    RowsWhere,
-    Sensitivity,
-    in_text,
-    ping_fields,
-)
+from ff_observe.catalogue.counts import REPORTED
+from ff_observe.catalogue.model import Count, Kind, Metric, Sensitivity, in_text, ping_fields
 from ff_observe.catalogue.names import otlp_name
+from ff_observe.catalogue.questions import MostFrequent, Rows, RowsBy, RowsByAge, RowsByCase, RowsByName, RowsWhere
 from ff_observe.ping_contract import COUNT_FIELDS, FIELDS
+from ff_observe.platform.sources.conditions import needed_columns
+from ff_observe.platform.sources.own_statements import is_own
 from ff_observe.platform.sources.schema import TABLES
 from ff_observe.version import VERSION
 from tests import recordings
@@ -39,12 +31,14 @@ OTHER_THAN_BASE_UNITS = re.compile(
     r"_(milliseconds|ms|minutes|hours|days|weeks|kilobytes|kb|megabytes|mb|percent|percentage)(_|$)"
 )
 
-VERSIONS = {"version", "python_version", "nodejs_version", "driver"}
+VERSIONS = {"version", "python_version", "nodejs_version", "driver", "package"}
+IDENTIFIERS = {"license_id", "field", "base_url", "team_type", "stack", "instance_type", "device_group", "provider"}
 HARMLESS = {
     *("event", "source", "kind", "by"),
     *("output", "outcome", "reading", "cap", "rule", "reason", "store"),
     *("resource", "feature", "enabled", "window", "rank"),
-    *("license_type", "tier", "state", "mode", "last_seen"),
+    *("license_type", "tier", "state", "mode", "last_seen", "status", "rollout", "role", "origin", "expiry"),
+    *("limit", "outdated", "table"),
 }
 """Labels whose values FlowFuse or ff-observe chose, and which name no version."""
 
@@ -139,17 +133,20 @@ def test_a_metric_is_not_newer_than_this_version(metric: Metric) -> None:
 @each_metric
 def test_sensitivity_follows_from_what_the_labels_hold(metric: Metric) -> None:
     """A new label is added here to what it discloses."""
-    named = isinstance(metric, Count) and isinstance(metric.of, RowsByName)
-    if named or {"license_id", "field", "base_url"} & set(metric.labels):
+    if IDENTIFIERS & set(metric.labels):
         expected = Sensitivity.IDENTIFIER
     elif VERSIONS & set(metric.labels):
         expected = Sensitivity.VERSION
-    elif isinstance(metric, Count) or (metric in FLEET and metric.unit != "s") or metric.labels == ("resource",):
+    elif (
+        (isinstance(metric, Count) and metric.unit not in ("s", "By"))
+        or (metric in FLEET and metric.unit != "s")
+        or metric.labels == ("resource",)
+    ):
         expected = Sensitivity.COUNT
     else:
         expected = Sensitivity.OPERATIONAL
     assert metric.sensitivity is expected
-    assert set(metric.labels) <= HARMLESS | {"license_id", "field", "base_url", "team_type"} | VERSIONS
+    assert set(metric.labels) <= HARMLESS | IDENTIFIERS | VERSIONS
 
 
 @each_metric
@@ -174,31 +171,20 @@ def test_a_count_has_as_many_labels_as_its_question_gives(count: Count) -> None:
     match count.of:
         case Rows(table) | RowsWhere(table, _):
             assert (table != "", count.labels) == (True, ())
-        case RowsBy(table) | RowsByName(table) | RowsByAge(table):
+        case RowsBy(table) | RowsByName(table) | RowsByAge(table) | RowsByCase(table):
             assert (table != "", len(count.labels)) == (True, 1)
+        case MostFrequent(table, cases=cases):
+            assert (table != "", len(count.labels)) == (True, 1 if cases is None else 2)
 
 
 @each_count
 def test_the_tables_and_columns_of_a_count_are_in_the_schema(count: Count) -> None:
-    for table, columns in questioned(count):
-        entry = f'add "{table}": Table("<FlowFuse\'s name>") to TABLES'
-        assert table in TABLES, f"ff_observe/platform/sources/schema.py: {entry}"
-        for column in columns:
-            entry = f'add "{column}": "<FlowFuse\'s name>" to the columns of "{table}" in TABLES'
-            assert column in TABLES[table].columns, f"ff_observe/platform/sources/schema.py: {entry}"
-
-
-def questioned(count: Count) -> list[tuple[str, tuple[str, ...]]]:
-    """The tables that a count is asked of, each with the columns."""
-    match count.of:
-        case Rows(table):
-            return [(table, ())]
-        case RowsWhere(table, column) | RowsByAge(table, column):
-            return [(table, (column,))]
-        case RowsBy(table, column, only=only):
-            return [(table, (column, *((only[0],) if only else ())))]
-        case RowsByName(table, column, other, name_column):
-            return [(table, (column,)), (other, (name_column,))]
+    where = "ff_observe/platform/sources/schema.py: add it, with FlowFuse's name, to TABLES"
+    try:
+        needed = [] if is_own(count.of) else [TABLES[count.of.table], *needed_columns(count.of)]
+    except KeyError as error:
+        pytest.fail(f"{count.name} needs {error}: {where}")
+    assert needed or is_own(count.of)
 
 
 @each_count
@@ -245,6 +231,13 @@ def test_the_contract_has_the_fields_of_real_pings_in_their_order(case: recordin
     assert case.ping is not None
     sent = leaves(case.ping)
     assert [field.path for field in FIELDS if field.path in sent] == sent
+
+
+def test_the_contract_has_nothing_that_no_real_ping_has() -> None:
+    """Whatever else is counted never enters the ping."""
+    sent = {path for case in recordings.cases() if case.ping for path in leaves(case.ping)}
+    assert [field.path for field in FIELDS if field.path not in sent] == []
+    assert [count.name for count in COUNTS if count.ping and count not in REPORTED] == []
 
 
 def test_the_way_over_opentelemetry_ends_at_the_same_prometheus_names() -> None:

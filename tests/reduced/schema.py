@@ -33,13 +33,43 @@ TeamBrokerClients id username! password acls TeamId:int ownerId ownerType
 BrokerCredentials id name! host! port:int! protocol! protocolVersion:int! ssl:bool! verifySSL:bool! clientId!
   credentials! state! settings TeamId:int topicPrefix
 Subscriptions id customer! subscription! status:status! trialStatus:trial! trialEndsAt:time TeamId:int interval
+TeamMembers role:int! UserId:int! TeamId:int! permissions
+Sessions sid! expiresAt:time! idleAt:time mfa_verified:bool refreshToken UserId:int
+AccessTokens id token! expiresAt:time scope! ownerId ownerType refreshToken name readOnly:bool! adminOptIn:bool!
+SAMLProviders id name! domainFilter! active:bool options type
+Applications id name! description TeamId:int!
+ProjectTypes id name! active:bool order:int description properties defaultStackId:int
+ProjectSettings id ProjectId:uuid key! value valueType:int!
+DeviceGroups id name! description targetSnapshotId:int ApplicationId:int settings
+Pipelines id name! ApplicationId:int
+PipelineStages id name! deployToDevices:bool action! NextStageId:int PipelineId:int
+PipelineStageGitRepos id url! branch! lastPushAt:time status statusMessage credentialSecret PipelineStageId:int!
+  GitTokenId:int pushPath lastPushPath pullBranch pullPath lastPullAt:time
+GitTokens id name! token! TeamId:int type! username caCertificate
+Tables id name! credentials meta TeamId:int
+MCPRegistrations id name protocol targetType! targetId! nodeId! endpointRoute! TeamId:int title! version! description!
+MQTTTopicSchemas id topic metadata BrokerCredentialsId:int TeamId:int inferredSchema
+TeamBrokerAgents id state! settings auth! TeamId:int
+Notifications id type! reference read:bool data UserId:int
+AuditLogs id event body entityId entityType UserId:int ProjectId:uuid ownerId:int source
 """
-"""Text where no type is named; `!` is NOT NULL. Every table has `createdAt` and `updatedAt` too."""
+"""Text where no type is named; `!` is NOT NULL. Tables have `createdAt` and `updatedAt` too, but for `_TIMES`."""
+
+_TIMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "MetaVersions": ("updatedAt:time!",),
+    "TeamMembers": (),
+    "PipelineStageGitRepos": (),
+    "Notifications": ("createdAt:time!",),
+    "AuditLogs": ("createdAt:time!",),
+}
 
 TABLES: Final = {
-    table: (*columns, *(() if table == "MetaVersions" else ("createdAt:time!",)), "updatedAt:time!")
+    table: (*columns, *_TIMES.get(table, ("createdAt:time!", "updatedAt:time!")))
     for table, *columns in (line.split() for line in _COLUMNS.strip().replace("\n  ", " ").splitlines())
 }
+
+_KEYS: Final = {("PlatformSettings", "key"), ("Sessions", "sid")}
+"""Primary keys that have another name than `id`."""
 
 _SQLITE: Final = {"int": "INTEGER", "bool": "TINYINT(1)", "time": "DATETIME", "uuid": "UUID"}
 _POSTGRESQL: Final = {
@@ -72,7 +102,13 @@ def _create(table: str, postgresql: bool) -> str:
             columns.append('"id" SERIAL PRIMARY KEY' if postgresql else '"id" INTEGER PRIMARY KEY AUTOINCREMENT')
             continue
         sql = (_POSTGRESQL if postgresql else _SQLITE).get(kind, "TEXT")
-        rest = " PRIMARY KEY" if name in ("id", "key") else " NOT NULL" if text.endswith("!") else ""
+        rest = (
+            " PRIMARY KEY"
+            if name == "id" or (text in ("key!", "sid!") and table != "ProjectSettings")
+            else " NOT NULL"
+            if text.endswith("!")
+            else ""
+        )
         columns.append(f'"{name}" {sql}{rest}')
     return f'CREATE TABLE "{table}" ({", ".join(columns)});'
 

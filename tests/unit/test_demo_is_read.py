@@ -52,17 +52,23 @@ def test_its_file_is_valid_and_says_where_everything_is(platform: DemoPlatform) 
 def test_every_count_can_be_read(answer: Answer) -> None:
     assert answer.failures == {}
     assert set(answer.readings) >= {count.name for count in COUNTS}
+    zero = {name for name, reading in answer.readings.items() if not any(reading.values())}
+    assert zero <= {"flowfuse_users_active", *(count.name for count in COUNTS if count.billing)}, "it does not bill"
 
 
 def test_a_table_or_column_that_the_bridge_reads_is_there_without_being_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    new = {**TABLES, "groups": Table("DeviceGroups"), "users": Table("Users", {"admin": "admin", "locale": "locale"})}
+    new = {
+        **TABLES,
+        "organizations": Table("Organizations"),
+        "users": Table("Users", {"admin": "admin", "locale": "locale"}),
+    }
     monkeypatch.setattr("ff_observe.demo.platform.TABLES", new)
     made = DemoPlatform(tmp_path, FrozenClock(NOW), Random(3), ping_url=PING_URL, metrics_port=10464)
     made.create()
     with closing(sqlite3.connect(made.database)) as database:
-        assert database.execute('SELECT count("id") FROM "DeviceGroups"').fetchone() == (0,)
+        assert database.execute('SELECT count("id") FROM "Organizations"').fetchone() == (0,)
         assert set(database.execute('SELECT "locale" FROM "Users"')) == {(None,)}
 
 

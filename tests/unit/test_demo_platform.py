@@ -12,6 +12,7 @@ import pytest
 
 from ff_observe.clock import Clock, FrozenClock, SystemClock
 from ff_observe.demo.company import COMPANY, Company, stamp
+from ff_observe.demo.operations import GROUPS
 from ff_observe.demo.platform import DemoPlatform
 from ff_observe.errors import UsageError
 from tests import recordings
@@ -61,7 +62,9 @@ def test_the_first_day_is_as_large_as_the_company(platform: DemoPlatform) -> Non
     assert number(platform, "Users") == COMPANY.users
     assert number(platform, "Projects") == COMPANY.instances
     assert number(platform, "Devices") == COMPANY.devices
-    assert number(platform, "ProjectSnapshots") == COMPANY.snapshots
+    assert number(platform, "ProjectSnapshots") == COMPANY.snapshots + len(
+        GROUPS
+    )  # a release for each group of devices
 
 
 def test_a_company_of_hundreds_of_devices_can_be_had(tmp_path: Path) -> None:
@@ -138,6 +141,24 @@ def test_connected_devices_were_seen_just_now(platform: DemoPlatform) -> None:
     assert {seen for (seen,) in ask(platform, 'SELECT "lastSeenAt" FROM "Devices" WHERE "state" = \'running\'')} == {
         stamp(NOW)
     }
+
+
+def test_releases_reach_groups_stacks_and_agents_are_upgraded_and_people_sign_in(platform: DemoPlatform) -> None:
+    def versions() -> list[tuple[object, ...]]:
+        return ask(platform, 'SELECT "agentVersion", count(*) FROM "Devices" GROUP BY 1 ORDER BY 1')
+
+    in_sync = '"targetSnapshotId" = "activeSnapshotId"'
+    behind = '"targetSnapshotId" <> ifnull("activeSnapshotId", 0)'
+    before, newest = versions(), number(platform, "Projects", '"ProjectStackId" = 3')
+    assert number(platform, "Devices", behind) > 0
+    for _ in range(60):
+        platform.step(240)
+        assert number(platform, "Devices", in_sync) > number(platform, "Devices", behind) > 0
+    assert versions() != before
+    assert number(platform, "Projects", '"ProjectStackId" = 3') > newest
+    assert number(platform, "ProjectSnapshots", "\"name\" LIKE 'Release for %'") > len(GROUPS)
+    assert number(platform, "Notifications", 'NOT "read"') > 0
+    assert number(platform, "TeamMembers") == number(platform, "Users")
 
 
 def test_a_long_life_stays_within_the_licence(platform: DemoPlatform) -> None:

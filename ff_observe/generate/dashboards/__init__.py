@@ -12,6 +12,10 @@ MODULES = MappingProxyType(
     {
         "flowfuse-platforms": "platforms",
         "flowfuse-platform": "platform",
+        "flowfuse-health": "health",
+        "flowfuse-activity": "activity",
+        "flowfuse-rollout": "rollout",
+        "flowfuse-growth": "growth",
         "flowfuse-licence": "licence",
         "flowfuse-telemetry": "telemetry",
         "flowfuse-fleet": "fleet",

@@ -12,6 +12,10 @@ from ff_observe.generate.dashboards.panels import DATASOURCE, Panel
 TITLES = {
     "flowfuse-platforms": "Platforms",
     "flowfuse-platform": "Platform",
+    "flowfuse-health": "Health",
+    "flowfuse-activity": "Activity",
+    "flowfuse-rollout": "Roll-out and upgrade",
+    "flowfuse-growth": "Cost and growth",
     "flowfuse-licence": "Licence",
     "flowfuse-telemetry": "Telemetry & privacy",
     "flowfuse-bridge": "Bridge health",

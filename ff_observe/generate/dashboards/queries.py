@@ -58,6 +58,11 @@ def total(metric: Metric | str, *matchers: str) -> str:
     return f"sum({once(of(metric, *matchers))})"
 
 
+def whole(metric: Metric, *matchers: str) -> str:
+    """The same of a metric with several series of a platform, which are summed up."""
+    return f"sum({once(of(metric, *matchers), *metric.labels)})"
+
+
 def total_by(metric: Metric, *labels: str) -> str:
     """The same for each value of some labels."""
     return f"sum by ({', '.join(labels)}) ({once(of(metric), *labels)})"

@@ -6,13 +6,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from ff_observe import tracing
-from ff_observe.catalogue.model import NO_VALUE, Count, RowsBy, RowsByAge
+from ff_observe.catalogue.model import NO_VALUE, Count
+from ff_observe.catalogue.questions import RowsBy, RowsByAge
 from ff_observe.errors import SourceError
+from ff_observe.platform.sources.intervals import Intervals
 from ff_observe.platform.sources.model import SETTINGS_READING, Answer, Reading
-from ff_observe.platform.sources.questions import SETTINGS_PART, DoesNotAddUpError, Known, plan, read_settings
+from ff_observe.platform.sources.questions import (
+    SETTINGS_PART,
+    DoesNotAddUpError,
+    Known,
+    answerable,
+    plan,
+    read_settings,
+)
 from ff_observe.platform.sources.schema import SETTINGS, TABLES
 from ff_observe.platform.sources.sql import (
     Columns,
@@ -20,6 +30,7 @@ from ff_observe.platform.sources.sql import (
     Part,
     Row,
     Statement,
+    StatementError as StatementError,
     UnexpectedAnswerError,
     is_simple,
     table_names,
@@ -34,10 +45,6 @@ SELECT_SECONDS = 1.0
 RETRY_FAILED_TABLES = (timedelta(seconds=10), timedelta(seconds=60))
 """When a failed table is retried: soon at first, since it may have been locked, then after twice the time each."""
 _ATTEMPTS = 4  # a changed schema and new values cost one each; more than these in one reading is a fault
-
-
-class StatementError(Exception):
-    """The database refused one statement for a reason that need not affect another."""
 
 
 class TooSlowError(SourceError):
@@ -61,8 +68,9 @@ class Queryable(Protocol):
 class Session(Protocol):
     """An open connection that runs statements."""
 
-    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
-        """The rows of a statement in which `moments` stand as `:name`; more than `MAX_ROWS` are an error.
+    def query(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
+        """The rows of a statement in which `moments` stand as `:name`; more than `MAX_ROWS` are an error, and so is one
+        that takes longer than `limit_seconds`.
 
         Raises `StatementError`, or `SourceError` if nothing else can be asked either.
         """
@@ -78,8 +86,11 @@ def traced(dialect: Dialect, operation: str, what: str) -> AbstractContextManage
 class Counting:
     """The knowledge about one database between readings. Used by one thread at a time."""
 
-    def __init__(self, counts: Sequence[Count], dialect: Dialect, where: str) -> None:
-        self._counts = tuple(counts)
+    def __init__(self, counts: Sequence[Count], dialect: Dialect, where: str, directory: Path | None = None) -> None:
+        """`directory` is that of the database's file, where it has one."""
+        self._counts = tuple(count for count in counts if not count.every_seconds)
+        self._dear = tuple(count for count in counts if count.every_seconds)
+        self._intervals = Intervals(dialect, where, directory)
         self._dialect = dialect
         self._where = where
         self._columns: Columns | None = None
@@ -106,6 +117,12 @@ class Counting:
     def forget_counts(self) -> None:
         """Count everything the next time, even if the database reports no write."""
         self._last = None
+        self._intervals.forget(due=False)
+
+    def forget_all(self) -> None:
+        """The database is another one."""
+        self.forget()
+        self._intervals.forget(due=True)
 
     def read(self, session: Session, at: datetime, data_stamp: str | None = None) -> Answer:
         """Everything at once.
@@ -129,6 +146,21 @@ class Counting:
                 return answer
         reason = self._refused or "it changed again and again while it was read"
         raise SourceError(f"{self._where} cannot be read: {reason}; the next reading tries again")
+
+    def read_due(self, session: Session, at: datetime, answer: Answer, data_stamp: str | None = None) -> Answer:
+        """`answer` with the counts that have an interval of their own, some of them asked again if that is over."""
+
+        def query(sql: str, moments: Mapping[str, str], limit_seconds: float) -> list[Row]:
+            with traced(self._dialect, "SELECT", "counts with an interval"):
+                return session.query(sql, moments, limit_seconds)
+
+        self._intervals.ask(query, at, data_stamp, answer.failures.values())
+        return replace(
+            answer,
+            readings={**answer.readings, **self._intervals.readings},
+            failures={**answer.failures, **self._intervals.failures},
+            caps={**answer.caps, **self._intervals.caps},
+        )
 
     def _unexpected(self) -> SourceError:
         return SourceError(
@@ -175,11 +207,13 @@ class Counting:
         self._columns = columns
         self._schema_stamp = str(rows[0][2])
         self._plan()
+        self._intervals.plan(answerable(self._dear, columns)[0], columns)
         self._say_what_is_lacking()
 
     def _plan(self) -> None:
         assert self._columns is not None
-        self._parts, self._lacking = plan(self._counts, self._columns, self._known, self._dialect)
+        self._parts, lacking = plan(self._counts, self._columns, self._known, self._dialect)
+        self._lacking = {**lacking, **answerable(self._dear, self._columns)[1]}
         working = [part for part in self._parts if part.name not in self._failed]
         self._statement = Statement(working, self._dialect, self._columns)
         ages, _ = plan(
@@ -191,7 +225,9 @@ class Counting:
     def _say_what_is_lacking(self) -> None:
         for name, missing in self._lacking.items():
             if self._said.get(name) != missing and name not in self._hidden():
-                log.info("this FlowFuse version has no %s: %s is not reported", missing, name)
+                log.info(
+                    "this FlowFuse version, or the role that reads it, has no %s: %s is not reported", missing, name
+                )
         for name in self._said.keys() - self._lacking.keys():
             log.info("the database of FlowFuse has been upgraded: %s is reported from now on", name)
         self._said = self._lacking

@@ -33,6 +33,10 @@ class TimeLimit:
     ) -> None:
         self.deadline = None
 
+    def restart(self) -> None:
+        """Within the block: as much time again."""
+        self._deadline = time.monotonic() + self._seconds
+
     def close(self) -> None:
         """No longer watch this limit; the next use begins it again."""
         _WATCH.remove(self)

@@ -29,7 +29,8 @@ def _regclass(table: str) -> str:
 def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
     """Which of the missing tables and columns exist by now, as text: empty as long as none does."""
     found = [
-        f"(SELECT attname FROM pg_attribute WHERE attrelid = {_regclass(table)} AND attname = {literal(name)})"
+        f"(SELECT attname FROM pg_attribute WHERE attrelid = {_regclass(table)} AND attname = {literal(name)}"
+        " AND has_column_privilege(attrelid, attnum, 'SELECT'))"
         if name is not None
         else _regclass(table)
         for table, name in missing
@@ -50,11 +51,28 @@ def _writers(table: str) -> str:
     return f"CASE WHEN pg_is_in_recovery() THEN NULL ELSE ({held}) END"
 
 
+def _json(column: str, path: tuple[str, ...]) -> str:
+    """What FlowFuse keeps as text; an empty one is no JSON."""
+    return f"NULLIF(CAST({column} AS text), '')::json #> '{{{','.join(path)}}}'"
+
+
+def _json_text(column: str, path: tuple[str, ...]) -> str:
+    return f"({_json(column, path).replace('#>', '#>>')})"
+
+
+def _json_integer(column: str, path: tuple[str, ...]) -> str:
+    text = _json_text(column, path)
+    return f"CASE WHEN {text} ~ '^-?[0-9]{{1,18}}$' THEN CAST({text} AS bigint) END"
+
+
 DIALECT = Dialect(
     system="postgresql",
+    # A column that the role must not read is left out, as one that this FlowFuse lacks; a table of which it must read
+    # none is asked, and fails with PostgreSQL's own words.
     columns=lambda tables: (
         "SELECT c.relname, a.attname, '' FROM pg_class c LEFT JOIN pg_attribute a"
         " ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
+        " AND (has_column_privilege(c.oid, a.attnum, 'SELECT') OR NOT has_any_column_privilege(c.oid, 'SELECT'))"
         f" WHERE c.oid IN ({', '.join(_regclass(table) for table in tables)})"
     ),
     schema_stamp=_missing_that_is_there,
@@ -62,6 +80,21 @@ DIALECT = Dialect(
     moment=lambda column: column,
     milliseconds=lambda column: f"CAST(round(extract(epoch FROM {column}) * 1000) AS bigint)",
     writers=_writers,
+    epoch=lambda expression: f"CAST(floor(extract(epoch FROM {expression})) AS bigint)",
+    json_text=_json_text,
+    json_integer=_json_integer,
+    json_elements=lambda column, path: (
+        f"json_array_elements(CASE WHEN json_typeof({_json(column, path)}) = 'array'"
+        f" THEN {_json(column, path)} ELSE '[]' END)"
+    ),
+    json_keys=lambda column, path: (
+        f"json_each(CASE WHEN json_typeof({_json(column, path)}) = 'object' THEN {_json(column, path)} ELSE '{{}}' END)"
+    ),
+    database_size="SELECT pg_database_size(current_database())",
+    table_sizes=(
+        "SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c"
+        " WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace = current_schema()::regnamespace"
+    ),
 )
 
 
@@ -82,7 +115,11 @@ class PostgreSQLSource:
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
-        return self._ask(lambda connection: self._counting.read(Session(connection, self._server), at))
+        return self._ask(lambda connection: self._count(connection, at))
+
+    def _count(self, connection: "psycopg.Connection[Row]", at: datetime) -> Answer:
+        answer = self._counting.read(Session(connection, self._server), at)
+        return self._counting.read_due(Session(connection, self._server), at, answer)
 
     def select(self, sql: str) -> list[Row]:
         """See `Queryable.select`."""

@@ -12,10 +12,9 @@ from typing import Final
 
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import StatementError
 from ff_observe.platform.sources.locks import LEADER, Held, LocksLostError, LocksUnsuitableError
 from ff_observe.platform.sources.postgresql_session import Server, Session, cut
-from ff_observe.platform.sources.sql import Row
+from ff_observe.platform.sources.sql import Row, StatementError
 
 KEEPALIVE: Final = {"tcp_keepalives_idle": 20, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 """For the server: it drops the session of a vanished bridge, and its locks, after 50 s."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ff_observe.config.secret import MASK
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import StatementError, TooSlowError
+from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.postgresql_tls import explain_refusal, tls_options
-from ff_observe.platform.sources.sql import MAX_ROWS, Row, literal
+from ff_observe.platform.sources.sql import MAX_ROWS, Row, StatementError, StatementTooSlowError, literal
 
 if TYPE_CHECKING:
     import psycopg
@@ -178,17 +178,19 @@ class Session:
         self._server = server
         self._until = time.monotonic() + READ_LIMIT_SECONDS
 
-    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
+    def query(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
         import psycopg
         from psycopg import pq
 
+        # In the same message, hence for this statement alone (see `POOLED_PREFIX`).
+        limit = f"SET LOCAL statement_timeout = {limit_seconds * 1000:.0f}; " if limit_seconds is not None else ""
         for name, moment in moments.items():
             sql = sql.replace(f":{name})", f"{literal(moment)})")
         rows: list[Row] = []
         length = 0
         last = failed = None
         try:
-            self._libpq.send_query((self._prefix + sql).encode())
+            self._libpq.send_query((self._prefix + limit + sql).encode())
             # otherwise libpq keeps an endless answer in memory before it returns any of it
             self._libpq.set_single_row_mode()
             for last in self._results():
@@ -207,6 +209,8 @@ class Session:
             return rows
         refused = psycopg.errors.error_from_result(failed) if failed else psycopg.OperationalError("no answer")
         if isinstance(refused, psycopg.errors.QueryCanceled):
+            if limit_seconds is not None:
+                raise StatementTooSlowError(limit_seconds)
             raise TooSlowError(f"{self._server.where} needed more than {self._seconds:g} s; is it overloaded?")
         if self._libpq.status != pq.ConnStatus.OK or (refused.sqlstate or "08")[:2] in _CONNECTION_ENDS:
             raise self._lost(refused)

@@ -8,10 +8,9 @@ from typing import Final, NamedTuple
 
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError, UsageError
-from ff_observe.platform.sources.counting import StatementError
 from ff_observe.platform.sources.postgresql_session import Server, Session
 from ff_observe.platform.sources.schema import AUDIT_LOG, SETTINGS, TABLES
-from ff_observe.platform.sources.sql import Row, literal, quoted
+from ff_observe.platform.sources.sql import Row, StatementError, literal, quoted
 
 DEFAULT_ROLE: Final = "ff_observe"
 _ROLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}", re.ASCII)
@@ -40,8 +39,12 @@ class Standing:
 
 
 def read_columns() -> dict[str, tuple[str, ...]]:
-    """FlowFuse's tables, each with the columns that statements name."""
-    return {table.name: (table.key, *table.columns.values()) for table in (*TABLES.values(), SETTINGS, AUDIT_LOG)}
+    """FlowFuse's tables, and of each the columns that statements name, without those that hold secrets too."""
+    found: dict[str, tuple[str, ...]] = {}
+    for table in (*TABLES.values(), SETTINGS, AUDIT_LOG):
+        names = (name for logical, name in table.columns.items() if logical not in table.private)
+        found[table.name] = tuple(dict.fromkeys((*found.get(table.name, ()), table.key, *names)))
+    return found
 
 
 def present_columns(database: PostgreSQLDatabase) -> list[Column]:

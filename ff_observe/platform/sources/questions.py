@@ -4,12 +4,23 @@ become a reading."""
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from ff_observe.catalogue.model import NO_VALUE, Count, Rows, RowsBy, RowsByAge, RowsByName, RowsWhere
+from ff_observe.catalogue.model import NO_VALUE, Count
+from ff_observe.catalogue.questions import (
+    Earliest,
+    MostFrequent,
+    Rows,
+    RowsBy,
+    RowsByAge,
+    RowsByCase,
+    RowsByName,
+    RowsWhere,
+)
+from ff_observe.platform.sources.conditions import cases_sql, condition_sql, needed_columns
 from ff_observe.platform.sources.model import SETTINGS_READING, Caps, Reading
-from ff_observe.platform.sources.schema import SETTING_KEYS, SETTINGS, TABLES, Table
+from ff_observe.platform.sources.own_statements import is_own, missing_for
+from ff_observe.platform.sources.schema import SETTING_KEYS, SETTINGS, TABLES
 from ff_observe.platform.sources.sql import (
     MAX_LABEL_CHARACTERS,
-    MAX_VALUES,
     Columns,
     Dialect,
     Part,
@@ -18,6 +29,7 @@ from ff_observe.platform.sources.sql import (
     as_text,
     beginning,
     column,
+    cut,
     literal,
     quoted,
 )
@@ -44,17 +56,32 @@ def plan(
 ) -> tuple[list[Part], dict[str, str]]:
     """The parts for `counts`, and the counts that this database cannot answer: by name, what it lacks."""
     parts: dict[str, Part] = {}
-    lacking: dict[str, str] = {}
+    found, lacking = answerable(counts, columns)
     if SETTINGS.name in columns:
         parts[SETTINGS_PART] = _settings()
-    for count in counts:
-        missing = _missing(count, columns)
-        if missing is not None:
-            lacking[count.name] = missing
-            continue
+    for count in found:
         part = parts.setdefault(count.of.table, Part(count.of.table, TABLES[count.of.table]))
         part.readers[count.name] = _reader(part, count, known, dialect)
     return list(parts.values()), lacking
+
+
+def answerable(counts: Sequence[Count], columns: Columns) -> tuple[list[Count], dict[str, str]]:
+    """The counts that this database can answer, and what it lacks for each of the others, by name."""
+    lacking: dict[str, str] = {}
+    for count in counts:
+        missing = missing_for(count.of, columns) if is_own(count.of) else _missing(count, columns)
+        if missing is not None:
+            lacking[count.name] = missing
+    return [count for count in counts if count.name not in lacking], lacking
+
+
+def standalone(counts: Sequence[Count], dialect: Dialect) -> Part:
+    """One part, of one table, for counts that are not in the statement of all."""
+    table = counts[0].of.table
+    part = Part(table, TABLES[table])
+    for count in counts:
+        part.readers[count.name] = _reader(part, count, {}, dialect)
+    return part
 
 
 def _settings() -> Part:
@@ -95,24 +122,13 @@ def _without_surrogates(value: object) -> object:
 
 
 def _missing(count: Count, columns: Columns) -> str | None:
-    table = TABLES[count.of.table]
-    needed: list[tuple[Table, str]] = []
-    match count.of:
-        case RowsWhere(column=name) | RowsByAge(column=name):
-            needed = [(table, table.columns[name])]
-        case RowsBy(column=name, only=only):
-            needed = [(table, table.columns[name])] + ([(table, table.columns[only[0]])] if only else [])
-        case RowsByName(column=name, other=other_name, name_column=name_column):
-            other = TABLES[other_name]
-            needed = [(table, table.columns[name]), (other, other.key), (other, other.columns[name_column])]
-        case Rows():
-            pass
-    for needed_table in (table, *(other for other, _ in needed)):
-        if needed_table.name not in columns:
-            return f"table {needed_table.name}"
-    for needed_table, name in needed:
-        if name not in columns[needed_table.name]:
-            return f"column {needed_table.name}.{name}"
+    needed = list(needed_columns(count.of))
+    for table in (TABLES[count.of.table], *(table for table, _ in needed)):
+        if table.name not in columns:
+            return f"table {table.name}"
+    for table, name in needed:
+        if name not in columns[table.name]:
+            return f"column {table.name}.{name}"
     return None
 
 
@@ -120,8 +136,14 @@ def _reader(part: Part, count: Count, known: Known, dialect: Dialect) -> Callabl
     match count.of:
         case Rows():
             return _total(part, "count(*)")
-        case RowsWhere(column=name):
-            return _total(part, f"count(*) FILTER (WHERE {column(part.table.columns[name])})")
+        case RowsWhere(condition=condition):
+            return _total(part, f"count(*) FILTER (WHERE {condition_sql(condition, part.table, dialect)})")
+        case RowsByCase() as by_case:
+            return _by_case(part, by_case, dialect)
+        case MostFrequent() as most:
+            return _most_frequent(part, most, count.name, dialect)
+        case Earliest() as earliest:
+            return _earliest(part, earliest, dialect)
         case RowsByAge() as by_age:
             return _by_age(part, by_age, dialect)
         case RowsByName() as by_name:
@@ -130,6 +152,8 @@ def _reader(part: Part, count: Count, known: Known, dialect: Dialect) -> Callabl
             if count.name in known:
                 return _by_known_value(part, by_value, count.name, known[count.name])
             return _by_value(part, by_value, count.name)
+        case _:
+            raise AssertionError(f"{count.name} has a statement of its own")
 
 
 def _sum(part: Part, rows: Sequence[Row], place: int) -> int:
@@ -149,6 +173,57 @@ def _number(value: int | str | None) -> int:
 def _total(part: Part, expression: str) -> Callable[[Sequence[Row]], Reading]:
     place = part.number(expression)
     return lambda rows: {(): _sum(part, rows, place)}
+
+
+def _by_case(part: Part, question: RowsByCase, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
+    places = [
+        (value, part.number(f"count(*) FILTER (WHERE {test})"))
+        for value, test in cases_sql(question.cases, part.table, dialect, question.where)
+    ]
+    return lambda rows: {(value,): _sum(part, rows, place) for value, place in places}
+
+
+def _earliest(part: Part, question: Earliest, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
+    moment_column = column(part.table.columns[question.column])
+    tests = [f"({dialect.moment(moment_column)} >= :before_0)"]
+    if question.where is not None:
+        tests.append(condition_sql(question.where, part.table, dialect))
+    place = part.number(dialect.epoch(f"min({moment_column}) FILTER (WHERE {' AND '.join(tests)})"))
+
+    def read(rows: Sequence[Row]) -> Reading:
+        assert not part.grouped, "a first moment is not summed over groups"
+        found = rows[0][place]
+        return {} if found is None else {(): _number(found)}
+
+    return read
+
+
+def _most_frequent(
+    part: Part, question: MostFrequent, name: str, dialect: Dialect
+) -> Callable[[Sequence[Row]], Reading]:
+    """Alone in its part: crossed with another label, the values of one would multiply those of the other."""
+    other = TABLES[question.other] if question.other else None
+    value = column(part.table.columns[question.column])
+    if other is not None:
+        part.join = f" LEFT JOIN {quoted(other.name)} o ON o.{quoted(other.key)} = {value}"  # multiplies no row
+        value = f"o.{quoted(other.columns[question.name_column])}"
+    part.most_values = question.most
+    label = part.label(value)
+    part.caps[name] = lambda rows: _caps(part, rows, label)
+    if question.cases is None:
+        every = part.number("count(*)")
+        return lambda rows: _grouped(part, rows, label, every)
+    places = [
+        (case, part.number(f"count(*) FILTER (WHERE {test})"))
+        for case, test in cases_sql(question.cases, part.table, dialect, None, other)
+    ]
+
+    def read(rows: Sequence[Row]) -> Reading:
+        by_case = {case: _grouped(part, rows, label, place) for case, place in places}
+        found = {(*key, case): number for case, reading in by_case.items() for key, number in reading.items()}
+        return {key: found[key] for key in sorted(found) if found[key]}
+
+    return read
 
 
 def _by_age(part: Part, question: RowsByAge, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
@@ -209,19 +284,15 @@ def _labels(question: RowsBy) -> list[tuple[str, ...]]:
 def _grouped(part: Part, rows: Sequence[Row], label: int, every: int) -> dict[tuple[str, ...], float]:
     reading: dict[tuple[str, ...], float] = {}
     for row in rows:
-        key = (_cut(as_text(row[label]) or NO_VALUE),)
+        key = (cut(as_text(row[label]) or NO_VALUE),)
         reading[key] = reading.get(key, 0) + _sum(part, [row], every)
     return reading
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"
 
 
 def _caps(part: Part, rows: Sequence[Row], label: int) -> Caps:
     values = {as_text(row[label]) or "" for row in rows}
     most = max((_number(row[part.rank(label)]) for row in rows), default=0)
-    return Caps(max(0, most - MAX_VALUES), sum(len(value) > MAX_LABEL_CHARACTERS for value in values))
+    return Caps(max(0, most - part.most_values), sum(len(value) > MAX_LABEL_CHARACTERS for value in values))
 
 
 def _by_known_value(

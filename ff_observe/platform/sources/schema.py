@@ -11,29 +11,89 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """FlowFuse's name of a table, and of those columns that are read: logical name to FlowFuse's."""
+    """FlowFuse's name of a table, and of those columns that are read: logical name to FlowFuse's.
+
+    Of `private` columns one value is taken out by the statement; what else they hold may be secret. A role that only
+    reads (`privileges.py`) is not granted them, and what is told of them is absent then.
+    """
 
     name: str
     columns: Mapping[str, str] = field(default_factory=dict)
     key: str = "id"
+    private: tuple[str, ...] = ()
 
 
 TABLES: Mapping[str, Table] = {
-    "users": Table("Users", {"admin": "admin"}),
+    "users": Table(
+        "Users",
+        {
+            "admin": "admin",
+            "mfa": "mfa_enabled",
+            "sso": "sso_enabled",
+            "suspended": "suspended",
+            "email_verified": "email_verified",
+        },
+    ),
+    "memberships": Table("TeamMembers", {"role": "role", "team": "TeamId"}, key="UserId"),
     "invitations": Table("Invitations"),
-    "teams": Table("Teams", {"team_type": "TeamTypeId"}),
-    "team_types": Table("TeamTypes", {"name": "name"}),
-    "instances": Table("Projects", {"state": "state"}),
-    "devices": Table("Devices", {"mode": "mode", "last_seen": "lastSeenAt"}),
-    "snapshots": Table("ProjectSnapshots"),
+    "sessions": Table("Sessions", {"expires": "expiresAt"}, key="sid"),
+    "access_tokens": Table("AccessTokens", {"expires": "expiresAt", "owner_type": "ownerType", "name": "name"}),
+    "sso_providers": Table(
+        "SAMLProviders",
+        {"name": "name", "active": "active", "type": "type", "options": "options"},
+        private=("options",),
+    ),
+    "teams": Table("Teams", {"team_type": "TeamTypeId", "suspended": "suspended", "properties": "properties"}),
+    "team_types": Table("TeamTypes", {"name": "name", "properties": "properties"}),
+    "applications": Table("Applications"),
+    "instances": Table(
+        "Projects",
+        {"state": "state", "team": "TeamId", "stack": "ProjectStackId", "instance_type": "ProjectTypeId"},
+    ),
+    "instance_types": Table("ProjectTypes", {"name": "name"}),
+    "instance_settings": Table(
+        "ProjectSettings",
+        {"instance": "ProjectId", "key": "key", "value": "value", "value_type": "valueType"},
+        private=("value",),
+    ),
+    "devices": Table(
+        "Devices",
+        {
+            "mode": "mode",
+            "last_seen": "lastSeenAt",
+            "state": "state",
+            "team": "TeamId",
+            "target": "targetSnapshotId",
+            "active": "activeSnapshotId",
+            "device_group": "DeviceGroupId",
+            "agent_version": "agentVersion",
+            "nodered_version": "nodeRedVersion",
+            "nodejs_version": "nodejsVersion",
+            "editor_connected": "editorConnected",
+        },
+    ),
+    "device_groups": Table("DeviceGroups", {"name": "name"}),
+    "snapshots": Table("ProjectSnapshots", {"name": "name", "settings": "settings"}, private=("settings",)),
     "templates": Table("ProjectTemplates"),
-    "stacks": Table("ProjectStacks"),
+    "stacks": Table("ProjectStacks", {"name": "name", "replaced_by": "replacedBy"}),
     "library_entries": Table("StorageLibraries"),
     "blueprints": Table("FlowTemplates"),
     "shared_library_entries": Table("StorageSharedLibraries"),
+    "pipelines": Table("Pipelines"),
+    "pipeline_stages": Table("PipelineStages"),
+    "git_stages": Table("PipelineStageGitRepos", {"status": "status"}),
+    "git_tokens": Table("GitTokens"),
+    "team_tables": Table("Tables"),
+    "mcp_registrations": Table("MCPRegistrations"),
+    "topic_schemas": Table("MQTTTopicSchemas"),
     "team_broker_clients": Table("TeamBrokerClients"),
-    "remote_brokers": Table("BrokerCredentials"),
-    "subscriptions": Table("Subscriptions", {"status": "status", "trial_status": "trialStatus"}),
+    "team_broker_agents": Table("TeamBrokerAgents", {"state": "state"}),
+    "remote_brokers": Table("BrokerCredentials", {"state": "state"}),
+    "subscriptions": Table(
+        "Subscriptions", {"status": "status", "trial_status": "trialStatus", "trial_ends": "trialEndsAt"}
+    ),
+    "notifications": Table("Notifications", {"read": "read"}),
+    "audit_log": Table("AuditLogs", {"user": "UserId", "created": "createdAt"}),
 }
 
 AUDIT_LOG = Table(
@@ -52,3 +112,6 @@ LICENCE = "license"
 
 SETTING_KEYS = (INSTANCE_ID, INITIALISED, TELEMETRY_ENABLED, LICENCE)
 """The settings that are read. The table also holds FlowFuse's own secrets, which never leave the database."""
+
+REGISTRY_TOKEN = "platform:ff-npm-registry:token"  # noqa: S105 - the name of a setting
+"""Whether it is there decides what FlowFuse reports of certified nodes; its value is not read."""

@@ -26,7 +26,8 @@ MAX_ROWS = 20_000
 """Far more than the largest answer has. A session refuses more."""
 
 _SIMPLE_VALUE = re.compile(r"[A-Za-z0-9_ .-]{0,64}")
-_CUT_OFF = re.compile(r":before_(\d+)\b")
+CUT_OFF = re.compile(r":before_(\d+)\b")
+"""A moment in a statement, so many seconds ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Dialect:
     NULL if the database cannot tell. `moment` makes an expression that compares a column as a timestamp.
     `milliseconds` makes one of it in ms since 1970. `writers` makes an expression that names the open transactions that
     may write to a table, as text: empty without any, NULL where they cannot be seen.
+    `epoch` makes one of the seconds since 1970 of a timestamp. `json_text` and `json_integer` take a value out of a
+    column of JSON text by its path, NULL if there is none; `json_elements` and `json_keys` make a table of a list
+    (`value`) or of the keys of an object (`key`). `database_size` selects bytes, `table_sizes` name and bytes of each
+    table: with SQLite by reading all of it, which `largest_walked` bytes bound, and if `has_table_sizes` selects a row.
     """
 
     system: str
@@ -48,6 +53,15 @@ class Dialect:
     moment: Callable[[str], str]
     milliseconds: Callable[[str], str]
     writers: Callable[[str], str]
+    epoch: Callable[[str], str]
+    json_text: Callable[[str, tuple[str, ...]], str]
+    json_integer: Callable[[str, tuple[str, ...]], str]
+    json_elements: Callable[[str, tuple[str, ...]], str]
+    json_keys: Callable[[str, tuple[str, ...]], str]
+    database_size: str
+    table_sizes: str
+    largest_walked: int | None = None
+    has_table_sizes: str | None = None
 
 
 def literal(text: str) -> str:
@@ -98,6 +112,22 @@ def beginning(expression: str, characters: int) -> str:
     return f"substr(CAST({expression} AS text), 1, {characters + 1})"
 
 
+def cut(text: str) -> str:
+    """A label value of at most `MAX_LABEL_CHARACTERS`; `beginning` has left one more where it was longer."""
+    return text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"
+
+
+class StatementError(Exception):
+    """The database refused one statement for a reason that need not concern another."""
+
+
+class StatementTooSlowError(StatementError):
+    """The statement took longer than it may."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        super().__init__(f"it takes longer than {limit_seconds:g} s")
+
+
 class UnexpectedAnswerError(Exception):
     """A database answered with rows of another shape than requested."""
 
@@ -118,6 +148,7 @@ class Part:
         self.join = ""
         self.where = ""
         self.most_rows: int | None = None
+        self.most_values = MAX_VALUES
         self.readers: dict[str, Callable[[Sequence[Row]], Reading]] = {}
         self.caps: dict[str, Callable[[Sequence[Row]], Caps]] = {}
         self._kept: dict[int, tuple[str, ...]] = {}
@@ -176,7 +207,8 @@ class Part:
         inner = f"SELECT {', '.join(groups)}{source} GROUP BY {by}"
         ranks = ", ".join(f"dense_rank() OVER (ORDER BY {self._order(place)}) AS r{place}" for place in places)
         labels = [
-            f"CASE WHEN r{place} <= {MAX_VALUES} THEN l{place} ELSE {literal(OTHER_VALUES)} END" for place in places
+            f"CASE WHEN r{place} <= {self.most_values} THEN l{place} ELSE {literal(OTHER_VALUES)} END"
+            for place in places
         ]
         numbers = [f"CAST(sum(n{place}) AS bigint)" for place in range(len(self.numbers))]
         return (
@@ -207,7 +239,7 @@ class Statement:
         selects = [f"SELECT 0, {stamps}, {padding}"]
         selects += [self._select(position, shared) for position, shared in enumerate(self._selects, start=1)]
         self.sql = " UNION ALL ".join(selects)
-        self._seconds = {int(seconds) for seconds in _CUT_OFF.findall(self.sql)}
+        self._seconds = {int(seconds) for seconds in CUT_OFF.findall(self.sql)}
 
     def _select(self, position: int, parts: tuple[Part, ...]) -> str:
         labels: list[str] = []

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, StatementError, TooSlowError, traced
+from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, TooSlowError, traced
 from ff_observe.platform.sources.limit import TimeLimit
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.sql import MAX_ROWS, Dialect, Row, literal
+from ff_observe.platform.sources.sql import MAX_ROWS, Dialect, Row, StatementError, StatementTooSlowError, literal
 
 READ_LIMIT_SECONDS = 4.0
 """With a rollback journal a reader blocks writers; after 5 s a live FlowFuse answers HTTP 500 (SQLITE_BUSY)."""
@@ -27,6 +27,7 @@ BUSY_RETRY_SECONDS = 0.002
 CLOSE_ATTEMPTS = 40  # for 2 s; a longer hang is in the operating system, and ends with the process
 MAX_VALUE_BYTES = 16 * 2**20
 """A longer value in a column that is read is an error. SQLite itself would load a gigabyte into memory."""
+_LIMITED_OPERATIONS = 10_000  # of SQLite's machine, between two looks at the clock: well below a millisecond
 OLDEST_SQLITE = (3, 30, 0)  # aggregates with FILTER
 
 _DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG})
@@ -41,6 +42,15 @@ def _names(tables: Sequence[str]) -> str:
 
 
 _IS_STORED = "m.type = 'table' AND m.rootpage > 0"  # neither a view nor a virtual table, whose content is computed
+
+
+def _json(column: str, path: tuple[str, ...]) -> str:
+    """What FlowFuse keeps as text; an empty one is no JSON."""
+    return f"NULLIF({column}, ''), '$.{'.'.join(path)}'"
+
+
+LARGEST_WALKED = 256 * 2**20
+"""Bytes of a database of which every page may be read for the sizes of its tables."""
 
 DIALECT = Dialect(
     system="sqlite",
@@ -58,6 +68,18 @@ DIALECT = Dialect(
         f"CAST(strftime('%s', substr({column}, 1, 19)) AS integer) * 1000 + CAST(substr({column}, 21, 3) AS integer)"
     ),
     writers=lambda _: "''",  # one at a time, and its commit is the next to be seen
+    epoch=lambda expression: f"CAST(strftime('%s', {expression}) AS integer)",
+    json_text=lambda column, path: f"json_extract({_json(column, path)})",
+    json_integer=lambda column, path: f"CAST(json_extract({_json(column, path)}) AS integer)",
+    json_elements=lambda column, path: f"json_each({_json(column, path)})",
+    json_keys=lambda column, path: f"json_each({_json(column, path)})",
+    database_size="SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+    table_sizes=(
+        "SELECT m.tbl_name, CAST(sum(d.pgsize) AS integer) FROM dbstat d JOIN sqlite_master m ON m.name = d.name"
+        " WHERE d.aggregate = TRUE GROUP BY m.tbl_name"
+    ),
+    largest_walked=LARGEST_WALKED,
+    has_table_sizes="SELECT 1 FROM pragma_module_list WHERE name = 'dbstat'",
 )
 
 T = TypeVar("T")
@@ -103,7 +125,7 @@ class SQLiteSource:
     def __init__(self, path: Path, counts: Sequence[Count] = COUNTS) -> None:
         self._path = path
         self._where = f"SQLite database {path}"
-        self._counting = Counting(counts, DIALECT, self._where)
+        self._counting = Counting(counts, DIALECT, self._where, path.parent)
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity = None
         self._index_identity: _Identity = None
@@ -122,10 +144,10 @@ class SQLiteSource:
 
         def count(session: "_Session", is_kept: bool) -> Answer:
             if not is_kept:
-                return self._counting.read(session, at)
+                return self._count(session, at)
             with traced(DIALECT, "PRAGMA", "data_version"):
                 (version,) = session.query("PRAGMA data_version", {})[0]
-            return self._counting.read(session, at, str(version))
+            return self._count(session, at, str(version))
 
         try:
             return self._within(self._limit, count)
@@ -137,6 +159,11 @@ class SQLiteSource:
                 f"{self._where} was not read within {READ_LIMIT_SECONDS:.0f} s; is its disk busy, or is a program "
                 "holding it locked?"
             ) from None
+
+    def _count(self, session: "_Session", at: datetime, version: str | None = None) -> Answer:
+        answer = self._counting.read(session, at, version)
+        self._limit.restart()  # between two statements nothing is held
+        return self._counting.read_due(session, at, answer, version)
 
     def select(self, sql: str) -> list[Row]:
         """See `Queryable.select`."""
@@ -196,8 +223,11 @@ class SQLiteSource:
         index = _identity(self._side("-shm"))
         # With a log, nothing in the file reveals that another was copied over it: cached pages would pass for its own.
         rewritten = index is not None and found != self._identity
-        if rewritten or _is_other(found, self._identity) or _is_other(index, self._index_identity):
+        is_other = _is_other(found, self._identity) or _is_other(index, self._index_identity)
+        if rewritten or is_other:
             self._disconnect()
+        if is_other:
+            self._counting.forget_all()
         if self._connection is None:
             self._check_library()
             if not self._side("-shm").exists() and self._needs_its_log() and not self._may_rebuild_index():
@@ -309,7 +339,21 @@ class _Session:
         self._where = where
         self._closing = closing
 
-    def query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
+    def query(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
+        if limit_seconds is None:
+            return self._query(sql, moments)
+        end = time.monotonic() + limit_seconds
+        self._connection.set_progress_handler(lambda: time.monotonic() > end, _LIMITED_OPERATIONS)
+        try:
+            return self._query(sql, moments)
+        except SourceError:
+            if time.monotonic() > end and not self._closing.is_set():
+                raise StatementTooSlowError(limit_seconds) from None
+            raise
+        finally:
+            self._connection.set_progress_handler(None, _LIMITED_OPERATIONS)
+
+    def _query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
         until = time.monotonic() + BUSY_SECONDS
         while True:
             try:

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from ff_observe import limits
 from ff_observe.catalogue import COUNTS, facts
-from ff_observe.catalogue.model import Count, RowsBy, RowsByAge, RowsByName
+from ff_observe.catalogue.model import Count
+from ff_observe.catalogue.questions import RowsBy, RowsByAge, RowsByName
 from ff_observe.config.settings import Settings
 from ff_observe.outputs import statuses
 from ff_observe.platform.snapshot import Snapshot

@@ -19,6 +19,7 @@ from tests.platforms import (
     case_named,
     cluster_database,
     postgresql_rows,
+    reported,
     sqlite_rows,
     truth,
     writable_copy,
@@ -97,7 +98,7 @@ def fill(execute: Execute, mark: str, stage: tuple[Any, ...], as_moment: Callabl
 def counts_what_is_there(source: Source, rows: Rows) -> None:
     for later in (timedelta(0), timedelta(0), timedelta(days=3)):
         answer = source.read(AT + later)
-        assert answer.readings == truth(rows, AT + later)
+        assert reported(answer.readings) == truth(rows, AT + later)
         assert answer.failures == {}
 
 

@@ -10,6 +10,7 @@ from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from tests.platforms import reported
 from tests.unit.platform.hostile import read_in_a_process
 from tests.unit.platform.hostile_server import INT8, TEXT, Answer, Values, description, hostile_server, row, rows
 
@@ -79,7 +80,9 @@ def test_names_that_are_not_utf8_spoil_no_count() -> None:
         return rows(COUNTS, (b"0", b"\xff\xfe", None, None, None), (b"1", None, None, b"5", b"2"))
 
     with hostile_server(respond) as port, contextlib.closing(PostgreSQLSource(database(port))) as source:
-        assert source.read(AT).readings == {"flowfuse_users": {(): 5}, "flowfuse_admins": {(): 2}}
+        answer = source.read(AT)
+    assert reported(answer.readings) == {"flowfuse_users": {(): 5}, "flowfuse_admins": {(): 2}}
+    assert set(answer.failures) == {"flowfuse_table_size_bytes"}, "rows of another width"
 
 
 def endless_rows() -> Iterator[bytes]:

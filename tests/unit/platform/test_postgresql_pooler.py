@@ -12,7 +12,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import postgresql_session
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
-from tests.platforms import case_named, cluster_database, postgresql_rows, truth
+from tests.platforms import case_named, cluster_database, postgresql_rows, reported, truth
 from tests.real_parts import pgbouncer
 from tests.real_parts.postgresql import PASSWORD, Cluster
 from tests.unit.platform.hostile import compute_team_type_names
@@ -52,7 +52,7 @@ def test_it_is_read_and_flowfuse_finds_nothing_of_it_in_the_session(
     with postgres.connect("pooled") as connection:
         expected = truth(postgresql_rows(connection), AT)
     for _ in range(3):
-        assert source.read(AT).readings == expected
+        assert reported(source.read(AT).readings) == expected
     with flowfuse(pooled) as connection:
         for name in ("default_transaction_read_only", "statement_timeout", "lock_timeout", "jit"):
             changed = connection.execute(

@@ -15,7 +15,7 @@ import pytest
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.network_guard import guarded_environment
-from tests.platforms import case_named, sqlite_rows, truth, writable_copy
+from tests.platforms import case_named, reported, sqlite_rows, truth, writable_copy
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-sqlite-dev")
@@ -56,7 +56,7 @@ class TestWriteAheadLog:
     def test_a_database_nobody_has_open_is_read_without_a_trace(self, path: Path) -> None:
         with contextlib.closing(SQLiteSource(path)) as source:
             for _ in range(2):
-                assert source.read(AT).readings == truth(sqlite_rows(CASE.home / "var" / "forge.db"), AT)
+                assert reported(source.read(AT).readings) == truth(sqlite_rows(CASE.home / "var" / "forge.db"), AT)
                 assert files(path) == {"forge.db"}
 
     def test_beside_a_live_writer_what_is_only_in_the_log_is_read(self, path: Path) -> None:

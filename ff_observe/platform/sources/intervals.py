@@ -1,0 +1,188 @@
+"""Counts with an interval of their own: dear ones are asked again only when it is over, and few in one reading."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from ff_observe.catalogue.model import Count
+from ff_observe.catalogue.questions import CertifiedNodes, DiskFree, DistinctSince, MostFrequent
+from ff_observe.errors import SourceError
+from ff_observe.platform.sources.model import Caps, Reading
+from ff_observe.platform.sources.own_statements import Asking, ask, is_own
+from ff_observe.platform.sources.questions import standalone
+from ff_observe.platform.sources.sql import (
+    CUT_OFF,
+    Columns,
+    Dialect,
+    Part,
+    Row,
+    StatementError,
+    StatementTooSlowError,
+    UnexpectedAnswerError,
+    moment,
+)
+
+log = logging.getLogger(__name__)
+
+BUDGET_SECONDS: Final = 0.5
+"""Once a reading has spent this on them, the others that are due wait for the next: one is always asked."""
+STATEMENT_SECONDS: Final = 2.0
+"""One that takes longer is given up."""
+AGAIN_SECONDS: Final = 60
+"""What was refused, as of a table that is locked, is asked again after this time: what is too slow, when it is due."""
+
+Query = Callable[[str, Mapping[str, str], float], list[Row]]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Counts that one statement answers, or one question with statements of its own."""
+
+    counts: tuple[Count, ...]
+    part: Part | None
+    sql: str = ""
+    asked_at: datetime | None = None
+    stamp: str | None = None  # of the data that was read, where the database has one
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    caps: Mapping[str, Caps] = field(default_factory=dict)
+    failure: str | None = None
+    refused: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(count.name for count in self.counts)
+
+    @property
+    def moves(self) -> bool:
+        """Whether its answer changes although nothing was written."""
+        if self.part is None:
+            return type(self.counts[0].of) in (DistinctSince, CertifiedNodes, DiskFree)
+        return ":before_" in self.sql
+
+    def is_due(self, at: datetime) -> bool:
+        every = self.counts[0].every_seconds
+        interval = timedelta(seconds=min(every, AGAIN_SECONDS) if self.refused else every)
+        return self.asked_at is None or not self.asked_at <= at < self.asked_at + interval
+
+
+class Intervals:
+    """The counts of one database that have an interval. Used by one thread at a time."""
+
+    def __init__(self, dialect: Dialect, where: str, directory: Path | None) -> None:
+        self._dialect = dialect
+        self._where = where
+        self._directory = directory
+        self._columns: Columns = {}
+        self._turns: list[_Turn] = []
+        self._complained: tuple[str, ...] = ()
+
+    def plan(self, counts: Sequence[Count], columns: Columns) -> None:
+        """Ask for these from now on. What is known of them stays until they are due."""
+        before = {turn.names: turn for turn in self._turns}
+        self._columns = columns
+        self._turns = []
+        for together in _together(counts):
+            turn = _turn(together, self._dialect)
+            known = before.get(turn.names)
+            if known is not None:
+                known.part, known.sql = turn.part, turn.sql
+            self._turns.append(known or turn)
+
+    def forget(self, *, due: bool) -> None:
+        """What the database said of its data is worth nothing any more. It may be another one if all are `due`."""
+        for turn in self._turns:
+            turn.stamp = None
+            if due:
+                turn.asked_at = None
+
+    def ask(self, query: Query, at: datetime, data_stamp: str | None, complained: Iterable[str] = ()) -> None:
+        """Ask some that are due, the most overdue ones first. Reasons that others were not read for, `complained`, are
+        not worth another warning."""
+        self._complained = tuple(complained)
+        started = time.monotonic()
+        due = [turn for turn in self._turns if turn.is_due(at)]
+        due.sort(key=lambda turn: turn.asked_at.timestamp() if turn.asked_at else 0)
+        asked = 0
+        for turn in due:
+            if data_stamp is not None and turn.stamp == data_stamp and not turn.moves:
+                turn.asked_at = at  # nothing was written since
+                continue
+            if asked and time.monotonic() - started >= BUDGET_SECONDS:
+                return
+            asked += 1
+            try:
+                self._ask(turn, query, at)
+            except SourceError as error:
+                turn.failure, turn.refused, turn.asked_at = str(error), True, at
+                log.debug("%s: %s", ", ".join(turn.names), error)
+                return  # whatever is wrong with the database, the next reading says so
+            turn.asked_at = at
+            turn.stamp = data_stamp if turn.failure is None else None
+
+    def _ask(self, turn: _Turn, query: Query, at: datetime) -> None:
+        try:
+            turn.readings, turn.caps = self._answer(turn, query, at)
+        except (StatementError, UnexpectedAnswerError) as error:
+            reason = str(error) or "an answer of another form"
+            others = (other.failure for other in self._turns) if not isinstance(error, StatementTooSlowError) else ()
+            known = turn.failure or any(reason in (told or "") for told in (*others, *self._complained))
+            level = logging.DEBUG if known else logging.WARNING
+            log.log(level, "%s: %s is not reported: %s", self._where, ", ".join(turn.names), reason)
+            turn.failure, turn.readings, turn.caps = reason, {}, {}
+            turn.refused = not isinstance(error, StatementTooSlowError)
+            return
+        if turn.failure:
+            log.info("%s: %s is reported again", self._where, ", ".join(turn.names))
+        turn.failure, turn.refused = None, False
+
+    def _answer(self, turn: _Turn, query: Query, at: datetime) -> tuple[Mapping[str, Reading], Mapping[str, Caps]]:
+        def limited(sql: str, moments: Mapping[str, str]) -> list[Row]:
+            return query(sql, moments, STATEMENT_SECONDS)
+
+        part = turn.part
+        if part is None:
+            (count,) = turn.counts
+            try:
+                reading, caps = ask(count.of, Asking(limited, at, self._columns, self._dialect, self._directory))
+            except (ValueError, IndexError) as error:  # fewer rows, or rows of another width, than were asked for
+                raise UnexpectedAnswerError from error
+            return {count.name: reading}, {} if caps is None else {count.name: caps}
+        seconds = {int(some) for some in CUT_OFF.findall(turn.sql)}
+        rows = limited(turn.sql, {f"before_{some}": moment(at - timedelta(seconds=some)) for some in seconds})
+        if any(len(row) != len(part.labels) + part.width for row in rows):
+            raise UnexpectedAnswerError
+        readings = {name: read(rows) for name, read in part.readers.items()}
+        return readings, {name: of(rows) for name, of in part.caps.items()}
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        return {name: reading for turn in self._turns for name, reading in turn.readings.items()}
+
+    @property
+    def caps(self) -> dict[str, Caps]:
+        return {name: caps for turn in self._turns for name, caps in turn.caps.items()}
+
+    @property
+    def failures(self) -> dict[str, str]:
+        return {name: turn.failure for turn in self._turns if turn.failure for name in turn.names}
+
+
+def _together(counts: Sequence[Count]) -> list[tuple[Count, ...]]:
+    """Counts that one scan answers. Grouped ones are alone: crossed, a hostile label would take the others down."""
+    groups: dict[object, list[Count]] = {}
+    for count in counts:
+        alone = is_own(count.of) or isinstance(count.of, MostFrequent)
+        groups.setdefault(count.name if alone else (count.of.table, count.every_seconds), []).append(count)
+    return [tuple(group) for group in groups.values()]
+
+
+def _turn(counts: tuple[Count, ...], dialect: Dialect) -> _Turn:
+    if is_own(counts[0].of):
+        return _Turn(counts, None)
+    part = standalone(counts, dialect)
+    labels, numbers, source = part.select()
+    return _Turn(counts, part, f"SELECT {', '.join([*labels, *numbers])}{source}")

@@ -1,0 +1,156 @@
+"""Counts with an interval of their own: few in one reading, none before it is due, none that takes others down."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ff_observe.catalogue import COUNTS
+from ff_observe.catalogue.questions import CertifiedNodes
+from ff_observe.config.secret import Secret
+from ff_observe.platform.sources import intervals
+from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.sqlite import SQLiteSource
+from tests.platforms import cluster_database
+from tests.real_parts.postgresql import Cluster
+from tests.reduced.crowded import rows
+from tests.reduced.platforms import write_sqlite
+from tests.reduced.schema import script
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+DEAR = {count.name: count.every_seconds for count in COUNTS if count.every_seconds}
+STATES = "flowfuse_devices_by_state"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_sqlite(tmp_path / "forge.db", script(rows(Random(1), AT), AT))
+    return tmp_path / "forge.db"
+
+
+@pytest.fixture
+def source(path: Path) -> Iterator[SQLiteSource]:
+    with contextlib.closing(SQLiteSource(path)) as opened:
+        yield opened
+
+
+def write(path: Path, *statements: str) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_certified_nodes_are_asked_hourly_at_most() -> None:
+    (certified,) = [count for count in COUNTS if isinstance(count.of, CertifiedNodes)]
+    assert certified.every_seconds >= 3_600
+
+
+def test_once_the_budget_is_spent_each_reading_asks_one_more(
+    source: SQLiteSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intervals, "BUDGET_SECONDS", 0.0)
+    before: set[str] = set()
+    readings = 0
+    while before != DEAR.keys():
+        answer = source.read(AT + timedelta(milliseconds=readings))
+        asked = DEAR.keys() & answer.readings.keys()
+        tables = {count.of.table for count in COUNTS if count.name in asked - before}
+        assert len(tables) == 1, "one statement, of one table"
+        before = asked
+        readings += 1
+    assert readings > len(DEAR) / 2
+
+
+def test_a_count_is_asked_again_when_its_interval_is_over(source: SQLiteSource, path: Path) -> None:
+    before = source.read(AT).readings[STATES]
+    write(path, "UPDATE Devices SET state = 'new state'")
+    early = source.read(AT + timedelta(seconds=DEAR[STATES] - 1))
+    assert early.readings[STATES] == before
+    assert early.readings["flowfuse_devices_by_status"] != {}
+    assert set(source.read(AT + timedelta(seconds=DEAR[STATES])).readings[STATES]) == {("new state",)}
+
+
+def test_a_clock_that_is_set_back_does_not_put_it_off(source: SQLiteSource, path: Path) -> None:
+    source.read(AT)
+    write(path, "UPDATE Devices SET state = 'new state'")
+    assert set(source.read(AT - timedelta(days=1)).readings[STATES]) == {("new state",)}
+
+
+def test_another_database_in_its_place_is_asked_at_once(source: SQLiteSource, path: Path) -> None:
+    source.read(AT)
+    other = path.with_name("other.db")
+    write_sqlite(other, script(rows(Random(2), AT), AT))
+    write(other, "UPDATE Devices SET state = 'of the other'")
+    other.replace(path)
+    assert set(source.read(AT).readings[STATES]) == {("of the other",)}
+
+
+def many_states(number: int) -> str:
+    return (
+        f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number}) "
+        "INSERT INTO Devices (name, type, credentialSecret, state, createdAt, updatedAt) "
+        "SELECT i, 't', 's', 'state ' || i, '2026-01-01 00:00:00.000 +00:00', '2026-01-01 00:00:00.000 +00:00' FROM n"
+    )
+
+
+def test_what_takes_too_long_with_sqlite_is_absent_and_takes_no_other_down(
+    source: SQLiteSource, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(path, many_states(5_000))
+    monkeypatch.setattr(intervals, "STATEMENT_SECONDS", 0.0)
+    answer = source.read(AT)
+    assert answer.failures[STATES] == "it takes longer than 0 s"
+    assert STATES not in answer.readings
+    assert answer.readings["flowfuse_devices"][()] > 5_000
+    monkeypatch.setattr(intervals, "STATEMENT_SECONDS", 60.0)
+    assert STATES in source.read(AT + timedelta(seconds=DEAR[STATES] - 1)).failures, "not before it is due"
+    assert source.read(AT + timedelta(hours=2)).readings[STATES][("other",)] > 0
+    assert f"{STATES} is not reported: it takes longer than 0 s" in caplog.text
+
+
+def test_what_takes_too_long_with_postgresql_is_absent_and_takes_no_other_down(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dump.sql").write_text(script(rows(Random(1), AT), AT, postgresql=True))
+    name = postgres.load("intervals", tmp_path / "dump.sql")
+    with postgres.connect(name) as connection:
+        connection.execute(
+            'INSERT INTO "Devices" (name, type, "credentialSecret", state, "createdAt", "updatedAt")'
+            " SELECT i, 't', 's', 'state ' || i, now(), now() FROM generate_series(1, 60000) i"
+        )
+    with contextlib.closing(PostgreSQLSource(cluster_database(postgres, name))) as source:
+        monkeypatch.setattr(intervals, "STATEMENT_SECONDS", 0.001)
+        answer = source.read(AT)
+        assert answer.failures[STATES] == "it takes longer than 0.001 s"
+        assert answer.readings["flowfuse_devices"][()] > 60_000
+        monkeypatch.setattr(intervals, "STATEMENT_SECONDS", 60.0)
+        assert source.read(AT + timedelta(hours=2)).readings[STATES][("other",)] > 0
+
+
+def test_a_column_that_the_role_must_not_read_is_absent_like_one_that_is_not_there(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    """A role with the columns that earlier versions read keeps what it had."""
+    (tmp_path / "dump.sql").write_text(script(rows(Random(1), AT), AT, postgresql=True))
+    name = postgres.load("least_privilege", tmp_path / "dump.sql")
+    with postgres.connect(name) as connection:
+        for statement in (
+            "DO $$ BEGIN CREATE ROLE least LOGIN PASSWORD 'least'; EXCEPTION WHEN duplicate_object THEN END $$",
+            'GRANT SELECT (id, admin) ON "Users" TO least',
+            'GRANT SELECT (id, mode, "lastSeenAt") ON "Devices" TO least',
+        ):
+            connection.execute(statement.encode())
+    database = cluster_database(postgres, name)
+    with contextlib.closing(PostgreSQLSource(replace(database, user="least", password=Secret("least")))) as source:
+        answer = source.read(AT)
+        assert answer.readings["flowfuse_users"] == {(): 30}
+        assert answer.readings["flowfuse_devices_by_status"] != {}
+        assert not {"flowfuse_users_with_mfa", STATES} & (answer.readings.keys() | answer.failures.keys())
+        with postgres.connect(name) as connection:
+            connection.execute('GRANT SELECT (mfa_enabled) ON "Users" TO least')
+        assert "flowfuse_users_with_mfa" in source.read(AT).readings
