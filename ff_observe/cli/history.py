@@ -52,7 +52,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.history import Span, write
-    from ff_observe.platform.sources.counting import StatementError
+    from ff_observe.platform.sources.sql import StatementError
     from ff_observe.wiring import open_platform, open_queryable
 
     labels = dict(_label(text) for text in options.label)

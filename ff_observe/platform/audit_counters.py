@@ -19,8 +19,9 @@ from ff_observe.clock import Clock
 from ff_observe.errors import SourceError
 from ff_observe.log import StateLog
 from ff_observe.platform.sources.audit_log import AuditLog, Bounds, Stretch
-from ff_observe.platform.sources.counting import StatementError, TooSlowError
+from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.model import Reading
+from ff_observe.platform.sources.sql import StatementError
 
 log = logging.getLogger(__name__)
 

@@ -51,7 +51,6 @@ MCPRegistrations id name protocol targetType! targetId! nodeId! endpointRoute! T
 MQTTTopicSchemas id topic metadata BrokerCredentialsId:int TeamId:int inferredSchema
 TeamBrokerAgents id state! settings auth! TeamId:int
 Notifications id type! reference read:bool data UserId:int
-AuditLogs id event body entityId entityType UserId:int ProjectId:uuid ownerId:int source
 """
 """Text where no type is named; `!` is NOT NULL. Tables have `createdAt` and `updatedAt` too, but for `_TIMES`."""
 

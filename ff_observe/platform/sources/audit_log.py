@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from ff_observe.catalogue.audit import DEVICE, EVENTS, FALLIBLE, SOURCES, Event
 from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import Queryable, StatementError
+from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.schema import AUDIT_LOG
-from ff_observe.platform.sources.sql import Row, as_text, literal, quoted
+from ff_observe.platform.sources.sql import Row, StatementError, as_text, literal, quoted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TABLE = quoted(AUDIT_LOG.name)

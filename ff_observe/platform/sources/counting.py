@@ -30,7 +30,7 @@ from ff_observe.platform.sources.sql import (
     Part,
     Row,
     Statement,
-    StatementError as StatementError,
+    StatementError,
     UnexpectedAnswerError,
     is_simple,
     table_names,

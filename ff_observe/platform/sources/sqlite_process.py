@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import StatementError
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.sql import Dialect, Row
+from ff_observe.platform.sources.sql import Dialect, Row, StatementError
 from ff_observe.platform.sources.sqlite import DIALECT, READ_LIMIT_SECONDS, SQLiteSource
 
 ANSWER_SECONDS: Final = READ_LIMIT_SECONDS + 6.0
