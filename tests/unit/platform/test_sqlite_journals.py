@@ -136,23 +136,16 @@ def unable_to_write(directory: Path) -> Iterator[None]:
 
 
 WRITER = """
-import sqlite3, sys, threading, time
-path, seconds = sys.argv[1], float(sys.argv[2])
-connection = sqlite3.connect(path, timeout=5, isolation_level=None)
-end = time.monotonic() + seconds
-slowest, written = 0.0, 0
+import sqlite3, sys, threading
+connection = sqlite3.connect(sys.argv[1], timeout=1, isolation_level=None)  # who waits longer for a lock ends
 print("ready", flush=True)
-while time.monotonic() < end:
-    started = time.monotonic()
+for _ in range(int(sys.argv[2])):
     connection.execute("BEGIN IMMEDIATE")
     connection.execute('INSERT INTO "Devices" (name, type, credentialSecret, mode, createdAt, updatedAt)'
                        " VALUES ('d', 1, 1, 'developer', 1, 1)")
     connection.execute('INSERT INTO "ProjectSnapshots" (name, createdAt, updatedAt) VALUES (1, 1, 1)')
     connection.execute("COMMIT")
-    written += 1
-    slowest = max(slowest, time.monotonic() - started)
     threading.Event().wait(0.005)
-print(slowest, written, flush=True)
 """
 
 
@@ -163,7 +156,7 @@ def test_beside_a_writer_at_work_neither_waits_for_the_other_and_no_count_is_tor
     """Each transaction of the writer adds one device and one snapshot: their difference never changes."""
     write(path, f"PRAGMA journal_mode = {journal_mode}")
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), "1.5"], stdout=subprocess.PIPE, text=True, env=guarded_environment()
+        [sys.executable, "-c", WRITER, str(path), "150"], stdout=subprocess.PIPE, text=True, env=guarded_environment()
     )
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
@@ -176,10 +169,7 @@ def test_beside_a_writer_at_work_neither_waits_for_the_other_and_no_count_is_tor
         seen.add(devices)
         assert sum(readings["flowfuse_devices_by_mode"].values()) == devices
         assert sum(readings["flowfuse_devices_by_last_seen"].values()) == devices
-    slowest, written = writer.stdout.read().split()
     writer.stdout.close()
     assert writer.returncode == 0
     assert differences == {1}
     assert len(seen) > 1
-    assert int(written) > 20
-    assert float(slowest) < 1.0
