@@ -35,7 +35,7 @@ class TimeLimit:
 
     def restart(self) -> None:
         """Within the block: as much time again."""
-        self._deadline = time.monotonic() + self._seconds
+        self.deadline = time.monotonic() + self.seconds
 
     def close(self) -> None:
         """No longer watch this limit; the next use begins it again."""
