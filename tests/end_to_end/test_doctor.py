@@ -122,10 +122,10 @@ def test_one_line_for_each_in_colour_only_on_a_terminal(
 def test_a_proxy_that_cannot_be_used_is_named_for_each_receiver(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://planted:secret@127.0.0.1:99999")
+    monkeypatch.setenv("HTTPS_PROXY", "http://planted:pr0xy-passw0rd@127.0.0.1:99999")
     world.options.append("--network")
     _, findings = examined(world, capsys)
     titles = [finding["title"] for finding in findings if finding["id"] == "proxy"]
     assert "Core ping: the proxy cannot be used" in titles
     assert "HTTPS_PROXY is no proxy that can be used" in titles
-    assert "secret" not in json.dumps(findings)
+    assert "pr0xy-passw0rd" not in json.dumps(findings)
