@@ -2,25 +2,35 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 STANDARD_STREAM: Final = Path("-")
 
 
 def replace_content(output: Path, content: bytes) -> None:
-    """Put the content in the place of `output` at once: nothing reads half of it, and a full disk leaves the old one.
+    """Put the content in the place of `output` at once: see `replaced`."""
+    with replaced(output) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replaced(output: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `output` when the block ends, and not if it raises: nothing reads half of it, and
+    a full disk leaves the old one.
 
     A link stays a link; owner and mode stay those of the file.
     """
     if output.exists() and not output.is_file():  # a device or a pipe
-        output.write_bytes(content)
+        with output.open("wb") as device:
+            yield device
         return
     target = output.resolve()
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with fresh.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
@@ -30,6 +40,7 @@ def replace_content(output: Path, content: bytes) -> None:
             fresh.chmod(before.st_mode)
         fresh.replace(target)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         error.filename = str(output)
         raise
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -3,13 +3,13 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
 
 from ff_observe.catalogue.model import PLATFORM_ID
+from ff_observe.cli.files import replaced
 from ff_observe.cli.options import moment, settings_of
+from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError, UsageError
 
 HEAD_HOURS = 3
@@ -46,7 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="NAME=VALUE",
         help="a label of every sample: job=flowfuse",
     )
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE (default: standard output)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE (default: standard output)")
     parser.set_defaults(run=run)
 
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from ff_observe.wiring import open_platform, open_queryable
 
     labels = dict(_label(text) for text in options.label)
-    until = options.until or datetime.now(UTC) - timedelta(hours=HEAD_HOURS)
+    until = options.until or SystemClock().now() - timedelta(hours=HEAD_HOURS)
     if options.step < 1:
         raise UsageError("--step is a number of seconds, at least 1")
     span = Span(options.since, until, timedelta(seconds=options.step))
@@ -65,9 +65,10 @@ def run(options: argparse.Namespace) -> int:
         with open_platform(settings) as platform:
             identity = platform.snapshots.take().platform_id
         labels |= {} if identity is None else {PLATFORM_ID: identity}
-        with open_queryable(settings) as source, _file(options.output) as file:
+        to = contextlib.nullcontext(sys.stdout.buffer) if options.output is None else replaced(options.output)
+        with open_queryable(settings) as source, to as file:
             for line in write(source, span, labels, _progress if sys.stderr.isatty() else lambda *_: None):
-                file.write(line)
+                file.write(line.encode())
     except StatementError as error:
         raise FFObserveError(f"the database refuses to show its past: {error}") from None
     return 0
@@ -78,21 +79,6 @@ def _label(text: str) -> tuple[str, str]:
     if not equals or not name.isidentifier() or not name.isascii() or name.startswith("__"):
         raise UsageError(f"{text!r} is not a label such as job=flowfuse")
     return name, value
-
-
-@contextlib.contextmanager
-def _file(path: str | None) -> Iterator[TextIO]:
-    """The file, whole or not at all."""
-    if path is None:
-        yield sys.stdout
-        return
-    partial = Path(f"{path}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _progress(what: str, share: float) -> None:

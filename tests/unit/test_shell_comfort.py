@@ -103,7 +103,7 @@ def test_the_manual_page_is_good_roff_and_installed_with_the_wheel() -> None:
     done = subprocess.run([groff, "-man", "-Tutf8", "-ww", "-z", page], check=True, capture_output=True, text=True)
     assert done.stderr == ""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["tool"]["setuptools"]["data-files"] == {"share/man/man1": ["docs/man/ff-observe.1"]}
+    assert project["tool"]["setuptools"]["data-files"]["share/man/man1"] == ["docs/man/ff-observe.1"]
     assert "\n.B 78\nthe configuration is wrong\n" in page.read_text()
 
 

@@ -55,7 +55,7 @@ def test_a_file_that_says_nothing_has_the_documented_defaults(tmp_path: Path) ->
         backend_sentry=BackendSentrySettings(dsn=None),
         otlp=OtlpSettings(enabled=None, traces=False, logs=False),
         frontend=FrontendSettings(consent_required=False),
-        environment=Environment(),
+        environment=Environment(otlp_variables={}),
     )
 
 
@@ -120,6 +120,7 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             consent_required=True,
         ),
         notes=settings.notes,
+        environment=Environment(otlp_variables={}),
     )
 
 
