@@ -96,6 +96,11 @@ def not_allowed(world: World, name: str) -> None:
     world.monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != name and allowed(path, mode))
 
 
+def state_of_others(world: World) -> None:
+    (world.home / "var" / "ff-observe").mkdir(parents=True)
+    not_allowed(world, "ff-observe")
+
+
 def state_is_a_file(world: World) -> None:
     (world.home / "var").mkdir(parents=True)
     (world.home / "var" / "ff-observe").write_text("")
@@ -203,7 +208,7 @@ FAULTS: dict[str, Fault] = {
     "root": Fault("runs-as-root", "runAsUser", lambda world: world.monkeypatch.setattr("os.geteuid", lambda: 0)),
     "a home of others": Fault("home-unreadable", "chmod g+rx", lambda world: not_allowed(world, "var")),
     "state in a file": Fault("state-directory", "STATE_DIRECTORY", state_is_a_file),
-    "state of others": Fault("state-directory", "StateDirectory=", lambda world: not_allowed(world, "var")),
+    "state of others": Fault("state-directory", "StateDirectory=", state_of_others),
     "a ledger that was changed": Fault("ledger-damaged", "ping log --verify", damaged_ledger),
     "an expired certificate": Fault("certificate-expired", "Renew it", certificate),
     "a proxy that is none": Fault("proxy", "http://HOST:PORT", variable("HTTPS_PROXY", "nonsense://")),

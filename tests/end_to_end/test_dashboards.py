@@ -43,6 +43,10 @@ EMPTY_ON_A_FRESH_DEMO = {
     "flowfuse-licence: Head room E": "without history there is no growth",
     "flowfuse-licence: Head room F": "without history there is no growth",
     "flowfuse-licence: Head room G": "without history there is no growth",
+    "flowfuse-platform: Audit events A": "a rate needs entries that are newer than the bridge",
+    "flowfuse-activity: Audit events A": "a rate needs entries that are newer than the bridge",
+    "flowfuse-activity: Changes by source A": "a rate needs entries that are newer than the bridge",
+    "flowfuse-health: FlowFuse A": "there is no FlowFuse behind the demo's database",
     "flowfuse-bridge: What fails now A": "nothing fails",
     "flowfuse-platforms: Platforms of the process": "the demo's bridge observes one platform",
     "flowfuse-bridge: Label values not shown": "all label values are shown",
@@ -129,7 +133,10 @@ def test_every_rule_is_evaluated_without_error(scraping: prometheus.Prometheus) 
 
 
 def test_a_healthy_demo_raises_no_alert(scraping: prometheus.Prometheus) -> None:
-    assert {dict(labels)["alertname"] for labels in scraping.query("ALERTS")} == set()
+    raised = {dict(labels)["alertname"] for labels in scraping.query("ALERTS")}
+    # A roll-out is under way there, which is late after a day only.
+    assert raised - {"FlowFuseDeviceGroupBehind"} == set()
+    assert scraping.query('ALERTS{alertstate="firing"}') == {}
 
 
 OLD_LICENCES = [case for case in recordings.probes() if case.name == "lic-old-claims"]
