@@ -75,7 +75,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         pg_ssl_root_cert=variables.get("PGSSLROOTCERT") or None,
         collector_database=Secret(database) if (database := variables.get(COLLECTOR_DATABASE)) else None,
         collector_database_file=variables.get(COLLECTOR_DATABASE_FILE) or None,
-        otlp_variables={name: value for name, value in variables.items() if name.startswith("OTEL_")},
+        otlp_variables={name: value for name, value in variables.items() if value and name.startswith("OTEL_")},
     )
 
 

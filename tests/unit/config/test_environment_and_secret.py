@@ -13,7 +13,7 @@ from ff_observe.redaction import Redactor, known_secrets
 
 def test_empty_variables_count_as_unset() -> None:
     names = ("FLOWFORGE_HOME", "SENTRY_ENV", "NODE_ENV", "FF_TELEMETRY_DISABLED", "DO_NOT_TRACK", "OTEL_SDK_DISABLED")
-    assert read_environment(dict.fromkeys(names, "")) == Environment() == read_environment({})
+    assert read_environment(dict.fromkeys(names, "")) == Environment(otlp_variables={}) == read_environment({})
 
 
 @pytest.mark.parametrize(

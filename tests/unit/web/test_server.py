@@ -13,15 +13,15 @@ import pytest
 
 from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError
-from ff_observe.web import server as web_server
-from ff_observe.web.server import WebServer
+from ff_observe.http.limits import Limits
+from ff_observe.web.server import LIMITS, WebServer
 from tests.pace import within
 from tests.unit.web.platforms import Provider, app, snapshot
 
 
 @contextlib.contextmanager
-def served(provider: Provider, host: str = "127.0.0.1", port: int = 0) -> Iterator[WebServer]:
-    server = WebServer(app(provider), host, port, SystemClock())
+def served(provider: Provider, host: str = "127.0.0.1", port: int = 0, limits: Limits = LIMITS) -> Iterator[WebServer]:
+    server = WebServer(app(provider), host, port, SystemClock(), limits=limits)
     server.start()
     try:
         yield server
@@ -149,9 +149,9 @@ def test_a_request_larger_than_any_scrape_is_cut_off() -> None:
         assert received(client)[:12] in (b"HTTP/1.1 431", b"")  # nothing, where the rest of the request resets
 
 
-def test_a_request_that_does_not_come_to_its_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "LIMITS", replace(web_server.LIMITS, request_seconds=0.1))
-    with served(Provider(snapshot())) as server, connect(server) as silent, connect(server) as slow:
+def test_a_request_that_does_not_come_to_its_end_is_cut_off() -> None:
+    limits = replace(LIMITS, request_seconds=0.1)
+    with served(Provider(snapshot()), limits=limits) as server, connect(server) as silent, connect(server) as slow:
         slow.sendall(b"\r\n")
         assert received(silent) == b""
         assert received(slow) == b""
@@ -164,9 +164,13 @@ def test_nonsense_is_answered_with_400_and_not_logged(caplog: pytest.LogCaptureF
     assert caplog.text == ""
 
 
-def test_the_connection_that_has_waited_longest_makes_room_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "LIMITS", replace(web_server.LIMITS, connections=2))
-    with served(Provider(snapshot())) as server, connect(server) as first, connect(server), connect(server) as third:
+def test_the_connection_that_has_waited_longest_makes_room_for_a_new_one() -> None:
+    with (
+        served(Provider(snapshot()), limits=replace(LIMITS, connections=2)) as server,
+        connect(server) as first,
+        connect(server),
+        connect(server) as third,
+    ):
         assert received(first) == b""
         third.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         assert received(third).startswith(b"HTTP/1.1 200")
