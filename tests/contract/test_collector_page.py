@@ -63,7 +63,7 @@ def test_what_an_earlier_collector_stored_against_the_grammar_is_counted_and_not
     assert [data[name] for name in shares] == [{"other": 1}] * 3
     for path in ("/", "/fleet.json", "/metrics"):
         text = ask(collector.port, "GET", path).body.decode()
-        assert not any(value in text for value in ("script", "yub", "buy", "alice")), path
+        assert not any(value in text for value in ("<script", "yub", "buy this", "alice")), path
 
 
 def test_a_value_is_escaped_on_the_page(collector: Collector) -> None:

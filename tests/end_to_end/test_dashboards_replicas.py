@@ -104,6 +104,8 @@ def test_every_figure_of_a_platform_is_what_one_bridge_says_though_two_say_it(re
     at = datetime.now(UTC)
     known = 0
     for target in PER_PLATFORM:
+        if "flowfuse_database_disk_free_bytes" in target.expression:
+            continue  # others write to the disk meanwhile, and the two bridges look at different moments
         alone = replicas.figures(target.expression, at, re.escape(replicas.targets[0]).replace("\\", "\\\\"))
         assert replicas.figures(target.expression, at) == alone, str(target)
         known += len(alone)
