@@ -21,6 +21,8 @@ ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
     ("SENTRY_AUTH_TOKEN_FILE", "A file that holds that token."),
     ("SENTRY_ORG, SENTRY_PROJECT, SENTRY_URL", "Where source maps go; organisation and URL may be in the token."),
     ("NOTIFY_SOCKET", "Set by systemd: where `run` reports that it is ready, reloads or stops."),
+    ("WATCHDOG_USEC, WATCHDOG_PID", "Set by systemd: how often `run` has to report that it answers."),
+    ("LISTEN_FDS, LISTEN_PID", "Set by systemd: `run` serves on a socket that systemd opened."),
     ("NO_COLOR, TERM", "Terminal output is without colours if `NO_COLOR` is set or `TERM` is `dumb`."),
     ("STATE_DIRECTORY", "Set by systemd's `StateDirectory=`: the ledger of pings is kept there by default."),
     (

@@ -101,7 +101,7 @@ def test_the_image_serves_the_metrics_of_its_platform(image: Image, tmp_path: Pa
         assert inside(pid, *health) == "ff-observe is healthy.\n"
         status = Path(f"/proc/{pid}/status").read_text()
         mounts = Path(f"/proc/{pid}/mounts").read_text()
-    assert "\nflowfuse_up 1.0\n" in exposition
+    assert re.search(r"^flowfuse_up(\{[^}]*\})? 1\.0$", exposition, re.MULTILINE)
     assert re.search(r"^flowfuse_users\{[^}]*\} 6\.0$", exposition, re.MULTILINE)
     assert re.search(rf"^Uid:\s+{UID}\s+{UID}\s+{UID}\s+{UID}$", status, re.MULTILINE)
     assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE)
