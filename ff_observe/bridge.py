@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 IDLE_WORKER_SECONDS: Final = 60.0
 
-Told = Settings | Platforms | Mapping[str, Settings]
+Given = Settings | Platforms | Mapping[str, Settings]
 """What a bridge is built from: one platform, a list of them, or a map of names to settings."""
 
 
@@ -46,7 +46,7 @@ class Bridge:
 
     def __init__(
         self,
-        settings: Told,
+        settings: Given,
         *,
         serve: bool = False,
         listening: Callable[[], "Any"] | None = None,
@@ -112,16 +112,16 @@ class Bridge:
         """Stop all within the deadline. Raises an `ExceptionGroup` of what did not stop cleanly. Idempotent."""
         self._service(self._members, self._server).stop()
 
-    def reload(self, settings: Told) -> None:
+    def reload(self, settings: Given) -> None:
         """Use other settings from now on. Raises, with the old settings still in use, if they cannot be.
 
         Of several platforms, those whose settings are as before go on untouched. One whose new settings cannot be used
         keeps the old ones, and says so.
         """
-        told = _told(settings)
-        if isinstance(told, Settings) is self._members.several:
+        given = _given(settings)
+        if isinstance(given, Settings) is self._members.several:
             raise FFObserveError("a bridge serves one platform, or several by name: start another process")
-        web = _web_of(told)
+        web = _web_of(given)
         security = web_security(web)
         server = self._server
         moved = server is not None and _address(web) != _address(self._members.web)
@@ -134,7 +134,7 @@ class Bridge:
         if new_server is not None:
             new_server.start()
         try:
-            undo = self._members.reload(told)
+            undo = self._members.reload(given)
         except BaseException:
             if new_server is not None:
                 self._service(new_server).stop()
@@ -176,7 +176,7 @@ class Bridge:
         return Service([part for part in parts if part is not None], self.clock, self._stop_seconds)
 
 
-def build_bridge(settings: Told, **options: Any) -> Bridge:
+def build_bridge(settings: Given, **options: Any) -> Bridge:
     """Build a bridge for one platform, or for several by name; see `Bridge` for the options. Nothing is started or
     contacted yet."""
     return Bridge(settings, **options)
@@ -188,22 +188,22 @@ class _Members:
     name = "platforms"
 
     def __init__(
-        self, settings: Told, clock: Clock, made_with: Mapping[str, Any], identifies_clients: Callable[[], bool]
+        self, settings: Given, clock: Clock, made_with: Mapping[str, Any], identifies_clients: Callable[[], bool]
     ) -> None:
-        told = _told(settings)
+        given = _given(settings)
         self._clock = clock
         self._made_with = made_with
-        self.web = _web_of(told)
+        self.web = _web_of(given)
         self.running: dict[str | None, RunningPlatform] = {}
         self._process = Process(clock, identifies_clients=identifies_clients)
         self._is_started = False
-        if isinstance(told, Settings):
-            self.running[None] = self._new(None, told)
+        if isinstance(given, Settings):
+            self.running[None] = self._new(None, given)
             return
         workers = Workers(idle_seconds=IDLE_WORKER_SECONDS)
         self._process = Process(clock, workers, Schedule(clock, workers), identifies_clients)
         self._list = PlatformsApp(clock, workers)
-        self._take(told)
+        self._take(given)
 
     @property
     def several(self) -> bool:
@@ -244,13 +244,13 @@ class _Members:
         if errors:
             raise ExceptionGroup("some platforms did not stop cleanly", errors)
 
-    def reload(self, told: Settings | Platforms) -> list[Component]:
+    def reload(self, given: Settings | Platforms) -> list[Component]:
         """See `Bridge.reload`; the components that are of no use any more."""
-        if isinstance(told, Settings):
-            undo = self.only.reload(told)
-            self.web = told.prometheus
+        if isinstance(given, Settings):
+            undo = self.only.reload(given)
+            self.web = given.prometheus
             return [_Ending(undo)]
-        return self._take(told)
+        return self._take(given)
 
     def reload_failed(self) -> None:
         for platform in self.running.values():
@@ -261,14 +261,14 @@ class _Members:
         if None in self.running:
             self.running[None].capture(error, thread_name)
 
-    def _take(self, told: Platforms) -> list[Component]:
+    def _take(self, given: Platforms) -> list[Component]:
         """Have the platforms of the list, and no other; what is of no use any more is returned."""
-        self.web = told.web
+        self.web = given.web
         self._labels: dict[str, Mapping[str, str]] = {}
         self._problems: dict[str, tuple[str, ...]] = {}
-        names = {listed.name for listed in told.platforms}
+        names = {listed.name for listed in given.platforms}
         ends: list[Component] = [self.running.pop(name) for name in list(self.running) if name not in names]
-        for listed in told.platforms:
+        for listed in given.platforms:
             self._labels[listed.name] = listed.labels
             try:
                 ends += self._take_one(listed)
@@ -385,15 +385,15 @@ class _CurrentContext:
         return self._security.context()
 
 
-def _told(settings: Told) -> Settings | Platforms:
+def _given(settings: Given) -> Settings | Platforms:
     if isinstance(settings, Settings | Platforms):
         return settings
     listed = tuple(ListedPlatform(name, each) for name, each in settings.items())
     return Platforms(Path(), PrometheusSettings(enabled=True), listed)
 
 
-def _web_of(told: Settings | Platforms) -> PrometheusSettings:
-    return told.prometheus if isinstance(told, Settings) else told.web
+def _web_of(given: Settings | Platforms) -> PrometheusSettings:
+    return given.prometheus if isinstance(given, Settings) else given.web
 
 
 def _speaks_tls(security: "WebSecurity | None") -> bool:
