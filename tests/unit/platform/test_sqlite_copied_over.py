@@ -31,7 +31,9 @@ while not enough.is_set():
         source.read(datetime.now(UTC))
     except SourceError:
         pass
-print(source.read(datetime.now(UTC)).readings["flowfuse_devices"][()], flush=True)
+while "flowfuse_devices" not in (readings := source.read(datetime.now(UTC)).readings):
+    pass  # a table that could not be read in half a copy is asked again a little later
+print(readings["flowfuse_devices"][()], flush=True)
 source.close()
 """
 
