@@ -4,8 +4,9 @@ new values, and keeps a failing table from affecting the others."""
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -44,6 +45,7 @@ SELECT_SECONDS = 1.0
 """The time limit of a statement outside of a reading: it may be one of many, in a row."""
 RETRY_FAILED_TABLES = (timedelta(seconds=10), timedelta(seconds=60))
 """When a failed table is retried: soon at first, since it may have been locked, then after twice the time each."""
+_PLANS_KEPT = 64  # for platforms of as many versions, roles and sets of values; each takes some 100 KiB
 _ATTEMPTS = 4  # a changed schema and new values cost one each; more than these in one reading is a fault
 
 
@@ -83,6 +85,37 @@ def traced(dialect: Dialect, operation: str, what: str) -> AbstractContextManage
     return tracing.span(summary, "client", **attributes)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What to ask a database: the same for all platforms of one version that hold the same kinds of values."""
+
+    columns: Columns
+    parts: tuple[Part, ...]
+    lacking: Mapping[str, str]
+    statement: Statement
+    moving: Statement
+
+
+@lru_cache(_PLANS_KEPT)
+def _planned(
+    counts: tuple[Count, ...],
+    columns: frozenset[tuple[str, frozenset[str]]],
+    known: frozenset[tuple[str, tuple[str | None, ...]]],
+    failed: frozenset[str],
+    dialect: Dialect,
+) -> _Plan:
+    there = dict(columns)
+    parts, lacking = plan(counts, there, dict(known), dialect)
+    ages, _ = plan([count for count in counts if isinstance(count.of, RowsByAge)], there, {}, dialect)
+    return _Plan(
+        columns=there,
+        parts=tuple(parts),
+        lacking=lacking,
+        statement=Statement([part for part in parts if part.name not in failed], dialect, there),
+        moving=Statement([part for part in ages if part.name != SETTINGS_PART], dialect, there),
+    )
+
+
 class Counting:
     """The knowledge about one database between readings. Used by one thread at a time."""
 
@@ -101,7 +134,7 @@ class Counting:
         self._failed: dict[str, tuple[str, datetime]] = {}  # by name of the part: why, and when to retry
         self._complained: set[str] = set()
         self._pause: dict[str, timedelta] = {}  # by name of the part that failed last time, too
-        self._parts: list[Part] = []
+        self._parts: tuple[Part, ...] = ()
         self._lacking: Mapping[str, str] = {}
         self._statement: Statement | None = None
         self._moving: Statement | None = None
@@ -207,20 +240,17 @@ class Counting:
         self._columns = columns
         self._schema_stamp = str(rows[0][2])
         self._plan()
-        self._intervals.plan(answerable(self._dear, columns)[0], columns)
+        self._intervals.plan(answerable(self._dear, self._columns)[0], self._columns)
         self._say_what_is_lacking()
 
     def _plan(self) -> None:
         assert self._columns is not None
-        self._parts, lacking = plan(self._counts, self._columns, self._known, self._dialect)
-        self._lacking = {**lacking, **answerable(self._dear, self._columns)[1]}
-        working = [part for part in self._parts if part.name not in self._failed]
-        self._statement = Statement(working, self._dialect, self._columns)
-        ages, _ = plan(
-            [count for count in self._counts if isinstance(count.of, RowsByAge)], self._columns, {}, self._dialect
-        )
-        ages = [part for part in ages if part.name != SETTINGS_PART]
-        self._moving = Statement(ages, self._dialect, self._columns)
+        columns = frozenset((table, frozenset(names)) for table, names in self._columns.items())
+        known, failed = frozenset(self._known.items()), frozenset(self._failed)
+        planned = _planned(self._counts, columns, known, failed, self._dialect)
+        self._columns, self._parts = planned.columns, planned.parts
+        self._lacking = {**planned.lacking, **answerable(self._dear, self._columns)[1]}
+        self._statement, self._moving = planned.statement, planned.moving
 
     def _say_what_is_lacking(self) -> None:
         for name, missing in self._lacking.items():

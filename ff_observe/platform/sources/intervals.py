@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -183,6 +184,12 @@ def _together(counts: Sequence[Count]) -> list[tuple[Count, ...]]:
 def _turn(counts: tuple[Count, ...], dialect: Dialect) -> _Turn:
     if is_own(counts[0].of):
         return _Turn(counts, None)
+    return _Turn(counts, *_statement(counts, dialect))
+
+
+@lru_cache
+def _statement(counts: tuple[Count, ...], dialect: Dialect) -> tuple[Part, str]:
+    """The same for every platform that has the columns."""
     part = standalone(counts, dialect)
     labels, numbers, source = part.select()
-    return _Turn(counts, part, f"SELECT {', '.join([*labels, *numbers])}{source}")
+    return part, f"SELECT {', '.join([*labels, *numbers])}{source}"
