@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 from psycopg import sql
@@ -15,7 +15,6 @@ from ff_observe.collector.store.model import (
     Distribution,
     Ping,
     Pruned,
-    Sample,
     Seen,
     StoreError,
 )
@@ -37,6 +36,7 @@ from ff_observe.collector.store.postgresql_schema import (
 )
 from ff_observe.collector.store.postgresql_writer import PostgresqlWriter, ServerClock, server_clock
 from ff_observe.collector.store.present import EARLIEST, LATEST, Present, days_from, present
+from ff_observe.collector.store.public import PublicStore
 from ff_observe.config.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,11 @@ FORGETTING_ATTEMPTS = 10
 _IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock request that waits
 
 
-class PostgresqlStore:
+class PostgresqlStore(PublicStore[Connection]):
     """A database of pings."""
 
     name = "postgresql"
+    public = postgresql_fleet
 
     def __init__(self, url: Secret, window: timedelta, clock: ServerClock = server_clock) -> None:
         self.url = url
@@ -93,22 +94,6 @@ class PostgresqlStore:
         query = sql.SQL("SELECT {}, count(*) FROM platform WHERE last_seen > %s GROUP BY 1 ORDER BY 1").format(column)
         rows = connection.execute(query, (since,)).fetchall()
         return [(restored(COLUMNS[index], value), count) for value, count in rows]
-
-    def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
-        with self._session("sample the fleet") as connection:
-            return postgresql_fleet.sample(connection, field_indexes, at, days, silent_after_days)
-
-    def rounding_key(self) -> bytes:
-        with self._session("read the fleet's key") as connection:
-            return postgresql_fleet.rounding_key(connection)
-
-    def released(self, day: date) -> str | None:
-        with self._session("read a release") as connection:
-            return postgresql_fleet.released(connection, day)
-
-    def release(self, day: date, document: str) -> str:
-        with self._session("release") as connection:
-            return postgresql_fleet.release(connection, day, document)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE instance_id = %s ORDER BY received_at").format(

@@ -5,25 +5,24 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from ff_observe.collector.store import sqlite_fleet
-from ff_observe.collector.store.batch import OWN_COLUMNS, distinct, encode, moment, outcomes
-from ff_observe.collector.store.blocking import BlockingThread
+from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored, restored_row
 from ff_observe.collector.store.model import (
     DAYS_PRUNED_AT_ONCE,
     Distribution,
     Ping,
     Pruned,
-    Sample,
     Seen,
     StoreError,
 )
-from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES, Dating, Present, present, vouched_for
-from ff_observe.collector.store.sqlite_schema import clear_log, connect, migrate, transaction
+from ff_observe.collector.store.present import EARLIEST, Present, present
+from ff_observe.collector.store.public import PublicStore
+from ff_observe.collector.store.sqlite_schema import clear_log, connect, failing_as, migrate, newest_days, transaction
+from ff_observe.collector.store.sqlite_writer import SqliteWriter
 from ff_observe.errors import ConfigurationError, Problem
 
 log = logging.getLogger(__name__)
@@ -37,133 +36,17 @@ PRUNED_AT_ONCE = 2000  # so that no ping waits long for the daily prune
 
 _COLUMN_LIST = ", ".join(NAMES)
 
-# Each statement takes the whole batch at once, so that Python's lock is not needed for every row.
-_DIGEST, _AT, _UNTIL, _SENDER, *_VALUES = (
-    f"json_extract(row.value, '$[{index}]')" for index in range(OWN_COLUMNS + len(NAMES))
-)
-_VALUE_LIST = ", ".join(_VALUES)
-_RECOGNISE = f"""
-INSERT INTO recent (digest, instance_id, received_at, until)
-SELECT {_DIGEST}, {_VALUES[0]}, {_AT}, {_UNTIL} FROM json_each(?) AS row WHERE true
-ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
-WHERE recent.until < excluded.received_at OR excluded.until < recent.received_at
-RETURNING digest
-"""  # noqa: S608 - only names of our own columns
-_STORE = f"""
-INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
-SELECT {_AT}, {_SENDER}, {_VALUE_LIST} FROM json_each(?) AS row
-"""  # noqa: S608 - only names of our own columns
-_LATEST = f"""
-INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
-SELECT {_AT}, {_AT}, {_VALUE_LIST} FROM json_each(?) AS row WHERE true
-ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
-{", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
-WHERE platform.last_seen <= excluded.last_seen
-"""  # noqa: S608 - only names of our own columns
 _MOMENTS = (("ping", "received_at"), ("platform", "first_seen"), ("platform", "last_seen"))
 _SEEN = "SELECT " + ", ".join(["count(*) FILTER (WHERE last_seen > ?)"] * 4) + " FROM platform"  # noqa: S608 - no value in it
 _OLDEST = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_at > ?"
 _EARLIEST = moment(EARLIEST)
 
 
-@contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Raise SQLite's errors as ours. Their text names files and tables, never values."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"SQLite could not {what}: {error}") from None
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    """Which file has this name, None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-class SqliteWriter:
-    """The connection that stores pings."""
-
-    def __init__(self, path: Path, window: timedelta) -> None:
-        self._path = path
-        self._window = window
-        self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._dating = Dating()
-        self._thread = BlockingThread("collector-writer")
-
-    async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
-        return await self._thread.call(partial(self._write, pings))
-
-    def _write(self, pings: Sequence[Ping]) -> Sequence[bool]:
-        with _told("store pings"):
-            try:
-                connection = self._connected()
-                with transaction(connection):
-                    stored = self._store(connection, pings) if pings else self._probe(connection)
-                self._check_that_it_is_kept()
-            except sqlite3.Error:
-                self._close()
-                raise
-            return stored
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = connect(self._path)
-            try:
-                migrate(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection, self._file = connection, _file(self._path)
-        return self._connection
-
-    def _check_that_it_is_kept(self) -> None:
-        """SQLite itself would go on writing to a deleted file."""
-        if self._file is None or _file(self._path) != self._file:
-            raise sqlite3.OperationalError("its file has been moved or deleted")
-
-    def _probe(self, connection: sqlite3.Connection) -> Sequence[bool]:
-        connection.execute("REPLACE INTO probe (id, at) VALUES (1, datetime('now'))")
-        return []
-
-    def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
-        if not self._dating.knows(pings):
-            pings = self._dating.date(pings, vouched_for(_newest_days(connection)))
-        batch = distinct(pings)
-        rows = encode(batch.values(), self._window)
-        fresh = {digest for (digest,) in connection.execute(_RECOGNISE, (rows,)).fetchall()}
-        if len(fresh) < len(batch):
-            rows = encode((ping for digest, ping in batch.items() if digest in fresh), self._window)
-        connection.execute(_STORE, (rows,))
-        connection.execute(_LATEST, (rows,))
-        return outcomes(pings, batch, fresh)
-
-    def abort(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            with contextlib.suppress(sqlite3.ProgrammingError):  # its own thread has just closed it
-                connection.interrupt()
-
-    async def close(self) -> None:
-        await self._thread.call(self._close)
-        await self._thread.close()
-
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        self._dating.forget()
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-
-
-class SqliteStore:
+class SqliteStore(PublicStore[sqlite3.Connection]):
     """A file of pings. Readers and the writer do not wait for each other (WAL)."""
 
     name = "sqlite"
+    public = sqlite_fleet
 
     def __init__(self, path: Path, window: timedelta) -> None:
         self.path = path
@@ -176,7 +59,7 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[sqlite3.Connection]:
-        with _told(what), contextlib.closing(connect(self.path)) as connection:
+        with failing_as(what), contextlib.closing(connect(self.path)) as connection:
             connection.set_progress_handler(self._interrupted.is_set, STEPS_BETWEEN_LOOKS)
             if not self._made.is_set():
                 migrate(connection)
@@ -201,22 +84,6 @@ class SqliteStore:
         query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - only names of our own columns
         rows = connection.execute(query, (moment(since),)).fetchall()
         return [(restored(column, value), count) for value, count in rows]
-
-    def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
-        with self._session("sample the fleet") as connection:
-            return sqlite_fleet.sample(connection, field_indexes, at, days, silent_after_days)
-
-    def rounding_key(self) -> bytes:
-        with self._session("read the fleet's key") as connection:
-            return sqlite_fleet.rounding_key(connection)
-
-    def released(self, day: date) -> str | None:
-        with self._session("read a release") as connection:
-            return sqlite_fleet.released(connection, day)
-
-    def release(self, day: date, document: str) -> str:
-        with self._session("release") as connection:
-            return sqlite_fleet.release(connection, day, document)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608 - only names of our own columns
@@ -285,21 +152,8 @@ class SqliteStore:
         self._interrupted.set()
 
 
-def _newest_days(connection: sqlite3.Connection) -> list[date]:
-    """The newest days that have pings; a date from a clock far off is no witness."""
-    days: list[date] = []
-    before = moment(LATEST)
-    while len(days) < WITNESSES:
-        (newest,) = connection.execute("SELECT max(received_at) FROM ping WHERE received_at < ?", (before,)).fetchone()
-        if newest is None or newest <= _EARLIEST:
-            break
-        before = newest[: len("2026-11-23")]
-        days.append(date.fromisoformat(before))
-    return days
-
-
 def _present(connection: sqlite3.Connection, now: datetime) -> Present:
-    return present([now], _newest_days(connection))
+    return present([now], newest_days(connection))
 
 
 def _oldest(connection: sqlite3.Connection, before: datetime) -> datetime | None:

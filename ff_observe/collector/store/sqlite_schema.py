@@ -1,13 +1,17 @@
-"""The SQLite file of pings: its connections, its tables, and clearing its write-ahead log."""
+"""The SQLite file of pings: its connections, its tables and newest days, and clearing its write-ahead log."""
 
 import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 from ff_observe.collector.store import sqlite_fleet
+from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES
+from ff_observe.collector.store.model import StoreError
+from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
 
 BUSY_SECONDS = 5.0
 CLEARING_MILLISECONDS = 1000
@@ -20,6 +24,15 @@ _OWN = {
     "ping": "received_at TEXT NOT NULL, sender TEXT",
     "platform": "first_seen TEXT NOT NULL, last_seen TEXT NOT NULL",
 }
+
+
+@contextlib.contextmanager
+def failing_as(what: str) -> Iterator[None]:
+    """Raise SQLite's errors as ours. Their text names files and tables, never values."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"SQLite could not {what}: {error}") from None
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -100,3 +113,16 @@ def clear_log(connection: sqlite3.Connection, attempts: int, stopped: threading.
         return False
     finally:
         connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+
+
+def newest_days(connection: sqlite3.Connection) -> list[date]:
+    """The newest days that have pings; a date from a clock far off is no witness."""
+    days: list[date] = []
+    before = moment(LATEST)
+    while len(days) < WITNESSES:
+        (newest,) = connection.execute("SELECT max(received_at) FROM ping WHERE received_at < ?", (before,)).fetchone()
+        if newest is None or newest <= moment(EARLIEST):
+            break
+        before = newest[: len("2026-11-23")]
+        days.append(date.fromisoformat(before))
+    return days

@@ -1,0 +1,49 @@
+"""The methods of a store for public figures: one session of the store each, over the statements of its database."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import date, datetime
+from typing import Generic, Protocol, TypeVar
+
+from ff_observe.collector.store.model import Sample
+
+Connection = TypeVar("Connection")
+Used = TypeVar("Used", contravariant=True)
+
+
+class Statements(Protocol[Used]):
+    """A module of one database's statements: `postgresql_fleet` or `sqlite_fleet`."""
+
+    def sample(
+        self, connection: Used, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int, /
+    ) -> Sample: ...
+    def rounding_key(self, connection: Used, /) -> bytes: ...
+    def released(self, connection: Used, day: date, /) -> str | None: ...
+    def release(self, connection: Used, day: date, document: str, /) -> str: ...
+
+
+class PublicStore(ABC, Generic[Connection]):
+    """See `Store` for the methods."""
+
+    public: Statements[Connection]
+
+    @abstractmethod
+    def _session(self, what: str) -> AbstractContextManager[Connection]:
+        """A connection until the block ends; `what` names the work in errors."""
+
+    def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
+        with self._session("sample the fleet") as connection:
+            return self.public.sample(connection, field_indexes, at, days, silent_after_days)
+
+    def rounding_key(self) -> bytes:
+        with self._session("read the fleet's key") as connection:
+            return self.public.rounding_key(connection)
+
+    def released(self, day: date) -> str | None:
+        with self._session("read a release") as connection:
+            return self.public.released(connection, day)
+
+    def release(self, day: date, document: str) -> str:
+        with self._session("release") as connection:
+            return self.public.release(connection, day, document)

@@ -1,0 +1,126 @@
+"""The one connection that stores pings in an SQLite file."""
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from ff_observe.collector.store.batch import OWN_COLUMNS, distinct, encode, outcomes
+from ff_observe.collector.store.blocking import BlockingThread
+from ff_observe.collector.store.columns import NAMES
+from ff_observe.collector.store.model import Ping
+from ff_observe.collector.store.present import Dating, vouched_for
+from ff_observe.collector.store.sqlite_schema import connect, failing_as, migrate, newest_days, transaction
+
+_COLUMN_LIST = ", ".join(NAMES)
+
+# Each statement takes the whole batch at once, so that Python's lock is not needed for every row.
+_DIGEST, _AT, _UNTIL, _SENDER, *_VALUES = (
+    f"json_extract(row.value, '$[{index}]')" for index in range(OWN_COLUMNS + len(NAMES))
+)
+_VALUE_LIST = ", ".join(_VALUES)
+_RECOGNISE = f"""
+INSERT INTO recent (digest, instance_id, received_at, until)
+SELECT {_DIGEST}, {_VALUES[0]}, {_AT}, {_UNTIL} FROM json_each(?) AS row WHERE true
+ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at, until = excluded.until
+WHERE recent.until < excluded.received_at OR excluded.until < recent.received_at
+RETURNING digest
+"""  # noqa: S608 - only names of our own columns
+_STORE = f"""
+INSERT INTO ping (received_at, sender, {_COLUMN_LIST})
+SELECT {_AT}, {_SENDER}, {_VALUE_LIST} FROM json_each(?) AS row
+"""  # noqa: S608 - only names of our own columns
+_LATEST = f"""
+INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
+SELECT {_AT}, {_AT}, {_VALUE_LIST} FROM json_each(?) AS row WHERE true
+ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
+{", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
+WHERE platform.last_seen <= excluded.last_seen
+"""  # noqa: S608 - only names of our own columns
+
+
+class SqliteWriter:
+    """The connection that stores pings."""
+
+    def __init__(self, path: Path, window: timedelta) -> None:
+        self._path = path
+        self._window = window
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._dating = Dating()
+        self._thread = BlockingThread("collector-writer")
+
+    async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+        return await self._thread.call(partial(self._write, pings))
+
+    def _write(self, pings: Sequence[Ping]) -> Sequence[bool]:
+        with failing_as("store pings"):
+            try:
+                connection = self._connected()
+                with transaction(connection):
+                    stored = self._store(connection, pings) if pings else self._probe(connection)
+                self._check_that_it_is_kept()
+            except sqlite3.Error:
+                self._close()
+                raise
+            return stored
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = connect(self._path)
+            try:
+                migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection, self._file = connection, _file(self._path)
+        return self._connection
+
+    def _check_that_it_is_kept(self) -> None:
+        """SQLite itself would go on writing to a deleted file."""
+        if self._file is None or _file(self._path) != self._file:
+            raise sqlite3.OperationalError("its file has been moved or deleted")
+
+    def _probe(self, connection: sqlite3.Connection) -> Sequence[bool]:
+        connection.execute("REPLACE INTO probe (id, at) VALUES (1, datetime('now'))")
+        return []
+
+    def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
+        if not self._dating.knows(pings):
+            pings = self._dating.date(pings, vouched_for(newest_days(connection)))
+        batch = distinct(pings)
+        rows = encode(batch.values(), self._window)
+        fresh = {digest for (digest,) in connection.execute(_RECOGNISE, (rows,)).fetchall()}
+        if len(fresh) < len(batch):
+            rows = encode((ping for digest, ping in batch.items() if digest in fresh), self._window)
+        connection.execute(_STORE, (rows,))
+        connection.execute(_LATEST, (rows,))
+        return outcomes(pings, batch, fresh)
+
+    def abort(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # its own thread has just closed it
+                connection.interrupt()
+
+    async def close(self) -> None:
+        await self._thread.call(self._close)
+        await self._thread.close()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        self._dating.forget()
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file has this name, None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
