@@ -58,7 +58,7 @@ def page_of(world: World) -> str:
     bridge = build_bridge(load_settings(world.home))
     try:
         bridge.snapshots.current()
-        bridge._members.only._parts.examination.request().result()
+        bridge._platforms.only._parts.examination.request().result()
         return words(bridge)
     finally:
         bridge.stop()

@@ -85,7 +85,7 @@ def test_errors_that_leave_are_without_the_secrets_of_the_settings_before(home: 
     try:
         write_file(home, postgresql(NEW), "  enabled: false\n")
         bridge.reload(load_settings(home))
-        assert bridge._members.only._parts.redactor.text(f"{OLD} {NEW}") == "******** ********"
+        assert bridge._platforms.only._parts.redactor.text(f"{OLD} {NEW}") == "******** ********"
     finally:
         bridge.stop()
 

@@ -103,7 +103,7 @@ def test_a_bridge_counts_the_scrapes_that_it_answers(world: World) -> None:
     world.write()
     bridge = build_bridge(load_settings(world.home))
     try:
-        app: Any = bridge._members.only._parts.app
+        app: Any = bridge._platforms.only._parts.app
         bridge.snapshots.current()
         scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": []}
         assert [app.answer_now(scope).status for _ in range(2)] == [200, 200]

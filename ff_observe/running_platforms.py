@@ -1,0 +1,218 @@
+"""The platforms of a process, from a configuration for one or for several: started, stopped and reloaded together."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ff_observe.clock import Clock
+from ff_observe.config.platforms import ListedPlatform, Platforms
+from ff_observe.config.settings import PrometheusSettings, Settings
+from ff_observe.errors import FFObserveError
+from ff_observe.periodic import Schedule
+from ff_observe.platform_context import working_for
+from ff_observe.running_platform import RunningPlatform, stop_in_parallel
+from ff_observe.service import Component
+from ff_observe.web.platforms_app import PlatformsApp, ServedPlatform
+from ff_observe.wiring import Process
+from ff_observe.workers import Workers
+
+if TYPE_CHECKING:
+    from ff_observe.http.messages import Application
+
+log = logging.getLogger(__name__)
+
+IDLE_WORKER_SECONDS: Final = 60.0
+
+Given = Settings | Platforms | Mapping[str, Settings]
+"""What a bridge is built from: one platform, a list of them, or a map of names to settings."""
+
+
+def one_or_several(settings: Given) -> Settings | Platforms:
+    """A map as a list of platforms."""
+    if isinstance(settings, Settings | Platforms):
+        return settings
+    listed = tuple(ListedPlatform(name, each) for name, each in settings.items())
+    return Platforms(Path(), PrometheusSettings(enabled=True), listed)
+
+
+def web_of(given: Settings | Platforms) -> PrometheusSettings:
+    """The settings of the server."""
+    return given.prometheus if isinstance(given, Settings) else given.web
+
+
+class RunningPlatforms:
+    """A component: the platforms of a bridge. One without a name raises its errors; of several, each keeps its own."""
+
+    name = "platforms"
+
+    def __init__(
+        self, settings: Given, clock: Clock, made_with: Mapping[str, Any], identifies_clients: Callable[[], bool]
+    ) -> None:
+        given = one_or_several(settings)
+        self._clock = clock
+        self._made_with = made_with
+        self.web = web_of(given)
+        self.running: dict[str | None, RunningPlatform] = {}
+        self._process = Process(clock, identifies_clients=identifies_clients)
+        self._is_started = False
+        if isinstance(given, Settings):
+            self.running[None] = self._new(None, given)
+            return
+        workers = Workers(idle_seconds=IDLE_WORKER_SECONDS)
+        self._process = Process(clock, workers, Schedule(clock, workers), identifies_clients)
+        self._list = PlatformsApp(clock, workers)
+        self._take(given)
+
+    @property
+    def several(self) -> bool:
+        """Whether the bridge serves platforms by name."""
+        return None not in self.running
+
+    @property
+    def only(self) -> RunningPlatform:
+        """The one platform of the bridge."""
+        if None not in self.running:
+            raise FFObserveError("this bridge has several platforms: ask one of `platforms`")
+        return self.running[None]
+
+    @property
+    def app(self) -> "Application":
+        """What answers requests, with the settings of now."""
+        return self.running[None].settings_app if None in self.running else self._list
+
+    def start(self) -> None:
+        schedule = self._process.schedule
+        if schedule is not None:
+            schedule.start()
+        self._is_started = True
+        for name in list(self.running):
+            self._start(name)
+        self._publish()
+
+    def stop(self, deadline: float) -> None:
+        """Raises an `ExceptionGroup` of what did not stop in time."""
+        workers, schedule = self._process.workers, self._process.schedule
+        if workers is None or schedule is None:
+            self.running[None].stop(deadline)
+            return
+        schedule.stop(deadline)
+        errors = stop_in_parallel(list(self.running.values()), self._process, deadline)
+        if not workers.stop(max(0.0, deadline - self._clock.monotonic())):
+            errors.append(TimeoutError("some readings did not end in time"))
+        if errors:
+            raise ExceptionGroup("some platforms did not stop cleanly", errors)
+
+    def reload(self, given: Settings | Platforms) -> list[Component]:
+        """See `Bridge.reload`; the components that are of no use any more."""
+        if isinstance(given, Settings):
+            undo = self.only.reload(given)
+            self.web = given.prometheus
+            return [_Ending(undo)]
+        return self._take(given)
+
+    def reload_failed(self) -> None:
+        for platform in self.running.values():
+            platform.reload_failed()
+
+    def capture(self, error: BaseException, thread_name: str) -> None:
+        """To the one platform. What is wrong with the process itself concerns none of several."""
+        if None in self.running:
+            self.running[None].capture(error, thread_name)
+
+    def _take(self, given: Platforms) -> list[Component]:
+        """Have the platforms of the list, and no other; what is of no use any more is returned."""
+        self.web = given.web
+        self._labels: dict[str, Mapping[str, str]] = {}
+        self._problems: dict[str, tuple[str, ...]] = {}
+        names = {listed.name for listed in given.platforms}
+        ends: list[Component] = [self.running.pop(name) for name in list(self.running) if name not in names]
+        for listed in given.platforms:
+            self._labels[listed.name] = listed.labels
+            try:
+                ends += self._take_one(listed)
+            except FFObserveError as error:
+                self._fails(listed.name, str(error).splitlines())
+        self._publish()
+        return ends
+
+    def _take_one(self, listed: ListedPlatform) -> list[Component]:
+        name, settings = listed.name, listed.settings
+        before = self.running.get(name)
+        if settings is None:
+            self._fails(name, [str(problem) for problem in listed.problems])
+            return []
+        if before is None:
+            self.running[name] = self._new(name, settings)
+            if self._is_started:
+                self._start(name)
+            return []
+        if before.settings == settings:
+            before.reload_worked()
+            return []
+        return [_Ending(before.reload(settings))]
+
+    def _fails(self, name: str, problems: list[str]) -> None:
+        """One of several has settings that cannot be used: it keeps the old ones, if it has any."""
+        with working_for(name):
+            for problem in problems:
+                log.error("%s", problem)
+        if name in self.running:
+            self.running[name].reload_failed()
+        else:
+            self._problems[name] = tuple(problems)
+
+    def _start(self, name: str | None) -> None:
+        try:
+            self.running[name].start()
+        except Exception as error:
+            if name is None:
+                raise
+            del self.running[name]
+            known = isinstance(error, FFObserveError)
+            with working_for(name):
+                log.log(logging.ERROR, "it cannot be started: %s", error, exc_info=None if known else error)
+            self._problems[name] = (str(error) if known else f"an unexpected {type(error).__name__}: see the log",)
+
+    def _publish(self) -> None:
+        if None in self.running:
+            return
+        self._list.serve(
+            _served(name, self.running.get(name), self._problems.get(name, ()), labels)
+            for name, labels in self._labels.items()
+        )
+
+    def _new(self, name: str | None, settings: Settings) -> RunningPlatform:
+        return RunningPlatform(name, settings, self._process, **self._made_with)
+
+
+def _served(
+    name: str, platform: RunningPlatform | None, problems: tuple[str, ...], labels: Mapping[str, str]
+) -> ServedPlatform:
+    if platform is None:
+        return ServedPlatform(name, labels, problems)
+    return ServedPlatform(
+        name,
+        labels,
+        problems,
+        platform.app,
+        lambda: platform.settings,
+        lambda: platform.snapshots,
+        platform.self_metrics,
+    )
+
+
+class _Ending:
+    """What settings that are no longer in use needed. A component."""
+
+    name = "old settings"
+
+    def __init__(self, undo: Callable[[], None]) -> None:
+        self._undo = undo
+
+    def start(self) -> None:
+        """It runs already."""
+
+    def stop(self, deadline: float) -> None:
+        del deadline  # it has one of its own
+        self._undo()
