@@ -3,7 +3,7 @@
 FlowFuse asks one COUNT for each figure, one after the other: the statements below are those it sent for one ping and
 one request for statistics (recorded with `log_statement=all`). Some figures are in both; "each once" leaves the second
 asking out. Both sides go through the same Python drivers, so that the ratio is that of the databases' work. Rounds are
-interleaved. The platform is written to between the rounds; "idle" is SQLite when nobody wrote since the last snapshot.
+interleaved. The platform is written to between the rounds; "idle" is SQLite without a write since the last snapshot.
 
 A snapshot holds more than FlowFuse reports: the last lines compare it with one of just the figures that FlowFuse has,
 in three states: written to, idle, and with the counts due that have an interval of their own.

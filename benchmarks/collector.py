@@ -77,8 +77,8 @@ def load(port: int, connections: int, seconds: int, run: str) -> Result:
         script.write(_LOAD % (json.dumps(before), json.dumps(after), blake2b(run.encode(), digest_size=4).hexdigest()))
         script.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, f"http://127.0.0.1:{port}"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    per_second, p99, failed = re.findall(r"RESULT (\S+) (\S+) (\S+)", told)[0]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    per_second, p99, failed = re.findall(r"RESULT (\S+) (\S+) (\S+)", output)[0]
     return Result(float(per_second), float(p99), int(failed))
 
 
@@ -89,8 +89,8 @@ def pgbench(url: str, connections: int, seconds: int, script: Path, variables: l
         *(str(postgresql.BINARIES / "pgbench"), "-n", "-M", "prepared", "-c", str(connections), "-j", "2"),
         *("-T", str(seconds), "-f", str(script), *variables, url),
     ]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return Result(float(re.findall(r"tps = ([0-9.]+)", told)[0]))
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return Result(float(re.findall(r"tps = ([0-9.]+)", output)[0]))
 
 
 def insert_script(directory: Path) -> tuple[Path, list[str]]:
@@ -211,14 +211,14 @@ def on_postgresql(directory: Path, rounds: int, seconds: int) -> int:
         with psycopg.connect(url) as session:
             session.execute("ANALYZE")
             for table, per in (("ping", "ping_%"), ("platform", "platform%"), ("recent", "recent%")):
-                told = session.execute(
+                size = session.execute(
                     "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relname LIKE %s",
                     (per,),
                 ).fetchone()
                 count = session.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
-                assert told is not None
+                assert size is not None
                 assert count is not None
-                print(f"    {table}: {int(told[0]) / max(1, int(count[0])):.0f} bytes for each of {count[0]} rows")
+                print(f"    {table}: {int(size[0]) / max(1, int(count[0])):.0f} bytes for each of {count[0]} rows")
     return failed
 
 

@@ -1,7 +1,7 @@
 """`/metrics` under load: ours against prometheus-client's server, Debian's sql_exporter (Go) and nginx.
 
 `python -m benchmarks.scrape [--rounds N] [--seconds N]`. All on loopback, 16 kept-alive connections, text 0.0.4,
-uncompressed. The rounds are interleaved; medians are told. Exit status 1 if a target is missed.
+uncompressed. The rounds are interleaved; medians are printed. Exit status 1 if a target is missed.
 """
 
 import argparse
@@ -110,8 +110,8 @@ def sql_exporter(directory: Path, exposition: bytes) -> Iterator[str]:
 
         def has_all() -> bool:
             with urllib.request.urlopen(url, timeout=1) as reply:
-                told: str = reply.read().decode()
-            return all(f"sql_{query['name']}{{" in told for query in queries)
+                body: str = reply.read().decode()
+            return all(f"sql_{query['name']}{{" in body for query in queries)
 
         with running(command, directory / "sql_exporter", has_all):
             yield url
@@ -151,9 +151,9 @@ def report(measured: dict[str, Load], body_bytes: int) -> bool:
         ratio = ours.requests_per_second / run.requests_per_second
         wanted = targets.get(name)
         met = met and (wanted is None or ratio >= wanted)
-        told = "" if wanted is None else f"{ratio:>9.2f}x{wanted:>8g}x"
+        compared = "" if wanted is None else f"{ratio:>9.2f}x{wanted:>8g}x"
         latencies = f"{run.p50_seconds * 1e3:>9.2f}{run.p99_seconds * 1e3:>9.2f}"
-        print(f"{name:<18}{run.requests_per_second:>12.0f}{latencies}{run.failed:>8}{told}")
+        print(f"{name:<18}{run.requests_per_second:>12.0f}{latencies}{run.failed:>8}{compared}")
     print(f"ours: p99 {ours.p99_seconds * 1e3:.2f} ms, target below {P99_TARGET_SECONDS * 1e3:g} ms")
     return met
 

@@ -110,7 +110,7 @@ def _print_shares(title: str, arguments: list[str]) -> None:
         print(f"  {package:<24}{seconds * 1e3:>7.1f} ms {seconds / whole:>6.0%}")
 
 
-def _told(what: str, value: float, target: float, unit: str) -> bool:
+def _reaches(what: str, value: float, target: float, unit: str) -> bool:
     met = value < target
     print(f"{what:<40}{value:>9.1f} {unit:<4} target below {target:g} {unit}{'' if met else '  MISSED'}")
     return met
@@ -126,14 +126,14 @@ def main() -> int:
     helps = statistics.median(help_seconds() for _ in range(rounds))
     runs = [run_once() for _ in range(rounds)]
     met = [
-        _told("ff-observe --help", helps * 1e3, HELP_TARGET_SECONDS * 1e3, "ms"),
-        _told(
+        _reaches("ff-observe --help", helps * 1e3, HELP_TARGET_SECONDS * 1e3, "ms"),
+        _reaches(
             "run to the first successful scrape",
             statistics.median(seconds for seconds, _ in runs) * 1e3,
             FIRST_SCRAPE_TARGET_SECONDS * 1e3,
             "ms",
         ),
-        _told(
+        _reaches(
             "resident memory, Prometheus and ping on",
             statistics.median(resident for _, resident in runs) / 2**20,
             RESIDENT_TARGET_BYTES / 2**20,

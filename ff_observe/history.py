@@ -26,7 +26,7 @@ ROWS: Final = 10_000
 
 Labels = tuple[tuple[str, str], ...]
 Progress = Callable[[str, float], None]
-"""Told the metric that is read, and the share of it that is."""
+"""Called with the metric that is being read, and the share of it that is done."""
 
 
 @dataclass(frozen=True, slots=True)

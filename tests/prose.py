@@ -1,8 +1,10 @@
-"""What can be checked of a sentence without knowing it: that it is one, and that its names are spelled as they are."""
+"""Checks of any sentence: that it is one, spells names as they are spelled, and states its subject."""
 
 import re
 
 NAMES = ("FlowFuse", "DO_NOT_TRACK", "FF_TELEMETRY_DISABLED")
+RIDDLES = re.compile(r"(?<![a-z])(?:told|whoever|nobody|anybody|somebody)(?![a-z])", re.IGNORECASE)
+"""Words of sentences that hide their subject, and of names: write who does what instead."""
 _CODE = re.compile(r"`[^`]*`|/\S*\w")
 
 
@@ -18,4 +20,5 @@ def faults(text: str) -> list[str]:
     found += [f"{word}: an X" for word in re.findall(r"\bX+\w*|\w*XX", plain)]
     found += [f"{word!r}: a sentence without a capital" for word in re.findall(r"(?<=\. )[a-z]\w*", plain)]
     found += [f"{mark!r}: a mark" for mark in re.findall(r"  | [.,;:]|[,;:]{2}", plain)]
+    found += [f"{word}: a riddle" for word in RIDDLES.findall(plain)]
     return found if plain.endswith(".") else [*found, "no full stop"]

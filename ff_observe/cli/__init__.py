@@ -76,8 +76,8 @@ class _CommandParser(argparse.ArgumentParser):
 
 
 def _add_global_options(parser: "argparse._ActionsContainer", assignments: list[tuple[str, str]]) -> None:
-    """Without defaults, which would take the place of what came before the command. All parsers gather `--set` in the
-    one list, for the same reason."""
+    """Options without defaults: a subparser's default would overwrite a value given before the command. For the same
+    reason all parsers append `--set` to one shared list."""
     parser.add_argument(
         "--home",
         default=argparse.SUPPRESS,
@@ -94,7 +94,7 @@ def _add_global_options(parser: "argparse._ActionsContainer", assignments: list[
         "--overlay",
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help="settings that lie over that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)",
+        help="settings that override that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)",
     )
     parser.add_argument(
         "--set",
@@ -103,24 +103,24 @@ def _add_global_options(parser: "argparse._ActionsContainer", assignments: list[
         type=assignment,
         into=assignments,
         metavar="KEY=VALUE",
-        help="set one key of that file, over all else; may be repeated",
+        help="set one key of that file, overriding everything else; may be repeated",
     )
     parser.add_argument(
         "--log-format",
         default=argparse.SUPPRESS,
         choices=("text", "json"),
-        help="how logs look on stderr (default: text)",
+        help="format of the log on stderr (default: text)",
     )
     parser.add_argument(
         "--log-level",
         default=argparse.SUPPRESS,
         choices=("debug", "info", "warning", "error"),
-        help="the least that is logged (default: info where a command goes on running, else warning)",
+        help="lowest level that is logged (default: info for commands that keep running, else warning)",
     )
 
 
 class _Gather(argparse.Action):
-    """Adds each value to one list, wherever on the command line it stands."""
+    """Appends each value to one list, before or after the command."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, into: list[Any], **options: Any) -> None:
         super().__init__(option_strings, dest, **options)
@@ -131,8 +131,8 @@ class _Gather(argparse.Action):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; people read one or a few lines, never a traceback."""
-    # Python has None for a stream that was closed before it began (`>&-`): what is said there is lost, and no more.
+    """Run one command and return its exit status. Errors take one or a few lines, never a traceback."""
+    # Python sets a stream that was closed at the start (`>&-`) to None: output to it is dropped without an error.
     sys.stdout, sys.stderr = (
         stream or Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process lives
         for stream in (sys.stdout, sys.stderr)
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells count
     except BrokenPipeError:
-        # The reader (`head`, a pager) has gone; what it did not take must not fail again at exit.
+        # The reader (`head`, a pager) is gone; flushing the rest at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

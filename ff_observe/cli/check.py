@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ff_observe.platform.snapshot import Snapshot
 
 ASK_SECONDS = 5.0
-"""How long the platform may take. Connecting to PostgreSQL alone may take 3."""
+"""Time limit for the platform. Connecting to PostgreSQL alone may take 3."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _strict(options: argparse.Namespace) -> "Settings":
-    """The settings; what `run` only warns of is an error here."""
+    """The settings; warnings of `run` are errors here."""
     from ff_observe.outputs.otlp.output import check as check_otlp
     from ff_observe.wiring import web_security
 
@@ -68,8 +68,8 @@ def _strict(options: argparse.Namespace) -> "Settings":
 
 
 def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
-    """One snapshot, within `ASK_SECONDS`, that is not `up` where the platform does not answer; and whether its thread
-    still hangs."""
+    """One snapshot, taken within `ASK_SECONDS`, and whether its thread still hangs. It is not `up` if the platform does
+    not answer."""
     from ff_observe.wiring import open_platform
 
     try:
@@ -153,7 +153,7 @@ def _lines(answer: dict[str, Any]) -> "list[str]":
 
 
 def _values(values: list[dict[str, str]]) -> list[str]:
-    """A table of values in use; without `--effective` those from beside flowforge.yml."""
+    """A table of the values in use; without `--effective` only those set outside flowforge.yml."""
     if not values:
         return []
     keys, shown = (max(len(value[column]) for value in values) for column in ("key", "value"))

@@ -40,14 +40,16 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     run_parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (default: 127.0.0.1:10465)")
     run_parser.set_defaults(run=run, usual_log_level="info")
 
-    export_parser = actions.add_parser("export", help="print everything stored of an instance, a line of JSON per ping")
+    export_parser = actions.add_parser(
+        "export", help="print everything stored about an instance, one line of JSON per ping"
+    )
     _add_settings(export_parser)
-    export_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="as its pings name it")
+    export_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="the instance id, as in its pings")
     export_parser.set_defaults(run=export)
 
-    forget_parser = actions.add_parser("forget", help="delete everything stored of an instance")
+    forget_parser = actions.add_parser("forget", help="delete everything stored about an instance")
     _add_settings(forget_parser)
-    forget_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="as its pings name it")
+    forget_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="the instance id, as in its pings")
     forget_parser.set_defaults(run=forget)
 
 
@@ -127,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _traced(settings: "CollectorSettings", clock: "Clock") -> "list[Component]":
-    """What tells of its work over OTLP. The wiring knows all of the bridge: it is loaded only where it is needed."""
+    """The export of its own metrics over OTLP. The wiring imports the whole bridge, so it is loaded only if needed."""
     if not read_environment(os.environ).otlp_endpoint_named:
         return []
     from ff_observe.wiring import collector_signals
@@ -160,4 +162,4 @@ def forget(options: argparse.Namespace) -> int:
 
 
 def _nothing_stored(options: argparse.Namespace) -> FFObserveError:
-    return FFObserveError(f"nothing is stored of an instance {options.instance_id!r}; is it the whole id?")
+    return FFObserveError(f"nothing is stored about an instance {options.instance_id!r}; is the id complete?")

@@ -1,4 +1,4 @@
-"""`ff-observe demo`: an embedded platform that lives, the bridge on it, and a local collector that shows the pings."""
+"""`ff-observe demo`: a simulated platform, the bridge on it, and a local collector that prints the pings."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FIRST_PING_SECONDS = 3.0
 _BANNER = """\
-ff-observe demo: a made-up company on an embedded FlowFuse platform. Nobody outside this machine is contacted.
+ff-observe demo: a made-up company on an embedded FlowFuse platform. No other machine is contacted.
 
   status page   {bridge}/
   metrics       {bridge}/metrics
@@ -39,9 +39,9 @@ Ctrl-C ends the demo.
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "demo",
-        help="the whole thing on an embedded platform",
+        help="everything at once, on an embedded platform",
         description="Starts an embedded demo platform (SQLite), the bridge on it, and a local ping collector. "
-        "Needs nothing else and contacts nobody.",
+        "Needs nothing else and contacts no other machine.",
     )
     parser.add_argument("--port", type=port, default=10464, help="port of the bridge (0: any; default 10464)")
     parser.add_argument("--collector-port", type=port, default=10465, help="port of the collector (default 10465)")
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         if directory is None:
             directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ff-observe-demo-")))
         elif directory.exists() and any(directory.iterdir()):
-            # The demo lets time pass in the database it finds: it must never be somebody's own.
+            # The demo changes the database it finds: it must never be a real one.
             raise UsageError(f"{directory} is not empty; give the demo an empty directory, or none for a temporary one")
         status = _run(directory, options)
     return leave(status)
@@ -95,14 +95,14 @@ def _run(directory: Path, options: argparse.Namespace) -> int:
             metrics_port=options.port,
         )
         with _running(platform, clock):
-            # What this shell says about telemetry is about a real platform, not about the made-up one.
+            # Telemetry variables of this shell are meant for a real platform, not for the made-up one.
             settings = load_settings(home=platform.home, variables={})
             bridge = build_bridge(
                 settings, serve=True, stop_seconds=STOP_SECONDS, first_ping_seconds=_FIRST_PING_SECONDS
             )
             bridge.start()
             addresses = {"bridge": bridge.url, "collector": f"http://127.0.0.1:{collector.port}"}
-            program = "ff-observe" if shutil.which("ff-observe") else sys.argv[0]  # not on the path of `make demo`
+            program = "ff-observe" if shutil.which("ff-observe") else sys.argv[0]  # not on the PATH of `make demo`
             print(_BANNER.format(home=platform.home, program=program, **addresses), flush=True)
             signals.wait()
             print("Stopping.", flush=True)

@@ -1,4 +1,4 @@
-"""`ff-observe doctor`: tries everything, one line each, with what to do."""
+"""`ff-observe doctor`: checks everything and prints one line for each, with the remedy."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan", "ok": "g
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "doctor",
-        help="try everything, and say what to do about what does not work",
+        help="check everything, and say how to fix what fails",
         description="Tries the settings, the files, the database and its role, the address to listen on, certificates "
         "and the clock, one line each, with what to do. It contacts the platform alone, unless --network or "
         "--prometheus is given.",

@@ -10,17 +10,15 @@ STANDARD_STREAM: Final = Path("-")
 
 
 def replace_content(output: Path, content: bytes) -> None:
-    """Put the content in the place of `output` at once: see `replaced`."""
+    """Replace `output` with the content atomically; see `replaced`."""
     with replaced(output) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def replaced(output: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `output` when the block ends, and not if it raises: nothing reads half of it, and
-    a full disk leaves the old one.
-
-    A link stays a link; owner and mode stay those of the file.
+    """A file that replaces `output` when the block ends without an exception: readers never see half of it, and a full
+    disk leaves the old one. A link stays a link; owner and mode are kept.
     """
     if output.exists() and not output.is_file():  # a device or a pipe
         with output.open("wb") as device:
@@ -35,7 +33,7 @@ def replaced(output: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         if target.exists():
             before = target.stat()
-            with contextlib.suppress(PermissionError):  # only root gives files away
+            with contextlib.suppress(PermissionError):  # only root may change the owner
                 os.chown(fresh, before.st_uid, before.st_gid)
             fresh.chmod(before.st_mode)
         fresh.replace(target)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("frontend", help="frontend telemetry: render it into a page, tell its CSP")
+    parser = commands.add_parser("frontend", help="frontend telemetry: render it into a page, print its CSP")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     render_parser = actions.add_parser(
@@ -32,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="the CSP sources the snippets need",
         description="Prints the directives that the configured services need, hashes of the inline snippets included.",
     )
-    csp_parser.add_argument("--merge", metavar="POLICY", help="print this policy, widened by what they need")
+    csp_parser.add_argument("--merge", metavar="POLICY", help="print this policy, extended by what they need")
     csp_parser.set_defaults(run=csp)
 
 
@@ -75,7 +75,7 @@ def _scripts(settings: "Settings") -> "tuple[Script, ...]":
     if not scripts:
         _say(f"note: telemetry.frontend in {settings.file} configures no service")
     if settings.frontend.sentry is not None and release is None:
-        _say("note: FlowFuse's version is not known, so Sentry is told no release; set telemetry.platform.version")
+        _say("note: FlowFuse's version is not known, so errors have no release; set telemetry.platform.version")
     return scripts
 
 

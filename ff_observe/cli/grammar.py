@@ -1,4 +1,4 @@
-"""The command line as data, read out of its parser: what completion and the manual page are made from."""
+"""The command line as data, taken from its parser, for completion and the manual page."""
 
 import argparse
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _TAKES_DIRECTORIES: Final = frozenset(("DIR", "DIRECTORY"))
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An option, or without `flags` a word in its place. `value` is how its value is named, empty where it has none."""
+    """An option, or without `flags` a positional argument. `value` is the placeholder of its value, empty for none."""
 
     flags: tuple[str, ...]
     value: str
@@ -26,7 +26,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: the words that name it, below the program's name, and what stands below it."""
+    """One command: its words after the program's name, its options and its subcommands."""
 
     words: tuple[str, ...]
     help: str
@@ -43,7 +43,7 @@ class Command:
 
 
 def grammar(parser: argparse.ArgumentParser, words: tuple[str, ...] = (), summary: str = "") -> Command:
-    """The whole of what the parser takes."""
+    """Everything that the parser accepts."""
     arguments, commands = [], []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -58,5 +58,5 @@ def _argument(action: argparse.Action) -> Argument:
     choices = tuple(map(str, action.choices or ()))
     named = action.metavar if isinstance(action.metavar, str) else ""
     value = "" if action.nargs == 0 else named or "|".join(choices) or action.dest.upper()
-    # A percent sign is doubled for argparse, which fills in what it stands before.
+    # argparse expands percent signs, so that literal ones are doubled.
     return Argument(tuple(action.option_strings), value, choices, (action.help or "").replace("%%", "%"))

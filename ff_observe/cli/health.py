@@ -30,7 +30,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--url",
         type=_address,
         metavar="URL",
-        help="ask another server of ours, such as a collector: http://127.0.0.1:10465",
+        help="ask another ff-observe server, such as a collector: http://127.0.0.1:10465",
     )
     parser.set_defaults(run=run)
 
@@ -59,7 +59,7 @@ def _url_of(settings: "Settings") -> str:
     prometheus = settings.prometheus
     if prometheus.port == 0:
         raise FFObserveError(
-            "the port is 0, so that only the bridge knows which one it has; set telemetry.backend.prometheus.port, or "
+            "the port is 0, so that only the bridge knows the real one; set telemetry.backend.prometheus.port, or "
             "name the address with --url"
         )
     tls = prometheus.web_config_file is not None and WebSecurity(prometheus.web_config_file, None).tls
@@ -67,12 +67,12 @@ def _url_of(settings: "Settings") -> str:
 
 
 def _get(url: str, path: str, seconds: float) -> tuple[int, str]:
-    """Status and body. Proxies of the environment are not used: the server is this machine's own."""
+    """Status and body. Proxies of the environment are not used: the server is on this machine."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        # The certificate is made out to the name by which others reach the bridge, not to a loopback address.
+        # The certificate names the host by which others reach the bridge, not a loopback address.
         context = ssl._create_unverified_context()  # noqa: S323 - nothing secret is sent, and the peer is local
         connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=context)
     else:

@@ -1,4 +1,4 @@
-"""`ff-observe history`: what the platform's database says of its past, for Prometheus."""
+"""`ff-observe history`: the platform's past, read from its database, as samples for Prometheus."""
 
 import argparse
 import contextlib
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
             for line in write(source, span, labels, _progress if sys.stderr.isatty() else lambda *_: None):
                 file.write(line.encode())
     except StatementError as error:
-        raise FFObserveError(f"the database refuses to show its past: {error}") from None
+        raise FFObserveError(f"the database refused to read the past: {error}") from None
     return 0
 
 

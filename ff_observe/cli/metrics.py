@@ -9,7 +9,7 @@ from ff_observe.cli.options import add_at, clock_at, settings_of
 from ff_observe.cli.terminal import READING, progress
 
 COUNT_SECONDS = 10.0
-"""How long the audit log may be counted. What was not counted then is counted the next time, and absent until it is."""
+"""Time limit for counting the audit log. The next run counts the rest; until then its counters are absent."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

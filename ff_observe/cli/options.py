@@ -1,4 +1,4 @@
-"""What several commands share: the settings that the global options name, and moments on the command line."""
+"""Shared by several commands: the settings that the global options name, and moments on the command line."""
 
 import argparse
 import contextlib
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 from ff_observe.clock import Clock, FrozenClock, SystemClock
 
-if TYPE_CHECKING:  # importing the parser of the file costs time that `--help` does not have
+if TYPE_CHECKING:  # importing the parser of the file would slow `--help` down
     from ff_observe.config.platforms import Platforms
     from ff_observe.config.settings import Settings
 
 
 def start_logging(options: argparse.Namespace) -> None:
-    """Log as `--log-format` and `--log-level` say. What no settings name is recognised by its shape."""
+    """Set up the log by `--log-format` and `--log-level`. Secrets that no settings name are recognised by their
+    shape."""
     from ff_observe.log import configure_logging
 
     configure_logging(options.log_format, _level(options), redactor=getattr(options, "redactor", None))
 
 
 def settings_of(options: argparse.Namespace) -> "Settings":
-    """The settings of the platform that the global options name; from now on log and errors know their secrets.
+    """The settings of the platform that the global options name; from now on log and errors mask their secrets.
 
     Raises `ConfigurationError`.
     """
@@ -35,8 +36,8 @@ def settings_of(options: argparse.Namespace) -> "Settings":
 
 
 def hide_secrets(options: argparse.Namespace, settings: object) -> None:
-    """From now on log and errors are without the secrets of `settings`, besides those hidden before: after a reload,
-    parts with the old settings still stop, or go on running."""
+    """From now on log and errors mask the secrets of `settings`, in addition to earlier ones: after a reload,
+    components with the old settings still stop, or keep running."""
     from ff_observe.redaction import Redactor, known_secrets
 
     redactor = getattr(options, "redactor", None) or Redactor(personal=False)
@@ -45,7 +46,7 @@ def hide_secrets(options: argparse.Namespace, settings: object) -> None:
 
 
 def platforms_of(options: argparse.Namespace) -> "Platforms":
-    """The platforms that `--platforms` names; from now on log and errors know the secrets of each.
+    """The platforms that `--platforms` names; from now on log and errors mask the secrets of each.
 
     Raises `ConfigurationError`.
     """
@@ -63,7 +64,7 @@ def platforms_of(options: argparse.Namespace) -> "Platforms":
 
 def _level(options: argparse.Namespace) -> int:
     logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines show whole URLs
-    # A command that answers and ends may be run by cron, which mails whatever it says besides.
+    # cron mails everything that a short command prints besides its answer.
     level = options.log_level or getattr(options, "usual_log_level", "warning")
     return logging.getLevelNamesMapping()[level.upper()]
 
@@ -78,7 +79,7 @@ def assignment(text: str) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def quiet(logger: str) -> Iterator[None]:
-    """Without warnings of this logger and those below it: the answer of the command says the same."""
+    """Suppress warnings of this logger and those below it: the command's own output says the same."""
     named = logging.getLogger(logger)
     before = named.level
     named.setLevel(logging.CRITICAL)
@@ -104,7 +105,7 @@ def moment(text: str) -> datetime:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 moment such as 2026-11-23T12:00:00Z") from None
-    if not 1970 <= parsed.year <= 9998:  # so that a month before, or an hour of offset, is a date too
+    if not 1970 <= parsed.year <= 9998:  # leaves room for a month before it, or an hour of offset
         raise argparse.ArgumentTypeError(f"{text!r} is not a moment from 1970 to 9998")
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
@@ -117,5 +118,5 @@ def port(text: str) -> int:
 
 
 def clock_at(at: datetime | None) -> Clock:
-    """The real clock, or one whose wall time stands still at `at`."""
+    """The real clock, or one whose wall time is fixed at `at`."""
     return SystemClock() if at is None else FrozenClock(at)

@@ -196,8 +196,8 @@ def _verify(path: Path) -> int:
     count = "1 entry" if len(held) == 1 else f"{len(held)} entries"
     print(f"{count}, chain intact; the hash of the last is {held[-1].hash}")
     for entry in held:
-        if entry.note:  # of an intact chain, hence ours
-            print(f"mended before the entry of {entry.time}: {entry.note}")
+        if entry.note:  # an intact chain holds only our own text
+            print(f"repaired before the entry of {entry.time}: {entry.note}")
     return 0
 
 
@@ -206,7 +206,7 @@ def _print_table(held: "Iterable[Entry]") -> None:
     for entry in held:
         status = "-" if entry.status is None else str(entry.status)
         rows.append((entry.time, entry.outcome, status, entry.receiver, str(entry.bytes), entry.sha256))
-    # The file may have been changed by anybody: nothing in it may steer the terminal.
+    # The file may have been tampered with: its control characters must not reach the terminal.
     printable = [[re.sub(r"[^ -~]", "?", cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
     for row in printable:

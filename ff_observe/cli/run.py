@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ff_observe")
 
 STOP_SECONDS = 4.5
-"""What the parts have to stop in; with the end of the process it stays below the five seconds promised."""
+"""Time for all components to stop; with the exit of the process it stays under the five seconds promised."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace, given: "socket.socket | None") -> "Settings | Platforms":
-    """What the options name, with the address of the socket that was handed over. Raises `FFObserveError`."""
+    """The settings that the options name, with the address of an inherited socket. Raises `FFObserveError`."""
     if options.platforms is None:
         settings = settings_of(options)
         return settings if given is None else replace(settings, prometheus=_address_of(given, settings.prometheus))
@@ -89,7 +89,8 @@ def _address_of(given: "socket.socket", web: "PrometheusSettings") -> "Prometheu
 
 
 def _allow_many_files() -> None:
-    """Each platform holds a file or a connection: take what the system allows, as many services start with less."""
+    """Raise the limit of open files to what the system allows: each platform holds a file or a connection, and services
+    often start with a low limit."""
     import resource
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -98,7 +99,7 @@ def _allow_many_files() -> None:
 
 
 def _reload(bridge: "Bridge", options: argparse.Namespace, given: "socket.socket | None") -> None:
-    """Use the file as it is now; whatever is wrong with it, go on with the old settings."""
+    """Apply the file as it is now; if anything is wrong with it, keep the old settings."""
     try:
         settings = _read(options, given)
         bridge.reload(settings)
@@ -150,11 +151,11 @@ def stop(action: "Callable[[], None]") -> int:
 
 
 def leave(status: int) -> int:
-    """End with the process what did not end by itself; returns `status` if there is no such thing."""
+    """Exit at once if threads are still running in uninterruptible calls; otherwise return `status`."""
     lingering = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if lingering:
-        # They hang in calls that nobody can interrupt. The interpreter would wait for some of them for ever, and take
-        # others down in the middle of foreign code, which may hang as well.
+        # They hang in uninterruptible calls. The interpreter would wait for some of them for ever, and stop others in
+        # the middle of foreign code, which may hang as well.
         log.warning("left behind: %s", ", ".join(lingering))
         logging.shutdown()
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Signals for a command that runs until it is told to stop."""
+"""Signals for a command that runs until it is stopped."""
 
 import signal
 import socket

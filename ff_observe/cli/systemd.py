@@ -1,4 +1,4 @@
-"""The service's state for systemd (sd_notify(3), `WatchdogSec=`); silent where no service manager asked."""
+"""Reports the service's state to systemd (sd_notify(3), `WatchdogSec=`); without a service manager it does nothing."""
 
 import os
 import socket
@@ -45,8 +45,8 @@ def watchdog_seconds(variables: Mapping[str, str]) -> float | None:
 
 
 def next_signal(signals: Signals, responds: Callable[[float], bool]) -> int:
-    """Wait for a signal. Until it comes, systemd's watchdog hears of the service as long as it `responds` within the
-    seconds given: asked three times in the watchdog's interval, so that one slow answer does not end the service."""
+    """Wait for a signal. Until then, notify systemd's watchdog as long as the service `responds` within the seconds
+    given. It is asked three times per watchdog interval, so that one slow answer does not end it."""
     watchdog = watchdog_seconds(os.environ)
     pause = None if watchdog is None else watchdog / 3
     while (number := signals.wait(pause)) is None:

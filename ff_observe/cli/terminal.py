@@ -1,4 +1,4 @@
-"""What only a terminal gets to see: colours, and the progress of what takes longer than a second."""
+"""Output for terminals alone: colours, and progress of work that takes longer than a second."""
 
 import contextlib
 import os
@@ -22,8 +22,8 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
 
 @contextlib.contextmanager
 def progress(what: str, every_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Say on standard error what the block is doing and since when, once it takes longer than a second. The line is
-    gone at its end; there is none where standard error is no terminal."""
+    """Show on standard error what the block does and for how long, once it takes longer than a second. The line is
+    erased at the end; without a terminal there is none."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,1 +1,1 @@
-"""The embedded demo platform: a FlowFuse database that lives, for trying the bridge without a FlowFuse."""
+"""The embedded demo platform: a simulated FlowFuse database, for trying the bridge without FlowFuse."""

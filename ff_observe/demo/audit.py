@@ -1,4 +1,4 @@
-"""What the demo platform's audit log says: the work of people, programs and pipelines, and what fails."""
+"""The demo platform's audit log: the work of people, programs and pipelines, and their failures."""
 
 import sqlite3
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _ERROR = '{"error":{"code":"unexpected_error"}}'
 
 @dataclass(frozen=True, slots=True)
 class _Habit:
-    """An event that comes `per_hour` times on a busy hour; `by_machines` ones also at night."""
+    """An event that occurs `per_hour` times in a busy hour; `by_machines`, also at night."""
 
     event: str
     kind: str
@@ -49,14 +49,14 @@ _HABITS = (
 
 
 class AuditLog:
-    """Adds to the audit log. All chance comes from the random source given."""
+    """Adds to the audit log; the same `random` gives the same entries."""
 
     def __init__(self, random: Random, stamp: Callable[[datetime], str]) -> None:
         self._random = random
         self._stamp = stamp
 
     def add(self, database: sqlite3.Connection, at: datetime, hours: float, busyness: float) -> None:
-        """What happened in the `hours` that end `at`."""
+        """Add the events of the `hours` before `at`."""
         made = [
             (at - timedelta(hours=hours * self._random.random()), habit)
             for habit in _HABITS
@@ -73,7 +73,7 @@ class AuditLog:
         )
 
     def _who(self, habit: _Habit, users: list[int]) -> int | None:
-        """Few people do most of it."""
+        """A few people do most of the work."""
         return None if habit.by_machines or not users else users[int(len(users) * self._random.random() ** 3)]
 
     def _times(self, expected: float) -> int:

@@ -1,4 +1,4 @@
-"""The company on the demo platform: who and what is there on the first day."""
+"""The company on the demo platform: its people, teams, instances and devices on the first day."""
 
 import sqlite3
 import uuid
@@ -53,7 +53,7 @@ AGENT_VERSIONS = ("3.3.2", "3.5.0", "3.6.1")
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """How big the company is on its first day. As it stands it has, with its growth, room within its licence."""
+    """Size of the company on its first day. With the defaults it stays, growth included, within its licence."""
 
     users: int = 25
     teams: int = 6
@@ -81,21 +81,21 @@ def insert(database: sqlite3.Connection, table: str, at: datetime, **values: obj
 
 
 def insert_row(database: sqlite3.Connection, table: str, **row: object) -> None:
-    """Add one row. The names are this module's own, never anybody's input."""
+    """Add one row. The names are this module's own, never input."""
     columns = ", ".join(f'"{column}"' for column in row)
     places = ", ".join("?" * len(row))
     database.execute(f'INSERT INTO "{table}" ({columns}) VALUES ({places})', tuple(row.values()))  # noqa: S608 (own names)
 
 
 class Newcomers:
-    """Makes believable new rows, numbered so that no two have the same name."""
+    """Creates plausible new rows, numbered so that names are unique."""
 
     def __init__(self, database: sqlite3.Connection, random: Random) -> None:
         self._database = database
         self._random = random
 
     def _number(self, table: str) -> int:
-        """A number no row of `table` had before."""
+        """A number that no row of `table` has had."""
         found = self._database.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         return int(found[0]) + 1 if found else 1
 
@@ -104,7 +104,7 @@ class Newcomers:
         return self._random.randint(1, teams)
 
     def person(self) -> tuple[str, str]:
-        """A name, and an e-mail address that belongs to nobody (RFC 2606)."""
+        """A name, and an e-mail address in a reserved domain (RFC 2606)."""
         first, last = self._random.choice(FIRST_NAMES), self._random.choice(LAST_NAMES)
         number = self._number("Users") + self._number("Invitations")
         return f"{first} {last}", f"{first}.{last}.{number}@example.com".lower()
@@ -144,7 +144,7 @@ class Newcomers:
         insert(self._database, "Devices", at, **values, state=state, TeamId=self._team())
 
     def snapshot(self, at: datetime) -> None:
-        """Of an instance, or of a device now and then."""
+        """Of an instance or, less often, a device."""
         table, column = ("Projects", "ProjectId") if self._random.random() < 0.8 else ("Devices", "DeviceId")
         owners = [row[0] for row in self._database.execute(f'SELECT "id" FROM "{table}" ORDER BY rowid')]  # noqa: S608 (own names)
         if owners:
@@ -167,7 +167,7 @@ class Newcomers:
 
 
 def found(database: sqlite3.Connection, company: Company, at: datetime, random: Random) -> None:
-    """Fill the empty tables: the platform as it is at `at`, after having been used for a while."""
+    """Fill the empty tables: the platform at `at`, in use for a while by then."""
 
     def earlier(days: float) -> datetime:
         return at - timedelta(days=random.uniform(0.01, days))

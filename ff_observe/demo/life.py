@@ -1,5 +1,5 @@
-"""What happens on the demo platform as time goes by: people come and go, instances start, suspend and crash, devices
-call home or fall silent. All chance comes from the random source given."""
+"""Simulates the demo platform over time: people come and go, instances start, suspend and crash, devices call home or
+fall silent. The same random source gives the same life."""
 
 import math
 import sqlite3
@@ -14,7 +14,7 @@ from ff_observe.demo.operations import Operations
 
 SNAPSHOTS_KEPT = 10  # FlowFuse keeps the last ten automatic snapshots of each owner
 PAST_HOURS = 28 * 24
-GROWTH = 1.15  # how far a number grows beyond that of the first day
+GROWTH = 1.15  # the size a number grows towards, relative to the first day
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Life:
         self._operations = Operations(random)
 
     def pass_time(self, database: sqlite3.Connection, stretch: Stretch) -> None:
-        """Let everything happen that happens in `stretch`."""
+        """Simulate everything that happens in `stretch`."""
         new = Newcomers(database, self._random)
         self._people(database, new, stretch)
         self._instances(database, new, stretch)
@@ -56,13 +56,13 @@ class Life:
         self._audit_log.add(database, stretch.at, stretch.hours, stretch.busyness)
 
     def look_back(self, database: sqlite3.Connection, at: datetime) -> None:
-        """What the audit log says of the weeks before `at`."""
+        """Fill the audit log for the weeks before `at`."""
         for hours_ago in range(PAST_HOURS, 0, -1):
             moment = at - timedelta(hours=hours_ago)
             self._audit_log.add(database, moment, 1.0, Stretch(moment, 1.0, moment).busyness)
 
     def recede(self, database: sqlite3.Connection, by: timedelta) -> None:
-        """Move what is past further into it, for a platform that lives faster than the clock on the wall."""
+        """Move past moments further back, for a platform whose time runs faster than the wall clock."""
         modifier = f"-{by.total_seconds():.3f} seconds"
         past = "strftime('%Y-%m-%d %H:%M:%f +00:00', {0}, ?)"
         database.execute(
@@ -76,16 +76,16 @@ class Life:
         )
 
     def _times(self, expected: float) -> int:
-        """How often something happens that is expected `expected` times."""
+        """A random whole number with the mean `expected`."""
         whole = math.floor(expected)
         return whole + (self._random.random() < expected - whole)
 
     def _some(self, database: sqlite3.Connection, query: str, share: float) -> list[object]:
-        """First column of a random `share` of the rows of `query`, which must say in which order they come."""
+        """First column of a random `share` of the rows of `query`, which must be ordered."""
         return [row[0] for row in database.execute(query) if self._random.random() < share]
 
     def _room(self, database: sqlite3.Connection, table: str, first_day: int) -> float:
-        """How far `table` is from being as large as it will grow: 1 when empty, 0 when full."""
+        """How much `table` can still grow: 1 when empty, 0 at its final size."""
         count: int = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]  # noqa: S608 (own names)
         return max(0.0, 1 - count / (GROWTH * first_day + 1))
 
@@ -126,7 +126,7 @@ class Life:
         for condition, becomes, share in (
             ("\"state\" = 'running'", "stopped", 0.008 * hours),
             ('"state" = \'stopped\' AND "id" % 4 <> 0', "running", 0.03 * hours),
-            ('"state" = \'stopped\' AND "id" % 4 = 0', "running", 0.0015 * hours),  # out in the field, seldom fetched
+            ('"state" = \'stopped\' AND "id" % 4 = 0', "running", 0.0015 * hours),  # in the field, rarely connected
             ("\"state\" = ''", "running", 0.08 * hours * busy),  # new: calls home for the first time
         ):
             query = f'SELECT "id" FROM "Devices" WHERE {condition} ORDER BY "id"'  # noqa: S608 (own words)
@@ -144,7 +144,7 @@ class Life:
             database.execute('DELETE FROM "Devices" WHERE "id" = ?', (identity,))
 
     def _works(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
-        """What people make: snapshots, library entries, blueprints, broker clients."""
+        """Things that people create: snapshots, library entries, blueprints, broker clients."""
         effort = stretch.hours * stretch.busyness
         for _ in range(self._times(2.0 * effort)):
             new.snapshot(stretch.at)

@@ -1,4 +1,4 @@
-"""How the demo platform is operated: roll-outs to groups of devices, upgrades, pipelines, sign-in, tokens, limits."""
+"""Operation of the demo platform: roll-outs to groups of devices, upgrades, pipelines, sign-in, tokens, limits."""
 
 import base64
 import json
@@ -22,13 +22,13 @@ _LIMITS: tuple[dict[str, int], ...] = (
 
 
 class Operations:
-    """What is there at the foundation, and what happens to it as time passes. All chance comes from `random`."""
+    """Creates the rows of the first day and changes them as time passes. The same `random` gives the same rows."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
 
     def found(self, database: sqlite3.Connection, at: datetime) -> None:
-        """Fill the tables of an otherwise furnished platform."""
+        """Fill the tables that `company.found` leaves empty."""
 
         def earlier(days: float) -> datetime:
             return at - timedelta(days=self._random.uniform(0.01, days))
@@ -75,7 +75,7 @@ class Operations:
         )
 
     def pass_time(self, database: sqlite3.Connection, at: datetime, hours: float, busyness: float) -> None:
-        """Let happen what happens in `hours`."""
+        """Simulate the changes of `hours`."""
         self._newcomers(database, at)
         if self._random.random() < 0.04 * hours * busyness:
             self._release(database, at, self._random.randint(1, len(GROUPS)))
@@ -106,7 +106,7 @@ class Operations:
         return [row[0] for row in database.execute(query).fetchall() if self._random.random() < share]
 
     def _release(self, database: sqlite3.Connection, at: datetime, group: int) -> None:
-        """A snapshot that a whole group is to run; its devices follow when they are next connected."""
+        """Assign a new snapshot to a whole group; its devices follow when they next connect."""
         modules = {"node-red": "4.1.2", self._random.choice(CERTIFIED): "1.0.0"}
         insert(
             database,
@@ -120,7 +120,7 @@ class Operations:
         database.execute('UPDATE "Devices" SET "targetSnapshotId" = ? WHERE "DeviceGroupId" = ?', (snapshot, group))
 
     def _newcomers(self, database: sqlite3.Connection, at: datetime) -> None:
-        """New users join teams, new devices groups, new instances list their modules."""
+        """New users join teams, new devices join groups, new instances list their modules."""
         for (user,) in database.execute(
             'SELECT "id" FROM "Users" WHERE "id" NOT IN (SELECT "UserId" FROM "TeamMembers") ORDER BY "id"'
         ).fetchall():
@@ -146,7 +146,7 @@ class Operations:
             insert(database, "ProjectSettings", at, ProjectId=instance, **settings)
 
     def _sessions(self, database: sqlite3.Connection, at: datetime, hours: float, busyness: float) -> None:
-        """People sign in, are told of things, and read some of them."""
+        """People sign in, receive notifications, and read some of them."""
         database.execute('DELETE FROM "Sessions" WHERE "expiresAt" < ?', (stamp(at),))
         for user in self._some(database, 'SELECT "id" FROM "Users" ORDER BY "id"', 0.15 * hours * busyness):
             sid, expires = f"{self._random.getrandbits(64):016x}", stamp(at + timedelta(hours=9))
@@ -178,7 +178,7 @@ def _repository(team: int) -> dict[str, object]:
 
 
 def _certificate(random: Random, at: datetime, days: int) -> str:
-    """A certificate in the form that FlowFuse stores, of a key that the random source decides (Ed25519, RFC 8032)."""
+    """A certificate as FlowFuse stores it, for a key from the random source (Ed25519, RFC 8032)."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding

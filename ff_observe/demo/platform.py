@@ -1,6 +1,5 @@
-"""A FlowFuse home that is alive: file and database of a believable company, moving in fast motion.
-
-It writes below its own directory and nowhere else, and contacts nobody.
+"""A simulated FlowFuse home: configuration and database of a plausible company, in fast motion. It writes only below
+its own directory and makes no connections.
 """
 
 import contextlib
@@ -49,10 +48,8 @@ telemetry:
 
 
 class DemoPlatform:
-    """Lives in `home`, where `create` makes it and, from `start` on, a thread lets time pass.
-
-    Each tick lets `minutes_per_tick` minutes of platform life happen. The same seed, clock and steps give the same
-    platform.
+    """Stands in `home`, where `create` makes it and, from `start` on, a thread advances it by `minutes_per_tick`
+    minutes each tick. The same seed, clock and steps give the same platform.
     """
 
     name = "demo platform"
@@ -92,7 +89,7 @@ class DemoPlatform:
         return self.home / "var" / "forge.db"
 
     def create(self, at: datetime | None = None) -> None:
-        """Make the home, as it is at `at` (now if not given). Raises `UsageError` if a platform is there already."""
+        """Create the home as of `at` (default: now). Raises `UsageError` if a platform is there already."""
         for path in (self.file, self.database):
             if path.exists():
                 raise UsageError(f"{path} exists; give the demo an empty directory")
@@ -111,12 +108,12 @@ class DemoPlatform:
             self._life.look_back(database, first_day)
 
     def step(self, minutes: float) -> None:
-        """Let `minutes` of platform life happen now. What lies in the past moves that far away."""
+        """Simulate `minutes` now; past moments move back by as much."""
         self._pass(timedelta(minutes=minutes), real=timedelta())
 
     def history(self, start: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
-        """Make the platform as it was at `start`, and let it live until `end`. Gives every moment in between, while the
-        database is as it was then."""
+        """Create the platform as of `start` and advance it to `end`. Yields every moment in between, with the database
+        as of then."""
         self.create(start)
         moment = start
         yield moment
@@ -126,7 +123,7 @@ class DemoPlatform:
             yield moment
 
     def start(self) -> None:
-        """Make the platform if it is not there yet, and let it live."""
+        """Create the platform if it does not exist yet, and start to advance it."""
         if not self.database.exists():
             self.create()
         self._thread.start()
@@ -139,7 +136,7 @@ class DemoPlatform:
         return self._tick_seconds
 
     def _pass(self, lived: timedelta, real: timedelta) -> None:
-        """Let `lived` pass on the platform, of which `real` passed on the clock as well."""
+        """Advance the platform by `lived`; the clock itself advanced by `real` of it."""
         now = self._clock.now()
         self._ahead += lived - real
         with self._transaction() as database:
@@ -148,7 +145,7 @@ class DemoPlatform:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One short write: a reader never waits long, nor ever sees half a step."""
+        """One short write: readers never wait long, and never see half a step."""
         with contextlib.closing(sqlite3.connect(self.database, isolation_level=None, timeout=10)) as database:
             database.execute("PRAGMA synchronous = OFF")  # nothing is lost with a demo
             database.execute("PRAGMA foreign_keys = ON")
@@ -158,7 +155,8 @@ class DemoPlatform:
 
 
 def _make_tables(database: sqlite3.Connection) -> None:
-    """Those of `schema.sql`, and whatever else the bridge reads: a table it lacks stays empty, a column is NULL."""
+    """The tables of `schema.sql`, and everything else that the bridge reads: added tables are empty, added columns
+    NULL."""
     for statement in resources.files("ff_observe.demo").joinpath("schema.sql").read_text().split(";"):
         database.execute(statement)
     for table in TABLES.values():

@@ -1,1 +1,1 @@
-"""Examines a platform and its bridge: each check as data, with what it says when all is well."""
+"""Examines a platform and its bridge. Each check is data, with its title for the good case."""

@@ -1,4 +1,4 @@
-"""The examination that a running bridge repeats: in a thread of its own, when somebody looks at the result."""
+"""Repeats the checks in a running bridge, in a thread of its own, when their result is requested."""
 
 import contextvars
 import threading
@@ -15,12 +15,12 @@ EVERY_SECONDS: Final = 60.0
 
 
 class Examination:
-    """A component. Costs nothing while its findings are not asked for."""
+    """A component. Runs nothing until its findings are requested."""
 
     name = "examination"
 
     def __init__(self, examine: Callable[[], Sequence[Finding]], clock: Clock, workers: Workers | None = None) -> None:
-        """`workers` make the examinations of several platforms; without them each is made in its own thread."""
+        """`workers` run the examinations of several platforms; without them each runs in its own thread."""
         self._examine = examine
         self._clock = clock
         self._lock = threading.Lock()  # for the three below
@@ -32,10 +32,10 @@ class Examination:
         self._stopped = False
 
     def start(self) -> None:
-        """Nothing to do: the first who asks has the examination made."""
+        """Nothing to do: the first request starts the examination."""
 
     def stop(self, deadline: float) -> None:
-        """Wait for an examination under way; make no other."""
+        """Wait for an examination in progress; start no other."""
         with self._lock:
             self._stopped = True
             asked = self._under_way if self._begun else None
@@ -48,7 +48,7 @@ class Examination:
             raise TimeoutError("the examination did not end in time")
 
     def findings(self) -> tuple[Finding, ...]:
-        """What the last examination found, at once; it is made again if it is older than `EVERY_SECONDS`."""
+        """The last findings, at once; if they are older than `EVERY_SECONDS`, a new examination starts."""
         self.request()
         latest = self._latest
         return () if latest is None else latest[0]
@@ -63,7 +63,7 @@ class Examination:
                 return _done(() if latest is None else latest[0])
             if self._under_way is None:
                 self._under_way = Future()
-                run = contextvars.copy_context().run  # what it logs is of the platform that is examined
+                run = contextvars.copy_context().run  # its log lines name the platform that is examined
                 self._workers.submit("examination", partial(run, self._run, self._under_way), waits=True)
             return self._under_way
 

@@ -1,4 +1,4 @@
-"""Checks of this machine and its files: no other is contacted."""
+"""Checks of this machine and its files; no other machine is contacted."""
 
 import os
 import stat
@@ -26,7 +26,7 @@ def _user(_subject: Subject) -> Iterator[Finding]:
         yield warning(
             "runs-as-root",
             "ff-observe runs as root",
-            "It needs no right of root's.",
+            "It needs none of root's privileges.",
             "Run it as a user of its own: `User=` of the systemd unit, `user:` in compose, `runAsUser` in Kubernetes.",
         )
 
@@ -134,7 +134,7 @@ def _clock(subject: Subject) -> Iterator[Finding]:
         yield error(
             "clock",
             "This machine's clock is wrong",
-            f"It says {now:%Y-%m-%d}: certificates, the licence and the ping's day are judged by it.",
+            f"It says {now:%Y-%m-%d}: certificates, the licence and the day of the ping depend on it.",
             "Set it, and let NTP keep it: `timedatectl set-ntp true`.",
         )
 
@@ -147,7 +147,7 @@ def _certificates(subject: Subject) -> Iterator[Finding]:
         try:
             certificates = x509.load_pem_x509_certificates(place.read_bytes())
         except (OSError, ValueError):
-            continue  # that it cannot be used is said where it is read
+            continue  # its reader reports a file that cannot be used
         ends = min(certificate.not_valid_after_utc for certificate in certificates)
         fix = f"Renew it, and put the new one in the place of {place}: it is read again by itself, or with SIGHUP."
         if ends <= now:
@@ -191,7 +191,7 @@ def _proxies(_subject: Subject) -> Iterator[Finding]:
 
 
 def _dsn(subject: Subject) -> Iterator[Finding]:
-    """That it is a DSN at all is checked when the settings are read."""
+    """Its syntax is checked when the settings are read."""
     dsn = subject.settings.backend_sentry.dsn
     assert dsn is not None
     parts = urlsplit(dsn.reveal())

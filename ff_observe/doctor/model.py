@@ -1,4 +1,4 @@
-"""What a check is, and what it looks at."""
+"""A check, and what it examines."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ff_observe.problems import Finding, Severity
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is examined. `snapshot` is the last one, None where the platform was not asked yet."""
+    """The subject of an examination. `snapshot` is the last one, None if there has been none yet."""
 
     settings: Settings
     clock: Clock
@@ -22,8 +22,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Looks at one thing, where there is such a thing (`applies`). Where it finds nothing, `fine` is the title of its
-    one finding, with `id`."""
+    """Examines one thing, if it exists (`applies`). If it finds nothing wrong, its one finding has the title `fine` and
+    `id`."""
 
     id: str
     fine: str
@@ -31,7 +31,7 @@ class Check:
     applies: Callable[[Subject], bool] = lambda _subject: True
 
     def run(self, subject: Subject) -> list[Finding]:
-        """What it finds. A check that fails is itself a finding: the others go on."""
+        """Its findings. A check that raises is itself a finding; the others still run."""
         try:
             if not self.applies(subject):
                 return []
@@ -43,7 +43,7 @@ class Check:
 
 
 def run_checks(checks: Iterable[Check], subject: Subject) -> list[Finding]:
-    """What all the checks find, in their order."""
+    """The findings of all checks, in their order."""
     return [finding for check in checks for finding in check.run(subject)]
 
 

@@ -1,4 +1,4 @@
-"""Checks of the way to every receiver: names are looked up and ports connected to, where that is asked for."""
+"""Checks of the way to every receiver, on request: looks up names and connects to ports."""
 
 import socket
 from collections.abc import Iterator
@@ -29,15 +29,15 @@ def _connected(output: Output, url: str) -> Finding:
         parts = _parts(url if proxy is None else proxy)
         host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, _PORT_WITHOUT_SCHEME)
     except ValueError:
-        detail = "The environment names a proxy for it whose port or address is none."
+        detail = "The environment names a proxy for it with an invalid address or port."
         return error("proxy", f"{output.title}: the proxy cannot be used", detail, "Correct HTTPS_PROXY or HTTP_PROXY.")
     via = "" if proxy is None else f", the proxy to {_parts(url).hostname},"
     connection = AbortableConnection()
     try:
         with connection.limited(CONNECT_SECONDS):
             connection.connect(host, port, CONNECT_SECONDS).close()
-    except (socket.gaierror, UnicodeError) as failure:  # the second: no name at all, such as `a..b`
-        reason = getattr(failure, "strerror", None) or "it is no host name"
+    except (socket.gaierror, UnicodeError) as failure:  # the second: not a host name, such as `a..b`
+        reason = getattr(failure, "strerror", None) or "it is not a host name"
         return error(
             f"{output.name}-dns",
             f"{output.title}: {host} is not found",

@@ -38,13 +38,13 @@ def _role(subject: Subject) -> Iterator[Finding]:
         yield warning(
             "role-can-write",
             f"The role {found.role} can do more than read",
-            f"It {can}. ff-observe never writes, but whoever takes over its process could.",
+            f"It {can}. ff-observe never writes, but an attacker who takes over its process could.",
             f"{_GRANTS}, and name the new role in `db.user` of ff-observe.yml or `FF_OBSERVE_DB_USER`.",
         )
     if found.pooled:
         yield note(
             "pooler",
-            "A pooler stands before PostgreSQL",
+            "A connection pooler stands between the bridge and PostgreSQL",
             "It drops the options of a session, so that each statement carries its limits; bridges cannot elect who "
             "sends the ping through one in transaction mode.",
             "Connect to PostgreSQL itself if it can be reached: `db.host` and `db.port` in ff-observe.yml.",

@@ -11,7 +11,7 @@ SILENT_SECONDS: Final = 300.0
 
 
 class Scrapes:
-    """Whether something reads the metrics of a running bridge, by how many it has answered."""
+    """Whether the metrics of a running bridge are read, judged by the number of answered requests."""
 
     def __init__(self, answered: Callable[[], int], clock: Clock) -> None:
         self._answered = answered

@@ -33,7 +33,7 @@ def _port(subject: Subject) -> Iterator[Finding]:
 
 
 def _is_a_bridge(prometheus: PrometheusSettings) -> bool:
-    """Whether what listens there is ff-observe. Its certificate is not verified: nothing is sent but the question."""
+    """Whether what listens there is ff-observe. Its certificate is not verified: the request holds no secret."""
     host = _ALL.get(prometheus.host, prometheus.host)
     connection = (
         http.client.HTTPConnection(host, prometheus.port, timeout=ANSWER_SECONDS)

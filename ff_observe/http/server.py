@@ -60,7 +60,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._stopping_told = False
+        self._stop_requested = False
         self._empty: asyncio.Event | None = None
         self.graceful_seconds = 1.0
 
@@ -77,7 +77,7 @@ class Server:
     def request_stop(self, graceful_seconds: float) -> None:
         """Answers in progress may take this long, then everything is closed."""
         self.graceful_seconds = graceful_seconds
-        self._stopping_told = True
+        self._stop_requested = True
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # it has already stopped
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -97,7 +97,7 @@ class Server:
     @property
     def is_stopping(self) -> bool:
         """Whether `request_stop` was called."""
-        return self._stopping_told
+        return self._stop_requested
 
     @property
     def connections(self) -> list[Connection]:
@@ -120,7 +120,7 @@ class Server:
         """Serve until `request_stop`; afterwards nothing is open."""
         loop = self._loop = asyncio.get_running_loop()
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
-        if self._stopping_told:
+        if self._stop_requested:
             self._stop.set()
         self._connections.most = min(self.limits.connections, _connections_possible())
         self._look(loop)
@@ -196,7 +196,7 @@ class Server:
         self._note_if_empty()
 
     def _note_if_empty(self) -> None:
-        if self._stopping_told and self._empty is not None and not len(self._connections) and not self._tasks:
+        if self._stop_requested and self._empty is not None and not len(self._connections) and not self._tasks:
             self._empty.set()
 
     def tls_context(self) -> ssl.SSLContext | None:

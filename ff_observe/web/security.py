@@ -88,7 +88,7 @@ class WebSecurity:
 
     @property
     def secures(self) -> bool:
-        """Whether there is TLS, a user or a token: response headers alone authenticate nobody."""
+        """Whether there is TLS, a user or a token: response headers alone do not authenticate."""
         return self.tls or not self._current.authenticator.is_open
 
     def context(self) -> ssl.SSLContext:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.sources import ROOT, Module, modules
+from tests.prose import RIDDLES
 
 LONGEST_FILE_LINES = 400
 RECORDED = ROOT / "tests" / "data"
@@ -75,6 +76,18 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 def test_no_file_holds(what: str) -> None:
     pattern = re.compile(FORBIDDEN[what])
     assert [place for path in kept_files() for place, line in lines(path) if pattern.search(line)] == []
+
+
+def test_prose_and_names_state_their_subject() -> None:
+    """Of all but the tests, whose servers and users may be nobody's."""
+    found = [
+        f"{place}: {word}"
+        for path in kept_files()
+        if not path.is_relative_to(ROOT / "tests") and path != ROOT / "LICENSE"
+        for place, line in lines(path)
+        for word in RIDDLES.findall(line)
+    ]
+    assert found == [], "write who does what (tests/prose.py)"
 
 
 def test_no_file_names_the_directory_it_stands_in() -> None:

@@ -9,7 +9,7 @@ from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import Query, named, of, once, total_by
 
-EMPTY = "no bridge tells of itself"
+EMPTY = "no data from a bridge"
 
 
 def dashboard() -> Dashboard:
@@ -32,7 +32,7 @@ def _now() -> list[p.Panel]:
             f"min({of('up')})",
             "Whether Prometheus could scrape the bridge the last time it tried. Of several bridges, the worst.",
             unit="short",
-            told={"0": ("down", p.WORST), "1": ("up", p.GOOD)},
+            mappings={"0": ("down", p.WORST), "1": ("up", p.GOOD)},
             empty="not scraped: none there, or pushed",
         ),
         p.number(
@@ -40,7 +40,7 @@ def _now() -> list[p.Panel]:
             f"min({once(of(facts.UP))})",
             facts.UP.help + " Of several platforms, the worst.",
             unit="short",
-            told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
+            mappings={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
             empty=EMPTY,
         ),
         p.number(
@@ -65,7 +65,7 @@ def _now() -> list[p.Panel]:
             f"min({of(bridge.CONFIG_RELOAD_SUCCESS)})",
             bridge.CONFIG_RELOAD_SUCCESS.help,
             unit="short",
-            told={"0": ("old one in use", p.BAD), "1": ("as in the file", p.GOOD)},
+            mappings={"0": ("old one in use", p.BAD), "1": ("as in the file", p.GOOD)},
             empty=EMPTY,
         ),
         p.number(
@@ -182,7 +182,7 @@ def _process() -> list[p.Panel]:
             process.RESIDENT_MEMORY.help,
             unit=p.BYTES_UNIT,
             shades=p.NEUTRAL,
-            empty="the operating system does not tell",
+            empty="not available on this system",
         ),
         p.graph(
             process.CPU.title,
@@ -190,7 +190,7 @@ def _process() -> list[p.Panel]:
             f"{process.CPU.help} As a share of one processor.",
             unit=p.SHARE_UNIT,
             shades=p.NEUTRAL,
-            empty="the operating system does not tell",
+            empty="not available on this system",
         ),
         p.graph(
             process.OPEN_FDS.title,
@@ -198,7 +198,7 @@ def _process() -> list[p.Panel]:
             f"{process.OPEN_FDS.help} As a share of its limit.",
             unit=p.SHARE_UNIT,
             shades=p.NEUTRAL,
-            empty="the operating system does not tell",
+            empty="not available on this system",
         ),
         t.rows(
             "Bridges",

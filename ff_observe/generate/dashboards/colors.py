@@ -19,7 +19,7 @@ STATES = {
     "error": p.WORST,
     "crashed": "dark-red",
 }
-"""Colours of the states of instances: green runs, blue is on its way, grey is off on purpose, red needs somebody."""
+"""Colours of the states of instances: green runs, blue is on its way, grey is off on purpose, red needs attention."""
 
 _CALM = (
     *("semi-dark-blue", "semi-dark-purple", "#2aa198", "#c2639f", "#9c6644"),

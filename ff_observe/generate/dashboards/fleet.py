@@ -72,7 +72,7 @@ def _now() -> list[p.Panel]:
             f"min({of(fleet.STORE_UP)})",
             fleet.STORE_UP.help,
             unit="short",
-            told={"0": ("failing", p.WORST), "1": ("stores", p.GOOD)},
+            mappings={"0": ("failing", p.WORST), "1": ("stores", p.GOOD)},
             empty="no ping has come yet",
         ),
         p.number(
@@ -168,7 +168,7 @@ def _resources() -> list[p.Panel]:
                 *(at_rank(rank) for rank in ("0.5", "0.9", "0.99")),
             ],
             [
-                t.Column("resource", "Resource", told=p.titled(fleet.RESOURCE_TITLES)),
+                t.Column("resource", "Resource", mappings=p.titled(fleet.RESOURCE_TITLES)),
                 t.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=85),
                 t.Column("Value #B", "Reporting", unit=p.COUNT_UNIT, width=95),
                 t.Column("Value #C", "Median", unit=p.COUNT_UNIT, width=80, decimals=0),

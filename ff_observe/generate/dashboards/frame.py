@@ -39,7 +39,7 @@ class Row:
 def framed(
     uid: str, description: str, presence: Metric, rows: Sequence[Row], *, since: str = "now-7d"
 ) -> build.Dashboard:
-    """A whole dashboard. Whoever exposes `presence` can be chosen."""
+    """A whole dashboard. Its variables offer the targets that expose `presence`."""
     dashboard = (
         build.Dashboard(f"FlowFuse / {TITLES[uid]}")
         .uid(uid)

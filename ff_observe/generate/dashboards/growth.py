@@ -89,7 +89,7 @@ def _bytes() -> list[p.Panel]:
             unit=p.BYTES_UNIT,
             shades=p.NEUTRAL,
             stacked=True,
-            empty="not told by this database, or no answer",
+            empty="not reported by this database, or no answer",
         ),
     ]
 
@@ -106,7 +106,9 @@ def _rows() -> list[p.Panel]:
             [f"sum by (what) ({once(what(every), 'what')})"],
             [
                 t.Column(
-                    "what", "What", told=p.titled({name: COUNT[name].title for name in COUNT if COUNT[name] in _ROWS})
+                    "what",
+                    "What",
+                    mappings=p.titled({name: COUNT[name].title for name in COUNT if COUNT[name] in _ROWS}),
                 ),
                 t.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=90),
             ],

@@ -53,7 +53,7 @@ def _now() -> list[p.Panel]:
             f"min({once(of(facts.HTTP_UP))})",
             facts.HTTP_UP.help + " Of several platforms, the worst.",
             unit="short",
-            told={"0": ("no answer", p.WORST), "1": ("answers", p.GOOD)},
+            mappings={"0": ("no answer", p.WORST), "1": ("answers", p.GOOD)},
             empty="not asked, or no bridge",
         ),
         p.number(
@@ -102,7 +102,7 @@ def _now() -> list[p.Panel]:
 
 
 def _as(what: str, vector: str) -> str:
-    """With a label that tells the kinds of ends apart: else `or` would take one for another."""
+    """With a label for the kind of end: without it, `or` would drop series of equal labels."""
     return f'label_replace({vector}, "what", "{what}", "", "")'
 
 
@@ -178,7 +178,7 @@ def _ending() -> list[p.Panel]:
             [f"1000 * ({ends})", f"(({ends}) - time()) / 86400"],
             [
                 t.Column("name", "Platform"),
-                t.Column("what", "What ends", told=p.titled({what: one.title for what, one in _EXPIRES.items()})),
+                t.Column("what", "What ends", mappings=p.titled({what: one.title for what, one in _EXPIRES.items()})),
                 t.Column("provider", "Of"),
                 t.Column("Value #A", "On", unit=p.DAY_UNIT, width=130),
                 t.Column("Value #B", "Days left", unit=p.COUNT_UNIT, width=100, decimals=0),

@@ -14,14 +14,15 @@ NO_END = "no end, or no answer"
 NOT_IN_SIGHT = "not in sight"
 
 GROWTH_OVER = "[84d:1h]"
-"""The past from which growth is told: twelve whole weeks, so that neither a weekend nor a busy fortnight is a trend.
+"""The past from which growth is extrapolated: twelve whole weeks, so that neither a weekend nor a busy fortnight is a
+trend.
 One value per hour is enough, and cheap. Of 28, 56 and 84 days, this is the most accurate on synthetic years
 (tests/end_to_end/test_dashboards_burn_down.py)."""
 
 WEEK = "[7d:1h]"
 
 HORIZON_SECONDS = 2 * 365 * 86_400
-"""A date beyond this is not told: growth does not go on like that for years."""
+"""Dates beyond this are not shown: growth does not continue unchanged for years."""
 
 _RULE = """\
 **How FlowFuse counts.** The limit `instances` of licences since FlowFuse 2.2, and of platforms without a licence,
@@ -37,8 +38,8 @@ restarted ends suspended, and MQTT clients on the v1 route are refused. At **02:
 server, it suspends every running instance, and again every night.
 
 **Dates of limits** continue the growth of the last twelve weeks (or of as long as Prometheus remembers) as a straight
-line, from the most there was in a week. None is told before a week is known, without growth, or beyond two years; of
-a limit that is full, it is today."""
+line, from the most there was in a week. There is none in the first week, without growth, or
+beyond two years; for a limit that is full, it is today."""
 
 
 def limit_reached_at(limit: str, usage: str, within_seconds: int = HORIZON_SECONDS) -> str:
@@ -96,7 +97,7 @@ def _licence() -> list[p.Panel]:
             f"min({of(facts.LICENSE_ACTIVE)})",
             facts.LICENSE_ACTIVE.help,
             unit="short",
-            told={"0": ("none", p.QUIET), "1": ("loaded", p.GOOD)},
+            mappings={"0": ("none", p.QUIET), "1": ("loaded", p.GOOD)},
             empty=EMPTY,
         ),
         p.word(
@@ -135,8 +136,8 @@ def _licence() -> list[p.Panel]:
         p.number(
             "Limit reached",
             f"1000 * min({_reached()})",
-            "When the first limit is reached, if usage goes on growing as in the last twelve weeks. Told once a week "
-            "is known.",
+            "When the first limit is reached, if usage goes on growing as in the last twelve weeks. Known after "
+            "the first week of usage.",
             unit=p.DAY_UNIT,
             empty=f"{NOT_IN_SIGHT}, or no answer",
         ),
@@ -167,7 +168,7 @@ def _limits() -> list[p.Panel]:
             ],
             [
                 t.Column("name", "Platform"),
-                t.Column("resource", "Limit of", told=p.titled(facts.LIMITS), width=115),
+                t.Column("resource", "Limit of", mappings=p.titled(facts.LIMITS), width=115),
                 t.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=75),
                 t.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=85),
                 t.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=65),

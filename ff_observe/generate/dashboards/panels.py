@@ -32,7 +32,7 @@ STAT_HEIGHT, GRAPH_HEIGHT = 3, 8
 
 Panel = stat.Panel | bargauge.Panel | table.Panel | text.Panel | timeseries.Panel
 Step = tuple[float | None, str]
-Told = Mapping[str, tuple[str, str | None]]
+Mappings = Mapping[str, tuple[str, str | None]]
 """Value → the words (and colour) that are shown for it."""
 
 _Drawn = TypeVar("_Drawn", stat.Panel, bargauge.Panel, table.Panel, timeseries.Panel)
@@ -64,21 +64,21 @@ def _steps(steps: Sequence[Step]) -> build.ThresholdsConfig:
     return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(thresholds)
 
 
-def words_for(told: Told) -> model.ValueMap:
+def value_map(mappings: Mappings) -> model.ValueMap:
     results = {
         value: model.ValueMappingResult(text=words, color=color, index=index)
-        for index, (value, (words, color)) in enumerate(told.items())
+        for index, (value, (words, color)) in enumerate(mappings.items())
     }
     return model.ValueMap(options=results)
 
 
-def titled(titles: Mapping[str, str]) -> Told:
-    """The titles that the catalogue has for the values of a label, without colours."""
+def titled(titles: Mapping[str, str]) -> Mappings:
+    """The catalogue's titles for the values of a label, without colours."""
     return {value: (title, None) for value, title in titles.items()}
 
 
 def _nothing(words: str) -> model.SpecialValueMap:
-    """Words for what is not there. Grafana draws them as large as a number, in the colour of the lowest threshold:
+    """Text for missing values. Grafana draws them as large as a number, in the colour of the lowest threshold:
     without this, an outage looks like good (or bad) news."""
     result = model.ValueMappingResult(text=words, color=QUIET, index=0)
     return model.SpecialValueMap(
@@ -103,15 +103,15 @@ def number(
     empty: str,
     width: int = 4,
     steps: Sequence[Step] = (),
-    told: Told | None = None,
+    mappings: Mappings | None = None,
     decimals: int | None = None,
     names: Mapping[str, str] | None = None,
     height: int = STAT_HEIGHT,
 ) -> stat.Panel:
-    """One number (or one for each series, with its name) as of now, large. Coloured only where `steps` or `told` say
+    """One number (or one for each series, with its name) as of now, large. Coloured only if `steps` or `mappings` say
     what the colour means. `names` are other words for the legends."""
     asked = query if isinstance(query, Query) else Query(query)
-    panel = _large(title, description, asked, unit, empty, width, told, Form.NOW).height(height)
+    panel = _large(title, description, asked, unit, empty, width, mappings, Form.NOW).height(height)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.text_mode(options.BigValueTextMode.VALUE_AND_NAME if asked.legend else options.BigValueTextMode.VALUE)
     panel.thresholds(_steps(steps or [(None, "text")]))
@@ -123,23 +123,30 @@ def number(
 
 
 def word(
-    title: str, query: str, label: str, description: str, *, empty: str, width: int = 4, told: Told | None = None
+    title: str,
+    query: str,
+    label: str,
+    description: str,
+    *,
+    empty: str,
+    width: int = 4,
+    mappings: Mappings | None = None,
 ) -> stat.Panel:
     """What a label says as of now, large; each of its values, if there are several."""
-    panel = _large(title, description, Query(query), "short", empty, width, told, Form.TABLE)
+    panel = _large(title, description, Query(query), "short", empty, width, mappings, Form.TABLE)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(True).fields(f"/^{label}$/"))
     panel.orientation(options.VizOrientation.HORIZONTAL)
     return panel.text_mode(options.BigValueTextMode.VALUE).thresholds(_steps([(None, "text")]))
 
 
 def _large(
-    title: str, description: str, query: Query, unit: str, empty: str, width: int, told: Told | None, form: Form
+    title: str, description: str, query: Query, unit: str, empty: str, width: int, mappings: Mappings | None, form: Form
 ) -> stat.Panel:
     panel = described(stat.Panel(), title, description, [query], unit, empty, form)
     panel.span(width).height(STAT_HEIGHT).graph_mode(options.BigValueGraphMode.NONE)
     panel.color_mode(options.BigValueColorMode.VALUE)
     panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-    return panel.mappings([_nothing(empty), *([words_for(told)] if told is not None else [])])
+    return panel.mappings([_nothing(empty), *([value_map(mappings)] if mappings is not None else [])])
 
 
 def graph(
@@ -271,6 +278,6 @@ def shares(
 
 
 def note(title: str, markdown: str, *, width: int = 24, height: int = GRAPH_HEIGHT, description: str) -> text.Panel:
-    """Words, in Markdown."""
+    """Text, in Markdown."""
     panel = text.Panel().title(title).description(description).span(width).height(height)
     return panel.mode(TextMode.MARKDOWN).content(markdown)

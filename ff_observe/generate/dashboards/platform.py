@@ -13,11 +13,11 @@ from ff_observe.generate.dashboards.queries import COUNT, Query, named, of, of_a
 EMPTY = "no answer from the database"
 NO_TABLE = "no answer from the database, or a FlowFuse without this feature"
 NOT_COUNTED = "no answer from the database, or the audit log is being counted"
-NO_BRIDGE = "no bridge tells of itself"
+NO_BRIDGE = "no data from a bridge"
 
 _LAST_SEEN = {"day": p.GOOD, "week": p.MILD, "month": p.BAD, "older": p.WORST, "never": p.QUIET}
 
-_SET_UP: p.Told = {"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}
+_SET_UP: p.Mappings = {"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}
 
 _COUNTED = tuple(count for count in COUNTS if not count.labels)
 """What the table of growth lists: a new count of the catalogue is in it by itself."""
@@ -48,7 +48,7 @@ def _now() -> list[p.Panel]:
             f"min({once(of(facts.HTTP_UP))})",
             facts.HTTP_UP.help + " Of several platforms, the worst.",
             unit="short",
-            told={"0": ("no answer", p.WORST), "1": ("answers", p.GOOD)},
+            mappings={"0": ("no answer", p.WORST), "1": ("answers", p.GOOD)},
             empty="not asked, or no bridge",
         ),
         p.number(
@@ -56,7 +56,7 @@ def _now() -> list[p.Panel]:
             f"min({once(of(facts.DATABASE_UP))})",
             facts.DATABASE_UP.help + " Of several platforms, the worst.",
             unit="short",
-            told={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
+            mappings={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
             empty=NO_BRIDGE,
         ),
         *(
@@ -157,7 +157,7 @@ def _growth() -> list[p.Panel]:
                 t.Column(
                     "what",
                     "What",
-                    told=p.titled({name: count.title for name, count in COUNT.items() if count in _COUNTED}),
+                    mappings=p.titled({name: count.title for name, count in COUNT.items() if count in _COUNTED}),
                 ),
                 t.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=75),
                 t.Column("Value #B", "In a day", unit="short", width=85),
@@ -244,12 +244,12 @@ def _installation() -> list[p.Panel]:
             [
                 t.Column("name", "Platform"),
                 t.Column("version", "FlowFuse", width=95),
-                t.Column("nodejs_version", "Node.js", told={"": ("unknown", None)}, width=95),
+                t.Column("nodejs_version", "Node.js", mappings={"": ("unknown", None)}, width=95),
                 t.Column("driver", "Driver", width=100),
                 t.Column(
                     "Value #B",
                     facts.INITIALISED.title,
-                    told={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)},
+                    mappings={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)},
                     width=115,
                 ),
             ],
@@ -265,7 +265,7 @@ def _installation() -> list[p.Panel]:
             unit="short",
             width=10,
             height=4,
-            told={"0": ("off", p.QUIET), "1": ("on", p.GOOD)},
+            mappings={"0": ("off", p.QUIET), "1": ("on", p.GOOD)},
             names=facts.FEATURE_ENABLED.value_titles,
             empty=NO_BRIDGE,
         ),

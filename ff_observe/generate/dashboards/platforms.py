@@ -11,8 +11,8 @@ from ff_observe.generate.dashboards.queries import COUNT, Query, named, of, once
 
 EMPTY = "no platform is observed"
 
-_STATE: p.Told = {"0": ("not scraped", p.WORST), "1": ("database down", p.WORST), "2": ("up", p.GOOD)}
-_FAILING: p.Told = {"0": ("none", p.QUIET)}
+_STATE: p.Mappings = {"0": ("not scraped", p.WORST), "1": ("database down", p.WORST), "2": ("up", p.GOOD)}
+_FAILING: p.Mappings = {"0": ("none", p.QUIET)}
 _FIGURES = (COUNT["users"], COUNT["instances"], COUNT["devices"])
 
 NOT_SCRAPED = f"{of('up')} == 0"
@@ -88,13 +88,13 @@ def _platforms() -> list[p.Panel]:
             ],
             [
                 t.Column("name", "Platform"),
-                t.Column("Value #A", "State", told=_STATE, width=140),
+                t.Column("Value #A", "State", mappings=_STATE, width=140),
                 *(
                     t.Column(f"Value #{letter}", count.title, width=130)
                     for letter, count in zip("BCD", _FIGURES, strict=True)
                 ),
-                t.Column("Value #E", "Failing readings", told=_FAILING, width=140),
-                t.Column("Value #F", "Failing outputs", told=_FAILING, width=140),
+                t.Column("Value #E", "Failing readings", mappings=_FAILING, width=140),
+                t.Column("Value #F", "Failing outputs", mappings=_FAILING, width=140),
                 t.Column("Value #G", "Snapshot age", unit=p.SECONDS_UNIT, decimals=0, width=120),
             ],
             "Each platform once, however many bridges it has. The label `platform` of its target names it, else its "

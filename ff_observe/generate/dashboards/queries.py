@@ -33,7 +33,7 @@ BY_PLATFORM = "platform, platform_id, target"
 
 
 def by_platform(vector: str) -> str:
-    """The vector with `target` for what has no `platform_id`."""
+    """The vector, with a label `target` on series without a `platform_id`."""
     joined = f'label_join({vector}, "target", "/", "platform_id", "job", "instance")'
     return f'label_replace({joined}, "target", "$1", "target", "/(.+)|.+")'
 

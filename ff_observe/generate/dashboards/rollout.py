@@ -44,8 +44,8 @@ def _instances(outdated: str) -> str:
 def _now() -> list[p.Panel]:
     by = COUNT["devices_by_rollout"]
     rolled_out = whole(by, 'rollout=~"in_sync|behind"')
-    told_apart = of(COUNT["devices_by_agent_version"], 'version!~"none|other"')
-    newest = f"max({once(told_apart, 'version')})"
+    counted = of(COUNT["devices_by_agent_version"], 'version!~"none|other"')
+    newest = f"max({once(counted, 'version')})"
     return [
         p.number(
             "In sync",
@@ -119,7 +119,7 @@ def _roll_out() -> list[p.Panel]:
                 f"({of_groups('in_sync')} or 0 * {rolled_out}) / {rolled_out}",
             ],
             [
-                t.Column("device_group", "Group", told={"none": ("no group", None)}),
+                t.Column("device_group", "Group", mappings={"none": ("no group", None)}),
                 t.Column("Value #A", "In sync", unit=p.COUNT_UNIT, width=90, no_value="0"),
                 t.Column("Value #B", "Behind", unit=p.COUNT_UNIT, width=90, no_value="0"),
                 t.Column("Value #C", "Nothing rolled out", unit=p.COUNT_UNIT, width=150, no_value="0"),
@@ -172,7 +172,7 @@ def _stacks() -> list[p.Panel]:
             [f"sum by (stack, outdated) ({once(of(_STACKS), 'stack', 'outdated')})"],
             [
                 t.Column("stack", "Stack"),
-                t.Column("outdated", "Replaced", told={"true": ("by a newer one", p.BAD), "false": ("no", p.GOOD)}),
+                t.Column("outdated", "Replaced", mappings={"true": ("by a newer one", p.BAD), "false": ("no", p.GOOD)}),
                 t.Column("Value #A", "Instances", unit=p.COUNT_UNIT, width=100),
             ],
             _STACKS.help,

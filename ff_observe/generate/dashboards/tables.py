@@ -11,10 +11,10 @@ from ff_observe.generate.dashboards.panels import (
     COUNT_UNIT,
     GRAPH_HEIGHT,
     Form,
-    Told,
+    Mappings,
     described,
     setting,
-    words_for,
+    value_map,
 )
 from ff_observe.generate.dashboards.queries import Query
 
@@ -28,7 +28,7 @@ class Column:
     unit: str = ""
     width: int | None = None
     decimals: int | None = None
-    told: Told | None = None
+    mappings: Mappings | None = None
     no_value: str = "-"
 
 
@@ -82,8 +82,8 @@ def _column_properties(column: Column) -> list[model.DynamicConfigValue]:
         properties.append(setting("custom.width", column.width))
     if column.decimals is not None:
         properties.append(setting("decimals", column.decimals))
-    if column.told is not None:
-        properties.append(setting("mappings", [words_for(column.told)]))
-        if any(color for _, color in column.told.values()):
+    if column.mappings is not None:
+        properties.append(setting("mappings", [value_map(column.mappings)]))
+        if any(color for _, color in column.mappings.values()):
             properties.append(setting("custom.cellOptions", {"type": "color-text"}))
     return properties

@@ -1,4 +1,4 @@
-"""FlowFuse / Telemetry & privacy: what this installation sends to whom, by which rule, and what became of it."""
+"""FlowFuse / Telemetry & privacy: what this installation sends, to whom, by which rule, and with what result."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -10,9 +10,9 @@ from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.queries import Query, of
 from ff_observe.outputs import OUTPUTS
 
-EMPTY = "no bridge tells of itself"
+EMPTY = "no data from a bridge"
 
-RULES: p.Told = {
+RULES: p.Mappings = {
     "ff_telemetry_disabled": ("FF_TELEMETRY_DISABLED", None),
     "housekeeper_off": ("housekeeper: false", None),
     "database_unknown": ("database does not answer", None),
@@ -28,11 +28,11 @@ RULES: p.Told = {
 }
 """The rules of consent, in words."""
 
-CONTENTS: p.Told = {output.name: (output.content, None) for output in OUTPUTS}
-RECEIVERS: p.Told = {output.name: (output.receiver, None) for output in OUTPUTS}
-NAMES: p.Told = {output.name: (output.title, None) for output in OUTPUTS}
+CONTENTS: p.Mappings = {output.name: (output.content, None) for output in OUTPUTS}
+RECEIVERS: p.Mappings = {output.name: (output.receiver, None) for output in OUTPUTS}
+NAMES: p.Mappings = {output.name: (output.title, None) for output in OUTPUTS}
 
-_LAST_DELIVERY: p.Told = {"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)}
+_LAST_DELIVERY: p.Mappings = {"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)}
 _OUTCOMES = {"delivered": p.GOOD, "captured": p.GOOD, "rejected": p.BAD, "dropped": p.BAD, "failed": p.WORST}
 
 
@@ -54,7 +54,7 @@ def _ping() -> list[p.Panel]:
             f"max({enabled})",
             bridge.PING_ENABLED.help,
             unit="short",
-            told={"0": ("not sent", p.QUIET), "1": ("sent", p.NEUTRAL)},
+            mappings={"0": ("not sent", p.QUIET), "1": ("sent", p.NEUTRAL)},
             empty="not decided yet",
         ),
         p.word(
@@ -62,7 +62,7 @@ def _ping() -> list[p.Panel]:
             f"max by (rule) ({enabled})",
             "rule",
             "The rule that decides whether the core ping is sent. `ff-observe ping why` says more.",
-            told=RULES,
+            mappings=RULES,
             empty="not decided yet",
         ),
         p.number(
@@ -92,7 +92,7 @@ def _ping() -> list[p.Panel]:
             f"max({of(bridge.PING_OPT_OUT_IGNORED)})",
             bridge.PING_OPT_OUT_IGNORED.help + " Only FF_TELEMETRY_DISABLED stops the ping of a licensed platform.",
             unit="short",
-            told={"0": ("no", p.GOOD), "1": ("yes", p.BAD)},
+            mappings={"0": ("no", p.GOOD), "1": ("yes", p.BAD)},
             empty="not decided yet",
         ),
     ]
@@ -107,16 +107,16 @@ def _outputs() -> list[p.Panel]:
             bridge.OUTPUT_ENABLED.title,
             [_described(enabled), _described(delivered)],
             [
-                t.Column("output", "Output", told=NAMES, width=155),
-                t.Column("Value #A", "State", told={"0": ("off", p.QUIET), "1": ("on", p.NEUTRAL)}, width=80),
+                t.Column("output", "Output", mappings=NAMES, width=155),
+                t.Column("Value #A", "State", mappings={"0": ("off", p.QUIET), "1": ("on", p.NEUTRAL)}, width=80),
                 t.Column(
                     "Value #B",
                     bridge.OUTPUT_DELIVERED.title,
-                    told={"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)},
+                    mappings={"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)},
                     width=120,
                 ),
-                t.Column("content", "What is sent", told=CONTENTS),
-                t.Column("receiver", "To whom", told=RECEIVERS),
+                t.Column("content", "What is sent", mappings=CONTENTS),
+                t.Column("receiver", "To whom", mappings=RECEIVERS),
             ],
             bridge.OUTPUT_ENABLED.help + " `ff-observe check` says why. PRIVACY.md names every field.",
             height=9,

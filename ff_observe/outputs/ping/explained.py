@@ -88,5 +88,5 @@ def _flat(found: object, prefix: str) -> Iterable[tuple[str, Value]]:
 
 
 def _shown(value: Value | None) -> str:
-    """As JSON, in ASCII: a ledger may have been changed by somebody, and nothing in it may steer a terminal."""
+    """As JSON, in ASCII: a ledger may have been tampered with, and its control characters must not reach a terminal."""
     return "absent" if value is None else json.dumps(value)

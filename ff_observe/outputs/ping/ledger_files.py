@@ -49,7 +49,7 @@ def writable(path: Path, *, make: bool = True) -> Iterator["LedgerFiles"]:
 
 
 def read_files(path: Path, clock: Clock | None = None) -> list[tuple[str, bytes]]:
-    """Names and contents of a ledger's files at one moment, the oldest first. The directory may belong to anybody."""
+    """Names and contents of a ledger's files at one moment, the oldest first. The directory may belong to any user."""
     try:
         directory = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -114,7 +114,7 @@ class SentryClient:
             server_name=SERVER_NAME,
             transport=Transport,
             before_send=before_send,
-            # `send_default_pii` is not given: False is the default, and current SDKs warn whoever gives it.
+            # `send_default_pii` is not given: False is the default, and current SDKs warn if it is given.
             event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
             include_local_variables=False,
             include_source_context=False,

@@ -130,7 +130,7 @@ class Intervals:
         except (StatementError, UnexpectedAnswerError) as error:
             reason = str(error) or "an answer of another form"
             others = (other.failure for other in self._turns) if not isinstance(error, StatementTooSlowError) else ()
-            known = turn.failure or any(reason in (told or "") for told in (*others, *self._complained))
+            known = turn.failure or any(reason in (logged or "") for logged in (*others, *self._complained))
             level = logging.DEBUG if known else logging.WARNING
             log.log(level, "%s: %s is not reported: %s", self._where, ", ".join(turn.names), reason)
             turn.failure, turn.readings, turn.caps = reason, {}, {}

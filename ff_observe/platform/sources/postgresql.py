@@ -39,9 +39,9 @@ def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
 
 
 def _writers(table: str) -> str:
-    """The transactions that hold a lock to write to the table. Whoever inserts a row has had that lock since before the
-    row got its id, and gives it up after its commit can be seen (PostgreSQL, "Explicit locking", row exclusive). A
-    standby does not know of them."""
+    """The transactions that hold a lock to write to the table. An insert takes that lock before its row gets an id, and
+    releases it after its commit is visible (PostgreSQL, "Explicit locking", row exclusive). A standby does not know of
+    them."""
     modes = "'RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'"
     held = (
         f"SELECT coalesce(string_agg(DISTINCT l.virtualtransaction, ' '), '') FROM pg_locks l"

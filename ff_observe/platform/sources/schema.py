@@ -14,7 +14,7 @@ class Table:
     """FlowFuse's name of a table, and of those columns that are read: logical name to FlowFuse's.
 
     Of `private` columns one value is taken out by the statement; what else they hold may be secret. A role that only
-    reads (`privileges.py`) is not granted them, and what is told of them is absent then.
+    reads (`privileges.py`) is not granted them; the counts that need them are then absent.
     """
 
     name: str

@@ -10,7 +10,8 @@ WIDTH: Final = 192
 HEIGHT: Final = 32
 _EDGE: Final = 2  # so that a line on the edge is drawn whole
 _BRIDGED_SHARE: Final = 1 / 24
-"""Gaps up to this share of the width are bridged: nobody may have asked. Longer ones are shown as gaps."""
+"""Gaps up to this share of the width are bridged, as snapshots are taken only on request. Longer ones are shown as
+gaps."""
 
 Values = Sequence[float | None]
 
@@ -90,8 +91,8 @@ def _line(points: list[tuple[float, float]]) -> str:
 
 
 def _bands(values: Values) -> Iterator[tuple[int, int, str]]:
-    """Stretches with the same answer: first step, the step after the last, `up` or `down`. Steps in
-    which nobody asked continue the one before."""
+    """Stretches with the same answer: first step, the step after the last, `up` or `down`. Steps without a snapshot
+    continue the one before."""
     start, now = 0, ""
     for index, value in enumerate(values):
         name = now if value is None else "up" if value else "down"

@@ -69,7 +69,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """A count told apart by a label."""
+    """A count broken down by a label."""
 
     name: Annotated[str, "Name of the metric."]
     title: Annotated[str, "Title of the metric."]
@@ -84,7 +84,7 @@ class Figure:
     title: Annotated[str, "Title of the metric."]
     value: Annotated[float | None, "The count; null while it cannot be read."]
     day: Annotated[Sequence[float | None], "The count at each step of `history`; null where it was not read."]
-    breakdowns: Annotated[Sequence[Breakdown], "The same rows told apart by a label."]
+    breakdowns: Annotated[Sequence[Breakdown], "The same rows broken down by a label."]
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,13 +169,13 @@ def _licence(licence: Licence) -> Markup:
 def _limit(limit: Limit) -> Markup:
     used = "unknown" if limit.used is None else _number(limit.used)
     level = limit.level or Level.GOOD
-    told = limit.level is not Level.GOOD or limit.reached_at is not None
+    is_news = limit.level is not Level.GOOD or limit.reached_at is not None
     return element(
         "li",
         element("h3", limit.title, class_="name"),
         element("span", element("strong", used), f" of {_number(limit.allowed)}", class_="usage"),
         curves.bar(limit.used, limit.allowed),
-        element("p", prose(limit.outlook), class_="outlook") if told else None,
+        element("p", prose(limit.outlook), class_="outlook") if is_news else None,
         class_=f"limit {_LEVEL_WORDS[level]}",
     )
 

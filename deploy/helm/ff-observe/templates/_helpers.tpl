@@ -21,7 +21,7 @@ labels:
   {{- include "ff-observe.labels" . | nindent 2 }}
 {{- end }}
 
-{{- /* What the bridge is told besides FlowFuse's file; `settings` is laid over it. */ -}}
+{{- /* The bridge's settings besides FlowFuse's file; `settings` overrides them. */ -}}
 {{- define "ff-observe.overlay" -}}
 {{- $name := include "ff-observe.name" . -}}
 {{- $inNamespace := printf "%s.%s" $name .Release.Namespace -}}
