@@ -6,8 +6,9 @@ from ff_observe.catalogue import audit, facts
 from ff_observe.catalogue.model import in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.health import EMPTY, NOT_COUNTED, increase
-from ff_observe.generate.dashboards.queries import COUNT, Query, of, once, total, total_by
+from ff_observe.generate.dashboards.health import EMPTY, NOT_COUNTED
+from ff_observe.generate.dashboards.metric_panels import increases, shares_by
+from ff_observe.generate.dashboards.queries import COUNT, Query, increase, of, once, total
 
 
 def dashboard() -> Dashboard:
@@ -57,7 +58,7 @@ def _now() -> list[p.Panel]:
 def _changes() -> list[p.Panel]:
     deployments, failures = audit.DEPLOYMENTS, audit.INSTANCE_FAILURES
     return [
-        _grown(deployments, "by", p.NEUTRAL),
+        increases(deployments, p.NEUTRAL, empty=NOT_COUNTED),
         p.graph(
             "Deployments and failures",
             [
@@ -100,25 +101,10 @@ def _events() -> str:
     return once(f"increase({of(audit.AUDIT_EVENTS)}[$__rate_interval])", "event", "source")
 
 
-def _grown(metric: audit.Derived, label: str, color: str) -> p.Panel:
-    return p.graph(
-        metric.title,
-        [Query(increase(metric, f'{label}="{value}"'), in_text(title)) for value, title in metric.value_titles.items()],
-        metric.help,
-        unit=p.COUNT_UNIT,
-        shades=color,
-        stacked=True,
-        bars=True,
-        decimals=0,
-        interval="1h",
-        empty=NOT_COUNTED,
-    )
-
-
 def _people() -> list[p.Panel]:
     active = COUNT["users_active"]
     return [
-        _grown(audit.SIGN_INS, "outcome", p.NEUTRAL),
+        increases(audit.SIGN_INS, p.NEUTRAL, empty=NOT_COUNTED),
         p.graph(
             active.title,
             [
@@ -144,13 +130,6 @@ def _people() -> list[p.Panel]:
             axis="users",
             empty=EMPTY,
         ),
-        p.shares(
-            COUNT["memberships_by_role"].title,
-            Query(f"sort_desc({total_by(COUNT['memberships_by_role'], 'role')})", "{{role}}"),
-            COUNT["memberships_by_role"].help,
-            unit=p.COUNT_UNIT,
-            width=6,
-            empty=EMPTY,
-        ),
+        shares_by(COUNT["memberships_by_role"], "role", width=6, empty=EMPTY),
         p.counts(COUNT["sessions"].title, {COUNT["sessions"]: p.NEUTRAL}, width=6, empty=EMPTY),
     ]

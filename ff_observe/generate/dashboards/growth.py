@@ -8,6 +8,7 @@ from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.health import EMPTY
+from ff_observe.generate.dashboards.metric_panels import shares_by
 from ff_observe.generate.dashboards.queries import COUNT, Query, counted, of, of_all, once, total, total_by
 
 _SIZE, _TABLES, _FREE = COUNT["database_size_bytes"], COUNT["table_size_bytes"], COUNT["database_disk_free_bytes"]
@@ -157,20 +158,6 @@ def _teams() -> list[p.Panel]:
             decimals=0,
             empty=EMPTY,
         ),
-        p.shares(
-            COUNT["instances_by_type"].title,
-            Query(f"sort_desc({total_by(COUNT['instances_by_type'], 'instance_type')})", "{{instance_type}}"),
-            COUNT["instances_by_type"].help,
-            unit=p.COUNT_UNIT,
-            width=6,
-            empty="no instances, or no answer",
-        ),
-        p.shares(
-            COUNT["access_tokens_by_expiry"].title,
-            Query(f"sort_desc({total_by(COUNT['access_tokens_by_expiry'], 'expiry')})", "{{expiry}}"),
-            COUNT["access_tokens_by_expiry"].help,
-            unit=p.COUNT_UNIT,
-            width=6,
-            empty=EMPTY,
-        ),
+        shares_by(COUNT["instances_by_type"], "instance_type", width=6, empty="no instances, or no answer"),
+        shares_by(COUNT["access_tokens_by_expiry"], "expiry", width=6, empty=EMPTY),
     ]

@@ -3,11 +3,12 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import audit, facts
-from ff_observe.catalogue.model import Metric, in_text
+from ff_observe.catalogue.model import Metric
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.queries import COUNT, Query, named, of, once, total, total_by, whole
+from ff_observe.generate.dashboards.metric_panels import increases, shares_by, values_over_time
+from ff_observe.generate.dashboards.queries import COUNT, Query, increase, named, of, once, total, total_by, whole
 
 EMPTY = "no answer from the database"
 NOT_COUNTED = "no answer from the database, or the audit log is being counted"
@@ -35,11 +36,6 @@ def dashboard() -> Dashboard:
             Row("What would stop it, and when", _ending()),
         ],
     )
-
-
-def increase(metric: Metric, *matchers: str, over: str = "$__rate_interval") -> str:
-    """How much a counter grew, each platform once."""
-    return f"sum({once(f'increase({of(metric, *matchers)}[{over}])', *metric.labels)})"
 
 
 def _now() -> list[p.Panel]:
@@ -107,23 +103,8 @@ def _as(what: str, vector: str) -> str:
 
 
 def _broken() -> list[p.Panel]:
-    failures = audit.INSTANCE_FAILURES
     return [
-        p.graph(
-            failures.title,
-            [
-                Query(increase(failures, f'kind="{kind}"'), in_text(title))
-                for kind, title in failures.value_titles.items()
-            ],
-            failures.help,
-            unit=p.COUNT_UNIT,
-            shades=p.WORST,
-            stacked=True,
-            bars=True,
-            decimals=0,
-            interval="1h",
-            empty=NOT_COUNTED,
-        ),
+        increases(audit.INSTANCE_FAILURES, p.WORST, empty=NOT_COUNTED),
         p.graph(
             COUNT["git_stages_by_status"].title,
             [Query(total_by(COUNT["git_stages_by_status"], "status"), "{{status}}")],
@@ -138,29 +119,10 @@ def _broken() -> list[p.Panel]:
 
 
 def _online() -> list[p.Panel]:
-    status = COUNT["devices_by_status"]
-    words = {value: in_text(title) for value, title in status.value_titles.items()}
     return [
-        p.graph(
-            status.title,
-            [Query(total(status, f'status="{value}"'), words[value]) for value in _STATUS],
-            status.help,
-            unit=p.COUNT_UNIT,
-            axis="devices",
-            colors={words[value]: color for value, color in _STATUS.items()},
-            stacked=True,
-            decimals=0,
-            empty=EMPTY,
-        ),
+        values_over_time(COUNT["devices_by_status"], _STATUS, axis="devices", empty=EMPTY),
         *(
-            p.shares(
-                COUNT[name].title,
-                Query(f"sort_desc({total_by(COUNT[name], 'state')})", "{{state}}"),
-                COUNT[name].help,
-                unit=p.COUNT_UNIT,
-                width=4,
-                empty="none, or no answer",
-            )
+            shares_by(COUNT[name], "state", width=4, empty="none, or no answer")
             for name in ("devices_by_state", "remote_brokers_by_state", "team_broker_agents_by_state")
         ),
     ]

@@ -3,11 +3,11 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import COUNTS, audit, facts
-from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import STATES
 from ff_observe.generate.dashboards.frame import Row, framed
+from ff_observe.generate.dashboards.metric_panels import increases, shares_by, values_over_time
 from ff_observe.generate.dashboards.queries import COUNT, Query, named, of, of_all, once, total, total_by
 
 EMPTY = "no answer from the database"
@@ -84,8 +84,6 @@ def _now() -> list[p.Panel]:
 
 
 def _running() -> list[p.Panel]:
-    last_seen = COUNT["devices_by_last_seen"]
-    words = {value: in_text(title) for value, title in last_seen.value_titles.items()}
     return [
         p.graph(
             COUNT["instances_by_state"].title,
@@ -98,33 +96,9 @@ def _running() -> list[p.Panel]:
             decimals=0,
             empty=EMPTY,
         ),
-        p.graph(
-            last_seen.title,
-            [Query(total(last_seen, f'last_seen="{value}"'), words[value]) for value in _LAST_SEEN],
-            last_seen.help,
-            unit=p.COUNT_UNIT,
-            axis="devices",
-            colors={words[value]: color for value, color in _LAST_SEEN.items()},
-            stacked=True,
-            decimals=0,
-            empty=EMPTY,
-        ),
-        p.shares(
-            COUNT["teams_by_type"].title,
-            Query(f"sort_desc({total_by(COUNT['teams_by_type'], 'team_type')})", "{{team_type}}"),
-            COUNT["teams_by_type"].help,
-            unit=p.COUNT_UNIT,
-            width=6,
-            empty=EMPTY,
-        ),
-        p.shares(
-            COUNT["devices_by_mode"].title,
-            Query(f"sort_desc({total_by(COUNT['devices_by_mode'], 'mode')})", "{{mode}}"),
-            COUNT["devices_by_mode"].help,
-            unit=p.COUNT_UNIT,
-            width=6,
-            empty=EMPTY,
-        ),
+        values_over_time(COUNT["devices_by_last_seen"], _LAST_SEEN, axis="devices", empty=EMPTY),
+        shares_by(COUNT["teams_by_type"], "team_type", width=6, empty=EMPTY),
+        shares_by(COUNT["devices_by_mode"], "mode", width=6, empty=EMPTY),
         p.counts(
             "Hosted instances and devices",
             {COUNT["instances"]: p.NEUTRAL, COUNT["devices"]: "purple"},
@@ -193,35 +167,12 @@ def _growth() -> list[p.Panel]:
 
 
 def _audited() -> list[p.Panel]:
-    def grown(metric: Metric, *matchers: str) -> str:
-        return f"increase({of(metric, *matchers)}[$__rate_interval])"
-
-    def increase(metric: audit.Derived) -> p.Panel:
-        (label,) = metric.labels
-        queries = [
-            Query(f"sum({once(grown(metric, matcher))})", in_text(title))
-            for value, title in metric.value_titles.items()
-            if (matcher := f'{label}="{value}"')
-        ]
-        return p.graph(
-            metric.title,
-            queries,
-            metric.help,
-            unit=p.COUNT_UNIT,
-            width=8,
-            shades=p.NEUTRAL,
-            stacked=True,
-            bars=True,
-            decimals=0,
-            interval="1h",
-            empty=NOT_COUNTED,
-        )
-
+    events = once(f"increase({of(audit.AUDIT_EVENTS)}[$__rate_interval])", "event")
     return [
-        *(increase(metric) for metric in audit.DERIVED),
+        *(increases(metric, p.NEUTRAL, width=8, empty=NOT_COUNTED) for metric in audit.DERIVED),
         p.graph(
             audit.AUDIT_EVENTS.title,
-            [Query(f"topk(10, sum by (event) ({once(grown(audit.AUDIT_EVENTS), 'event')})) > 0", "{{event}}")],
+            [Query(f"topk(10, sum by (event) ({events})) > 0", "{{event}}")],
             audit.AUDIT_EVENTS.help,
             unit=p.COUNT_UNIT,
             width=16,

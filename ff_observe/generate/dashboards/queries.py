@@ -68,6 +68,11 @@ def total_by(metric: Metric, *labels: str) -> str:
     return f"sum by ({', '.join(labels)}) ({once(of(metric), *labels)})"
 
 
+def increase(metric: Metric, *matchers: str, over: str = "$__rate_interval") -> str:
+    """How much a counter grew, each platform once."""
+    return f"sum({once(f'increase({of(metric, *matchers)}[{over}])', *metric.labels)})"
+
+
 def counted(metric: Metric) -> Query:
     """The sum over all that is chosen, under the title of the metric."""
     return Query(total(metric), in_text(metric.title))

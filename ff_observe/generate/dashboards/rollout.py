@@ -3,11 +3,11 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from ff_observe.catalogue import facts
-from ff_observe.catalogue.model import Metric
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Row, framed
 from ff_observe.generate.dashboards.health import EMPTY
+from ff_observe.generate.dashboards.metric_panels import shares_by
 from ff_observe.generate.dashboards.queries import COUNT, Query, of, once, total, total_by, whole
 
 _ROLL_OUT = {"in_sync": p.GOOD, "behind": p.BAD, "none": p.QUIET}
@@ -134,21 +134,11 @@ def _roll_out() -> list[p.Panel]:
     ]
 
 
-def _by_version(count: Metric) -> p.Panel:
-    return p.shares(
-        count.title,
-        Query(f"sort_desc({total_by(count, 'version')})", "{{version}}"),
-        count.help,
-        unit=p.COUNT_UNIT,
-        empty="no devices, or no answer",
-    )
-
-
 def _versions() -> list[p.Panel]:
     names = ("devices_by_agent_version", "devices_by_nodered_version", "devices_by_nodejs_version")
     over_time = COUNT["devices_by_agent_version"]
     return [
-        *(_by_version(COUNT[name]) for name in names),
+        *(shares_by(COUNT[name], "version", empty="no devices, or no answer") for name in names),
         p.graph(
             "Agents, as they are upgraded",
             [Query(total_by(over_time, "version"), "{{version}}")],
@@ -196,11 +186,5 @@ def _stacks() -> list[p.Panel]:
             decimals=0,
             empty="no instances, or no answer",
         ),
-        p.shares(
-            certified.title,
-            Query(f"sort_desc({total_by(certified, 'package')})", "{{package}}"),
-            certified.help,
-            unit=p.COUNT_UNIT,
-            empty="none reported",
-        ),
+        shares_by(certified, "package", empty="none reported"),
     ]
