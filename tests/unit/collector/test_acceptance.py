@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ff_observe.catalogue import fleet as catalogue
+from ff_observe.collector import acceptance
 from ff_observe.collector.acceptance import MAX_UNKNOWN_NAMES, Accepted, accept
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.collector.store.model import canonical
@@ -104,6 +105,85 @@ def test_only_so_many_unknown_fields_of_a_ping_are_told() -> None:
 )
 def test_what_is_no_ping_is_refused_for_its_reason(raw: bytes, reason: Reason) -> None:
     assert refused(raw).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("raw", "refusal"),
+    [
+        (b"{}", Refusal(Reason.MISSING_FIELD, "instanceId", "is missing")),
+        (body(instanceId=""), Refusal(Reason.MISSING_FIELD, "instanceId", "must not be empty")),
+        (body(instanceId=7), Refusal(Reason.WRONG_TYPE, "instanceId", "must be a string")),
+        (body(os="Linux"), Refusal(Reason.WRONG_TYPE, "os", "must be an object")),
+        (body(platform__counts=3), Refusal(Reason.WRONG_TYPE, "platform.counts", "must be an object")),
+        (body(os__type=None), Refusal(Reason.WRONG_TYPE, "os.type", "must be a string")),
+        (
+            body(platform__counts__users="9"),
+            Refusal(Reason.WRONG_TYPE, "platform.counts.users", "must be a whole number"),
+        ),
+        (
+            body(platform__counts__users=math.ulp(1.0)),
+            Refusal(Reason.WRONG_TYPE, "platform.counts.users", "must be a whole number"),
+        ),
+        (
+            body(platform__config__broker__enabled=0),
+            Refusal(Reason.WRONG_TYPE, "platform.config.broker.enabled", "must be true or false"),
+        ),
+        (
+            body(platform__counts__users=-1.0),
+            Refusal(Reason.OUT_OF_RANGE, "platform.counts.users", "must be from 0 to 9007199254740991"),
+        ),
+        (
+            b'{"platform":{"counts":{"users":9007199254740992}}}',
+            Refusal(Reason.OUT_OF_RANGE, "platform.counts.users", "must be from 0 to 9007199254740991"),
+        ),
+        (
+            body(platform__license__type="E" * 9),
+            Refusal(Reason.TOO_LONG, "platform.license.type", "must not be longer than 8 characters"),
+        ),
+        (
+            body(env__nodejs="20.20.2"),
+            Refusal(Reason.WRONG_FORM, "env.nodejs", "must be a version of Node.js, such as v20.20.2"),
+        ),
+    ],
+)
+def test_a_refusal_names_the_field_and_what_it_must_be(raw: bytes, refusal: Refusal) -> None:
+    assert refused(raw) == refusal
+
+
+def test_every_field_of_the_contract_is_found_by_its_path_and_no_other() -> None:
+    tree = acceptance._tree()
+    found: list[int] = []
+    for index, field in enumerate(FIELDS):
+        place: Any = tree
+        for key in field.path:
+            place = place[key]
+        assert place == (index, field.type, set(), field)
+        found.append(index)
+    whole, leaves = [tree], 0
+    while whole:
+        for below in whole.pop().values():
+            if isinstance(below, dict):
+                whole.append(below)
+            else:
+                leaves += 1
+    assert leaves == len(found)
+
+
+def test_a_body_may_be_as_large_as_the_limit_and_no_larger() -> None:
+    room = MAX_BODY_BYTES - len(body(x=""))
+    assert accepted(body(x="x" * room)).unknown == ("x",)
+    assert refused(body(x="x" * (room + 1))) == Refusal(Reason.TOO_LARGE)
+
+
+def test_a_text_that_was_valid_before_is_valid_again_and_only_so_many_are_remembered() -> None:
+    contract: Any = acceptance._CONTRACT
+    known = contract["os"]["release"][2]
+    known.clear()
+    for number in range(acceptance.MAX_KNOWN + 9):
+        assert accepted(body(os__release=f"6.1.{number}")).unknown == ()
+    assert known == {f"6.1.{number}" for number in range(acceptance.MAX_KNOWN)}
+    known.clear()
+    assert contract["instanceId"][2] == set()  # each platform has its own
 
 
 def test_the_edges_are_inside() -> None:
