@@ -33,7 +33,9 @@ LACKING = (sqlite3.OperationalError, psycopg.errors.UndefinedTable, psycopg.erro
 
 
 def test_every_count_has_a_recount_and_every_recount_a_count() -> None:
-    assert sorted(RECOUNTED) == sorted([*STATEMENTS, *IN_PYTHON])
+    recounts = {*STATEMENTS, *IN_PYTHON}
+    assert set(RECOUNTED) - recounts == set(), "tests/data/recounts.toml: add its SQL, written from FlowFuse's models"
+    assert recounts - set(RECOUNTED) == set(), "tests/data/recounts.toml, tests/recounts.py: a recount of no count"
 
 
 def compare(answer: Answer, rows: Rows, at: datetime, *, postgresql: bool) -> None:
@@ -98,8 +100,10 @@ def test_every_count_of_a_crowded_postgresql_platform_is_its_recount(
 
 def assert_nothing_is_zero_everywhere(answer: Answer) -> None:
     """A platform on which a count is 0 would show nothing."""
+    absent = [name for name in RECOUNTED if name not in answer.readings]
+    assert absent == [], "tests/reduced/schema.py: add the table or column that it counts to _COLUMNS"
     empty = [name for name in RECOUNTED if not any(answer.readings[name].values())]
-    assert empty == []
+    assert empty == [], "tests/reduced/crowded.py: add rows that it counts"
 
 
 def test_the_sizes_of_an_sqlite_database_are_those_of_its_file(tmp_path: Path) -> None:

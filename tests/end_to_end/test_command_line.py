@@ -256,7 +256,7 @@ def test_what_a_collector_keeps_of_an_instance_is_exported_and_forgotten(tmp_pat
         for action in ("export", "forget"):
             again = ff_observe("collector", action, *about, directory=tmp_path)
             assert (again.returncode, again.stdout) == (1, "")
-            assert "nothing is stored of an instance" in again.stderr
+            assert "nothing is stored about an instance" in again.stderr
         collector.send_signal(signal.SIGINT)
         assert collector.wait(10) == 0
     finally:

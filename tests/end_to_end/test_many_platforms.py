@@ -164,7 +164,7 @@ def test_what_is_no_platform_is_refused(many: Many, path: str, status: int) -> N
 
 
 def test_the_log_says_which_platform_a_line_is_of(many: Many) -> None:
-    assert f" ff_observe.bridge [{BROKEN}]: " in many.bridge.log
+    assert f" ff_observe.running_platforms [{BROKEN}]: " in many.bridge.log
     wait_until(
         lambda: many.bridge.get(f"/platforms/{HANGING}/metrics") and f" [{HANGING}]: cannot connect" in many.bridge.log,
         "its line",
