@@ -45,7 +45,8 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment, 
 
 def read_settings(reader: Reader, home: Path, file: Path, environment: Environment) -> Settings:
     """The values of the reader's file. The reader collects problems, and which keys were read."""
-    return Settings(
+    return reader.fill(
+        Settings,
         home=home,
         file=file,
         database=read_database(reader, home, environment),

@@ -1,6 +1,7 @@
 """What an import gives, and what it loads on the way."""
 
 import re
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
@@ -17,6 +18,18 @@ def test_no_package_hides_a_module_behind_something_of_the_same_name(package: Mo
     for name, target, line in package.bound():
         module = f"{package.name}.{name}"
         assert module not in names() or module == target, f"{package.place}:{line}: rename the module {name}, or this"
+
+
+def test_imports_have_no_circle() -> None:
+    """Those within functions included."""
+    graph = {
+        module.name: {name for name, _ in module.runs() if name in names() and name != module.name}
+        for module in modules()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_the_modules_of_otlp_that_load_no_library_are_those_it_names() -> None:

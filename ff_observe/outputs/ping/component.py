@@ -12,12 +12,12 @@ from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
 from ff_observe.log import StateLog
+from ff_observe.outputs.ping import NAME
 from ff_observe.outputs.ping.agenda import NOT_READY_SECONDS, Agenda
 from ff_observe.outputs.ping.consent import Decision, Rule, decide, with_election
 from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, Election, Fixed, Role, Standing
 from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.outcome import Outcome, Result
-from ff_observe.outputs.ping.output import NAME
 from ff_observe.outputs.ping.participation import Participation
 from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS, Moment

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.model import Context, Output, Status
+from ff_observe.outputs.ping import NAME
 from ff_observe.outputs.ping.consent import decide_here, decide_without_database
 from ff_observe.platform.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from ff_observe.outputs.ping.component import CorePing
-
-NAME = "ping"
 
 
 def _status(settings: Settings, snapshot: Snapshot | None) -> Status:

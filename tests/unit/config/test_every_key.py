@@ -107,7 +107,8 @@ def test_a_file_can_hold_every_key(name: str, directory: Path) -> None:
 @EACH
 def test_a_declared_key_is_read(file: File, key: Key[Any], directory: Path) -> None:
     assert key.path in taken(file, directory), (
-        f"nothing reads {key.path}: bind a field to it in {file.bound_in} with `filled_by`"
+        f"nothing reads {key.path}: bind a field to it with `filled_by` in {file.bound_in}, in a class that the reader "
+        f"fills (ff_observe/config/build.py fills those of flowforge.yml)"
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.config import load_settings
-from ff_observe.outputs import statuses
+from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Status
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import send_once
@@ -40,13 +40,7 @@ def found(home: Path, text: str, **variables: str) -> dict[str, Status]:
 def test_by_default_everything_is_off_but_the_ping_which_the_database_decides(tmp_path: Path) -> None:
     outputs = found(tmp_path, "port: 1")
     assert {name: status.on for name, status in outputs.items()} == {
-        "ping": None,
-        "prometheus": False,
-        "backend_sentry": False,
-        "otlp": False,
-        "frontend_posthog": False,
-        "frontend_sentry": False,
-        "frontend_plausible": False,
+        output.name: None if output.name == "ping" else False for output in OUTPUTS
     }
     assert outputs["ping"].reason == "the platform's database decides: set-up, licence and the administrators' setting"
     assert outputs["prometheus"].reason == "telemetry.backend.prometheus.enabled is not true"
@@ -57,7 +51,8 @@ def test_with_everything_configured_every_output_but_the_refused_ping_is_on_and_
 ) -> None:
     settings = load_settings(home=tmp_path, config=FOLDER / "good-everything.yml", variables={})
     outputs = {output.name: status for output, status in statuses(settings, None)}
-    assert [name for name, status in outputs.items() if not status.on] == ["ping"]
+    off = [name for name, status in outputs.items() if not status.on]
+    assert off == ["ping"], "tests/data/config/good-everything.yml: add the key that switches it on"
     assert all("held until the visitor consents" in outputs[name].reason for name in outputs if "frontend" in name)
     shown = repr(outputs)
     for secret in ("example.com", "key@", "secret", "token", "phc_key"):
