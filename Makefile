@@ -87,22 +87,23 @@ image-root: .venv/test.stamp ## Carry out the Dockerfile in a plain Debian root,
 	@$(BIN)/python -m tests.deployment.image_root
 
 .PHONY: dist
-dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, and try them
-	rm -rf dist build
-	$(BIN)/python -m build --outdir dist .
-	$(BIN)/python -m twine check --strict dist/*
+dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, twice, compare them byte by byte, and try the wheel
+	$(BIN)/python -m tests.deployment.distribution dist
+	$(BIN)/twine check --strict dist/*
 	rm -rf .cache/dist && $(BIN)/python -m venv .cache/dist
 	.cache/dist/bin/python -m pip install --quiet $(CONSTRAINTS) dist/*.whl
-	cd .cache/dist && bin/ff-observe --help >/dev/null && bin/ff-observe --version
+	cd .cache/dist && bin/ff-observe --help >/dev/null && bin/ff-observe --version && bin/ff-observe assets
 
 .PHONY: pins
 pins: ## Take the newest versions into constraints.txt
 	rm -rf .cache/pins && $(PYTHON) -m venv .cache/pins
-	.cache/pins/bin/python -m pip install --quiet '.[grpc,build,test,dev]'
+	.cache/pins/bin/python -m pip install --quiet 'pip>=25.1'
+	.cache/pins/bin/python -m pip install --quiet '.[web-auth,grpc,build]' --group test --group dev
 	{ echo '# The versions CI runs with, made by `make pins` on Python 3.11, Linux.'; \
 	  .cache/pins/bin/python -m pip freeze --exclude ff-observe; } > .cache/constraints.txt
 	mv .cache/constraints.txt constraints.txt
 	$(BIN)/python -m tests.deployment.locks
+	$(BIN)/python -m tests.deployment.sbom
 
 .PHONY: clean
 clean: ## Remove everything that was made here
@@ -115,7 +116,8 @@ clean: ## Remove everything that was made here
 
 .venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing ff-observe and what its tests need into .venv ..."
-	@$(PIP) $(CONSTRAINTS) -e '.[grpc,build,test,dev]'
+	@$(PIP) 'pip>=25.1' # the first that knows dependency groups
+	@$(PIP) $(CONSTRAINTS) -e '.[grpc,build]' --group test --group dev
 	@touch .venv/run.stamp $@
 
 .venv/bin/python:

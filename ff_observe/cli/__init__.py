@@ -29,6 +29,7 @@ _COMMANDS = (
     "collector",
     "frontend",
     "sentry",
+    "assets",
     "completion",
 )
 

@@ -27,14 +27,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
+    print(render(options.shell), end="")
+    return 0
+
+
+def render(shell: str) -> str:
+    """The script for `bash`, `zsh` or `fish`."""
     from ff_observe.cli import build_parser
     from ff_observe.config.declaration import OVERLAY
 
     keys = tuple(f"{key.path}=" for key in OVERLAY.keys if not key.secret)
-    program = grammar(build_parser())
-    script = {"bash": _bash, "zsh": _zsh, "fish": _fish}[options.shell]
-    print("\n".join(script(program, keys)))
-    return 0
+    script = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]
+    return "\n".join(script(grammar(build_parser()), keys)) + "\n"
 
 
 def _candidates(command: Command) -> list[str]:

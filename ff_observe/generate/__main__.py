@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     check: bool = parser.parse_args(arguments).check
     all_made = dashboards.can_be_made()
     if not all_made:
-        log.error("the dashboards are left out: they need %s (pip install -e '.[test]')", dashboards.LIBRARY)
+        log.error("the dashboards are left out: they need %s (pip install --group test)", dashboards.LIBRARY)
     if check:
         paths = documents.outdated(root)
         for path in paths:

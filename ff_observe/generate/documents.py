@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ff_observe.cli import manual
+from ff_observe.cli import completion, manual
 from ff_observe.collector.settings import COLLECTOR
 from ff_observe.generate import (
     collector_openapi,
@@ -26,6 +26,9 @@ from ff_observe.web.web_config import WEB_CONFIG
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
+        "docs/completion/_ff-observe": partial(completion.render, "zsh"),
+        "docs/completion/ff-observe.bash": partial(completion.render, "bash"),
+        "docs/completion/ff-observe.fish": partial(completion.render, "fish"),
         "docs/configuration.md": configuration_reference.render,
         "docs/man/ff-observe.1": manual.render,
         "docs/metrics.md": metrics_reference.render,

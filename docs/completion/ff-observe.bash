@@ -1,0 +1,68 @@
+_ff_observe() {
+  local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" path="" word
+  COMPREPLY=()
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
+  done
+  case "$before" in
+    --home) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --config) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --overlay) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --set) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -W "telemetry.enabled= telemetry.ledger= telemetry.database.ca_file= telemetry.database.accept_any_certificate= telemetry.ping.sender= telemetry.platform.version= telemetry.platform.nodejs_version= telemetry.backend.prometheus.enabled= telemetry.backend.prometheus.bridge_enabled= telemetry.backend.prometheus.probe_url= telemetry.backend.prometheus.host= telemetry.backend.prometheus.port= telemetry.backend.prometheus.path= telemetry.backend.prometheus.allowed_hosts= telemetry.backend.prometheus.web_config_file= telemetry.backend.prometheus.bearer_token_file= telemetry.backend.prometheus.allow_public= telemetry.backend.otlp.enabled= telemetry.backend.otlp.protocol= telemetry.backend.otlp.compression= telemetry.backend.otlp.certificate= telemetry.backend.otlp.interval= telemetry.backend.otlp.timeout= telemetry.backend.otlp.traces= telemetry.backend.otlp.logs= telemetry.frontend.consent= telemetry.frontend.posthog.apikey= telemetry.frontend.posthog.apiurl= telemetry.frontend.posthog.capture_pageview= telemetry.frontend.posthog.cookieless_mode= telemetry.frontend.sentry.dsn= telemetry.frontend.sentry.production_mode= telemetry.frontend.plausible.domain= telemetry.plausible.domain= db.type= db.storage= db.host= db.port= db.user= db.database= db.ssl=" -- "$current")); return ;;
+    --log-format) COMPREPLY=($(compgen -W "text json" -- "$current")); return ;;
+    --log-level) COMPREPLY=($(compgen -W "debug info warning error" -- "$current")); return ;;
+    --platforms) :; return ;;
+    --port) :; return ;;
+    --collector-port) :; return ;;
+    --directory) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --url) :; return ;;
+    --prometheus) :; return ;;
+    --role) :; return ;;
+    --at) :; return ;;
+    --file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --format) COMPREPLY=($(compgen -W "text openmetrics" -- "$current")); return ;;
+    -o|--output) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --since) :; return ;;
+    --until) :; return ;;
+    --step) :; return ;;
+    --label) :; return ;;
+    --settings) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --database) :; return ;;
+    --database-file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --data-dir) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --listen) :; return ;;
+    --merge) :; return ;;
+    --release) :; return ;;
+    --copy) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+  esac
+  case "$path" in
+    "") COMPREPLY=($(compgen -W "run demo check health doctor database ping metrics history collector frontend sentry assets completion -h --help --version --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --platforms" -- "$current")) ;;
+    ' demo') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --port --collector-port --directory" -- "$current")) ;;
+    ' check') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --offline --effective --json" -- "$current")) ;;
+    ' health') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --ready --url" -- "$current")) ;;
+    ' doctor') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json --network --prometheus" -- "$current")) ;;
+    ' database') COMPREPLY=($(compgen -W "grants -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' database grants') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --role --offline" -- "$current")) ;;
+    ' ping') COMPREPLY=($(compgen -W "show why send log -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' ping show') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --at --explain --diff" -- "$current")) ;;
+    ' ping why') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json" -- "$current")) ;;
+    ' ping send') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' ping log') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --verify --json --file" -- "$current")) ;;
+    ' metrics') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --format -o --output --at" -- "$current")) ;;
+    ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --label -o --output" -- "$current")) ;;
+    ' collector') COMPREPLY=($(compgen -W "run export forget -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' collector run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --listen" -- "$current")) ;;
+    ' collector export') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' collector forget') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' frontend') COMPREPLY=($(compgen -W "render csp -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' frontend render') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level -o --output" -- "$current")) ;;
+    ' frontend csp') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --merge" -- "$current")) ;;
+    ' sentry') COMPREPLY=($(compgen -W "test sourcemaps -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' sentry test') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' sentry sourcemaps') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level --release --dry-run" -- "$current")) ;;
+    ' assets') COMPREPLY=($(compgen -W "dashboards rules compose helm kubernetes systemd completion man -h --help --home --config --overlay --set --log-format --log-level --copy" -- "$current")) ;;
+    ' completion') COMPREPLY=($(compgen -W "bash zsh fish -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+  esac
+}
+complete -F _ff_observe ff-observe

@@ -1,0 +1,55 @@
+"""`ff-observe assets`: the files that come with this version for Prometheus, Grafana, systemd and others."""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Final
+
+from ff_observe.errors import FFObserveError
+
+KINDS: Final = {
+    "dashboards": ("grafana/dashboards", "Grafana's dashboards"),
+    "rules": ("grafana/rules", "Prometheus' alert and recording rules"),
+    "compose": ("deploy/compose", "the overlay of FlowFuse's docker-compose.yml"),
+    "helm": ("deploy/helm", "the Helm chart"),
+    "kubernetes": ("deploy/kubernetes", "plain manifests, and values for FlowFuse's chart"),
+    "systemd": ("deploy/systemd", "systemd's units"),
+    "completion": ("docs/completion", "completion for bash, zsh and fish"),
+    "man": ("docs/man", "the manual page"),
+}
+"""Name → where the repository keeps them, and what they are. The wheel holds them in `ff_observe/assets`."""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    listed = "\n".join(f"  {kind:11} {what}" for kind, (_, what) in KINDS.items())
+    parser = commands.add_parser(
+        "assets",
+        help="print where dashboards, rules, units and charts are, or copy them",
+        description="Prints the directory of each kind of file that comes with this version.",
+        epilog=f"kinds:\n{listed}\n\nOf one kind its directory alone is printed: ls $(ff-observe assets rules)",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", nargs="?", choices=tuple(KINDS), help="one of them; all by default")
+    parser.add_argument("--copy", metavar="DIR", type=Path, help="copy each kind into a directory of DIR")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    for kind in [options.kind] if options.kind else KINDS:
+        found = directory(kind)
+        if options.copy is not None:
+            found = shutil.copytree(found, options.copy / kind, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        print(found if options.kind else f"{kind:11} {found}")
+    return 0
+
+
+def directory(kind: str) -> Path:
+    """Where the files of a kind are: in the installed package, or in the checkout that it runs from.
+
+    Raises `FFObserveError` if they are in neither.
+    """
+    package = Path(__file__).parents[1]
+    for found in (package / "assets" / kind, package.parent / KINDS[kind][0]):
+        if found.is_dir():
+            return found
+    raise FFObserveError(f"this installation has no {kind}; was it copied without its data? Install the wheel")
