@@ -10,11 +10,11 @@ sessions (`AdvisoryLocks`), which a read-only role may take and which end with t
 
 Every bridge holds the marks it knows of, and learns those that others hold. A ping begins with a new mark; it is sent
 only when all present bridges hold that mark too. So the successor of a leader that died knows that the ping of today
-has left, or was in progress: a ping is lost if its sender dies in the very moment of sending, but none is sent twice.
-A leader that does not deliver holds the void, upon which the others release the mark. When the database restarts, all
-locks are gone: every bridge takes again what it held, and a new leader waits `SETTLE_SECONDS` before it sends, so that
-the others can do so. When all bridges die at once, their disks remember (`PingMemory`); without disks the ping of that
-day is not sent again.
+has left, or was in progress: a ping is lost if its sender dies while it sends, but none is sent twice. A leader that
+does not deliver holds the void, upon which the others release the mark: within a second, if it lives so long. When the
+database restarts, all locks are gone: every bridge takes again what it held, and a new leader waits `SETTLE_SECONDS`
+before it sends, so that the others can do so. When all bridges die at once, their disks remember (`PingMemory`);
+without disks the ping of that day is not sent again.
 """
 
 import math
@@ -33,6 +33,9 @@ LOOK_SECONDS: Final = 10.0
 LOOK_WHILE_OWED_SECONDS: Final = 1.0
 """The interval while a ping is owed: all bridges of a platform compute the same time of day, and soon hold a new
 mark."""
+
+WATCH_SECONDS: Final = 120.0
+"""How long the others look as often after a new mark, which may be taken back: longer than an attempt takes."""
 
 SETTLE_SECONDS: Final = 30.0
 """How long a leader waits before its first ping: longer than two looks of the others, and a connection."""
@@ -135,6 +138,7 @@ class LockElection:
         self._pings: dict[int, Moment] = {}  # the pings this bridge knows of, by their marks
         self._void: frozenset[int] = frozenset()  # marks of pings that this bridge began and did not deliver
         self._leading_since = 0.0
+        self._learned_at = -math.inf  # when the last new ping was learned from another bridge
         self._begun: int | None = None
         self._begun_at = 0.0
         self._sending = False
@@ -196,7 +200,9 @@ class LockElection:
         self._hold(locks)
         self._sending = is_leader and owed and self._announced(locks, held)
         if not is_leader:
-            return Standing(Role.FOLLOWER, last=self._last(), leader_host=held.leader_host)
+            is_new = self._clock.monotonic() < self._learned_at + WATCH_SECONDS
+            look_seconds = LOOK_WHILE_OWED_SECONDS if is_new else LOOK_SECONDS
+            return Standing(Role.FOLLOWER, last=self._last(), leader_host=held.leader_host, look_seconds=look_seconds)
         return Standing(Role.LEADER, self._sending, self._last())
 
     def _learn(self, held: Held) -> None:
@@ -205,6 +211,7 @@ class LockElection:
         for number in numbers:
             if not _is_void(number) and number not in self._pings:
                 self._see(number, held.minute)
+                self._learned_at = self._clock.monotonic()
         for number in numbers:
             if _is_void(number):
                 self._pings.pop(number - 1, None)

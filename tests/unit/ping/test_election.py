@@ -7,9 +7,11 @@ import pytest
 from ff_observe.outputs.ping import election
 from ff_observe.outputs.ping.election import (
     LOOK_SECONDS,
+    LOOK_WHILE_OWED_SECONDS,
     PATIENCE_SECONDS,
     SETTLE_SECONDS,
     VOID_MINUTES,
+    WATCH_SECONDS,
     LockElection,
     Role,
     observe,
@@ -133,6 +135,18 @@ def test_a_ping_that_failed_is_taken_back_from_all() -> None:
     bridges.locks[leader].close()
     newcomer = bridges.join()
     assert newcomer.look(owed=False).last is None
+
+
+def test_a_new_ping_is_watched_by_the_others_until_it_cannot_fail_any_more() -> None:
+    bridges = Bridges()
+    leader, second, _ = bridges.all
+    assert second.look(owed=False).look_seconds == LOOK_SECONDS
+    bridges.announce(leader)
+    assert second.look(owed=False).look_seconds == LOOK_WHILE_OWED_SECONDS
+    bridges.clock.advance(WATCH_SECONDS - 1)
+    assert second.look(owed=False).look_seconds == LOOK_WHILE_OWED_SECONDS
+    bridges.clock.advance(1)
+    assert second.look(owed=False).look_seconds == LOOK_SECONDS
 
 
 def test_a_ping_that_failed_leaves_the_one_before_in_mind() -> None:

@@ -72,7 +72,8 @@ class Receiver:
     failing_until: float = -math.inf
     dies: str = ""
     lost: set[date] = field(default_factory=set)
-    """Days on which a bridge died between the announcement of its ping and its arrival."""
+    """Days on which a bridge died between the announcement of its ping and its arrival, or before the others could
+    learn, within a second or two, that it did not arrive."""
 
 
 @dataclass
@@ -80,9 +81,11 @@ class Sending:
     """See `Sender`. `kill` ends the process that sends."""
 
     receiver: Receiver
+    attempted: Callable[[], None]
     kill: Callable[[], None]
 
     def send(self, _body: bytes) -> Outcome:
+        self.attempted()
         receiver = self.receiver
         now = receiver.clock.now()
         if receiver.clock.monotonic() < receiver.failing_until:
@@ -112,6 +115,7 @@ class Replica:
         self._locks: FakeLocks | None = None
         self.ping: CorePing | None = None
         self.next_look = math.inf
+        self.attempted_at = -math.inf
 
     def start(self) -> None:
         told = Settings(
@@ -133,7 +137,7 @@ class Replica:
             SelfMetrics(),
             self.clock,
             chance=world.chance,
-            sender_for=lambda _settings: Sending(world.receiver, self.kill),
+            sender_for=lambda _settings: Sending(world.receiver, self.attempted, self.kill),
             elect=lambda _settings, memory, _id: (
                 FileElection(memory) if world.on_sqlite else LockElection(connect, self.clock)
             ),
@@ -145,11 +149,16 @@ class Replica:
         with contextlib.suppress(Killed):
             self.next_look = self._world.clock.monotonic() + self.ping.look()
 
+    def attempted(self) -> None:
+        self.attempted_at = self._world.clock.monotonic()
+
     def kill(self) -> None:
         """The operating system closes what the process had open; nothing of it writes any more."""
         if self.ping is not None and (part := self.ping._participation) is not None:
             election = part._election
-            if isinstance(election, LockElection) and election._begun is not None:
+            if isinstance(election, LockElection) and (
+                election._begun is not None or self._world.others_believe_in(election._void, self)
+            ):
                 self._world.receiver.lost.add(self._world.clock.now().date())
             election.close()
             part._memory._path = None
@@ -181,6 +190,18 @@ class World:
             for number, host in enumerate(hosts)
         ]
         self.windows = sorted(day * DAY + self.due_at - 40 for day in range(DAYS))
+
+    def others_believe_in(self, taken_back: frozenset[int], replica: Replica) -> bool:
+        """Whether another bridge still counts one of these pings, of which it could not learn better yet."""
+        return any(
+            taken_back & other.ping._participation._election._pings.keys()
+            for other in self.replicas
+            if other is not replica
+            and other.ping is not None
+            and other.ping._participation is not None
+            and isinstance(other.ping._participation._election, LockElection)
+            and self.clock.monotonic() < replica.attempted_at + 2
+        )
 
     def run(self, faults: list[tuple[float, Callable[[], None]]]) -> None:
         """Let thirty days pass. Where nothing happens, all is as it was: only around faults and due pings bridges are
