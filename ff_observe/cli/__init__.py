@@ -22,6 +22,7 @@ _COMMANDS = (
     "check",
     "health",
     "doctor",
+    "egress",
     "database",
     "ping",
     "metrics",

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from ff_observe.config import declaration as key
 from ff_observe.config.database import read_database
 from ff_observe.config.environment import Environment
+from ff_observe.config.flowfuse_file import read_flowfuse_file
 from ff_observe.config.kinds import OFF, is_http_url
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.layers import Layers
@@ -40,7 +41,7 @@ def build_settings(tree: Map, home: Path, file: Path, environment: Environment, 
     if reader.problems:  # so that the author of the file sees every problem at once
         reader.problems += unknown
     reader.finish()
-    return replace(settings, warnings=unknown, effective=reader.effective())
+    return replace(settings, flowfuse_file=read_flowfuse_file(tree), warnings=unknown, effective=reader.effective())
 
 
 def read_settings(reader: Reader, home: Path, file: Path, environment: Environment) -> Settings:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ff_observe.config import declaration as key
 from ff_observe.config.environment import Environment
+from ff_observe.config.flowfuse_file import FlowFuseFile
 from ff_observe.config.key import EffectiveValue, filled_by
 from ff_observe.config.secret import Secret
 from ff_observe.errors import Problem
@@ -184,6 +185,7 @@ class Settings:
     otlp: OtlpSettings = OtlpSettings()
     frontend: FrontendSettings = FrontendSettings()
     environment: Environment = field(default_factory=Environment)
+    flowfuse_file: FlowFuseFile = field(default_factory=FlowFuseFile, compare=False)
     warnings: tuple[Problem, ...] = ()  # unknown keys inside `telemetry`: logged by `run`, errors in `check`
     notes: tuple[Problem, ...] = ()  # advice: logged by `run`, printed by `check` and `frontend`
     effective: tuple[EffectiveValue, ...] = field(default=(), compare=False)  # every value in use and its origin

@@ -3,9 +3,14 @@ shown."""
 
 import base64
 import ipaddress
+import os
+from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_GRPC_PORT = 443
+_GRPC_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
+_GRPC_EXCEPTIONS = ("no_grpc_proxy", "no_proxy")
 
 
 def proxy_for(url: str) -> str | None:
@@ -21,6 +26,40 @@ def proxy_for(url: str) -> str | None:
     if not proxy or proxy_bypass(_without_user(parts)) or _is_within(parts.hostname or "", proxies.get("no", "")):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The host and port that a delivery connects to: the receiver's, or those of the proxy to `receiver`."""
+
+    host: str
+    port: int
+    receiver: str = ""
+
+
+def way_to(url: str, *, over_grpc: bool = False) -> Way:
+    """Whom a delivery to `url` connects to. Raises `ValueError` for an impossible URL, of a proxy too."""
+    parts = _parts(url)
+    proxy = _grpc_proxy_for(parts.hostname or "") if over_grpc else proxy_for(url)
+    if proxy is not None:
+        via = _parts(proxy)
+        return Way(via.hostname or "", via.port or DEFAULT_PORTS.get(via.scheme, 80), parts.hostname or "")
+    port = _GRPC_PORT if over_grpc else DEFAULT_PORTS.get(parts.scheme, 443)
+    return Way(parts.hostname or "", parts.port or port)
+
+
+def _grpc_proxy_for(host: str) -> str | None:
+    """As grpc's core reads the environment: by names in lower case, whatever the scheme (environment_variables.md in
+    grpc's documentation). Its exceptions are names and their ends, and networks of addresses."""
+    proxy = next(filter(None, map(os.environ.get, _GRPC_PROXIES)), None)
+    listed = next(filter(None, map(os.environ.get, _GRPC_EXCEPTIONS)), "")
+    if proxy is None or _is_within(host, listed):
+        return None
+    return None if any(host.endswith(entry.strip()) for entry in listed.split(",") if entry.strip()) else proxy
+
+
+def _parts(url: str) -> SplitResult:
+    return urlsplit(url if "://" in url else f"//{url}")
 
 
 def authorization(url: str) -> str | None:

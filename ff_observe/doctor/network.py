@@ -3,35 +3,32 @@
 import socket
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
 from ff_observe.delivery.connection import AbortableConnection
-from ff_observe.delivery.urls import DEFAULT_PORTS, proxy_for
+from ff_observe.delivery.urls import way_to
 from ff_observe.doctor.model import Subject, error
 from ff_observe.outputs import statuses
-from ff_observe.outputs.model import Output
+from ff_observe.outputs.model import Destination, Output
 from ff_observe.problems import Finding, Severity
 
 CONNECT_SECONDS: Final = 5.0
-_PORT_WITHOUT_SCHEME: Final = 4317  # an endpoint of OTLP over gRPC
 
 
 def examine_network(subject: Subject) -> Iterator[Finding]:
     """One finding for each place that an output contacts, or its proxy."""
     for output, status in statuses(subject.settings, subject.snapshot):
         for destination in output.destinations(subject.settings) if status.on is not False else ():
-            yield _connected(output, destination.reveal())
+            yield _connected(output, destination)
 
 
-def _connected(output: Output, url: str) -> Finding:
-    proxy = proxy_for(url)
+def _connected(output: Output, destination: Destination) -> Finding:
     try:
-        parts = _parts(url if proxy is None else proxy)
-        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, _PORT_WITHOUT_SCHEME)
+        way = way_to(destination.url.reveal(), over_grpc=destination.over_grpc)
     except ValueError:
         detail = "The environment names a proxy for it with an invalid address or port."
         return error("proxy", f"{output.title}: the proxy cannot be used", detail, "Correct HTTPS_PROXY or HTTP_PROXY.")
-    via = "" if proxy is None else f", the proxy to {_parts(url).hostname},"
+    host, port = way.host, way.port
+    via = f", the proxy to {way.receiver}," if way.receiver else ""
     connection = AbortableConnection()
     try:
         with connection.limited(CONNECT_SECONDS):
@@ -52,7 +49,3 @@ def _connected(output: Output, url: str) -> Finding:
             "Open it in the firewall or the NetworkPolicy, or name a proxy in HTTPS_PROXY.",
         )
     return Finding(f"{output.name}-connect", Severity.OK, f"{output.title}: {host}:{port}{via} accepts connections", "")
-
-
-def _parts(url: str) -> SplitResult:
-    return urlsplit(url if "://" in url else f"//{url}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ff_observe.config import declaration as key_of
-from ff_observe.config.settings import Settings
+from ff_observe.config.settings import FrontendSettings, Settings
 from ff_observe.outputs.model import Output, Status
 from ff_observe.platform.snapshot import Snapshot
 
@@ -29,6 +29,19 @@ def _plausible_key(settings: Settings) -> str:
     return next((note.key for note in settings.notes if note.key in _PLAUSIBLE), _PLAUSIBLE[0])
 
 
+def _origins(service: str) -> Callable[[Settings], tuple[str, ...]]:
+    """The origins of one service, from the sources that its snippet needs in a Content Security Policy."""
+
+    def origins(settings: Settings) -> tuple[str, ...]:
+        from ff_observe.frontend.services import csp_sources
+
+        own = getattr(settings.frontend, service)
+        sources = csp_sources(FrontendSettings(**{service: own})).values()
+        return tuple(dict.fromkeys(each for listed in sources for each in listed if "://" in each))
+
+    return origins
+
+
 OUTPUTS: Final[tuple[Output, ...]] = (
     Output(
         name="frontend_posthog",
@@ -40,6 +53,7 @@ OUTPUTS: Final[tuple[Output, ...]] = (
         stop=f"leave `{key_of.POSTHOG_APIKEY.path}` out",
         fix=_FIX,
         status=_by_key(lambda settings: settings.frontend.posthog is not None, lambda _: key_of.POSTHOG_APIKEY.path),
+        origins=_origins("posthog"),
     ),
     Output(
         name="frontend_sentry",
@@ -53,6 +67,7 @@ OUTPUTS: Final[tuple[Output, ...]] = (
         status=_by_key(
             lambda settings: settings.frontend.sentry is not None, lambda _: key_of.FRONTEND_SENTRY_DSN.path
         ),
+        origins=_origins("sentry"),
     ),
     Output(
         name="frontend_plausible",
@@ -64,5 +79,6 @@ OUTPUTS: Final[tuple[Output, ...]] = (
         stop=f"leave `{key_of.PLAUSIBLE_DOMAIN.path}` out",
         fix=_FIX,
         status=_by_key(lambda settings: settings.frontend.plausible is not None, _plausible_key),
+        origins=_origins("plausible"),
     ),
 )

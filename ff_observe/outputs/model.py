@@ -70,6 +70,14 @@ class LastingComponent(Component, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """A URL that this process contacts. gRPC has rules of its own for ports and proxies."""
+
+    url: Secret
+    over_grpc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One way in which data leaves.
 
@@ -77,7 +85,7 @@ class Output:
     gets it. `key` is the key of flowforge.yml that switches it, `example` a value that switches it on, `stop` how to
     keep it off, `fix` what to check if nothing arrives. `build` makes its components; it is absent if the web server
     or the page serves the output. `build_lasting` makes a component that exists under any settings, and decides each
-    time. `destinations` are the URLs that this process contacts for the output.
+    time. `destinations` are what this process contacts for the output, `origins` what a visitor's browser contacts.
     """
 
     name: str
@@ -91,4 +99,5 @@ class Output:
     status: Callable[[Settings, Snapshot | None], Status]
     build: Callable[[Context], Components] | None = None
     build_lasting: Callable[[Context], LastingComponent] | None = None
-    destinations: Callable[[Settings], Sequence[Secret]] = lambda _settings: ()
+    destinations: Callable[[Settings], Sequence[Destination]] = lambda _settings: ()
+    origins: Callable[[Settings], Sequence[str]] = lambda _settings: ()

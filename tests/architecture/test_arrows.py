@@ -49,6 +49,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.config",
         f"{P}.redaction",
         f"{P}.sentry_names",
+        f"{P}.frontend.services",  # what a visitor's browser contacts
         *LIFE,
     ),
     f"{P}.problems": (*READINGS, f"{P}.limits", f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
@@ -56,9 +57,11 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *(f"{P}.problems", f"{P}.outputs", f"{P}.config", f"{P}.platform", f"{P}.delivery"),
         *(f"{P}.web.server", f"{P}.web.web_config", f"{P}.workers"),
     ),
+    f"{P}.egress": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.delivery", f"{P}.source_maps"),
     f"{P}.limits": (*READINGS,),
     f"{P}.web": (
         *(*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", f"{P}.limits", f"{P}.ping_contract"),
+        f"{P}.egress",
         *LIFE,
     ),
     f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),

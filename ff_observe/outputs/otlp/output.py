@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from ff_observe.config import declaration as key_of
-from ff_observe.config.secret import Secret
 from ff_observe.config.settings import Settings
 from ff_observe.errors import FFObserveError
-from ff_observe.outputs.model import Components, Context, Output, Status
+from ff_observe.outputs.model import Components, Context, Destination, Output, Status
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.service import Component
 
@@ -55,12 +54,13 @@ def _variables(settings: Settings) -> Mapping[str, str]:
     return os.environ if own is None else own
 
 
-def _destinations(settings: Settings) -> tuple[Secret, ...]:
+def _destinations(settings: Settings) -> tuple[Destination, ...]:
     if not status(settings).on:
         return ()
-    from ff_observe.outputs.otlp.choice import destinations
+    from ff_observe.outputs.otlp.choice import GRPC, destinations
 
-    return tuple(dict.fromkeys(chosen.endpoint for chosen in destinations(settings.otlp, os.environ).values()))
+    chosen = destinations(settings.otlp, _variables(settings)).values()
+    return tuple(dict.fromkeys(Destination(each.endpoint, each.protocol == GRPC) for each in chosen))
 
 
 def _build(context: Context) -> Components:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
-from ff_observe.outputs.model import Context, Output, Status
+from ff_observe.outputs.model import Context, Destination, Output, Status
 from ff_observe.outputs.ping import NAME
 from ff_observe.outputs.ping.consent import decide_here, decide_without_database
 from ff_observe.platform.snapshot import Snapshot
@@ -64,5 +64,5 @@ OUTPUT = Output(
     fix="Check `telemetry.url`, proxy and firewall: this machine must reach it. `ff-observe ping send` tries at once.",
     status=_status,
     build_lasting=_build,
-    destinations=lambda settings: (settings.ping.url,),
+    destinations=lambda settings: (Destination(settings.ping.url),),
 )

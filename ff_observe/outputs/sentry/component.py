@@ -14,7 +14,7 @@ from ff_observe.catalogue.bridge import SENTRY_EVENTS
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, DeliveryError, Problem
-from ff_observe.outputs.model import Components, Context, Output, Status
+from ff_observe.outputs.model import Components, Context, Destination, Output, Status
 from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform_context import current_platform
@@ -265,6 +265,11 @@ def _build(context: Context) -> Components:
     return Components(sinks=(sentry,), on_error=sentry.capture)
 
 
+def _destinations(settings: Settings) -> tuple[Destination, ...]:
+    dsn = settings.backend_sentry.dsn
+    return () if dsn is None else (Destination(dsn),)
+
+
 OUTPUT = Output(
     name=NAME,
     title="Backend Sentry",
@@ -276,5 +281,5 @@ OUTPUT = Output(
     fix=f"Check `{KEY}`. `ff-observe sentry test` sends an event at once.",
     status=_status,
     build=_build,
-    destinations=lambda settings: () if settings.backend_sentry.dsn is None else (settings.backend_sentry.dsn,),
+    destinations=_destinations,
 )

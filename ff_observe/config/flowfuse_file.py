@@ -1,0 +1,91 @@
+"""What FlowFuse's own file says of the services that FlowFuse calls: which keys are on, and which hosts they name.
+
+Read from `flowforge.yml` as FlowFuse sees it, without what lies over it. No value is kept but host and port.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from ff_observe.config.nodes import Map, Node, Scalar, is_true
+
+_PORTS: Final = {"http": 80, "https": 443, "mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_NAMES_A_HOST: Final = frozenset(("host", "server"))
+_HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+_SES_REGION: Final = "email.ses.region"
+MOST_KEYS: Final = 10_000
+"""Aliases of YAML can make a small file a very large tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host that a key names, and the port, None if the key names none."""
+
+    host: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFuseFile:
+    """`on` are the dotted keys whose value is true in JavaScript, `off` those that are exactly `false`, `exactly_on`
+    those that are exactly `true`; `addresses` are by dotted key."""
+
+    on: frozenset[str] = frozenset()
+    off: frozenset[str] = frozenset()
+    exactly_on: frozenset[str] = frozenset()
+    addresses: tuple[tuple[str, Address], ...] = field(default=())
+
+    def address(self, key: str) -> Address | None:
+        """The host that a key names."""
+        return dict(self.addresses).get(key)
+
+
+def read_flowfuse_file(tree: Map) -> FlowFuseFile:
+    """Every key of the file, at most `MOST_KEYS`."""
+    on, off, exactly_on, addresses = set(), set(), set(), []
+    for count, (path, node, beside) in enumerate(_keys(tree, "")):
+        if count >= MOST_KEYS:
+            break
+        if is_true(node):
+            on.add(path)
+        if isinstance(node, Scalar):
+            if node.value is False:
+                off.add(path)
+            if node.value is True:
+                exactly_on.add(path)
+            if (address := _address(path, node, beside)) is not None:
+                addresses.append((path, address))
+    return FlowFuseFile(frozenset(on), frozenset(off), frozenset(exactly_on), tuple(addresses))
+
+
+def _keys(tree: Map, prefix: str) -> Iterator[tuple[str, Node, Map]]:
+    for name, entry in tree.entries.items():
+        yield f"{prefix}{name}", entry.value, tree
+        if isinstance(entry.value, Map):
+            yield from _keys(entry.value, f"{prefix}{name}.")
+
+
+def _address(path: str, node: Scalar, beside: Map) -> Address | None:
+    text = node.value if isinstance(node.value, str) else ""
+    if path == _SES_REGION and _HOST.fullmatch(text):
+        return Address(f"email.{text}.amazonaws.com", 443)  # the regional endpoint of AWS' SESv2Client
+    if "://" not in text:
+        if path.rpartition(".")[2] not in _NAMES_A_HOST:
+            return None
+        text = f"//{text}"
+    try:
+        parts = urlsplit(text)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return None
+    if not (_HOST.fullmatch(host) or ":" in host) or (parts.scheme and parts.scheme not in _PORTS):
+        return None
+    return Address(host, port or _PORTS.get(parts.scheme) or _port_beside(beside))
+
+
+def _port_beside(beside: Map) -> int | None:
+    entry = beside.entries.get("port")
+    text = entry.value.text if entry is not None and isinstance(entry.value, Scalar) else ""
+    return int(text) if re.fullmatch("[0-9]{1,5}", text, re.ASCII) and 1 <= int(text) <= 65535 else None
