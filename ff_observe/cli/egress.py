@@ -86,7 +86,8 @@ def _lines(listed: "tuple[Contact, ...]", besides: tuple[str, ...], release: str
 def _contact(contact: "Contact") -> list[str]:
     via = f" (the proxy to {contact.receiver})" if contact.receiver else ""
     nothing_leaves = ", on this machine" if contact.is_this_machine else ""
-    turned_on = f"{contact.key}, since {contact.since}" if contact.key else f"since {contact.since}"
+    product = "FlowFuse" if contact.source else "ff-observe"
+    turned_on = ", ".join(filter(None, (contact.key, f"since {product} {contact.since}")))
     facts = {
         "when": contact.condition,
         "data": contact.data,

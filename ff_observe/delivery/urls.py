@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_GRPC_PORT = 443
+_GRPC_PORT = 443  # whatever the scheme, of a proxy too
 _GRPC_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 _GRPC_EXCEPTIONS = ("no_grpc_proxy", "no_proxy")
 
@@ -43,9 +43,12 @@ def way_to(url: str, *, over_grpc: bool = False) -> Way:
     proxy = _grpc_proxy_for(parts.hostname or "") if over_grpc else proxy_for(url)
     if proxy is not None:
         via = _parts(proxy)
-        return Way(via.hostname or "", via.port or DEFAULT_PORTS.get(via.scheme, 80), parts.hostname or "")
-    port = _GRPC_PORT if over_grpc else DEFAULT_PORTS.get(parts.scheme, 443)
-    return Way(parts.hostname or "", parts.port or port)
+        return Way(via.hostname or "", via.port or _default_port(via, over_grpc), parts.hostname or "")
+    return Way(parts.hostname or "", parts.port or _default_port(parts, over_grpc))
+
+
+def _default_port(parts: SplitResult, over_grpc: bool) -> int:
+    return _GRPC_PORT if over_grpc else DEFAULT_PORTS.get(parts.scheme, 443)
 
 
 def _grpc_proxy_for(host: str) -> str | None:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ff_observe.config.flowfuse_file import FlowFuseFile
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
+from ff_observe.egress import flowfuse_rules as rules
 from ff_observe.egress.contact import Contact, Party
 from ff_observe.platform.snapshot import Snapshot
 
@@ -24,22 +24,6 @@ NOT_IN_THE_FILE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What decides: FlowFuse's file, whether its database is PostgreSQL, and whether a licence is loaded, None if that
-    is not known."""
-
-    file: FlowFuseFile
-    postgresql: bool
-    licensed: bool | None
-
-
-Decision = tuple[bool, str]
-"""Whether the call is possible, and under which condition; empty if the file alone decides."""
-
-_NEVER: Final[Decision] = (False, "")
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
     """One call. `named_by` is the key whose host takes the place of `host`; `port` applies where the key names none."""
 
@@ -50,77 +34,10 @@ class Call:
     stop: str
     source: str
     since: str
-    decide: Callable[[Facts], Decision]
+    decide: Callable[[rules.Facts], rules.Decision]
     host: str = ""
     port: int = 443
     named_by: str = ""
-
-
-def _runs_tasks(facts: Facts) -> bool:
-    return "housekeeper" not in facts.file.off
-
-
-def _ping(facts: Facts) -> Decision:
-    if not _runs_tasks(facts) or (facts.licensed is False and "telemetry.enabled" in facts.file.off):
-        return _NEVER
-    if "telemetry.enabled" in facts.file.off:
-        return True, "if a licence is loaded and FF_TELEMETRY_DISABLED is not set for FlowFuse"
-    return True, "if its set-up is done, its administrators allow it, and FF_TELEMETRY_DISABLED is not set for FlowFuse"
-
-
-def _blueprints(facts: Facts) -> Decision:
-    if not _runs_tasks(facts) or "blueprintImport.enabled" in facts.file.off or facts.licensed is False:
-        return _NEVER
-    return (True, "") if facts.licensed else (True, "if a licence is loaded")
-
-
-def _certified_nodes(facts: Facts) -> Decision:
-    if not _runs_tasks(facts) or facts.licensed is False:
-        return _NEVER
-    return True, "if the licence has certified nodes, and the database holds a token for FlowFuse's registry"
-
-
-def _registry(facts: Facts) -> Decision:
-    if facts.licensed is False:
-        return _NEVER
-    return True, "if the licence and the team's type have certified nodes, and the database holds a token for them"
-
-
-def _assistant(facts: Facts) -> Decision:
-    named = "assistant.service.url" in facts.file.on and "assistant.enabled" not in facts.file.off
-    on = named or "assistant.enabled" in facts.file.exactly_on
-    return (True, "when somebody uses it") if on else _NEVER
-
-
-def _expert(facts: Facts) -> Decision:
-    if "expert.enabled" not in facts.file.exactly_on or facts.licensed is False:
-        return _NEVER
-    return True, "if the licence is an enterprise one, when somebody uses it"
-
-
-def _expert_broker(facts: Facts) -> Decision:
-    bridged = {"broker.teamBroker.enabled", "expert.enabled"} <= facts.file.exactly_on
-    if not bridged or "expert.centralBroker.server" not in facts.file.on or facts.licensed is False:
-        return _NEVER
-    return True, "if the licence is an enterprise one"
-
-
-def _if_on(*keys: str, condition: str = "") -> Callable[[Facts], Decision]:
-    def decide(facts: Facts) -> Decision:
-        return (True, condition) if all(key in facts.file.on for key in keys) else _NEVER
-
-    return decide
-
-
-def _npm(facts: Facts) -> Decision:
-    on = {"npmRegistry.enabled", "npmRegistry.url"} <= facts.file.on and facts.licensed is not False
-    return (True, "if the licence is an enterprise one") if on else _NEVER
-
-
-def _billing(facts: Facts) -> Decision:
-    if "billing.stripe.key" not in facts.file.on or facts.licensed is False:
-        return _NEVER
-    return (True, "") if facts.licensed else (True, "if a licence is loaded")
 
 
 _CONSENT: Final = "once the visitor consents"
@@ -134,7 +51,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`telemetry.enabled: false` without a licence; `FF_TELEMETRY_DISABLED`, or `housekeeper: false`, always",
         "forge/housekeeper/tasks/telemetryMetrics.js",
         "0.2.0",
-        _ping,
+        rules.usage_ping,
         host="ping.flowforge.com",
         named_by="telemetry.url",
     ),
@@ -146,7 +63,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`housekeeper: false`, or take the token for FlowFuse's registry out (Admin Settings)",
         "forge/housekeeper/tasks/certifiedNodes.js",
         "2.24.0",
-        _certified_nodes,
+        rules.certified_nodes,
         host="ff-certified-nodes.flowfuse.cloud",
     ),
     Call(
@@ -157,7 +74,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`blueprintImport.enabled: false`",
         "forge/housekeeper/tasks/blueprintImport.js",
         "2.18.0",
-        _blueprints,
+        rules.blueprints,
         host="app.flowfuse.com",
         named_by="blueprintImport.url",
     ),
@@ -169,7 +86,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`assistant.enabled: false`",
         "forge/db/controllers/Assistant.js",
         "2.21.0",
-        _assistant,
+        rules.assistant,
         host="expert.flowfuse.com",
         named_by="assistant.service.url",
     ),
@@ -181,7 +98,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`expert.enabled: false`",
         "forge/ee/routes/expert/index.js",
         "2.30.0",
-        _expert,
+        rules.expert,
         host="expert.flowfuse.com",
         named_by="expert.service.url",
     ),
@@ -193,7 +110,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "leave `expert.centralBroker` out",
         "forge/ee/lib/expert/emxq-bridge/setup.js",
         "2.31.0",
-        _expert_broker,
+        rules.expert_broker,
         port=8883,
         named_by="expert.centralBroker.server",
     ),
@@ -205,7 +122,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "leave `telemetry.frontend.posthog.apikey` out",
         "forge/product/index.js",
         "2.8.0",
-        _if_on("telemetry.frontend.posthog.apikey"),
+        rules.if_on("telemetry.frontend.posthog.apikey"),
         host="app.posthog.com",
         named_by="telemetry.frontend.posthog.apiurl",
     ),
@@ -217,7 +134,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "leave `telemetry.backend.sentry.dsn` out of flowforge.yml",
         "forge/forge.js",
         "1.12.3",
-        _if_on("telemetry.backend.sentry.dsn"),
+        rules.if_on("telemetry.backend.sentry.dsn"),
         named_by="telemetry.backend.sentry.dsn",
     ),
     Call(
@@ -241,7 +158,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "leave `broker` out",
         "forge/comms/commsClient.js",
         "0.8.0",
-        _if_on("broker.url"),
+        rules.if_on("broker.url"),
         port=1883,
         named_by="broker.url",
     ),
@@ -253,7 +170,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`email.enabled: false`",
         "forge/postoffice/index.js",
         "0.1.0",
-        _if_on("email.enabled", "email.smtp"),
+        rules.if_on("email.enabled", "email.smtp"),
         port=587,
         named_by="email.smtp.host",
     ),
@@ -265,7 +182,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`email.enabled: false`",
         "forge/postoffice/index.js",
         "0.2.0",
-        _if_on("email.enabled", "email.ses"),
+        rules.if_on("email.enabled", "email.ses"),
         named_by="email.ses.region",
     ),
     Call(
@@ -276,7 +193,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "leave `billing` out",
         "forge/ee/lib/billing/index.js",
         "0.3.0",
-        _billing,
+        rules.billing,
         host="api.stripe.com",
     ),
     Call(
@@ -287,7 +204,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`npmRegistry.enabled: false`",
         "forge/ee/routes/catalogues/index.js",
         "2.15.0",
-        _npm,
+        rules.npm_registry,
         named_by="npmRegistry.url",
     ),
     Call(
@@ -298,7 +215,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "leave `telemetry.frontend.posthog.apikey` out",
         "forge/routes/ui/index.js",
         "0.9.0",
-        _if_on("telemetry.frontend.posthog.apikey"),
+        rules.if_on("telemetry.frontend.posthog.apikey"),
         host="app.posthog.com",
         named_by="telemetry.frontend.posthog.apiurl",
     ),
@@ -310,7 +227,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "leave `telemetry.frontend.sentry.dsn` out",
         "forge/routes/ui/index.js",
         "1.12.3",
-        _if_on("telemetry.frontend.sentry.dsn"),
+        rules.if_on("telemetry.frontend.sentry.dsn"),
         named_by="telemetry.frontend.sentry.dsn",
     ),
     Call(
@@ -321,7 +238,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "leave `telemetry.frontend.google` out",
         "forge/routes/ui/index.js",
         "2.1.0",
-        _if_on("telemetry.frontend.google.tag", condition=_CONSENT),
+        rules.if_on("telemetry.frontend.google.tag", condition=_CONSENT),
         host="www.googletagmanager.com",
     ),
     Call(
@@ -332,7 +249,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "`support.enabled: false`",
         "forge/routes/ui/index.js",
         "1.3.0",
-        _if_on("support.enabled", "support.frontend.hubspot.trackingcode", condition=_CONSENT),
+        rules.if_on("support.enabled", "support.frontend.hubspot.trackingcode", condition=_CONSENT),
         host="js-eu1.hs-scripts.com",
     ),
     Call(
@@ -354,7 +271,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "take the token for FlowFuse's registry out (Admin Settings)",
         "forge/routes/api/project.js",
         "2.22.1",
-        _registry,
+        rules.flowfuse_registry,
         host="registry.flowfuse.com",
         named_by="ff-npm-registry.url",
     ),
@@ -366,7 +283,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "take the token for FlowFuse's registry out (Admin Settings)",
         "forge/routes/api/project.js",
         "2.22.1",
-        _registry,
+        rules.flowfuse_registry,
         host="ff-certified-nodes.flowfuse.cloud",
         named_by="ff-npm-registry.catalogue.certifiedNodes",
     ),
@@ -378,7 +295,7 @@ CALLS: Final[tuple[Call, ...]] = (
         "take the token for FlowFuse's registry out (Admin Settings)",
         "forge/routes/api/project.js",
         "2.22.1",
-        _registry,
+        rules.flowfuse_registry,
         host="ff-certified-nodes.flowfuse.cloud",
         named_by="ff-npm-registry.catalogue.ffNodes",
     ),
@@ -390,7 +307,7 @@ def contacts_of_flowfuse(settings: Settings, snapshot: Snapshot | None) -> Itera
     out, if that version is known."""
     known = snapshot is not None and snapshot.up and snapshot.installation.licence_problem is None
     licensed = snapshot.installation.licence is not None if snapshot is not None and known else None
-    facts = Facts(settings.flowfuse_file, isinstance(settings.database, PostgreSQLDatabase), licensed)
+    facts = rules.Facts(settings.flowfuse_file, isinstance(settings.database, PostgreSQLDatabase), licensed)
     version = settings.platform.flowfuse_version or (snapshot.installation.flowfuse_version if snapshot else None)
     for call in CALLS:
         possible, condition = call.decide(facts)

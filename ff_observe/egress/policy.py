@@ -67,12 +67,12 @@ def cilium(listed: Sequence[Contact]) -> str:
         }
     ]
     for host, port, whom in sorted({(each.host, each.port, _whom(each)) for each in _elsewhere(listed)}):
-        to: dict[str, Any] = {
+        kinds: dict[str, dict[str, Any]] = {
             "address": {"toCIDR": [_block(host)]},
             "name": {"toFQDNs": [{"matchName": host.lower().rstrip(".")}]},
             "inside": {"toEntities": ["cluster"]},
-        }[whom]
-        egress.append({**to, "toPorts": [{"ports": [{"port": str(port), "protocol": "TCP"}]}]})
+        }
+        egress.append({**kinds[whom], "toPorts": [{"ports": [{"port": str(port), "protocol": "TCP"}]}]})
     policy = {
         "apiVersion": "cilium.io/v2",
         "kind": "CiliumNetworkPolicy",

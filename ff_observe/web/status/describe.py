@@ -8,7 +8,9 @@ from ff_observe import limits
 from ff_observe.catalogue import COUNTS, facts
 from ff_observe.catalogue.model import Count
 from ff_observe.catalogue.questions import RowsBy, RowsByAge, RowsByName
+from ff_observe.config.public import is_loopback
 from ff_observe.config.settings import Settings
+from ff_observe.egress.listing import contacts
 from ff_observe.outputs import statuses
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem
@@ -83,8 +85,21 @@ class StatusSource:
                     for output, status in outputs
                     if output.name != "ping"  # has a place of its own
                 ),
+                egress=tuple(_egress(self.settings, snapshot, with_hosts=with_identifiers)),
                 changes=changes,
             )
+
+
+def _egress(settings: Settings, snapshot: Snapshot, *, with_hosts: bool) -> Iterator[shape.Contact]:
+    """Hosts are shown to those who have identified themselves, and on an address that only this machine reaches."""
+    shown = with_hosts or is_loopback(settings.prometheus.host)
+    for each in contacts(settings, snapshot):
+        yield shape.Contact(
+            each.place if shown else None,
+            *(each.by, each.why, each.data, each.key, each.since, each.stop, each.condition),
+            (each.receiver or None) if shown else None,
+            each.source,
+        )
 
 
 def _summary(snapshot: Snapshot, findings: Sequence[shape.Finding]) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
+from ff_observe.egress.contact import Party
 from ff_observe.limits import Level
 from ff_observe.problems import Severity
 
@@ -166,6 +167,22 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    """A host that would be contacted, now that the platform is as this document says."""
+
+    place: Annotated[str | None, "Host and port; null where anyone may read this."]
+    by: Annotated[Party, "Who contacts it."]
+    why: Annotated[str, "What for."]
+    data: Annotated[str, "Which data leaves."]
+    key: Annotated[str, "The key or variable that turned it on; empty where none did."]
+    since: Annotated[str, "First release that has it: of FlowFuse where `source` is a file of it, else of ff-observe."]
+    stop: Annotated[str, "What stops it. Backquotes mark code."]
+    condition: Annotated[str, "What has to be so besides the configuration; empty where nothing has to."]
+    receiver: Annotated[str | None, "The host behind `place`, if that is a proxy; null otherwise, and as `place`."]
+    source: Annotated[str, "The file of FlowFuse that makes the call; empty for ff-observe's own."]
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A change of state."""
 
@@ -191,6 +208,7 @@ class StatusDocument:
     licence: Annotated[Licence, "The licence, and its head-room."]
     ping: Annotated[Ping, "The core ping."]
     outputs: Annotated[Sequence[Output], "Every other way by which data leaves."]
+    egress: Annotated[Sequence[Contact], "Every host that would be contacted, by ff-observe, FlowFuse and browsers."]
     changes: Annotated[Sequence[Change], "Changes of state in the last day, the latest first."]
 
 

@@ -1,6 +1,5 @@
 """The status document → the page that shows it. Pure, without a script or a style of its own."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from ff_observe.web.status.document import (
     Breakdown,
     Change,
     ChangeKind,
+    Contact,
     FieldChange,
     Figure,
     Finding,
@@ -26,6 +26,7 @@ from ff_observe.web.status.document import (
     StatusDocument,
 )
 from ff_observe.web.status.markup import Content, Markup, element, join
+from ff_observe.web.status.prose import breakable, prose
 
 PRODUCT: Final = "ff-observe"
 
@@ -80,6 +81,7 @@ def _sections(document: StatusDocument, links: Sequence[Link]) -> Iterable[Conte
         _platform(document),
         _changes(document.changes),
         _outputs(document.outputs),
+        _egress(document.egress),
         _other_figures(others, document),
         _links(links),
         class_="board",
@@ -227,7 +229,7 @@ def _ping_content(ping: Ping) -> Iterable[Content]:
 def _field_change(change: FieldChange) -> Markup:
     return element(
         "li",
-        element("code", _breakable(change.field)),
+        element("code", breakable(change.field)),
         " ",
         element("span", element("del", _value(change.before)), " → ", element("ins", _value(change.now))),
     )
@@ -280,6 +282,27 @@ def _outputs(outputs: Sequence[Output]) -> Markup:
         for output in outputs
     ]
     return _section("outputs", "Outputs", element("ul", *items))
+
+
+def _egress(contacts: Sequence[Contact]) -> Markup:
+    """Each party's hosts, folded away."""
+    parties = dict.fromkeys(contact.by for contact in contacts)
+    lists = []
+    for party in parties:
+        items = [_contact(contact) for contact in contacts if contact.by is party]
+        hosts = {contact.place for contact in contacts if contact.by is party and contact.place is not None}
+        number = f"{len(hosts)} host{'s' if len(hosts) != 1 else ''}" if hosts else f"{len(items)} reasons"
+        identity = f"egress-{party.lower().replace(' ', '-')}"
+        lists.append(_details(identity, f"By {party}: {number}", element("ul", *items, class_="fields")))
+    return _section("egress", "What leaves the building", *lists or [element("p", "Nothing.")])
+
+
+def _contact(contact: Contact) -> Markup:
+    via = f", the proxy to {contact.receiver}" if contact.receiver else ""
+    place = join(" ", element("code", contact.place), via) if contact.place else None
+    when = element("p", f"Only {contact.condition}.") if contact.condition else None
+    stop = element("p", "To stop it: ", prose(contact.stop), ".")
+    return element("li", element("strong", contact.why), place, element("p", f"Data: {contact.data}."), when, stop)
 
 
 def _changes(changes: Sequence[Change]) -> Markup:
@@ -365,27 +388,3 @@ def _icon(state: Severity) -> Markup:
     """A shape of its own for each state, for those who do not see its colour."""
     shape = {"ok": "M3 8.5l3.5 3.5L13 5", "note": "M8 3v10"}.get(state, "M8 2.5v7M8 12.5v1")
     return Markup(f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="{shape}"/></svg>')
-
-
-_LONG_KEY: Final = re.compile(r"\w+(?:\.\w+){2,}")
-_QUOTED: Final = re.compile(r"`([^`]+)`")
-
-
-def prose(words: str) -> Markup:
-    """What stands in backquotes is code, and a long dotted key may break after a dot."""
-    pieces = _QUOTED.split(words)
-    return join(
-        *(element("code", _breakable(piece)) if odd % 2 else _breakable(piece) for odd, piece in enumerate(pieces))
-    )
-
-
-def _breakable(words: str) -> Markup:
-    children: list[Content] = []
-    end = 0
-    for key in _LONG_KEY.finditer(words):
-        children.append(words[end : key.start()])
-        for part in key[0].split(".")[:-1]:
-            children += [f"{part}.", element("wbr")]
-        children.append(key[0].rpartition(".")[2])
-        end = key.end()
-    return join(*children, words[end:])
