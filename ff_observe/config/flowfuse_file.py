@@ -15,8 +15,6 @@ _PORTS: Final = {"http": 80, "https": 443, "mqtt": 1883, "mqtts": 8883, "ws": 80
 _NAMES_A_HOST: Final = frozenset(("host", "server"))
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _SES_REGION: Final = "email.ses.region"
-MOST_KEYS: Final = 10_000
-"""Aliases of YAML can make a small file a very large tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,9 @@ class FlowFuseFile:
 
 
 def read_flowfuse_file(tree: Map) -> FlowFuseFile:
-    """Every key of the file, at most `MOST_KEYS`."""
+    """Every key of the file."""
     on, off, exactly_on, addresses = set(), set(), set(), []
-    for count, (path, node, beside) in enumerate(_keys(tree, "")):
-        if count >= MOST_KEYS:
-            break
+    for path, node, beside in _keys(tree, ""):
         if is_true(node):
             on.add(path)
         if isinstance(node, Scalar):

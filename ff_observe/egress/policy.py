@@ -1,7 +1,8 @@
 """NetworkPolicies that let out what the list names, and nothing else.
 
 Kubernetes' own know no names: a rule for a name opens its port to any address, unless the name is resolved first.
-Cilium's know names.
+Cilium's know names. Both apply to the pods behind a Service and to their ports, which a Service's name does not tell:
+for such a name the cluster's pods are opened, at any port.
 """
 
 import socket
@@ -36,7 +37,11 @@ def rules(listed: Iterable[Contact], resolved: Resolve | None = None) -> list[di
     """The egress rules of a Kubernetes NetworkPolicy: names may be asked for, and each contact may be reached. What is
     on this machine needs no rule. Raises `FFObserveError` for a name that `resolved` does not know."""
     opened: dict[tuple[str, ...], set[int]] = {}
-    for contact in _elsewhere(listed):
+    away = _elsewhere(listed)
+    inside = [contact for contact in away if _whom(contact) == "inside"]
+    for contact in away:
+        if contact in inside:
+            continue
         opened.setdefault(_addresses(contact, resolved), set()).add(contact.port)
     made: list[dict[str, Any]] = [{"ports": list(_DNS)}]
     for addresses, ports in sorted(opened.items()):
@@ -44,7 +49,7 @@ def rules(listed: Iterable[Contact], resolved: Resolve | None = None) -> list[di
         if addresses:
             rule["to"] = [{"ipBlock": {"cidr": _block(address)}} for address in addresses]
         made.append(rule)
-    return made
+    return [*made, {"to": [{"namespaceSelector": {}}]}] if inside else made
 
 
 def kubernetes(listed: Sequence[Contact], resolved: Resolve | None = None) -> str:
@@ -72,7 +77,10 @@ def cilium(listed: Sequence[Contact]) -> str:
             "name": {"toFQDNs": [{"matchName": host.lower().rstrip(".")}]},
             "inside": {"toEntities": ["cluster"]},
         }
-        egress.append({**kinds[whom], "toPorts": [{"ports": [{"port": str(port), "protocol": "TCP"}]}]})
+        ports = {"toPorts": [{"ports": [{"port": str(port), "protocol": "TCP"}]}]}
+        rule = kinds[whom] if whom == "inside" else {**kinds[whom], **ports}
+        if rule not in egress:
+            egress.append(rule)
     policy = {
         "apiVersion": "cilium.io/v2",
         "kind": "CiliumNetworkPolicy",

@@ -14,6 +14,7 @@ from ff_observe.generate import (
     configuration_reference,
     dashboards,
     disclosed_table,
+    egress_table,
     keys_table,
     metrics_reference,
     outputs_table,
@@ -60,6 +61,7 @@ SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
             Section("ff_observe/catalogue", disclosed_table.render),
         ),
         "docs/collector.md": (Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),),
+        "docs/egress.md": (Section("ff_observe/egress/flowfuse.py", egress_table.render),),
         "docs/securing-metrics.md": (
             Section("ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)),
         ),

@@ -75,6 +75,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.generate": (
         f"{P}.catalogue",
         f"{P}.config",
+        f"{P}.egress",
         f"{P}.outputs",
         f"{P}.ping_contract",
         f"{P}.collector.openapi",

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import yaml
 from ff_observe.config import load_settings
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.egress.listing import contacts, of_bridge
+from ff_observe.egress.policy import rules
 from ff_observe.version import VERSION
 from tests import recordings
 from tests.deployment.chart import CHART, EXTRA_OBJECTS, MANIFESTS, NAMESPACE, documents, render, the
@@ -207,6 +210,20 @@ def test_labels_and_ports_find_each_other(everything: list[dict[str, Any]]) -> N
     assert {each["port"] for each in pods["spec"]["podMetricsEndpoints"]} <= ports
     assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
     assert policy["ingress"][0]["ports"][0]["port"] in ports
+
+
+def test_the_network_policy_opens_what_the_bridge_contacts(tmp_path: Path) -> None:
+    """By default each port, anywhere; with the rules of `ff-observe egress` these and no others."""
+    settings = load_settings(home=tmp_path, config=TOP / "tests/data/config/kubernetes.yml", variables={})
+    otlp = [f"http://otel.example.com:{port}" for port in (4317, 4318)]
+    overlays = [replace(settings, otlp=replace(settings.otlp, endpoint=Secret(each))) for each in otlp]
+    listed = [contact for each in overlays for contact in of_bridge(contacts(each)) if not contact.is_this_machine]
+    by_default = the("NetworkPolicy", render({}), "ff-observe")["spec"]["egress"]
+    opened = {port["port"] for rule in by_default for port in rule["ports"]}
+    assert {contact.port for contact in listed if "." in contact.host} <= opened
+    own = rules(listed)
+    values = {"networkPolicy": {"egress": own}}
+    assert the("NetworkPolicy", render(values), "ff-observe")["spec"]["egress"] == own
 
 
 def test_several_replicas_expose_one_instance_that_outlives_its_pods(everything: list[dict[str, Any]]) -> None:

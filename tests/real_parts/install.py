@@ -40,6 +40,7 @@ PACKAGES = (
     Package("pgbouncer", "pgbouncer", "platforms whose PostgreSQL is behind a pooler"),
     Package("libatomic1", "/usr/lib/*/libatomic.so.1", "Playwright's driver, which steers the browser"),
     Package("libpython3.11", "/usr/lib/*/libpython3.11.so.1.0", "the OTLP receiver of another maker (rotel)"),
+    Package("nftables", "nft", "a NetworkPolicy in force in a network namespace"),
     Package("zsh", "zsh", "completion as its users have it"),
     Package("fish", "fish", "completion as its users have it"),
     Package("groff-base", "groff", "the manual page"),
