@@ -214,7 +214,8 @@ def test_labels_and_ports_find_each_other(everything: list[dict[str, Any]]) -> N
 
 def test_the_network_policy_opens_what_the_bridge_contacts(tmp_path: Path) -> None:
     """By default each port, anywhere; with the rules of `ff-observe egress` these and no others."""
-    settings = load_settings(home=tmp_path, config=TOP / "tests/data/config/kubernetes.yml", variables={})
+    secrets = dict.fromkeys(("PGPASSWORD", "SMTPPASSWORD", "TEAM_BROKER_API_SECRET"), "invented")
+    settings = load_settings(home=tmp_path, config=TOP / "tests/data/config/kubernetes.yml", variables=secrets)
     otlp = [f"http://otel.example.com:{port}" for port in (4317, 4318)]
     overlays = [replace(settings, otlp=replace(settings.otlp, endpoint=Secret(each))) for each in otlp]
     listed = [contact for each in overlays for contact in of_bridge(contacts(each)) if not contact.is_this_machine]

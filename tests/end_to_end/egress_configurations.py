@@ -83,17 +83,15 @@ def home_with(directory: Path, keys: Keys) -> str:
 
 def configurations(directory: Path) -> Iterator[Configuration]:
     """All, each with a home of its own below `directory`."""
-    for number, (name, keys, variables) in enumerate((*_recorded(), *_alone(), *_further(), *_combined())):
-        if isinstance(keys, Path):
-            shutil.copytree(keys, directory / str(number), ignore=shutil.ignore_patterns("ff-observe"))
-            yield Configuration(name, str(directory / str(number)), variables)
-        else:
-            yield Configuration(name, home_with(directory / str(number), keys), variables)
+    yield from _recorded(directory)
+    for number, (name, keys, variables) in enumerate((*_alone(), *_further(), *_combined())):
+        yield Configuration(name, home_with(directory / str(number), keys), variables)
 
 
-def _recorded() -> Iterator[tuple[str, Path, Mapping[str, str]]]:
+def _recorded(directory: Path) -> Iterator[Configuration]:
     for home in sorted(case_named("v2.4.0-sqlite-ce").home.parent.iterdir()):
-        yield home.name, home, {}
+        shutil.copytree(home, directory / home.name, ignore=shutil.ignore_patterns("ff-observe"))
+        yield Configuration(home.name, str(directory / home.name))
 
 
 def _alone() -> Iterator[tuple[str, Keys, Mapping[str, str]]]:

@@ -153,7 +153,10 @@ def test_every_call_has_its_words_in_the_source() -> None:
     assert {call.host for call in CALLS if "." in call.host} - {"expert.flowfuse.com", "api.stripe.com"} <= set(hosts)
 
 
-if FLOWFUSE := os.environ.get("FF_OBSERVE_FLOWFUSE"):  # a clone of FlowFuse, or its Git directory
+FLOWFUSE: Final = os.environ.get("FF_OBSERVE_FLOWFUSE", "")
+"""A clone of FlowFuse, or its Git directory."""
+
+if FLOWFUSE:
 
     @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.why)
     def test_the_source_of_flowfuse_makes_the_call(call: Call) -> None:

@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.config.settings import OtlpSettings, PingSettings, PostgreSQLDatabase, SQLiteDatabase
+from ff_observe.config.settings import (
+    OtlpSettings,
+    PingSettings,
+    PostgreSQLDatabase,
+    SQLiteDatabase,
+)
 from ff_observe.generate.status_schema import schema
 from ff_observe.limits import Level
 from ff_observe.outputs import OUTPUTS
@@ -31,6 +36,7 @@ from tests.status_states import (
     failing_otlp,
     hostile,
     licence_over,
+    not_initialised,
     unlicensed_at_the_limit,
 )
 from tests.unit.web.asgi import get
@@ -347,3 +353,27 @@ def test_the_page_shows_what_an_examination_found_at_once(world: World) -> None:
     ]
     assert (told["state"], told["summary"]) == ("warning", "1 warning")
     assert "The clock is &lt;wrong&gt;" in get(application).text
+
+
+def test_what_leaves_is_listed_and_its_hosts_are_for_this_machine_or_those_who_identify_themselves(
+    world: World,
+) -> None:
+    local = document(world)["egress"]
+    elsewhere = replace(world.settings.prometheus, host="0.0.0.0", allow_public=True)
+    world.settings = replace(world.settings, prometheus=elsewhere)
+    public, private = document(world)["egress"], document(world, private=True)["egress"]
+    assert "ping.flowforge.com:443" in {each["place"] for each in local}
+    assert local == private
+    assert {(each["place"], each["receiver"]) for each in public} == {(None, None)}
+    hidden = [{**each, "place": None, "receiver": None} for each in local]
+    assert public == hidden
+
+
+def test_what_the_database_forbids_does_not_leave(world: World) -> None:
+    def by_bridge() -> set[str]:
+        return {each["why"] for each in document(world)["egress"] if each["by"] == "ff-observe"}
+
+    assert "Core ping" in by_bridge()
+    not_initialised(world)
+    world.look()
+    assert "Core ping" not in by_bridge()

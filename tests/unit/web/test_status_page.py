@@ -267,3 +267,11 @@ def test_everything_it_loads_is_its_own_and_nothing_inline_is_allowed() -> None:
 def test_its_addresses_hold_below_a_prefix(root_path: str, root: str) -> None:
     shown = Page(get(app(Provider(snapshot())), f"{root_path}/", root_path=root_path).text)
     assert all(address.startswith(f"{root}/") for address in (*shown.external, *shown.links[1:]))
+
+
+def test_it_says_what_leaves_the_building_by_party() -> None:
+    words = page().text
+    section = words.partition("What leaves the building")[2]
+    assert "By ff-observe: " in section
+    assert "FlowFuse's own usage ping ping.flowforge.com:443" in section
+    assert "To stop it: telemetry.enabled: false without a licence" in section
