@@ -2,7 +2,7 @@ _ff_observe() {
   local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" path="" word
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
+    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
   done
   case "$before" in
     --home) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
@@ -17,6 +17,7 @@ _ff_observe() {
     --directory) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --url) :; return ;;
     --prometheus) :; return ;;
+    --network-policy) COMPREPLY=($(compgen -W "kubernetes cilium" -- "$current")); return ;;
     --role) :; return ;;
     --at) :; return ;;
     --file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
@@ -36,12 +37,13 @@ _ff_observe() {
     --copy) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
-    "") COMPREPLY=($(compgen -W "run demo check health doctor database ping metrics history collector frontend sentry assets completion -h --help --version --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    "") COMPREPLY=($(compgen -W "run demo check health doctor egress database ping metrics history collector frontend sentry assets completion -h --help --version --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --platforms" -- "$current")) ;;
     ' demo') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --port --collector-port --directory" -- "$current")) ;;
     ' check') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --offline --effective --json" -- "$current")) ;;
     ' health') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --ready --url" -- "$current")) ;;
     ' doctor') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json --network --prometheus" -- "$current")) ;;
+    ' egress') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json --hosts --network-policy --resolve" -- "$current")) ;;
     ' database') COMPREPLY=($(compgen -W "grants -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' database grants') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --role --offline" -- "$current")) ;;
     ' ping') COMPREPLY=($(compgen -W "show why send log -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;

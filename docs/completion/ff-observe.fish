@@ -2,7 +2,7 @@ function __ff_observe_at
   set -l path ''
   for word in (commandline -opc)[2..-1]
     switch "$path $word"
-      case ' run' ' demo' ' check' ' health' ' doctor' ' database' ' database grants' ' ping' ' ping show' ' ping why' ' ping send' ' ping log' ' metrics' ' history' ' collector' ' collector run' ' collector export' ' collector forget' ' frontend' ' frontend render' ' frontend csp' ' sentry' ' sentry test' ' sentry sourcemaps' ' assets' ' completion'
+      case ' run' ' demo' ' check' ' health' ' doctor' ' egress' ' database' ' database grants' ' ping' ' ping show' ' ping why' ' ping send' ' ping log' ' metrics' ' history' ' collector' ' collector run' ' collector export' ' collector forget' ' frontend' ' frontend render' ' frontend csp' ' sentry' ' sentry test' ' sentry sourcemaps' ' assets' ' completion'
         set path "$path $word"
     end
   end
@@ -13,6 +13,7 @@ complete -c ff-observe -n '__ff_observe_at \'\'' -f -a demo -d 'everything at on
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a check -d 'is flowforge.yml valid, does the platform answer, which outputs are on and why'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a health -d 'ask a running bridge whether it is healthy'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a doctor -d 'check everything, and say how to fix what fails'
+complete -c ff-observe -n '__ff_observe_at \'\'' -f -a egress -d 'every host that would be contacted: by whom, why, with which data, and what stops it'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a database -d 'the role that ff-observe needs in FlowFuse\'s database'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a ping -d 'the core ping: show it, send one, list what was sent'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a metrics -d 'print the platform\'s metrics once'
@@ -77,6 +78,17 @@ complete -c ff-observe -n '__ff_observe_at \' doctor\'' -f -l log-level -d 'lowe
 complete -c ff-observe -n '__ff_observe_at \' doctor\'' -f -l json -d 'answer as one JSON object'
 complete -c ff-observe -n '__ff_observe_at \' doctor\'' -f -l network -d 'look up and connect to every receiver of an output that is on'
 complete -c ff-observe -n '__ff_observe_at \' doctor\'' -f -l prometheus -d 'ask this Prometheus whether it scrapes the bridge' -x
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -f -s h -l help -d 'show this help message and exit'
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -l overlay -d 'settings that override that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -f -l set -d 'set one key of that file, overriding everything else; may be repeated' -x -a 'telemetry.enabled= telemetry.ledger= telemetry.database.ca_file= telemetry.database.accept_any_certificate= telemetry.ping.sender= telemetry.platform.version= telemetry.platform.nodejs_version= telemetry.backend.prometheus.enabled= telemetry.backend.prometheus.bridge_enabled= telemetry.backend.prometheus.probe_url= telemetry.backend.prometheus.host= telemetry.backend.prometheus.port= telemetry.backend.prometheus.path= telemetry.backend.prometheus.allowed_hosts= telemetry.backend.prometheus.web_config_file= telemetry.backend.prometheus.bearer_token_file= telemetry.backend.prometheus.allow_public= telemetry.backend.otlp.enabled= telemetry.backend.otlp.protocol= telemetry.backend.otlp.compression= telemetry.backend.otlp.certificate= telemetry.backend.otlp.interval= telemetry.backend.otlp.timeout= telemetry.backend.otlp.traces= telemetry.backend.otlp.logs= telemetry.frontend.consent= telemetry.frontend.posthog.apikey= telemetry.frontend.posthog.apiurl= telemetry.frontend.posthog.capture_pageview= telemetry.frontend.posthog.cookieless_mode= telemetry.frontend.sentry.dsn= telemetry.frontend.sentry.production_mode= telemetry.frontend.plausible.domain= telemetry.plausible.domain= db.type= db.storage= db.host= db.port= db.user= db.database= db.ssl='
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -f -l json -d 'answer as one JSON object'
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -f -l hosts -d 'print host:port and who contacts it, one a line'
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -f -l network-policy -d 'print the NetworkPolicy of ff-observe\'s pods (default: kubernetes, which knows ports but no names)' -x -a 'kubernetes cilium'
+complete -c ff-observe -n '__ff_observe_at \' egress\'' -f -l resolve -d 'with --network-policy kubernetes: look the names up, and open only their present addresses'
 complete -c ff-observe -n '__ff_observe_at \' database\'' -f -a grants -d 'print the SQL of a read-only role'
 complete -c ff-observe -n '__ff_observe_at \' database\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' database\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F

@@ -185,7 +185,7 @@ class Settings:
     otlp: OtlpSettings = OtlpSettings()
     frontend: FrontendSettings = FrontendSettings()
     environment: Environment = field(default_factory=Environment)
-    flowfuse_file: FlowFuseFile = field(default_factory=FlowFuseFile, compare=False)
+    flowfuse_file: FlowFuseFile = field(default_factory=FlowFuseFile, repr=False, compare=False)
     warnings: tuple[Problem, ...] = ()  # unknown keys inside `telemetry`: logged by `run`, errors in `check`
     notes: tuple[Problem, ...] = ()  # advice: logged by `run`, printed by `check` and `frontend`
     effective: tuple[EffectiveValue, ...] = field(default=(), compare=False)  # every value in use and its origin
