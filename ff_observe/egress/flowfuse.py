@@ -255,7 +255,7 @@ CALLS: Final[tuple[Call, ...]] = (
     Call(
         Party.INSTANCES,
         "Catalogue of Node-RED's nodes",
-        "a request without content, from whoever opens the palette of the editor",
+        "a request without content, from each browser that opens the palette of the editor",
         "",
         "name other catalogues in the templates of instances",
         "forge/lib/templates.js",
@@ -278,7 +278,7 @@ CALLS: Final[tuple[Call, ...]] = (
     Call(
         Party.INSTANCES,
         "Catalogue of certified nodes",
-        "a request without content, from whoever opens the palette of the editor",
+        "a request without content, from each browser that opens the palette of the editor",
         "ff-npm-registry.catalogue.certifiedNodes",
         "take the token for FlowFuse's registry out (Admin Settings)",
         "forge/routes/api/project.js",
@@ -290,7 +290,7 @@ CALLS: Final[tuple[Call, ...]] = (
     Call(
         Party.INSTANCES,
         "Catalogue of FlowFuse's nodes",
-        "a request without content, from whoever opens the palette of the editor",
+        "a request without content, from each browser that opens the palette of the editor",
         "ff-npm-registry.catalogue.ffNodes",
         "take the token for FlowFuse's registry out (Admin Settings)",
         "forge/routes/api/project.js",

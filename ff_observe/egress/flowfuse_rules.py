@@ -56,13 +56,13 @@ def flowfuse_registry(facts: Facts) -> Decision:
 def assistant(facts: Facts) -> Decision:
     named = "assistant.service.url" in facts.file.on and "assistant.enabled" not in facts.file.off
     on = named or "assistant.enabled" in facts.file.exactly_on
-    return (True, "when somebody uses it") if on else _NEVER
+    return (True, "when a user asks it") if on else _NEVER
 
 
 def expert(facts: Facts) -> Decision:
     if "expert.enabled" not in facts.file.exactly_on or facts.licensed is False:
         return _NEVER
-    return True, "if the licence is an enterprise one, when somebody uses it"
+    return True, "if the licence is an enterprise one, when a user asks it"
 
 
 def expert_broker(facts: Facts) -> Decision:
