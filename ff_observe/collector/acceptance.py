@@ -32,7 +32,6 @@ class Accepted:
 class _Refused(Exception):  # noqa: N818 - no error: it carries the refusal out of the recursion
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
-        super().__init__(refusal.reason)
 
 
 _Tree: TypeAlias = dict[str, "tuple[int, type, set[str], Field] | _Tree"]

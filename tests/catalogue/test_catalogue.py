@@ -31,6 +31,8 @@ OTHER_THAN_BASE_UNITS = re.compile(
     r"_(milliseconds|ms|minutes|hours|days|weeks|kilobytes|kb|megabytes|mb|percent|percentage)(_|$)"
 )
 
+LEFT_OUT = "in its entry in ff_observe/catalogue/, name, title, help and unit follow in this order; is one left out?"
+
 VERSIONS = {"version", "python_version", "nodejs_version", "driver", "package"}
 IDENTIFIERS = {"license_id", "field", "base_url", "team_type", "stack", "instance_type", "device_group", "provider"}
 HARMLESS = {
@@ -85,7 +87,8 @@ def test_units_are_base_units_and_stand_in_the_name(metric: Metric) -> None:
     name = metric.name.removesuffix("_total")
     assert (metric.unit == "s") == name.endswith("_seconds")
     assert (metric.unit == "By") == name.endswith("_bytes")
-    assert metric.unit in ("", "s", "By") or re.fullmatch(r"\{[a-z]+\}", metric.unit)
+    assert metric.unit in ("", "s", "By") or re.fullmatch(r"\{[a-z]+\}", metric.unit), f"{metric.name}: {LEFT_OUT}"
+    assert metric.unit or not isinstance(metric, Count), f"{metric.name}: {LEFT_OUT}"
 
 
 @each_metric
@@ -98,7 +101,7 @@ def test_labels_are_legal_and_clash_with_nothing_that_prometheus_adds(metric: Me
 
 @each_metric
 def test_help_is_a_sentence_in_one_line(metric: Metric) -> None:
-    assert metric.help.endswith(".")
+    assert metric.help.endswith("."), f"{metric.name}: {LEFT_OUT}"
     assert metric.help == " ".join(metric.help.split())
 
 
@@ -106,7 +109,7 @@ def test_titles_are_short_and_unique() -> None:
     titles = [metric.title for metric in METRICS]
     assert len({title.casefold() for title in titles}) == len(titles)
     for title in (*titles, *(title for metric in METRICS for title in metric.value_titles.values())):
-        assert re.fullmatch(r"[A-Z][A-Za-z0-9' -]{2,29}", title), title
+        assert re.fullmatch(r"[A-Z][A-Za-z0-9' -]{2,29}", title), f"{title}: {LEFT_OUT}"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.recordings import ALL, ROOT
 GOAL = 0.95
 WORK = ROOT / ".cache" / "mutants"
 
-TESTS = {
+TESTS: dict[str, tuple[str, ...]] = {
     "ff_observe/platform/snapshots.py": ("tests/unit/platform/test_snapshots*.py",),
     "ff_observe/outputs/ping/consent.py": ("tests/unit/ping/test_consent.py",),
     "ff_observe/outputs/ping/payload.py": ("tests/unit/ping/test_payload.py",),
@@ -27,6 +27,31 @@ TESTS = {
     "ff_observe/outputs/ping/agenda.py": ("tests/unit/ping/test_schedule.py", "tests/unit/ping/test_agenda*.py"),
     "ff_observe/collector/acceptance.py": ("tests/unit/collector/test_acceptance.py",),
     "ff_observe/collector/sender_address.py": ("tests/unit/collector/test_sender_address.py",),
+    "ff_observe/platform/facts.py": ("tests/unit/platform/test_facts.py",),
+    **{
+        f"ff_observe/platform/sources/{module}.py": tuple(patterns)
+        for module, *patterns in (
+            ("conditions", "tests/unit/platform/test_conditions.py"),
+            ("counting", "tests/unit/platform/test_counting.py", "tests/unit/platform/test_hostile_rows.py"),
+            ("flowfuse_metrics", "tests/unit/platform/test_installation.py"),
+            ("http_probe", "tests/unit/platform/test_http_probe.py"),
+            ("installation", "tests/unit/platform/test_installation.py"),
+            ("intervals", "tests/unit/platform/test_intervals.py"),
+            ("licence", "tests/unit/platform/test_licence.py"),
+            ("limit", "tests/unit/platform/test_sqlite.py", "tests/unit/platform/test_sqlite_cut_off.py"),
+            ("own_statements", "tests/unit/platform/test_counting.py", "tests/contract/test_recounts.py"),
+            ("postgresql", "tests/unit/platform/test_postgresql*.py"),
+            ("postgresql_locks", "tests/unit/platform/test_postgresql_locks.py"),
+            ("postgresql_session", "tests/unit/platform/test_postgresql*.py"),
+            ("postgresql_tls", "tests/unit/platform/test_postgresql_tls.py"),
+            ("privileges", "tests/unit/platform/test_privileges.py"),
+            ("questions", "tests/unit/platform/test_counting.py", "tests/contract/test_recounts.py"),
+            ("sql", "tests/unit/platform/test_counting.py", "tests/contract/test_recounts.py"),
+            ("sqlite", "tests/unit/platform/test_sqlite*.py"),
+            ("sqlite_process", "tests/unit/platform/test_sqlite_process.py"),
+            ("audit_log", "tests/unit/audit/test_counters.py"),
+        )
+    },
 }
 """Module → its own unit tests, as patterns. Another module is tried as `MODULE=PATTERN[,PATTERN...]`."""
 

@@ -200,10 +200,12 @@ def test_brackets_inside_strings_are_not_depth() -> None:
     assert accepted(body(x="[{" * 1000 + '"\\' * 10)).unknown == ("x",)
 
 
-def test_a_whole_number_may_be_written_with_a_fraction_of_zero() -> None:
-    assert document(accepted(b'{"instanceId":"%b","platform":{"counts":{"users":9.0}}}' % ID).values) == {
+@pytest.mark.parametrize(("written", "number"), [("9.0", 9), ("0.0", 0), ("9007199254740991.0", MAX_COUNT)])
+def test_a_whole_number_may_be_written_with_a_fraction_of_zero(written: str, number: int) -> None:
+    raw = f'{{"instanceId":"{instance()}","platform":{{"counts":{{"users":{written}}}}}}}'
+    assert document(accepted(raw.encode()).values) == {
         "instanceId": instance(),
-        "platform": {"counts": {"users": 9}},
+        "platform": {"counts": {"users": number}},
     }
 
 

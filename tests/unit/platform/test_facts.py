@@ -60,7 +60,7 @@ def test_how_long_flowfuse_took_is_known_only_if_it_answered() -> None:
     [
         ("https://flows.example.com", "https://flows.example.com"),
         (" http://u:p@flows.example.com:3000/a/b/?token=x#y ", "http://flows.example.com:3000/a/b"),
-        ("https://a@b@flows.example.com/", "https://flows.example.com"),
+        ("https://a@b@flows.example.com/X/", "https://flows.example.com/X"),
         ("ftp://flows.example.com", None),
         ("https:///path", None),
         ("http://[::1", None),
