@@ -78,6 +78,7 @@ def rows_of(expression: str) -> set[int]:
         (Not(IsTrue("on")), {2, 3, 5}),
         (Not(Not(IsTrue("on"))), {1, 4}),
         (Not(Is("number", 5)), {3, 4, 5}),
+        (Not(LiesAhead("ends")), {2, 4, 5}),
         (All((IsTrue("on"), Is("number", 5))), {1}),
         (All((Is("number", 6), Not(All((IsTrue("on"), IsNull("word")))))), {5}),
         (IsTrue("other.on"), {1, 5}),
