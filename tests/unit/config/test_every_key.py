@@ -151,8 +151,8 @@ def test_a_key_is_described_for_people(file: File, key: Key[Any]) -> None:
 def test_the_documents_show_every_key_with_its_default(document: str, name: str) -> None:
     rows = (ROOT / document).read_text().splitlines()
     for key in FILES[name].keys.keys:
-        (row,) = (row for row in rows if row.startswith(f"| `{key.path}` "))
-        assert f" | {key.shown_default} | " in row
+        shown = [f" | {key.shown_default} | " in row for row in rows if row.startswith(f"| `{key.path}` ")]
+        assert shown == [True], f"{key.path} is not in {document} with its default: run make generate"
 
 
 def test_every_field_of_the_settings_is_of_use() -> None:
