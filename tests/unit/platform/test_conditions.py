@@ -114,6 +114,13 @@ def test_cases_of_some_rows_leave_the_others_out() -> None:
     assert found == [("five", {2}), ("on", {4}), ("active", set()), ("rest", {3})]
 
 
+def test_cases_and_their_rows_may_depend_on_the_present() -> None:
+    ahead = Cases((("on", IsTrue("on")), ("ahead", LiesAhead("ends"))), "rest")
+    assert [rows_of(sql) for _, sql in cases_sql(ahead, THINGS, DIALECT)] == [{1, 4}, {3}, {2, 5}]
+    where = All((LiesAhead("ends"), Not(IsTrue("on"))))
+    assert [rows_of(sql) for _, sql in cases_sql(ahead, THINGS, DIALECT, where)] == [set(), {3}, set()]
+
+
 HOUR = (AgeBucket("hour", 3600),)
 
 
