@@ -26,7 +26,9 @@ def test_each_output_that_a_module_defines_is_in_the_list_once() -> None:
             for one in value if isinstance(value, tuple) else (value,):
                 if isinstance(one, Output):
                     defined[one.name] = one
-    assert sorted(output.name for output in OUTPUTS) == sorted(defined)
+    listed = [output.name for output in OUTPUTS]
+    assert defined.keys() - set(listed) == set(), "ff_observe/outputs/__init__.py: add its OUTPUT to OUTPUTS"
+    assert sorted(listed) == sorted(defined)
 
 
 @EACH
