@@ -68,8 +68,9 @@ mutants: .venv/test.stamp ## Change a module in a copy, and see whether its own 
 	$(BIN)/python -m tests.mutants --workers $(WORKERS) $(MODULE)
 
 .PHONY: nightly
-nightly: .venv/test.stamp ## All tests, with many more generated examples
+nightly: .venv/test.stamp ## All tests, with many more generated examples, and a real FlowFuse
 	@$(BIN)/python -m tests.real_parts.install
+	@$(BIN)/python -m tests.real_parts.flowfuse
 	HYPOTHESIS_PROFILE=nightly \
 	  $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --timeout=1800 $(PYTEST_ARGS)
 	$(BIN)/python -m tests.fuzz.collector_acceptance -runs=1000000

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.pace import in_full
 from tests.real_parts import bugsink as bugsink_part
-from tests.real_parts import postgresql
+from tests.real_parts import flowfuse, postgresql
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest_plugins = ["tests.suite_rules"]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """FlowFuse takes minutes to compile: what uses it is run where it is installed, and by `make nightly`."""
+    is_left_out = flowfuse.program() is None and not in_full(nightly=1, else_=0)
+    return True if is_left_out and collection_path.name == "test_flowfuse_audit.py" else None
 
 
 @contextlib.contextmanager

@@ -17,8 +17,9 @@ from ff_observe.platform.sources.sql import Row, StatementError, as_text, litera
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TABLE = quoted(AUDIT_LOG.name)
 _KEY = quoted(AUDIT_LOG.key)
-_ERROR = '{"error":'
-"""How FlowFuse begins the body of an event that failed (forge/auditLog/formatters.js: `error` is the first member)."""
+_ERROR, _NO_ERROR = '{"error":', '{"error":null'
+"""How FlowFuse begins the body of an event that failed (forge/auditLog/formatters.js: `error` is the first member), and
+how it begins what an instance or a device posts with no error in that member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,10 @@ class AuditLog:
         source = _column("source") if AUDIT_LOG.columns["source"] in self._columns else "NULL"
         event, body, kind = _column("event"), _column("body"), _column("entity_type")
         other, no_source = literal(OTHER_VALUES), literal(NO_VALUE)
-        failed = f"{event} IN ({_literals(FALLIBLE)}) AND substr({body}, 1, {len(_ERROR)}) = {literal(_ERROR)}"
+        failed = (
+            f"{event} IN ({_literals(FALLIBLE)}) AND substr({body}, 1, {len(_ERROR)}) = {literal(_ERROR)}"
+            f" AND substr({body}, 1, {len(_NO_ERROR)}) <> {literal(_NO_ERROR)}"
+        )
         time = f", {self._milliseconds(_column('created'))} AS c" if with_time else ""
         return (
             f"SELECT a.{_KEY} AS i, CASE WHEN {event} IN ({_literals(EVENTS)}) THEN {event} ELSE {other} END AS e,"

@@ -1,6 +1,7 @@
 """A platform's audit log in both databases, as a test writes, deletes and restores it, and what it then comes to."""
 
 import contextlib
+import json
 import shutil
 import sqlite3
 from collections import Counter
@@ -28,7 +29,15 @@ EVENTS = (
     *("project.snapshot.device-target-set", "device.restart-failed", "an invented name", "", "CRASHED", None),
 )
 SOURCES = (None, None, None, "api", "mcp", "mcp:expert", "invented")
-BODIES = (None, '{"error":{"code":"x"},"user":{}}', '{"user":{"name":"\\"error\\":"}}', "{}", "")
+BODIES = (
+    None,
+    '{"error":{"code":"x"},"user":{}}',
+    '{"error":"x","type":"full"}',
+    '{"user":{"name":"\\"error\\":"}}',
+    "{}",
+    "",
+    '{"error":null}',
+)
 KINDS = ("project", "device", "team", "platform", "user", None)
 
 Row = tuple[str | None, str | None, str | None, str | None]
@@ -209,7 +218,7 @@ def recount(rows: list[Row]) -> Found:
     sign_ins: Counter[tuple[str, ...]] = Counter(dict.fromkeys((("success",), ("failure",)), 0))
     told_apart = {event for event in EVENTS if event not in ("an invented name", "", "CRASHED", None)}
     for event, source, kind, body in rows:
-        error = (body or "").startswith('{"error"')
+        error = json.loads(body or "{}").get("error") is not None
         known_source = source if source in ("api", "mcp", "mcp:expert") else "none" if source is None else "other"
         events[event if event in told_apart else "other", known_source] += 1
         if event == "account.login":
