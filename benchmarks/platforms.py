@@ -72,6 +72,25 @@ def _rows_of(size: Size) -> dict[str, int]:
     }
 
 
+_AUDIT = """
+    insert into "AuditLogs" (event, body, "entityId", "entityType", "createdAt")
+    select case when i % 97 = 0 then 'account.login' when i % 11 = 0 then 'flows.set' when i % 501 = 0 then 'crashed'
+    when i % 13 = 0 then 'invented.' || i else 'project.started' end,
+    case when i % 970 = 0 then '{{"error":{{"code":"unauthorized"}}}}'
+    else '{{"project":{{"id":"4f9e0c8e-6ca1-4e46-b7c5-' || (100000000000 + i) || '","name":"bench-instance"}}}}' end,
+    i % 5000, case when i % 5 = 0 then 'device' else 'project' end, {now} from {series}"""
+
+
+def audit_rows(number: int, *, sqlite: bool) -> str:
+    """A statement that adds so many entries to the audit log, one in thirteen of a name that a tenant invented."""
+    if sqlite:
+        now = "strftime('%Y-%m-%d %H:%M:%f', 'now') || ' +00:00'"
+        series = f"(with recursive s(i) as (select 1 union all select i + 1 from s where i < {number}) select i from s)"
+    else:
+        now, series = "now()", f"generate_series(1, {number}) i"
+    return _AUDIT.format(now=now, series=series)
+
+
 def sqlite_platform(path: Path, size: Size) -> Path:
     """Make a database file of that size at `path`."""
     shutil.copy(COMMITTED / "v2.4.0-sqlite-dev" / "var" / "forge.db", path)
