@@ -52,7 +52,6 @@ class Operations:
             repository = {"name": "Plant's repository", "token": "x", "type": "github"}
             insert(database, "GitTokens", earlier(200), **repository, TeamId=team)
             insert(database, "TeamBrokerAgents", earlier(100), state="running", auth="x", TeamId=team)
-            insert(database, "MQTTTopicSchemas", earlier(100), topic=f"plant/line-{team}/state", TeamId=team)
         insert(database, "Tables", earlier(100), name="Batches", TeamId=1)
         for number in range(1, 4):
             target = {

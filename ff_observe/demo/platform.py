@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from ff_observe.clock import Clock
-from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, NODEJS_VERSION, Company, found
+from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, NODEJS_VERSION, Company, found, insert
 from ff_observe.demo.life import Life, Stretch
 from ff_observe.demo.operations import Operations
 from ff_observe.errors import UsageError
@@ -45,6 +45,8 @@ telemetry:
       host: 127.0.0.1
       port: {port}
 """
+
+_MONTHS = 7
 
 
 class DemoPlatform:
@@ -101,8 +103,8 @@ class DemoPlatform:
         package.parent.mkdir(parents=True)
         package.write_text(json.dumps({"name": "@flowfuse/flowfuse", "version": FLOWFUSE_VERSION}) + "\n")
         with self._transaction() as database:
-            _make_tables(database)
             first_day = at or self._clock.now()
+            _make_tables(database, first_day)
             found(database, self._company, first_day, self._random)
             Operations(self._random).found(database, first_day)
             self._life.look_back(database, first_day)
@@ -154,13 +156,21 @@ class DemoPlatform:
                 yield database
 
 
-def _make_tables(database: sqlite3.Connection) -> None:
-    """The tables of `schema.sql`, and everything else that the bridge reads: added tables are empty, added columns
-    NULL."""
+def _make_tables(database: sqlite3.Connection, at: datetime) -> None:
+    """The tables of `schema.sql`, and everything else that the bridge reads: added tables have a row from each of the
+    last months, added columns are NULL."""
     for statement in resources.files("ff_observe.demo").joinpath("schema.sql").read_text().split(";"):
         database.execute(statement)
+    drawn = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     for table in TABLES.values():
-        database.execute(f'CREATE TABLE IF NOT EXISTS "{table.name}" ("{table.key}" INTEGER PRIMARY KEY)')
+        if table.name not in drawn:
+            database.execute(
+                f'CREATE TABLE "{table.name}" ("{table.key}" INTEGER PRIMARY KEY, "createdAt" DATETIME,'
+                ' "updatedAt" DATETIME)'
+            )
         there = {row[1] for row in database.execute(f'PRAGMA table_info("{table.name}")')}
         for column in set(table.columns.values()) - there:
             database.execute(f'ALTER TABLE "{table.name}" ADD COLUMN "{column}"')
+        if table.name not in drawn:
+            for months in range(_MONTHS, 0, -1):
+                insert(database, table.name, at - timedelta(days=30 * months))

@@ -57,7 +57,7 @@ def test_every_count_can_be_read(answer: Answer) -> None:
     assert zero - may_be_zero == set(), "ff_observe/demo/operations.py, Operations.found: add rows that it counts"
 
 
-def test_a_table_or_column_that_the_bridge_reads_is_there_without_being_drawn(
+def test_a_table_that_is_not_drawn_has_rows_and_a_column_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = {
@@ -69,7 +69,7 @@ def test_a_table_or_column_that_the_bridge_reads_is_there_without_being_drawn(
     made = DemoPlatform(tmp_path, FrozenClock(NOW), Random(3), ping_url=PING_URL, metrics_port=10464)
     made.create()
     with closing(sqlite3.connect(made.database)) as database:
-        assert database.execute('SELECT count("id") FROM "Organizations"').fetchone() == (0,)
+        assert database.execute('SELECT count("createdAt") FROM "Organizations"').fetchone() == (7,), "a row a month"
         assert set(database.execute('SELECT "locale" FROM "Users"')) == {(None,)}
 
 
