@@ -30,6 +30,7 @@ from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.sql import Dialect, Row
 from ff_observe.platform.sources.sqlite import SQLiteSource
+from ff_observe.platform.sources.sqlite_process import GuardedSQLiteSource
 from tests.real_parts import postgresql
 
 WRITTEN_TO, UNCHANGED = 1.3, 1.5
@@ -151,10 +152,17 @@ def in_sqlite(directory: Path, size: Size, entries: int) -> bool:
         database = sqlite3.connect(path, isolation_level=None, timeout=WRITER_SECONDS, check_same_thread=False)
         return lambda: database.execute(audit_rows(1, sqlite=True))
 
-    with contextlib.closing(SQLiteSource(path)) as source:
-        caught_up = catch_up("SQLite", source, connect, entries)
-        with contextlib.closing(SQLiteSource(path, REPORTED)) as reported:
-            return snapshots("SQLite", source, reported, _also_a_device(connect(), path)) and caught_up
+    return measure_sqlite(path, entries, connect)
+
+
+def measure_sqlite(path: Path, entries: int, connect: Callable[[], Write]) -> bool:
+    with contextlib.closing(GuardedSQLiteSource(path)) as guarded:
+        caught_up = catch_up("SQLite", guarded, connect, entries)
+    with (
+        contextlib.closing(SQLiteSource(path)) as source,
+        contextlib.closing(SQLiteSource(path, REPORTED)) as reported,
+    ):
+        return snapshots("SQLite", source, reported, _also_a_device(connect(), path)) and caught_up
 
 
 def _also_a_device(write: Write, path: Path) -> Write:

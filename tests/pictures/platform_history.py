@@ -12,8 +12,10 @@ from ff_observe.clock import FrozenClock
 from ff_observe.config.load import load_settings
 from ff_observe.demo.platform import DemoPlatform
 from ff_observe.outputs import OUTPUTS, statuses
+from ff_observe.platform.audit_counters import AuditCounters
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
+from ff_observe.platform.sources.audit_log import AuditLog
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import Reading
 from ff_observe.platform.sources.sqlite import SQLiteSource
@@ -44,7 +46,11 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
             on |= {"otlp", "backend_sentry"}
             told.replace(bridge.OUTPUT_ENABLED, {(output.name,): float(output.name in on) for output in OUTPUTS})
             versions = InstalledVersions(home, settings.platform)
-            snapshots = Snapshots(SQLiteSource(platform.database), settings.platform, clock, told, versions)
+            source = SQLiteSource(platform.database)
+            audit = AuditCounters(AuditLog(source), clock)
+            snapshots = Snapshots(source, settings.platform, clock, told, versions, audit=audit)
+            while not snapshots.take(at).counted_since:
+                audit.catch_up()
         snapshot = _take(snapshots, platform.database, at, out=_OUTAGE_AFTER <= at - start < _OUTAGE_AFTER + _OUTAGE)
         _deliver(told, start, at, step, random)
         memory: Reading = {(): 50e6 + 3e6 * ((at - start) / _DAY % 1.3) + random.uniform(0, 4e5)}
