@@ -1,7 +1,8 @@
 """Whatever happens to an audit log and to the bridge that counts it: once it is quiet, the counters are a full recount.
 
-Transactions that commit in another order than that of their ids or never, entries deleted, a backup put back, and the
-bridge killed within any write of its state, in random order.
+Transactions that commit in another order than that of their ids or never, also between two statements of the bridge,
+entries deleted, a backup put back, and the bridge killed within any write of its state,
+in random order.
 """
 
 import contextlib
@@ -15,6 +16,8 @@ import pytest
 
 from ff_observe.audit_state import AuditState
 from ff_observe.platform.audit_counters import CHECK_AFTER, AuditCounters
+from ff_observe.platform.sources.counting import Queryable
+from ff_observe.platform.sources.sql import Dialect, Row
 from tests.pace import in_full
 from tests.real_parts.postgresql import Cluster
 from tests.unit.audit.logs import Log, PostgreSQLLog, SQLiteLog, counters, forget, random_row, recount
@@ -50,11 +53,29 @@ class Disk:
         return made
 
 
+class Disturbed:
+    """A source before each of whose statements something else may happen."""
+
+    def __init__(self, source: Queryable) -> None:
+        self._source = source
+        self.disturb: Callable[[], None] | None = None
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._source.dialect
+
+    def select(self, sql: str) -> list[Row]:
+        if self.disturb is not None:
+            self.disturb()
+        return self._source.select(sql)
+
+
 class History:
     """One log and one bridge that counts it."""
 
-    def __init__(self, log: Log, directory: Path, random: Random, disk: Disk, source: Any) -> None:
-        self.log, self.directory, self.random, self.disk, self.source = log, directory, random, disk, source
+    def __init__(self, log: Log, directory: Path, random: Random, disk: Disk, source: Queryable) -> None:
+        self.log, self.directory, self.random, self.disk = log, directory, random, disk
+        self.source = Disturbed(source)
         self.clock = StandingClock()
         self.open: list[Any] = []
         self.has_holes = False
@@ -85,9 +106,17 @@ class History:
 
     def look(self) -> None:
         self.clock.seconds += self.random.choice((1, 40))
-        found = self.bridge.look(PLATFORM)
-        assert found.failure is None
-        self.bridge.catch_up()
+        self.source.disturb = self._something if self.random.random() < 0.5 else None
+        try:
+            found = self.bridge.look(PLATFORM)
+            assert found.failure is None
+            self.bridge.catch_up()
+        finally:
+            self.source.disturb = None
+
+    def _something(self) -> None:
+        """What other programs do meanwhile."""
+        self.random.choice((self.write, self.finish, lambda: None))()
 
     def kill(self) -> None:
         """Within the first writes of the state, or after none."""
