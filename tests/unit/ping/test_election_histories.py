@@ -83,6 +83,7 @@ class Sending:
     receiver: Receiver
     attempted: Callable[[], None]
     kill: Callable[[], None]
+    has_survivors: Callable[[], bool]
 
     def send(self, _body: bytes) -> Outcome:
         self.attempted()
@@ -90,7 +91,9 @@ class Sending:
         now = receiver.clock.now()
         if receiver.clock.monotonic() < receiver.failing_until:
             return Outcome(Result.FAILED, "503")
-        dies, receiver.dies = receiver.dies, ""
+        dies = ""
+        if self.has_survivors():  # what is lost when all die is another test
+            dies, receiver.dies = receiver.dies, ""
         if dies == "before":
             receiver.lost.add(now.date())
         else:
@@ -137,7 +140,9 @@ class Replica:
             SelfMetrics(),
             self.clock,
             chance=world.chance,
-            sender_for=lambda _settings: Sending(world.receiver, self.attempted, self.kill),
+            sender_for=lambda _settings: Sending(
+                world.receiver, self.attempted, self.kill, lambda: len(world._alive()) > 1
+            ),
             elect=lambda _settings, memory, _id: (
                 FileElection(memory) if world.on_sqlite else LockElection(connect, self.clock)
             ),
