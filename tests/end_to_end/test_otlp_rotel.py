@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,12 +52,18 @@ def test_all_counts_arrive_with_the_values_units_and_names_of_the_endpoint(
         # The first export may be ahead of the parts that start after it, and tells of no delivery yet.
         late = {otlp_name(PING_NEXT), otlp_name(OUTPUT_DELIVERED)}
         wait_until(lambda: late <= set(rotel.sink.metrics()), "an export of a bridge that has delivered one")
-        arrived = rotel.sink.metrics()
-        scraped = otlp_bridge.scrape(bridge)
+
+        def both() -> tuple[dict[str, Any], dict[str, Any], bool]:
+            arrived, scraped = rotel.sink.metrics(), otlp_bridge.scrape(bridge)
+            names = {otlp_name(metric) for metric in (*PLATFORM, *SELF) if metric.name in scraped}
+            return arrived, scraped, names == set(arrived)
+
+        # On a busy machine dear counts are left to the next reading, and the audit log is still being counted.
+        wait_until(lambda: both()[2], "an export that has what is scraped, and nothing else")
+        arrived, scraped, _ = both()
         resource = rotel.sink.resource()
 
     expected = {metric.name: metric for metric in (*PLATFORM, *SELF) if metric.name in scraped}
-    assert {otlp_name(metric) for metric in expected.values()} == set(arrived)
     assert "flowfuse_license_limit" in scraped
     assert case.stats is not None
     assert list(scraped["flowfuse_users"].values()) == [case.stats["userCount"]]  # as that platform itself said
