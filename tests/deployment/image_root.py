@@ -16,7 +16,7 @@ from typing import Final
 
 from tests import recordings
 from tests.deployment.dockerfile import Stage, Step, context, stages
-from tests.plain_machine import TOP, environment, make_base
+from tests.plain_machine import BASE, TOP, environment, make_base
 from tests.real_parts.processes import PATIENCE_SECONDS, running, wait_until
 
 LARGEST_BYTES: Final = 150_000_000
@@ -78,7 +78,7 @@ def build(base: Path, directory: Path, cache: Path) -> Image:
 def _digest(base: Path, steps: Sequence[Step]) -> str:
     release = (base / "etc" / "os-release").read_bytes()
     copied = [(TOP / word).read_bytes() for step in steps if step.instruction == "COPY" for word in step.words[:-1]]
-    return hashlib.sha256(b"\0".join([release, repr(steps).encode(), *copied])).hexdigest()[:16]
+    return hashlib.sha256(b"\0".join([os.fsencode(base), release, repr(steps).encode(), *copied])).hexdigest()[:16]
 
 
 class Overlay:
@@ -209,9 +209,8 @@ def main() -> int:
     """`make image-root`: the whole of it in a root that debootstrap makes, with the size and a scrape printed."""
     directory = TOP / ".cache" / "image-root"
     shutil.rmtree(directory, ignore_errors=True)
-    base = TOP / ".cache" / "plain-machine" / "base"
-    make_base(base)
-    image = build(base, directory, TOP / ".cache" / "image-layers")
+    make_base(BASE)
+    image = build(BASE, directory, TOP / ".cache" / "image-layers")
     print(f"image: {image.size_bytes / 1e6:.0f} MB")
     with started(image, home_of_a_platform(directory / "home"), directory, **VARIABLES) as pid:
         samples = [line for line in scraped(pid).splitlines() if line.startswith("flowfuse_")]

@@ -26,7 +26,7 @@ from tests.deployment.image_root import (
     scraped,
     started,
 )
-from tests.plain_machine import TOP
+from tests.plain_machine import BASE, TOP
 from tests.real_parts.bugsink import cache_directory
 
 BOOKWORM = "VERSION_CODENAME=bookworm" in Path("/etc/os-release").read_text()
@@ -80,14 +80,15 @@ def test_the_build_sees_the_sources_of_the_wheel_and_no_secret_beside_them() -> 
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    """The image, built over this machine's own root, which stays as it is. `make image-root` takes a bare one."""
+    """The image, built over the plain root where `make plain-machine` or CI has made one, else over this machine's own,
+    which stays as it is."""
     if os.geteuid() != 0 or not BOOKWORM:
         pytest.skip(
             "needs root on Debian bookworm, to carry out the steps of the Dockerfile in a root like the image's"
         )
     cache_directory().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_directory(), prefix="image-") as directory:
-        yield build(Path("/"), Path(directory), cache_directory() / "image-layers")
+        yield build(BASE if BASE.exists() else Path("/"), Path(directory), cache_directory() / "image-layers")
 
 
 def test_the_image_is_small_and_holds_no_shell(image: Image) -> None:

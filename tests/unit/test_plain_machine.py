@@ -26,4 +26,4 @@ def test_an_ordinary_user_reads_what_is_left_out() -> None:
 
 
 def test_the_tests_of_the_short_form_are_there() -> None:
-    assert [name for name in SHORT if not (TOP / name).exists()] == []
+    assert [name for name in SHORT if not (TOP / name.partition("::")[0]).exists()] == []
