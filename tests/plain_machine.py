@@ -30,14 +30,14 @@ PACKAGES: Final = ("python3", "python3-venv", "make", "git", "ca-certificates")
 PLACE: Final = "srv/ff-observe"
 BASE: Final = TOP / ".cache" / "plain-machine" / "base"
 USERS: Final = {"root": 0, "operator": 1000}
+PAGE: Final = "tests/end_to_end/test_status_page_in_a_browser.py"
 SHORT: Final = (
     *("tests/unit/platform/test_postgresql.py", "tests/unit/platform/test_postgresql_pooler.py"),
     *("tests/unit/test_install_real_parts.py", "tests/unit/test_deploy.py", "tests/unit/test_shell_comfort.py"),
     *("tests/unit/web/test_authentication.py", "tests/unit/ping/test_recording.py"),
     *("tests/end_to_end/test_otlp_rotel.py", "tests/end_to_end/test_prometheus_scrape.py"),
-    "tests/end_to_end/test_status_page_in_a_browser.py"
-    "::test_it_is_legible_and_accessible_in_both_themes_and_all_sizes[database-down]",
     "tests/end_to_end/test_backend_sentry_bugsink.py",
+    f"{PAGE}::test_it_is_legible_and_accessible_in_both_themes_and_all_sizes[database-down]",
 )
 HANDED_OVER: Final = re.compile(
     r"(?:https?|no|all)_proxy|(?:PIP_(?:CERT|INDEX_URL|PROXY)|NPM_CONFIG_\w+)", re.IGNORECASE
@@ -46,7 +46,7 @@ HANDED_OVER: Final = re.compile(
 TRUST: Final = ("etc/ssl/certs/ca-certificates.crt", "etc/resolv.conf", "etc/hosts")
 """Of this machine's files: the authorities it trusts and how it finds other machines."""
 UNSAFE_IO: Final = ("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
-"""As in the images of container engines: dpkg does not wait for the disk, as no such root survives a power cut anyway."""
+"""As in the images of container engines: dpkg does not wait for the disk; no such root is kept after a crash."""
 DEMO_SECONDS: Final = 600.0
 
 
