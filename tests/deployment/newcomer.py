@@ -87,7 +87,7 @@ def _draw(dashboard: Path, server: prometheus.Prometheus, picture: Path, began: 
     """Draw the dashboard that was installed, from what Prometheus kept; the exit status, and what there is now."""
     span = (began, datetime.now(UTC) + timedelta(seconds=1))
     start, end = (f"{moment.timestamp() * 1000:.0f}" for moment in span)
-    command = [
+    command: list[str | Path] = [
         *(sys.executable, RENDERER / "render.py", dashboard, "--prometheus", server.url, "--out", picture),
         *("--from", start, "--to", end, "--scrape-interval", "5s"),
     ]
