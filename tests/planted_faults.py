@@ -126,14 +126,18 @@ GRANT_TOO_LITTLE = 'GRANT SELECT ON "Users", "PlatformSettings", "Projects", "Te
 GRANT_TOO_MUCH = 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO doctored; GRANT UPDATE ON "Users" TO doctored'
 
 
+NO_BRIDGE = "with it, no bridge starts"
+ON_REQUEST = "looked for on request alone: a bridge contacts no machine that it was not asked to"
+
+
 @dataclass(frozen=True)
 class Fault:
-    """`id` and `advice` are what doctor says. `starts` is whether a bridge starts with it, and its page shows it."""
+    """`id` and `advice` are what doctor says. `unseen` is why no page of a bridge shows it; the others' pages do."""
 
     id: str
     advice: str
     plant: Callable[[World], object]
-    starts: bool = True
+    unseen: str = ""
 
 
 def setting(name: str, value: str) -> Callable[[World], object]:
@@ -162,25 +166,25 @@ def no_prometheus(world: World) -> None:
 
 
 FAULTS: dict[str, Fault] = {
-    "no file": Fault("configuration", "--home", option("--home", "/nowhere"), starts=False),
-    "a wrong value": Fault("configuration", "write false", setting("telemetry", "  enabled: no\n"), starts=False),
+    "no file": Fault("configuration", "--home", option("--home", "/nowhere"), unseen=NO_BRIDGE),
+    "a wrong value": Fault("configuration", "write false", setting("telemetry", "  enabled: no\n"), unseen=NO_BRIDGE),
     "a wrong variable": Fault(
         "configuration",
         "FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PORT: ",
         variable("FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PORT", "x"),
-        starts=False,
+        unseen=NO_BRIDGE,
     ),
     "a malformed DSN": Fault(
         "configuration",
         "write the DSN that Sentry shows",
         lambda world: world.backend("    sentry: {dsn: 'https://sentry.example.com/1'}\n"),
-        starts=False,
+        unseen=NO_BRIDGE,
     ),
     "an open door": Fault(
         "configuration",
         "allow_public",
         lambda world: world.backend("    prometheus: {host: 0.0.0.0}\n"),
-        starts=False,
+        unseen=NO_BRIDGE,
     ),
     "a misspelt key": Fault("unknown-keys", "ff-observe check", setting("telemetry", "  enable: false\n")),
     "nothing listens": Fault("database-refused", "db.port", lambda world: world.on_postgresql(port=free_port())),
@@ -218,24 +222,24 @@ FAULTS: dict[str, Fault] = {
     "errors in the clear": Fault(
         "sentry-dsn-plain", "https://", lambda world: world.backend("    sentry: {dsn: 'http://k@192.0.2.1/1'}\n")
     ),
-    "a taken port": Fault("port", "choose a port that is free", taken_port, starts=False),
+    "a taken port": Fault("port", "choose a port that is free", taken_port, unseen=NO_BRIDGE),
     "a receiver that does not listen": Fault(
         "ping-connect",
         "NetworkPolicy",
         over_the_network(f"http://127.0.0.1:{free_port()}/"),
-        starts=False,
+        unseen=ON_REQUEST,
     ),
     "a receiver that is not found": Fault(
         "ping-dns",
         "resolv.conf",
         over_the_network("http://a..b/"),
-        starts=False,
+        unseen=ON_REQUEST,
     ),
     "no Prometheus": Fault(
         "prometheus",
         "--prometheus",
         no_prometheus,
-        starts=False,
+        unseen=ON_REQUEST,
     ),
 }
 

@@ -1,8 +1,13 @@
-"""What `make plain-machine` demands of a run of `make test`."""
+"""What `make plain-machine` demands of a run of `make test`, and what its short form does not do twice."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.plain_machine import SHORT, TOP, FailedError, summary
+from tests.plain_machine import PLACE, SHORT, TOP, FailedError, keep_installed, summary, take_installed
 
 PASSED = "===== 12 passed in 3.21s ====="
 SKIPPED = "===== 11 passed, 1 skipped in 3.21s ====="
@@ -27,3 +32,19 @@ def test_an_ordinary_user_reads_what_is_left_out() -> None:
 
 def test_the_tests_of_the_short_form_are_there() -> None:
     assert [name for name in SHORT if not (TOP / name.partition("::")[0]).exists()] == []
+
+
+def test_what_one_machine_installed_the_next_need_not_install(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for root in (first, second):
+        (root / PLACE / ".venv" / "bin").mkdir(parents=True)
+        (root / PLACE / ".venv" / "bin" / "python").touch()
+    for name in ("run.stamp", "test.stamp"):
+        (first / PLACE / ".venv" / name).touch()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):  # younger than what is installed
+        shutil.copyfile(TOP / name, second / PLACE / name)
+    command = ["make", "--dry-run", "test"]
+    assert "pip" in subprocess.check_output(command, cwd=second / PLACE, text=True)
+    keep_installed(first, tmp_path / "installed")
+    take_installed(tmp_path / "installed", second, os.geteuid())
+    assert "pip" not in subprocess.check_output(command, cwd=second / PLACE, text=True)
