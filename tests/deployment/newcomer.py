@@ -45,7 +45,7 @@ def main() -> int:
         return 1
     followed = time.monotonic()
     scene = directory / "upper" / "srv" / "scene"
-    dashboard = scene / "ff-observe" / "share" / "ff-observe" / "dashboards" / f"{DASHBOARD}.json"
+    dashboard = scene / "monitoring" / "dashboards" / f"{DASHBOARD}.json"
     with prometheus.prometheus(scene, "{}") as server:
         if (RENDERER / "render.py").is_file():
             status, made = _draw(dashboard, server, directory / "dashboard.png", at)
