@@ -12,7 +12,7 @@ from ff_observe.catalogue.audit import EVENTS, FALLIBLE, SOURCES, Event
 from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES
 from ff_observe.clock import Clock
 from ff_observe.log import StateLog
-from ff_observe.outputs.ping.ledger_files import check_naming_file, new, writable
+from ff_observe.outputs.ping.ledger_files import check_naming_file, writable
 from ff_observe.platform.audit_counters import Tally
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,7 @@ class AuditState:
         try:
             check_naming_file(self._named_in)
             with writable(self._directory / name) as files, files.locked(name, self._clock):
-                files.remove(new(name))
-                files.extend(new(name), 0, _document(tally, platform))
-                files.replace(new(name), name)
+                files.write(name, _document(tally, platform))
         except OSError as error:
             self._failing(name, error)
         else:

@@ -1,22 +1,24 @@
 """`ff-observe ping show|why|send|log`: what would be sent, whether it would be, sending one now, and what was sent."""
 
 import argparse
+import base64
 import json
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli.options import add_at, clock_at, settings_of
 from ff_observe.cli.terminal import READING, progress
 from ff_observe.clock import SystemClock
-from ff_observe.errors import DeliveryError, LedgerError, SourceError
+from ff_observe.errors import DeliveryError, LedgerError, SourceError, UsageError
 
 if TYPE_CHECKING:
-    from ff_observe.outputs.ping.ledger import Entry
+    from ff_observe.outputs.ping.ledger_lines import Entry
     from ff_observe.platform.snapshot import Snapshot
+    from ff_observe.transparency.notes import VerifierKey
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -55,7 +57,31 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     how = log_parser.add_mutually_exclusive_group()
     how.add_argument("--verify", action="store_true", help="check that no entry was changed, removed, added or moved")
     how.add_argument("--json", action="store_true", help="one JSON object per line, the body included")
+    how.add_argument(
+        "--prove",
+        metavar="N",
+        type=int,
+        help="print the proof that entry N is in the ledger (C2SP tlog-proof; its line is in there as extra data)",
+    )
+    how.add_argument(
+        "--checkpoint",
+        action="store_true",
+        help="print the newest receipt, or else the newest checkpoint, to be kept elsewhere for --against",
+    )
+    log_parser.add_argument(
+        "--against",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="with --verify: check that the ledger continues this checkpoint or receipt too (may be repeated)",
+    )
     log_parser.add_argument("--file", type=Path, help="a ledger elsewhere, such as a copy (default: as configured)")
+    log_parser.add_argument(
+        "--collector-key",
+        metavar="KEY",
+        help="the public key of the collector whose receipts are believed (default: as configured)",
+    )
     log_parser.set_defaults(run=show_log)
 
 
@@ -141,7 +167,7 @@ def why(options: argparse.Namespace) -> int:
 
 def send(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.outcome import Result
-    from ff_observe.outputs.ping.recording import check_ledger, sender_for
+    from ff_observe.outputs.ping.recording import check_ledger, record_decision, sender_for
     from ff_observe.outputs.ping.sending import send_once
     from ff_observe.platform.sources.installation import operating_system
     from ff_observe.wiring import open_platform
@@ -152,6 +178,7 @@ def send(options: argparse.Namespace) -> int:
         snapshot = platform.snapshots.take()
         sender = sender_for(platform.settings, platform.clock)
         sent = send_once(snapshot, platform.settings, operating_system(), sender)
+        record_decision(sender, sent.decision)
     if sent.outcome is None:
         raise DeliveryError(f"not sent: {sent.decision.explanation}")
     if sent.outcome.result is not Result.DELIVERED:
@@ -167,11 +194,15 @@ def send(options: argparse.Namespace) -> int:
 def show_log(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.ledger import entries
 
-    path = options.file or settings_of(options).ping.ledger
-    if path is None:
-        raise LedgerError("no ledger is kept: telemetry.ledger is off")
+    path, collector = _ledger_and_key(options)
+    if options.against and not options.verify:
+        raise UsageError("--against belongs to --verify")
     if options.verify:
-        return _verify(path)
+        return _verify(path, collector, options.against)
+    if options.prove is not None:
+        return _prove(path, collector, options.prove)
+    if options.checkpoint:
+        return _print_checkpoint(path, collector)
     held = list(entries(path))
     if options.json:
         for entry in held:
@@ -183,29 +214,77 @@ def show_log(options: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(path: Path) -> int:
-    from ff_observe.outputs.ping.ledger import entries, verify
+def _ledger_and_key(options: argparse.Namespace) -> "tuple[Path, VerifierKey | None]":
+    """The ledger, and the key of the collector whose receipts are believed."""
+    from ff_observe.transparency.notes import NoteError, VerifierKey
+
+    key, path = None, options.file
+    if path is None:
+        ping = settings_of(options).ping
+        key, path = ping.receipts, ping.ledger
+    if options.collector_key is not None:
+        try:
+            key = VerifierKey.parse(options.collector_key)
+        except NoteError as error:
+            raise UsageError(f"--collector-key: {error}") from None
+    if path is None:
+        raise LedgerError("no ledger is kept: telemetry.ledger is off")
+    return path, key
+
+
+def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path]") -> int:
+    from ff_observe.outputs.ping.ledger_proof import examine
 
     with progress("verifying the ledger"):
-        findings = verify(path)
-    for finding in findings:
+        verified = examine(path, collector, against)
+    for finding in verified.findings:
         print(f"ff-observe: {path.parent / str(finding)}", file=sys.stderr)
-    if findings:
+    if verified.findings:
         return 1
-    held = list(entries(path))
+    held = list(verified.lines.entries)
     count = "1 entry" if len(held) == 1 else f"{len(held)} entries"
-    print(f"{count}, chain intact; the hash of the last is {held[-1].hash}")
+    tree = verified.lines.tree
+    print(f"{count}, intact; the root of the {tree.size} lines is {base64.b64encode(tree.root()).decode()}")
+    if collector is not None:
+        receipt = verified.last_receipt
+        print(f"no receipt of {collector.name} covers any" if receipt is None else f"covered by {receipt}")
     for entry in held:
         if entry.note:  # an intact chain holds only our own text
             print(f"repaired before the entry of {entry.time}: {entry.note}")
     return 0
 
 
+def _prove(path: Path, collector: "VerifierKey | None", index: int) -> int:
+    from ff_observe.outputs.ping.ledger_proof import prove
+
+    print(prove(path, index, collector), end="")
+    return 0
+
+
+def _print_checkpoint(path: Path, collector: "VerifierKey | None") -> int:
+    from ff_observe.outputs.ping.ledger_proof import examine
+
+    verified = examine(path, collector)
+    if verified.findings:
+        raise LedgerError(
+            f"{path.parent / str(verified.findings[0])}; ff-observe ping log --verify names every problem"
+        )
+    witness = verified.last_receipt or next(iter(verified.witnesses), None)
+    if witness is None:
+        raise LedgerError(f"{path} has no checkpoint yet: the next entry makes one")
+    print(witness.note, end="")
+    return 0
+
+
 def _print_table(held: "Iterable[Entry]") -> None:
-    rows = [("TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256")]
+    rows = [("N", "TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256")]
     for entry in held:
-        status = "-" if entry.status is None else str(entry.status)
-        rows.append((entry.time, entry.outcome, status, entry.receiver, str(entry.bytes), entry.sha256))
+        index = "-" if entry.index is None else str(entry.index)
+        if entry.rule is not None:
+            rows.append((index, entry.time, entry.outcome, "-", "-", "-", f"by the rule {entry.rule}"))
+            continue
+        status, receiver = "-" if entry.status is None else str(entry.status), entry.receiver or "-"
+        rows.append((index, entry.time, entry.outcome, status, receiver, str(entry.bytes), entry.sha256))
     # The file may have been tampered with: its control characters must not reach the terminal.
     printable = [[re.sub(r"[^ -~]", "?", cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*printable, strict=True)]

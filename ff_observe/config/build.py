@@ -71,6 +71,8 @@ def _ledger(reader: Reader, home: Path, environment: Environment) -> Path | None
     """None if it is off. If a service manager provides a directory for the bridge's state, it is used."""
     named = reader.value(key.LEDGER)
     if named == OFF:
+        if reader.value(key.LEDGER_REQUIRED):
+            reader.problem(key.LEDGER_REQUIRED.path, f"write false, or name a ledger: {key.LEDGER.path} is off")
         return None
     return home / "var" / named if named else _state_directory(home, environment) / "pings.jsonl"
 

@@ -34,6 +34,19 @@ LEDGER = Key(
     "0.1.0",
     otherwise="`HOME/var/ff-observe/pings.jsonl`",
 )
+LEDGER_REQUIRED = Key(
+    "telemetry.ledger_required",
+    kinds.BOOLEAN,
+    "`true` sends no ping that was not written into the ledger before. Otherwise a ledger that fails stops none.",
+    "0.1.0",
+    default=False,
+)
+PING_RECEIPTS = Key(
+    "telemetry.ping.receipts",
+    kinds.VERIFIER_KEY,
+    "Public key of an ff-observe collector, which then signs what the ledger holds ([Receipts](ping.md#receipts)).",
+    "0.1.0",
+)
 DATABASE_CA_FILE = Key(
     "telemetry.database.ca_file",
     kinds.AUTHORITY,

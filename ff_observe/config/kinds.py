@@ -12,6 +12,7 @@ from ff_observe.config.nodes import Entry, Map, Node, Scalar, Sequence
 from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
+from ff_observe.transparency.notes import COSIGNATURE, NoteError, VerifierKey
 
 
 def _text(node: Node) -> str | None:
@@ -249,6 +250,19 @@ def _header_lines(text: str) -> tuple[tuple[str, Secret], ...]:
     return tuple(headers)
 
 
+def _verifier_key(node: Node) -> VerifierKey | None:
+    text = _text(node)
+    if text is None:
+        return None
+    try:
+        key = VerifierKey.parse(text)
+    except NoteError:
+        key = None
+    if key is None or key.kind != COSIGNATURE:
+        raise WrongValueError("write the whole line that `ff-observe collector key` prints there")
+    return key
+
+
 def choice(*allowed: str) -> Kind[str]:
     """One of a few words."""
 
@@ -315,4 +329,5 @@ HEADER_VALUE = Kind("string", _header_value, text=True)
 PATH = Kind("path", _path, text=True)
 FILE = Kind("path of a file", _path, problem_with=_problem_with_file, text=True)
 AUTHORITY = Kind("path of a file", _path, problem_with=_problem_with_authority, text=True)
+VERIFIER_KEY = Kind("public key", _verifier_key, text=True)
 FILE_OR_OFF = Kind("path of a file, or `off`", _file_path_or_off, text=True)

@@ -12,6 +12,7 @@ from ff_observe.config.flowfuse_file import FlowFuseFile
 from ff_observe.config.key import EffectiveValue, filled_by
 from ff_observe.config.secret import Secret
 from ff_observe.errors import Problem
+from ff_observe.transparency.notes import VerifierKey
 
 PLAUSIBLE_DEPRECATION = "Plausible is deprecated and will be removed; use PostHog instead: telemetry.frontend.posthog"
 
@@ -59,7 +60,7 @@ Database = SQLiteDatabase | PostgreSQLDatabase
 
 @dataclass(frozen=True, slots=True)
 class PingSettings:
-    """`telemetry.enabled`, `.url`, `.ledger` and `.ping`.
+    """`telemetry.enabled`, `.url`, `.ledger`, `.ledger_required` and `.ping`.
 
     `ledger` is the file that records what was sent, None for none; `ledger_is_named`: the configuration names it.
     `state_directory` holds when the last ping left. `build` sets the defaults of both.
@@ -70,6 +71,8 @@ class PingSettings:
     ledger: Path | None = None
     ledger_is_named: bool = False
     state_directory: Path | None = None
+    ledger_required: bool = filled_by(key.LEDGER_REQUIRED)
+    receipts: VerifierKey | None = filled_by(key.PING_RECEIPTS)
     sender: str = filled_by(key.PING_SENDER)
 
 

@@ -24,7 +24,8 @@ READINGS = (
 
 ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.catalogue": (),
-    f"{P}.config": (),
+    f"{P}.transparency": (),
+    f"{P}.config": (f"{P}.transparency.notes",),
     f"{P}.service": (),
     f"{P}.workers": (),
     f"{P}.periodic": (f"{P}.workers",),
@@ -46,6 +47,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.platform.sources.schema",  # FlowFuse's names of the tables that the ping is counted from
         f"{P}.exposition",
         f"{P}.ping_contract",
+        f"{P}.transparency",
         f"{P}.config",
         f"{P}.redaction",
         f"{P}.sentry_names",
@@ -67,7 +69,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.collector": (
-        *(f"{P}.ping_contract", f"{P}.catalogue", f"{P}.process_metrics", f"{P}.config.secret", *EDGE),
+        *(f"{P}.ping_contract", f"{P}.transparency", f"{P}.catalogue", f"{P}.process_metrics", *EDGE),
+        f"{P}.config.secret",
         # collector.yml is read by the reader of every configuration file; what FlowFuse's file says stays unknown here.
         *(f"{P}.config.{name}" for name in ("key", "kind", "kinds", "known_keys", "nodes", "reader", "reading")),
         *LIFE,

@@ -54,7 +54,7 @@ PACKAGES = (
     Package("npm", "npm", "the browser SDKs of PostHog, Sentry and Plausible"),
 )
 
-MODULES = ("bugsink", "browser")
+MODULES = ("bugsink", "browser", "aics_tlog")
 """Parts that install themselves when run as `python -m tests.real_parts.NAME`, and do nothing where they are there."""
 
 

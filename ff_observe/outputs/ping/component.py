@@ -19,6 +19,7 @@ from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, Election, 
 from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.participation import Participation
+from ff_observe.outputs.ping.recording import record_decision
 from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS, Moment
 from ff_observe.outputs.ping.sending import Sender, send_once
@@ -149,7 +150,7 @@ class CorePing:
             return LOOK_WHILE_OWED_SECONDS
         if participation is None:
             assert snapshot is not None
-            self._take_note(decision := decide(snapshot, settings))
+            self._take_note(decision := decide(snapshot, settings), settings)
             if decision.allowed:
                 self._nameless.failing("the ping cannot be sent: the database does not hold the platform's instanceId")
             return NOT_READY_SECONDS
@@ -157,7 +158,7 @@ class CorePing:
         if snapshot is not None and agenda.look():
             decision = decide(snapshot, settings)
             standing = self._stand(participation, owed=agenda.owed and decision.allowed)
-            self._take_note(with_election(decision, standing))
+            self._take_note(with_election(decision, standing), settings)
             self._act(participation, decision, standing, snapshot, settings)
         else:
             standing = self._stand(participation, owed=False)
@@ -251,10 +252,11 @@ class CorePing:
                 self._sender.abort()
         return self._sender
 
-    def _take_note(self, decision: Decision) -> None:
+    def _take_note(self, decision: Decision, settings: Settings) -> None:
         if decision == self._decision:
             return
         self._decision = decision
+        record_decision(self._sender_with(settings), decision)
         self._metrics.replace(bridge.PING_ENABLED, {(decision.rule,): float(decision.allowed)})
         self._metrics.set(bridge.PING_OPT_OUT_IGNORED, float(decision.opt_out_ignored))
         level = logging.WARNING if decision.opt_out_ignored else logging.INFO

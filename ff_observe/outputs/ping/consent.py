@@ -103,6 +103,13 @@ def with_election(decision: Decision, standing: Standing) -> Decision:
     return _no(Rule.ELECTION_UNKNOWN, SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN] + reason)
 
 
+WITHHELD_BY: Final = frozenset(Rule) - {
+    *(Rule.LICENSED, Rule.NO_OBJECTION),
+    *(Rule.SENDER_NEVER, Rule.ANOTHER_BRIDGE, Rule.ELECTION_UNKNOWN),  # another sends it
+    Rule.DATABASE_UNKNOWN,  # comes and goes with the database, and decides nothing
+}
+"""The rules by which this platform's ping is not sent at all."""
+
 SENT_BY_ANOTHER: Final = {
     Rule.SENDER_NEVER: "telemetry.ping.sender is never: another bridge of this platform has to send it.",
     Rule.ANOTHER_BRIDGE: "another bridge of this platform was elected to send it. This one takes over when that one is "

@@ -39,16 +39,22 @@ class Delivery:
         self._connection: AbortableConnection | None = None
         self._stopped = False
 
-    def send(self, body: bytes) -> Outcome:
-        """Try once. Never raises because of the network or the receiver."""
+    @property
+    def receiver(self) -> str | None:
+        """Host and port; None if the URL cannot be used."""
         url = self._url.reveal().strip()
         try:
             parts = urlsplit(url)
-            receiver = host_and_port(url)
+            return host_and_port(url) if parts.scheme in DEFAULT_PORTS and parts.hostname else None
         except ValueError:
-            return _unusable("is not a URL")
-        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-            return _unusable("is not a URL that starts with https:// or http:// and names a host")
+            return None
+
+    def send(self, body: bytes) -> Outcome:
+        """Try once. Never raises because of the network or the receiver."""
+        url, receiver = self._url.reveal().strip(), self.receiver
+        if receiver is None:
+            what = "is not a URL that starts with https:// or http:// and names a host"
+            return Outcome(Result.REJECTED, f"telemetry.url {what}: correct it in the configuration")
         connection = AbortableConnection()
         with self._lock:
             if self._stopped:
@@ -97,7 +103,3 @@ class Delivery:
         if failure is not None:
             return Outcome(Result.FAILED, failure, receiver=receiver)
         return outcome_of_answer(status, retry_after, receiver, self._clock.now())
-
-
-def _unusable(what: str) -> Outcome:
-    return Outcome(Result.REJECTED, f"telemetry.url {what}: correct it in the configuration")

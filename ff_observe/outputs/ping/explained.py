@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ff_observe.outputs.ping.ledger import Entry, entries
+from ff_observe.outputs.ping.ledger import entries
+from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.ping_contract import FIELDS, Field, Value
 from ff_observe.platform.sources.schema import TABLES

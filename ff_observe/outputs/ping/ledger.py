@@ -1,64 +1,48 @@
-"""The ledger of what was sent: one JSON line for each attempt to deliver a ping, chained by hashes, bounded in size.
+"""The ledger of what was sent: one JSON line for each attempt to deliver a ping, in a Merkle tree, bounded in size.
 
-Each line ends in `hash`, the SHA-256 of the line without it, and holds in `previous` the SHA-256 of the whole line
-before it, so that `sha256sum` is enough to check it by hand. A file begins with an opening line that continues the
-chain of the previous file. The chain cannot reveal missing entries at the very end, or a ledger rewritten as a whole.
+Beside it are the newest checkpoint of the tree, signed with a key of this installation, and the checkpoints that a
+collector cosigned. Its owner can rewrite all of it but the cosignatures.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 
 from ff_observe.clock import Clock
-from ff_observe.outputs.ping.ledger_files import LedgerFiles, new, older, read_files, writable
+from ff_observe.outputs.ping.ledger_files import (
+    LedgerFiles,
+    checkpoint_of,
+    key_of,
+    new,
+    older,
+    read_files,
+    receipts_of,
+    writable,
+)
+from ff_observe.outputs.ping.ledger_lines import (
+    Entry,
+    Event,
+    Lines,
+    body_members,
+    is_whole,
+    opening,
+    read_lines,
+    written,
+)
 from ff_observe.outputs.ping.outcome import Outcome
+from ff_observe.transparency.checkpoints import Checkpoint, read_checkpoint
+from ff_observe.transparency.merkle import Tree
+from ff_observe.transparency.notes import SIGNATURE, NoteError, SigningKey
 
 LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes; with the one older file that is kept, years of daily pings
-BEGINNING: Final = "0" * 64  # `previous` in the first line of the first file
-
-_FORMAT: Final = "ff-observe pings 1"
-_END_BYTES: Final = 256 * 1024  # of a file, certain to contain the start of its last line
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One attempt. `body` is exactly what was sent, and `bytes` and `sha256` describe it; `receiver` is host and port
-    only.
-
-    `time` (RFC 3339, UTC) is when the outcome was known. `note` describes a repair made before this entry.
-    """
-
-    time: str
-    outcome: str
-    receiver: str
-    status: int | None
-    bytes: int
-    sha256: str
-    body: str
-    previous: str
-    hash: str
-    note: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        """The members of the line, without empty ones."""
-        return {name: value for name, value in asdict(self).items() if name != "note" or value is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A problem with a ledger. `line` counts from 1, and is 0 if it concerns the file as a whole."""
-
-    file: str
-    line: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
+MOST_RECEIPTS: Final = 10_000
 
 
 class Ledger:
@@ -74,49 +58,103 @@ class Ledger:
         with contextlib.suppress(FileNotFoundError), writable(self.path, make=False) as files:
             files.check(self.path.name)
 
-    def append(self, outcome: Outcome, body: bytes) -> None:
-        """Write one entry, synced to disk. Raises `OSError`, and leaves no part of the entry behind."""
+    def append(self, outcome: Outcome, body: bytes, note: str | None = None) -> None:
+        """Write the entry of an attempt, synced to disk. Raises `OSError`, and leaves no part of the entry behind."""
+        self._append(outcome.result.value, outcome.receiver or "", outcome.status, body, note)
+
+    def begin(self, receiver: str, body: bytes) -> None:
+        """Write that an attempt is about to be made. Raises `OSError`."""
+        self._append(Event.BEGUN, receiver, None, body)
+
+    def export(self, body: bytes) -> None:
+        """Write that a ping leaves in a file. Raises `OSError`."""
+        self._append(Event.EXPORTED, "", None, body)
+
+    def withhold(self, rule: str) -> None:
+        """Write that a rule withholds the ping, unless the last entry says so already. Raises `OSError`."""
+        last = [entry.rule for entry in entries(self.path)][-1:]
+        if last != [rule]:
+            self._write({"time": self._now(), "outcome": Event.WITHHELD, "rule": rule})
+
+    def checkpoint(self) -> bytes | None:
+        """The newest checkpoint, a signed note; None before there is one. Raises `OSError`."""
+        return read_files(self.path, self._clock).get(checkpoint_of(self.path.name))
+
+    def keep_receipt(self, note: str) -> None:
+        """Keep a cosigned checkpoint. Raises `OSError`."""
+        name = receipts_of(self.path.name)
+        with writable(self.path) as files, files.locked(self.path.name, self._clock):
+            lines = (files.read(name) or b"").splitlines(keepends=True)[1 - MOST_RECEIPTS :]
+            line = json.dumps({"receipt": note}).encode() + b"\n"
+            if line not in lines:
+                files.write(name, b"".join([*lines, line]))
+
+    def _append(self, outcome: str, receiver: str, status: int | None, body: bytes, note: str | None = None) -> None:
+        document = {"time": self._now(), "outcome": outcome, "receiver": receiver, "status": status}
+        self._write({**document, **body_members(body), **({} if note is None else {"note": note})})
+
+    def _write(self, document: dict[str, Any]) -> None:
         name = self.path.name
         with writable(self.path) as files, files.locked(name, self._clock):
             if not files.exists(name) and files.exists(older(name)) and files.exists(new(name)):
                 files.replace(new(name), name)  # completes a `_begin` that a crash interrupted
-            end = _read_end(files, name)
-            if end is None:
-                before = _read_end(files, older(name))
-                lost = before is not None or files.exists(name)
-                note = f"{name} was missing, or there was no whole line in it" if lost else None
-                self._begin(files, before.last if before else b"", outcome, body, note)
-            elif end.size + len(body) > self._largest_file:
-                self._begin(files, end.last, outcome, body, end.note, keep=True)
+            key, is_new = self._key(files)
+            present = _read(files, name)
+            before = present or _read(files, older(name))
+            tree = before.tree if before else Tree()
+            notes = [document["note"]] if "note" in document else []
+            if present is not None and present.unfinished:
+                notes.append(f"an unfinished line of {present.unfinished} bytes was removed")
+            if present is None and (before is not None or files.exists(name)):
+                notes.append(f"{name} was missing, or there was no whole line in it")
+            document = document | ({"note": "; ".join(notes)} if notes else {})
+            if (broken := _broken(files, name, tree)) is not None:
+                document["broken"] = broken
+            if present is None:
+                self._begin(files, tree, key, document)
+            elif present.size + document.get("bytes", 0) > self._largest_file:
+                self._begin(files, tree, key, document, keep=True)
             else:
-                line = self._line(end.last, outcome, body, end.note)
-                files.extend(name, end.whole, (b"\n" if end.unclosed else b"") + line)
+                if is_new:
+                    document["key"] = str(key.verifier)
+                line = written(tree, document)
+                files.extend(name, present.whole, (b"\n" if present.is_unclosed else b"") + line + b"\n")
+                tree.add(line)
+            checkpoint = Checkpoint(key.verifier.name, tree.size, tree.root())
+            files.write(checkpoint_of(name), key.sign(str(checkpoint)).encode())
 
     def _begin(
-        self, files: LedgerFiles, last: bytes, outcome: Outcome, body: bytes, note: str | None, *, keep: bool = False
+        self, files: LedgerFiles, tree: Tree, key: SigningKey, document: dict[str, Any], *, keep: bool = False
     ) -> None:
         """Write a new file, complete before it takes its place; with `keep` the present one replaces the older."""
         name = self.path.name
-        opening = _sealed({"ledger": _FORMAT, "time": self._now(), "previous": _digest(last) if last else BEGINNING})
+        content = b""
+        for number in range(2):
+            line = opening(tree, self._now(), str(key.verifier)) if number == 0 else written(tree, document)
+            tree.add(line)
+            content += line + b"\n"
         files.remove(new(name))
-        files.extend(new(name), 0, opening + b"\n" + self._line(opening, outcome, body, note))
+        files.extend(new(name), 0, content)
         if keep:
             files.replace(name, older(name))
         files.replace(new(name), name)
 
-    def _line(self, last: bytes, outcome: Outcome, body: bytes, note: str | None) -> bytes:
-        document = {
-            "time": self._now(),
-            "outcome": outcome.result.value,
-            "receiver": outcome.receiver or "",
-            "status": outcome.status,
-            "bytes": len(body),
-            "sha256": _digest(body),
-            "body": body.decode("utf-8", "surrogateescape"),
-            **({"note": note} if note else {}),
-            "previous": _digest(last),
-        }
-        return _sealed(document) + b"\n"
+    def _key(self, files: LedgerFiles) -> tuple[SigningKey, bool]:
+        """The key of this installation, and whether it was made just now."""
+        name = key_of(self.path.name)
+        content = files.read(name, private=True)
+        if content is not None:
+            try:
+                return SigningKey.parse(content.decode("ascii", "replace")), False
+            except NoteError as error:
+                message = f"{error}; remove it, and a new one is made"
+                raise OSError(errno.EINVAL, message, str(self.path.with_name(name))) from None
+        seed = secrets.token_bytes(32)
+        public = SigningKey("new", SIGNATURE, seed).verifier.public
+        # The name says nothing of the platform: a collector that sees it learns no more than from the ping.
+        key = SigningKey(f"ff-observe/ledger/{hashlib.sha256(public).hexdigest()[:16]}", SIGNATURE, seed)
+        files.write(name, key.encoded().encode() + b"\n")
+        return key, True
 
     def _now(self) -> str:
         return self._clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -124,115 +162,52 @@ class Ledger:
 
 def entries(path: Path) -> Iterator[Entry]:
     """The entries, the oldest first. Lines that are no entries are left to `verify`. Raises `OSError`."""
-    for _name, content in read_files(path):
-        for line in content.split(b"\n"):
-            entry = _parse(line)
-            if entry is not None:
-                yield entry
+    return read_ledger(path).entries
 
 
-def verify(path: Path) -> list[Finding]:
-    """Every problem of the ledger; empty if the chain is intact. Raises `OSError`."""
-    findings: list[Finding] = []
-    files = read_files(path)
-    names = [name for name, _ in files]
-    if path.name not in names:
-        findings.append(Finding(path.name, 0, "the file is missing"))
-    last: bytes | None = None
-    for name, content in files:
-        *lines, rest = content.split(b"\n")
-        if rest:
-            lines.append(rest)
-        if not content:
-            findings.append(Finding(name, 0, "the file is empty"))
-        for number, line in enumerate(lines, 1):
-            what = list(_wrong_with(line, opens=number == 1))
-            if number == 1 and last is None:
-                may_continue = name != path.name  # the file before the older one was deleted by rotation
-                if not may_continue and _previous(line) != BEGINNING:
-                    what.append("it continues another file, which is missing")
-            elif last is not None and _previous(line) != _digest(last):
-                what.append("it does not follow the line before: a line was changed, removed, added or moved")
-            findings += [Finding(name, number, each) for each in what]
-            last = line
-        if rest:
-            findings.append(Finding(name, len(lines), "the line has no end: it was cut off, perhaps by a crash"))
-    return findings
-
-
-def _wrong_with(line: bytes, *, opens: bool) -> Iterator[str]:
-    document = _document(line)
-    if line != _sealed({name: value for name, value in document.items() if name != "hash"}):
-        yield "it was changed: its hash is of something else"
-    elif opens:
-        if document.get("ledger") != _FORMAT:
-            yield "it does not open the file: lines before it were removed"
-    elif (entry := _parse(line)) is None:
-        yield "it is no entry"
-    else:
-        body = entry.body.encode("utf-8", "surrogateescape")
-        if (entry.bytes, entry.sha256) != (len(body), _digest(body)):
-            yield "its body has another size or SHA-256 than it says"
-
-
-def _document(line: bytes) -> dict[str, Any]:
-    """The members of a line; empty if it is no JSON object."""
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _parse(line: bytes) -> Entry | None:
-    """The entry, if the line has the form of one."""
-    document = _document(line)
-    known = {field.name for field in fields(Entry)}
-    if not known - {"note"} <= document.keys() <= known:
-        return None
-    texts = [value for name, value in document.items() if name not in ("status", "bytes")]
-    numbers = [document["bytes"], *([] if document["status"] is None else [document["status"]])]
-    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
-        return None
-    return Entry(**document)
-
-
-def _previous(line: bytes) -> object:
-    return _document(line).get("previous")
-
-
-def _sealed(document: dict[str, Any]) -> bytes:
-    """A line without its end: ASCII, so that nothing else counts as a line end."""
-    text = json.dumps(document, separators=(",", ":")).encode()
-    return text[:-1] + f',"hash":"{_digest(text)}"}}'.encode()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def read_ledger(path: Path) -> Lines:
+    """The lines of a ledger. Raises `OSError`."""
+    return read_lines(read_files(path), path)
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
-    """The end of a file: its size, how many bytes are whole lines, and the last of these, `unclosed` without its
-    end."""
+class _Present:
+    """What a file holds: its size, the tree up to its last whole line, how many bytes these are, and of how many bytes
+    an unfinished line has; `is_unclosed` if the last whole line lacks only its end."""
 
     size: int
+    tree: Tree
     whole: int
-    last: bytes
-    unclosed: bool
-    note: str | None
+    unfinished: int
+    is_unclosed: bool
 
 
-def _read_end(files: LedgerFiles, name: str) -> _End | None:
+def _read(files: LedgerFiles, name: str) -> _Present | None:
     """None if there is no file, or no whole line in it."""
+    content = files.read(name)
+    if content is None:
+        return None
+    rest = content.rpartition(b"\n")[2]
+    is_unclosed = bool(rest) and is_whole(rest)
+    unfinished = 0 if is_unclosed else len(rest)
+    whole = len(content) - unfinished
+    if whole == 0:
+        return None
+    tree = read_lines({name: content[:whole]}, Path(name)).tree
+    return _Present(len(content), tree, whole, unfinished, is_unclosed)
+
+
+def _broken(files: LedgerFiles, name: str, tree: Tree) -> str | None:
+    """What the ledger lost, in words, if it does not continue its checkpoint."""
+    content = files.read(checkpoint_of(name))
+    if content is None:
+        return None
     try:
-        size, content = files.read_last(name, _END_BYTES)
-    except FileNotFoundError:
-        return None
-    *lines, rest = content.split(b"\n")
-    if rest and _document(rest) and not list(_wrong_with(rest, opens=not lines)):
-        return _End(size, size, rest, True, None)
-    if not lines:
-        return None
-    note = f"an unfinished line of {len(rest)} bytes was removed" if rest else None
-    return _End(size, size - len(rest), lines[-1], False, note)
+        checkpoint, _ = read_checkpoint(content)
+    except NoteError:
+        return "its checkpoint could not be read"
+    if checkpoint.size > tree.size:
+        return f"lines were missing: there had been {checkpoint.size}, and {tree.size} were left"
+    if checkpoint.size >= tree.first and tree.root(checkpoint.size) != checkpoint.root:
+        return f"the {checkpoint.size} lines of the checkpoint before it were not the same any more"
+    return None

@@ -33,6 +33,21 @@ def _lock(name: str) -> str:
     return f"{name}.lock"
 
 
+def key_of(name: str) -> str:
+    """The private key that signs the checkpoints."""
+    return f"{name}.key"
+
+
+def checkpoint_of(name: str) -> str:
+    """The newest checkpoint."""
+    return f"{name}.checkpoint"
+
+
+def receipts_of(name: str) -> str:
+    """The checkpoints that a collector cosigned."""
+    return f"{name}.receipts"
+
+
 def check_naming_file(path: Path | None) -> None:
     """Root writes only to a path named in a file that root alone can change. Raises `OSError` if `path` is no such
     file."""
@@ -48,19 +63,21 @@ def writable(path: Path, *, make: bool = True) -> Iterator["LedgerFiles"]:
         yield LedgerFiles(directory, path.parent)
 
 
-def read_files(path: Path, clock: Clock | None = None) -> list[tuple[str, bytes]]:
-    """Names and contents of a ledger's files at one moment, the oldest first. The directory may belong to any user."""
+def read_files(path: Path, clock: Clock | None = None) -> dict[str, bytes]:
+    """The contents of a ledger's files at one moment by their names, those of its lines first and the oldest of these
+    before the present one, without its key. The directory may belong to any user."""
     try:
         directory = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return []
+        return {}
+    names = (older(path.name), path.name, checkpoint_of(path.name), receipts_of(path.name))
     try:
         files = LedgerFiles(directory, path.parent)
         with files.locked_for_reading(path.name, clock or SystemClock()):
-            found = [(name, files.read(name)) for name in (older(path.name), path.name)]
+            found = [(name, files.read(name)) for name in names]
     finally:
         os.close(directory)
-    return [(name, content) for name, content in found if content is not None]
+    return {name: content for name, content in found if content is not None}
 
 
 class LedgerFiles:
@@ -72,7 +89,8 @@ class LedgerFiles:
 
     def check(self, name: str) -> None:
         """Raises `OSError` if an existing file of the ledger `name` cannot be opened that way."""
-        for each in (name, older(name), new(name), _lock(name)):
+        others = (older(name), new(name), _lock(name), key_of(name), checkpoint_of(name), receipts_of(name))
+        for each in (name, *others):
             with contextlib.suppress(FileNotFoundError):
                 os.close(self._open(each, os.O_RDONLY))
 
@@ -82,13 +100,15 @@ class LedgerFiles:
             return True
         return False
 
-    def read(self, name: str) -> bytes | None:
-        """The content; None if there is no such file."""
+    def read(self, name: str, *, private: bool = False) -> bytes | None:
+        """The content; None if there is no such file. Raises `OSError` if others may read what is to be `private`."""
         try:
             descriptor = self._open(name, os.O_RDONLY)
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:
+            if private and os.fstat(descriptor).st_mode & 0o077:
+                raise PermissionError(errno.EPERM, "may be read by others; run chmod 600", self._full(name))
             content = file.read(LARGEST_READ + 1)
         if len(content) > LARGEST_READ:
             raise OSError(errno.EFBIG, f"has more than the {LARGEST_READ} bytes that are read", self._full(name))
@@ -117,6 +137,12 @@ class LedgerFiles:
                 raise
         finally:
             os.close(descriptor)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a whole file, durably: a power failure leaves the old one or the new one."""
+        self.remove(new(name))
+        self.extend(new(name), 0, content)
+        self.replace(new(name), name)
 
     def replace(self, name: str, replaced: str) -> None:
         """Rename a file, durably."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ff_observe.clock import Clock
 from ff_observe.log import StateLog
-from ff_observe.outputs.ping.ledger_files import LedgerFiles, check_naming_file, new, writable
+from ff_observe.outputs.ping.ledger_files import LedgerFiles, check_naming_file, writable
 from ff_observe.outputs.ping.schedule import Moment
 
 log = logging.getLogger(__name__)
@@ -61,9 +61,7 @@ class PingMemory:
         try:
             check_naming_file(self._named_in)
             with writable(self._path) as files:
-                files.remove(new(NAME))
-                files.extend(new(NAME), 0, json.dumps(document).encode() + b"\n")
-                files.replace(new(NAME), NAME)
+                files.write(NAME, json.dumps(document).encode() + b"\n")
         except OSError as error:
             self._failing(error)
             return False

@@ -1,16 +1,18 @@
-"""A sender that keeps the ledger: every attempt is recorded, and a ledger that fails stops nothing."""
+"""A sender that keeps the ledger: every attempt is recorded, and a ledger that fails stops nothing, unless it must."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import LedgerError
 from ff_observe.log import StateLog
+from ff_observe.outputs.ping.consent import WITHHELD_BY, Decision
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger
 from ff_observe.outputs.ping.ledger_files import check_naming_file
-from ff_observe.outputs.ping.outcome import Outcome
+from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import Sender
 
 log = logging.getLogger(__name__)
@@ -22,12 +24,19 @@ def sender_for(settings: Settings, clock: Clock) -> Sender:
     ledger = settings.ping.ledger
     if ledger is None:
         return delivery
-    return RecordingSender(delivery, Ledger(ledger, clock), named_in(settings))
+    required_at = delivery.receiver if settings.ping.ledger_required else None
+    return RecordingSender(delivery, Ledger(ledger, clock), named_in(settings), required_at=required_at)
 
 
 def named_in(settings: Settings) -> Path | None:
     """The file that names the paths of the ping's files; None if they have their defaults."""
     return settings.file if settings.ping.ledger_is_named else None
+
+
+def record_decision(sender: Sender, decision: Decision) -> None:
+    """Record that the ping is withheld, if it is and the sender keeps a ledger."""
+    if decision.rule in WITHHELD_BY and isinstance(sender, RecordingSender):
+        sender.withhold(decision.rule)
 
 
 def check_ledger(settings: Settings, clock: Clock) -> None:
@@ -41,12 +50,16 @@ class RecordingSender:
     """Records every attempt of another sender. An attempt that could not even begin (no usable URL) is none.
 
     `named_in` is the file that names the ledger: root writes only to a path named in a file that root alone can change.
+    With `required_at`, the receiver's host and port, nothing is sent that was not written down before.
     """
 
-    def __init__(self, sender: Sender, ledger: Ledger, named_in: Path | None = None) -> None:
+    def __init__(
+        self, sender: Sender, ledger: Ledger, named_in: Path | None = None, *, required_at: str | None = None
+    ) -> None:
         self._sender = sender
         self._ledger = ledger
         self._named_in = named_in
+        self._required_at = required_at
         self._state = StateLog(log)
 
     def check(self) -> None:
@@ -61,27 +74,40 @@ class RecordingSender:
             ) from None
 
     def send(self, body: bytes) -> Outcome:
-        """See `Sender`. The outcome is the same whether it could be recorded or not."""
+        """See `Sender`. Unless the ledger is required, the outcome is the same whether it could be recorded or not."""
+        required_at = self._required_at
+        if required_at is not None and not self._record(lambda: self._ledger.begin(required_at, body)):
+            place = f"the ledger {self._ledger.path} cannot be written"
+            return Outcome(Result.FAILED, f"held back, as telemetry.ledger_required says: {place}; the log says why")
         outcome = self._sender.send(body)
         if outcome.receiver is not None:
-            self._record(outcome, body)
+            self._record(lambda: self._ledger.append(outcome, body))
         return outcome
+
+    def withhold(self, rule: str) -> None:
+        """Record that a rule withholds the ping."""
+        self._record(lambda: self._ledger.withhold(rule))
 
     def abort(self) -> None:
         """See `Sender`."""
         self._sender.abort()
 
-    def _record(self, outcome: Outcome, body: bytes) -> None:
+    def _record(self, write: Callable[[], None]) -> bool:
+        """Whether it was written."""
         try:
             check_naming_file(self._named_in)
-            self._ledger.append(outcome, body)
+            write()
         except OSError as error:
+            consequence = (
+                "No ping is sent" if self._required_at is not None else "Pings are sent without being recorded"
+            )
             self._state.failing(
-                f"{_not_written(self._ledger.path, error)}. Pings are sent without being recorded. Make it writable "
+                f"{_not_written(self._ledger.path, error)}. {consequence}. Make it writable "
                 "for the user of ff-observe alone, or name another file in telemetry.ledger (`off` for none)"
             )
-        else:
-            self._state.working(f"the ledger of pings {self._ledger.path} is written again")
+            return False
+        self._state.working(f"the ledger of pings {self._ledger.path} is written again")
+        return True
 
 
 def _not_written(ledger: Path, error: OSError) -> str:

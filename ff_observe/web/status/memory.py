@@ -11,7 +11,8 @@ from typing import Final
 
 from ff_observe.catalogue import COUNTS, facts
 from ff_observe.catalogue.model import Kind
-from ff_observe.outputs.ping.ledger import Entry, entries
+from ff_observe.outputs.ping.ledger import entries
+from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.problems import Severity
@@ -144,7 +145,8 @@ def _facts(document: StatusDocument) -> Iterator[tuple[str, str]]:
 def _sent(found: Iterable[Entry]) -> Sent:
     last = delivered = None
     for entry in found:
-        last, delivered = entry, entry if entry.outcome == Result.DELIVERED else delivered
+        if entry.outcome in set(Result):  # no attempts: pings that were withheld, exported, or are under way
+            last, delivered = entry, entry if entry.outcome == Result.DELIVERED else delivered
     return Sent(last, delivered)
 
 

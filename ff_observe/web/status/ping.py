@@ -9,7 +9,7 @@ from ff_observe.catalogue import bridge
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
 from ff_observe.outputs.ping.consent import decide_here
-from ff_observe.outputs.ping.ledger import Entry
+from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.payload import build_payload, encode
 from ff_observe.ping_contract import FIELDS, LICENCE_ID, UUID, Field
 from ff_observe.platform.snapshot import Snapshot

@@ -38,6 +38,7 @@ CANDIDATES = (
         "sqlite:file",
     ),
     *("https://name.example/", "https://key@name.example/1", "{name: value}", "['::1']"),
+    "collector.example.com/receipts+dd011b87+BIMgpRl32MOMqKSSfGcN9YIeRJdhlF4V6e+yahUJ0jDq",
     *("[CurveP256]", "[TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]"),
     f"{{name: $2y$10${'a' * 53}}}",
 )

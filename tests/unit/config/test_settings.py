@@ -22,6 +22,7 @@ from ff_observe.config.settings import (
     SQLiteDatabase,
 )
 from ff_observe.errors import ConfigurationError
+from ff_observe.transparency.notes import VerifierKey
 from tests.real_parts.certificates import make_certificate
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "config"
@@ -86,6 +87,10 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             url=Secret("https://user:secret@ping.example.com/ping?x=1"),
             ledger=tmp_path / "var" / "sent" / "pings.jsonl",
             ledger_is_named=True,
+            ledger_required=True,
+            receipts=VerifierKey.parse(
+                "collector.example.com/receipts+dd011b87+BIMgpRl32MOMqKSSfGcN9YIeRJdhlF4V6e+yahUJ0jDq"
+            ),
             state_directory=tmp_path / "var" / "sent",
             sender="never",
         ),

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,23 @@ from ff_observe.cli import main
 from ff_observe.clock import SystemClock
 from ff_observe.demo.platform import DemoPlatform
 from ff_observe.outputs.ping import ledger_files
-from ff_observe.outputs.ping.ledger import Ledger, entries, verify
+from ff_observe.outputs.ping.ledger import Ledger, entries
+from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.trusted_path import UntrustedPathError
 from tests.fakes import FakeClock
 from tests.unit.ping.receivers import answer, receiver
 
 DELIVERED = Outcome(Result.DELIVERED, "fine", 200, "ping.example.com:443")
-NAMES = ("pings.jsonl", "pings.jsonl.1", "pings.jsonl.lock")
+NAMES = ("pings.jsonl", "pings.jsonl.1", "pings.jsonl.lock", "pings.jsonl.checkpoint", "pings.jsonl.key")
 SECRET = "root's own file\n"
 
 
 def append(path: Path) -> None:
     Ledger(path, FakeClock()).append(DELIVERED, b"{}")
+
+
+READERS: tuple[Callable[[Path], object], ...] = (verify, lambda path: list(entries(path)))  # they need no key
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,7 +44,7 @@ def test_a_link_in_the_place_of_a_file_is_refused_and_leads_nowhere(tmp_path: Pa
     with pytest.raises(OSError, match=f"is a symbolic link.*{name}"):
         append(ledger / "pings.jsonl")
     assert (target.read_text() if exists else target.exists()) == (SECRET if exists else False)
-    for read in (verify, lambda path: list(entries(path))):
+    for read in READERS if name != "pings.jsonl.key" else ():
         with pytest.raises(OSError, match=f"is a symbolic link.*{name}"):
             read(ledger / "pings.jsonl")
 
@@ -60,7 +65,7 @@ def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path: Path, name: str
     if name == "pings.jsonl.1":
         (tmp_path / "pings.jsonl").write_text("")
     os.mkfifo(tmp_path / name)
-    for use in (append, verify, lambda path: list(entries(path))):
+    for use in (append, *(READERS if name != "pings.jsonl.key" else ())):
         with pytest.raises(OSError, match="not a regular file"):
             use(tmp_path / "pings.jsonl")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ff_observe.clock import SystemClock
-from ff_observe.outputs.ping.ledger import Ledger, entries, verify
+from ff_observe.outputs.ping.ledger import Ledger, entries
+from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from tests import network_guard
 

@@ -47,9 +47,9 @@ def test_what_ping_send_sent_is_listed(home: Path, server: Receiver, capsys: pyt
     assert ping(home, "log") == 0
     heading, row = capsys.readouterr().out.splitlines()
     body = server.requests[0].body
-    assert heading.split() == ["TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256"]
+    assert heading.split() == ["N", "TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256"]
     expected = ["delivered", "200", f"127.0.0.1:{server.port}", str(len(body)), hashlib.sha256(body).hexdigest()]
-    assert row.split()[1:] == expected
+    assert [row.split()[0], *row.split()[2:]] == ["1", *expected]
 
 
 def test_json_gives_one_object_per_line_with_the_body(
@@ -63,13 +63,13 @@ def test_json_gives_one_object_per_line_with_the_body(
     assert [entry["body"].encode() for entry in held] == [request.body for request in server.requests]
 
 
-def test_verify_says_how_many_and_that_the_chain_is_intact(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_says_how_many_and_the_root_of_their_tree(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ping(home, "send")
     ping(home, "send")
     capsys.readouterr()
     assert ping(home, "log", "--verify") == 0
-    last = json.loads(ledger(home).read_text().splitlines()[-1])["hash"]
-    assert capsys.readouterr().out == f"2 entries, chain intact; the hash of the last is {last}\n"
+    root = ledger(home).with_name("pings.jsonl.checkpoint").read_text().splitlines()[2]
+    assert capsys.readouterr().out == f"2 entries, intact; the root of the 3 lines is {root}\n"
 
 
 def test_verify_of_a_changed_ledger_fails_and_says_where(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +78,8 @@ def test_verify_of_a_changed_ledger_fails_and_says_where(home: Path, capsys: pyt
     ledger(home).write_text(ledger(home).read_text().replace("delivered", "\\u001b[2Jfailed"))
     assert ping(home, "log", "--verify") == 1
     assert capsys.readouterr().err == (
-        f"ff-observe: {ledger(home)}, line 2: it was changed: its hash is of something else\n"
+        f"ff-observe: {ledger(home)}.checkpoint: the checkpoint of 2 lines is contradicted: of the entries 0 to 1, "
+        "some were changed, removed, added or moved\n"
     )
     assert ping(home, "log") == 0
     assert "\x1b" not in capsys.readouterr().out
@@ -110,9 +111,14 @@ def test_a_copy_of_a_ledger_needs_no_platform(home: Path, tmp_path: Path, capsys
     ping(home, "send")
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(ledger(home).read_bytes())
+    checkpoint = tmp_path / "copy.jsonl.checkpoint"
+    checkpoint.write_bytes(ledger(home).with_name("pings.jsonl.checkpoint").read_bytes())
     capsys.readouterr()
     assert main(["--home", "/nowhere", "ping", "log", "--verify", "--file", str(copy)]) == 0
-    assert capsys.readouterr().out.startswith("1 entry, chain intact")
+    assert capsys.readouterr().out.startswith("1 entry, intact")
+    checkpoint.unlink()
+    assert main(["--home", "/nowhere", "ping", "log", "--verify", "--file", str(copy)]) == 1
+    assert "copy.jsonl.checkpoint: the file is missing" in capsys.readouterr().err
 
 
 def test_the_ledger_lies_where_the_service_manager_or_the_file_says(
@@ -127,6 +133,20 @@ def test_the_ledger_lies_where_the_service_manager_or_the_file_says(
     ping(home, "send")
     assert (home / "var" / "mine.jsonl").exists()
     assert not ledger(home).exists()
+
+
+def test_a_ping_that_a_rule_withholds_is_an_entry_once(
+    home: Path, server: Receiver, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FF_TELEMETRY_DISABLED", "1")
+    assert [ping(home, "send"), ping(home, "send")] == [1, 1]
+    capsys.readouterr()
+    assert ping(home, "log") == 0
+    _, row = capsys.readouterr().out.splitlines()
+    assert row.split()[2:] == ["withheld", "-", "-", "-", "by", "the", "rule", "ff_telemetry_disabled"]
+    assert server.requests == []
+    assert ping(home, "log", "--json") == 0
+    assert json.loads(capsys.readouterr().out).keys() == {"index", "time", "outcome", "rule"}
 
 
 def test_off_keeps_no_ledger(home: Path, server: Receiver, capsys: pytest.CaptureFixture[str]) -> None:

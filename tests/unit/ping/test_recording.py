@@ -9,7 +9,8 @@ import pytest
 
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
-from ff_observe.outputs.ping.ledger import entries, verify
+from ff_observe.outputs.ping.ledger import entries
+from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.outputs.ping.recording import sender_for
 from ff_observe.platform.snapshot import Snapshot
@@ -107,6 +108,33 @@ def test_the_thread_goes_on_where_the_ledger_cannot_be_written_and_says_so_once(
     assert [record.levelno for record in told] == [logging.WARNING]
     assert place in told[0].getMessage()
     assert "telemetry.ledger" in told[0].getMessage()
+
+
+def test_with_a_required_ledger_nothing_is_sent_that_was_not_written_down_before(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    with receiver(answer(200)) as server:
+        made = with_ledger(path, server.url())
+        made = replace(made, ping=replace(made.ping, ledger_required=True))
+        sender = sender_for(made, FakeClock(START))
+        assert sender.send(b"{}").result is Result.DELIVERED
+        written = [(entry.outcome, entry.receiver, entry.body) for entry in entries(path)]
+        place = f"127.0.0.1:{server.port}"
+        assert written == [("begun", place, "{}"), ("delivered", place, "{}")]
+        tmp_path.chmod(0o777)  # where others can write, no ledger is written
+        outcome = sender.send(b"{}")
+        assert (outcome.result, outcome.receiver) == (Result.FAILED, None)
+        assert "held back" in outcome.explanation
+        assert len(server.requests) == 1
+        tmp_path.chmod(0o700)
+        assert sender.send(b"{}").result is Result.DELIVERED
+
+
+def test_the_thread_records_once_that_a_ping_is_withheld(tmp_path: Path) -> None:
+    made = with_ledger(tmp_path / "pings.jsonl", "http://127.0.0.1:1/")
+    made = replace(made, ping=replace(made.ping, enabled=False))
+    run_for(3 * 86_400, made)
+    run_for(60, made)
+    assert [entry.rule for entry in entries(tmp_path / "pings.jsonl")] == ["file"]
 
 
 def test_it_is_told_when_the_ledger_works_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

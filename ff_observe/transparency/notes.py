@@ -1,0 +1,184 @@
+"""Signed notes (C2SP signed-note) with Ed25519 keys, and the timestamped cosignatures of checkpoints (C2SP
+tlog-cosignature, v1).
+
+`cryptography` is imported only where something is signed or verified.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+SIGNATURE: Final = 1  # the kinds of keys, as signed-note assigns them
+COSIGNATURE: Final = 4
+LARGEST_NOTE: Final = 16 * 1024  # bytes
+
+_KEY_BYTES: Final = 32
+_ID_BYTES: Final = 4
+_TIME_BYTES: Final = 8
+_SIGNATURE_BYTES: Final = 64
+_PRIVATE: Final = "PRIVATE+KEY+"
+_NAME: Final = re.compile(r"[!-*,-~]{1,100}")  # ASCII without spaces and plus
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_LINE: Final = re.compile(r"\u2014 (\S+) ([A-Za-z0-9+/]+=*)")
+
+
+class NoteError(ValueError):
+    """A text is no note, no key or no checkpoint. The message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A public key: who signs (`name`), and what (`kind`)."""
+
+    name: str
+    kind: int
+    public: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """A key in its usual form, `name+id+base64`. Raises `NoteError`."""
+        name, key_id, encoded = [*text.strip().split("+", 2), "", ""][:3]
+        content = decoded(encoded)
+        if not _NAME.fullmatch(name) or len(content) != 1 + _KEY_BYTES or content[0] not in (SIGNATURE, COSIGNATURE):
+            raise NoteError("it is no public key of the form NAME+ID+BASE64, of Ed25519")
+        key = cls(name, content[0], content[1:])
+        if key.id.hex() != key_id:
+            raise NoteError("it is no public key: its id is another key's, so that some of it is missing or wrong")
+        return key
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.id.hex()}+{_encoded(bytes([self.kind]) + self.public)}"
+
+    @property
+    def id(self) -> bytes:
+        """What the signatures of this key begin with."""
+        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:_ID_BYTES]
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Whether it made the signature."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+class SigningKey:
+    """A private key. `name` and `kind` are those of its public half."""
+
+    def __init__(self, name: str, kind: int, seed: bytes) -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        self._seed = seed
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self.verifier = VerifierKey(name, kind, self._private.public_key().public_bytes_raw())
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """A key as `encoded` writes it. Raises `NoteError`, which does not quote it."""
+        wrong = NoteError("it holds no private key of ours")
+        if not text.startswith(_PRIVATE):
+            raise wrong
+        name, key_id, encoded = [*text.removeprefix(_PRIVATE).strip().split("+", 2), "", ""][:3]
+        content = decoded(encoded)
+        if not _NAME.fullmatch(name) or len(content) != 1 + _KEY_BYTES or content[0] not in (SIGNATURE, COSIGNATURE):
+            raise wrong
+        key = cls(name, content[0], content[1:])
+        if key.verifier.id.hex() != key_id:
+            raise wrong
+        return key
+
+    def encoded(self) -> str:
+        """The key with its secret, in the form of Go's `sumdb/note`."""
+        verifier = self.verifier
+        return f"{_PRIVATE}{verifier.name}+{verifier.id.hex()}+{_encoded(bytes([verifier.kind]) + self._seed)}"
+
+    def sign(self, text: str) -> str:
+        """The note: the text, which ends in a line break, and this key's signature."""
+        return f"{text}\n{self._line(self._private.sign(text.encode()))}"
+
+    def cosign(self, text: str, timestamp: int) -> str:
+        """The line that, below a checkpoint with this text, is a cosignature."""
+        signature = self._private.sign(_cosigned(text, timestamp))
+        return self._line(timestamp.to_bytes(_TIME_BYTES) + signature)
+
+    def _line(self, signature: bytes) -> str:
+        return f"\u2014 {self.verifier.name} {_encoded(self.verifier.id + signature)}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text and the lines that sign it, none of them verified yet."""
+
+    text: str
+    lines: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Raises `NoteError`."""
+        try:
+            whole = content.decode()
+        except UnicodeDecodeError:
+            raise NoteError("it is no signed note: not in UTF-8") from None
+        text, separator, rest = whole.rpartition("\n\n")
+        lines = rest.removesuffix("\n").split("\n")
+        if (
+            len(content) > LARGEST_NOTE
+            or not separator
+            or not rest.endswith("\n")
+            or re.search(r"[^\n -\uffff]", whole)
+        ):
+            raise NoteError("it is no signed note: a text, an empty line, and signatures")
+        if not all(_LINE.fullmatch(line) for line in lines):
+            raise NoteError("it is no signed note: a line below the text is no signature")
+        return cls(text + "\n", tuple(lines))
+
+    def __str__(self) -> str:
+        return "\n".join([self.text, *self.lines, ""])
+
+    def is_signed_by(self, key: VerifierKey) -> bool:
+        """Whether there are signatures of the key, all of them right."""
+        found = list(self._signatures(key))
+        return bool(found) and all(key.verifies(signature, self.text.encode()) for signature in found)
+
+    def cosigned_at(self, key: VerifierKey) -> int | None:
+        """When the key cosigned it, in seconds since 1970, the latest; None if it did not, or a signature is wrong."""
+        times = []
+        for content in self._signatures(key):
+            timestamp = int.from_bytes(content[:_TIME_BYTES])
+            if len(content) != _TIME_BYTES + _SIGNATURE_BYTES or timestamp >= 1 << 63:
+                return None
+            if not key.verifies(content[_TIME_BYTES:], _cosigned(self.text, timestamp)):
+                return None
+            times.append(timestamp)
+        return max(times, default=None)
+
+    def _signatures(self, key: VerifierKey) -> Iterator[bytes]:
+        for line in self.lines:
+            _, name, encoded = line.split(" ")
+            content = decoded(encoded)
+            if (name, content[:_ID_BYTES]) == (key.name, key.id):
+                yield content[_ID_BYTES:]
+
+
+def _cosigned(text: str, timestamp: int) -> bytes:
+    return f"cosignature/v1\ntime {timestamp}\n{text}".encode()
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def decoded(text: str) -> bytes:
+    """The bytes of a text in base64; empty if it is none."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
