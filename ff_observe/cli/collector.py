@@ -1,4 +1,4 @@
-"""`ff-observe collector run|export|forget`: the receiving end of the ping."""
+"""`ff-observe collector run|export|forget|key`: the receiving end of the ping."""
 
 import argparse
 import logging
@@ -51,6 +51,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     _add_settings(forget_parser)
     forget_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="the instance id, as in its pings")
     forget_parser.set_defaults(run=forget)
+
+    key_parser = actions.add_parser(
+        "key",
+        help="print the public key of the receipts",
+        description="Prints the public key that signs receipts, to be set as telemetry.ping.receipts on platforms.",
+    )
+    _add_settings(key_parser)
+    key_parser.set_defaults(run=print_key)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +166,14 @@ def forget(options: argparse.Namespace) -> int:
     if not forgotten:
         raise _nothing_stored(options)
     print(f"deleted {forgotten} {'ping' if forgotten == 1 else 'pings'}")
+    return 0
+
+
+def print_key(options: argparse.Namespace) -> int:
+    from ff_observe.collector import commands
+
+    start_logging(options)
+    print(commands.public_key(_settings(options)))
     return 0
 
 

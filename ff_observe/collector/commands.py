@@ -6,6 +6,7 @@ import os
 import resource
 from collections.abc import Iterator
 
+from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store.opening import open_store
@@ -21,6 +22,13 @@ def prepare_process() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def public_key(settings: CollectorSettings) -> str:
+    """The public key of the receipts, which is made if there is none. Raises `ConfigurationError`."""
+    receipts = Receipts.of(settings)
+    receipts.open()
+    return receipts.public_key
 
 
 def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:

@@ -53,6 +53,15 @@ def document() -> Json:
         "description": "Acknowledged only after it is durably stored. A ping of the same instance with the same "
         "payload within the window of duplicates is acknowledged and not stored again. Fields beyond the schema are "
         f"accepted and never stored. At most {MAX_BODY_BYTES} bytes, without Content-Encoding.",
+        "parameters": [
+            {
+                "name": "FF-Observe-Checkpoint",
+                "in": "header",
+                "description": "A checkpoint of the sender's ledger, its text in base64, to be cosigned. Others are "
+                "ignored.",
+                "schema": {"type": "string"},
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ping"}}},
@@ -60,6 +69,13 @@ def document() -> Json:
         "responses": {
             "200": {
                 "description": "Stored.",
+                "headers": {
+                    "FF-Observe-Cosignature": {
+                        "description": "A receipt, where a checkpoint was shown: the name of the key and a cosignature "
+                        "(C2SP tlog-cosignature).",
+                        "schema": {"type": "string"},
+                    }
+                },
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Success"}}},
             },
             **_refusals(),

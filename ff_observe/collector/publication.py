@@ -2,6 +2,7 @@
 and after each restart."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,16 +20,17 @@ class Release:
     data: bytes
 
     @classmethod
-    def of(cls, document: str) -> "Release":
-        return cls(render(json.loads(document)), document.encode())
+    def of(cls, document: str, receipts_key: str) -> "Release":
+        return cls(render(json.loads(document), receipts_key), document.encode())
 
 
 class Publication:
     """Releases the fleet at the beginning of each day (UTC). With `fleet.public_k` 1, which protects nothing, at each
     count."""
 
-    def __init__(self, store: Store, settings: CollectorSettings) -> None:
+    def __init__(self, store: Store, settings: CollectorSettings, receipts_key: Callable[[], str]) -> None:
         self._store = store
+        self._receipts_key = receipts_key
         self._k = max(settings.k, settings.public_k)
         self._days = settings.public_days
         self._silent_after_days = settings.silent_after_days
@@ -41,7 +43,7 @@ class Publication:
         if document == self._document:
             return None
         self._document = document
-        return Release.of(document)
+        return Release.of(document, self._receipts_key())
 
     def _released(self, now: datetime) -> str:
         today = now.astimezone(UTC).date()

@@ -10,8 +10,9 @@ from ff_observe.clock import Clock
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.ingest import Ingest, Outcome
 from ff_observe.collector.metrics import CollectorMetrics
+from ff_observe.collector.receipts import ANSWERED_IN, Receipts
 from ff_observe.collector.refusals import Reason, Refusal
-from ff_observe.collector.responses import SUCCESS, refusal_answer
+from ff_observe.collector.responses import SUCCESS, refusal_answer, success
 from ff_observe.collector.safe_errors import without_values
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.sender_hash import SenderHash
@@ -41,6 +42,7 @@ class PingReceiver:
         metrics: CollectorMetrics,
         unknown_fields: UnknownFields,
         clock: Clock,
+        receipts: Receipts,
         on_ping: PingObserver | None = None,
     ) -> None:
         self._ingest = ingest
@@ -49,13 +51,15 @@ class PingReceiver:
         self._metrics = metrics
         self._unknown_fields = unknown_fields
         self._clock = clock
+        self._receipts = receipts
         self._on_ping = on_ping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Never raises: the text of an exception could quote the request."""
         refusal = await (self._traced(scope, receive) if tracing.is_on() else self._outcome(scope, receive))
         if refusal is None:
-            await SUCCESS.send(scope, send)
+            receipt = self._receipts.answer(scope["headers"], self._clock.now())
+            await (SUCCESS if receipt is None else success((ANSWERED_IN, receipt))).send(scope, send)
         else:
             self._metrics.add(catalogue.PINGS_REFUSED, refusal.reason.value)
             await refusal_answer(refusal).send(scope, send)

@@ -24,8 +24,12 @@ def error(status: int, message: str, *headers: tuple[bytes, bytes]) -> Answer:
     return json_answer(status, {"status": "error", "error": message}, *headers)
 
 
-SUCCESS = json_answer(200, {"status": "success"})
-"""Acknowledges a ping."""
+def success(*headers: tuple[bytes, bytes]) -> Answer:
+    """Acknowledges a ping."""
+    return json_answer(200, {"status": "success"}, *headers)
+
+
+SUCCESS = success()
 
 
 def refusal_answer(refusal: Refusal) -> Answer:

@@ -16,6 +16,7 @@ from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.ingest import Ingest
 from ff_observe.collector.metrics import CollectorMetrics, seconds
 from ff_observe.collector.publication import Publication
+from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.receive import PingObserver, PingReceiver
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.collector.responses import error, refusal_answer
@@ -102,8 +103,13 @@ class Collector:
         )
         address = SenderAddress(settings.trusted_proxies, settings.forwarded_header)
         unknown = UnknownFields(settings.k, partial(self.metrics.remove, catalogue.UNKNOWN_FIELDS))
-        receiver = PingReceiver(self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, on_ping)
-        self.publication = Publication(self.store, settings) if settings.public else None
+        self._receipts = Receipts.of(settings)
+        receiver = PingReceiver(
+            self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, self._receipts, on_ping
+        )
+        self.publication = (
+            Publication(self.store, settings, lambda: self._receipts.public_key) if settings.public else None
+        )
         self._app = CollectorApp(receiver, self.metrics, self._ingest.probe, public=settings.public)
         self._started = threading.Event()
         self._server = Server(
@@ -128,6 +134,7 @@ class Collector:
         An unreachable database server does not prevent the start: pings are refused until it answers.
         """
         self._sender_hash.open(self._clock.now())
+        self._receipts.open()
         self._register_gauges()
         listening = self._bind()
         address, self.port = listening.getsockname()[:2]

@@ -50,6 +50,13 @@ KEY_DAYS = Key(
     "0.1.0",
     default=timedelta(days=30),
 )
+RECEIPTS_KEY_FILE = Key(
+    "receipts.key_file",
+    kinds.PATH,
+    "The key that signs [receipts](ping.md#receipts), made once; mode 0600.",
+    "0.1.0",
+    otherwise="`data_dir/key/receipts.key`",
+)
 TRUSTED_PROXIES = Key(
     "address.trusted_proxies",
     settings_kinds.NETWORKS,
@@ -142,6 +149,7 @@ class CollectorSettings:
     database: SqliteDatabase | PostgresqlDatabase = filled_by(DATABASE)
     key_file: Path | None = filled_by(KEY_FILE)
     key_lifetime: timedelta = filled_by(KEY_DAYS)
+    receipts_key_file: Path | None = filled_by(RECEIPTS_KEY_FILE)
     trusted_proxies: tuple[Network, ...] = filled_by(TRUSTED_PROXIES)
     forwarded_header: ForwardedHeader = filled_by(HEADER)
     duplicate_window: timedelta = filled_by(WINDOW_MINUTES)

@@ -73,6 +73,8 @@ def _ledger(reader: Reader, home: Path, environment: Environment) -> Path | None
     if named == OFF:
         if reader.value(key.LEDGER_REQUIRED):
             reader.problem(key.LEDGER_REQUIRED.path, f"write false, or name a ledger: {key.LEDGER.path} is off")
+        if reader.value(key.PING_RECEIPTS) is not None:
+            reader.problem(key.PING_RECEIPTS.path, f"remove it, or name a ledger: {key.LEDGER.path} is off")
         return None
     return home / "var" / named if named else _state_directory(home, environment) / "pings.jsonl"
 

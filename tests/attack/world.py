@@ -72,7 +72,7 @@ class World:
 
     def published(self, day: int = RELEASE_DAY, hours: int = 0) -> bytes:
         """The bytes of `fleet.json`, as a collector that starts now serves them."""
-        publication = Publication(self.store, SETTINGS)
+        publication = Publication(self.store, SETTINGS, lambda: "key")
         now = later(days=day, hours=hours)
         release = publication.refresh(take_fleet(self.store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
         assert release is not None

@@ -1,10 +1,12 @@
 """Delivers the body of a ping: one HTTP POST, bounded in every way, one outcome of a closed list.
 
-The request reveals nothing about its sender beyond the body: no cookie, no version.
+The request reveals nothing about its sender beyond the body: no cookie, no version. Only where a cosignature is asked
+for, a checkpoint of the ledger is in a header.
 """
 
+import base64
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -49,8 +51,9 @@ class Delivery:
         except ValueError:
             return None
 
-    def send(self, body: bytes) -> Outcome:
-        """Try once. Never raises because of the network or the receiver."""
+    def send(self, body: bytes, checkpoint: str | None = None) -> Outcome:
+        """Try once, and ask for a cosignature of the checkpoint with this text. Never raises because of the network or
+        the receiver."""
         url, receiver = self._url.reveal().strip(), self.receiver
         if receiver is None:
             what = "is not a URL that starts with https:// or http:// and names a host"
@@ -61,7 +64,7 @@ class Delivery:
                 connection.abort()
             self._connection = connection
         with connection.limited(self._timeouts.total):
-            return self._post(url, receiver, body, connection)
+            return self._post(url, receiver, body, checkpoint, connection)
 
     def abort(self) -> None:
         """Abort a delivery in progress and refuse further ones: the bridge is stopping. Callable from any thread."""
@@ -70,7 +73,9 @@ class Delivery:
             if self._connection is not None:
                 self._connection.abort()
 
-    def _post(self, url: str, receiver: str, body: bytes, connection: AbortableConnection) -> Outcome:
+    def _post(
+        self, url: str, receiver: str, body: bytes, checkpoint: str | None, connection: AbortableConnection
+    ) -> Outcome:
         import urllib3
         from urllib3.exceptions import HTTPError
         from urllib3.util import SKIP_HEADER
@@ -83,6 +88,8 @@ class Delivery:
         headers["Accept-Encoding"] = SKIP_HEADER
         if (credentials := authorization(url)) is not None:
             headers["Authorization"] = credentials
+        if checkpoint is not None:
+            headers["FF-Observe-Checkpoint"] = base64.b64encode(checkpoint.encode()).decode("ascii")
         timeout = urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.read)
         try:
             proxy = proxy_for(url)
@@ -92,6 +99,7 @@ class Delivery:
                     "POST", target, body=body, headers=headers, redirect=False, retries=False, preload_content=False
                 )
                 status, retry_after = response.status, response.headers.get("Retry-After")
+                cosignature = response.headers.get("FF-Observe-Cosignature")
                 response.close()  # unread: the status says everything
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                 failure = in_a_sentence(refusal_of_proxy(status), receiver, proxy)
@@ -102,4 +110,5 @@ class Delivery:
             failure = f"{receiver} could not be reached: {reason}"
         if failure is not None:
             return Outcome(Result.FAILED, failure, receiver=receiver)
-        return outcome_of_answer(status, retry_after, receiver, self._clock.now())
+        outcome = outcome_of_answer(status, retry_after, receiver, self._clock.now())
+        return outcome if checkpoint is None else replace(outcome, cosignature=cosignature)

@@ -29,6 +29,7 @@ class Outcome:
     status: int | None = None  # of the HTTP answer, where there was one
     receiver: str | None = None  # host and port; None if nothing was tried
     retry_after_seconds: float | None = None
+    cosignature: str | None = None  # of the checkpoint that was shown, as it was answered
 
 
 def outcome_of_answer(status: int, retry_after: str | None, receiver: str, now: datetime) -> Outcome:

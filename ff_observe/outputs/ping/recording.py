@@ -14,6 +14,8 @@ from ff_observe.outputs.ping.ledger import Ledger
 from ff_observe.outputs.ping.ledger_files import check_naming_file
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import Sender
+from ff_observe.transparency.checkpoints import read_checkpoint
+from ff_observe.transparency.notes import Note, NoteError, VerifierKey
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,13 @@ def sender_for(settings: Settings, clock: Clock) -> Sender:
     if ledger is None:
         return delivery
     required_at = delivery.receiver if settings.ping.ledger_required else None
-    return RecordingSender(delivery, Ledger(ledger, clock), named_in(settings), required_at=required_at)
+    return RecordingSender(
+        delivery,
+        Ledger(ledger, clock),
+        named_in(settings),
+        required_at=required_at,
+        collector=settings.ping.receipts,
+    )
 
 
 def named_in(settings: Settings) -> Path | None:
@@ -50,16 +58,25 @@ class RecordingSender:
     """Records every attempt of another sender. An attempt that could not even begin (no usable URL) is none.
 
     `named_in` is the file that names the ledger: root writes only to a path named in a file that root alone can change.
-    With `required_at`, the receiver's host and port, nothing is sent that was not written down before.
+    With `required_at`, the receiver's host and port, nothing is sent that was not written down before. The `collector`
+    with that key is asked to cosign the ledger's checkpoint.
     """
 
     def __init__(
-        self, sender: Sender, ledger: Ledger, named_in: Path | None = None, *, required_at: str | None = None
+        self,
+        sender: Delivery,
+        ledger: Ledger,
+        named_in: Path | None = None,
+        *,
+        required_at: str | None = None,
+        collector: VerifierKey | None = None,
     ) -> None:
         self._sender = sender
         self._ledger = ledger
         self._named_in = named_in
         self._required_at = required_at
+        self._collector = collector
+        self._receipts = StateLog(log)
         self._state = StateLog(log)
 
     def check(self) -> None:
@@ -79,9 +96,12 @@ class RecordingSender:
         if required_at is not None and not self._record(lambda: self._ledger.begin(required_at, body)):
             place = f"the ledger {self._ledger.path} cannot be written"
             return Outcome(Result.FAILED, f"held back, as telemetry.ledger_required says: {place}; the log says why")
-        outcome = self._sender.send(body)
+        checkpoint = self._checkpoint()
+        outcome = self._sender.send(body, None if checkpoint is None else checkpoint.text)
         if outcome.receiver is not None:
             self._record(lambda: self._ledger.append(outcome, body))
+        if checkpoint is not None and outcome.result is Result.DELIVERED:
+            self._keep_receipt(checkpoint, outcome.cosignature)
         return outcome
 
     def withhold(self, rule: str) -> None:
@@ -91,6 +111,32 @@ class RecordingSender:
     def abort(self) -> None:
         """See `Sender`."""
         self._sender.abort()
+
+    def _checkpoint(self) -> Note | None:
+        """The checkpoint to be cosigned; None if no receipts are wanted, or there is none."""
+        if self._collector is None:
+            return None
+        try:
+            content = self._ledger.checkpoint()
+            return None if content is None else read_checkpoint(content)[1]
+        except (OSError, NoteError):  # the entry that follows says so
+            return None
+
+    def _keep_receipt(self, checkpoint: Note, cosignature: str | None) -> None:
+        assert self._collector is not None
+        try:
+            receipt = Note.parse(f"{checkpoint}\u2014 {cosignature}\n".encode())
+            is_valid = receipt.cosigned_at(self._collector) is not None
+        except NoteError:
+            is_valid = False
+        if is_valid:
+            self._receipts.working("the receiver of the ping gives receipts again")
+            self._record(lambda: self._ledger.keep_receipt(str(receipt)))
+        else:
+            self._receipts.failing(
+                "the receiver of the ping gave no receipt that the key in telemetry.ping.receipts signed: compare it "
+                "with what `ff-observe collector key` prints there"
+            )
 
     def _record(self, write: Callable[[], None]) -> bool:
         """Whether it was written."""

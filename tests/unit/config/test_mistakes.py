@@ -51,6 +51,7 @@ EXPECTED: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
     "bad-ledger-required-but-off": (3, 20, "telemetry.ledger_required", ("write false, or name a ledger",)),
     "bad-receipts-cut": (3, 15, "telemetry.ping.receipts", ("ff-observe collector key",)),
     "bad-receipts-key-of-a-ledger": (3, 15, "telemetry.ping.receipts", ("ff-observe collector key",)),
+    "bad-receipts-without-ledger": (4, 15, "telemetry.ping.receipts", ("remove it, or name a ledger",)),
     "bad-backend-dsn-without-key": (4, 12, "telemetry.backend.sentry.dsn", (WRITE_DSN,)),
     "bad-backend-dsn-without-project": (4, 12, "telemetry.backend.sentry.dsn", (WRITE_DSN,)),
     "bad-backend-dsn-map": (4, 12, "telemetry.backend.sentry.dsn", ("found a map",)),
