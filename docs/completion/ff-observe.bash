@@ -2,7 +2,7 @@ _ff_observe() {
   local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" path="" word
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' collector key'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
+    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping export'|' ping receipt'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' collector key'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
   done
   case "$before" in
     --home) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
@@ -20,6 +20,9 @@ _ff_observe() {
     --network-policy) COMPREPLY=($(compgen -W "kubernetes cilium" -- "$current")); return ;;
     --role) :; return ;;
     --at) :; return ;;
+    --from) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --receipt) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --ledger-key) :; return ;;
     --prove) :; return ;;
     --against) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
@@ -49,10 +52,12 @@ _ff_observe() {
     ' egress') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json --hosts --network-policy --resolve" -- "$current")) ;;
     ' database') COMPREPLY=($(compgen -W "grants -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' database grants') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --role --offline" -- "$current")) ;;
-    ' ping') COMPREPLY=($(compgen -W "show why send log -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' ping') COMPREPLY=($(compgen -W "show why send export receipt log -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' ping show') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --at --explain --diff" -- "$current")) ;;
     ' ping why') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json" -- "$current")) ;;
-    ' ping send') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' ping send') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --from --receipt --ledger-key" -- "$current")) ;;
+    ' ping export') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' ping receipt') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' ping log') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --verify --json --prove --checkpoint --against --file --collector-key" -- "$current")) ;;
     ' metrics') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --format -o --output --at" -- "$current")) ;;
     ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --label -o --output" -- "$current")) ;;

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ff_observe.cli import by_file
 from ff_observe.cli.options import add_at, clock_at, settings_of
 from ff_observe.cli.terminal import READING, progress
 from ff_observe.clock import SystemClock
@@ -47,7 +48,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     why_parser.set_defaults(run=why)
 
     send_parser = actions.add_parser("send", help="send one now, under the same rules")
+    by_file.add_to_send(send_parser)
     send_parser.set_defaults(run=send)
+    by_file.add_parsers(actions)
 
     log_parser = actions.add_parser(
         "log",
@@ -166,6 +169,8 @@ def why(options: argparse.Namespace) -> int:
 
 
 def send(options: argparse.Namespace) -> int:
+    if options.source is not None or options.receipt is not None:
+        return by_file.send(options)
     from ff_observe.outputs.ping.outcome import Result
     from ff_observe.outputs.ping.recording import check_ledger, record_decision, sender_for
     from ff_observe.outputs.ping.sending import send_once
@@ -250,7 +255,7 @@ def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path
         print(f"no receipt of {collector.name} covers any" if receipt is None else f"covered by {receipt}")
     for entry in held:
         if entry.note:  # an intact chain holds only our own text
-            print(f"repaired before the entry of {entry.time}: {entry.note}")
+            print(f"{entry.time}: {entry.note}")
     return 0
 
 

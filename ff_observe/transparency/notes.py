@@ -143,6 +143,13 @@ class Note:
     def __str__(self) -> str:
         return "\n".join([self.text, *self.lines, ""])
 
+    def with_line(self, line: str) -> "Note | None":
+        """The note with another signature, as it is written without the dash; None if the line is none."""
+        try:
+            return Note.parse(f"{self}\u2014 {line}\n".encode())
+        except (NoteError, UnicodeEncodeError):
+            return None
+
     def is_signed_by(self, key: VerifierKey) -> bool:
         """Whether there are signatures of the key, all of them right."""
         found = list(self._signatures(key))

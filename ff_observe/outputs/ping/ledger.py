@@ -66,9 +66,9 @@ class Ledger:
         """Write that an attempt is about to be made. Raises `OSError`."""
         self._append(Event.BEGUN, receiver, None, body)
 
-    def export(self, body: bytes) -> None:
-        """Write that a ping leaves in a file. Raises `OSError`."""
-        self._append(Event.EXPORTED, "", None, body)
+    def export(self, body: bytes) -> int:
+        """Write that a ping leaves in a file. Returns the number of the entry. Raises `OSError`."""
+        return self._append(Event.EXPORTED, "", None, body)
 
     def withhold(self, rule: str) -> None:
         """Write that a rule withholds the ping, unless the last entry says so already. Raises `OSError`."""
@@ -89,11 +89,12 @@ class Ledger:
             if line not in lines:
                 files.write(name, b"".join([*lines, line]))
 
-    def _append(self, outcome: str, receiver: str, status: int | None, body: bytes, note: str | None = None) -> None:
+    def _append(self, outcome: str, receiver: str, status: int | None, body: bytes, note: str | None = None) -> int:
         document = {"time": self._now(), "outcome": outcome, "receiver": receiver, "status": status}
-        self._write({**document, **body_members(body), **({} if note is None else {"note": note})})
+        return self._write({**document, **body_members(body), **({} if note is None else {"note": note})})
 
-    def _write(self, document: dict[str, Any]) -> None:
+    def _write(self, document: dict[str, Any]) -> int:
+        """Returns the index of the leaf."""
         name = self.path.name
         with writable(self.path) as files, files.locked(name, self._clock):
             if not files.exists(name) and files.exists(older(name)) and files.exists(new(name)):
@@ -122,6 +123,7 @@ class Ledger:
                 tree.add(line)
             checkpoint = Checkpoint(key.verifier.name, tree.size, tree.root())
             files.write(checkpoint_of(name), key.sign(str(checkpoint)).encode())
+            return tree.size - 1
 
     def _begin(
         self, files: LedgerFiles, tree: Tree, key: SigningKey, document: dict[str, Any], *, keep: bool = False

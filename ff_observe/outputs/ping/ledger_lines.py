@@ -144,7 +144,7 @@ class Lines:
 def read_lines(files: Mapping[str, bytes], path: Path) -> Lines:
     """Read the lines of a ledger's files. What is wrong is among the findings."""
     named = [(name, files[name]) for name in (older(path.name), path.name) if name in files]
-    openings = [_document(content.partition(b"\n")[0]).get("ledger") for _, content in named]
+    openings = [read_document(content.partition(b"\n")[0]).get("ledger") for _, content in named]
     reader = _Reader(path.name)
     for number, (name, content) in enumerate(named):
         # Old files are no part of the tree of a file that follows them in the old form.
@@ -169,7 +169,7 @@ class _Reader:
         if not content:
             found.findings.append(Finding(name, 0, "the file is empty"))
         for number, line in enumerate(lines, 1):
-            document = _document(line)
+            document = read_document(line)
             what = list(self._open(name, line, document) if number == 1 else self._follow(line, document))
             found.findings += [Finding(name, number, each) for each in what]
             found.lines.append(Line(name, number, line, found.tree.size if in_tree else None, document))
@@ -248,7 +248,7 @@ def body_members(body: bytes) -> dict[str, Any]:
 
 def is_whole(line: bytes) -> bool:
     """Whether a line without its end lacks nothing else: no part of a JSON object is one."""
-    return bool(_document(line))
+    return bool(read_document(line))
 
 
 def _described(body: str) -> tuple[int, str]:
@@ -262,7 +262,7 @@ def _number(value: object) -> int:
     return value
 
 
-def _document(line: bytes) -> dict[str, Any]:
+def read_document(line: bytes) -> dict[str, Any]:
     """The members of a line; empty if it is no JSON object."""
     try:
         document = json.loads(line)

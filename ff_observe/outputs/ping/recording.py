@@ -41,6 +41,14 @@ def named_in(settings: Settings) -> Path | None:
     return settings.file if settings.ping.ledger_is_named else None
 
 
+def ledger_of(settings: Settings, clock: Clock) -> Ledger:
+    """The ledger, which can be written to. Raises `LedgerError`, if only because none is kept."""
+    if settings.ping.ledger is None:
+        raise LedgerError("no ledger is kept: telemetry.ledger is off")
+    check_ledger(settings, clock)
+    return Ledger(settings.ping.ledger, clock)
+
+
 def record_decision(sender: Sender, decision: Decision) -> None:
     """Record that the ping is withheld, if it is and the sender keeps a ledger."""
     if decision.rule in WITHHELD_BY and isinstance(sender, RecordingSender):
@@ -124,12 +132,8 @@ class RecordingSender:
 
     def _keep_receipt(self, checkpoint: Note, cosignature: str | None) -> None:
         assert self._collector is not None
-        try:
-            receipt = Note.parse(f"{checkpoint}\u2014 {cosignature}\n".encode())
-            is_valid = receipt.cosigned_at(self._collector) is not None
-        except NoteError:
-            is_valid = False
-        if is_valid:
+        receipt = checkpoint.with_line(cosignature or "")
+        if receipt is not None and receipt.cosigned_at(self._collector) is not None:
             self._receipts.working("the receiver of the ping gives receipts again")
             self._record(lambda: self._ledger.keep_receipt(str(receipt)))
         else:

@@ -1,0 +1,149 @@
+"""`ff-observe ping export`, `ping send --from` and `ping receipt`: pings of machines without a network."""
+
+import argparse
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+
+from ff_observe.cli.options import settings_of
+from ff_observe.cli.terminal import READING, progress
+from ff_observe.clock import SystemClock
+from ff_observe.errors import DeliveryError, LedgerError, UsageError
+
+
+def add_parsers(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    export_parser = actions.add_parser(
+        "export",
+        help="write a ping into a file, for another machine to send",
+        description="Writes what `ping send` would send into a new file, under the same rules. The ledger records it.",
+    )
+    export_parser.add_argument("file", metavar="FILE", type=Path, help="a new file")
+    export_parser.set_defaults(run=export)
+
+    receipt_parser = actions.add_parser("receipt", help="take in the receipt of an exported ping")
+    receipt_parser.add_argument("file", metavar="FILE", type=Path, help="what `ping send --from` wrote")
+    receipt_parser.set_defaults(run=receipt)
+
+
+def add_to_send(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="source", metavar="FILE", type=Path, help="send a ping that another machine exported"
+    )
+    parser.add_argument(
+        "--receipt",
+        metavar="FILE",
+        type=Path,
+        help="with --from: where to write the receipt for that machine (default: FILE.receipt); what it names is not "
+        "sent again",
+    )
+    parser.add_argument(
+        "--ledger-key", metavar="KEY", help="with --from: the public key that `ping export` printed on that machine"
+    )
+
+
+def export(options: argparse.Namespace) -> int:
+    from ff_observe.outputs.ping import by_file
+    from ff_observe.outputs.ping.recording import ledger_of
+    from ff_observe.platform.sources.installation import operating_system
+    from ff_observe.wiring import open_platform
+
+    settings = settings_of(options)
+    ledger = ledger_of(settings, SystemClock())
+    if os.path.lexists(options.file):
+        raise UsageError(f"{options.file} is there already: name a new file")
+    with open_platform(settings) as platform, progress(READING):
+        snapshot = platform.snapshots.take()
+        try:
+            exported = by_file.export(snapshot, platform.settings, operating_system(), ledger)
+        except OSError as error:
+            raise LedgerError(f"{ledger.path} cannot be written: {error.strerror or error}") from None
+    _write(options.file, exported.written())
+    print(f"wrote {options.file}; the public key of the ledger is {exported.key}")
+    return 0
+
+
+def send(options: argparse.Namespace) -> int:
+    from ff_observe.outputs.ping import by_file
+    from ff_observe.outputs.ping.delivery import Delivery
+    from ff_observe.transparency.notes import NoteError, VerifierKey
+
+    if options.source is None:
+        raise UsageError("--receipt belongs to --from")
+    settings, clock = settings_of(options), SystemClock()
+    if settings.environment.ff_telemetry_disabled:
+        raise DeliveryError("not sent: FF_TELEMETRY_DISABLED is set in the environment of ff-observe")
+    try:
+        expected = None if options.ledger_key is None else VerifierKey.parse(options.ledger_key)
+    except NoteError as error:
+        raise UsageError(f"--ledger-key: {error}") from None
+    with _naming(options.source):
+        exported = by_file.Export.parse(_read(options.source), expected)
+    file = options.receipt or options.source.with_name(f"{options.source.name}.receipt")
+    if file.exists():
+        with _naming(file):
+            receipt = by_file.Receipt.parse(_read(file))
+        if not receipt.is_of(exported):
+            raise UsageError(f"{file} is the receipt of another ping: name a new file with --receipt")
+        print(f"was delivered at {receipt.time} to {receipt.receiver}; not sent again")
+        return 0
+    with progress("sending the ping"):
+        receipt = by_file.deliver(
+            exported, Delivery(settings.ping.url, clock), lambda: f"{clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        )
+    _write(file, receipt.written())
+    print(f"delivered to {receipt.receiver}; take {file} back, for `ff-observe ping receipt`")
+    if exported.collector is not None and receipt.note is None:
+        print(f"ff-observe: it is refused there: {exported.collector.name} did not sign it", file=sys.stderr)
+    return 0
+
+
+def receipt(options: argparse.Namespace) -> int:
+    from ff_observe.outputs.ping import by_file
+    from ff_observe.outputs.ping.recording import ledger_of
+
+    settings = settings_of(options)
+    ledger = ledger_of(settings, SystemClock())
+    with _naming(options.file):
+        taken = by_file.Receipt.parse(_read(options.file))
+    try:
+        is_new = by_file.take_receipt(taken, ledger, settings.ping.receipts)
+    except OSError as error:
+        raise LedgerError(f"{ledger.path} cannot be written: {error.strerror or error}") from None
+    print(f"delivered at {taken.time} to {taken.receiver}{'' if is_new else '; it was recorded before'}")
+    return 0
+
+
+@contextlib.contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Errors name the file."""
+    try:
+        yield
+    except DeliveryError as error:
+        raise DeliveryError(f"{file}: {error}") from None
+    except OSError as error:
+        raise DeliveryError(f"{file} cannot be read: {error.strerror or error}") from None
+
+
+def _read(file: Path) -> bytes:
+    from ff_observe.outputs.ping.by_file import LARGEST
+
+    with file.open("rb") as opened:
+        return opened.read(LARGEST + 1)
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a new file, whole or not at all. Raises `DeliveryError`."""
+    fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123 - of a descriptor
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        fresh.rename(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise DeliveryError(f"{file} cannot be written: {error.strerror or error}") from None
