@@ -53,7 +53,7 @@ KEY_DAYS = Key(
 RECEIPTS_KEY_FILE = Key(
     "receipts.key_file",
     kinds.PATH,
-    "The key that signs [receipts](ping.md#receipts), made once; mode 0600.",
+    "The key that signs [receipts](ledger.md#receipts), made once; mode 0600.",
     "0.1.0",
     otherwise="`data_dir/key/receipts.key`",
 )

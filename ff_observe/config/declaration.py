@@ -44,7 +44,7 @@ LEDGER_REQUIRED = Key(
 PING_RECEIPTS = Key(
     "telemetry.ping.receipts",
     kinds.VERIFIER_KEY,
-    "Public key of an ff-observe collector, which then signs what the ledger holds ([Receipts](ping.md#receipts)).",
+    "Public key of an ff-observe collector, which then signs what the ledger holds ([Receipts](ledger.md#receipts)).",
     "0.1.0",
 )
 DATABASE_CA_FILE = Key(
