@@ -14,7 +14,7 @@ from typing import Final
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.trusted_path import check_trusted_file, trusted_directory
 
-LOCK_SECONDS: Final = 2.0  # other processes hold the lock for milliseconds
+LOCK_SECONDS: Final = 10.0  # others hold the lock for milliseconds; on a slow disk, which syncs thrice, longer
 LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are rotated long before
 
 # Non-blocking: a pipe in place of the file must not hang the bridge.

@@ -1,4 +1,4 @@
-"""A ledger with receipts, and what somebody with all of its files and keys but the collector's can make of it."""
+"""A ledger with receipts, and what an attacker with all of its files and keys but the collector's can make of it."""
 
 import base64
 import json

@@ -47,7 +47,7 @@ def ledgers(tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
 
 
 def test_every_tampering_before_the_last_receipt_is_found_and_named(ledgers: Ledgers, tmp_path: Path) -> None:
-    """By somebody with every file and key of the machine. What came after the last receipt may be changed unnoticed,
+    """By an attacker with every file and key of the machine. What came after the last receipt may be changed unnoticed,
     and without receipts everything, except that a file cannot be dropped before its time."""
     found: Counter[tuple[str, bool]] = Counter()
     for seed in range(in_full(1000, 100)):
