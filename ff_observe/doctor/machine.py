@@ -92,7 +92,7 @@ def _ledger(subject: Subject) -> Iterator[Finding]:
     ledger = subject.settings.ping.ledger
     assert ledger is not None
     try:
-        wrong = verify(ledger)
+        wrong = verify(ledger, subject.settings.ping.receipts)
     except OSError as failure:
         yield error(
             "ledger-unreadable",

@@ -1,5 +1,6 @@
 """Checks of `doctor` that need a clock or a moment of their own, and the examination of a running bridge."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from ff_observe.wiring import open_platform
 from tests.fakes import FakeClock
 from tests.planted_faults import World, world
 from tests.real_parts.certificates import root_authority
+from tests.unit.ping import tampering
 
 __all__ = ["world"]  # the fixture
 
@@ -49,6 +51,20 @@ def test_a_clock_that_was_never_set_is_found(subject: Subject) -> None:
     never_set = replace(subject, clock=FrozenClock(datetime(1970, 1, 1, tzinfo=UTC)))
     assert "timedatectl" in found_in(MACHINE, never_set)["clock"].fix
     assert found_in(MACHINE, subject)["clock"].severity is Severity.OK
+
+
+def test_a_ledger_that_a_receipt_contradicts_is_found(subject: Subject, tmp_path: Path) -> None:
+    """Rewritten with its own key, so that only the collector's receipts say otherwise."""
+    files = tampering.make(tmp_path, random.Random(9), 9)
+    ping = replace(subject.settings.ping, ledger=tmp_path / tampering.NAME, receipts=tampering.COLLECTOR.verifier)
+    receipted = replace(subject, settings=replace(subject.settings, ping=ping))
+    assert found_in(MACHINE, receipted)["ledger"].severity is Severity.OK
+    forgery = tampering.Forger(files, random.Random(1)).forge("rewrite")
+    assert forgery.touched < max(tampering.receipted(files))
+    tampering.write(tmp_path, forgery.files)
+    assert "is contradicted: " in found_in(MACHINE, receipted)["ledger-damaged"].detail
+    unreceipted = replace(receipted, settings=replace(subject.settings, ping=replace(ping, receipts=None)))
+    assert found_in(MACHINE, unreceipted)["ledger"].severity is Severity.OK
 
 
 def test_clocks_that_differ_are_found(subject: Subject, world: World) -> None:
