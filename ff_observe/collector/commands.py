@@ -26,9 +26,7 @@ def prepare_process() -> None:
 
 def public_key(settings: CollectorSettings) -> str:
     """The public key of the receipts, which is made if there is none. Raises `ConfigurationError`."""
-    receipts = Receipts.of(settings)
-    receipts.open()
-    return receipts.public_key
+    return Receipts.of(settings).public_key
 
 
 def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:

@@ -30,7 +30,7 @@ class Receipts:
     """Signs with the key in `key_file`, which is made once. `named_in` is the file that errors refer to."""
 
     def __init__(self, key_file: Path, named_in: str = "collector") -> None:
-        self._file = key_file
+        self.file = key_file
         self._named_in = named_in
         self._key: SigningKey | None = None
 
@@ -43,12 +43,12 @@ class Receipts:
         """Read the key, or make one. Raises `ConfigurationError` if other users can read the file, or the process
         cannot."""
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with contextlib.suppress(FileExistsError):
                 self._make()
-            with self._file.open("rb") as opened:
+            with self.file.open("rb") as opened:
                 if os.fstat(opened.fileno()).st_mode & 0o077:
-                    raise self._wrong(f"may be read by others; run: chmod 600 {self._file}")
+                    raise self._wrong(f"may be read by others; run: chmod 600 {self.file}")
                 self._key = SigningKey.parse(opened.read(4096).decode("ascii", "replace"))
         except OSError as error:
             raise self._wrong(f"cannot be used: {error.strerror}") from None
@@ -59,7 +59,9 @@ class Receipts:
 
     @property
     def public_key(self) -> str:
-        """What `telemetry.ping.receipts` is set to by those who believe these receipts. After `open`."""
+        """What `telemetry.ping.receipts` is set to by those who believe these receipts. Opens the key if need be."""
+        if self._key is None:
+            self.open()
         assert self._key is not None
         return str(self._key.verifier)
 
@@ -78,20 +80,20 @@ class Receipts:
 
     def _make(self) -> None:
         """Write a new key, unless there is one. Raises `FileExistsError`, and leaves no part of a key."""
-        if self._file.exists():
+        if self.file.exists():
             raise FileExistsError
         seed = secrets.token_bytes(32)
         public = SigningKey("new", COSIGNATURE, seed).verifier.public
         key = SigningKey(f"ff-observe/collector/{hashlib.sha256(public).hexdigest()[:16]}", COSIGNATURE, seed)
-        fresh = self._file.with_name(f"{self._file.name}.{secrets.token_hex(8)}")
+        fresh = self.file.with_name(f"{self.file.name}.{secrets.token_hex(8)}")
         try:
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as opened:  # noqa: PTH123 - of a descriptor
                 opened.write(key.encoded() + "\n")
                 opened.flush()
                 os.fsync(opened.fileno())
-            os.link(fresh, self._file)  # the first of several processes wins
+            os.link(fresh, self.file)  # the first of several processes wins
         finally:
             fresh.unlink(missing_ok=True)
 
     def _wrong(self, message: str) -> ConfigurationError:
-        return ConfigurationError((Problem(self._named_in, 0, 0, "receipts.key_file", f"{self._file} {message}"),))
+        return ConfigurationError((Problem(self._named_in, 0, 0, "receipts.key_file", f"{self.file} {message}"),))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
@@ -144,8 +145,9 @@ def _(home: Path) -> None:
     assert server_context(config, config.tls).get_ciphers() == openssl.get_ciphers()
 
 
-@without("database", "address.key_file")
+@without("database", "address.key_file", "receipts.key_file")
 def _(home: Path) -> None:
     settings = CollectorSettings(data_dir=home)
     assert settings.database_file == home / "pings" / "pings.sqlite3"
     assert settings.sender_key_file == home / "key" / "sender.key"
+    assert Receipts.of(settings).file == home / "key" / "receipts.key"
