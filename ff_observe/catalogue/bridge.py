@@ -159,6 +159,18 @@ SENTRY_EVENTS = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
+SENTRY_SUPPRESSED = Metric(
+    "ff_observe_sentry_events_suppressed_total",
+    "Suppressed Sentry events",
+    "Events that backend Sentry dropped unsent, by reason: the same error within an hour, or over the budget of a "
+    "minute or a day.",
+    "{event}",
+    ("reason",),
+    Kind.COUNTER,
+    ("repeated", "minute_budget", "day_budget"),
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 OTLP_EXPORTS = Metric(
     "ff_observe_otlp_exports_total",
     "OTLP exports",
@@ -189,6 +201,7 @@ BRIDGE: tuple[Metric, ...] = (
     PING_LAST_SUCCESS,
     PING_NEXT,
     SENTRY_EVENTS,
+    SENTRY_SUPPRESSED,
     OTLP_EXPORTS,
 )
 

@@ -90,6 +90,20 @@ BACKEND_SENTRY_DSN = Key(
     secret=True,
     file=True,
 )
+BACKEND_SENTRY_PER_MINUTE = Key(
+    "telemetry.backend.sentry.budget.per_minute",
+    kinds.whole(1, 10_000),
+    "Events that are sent to Sentry in a minute at most; what is suppressed is counted.",
+    "0.1.0",
+    default=10,
+)
+BACKEND_SENTRY_PER_DAY = Key(
+    "telemetry.backend.sentry.budget.per_day",
+    kinds.whole(1, 100_000),
+    "Events that are sent to Sentry in 24 hours at most; what is suppressed is counted.",
+    "0.1.0",
+    default=200,
+)
 PROMETHEUS_ENABLED = Key(
     "telemetry.backend.prometheus.enabled",
     kinds.BOOLEAN,

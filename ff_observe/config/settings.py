@@ -104,6 +104,8 @@ class BackendSentrySettings:
     """`telemetry.backend.sentry`. Off without a DSN."""
 
     dsn: Secret | None = filled_by(key.BACKEND_SENTRY_DSN)
+    per_minute: int = filled_by(key.BACKEND_SENTRY_PER_MINUTE)
+    per_day: int = filled_by(key.BACKEND_SENTRY_PER_DAY)
 
 
 @dataclass(frozen=True, slots=True)

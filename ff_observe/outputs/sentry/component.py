@@ -5,16 +5,16 @@ On only with `telemetry.backend.sentry.dsn`: `SENTRY_DSN` is not read. The SDK i
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ff_observe.catalogue.bridge import SENTRY_EVENTS
+from ff_observe.catalogue.bridge import SENTRY_EVENTS, SENTRY_SUPPRESSED
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, DeliveryError, Problem
 from ff_observe.outputs.model import Components, Context, Destination, Output, Status
+from ff_observe.outputs.sentry.budget import EventBudget, Reason
 from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform_context import current_platform
@@ -29,36 +29,10 @@ log = logging.getLogger(__name__)
 
 NAME = "backend_sentry"
 KEY = "telemetry.backend.sentry.dsn"
-REPEAT_SECONDS = 3600.0
-_MAX_PLACES = 1000
 
 _HOOK: ProcessWide[Callable[["threading.ExceptHookArgs"], Any]] = ProcessWide(
     lambda: threading.excepthook, lambda hook: setattr(threading, "excepthook", hook)
 )
-
-
-class RepeatLimit:
-    """Lets the same error from the same place through once an hour: a recurring one must not use up the quota."""
-
-    def __init__(self, clock: Clock, seconds: float = REPEAT_SECONDS) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._last: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
-
-    def admit(self, place: tuple[object, ...]) -> int | None:
-        """None if `place` has had its event this hour, else how many were held back since the last one."""
-        now = self._clock.monotonic()
-        with self._lock:
-            last, held_back = self._last.get(place, (None, 0))
-            if last is not None and now - last < self._seconds:
-                self._last[place] = (last, held_back + 1)
-                return None
-            self._last[place] = (now, 0)
-            self._last.move_to_end(place)
-            if len(self._last) > _MAX_PLACES:
-                self._last.popitem(last=False)
-            return held_back
 
 
 def place_of(event: Mapping[str, Any]) -> tuple[object, ...]:
@@ -93,13 +67,15 @@ class BackendSentry:
         self._version = version
         self._metrics = metrics
         self._clock = clock
-        self._limit = RepeatLimit(clock)
+        sentry = settings.backend_sentry
+        self._budget = EventBudget(sentry.per_minute, sentry.per_day, clock)
         self._client: SentryClient | None = None
         self._hook_before_ours = threading.excepthook
         self._hooked = False
         self._lock = threading.Lock()
         self._pending = 0
         self._failing = False
+        self._lost_of_pending = False
 
     def start(self) -> None:
         """Raises `ConfigurationError` for an invalid DSN."""
@@ -140,6 +116,11 @@ class BackendSentry:
                 return  # counted as lost when the bridge stopped
             self._pending -= 1
             changed, self._failing = self._failing != (failure is not None), failure is not None
+            self._lost_of_pending |= self._failing
+            if self._pending == 0:
+                if not self._lost_of_pending:
+                    self._budget.arrived()
+                self._lost_of_pending = False
         self._metrics.add(SENTRY_EVENTS, "captured" if failure is None else "dropped")
         self._metrics.delivery(NAME, failure)
         if failure is None:
@@ -148,12 +129,19 @@ class BackendSentry:
             log.log(logging.WARNING if changed else logging.DEBUG, "Sentry did not take an event: %s", failure)
 
     def _admit(self, event: dict[str, Any]) -> bool:
-        held_back = self._limit.admit(place_of(event))
-        if held_back is None:
+        admitted = self._budget.admit(place_of(event))
+        if isinstance(admitted, Reason):
             self._metrics.add(SENTRY_EVENTS, "dropped")
+            self._metrics.add(SENTRY_SUPPRESSED, admitted)
             return False
-        if held_back:
-            event["tags"]["held_back"] = str(held_back)
+        if admitted.held_back:
+            event["tags"]["held_back"] = str(admitted.held_back)
+        if admitted.suppressed is not None:
+            event["contexts"]["suppressed"] = {
+                "events": admitted.suppressed.by_reason.total(),
+                "since": admitted.suppressed.since.isoformat(timespec="seconds"),
+                **{str(reason): number for reason, number in admitted.suppressed.by_reason.items()},
+            }
         return True
 
     def _capture(self, error: BaseException, thread_name: str, *, handled: bool) -> None:

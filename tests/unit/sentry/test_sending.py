@@ -17,7 +17,7 @@ from ff_observe.config.settings import (
     SQLiteDatabase,
 )
 from ff_observe.errors import ConfigurationError, DeliveryError
-from ff_observe.outputs.sentry.component import BackendSentry, RepeatLimit, send_test_event
+from ff_observe.outputs.sentry.component import BackendSentry, send_test_event
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
 from tests.pace import within
@@ -25,7 +25,7 @@ from tests.real_parts.certificates import make_certificate
 from tests.real_parts.envelopes import KEY, Receiver, receiver
 from tests.real_parts.processes import free_port
 from tests.unit.ping.receivers import tcp_server, trickling
-from tests.unit.sentry.samples import VERSION, Bridge, Time, provoke, settings
+from tests.unit.sentry.samples import VERSION, Bridge, provoke, settings
 
 
 def test_the_same_error_is_sent_once_an_hour(server: Receiver) -> None:
@@ -41,14 +41,6 @@ def test_the_same_error_is_sent_once_an_hour(server: Receiver) -> None:
     assert values == ["attempt 0", "'another type'", "an hour later"]
     assert server.events()[-1]["tags"]["held_back"] == "5"
     assert bridge.counted() == (3, 5)
-
-
-def test_the_limit_forgets_the_oldest_place_first_and_stays_small() -> None:
-    limit = RepeatLimit(Time())
-    for place in range(5000):
-        assert limit.admit((place,)) == 0
-    assert limit.admit((4999,)) is None
-    assert limit.admit((0,)) == 0
 
 
 def test_a_test_event_returns_the_id_the_server_has(server: Receiver) -> None:
