@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.catalogue.bridge import SENTRY_EVENTS, SENTRY_SUPPRESSED
 from ff_observe.clock import SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.secret import Secret
@@ -18,8 +19,11 @@ from ff_observe.outputs.sentry.component import BackendSentry, send_test_event
 from ff_observe.periodic import Periodic
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Service
+from tests.fakes import FakeClock
 from tests.real_parts import bugsink as real_bugsink
 from tests.real_parts.bugsink import Server
+from tests.real_parts.processes import wait_until
+from tests.unit.sentry.samples import provoke
 
 PASSWORD = "planted-database-password"
 LICENCE = "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJwbGFudGVkIjoibGljZW5jZSJ9.cGxhbnRlZC1zaWduYXR1cmU"
@@ -110,3 +114,25 @@ def test_an_error_of_a_periodic_task_is_there_without_any_secret(bugsink: Server
     assert data["exception"]["values"][-1]["value"].split(" ")[0].encode() in kept  # it is kept as plain text
     for secret in (*PLANTED, json.dumps(socket.gethostname()), str(Path.home())):
         assert secret.encode() not in kept, secret
+
+
+def test_a_loop_of_ten_thousand_errors_keeps_to_the_budget_and_its_last_event_names_the_rest(bugsink: Server) -> None:
+    project = bugsink.create_project("failing loop")
+    clock, metrics = FakeClock(), SelfMetrics()
+    sentry = BackendSentry(settings(project.dsn, {}), lambda: "2.33.2", metrics, clock)
+    kinds = [type(f"Error{number}", (Exception,), {}) for number in range(100)]  # each is an error of its own
+
+    sentry.start()
+    since = clock.now().isoformat(timespec="seconds")
+    for number in range(9_999):
+        provoke(sentry, kinds[number % len(kinds)](f"error {number}"))
+    wait_until(lambda: sum(metrics.readings()[SENTRY_EVENTS.name].values()) == 9_999, "the fate of 9,999 errors")
+    clock.advance(3_600)
+    provoke(sentry, kinds[-1]("error 9999"))
+    sentry.stop(clock.monotonic() + 20)
+    *first, last = bugsink.wait_for_events(project, 11)
+    assert [event["data"]["exception"]["values"][-1]["value"] for event in first] == [f"error {n}" for n in range(10)]
+    assert last["data"]["exception"]["values"][-1]["value"] == "error 9999"
+    said = last["data"]["contexts"]["suppressed"]
+    assert (said["events"], said["since"]) == (9_989, since)
+    assert sum(metrics.readings()[SENTRY_SUPPRESSED.name].values()) == 9_989

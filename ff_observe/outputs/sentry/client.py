@@ -39,6 +39,8 @@ REQUEST_SECONDS = 10.0
 _MOST_LOG_LINES = 50
 MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
 
+_ADDITIONS = "ff_observe_additions"  # in the hint of an event that was admitted already
+
 # Made by the SDK and free of foreign text; the environment is the operator's own.
 _AS_IS = frozenset({"event_id", "timestamp", "platform", "level", "sdk", "environment", "server_name"})
 _NEVER_SENT = frozenset({"user", "request", "modules", "release"})
@@ -64,7 +66,9 @@ class Deliveries(Protocol):
         """It arrived (None), or why it did not."""
 
 
-Admission = Callable[[dict[str, Any]], bool]
+Additions = Mapping[str, Mapping[str, Any]]
+Admission = Callable[[Mapping[str, Any]], Additions | None]
+"""An event as the SDK has it → what to add to it (its `tags`, its `contexts`), or None to drop it."""
 
 
 def _check_dsn(dsn: str) -> None:
@@ -84,8 +88,8 @@ class SentryClient:
     One of several platforms has its own client instead, which sees the log lines of that platform's work alone, and no
     error but those that are reported to it.
 
-    `release` is called for each event, and returns None if unknown. `admit` sees each redacted event last and may add
-    to it, or drop it. No `SENTRY_*` variable is used. Raises `InvalidDsnError`.
+    `release` is called for each event, and returns None if unknown. `admit` may add to an event, or drop
+    it. No `SENTRY_*` variable is used. Raises `InvalidDsnError`.
     """
 
     def __init__(
@@ -102,9 +106,13 @@ class SentryClient:
             cleaner = redactor
 
         def before_send(event: "Event", hint: "Hint") -> "Event | None":
-            del hint
+            additions = hint[_ADDITIONS] if _ADDITIONS in hint else admit(event)
+            if additions is None:
+                return None
             cleaned = clean_event(event, release(), redactor)
-            return cleaned if admit(cleaned) else None  # type: ignore[return-value]  # a dict of the same shape
+            for part, values in additions.items():
+                cleaned[part].update(values)
+            return cleaned  # type: ignore[return-value]  # a dict of the same shape
 
         of_platform = current_platform()
         options: dict[str, Any] = dict(  # noqa: C408 - keywords, as the SDK documents them
@@ -135,6 +143,7 @@ class SentryClient:
             return sentry_sdk.get_global_scope().client
 
         _check_dsn(dsn)
+        self._admit = admit
         self._log_lines = None if of_platform is None else _LogLines(of_platform)
         if self._log_lines is None:
             self._client, _ = _IN_USE.replace(initialised)
@@ -148,7 +157,9 @@ class SentryClient:
             error, client_options=self._client.options, mechanism={"type": "thread", "handled": handled}
         )
         event["tags"] = dict(tags)
-        self._capture(event, hint)
+        additions = self._admit(event)  # before the SDK's own work, which a failing loop would repeat in vain
+        if additions is not None:
+            self._capture(event, {**hint, _ADDITIONS: additions})
 
     def capture_message(self, message: str) -> str | None:
         """Report a text; returns the event's id."""

@@ -14,7 +14,7 @@ from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, DeliveryError, Problem
 from ff_observe.outputs.model import Components, Context, Destination, Output, Status
-from ff_observe.outputs.sentry.budget import EventBudget, Reason
+from ff_observe.outputs.sentry.budget import Admitted, EventBudget, Reason
 from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform_context import current_platform
@@ -23,7 +23,7 @@ from ff_observe.self_metrics import SelfMetrics
 from ff_observe.sentry_names import environment_name, release_name
 
 if TYPE_CHECKING:
-    from ff_observe.outputs.sentry.client import Admission, Deliveries, SentryClient
+    from ff_observe.outputs.sentry.client import Additions, Admission, Deliveries, SentryClient
 
 log = logging.getLogger(__name__)
 
@@ -128,21 +128,14 @@ class BackendSentry:
         else:
             log.log(logging.WARNING if changed else logging.DEBUG, "Sentry did not take an event: %s", failure)
 
-    def _admit(self, event: dict[str, Any]) -> bool:
+    def _admit(self, event: Mapping[str, Any]) -> "Additions | None":
         admitted = self._budget.admit(place_of(event))
         if isinstance(admitted, Reason):
             self._metrics.add(SENTRY_EVENTS, "dropped")
             self._metrics.add(SENTRY_SUPPRESSED, admitted)
-            return False
-        if admitted.held_back:
-            event["tags"]["held_back"] = str(admitted.held_back)
-        if admitted.suppressed is not None:
-            event["contexts"]["suppressed"] = {
-                "events": admitted.suppressed.by_reason.total(),
-                "since": admitted.suppressed.since.isoformat(timespec="seconds"),
-                **{str(reason): number for reason, number in admitted.suppressed.by_reason.items()},
-            }
-        return True
+            return None
+        tags = {"held_back": str(admitted.held_back)} if admitted.held_back else {}
+        return {"tags": tags, "contexts": _suppressed(admitted)}
 
     def _capture(self, error: BaseException, thread_name: str, *, handled: bool) -> None:
         client = self._client
@@ -155,6 +148,15 @@ class BackendSentry:
             name = arguments.thread.name if arguments.thread is not None else "unknown"
             self._capture(arguments.exc_value, name, handled=False)
         self._hook_before_ours(arguments)
+
+
+def _suppressed(admitted: Admitted) -> dict[str, Any]:
+    """The context of an event that says how many others were not sent."""
+    if admitted.suppressed is None:
+        return {}
+    by_reason = {str(reason): number for reason, number in admitted.suppressed.by_reason.items()}
+    since = admitted.suppressed.since.isoformat(timespec="seconds")
+    return {"suppressed": {"events": sum(by_reason.values()), "since": since, **by_reason}}
 
 
 def _component_of(error: BaseException) -> str | None:
@@ -191,7 +193,7 @@ def send_test_event(settings: Settings, version: str | None, *, timeout_seconds:
     """
     outcome = _Outcome()
     redactor = Redactor(known_secrets(settings))
-    client = _open(settings, lambda: version, outcome, lambda _event: True, redactor)
+    client = _open(settings, lambda: version, outcome, lambda _event: {}, redactor)
     try:
         event_id = client.capture_message("A test event of ff-observe: backend Sentry works")
         in_time = outcome.known.wait(timeout_seconds)
