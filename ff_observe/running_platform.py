@@ -51,7 +51,9 @@ class RunningPlatform:
         with working_for(name):
             self._parts = self._new_parts(settings, None)
             self.app = CurrentApp(self._parts.app, self.capture, name)
-            self._lasting = lasting_components(self._parts.context(self.capture, chance, first_ping_seconds))
+            self._lasting = lasting_components(
+                self._parts.context(self.capture, chance, first_ping_seconds, self._ping_ended)
+            )
 
     @property
     def settings(self) -> Settings:
@@ -109,6 +111,9 @@ class RunningPlatform:
     def capture(self, error: BaseException, thread_name: str) -> None:
         """Report an error to the outputs that take them, as the platform's own threads do."""
         self._parts.capture(error, thread_name)
+
+    def _ping_ended(self, delivered: bool) -> None:
+        self._parts.ping_ended(delivered)
 
     def _service(self, *parts: Component) -> Service:
         return Service(parts, self._process.clock, self._stop_seconds)

@@ -23,6 +23,7 @@ from ff_observe.http.messages import Application
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp
+from ff_observe.outputs.ping.outcome import PingSink
 from ff_observe.outputs.ping.recording import named_in
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink, Schedule
@@ -157,6 +158,7 @@ class Parts:
             if output.build is not None and status.on
         ]
         self._error_sinks = [components.on_error for components in built if components.on_error is not None]
+        self._ping_sinks = [components.on_ping for components in built if components.on_ping is not None]
         # Sinks before producers: an error while starting is reported, a span of the first snapshot is kept.
         self.components: list[Component] = [
             *(sink for components in built for sink in components.sinks),
@@ -171,8 +173,9 @@ class Parts:
         on_error: ErrorSink | None = None,
         chance: random.Random | None = None,
         first_ping_seconds: float = FIRST_PING_SECONDS,
+        on_ping: PingSink | None = None,
     ) -> Context:
-        """The context of outputs. `on_error` replaces the capture of errors by these parts."""
+        """The context of outputs. `on_error` and `on_ping` replace what these parts do with errors and pings."""
         platform = self.platform
         return Context(
             platform.settings,
@@ -187,6 +190,7 @@ class Parts:
             first_ping_seconds,
             locks_in,
             self._process.schedule,
+            on_ping or self.ping_ended,
         )
 
     def _snapshot_taken(self, snapshot: Snapshot) -> None:
@@ -197,6 +201,11 @@ class Parts:
         """Pass an error of a thread to the outputs that report errors."""
         for sink in self._error_sinks:
             sink(error, thread_name)
+
+    def ping_ended(self, delivered: bool) -> None:
+        """Pass the end of a day's ping to the outputs that report it."""
+        for sink in self._ping_sinks:
+            sink(delivered)
 
 
 def locks_in(database: Database) -> Callable[[str], Locks] | None:

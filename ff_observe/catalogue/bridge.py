@@ -151,7 +151,7 @@ CONFIG_RELOAD_SUCCESS = Metric(
 SENTRY_EVENTS = Metric(
     "ff_observe_sentry_events_total",
     "Sentry events",
-    "Events handed to backend Sentry, by outcome.",
+    "Events and check-ins handed to backend Sentry, by outcome.",
     "{event}",
     ("outcome",),
     Kind.COUNTER,

@@ -104,6 +104,12 @@ BACKEND_SENTRY_PER_DAY = Key(
     "0.1.0",
     default=200,
 )
+BACKEND_SENTRY_MONITOR = Key(
+    "telemetry.backend.sentry.monitor",
+    kinds.MONITOR,
+    "Sentry's cron monitor that hears of each day's ping, and is made if it does not exist.",
+    "0.1.0",
+)
 PROMETHEUS_ENABLED = Key(
     "telemetry.backend.prometheus.enabled",
     kinds.BOOLEAN,

@@ -75,6 +75,14 @@ def _dsn(node: Node) -> str | None:
     return dsn
 
 
+def _monitor(node: Node) -> str | None:
+    """A slug as Sentry makes them: 50 characters at most."""
+    slug = _text(node)
+    if slug is not None and not re.fullmatch("(?=.*[a-z_-])[a-z0-9_-]{1,50}", slug, re.ASCII):
+        raise WrongValueError("write a slug of lower-case letters, digits, '-' and '_', at most 50, not digits alone")
+    return slug
+
+
 def _integer(node: Node, lowest: int, highest: int) -> int | None:
     value = node.value if isinstance(node, Scalar) else ""
     if value is None:
@@ -319,6 +327,7 @@ TEXT = Kind("string", _text, text=True)
 URL = Kind("http(s) URL", _url, text=True)
 URL_OR_OFF = Kind("http(s) URL, or `false`", _url_or_off)
 DSN = Kind("Sentry DSN", _dsn, text=True)
+MONITOR = Kind("slug of a Sentry monitor", _monitor, text=True)
 PORT = whole(0, 65535, "port")
 HOST = Kind("address or host name", _host, text=True)
 HOST_NAMES = Kind("list of host names", _host_names, show=lambda names: f"[{', '.join(names)}]")

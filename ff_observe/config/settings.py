@@ -106,6 +106,7 @@ class BackendSentrySettings:
     dsn: Secret | None = filled_by(key.BACKEND_SENTRY_DSN)
     per_minute: int = filled_by(key.BACKEND_SENTRY_PER_MINUTE)
     per_day: int = filled_by(key.BACKEND_SENTRY_PER_DAY)
+    monitor: str | None = filled_by(key.BACKEND_SENTRY_MONITOR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Protocol
 from ff_observe.clock import Clock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import Database, Settings
+from ff_observe.outputs.ping.outcome import PingSink
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink, Schedule
 from ff_observe.platform.snapshot import Snapshot
@@ -50,16 +51,19 @@ class Context:
     first_ping_seconds: float = FIRST_PING_SECONDS
     locks_in: Callable[[Database], Callable[[str], Locks] | None] = lambda _database: None
     schedule: Schedule | None = None
+    on_ping: PingSink = lambda _delivered: None
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
     """The components of one output. `sinks` start before everything that reports to them, `producers` after the
-    snapshots that they read. `on_error` receives the errors of all threads of the bridge."""
+    snapshots that they read. `on_error` receives the errors of all threads of the bridge, `on_ping` the end of each
+    day's ping."""
 
     sinks: Sequence[Component] = ()
     producers: Sequence[Component] = ()
     on_error: ErrorSink | None = None
+    on_ping: PingSink | None = None
 
 
 class LastingComponent(Component, Protocol):

@@ -146,6 +146,15 @@ def _deliveries() -> list[p.Panel]:
         ),
         _outcomes(bridge.SENTRY_EVENTS, "events"),
         p.graph(
+            f"{bridge.SENTRY_SUPPRESSED.title} by reason",
+            [Query(f"sum by (reason) (60 * rate({of(bridge.SENTRY_SUPPRESSED)}[$__rate_interval]))", "{{reason}}")],
+            bridge.SENTRY_SUPPRESSED.help + " Per minute.",
+            unit=p.PER_MINUTE_UNIT,
+            axis="events",
+            width=24,
+            empty=EMPTY,
+        ),
+        p.graph(
             f"{bridge.PING_LEADER.title} by bridge",
             [Query(f"max by (instance) ({of(bridge.PING_LEADER)})", "{{instance}}")],
             f"{bridge.PING_LEADER.help} Of several bridges of one platform one is at 1.",

@@ -17,7 +17,7 @@ from ff_observe.outputs.ping.agenda import NOT_READY_SECONDS, Agenda
 from ff_observe.outputs.ping.consent import Decision, Rule, decide, with_election
 from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, Election, Fixed, Role, Standing
 from ff_observe.outputs.ping.memory import PingMemory
-from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.outputs.ping.outcome import Outcome, PingSink, Result
 from ff_observe.outputs.ping.participation import Participation
 from ff_observe.outputs.ping.recording import record_decision
 from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
@@ -75,6 +75,7 @@ class CorePing:
         joins_at_once: bool = False,
         first_ping_seconds: float = FIRST_PING_SECONDS,
         schedule: Schedule | None = None,
+        on_ping: PingSink = lambda _delivered: None,
     ) -> None:
         self._settings = settings
         self._snapshots = snapshots
@@ -87,6 +88,7 @@ class CorePing:
         self._sender: Sender | None = None
         self._sender_settings: Settings | None = None
         self._elect = elect
+        self._on_ping = on_ping
         self._participation: Participation | None = None
         self._started = Moment.present(clock)
         self._not_before = clock.monotonic() + first_ping_seconds
@@ -232,7 +234,8 @@ class CorePing:
                 if outcome.result is not Result.DELIVERED:
                     span.fail(outcome.result)
         finally:
-            participation.settle(outcome)
+            if participation.settle(outcome):
+                self._on_ping(outcome.result is Result.DELIVERED)
         if not self._stopping:
             self._publish(outcome, len(body or b""), participation.agenda)
 

@@ -2,6 +2,7 @@
 
 import email.utils
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -10,6 +11,10 @@ from http import HTTPStatus
 from ff_observe.delivery.errors import status_in_words
 
 MAX_RETRY_AFTER_SECONDS = 86_400.0  # the next ping is due by then
+
+
+PingSink = Callable[[bool], None]
+"""Notified once the ping of a day is over: whether it was delivered."""
 
 
 class Result(StrEnum):

@@ -50,6 +50,7 @@ def _build(context: Context) -> "CorePing":
         joins_at_once=has_locks,
         first_ping_seconds=context.first_ping_seconds,
         schedule=context.schedule,
+        on_ping=context.on_ping,
     )
 
 

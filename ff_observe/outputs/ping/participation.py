@@ -105,13 +105,15 @@ class Participation:
         self.agenda.begin()
         self._remember()
 
-    def settle(self, outcome: Outcome) -> None:
-        """Record whether the ping of today is still owed: here, on disk, and for the other bridges."""
+    def settle(self, outcome: Outcome) -> bool:
+        """Record whether the ping of today is still owed: here, on disk, and for the other bridges. Returns whether
+        it is not."""
         if outcome.result is Result.FAILED and self.agenda.retry(outcome.retry_after_seconds):
             self._election.failed()
             self._remember()
-        else:
-            self._election.delivered()
+            return False
+        self._election.delivered()
+        return True
 
     def abort(self) -> None:
         """Abort whatever `stand` waits for, from any thread."""

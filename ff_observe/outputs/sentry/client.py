@@ -1,14 +1,15 @@
-"""The Sentry SDK, configured so that only redacted error events leave. Imports the SDK: load it only if it is on.
+"""The Sentry SDK, configured so that only redacted error events and check-ins leave. Imports the SDK: load it only if
+it is on.
 
 Two safeguards decide what is sent: `before_send` redacts each event as the last step before it is encoded, and the
-transport passes nothing but events. The SDK cannot add data that it collects by itself (arguments, host name, local
-variables, source lines, modules, a release of another project): every such option is set here.
+transport passes nothing but events and check-ins. The SDK cannot add data that it collects by itself (arguments, host
+name, local variables, source lines, modules, a release of another project): every such option is set here.
 """
 
 import logging
 import platform
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,7 @@ import sentry_sdk
 import urllib3
 from sentry_sdk.client import BaseClient
 from sentry_sdk.consts import EndpointType
+from sentry_sdk.crons import capture_checkin
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
@@ -32,12 +34,23 @@ from ff_observe.redaction import Redactor
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:
-    from sentry_sdk.types import Event, Hint
+    from sentry_sdk.types import Event, Hint, MonitorConfig
 
 SERVER_NAME = "ff-observe"
 REQUEST_SECONDS = 10.0
 _MOST_LOG_LINES = 50
 MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
+
+_SENT = frozenset({"event", "check_in"})
+# "event_id" is for the SDK.
+_CHECK_IN = ("type", "event_id", "check_in_id", "monitor_slug", "status", "environment", "monitor_config")
+_MONITOR: "MonitorConfig" = {
+    "schedule": {"type": "interval", "value": 1, "unit": "day"},
+    # Minutes. A first ping may come early on its day and the second late on the next, and retries take hours.
+    "checkin_margin": 1440,
+    "failure_issue_threshold": 1,
+    "recovery_threshold": 1,
+}
 
 _ADDITIONS = "ff_observe_additions"  # in the hint of an event that was admitted already
 
@@ -100,12 +113,15 @@ class SentryClient:
         redactor: Redactor,
         deliveries: Deliveries,
         admit: Admission,
+        monitor: str | None = None,
     ) -> None:
         class Transport(EventTransport):
             observer = deliveries
             cleaner = redactor
 
         def before_send(event: "Event", hint: "Hint") -> "Event | None":
+            if event.get("type") == "check_in":
+                return _only(event, _CHECK_IN) if event.get("monitor_slug") == monitor else None
             additions = hint[_ADDITIONS] if _ADDITIONS in hint else admit(event)
             if additions is None:
                 return None
@@ -144,6 +160,7 @@ class SentryClient:
 
         _check_dsn(dsn)
         self._admit = admit
+        self._monitor = monitor
         self._log_lines = None if of_platform is None else _LogLines(of_platform)
         if self._log_lines is None:
             self._client, _ = _IN_USE.replace(initialised)
@@ -164,6 +181,14 @@ class SentryClient:
     def capture_message(self, message: str) -> str | None:
         """Report a text; returns the event's id."""
         return self._capture({"level": "info", "logentry": {"message": message}})
+
+    def check_in(self, *, is_ok: bool) -> None:
+        """Tell the monitor, where there is one, how its work ended."""
+        if self._monitor is None:
+            return
+        with sentry_sdk.new_scope() as scope:
+            scope.set_client(self._client)
+            capture_checkin(self._monitor, status="ok" if is_ok else "error", monitor_config=_MONITOR)
 
     def close(self, timeout_seconds: float) -> None:
         """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and restore the previous
@@ -218,10 +243,10 @@ class EventTransport(HttpTransport):
         super().__init__(options)
 
     def capture_envelope(self, envelope: Envelope) -> None:
-        """Queue the events of `envelope`; anything else in it (traces, sessions, attachments) is dropped."""
+        """Queue the events and check-ins of `envelope`; anything else (traces, sessions, attachments) is dropped."""
         # for sampling, which we do not use; contains a key that `before_send` has masked
         envelope.headers.pop("trace", None)
-        envelope.items[:] = [item for item in envelope.items if item.type == "event"]
+        envelope.items[:] = [item for item in envelope.items if item.type in _SENT]
         if envelope.items:
             self.observer.handed_over()
             super().capture_envelope(envelope)
@@ -292,6 +317,10 @@ def clean_event(event: Mapping[str, Any], release: str | None, redactor: Redacto
         "version": platform.python_version(),
     }
     return cleaned
+
+
+def _only(event: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    return {key: event[key] for key in keys if key in event}
 
 
 def _without_source(value: Any) -> Any:

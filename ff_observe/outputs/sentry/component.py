@@ -104,6 +104,12 @@ class BackendSentry:
         """Report an error that a thread of the bridge caught and survived."""
         self._capture(error, thread_name, handled=True)
 
+    def check_in(self, delivered: bool) -> None:
+        """The ping of a day was delivered, or will not be."""
+        client = self._client
+        if client is not None:
+            client.check_in(is_ok=delivered)
+
     def handed_over(self) -> None:
         """An event is on its way (called by the transport)."""
         with self._lock:
@@ -234,6 +240,7 @@ def _open(
             redactor,
             deliveries,
             admit,
+            settings.backend_sentry.monitor,
         )
     except InvalidDsnError as error:
         raise _problem(settings, f"is not a Sentry DSN: {error}; write https://KEY@HOST/PROJECT-NUMBER") from None
@@ -252,7 +259,7 @@ def _build(context: Context) -> Components:
     sentry = BackendSentry(
         context.settings, context.flowfuse_version, context.self_metrics, context.clock, context.redactor
     )
-    return Components(sinks=(sentry,), on_error=sentry.capture)
+    return Components(sinks=(sentry,), on_error=sentry.capture, on_ping=sentry.check_in)
 
 
 def _destinations(settings: Settings) -> tuple[Destination, ...]:

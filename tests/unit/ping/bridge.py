@@ -45,6 +45,7 @@ class Bridge:
         self.true: list[datetime] = []  # the same by a clock that nobody sets
         self.status: Callable[[int], tuple[int, dict[str, str]]] = lambda number: (200, {})
         self.errors: list[BaseException] = []
+        self.ends: list[bool] = []  # of each day's ping: whether it was delivered
         self.server: Receiver
         self.pings: list[CorePing] = []
         self._began = clock.monotonic()
@@ -69,6 +70,7 @@ class Bridge:
             self.clock,
             chance=FakeRandom(chances or [0.75]),
             on_error=lambda error, name: self.errors.append(error),
+            on_ping=self.ends.append,
         )
         self.pings.append(ping)
         ping.start()

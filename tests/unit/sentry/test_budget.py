@@ -14,7 +14,8 @@ from tests.unit.sentry.samples import Bridge, provoke, settings
 
 def another_error(number: int) -> Exception:
     """An error of a type of its own, so that it is no repetition."""
-    return type(f"Error{number}", (Exception,), {})("planted")  # type: ignore[no-any-return]
+    kind: type[Exception] = type(f"Error{number}", (Exception,), {})
+    return kind("planted")
 
 
 @given(
