@@ -82,10 +82,13 @@ class Agenda:
         self._ask_at = self._clock.monotonic() + REVIEW_SECONDS
 
     def retry(self, retry_after_seconds: float | None) -> bool:
-        """The attempt failed: try again later, or not at all if that would be after the next ping is due. Returns
-        whether it will be tried again."""
+        """The attempt failed: try again later, or not at all if that would be after the next ping is due, or after
+        the day that it is owed for. Returns whether it will be tried again."""
         delay = retry_delay(self._begun, retry_after_seconds, self._chance)
-        if delay is None or self._clock.now() + timedelta(seconds=delay) >= self._next_due():
+        if delay is None:
+            return False
+        again = self._clock.now() + timedelta(seconds=delay)
+        if again >= self._next_due() or (isinstance(self._ping, date) and again.date() > self._ping):
             return False
         self.own = self._before
         self._ask_at = self._clock.monotonic() + delay

@@ -166,3 +166,19 @@ def test_another_platform_behind_the_same_settings_has_an_election_and_a_first_p
     bridge.clock.advance(3600)
     assert elections.ended == ["closed"]
     assert len(bridge.arrived) == 2
+
+
+def test_a_day_ends_once_its_ping_is_delivered_or_given_up(bridge: Bridge) -> None:
+    answers = {1: 500, 2: 200, 3: 404}
+    bridge.status = lambda number: (answers.get(number, 500), {})
+    bridge.start(*[0.75] * 9)
+    bridge.clock.advance(31)
+    assert (len(bridge.arrived), bridge.ends) == (1, [])  # it will be tried again
+    days = iter(range(4 * 48))
+    for ends in ([True], [True, False], [True, False, False]):
+        while len(bridge.ends) < len(ends):
+            next(days)
+            bridge.clock.advance(1800)
+        assert bridge.ends == ends
+    assert bridge.arrived[2].date() < bridge.arrived[3].date() == bridge.arrived[-1].date()
+    assert len(bridge.arrived) > 4  # the third day was given up after several attempts
