@@ -47,6 +47,7 @@ _NAMES = (
     r"passw(?:or)?d|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|credentials?"
     r"|sentry_key|dsn|licen[cs]e|cookies?"
 )
+_ENDS_IN_A_PROJECT = re.compile(r"/\d+\Z", re.ASCII)  # a DSN: in its old form, the key has a secret beside it
 _QUOTED = r"\\?\"(?:[^\"\\]|\\[^\"])*\\?\"|\\?'(?:[^'\\]|\\[^'])*\\?'"
 
 _CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -127,7 +128,7 @@ def _secret_parts(value: str) -> frozenset[str]:
     parameters = parse_qsl(parts.query)
     if parts.scheme in ("http", "https"):
         found = {parts.query, *(text for name, text in parameters if is_sensitive_key(name))}
-        key = "" if parts.password else parts.username or ""
+        key = parts.username or "" if not parts.password or _ENDS_IN_A_PROJECT.search(parts.path) else ""
     else:  # of a database: its user is a name, and so are most of its parameters
         found = {text for name, text in parameters if is_sensitive_key(name)}
         key = ""

@@ -19,7 +19,8 @@ COLLECTOR_DATABASE_FILE: Final = "FF_OBSERVE_COLLECTOR_DATABASE_FILE"
 class Environment:
     """The process environment as typed values. An empty variable counts as unset throughout.
 
-    `otlp_variables` are all of OpenTelemetry's (`OTEL_*`), which the output reads; they may hold secrets.
+    `proxies` are the URLs of the proxy convention, `otlp_variables` all of OpenTelemetry's (`OTEL_*`), which the output
+    reads; both may hold secrets.
     """
 
     flowforge_home: str | None = None
@@ -33,6 +34,7 @@ class Environment:
     otlp_signals: frozenset[str] = frozenset()
     otel_sdk_disabled: bool = False
     otlp_secrets: tuple[Secret, ...] = ()
+    proxies: tuple[Secret, ...] = ()
     state_directory: str | None = None
     node_extra_ca_certs: str | None = None
     pg_ssl_root_cert: str | None = None
@@ -70,6 +72,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         otlp_signals=otlp_signals(variables),
         otel_sdk_disabled=variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         otlp_secrets=tuple(_otlp_secrets(variables)),
+        proxies=tuple(_proxies(variables)),
         state_directory=variables.get("STATE_DIRECTORY", "").partition(":")[0] or None,
         node_extra_ca_certs=variables.get("NODE_EXTRA_CA_CERTS") or None,
         pg_ssl_root_cert=variables.get("PGSSLROOTCERT") or None,
@@ -109,3 +112,10 @@ def _otlp_secrets(variables: Mapping[str, str]) -> Iterator[Secret]:
         endpoint = variables.get(f"{prefix}ENDPOINT")
         if endpoint:
             yield Secret(endpoint)
+
+
+def _proxies(variables: Mapping[str, str]) -> Iterator[Secret]:
+    """A proxy may be written without its scheme."""
+    for name, value in variables.items():
+        if name.lower().endswith("_proxy") and not name.lower().startswith("no_") and value:
+            yield Secret(value if "://" in value else f"http://{value}")

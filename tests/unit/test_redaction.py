@@ -147,6 +147,11 @@ def test_every_secret_of_the_settings_is_known_in_every_part() -> None:
     }
 
 
+def test_the_key_of_a_dsn_is_secret_also_beside_the_secret_of_its_old_form() -> None:
+    redactor = Redactor(known_secrets(Secret("https://feedc0ffee:5ecre7beef@sentry.example.org/7")))
+    assert redactor.text("feedc0ffee and 5ecre7beef") == f"{MASK} and {MASK}"
+
+
 def test_a_url_without_credentials_is_no_secret() -> None:
     assert known_secrets(replace(settings(), ping=PingSettings())) == known_secrets(settings()) - {
         "https://pinger:ping%20pass@ping.example.org/ping",

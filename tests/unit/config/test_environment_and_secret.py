@@ -83,3 +83,18 @@ def test_what_the_headers_of_otlp_hold_is_secret_as_it_is_written_and_as_it_is_s
         "planted-password",
     ):
         assert redactor.text(f"who is {quoted}?") == "who is ********?"
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTPS_PROXY", "all_proxy", "grpc_proxy"])
+@pytest.mark.parametrize("scheme", ["http://", "socks5://", ""])
+def test_the_password_of_a_proxy_is_secret_and_its_host_is_none(name: str, scheme: str) -> None:
+    environment = read_environment({name: f"{scheme}operator:plant%2Bed1@proxy.example.com:3128"})
+    redactor = Redactor(known_secrets(environment), personal=False)
+    assert redactor.text("plant%2Bed1, <plant+ed1>") == "********, <********>"
+    assert redactor.text("proxy.example.com:3128 refused operator") == "proxy.example.com:3128 refused operator"
+
+
+def test_what_goes_past_the_proxies_is_no_secret() -> None:
+    assert (
+        read_environment({"NO_PROXY": "db.example.com", "no_proxy": "ping.example.com", "HTTP_PROXY": ""}).proxies == ()
+    )
