@@ -69,6 +69,7 @@ def invocations(world: World) -> Iterator[list[str]]:
         "INSTANCE_ID": "91b74280-fd02-4b9c-a824-4784364c2394",
         "INDEX.html": str(build / "index.html"),
         "DIR": str(build),
+        "FILE": str(world.directory / "ping.json"),
         "bash|zsh|fish": "bash",
         "dashboards|rules|compose|helm|kubernetes|systemd|completion|man": "rules",
     }
