@@ -30,7 +30,11 @@ def contacts_of_outputs(settings: Settings, snapshot: Snapshot | None) -> Iterat
                 way = way_to(destination.url.reveal(), over_grpc=destination.over_grpc)
             except ValueError:
                 continue  # a proxy that cannot be used: nothing is contacted
-            yield _of_output(output, status, Party.BRIDGE, way.host, way.port, way.receiver)
+            yield _of_output(
+                *(output, status, Party.BRIDGE, way.host, way.port),
+                receiver=way.receiver,
+                extra=destination.extra,
+            )
         try:
             origins = output.origins(settings)
         except FFObserveError:
@@ -41,13 +45,15 @@ def contacts_of_outputs(settings: Settings, snapshot: Snapshot | None) -> Iterat
             yield _of_output(output, status, Party.BROWSER, parts.hostname or "", port)
 
 
-def _of_output(output: Output, status: Status, by: Party, host: str, port: int, receiver: str = "") -> Contact:
+def _of_output(
+    output: Output, status: Status, by: Party, host: str, port: int, *, receiver: str = "", extra: str = ""
+) -> Contact:
     return Contact(
         host,
         port,
         by,
         output.title,
-        output.content,
+        "; ".join(filter(None, (output.content, extra))),
         output.key,
         _KEYS[output.key].since,
         output.stop,

@@ -75,10 +75,12 @@ class LastingComponent(Component, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A URL that this process contacts. gRPC has rules of its own for ports and proxies."""
+    """A URL that this process contacts. gRPC has rules of its own for ports and proxies. `extra` is data that these
+    settings send there besides the output's content."""
 
     url: Secret
     over_grpc: bool = False
+    extra: str = ""
 
 
 @dataclass(frozen=True, slots=True)

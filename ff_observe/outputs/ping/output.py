@@ -54,6 +54,11 @@ def _build(context: Context) -> "CorePing":
     )
 
 
+def _destinations(settings: Settings) -> tuple[Destination]:
+    extra = "" if settings.ping.receipts is None else "a checkpoint of the ledger: its random name, size and root"
+    return (Destination(settings.ping.url, extra=extra),)
+
+
 OUTPUT = Output(
     name=NAME,
     title="Core ping",
@@ -65,5 +70,5 @@ OUTPUT = Output(
     fix="Check `telemetry.url`, proxy and firewall: this machine must reach it. `ff-observe ping send` tries at once.",
     status=_status,
     build_lasting=_build,
-    destinations=lambda settings: (Destination(settings.ping.url),),
+    destinations=_destinations,
 )

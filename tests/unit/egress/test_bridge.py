@@ -14,6 +14,7 @@ from ff_observe.egress.listing import contacts, of_bridge
 from ff_observe.outputs import OUTPUTS
 from ff_observe.outputs.model import Destination, Output
 from tests.unit.outputs.examples import settings_with
+from tests.unit.ping.tampering import COLLECTOR
 
 
 def listed(home: Path, text: str, **variables: str) -> list[Contact]:
@@ -36,6 +37,17 @@ def test_each_output_is_listed_with_all_that_is_to_be_known(output: Output, tmp_
         assert contact.since == "0.1.0"
     off = {each.why for each in contacts(settings_with(tmp_path, None), variables={}) if each.by is not Party.SERVER}
     assert output.title not in off
+
+
+def test_receipts_send_a_checkpoint_with_the_ping(tmp_path: Path) -> None:
+    def data(text: str) -> list[str]:
+        return [each.data for each in listed(tmp_path, text) if each.why == "Core ping"]
+
+    [without] = data("telemetry: {url: https://pings.example.com/ping}")
+    [with_receipts] = data(
+        f"telemetry: {{url: https://pings.example.com/ping, ping: {{receipts: {COLLECTOR.verifier}}}}}"
+    )
+    assert with_receipts == f"{without}; a checkpoint of the ledger: its random name, size and root"
 
 
 def test_browsers_are_listed_with_every_origin_of_the_policy(tmp_path: Path) -> None:
