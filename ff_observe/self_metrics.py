@@ -99,10 +99,12 @@ class SelfMetrics:
 
     def readings(self) -> Mapping[str, Reading]:
         """All samples at this moment, by name of the metric; metrics without samples are absent."""
-        of_the_process = process_readings()
+        return {**self.own_readings(), **process_readings()}
+
+    def own_readings(self) -> Mapping[str, Reading]:
+        """Those that are kept here: without what the process uses, which the kernel has to be asked for."""
         with self._lock:
-            own = {name: dict(values) for name, values in self._values.items() if values}
-        return {**own, **of_the_process}
+            return {name: dict(values) for name, values in self._values.items() if values}
 
     def process_started(self) -> None:
         """Publish which versions run here. Called once, by the wiring."""

@@ -1,6 +1,6 @@
 """Settings, snapshot and memory → the status document. Pure: what it needs is handed in."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,15 +12,16 @@ from ff_observe.config.public import is_loopback
 from ff_observe.config.settings import Settings
 from ff_observe.egress.listing import contacts
 from ff_observe.outputs import statuses
+from ff_observe.outputs.ping.consent import decide_here
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import OperatingSystem
+from ff_observe.platform.sources.model import OperatingSystem, Reading
 from ff_observe.problems import Finding, Severity, find_problems
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.status import document as shape
 from ff_observe.web.status.deliveries import describe_output
 from ff_observe.web.status.figures import Figures
-from ff_observe.web.status.memory import FIGURES, Memory, usage_column
+from ff_observe.web.status.memory import FIGURES, Condition, Memory, usage_column
 from ff_observe.web.status.ping import describe_ping
 
 FORECAST = timedelta(days=30)
@@ -51,10 +52,10 @@ class StatusSource:
     ) -> shape.StatusDocument:
         """The status at the moment of `snapshot`; `examined` is what the last examination found. `with_identifiers`
         shows what identifies the platform in its ping."""
-        readings, failures = self.self_metrics.readings(), self.self_metrics.failures()
+        readings = self.self_metrics.own_readings()
         findings = tuple(
             shape.Finding(each.id, each.severity, each.title, each.detail, each.fix)
-            for each in find_problems(self.settings, snapshot, readings, failures, examined)
+            for each in self._findings(snapshot, readings, examined)
         )
         outputs = statuses(self.settings, snapshot)
         scraped_at = None if scraped_seconds_ago is None else snapshot.taken_at - timedelta(seconds=scraped_seconds_ago)
@@ -88,6 +89,32 @@ class StatusSource:
                 egress=tuple(_egress(self.settings, snapshot, with_hosts=with_identifiers)),
                 changes=changes,
             )
+
+    def condition(self, snapshot: Snapshot, examined: Iterable[Finding] = ()) -> Condition:
+        """The part of the status of which changes are noted: it is needed of each snapshot, and costs a fraction of
+        the whole."""
+        readings = self.self_metrics.own_readings()
+        findings = self._findings(snapshot, readings, examined)
+        return Condition(snapshot.taken_at, snapshot.up, findings, dict(_facts(self.settings, snapshot, readings)))
+
+    def _findings(
+        self, snapshot: Snapshot, readings: Mapping[str, Reading], examined: Iterable[Finding]
+    ) -> Sequence[Finding]:
+        return find_problems(self.settings, snapshot, readings, self.self_metrics.failures(), examined)
+
+
+def _facts(settings: Settings, snapshot: Snapshot, readings: Mapping[str, Reading]) -> Iterator[tuple[str, str]]:
+    for output, status in statuses(settings, snapshot):
+        if output.name != "ping":  # has a sentence of its own
+            yield output.name, f"{output.title} is {'on' if status.on else 'off'}"
+    installation = snapshot.installation
+    if installation.flowfuse_version is not None:
+        yield "version", f"FlowFuse is version {installation.flowfuse_version}"
+    if snapshot.up:
+        decision = decide_here(snapshot, settings, readings)
+        yield "ping", f"The ping {'is' if decision.allowed else 'is not'} sent: `{decision.rule}`"
+        yield "licence", f"Licence: {_licence_summary(snapshot)}"
+        yield "initialised", f"The set-up is {'completed' if installation.initialised else 'not completed'}"
 
 
 def _egress(settings: Settings, snapshot: Snapshot, *, with_hosts: bool) -> Iterator[shape.Contact]:

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,8 @@ from ff_observe.outputs.ping.ledger import entries
 from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.problems import Severity
-from ff_observe.web.status.document import Change, ChangeKind, StatusDocument
+from ff_observe.problems import Finding, Severity
+from ff_observe.web.status.document import Change, ChangeKind
 from ff_observe.web.status.figures import Figures
 
 DAY: Final = timedelta(days=1)
@@ -37,6 +37,17 @@ class Sent:
 
     last: Entry | None = None
     delivered: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is noted when it changes. `facts` are sentences by a name that stays while they change, as far as they are
+    known."""
+
+    at: datetime
+    database_up: bool
+    findings: Sequence[Finding]
+    facts: Mapping[str, str]
 
 
 class Memory:
@@ -77,11 +88,11 @@ class Memory:
             self._figures.add(snapshot.taken_at, values)
             self.version += 1
 
-    def note(self, document: StatusDocument) -> None:
-        """Note what changed since the last document."""
+    def note(self, condition: Condition) -> None:
+        """Note what changed since the last condition."""
         with self._lock:
-            for kind, text in (*self._changed_findings(document), *self._changed_facts(document)):
-                self._changes.appendleft(Change(document.taken_at, kind, text))
+            for kind, text in (*self._changed_findings(condition), *self._changed_facts(condition)):
+                self._changes.appendleft(Change(condition.at, kind, text))
                 self.version += 1
 
     @contextlib.contextmanager
@@ -112,34 +123,21 @@ class Memory:
         """The pings in the ledger, as last looked at."""
         return self._ledger[1]
 
-    def _changed_findings(self, document: StatusDocument) -> Iterator[tuple[ChangeKind, str]]:
-        present = {(finding.id, finding.title): finding for finding in document.findings}
+    def _changed_findings(self, condition: Condition) -> Iterator[tuple[ChangeKind, str]]:
+        present = {(finding.id, finding.title): finding for finding in condition.findings}
         for name, finding in present.items():
             if name not in self._findings:
                 yield ChangeKind.NEUTRAL if finding.severity is Severity.NOTE else ChangeKind.BAD, finding.title
                 self._findings[name] = finding.title
-        if document.platform.database_up:  # without it, what is not seen is not solved
+        if condition.database_up:  # without it, what is not seen is not solved
             for name in self._findings.keys() - present.keys():
                 yield ChangeKind.GOOD, f"Solved: {self._findings.pop(name)}"
 
-    def _changed_facts(self, document: StatusDocument) -> Iterator[tuple[ChangeKind, str]]:
-        for name, text in _facts(document):
+    def _changed_facts(self, condition: Condition) -> Iterator[tuple[ChangeKind, str]]:
+        for name, text in condition.facts.items():
             if self._facts.get(name, text) != text:
                 yield ChangeKind.NEUTRAL, text
             self._facts[name] = text
-
-
-def _facts(document: StatusDocument) -> Iterator[tuple[str, str]]:
-    """What is noted when it becomes another, as far as it is known."""
-    for output in document.outputs:
-        yield output.name, f"{output.title} is {'off' if output.state == 'off' else 'on'}"
-    platform = document.platform
-    if platform.flowfuse_version is not None:
-        yield "version", f"FlowFuse is version {platform.flowfuse_version}"
-    if platform.database_up:
-        yield "ping", f"The ping {'is' if document.ping.sent else 'is not'} sent: `{document.ping.rule}`"
-        yield "licence", f"Licence: {document.licence.summary}"
-        yield "initialised", f"The set-up is {'completed' if platform.initialised else 'not completed'}"
 
 
 def _sent(found: Iterable[Entry]) -> Sent:

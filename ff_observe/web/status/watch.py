@@ -70,9 +70,9 @@ class Watch:
         memory.read_ledger(self._source.settings.ping.ledger)
         memory.keep(snapshot)
         self._observed = snapshot
-        memory.note(self._source.status(snapshot, self._examined))
+        memory.note(self._source.condition(snapshot, self._examined))
 
     def look_again(self) -> None:
         """Note what changed besides the platform."""
         if self._observed is not None:
-            self._source.memory.note(self._source.status(self._observed, self._examined))
+            self._source.memory.note(self._source.condition(self._observed, self._examined))
