@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from ff_observe.catalogue.bridge import LABEL_VALUES_CAPPED
 from ff_observe.exposition.formats import Format
 from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources import questions
 from ff_observe.platform.sources.model import Installation
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.pace import in_full
@@ -20,7 +24,12 @@ AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NUMBER = in_full(1_000_000, else_=3_000)
 
 
-def test_invented_values_add_few_series(tmp_path: Path) -> None:
+def test_the_help_names_the_size_of_a_table_in_which_values_are_summed() -> None:
+    assert f"more than {questions.MOST_GROUPED_ROWS:,} rows" in LABEL_VALUES_CAPPED.help
+
+
+def test_invented_values_add_few_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "MOST_GROUPED_ROWS", NUMBER // 10)
     path = tmp_path / "forge.db"
     write_sqlite(path, script(rows(Random(1), AT), AT))
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NUMBER})"
@@ -53,6 +62,7 @@ def test_invented_values_add_few_series(tmp_path: Path) -> None:
             insert = f"INSERT INTO {table} ({columns}{stamps}) {numbers} SELECT {values}{moments} FROM n"
             connection.execute(insert)
         connection.execute("COMMIT")
+        ((suspended,),) = connection.execute("SELECT count(*) FROM Projects WHERE state = 'suspended'").fetchall()
     with contextlib.closing(SQLiteSource(path)) as source:
         answer = source.read(AT)
     assert answer.readings["flowfuse_devices"] == {(): NUMBER + 150}
@@ -60,6 +70,10 @@ def test_invented_values_add_few_series(tmp_path: Path) -> None:
     samples = [line for line in shown.decode().splitlines() if not line.startswith("#")]
     assert len(samples) < 2_000
     assert len(shown) < 2**20
+    for name in ("flowfuse_instances_by_state", "flowfuse_devices_by_mode", "flowfuse_remote_brokers_by_state"):
+        assert NUMBER <= answer.readings[name]["other",] < NUMBER + 20
+        assert answer.caps[name].number > 0
+    assert answer.readings["flowfuse_instances_by_state"]["suspended",] == suspended
     for name in ("flowfuse_devices_by_state", "flowfuse_device_group_devices", "flowfuse_instances_by_stack"):
         if name not in answer.failures:  # of a million, the database may need more time than it is given
             assert sum(answer.readings[name].values()) >= NUMBER

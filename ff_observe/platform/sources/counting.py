@@ -129,7 +129,11 @@ class Counting:
         self._columns: Columns | None = None
         self._not_tables: frozenset[str] = frozenset()  # views and the like with a table's name
         self._schema_stamp: str | None = None
-        self._known: Known = {}
+        self._known: Known = {
+            count.name: (*count.of.expected, None)
+            for count in self._counts
+            if isinstance(count.of, RowsBy) and count.of.expected
+        }
         self._insufficient: dict[str, tuple[str | None, ...]] = {}  # known values that did not add up, by count
         self._failed: dict[str, tuple[str, datetime]] = {}  # by name of the part: why, and when to retry
         self._complained: set[str] = set()
@@ -279,8 +283,8 @@ class Counting:
             readings = _readings(before.parts, rows)
             caps = {name: of(rows[part.name]) for part in before.parts for name, of in part.caps.items()}
         except DoesNotAddUpError as error:
-            self._insufficient[error.count] = self._known[error.count]
-            self._known = {name: values for name, values in self._known.items() if name != error.count}
+            self._insufficient.update({name: self._known[name] for name in error.counts})
+            self._known = {name: values for name, values in self._known.items() if name not in error.counts}
             self._plan()
             return None
         settings, failures = read_settings(rows.get(SETTINGS_PART, []))
@@ -362,7 +366,18 @@ class Counting:
 
 
 def _readings(parts: Sequence[Part], rows: Mapping[str, list[Row]]) -> dict[str, Reading]:
-    return {name: read(rows[part.name]) for part in parts for name, read in part.readers.items()}
+    """By name of the count. Raises `UnexpectedAnswerError`, or `DoesNotAddUpError` with every count that does not."""
+    readings: dict[str, Reading] = {}
+    short: list[str] = []
+    for part in parts:
+        for name, read in part.readers.items():
+            try:
+                readings[name] = read(rows[part.name])
+            except DoesNotAddUpError as error:
+                short += error.counts
+    if short:
+        raise DoesNotAddUpError(short)
+    return readings
 
 
 def _of_width(width: int, rows: list[Row]) -> list[Row]:

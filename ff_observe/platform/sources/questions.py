@@ -4,7 +4,7 @@ become a reading."""
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from ff_observe.catalogue.model import NO_VALUE, Count
+from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES, Count
 from ff_observe.catalogue.questions import (
     Earliest,
     MostFrequent,
@@ -43,12 +43,17 @@ MAX_SETTING_CHARACTERS = 65_536
 _MAX_NUMBER = 2**63  # of a row that either database can count
 
 
-class DoesNotAddUpError(Exception):
-    """A table holds unexpected values: the count with this name must be grouped."""
+MOST_GROUPED_ROWS = 100_000
+"""Of a larger table, values that are not known are counted together: to sort a million different ones, which tenants
+can invent, takes longer than a reading may."""
 
-    def __init__(self, count: str) -> None:
-        self.count = count
-        super().__init__(count)
+
+class DoesNotAddUpError(Exception):
+    """Tables hold values that are not known: the counts with these names must be grouped."""
+
+    def __init__(self, counts: Sequence[str]) -> None:
+        self.counts = counts
+        super().__init__(*counts)
 
 
 def plan(
@@ -303,7 +308,7 @@ def _by_known_value(
     if question.only is not None:
         only = f"{column(part.table.columns[question.only[0]])} = {literal(question.only[1])}"
     every = part.number(f"count(*) FILTER (WHERE {only})" if only else "count(*)")
-    part.caps[name] = lambda _: Caps()
+    part.caps[name] = lambda rows: Caps(number=int((OTHER_VALUES,) in read(rows)))
     restricted = f" AND {only}" if only else ""
     places = []
     for value in values:
@@ -312,8 +317,11 @@ def _by_known_value(
 
     def read(rows: Sequence[Row]) -> Reading:
         found = {(value,): _sum(part, rows, place) for value, place in places}
-        if sum(found.values()) != _sum(part, rows, every):
-            raise DoesNotAddUpError(name)
+        of_all = _sum(part, rows, every)
+        others = of_all - sum(found.values())
+        if others and of_all <= MOST_GROUPED_ROWS:
+            raise DoesNotAddUpError([name])
+        found[(OTHER_VALUES,)] = others
         return {key: number for key, number in found.items() if number or key[0] in question.expected}
 
     return read
