@@ -1,6 +1,6 @@
-"""The table of PRIVACY.md that says for every metric of the platform what its samples disclose."""
+"""The table of PRIVACY.md that says for every metric of platform and bridge what its samples disclose."""
 
-from ff_observe.catalogue import PLATFORM
+from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.model import Metric, Sensitivity
 from ff_observe.generate.markdown import table
 
@@ -10,7 +10,11 @@ def render() -> str:
     return table(
         ("sensitivity", "what the samples disclose", "metrics"),
         (
-            (one.value, one.meaning, ", ".join(_named(metric) for metric in PLATFORM if metric.sensitivity is one))
+            (
+                one.value,
+                one.meaning,
+                ", ".join(_named(metric) for metric in (*PLATFORM, *SELF) if metric.sensitivity is one),
+            )
             for one in Sensitivity
         ),
     )
