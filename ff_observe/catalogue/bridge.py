@@ -52,7 +52,7 @@ LABEL_VALUES_CAPPED = Metric(
     "Label values not shown",
     "Label values of the last snapshot that are not shown as they are: beyond the hundred most frequent of a reading "
     "and summed into `other` (`number`), or cut to 128 characters (`length`). In a table of more than 100,000 rows, "
-    "values that FlowFuse is not known to write are summed without being told apart, and count as one.",
+    "values that FlowFuse is not known to write are summed under that name too, and count as one.",
     labels=("reading", "cap"),
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
