@@ -76,7 +76,7 @@ class CollectorMetrics(FamilySource):
 
     def exposition(self, exposition_format: Format) -> bytes:
         """All families at this moment."""
-        return encode(self, exposition_format)
+        return encode(self.collect(), exposition_format)
 
     def collect(self) -> Iterator[Family]:
         with self._lock:

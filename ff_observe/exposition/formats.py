@@ -1,13 +1,16 @@
 """The exposition formats, and families of metrics encoded in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from typing import Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_PLAIN_1_0_0, generate_latest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
+
+_END: Final = b"# EOF\n"
 
 
 class Format(Enum):
@@ -22,22 +25,33 @@ class Format(Enum):
     OPENMETRICS_1_0_0 = CONTENT_TYPE_OPENMETRICS
 
 
-def encode(families: Collector, exposition_format: Format) -> bytes:
-    """One exposition. The library's encoders accept anything with a `collect`: no registry is needed.
+def encode(families: Iterable[Family], exposition_format: Format) -> bytes:
+    """One exposition."""
+    return join((encode_one(family, exposition_format) for family in families), exposition_format)
+
+
+def encode_one(family: Family, exposition_format: Format) -> bytes:
+    """The lines of one family, for `join`. The library's encoders accept anything with a `collect`: no registry is
+    needed.
 
     A counter's start (`…_created`) is in OpenMetrics only: the text format would make gauges of it.
     """
     if exposition_format is Format.OPENMETRICS_1_0_0:
-        return bytes(generate_openmetrics(families))  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    return generate_latest(_WithoutCreated(families))
+        encoded = generate_openmetrics(_Alone(family))  # type: ignore[no-untyped-call]  # the library leaves it untyped
+        return bytes(encoded).removesuffix(_END)
+    if family.type in ("counter", "histogram"):
+        family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+    return generate_latest(_Alone(family))
 
 
-class _WithoutCreated(Collector):
-    def __init__(self, families: Collector) -> None:
-        self._families = families
+def join(encoded: Iterable[bytes], exposition_format: Format) -> bytes:
+    """One exposition of encoded families."""
+    return b"".join(encoded) + (_END if exposition_format is Format.OPENMETRICS_1_0_0 else b"")
+
+
+class _Alone(Collector):
+    def __init__(self, family: Family) -> None:
+        self._family = family
 
     def collect(self) -> Iterator[Family]:
-        for family in self._families.collect():
-            if family.type in ("counter", "histogram"):
-                family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-            yield family
+        yield self._family

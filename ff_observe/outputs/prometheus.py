@@ -4,63 +4,85 @@ Pure; HTTP negotiation is in `exposition`.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
 
 from ff_observe.catalogue import AUDIT, PLATFORM, SELF, process
 from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
-from ff_observe.exposition.formats import Format, encode
+from ff_observe.exposition.formats import Format, encode_one, join
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Reading
 
 log = logging.getLogger(__name__)
 
 
-def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_format: Format) -> bytes:
-    """One exposition of everything known, in the order of the catalogue.
+class Renderer:
+    """Renders one moment after another, and encodes only families that have changed: of a platform at rest, few have.
 
-    A metric without samples is absent altogether. A reading that cannot be shown is logged and left out; the others
-    stay. Samples carry no timestamps: Prometheus would drop them as stale or out of order.
+    For one thread at a time.
     """
-    readings = snapshot.readings_with(self_readings)
-    created = dict.fromkeys((metric.name for metric in SELF), readings.get(process.START.name, {}).get(()))
-    if snapshot.counted_since is not None:
-        created |= dict.fromkeys((metric.name for metric in AUDIT), snapshot.counted_since.timestamp())
-    return encode(_Families(readings, (*PLATFORM, *SELF), created, snapshot.platform_id), exposition_format)
+
+    def __init__(self) -> None:
+        self._encoded: dict[tuple[str, Format], tuple[_Shown, bytes]] = {}
+
+    def render(self, snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_format: Format) -> bytes:
+        """One exposition of everything known, in the order of the catalogue.
+
+        A metric without samples is absent altogether. A reading that cannot be shown is logged and left out; the
+        others stay. Samples carry no timestamps: Prometheus would drop them as stale or out of order.
+        """
+        readings = snapshot.readings_with(self_readings)
+        created = dict.fromkeys((metric.name for metric in SELF), readings.get(process.START.name, {}).get(()))
+        if snapshot.counted_since is not None:
+            created |= dict.fromkeys((metric.name for metric in AUDIT), snapshot.counted_since.timestamp())
+        encoded: list[bytes] = []
+        for metric in (*PLATFORM, *SELF):
+            reading = readings.get(metric.name)
+            if reading:
+                shown = _Shown(reading, created.get(metric.name), snapshot.platform_id)
+                encoded.append(self._encode(metric, shown, exposition_format))
+        return join(encoded, exposition_format)
+
+    def _encode(self, metric: Metric, shown: "_Shown", exposition_format: Format) -> bytes:
+        before = self._encoded.get((metric.name, exposition_format))
+        if before is not None and before[0] == shown:
+            return before[1]
+        encoded = _encoded(metric, shown, exposition_format)
+        self._encoded[metric.name, exposition_format] = shown, encoded
+        return encoded
+
+
+def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_format: Format) -> bytes:
+    """See `Renderer.render`."""
+    return Renderer().render(snapshot, self_readings, exposition_format)
 
 
 def render_readings(readings: Mapping[str, Reading], metrics: Sequence[Metric], exposition_format: Format) -> bytes:
     """One exposition of those of `metrics` that have samples, none of them a counter of a platform's."""
-    return encode(_Families(readings, metrics, {}, None), exposition_format)
+    found = ((metric, readings.get(metric.name)) for metric in metrics)
+    encoded = (_encoded(metric, _Shown(reading), exposition_format) for metric, reading in found if reading)
+    return join(encoded, exposition_format)
 
 
-class _Families(Collector):
-    """The families of one moment, in the shape that the library's encoders accept: no registry is involved."""
+class _Shown(NamedTuple):
+    """All that a metric's lines depend on."""
 
-    def __init__(
-        self,
-        readings: Mapping[str, Reading],
-        metrics: Sequence[Metric],
-        created: Mapping[str, float | None],
-        platform_id: str | None,
-    ) -> None:
-        self._readings = readings
-        self._metrics = metrics
-        self._created = created
-        self._platform = {} if platform_id is None else {PLATFORM_ID: platform_id}
+    reading: Reading
+    created: float | None = None
+    platform_id: str | None = None
 
-    def collect(self) -> Iterator[Family]:
-        for metric in self._metrics:
-            reading = self._readings.get(metric.name)
-            if not reading:
-                continue
-            try:
-                yield _family(metric, reading, self._created.get(metric.name), self._platform)
-            except Exception:
-                log.exception("%s cannot be shown and is left out", metric.name)
+
+def _encoded(metric: Metric, shown: _Shown, exposition_format: Format) -> bytes:
+    """Nothing if it cannot be shown."""
+    platform = {} if shown.platform_id is None else {PLATFORM_ID: shown.platform_id}
+    try:
+        return encode_one(_family(metric, shown.reading, shown.created, platform), exposition_format)
+    except Exception:
+        log.exception("%s cannot be shown and is left out", metric.name)
+        return b""
 
 
 _OPENMETRICS_UNITS = {"s": "seconds", "By": "bytes"}

@@ -6,7 +6,7 @@ from functools import partial
 from ff_observe.exposition.formats import Format
 from ff_observe.exposition.rendered import Rendered
 from ff_observe.http.messages import Answer
-from ff_observe.outputs.prometheus import render
+from ff_observe.outputs.prometheus import Renderer
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.self_metrics import SelfMetrics
 
@@ -18,6 +18,7 @@ class SnapshotExposition:
         self._self_metrics = self_metrics
         self._snapshot: Snapshot | None = None
         self._version = -1
+        self._renderer = Renderer()
         self._rendered = Rendered(_nothing)
         self.answered = 0
         """How many requests, to see whether there are any."""
@@ -33,7 +34,7 @@ class SnapshotExposition:
         self.answered += 1
         if snapshot is not self._snapshot or self._self_metrics.version != self._version:
             self._version = self._self_metrics.version  # read before the values: newer ones are rendered again
-            self._rendered = Rendered(partial(render, snapshot, self._self_metrics.readings()))
+            self._rendered = Rendered(partial(self._renderer.render, snapshot, self._self_metrics.readings()))
             self._snapshot = snapshot
         self._asked_at = time.monotonic()
         return self._rendered.answer(accept, accept_encoding)

@@ -12,11 +12,12 @@ import psutil
 import pytest
 
 from tests.network_guard import guarded_environment
+from tests.pace import in_full
 from tests.real_parts.collector import process, send
 from tests.recordings import ROOT
 from tests.unit.collector.pings import body
 
-RUNS = 100_000
+RUNS = in_full(100_000, else_=30_000)
 
 
 @pytest.mark.timeout(170)

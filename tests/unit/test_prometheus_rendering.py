@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.bridge import PING_BYTES, PINGS, SNAPSHOT_DURATION, SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.model import Kind
-from ff_observe.exposition.formats import Format
-from ff_observe.outputs.prometheus import render
+from ff_observe.exposition.formats import Format, encode_one
+from ff_observe.outputs.prometheus import Renderer, render
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Reading
 from ff_observe.self_metrics import SelfMetrics
@@ -167,3 +168,44 @@ def test_promtool_finds_nothing_to_say() -> None:
         pytest.skip(prometheus.MISSING)
     readings: Mapping[str, Reading] = {**EVERYTHING, "flowfuse_teams_by_type": {(HOSTILE,): 1.0}}
     assert prometheus.lint(render(snapshot(readings), readings, Format.TEXT_0_0_4)) == ""
+
+
+FEW = sorted(EVERYTHING)[::12]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.dictionaries(st.sampled_from(FEW), st.sampled_from([0.0, 1.0])),
+            st.sampled_from(Format),
+            st.sampled_from([None, "0123456789abcdef", "fedcba9876543210"]),
+            st.sampled_from([None, MOMENT]),
+        ),
+        max_size=5,
+    )
+)
+def test_what_was_rendered_before_leaves_no_trace(
+    moments: list[tuple[dict[str, float], Format, str | None, datetime | None]],
+) -> None:
+    renderer = Renderer()
+    for values, exposition_format, platform_id, since in moments:
+        readings = {name: dict.fromkeys(EVERYTHING[name], value) for name, value in values.items()}
+        moment = replace(snapshot(), readings=readings, platform_id=platform_id, counted_since=since)
+        assert renderer.render(moment, {}, exposition_format) == render(moment, {}, exposition_format)
+
+
+@pytest.mark.parametrize("exposition_format", Format)
+def test_only_what_changed_is_encoded_again(exposition_format: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+
+    def encode(family: Family, form: Format) -> bytes:
+        encoded.append(family.name)
+        return encode_one(family, form)
+
+    monkeypatch.setattr("ff_observe.outputs.prometheus.encode_one", encode)
+    renderer = Renderer()
+    renderer.render(snapshot(), EVERYTHING, exposition_format)
+    assert encoded
+    encoded.clear()
+    renderer.render(snapshot(), {**EVERYTHING, PING_BYTES.name: {(): 7.0}}, exposition_format)
+    assert encoded == [PING_BYTES.name.removesuffix("_total")]

@@ -24,7 +24,7 @@ from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp.watching import CLOCK, Heard, exports, output
 
 OPEN_FILES = Path("/proc/self/fd")
-EXPORTS = in_full(10_000, 3_000)
+EXPORTS = in_full(10_000, 1_500)
 TIMEOUT = 0.5  # less than the pause before a second try: each export fails at once
 A_WHILE = 1_800.0
 pytestmark = pytest.mark.timeout(2 * A_WHILE)
