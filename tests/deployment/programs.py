@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-import kubernetes_validate
 import yaml
 
 from ff_observe.cli import build_parser
@@ -97,6 +96,8 @@ def kubectl(arguments: Arguments) -> None:
     objects = {f"{each['kind'].lower()}/{each['metadata']['name']}": each for each in chart.render()}
     match options.action:
         case ["apply"]:
+            import kubernetes_validate  # takes seconds
+
             for each in yaml.safe_load_all(options.f.read_text()):
                 kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
         case ["rollout", "status" | "restart", target] | ["exec", target]:
