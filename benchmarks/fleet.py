@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -28,6 +28,7 @@ from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
+from ff_observe.ping_contract import FIELDS
 from tests.real_parts import postgresql
 from tests.real_parts.processes import free_port
 from tests.recordings import COMMITTED, ROOT
@@ -145,6 +146,10 @@ def measure(name: str, store: Store, platforms: int, postmaster: int | None) -> 
     print(f"{name}, {platforms} platforms, two days of their pings, load {os.getloadavg()[0]:.1f}", flush=True)
     timed("counting the fleet", lambda: take_fleet(store, NOW, 5, 2), postmaster)
     timed("the same again", lambda: take_fleet(store, NOW, 5, 2), postmaster)
+    timed("reading the last count", lambda: take_fleet(store, NOW, 5, 2, timedelta(hours=1)), postmaster)
+    timed("rolling up two days", lambda: store.fold(NOW, len(DAYS)), postmaster)
+    fields = [field.dotted for field in FIELDS]
+    timed("reading all of their roll-ups", lambda: store.rollups(date.min, date.max, fields), postmaster)
     stopped, waits = threading.Event(), list[float]()
     pinging = threading.Thread(target=longest_wait, args=(store, stopped, waits))
     pinging.start()

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 
 from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import Count, PingField, Sensitivity, ping_fields
@@ -76,6 +77,15 @@ LICENCE_ID = Grammar("[A-Za-z0-9_-]{0,128}", "the identifier of a licence, such 
 LICENCE_TYPE = Grammar("[A-Z]{2,8}", "a type of licence, such as CE, DEV or EE", 8)
 
 
+class RollUp(StrEnum):
+    """What of a field a collector keeps of each day, longer than its pings: how many platforms had each value; of a
+    count, how many had 0, 1, 2 to 4, 5 to 9, 10 to 19, 20 to 49, …, and their sum."""
+
+    NONE = "no"
+    BY_VALUE = "by value"
+    BY_SIZE = "by size"
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One value in a ping. A text has a grammar; a number is at most `MAX_COUNT`.
@@ -94,6 +104,7 @@ class Field:
     sensitivity: Sensitivity = field(kw_only=True)
     since: str = field(default="0.1.0", kw_only=True)
     review: Review | None = field(kw_only=True)
+    rolled_up: RollUp = field(default=RollUp.NONE, kw_only=True)
 
     def accepts(self, value: object) -> bool:
         """Whether a value is valid: the rule of the sender and of the receiver."""
@@ -138,6 +149,7 @@ def _count_field(count: Count, part: PingField) -> Field:
         sensitivity=Sensitivity.COUNT,
         since=count.since,
         review=part.review,
+        rolled_up=RollUp.BY_SIZE,
     )
 
 
@@ -162,6 +174,7 @@ FIELDS: tuple[Field, ...] = (
         origin="the operating system",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
+        rolled_up=RollUp.BY_VALUE,
     ),
     Field(
         ("os", "release"),
@@ -180,6 +193,7 @@ FIELDS: tuple[Field, ...] = (
         origin="the operating system",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
+        rolled_up=RollUp.BY_VALUE,
     ),
     Field(
         ("env", "nodejs"),
@@ -189,6 +203,7 @@ FIELDS: tuple[Field, ...] = (
         origin="`node --version`, or FlowFuse's own `/metrics`",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
+        rolled_up=RollUp.BY_VALUE,
     ),
     Field(
         ("env", "flowforge"),
@@ -198,6 +213,7 @@ FIELDS: tuple[Field, ...] = (
         origin="FlowFuse's `package.json`",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
+        rolled_up=RollUp.BY_VALUE,
     ),
     *COUNT_FIELDS,
     Field(
@@ -208,6 +224,7 @@ FIELDS: tuple[Field, ...] = (
         origin="flowforge.yml: `driver.type`",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
+        rolled_up=RollUp.BY_VALUE,
     ),
     Field(
         ("platform", "config", "broker", "enabled"),
@@ -216,6 +233,7 @@ FIELDS: tuple[Field, ...] = (
         origin="flowforge.yml: `broker`",
         sensitivity=Sensitivity.OPERATIONAL,
         review=USE,
+        rolled_up=RollUp.BY_VALUE,
     ),
     Field(
         ("platform", "config", "fileStore", "enabled"),
@@ -224,6 +242,7 @@ FIELDS: tuple[Field, ...] = (
         origin="flowforge.yml: `fileStore`",
         sensitivity=Sensitivity.OPERATIONAL,
         review=USE,
+        rolled_up=RollUp.BY_VALUE,
     ),
     Field(
         ("platform", "config", "email", "enabled"),
@@ -232,6 +251,7 @@ FIELDS: tuple[Field, ...] = (
         origin="flowforge.yml: `email.enabled`",
         sensitivity=Sensitivity.OPERATIONAL,
         review=USE,
+        rolled_up=RollUp.BY_VALUE,
     ),
     Field(
         ("platform", "license", "id"),
@@ -250,6 +270,7 @@ FIELDS: tuple[Field, ...] = (
         origin="the licence",
         sensitivity=Sensitivity.VERSION,
         review=LICENCE,
+        rolled_up=RollUp.BY_VALUE,
     ),
 )
 """Every field a ping may hold, in the order it is sent. Nothing else leaves, and nothing else is accepted."""

@@ -112,6 +112,23 @@ PRUNED = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
+FOLD_DURATION = Metric(
+    "ff_observe_collector_fold_duration_seconds",
+    "Time to roll up a day",
+    "How long it took this collector to roll up a day last.",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
+ROLLED_UP = Metric(
+    "ff_observe_collector_rolled_up_timestamp_seconds",
+    "Roll-ups complete until",
+    "Until when the roll-ups are complete, in seconds since 1970: when the oldest day began that is still due, else "
+    "when days were last rolled up.",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 KEY_CREATED = Metric(
     "ff_observe_collector_key_created_timestamp_seconds",
     "Hashing key made",
@@ -142,6 +159,8 @@ COLLECTOR: tuple[Metric, ...] = (
     CONNECTIONS,
     CONNECTIONS_CLOSED,
     PRUNED,
+    FOLD_DURATION,
+    ROLLED_UP,
     KEY_CREATED,
 )
 

@@ -28,6 +28,7 @@ _COMMANDS = (
     "metrics",
     "history",
     "collector",
+    "fleet",
     "frontend",
     "sentry",
     "assets",

@@ -36,19 +36,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Receives pings and stores what their contract names, with a keyed hash of the sender's address "
         "and never the address. SQLite in the data directory, or PostgreSQL. SIGTERM and Ctrl-C stop it.",
     )
-    _add_settings(run_parser)
+    add_settings(run_parser)
     run_parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (default: 127.0.0.1:10465)")
     run_parser.set_defaults(run=run, usual_log_level="info")
 
     export_parser = actions.add_parser(
         "export", help="print everything stored about an instance, one line of JSON per ping"
     )
-    _add_settings(export_parser)
+    add_settings(export_parser)
     export_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="the instance id, as in its pings")
     export_parser.set_defaults(run=export)
 
     forget_parser = actions.add_parser("forget", help="delete everything stored about an instance")
-    _add_settings(forget_parser)
+    add_settings(forget_parser)
     forget_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="the instance id, as in its pings")
     forget_parser.set_defaults(run=forget)
 
@@ -61,7 +61,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     key_parser.set_defaults(run=print_key)
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
+def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a collector.yml; the other options win over it")
     database = parser.add_mutually_exclusive_group()
     database.add_argument(
@@ -82,7 +82,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _settings(options: argparse.Namespace) -> "CollectorSettings":
+def named_settings(options: argparse.Namespace) -> "CollectorSettings":
     """Raises `ConfigurationError` or `UsageError`."""
     from ff_observe.collector.settings_file import collector_settings
 
@@ -122,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
 
     start_logging(options)
     clock = SystemClock()
-    settings = _settings(options)
+    settings = named_settings(options)
     collector = Collector(settings, clock)
     service = Service([*_traced(settings, clock), collector], clock, STOP_SECONDS)
     prepare_process()
@@ -150,7 +150,7 @@ def export(options: argparse.Namespace) -> int:
 
     start_logging(options)
     line = None
-    for line in commands.export(_settings(options), options.instance_id):
+    for line in commands.export(named_settings(options), options.instance_id):
         print(line)
     if line is None:
         raise _nothing_stored(options)
@@ -162,7 +162,7 @@ def forget(options: argparse.Namespace) -> int:
 
     start_logging(options)
     with progress("deleting what is stored"):
-        forgotten = commands.forget(_settings(options), options.instance_id)
+        forgotten = commands.forget(named_settings(options), options.instance_id)
     if not forgotten:
         raise _nothing_stored(options)
     print(f"deleted {forgotten} {'ping' if forgotten == 1 else 'pings'}")

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from ff_observe.cli.grammar import Argument, Command, grammar
@@ -48,9 +49,14 @@ def _candidates(command: Command) -> list[str]:
 
 
 def _with_values(program: Command) -> list[Argument]:
-    """Every option that takes a value, once by its flags: an option means the same in every command."""
-    found = {flag: argument for one in program.each() for argument in one.arguments for flag in argument.flags}
-    return list({argument.flags: argument for argument in found.values() if argument.value}.values())
+    """Every option that takes a value, once by its flags."""
+    found: dict[tuple[str, ...], Argument] = {}
+    for one in program.each():
+        for argument in one.arguments:
+            if argument.flags and argument.value:  # where its values differ from command to command, all are offered
+                choices = (*found.get(argument.flags, argument).choices, *argument.choices)
+                found[argument.flags] = replace(argument, choices=tuple(dict.fromkeys(choices)))
+    return list(found.values())
 
 
 def _paths(program: Command) -> str:

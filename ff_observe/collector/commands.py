@@ -31,7 +31,7 @@ def public_key(settings: CollectorSettings) -> str:
 
 def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:
     """Everything stored of an instance, oldest first, each ping as a line of JSON. Raises `StoreError`."""
-    for ping in _existing_store(settings).export(instance_id):
+    for ping in existing_store(settings).export(instance_id):
         yield exported(ping)
 
 
@@ -50,10 +50,10 @@ def exported(ping: Ping) -> str:
 
 def forget(settings: CollectorSettings, instance_id: str) -> int:
     """Delete everything stored of an instance; returns how many pings. Raises `StoreError`."""
-    return _existing_store(settings).forget(instance_id)
+    return existing_store(settings).forget(instance_id)
 
 
-def _existing_store(settings: CollectorSettings) -> Store:
+def existing_store(settings: CollectorSettings) -> Store:
     """A missing file is an error: with a mistyped path, "nothing is stored" would be a false answer."""
     file = settings.database_file
     if file is not None and not file.exists():

@@ -10,10 +10,9 @@ from typing import Any
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import NO_VALUE, ping_fields, resource_name
 from ff_observe.collector.disclosure import OTHER, Disclosure, Resource, Shares
-from ff_observe.collector.store import Distribution, Seen, Store
+from ff_observe.collector.store import Count, Distribution, Seen, Store, StoreError
 from ff_observe.ping_contract import FIELDS, Value
 
-MONTH = timedelta(days=30)
 DRIVERS = frozenset({"localfs", "docker", "kubernetes", "stub"})
 """FlowFuse's own names (https://flowfuse.com/docs/install/configuration/); any other is shown as `other`."""
 LICENSE_TYPES = frozenset({"CE", "DEV", "EE"})
@@ -52,10 +51,18 @@ RESOURCES: Mapping[str, int] = {
 _INDEXES = (_VERSION, _DRIVER, _LICENSE_TYPE, *_FEATURES.values(), *RESOURCES.values())
 
 
-def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int) -> Fleet:
-    """Count every platform, for the operator of the collector. Raises `StoreError`."""
-    seen = store.seen(at, silent_after_days)
-    return _disclosed(at, seen, store.distributions(_INDEXES, at - MONTH), Disclosure(k))
+def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Fleet:
+    """Count every platform, for the operator of the collector; what was counted less than `fresh` ago, by any collector
+    of the store, is as good. Raises `StoreError`."""
+    count = store.count(at, silent_after_days, fresh)
+    if count is None:
+        raise StoreError("another collector counts the fleet for the first time")
+    return disclosed(count, k)
+
+
+def disclosed(count: Count, k: int) -> Fleet:
+    """What `/metrics` may show of a count."""
+    return _disclosed(count.taken_at, count.seen, count.distributions, Disclosure(k))
 
 
 def take_release(store: Store, at: datetime, k: int, days: int, silent_after_days: int) -> Fleet:

@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections import deque
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,11 @@ from ff_observe.version import VERSION
 log = logging.getLogger(__name__)
 
 UPKEEP_SECONDS = 3600.0
+IDLE_SHARE = 60
+"""Counting and rolling up take at most one part in so many of the time."""
+FOLD_SECONDS = 60.0
+"""At least so long after a roll-up follows the next, unless older days are due."""
+FOLDED_AT_ONCE = 3
 START_SECONDS = 10.0
 
 # At the stop: how long a request whose ping has arrived waits for the store, how long a request that is still being
@@ -121,9 +127,14 @@ class Collector:
         )
         self._thread: threading.Thread | None = None
         self._count_seconds: deque[float] = deque(maxlen=2)
+        self._fold_seconds: float | None = None
+        self._rolled_up: datetime | None = None
         self._pruning = StateLog(log)
+        interval = settings.fleet_interval_seconds
+        fresh = timedelta(seconds=interval / 2)
         self._upkeep = (
-            Periodic("collector-fleet", self.count_fleet, self._clock, retry_seconds=settings.fleet_interval_seconds),
+            Periodic("collector-fleet", partial(self.count_fleet, fresh), self._clock, retry_seconds=interval),
+            Periodic("collector-fold", self.fold, self._clock, retry_seconds=FOLD_SECONDS),
             Periodic("collector-key", self._replace_key, self._clock),
             Periodic("collector-upkeep", self.keep_up, self._clock, retry_seconds=600.0),
         )
@@ -169,27 +180,44 @@ class Collector:
         """See `Server.responds`."""
         return self._server.responds(within_seconds)
 
-    def count_fleet(self) -> float:
-        """Count the fleet for `/metrics`, and publish a release when one is due. Returns the seconds until the next
-        time: counting a large fleet takes only a small share of the time. A count that failed, or was slow only once
-        (it waited for a lock), delays none."""
+    def count_fleet(self, fresh: timedelta = timedelta(0)) -> float:
+        """Count the fleet for `/metrics`, unless another collector did so less than `fresh` ago, and publish a release
+        when one is due. Returns the seconds until the next time: counting a large fleet takes only a small share of the
+        time. A count that failed, or was slow only once (it waited for a lock), delays none."""
         began, now = self._clock.monotonic(), self._clock.now()
         try:
-            fleet = take_fleet(self.store, now, self.settings.k, self.settings.silent_after_days)
+            fleet = take_fleet(self.store, now, self.settings.k, self.settings.silent_after_days, fresh)
             self._count_seconds.append(self._clock.monotonic() - began)
             self.metrics.fleet = fleet
             if self.publication is not None and (release := self.publication.refresh(fleet, now)) is not None:
                 self._app.publish(release)
         except StoreError:  # the writer reports that the store is down; the old numbers stay, with their date
             return self.settings.fleet_interval_seconds
-        return max(self.settings.fleet_interval_seconds, 20 * min(self._count_seconds))
+        return max(self.settings.fleet_interval_seconds, IDLE_SHARE * min(self._count_seconds))
+
+    def fold(self) -> float:
+        """Roll up the days that have changed. Returns the seconds until the next time: today is rolled up again and
+        again; while older days are due, as after an update, half of the time is spent on them."""
+        began, began_at = self._clock.monotonic(), self._clock.now()
+        try:
+            folded = self.store.fold(began_at, FOLDED_AT_ONCE)
+        except StoreError:  # as when counting
+            return FOLD_SECONDS
+        took = self._clock.monotonic() - began
+        oldest = folded.oldest_due
+        self._rolled_up = began_at if oldest is None else datetime.combine(oldest, time(), UTC)
+        if folded.days:
+            self._fold_seconds = took / folded.days
+        if folded.days and folded.oldest_due is not None:
+            return max(1.0, took)
+        return min(UPKEEP_SECONDS, max(FOLD_SECONDS, IDLE_SHARE * took))
 
     def keep_up(self) -> float:
         """Delete pings older than the retention, and tidy up. Returns the seconds until the next time."""
         now = self._clock.now()
         try:
             self.store.tidy(now)
-            pruned = self.store.prune(now, self.settings.retention)
+            pruned = self.store.prune(now, self.settings.retention, self.settings.rollup_retention)
         except StoreError as error:
             if not self._server.is_stopping:  # otherwise it was interrupted by the stop
                 log.warning("old pings could not be deleted: %s", error)
@@ -251,6 +279,8 @@ class Collector:
         gauge(catalogue.WAITING, lambda: self._ingest.waiting)
         gauge(catalogue.STORE_UP, lambda: None if self._ingest.up is None else float(self._ingest.up))
         gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)
+        gauge(catalogue.FOLD_DURATION, lambda: self._fold_seconds)
+        gauge(catalogue.ROLLED_UP, lambda: None if self._rolled_up is None else seconds(self._rolled_up))
         gauge(catalogue.KEY_CREATED, lambda: seconds(self._sender_hash.created_at))
 
 

@@ -85,6 +85,13 @@ RETENTION_DAYS = Key(
     "0.1.0",
     default=timedelta(days=400),
 )
+ROLLUP_DAYS = Key(
+    "rollup_days",
+    _days(1, 36_500),
+    "Days after which roll-ups are deleted: see [The fleet](#the-fleet).",
+    "0.1.0",
+    default=timedelta(days=1100),
+)
 K = Key("fleet.k", kinds.whole(1, 1000), "No figure of `/metrics` rests on fewer platforms.", "0.1.0", default=5)
 PUBLIC_K = Key(
     "fleet.public_k",
@@ -106,9 +113,9 @@ SILENT_AFTER_DAYS = Key(
 INTERVAL_SECONDS = Key(
     "fleet.interval_seconds",
     kinds.whole(1, 86_400),
-    "Seconds between counts of the fleet for `/metrics`.",
+    "Seconds between counts of the fleet for `/metrics`, at least.",
     "0.1.0",
-    default=15,
+    default=60,
 )
 PUBLIC = Key("fleet.public", kinds.BOOLEAN, "Serve the page and `fleet.json`.", "0.1.0", default=False)
 CONNECTIONS = Key(
@@ -154,6 +161,7 @@ class CollectorSettings:
     forwarded_header: ForwardedHeader = filled_by(HEADER)
     duplicate_window: timedelta = filled_by(WINDOW_MINUTES)
     retention: timedelta = filled_by(RETENTION_DAYS)
+    rollup_retention: timedelta = filled_by(ROLLUP_DAYS)
     k: int = filled_by(K)
     public_k: int = filled_by(PUBLIC_K)
     public_days: int = filled_by(PUBLIC_DAYS)

@@ -6,9 +6,9 @@ from ff_observe.ping_contract import FIELDS, Field
 
 
 def render() -> str:
-    """One line for each field: what it is, where it comes from, what it can disclose, and what it is for."""
+    """One line for each field: what it is and for what, where it comes from, what it discloses, what is kept of it."""
     return table(
-        ("field", "what it is", "where it comes from", "sensitivity", "purpose", "reviewed", "since"),
+        ("field", "what it is", "where it comes from", "sensitivity", "purpose", "reviewed", "rolled up", "since"),
         map(_row, FIELDS),
     )
 
@@ -20,4 +20,13 @@ def _row(field: Field) -> tuple[str, ...]:
         if review is None
         else (review.purpose, f"{review.on}" + ("" if review.expires is None else f", until {review.expires}"))
     )
-    return f"`{field.dotted}`", field.help, origin(field), field.sensitivity, purpose, when, field.since
+    return (
+        f"`{field.dotted}`",
+        field.help,
+        origin(field),
+        field.sensitivity,
+        purpose,
+        when,
+        field.rolled_up,
+        field.since,
+    )

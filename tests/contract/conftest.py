@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.collector.store import Store
+from ff_observe.collector.store import Count, Store
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
@@ -46,6 +46,13 @@ def writer(store: Store) -> Iterator[BlockingWriter]:
     made = BlockingWriter(store)
     yield made
     made.close()
+
+
+def counted(store: Store, at: datetime) -> Count:
+    """A count of the fleet at a moment."""
+    count = store.count(at, silent_after_days=2)
+    assert count is not None
+    return count
 
 
 def documents(store: Store, instance_id: str) -> list[dict[str, object]]:

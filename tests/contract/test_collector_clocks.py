@@ -8,7 +8,7 @@ import pytest
 from ff_observe.collector.store import Pruned, Store
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.config.secret import Secret
-from tests.contract.conftest import WINDOW, MakeStore, three_days_of_pings
+from tests.contract.conftest import WINDOW, MakeStore, counted, three_days_of_pings
 from tests.real_parts import postgresql
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
@@ -36,7 +36,7 @@ def test_a_clock_ahead_erases_nothing(
     store.tidy(NOON)
     assert len(stored(store, "old", "witness-2", "witness-1", "witness-0")) == 4
     lately = 1 + pings_meanwhile
-    assert store.seen(later(seconds=1), silent_after_days=2).by_window == {
+    assert counted(store, later(seconds=1)).seen.by_window == {
         "1d": lately,
         "7d": 2 + lately,
         "30d": 2 + lately,
@@ -85,14 +85,14 @@ def test_a_first_ping_taken_while_the_clock_was_behind_is_dated_once_it_is_right
         assert store.prune(later(days=900), RETENTION).pings == 0
         store.tidy(later(days=900))
         assert stored(store, "a") == [later(days=900)]
-        assert store.seen(later(days=900, seconds=1), silent_after_days=2).by_window["1d"] == 2
+        assert counted(store, later(days=900, seconds=1)).seen.by_window["1d"] == 2
 
 
 def test_a_clock_behind_takes_no_other_ping_for_one_from_the_future(store: Store, writer: BlockingWriter) -> None:
     three_days_of_pings(writer, NOON)
     store.tidy(IN_1972)
     assert stored(store, "witness-2", "witness-0") == [later(days=-2), NOON]
-    assert store.seen(later(seconds=1), silent_after_days=2).by_window["1d"] == 1
+    assert counted(store, later(seconds=1)).seen.by_window["1d"] == 1
 
 
 def test_what_a_clock_dated_in_the_future_is_dated_and_deleted_like_the_rest(

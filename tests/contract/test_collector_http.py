@@ -213,6 +213,7 @@ def test_every_metric_of_the_catalogue_is_exposed_and_none_else(collector: Colle
         send(collector.port, body(f"{index}", platform__counts__ghosts=1))
     send(collector.port, b"")
     collector.count_fleet()
+    collector.fold()
     text = ask(collector.port, "GET", "/metrics").body.decode()
     families = {family.name for family in parse_text(text)}
     expected = {metric.name.removesuffix("_total") for metric in (*COLLECTOR, *PROCESS, *FLEET)}
@@ -230,6 +231,7 @@ def test_labels_are_as_the_catalogue_says(collector: Collector, metric: Metric) 
     for index in range(20):
         send(collector.port, body(f"{index}"))
     collector.count_fleet()
+    collector.fold()
     families = {family.name: family for family in parse_text(ask(collector.port, "GET", "/metrics").body.decode())}
     samples = families[metric.name.removesuffix("_total")].samples
     assert samples

@@ -40,7 +40,7 @@ def test_how_many_platforms_were_seen_is_of_one_moment(tmp_path: Path, monkeypat
     store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
     with BlockingWriter(store) as writer:
         writer.write([ping("a")])
-        store.seen(NOON, silent_after_days=2)
+        store.count(NOON, silent_after_days=2)
         statements: list[str] = []
 
         def trace(statement: str) -> None:
@@ -55,5 +55,5 @@ def test_how_many_platforms_were_seen_is_of_one_moment(tmp_path: Path, monkeypat
             return connection
 
         monkeypatch.setattr(sqlite, "connect", connect)
-        seen = store.seen(later(seconds=1), silent_after_days=2)
+        seen = store.count(later(seconds=1), silent_after_days=2).seen
     assert (seen.by_window, seen.silent) == ({"1d": 1, "7d": 1, "30d": 1}, 0)

@@ -12,7 +12,7 @@ from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Pruned, Store, StoreError
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.ping_contract import FIELDS, MAX_COUNT
-from tests.contract.conftest import MakeStore, documents, three_days_of_pings
+from tests.contract.conftest import MakeStore, counted, documents, three_days_of_pings
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.endless import make_counting_endless
 from tests.unit.collector.pings import NOON, later, ping
@@ -109,10 +109,10 @@ def test_a_platform_seen_in_the_future_by_a_clock_since_set_back_falls_silent_li
     three_days_of_pings(writer, NOON)
     writer.write([ping("wrong", later(days=365)), ping("a little ahead", later(minutes=5))])
     store.tidy(NOON)
-    assert store.seen(later(days=3), silent_after_days=2).silent == 5
+    assert counted(store, later(days=3)).seen.silent == 5
     writer.write([ping("wrong", later(days=3), platform__counts__users=1)])
     index = NAMES.index("platform_counts_users")
-    assert dict(store.distributions([index], later(days=2))) == {index: [(1, 1)]}, "and its next ping is its latest"
+    assert (1, 1) in counted(store, later(days=3)).distributions[index], "and its next ping is its latest"
 
 
 def test_a_payload_is_a_duplicate_also_when_another_came_between(writer: BlockingWriter) -> None:
@@ -182,7 +182,7 @@ def test_a_ping_that_arrives_late_does_not_replace_the_latest(store: Store, writ
     writer.write([ping("a", later(days=1), platform__counts__users=2)])
     writer.write([ping("a", NOON, platform__counts__users=1)])
     index = NAMES.index("platform_counts_users")
-    assert dict(store.distributions([index], later(days=-1))) == {index: [(2, 1)]}
+    assert counted(store, later(days=1)).distributions[index] == [(2, 1)]
     assert len(documents(store, "a")) == 2
 
 
@@ -194,7 +194,7 @@ def test_distributions_are_ascending_and_typed(store: Store, writer: BlockingWri
         ]
     )
     users, email = NAMES.index("platform_counts_users"), NAMES.index("platform_config_email_enabled")
-    found = store.distributions([users, email], later(days=-1))
+    found = counted(store, later(days=1)).distributions
     assert list(found[users]) == [(9, 1), (10, 1), (100, 1)]
     assert list(found[email]) == [(False, 1), (True, 2)]
     assert all(isinstance(value, bool) for value, _ in found[email])
@@ -243,13 +243,13 @@ def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, mo
 
 def test_a_count_that_takes_long_is_interrupted_and_none_begins_after(store: Store, writer: BlockingWriter) -> None:
     writer.write([ping("a")])
-    store.seen(NOON, silent_after_days=2)
+    store.count(NOON, silent_after_days=2)
     make_counting_endless(store)
     failed: list[StoreError] = []
 
     def count() -> None:
         try:
-            store.seen(NOON, silent_after_days=2)
+            store.count(NOON, silent_after_days=2)
         except StoreError as error:
             failed.append(error)
 
@@ -261,4 +261,4 @@ def test_a_count_that_takes_long_is_interrupted_and_none_begins_after(store: Sto
     counting.join(10)
     assert len(failed) == 1
     with pytest.raises(StoreError):
-        store.seen(NOON, silent_after_days=2)
+        store.count(NOON, silent_after_days=2)

@@ -9,7 +9,7 @@ import pytest
 
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store import Seen, StoreError
+from ff_observe.collector.store import Count, StoreError
 from tests.fakes import FakeClock
 from tests.real_parts.collector import collecting, sample, send
 from tests.unit.collector.pings import body, instance
@@ -29,7 +29,7 @@ def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(
     )
     caplog.set_level(logging.INFO)
     with collecting(settings, clock) as running:
-        clock.await_waiters(3)
+        clock.await_waiters(4)
         assert send(running.port, body()).status == 200
         before = next(iter(running.store.export(instance("instance-1")))).sender
         clock.advance(5 * 86_400 + 3600)
@@ -56,15 +56,15 @@ def test_a_count_that_failed_or_took_long_once_does_not_postpone_the_next(
 ) -> None:
     clock = FakeClock()
     collector = Collector(replace(settings, fleet_interval_seconds=15), clock)
-    count = collector.store.seen
+    count = collector.store.count
     took = iter((1, 0.1, 3, 0.1, 3, 3, 5))
 
-    def slow(at: datetime, silent_after_days: int) -> Seen:
+    def slow(at: datetime, silent_after_days: int, fresh: timedelta) -> Count | None:
         seconds = next(took)
         clock.advance(seconds)
         if seconds == 5:
             raise StoreError("locked")
-        return count(at, silent_after_days)
+        return count(at, silent_after_days, fresh)
 
-    monkeypatch.setattr(collector.store, "seen", slow)
-    assert [collector.count_fleet() for _ in range(7)] == pytest.approx([20, 15, 15, 15, 15, 60, 15])
+    monkeypatch.setattr(collector.store, "count", slow)
+    assert [collector.count_fleet() for _ in range(7)] == pytest.approx([60, 15, 15, 15, 15, 180, 15])

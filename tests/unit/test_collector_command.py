@@ -26,7 +26,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespa
 
 
 def database(options: argparse.Namespace) -> object:
-    return collector._settings(options).database
+    return collector.named_settings(options).database
 
 
 def test_an_option_wins_over_a_variable_and_a_variable_over_the_file(

@@ -1,5 +1,29 @@
 """Where pings are kept: an embedded SQLite file, or PostgreSQL."""
 
-from ff_observe.collector.store.model import Distribution, Ping, Pruned, Sample, Seen, Store, StoreError, Writer
+from ff_observe.collector.store.model import (
+    Count,
+    Distribution,
+    Folded,
+    Ping,
+    Pruned,
+    Rollup,
+    Sample,
+    Seen,
+    Store,
+    StoreError,
+    Writer,
+)
 
-__all__ = ["Distribution", "Ping", "Pruned", "Sample", "Seen", "Store", "StoreError", "Writer"]
+__all__ = [
+    "Count",
+    "Distribution",
+    "Folded",
+    "Ping",
+    "Pruned",
+    "Rollup",
+    "Sample",
+    "Seen",
+    "Store",
+    "StoreError",
+    "Writer",
+]

@@ -76,6 +76,35 @@ Distribution = Sequence[tuple[Value | None, int]]
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """Every platform of the 30 days before `taken_at`: how many there were, and their latest values by the index of the
+    field, in ascending order."""
+
+    taken_at: datetime
+    seen: Seen
+    distributions: Mapping[int, Distribution]
+
+
+class Rollup(NamedTuple):
+    """How many platforms had a value on a day (UTC), by each platform's last ping of that day. `total` is the sum of a
+    count over them. Fields that are not the ping's are described in `rollups.py`."""
+
+    day: date
+    field: str
+    value: str
+    platforms: int
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """How many days were rolled up, and the oldest that is still due."""
+
+    days: int
+    oldest_due: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Of the platforms behind one sender hash that pinged on enough days, the one known longest."""
 
@@ -113,12 +142,25 @@ class Store(Protocol):
     def writer(self) -> Writer:
         """A writer; it connects, and creates or migrates the schema, on its first `write`."""
 
-    def seen(self, at: datetime, silent_after_days: int) -> Seen:
-        """How many platforms were seen recently. `at` is the present."""
+    def count(self, at: datetime, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Count | None:
+        """Count every platform, and keep the result for all collectors. `at` is the present.
 
-    def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
-        """The latest values of some fields over every platform that pinged since then, each in ascending order, in one
-        consistent read."""
+        A count that is younger than `fresh` is returned as it is; so is the last one (None if there is none) while
+        another collector counts.
+        """
+
+    def fold(self, at: datetime, most: int) -> Folded:
+        """Roll up the days that have changed since they were last rolled up, `most` of them, the newest first.
+
+        A day is a transaction that replaces its roll-ups by what its pings say: however often it is done, interrupted
+        or repeated, they are the same. `at` is the present.
+        """
+
+    def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
+        """The roll-ups of these fields, from the day `since` to the day `until`, in order."""
+
+    def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]:
+        """How many platforms had each pair of values of two fields (by index) on a day, read from its pings."""
 
     def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
         """The platforms that count in public, and their latest values: one for each sender, which pinged on at least
@@ -144,9 +186,11 @@ class Store(Protocol):
         another `forget` clears the files later.
         """
 
-    def prune(self, now: datetime, retention: timedelta) -> Pruned:
+    def prune(self, now: datetime, retention: timedelta, rollups: timedelta = timedelta(days=36_500)) -> Pruned:
         """Delete the oldest days of what is older than `retention`, both by the clock (`now`) and by every other
-        witness of the present."""
+        witness of the present; and the roll-ups of days older than `rollups`.
+
+        Without its pings a day can never be rolled up again: what few platforms had on it is merged."""
 
     def tidy(self, now: datetime) -> None:
         """Hourly upkeep: forget digests past the duplicate window, prepare for the coming days, correct the dates of

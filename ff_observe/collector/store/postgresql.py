@@ -2,20 +2,21 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import postgresql_fleet
-from ff_observe.collector.store.columns import COLUMNS, NAMES, restored, restored_row
+from ff_observe.collector.store import postgresql_fleet, postgresql_rollups
+from ff_observe.collector.store.columns import NAMES, restored_row
 from ff_observe.collector.store.model import (
     DAYS_PRUNED_AT_ONCE,
-    Distribution,
+    Count,
+    Folded,
     Ping,
     Pruned,
-    Seen,
+    Rollup,
     StoreError,
 )
 from ff_observe.collector.store.postgresql_connections import (
@@ -32,18 +33,27 @@ from ff_observe.collector.store.postgresql_schema import (
     drop_empty,
     migrate,
     newest_days,
+    partitions,
     pings_before,
 )
 from ff_observe.collector.store.postgresql_writer import PostgresqlWriter, ServerClock, server_clock
 from ff_observe.collector.store.present import EARLIEST, LATEST, Present, days_from, present
 from ff_observe.collector.store.public import PublicStore
 from ff_observe.config.secret import Secret
+from ff_observe.ping_contract import Value
 
 log = logging.getLogger(__name__)
 
 FORGETTING_ATTEMPTS = 10
 """How many times `forget` tries to rewrite a table that is in use, for two seconds each time."""
 
+_LIKELY = "%(likely)s::timestamptz"
+_FIRST = f"(SELECT min(received_at) FROM ping WHERE ping.instance_id = platform.instance_id), {_LIKELY}"  # noqa: S608 - our own names
+_RIGHT = (
+    ("ping", "received_at", _LIKELY),
+    ("platform", "first_seen", f"coalesce({_FIRST})"),
+    ("platform", "last_seen", _LIKELY),
+)
 _IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock request that waits
 
 
@@ -72,28 +82,25 @@ class PostgresqlStore(PublicStore[Connection]):
             migrate(connection)
             yield connection
 
-    def seen(self, at: datetime, silent_after_days: int) -> Seen:
-        query = sql.SQL(
-            "SELECT count(*) FILTER (WHERE last_seen > %(day)s), count(*) FILTER (WHERE last_seen > %(week)s), "
-            "count(*), count(*) FILTER (WHERE last_seen <= %(silent)s) FROM platform WHERE last_seen > %(month)s"
-        )
-        days = {"day": 1, "week": 7, "month": 30, "silent": silent_after_days}
+    def count(self, at: datetime, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Count | None:
         with self._session("count platforms") as connection:
-            moments = {name: at - timedelta(days=count) for name, count in days.items()}
-            row = connection.execute(query, moments).fetchone()
-        day, week, month, silent = row or (0, 0, 0, 0)
-        return Seen({"1d": day, "7d": week, "30d": month}, silent)
+            last = postgresql_rollups.last_count(connection)
+            if last is not None and abs(at - last.taken_at) < fresh:
+                return last
+            return postgresql_rollups.count(connection, at, silent_after_days) or last
 
-    def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
-        with self._session("read the fleet") as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")  # one consistent read
-            return {index: self._distribution(connection, index, since) for index in field_indexes}
+    def fold(self, at: datetime, most: int) -> Folded:
+        with self._session("roll up") as connection:
+            found = present(self._clocks(connection, at), newest_days(connection))
+            return postgresql_rollups.fold(connection, partitions(connection), found, most)
 
-    def _distribution(self, connection: Connection, index: int, since: datetime) -> Distribution:
-        column = sql.Identifier(NAMES[index])
-        query = sql.SQL("SELECT {}, count(*) FROM platform WHERE last_seen > %s GROUP BY 1 ORDER BY 1").format(column)
-        rows = connection.execute(query, (since,)).fetchall()
-        return [(restored(COLUMNS[index], value), count) for value, count in rows]
+    def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
+        with self._session("read roll-ups") as connection:
+            return postgresql_rollups.select(connection, since, until, fields)
+
+    def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]:
+        with self._session("read a day") as connection:
+            return postgresql_rollups.crosstab(connection, day, first, second)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE instance_id = %s ORDER BY received_at").format(
@@ -109,11 +116,14 @@ class PostgresqlStore(PublicStore[Connection]):
                 # In the order in which pings are stored: the two wait for each other, and never deadlock.
                 connection.execute("DELETE FROM recent WHERE instance_id = %s", (instance_id,))
                 deleted = connection.execute(
-                    "DELETE FROM ping WHERE instance_id = %s RETURNING tableoid::regclass::text", (instance_id,)
+                    "DELETE FROM ping WHERE instance_id = %s RETURNING tableoid::regclass::text, received_at::date",
+                    (instance_id,),
                 ).fetchall()
                 platforms = connection.execute("DELETE FROM platform WHERE instance_id = %s", (instance_id,)).rowcount
                 if deleted or platforms:
-                    note(connection, ["platform", "recent", *(str(table) for (table,) in deleted)])
+                    postgresql_rollups.mark(connection, (day for _, day in deleted), erased=True)
+                    connection.execute("DELETE FROM fleet_count")
+                    note(connection, ["fleet_count", "platform", "recent", *(str(table) for table, _ in deleted)])
             with connection.transaction():
                 forget_statistics(connection)
             left = rewrite_noted(connection, FORGETTING_ATTEMPTS)
@@ -130,7 +140,7 @@ class PostgresqlStore(PublicStore[Connection]):
         server, now = self._clock(connection), min(now, LATEST)
         return [now] if server is None else [now, server]
 
-    def prune(self, now: datetime, retention: timedelta) -> Pruned:
+    def prune(self, now: datetime, retention: timedelta, rollups: timedelta = timedelta(days=36_500)) -> Pruned:
         """Drops the partitions of whole days, so that pings are kept less than a day longer than configured."""
         with self._session("prune") as connection:
             found = present(self._clocks(connection, now), newest_days(connection))
@@ -140,6 +150,7 @@ class PostgresqlStore(PublicStore[Connection]):
                 return Pruned(doubtful=doubtful)
             due = pings_before(connection, old)
             dropped = sum(drop(connection, name) for name in due[:DAYS_PRUNED_AT_ONCE])
+            postgresql_rollups.delete_before(connection, (old + retention).date() - rollups)
             gone = "DELETE FROM platform WHERE last_seen < %s AND last_seen > %s"
             with connection.transaction():
                 if connection.execute(gone, (old, EARLIEST)).rowcount or due:
@@ -172,10 +183,22 @@ class PostgresqlStore(PublicStore[Connection]):
     def _date_anew(self, connection: Connection, found: Present, now: datetime) -> None:
         """Correct the dates of pings that a wrong clock dated in the future, or before the first collector."""
         past = EARLIEST if now > EARLIEST else datetime.min.replace(tzinfo=UTC)
-        for table, column in (("ping", "received_at"), ("platform", "first_seen"), ("platform", "last_seen")):
-            update = sql.SQL("UPDATE {table} SET {column} = %s WHERE {column} > %s OR {column} <= %s")
-            named = update.format(table=sql.Identifier(table), column=sql.Identifier(column))
-            connection.execute(named, (found.likely, found.future, past))
+        limits = {"future": found.future, "past": past, "likely": found.likely}
+        with connection.transaction():
+            # Every day on which one of these platforms pinged says something else now: which of its pings came before.
+            days = connection.execute(
+                "WITH wrong AS (SELECT instance_id FROM ping WHERE received_at > %(future)s OR received_at <= %(past)s "
+                "UNION SELECT instance_id FROM platform WHERE first_seen > %(future)s OR first_seen <= %(past)s "
+                "OR last_seen > %(future)s OR last_seen <= %(past)s) "
+                "SELECT DISTINCT received_at::date FROM ping JOIN wrong USING (instance_id)",
+                limits,
+            ).fetchall()
+            if days:
+                postgresql_rollups.mark(connection, [*(day for (day,) in days), found.likely.date()])
+            for table, column, right in _RIGHT:
+                update = sql.SQL("UPDATE {0} SET {1} = {2} WHERE {1} > %(future)s OR {1} <= %(past)s")
+                named = update.format(sql.Identifier(table), sql.Identifier(column), sql.SQL(right))
+                connection.execute(named, limits)
 
     def interrupt(self) -> None:
         self._interruption.request()

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from ff_observe.collector.store import postgresql_fleet
+from ff_observe.collector.store import postgresql_fleet, postgresql_rollups
 from ff_observe.collector.store.columns import COLUMNS
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.postgresql_connections import Connection
@@ -32,6 +32,7 @@ _OBJECTS = {
     "collector_rewrite": "CREATE TABLE collector_rewrite (name text PRIMARY KEY)",
     "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
     **postgresql_fleet.TABLES,
+    **postgresql_rollups.TABLES,
 }
 
 
@@ -89,7 +90,11 @@ def partitions(connection: Connection) -> dict[date, str]:
     )
     names = [str(name) for (name,) in rows]
     found = [(name, _PARTITION.fullmatch(name)) for name in names]
-    return {datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC).date(): name for name, match in found if match}
+    return {_day(match[1]): name for name, match in found if match}
+
+
+def _day(digits: str) -> date:
+    return datetime.strptime(digits, "%Y%m%d").replace(tzinfo=UTC).date()
 
 
 def add_partitions(connection: Connection, days: Set[date]) -> None:
@@ -135,6 +140,8 @@ def drop(connection: Connection, name: str) -> int:
     with _alone(connection):
         (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone() or (0,)
         connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        if found := _PARTITION.fullmatch(name):
+            postgresql_rollups.seal(connection, _day(found[1]) + timedelta(days=1))
     return int(held)
 
 

@@ -38,6 +38,12 @@ _VALUES = ", ".join(
     f"(row ->> {OWN_COLUMNS + index})::{TYPES[column.field.type]} AS {column.name}"
     for index, column in enumerate(COLUMNS)
 )
+
+
+def _newer(name: str) -> str:
+    return f"{name} = CASE WHEN platform.last_seen <= excluded.last_seen THEN excluded.{name} ELSE platform.{name} END"
+
+
 # A whole batch in one statement, which is a transaction of its own. Rows are taken in the order of their keys, so that
 # collectors that touch the same keys wait for each other and never deadlock.
 _STORE = f"""
@@ -57,9 +63,10 @@ WITH batch AS MATERIALIZED (
   INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
   SELECT DISTINCT ON (instance_id) received_at, received_at, {_COLUMN_LIST} FROM stored
   ORDER BY instance_id, received_at DESC
-  ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
-    {", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
-  WHERE platform.last_seen <= excluded.last_seen
+  ON CONFLICT (instance_id) DO UPDATE SET first_seen = least(platform.first_seen, excluded.first_seen),
+    last_seen = greatest(platform.last_seen, excluded.last_seen),
+    {", ".join(map(_newer, NAMES[1:]))}
+  WHERE platform.last_seen <= excluded.last_seen OR excluded.first_seen < platform.first_seen
 )
 SELECT encode(digest, 'hex') FROM fresh
 """  # noqa: S608 - only names of our own columns

@@ -4,19 +4,20 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from ff_observe.collector.store import sqlite_fleet
+from ff_observe.collector.store import sqlite_fleet, sqlite_rollups
 from ff_observe.collector.store.batch import moment
-from ff_observe.collector.store.columns import COLUMNS, NAMES, restored, restored_row
+from ff_observe.collector.store.columns import NAMES, restored_row
 from ff_observe.collector.store.model import (
     DAYS_PRUNED_AT_ONCE,
-    Distribution,
+    Count,
+    Folded,
     Ping,
     Pruned,
-    Seen,
+    Rollup,
     StoreError,
 )
 from ff_observe.collector.store.present import EARLIEST, Present, present
@@ -24,6 +25,7 @@ from ff_observe.collector.store.public import PublicStore
 from ff_observe.collector.store.sqlite_schema import clear_log, connect, failing_as, migrate, newest_days, transaction
 from ff_observe.collector.store.sqlite_writer import SqliteWriter
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.ping_contract import Value
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,6 @@ PRUNED_AT_ONCE = 2000  # so that no ping waits long for the daily prune
 _COLUMN_LIST = ", ".join(NAMES)
 
 _MOMENTS = (("ping", "received_at"), ("platform", "first_seen"), ("platform", "last_seen"))
-_SEEN = "SELECT " + ", ".join(["count(*) FILTER (WHERE last_seen > ?)"] * 4) + " FROM platform"  # noqa: S608 - no value in it
 _OLDEST = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_at > ?"
 _EARLIEST = moment(EARLIEST)
 
@@ -66,24 +67,24 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
                 self._made.set()
             yield connection
 
-    def seen(self, at: datetime, silent_after_days: int) -> Seen:
-        days = (1, 7, 30, silent_after_days)
+    def count(self, at: datetime, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Count:
         with self._session("count platforms") as connection:
-            day, week, month, lately = connection.execute(
-                _SEEN, [moment(at - timedelta(days=n)) for n in days]
-            ).fetchone()
-        return Seen({"1d": day, "7d": week, "30d": month}, silent=month - lately)
+            last = sqlite_rollups.last_count(connection)
+            if last is not None and abs(at - last.taken_at) < fresh:
+                return last
+            return sqlite_rollups.count(connection, at, silent_after_days)
 
-    def distributions(self, field_indexes: Sequence[int], since: datetime) -> Mapping[int, Distribution]:
-        with self._session("read the fleet") as connection:
-            connection.execute("BEGIN")  # one consistent read, ended by closing
-            return {index: self._distribution(connection, index, since) for index in field_indexes}
+    def fold(self, at: datetime, most: int) -> Folded:
+        with self._session("roll up") as connection:
+            return sqlite_rollups.fold(connection, _present(connection, at), most)
 
-    def _distribution(self, connection: sqlite3.Connection, index: int, since: datetime) -> Distribution:
-        column = COLUMNS[index]
-        query = f"SELECT {column.name}, count(*) FROM platform WHERE last_seen > ? GROUP BY 1 ORDER BY 1"  # noqa: S608 - only names of our own columns
-        rows = connection.execute(query, (moment(since),)).fetchall()
-        return [(restored(column, value), count) for value, count in rows]
+    def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
+        with self._session("read roll-ups") as connection:
+            return sqlite_rollups.select(connection, since, until, fields)
+
+    def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]:
+        with self._session("read a day") as connection:
+            return sqlite_rollups.crosstab(connection, day, first, second)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608 - only names of our own columns
@@ -95,6 +96,8 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
             with transaction(connection):
+                sqlite_rollups.mark(connection, _days_of(connection, instance_id))
+                connection.execute("DELETE FROM fleet_count")
                 forgotten = connection.execute("DELETE FROM ping WHERE instance_id = ?", (instance_id,)).rowcount
                 connection.execute("DELETE FROM platform WHERE instance_id = ?", (instance_id,))
                 connection.execute("DELETE FROM recent WHERE instance_id = ?", (instance_id,))
@@ -106,7 +109,7 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
                 )
         return forgotten
 
-    def prune(self, now: datetime, retention: timedelta) -> Pruned:
+    def prune(self, now: datetime, retention: timedelta, rollups: timedelta = timedelta(days=36_500)) -> Pruned:
         with self._session("prune") as connection:
             found = _present(connection, now)
             old = found.old(retention)
@@ -118,12 +121,15 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
                 pruned += self._delete(connection, min(old, oldest + timedelta(days=1)))
                 days += 1
             connection.execute("DELETE FROM platform WHERE last_seen < ? AND last_seen > ?", (moment(old), _EARLIEST))
+            sqlite_rollups.delete_before(connection, (old + retention).date() - rollups)
             more = _oldest(connection, old) is not None
         return Pruned(pruned, more, doubtful)
 
     def _delete(self, connection: sqlite3.Connection, before: datetime) -> int:
         """Delete pings in portions, so that others are stored in between."""
         pruned = 0
+        with transaction(connection):
+            sqlite_rollups.seal(connection, before)
         while True:
             deleted = connection.execute(
                 "DELETE FROM ping WHERE rowid IN "
@@ -140,16 +146,44 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
             future, likely = moment(found.future), moment(found.likely)
             past = _EARLIEST if now > EARLIEST else ""
             connection.execute("DELETE FROM recent WHERE until < ? OR received_at > ?", (moment(now), future))
-            for table, column in _MOMENTS:
-                wrong = f"FROM {table} WHERE {column} > ? OR {column} <= ?"
-                if connection.execute(f"SELECT 1 {wrong} LIMIT 1", (future, past)).fetchone():  # usually writes nothing
-                    update = f"UPDATE {table} SET {column} = ? WHERE rowid IN (SELECT rowid {wrong})"  # noqa: S608 - our own names
-                    connection.execute(update, (likely, future, past))
+            wrong = [f"FROM {table} WHERE {column} > ?1 OR {column} <= ?2" for table, column in _MOMENTS]
+            if any(connection.execute(f"SELECT 1 {each} LIMIT 1", (future, past)).fetchone() for each in wrong):
+                with transaction(connection):  # usually none is, and nothing is written
+                    _date_anew(connection, future, past, likely)
             if not clear_log(connection, 1, self._interrupted):
                 log.info("copies of what was deleted stay in %s-wal until no reader holds it", self.path)
 
     def interrupt(self) -> None:
         self._interrupted.set()
+
+
+def _date_anew(connection: sqlite3.Connection, future: str, past: str, likely: str) -> None:
+    """Every day on which one of these platforms pinged says something else now: which of its pings came before."""
+    wrong = " UNION ".join(
+        f"SELECT instance_id FROM {table} WHERE {column} > :future OR {column} <= :past"  # noqa: S608 - our own names
+        for table, column in _MOMENTS
+    )
+    limits = {"future": future, "past": past, "likely": likely}
+    days = connection.execute(
+        f"SELECT DISTINCT substr(received_at, 1, 10) FROM ping WHERE instance_id IN ({wrong})",  # noqa: S608 - our own names
+        limits,
+    )
+    sqlite_rollups.mark(connection, [*(day for (day,) in days.fetchall()), likely[:10]])
+    for table, column in _MOMENTS:
+        update = f"UPDATE {table} SET {column} = {_RIGHT[column]} WHERE {column} > :future OR {column} <= :past"  # noqa: S608 - our own names
+        connection.execute(update, limits)
+
+
+_RIGHT = {
+    "received_at": ":likely",
+    "first_seen": "coalesce((SELECT min(received_at) FROM ping WHERE instance_id = platform.instance_id), :likely)",
+    "last_seen": ":likely",
+}
+
+
+def _days_of(connection: sqlite3.Connection, instance_id: str) -> list[str]:
+    query = "SELECT DISTINCT substr(received_at, 1, 10) FROM ping WHERE instance_id = ?"
+    return [day for (day,) in connection.execute(query, (instance_id,)).fetchall()]
 
 
 def _present(connection: sqlite3.Connection, now: datetime) -> Present:

@@ -35,9 +35,10 @@ SELECT {_AT}, {_SENDER}, {_VALUE_LIST} FROM json_each(?) AS row
 _LATEST = f"""
 INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
 SELECT {_AT}, {_AT}, {_VALUE_LIST} FROM json_each(?) AS row WHERE true
-ON CONFLICT (instance_id) DO UPDATE SET last_seen = excluded.last_seen,
-{", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])}
-WHERE platform.last_seen <= excluded.last_seen
+ON CONFLICT (instance_id) DO UPDATE SET first_seen = min(platform.first_seen, excluded.first_seen),
+last_seen = max(platform.last_seen, excluded.last_seen),
+{", ".join(f"{n} = iif(platform.last_seen <= excluded.last_seen, excluded.{n}, platform.{n})" for n in NAMES[1:])}
+WHERE platform.last_seen <= excluded.last_seen OR excluded.first_seen < platform.first_seen
 """  # noqa: S608 - only names of our own columns
 
 

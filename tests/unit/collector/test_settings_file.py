@@ -37,6 +37,7 @@ address:
 duplicates:
   window_minutes: 5
 retention_days: 30
+rollup_days: 60
 fleet:
   k: 10
   public_k: 20
@@ -84,6 +85,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         forwarded_header=ForwardedHeader.FORWARDED,
         duplicate_window=timedelta(minutes=5),
         retention=timedelta(days=30),
+        rollup_retention=timedelta(days=60),
         k=10,
         public_k=20,
         public_days=7,

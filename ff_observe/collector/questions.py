@@ -1,0 +1,170 @@
+"""What a vendor asks of the fleet, answered from roll-ups by arithmetic alone: windows are exact, and no ping is read.
+
+For the operator of the collector, who can read every ping: the figures are exact, and nothing is left out.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from statistics import median
+
+from ff_observe.collector.store import Rollup
+from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN, UPGRADE
+from ff_observe.collector.store.rollups import text as as_text
+from ff_observe.ping_contract import FIELDS, Field, RollUp, Value
+
+Cell = str | int | float | None
+
+NOT_SAID = "(not said)"
+MONTH, WEEK = 30, 7
+USUAL_DAYS = 7
+"""A day is compared with the median of so many before it."""
+MISSING_SHARE = 0.5
+"""Below this share of what is usual, platforms are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A table. A line of `text` draws bars of the last column named in `bar`, or a curve of it for each `curve`."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+    bar: str | None = None
+    curve: str | None = None
+
+
+def matching(name: str, kinds: Iterable[RollUp]) -> list[Field]:
+    """The fields that a name stands for: the whole dotted path, or its end if only one has it."""
+    fields = [field for field in FIELDS if field.rolled_up in set(kinds)]
+    whole = [field for field in fields if field.dotted == name]
+    return whole or [field for field in fields if field.dotted.endswith(f".{name}")]
+
+
+def adoption(rows: Iterable[Rollup]) -> Answer:
+    """How many platforms had each value of a field on each day."""
+    days: dict[date, dict[str, int]] = defaultdict(dict)
+    for row in rows:
+        days[row.day][row.value or NOT_SAID] = row.platforms
+    found = [
+        (day.isoformat(), value, platforms, round(platforms / sum(values.values()), 4))
+        for day, values in sorted(days.items())
+        for value, platforms in sorted(values.items(), key=lambda each: (-each[1], each[0]))
+    ]
+    return Answer(("day", "value", "platforms", "share"), found, curve="value")
+
+
+def upgrades(rows: Iterable[Rollup]) -> Answer:
+    """How many platforms went from a version to another."""
+    counted: Counter[str] = Counter()
+    for row in rows:
+        if row.field == UPGRADE:
+            counted[row.value] += row.platforms
+    pairs = sorted(counted.items(), key=lambda each: (-each[1], each[0]))
+    parted = [(*value.partition(" ")[::2], platforms) for value, platforms in pairs]
+    return Answer(("from", "to", "platforms"), parted, bar="platforms")
+
+
+def cohorts(rows: Iterable[Rollup]) -> Answer:
+    """Of the platforms that pinged first in a month, how many still pinged on the last day of each month."""
+    last: dict[str, date] = {}
+    kept = [row for row in rows if row.field == COHORT]
+    for row in kept:
+        month = f"{row.day:%Y-%m}"
+        last[month] = max(row.day, last.get(month, row.day))
+    found = [(row.value, row.day.isoformat(), row.platforms) for row in kept if row.day in set(last.values())]
+    return Answer(("first seen", "day", "platforms"), sorted(found), curve="first seen")
+
+
+def histogram(rows: Sequence[Rollup]) -> Answer:
+    """How many platforms have how many, on the last day."""
+    newest = max((row.day for row in rows), default=None)
+    sized = sorted((int(row.value), row.platforms, row.total) for row in rows if row.day == newest and row.value)
+    found = [(least, _most(least), platforms, total) for least, platforms, total in sized]
+    return Answer(("from", "to", "platforms", "sum"), found, bar="platforms")
+
+
+def _most(least: int) -> int:
+    """The largest number in the size that begins with `least`."""
+    if least < 2:
+        return least
+    return least * 5 // 2 - 1 if str(least)[0] == "2" else least * 2 - 1
+
+
+def crosstab(first: str, second: str, cells: Iterable[tuple[Value | None, Value | None, int]]) -> Answer:
+    """How many platforms have each pair of values."""
+    pairs = sorted((-platforms, as_text(a) or NOT_SAID, as_text(b) or NOT_SAID) for a, b, platforms in cells)
+    return Answer((first, second, "platforms"), [(a, b, -negative) for negative, a, b in pairs], bar="platforms")
+
+
+class Sightings:
+    """Which platforms pinged on which days, as the days' gaps tell."""
+
+    def __init__(self, rows: Iterable[Rollup]) -> None:
+        self.seen: dict[date, int] = {}
+        self._gaps: dict[tuple[date, str], int] = {}
+        for row in rows:
+            if row.field == SEEN:
+                self.seen[row.day] = row.platforms
+            elif row.field == GAP:
+                self._gaps[row.day, row.value] = row.platforms
+
+    def gap(self, day: date, value: str) -> int:
+        """How many platforms of a day had a gap (days, `new` or `returning`) before it."""
+        return self._gaps.get((day, value), 0)
+
+    def within(self, day: date, days: int) -> int:
+        """How many platforms pinged on at least one of the `days` that end with `day`: each counts on the last of them,
+        which none of the later days names as the one before."""
+        return sum(self._not_again(day - timedelta(days=ago), ago) for ago in range(days))
+
+    def lost(self, day: date, days: int) -> int:
+        """How many pinged `days` before `day`, and on none since."""
+        return self._not_again(day - timedelta(days=days), days)
+
+    def _not_again(self, day: date, days: int) -> int:
+        again = sum(self.gap(day + timedelta(days=gap), str(gap)) for gap in range(1, days + 1))
+        return self.seen.get(day, 0) - again
+
+
+def silent(rows: Iterable[Rollup], since: date, silent_after_days: int) -> Answer:
+    """Day by day: who pinged, who is new or back, who fell silent, who is lost."""
+    found = Sightings(rows)
+    table: list[tuple[Cell, ...]] = []
+    for day, seen in sorted(found.seen.items()):
+        if day >= since:
+            month = found.within(day, MONTH)
+            quiet = month - found.within(day, silent_after_days)
+            new, back = found.gap(day, NEW), found.gap(day, RETURNING)
+            table.append(
+                (day.isoformat(), seen, found.within(day, WEEK), month, new, back, quiet, found.lost(day, MONTH))
+            )
+    return Answer(("day", "seen", "seen in 7 days", "seen in 30 days", "new", "returning", "silent", "lost"), table)
+
+
+def missing_days(rows: Iterable[Rollup], since: date, until: date) -> Answer:
+    """The days without a ping, and those on which far fewer platforms than usual pinged, or far more did first."""
+    kept = list(rows)
+    seen = {row.day: row.platforms for row in kept if row.field == SEEN}
+    new = {row.day: row.platforms for row in kept if row.field == GAP and row.value == NEW}
+    first = min(seen, default=until + timedelta(days=1))
+    table: list[tuple[Cell, ...]] = []
+    for day in (first + timedelta(days=days) for days in range((until - first).days + 1)):
+        usual = _usual(seen, day)
+        what = _wrong(seen.get(day, 0), new.get(day, 0), usual)
+        if day >= since and what:
+            table.append((day.isoformat(), seen.get(day, 0), usual, new.get(day, 0), what))
+    return Answer(("day", "platforms", "usual", "new", "what"), table)
+
+
+def _usual(seen: Mapping[date, int], day: date) -> int:
+    before = [seen[other] for ago in range(1, USUAL_DAYS + 1) if (other := day - timedelta(days=ago)) in seen]
+    return int(median(before)) if before else 0
+
+
+def _wrong(platforms: int, new: int, usual: int) -> str:
+    if not platforms:
+        return "no pings"
+    if platforms < MISSING_SHARE * usual:
+        return "platforms are missing"
+    return "a crowd of new platforms" if usual and new > MISSING_SHARE * usual else ""

@@ -1,0 +1,244 @@
+"""The roll-ups in PostgreSQL: reading a day, replacing what is kept of it, and which days are due."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+from psycopg import sql
+
+from ff_observe.collector.store import rollups
+from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
+from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup, Seen
+from ff_observe.collector.store.postgresql_connections import Connection
+from ff_observe.collector.store.present import EARLIEST, Present
+from ff_observe.collector.store.rollups import Sighting
+from ff_observe.ping_contract import Value
+
+TABLES = {
+    "fleet_day": "CREATE TABLE fleet_day (day date NOT NULL, field text NOT NULL, value text NOT NULL, "
+    "platforms bigint NOT NULL, total bigint NOT NULL, PRIMARY KEY (day, field, value))",
+    # `erased` where something was deleted from the day: what it said before must not stay in the files.
+    "fleet_due": "CREATE TABLE fleet_due (day date PRIMARY KEY, erased boolean NOT NULL)",
+    # Days before `changes_from` change no more unless they are marked; pings from before `pruned_before` are deleted.
+    "fleet_state": "CREATE TABLE fleet_state (id integer PRIMARY KEY CHECK (id = 1), "
+    "changes_from date NOT NULL, pruned_before date NOT NULL)",
+    "fleet_count": "CREATE TABLE fleet_count (id integer PRIMARY KEY CHECK (id = 1), taken_at timestamptz NOT NULL, "
+    "document text NOT NULL)",
+}
+LOCK = 0x66665F666F6C64  # "ff_fold": one collector at a time counts, or rolls up
+MOST_GROUPED = 31
+"""So many columns fit into one GROUPING()."""
+_BEGINNING = EARLIEST.date() + timedelta(days=1)
+"""Pings of the day before wait for their dates."""
+
+_CONSISTENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+_SEEN = (
+    "SELECT count(*) FILTER (WHERE last_seen > %(day)s), count(*) FILTER (WHERE last_seen > %(week)s), "
+    "count(*), count(*) FILTER (WHERE last_seen <= %(silent)s) FROM platform WHERE last_seen > %(month)s"
+)
+_VERSION = NAMES[rollups.VERSION]
+_ROLLED_UP = [NAMES[index] for index in rollups.ROLLED_UP]
+_LAST = f"""
+CREATE TEMP TABLE last ON COMMIT DROP AS
+SELECT DISTINCT ON (instance_id) instance_id, {", ".join(_ROLLED_UP)} FROM ping
+WHERE received_at >= {{day}} AND received_at < {{next}}
+ORDER BY instance_id, received_at DESC, {", ".join(f"{name} DESC" for name in _ROLLED_UP)}
+"""  # noqa: S608 - only names of our own columns
+# Most platforms pinged the day before, which one pass over that day finds; the others are looked up one by one.
+_SIGHTINGS = f"""
+WITH yesterday AS (
+  SELECT DISTINCT ON (instance_id) instance_id, {_VERSION} FROM ping
+  WHERE received_at >= {{yesterday}} AND received_at < {{day}} ORDER BY instance_id, received_at DESC
+)
+SELECT CASE WHEN yesterday.instance_id IS NULL THEN earlier.received_at::date ELSE {{yesterday}} END,
+  CASE WHEN yesterday.instance_id IS NULL THEN earlier.{_VERSION} ELSE yesterday.{_VERSION} END,
+  last.{_VERSION}, coalesce(first_seen::date, {{day}}), count(*)
+FROM last LEFT JOIN yesterday USING (instance_id) LEFT JOIN LATERAL (
+  SELECT received_at, {_VERSION} FROM ping
+  WHERE yesterday.instance_id IS NULL AND ping.instance_id = last.instance_id
+    AND received_at >= {{since}} AND received_at < {{yesterday}}
+  ORDER BY received_at DESC LIMIT 1
+) AS earlier ON true LEFT JOIN platform USING (instance_id)
+GROUP BY 1, 2, 3, 4
+"""  # noqa: S608 - only names of our own columns
+
+
+def _alone(connection: Connection) -> bool:
+    """Whether no other collector counts or rolls up, until the end of the transaction."""
+    return connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone() == (True,)
+
+
+def count(connection: Connection, at: datetime, silent_after_days: int) -> Count | None:
+    """Every platform of the last 30 days; None while another collector counts."""
+    days = {"day": 1, "week": 7, "month": 30, "silent": silent_after_days}
+    before = {name: at - timedelta(days=number) for name, number in days.items()}
+    with connection.transaction():
+        connection.execute(_CONSISTENT)
+        if not _alone(connection):
+            return None
+        day, week, month, silent = connection.execute(_SEEN, before).fetchone() or (0, 0, 0, 0)
+        where = sql.SQL("platform WHERE last_seen > {}").format(sql.Literal(before["month"]))
+        counted = Count(at, Seen({"1d": day, "7d": week, "30d": month}, silent), _distributions(connection, where))
+    connection.execute(
+        "INSERT INTO fleet_count (id, taken_at, document) VALUES (1, %s, %s) "
+        "ON CONFLICT (id) DO UPDATE SET taken_at = excluded.taken_at, document = excluded.document",
+        (at, rollups.written(counted)),
+    )
+    return counted
+
+
+def last_count(connection: Connection) -> Count | None:
+    """The result of the last one."""
+    row = connection.execute("SELECT taken_at, document FROM fleet_count").fetchone()
+    return None if row is None else rollups.read(row[0].astimezone(UTC), row[1])
+
+
+def _distributions(connection: Connection, where: sql.Composable) -> Mapping[int, Distribution]:
+    """The values of every rolled-up field, in one pass for each `MOST_GROUPED` of them."""
+    found: dict[int, list[tuple[Value | None, int]]] = {index: [] for index in rollups.ROLLED_UP}
+    for first in range(0, len(rollups.ROLLED_UP), MOST_GROUPED):
+        indexes = rollups.ROLLED_UP[first : first + MOST_GROUPED]
+        names = [sql.Identifier(NAMES[index]) for index in indexes]
+        listed = sql.SQL(", ").join(names)
+        sets = sql.SQL(", ").join(sql.SQL("({})").format(name) for name in names)
+        query = sql.SQL("SELECT grouping({0}), count(*), {0} FROM {1} GROUP BY GROUPING SETS ({2})")
+        places = {(1 << len(indexes)) - 1 - (1 << (len(indexes) - 1 - n)): n for n in range(len(indexes))}
+        for grouped, platforms, *values in connection.execute(query.format(listed, where, sets)):
+            place = places[grouped]
+            index = indexes[place]
+            found[index].append((restored(COLUMNS[index], values[place]), platforms))
+    return {index: rollups.ascending(distribution) for index, distribution in found.items()}
+
+
+def mark(connection: Connection, days: Iterable[date], *, erased: bool = False) -> None:
+    """Have days rolled up again, from the next commit on. In order, so that two that mark the same wait, and never
+    deadlock."""
+    for day in sorted(set(days)):
+        connection.execute(
+            "INSERT INTO fleet_due (day, erased) SELECT %(day)s, %(erased)s "
+            "WHERE NOT EXISTS (SELECT FROM fleet_state WHERE pruned_before > %(day)s) "
+            "ON CONFLICT (day) DO UPDATE SET erased = fleet_due.erased OR excluded.erased",
+            {"day": day, "erased": erased},
+        )
+
+
+def fold(connection: Connection, there: Mapping[date, str], found: Present, most: int) -> Folded:
+    """See `Store.fold`; `there` are the partitions of pings."""
+    with connection.transaction():
+        if _alone(connection):
+            _mark_changed(connection, there, found)
+    due = connection.execute("SELECT day FROM fleet_due ORDER BY day DESC LIMIT %s", (most,)).fetchall()
+    folded = sum(_fold_day(connection, day) for (day,) in due)
+    (oldest,) = connection.execute("SELECT min(day) FROM fleet_due").fetchone() or (None,)
+    return Folded(folded, oldest)
+
+
+def _mark_changed(connection: Connection, there: Mapping[date, str], found: Present) -> None:
+    row = connection.execute("SELECT changes_from, pruned_before FROM fleet_state").fetchone()
+    since = max([_BEGINNING, *(row or ())])
+    pings: dict[date, int] = {}
+    for day, name in there.items():
+        if day >= since:
+            query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
+            (pings[day],) = connection.execute(query).fetchone() or (0,)
+    known = {each.day: each.platforms for each in select(connection, since, date.max, [rollups.PINGS])}
+    mark(connection, rollups.changed({day: number for day, number in pings.items() if number}, known))
+    # Whatever is still under way is younger than a day before the present.
+    settled = _BEGINNING if found.earliest is None else found.earliest.date() - timedelta(days=1)
+    _advance(connection, changes_from=settled)
+
+
+def _advance(connection: Connection, *, changes_from: date = _BEGINNING, pruned_before: date = _BEGINNING) -> None:
+    connection.execute(
+        "INSERT INTO fleet_state (id, changes_from, pruned_before) VALUES (1, %s, %s) ON CONFLICT (id) DO UPDATE SET "
+        "changes_from = greatest(fleet_state.changes_from, excluded.changes_from), "
+        "pruned_before = greatest(fleet_state.pruned_before, excluded.pruned_before)",
+        (changes_from, pruned_before),
+    )
+
+
+def _fold_day(connection: Connection, day: date) -> bool:
+    """Whether it was done: not if another collector does so, or the day was marked again meanwhile."""
+    try:
+        with connection.transaction():
+            connection.execute(_CONSISTENT)
+            if not _alone(connection):
+                return False
+            connection.execute("SET LOCAL work_mem = '64MB'")
+            erased = connection.execute("DELETE FROM fleet_due WHERE day = %s RETURNING erased", (day,)).fetchone()
+            if erased is None:
+                return False
+            _replace(connection, day, _read(connection, day))
+            if erased == (True,):
+                connection.execute("INSERT INTO collector_rewrite (name) VALUES ('fleet_day') ON CONFLICT DO NOTHING")
+    except psycopg.errors.SerializationFailure:
+        return False
+    return True
+
+
+def _read(connection: Connection, day: date) -> list[Rollup]:
+    days = {"day": day, "next": day + timedelta(days=1), "yesterday": day - timedelta(days=1)}
+    days["since"] = day - timedelta(days=rollups.LONGEST_GAP)
+    literals = {name: sql.Literal(each) for name, each in days.items()}
+    where = sql.SQL("ping WHERE received_at >= {day} AND received_at < {next}").format(**literals)
+    (pings,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(where)).fetchone() or (0,)
+    _create_last(connection, literals)
+    sightings = connection.execute(sql.SQL(_SIGHTINGS).format(**literals)).fetchall()
+    return rollups.of_day(
+        day, pings, [Sighting(*each) for each in sightings], _distributions(connection, sql.SQL("last"))
+    )
+
+
+def _create_last(connection: Connection, literals: Mapping[str, sql.Literal]) -> None:
+    """The last ping of each platform on a day."""
+    connection.execute(sql.SQL(_LAST).format(**literals))
+
+
+def _replace(connection: Connection, day: date, rows: Iterable[Rollup]) -> None:
+    connection.execute("DELETE FROM fleet_day WHERE day = %s", (day,))
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY fleet_day (day, field, value, platforms, total) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
+
+
+def seal(connection: Connection, end: date) -> None:
+    """The pings of days before `end` are deleted: those are never rolled up again. For an open transaction."""
+    row = connection.execute("SELECT pruned_before FROM fleet_state").fetchone()
+    begin = date.min if row is None else row[0]
+    days: dict[date, list[Rollup]] = {}
+    for each in _rows(connection, "day >= %s AND day < %s", (begin, end)):
+        days.setdefault(each.day, []).append(each)
+    for day, rows in days.items():
+        _replace(connection, day, rollups.sealed(rows))
+    _advance(connection, pruned_before=end)
+    connection.execute("DELETE FROM fleet_due WHERE day < %s", (end,))
+
+
+def select(connection: Connection, since: date, until: date, fields: Sequence[str]) -> list[Rollup]:
+    """See `Store.rollups`."""
+    return list(_rows(connection, "day >= %s AND day <= %s AND field = ANY(%s)", (since, until, list(fields))))
+
+
+def _rows(connection: Connection, where: str, values: Sequence[object]) -> Iterator[Rollup]:
+    query = f"SELECT day, field, value, platforms, total FROM fleet_day WHERE {where} ORDER BY day, field, value"  # noqa: S608 - our own conditions
+    yield from (Rollup(*row) for row in connection.execute(query.encode("ascii"), values).fetchall())
+
+
+def delete_before(connection: Connection, day: date) -> None:
+    """Delete the roll-ups of older days."""
+    connection.execute("DELETE FROM fleet_day WHERE day < %s", (day,))
+
+
+def crosstab(
+    connection: Connection, day: date, first: int, second: int
+) -> list[tuple[Value | None, Value | None, int]]:
+    """See `Store.crosstab`."""
+    one, other = COLUMNS[first], COLUMNS[second]
+    query = sql.SQL("SELECT {}, {}, count(*) FROM last GROUP BY 1, 2")
+    with connection.transaction():
+        _create_last(connection, {"day": sql.Literal(day), "next": sql.Literal(day + timedelta(days=1))})
+        rows = connection.execute(query.format(sql.Identifier(one.name), sql.Identifier(other.name))).fetchall()
+    return [(restored(one, a), restored(other, b), platforms) for a, b, platforms in rows]

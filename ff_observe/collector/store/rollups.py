@@ -1,0 +1,163 @@
+"""What is kept of a day, as pure functions of what its pings say; and of the last count of the fleet.
+
+Besides the fields of the ping a day has these:
+- `pings`: how many pings it had. A day that has more or fewer by now is rolled up again;
+- `seen`: how many platforms pinged;
+- `gap`: how many of them pinged last so many days before (1 to 30), were `new`, or are `returning` after longer;
+- `upgrade`: how many had another version before, as `2.32.0 2.33.1`;
+- `cohort`: how many pinged first in a month, as `2026-03`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import orjson
+
+from ff_observe.collector.store.model import Count, Distribution, Rollup, Seen
+from ff_observe.ping_contract import FIELDS, RollUp, Value
+
+PINGS, SEEN, GAP, UPGRADE, COHORT = "pings", "seen", "gap", "upgrade", "cohort"
+NEW, RETURNING = "new", "returning"
+OTHER = "other"
+LEFT_OUT = ""
+"""The value of platforms that left a field out."""
+
+LONGEST_GAP = 30
+MOST_VALUES = 500
+"""A field keeps its most frequent values of a day; who sends thousands of versions fills no disk."""
+FEW = 5
+"""What fewer platforms had on a day is merged once its pings are deleted: `forget` could not take it out any more."""
+LARGEST_TOTAL = 2**63 - 1
+"""Sums beyond what a database's integer holds are cut to it."""
+
+ROLLED_UP: tuple[int, ...] = tuple(i for i, field in enumerate(FIELDS) if field.rolled_up is not RollUp.NONE)
+VERSION = next(index for index, field in enumerate(FIELDS) if field.dotted == "env.flowforge")
+_BY_SIZE = frozenset(field.dotted for field in FIELDS if field.rolled_up is RollUp.BY_SIZE)
+_EXACT = frozenset({PINGS, SEEN, GAP})
+
+
+class Sighting(NamedTuple):
+    """How many platforms of a day share this: the day of their ping before, within `LONGEST_GAP` days, and its version;
+    the version now; when the platform was first seen."""
+
+    before: date | None
+    version_before: str | None
+    version: str | None
+    first_seen: date
+    platforms: int
+
+
+def of_day(
+    day: date, pings: int, sightings: Iterable[Sighting], distributions: Mapping[int, Distribution]
+) -> list[Rollup]:
+    """The roll-ups of a day; none without pings."""
+    if not pings:
+        return []
+    seen: Counter[str] = Counter()
+    gaps: Counter[str] = Counter()
+    upgrades: Counter[str] = Counter()
+    cohorts: Counter[str] = Counter()
+    for one in sightings:
+        seen[""] += one.platforms
+        gaps[_gap(day, one)] += one.platforms
+        cohorts[f"{min(one.first_seen, day):%Y-%m}"] += one.platforms
+        if one.before is not None and one.version_before != one.version:
+            upgrades[f"{one.version_before or '-'} {one.version or '-'}"] += one.platforms
+    rows = [Rollup(day, PINGS, "", pings)]
+    for field, counted in ((SEEN, seen), (GAP, gaps), (UPGRADE, upgrades), (COHORT, cohorts)):
+        rows += _frequent([Rollup(day, field, value, platforms) for value, platforms in counted.items()])
+    for index, distribution in distributions.items():
+        rows += _of_field(day, index, distribution)
+    return rows
+
+
+def _gap(day: date, one: Sighting) -> str:
+    if one.before is not None:
+        return str((day - one.before).days)
+    return NEW if one.first_seen >= day else RETURNING
+
+
+def _of_field(day: date, index: int, distribution: Distribution) -> list[Rollup]:
+    field = FIELDS[index]
+    if field.rolled_up is RollUp.BY_VALUE:
+        return _frequent([Rollup(day, field.dotted, text(value), platforms) for value, platforms in distribution])
+    platforms: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
+    for value, number in distribution:
+        key = LEFT_OUT if value is None else str(size(int(value)))
+        platforms[key] += number
+        totals[key] += int(value or 0) * number
+    return [Rollup(day, field.dotted, key, n, min(totals[key], LARGEST_TOTAL)) for key, n in platforms.items()]
+
+
+def text(value: Value | None) -> str:
+    """A value as a roll-up names it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return LEFT_OUT if value is None else str(value)
+
+
+def size(count: int) -> int:
+    """The largest of 0, 1, 2, 5, 10, 20, 50, … that is not above a count."""
+    if count < 1:
+        return 0
+    power = int(10 ** (len(str(count)) - 1))
+    return next(step * power for step in (5, 2, 1) if step * power <= count)
+
+
+def _frequent(rows: list[Rollup]) -> list[Rollup]:
+    rows.sort(key=lambda row: (-row.platforms, row.value))
+    return rows[:MOST_VALUES] + _merged(rows[MOST_VALUES:])
+
+
+def _merged(rows: Sequence[Rollup]) -> list[Rollup]:
+    return [rows[0]._replace(value=OTHER, platforms=sum(row.platforms for row in rows))] if rows else []
+
+
+def sealed(rows: Iterable[Rollup]) -> list[Rollup]:
+    """What stays of a day whose pings are deleted: no value that fewer than `FEW` platforms had, no sum over them."""
+    kept: list[Rollup] = []
+    merged: dict[str, list[Rollup]] = {}
+    for row in rows:
+        few = row.platforms < FEW
+        if row.field in _EXACT or (not few and row.value != OTHER):
+            kept.append(row)
+        elif row.field in _BY_SIZE:
+            kept.append(row._replace(total=min(int(row.value or 0) * row.platforms, LARGEST_TOTAL)))
+        else:
+            merged.setdefault(row.field, []).append(row)
+    return kept + [row for found in merged.values() for row in _merged(found)]
+
+
+def changed(there: Mapping[date, int], known: Mapping[date, int]) -> set[date]:
+    """The days to roll up again: those whose number of pings has changed, and those after the first of them that have
+    pings, because their platforms were seen before."""
+    different = {day for day in there.keys() | known.keys() if there.get(day, 0) != known.get(day, 0)}
+    return different | {day for day in there if different and min(different) < day <= max(different) + _REACH}
+
+
+_REACH = timedelta(days=LONGEST_GAP)
+
+
+def written(count: Count) -> str:
+    """A count as the stores keep it: JSON, fields by their names, because other collectors may know more or fewer."""
+    named = {FIELDS[index].dotted: distribution for index, distribution in count.distributions.items()}
+    document = {"windows": count.seen.by_window, "silent": count.seen.silent, "fields": named}
+    return orjson.dumps(document).decode("utf-8")
+
+
+def read(taken_at: datetime, document: str) -> Count:
+    """The count that `written` wrote."""
+    found: dict[str, Any] = orjson.loads(document)
+    fields = {
+        index: [(value, platforms) for value, platforms in found["fields"].get(FIELDS[index].dotted, ())]
+        for index in ROLLED_UP
+    }
+    return Count(taken_at, Seen(found["windows"], found["silent"]), fields)
+
+
+def ascending(distribution: Iterable[tuple[Any, int]]) -> Distribution:
+    """In the order of the values; those left out last."""
+    return sorted(distribution, key=lambda each: (each[0] is None, "" if each[0] is None else each[0]))

@@ -1,0 +1,222 @@
+"""The roll-ups in SQLite: reading a day, replacing what is kept of it, and which days are due."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from ff_observe.collector.store import rollups
+from ff_observe.collector.store.batch import moment
+from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
+from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup, Seen
+from ff_observe.collector.store.present import EARLIEST, Present
+from ff_observe.collector.store.rollups import Sighting
+from ff_observe.ping_contract import Value
+
+TABLES = (
+    """CREATE TABLE IF NOT EXISTS fleet_day (day TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL,
+    platforms INTEGER NOT NULL, total INTEGER NOT NULL, PRIMARY KEY (day, field, value)) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS fleet_due (day TEXT PRIMARY KEY, mark BLOB NOT NULL)",
+    # Days before `changes_from` change no more unless they are marked; pings from before `pruned_before` are deleted.
+    """CREATE TABLE IF NOT EXISTS fleet_state (id INTEGER PRIMARY KEY CHECK (id = 1),
+    changes_from TEXT NOT NULL, pruned_before TEXT NOT NULL)""",
+    "INSERT OR IGNORE INTO fleet_state (id, changes_from, pruned_before) VALUES (1, '', '')",
+    """CREATE TABLE IF NOT EXISTS fleet_count (id INTEGER PRIMARY KEY CHECK (id = 1), taken_at TEXT NOT NULL,
+    document TEXT NOT NULL)""",
+)
+_SEEN = "SELECT " + ", ".join(["count(*) FILTER (WHERE last_seen > ?)"] * 4) + " FROM platform"  # noqa: S608 - no value in it
+_MARK = """
+INSERT INTO fleet_due (day, mark) SELECT ?1, randomblob(8) WHERE ?1 >= (SELECT pruned_before FROM fleet_state)
+ON CONFLICT (day) DO UPDATE SET mark = excluded.mark
+"""
+_LAST = """
+CREATE TEMP TABLE last AS
+SELECT rowid AS ping_id, instance_id, max(received_at) AS received_at FROM ping
+WHERE received_at >= ? AND received_at < ? GROUP BY instance_id
+"""
+_VERSION = NAMES[rollups.VERSION]
+_SIGHTINGS = f"""
+WITH seen AS (
+  SELECT ping_id, instance_id, (
+    SELECT max(received_at) FROM ping INDEXED BY ping_by_instance
+    WHERE ping.instance_id = last.instance_id AND received_at >= :since AND received_at < :day
+  ) AS before FROM last
+)
+SELECT substr(before, 1, 10), (
+    SELECT {_VERSION} FROM ping INDEXED BY ping_by_instance
+    WHERE ping.instance_id = seen.instance_id AND received_at = before
+  ), ping.{_VERSION}, coalesce(substr(first_seen, 1, 10), :day), count(*)
+FROM seen JOIN ping ON ping.rowid = ping_id LEFT JOIN platform ON platform.instance_id = seen.instance_id
+GROUP BY 1, 2, 3, 4
+"""  # noqa: S608 - only names of our own columns
+
+
+@contextlib.contextmanager
+def _reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """One consistent read."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _writing(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:  # commits, or rolls back
+        yield
+
+
+def count(connection: sqlite3.Connection, at: datetime, silent_after_days: int) -> Count:
+    """Every platform of the last 30 days."""
+    before = [moment(at - timedelta(days=days)) for days in (1, 7, 30, silent_after_days)]
+    with _reading(connection):
+        day, week, month, lately = connection.execute(_SEEN, before).fetchone()
+        found = {i: _distribution(connection, i, "platform WHERE last_seen > ?", before[2]) for i in rollups.ROLLED_UP}
+    counted = Count(at, Seen({"1d": day, "7d": week, "30d": month}, month - lately), found)
+    connection.execute("REPLACE INTO fleet_count VALUES (1, ?, ?)", (moment(at), rollups.written(counted)))
+    return counted
+
+
+def last_count(connection: sqlite3.Connection) -> Count | None:
+    """The result of the last one."""
+    row = connection.execute("SELECT taken_at, document FROM fleet_count").fetchone()
+    return None if row is None else rollups.read(datetime.fromisoformat(row[0]), row[1])
+
+
+def _distribution(connection: sqlite3.Connection, index: int, where: str, *values: str) -> Distribution:
+    column = COLUMNS[index]
+    query = f"SELECT {column.name}, count(*) FROM {where} GROUP BY 1 ORDER BY 1"  # noqa: S608 - only our own names
+    return [(restored(column, value), number) for value, number in connection.execute(query, values).fetchall()]
+
+
+def mark(connection: sqlite3.Connection, days: Iterable[str]) -> None:
+    """Have days rolled up again, from the next commit on."""
+    connection.executemany(_MARK, [(day,) for day in days])
+
+
+def fold(connection: sqlite3.Connection, found: Present, most: int) -> Folded:
+    """See `Store.fold`."""
+    _mark_changed(connection, found)
+    due = [day for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day DESC LIMIT ?", (most,))]
+    folded = sum(_fold_day(connection, date.fromisoformat(day)) for day in due)
+    (oldest,) = connection.execute("SELECT min(day) FROM fleet_due").fetchone()
+    return Folded(folded, None if oldest is None else date.fromisoformat(oldest))
+
+
+def _mark_changed(connection: sqlite3.Connection, found: Present) -> None:
+    (since,) = connection.execute("SELECT max(changes_from, pruned_before, ?) FROM fleet_state", (_FIRST,)).fetchone()
+    there = _pings_by_day(connection, since)
+    rows = connection.execute(
+        "SELECT day, platforms FROM fleet_day WHERE day >= ? AND field = ?", (since, rollups.PINGS)
+    )
+    known = {date.fromisoformat(day): pings for day, pings in rows}
+    with _writing(connection):
+        mark(connection, (day.isoformat() for day in rollups.changed(there, known)))
+        if found.earliest is not None:
+            settled = (found.earliest.date() - timedelta(days=1)).isoformat()  # whatever is still under way is younger
+            connection.execute("UPDATE fleet_state SET changes_from = max(changes_from, ?)", (settled,))
+
+
+_FIRST = (EARLIEST.date() + timedelta(days=1)).isoformat()
+"""Pings of the day before wait for their dates."""
+
+
+def _pings_by_day(connection: sqlite3.Connection, since: str) -> Mapping[date, int]:
+    """By the index alone, a day after the other."""
+    found: dict[date, int] = {}
+    while True:
+        (first,) = connection.execute("SELECT min(received_at) FROM ping WHERE received_at >= ?", (since,)).fetchone()
+        if first is None:
+            return found
+        day = date.fromisoformat(first[:10])
+        between = (day.isoformat(), since := (day + timedelta(days=1)).isoformat())
+        (found[day],) = connection.execute(_PINGS, between).fetchone()
+
+
+_PINGS = "SELECT count(*) FROM ping WHERE received_at >= ? AND received_at < ?"
+
+
+def _fold_day(connection: sqlite3.Connection, day: date) -> bool:
+    """Whether it was done: not if the day was marked again, or its pings deleted, meanwhile."""
+    between = (day.isoformat(), (day + timedelta(days=1)).isoformat())
+    with _reading(connection):
+        marked = connection.execute("SELECT mark FROM fleet_due WHERE day = ?", between[:1]).fetchone()
+        (pings,) = connection.execute(_PINGS, between).fetchone()
+        connection.execute("DROP TABLE IF EXISTS temp.last")
+        connection.execute(_LAST, between)
+        since = (day - timedelta(days=rollups.LONGEST_GAP)).isoformat()
+        sightings = [
+            Sighting(before and date.fromisoformat(before), old, new, date.fromisoformat(first), platforms)
+            for before, old, new, first, platforms in connection.execute(
+                _SIGHTINGS, {"day": between[0], "since": since}
+            )
+        ]
+        whole = "last JOIN ping ON ping.rowid = ping_id"
+        rows = rollups.of_day(
+            day, pings, sightings, {index: _distribution(connection, index, whole) for index in rollups.ROLLED_UP}
+        )
+    connection.execute("DROP TABLE temp.last")
+    with _writing(connection):
+        still = connection.execute(
+            "SELECT mark FROM fleet_due, fleet_state WHERE day = ? AND day >= pruned_before", between[:1]
+        ).fetchone()
+        if still is None or still != marked:
+            return False
+        _replace(connection, day, rows)
+        connection.execute("DELETE FROM fleet_due WHERE day = ?", between[:1])
+    return True
+
+
+def _replace(connection: sqlite3.Connection, day: date, rows: Iterable[Rollup]) -> None:
+    connection.execute("DELETE FROM fleet_day WHERE day = ?", (day.isoformat(),))
+    connection.executemany(
+        "INSERT INTO fleet_day (day, field, value, platforms, total) VALUES (?, ?, ?, ?, ?)",
+        [(row.day.isoformat(), *row[1:]) for row in rows],
+    )
+
+
+def seal(connection: sqlite3.Connection, before: datetime) -> None:
+    """Pings received before then are about to be deleted: their days, also a part of one, are never rolled up again.
+    For an open transaction."""
+    end = (before.astimezone(UTC) - timedelta(microseconds=1)).date() + timedelta(days=1)
+    (begin,) = connection.execute("SELECT pruned_before FROM fleet_state").fetchone()
+    if end.isoformat() <= begin:
+        return
+    days: dict[date, list[Rollup]] = {}
+    for row in _select(connection, "day >= ? AND day < ?", (begin, end.isoformat())):
+        days.setdefault(row.day, []).append(row)
+    for day, rows in days.items():
+        _replace(connection, day, rollups.sealed(rows))
+    connection.execute("UPDATE fleet_state SET pruned_before = ?", (end.isoformat(),))
+    connection.execute("DELETE FROM fleet_due WHERE day < ?", (end.isoformat(),))
+
+
+def select(connection: sqlite3.Connection, since: date, until: date, fields: Sequence[str]) -> list[Rollup]:
+    """See `Store.rollups`."""
+    where = f"day >= ? AND day <= ? AND field IN ({', '.join('?' * len(fields))})"
+    return list(_select(connection, where, (since.isoformat(), until.isoformat(), *fields)))
+
+
+def _select(connection: sqlite3.Connection, where: str, values: Sequence[str]) -> Iterator[Rollup]:
+    query = f"SELECT day, field, value, platforms, total FROM fleet_day WHERE {where} ORDER BY day, field, value"  # noqa: S608 - our own conditions
+    for day, *rest in connection.execute(query, values).fetchall():
+        yield Rollup(date.fromisoformat(day), *rest)
+
+
+def delete_before(connection: sqlite3.Connection, day: date) -> None:
+    """Delete the roll-ups of older days."""
+    connection.execute("DELETE FROM fleet_day WHERE day < ?", (day.isoformat(),))
+
+
+def crosstab(
+    connection: sqlite3.Connection, day: date, first: int, second: int
+) -> list[tuple[Value | None, Value | None, int]]:
+    """See `Store.crosstab`."""
+    connection.execute(_LAST, (day.isoformat(), (day + timedelta(days=1)).isoformat()))
+    one, other = COLUMNS[first], COLUMNS[second]
+    rows = connection.execute(
+        f"SELECT ping.{one.name}, ping.{other.name}, count(*) FROM last JOIN ping ON ping.rowid = ping_id GROUP BY 1, 2"  # noqa: S608 - only our own names
+    )
+    return [(restored(one, a), restored(other, b), platforms) for a, b, platforms in rows.fetchall()]

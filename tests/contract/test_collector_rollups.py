@@ -1,0 +1,159 @@
+"""The roll-ups of every store equal a recount of its pings, whatever happened to them and to the process that folds."""
+
+import contextlib
+import random
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from ff_observe.collector.store import Ping, Rollup, Store, StoreError
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.ping_contract import COUNT_FIELDS
+from tests.contract.conftest import MakeStore, three_days_of_pings
+from tests.pace import in_full
+from tests.recount import BY_VALUE, recounted
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import NOON, ping
+
+FIELDS = ("pings", "seen", "gap", "upgrade", "cohort", *BY_VALUE, *(field.dotted for field in COUNT_FIELDS))
+NAMES = [f"platform-{number}" for number in range(9)]
+VERSIONS = ("2.31.0", "2.32.1", "2.33.2")
+
+
+def stored(store: Store) -> list[Ping]:
+    return [each for name in NAMES for each in store.export(ping(name).instance_id)]
+
+
+def kept(store: Store) -> set[Rollup]:
+    found = store.rollups(date.min, date.max, FIELDS)
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def fold_all(store: Store, at: datetime) -> None:
+    while store.fold(at, 3).oldest_due is not None:
+        pass
+
+
+def some(draw: random.Random, at: datetime) -> list[Ping]:
+    """Pings of a day, each at a moment of its own; some arrive late, or twice."""
+    return [
+        ping(
+            name,
+            at - timedelta(days=draw.choice((0, 0, 0, 0, 1)), seconds=draw.randrange(40_000), microseconds=number),
+            env__flowforge=draw.choice(VERSIONS),
+            platform__counts__users=draw.choice((0, 1, 4, 5, 99, 100, 2**53 - 1)),
+            platform__config__broker__enabled=draw.random() < 0.5,
+            platform__config__driver=draw.choice(("localfs", "docker")),
+        )
+        for number, name in enumerate(draw.sample(NAMES, draw.randrange(len(NAMES))) * draw.choice((1, 1, 2)))
+    ]
+
+
+class KilledError(Exception):
+    """Stands for kill -9: what was not committed is gone."""
+
+
+def kill_while_folding(store: Store, at: datetime, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends before some row of a roll-up is handed to the database."""
+    from ff_observe.collector.store import postgresql_rollups, sqlite_rollups
+
+    module = postgresql_rollups if isinstance(store, PostgresqlStore) else sqlite_rollups
+    replace = module._replace
+
+    def killed(connection: object, day: date, rows: Iterable[Rollup]) -> None:
+        def until_killed() -> Iterable[Rollup]:
+            for number, row in enumerate(rows):
+                if number == after:
+                    raise KilledError
+                yield row
+
+        replace(connection, day, until_killed())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_replace", killed)
+        with contextlib.suppress(KilledError, StoreError):
+            store.fold(at, 3)
+
+
+@pytest.mark.parametrize("seed", range(in_full(100, 3)))
+def test_roll_ups_equal_a_recount_after_any_history(
+    seed: int, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = random.Random(seed)
+    stores = [make_store(), make_store()]
+    writers = [BlockingWriter(store) for store in stores]
+    now = NOON
+    for _ in range(12):
+        now += timedelta(days=draw.choice((0, 1, 1, 1, 1, 2, 35)), hours=draw.choice((0, 0, 1)))
+        store = draw.choice(stores)
+        writer = draw.choice(writers)
+        writer.write(some(draw, now))
+        match draw.randrange(8):
+            case 0:
+                store.forget(ping(draw.choice(NAMES)).instance_id)
+            case 1:
+                wrong = now + timedelta(days=draw.choice((40, 400)))
+                writer.write([ping(draw.choice(NAMES), wrong, env__flowforge="2.30.0")])
+                store.fold(wrong if draw.random() < 0.5 else now, 2)
+                store.tidy(now)
+            case 2:
+                kill_while_folding(store, now, draw.randrange(60), monkeypatch)
+            case 3 | 4 | 5:
+                store.fold(now, draw.randrange(1, 4))
+            case _:
+                pass
+    for store in stores:
+        fold_all(store, now)
+        assert kept(store) == recounted(stored(store))
+    for writer in writers:
+        writer.close()
+
+
+def test_a_day_is_kept_without_its_pings_and_without_what_few_had(store: Store, writer: BlockingWriter) -> None:
+    old = NOON - timedelta(days=9)
+    writer.write([ping(f"{number}", old, platform__counts__users=7) for number in range(6)])
+    writer.write([ping("rare", old, env__flowforge="2.1.0-ours", platform__counts__users=4321)])
+    three_days_of_pings(writer, NOON)
+    fold_all(store, NOON)
+    day = old.date()
+    (exact,) = [each for each in store.rollups(day, day, ["platform.counts.users"]) if each.platforms == 1]
+    assert (exact.value, exact.total) == ("2000", 4321)
+    store.prune(NOON, timedelta(days=5))
+    store.forget(ping("rare").instance_id)
+    fold_all(store, NOON)
+    assert set(store.rollups(day, day, ["seen", "env.flowforge", "platform.counts.users"])) == {
+        Rollup(day, "seen", "", 7),
+        Rollup(day, "env.flowforge", "2.33.2", 6),
+        Rollup(day, "env.flowforge", "other", 1),
+        Rollup(day, "platform.counts.users", "5", 6, 42),
+        Rollup(day, "platform.counts.users", "2000", 1, 2000),
+    }
+    store.prune(NOON, timedelta(days=5), rollups=timedelta(days=7))
+    assert store.rollups(day, day, FIELDS) == []
+
+
+def test_the_days_of_an_older_store_are_rolled_up_once_and_no_other_again(make_store: MakeStore) -> None:
+    store = make_store()
+    with BlockingWriter(store) as writer:
+        for days in reversed(range(8)):
+            writer.write([ping("a", NOON - timedelta(days=days))])
+        first = store.fold(NOON, 3)
+        assert (first.days, first.oldest_due) == (3, (NOON - timedelta(days=7)).date())
+        fold_all(make_store(), NOON)
+        assert store.fold(NOON, 100).days == 0
+        writer.write([ping("b", NOON - timedelta(hours=20)), ping("b", NOON - timedelta(hours=1))])
+        assert store.fold(NOON, 100).days == 2, "yesterday, to which it was late, and today"
+
+
+def test_only_the_last_count_is_kept_and_shared(make_store: MakeStore) -> None:
+    one, other = make_store(), make_store()
+    with BlockingWriter(one) as writer:
+        writer.write([ping("a")])
+        counted = one.count(NOON, 2)
+        writer.write([ping("b")])
+        assert other.count(NOON + timedelta(seconds=20), 2, timedelta(seconds=30)) == counted
+        later = other.count(NOON + timedelta(seconds=40), 2, timedelta(seconds=30))
+        assert later is not None
+        assert later.seen.by_window["1d"] == 2
