@@ -114,8 +114,8 @@ PRUNED = Metric(
 )
 FOLD_DURATION = Metric(
     "ff_observe_collector_fold_duration_seconds",
-    "Time to roll up a day",
-    "How long it took this collector to roll up a day last.",
+    "Time to roll up",
+    "How long it took this collector last to find the days that have changed, and to roll up to three of them.",
     "s",
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",

@@ -206,8 +206,7 @@ class Collector:
         took = self._clock.monotonic() - began
         oldest = folded.oldest_due
         self._rolled_up = began_at if oldest is None else datetime.combine(oldest, time(), UTC)
-        if folded.days:
-            self._fold_seconds = took / folded.days
+        self._fold_seconds = took
         if folded.days and folded.oldest_due is not None:
             return max(1.0, took)
         return min(UPKEEP_SECONDS, max(FOLD_SECONDS, IDLE_SHARE * took))
