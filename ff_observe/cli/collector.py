@@ -57,7 +57,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="print the public key of the receipts",
         description="Prints the public key that signs receipts, to be set as telemetry.ping.receipts on platforms.",
     )
-    _add_settings(key_parser)
+    add_settings(key_parser)
     key_parser.set_defaults(run=print_key)
 
 
@@ -173,7 +173,7 @@ def print_key(options: argparse.Namespace) -> int:
     from ff_observe.collector import commands
 
     start_logging(options)
-    print(commands.public_key(_settings(options)))
+    print(commands.public_key(named_settings(options)))
     return 0
 
 
