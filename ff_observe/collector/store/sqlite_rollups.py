@@ -2,8 +2,10 @@
 
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from ff_observe.collector.store import rollups
 from ff_observe.collector.store.batch import moment
@@ -35,6 +37,8 @@ SELECT rowid AS ping_id, instance_id, max(received_at) AS received_at FROM ping
 WHERE received_at >= ? AND received_at < ? GROUP BY instance_id
 """
 _VERSION = NAMES[rollups.VERSION]
+_ROLLED_UP = ", ".join(NAMES[index] for index in rollups.ROLLED_UP)
+_COUNTED_AT_ONCE = 1000
 _SIGHTINGS = f"""
 WITH seen AS (
   SELECT ping_id, instance_id, (
@@ -73,7 +77,7 @@ def count(connection: sqlite3.Connection, at: datetime, silent_after_days: int) 
     before = [moment(at - timedelta(days=days)) for days in (1, 7, 30, silent_after_days)]
     with _reading(connection):
         day, week, month, lately = connection.execute(_SEEN, before).fetchone()
-        found = {i: _distribution(connection, i, "platform WHERE last_seen > ?", before[2]) for i in rollups.ROLLED_UP}
+        found = _distributions(connection, "platform WHERE last_seen > ?", before[2])
     counted = Count(at, Seen({"1d": day, "7d": week, "30d": month}, month - lately), found)
     connection.execute("REPLACE INTO fleet_count VALUES (1, ?, ?)", (moment(at), rollups.written(counted)))
     return counted
@@ -85,10 +89,17 @@ def last_count(connection: sqlite3.Connection) -> Count | None:
     return None if row is None else rollups.read(datetime.fromisoformat(row[0]), row[1])
 
 
-def _distribution(connection: sqlite3.Connection, index: int, where: str, *values: str) -> Distribution:
-    column = COLUMNS[index]
-    query = f"SELECT {column.name}, count(*) FROM {where} GROUP BY 1 ORDER BY 1"  # noqa: S608 - only our own names
-    return [(restored(column, value), number) for value, number in connection.execute(query, values).fetchall()]
+def _distributions(connection: sqlite3.Connection, where: str, *values: str) -> Mapping[int, Distribution]:
+    """The values of every rolled-up field, in one pass."""
+    counted: list[Counter[Any]] = [Counter() for _ in rollups.ROLLED_UP]
+    rows = connection.execute(f"SELECT {_ROLLED_UP} FROM {where}", values)  # noqa: S608 - only our own names
+    while part := rows.fetchmany(_COUNTED_AT_ONCE):
+        for counter, column in zip(counted, zip(*part, strict=True), strict=True):
+            counter.update(column)
+    return {
+        index: rollups.ascending((restored(COLUMNS[index], value), number) for value, number in counter.items())
+        for index, counter in zip(rollups.ROLLED_UP, counted, strict=True)
+    }
 
 
 def mark(connection: sqlite3.Connection, days: Iterable[str]) -> None:
@@ -153,10 +164,8 @@ def _fold_day(connection: sqlite3.Connection, day: date) -> bool:
                 _SIGHTINGS, {"day": between[0], "since": since}
             )
         ]
-        whole = "last JOIN ping ON ping.rowid = ping_id"
-        rows = rollups.of_day(
-            day, pings, sightings, {index: _distribution(connection, index, whole) for index in rollups.ROLLED_UP}
-        )
+        found = _distributions(connection, "last JOIN ping ON ping.rowid = ping_id")
+        rows = rollups.of_day(day, pings, sightings, found)
     connection.execute("DROP TABLE temp.last")
     with _writing(connection):
         still = connection.execute(
