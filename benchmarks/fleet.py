@@ -22,7 +22,7 @@ import psycopg
 
 from benchmarks.collector import durable_cluster
 from ff_observe.collector.acceptance import Accepted, accept
-from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.fleet import take_fleet, take_release
 from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql import PostgresqlStore
@@ -37,6 +37,8 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAYS = (2, 1, 0)
 """How many days ago a few pings came; all platforms pinged on the first two of them."""
 WINDOW = timedelta(hours=1)
+SCATTER = 2654435761
+"""Ids are not in the order of the platforms."""
 PING = COMMITTED / "v2.4.0-postgres-dev" / "ping.json"
 
 
@@ -59,8 +61,8 @@ async def write(store: Store, pings: list[Ping]) -> None:
     await writer.close()
 
 
-def multiply(execute: Callable[[str], object], number: str, uuid: str, platforms: int) -> None:
-    """Every other platform is as the first, but for its id and the number of its users."""
+def multiply(execute: Callable[[str], object], number: str, uuid: str, sender: str, platforms: int) -> None:
+    """Every other platform is as the first, but for its id, its sender, and the number of its users."""
     copied = ", ".join(
         {"instance_id": uuid, "platform_counts_users": "i % 1000"}.get(name, f"one.{name}") for name in NAMES
     )
@@ -73,7 +75,7 @@ def multiply(execute: Callable[[str], object], number: str, uuid: str, platforms
     )
     execute(
         f"INSERT INTO ping (received_at, sender, {names}) "
-        f"SELECT received_at, sender, {copied} FROM ping AS one, {rows} "
+        f"SELECT received_at, {sender}, {copied} FROM ping AS one, {rows} "
         f"WHERE one.instance_id = '{KEPT}' AND received_at < '{(NOW - timedelta(hours=1)).isoformat()}'"
     )
 
@@ -88,7 +90,13 @@ def on_postgresql(directory: Path, platforms: int) -> Iterator[Store]:
         asyncio.run(write(store, first_pings(FORGOTTEN) + first_pings(KEPT)))
         with psycopg.connect(url, autocommit=True) as session:
             rows = "generate_series(1, {}) AS numbers (i)"
-            multiply(lambda text: session.execute(text.encode()), rows, "gen_random_uuid()", platforms)
+            multiply(
+                lambda text: session.execute(text.encode()),
+                rows,
+                "md5(i::text)::uuid",
+                "decode(md5(i::text), 'hex')",
+                platforms,
+            )
             session.execute("CHECKPOINT")
         yield store
 
@@ -100,7 +108,8 @@ def on_sqlite(directory: Path, platforms: int) -> Iterator[Store]:
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as session:
         rows = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {}) SELECT i FROM n)"
         session.execute("PRAGMA cache_size = -500000")
-        multiply(session.execute, rows, "lower(hex(randomblob(16)))", platforms)
+        uuid = f"printf('%08x000040008000%012x', i * {SCATTER} % 4294967296, i)"
+        multiply(session.execute, rows, uuid, uuid, platforms)
     yield store
 
 
@@ -147,6 +156,7 @@ def measure(name: str, store: Store, platforms: int, postmaster: int | None) -> 
     timed("counting the fleet", lambda: take_fleet(store, NOW, 5, 2), postmaster)
     timed("the same again", lambda: take_fleet(store, NOW, 5, 2), postmaster)
     timed("reading the last count", lambda: take_fleet(store, NOW, 5, 2, timedelta(hours=1)), postmaster)
+    timed("the day's public release", lambda: take_release(store, NOW, 5, 2, 2), postmaster)
     timed("rolling up two days", lambda: store.fold(NOW, len(DAYS)), postmaster)
     fields = [field.dotted for field in FIELDS]
     timed("reading all of their roll-ups", lambda: store.rollups(date.min, date.max, fields), postmaster)
