@@ -89,10 +89,13 @@ def run(options: argparse.Namespace) -> int:
     fleet = Fleet(settings, existing_store(settings), SystemClock().now().date(), options.since)
     with progress("reading the fleet"):
         answer = options.answer(options, fleet)
-    _write(answer, options.format, sys.stdout)
-    if not answer.rows and options.question != "missing-days":
+    is_empty = not answer.rows and options.question != "missing-days"
+    if not is_empty or options.format != "text":
+        _write(answer, options.format, sys.stdout)
+    if is_empty:
         raise FFObserveError(
-            f"there is no roll-up from {fleet.since} to {fleet.until}; a running collector makes them, within minutes"
+            f"there is nothing to show from {fleet.since} to {fleet.until}: a day is shown when it is over (UTC), and "
+            "once a running collector has rolled it up"
         )
     return 0
 
@@ -122,6 +125,7 @@ def _crosstab(options: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.collector import questions
     from ff_observe.ping_contract import FIELDS, RollUp
 
+    fleet.since = fleet.until
     first, second = (_field(name, RollUp.BY_VALUE) for name in (options.first, options.second))
     cells = fleet.store.crosstab(fleet.until, FIELDS.index(first), FIELDS.index(second))
     return questions.crosstab(first.dotted, second.dotted, cells)

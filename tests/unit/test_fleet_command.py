@@ -109,5 +109,10 @@ def test_without_a_store_or_roll_ups_it_says_so(capsys: pytest.CaptureFixture[st
     assert main(["fleet", "silent", "--data-dir", str(tmp_path)]) == 1
     assert "there is no" in capsys.readouterr().err
     open_sqlite(tmp_path / "pings" / "pings.sqlite3", timedelta(hours=1), "collector").fold(TODAY, 1)
-    assert main(["fleet", "silent", "--data-dir", str(tmp_path)]) == 1
-    assert "a running collector makes them" in capsys.readouterr().err
+    yesterday = (TODAY - timedelta(days=1)).date().isoformat()
+    for question, since in ((["silent"], ""), (["crosstab", "flowforge", "driver"], yesterday)):
+        assert main(["fleet", *question, "--data-dir", str(tmp_path)]) == 1
+        written = capsys.readouterr()
+        assert written.out == ""  # no table without a row
+        assert f"nothing to show from {since}" in written.err
+        assert f"to {yesterday}: a day is shown when it is over (UTC)" in written.err
