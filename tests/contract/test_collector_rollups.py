@@ -10,6 +10,7 @@ import pytest
 from ff_observe.collector.store import Ping, Rollup, Store, StoreError
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_contract import COUNT_FIELDS
+from ff_observe.ping_contract import FIELDS as ALL_FIELDS
 from tests.contract.conftest import MakeStore, three_days_of_pings
 from tests.pace import in_full
 from tests.recount import BY_VALUE, recounted
@@ -157,3 +158,23 @@ def test_only_the_last_count_is_kept_and_shared(make_store: MakeStore) -> None:
         later = other.count(NOON + timedelta(seconds=40), 2, timedelta(seconds=30))
         assert later is not None
         assert later.seen.by_window["1d"] == 2
+
+
+def test_a_crosstab_counts_the_last_ping_of_each_platform_on_its_day(store: Store, writer: BlockingWriter) -> None:
+    before = NOON - timedelta(days=1)
+    writer.write([ping("platform-0", before, platform__config__driver="docker")])
+    writer.write(
+        [
+            ping("platform-0", NOON, platform__config__driver="localfs", env__flowforge="2.32.1"),
+            ping("platform-0", NOON + timedelta(hours=2), platform__config__driver="docker", env__flowforge="2.33.2"),
+            ping("platform-1", NOON, platform__config__driver="docker", env__flowforge="2.33.2"),
+            ping("platform-2", NOON, platform__config__driver="localfs", env__flowforge="2.33.2"),
+        ]
+    )
+    driver, version = (
+        next(index for index, field in enumerate(ALL_FIELDS) if field.dotted == name)
+        for name in ("platform.config.driver", "env.flowforge")
+    )
+    assert sorted(store.crosstab(NOON.date(), driver, version)) == [("docker", "2.33.2", 2), ("localfs", "2.33.2", 1)]
+    assert [platforms for *_, platforms in store.crosstab(before.date(), driver, version)] == [1]
+    assert list(store.crosstab(before.date() - timedelta(days=1), driver, version)) == []

@@ -155,8 +155,7 @@ def _fold_day(connection: sqlite3.Connection, day: date) -> bool:
     with _reading(connection):
         marked = connection.execute("SELECT mark FROM fleet_due WHERE day = ?", between[:1]).fetchone()
         (pings,) = connection.execute(_PINGS, between).fetchone()
-        connection.execute("DROP TABLE IF EXISTS temp.last")
-        connection.execute(_LAST, between)
+        _create_last(connection, day)
         since = (day - timedelta(days=rollups.LONGEST_GAP)).isoformat()
         sightings = [
             Sighting(before and date.fromisoformat(before), old, new, date.fromisoformat(first), platforms)
@@ -176,6 +175,12 @@ def _fold_day(connection: sqlite3.Connection, day: date) -> bool:
         _replace(connection, day, rows)
         connection.execute("DELETE FROM fleet_due WHERE day = ?", between[:1])
     return True
+
+
+def _create_last(connection: sqlite3.Connection, day: date) -> None:
+    """The last ping of each platform on a day."""
+    connection.execute("DROP TABLE IF EXISTS temp.last")
+    connection.execute(_LAST, (day.isoformat(), (day + timedelta(days=1)).isoformat()))
 
 
 def _replace(connection: sqlite3.Connection, day: date, rows: Iterable[Rollup]) -> None:
@@ -223,7 +228,7 @@ def crosstab(
     connection: sqlite3.Connection, day: date, first: int, second: int
 ) -> list[tuple[Value | None, Value | None, int]]:
     """See `Store.crosstab`."""
-    connection.execute(_LAST, (day.isoformat(), (day + timedelta(days=1)).isoformat()))
+    _create_last(connection, day)
     one, other = COLUMNS[first], COLUMNS[second]
     rows = connection.execute(
         f"SELECT ping.{one.name}, ping.{other.name}, count(*) FROM last JOIN ping ON ping.rowid = ping_id GROUP BY 1, 2"  # noqa: S608 - only our own names
