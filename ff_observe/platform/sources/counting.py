@@ -23,7 +23,9 @@ from ff_observe.platform.sources.questions import (
     answerable,
     plan,
     read_settings,
+    sizes,
 )
+from ff_observe.platform.sources.reduction import REASON, Reduction
 from ff_observe.platform.sources.schema import SETTINGS, TABLES
 from ff_observe.platform.sources.sql import (
     Columns,
@@ -102,10 +104,11 @@ def _planned(
     columns: frozenset[tuple[str, frozenset[str]]],
     known: frozenset[tuple[str, tuple[str | None, ...]]],
     failed: frozenset[str],
+    left_out: frozenset[str],
     dialect: Dialect,
 ) -> _Plan:
     there = dict(columns)
-    parts, lacking = plan(counts, there, dict(known), dialect)
+    parts, lacking = plan(counts, there, dict(known), dialect, left_out)
     ages, _ = plan([count for count in counts if isinstance(count.of, RowsByAge)], there, {}, dialect)
     return _Plan(
         columns=there,
@@ -124,6 +127,7 @@ class Counting:
         self._counts = tuple(count for count in counts if not count.every_seconds)
         self._dear = tuple(count for count in counts if count.every_seconds)
         self._intervals = Intervals(dialect, where, directory)
+        self._reduction = Reduction(where)
         self._dialect = dialect
         self._where = where
         self._columns: Columns | None = None
@@ -159,6 +163,7 @@ class Counting:
     def forget_all(self) -> None:
         """The database is another one."""
         self.forget()
+        self._reduction = Reduction(self._where)
         self._intervals.forget(due=True)
 
     def read(self, session: Session, at: datetime, data_stamp: str | None = None) -> Answer:
@@ -183,6 +188,11 @@ class Counting:
                 return answer
         reason = self._refused or "it changed again and again while it was read"
         raise SourceError(f"{self._where} cannot be read: {reason}; the next reading tries again")
+
+    def ask_for_less(self, at: datetime) -> bool:
+        """What was read took too long. Returns whether the next reading asks for less."""
+        self.forget()
+        return self._reduction.begin(at)
 
     def read_due(self, session: Session, at: datetime, answer: Answer, data_stamp: str | None = None) -> Answer:
         """`answer` with the counts that have an interval of their own, some of them asked again if that is over."""
@@ -250,8 +260,8 @@ class Counting:
     def _plan(self) -> None:
         assert self._columns is not None
         columns = frozenset((table, frozenset(names)) for table, names in self._columns.items())
-        known, failed = frozenset(self._known.items()), frozenset(self._failed)
-        planned = _planned(self._counts, columns, known, failed, self._dialect)
+        known, left_out = frozenset(self._known.items()), self._reduction.of(self._counts)
+        planned = _planned(self._counts, columns, known, frozenset(self._failed), left_out, self._dialect)
         self._columns, self._parts = planned.columns, planned.parts
         self._lacking = {**planned.lacking, **answerable(self._dear, self._columns)[1]}
         self._statement, self._moving = planned.statement, planned.moving
@@ -293,8 +303,10 @@ class Counting:
             log.info("%s: %s can be read again", self._where, name)
         self._complained &= self._failed.keys()
         self._pause = {name: pause for name, pause in self._pause.items() if name in self._failed}
+        self._last = None if data_stamp is None or self._reduction.is_on else (data_stamp, answer)
         self._learn(readings)
-        self._last = None if data_stamp is None else (data_stamp, answer)
+        if self._reduction.learn(sizes(before.parts, rows)):
+            self._plan()
         return answer
 
     def _schema_changed(self, session: Session) -> bool:
@@ -327,16 +339,18 @@ class Counting:
 
     def _ask_failed_again(self, at: datetime) -> None:
         due = {name for name, (_, again_at) in self._failed.items() if at >= again_at}
-        if due:
+        if self._reduction.end(at) or due:
             self._failed = {name: failed for name, failed in self._failed.items() if name not in due}
             self._columns = None
 
     def _failures(self) -> dict[str, str]:
         failures = self._hidden()
+        failures.update(dict.fromkeys(self._reduction.of(self._counts) - self._lacking.keys(), REASON))
         for part in self._parts:
             if part.name in self._failed:
                 reason = self._failed[part.name][0]
-                failures.update(dict.fromkeys(part.readers or [SETTINGS_READING], reason))
+                names = [SETTINGS_READING] if part.name == SETTINGS_PART else part.readers
+                failures.update(dict.fromkeys(names, reason))
         return failures
 
     def _hidden(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ff_observe.catalogue import COUNTS, Count
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting
+from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, TooSlowError
 from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut, limited
 from ff_observe.platform.sources.sql import Dialect, Row, literal, quoted
@@ -118,7 +118,12 @@ class PostgreSQLSource:
         return self._ask(lambda connection: self._count(connection, at))
 
     def _count(self, connection: "psycopg.Connection[Row]", at: datetime) -> Answer:
-        answer = self._counting.read(Session(connection, self._server), at)
+        try:
+            answer = self._counting.read(Session(connection, self._server), at)
+        except TooSlowError:
+            if not self._counting.ask_for_less(at):
+                raise
+            answer = self._counting.read(Session(connection, self._server), at)
         return self._counting.read_due(Session(connection, self._server), at, answer)
 
     def select(self, sql: str) -> list[Row]:

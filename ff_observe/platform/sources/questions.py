@@ -2,7 +2,7 @@
 become a reading."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES, Count
 from ff_observe.catalogue.questions import (
@@ -57,16 +57,20 @@ class DoesNotAddUpError(Exception):
 
 
 def plan(
-    counts: Sequence[Count], columns: Columns, known: Known, dialect: Dialect
+    counts: Sequence[Count], columns: Columns, known: Known, dialect: Dialect, left_out: Set[str] = frozenset()
 ) -> tuple[list[Part], dict[str, str]]:
-    """The parts for `counts`, and the counts that this database cannot answer: by name, what it lacks."""
+    """The parts for `counts`, and the counts that this database cannot answer: by name, what it lacks. Of the table of
+    a count that is `left_out`, all rows are counted."""
     parts: dict[str, Part] = {}
     found, lacking = answerable(counts, columns)
     if SETTINGS.name in columns:
         parts[SETTINGS_PART] = _settings()
     for count in found:
         part = parts.setdefault(count.of.table, Part(count.of.table, TABLES[count.of.table]))
-        part.readers[count.name] = _reader(part, count, known, dialect)
+        if count.name in left_out:
+            part.number("count(*)")
+        else:
+            part.readers[count.name] = _reader(part, count, known, dialect)
     return list(parts.values()), lacking
 
 
@@ -78,6 +82,11 @@ def answerable(counts: Sequence[Count], columns: Columns) -> tuple[list[Count], 
         if missing is not None:
             lacking[count.name] = missing
     return [count for count in counts if count.name not in lacking], lacking
+
+
+def sizes(parts: Sequence[Part], rows: Mapping[str, Sequence[Row]]) -> dict[str, int]:
+    """How many rows the tables have of which nothing else was asked, by name of the part."""
+    return {part.name: _sum(part, rows[part.name], 0) for part in parts if part.is_whole_table}
 
 
 def standalone(counts: Sequence[Count], dialect: Dialect) -> Part:

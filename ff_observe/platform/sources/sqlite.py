@@ -150,7 +150,12 @@ class SQLiteSource:
             return self._count(session, at, str(version))
 
         try:
-            return self._within(self._limit, count)
+            try:
+                return self._within(self._limit, count)
+            except TooSlowError:
+                if not self._counting.ask_for_less(at):
+                    raise
+                return self._within(self._limit, count)
         except StatementError as error:
             self._disconnect()
             raise SourceError(f"{self._where} cannot be read: {error}") from error
