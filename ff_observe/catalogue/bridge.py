@@ -43,8 +43,8 @@ READING_SUCCESS = Metric(
     "Success of each reading",
     "Whether a reading of the last snapshot succeeded (1) or not (0). A reading whose table this FlowFuse version does "
     "not have is not listed. Where reading every count at once takes longer than a reading may, that snapshot only "
-    "counts the rows of each table; for ten minutes, other counts of tables of more than 100,000 rows then fail, and all "
-    "other counts if the smaller tables take too long as well.",
+    "counts the rows of each table; for ten minutes, other counts of tables of more than 100,000 rows then fail, and "
+    "all other counts if the smaller tables take too long as well.",
     labels=("reading",),
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
