@@ -88,7 +88,7 @@ class SQLiteLog:
     """In a file of its own; one writer at a time."""
 
     def __init__(self, path: Path, journal: str = "wal") -> None:
-        self.path, self._times, self._writer = path, Times(), False
+        self.path, self._times, self._writer, self._restored = path, Times(), False, 0
         with contextlib.closing(sqlite3.connect(path)) as made:
             made.execute(f"PRAGMA journal_mode = {journal}")
             made.execute(
@@ -128,8 +128,19 @@ class SQLiteLog:
         self._copy(self.path, self._kept)
 
     def restore(self) -> None:
-        if not self._writer:
+        """In turns into the file and in its place, as by `cp` and by `mv`. `sqlite3` would wait for an open writer
+        without end."""
+        if self._writer:
+            return
+        self._restored += 1
+        if self._restored % 2:
             self._copy(self._kept, self.path)
+            return
+        fresh = self.path.with_name("fresh.db")
+        self._copy(self._kept, fresh)
+        for beside in ("-wal", "-shm", "-journal"):
+            self.path.with_name(self.path.name + beside).unlink(missing_ok=True)
+        fresh.replace(self.path)
 
     @staticmethod
     def _copy(of: Path, to: Path) -> None:
