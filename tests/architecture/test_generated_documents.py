@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.catalogue import METRICS
+from ff_observe.catalogue import METRICS, PLATFORM, SELF
 from ff_observe.config.declaration import PLATFORM_KEYS, TELEMETRY_KEYS
 from ff_observe.generate import __main__ as command
 from ff_observe.generate import documents
@@ -29,6 +29,14 @@ def test_every_metric_is_in_the_reference() -> None:
         assert row[1] == metric.title
         assert row[4].startswith(metric.help)
         assert [cell.removesuffix(" |") for cell in row[5:7]] == [metric.sensitivity.value, metric.since]
+
+
+def test_privacy_says_once_what_each_metric_of_platform_and_bridge_discloses() -> None:
+    text = (ROOT / "PRIVACY.md").read_text()
+    assert "of the platform, and of the bridge and its process, discloses" in " ".join(text.split())
+    rows = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[-1] for line in text.splitlines() if "{" in line}
+    listed = [(name, kind) for kind, cell in rows.items() for name in re.findall(r"`([a-z_]+)[{`]", cell)]
+    assert sorted(listed) == sorted((metric.name, metric.sensitivity.value) for metric in (*PLATFORM, *SELF))
 
 
 def test_every_key_is_in_the_reference() -> None:
