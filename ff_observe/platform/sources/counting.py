@@ -172,8 +172,7 @@ class Counting:
         If nothing was written since the last answer (according to the database's own `data_stamp`) only counts that
         depend on the clock are counted. Raises `SourceError`.
         """
-        unchanged = self._read_what_moves(session, at, data_stamp)
-        if unchanged is not None:
+        if (unchanged := self._read_what_moves(session, at, data_stamp)) is not None:
             return unchanged
         self._ask_failed_again(at)
         self._refused = None
@@ -201,7 +200,8 @@ class Counting:
             with traced(self._dialect, "SELECT", "counts with an interval"):
                 return session.query(sql, moments, limit_seconds)
 
-        self._intervals.ask(query, at, data_stamp, answer.failures.values())
+        if not self._reduction.began(at):  # as much time again would be too long for a scrape
+            self._intervals.ask(query, at, data_stamp, answer.failures.values())
         return replace(
             answer,
             readings={**answer.readings, **self._intervals.readings},

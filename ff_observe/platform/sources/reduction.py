@@ -60,6 +60,10 @@ class Reduction:
         self._complained = True
         return True
 
+    def began(self, at: datetime) -> bool:
+        """Whether it was in the reading of that moment that all took too long."""
+        return self._until == at + PAUSE
+
     def end(self, at: datetime) -> bool:
         """Ask for all again where the pause is over. Returns whether that changes anything."""
         if self._until is None or at < self._until:

@@ -14,7 +14,7 @@ from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.bridge import READING_SUCCESS
 from ff_observe.catalogue.questions import Rows
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources import questions, reduction, sqlite
+from ff_observe.platform.sources import intervals, questions, reduction, sqlite
 from ff_observe.platform.sources.model import SETTINGS_READING, Answer
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.questions import MOST_GROUPED_ROWS
@@ -179,3 +179,23 @@ def test_postgresql_leaves_out_what_it_gives_up(postgres: Cluster, monkeypatch: 
         assert (
             source.read(AT + reduction.PAUSE).readings["flowfuse_teams_by_type"] == expected["flowfuse_teams_by_type"]
         )
+
+
+def test_dear_counts_wait_where_the_reading_was_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = writable_copy(CASE, tmp_path / "var")
+    plain, limits, expired = sqlite._Session.query, set[float | None](), []
+    with contextlib.closing(SQLiteSource(path)) as source:
+
+        def query(self: sqlite._Session, sql: str, moments: Any, limit: float | None = None) -> object:
+            limits.add(limit)
+            if limit is None and of_devices(sql) and not expired:
+                expired.append(sql)
+                vars(source)["_limit"].expired = True
+                raise SourceError("interrupted")
+            return plain(self, sql, moments, limit)
+
+        monkeypatch.setattr(sqlite._Session, "query", query)
+        assert source.read(AT).failures["flowfuse_devices_by_mode"] == reduction.REASON
+        assert limits == {None}
+        source.read(AT + timedelta(seconds=5))
+        assert limits == {None, intervals.STATEMENT_SECONDS}
