@@ -183,7 +183,8 @@ def test_postgresql_leaves_out_what_it_gives_up(postgres: Cluster, monkeypatch: 
 
 def test_dear_counts_wait_where_the_reading_was_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = writable_copy(CASE, tmp_path / "var")
-    plain, limits, expired = sqlite._Session.query, set[float | None](), []
+    plain, limits = sqlite._Session.query, set[float | None]()
+    expired: list[str] = []
     with contextlib.closing(SQLiteSource(path)) as source:
 
         def query(self: sqlite._Session, sql: str, moments: Any, limit: float | None = None) -> object:
