@@ -66,7 +66,7 @@ _ff_observe() {
     ' collector run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --listen" -- "$current")) ;;
     ' collector export') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
     ' collector forget') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' collector key') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' collector key') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --make" -- "$current")) ;;
     ' fleet') COMPREPLY=($(compgen -W "adoption upgrades cohorts crosstab histogram silent missing-days -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' fleet adoption') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir --of" -- "$current")) ;;
     ' fleet upgrades') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir" -- "$current")) ;;

@@ -254,6 +254,7 @@ complete -c ff-observe -n '__ff_observe_at \' collector key\'' -l settings -d 'a
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -l data-dir -d 'where data and key are kept (default: ./ff-observe-collector)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' collector key\'' -f -l make -d 'make the key if there is none, as before the collector\'s first start'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a adoption -d 'how many platforms had each version, or value of another field, day by day'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a upgrades -d 'from which version to which platforms went'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a cohorts -d 'how many of those first seen in a month still pinged at the end of each month'

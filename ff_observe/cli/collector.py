@@ -58,6 +58,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Prints the public key that signs receipts, to be set as telemetry.ping.receipts on platforms.",
     )
     add_settings(key_parser)
+    key_parser.add_argument(
+        "--make", action="store_true", help="make the key if there is none, as before the collector's first start"
+    )
     key_parser.set_defaults(run=print_key)
 
 
@@ -173,7 +176,7 @@ def print_key(options: argparse.Namespace) -> int:
     from ff_observe.collector import commands
 
     start_logging(options)
-    print(commands.public_key(named_settings(options)))
+    print(commands.public_key(named_settings(options), make=options.make))
     return 0
 
 

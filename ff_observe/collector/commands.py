@@ -24,9 +24,12 @@ def prepare_process() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def public_key(settings: CollectorSettings) -> str:
-    """The public key of the receipts, which is made if there is none. Raises `ConfigurationError`."""
-    return Receipts.of(settings).public_key
+def public_key(settings: CollectorSettings, *, make: bool) -> str:
+    """The public key of the receipts. A missing key is an error unless it is to be made: with a mistyped path, a new
+    one would be printed, which signs nothing. Raises `ConfigurationError`."""
+    receipts = Receipts.of(settings)
+    receipts.open(make=make)
+    return receipts.public_key
 
 
 def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:

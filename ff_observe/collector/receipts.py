@@ -39,17 +39,23 @@ class Receipts:
         """The receipts of a collector with these settings."""
         return cls(settings.receipts_key_file or settings.data_dir / "key" / "receipts.key", settings.named_in)
 
-    def open(self) -> None:
-        """Read the key, or make one. Raises `ConfigurationError` if other users can read the file, or the process
-        cannot."""
+    def open(self, *, make: bool = True) -> None:
+        """Read the key; if there is none, make one, unless `make` is false. Raises `ConfigurationError` if there is
+        none, other users can read the file, or the process cannot."""
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with contextlib.suppress(FileExistsError):
-                self._make()
+            if make:
+                self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with contextlib.suppress(FileExistsError):
+                    self._make()
             with self.file.open("rb") as opened:
                 if os.fstat(opened.fileno()).st_mode & 0o077:
                     raise self._wrong(f"may be read by others; run: chmod 600 {self.file}")
                 self._key = SigningKey.parse(opened.read(4096).decode("ascii", "replace"))
+        except FileNotFoundError:
+            raise self._wrong(
+                "does not exist; name the collector's directory with --settings or --data-dir, "
+                "or, before its first start, add --make"
+            ) from None
         except OSError as error:
             raise self._wrong(f"cannot be used: {error.strerror}") from None
         except NoteError:

@@ -45,7 +45,7 @@ def sending(tmp_path: Path, port: int, key: str | None) -> Settings:
 
 def public_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
-    assert main(["collector", "key", "--data-dir", str(tmp_path / "collector")]) == 0
+    assert main(["collector", "key", "--make", "--data-dir", str(tmp_path / "collector")]) == 0
     return capsys.readouterr().out.strip()
 
 
@@ -142,6 +142,20 @@ def test_the_key_of_the_receipts_is_made_once_private_and_shown(
     assert f"<code>{key}</code>" in page
     assert public_key(tmp_path, capsys) == key
     assert [path.name for path in file.parent.iterdir() if path.name.startswith("receipts")] == ["receipts.key"]
+
+
+def test_a_mistyped_directory_is_named_and_no_key_is_made_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = public_key(tmp_path, capsys)
+    assert main(["collector", "key", "--data-dir", str(tmp_path / "collector")]) == 0
+    assert capsys.readouterr().out.strip() == key
+    assert main(["collector", "key", "--data-dir", str(tmp_path / "colector")]) == 78
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert f"{tmp_path}/colector/key/receipts.key does not exist" in written.err
+    assert "--make" in written.err
+    assert [path.name for path in tmp_path.iterdir()] == ["collector"]
 
 
 @pytest.mark.parametrize(

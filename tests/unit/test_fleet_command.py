@@ -10,11 +10,17 @@ import pytest
 
 from ff_observe.cli import main
 from ff_observe.collector.store.sqlite import open_sqlite
+from tests.fakes import FakeClock
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import ping
 
-TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+TODAY = datetime(2026, 11, 23, tzinfo=UTC)
 DAYS = 20
+
+
+@pytest.fixture(autouse=True)
+def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ff_observe.cli.fleet.SystemClock", lambda: FakeClock(TODAY + timedelta(hours=12)))
 
 
 @pytest.fixture(scope="module")
