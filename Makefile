@@ -81,6 +81,7 @@ plain-machine: ## Run both set-up commands in a plain Debian root, as root and a
 
 .PHONY: newcomer
 newcomer: .venv/test.stamp ## From an empty directory to a picture of a dashboard by docs/start.md, within five minutes (needs root)
+	@$(BIN)/python -m tests.real_parts.install
 	@$(BIN)/python -m tests.deployment.newcomer
 
 .PHONY: image-root

@@ -93,7 +93,7 @@ def run(
     for made in (scene, directory / "work", directory / "merged", upper / "usr" / "local" / "bin"):
         made.mkdir(parents=True, exist_ok=True)
     _platform(upper / "opt" / "flowforge")
-    _package(upper)
+    (upper / "opt" / "ff-observe").symlink_to(VENV)  # where a service has the package
     for name in PROGRAMS:
         program = upper / "usr" / "local" / "bin" / name
         program.write_text(
@@ -116,15 +116,6 @@ def run(
     return subprocess.run(
         [NAMESPACES[0], "--net", *NAMESPACES[1:], enter], capture_output=True, text=True, env=variables
     )
-
-
-def _package(upper: Path) -> None:
-    """The package under test where a service has it, with what the wheel installs beside it."""
-    (upper / "opt" / "ff-observe").symlink_to(VENV)
-    share = upper / VENV.relative_to("/") / "share" / "ff-observe"
-    share.mkdir(parents=True)
-    for name in ("dashboards", "rules"):
-        (share / name).symlink_to(TOP / "grafana" / name)
 
 
 def _platform(home: Path) -> None:

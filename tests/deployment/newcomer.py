@@ -1,18 +1,21 @@
 """From an empty directory to a picture of a dashboard with real data, by the commands of docs/start.md alone.
 
-`make newcomer` does it, says how long it took, and fails beyond five minutes. Needs root; without the dashboard
-renderer, each panel's queries are asked of Prometheus as Grafana would ask, and nothing is drawn.
+`make newcomer` does it, says how long it took, and fails beyond five minutes, of which the time that other processes
+took from it is not counted. Needs root; without the dashboard renderer, each panel's queries are asked of Prometheus as
+Grafana would ask, and nothing is drawn.
 """
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tests.dashboards import panels
 from tests.deployment import documents
@@ -31,19 +34,42 @@ FEWEST_PANELS: Final = 12
 """That show something: those of growth and of events find nothing in minutes, and say so."""
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Seconds on the clock, those that all processes of the machine have computed, and those of our children."""
+
+    clock: float
+    machine: float
+    ours: float
+
+    @classmethod
+    def now(cls) -> Self:
+        counters = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+        user, nice, system, _idle, _waiting, *interrupts = (
+            int(each) / os.sysconf("SC_CLK_TCK") for each in counters[:8]
+        )
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return cls(time.monotonic(), user + nice + system + sum(interrupts), children.ru_utime + children.ru_stime)
+
+    def counted_since(self, earlier: Self, processors: int) -> float:
+        """Seconds since `earlier`, without those in which other processes had each processor."""
+        others = max(0.0, (self.machine - earlier.machine) - (self.ours - earlier.ours))
+        return self.clock - earlier.clock - others / processors
+
+
 def main() -> int:
     directory = TOP / ".cache" / "newcomer"
     shutil.rmtree(directory, ignore_errors=True)
     wheels = directory / "wheels"
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", wheels, TOP], check=True, capture_output=True)
-    began, at = time.monotonic(), datetime.now(UTC)
+    began, at = Moment.now(), datetime.now(UTC)
     _install(directory, wheels)
-    installed = time.monotonic()
+    installed = Moment.now()
     done = documents.run(DOCUMENT, directory, installed=True, afterwards=_ENOUGH)
     if done.returncode != 0:
         print(done.stdout[-2000:], done.stderr[-2000:], file=sys.stderr)
         return 1
-    followed = time.monotonic()
+    followed = Moment.now()
     scene = directory / "upper" / "srv" / "scene"
     dashboard = scene / "monitoring" / "dashboards" / f"{DASHBOARD}.json"
     with prometheus.prometheus(scene, "{}") as server:
@@ -52,12 +78,14 @@ def main() -> int:
         else:
             print(MISSING, file=sys.stderr)
             status, made = _ask(dashboard, server)
-    seconds = time.monotonic() - began
+    ended = Moment.now()
+    counted = ended.counted_since(began, os.cpu_count() or 1)
     print(
-        f"newcomer: {installed - began:.0f} s to install, {followed - installed:.0f} s for the commands of "
-        f"{DOCUMENT.name}, {seconds:.0f} s to {made}"
+        f"newcomer: {installed.clock - began.clock:.0f} s to install, {followed.clock - installed.clock:.0f} s for the "
+        f"commands of {DOCUMENT.name}, {ended.clock - began.clock:.0f} s to {made}; {counted:.0f} s without what other "
+        f"processes took, of {LONGEST_SECONDS:.0f}"
     )
-    return status or int(seconds > LONGEST_SECONDS)
+    return status or int(counted > LONGEST_SECONDS)
 
 
 _ENOUGH: Final = (

@@ -1,8 +1,10 @@
 """The overlay in deploy/compose on FlowFuse's docker-compose.yml: valid, least privileged, and read by the bridge."""
 
 import os
+import re
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,23 @@ def test_flowfuse_is_as_before_but_for_its_own_ping(project: dict[str, Any]) -> 
         "VIRTUAL_HOST": "forge.example.com",
         "FF_TELEMETRY_DISABLED": "1",
     }
+
+
+def test_the_role_is_made_by_flowfuses_postgresql_and_the_dashboards_are_for_this_grafana(
+    project: dict[str, Any],
+) -> None:
+    services = project["services"]
+    assert services["ff-observe-role"]["image"] == services["postgres"]["image"]
+    _, made_for = version("grafana-foundation-sdk").split("!")
+    assert services["grafana"]["image"] == f"grafana/grafana:{made_for}"
+
+
+def test_every_variable_of_the_overlay_is_documented_with_its_default() -> None:
+    rows = [line for line in (TOP / "docs" / "compose.md").read_text().splitlines() if line.startswith("| `")]
+    flowfuses = set(re.findall(r"\$\{(\w+)", FLOWFUSE.read_text()))
+    for name, default in re.findall(r"\$\{(\w+)(?::-(.*?))?\}", OVERLAY.read_text()):
+        row = "".join(row for row in rows if f"`{name}`" in row.split("|")[1])
+        assert name in flowfuses or f"`{default}`" in row or (row and not default), name
 
 
 def test_every_file_and_directory_that_is_mounted_is_there(project: dict[str, Any], tmp_path: Path) -> None:

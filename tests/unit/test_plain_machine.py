@@ -1,4 +1,5 @@
-"""What `make plain-machine` demands of a run of `make test`, and what its short form does not do twice."""
+"""What `make plain-machine` demands of a run of `make test`, what its short form does not do twice, and what
+`make newcomer` counts."""
 
 import os
 import shutil
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deployment.newcomer import Moment
 from tests.plain_machine import PLACE, SHORT, TOP, FailedError, keep_installed, summary, take_installed
 
 PASSED = "===== 12 passed in 3.21s ====="
@@ -48,3 +50,13 @@ def test_what_one_machine_installed_the_next_need_not_install(tmp_path: Path) ->
     keep_installed(first, tmp_path / "installed")
     take_installed(tmp_path / "installed", second, os.geteuid())
     assert "pip" not in subprocess.check_output(command, cwd=second / PLACE, text=True)
+
+
+def test_a_newcomers_time_is_that_of_the_clock_but_for_what_others_took() -> None:
+    began = Moment(clock=100.0, machine=5000.0, ours=3.0)
+    alone, disturbed = Moment(160.0, 5025.0, 28.0), Moment(340.0, 5480.0, 28.0)
+    assert alone.counted_since(began, 2) == 60.0
+    assert disturbed.counted_since(began, 2) == 240.0 - (480.0 - 25.0) / 2
+    assert Moment(500.0, 5000.0, 28.0).counted_since(began, 2) == 400.0  # no counters: nothing is taken off
+    now = Moment.now()
+    assert now.machine > now.ours >= 0
