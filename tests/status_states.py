@@ -20,13 +20,17 @@ from ff_observe.config.settings import (
     PrometheusSettings,
     Settings,
 )
+from ff_observe.doctor.model import Subject, run_checks
+from ff_observe.doctor.platform import PLATFORM
 from ff_observe.http.messages import Answer, Application, Receive, Scope, Send
 from ff_observe.outputs.ping.ledger import Ledger
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.platform import facts as platform_facts
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import Answer as DatabaseAnswer
 from ff_observe.platform.sources.model import HttpAnswer, Installation, Licence, Reading
+from ff_observe.problems import Finding
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
@@ -112,7 +116,13 @@ class World:
         return Snapshot(now, 0.0084, True, installation, readings, {}, self.http)
 
     def source(self) -> StatusSource:
-        return source(self.settings, self.self_metrics, self.memory)
+        return replace(source(self.settings, self.self_metrics, self.memory), examined=self._examined)
+
+    def _examined(self) -> list[Finding]:
+        """What doctor says of the snapshot; the database, the machine and the network are not there to be examined."""
+        versions = InstalledVersions(self.settings.home, self.settings.platform, self.settings.environment)
+        subject = Subject(self.settings, self.clock, versions, self.snapshot())
+        return run_checks([check for check in PLATFORM if check.id != "role"], subject)
 
     def look(self) -> None:
         """The bridge takes a snapshot."""

@@ -162,7 +162,7 @@ def _licence(licence: Licence) -> Markup:
     return _section(
         "licence",
         "Licence",
-        element("p", licence.summary, class_="decision"),
+        element("p", breakable(licence.summary), class_="decision"),
         expiry,
         element("ul", *bars, class_="limits") if bars else None,
     )

@@ -5,12 +5,12 @@ from typing import Final
 
 from ff_observe.web.status.markup import Content, Markup, element, join
 
-_LONG_KEY: Final = re.compile(r"\w+(?:\.\w+){2,}")
+_LONG_KEY_OR_DATE: Final = re.compile(r"(?P<key>\w+(?:\.\w+){2,})|\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b")
 _QUOTED: Final = re.compile(r"`([^`]+)`")
 
 
 def prose(words: str) -> Markup:
-    """What stands in backquotes is code, and a long dotted key may break after a dot."""
+    """What stands in backquotes is code; see `breakable`."""
     pieces = _QUOTED.split(words)
     return join(
         *(element("code", breakable(piece)) if odd % 2 else breakable(piece) for odd, piece in enumerate(pieces))
@@ -18,13 +18,14 @@ def prose(words: str) -> Markup:
 
 
 def breakable(words: str) -> Markup:
-    """A long dotted key may break after a dot."""
+    """A long dotted key may break after a dot, and a date not at all."""
     children: list[Content] = []
     end = 0
-    for key in _LONG_KEY.finditer(words):
-        children.append(words[end : key.start()])
-        for part in key[0].split(".")[:-1]:
+    for found in _LONG_KEY_OR_DATE.finditer(words):
+        children.append(words[end : found.start()])
+        *parts, last = found[0].split(".")
+        for part in parts:
             children += [f"{part}.", element("wbr")]
-        children.append(key[0].rpartition(".")[2])
-        end = key.end()
+        children.append(last if found["key"] else element("span", last, class_="whole"))
+        end = found.end()
     return join(*children, words[end:])
