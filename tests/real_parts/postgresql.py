@@ -1,6 +1,7 @@
 """A private PostgreSQL cluster (Debian package `postgresql`) for the tests, with `log_statement=all`."""
 
 import contextlib
+import hashlib
 import os
 import pwd
 import shutil
@@ -37,23 +38,34 @@ class Cluster:
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(self.url(database), autocommit=True)
 
-    def create(self, database: str) -> str:
-        """Make an empty database; returns its name."""
+    def create(self, database: str, template: str = "template1") -> str:
+        """Make a database, empty or as another one is; returns its name."""
         with self.connect() as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+            made, as_is = sql.Identifier(database), sql.Identifier(template)
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(made, as_is))
         return database
 
     def load(self, database: str, dump: Path) -> str:
-        """Make a database from a plain SQL dump; returns its name."""
-        self.create(database)
-        assert BINARIES is not None
-        subprocess.run(
-            [BINARIES / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-f", dump],
-            check=True,
-            capture_output=True,
-        )
-        return database
+        """Make a database from a plain SQL dump; returns its name. A dump is read once: the databases are copies."""
+        template = f"dump {hashlib.sha256(dump.read_bytes()).hexdigest()[:32]}"
+        with self.connect() as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone():
+                _read(dump, self.url(self.create("reading")))
+                connection.execute(sql.SQL("ALTER DATABASE reading RENAME TO {}").format(sql.Identifier(template)))
+        return self.create(database, template)
+
+    def logged(self, since: int) -> str:
+        """What the log has from its byte `since` on: all of it grows to a hundred megabytes."""
+        with self.log.open("rb") as log:
+            log.seek(since)
+            return log.read().decode(errors="replace")
+
+
+def _read(dump: Path, url: str) -> None:
+    assert BINARIES is not None
+    command = [BINARIES / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", dump]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _as_postgres() -> dict[str, str]:

@@ -31,6 +31,12 @@ AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-postgres-dev")
 
 
+@pytest.fixture(scope="module")
+def log_begins(postgres: Cluster) -> int:
+    """Where the log of these tests begins."""
+    return postgres.log.stat().st_size
+
+
 @pytest.fixture
 def database(postgres: Cluster) -> PostgreSQLDatabase:
     return cluster_database(postgres, postgres.load("changed", CASE.home / "dump.sql"))
@@ -55,10 +61,10 @@ def write(cluster: Cluster, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
-def logged(cluster: Cluster, source: PostgreSQLSource) -> list[str]:
+def logged(cluster: Cluster, source: PostgreSQLSource, since: int) -> list[str]:
     """The statements that this source's session has sent, as the server logged them."""
     session = str(connection_of(source).info.backend_pid)
-    entries = re.split(r"^(?=\d+ \S* ?LOG:|\d+ )", cluster.log.read_text(), flags=re.MULTILINE)
+    entries = re.split(r"^(?=\d+ \S* ?LOG:|\d+ )", cluster.logged(since), flags=re.MULTILINE)
     return [
         entry.split("statement: ", 1)[1]
         for entry in entries
@@ -73,12 +79,14 @@ def test_the_session_cannot_write(source: PostgreSQLSource, postgres: Cluster) -
             connection_of(source).execute(statement.encode())
 
 
-def test_each_snapshot_is_one_statement(source: PostgreSQLSource, postgres: Cluster) -> None:
+def test_each_snapshot_is_one_statement(source: PostgreSQLSource, postgres: Cluster, log_begins: int) -> None:
     source.read(AT)
-    before = logged(postgres, source)  # a look at the schema when connecting, and what has an interval of its own
+    before = logged(
+        postgres, source, log_begins
+    )  # a look at the schema when connecting, and what has an interval of its own
     for _ in range(3):
         source.read(AT)
-    statements = logged(postgres, source)
+    statements = logged(postgres, source, log_begins)
     counting = statements[len(before) :]
     assert len(counting) == 3
     for table in ("Users", "Projects", "Devices", "ProjectSnapshots", "Teams", "TeamTypes", "PlatformSettings"):
@@ -138,7 +146,7 @@ def test_tables_and_columns_that_go_make_their_counts_absent(source: PostgreSQLS
 
 
 def test_a_table_that_may_not_be_read_does_not_take_the_others_down(
-    database: PostgreSQLDatabase, postgres: Cluster, caplog: pytest.LogCaptureFixture
+    database: PostgreSQLDatabase, postgres: Cluster, log_begins: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     write(
@@ -158,7 +166,7 @@ def test_a_table_that_may_not_be_read_does_not_take_the_others_down(
             }
             assert "permission denied for table Devices" in answer.failures["flowfuse_devices"]
             assert answer.readings["flowfuse_users"] == {(): 10}
-        counting = [statement for statement in logged(postgres, source) if "count(*)" in statement]
+        counting = [statement for statement in logged(postgres, source, log_begins) if "count(*)" in statement]
         assert sum('"Users"' in statement and '"Projects"' in statement for statement in counting[-2:]) == 2
         write(postgres, 'GRANT SELECT ON "Devices" TO reader')
         answer = source.read(AT + timedelta(minutes=2))
@@ -179,9 +187,16 @@ def test_a_table_that_is_locked_does_not_take_the_others_down(source: PostgreSQL
     assert source.read(AT + timedelta(seconds=15)).failures == {}, "the next scrape has it again"
 
 
-def test_a_table_that_stays_locked_is_asked_ever_more_rarely(source: PostgreSQLSource, postgres: Cluster) -> None:
+def test_a_table_that_stays_locked_is_asked_ever_more_rarely(
+    source: PostgreSQLSource, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = vars(postgresql_session)["_OPTIONS"].replace("lock_timeout=1s", "lock_timeout=20ms")
+    assert "lock_timeout=20ms" in options
+    monkeypatch.setattr(postgresql_session, "_OPTIONS", options)
+    begins = postgres.log.stat().st_size
+
     def refused() -> int:
-        return len(re.findall(r"canceling statement due to lock timeout at character", postgres.log.read_text()))
+        return postgres.logged(begins).count("canceling statement due to lock timeout at character")
 
     def is_asked(seconds: int) -> bool:
         before = refused()
