@@ -2,7 +2,8 @@
 PYTHON ?= python3
 # The versions CI runs with. `make test CONSTRAINTS=` takes the newest instead.
 CONSTRAINTS ?= -c constraints.txt
-WORKERS ?= 2
+# One more than CI has processors: a third of its time, a test waits for a real part.
+WORKERS ?= 3
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
