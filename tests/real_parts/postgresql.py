@@ -64,7 +64,7 @@ class Cluster:
 
 def _read(dump: Path, url: str) -> None:
     assert BINARIES is not None
-    command = [BINARIES / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", dump]
+    command: list[str | Path] = [BINARIES / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", dump]
     subprocess.run(command, check=True, capture_output=True)
 
 
