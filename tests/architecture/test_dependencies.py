@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from functools import cache
 
 import pytest
 
@@ -33,6 +34,7 @@ OF_IMPORT = {
 """Names that are imported, where the distribution is called otherwise or brings them."""
 
 
+@cache
 def bounds() -> dict[str, str]:
     """The version specifiers of all that is installed for the package and its extras, by distribution."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
