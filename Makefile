@@ -49,6 +49,11 @@ generate: .venv/test.stamp ## Write the generated documents anew
 	$(BIN)/python -m ff_observe.generate
 	$(BIN)/python -m tests.deployment.manifests
 
+.PHONY: site
+site: .venv/test.stamp ## Make the documentation a site, build/site/index.html: offline, every link checked
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --quiet --conf-dir docs/site . build/site
+	@echo "build/site/index.html"
+
 .PHONY: pictures
 pictures: .venv/test.stamp ## Render every dashboard and state of the status page into docs/pictures
 	@$(BIN)/python -m tests.real_parts.install
@@ -103,7 +108,7 @@ dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, twice, compare
 pins: ## Take the newest versions into constraints.txt
 	rm -rf .cache/pins && $(PYTHON) -m venv .cache/pins
 	.cache/pins/bin/python -m pip install --quiet 'pip>=25.1'
-	.cache/pins/bin/python -m pip install --quiet '.[web-auth,grpc,build]' --group test --group dev
+	.cache/pins/bin/python -m pip install --quiet '.[web-auth,grpc,build]' --group test --group dev --group docs
 	{ echo '# The versions CI runs with, made by `make pins` on Python 3.11, Linux.'; \
 	  .cache/pins/bin/python -m pip freeze --exclude ff-observe; } > .cache/constraints.txt
 	mv .cache/constraints.txt constraints.txt
@@ -122,7 +127,7 @@ clean: ## Remove everything that was made here
 .venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing ff-observe and what its tests need into .venv ..."
 	@$(PIP) 'pip>=25.1' # the first that knows dependency groups
-	@$(PIP) $(CONSTRAINTS) -e '.[grpc,build]' --group test --group dev
+	@$(PIP) $(CONSTRAINTS) -e '.[grpc,build]' --group test --group dev --group docs
 	@touch .venv/run.stamp $@
 
 .venv/bin/python:

@@ -14,8 +14,8 @@ from tests.real_parts import prometheus
 from tests.real_parts.bugsink import cache_directory
 
 DOCS = TOP / "docs"
-RUN = ("start", "prometheus", "sentry", "ping", "kubernetes", "compose", "systemd", "troubleshooting")
-PAGES = [DOCS / f"{name}.md" for name in (*RUN, "README", "flowfuse-telemetry")]
+RUN = ("start", "tutorial", "prometheus", "sentry", "ping", "kubernetes", "compose", "systemd", "troubleshooting")
+PAGES = [DOCS / f"{name}.md" for name in (*RUN, "README", "how-it-works", "flowfuse-telemetry")]
 WIDEST = 140
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
