@@ -1,13 +1,15 @@
 # What people and CI run. Everything lives in .venv; `make clean` removes it, to start afresh.
 PYTHON ?= python3
-# The versions CI runs with. `make test CONSTRAINTS=` takes the newest instead.
-CONSTRAINTS ?= -c constraints.txt
+# The versions CI runs with, and their hashes. `make test LOCK=` takes the newest instead.
+LOCK ?= requirements.lock
 # One more than CI has processors: a third of its time, a test waits for a real part.
 WORKERS ?= 3
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+LOCKED := --require-hashes --no-deps --only-binary :all:
+IMAGE := deploy/image
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tests start hundreds of Python processes, and each would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -101,17 +103,12 @@ dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, twice, compare
 	$(BIN)/python -m tests.deployment.distribution dist
 	$(BIN)/twine check --strict dist/*
 	rm -rf .cache/dist && $(BIN)/python -m venv .cache/dist
-	.cache/dist/bin/python -m pip install --quiet $(CONSTRAINTS) dist/*.whl
+	.cache/dist/bin/python -m pip install --quiet $(LOCKED) -r $(IMAGE)/requirements.lock
+	.cache/dist/bin/python -m pip install --quiet --no-deps --no-index dist/*.whl
 	cd .cache/dist && bin/ff-observe --help >/dev/null && bin/ff-observe --version && bin/ff-observe assets
 
 .PHONY: pins
-pins: ## Take the newest versions into constraints.txt
-	rm -rf .cache/pins && $(PYTHON) -m venv .cache/pins
-	.cache/pins/bin/python -m pip install --quiet 'pip>=25.1'
-	.cache/pins/bin/python -m pip install --quiet '.[web-auth,grpc,build]' --group test --group dev --group docs
-	{ echo '# The versions CI runs with, made by `make pins` on Python 3.11, Linux.'; \
-	  .cache/pins/bin/python -m pip freeze --exclude ff-observe; } > .cache/constraints.txt
-	mv .cache/constraints.txt constraints.txt
+pins: .venv/test.stamp ## Take the newest versions into the locks
 	$(BIN)/python -m tests.deployment.locks
 	$(BIN)/python -m tests.deployment.sbom
 
@@ -119,15 +116,22 @@ pins: ## Take the newest versions into constraints.txt
 clean: ## Remove everything that was made here
 	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
-.venv/run.stamp: pyproject.toml constraints.txt | .venv/bin/python
+# ff-observe itself comes last, and is built by the hatchling of the lock: nothing is installed that has no hash.
+.venv/run.stamp: pyproject.toml $(IMAGE)/requirements.lock $(IMAGE)/build-requirements.lock | .venv/bin/python
 	@echo "Installing ff-observe into .venv ..."
-	@$(PIP) $(CONSTRAINTS) -e .
+	@$(PIP) $(LOCKED) -r $(IMAGE)/requirements.lock -r $(IMAGE)/build-requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
+.venv/test.stamp: pyproject.toml $(LOCK) | .venv/bin/python
 	@echo "Installing ff-observe and what its tests need into .venv ..."
+ifdef LOCK
+	@$(PIP) $(LOCKED) -r $(LOCK)
+	@$(PIP) --no-deps --no-build-isolation -e .
+else
 	@$(PIP) 'pip>=25.1' # the first that knows dependency groups
-	@$(PIP) $(CONSTRAINTS) -e '.[grpc,build]' --group test --group dev --group docs
+	@$(PIP) -e '.[web-auth,grpc,build]' --group test --group dev --group docs
+endif
 	@touch .venv/run.stamp $@
 
 .venv/bin/python:

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 from tests.architecture.sources import Module, modules
+from tests.deployment import locks
 from tests.recordings import ROOT
 
 INTERNALS = {
@@ -69,11 +70,8 @@ def test_a_library_whose_internals_are_used_has_an_upper_bound(name: str) -> Non
 def test_every_dependency_has_a_lower_bound_and_the_pin_keeps_to_it(name: str) -> None:
     from packaging.specifiers import SpecifierSet
 
-    pins = dict(
-        line.lower().replace("_", "-").split("==") for line in (ROOT / "constraints.txt").read_text().splitlines()[1:]
-    )
     assert ">=" in bounds()[name]
-    assert pins[name] in SpecifierSet(bounds()[name])
+    assert locks.pinned(locks.ALL)[name] in SpecifierSet(bounds()[name])
 
 
 @pytest.mark.parametrize("name", sorted(INTERNALS))

@@ -1,6 +1,6 @@
-"""The locks of the image: every version that `constraints.txt` pins, as far as the wheel needs it, with its hashes.
+"""The locks: what tests and tools are installed from, and the same versions as far as image and build need them.
 
-`python -m tests.deployment.locks` writes them (`make pins`).
+`python -m tests.deployment.locks` takes the newest versions into all of them (`make pins`).
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Final
 
 from tests.plain_machine import TOP
 
+ALL: Final = TOP / "requirements.lock"
 RUN: Final = TOP / "deploy" / "image" / "requirements.lock"
 BUILD: Final = TOP / "deploy" / "image" / "build-requirements.lock"
 PYTHON: Final = "3.11"  # of Debian bookworm
@@ -49,6 +50,8 @@ def _lock(target: Path, *sources: str, requirements: str = "") -> None:
 
 
 if __name__ == "__main__":
-    _lock(RUN, "pyproject.toml", "--extra", EXTRA, "--constraints", "constraints.txt")
+    _lock(ALL, "pyproject.toml", "--all-extras", "--group", "test", "--group", "dev", "--group", "docs")
+    _lock(RUN, "pyproject.toml", "--extra", EXTRA, "--constraints", ALL.name)
     with (TOP / "pyproject.toml").open("rb") as project:
-        _lock(BUILD, "-", requirements="\n".join(tomllib.load(project)["build-system"]["requires"]))
+        build = "\n".join(tomllib.load(project)["build-system"]["requires"])
+    _lock(BUILD, "-", "--constraints", ALL.name, requirements=build)

@@ -44,11 +44,10 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 
 def test_every_dependency_is_locked_with_hashes_in_the_version_that_ci_runs_with() -> None:
-    constraints = dict(line.split("==") for line in (TOP / "constraints.txt").read_text().splitlines() if "==" in line)
-    normalised = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in constraints.items()}
+    everywhere = locks.pinned(locks.ALL)
     locked = locks.pinned(locks.RUN)
-    elsewhere = {"tzdata"}  # of Windows: no constraint, which is made on Linux, names it
-    assert {name: version for name, version in locked.items() if normalised.get(name) != version}.keys() <= elsewhere
+    assert locked.items() <= everywhere.items()
+    assert locks.pinned(locks.BUILD).items() <= everywhere.items()
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
     needed = {re.split(r"[\[<>=!;~ ]", line)[0] for line in project["dependencies"]}
     needed |= {re.split(r"[<>=]", line)[0] for line in project["optional-dependencies"][locks.EXTRA]}

@@ -43,7 +43,7 @@ def test_what_one_machine_installed_the_next_need_not_install(tmp_path: Path) ->
         (root / PLACE / ".venv" / "bin" / "python").touch()
     for name in ("run.stamp", "test.stamp"):
         (first / PLACE / ".venv" / name).touch()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):  # younger than what is installed
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):  # younger than what is installed
         shutil.copyfile(TOP / name, second / PLACE / name)
     command = ["make", "--dry-run", "test"]
     assert "pip" in subprocess.check_output(command, cwd=second / PLACE, text=True)
