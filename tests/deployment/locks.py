@@ -6,9 +6,15 @@
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
+
+from packaging import tags
+from packaging.requirements import Requirement
 
 from tests.plain_machine import TOP
 
@@ -17,6 +23,7 @@ RUN: Final = TOP / "deploy" / "image" / "requirements.lock"
 BUILD: Final = TOP / "deploy" / "image" / "build-requirements.lock"
 PYTHON: Final = "3.11"  # of Debian bookworm
 EXTRA: Final = "web-auth"
+LINUX: Final = re.compile(r"-any$|manylinux\w*_(?:x86_64|aarch64)")
 
 
 def pinned(lock: Path) -> dict[str, str]:
@@ -34,7 +41,24 @@ def pinned(lock: Path) -> dict[str, str]:
     return found
 
 
-def _lock(target: Path, *sources: str, requirements: str = "") -> None:
+def without_wheel(lock: str, python: tuple[int, int], machine: str) -> list[str]:
+    """What has no wheel for a CPython on that machine (`x86_64`, `aarch64`) with Debian 12's glibc or a later one."""
+    older = [f"manylinux{year}_{machine}" for year in (2014, 2010, 1)]
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 4, -1)] + older
+    taken = {*tags.cpython_tags(python, platforms=platforms), *tags.compatible_tags(python, platforms=platforms)}
+    version = ".".join(map(str, python))
+    where = {"python_version": version, "python_full_version": f"{version}.0", "platform_machine": machine}
+    lacking = []
+    for wheels, requirement in re.findall(r"^# wheels:(.*)\n([^\\\n]+)", lock, re.MULTILINE):
+        needed = Requirement(requirement)
+        if needed.marker and not needed.marker.evaluate({**where, "sys_platform": "linux", "os_name": "posix"}):
+            continue
+        if not any(taken & tags.parse_tag(wheel) for wheel in wheels.split()):
+            lacking.append(needed.name)
+    return lacking
+
+
+def _compiled(target: Path, *sources: str, requirements: str = "") -> None:
     options = (
         "--universal",
         "--generate-hashes",
@@ -49,9 +73,29 @@ def _lock(target: Path, *sources: str, requirements: str = "") -> None:
     subprocess.run(command, check=True, cwd=TOP, input=requirements, text=True)
 
 
-if __name__ == "__main__":
-    _lock(ALL, "pyproject.toml", "--all-extras", "--group", "test", "--group", "dev", "--group", "docs")
-    _lock(RUN, "pyproject.toml", "--extra", EXTRA, "--constraints", ALL.name)
+def without_addresses(pylock: str) -> Iterator[str]:
+    """The lines of a `pylock.toml` as requirements; of its wheels, what they fit on the Linux that we promise."""
+    for package in tomllib.loads(pylock)["packages"]:
+        wheels = package.get("wheels", ())
+        names = (unquote(wheel["url"].rpartition("/")[2]).removesuffix(".whl") for wheel in wheels)
+        fits = ("-".join(name.split("-")[-3:]) for name in names)
+        yield " ".join(["# wheels:", *sorted(tag for tag in fits if LINUX.search(tag))])
+        marker = f" ; {package['marker']}" if "marker" in package else ""
+        files = [*wheels, *([package["sdist"]] if "sdist" in package else ())]
+        hashes = sorted(f"    --hash=sha256:{file['hashes']['sha256']}" for file in files)
+        yield " \\\n".join([f"{package['name']}=={package['version']}{marker}", *hashes])
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        pylock = Path(directory) / "pylock.toml"
+        _compiled(pylock, "pyproject.toml", "--all-extras", "--group", "test", "--group", "dev")
+        ALL.write_text("\n".join(without_addresses(pylock.read_text())) + "\n")
+    _compiled(RUN, "pyproject.toml", "--extra", EXTRA, "--constraints", ALL.name)
     with (TOP / "pyproject.toml").open("rb") as project:
         build = "\n".join(tomllib.load(project)["build-system"]["requires"])
-    _lock(BUILD, "-", "--constraints", ALL.name, requirements=build)
+    _compiled(BUILD, "-", "--constraints", ALL.name, requirements=build)
+
+
+if __name__ == "__main__":
+    main()
