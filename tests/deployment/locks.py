@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from packaging import tags
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.plain_machine import TOP
 
@@ -41,21 +42,28 @@ def pinned(lock: Path) -> dict[str, str]:
     return found
 
 
-def without_wheel(lock: str, python: tuple[int, int], machine: str) -> list[str]:
-    """What has no wheel for a CPython on that machine (`x86_64`, `aarch64`) with Debian 12's glibc or a later one."""
+def needed(lock: str, python: tuple[int, int], machine: str) -> dict[str, bool]:
+    """What is installed for a CPython on that machine (`x86_64`, `aarch64`), and whether it has a wheel for Debian 12's
+    glibc."""
     older = [f"manylinux{year}_{machine}" for year in (2014, 2010, 1)]
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 4, -1)] + older
     taken = {*tags.cpython_tags(python, platforms=platforms), *tags.compatible_tags(python, platforms=platforms)}
     version = ".".join(map(str, python))
     where = {"python_version": version, "python_full_version": f"{version}.0", "platform_machine": machine}
-    lacking = []
+    found = {}
     for wheels, requirement in re.findall(r"^# wheels:(.*)\n([^\\\n]+)", lock, re.MULTILINE):
-        needed = Requirement(requirement)
-        if needed.marker and not needed.marker.evaluate({**where, "sys_platform": "linux", "os_name": "posix"}):
-            continue
-        if not any(taken & tags.parse_tag(wheel) for wheel in wheels.split()):
-            lacking.append(needed.name)
-    return lacking
+        each = Requirement(requirement)
+        if not each.marker or each.marker.evaluate({**where, "sys_platform": "linux", "os_name": "posix"}):
+            found[each.name] = any(taken & tags.parse_tag(wheel) for wheel in wheels.split())
+    return found
+
+
+def direct() -> set[str]:
+    """The names that `pyproject.toml` asks for, in dependencies, extras and groups."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())
+    groups = [*project["project"]["optional-dependencies"].values(), *project["dependency-groups"].values()]
+    listed = [*project["project"]["dependencies"], *(each for group in groups for each in group)]
+    return {canonicalize_name(Requirement(each).name) for each in listed}
 
 
 def _compiled(target: Path, *sources: str, requirements: str = "") -> None:

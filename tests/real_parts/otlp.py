@@ -169,7 +169,7 @@ class Receiver:
 
 def agent() -> Path:
     """The program. Skips the test where it is not there, or cannot be started."""
-    rotel = pytest.importorskip("rotel", reason="needs rotel: pip install rotel==0.0.1a15")
+    rotel = pytest.importorskip("rotel", reason="needs rotel: wheels for CPython before 3.14 on Linux")
     program = Path(rotel.__file__).parent / "rotel-agent"
     tried = subprocess.run([program, "--version"], capture_output=True, text=True)
     if tried.returncode != 0:
