@@ -54,8 +54,8 @@ class FailedError(Exception):
     """The text says which command failed and how."""
 
 
-def make_base(base: Path) -> None:
-    """The plain root, made once: a directory that is complete has its final name."""
+def make_base(base: Path, codename: str | None = None) -> None:
+    """The plain root, of this or another release of Debian, made once: a complete directory has its final name."""
     if base.exists():
         return
     if absent := install.missing([DEBOOTSTRAP]):
@@ -66,10 +66,13 @@ def make_base(base: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release["VERSION_CODENAME"]]
+    command: list[str | Path] = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    command += [codename or release["VERSION_CODENAME"], unfinished]
+    if codename:  # a release that is younger than this debootstrap is made as unstable is
+        command += ["", "/usr/share/debootstrap/scripts/sid"]
     log = base.with_name("debootstrap.log")
     with log.open("wb") as output:
-        ended = subprocess.run([*command, unfinished], stdout=output, stderr=subprocess.STDOUT)
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT)
     if ended.returncode != 0:
         raise FailedError(f"debootstrap ended with {ended.returncode}; see {log}")
     for name in TRUST:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+import ff_observe
+
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(ff_observe.__file__).resolve().parent
+"""In the repository, or where the wheel that is tested was installed."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Module:
 
     @property
     def place(self) -> str:
-        return str(self.path.relative_to(ROOT))
+        return str(self.path.relative_to(PACKAGE.parent))
 
     def imports(self) -> Iterator[tuple[str, int]]:
         """Absolute names of what is imported, inside functions and for types too, with the line."""
@@ -69,8 +73,8 @@ class Module:
 def modules() -> tuple[Module, ...]:
     """Every module of `ff_observe`."""
     found = []
-    for path in sorted((ROOT / "ff_observe").rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         found.append(Module(".".join(parts[:-1] if parts[-1] == "__init__" else parts), path))
     return tuple(found)
 

@@ -10,14 +10,17 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from tests.real_parts.processes import free_port, running
+from tests.real_parts.processes import free_port, running, wait_until
 
 BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+SERVER = "FF_OBSERVE_TEST_POSTGRESQL"
+"""Names a variable for the directory of another server's `initdb` and `postgres`; the clients stay Debian's."""
 PASSWORD = "planted-database-password"
 
 
@@ -46,6 +49,13 @@ class Cluster:
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(made, as_is))
         return database
 
+    def end_sessions(self, condition: LiteralString, value: object) -> None:
+        """End the sessions of `pg_stat_activity` that the condition names, and wait until they are gone."""
+        with self.connect() as connection:
+            connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {condition}", [value])
+            left = f"SELECT FROM pg_stat_activity WHERE {condition}"
+            wait_until(lambda: connection.execute(left, [value]).fetchone() is None, "the end of the sessions")
+
     def load(self, database: str, dump: Path) -> str:
         """Make a database from a plain SQL dump; returns its name. A dump is read once: the databases are copies."""
         template = f"dump {hashlib.sha256(dump.read_bytes()).hexdigest()[:32]}"
@@ -68,6 +78,11 @@ def _read(dump: Path, url: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
+def _of_server(program: str) -> Path:
+    assert BINARIES is not None
+    return Path(os.environ.get(SERVER) or BINARIES) / program
+
+
 def _as_postgres() -> dict[str, str]:
     """PostgreSQL refuses to run as root: there it runs as the user the package made."""
     return {"user": "postgres"} if os.geteuid() == 0 else {}
@@ -76,8 +91,7 @@ def _as_postgres() -> dict[str, str]:
 @contextlib.contextmanager
 def server(directory: Path, port: int) -> Iterator[None]:
     """Run the cluster in `directory` on `port` until the block ends: for tests that stop and start the database."""
-    assert BINARIES is not None
-    command: list[str | Path] = [BINARIES / "postgres", "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
+    command: list[str | Path] = [_of_server("postgres"), "-D", "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
     with running(command, directory, lambda: _takes_sessions(port), user=_as_postgres().get("user")) as process:
         yield
         process.send_signal(signal.SIGINT)  # "fast": SIGTERM would wait for the sessions that tests hold
@@ -109,7 +123,7 @@ def initialise(directory: Path) -> None:
                 parent.chmod(mode | 0o011)
     subprocess.run(
         [
-            *(BINARIES / "initdb", "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),
+            *(_of_server("initdb"), "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),
             *("--no-sync", "--encoding=UTF8", "--locale=C"),
         ],
         cwd=directory,

@@ -89,11 +89,7 @@ def test_a_server_that_restarts_brings_no_second_ping(joined: Joined, postgres: 
     second.look(owed=False)
     assert leader.look(owed=True).may_send
     leader.delivered()
-    with postgres.connect() as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE application_name LIKE 'ff-observe ping%'"
-        )
+    postgres.end_sessions("application_name LIKE %s", "ff-observe ping%")
     assert second.look(owed=False).role is Role.UNKNOWN
     assert second.look(owed=False).role is Role.LEADER
     assert second.look(owed=False).last is not None

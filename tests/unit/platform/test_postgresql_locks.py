@@ -132,8 +132,7 @@ def test_the_server_drops_a_session_that_is_gone_without_a_word_within_a_minute(
 def test_a_session_that_was_ended_has_lost_its_locks_and_says_so(opened: Opened, postgres: Cluster) -> None:
     first, second = opened(), opened()
     assert first.lead()
-    with postgres.connect() as connection:
-        connection.execute("SELECT pg_terminate_backend(%s, 5000)", [first.held().me])
+    postgres.end_sessions("pid = %s", first.held().me)
     with pytest.raises(LocksLostError, match="PostgreSQL database"):
         first.held()
     assert second.held().leader is None
