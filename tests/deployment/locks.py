@@ -97,7 +97,7 @@ def without_addresses(pylock: str) -> Iterator[str]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         pylock = Path(directory) / "pylock.toml"
-        _compiled(pylock, "pyproject.toml", "--all-extras", "--group", "test", "--group", "dev")
+        _compiled(pylock, "pyproject.toml", "--all-extras", "--group", "test", "--group", "dev", "--group", "docs")
         ALL.write_text("\n".join(without_addresses(pylock.read_text())) + "\n")
     _compiled(RUN, "pyproject.toml", "--extra", EXTRA, "--constraints", ALL.name)
     with (TOP / "pyproject.toml").open("rb") as project:
