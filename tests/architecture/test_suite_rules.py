@@ -68,6 +68,8 @@ def _outcomes(directory: Path, require_all: str, only: str = "test") -> dict[str
             "tests.suite_rules",
             "-p",
             "no:cacheprovider",
+            "-p",
+            "no:schemathesis",  # takes a second to load
             "-o",
             "xfail_strict=true",
         ),
