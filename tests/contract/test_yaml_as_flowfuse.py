@@ -138,7 +138,7 @@ _ODD = st.builds(
 )
 
 
-@settings(max_examples=in_full(2000, 1000))
+@settings(max_examples=in_full(2000, 500))
 @given(
     st.lists(_PLAIN, min_size=1, max_size=3).map("\n".join)
     | st.lists(_PLAIN | _ODD, min_size=1, max_size=4).map("\n".join)
