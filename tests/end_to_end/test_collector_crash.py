@@ -26,7 +26,7 @@ from tests.real_parts.collector import process, send
 from tests.real_parts.processes import PATIENCE_SECONDS, free_port, wait_until
 from tests.unit.collector.pings import body, instance
 
-ROUNDS = in_full(100, 30)
+ROUNDS = in_full(100, 12)
 CLIENTS = 16
 
 
