@@ -84,7 +84,7 @@ def restart(selector: str, values: Values, look: int) -> Values:
 
 
 def disturbed(disturb: Disturbance) -> Callable[[Case], Iterator[Case]]:
-    """Makes a case of its own of each look; over days, looks are too far apart to disturb one another."""
+    """Makes a case of its own of each moment; over days, moments are too far apart to disturb one another."""
 
     def changed(case: Case) -> Iterator[Case]:
         interval = seconds(case["interval"])
@@ -93,18 +93,23 @@ def disturbed(disturb: Disturbance) -> Callable[[Case], Iterator[Case]]:
             for check in case["alert_rule_test"]
         ]
         finer = max(1, interval // FINEST_SECONDS)
-        for group in [looks] if finer > 1 else [[look] for look in looks]:
+        moments = sorted({look.at_seconds for look in looks})
+        for disturbed_at in [moments] if finer > 1 else [[moment] for moment in moments]:
             series = []
             for each in case["input_series"]:
                 values = [value for value in expanded(str(each["values"])) for _ in range(finer)]
-                for at_seconds in sorted({look.at_seconds for look in group}):
+                for at_seconds in disturbed_at:
                     values = disturb(each["series"], values, at_seconds * finer // interval)
                 series.append({"series": each["series"], "values": " ".join(map(str, values))})
             yield {
-                "name": f"{case['name']} at {group[0].at_seconds} s",
+                "name": f"{case['name']} at {disturbed_at[0]} s",
                 "interval": f"{interval // finer}s",
                 "input_series": series,
-                "promql_expr_test": [_firing(look.alert, look.at_seconds, look.firing) for look in group],
+                "promql_expr_test": [
+                    _firing(look.alert, look.at_seconds, look.firing)
+                    for look in looks
+                    if look.at_seconds in disturbed_at
+                ],
             }
 
     return changed
