@@ -26,21 +26,29 @@ def with_intervals(expression: str) -> str:
     return expression
 
 
-def selectors(expression: str) -> list[Selector]:
-    """Every selector. Raises `ValueError` where the expression is not PromQL."""
-    return list(_walk(promql_parser.parse(with_intervals(expression))))
+def parsed(expression: str) -> Any:
+    """The expression as a tree. Raises `ValueError` where it is not PromQL."""
+    return promql_parser.parse(with_intervals(expression))
 
 
-def _walk(node: Any) -> Iterator[Selector]:
-    if isinstance(node, promql_parser.VectorSelector):
-        matchers = {matcher.name: matcher.value for matcher in node.matchers.matchers}
-        name = node.name or matchers.pop("__name__")
-        yield Selector(tuple(re.split(r"\|", name)), matchers)
-        return
+def walked(node: Any) -> Iterator[Any]:
+    """Every node of a tree, the outermost first."""
+    yield node
     for attribute in _NESTED:
         inner = getattr(node, attribute, None)
         if inner is not None and not isinstance(inner, str | int | float):
-            yield from _walk(inner)
+            yield from walked(inner)
     if isinstance(node, promql_parser.Call):
         for argument in node.args:
-            yield from _walk(argument)
+            yield from walked(argument)
+
+
+def selectors(expression: str) -> list[Selector]:
+    """Every selector. Raises `ValueError` where the expression is not PromQL."""
+    found = []
+    for node in walked(parsed(expression)):
+        if isinstance(node, promql_parser.VectorSelector):
+            matchers = {matcher.name: matcher.value for matcher in node.matchers.matchers}
+            name = node.name or matchers.pop("__name__")
+            found.append(Selector(tuple(re.split(r"\|", name)), matchers))
+    return found
