@@ -1,8 +1,9 @@
-"""The tables of FlowFuse 2.33 that the bridge reads, and rows for them, as SQL of SQLite and of PostgreSQL."""
+"""All tables of FlowFuse 2.33, and rows for them, as SQL of SQLite and of PostgreSQL."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 Row = tuple[str, Mapping[str, object]]
 """A table, and the values of one row by column."""
@@ -51,6 +52,22 @@ MCPRegistrations id name protocol targetType! targetId! nodeId! endpointRoute! T
 MQTTTopicSchemas id topic metadata BrokerCredentialsId:int TeamId:int inferredSchema
 TeamBrokerAgents id state! settings auth! TeamId:int
 Notifications id type! reference read:bool data UserId:int
+AuthClients clientID! clientSecret ownerId ownerType
+BrokerClients username! password! ownerId ownerType
+DeviceSettings id DeviceId:int key! value valueType:int!
+StorageFlows id flow! ProjectId:uuid
+StorageCredentials id credentials! ProjectId:uuid
+StorageSettings id settings! ProjectId:uuid
+StorageSessions id sessions! ProjectId:uuid
+OAuthSessions id:text! value
+AsyncLoginSessions sessionToken! doneToken status result
+MFATokens id token! verified:bool UserId:int
+UserBillingCodes id code UserId:int
+AccessTokenTeamScopes id AccessTokenId:int! TeamId:int! UserId:int!
+Organizations id name!
+PipelineStageInstances PipelineStageId:int! InstanceId:uuid!
+PipelineStageDevices PipelineStageId:int! DeviceId:int!
+PipelineStageDeviceGroups PipelineStageId:int! DeviceGroupId:int! targetSnapshotId:int
 """
 """Text where no type is named; `!` is NOT NULL. Tables have `createdAt` and `updatedAt` too, but for `_TIMES`."""
 
@@ -58,6 +75,9 @@ _TIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "MetaVersions": ("updatedAt:time!",),
     "TeamMembers": (),
     "PipelineStageGitRepos": (),
+    "PipelineStageInstances": (),
+    "PipelineStageDevices": (),
+    "PipelineStageDeviceGroups": (),
     "Notifications": ("createdAt:time!",),
     "AuditLogs": ("createdAt:time!",),
 }
@@ -67,7 +87,13 @@ TABLES: Final = {
     for table, *columns in (line.split() for line in _COLUMNS.strip().replace("\n  ", " ").splitlines())
 }
 
-_KEYS: Final = {("PlatformSettings", "key"), ("Sessions", "sid")}
+_KEYS: Final = {
+    ("PlatformSettings", "key!"),
+    ("Sessions", "sid!"),
+    ("AuthClients", "clientID!"),
+    ("BrokerClients", "username!"),
+    ("AsyncLoginSessions", "sessionToken!"),
+}
 """Primary keys that have another name than `id`."""
 
 _SQLITE: Final = {"int": "INTEGER", "bool": "TINYINT(1)", "time": "DATETIME", "uuid": "UUID"}
@@ -101,13 +127,7 @@ def _create(table: str, postgresql: bool) -> str:
             columns.append('"id" SERIAL PRIMARY KEY' if postgresql else '"id" INTEGER PRIMARY KEY AUTOINCREMENT')
             continue
         sql = (_POSTGRESQL if postgresql else _SQLITE).get(kind, "TEXT")
-        rest = (
-            " PRIMARY KEY"
-            if name == "id" or (text in ("key!", "sid!") and table != "ProjectSettings")
-            else " NOT NULL"
-            if text.endswith("!")
-            else ""
-        )
+        rest = " PRIMARY KEY" if name == "id" or (table, text) in _KEYS else " NOT NULL" if text.endswith("!") else ""
         columns.append(f'"{name}" {sql}{rest}')
     return f'CREATE TABLE "{table}" ({", ".join(columns)});'
 
@@ -120,7 +140,7 @@ def _insert(number: int, table: str, values: Mapping[str, object], at: datetime,
         if name in values:
             filled[name] = values[name]
         elif text.endswith("!"):
-            filled[name] = {"int": 0, "bool": False, "time": at}.get(kind, f"{name} {number}")
+            filled[name] = {"int": 0, "bool": False, "time": at, "uuid": UUID(int=number)}.get(kind, f"{name} {number}")
     assert values.keys() <= filled.keys(), f"{table} has no {values.keys() - filled.keys()}"
     names = ", ".join(f'"{name}"' for name in filled)
     return f'INSERT INTO "{table}" ({names}) VALUES ({", ".join(_literal(it, postgresql) for it in filled.values())});'

@@ -27,6 +27,9 @@ def test_the_tables_have_the_columns_of_recorded_platforms(case: Case) -> None:
             assert theirs <= ours, table
             if case.meta["flowfuse_version"] == "2.33.2":
                 assert theirs == ours, table
+        if case.meta["flowfuse_version"] == "2.33.2":
+            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+            assert {name for (name,) in found} == TABLES.keys()
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
