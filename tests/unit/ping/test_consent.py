@@ -1,6 +1,7 @@
 """The complete truth table of consent, against the sentence of the design."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -120,9 +121,20 @@ def test_rules_are_asked_in_the_order_of_their_list() -> None:
 def test_the_machine_that_sends_and_what_keeps_bridges_from_agreeing_are_named() -> None:
     allowed = decide(snapshot(), settings())
     follower = with_election(allowed, Standing(Role.FOLLOWER, leader_host="bridge-2"))
-    assert "on bridge-2" in follower.explanation
+    assert follower.explanation == SENT_BY_ANOTHER[Rule.ANOTHER_BRIDGE] + " It runs on bridge-2."
+    assert with_election(allowed, Standing(Role.FOLLOWER)).explanation == SENT_BY_ANOTHER[Rule.ANOTHER_BRIDGE]
     unknown = with_election(allowed, Standing(Role.UNKNOWN, note="too many connections"))
-    assert "(too many connections)" in unknown.explanation
+    assert unknown.explanation == SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN] + " (too many connections)"
+    assert with_election(allowed, Standing(Role.UNKNOWN)).explanation == SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN]
+
+
+def test_a_bridge_that_is_never_to_send_leaves_the_ping_to_another() -> None:
+    never = replace(settings(), ping=replace(settings().ping, sender="never"))
+    left = decide_here(snapshot(), never)
+    assert (left.allowed, left.rule) == (False, Rule.SENDER_NEVER)
+    assert left.explanation == SENT_BY_ANOTHER[Rule.SENDER_NEVER]
+    forbidden = decide_here(snapshot(telemetry_allowed=False), never)
+    assert forbidden.rule is Rule.ADMIN_SETTING
 
 
 def test_the_status_page_learns_which_rule_leaves_the_ping_to_another_bridge() -> None:
@@ -130,6 +142,7 @@ def test_the_status_page_learns_which_rule_leaves_the_ping_to_another_bridge() -
         left = decide_here(snapshot(), settings(), {"ff_observe_ping_enabled": {(rule.value,): 0.0}})
         assert left.allowed == (rule not in SENT_BY_ANOTHER)
         assert left.rule == (rule if rule in SENT_BY_ANOTHER else Rule.NO_OBJECTION)
+        assert left.explanation == SENT_BY_ANOTHER.get(rule, decide(snapshot(), settings()).explanation)
     assert decide_here(snapshot(), settings()) == decide(snapshot(), settings())
 
 
