@@ -80,7 +80,12 @@ def flowfuse_statements(at: datetime) -> list[str]:
 
 
 def median_seconds(rounds: int, *contenders: Callable[[], object]) -> list[float]:
-    """The median time of each contender; they take turns, after one round that does not count."""
+    """The median time of each contender."""
+    return [statistics.median(times) for times in seconds_taken(rounds, *contenders)]
+
+
+def seconds_taken(rounds: int, *contenders: Callable[[], object]) -> list[list[float]]:
+    """The times of each contender; they take turns, after one round that does not count."""
     taken: list[list[float]] = [[] for _ in contenders]
     for turn in range(rounds + 1):
         for contender, times in zip(contenders, taken, strict=True):
@@ -88,7 +93,7 @@ def median_seconds(rounds: int, *contenders: Callable[[], object]) -> list[float
             contender()
             if turn:
                 times.append(time.perf_counter() - started)
-    return [statistics.median(times) for times in taken]
+    return taken
 
 
 def report(what: str, size: str, theirs: float, each_once: float, ours: float, idle: float | None = None) -> None:
