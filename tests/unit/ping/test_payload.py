@@ -2,7 +2,10 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -12,7 +15,7 @@ from ff_observe.catalogue import COUNTS
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import DeliveryError
 from ff_observe.outputs.ping.payload import build_payload, encode
-from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES
+from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, Values, reviewed
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Installation, Licence, OperatingSystem, Reading
 from tests.recordings import Case, cases
@@ -129,6 +132,24 @@ def test_a_text_that_does_not_fit_is_absent_and_not_cut(text: str) -> None:
 def test_unknown_versions_are_absent() -> None:
     payload = build_payload(snapshot(nodejs_version=None, flowfuse_version=None), PlatformSettings(), OPERATING_SYSTEM)
     assert "env" not in payload
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland"])
+def test_the_review_must_hold_on_the_day_of_the_figures_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    days: list[object] = []
+
+    def noted(values: Values, day: date) -> Values:
+        days.append(day)
+        return reviewed(values, day)
+
+    monkeypatch.setattr("ff_observe.outputs.ping.payload.reviewed", noted)
+    taken_at = datetime(2026, 11, 24, 1, 0, tzinfo=timezone(timedelta(hours=13)))
+    build_payload(replace(snapshot(), taken_at=taken_at), PlatformSettings(), OPERATING_SYSTEM)
+    monkeypatch.undo()
+    time.tzset()
+    assert days == [date(2026, 11, 23)]
 
 
 @pytest.mark.parametrize("instance_id", [None, "x" * 300, "\n"])
