@@ -10,7 +10,7 @@ from typing import NamedTuple
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
-from ff_observe.catalogue import AUDIT, PLATFORM, SELF, process
+from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
 from ff_observe.exposition.formats import Format, encode_one, join
 from ff_observe.platform.snapshot import Snapshot
@@ -35,9 +35,7 @@ class Renderer:
         others stay. Samples carry no timestamps: Prometheus would drop them as stale or out of order.
         """
         readings = snapshot.readings_with(self_readings)
-        created = dict.fromkeys((metric.name for metric in SELF), readings.get(process.START.name, {}).get(()))
-        if snapshot.counted_since is not None:
-            created |= dict.fromkeys((metric.name for metric in AUDIT), snapshot.counted_since.timestamp())
+        created = snapshot.counters_began(readings)
         encoded: list[bytes] = []
         for metric in (*PLATFORM, *SELF):
             reading = readings.get(metric.name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from ff_observe.catalogue import bridge
+from ff_observe.catalogue import AUDIT, SELF, bridge, process
 from ff_observe.platform.sources.model import HttpAnswer, Installation, Reading
 
 
@@ -39,3 +39,13 @@ class Snapshot:
             bridge.SNAPSHOT_TIMESTAMP.name: {(): self.taken_at.timestamp()},
             bridge.SNAPSHOT_DURATION.name: {(): self.duration_seconds},
         }
+
+    def counters_began(self, readings: Mapping[str, Reading]) -> dict[str, float]:
+        """When counters began, in seconds since 1970 by name: the bridge's own (also in `readings`) with its process,
+        those of the audit log with its first entry."""
+        began: dict[str, float] = {}
+        if started := readings.get(process.START.name):
+            began |= dict.fromkeys((metric.name for metric in SELF), started[()])
+        if self.counted_since is not None:
+            began |= dict.fromkeys((metric.name for metric in AUDIT), self.counted_since.timestamp())
+        return began

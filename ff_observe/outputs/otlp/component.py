@@ -76,7 +76,8 @@ class OtlpMetrics:
         """Raises `FFObserveError` if the protocol needs a package that is not installed."""
         self._exporting = metric_exporter(self._destination)
         metrics = (*PLATFORM, *self._self_metrics.metrics, *PROCESS)
-        self._export = MetricsExport(metrics, self._resource, self._exporting.exporter)
+        counted = self._self_metrics.own_readings()
+        self._export = MetricsExport(metrics, self._resource, self._exporting.exporter, counted)
         self._reports.begin()
         self._thread.start()
 
@@ -109,7 +110,7 @@ class OtlpMetrics:
                 if self._exporting is None:  # stopped meanwhile
                     return self._interval
                 readings = snapshot.readings_with(self._self_metrics.readings())
-                delivered = export.export(readings, snapshot.platform_id)
+                delivered = export.export(readings, snapshot.platform_id, snapshot.counters_began(readings))
                 span.set_attribute("ff_observe.outcome", "delivered" if delivered else "failed")
                 if not delivered:
                     span.fail("failed")

@@ -2,13 +2,18 @@
 
 import logging
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from ff_observe.catalogue.bridge import SNAPSHOT_TIMESTAMP
+from ff_observe.catalogue import process
+from ff_observe.catalogue.audit import SIGN_INS
+from ff_observe.catalogue.bridge import PINGS, SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.outputs.otlp import component
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.sources.model import Reading
 from ff_observe.self_metrics import SelfMetrics
 from tests.pace import within
 from tests.real_parts.otlp import points, sink
@@ -150,3 +155,32 @@ def test_an_export_tells_of_its_own_snapshot_even_if_another_output_has_taken_a_
         arrived = wait_until(receiver.metrics, "an export")
         otlp.stop(CLOCK.monotonic() + 5)
     assert points(arrived[otlp_name(SNAPSHOT_TIMESTAMP)]) == {(): Still().current().taken_at.timestamp()}
+
+
+@pytest.mark.parametrize(("preference", "sent"), [("cumulative", (70, 3)), ("delta", (0, 0))])
+def test_counters_begin_before_their_export_does(
+    preference: str, sent: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    since = datetime(2024, 2, 3, tzinfo=UTC)
+
+    class WithAuditLog(Still):
+        def current(self) -> Snapshot:
+            sign_ins: dict[str, Reading] = {SIGN_INS.name: {("failure",): 70.0}}
+            return replace(super().current(), readings=sign_ins, counted_since=since)
+
+    metrics = SelfMetrics()
+    metrics.process_started()
+    metrics.add(PINGS, "delivered", amount=3)
+    (began,) = metrics.readings()[process.START.name].values()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)
+    with sink() as receiver:
+        otlp = output(receiver.port, metrics, interval=600, platform=WithAuditLog())
+        otlp.start()
+        arrived = wait_until(receiver.metrics, "an export")
+        otlp.stop(CLOCK.monotonic() + 5)
+    of_audit, own = arrived[otlp_name(SIGN_INS)], arrived[otlp_name(PINGS)]
+    assert points(of_audit)[("outcome", "failure"),] == sent[0]
+    assert points(own)[("outcome", "delivered"),] == sent[1]
+    if preference == "cumulative":
+        starts = [int(each["sum"]["dataPoints"][0]["startTimeUnixNano"]) / 1e9 for each in (of_audit, own)]
+        assert starts == [since.timestamp(), pytest.approx(began, abs=1e-3)]

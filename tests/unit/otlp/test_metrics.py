@@ -4,13 +4,20 @@ from datetime import UTC, datetime
 
 import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    InMemoryMetricReader,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    Sum,
+)
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ff_observe.catalogue import PLATFORM, SELF
+from ff_observe.catalogue import PLATFORM, SELF, process
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.exposition.formats import Format
@@ -39,8 +46,8 @@ READINGS: Readings = {metric.name: a_reading(metric, number) for number, metric 
 class Kept(MetricExporter):
     """Keeps what it is to export."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, temporality: AggregationTemporality = AggregationTemporality.CUMULATIVE) -> None:
+        super().__init__(preferred_temporality={ObservableCounter: temporality})
         self.last: MetricsData | None = None
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: object) -> MetricExportResult:
@@ -100,6 +107,53 @@ def test_a_label_value_and_a_metric_that_vanished_are_not_exported_again() -> No
     assert {name: samples for name, (_, _, samples) in found.items()} == {
         teams_by_type: {(("team_type", "team"),): 3.0},
     }
+
+
+FIRST_ENTRY, RESTORED = datetime(2024, 2, 3, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
+PROCESS_BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def counters_sent(
+    temporality: AggregationTemporality, *logs: tuple[int, datetime]
+) -> list[dict[str, tuple[int, float]]]:
+    """For each reading of an audit log (entries, when it began): start in seconds, and value, of each counter."""
+    exporter = Kept(temporality)
+    counted: Readings = {"ff_observe_pings_total": {("delivered",): 3}}
+    export = MetricsExport((*EVERY, process.START), Resource({}), exporter, counted)
+    sent = []
+    for number, (entries, since) in enumerate(logs):
+        platform: Readings = {"flowfuse_sign_ins_total": {("failure",): entries}}
+        own: Readings = {"ff_observe_pings_total": {("delivered",): 4 + number}}
+        began: Readings = {process.START.name: {(): PROCESS_BEGAN.timestamp()}}
+        snapshot = Snapshot(since, 0.01, True, Installation(), platform, counted_since=since)
+        readings = snapshot.readings_with({**own, **began})
+        export.export(readings, None, snapshot.counters_began(readings))
+        assert exporter.last is not None
+        [scope] = exporter.last.resource_metrics[0].scope_metrics
+        sent.append(
+            {
+                each.name: (each.data.data_points[0].start_time_unix_nano // 10**9, each.data.data_points[0].value)
+                for each in scope.metrics
+                if isinstance(each.data, Sum)
+            }
+        )
+    export.close()
+    return sent
+
+
+def test_a_counter_begins_with_the_audit_log_or_the_process_whenever_its_export_began() -> None:
+    [sent] = counters_sent(AggregationTemporality.CUMULATIVE, (70, FIRST_ENTRY))
+    assert sent == {
+        "flowfuse.sign_ins": (FIRST_ENTRY.timestamp(), 70),
+        "ff_observe.pings": (PROCESS_BEGAN.timestamp(), 4),
+    }
+
+
+def test_as_a_difference_a_counter_does_not_show_what_happened_before_the_first_export() -> None:
+    logs = (70, FIRST_ENTRY), (73, FIRST_ENTRY), (50, RESTORED), (51, RESTORED)
+    sent = counters_sent(AggregationTemporality.DELTA, *logs)
+    assert [each["flowfuse.sign_ins"][1] for each in sent] == [0, 3, 0, 1]
+    assert [each["ff_observe.pings"][1] for each in sent] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
