@@ -114,9 +114,10 @@ class DemoPlatform:
         self._pass(timedelta(minutes=minutes), real=timedelta())
 
     def history(self, start: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
-        """Create the platform as of `start` and advance it to `end`. Yields every moment in between, with the database
-        as of then."""
-        self.create(start)
+        """Create the platform as of `start`, if it does not exist yet, and advance it to `end`. Yields every moment in
+        between, with the database as of then."""
+        if not self.database.exists():
+            self.create(start)
         moment = start
         yield moment
         while (moment := moment + step) <= end:

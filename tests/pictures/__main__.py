@@ -1,8 +1,10 @@
-"""Renders every dashboard, dark and light, into `docs/pictures/`, against a real Prometheus with a week of history.
+"""Renders every dashboard, dark and light, into `docs/pictures/`, against a real Prometheus with a week of history;
+with `--years 2`, light, into `docs/pictures/years/`: before that week is what `ff-observe history` knows.
 
 The renderer is a tool beside this repository: `../shared/tools/dashboard-render`, or `$FF_OBSERVE_DASHBOARD_RENDER`.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -16,8 +18,8 @@ from PIL import Image
 
 from ff_observe.generate.dashboards import MODULES
 from tests.pictures.fleet_history import fleet_history
-from tests.pictures.openmetrics import backfill
-from tests.pictures.platform_history import platform_history
+from tests.pictures.openmetrics import backfill, make_blocks
+from tests.pictures.platform_history import earlier_history, platform_history
 from tests.real_parts import prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +30,7 @@ MISSING = (
     "render.py; without it, the pictures in docs/pictures stay as they are."
 )
 STEP = timedelta(minutes=5)
-SPAN = timedelta(days=7)
+SPAN, YEAR = timedelta(days=7), timedelta(days=365)
 HISTORY = SPAN + timedelta(days=1)
 """More than is shown, for what compares with a week ago."""
 COLORS, FREQUENT_COLORS = 256, 160
@@ -38,25 +40,34 @@ ALLOWED_EMPTY = {
 }
 
 
-def main(uids: Sequence[str]) -> int:
-    """Render the dashboards `uids`, or all; returns 1 if the renderer found fault with one."""
+def main(arguments: Sequence[str]) -> int:
+    """Render the dashboards that `arguments` name, or all; returns 1 if the renderer found fault with one."""
+    parser = argparse.ArgumentParser(prog="python -m tests.pictures", description=__doc__)
+    parser.add_argument("--years", type=int, default=0)
+    parser.add_argument("uids", nargs="*", metavar="UID")
+    chosen = parser.parse_args(arguments)
     if not (RENDERER / "render.py").is_file():
         print(MISSING, file=sys.stderr)
         return 2
     end = last_moment(datetime.now(UTC))
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        print("making a week of history ...", flush=True)
+        print("making history ...", flush=True)
+        born = end - chosen.years * YEAR if chosen.years else None
         history = chain(
-            platform_history(directory / "home", end - HISTORY, end, STEP),
+            platform_history(directory / "home", end - HISTORY, end, STEP, born),
             fleet_history(end - HISTORY, end, STEP),
         )
         backfill(history, directory / "prometheus")
+        pictures = [(PICTURES / f"{{uid}}-{theme}.png", theme) for theme in ("dark", "light")]
+        if born is not None:
+            make_blocks(earlier_history(directory / "home", end - HISTORY), directory / "prometheus")
+            pictures = [(PICTURES / "years" / "{uid}.png", "light")]
         with prometheus.prometheus(directory / "prometheus", "{}") as server:
             results = [
-                _render(server.url, uid, theme, end - SPAN, end)
-                for uid in uids or MODULES
-                for theme in ("dark", "light")
+                _render(server.url, uid, Path(str(picture).format(uid=uid)), theme, born or end - SPAN, end)
+                for uid in chosen.uids or MODULES
+                for picture, theme in pictures
             ]
     return max(results)
 
@@ -67,8 +78,7 @@ def last_moment(now: datetime) -> datetime:
     return midnight - 2 * STEP if now - midnight < timedelta(hours=4) else now.replace(second=0, microsecond=0)
 
 
-def _render(url: str, uid: str, theme: str, start: datetime, end: datetime) -> int:
-    picture = PICTURES / f"{uid}-{theme}.png"
+def _render(url: str, uid: str, picture: Path, theme: str, start: datetime, end: datetime) -> int:
     picture.parent.mkdir(parents=True, exist_ok=True)
     allowed = [part for title in ALLOWED_EMPTY.get(uid, ()) for part in ("--allow-empty", title)]
     span = ["--from", f"{start.timestamp() * 1000:.0f}", "--to", f"{end.timestamp() * 1000:.0f}"]

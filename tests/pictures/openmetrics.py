@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from tests.real_parts.prometheus import MISSING, PROMTOOL
@@ -21,12 +22,16 @@ class Sample:
 
 def backfill(samples: Iterable[Sample], directory: Path) -> Path:
     """Blocks of a Prometheus database in `directory`, in any order of the samples; returns the database's directory."""
+    return make_blocks(chain(map(_line, samples), ["# EOF\n"]), directory)
+
+
+def make_blocks(lines: Iterable[str], directory: Path) -> Path:
+    """As above, of an exposition."""
     assert PROMTOOL is not None, MISSING
     directory.mkdir(parents=True, exist_ok=True)
     text, data = directory / "history.om", directory / "data"
     with text.open("w") as file:
-        file.writelines(_line(sample) for sample in samples)
-        file.write("# EOF\n")
+        file.writelines(lines)
     command = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h", "-q"]
     subprocess.run([*command, text, data], check=True, capture_output=True)
     text.unlink()

@@ -1,5 +1,8 @@
-"""A week of the demo platform as its bridge would have told it, and of the bridge itself."""
+"""A week of the demo platform as its bridge would have told it, and of the bridge itself; and what `ff-observe history`
+says of the years before."""
 
+import contextlib
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +14,7 @@ from ff_observe.catalogue import PLATFORM, SELF, bridge, facts, process
 from ff_observe.clock import FrozenClock
 from ff_observe.config.load import load_settings
 from ff_observe.demo.platform import DemoPlatform
+from ff_observe.history import Span, write
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.platform.audit_counters import AuditCounters
 from ff_observe.platform.snapshot import Snapshot
@@ -30,12 +34,17 @@ _METRICS = {metric.name: metric for metric in (*PLATFORM, *SELF)}
 _OUTAGE_AFTER, _OUTAGE = timedelta(days=4, hours=3, minutes=10), timedelta(minutes=20)
 _FIRST_PING_AFTER = timedelta(hours=9, minutes=41)
 _DAY = timedelta(days=1)
+_UNSEEN_STEP = timedelta(hours=6)
 
 
-def platform_history(home: Path, start: datetime, end: datetime, step: timedelta) -> Iterator[Sample]:
-    """Every sample of the bridge's target from `start` to `end`."""
+def platform_history(
+    home: Path, start: datetime, end: datetime, step: timedelta, born: datetime | None = None
+) -> Iterator[Sample]:
+    """Every sample of the bridge's target from `start` to `end`, of a platform that has lived since it was `born`."""
     clock, random, told = FrozenClock(start), Random(7), SelfMetrics()
     platform = DemoPlatform(home, clock, random, ping_url="http://127.0.0.1:10465/ping", metrics_port=10464)
+    if born is not None:
+        deque(platform.history(born, start, _UNSEEN_STEP), maxlen=0)
     told.process_started()
     told.set(bridge.CONFIG_RELOAD_SUCCESS, 1.0)
     snapshots: Snapshots | None = None
@@ -65,6 +74,13 @@ def platform_history(home: Path, start: datetime, end: datetime, step: timedelta
         yield from platform_samples(at, {**_with_expiry(snapshot, end).readings, **own, **moment}, TARGET)
         yield Sample(at, "up", 1.0, TARGET)
         yield Sample(at, "scrape_duration_seconds", snapshot.duration_seconds + random.uniform(0.002, 0.004), TARGET)
+
+
+def earlier_history(home: Path, start: datetime) -> Iterator[str]:
+    """The lines that `ff-observe history` writes of the time before `start`."""
+    with contextlib.closing(SQLiteSource(home / "var" / "forge.db")) as source:
+        span = Span(None, start - _UNSEEN_STEP, _UNSEEN_STEP)
+        yield from write(source, span, {**TARGET}, lambda _what, _share: None)
 
 
 def _take(snapshots: Snapshots, database: Path, at: datetime, *, out: bool) -> Snapshot:
