@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from ff_observe.catalogue.audit import DERIVED, Event, value_of
+from ff_observe.catalogue.audit import AUDIT_EVENTS, DERIVED, Event, value_of
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import SourceError
@@ -46,11 +46,15 @@ class Span:
         return index * self.step.total_seconds()
 
 
+_LOG_NOTE: Final = "Entries deleted from the audit log are missing."
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def write(source: Queryable, span: Span, labels: Mapping[str, str], progress: Progress) -> Iterator[str]:
-    """The lines of the exposition. Raises `SourceError`."""
+def write(
+    source: Queryable, span: Span, labels: Mapping[str, str], progress: Progress, *, every_event: bool = False
+) -> Iterator[str]:
+    """The lines of the exposition, with `every_event` also a series for each event and source that the audit log has,
+    which makes it ten times as long. Raises `SourceError`."""
     common = tuple(labels.items())
     for metric in COUNTS:
         if metric.name in GROWING:
@@ -66,7 +70,12 @@ def write(source: Queryable, span: Span, labels: Mapping[str, str], progress: Pr
             value = value_of(derived, event)
             if value is not None:
                 series[((label, value),)][index] += number
-        yield from _family(derived, "counter", "Entries deleted from the audit log are missing.", series, span, common)
+        yield from _family(derived, "counter", _LOG_NOTE, series, span, common)
+    events: dict[Labels, Counter[int]] = {}
+    for (event, index), number in happened.items() if every_event else ():
+        events.setdefault((("event", event.event), ("source", event.source)), Counter())[index] += number
+    if events:
+        yield from _family(AUDIT_EVENTS, "counter", _LOG_NOTE, events, span, common)
     yield "# EOF\n"
 
 

@@ -61,7 +61,7 @@ _ff_observe() {
     ' ping receipt') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' ping log') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --verify --json --prove --checkpoint --against --file --collector-key" -- "$current")) ;;
     ' metrics') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --format -o --output --at" -- "$current")) ;;
-    ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --label -o --output" -- "$current")) ;;
+    ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --label --every-event -o --output" -- "$current")) ;;
     ' collector') COMPREPLY=($(compgen -W "run export forget key -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' collector run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --listen" -- "$current")) ;;
     ' collector export') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;

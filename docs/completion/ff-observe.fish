@@ -197,6 +197,7 @@ complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l since -d 'ISO 860
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l until -d 'ISO 8601 moment to end with (default: 3 hours ago, as Prometheus holds later ones in memory)' -x
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l step -d 'time between samples (default: 300; with more, panels show gaps unless Prometheus runs with a --query.lookback-delta as large)' -x
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l label -d 'a label of every sample: job=flowfuse' -x
+complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l every-event -d 'also each event of the audit log by its name and source (ten times as much)'
 complete -c ff-observe -n '__ff_observe_at \' history\'' -s o -l output -d 'write to FILE (default: standard output)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a run -d 'receive pings'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print everything stored about an instance, one line of JSON per ping'

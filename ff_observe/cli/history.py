@@ -46,6 +46,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="NAME=VALUE",
         help="a label of every sample: job=flowfuse",
     )
+    parser.add_argument(
+        "--every-event",
+        action="store_true",
+        help="also each event of the audit log by its name and source (ten times as much)",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE (default: standard output)")
     parser.set_defaults(run=run)
 
@@ -67,7 +72,8 @@ def run(options: argparse.Namespace) -> int:
         labels |= {} if identity is None else {PLATFORM_ID: identity}
         to = contextlib.nullcontext(sys.stdout.buffer) if options.output is None else replaced(options.output)
         with open_queryable(settings) as source, to as file:
-            for line in write(source, span, labels, _progress if sys.stderr.isatty() else lambda *_: None):
+            progress = _progress if sys.stderr.isatty() else lambda *_: None
+            for line in write(source, span, labels, progress, every_event=options.every_event):
                 file.write(line.encode())
     except StatementError as error:
         raise FFObserveError(f"the database refused to read the past: {error}") from None

@@ -39,7 +39,17 @@ def test_prometheus_shows_what_the_database_says_of_the_past(home: Path, tmp_pat
     if prometheus.PROMTOOL is None:
         pytest.skip(prometheus.MISSING)
     text, directory = tmp_path / "history.om", tmp_path / "prometheus"
-    options = ["--until", UNTIL.isoformat(), "--step", "3600", "--label", "job=flowfuse", "-o", str(text)]
+    options = [
+        "--until",
+        UNTIL.isoformat(),
+        "--step",
+        "3600",
+        "--label",
+        "job=flowfuse",
+        "--every-event",
+        "-o",
+        str(text),
+    ]
     ended = ff_observe("--home", home, "history", *options, directory=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     directory.mkdir()
@@ -75,6 +85,9 @@ def test_prometheus_shows_what_the_database_says_of_the_past(home: Path, tmp_pat
             assert asked('flowfuse_sign_ins_total{outcome="failure"}', at) == counted("AuditLogs", at, failed)
             assert asked('flowfuse_deployments_total{by="pipeline"}', at) == counted(
                 "AuditLogs", at, "\"event\" = 'application.pipeline.stage-deployed'"
+            )
+            assert asked('flowfuse_audit_events_total{event="crashed",source="none"}', at) == counted(
+                "AuditLogs", at, "\"event\" = 'crashed'"
             )
 
 

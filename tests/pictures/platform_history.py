@@ -80,7 +80,7 @@ def earlier_history(home: Path, start: datetime) -> Iterator[str]:
     """The lines that `ff-observe history` writes of the time before `start`."""
     with contextlib.closing(SQLiteSource(home / "var" / "forge.db")) as source:
         span = Span(None, start - _UNSEEN_STEP, _UNSEEN_STEP)
-        yield from write(source, span, {**TARGET}, lambda _what, _share: None)
+        yield from write(source, span, {**TARGET}, lambda _what, _share: None, every_event=True)
 
 
 def _take(snapshots: Snapshots, database: Path, at: datetime, *, out: bool) -> Snapshot:
