@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ff_observe.errors import FFObserveError
+from ff_observe.installed_files import installed_directory
 
 KINDS: Final = {
     "dashboards": ("grafana/dashboards", "Grafana's dashboards"),
@@ -48,8 +49,7 @@ def directory(kind: str) -> Path:
 
     Raises `FFObserveError` if they are in neither.
     """
-    package = Path(__file__).parents[1]
-    for found in (package / "assets" / kind, package.parent / KINDS[kind][0]):
-        if found.is_dir():
-            return found
-    raise FFObserveError(f"this installation has no {kind}; was it copied without its data? Install the wheel")
+    found = installed_directory(kind, KINDS[kind][0])
+    if found is None:
+        raise FFObserveError(f"this installation has no {kind}; was it copied without its data? Install the wheel")
+    return found

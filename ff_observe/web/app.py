@@ -6,8 +6,10 @@ from ff_observe import tracing
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Send, text
 from ff_observe.self_metrics import SelfMetrics
+from ff_observe.web.documents import document_page
 from ff_observe.web.exposition import SnapshotExposition
 from ff_observe.web.shared_snapshot import SharedSnapshot, SnapshotProvider
+from ff_observe.web.status import further
 from ff_observe.web.status_page import ASSETS, HEALTHY_PATH, READY_PATH, STATUS_PATH, StatusPage
 
 DEFAULT_SCRAPE_TIMEOUT_SECONDS = 10.0  # Prometheus' own default
@@ -48,6 +50,9 @@ class BridgeApp:
             STATUS_PATH: self._status,
             READY_PATH: self._ready,
         }
+        self._pages |= {f"{further.PATH}/{name}": self._document for name in further.documents()}
+        if further.documents():
+            self._pages[f"{further.PATH}/"] = self._document
         if settings.enabled:
             self._pages[settings.path] = self._scrape
         else:
@@ -112,6 +117,9 @@ class BridgeApp:
         return self._status_page.answer(
             path_below_mount(scope), snapshot, scope.get("root_path", ""), self._exposition.seconds_since_asked
         )
+
+    async def _document(self, scope: Scope) -> Answer:
+        return document_page(path_below_mount(scope).rpartition("/")[2] or "README")
 
     async def _ready(self, _scope: Scope) -> Answer:
         snapshot = self._snapshot.fresh() or await self._snapshot.current(READY_TIMEOUT_SECONDS)

@@ -11,6 +11,7 @@ from ff_observe.config.settings import PrometheusSettings
 from ff_observe.http.messages import Answer, answer
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform_context import current_platform
+from ff_observe.web.status import further
 from ff_observe.web.status.describe import StatusSource
 from ff_observe.web.status.document import StatusDocument, as_json
 from ff_observe.web.status.page import Link, render
@@ -38,7 +39,11 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-_POLICY: Final = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode())
+POLICY: Final = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode())
+
+
+_DOCUMENTATION: Final = Link(f"{further.PATH}/", "Documentation", "Of this version; this bridge has it.")
+_TROUBLESHOOTING: Final = Link(f"{further.PATH}/troubleshooting", "Troubleshooting", "What else to ask, and how.")
 
 
 def standard_links(settings: PrometheusSettings) -> tuple[Link, ...]:
@@ -49,6 +54,7 @@ def standard_links(settings: PrometheusSettings) -> tuple[Link, ...]:
         *((Link("/../../", "All platforms", "The list, the worst first."),) if of_several else ()),
         *((metrics,) if settings.enabled else ()),
         Link(STATUS_PATH, "Status as JSON", "All of this page, for programs."),
+        *((_DOCUMENTATION, _TROUBLESHOOTING) if further.documents() else ()),
         Link(HEALTHY_PATH, "Healthy", "Liveness: answers as long as the process lives."),
         Link(READY_PATH, "Ready", "Readiness: whether the platform's database can be read."),
     )
@@ -101,7 +107,9 @@ class StatusPage:
         # Relative where nothing says where the application is mounted: a proxy may serve it below a prefix.
         root = root_path or "."
         links = tuple(Link(root + link.path, link.title, link.about) for link in self._links)
-        return answer(200, "text/html; charset=utf-8", render(moment.document, links, root).encode(), _POLICY)
+        documents = root + further.PATH if further.documents() else None
+        page = render(moment.document, links, root, documents)
+        return answer(200, "text/html; charset=utf-8", page.encode(), POLICY)
 
 
 def _json(moment: _Moment) -> Answer:

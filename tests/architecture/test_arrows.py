@@ -63,9 +63,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.limits": (*READINGS,),
     f"{P}.web": (
         *(*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", f"{P}.limits", f"{P}.ping_contract"),
-        f"{P}.egress",
+        *(f"{P}.egress", f"{P}.installed_files"),
         *LIFE,
     ),
+    f"{P}.installed_files": (),
     f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.collector": (

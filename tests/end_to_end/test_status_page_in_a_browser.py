@@ -98,6 +98,34 @@ def test_it_is_legible_and_accessible_in_both_themes_and_all_sizes(
         page.close()
 
 
+def test_a_problem_leads_to_its_runbook_and_documents_are_legible_and_accessible(
+    browser: Browser, axe: str, tmp_path: Path
+) -> None:
+    _, application = in_state(STATES["database-down"], tmp_path, 4)
+    with served(application) as (url, _):
+        page = browser.new_page(bypass_csp=True)
+        complaints = complaints_of(page)
+        page.goto(f"{url}/")
+        page.get_by_role("link", name="Runbook of FlowFuseDatabaseUnreachable").click()
+        expect(page.get_by_role("heading", name="FlowFuseDatabaseUnreachable")).to_be_in_viewport()
+        page.get_by_role("link", name="Documentation").click()
+        page.get_by_role("link", name="troubleshooting", exact=True).click()
+        expect(page.get_by_role("heading", name="Troubleshooting")).to_be_visible()
+        for name in ("troubleshooting", "configuration", "frontend"):
+            page.goto(f"{url}/docs/{name}")
+            page.evaluate(axe)
+            for theme, size in (("light", "phone"), ("dark", "laptop")):
+                page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+                width, height = SIZES[size]
+                page.set_viewport_size({"width": width, "height": height})
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, size)
+                assert violations(page) == [], (name, theme)
+        page.get_by_role("link", name="ff-observe", exact=True).click()
+        expect(page.get_by_role("status")).to_have_text("The database does not answer")
+        assert complaints == []
+        page.close()
+
+
 def test_hostile_text_of_the_database_is_shown_as_text(browser: Browser, tmp_path: Path) -> None:
     _, application = in_state(hostile, tmp_path, 4)
     with served(application) as (url, _):

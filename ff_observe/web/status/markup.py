@@ -8,7 +8,7 @@ _UNSEEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u20
 """Control characters, which HTML does not allow, and those that turn the direction of the text around them."""
 
 _VOID: Final = frozenset(("link", "meta", "wbr"))
-_INLINE: Final = frozenset(("a", "code", "del", "ins", "span", "strong", "time", "wbr"))
+_INLINE: Final = frozenset(("a", "code", "del", "em", "ins", "span", "strong", "time", "wbr"))
 """Every other element is on a line of its own, for those who read the page with curl."""
 
 

@@ -9,7 +9,7 @@ from ff_observe.catalogue import bridge as catalogue
 from ff_observe.catalogue import facts
 from ff_observe.limits import Level
 from ff_observe.problems import Severity
-from ff_observe.web.status import curves
+from ff_observe.web.status import curves, further
 from ff_observe.web.status.document import (
     Breakdown,
     Change,
@@ -25,15 +25,13 @@ from ff_observe.web.status.document import (
     Ping,
     StatusDocument,
 )
+from ff_observe.web.status.frame import PRODUCT, head, icon, mark
 from ff_observe.web.status.markup import Content, Markup, element, join
 from ff_observe.web.status.prose import breakable, prose
-
-PRODUCT: Final = "ff-observe"
 
 _SEVERITY_WORDS: Final = {Severity.ERROR: "Problem", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
 _LEVEL_WORDS: Final = {Level.GOOD: "good", Level.NEAR: "near", Level.OVER: "over"}
 _CHANGE_WORDS: Final = {ChangeKind.BAD: "Worse: ", ChangeKind.GOOD: "Better: ", ChangeKind.NEUTRAL: ""}
-_MARK: Final = "M5 17h6l3-8 5 15 3-7h5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +43,35 @@ class Link:
     about: str
 
 
-def render(document: StatusDocument, links: Sequence[Link], root: str = ".") -> str:
-    """The whole page. `root` is where the stylesheet and the script are, without a slash at the end."""
+def render(document: StatusDocument, links: Sequence[Link], root: str = ".", documents: str | None = None) -> str:
+    """The whole page. `root` is where the stylesheet and the script are, `documents` where the documents are, if there
+    are any; both without a slash at the end."""
     title = " · ".join(filter(None, (document.summary, document.name, PRODUCT)))
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", title),
-        element("link", rel="icon", href=f"{root}/favicon.ico"),
-        element("link", rel="stylesheet", href=f"{root}/status.css"),
-        element("script", "", src=f"{root}/status.js", defer=True),
-    )
+    script = element("script", "", src=f"{root}/status.js", defer=True)
     body = element(
         "body",
         element("p", element("a", "Skip to the status", class_="skip", href="#status")),
         _header(document),
         element("p", "", id="lost", class_="lost", role="alert", hidden=True),
-        element("main", *_sections(document, links), id="status", tabindex="-1"),
+        element("main", *_sections(document, links, documents), id="status", tabindex="-1"),
         _footer(document),
     )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', head(title, root, script), body, lang='en')}\n"
 
 
-def _sections(document: StatusDocument, links: Sequence[Link]) -> Iterable[Content]:
+def _sections(document: StatusDocument, links: Sequence[Link], documents: str | None) -> Iterable[Content]:
     limited = {f"flowfuse_{resource}" for resource in facts.LIMITS}
     others = [figure for figure in document.figures if figure.name not in limited]
-    yield _findings(document.findings)
+    yield _findings(document.findings, documents)
     yield _first_figures([figure for figure in document.figures if figure.name in limited], document)
     yield element(
         "div",
         _licence(document.licence),
-        _ping(document.ping),
+        _ping(document.ping, documents),
         _platform(document),
         _changes(document.changes),
-        _outputs(document.outputs),
-        _egress(document.egress),
+        _outputs(document.outputs, documents),
+        _egress(document.egress, documents),
         _other_figures(others, document),
         _links(links),
         class_="board",
@@ -89,20 +79,16 @@ def _sections(document: StatusDocument, links: Sequence[Link]) -> Iterable[Conte
 
 
 def _header(document: StatusDocument) -> Markup:
-    mark = Markup(
-        f'<svg class="mark" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="8"/>'
-        f'<path d="{_MARK}"/></svg>'
-    )
     version = element("span", document.version, class_="version")
     heading = element("h1", document.name or PRODUCT, " ", version if document.name is None else None)
     about = f"{PRODUCT} {document.version}" if document.name else "Observability bridge for FlowFuse"
     state = element(
-        "p", _icon(document.state), document.summary, id="state", class_=f"state {document.state}", role="status"
+        "p", icon(document.state), document.summary, id="state", class_=f"state {document.state}", role="status"
     )
-    return element("header", mark, element("div", heading, element("p", about), class_="title"), state)
+    return element("header", mark(), element("div", heading, element("p", about), class_="title"), state)
 
 
-def _findings(findings: Sequence[Finding]) -> Markup | None:
+def _findings(findings: Sequence[Finding], documents: str | None) -> Markup | None:
     if not findings:
         return None
     items = [
@@ -110,13 +96,32 @@ def _findings(findings: Sequence[Finding]) -> Markup | None:
             "li",
             element("h3", element("span", f"{_SEVERITY_WORDS[each.severity]}: ", class_="unseen"), prose(each.title)),
             element("p", prose(each.detail)),
-            element("p", element("strong", "What to do: "), prose(each.fix), class_="fix") if each.fix else None,
+            _fix(each, documents) if each.fix else None,
             class_=f"finding {each.severity}",
         )
         for each in findings
     ]
     title = "Notes" if findings[0].severity is Severity.NOTE else "Problems"
     return _section("problems", title, element("ul", *items))
+
+
+def _fix(finding: Finding, documents: str | None) -> Markup:
+    more = None
+    found = further.runbook(finding.id)
+    if documents is not None and found is not None:
+        alert, document = found
+        more = join(
+            " ",
+            element("a", "Runbook", element("span", f" of {alert}", class_="unseen"), href=f"{documents}/{document}"),
+        )
+    return element("p", element("strong", "What to do: "), prose(finding.fix), more, class_="fix")
+
+
+def _about(what: str, documents: str | None, name: str) -> Markup | None:
+    """A paragraph that links to a document."""
+    if documents is None:
+        return None
+    return element("p", element("a", f"About {what}", href=f"{documents}/{name}"), class_="about")
 
 
 def _first_figures(figures: Sequence[Figure], document: StatusDocument) -> Markup | None:
@@ -182,7 +187,7 @@ def _limit(limit: Limit) -> Markup:
     )
 
 
-def _ping(ping: Ping) -> Markup:
+def _ping(ping: Ping, documents: str | None) -> Markup:
     words = "is sent" if ping.sent else "is not sent"
     last = None
     if ping.last is not None:
@@ -199,6 +204,7 @@ def _ping(ping: Ping) -> Markup:
         element("p", prose(ping.explanation)),
         _list_of_facts(facts_),
         *_ping_content(ping),
+        _about("the ping", documents, "ping"),
         class_="on" if ping.sent else "off",
     )
 
@@ -265,14 +271,19 @@ def _strip(title: str, up: bool, day: Sequence[float | None], document: StatusDo
     )
 
 
-def _outputs(outputs: Sequence[Output]) -> Markup:
+def _outputs(outputs: Sequence[Output], documents: str | None) -> Markup:
+    def title(output: Output) -> Content:
+        if documents is None:
+            return output.title
+        return element("a", output.title, href=f"{documents}/{further.document_of(output.name)}")
+
     items = [
         element(
             "li",
             element("span", output.state, class_=f"badge {output.state}"),
             element(
                 "div",
-                element("h3", output.title),
+                element("h3", title(output)),
                 element("p", prose(output.reason)),
                 element("p", output.last, " · " if output.last_at else None, _moment(output.last_at), class_="last")
                 if output.state is not OutputState.OFF
@@ -284,7 +295,7 @@ def _outputs(outputs: Sequence[Output]) -> Markup:
     return _section("outputs", "Outputs", element("ul", *items))
 
 
-def _egress(contacts: Sequence[Contact]) -> Markup:
+def _egress(contacts: Sequence[Contact], documents: str | None) -> Markup:
     """Each party's hosts, folded away."""
     parties = dict.fromkeys(contact.by for contact in contacts)
     lists = []
@@ -294,7 +305,8 @@ def _egress(contacts: Sequence[Contact]) -> Markup:
         number = f"{len(hosts)} host{'s' if len(hosts) != 1 else ''}" if hosts else f"{len(items)} reasons"
         identity = f"egress-{party.lower().replace(' ', '-')}"
         lists.append(_details(identity, f"By {party}: {number}", element("ul", *items, class_="fields")))
-    return _section("egress", "What leaves the building", *lists or [element("p", "Nothing.")])
+    about = _about("what leaves", documents, "egress")
+    return _section("egress", "What leaves the building", *lists or [element("p", "Nothing.")], about)
 
 
 def _contact(contact: Contact) -> Markup:
@@ -382,9 +394,3 @@ def _number(value: float | None) -> str:
 
 def _known(value: bool | None, yes: str, no: str) -> str:
     return "unknown" if value is None else yes if value else no
-
-
-def _icon(state: Severity) -> Markup:
-    """A shape of its own for each state, for those who do not see its colour."""
-    shape = {"ok": "M3 8.5l3.5 3.5L13 5", "note": "M8 3v10"}.get(state, "M8 2.5v7M8 12.5v1")
-    return Markup(f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="{shape}"/></svg>')

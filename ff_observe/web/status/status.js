@@ -28,10 +28,14 @@ function show(page) {
 }
 
 function replaceContent(old, now) {
-  const reachable = () => [...old.querySelectorAll("a, summary, [tabindex]")];
-  const focused = reachable().indexOf(document.activeElement);
+  const focused = old.contains(document.activeElement) ? identity(document.activeElement) : null;
   old.replaceChildren(...now.childNodes);
-  if (focused >= 0) reachable()[focused]?.focus({ preventScroll: true });
+  const reachable = [...old.querySelectorAll("a, summary, [tabindex]")];
+  reachable.find((each) => identity(each) === focused)?.focus({ preventScroll: true });
+}
+
+function identity(element) {
+  return `${element.tagName} ${element.getAttribute("href") ?? element.closest("[id]").id}`;
 }
 
 setInterval(renew, 10_000);

@@ -1,0 +1,36 @@
+"""Serves the documents of this version as pages, so that a link to them needs no way to the internet."""
+
+from functools import cache
+
+from ff_observe.http.messages import Answer, answer
+from ff_observe.web.markdown import render, title
+from ff_observe.web.status.frame import PRODUCT, head, mark
+from ff_observe.web.status.further import documents
+from ff_observe.web.status.markup import element
+from ff_observe.web.status_page import POLICY
+
+
+@cache
+def document_page(name: str) -> Answer:
+    """The page of a document. Its addresses are relative: the application may be mounted anywhere."""
+    text = documents()[name].read_text(encoding="utf-8")
+    home = element("a", PRODUCT, href="../")
+    index = element("a", "Documentation", href="./")
+    body = element(
+        "body",
+        element("p", element("a", "Skip to the document", class_="skip", href="#document")),
+        element("header", mark(), element("nav", home, " · ", index, aria_label="Pages")),
+        element("main", render(text, _address), id="document", tabindex="-1"),
+        class_="document",
+    )
+    page = element("html", head(f"{title(text)} · {PRODUCT}", ".."), body, lang="en")
+    return answer(200, "text/html; charset=utf-8", f"<!doctype html>\n{page}\n".encode(), POLICY, cache="no-cache")
+
+
+def _address(target: str) -> str | None:
+    """Files of the repository that are no document have no page."""
+    if target.startswith(("#", "https://", "http://")):
+        return target
+    file, hash_, anchor = target.partition("#")
+    name = file.removesuffix(".md")
+    return f"{name}{hash_}{anchor}" if name in documents() else None
