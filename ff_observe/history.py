@@ -16,11 +16,11 @@ from ff_observe.catalogue.model import Metric
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources.audit_log import AuditLog
 from ff_observe.platform.sources.counting import Queryable
-from ff_observe.platform.sources.schema import TABLES
+from ff_observe.platform.sources.schema import CREATED_AT, TABLES
 from ff_observe.platform.sources.sql import literal, quoted
 
 GROWING: Final = ("flowfuse_users", "flowfuse_teams", "flowfuse_instances", "flowfuse_devices", "flowfuse_snapshots")
-"""The counts whose rows say when they were made."""
+"""The counts of all rows of the `dated` tables."""
 ROWS: Final = 10_000
 """Of one statement: far less than a second, and fewer than a session takes."""
 
@@ -106,12 +106,12 @@ def _escaped(value: str) -> str:
 def _made(source: Queryable, table: str, span: Span, progress: Callable[[float], None]) -> Counter[int] | None:
     """How many rows of a table were made in each step; None where the table, or its `createdAt`, is not there."""
     columns = {str(name) for _, name, _ in source.select(source.dialect.columns([table]))}
-    if not {"id", "createdAt"} <= columns:
+    if not {"id", CREATED_AT} <= columns:
         return None
     (row,) = source.select(f"SELECT count(*) FROM {quoted(table)}")  # noqa: S608 - a name of ours
     whole, read, after = _whole(row[0]), 0, None
     made: Counter[int] = Counter()
-    created = source.dialect.milliseconds('a."createdAt"')
+    created = source.dialect.milliseconds(f"a.{quoted(CREATED_AT)}")
     while True:
         where = "" if after is None else f"WHERE a.id > {after if isinstance(after, int) else literal(after)}"
         rows = source.select(

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError, UsageError
 from ff_observe.platform.sources.postgresql_session import Server, Session
-from ff_observe.platform.sources.schema import AUDIT_LOG, SETTINGS, TABLES
+from ff_observe.platform.sources.schema import AUDIT_LOG, CREATED_AT, SETTINGS, TABLES
 from ff_observe.platform.sources.sql import Row, StatementError, literal, quoted
 
 DEFAULT_ROLE: Final = "ff_observe"
@@ -42,7 +42,8 @@ def read_columns() -> dict[str, tuple[str, ...]]:
     """FlowFuse's tables, and of each the columns that statements name, without those that hold secrets too."""
     found: dict[str, tuple[str, ...]] = {}
     for table in (*TABLES.values(), SETTINGS, AUDIT_LOG):
-        names = (name for logical, name in table.columns.items() if logical not in table.private)
+        names = [name for logical, name in table.columns.items() if logical not in table.private]
+        names += [CREATED_AT] if table.dated else []
         found[table.name] = tuple(dict.fromkeys((*found.get(table.name, ()), table.key, *names)))
     return found
 

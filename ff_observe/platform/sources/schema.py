@@ -14,14 +14,19 @@ class Table:
     """FlowFuse's name of a table, and of those columns that are read: logical name to FlowFuse's.
 
     Of `private` columns one value is taken out by the statement; what else they hold may be secret. A role that only
-    reads (`privileges.py`) is not granted them; the counts that need them are then absent.
+    reads (`privileges.py`) is not granted them; the counts that need them are then absent. Of a `dated` table, the
+    history reads when its rows were made.
     """
 
     name: str
     columns: Mapping[str, str] = field(default_factory=dict)
     key: str = "id"
     private: tuple[str, ...] = ()
+    dated: bool = False
 
+
+CREATED_AT = "createdAt"
+"""The time at which a row was made, in every table of FlowFuse's."""
 
 TABLES: Mapping[str, Table] = {
     "users": Table(
@@ -33,6 +38,7 @@ TABLES: Mapping[str, Table] = {
             "suspended": "suspended",
             "email_verified": "email_verified",
         },
+        dated=True,
     ),
     "memberships": Table("TeamMembers", {"role": "role", "team": "TeamId"}, key="UserId"),
     "invitations": Table("Invitations"),
@@ -43,12 +49,15 @@ TABLES: Mapping[str, Table] = {
         {"name": "name", "active": "active", "type": "type", "options": "options"},
         private=("options",),
     ),
-    "teams": Table("Teams", {"team_type": "TeamTypeId", "suspended": "suspended", "properties": "properties"}),
+    "teams": Table(
+        "Teams", {"team_type": "TeamTypeId", "suspended": "suspended", "properties": "properties"}, dated=True
+    ),
     "team_types": Table("TeamTypes", {"name": "name", "properties": "properties"}),
     "applications": Table("Applications"),
     "instances": Table(
         "Projects",
         {"state": "state", "team": "TeamId", "stack": "ProjectStackId", "instance_type": "ProjectTypeId"},
+        dated=True,
     ),
     "instance_types": Table("ProjectTypes", {"name": "name"}),
     "instance_settings": Table(
@@ -71,9 +80,10 @@ TABLES: Mapping[str, Table] = {
             "nodejs_version": "nodejsVersion",
             "editor_connected": "editorConnected",
         },
+        dated=True,
     ),
     "device_groups": Table("DeviceGroups", {"name": "name"}),
-    "snapshots": Table("ProjectSnapshots", {"name": "name", "settings": "settings"}, private=("settings",)),
+    "snapshots": Table("ProjectSnapshots", {"name": "name", "settings": "settings"}, private=("settings",), dated=True),
     "templates": Table("ProjectTemplates"),
     "stacks": Table("ProjectStacks", {"name": "name", "replaced_by": "replacedBy"}),
     "library_entries": Table("StorageLibraries"),

@@ -3,17 +3,20 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from ff_observe import history
 from ff_observe.cli import main
 from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import UsageError
+from ff_observe.history import Span
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks
 from ff_observe.platform.sources.privileges import Column, grants, read_columns, standing
@@ -89,6 +92,19 @@ def test_the_role_reads_all_that_the_owner_reads(reader: PostgreSQLDatabase, pos
     assert abs(found.epoch_seconds - SystemClock().now().timestamp()) < 3600
 
 
+def test_the_role_reads_the_same_history(reader: PostgreSQLDatabase, postgres: Cluster, database: str) -> None:
+    at = datetime.fromisoformat(NOW)
+    histories = []
+    for one in (cluster_database(postgres, database), reader):
+        with contextlib.closing(PostgreSQLSource(one)) as source:
+            span = Span(None, at + timedelta(days=60), timedelta(days=1))
+            histories.append("".join(history.write(source, span, {}, lambda *_: None)))
+    of_owner, of_role = histories
+    assert of_role == of_owner
+    for name in history.GROWING:
+        assert f"\n{name}{{" in of_role
+
+
 def test_the_role_takes_part_in_the_election(reader: PostgreSQLDatabase) -> None:
     with contextlib.closing(AdvisoryLocks(reader, "an instance")) as locks:
         locks.share(1)
@@ -146,10 +162,10 @@ def test_names_of_the_database_are_quoted() -> None:
 
 def test_secrets_of_the_platform_are_not_among_what_is_read() -> None:
     columns = read_columns()
-    assert columns["Users"] == ("id", "admin", "mfa_enabled", "sso_enabled", "suspended", "email_verified")
+    assert columns["Users"] == ("id", "admin", "mfa_enabled", "sso_enabled", "suspended", "email_verified", "createdAt")
     assert columns["SAMLProviders"] == ("id", "name", "active", "type")
     assert columns["ProjectSettings"] == ("id", "ProjectId", "key", "valueType")
-    assert columns["ProjectSnapshots"] == ("id", "name")
+    assert columns["ProjectSnapshots"] == ("id", "name", "createdAt")
     assert "password" not in str(columns)
 
 
