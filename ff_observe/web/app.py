@@ -6,7 +6,7 @@ from ff_observe import tracing
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Send, text
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.web.documents import document_page
+from ff_observe.web.documents import document_page, drawing
 from ff_observe.web.exposition import SnapshotExposition
 from ff_observe.web.shared_snapshot import SharedSnapshot, SnapshotProvider
 from ff_observe.web.status import further
@@ -51,6 +51,7 @@ class BridgeApp:
             READY_PATH: self._ready,
         }
         self._pages |= {f"{further.PATH}/{name}": self._document for name in further.documents()}
+        self._pages |= {f"{further.PATH}/{name}": self._drawing for name in further.drawings()}
         if further.documents():
             self._pages[f"{further.PATH}/"] = self._document
         if settings.enabled:
@@ -120,6 +121,9 @@ class BridgeApp:
 
     async def _document(self, scope: Scope) -> Answer:
         return document_page(path_below_mount(scope).rpartition("/")[2] or "README")
+
+    async def _drawing(self, scope: Scope) -> Answer:
+        return drawing(path_below_mount(scope).removeprefix(f"{further.PATH}/"))
 
     async def _ready(self, _scope: Scope) -> Answer:
         snapshot = self._snapshot.fresh() or await self._snapshot.current(READY_TIMEOUT_SECONDS)

@@ -5,7 +5,7 @@ from functools import cache
 from ff_observe.http.messages import Answer, answer
 from ff_observe.web.markdown import render, title
 from ff_observe.web.status.frame import PRODUCT, head, mark
-from ff_observe.web.status.further import documents
+from ff_observe.web.status.further import documents, drawings
 from ff_observe.web.status.markup import element
 from ff_observe.web.status_page import POLICY
 
@@ -27,9 +27,15 @@ def document_page(name: str) -> Answer:
     return answer(200, "text/html; charset=utf-8", f"<!doctype html>\n{page}\n".encode(), POLICY, cache="no-cache")
 
 
+@cache
+def drawing(name: str) -> Answer:
+    """A drawing in a document."""
+    return answer(200, "image/svg+xml", drawings()[name].read_bytes(), cache="no-cache")
+
+
 def _address(target: str) -> str | None:
     """Files of the repository that are no document have no page."""
-    if target.startswith(("#", "https://", "http://")):
+    if target.startswith(("#", "https://", "http://")) or target in drawings():
         return target
     file, hash_, anchor = target.partition("#")
     name = file.removesuffix(".md")

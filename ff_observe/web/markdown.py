@@ -17,6 +17,7 @@ _INLINE: Final = re.compile(
     r"`(?P<code>[^`]+)`"
     r"|\*\*(?P<strong>.+?)\*\*"
     r"|(?<![\w*])\*(?P<em>[^\s*][^*]*)\*"
+    r"|!\[(?P<image>[^\]]*)\]\((?P<source>[^()\s]+)\)"
     r"|\[(?P<label>(?:`[^`]*`|[^\]`])+)\]\((?P<target>[^()\s]+)\)"
     r"|<(?P<address>https?://[^>\s]+)>"
     r"|\\(?P<escaped>[!-/:-@\[-`{-~])",
@@ -121,6 +122,8 @@ def _pieces(words: str, address: Address) -> Iterator[Content]:
             yield element("code", found["code"])
         elif found["escaped"] is not None:
             yield found["escaped"]
+        elif found["source"] is not None:
+            yield element("img", src=address(found["source"]), alt=found["image"])
         elif found["address"] is not None:
             yield element("a", found["address"], href=found["address"])
         elif found["label"] is not None:

@@ -11,7 +11,7 @@ import pytest
 
 from ff_observe.cli import main
 from ff_observe.cli.assets import KINDS
-from ff_observe.web.status.further import documents
+from ff_observe.web.status.further import documents, drawings
 from tests.deployment import locks, sbom
 from tests.deployment.distribution import built, copied, namespaces
 from tests.plain_machine import TOP
@@ -47,8 +47,8 @@ def test_a_wheel_holds_every_kind_of_asset_as_the_repository_has_it(wheel: Path)
 def test_a_wheel_holds_every_document_that_the_bridge_serves(wheel: Path) -> None:
     place = "ff_observe/assets/docs/"
     with zipfile.ZipFile(wheel) as archive:
-        packed = {Path(name).stem for name in archive.namelist() if name.startswith(place)}
-        assert packed == documents().keys()
+        packed = {name.removeprefix(place).removesuffix(".md") for name in archive.namelist() if name.startswith(place)}
+        assert packed == documents().keys() | drawings().keys()
         assert archive.read(f"{place}troubleshooting.md") == (TOP / "docs" / "troubleshooting.md").read_bytes()
 
 

@@ -35,6 +35,13 @@ def documents() -> Mapping[str, Path]:
     return {} if found is None else {path.stem: path for path in sorted(found.glob("*.md"))}
 
 
+@cache
+def drawings() -> Mapping[str, Path]:
+    """The drawings in the documents, by the names they have there."""
+    found = installed_directory("docs", "docs")
+    return {} if found is None else {f"drawings/{path.name}": path for path in found.glob("drawings/*.svg")}
+
+
 def runbook(finding: str) -> tuple[str, str] | None:
     """The alert of a finding, and where its runbook is among the documents."""
     database = "FlowFuseDatabaseUnreachable" if finding.startswith("database-") else None

@@ -7,7 +7,7 @@ from typing import Final
 _UNSEEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, which HTML does not allow, and those that turn the direction of the text around them."""
 
-_VOID: Final = frozenset(("link", "meta", "wbr"))
+_VOID: Final = frozenset(("img", "link", "meta", "wbr"))
 _INLINE: Final = frozenset(("a", "code", "del", "em", "ins", "span", "strong", "time", "wbr"))
 """Every other element is on a line of its own, for those who read the page with curl."""
 

@@ -34,7 +34,7 @@ def elements(html: str) -> list[str]:
 
 
 def links(html: str) -> list[str]:
-    return re.findall(r'href="([^"]*)"', html)
+    return re.findall(r'(?:href|src)="([^"]*)"', html)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,8 +48,8 @@ def test_a_document_has_the_words_elements_and_links_of_the_reference_implementa
 
 @given(text=st.text(alphabet="`*[]()<>#|-_\\& \n1.a!:/"))
 def test_any_text_becomes_a_page_without_markup_of_its_own(text: str) -> None:
-    made = re.sub(r' (?:id|href|scope|tabindex|class)="[^"<>]*"', "", markdown.render(text, str))
-    known = r"</?(?:h[1-6]|p|[uo]l|li|table|thead|tbody|tr|t[hd]|pre|code|strong|em|a|div)>"
+    made = re.sub(r' (?:id|href|src|alt|scope|tabindex|class)="[^"<>]*"', "", markdown.render(text, str))
+    known = r"</?(?:h[1-6]|p|[uo]l|li|table|thead|tbody|tr|t[hd]|pre|code|strong|em|a|div|img)>"
     assert not set(re.sub(known, "", made)) & set("<>")
 
 
@@ -61,7 +61,10 @@ def test_each_document_is_a_page_and_every_link_of_it_leads_to_a_heading(tmp_pat
         main = page.partition("<main")[2]
         for link in links(main):
             target, _, anchor = link.partition("#")
-            if not target.startswith("http"):
+            if target.endswith(".svg"):
+                drawn = get(application, f"/docs/{target}")
+                assert (drawn.status, dict(drawn.headers)["content-type"]) == (200, "image/svg+xml"), link
+            elif not target.startswith("http"):
                 assert not anchor or f'id="{anchor}"' in pages[target or name], f"{name}: {link}"
         assert "<h1 id=" in main
     assert get(application, "/docs/").text == pages["README"]
