@@ -52,6 +52,13 @@ def checked(home: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def checked_here(capfd: pytest.CaptureFixture[str], home: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """The same without a process of its own."""
+    status = main(["--home", str(home), "check", *options])
+    written = capfd.readouterr()
+    return subprocess.CompletedProcess(options, status, written.out, written.err)
+
+
 def answer(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
@@ -97,9 +104,9 @@ def test_postgresql_with_the_right_password_answers(
 
 
 def test_a_wrong_password_is_status_1_with_the_reason_and_without_the_password(
-    tmp_path: Path, postgres: Cluster
+    tmp_path: Path, postgres: Cluster, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = checked(postgresql_home(tmp_path, postgres.port, "planted-wrong"))
+    done = checked_here(capfd, postgresql_home(tmp_path, postgres.port, "planted-wrong"))
     assert done.returncode == 1
     assert "The platform's database does not answer" in done.stdout
     assert "password authentication failed" in done.stdout
@@ -107,9 +114,9 @@ def test_a_wrong_password_is_status_1_with_the_reason_and_without_the_password(
     assert done.stderr == ""
 
 
-def test_no_database_is_status_1_also_as_json(tmp_path: Path) -> None:
+def test_no_database_is_status_1_also_as_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     home = postgresql_home(tmp_path, free_port(), "x")
-    done = checked(home, "--json")
+    done = checked_here(capfd, home, "--json")
     assert done.returncode == 1
     found = json.loads(done.stdout)
     assert found["valid"] is True
@@ -118,8 +125,8 @@ def test_no_database_is_status_1_also_as_json(tmp_path: Path) -> None:
     assert "refused" in found["problems"][0]["detail"].lower()
 
 
-def test_a_missing_sqlite_file_is_status_1(tmp_path: Path) -> None:
-    done = checked(home_with(tmp_path, "  storage: nowhere.db\n", "  enabled: true\n"))
+def test_a_missing_sqlite_file_is_status_1(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    done = checked_here(capfd, home_with(tmp_path, "  storage: nowhere.db\n", "  enabled: true\n"))
     assert done.returncode == 1
     assert "nowhere.db" in done.stdout
 
@@ -184,9 +191,9 @@ def test_the_way_postgresql_is_connected_to_is_named(
         assert words in capsys.readouterr().out
 
 
-def test_offline_checks_the_file_alone(tmp_path: Path) -> None:
+def test_offline_checks_the_file_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     home = postgresql_home(tmp_path, free_port(), "x")
-    done = checked(home, "--offline")
+    done = checked_here(capfd, home, "--offline")
     assert done.returncode == 0
     assert "is valid" in done.stdout
     assert "answer" not in done.stdout
@@ -194,18 +201,22 @@ def test_offline_checks_the_file_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--offline",)])
-def test_a_wrong_file_is_status_78_whatever_the_database_says(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_wrong_file_is_status_78_whatever_the_database_says(
+    tmp_path: Path, options: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
     home = home_with(tmp_path, SQLITE, "  enabled: no\n")
-    assert checked(home, *options).returncode == 78
-    assert checked(home, *options, "--json").returncode == 78
+    assert checked_here(capfd, home, *options).returncode == 78
+    assert checked_here(capfd, home, *options, "--json").returncode == 78
 
 
-def test_a_web_configuration_that_secures_nothing_does_not_open_the_bridge(tmp_path: Path) -> None:
+def test_a_web_configuration_that_secures_nothing_does_not_open_the_bridge(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     home = home_with(
         tmp_path, SQLITE, "  backend:\n    prometheus:\n      host: 0.0.0.0\n      web_config_file: web.yml\n"
     )
     (home / "etc" / "web.yml").write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
-    done = checked(home, "--offline")
+    done = checked_here(capfd, home, "--offline")
     assert done.returncode == 78
     assert "web.yml: neither TLS nor users are configured here" in done.stderr
     assert "allow_public: true" in done.stderr

@@ -60,15 +60,30 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_input_is_answered_in_a_few_lines_and_the_documented_status(
-    arguments: list[str], status: int, tmp_path: Path
+    arguments: list[str],
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    done = ff_observe(*arguments, directory=tmp_path)
-    assert done.returncode == status, done.stderr
-    assert "ff-observe" in done.stderr
-    assert len(done.stderr.splitlines()) <= 6
-    assert "Traceback" not in done.stderr
-    assert MASK not in done.stderr, "there is no secret, and a hint with a hole helps nobody"
-    assert done.stdout == ""
+    monkeypatch.chdir(tmp_path)
+    try:
+        ended: object = main(arguments)
+    except SystemExit as refused:  # by argparse
+        ended = refused.code
+    told = capfd.readouterr()
+    assert ended == status, told.err
+    assert "ff-observe" in told.err
+    assert len(told.err.splitlines()) <= 6
+    assert "Traceback" not in told.err
+    assert MASK not in told.err, "there is no secret, and a hint with a hole helps nobody"
+    assert told.out == ""
+
+
+def test_the_process_ends_with_the_status_of_its_command(tmp_path: Path) -> None:
+    done = ff_observe("--home", "nowhere", "check", directory=tmp_path)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "nowhere" in done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_matter_for_a_traceback(tmp_path: Path) -> None:
