@@ -37,7 +37,7 @@ TESTS: dict[str, tuple[str, ...]] = {
             ("http_probe", "tests/unit/platform/test_http_probe.py"),
             ("installation", "tests/unit/platform/test_installation.py"),
             ("intervals", "tests/unit/platform/test_intervals.py"),
-            ("reduction", "tests/unit/platform/test_too_slow.py"),
+            ("reduction", "tests/unit/platform/test_reduction.py"),
             ("licence", "tests/unit/platform/test_licence.py"),
             ("limit", "tests/unit/platform/test_sqlite.py", "tests/unit/platform/test_sqlite_cut_off.py"),
             ("own_statements", "tests/unit/platform/test_counting.py", "tests/contract/test_recounts.py"),

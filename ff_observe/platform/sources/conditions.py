@@ -102,8 +102,6 @@ def needed_columns(question: Question) -> Iterator[tuple[Table, str]]:
             conditions = [where]
         case DistinctSince(column=name, moment_column=moment):
             yield from ((table, table.columns[name]), (table, table.columns[moment]), (table, table.key))
-        case _:
-            pass
     for some in conditions:
         for logical in columns_of(some) if some is not None else ():
             if other is not None and logical.startswith(_OTHER):
