@@ -1,8 +1,8 @@
 """The exposition formats, and families of metrics encoded in them."""
 
 from collections.abc import Iterable, Iterator
-from enum import Enum
-from typing import Final
+from enum import Enum, StrEnum
+from typing import Final, NamedTuple
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_PLAIN_1_0_0, generate_latest
 from prometheus_client.metrics_core import Metric as Family
@@ -14,15 +14,38 @@ _END: Final = b"# EOF\n"
 
 
 class Format(Enum):
-    """The exposition formats; the value is the content type of an answer.
+    """The exposition formats; the value is the content type of an answer, but for the scheme of escaping.
 
-    Text 1.0.0 differs from 0.0.4 only in how it spells names that need quotes. The catalogue has none, so
-    `escaping=underscores` holds for it as it is.
+    Text 1.0.0 differs from 0.0.4 only in how it spells names that need quotes, and the catalogue has none. For the same
+    reason OpenMetrics 2.0.0 is not offered: prometheus-client writes its version, but still the names of 1.0.0.
     """
 
     TEXT_0_0_4 = CONTENT_TYPE_PLAIN_0_0_4
-    TEXT_1_0_0 = f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping=underscores"
+    TEXT_1_0_0 = CONTENT_TYPE_PLAIN_1_0_0
     OPENMETRICS_1_0_0 = CONTENT_TYPE_OPENMETRICS
+
+
+class Escaping(StrEnum):
+    """How names that need quotes are spelled; names of letters, digits and underscores are the same in each.
+
+    `dots` is answered with `underscores`: it would double every underscore, and so rename every metric that dashboards
+    and alerts ask for.
+    """
+
+    ALLOW_UTF_8 = "allow-utf-8"
+    UNDERSCORES = "underscores"
+    VALUES = "values"
+
+
+class Form(NamedTuple):
+    """What a request asks for: a format, and in those that have one, a scheme of escaping."""
+
+    format: Format
+    escaping: Escaping | None = None
+
+    @property
+    def content_type(self) -> str:
+        return self.format.value if self.escaping is None else f"{self.format.value}; escaping={self.escaping}"
 
 
 def encode(families: Iterable[Family], exposition_format: Format) -> bytes:

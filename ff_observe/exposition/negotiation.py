@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from ff_observe.exposition.formats import Format
+from ff_observe.exposition.formats import Escaping, Form, Format
 
 _OPENMETRICS = "application/openmetrics-text"
 _TEXT = "text/plain"
@@ -12,18 +12,18 @@ LONGEST_HEADER: Final = 1024
 """Bytes; Prometheus' `Accept` has some 250. A longer header counts as absent, so that parsing stays cheap."""
 
 
-def negotiate(accept: bytes) -> Format:
-    """The format for an `Accept` header (empty where there is none).
+def negotiate(accept: bytes) -> Form:
+    """The form for an `Accept` header (empty where there is none).
 
     Of the formats named, the one with the highest quality wins, then the one named first. Wildcards, anything unknown
     and unreadable headers get text 0.0.4, which every scraper and browser takes: an answer is better than a 406.
     """
-    best, best_quality = Format.TEXT_0_0_4, 0.0
+    best, best_quality = Form(Format.TEXT_0_0_4), 0.0
     for name, parameters in _elements(accept):
         exposition_format = _named(name, parameters.get("version"))
         quality = _quality(parameters)
         if exposition_format is not None and quality > best_quality:
-            best, best_quality = exposition_format, quality
+            best, best_quality = Form(exposition_format, _escaping(exposition_format, parameters)), quality
     return best
 
 
@@ -42,6 +42,16 @@ def _named(name: str, version: str | None) -> Format | None:
     if name == _TEXT and version in (None, "0.0.4"):
         return Format.TEXT_0_0_4
     return None
+
+
+def _escaping(exposition_format: Format, parameters: dict[str, str]) -> Escaping | None:
+    """The scheme for names that an element asks for: underscores where it is unknown, as Prometheus' libraries answer.
+    OpenMetrics without one was asked for by scrapers that know none.
+    """
+    asked = parameters.get("escaping")
+    if exposition_format is Format.TEXT_0_0_4 or (asked is None and exposition_format is Format.OPENMETRICS_1_0_0):
+        return None
+    return Escaping(asked) if asked in set(Escaping) else Escaping.UNDERSCORES
 
 
 def _elements(header: bytes) -> Iterator[tuple[str, dict[str, str]]]:

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Callable
 
-from ff_observe.exposition.formats import Format
+from ff_observe.exposition.formats import Form, Format
 from ff_observe.exposition.negotiation import accepts_gzip, negotiate
 from ff_observe.http.messages import Answer, answer
 
@@ -17,7 +17,7 @@ class Rendered:
     def __init__(self, render: Callable[[Format], bytes]) -> None:
         self._render = render
         self._by_headers: dict[tuple[bytes, bytes], Answer] = {}
-        self._by_form: dict[tuple[Format, bool], Answer] = {}
+        self._by_form: dict[tuple[Form, bool], Answer] = {}
 
     def answer(self, accept: bytes, accept_encoding: bytes) -> Answer:
         """The exposition that the two headers ask for (empty if absent)."""
@@ -29,13 +29,13 @@ class Rendered:
             self._by_headers[accept, accept_encoding] = found
         return found
 
-    def _in_form(self, exposition_format: Format, compressed: bool) -> Answer:
-        found = self._by_form.get((exposition_format, compressed))
+    def _in_form(self, form: Form, compressed: bool) -> Answer:
+        found = self._by_form.get((form, compressed))
         if found is None:
             if compressed:
-                body = gzip.compress(self._in_form(exposition_format, compressed=False).body, 5, mtime=0)
-                found = answer(200, exposition_format.value, body, _VARY, (b"content-encoding", b"gzip"))
+                body = gzip.compress(self._in_form(form, compressed=False).body, 5, mtime=0)
+                found = answer(200, form.content_type, body, _VARY, (b"content-encoding", b"gzip"))
             else:
-                found = answer(200, exposition_format.value, self._render(exposition_format), _VARY)
-            self._by_form[exposition_format, compressed] = found
+                found = answer(200, form.content_type, self._render(form.format), _VARY)
+            self._by_form[form, compressed] = found
         return found

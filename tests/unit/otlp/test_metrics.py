@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from ff_observe.catalogue import PLATFORM, SELF, process
@@ -96,6 +97,29 @@ def test_a_translation_to_prometheus_gives_the_exposition_of_our_endpoint() -> N
     ours = families(render(snapshot, bridge, Format.TEXT_0_0_4).decode())
     assert len(ours) == len(EVERY)
     assert translated(snapshot.readings_with(bridge)) == ours
+
+
+def whole(metric: Metric) -> Reading:
+    """What OpenMetrics can show too: an info is 1."""
+    return dict.fromkeys(READINGS[metric.name], 1) if metric.kind is Kind.INFO else READINGS[metric.name]
+
+
+@pytest.mark.parametrize("exposition_format", Format)
+def test_a_snapshot_has_the_same_values_in_every_format_and_over_otlp(exposition_format: Format) -> None:
+    platform, bridge = ({metric.name: whole(metric) for metric in of} for of in (PLATFORM, SELF))
+    snapshot = Snapshot(datetime(2026, 11, 23, tzinfo=UTC), 0.01, True, Installation(), platform)
+    text = render(snapshot, bridge, exposition_format).decode()
+    parse = parse_openmetrics if exposition_format is Format.OPENMETRICS_1_0_0 else text_string_to_metric_families
+    shown = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in parse(text)
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+    exported = translated(snapshot.readings_with(bridge)).values()
+    values = sorted(value for _, _, samples in exported for value in samples.values())
+    assert sorted(shown.values()) == values
+    assert len(shown) == sum(len(reading) for reading in (*platform.values(), *bridge.values()))
 
 
 def test_a_label_value_and_a_metric_that_vanished_are_not_exported_again() -> None:

@@ -1,9 +1,12 @@
 """Which format and coding a scraper gets for what it asks. The headers are those that real scrapers send."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ff_observe.catalogue import METRICS
 from ff_observe.exposition.formats import Format
 from ff_observe.exposition.negotiation import accepts_gzip, negotiate
 
@@ -53,12 +56,37 @@ ACCEPTED = {
 
 @pytest.mark.parametrize(("accept", "expected"), ACCEPTED.items())
 def test_a_scraper_gets_the_format_it_prefers(accept: str, expected: Format) -> None:
-    assert negotiate(accept.encode()) is expected
+    assert negotiate(accept.encode()).format is expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (PROMETHEUS_3, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"),
+        (PROMETHEUS_3_14, "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"),
+        (PROMETHEUS_2, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        (VICTORIA_METRICS, "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain;version=1.0.0", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"),
+        ("text/plain;version=1.0.0;escaping=values", "text/plain; version=1.0.0; charset=utf-8; escaping=values"),
+        ("text/plain;version=1.0.0;escaping=dots", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"),
+        ("text/plain;version=1.0.0;escaping=x\r\ny", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"),
+        ("text/plain;version=0.0.4;escaping=values", "text/plain; version=0.0.4; charset=utf-8"),
+    ],
+)
+def test_the_answer_names_the_escaping_that_was_asked_for(accept: str, content_type: str) -> None:
+    assert negotiate(accept.encode()).content_type == content_type
+
+
+def test_no_name_of_ours_needs_to_be_escaped() -> None:
+    """So that the bytes are the same under each scheme that is answered."""
+    for metric in METRICS:
+        for name in (metric.name, *metric.labels):
+            assert re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name)
 
 
 def test_of_two_formats_with_the_same_quality_the_first_is_given() -> None:
-    assert negotiate(b"text/plain;version=1.0.0,application/openmetrics-text") is Format.TEXT_1_0_0
-    assert negotiate(b"application/openmetrics-text,text/plain;version=1.0.0") is Format.OPENMETRICS_1_0_0
+    assert negotiate(b"text/plain;version=1.0.0,application/openmetrics-text").format is Format.TEXT_1_0_0
+    assert negotiate(b"application/openmetrics-text,text/plain;version=1.0.0").format is Format.OPENMETRICS_1_0_0
 
 
 @pytest.mark.parametrize("accept_encoding", ["gzip", "deflate, gzip;q=0.5", "x-gzip", "*", "GZIP", "identity;q=0,gzip"])
@@ -82,6 +110,7 @@ FRAGMENTS = st.sampled_from(
         "=",
         "q=",
         "version=",
+        "escaping=",
         "1.0.0",
         "0.5",
         '"',
@@ -92,7 +121,7 @@ FRAGMENTS = st.sampled_from(
 
 @given(st.one_of(st.binary(max_size=200), st.lists(FRAGMENTS, max_size=30).map(lambda parts: "".join(parts).encode())))
 def test_no_header_whatever_is_an_error(header: bytes) -> None:
-    assert negotiate(header) in Format
+    assert negotiate(header).format in Format
     assert accepts_gzip(header) in (True, False)
 
 
@@ -105,4 +134,4 @@ def test_the_highest_quality_wins_in_any_order(formats: list[Format], random: ob
     }
     elements = [f"{names[wanted]};q={1 - place / 10:.1f}" for place, wanted in enumerate(formats)]
     random.shuffle(elements)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
-    assert negotiate(", ".join(elements).encode()) is formats[0]
+    assert negotiate(", ".join(elements).encode()).format is formats[0]
