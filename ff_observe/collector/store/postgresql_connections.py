@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from ff_observe.collector.store.model import StoreError
 from ff_observe.config.secret import Secret
@@ -16,6 +17,8 @@ AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 5
+CONNECT_SECONDS_EACH = 2
+"""Of several hosts: one that hangs delays a fail-over to the next."""
 
 COMMON = "-c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
 WRITING = f"{COMMON} -c lock_timeout=9s -c statement_timeout=10s -c synchronous_commit=on"
@@ -24,11 +27,22 @@ READING = f"{COMMON} -c lock_timeout=5s -c statement_timeout=300s -c max_paralle
 """A count uses at most one of the server's cores."""
 
 
-def parameters(options: str) -> dict[str, Any]:
-    """The settings of every connection, whatever the URL says."""
+def names_several_hosts(url: Secret) -> bool:
+    """Whether the URL says where else the database can be after a fail-over."""
+    named = conninfo_to_dict(url.reveal())
+    return any("," in str(named.get(name, "")) for name in ("host", "hostaddr", "port"))
+
+
+def parameters(url: Secret, options: str) -> dict[str, Any]:
+    """How to connect: what the URL says, and the settings of every connection. Of several hosts the one that can be
+    written to, unless the URL asks for another."""
+    several = names_several_hosts(url)
+    named = conninfo_to_dict(url.reveal())
     return {
+        **({"target_session_attrs": "read-write"} if several else {}),
+        **named,
         "autocommit": True,
-        "connect_timeout": CONNECT_SECONDS,
+        "connect_timeout": CONNECT_SECONDS_EACH if several else CONNECT_SECONDS,
         "application_name": "ff-observe-collector",
         "options": options,
         "tcp_user_timeout": 10_000,
@@ -38,7 +52,7 @@ def parameters(options: str) -> dict[str, Any]:
 
 def connect(url: Secret, options: str) -> Connection:
     """A blocking connection."""
-    return psycopg.connect(url.reveal(), **parameters(options))
+    return psycopg.connect(**parameters(url, options))
 
 
 def cut(connection: Connection | AsyncConnection) -> None:

@@ -10,7 +10,7 @@ import psycopg
 from ff_observe.collector.store.batch import OWN_COLUMNS, distinct, encode, outcomes
 from ff_observe.collector.store.blocking import BlockingThread
 from ff_observe.collector.store.columns import COLUMNS, NAMES
-from ff_observe.collector.store.model import Ping
+from ff_observe.collector.store.model import Ping, StoreError
 from ff_observe.collector.store.postgresql_connections import (
     WRITING,
     AsyncConnection,
@@ -19,8 +19,10 @@ from ff_observe.collector.store.postgresql_connections import (
     connect,
     cut,
     failing_as,
+    names_several_hosts,
     parameters,
 )
+from ff_observe.collector.store.postgresql_replication import Confirmation
 from ff_observe.collector.store.postgresql_schema import TYPES, add_partitions, migrate, newest_days
 from ff_observe.collector.store.present import Dating, days_from, vouched_for
 from ff_observe.config.secret import Secret
@@ -89,6 +91,7 @@ class PostgresqlWriter:
         self._connection: AsyncConnection | None = None
         self._preparation = Interruption()
         self._dating = Dating()
+        self._confirmation = Confirmation()
         self._thread = BlockingThread("collector-writer")
 
     async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
@@ -102,7 +105,7 @@ class PostgresqlWriter:
                     return await self._store(connection, pings)
                 except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                     return await self._store(connection, pings)  # rolled back as a whole: retry once
-            except psycopg.Error:
+            except (psycopg.Error, StoreError):
                 await self._disconnect()
                 raise
 
@@ -113,8 +116,9 @@ class PostgresqlWriter:
             pings = await self._thread.call(partial(self._make_tables, pings, preparation))
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(
-                    self._url.reveal(), cursor_factory=psycopg.AsyncRawCursor, **parameters(WRITING)
+                    cursor_factory=psycopg.AsyncRawCursor, **parameters(self._url, WRITING)
                 )
+                self._connection.add_notice_handler(self._confirmation.notice)
             if preparation.requested:
                 cut(self._connection)
         return self._connection, pings
@@ -122,6 +126,7 @@ class PostgresqlWriter:
     def _make_tables(self, pings: Sequence[Ping], preparation: Interruption) -> Sequence[Ping]:
         with contextlib.closing(connect(self._url, WRITING)) as connection, preparation.of(connection):
             migrate(connection)
+            self._confirmation.check(connection, names_several_hosts(self._url))
             if pings:
                 pings = self._dating.date(pings, vouched_for(newest_days(connection)), self._clock(connection))
                 days = {ping.received_at.date() for ping in pings}
@@ -132,6 +137,7 @@ class PostgresqlWriter:
         batch = distinct(pings)
         rows = encode(batch.values(), self._window)
         fresh = await (await connection.execute(_STORE, (rows,), prepare=True)).fetchall()
+        self._confirmation.require()
         return outcomes(pings, batch, (digest for (digest,) in fresh))
 
     def abort(self) -> None:
