@@ -82,11 +82,11 @@ class Fleet:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ff_observe.collector.commands import existing_store
+    from ff_observe.collector.commands import store_of_fleet
 
     start_logging(options)
     settings = named_settings(options)
-    fleet = Fleet(settings, existing_store(settings), SystemClock().now().date(), options.since)
+    fleet = Fleet(settings, store_of_fleet(settings), SystemClock().now().date(), options.since)
     with progress("reading the fleet"):
         answer = options.answer(options, fleet)
     is_empty = not answer.rows and options.question != "missing-days"

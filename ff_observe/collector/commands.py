@@ -5,6 +5,7 @@ import json
 import os
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import CollectorSettings
@@ -54,6 +55,13 @@ def exported(ping: Ping) -> str:
 def forget(settings: CollectorSettings, instance_id: str) -> int:
     """Delete everything stored of an instance; returns how many pings. Raises `StoreError`."""
     return existing_store(settings).forget(instance_id)
+
+
+def store_of_fleet(settings: CollectorSettings) -> Store:
+    """The store that `ff-observe fleet` reads: a replica, if the settings name one."""
+    if settings.fleet_database is None:
+        return existing_store(settings)
+    return open_store(replace(settings, database=settings.fleet_database))
 
 
 def existing_store(settings: CollectorSettings) -> Store:

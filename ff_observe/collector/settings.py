@@ -117,6 +117,15 @@ INTERVAL_SECONDS = Key(
     "0.1.0",
     default=60,
 )
+FLEET_DATABASE = Key(
+    "fleet.database",
+    settings_kinds.REPLICA,
+    "What `ff-observe fleet` reads: [a replica](high-availability.md#reading-on-a-standby).",
+    "0.1.0",
+    otherwise="`database`",
+    secret=True,
+    file=True,
+)
 PUBLIC = Key("fleet.public", kinds.BOOLEAN, "Serve the page and `fleet.json`.", "0.1.0", default=False)
 CONNECTIONS = Key(
     "limits.connections",
@@ -167,6 +176,7 @@ class CollectorSettings:
     public_days: int = filled_by(PUBLIC_DAYS)
     silent_after_days: int = filled_by(SILENT_AFTER_DAYS)
     public: bool = filled_by(PUBLIC)
+    fleet_database: PostgresqlDatabase | None = filled_by(FLEET_DATABASE)
     fleet_interval_seconds: float = filled_by(INTERVAL_SECONDS)
     limits: Limits = field(default_factory=Limits)
     max_waiting: int = 10_000

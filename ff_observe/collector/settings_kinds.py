@@ -55,20 +55,33 @@ def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
     raise WrongValueError("write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST")
 
 
-def _checked_url(url: str) -> str:
+def parse_replica(text: str) -> PostgresqlDatabase:
+    """A PostgreSQL URL that may lead to a server without writes. Raises `WrongValueError`."""
+    if text.strip().partition("://")[0] not in ("postgresql", "postgres"):
+        raise WrongValueError("write postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST")
+    return PostgresqlDatabase(Secret(_checked_url(text.strip(), reads=True)))
+
+
+def _checked_url(url: str, *, reads: bool = False) -> str:
     """Parsed as libpq does, with any number of hosts."""
     from psycopg import ProgrammingError  # only where it is needed
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        ports = str(conninfo_to_dict(url).get("port", "")).split(",")
+        named = conninfo_to_dict(url)
     except ProgrammingError:  # its text quotes the URL
         raise WrongValueError(
             "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
             "%XX for what is special in them, and several hosts as HOST:PORT,HOST:PORT"
         ) from None
+    ports = str(named.get("port", "")).split(",")
     if not all(port == "" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536) for port in ports):
         raise WrongValueError("the PostgreSQL URL has no valid port")
+    if not reads and named.get("target_session_attrs", "read-write") not in ("read-write", "primary"):
+        raise WrongValueError(
+            "a collector writes: leave target_session_attrs out; of several hosts it takes the one that takes writes. "
+            "A replica for `ff-observe fleet` stands in fleet.database"
+        )
     return url
 
 
@@ -124,5 +137,6 @@ def _of_text(parse: Callable[[str], T]) -> Callable[[Node], T | None]:
 
 LISTEN: Final = Kind("`HOST:PORT`", _of_text(parse_listen), show=_show_listen)
 DATABASE: Final = Kind("`sqlite:PATH` or a PostgreSQL URL", _of_text(parse_database))
+REPLICA: Final = Kind("PostgreSQL URL", _of_text(parse_replica))
 NETWORKS: Final = Kind("list of networks", _networks)
 HEADER: Final = Kind("`x-forwarded-for` or `forwarded`", _header)

@@ -4,13 +4,16 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from ff_observe.cli import main
 from ff_observe.collector.store import StoreError
 from ff_observe.collector.store.postgresql_connections import WRITING, connect
-from ff_observe.collector.store.postgresql_replication import what_could_be_lost
+from ff_observe.collector.store.postgresql_replication import SETTINGS, what_could_be_lost
 from ff_observe.config.secret import Secret
 from tests.contract.conftest import documents, postgresql_store
 from tests.real_parts import postgresql
@@ -96,21 +99,55 @@ def test_a_collector_knows_whether_an_acknowledged_ping_can_be_lost(
     url = Secret(cluster.url("postgres"))
     with unconfirmed(cluster) if standby else contextlib.nullcontext(), connect(url, WRITING) as connection:
         connection.execute(f"SET synchronous_commit = {commit}".encode())
-        found = what_could_be_lost(connection, several)
+        answer = connection.execute(SETTINGS).fetchone()
+    assert answer is not None
+    found = what_could_be_lost(several, *answer)
     assert found is None if said is None else said in (found or "")
 
 
-def test_it_says_so_at_its_start_and_once(cluster: postgresql.Cluster, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture(scope="module")
+def replica(cluster: postgresql.Cluster) -> Iterator[postgresql.Cluster]:
+    """A standby of the cluster, from now on."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    store = postgresql_store(cluster.url(cluster.create("fleet")))
+    cluster.create("without_tables")
+    with BlockingWriter(store) as writer:
+        writer.write([ping("a", yesterday, env__flowforge="2.33.2")])
+    store.fold(datetime.now(UTC), 100)
+    with postgresql.standby(cluster, cluster.directory / "standby") as standby:
+        yield standby
+
+
+def test_fleet_reads_a_replica(replica: postgresql.Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dead = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{free_port()}/fleet"
+    settings = tmp_path / "collector.yml"
+    settings.write_text(f"database: {dead}\nfleet:\n  database: {replica.url('fleet')}\n")
+    status = main(["fleet", "adoption", "--settings", str(settings), "--format", "csv"])
+    said = capsys.readouterr()
+    assert status == 0, said.err
+    assert ",2.33.2,1," in said.out
+
+
+def test_a_replica_without_tables_is_left_alone(replica: postgresql.Cluster) -> None:
+    with pytest.raises(StoreError, match="start a collector on the database it follows"):
+        postgresql_store(replica.url("without_tables")).rollups(NOON.date(), NOON.date(), ["seen"])
+
+
+def test_it_says_so_once_at_its_start_and_when_it_is_over(
+    cluster: postgresql.Cluster, replica: postgresql.Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of several hosts, of which one is dead, it finds the one that takes writes."""
     name = cluster.create("warned")
     both = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{free_port()},127.0.0.1:{cluster.port}/{name}"
     with BlockingWriter(postgresql_store(both)) as writer, caplog.at_level(logging.INFO):
         writer.write([])
-        writer.abort()
-        with pytest.raises(StoreError):
-            writer.write([])
         writer.write([])
-    assert [record.getMessage() for record in caplog.records if "fail-over" in record.getMessage()] == [
-        "a fail-over can lose acknowledged pings: no standby confirms commits (synchronous_standby_names is empty); set "
-        "synchronous_mode: true in Patroni, or name standbys there"
-    ]
+        (said,) = caplog.messages
+        assert said.startswith("a fail-over can lose acknowledged pings: synchronous_standby_names is empty")
+        with cluster.connect() as session:
+            _confirmed_by(session, "*")
+            try:
+                writer.write([])
+            finally:
+                _confirmed_by(session, "")
+    assert caplog.messages[1:] == ["acknowledged pings can no longer be lost at a fail-over"]

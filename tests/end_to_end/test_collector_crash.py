@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 import random
 import shutil
@@ -10,7 +9,6 @@ import signal
 import sqlite3
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,60 +21,11 @@ from ff_observe.collector.settings_file import collector_settings
 from tests.pace import in_full
 from tests.real_parts import postgresql
 from tests.real_parts.collector import process, send
-from tests.real_parts.processes import PATIENCE_SECONDS, free_port, wait_until
-from tests.unit.collector.pings import body, instance
+from tests.real_parts.load import CLIENTS, Load, settle_in_the_end
+from tests.real_parts.processes import PATIENCE_SECONDS, free_port
+from tests.unit.collector.pings import body
 
 ROUNDS = in_full(100, 12)
-CLIENTS = 16
-
-
-class Load:
-    """Clients that send pings of instances of their own, each again and again until it is acknowledged."""
-
-    def __init__(self) -> None:
-        self.numbers = itertools.count()
-        self.acknowledged: set[str] = set()
-        self.unsettled: list[str] = []
-        self.refused: Counter[int] = Counter()
-        self.arrived = asyncio.Event()  # an answer
-
-    async def run(self, port: int, until: asyncio.Event) -> None:
-        await asyncio.gather(*(self._client(port, until) for _ in range(CLIENTS)))
-
-    async def _client(self, port: int, until: asyncio.Event) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                while not until.is_set():
-                    name = self.unsettled.pop() if self.unsettled else instance(f"crash-{next(self.numbers)}")
-                    settled = False
-                    try:
-                        settled = await self._settle(reader, writer, name)
-                    finally:
-                        if not settled:
-                            self.unsettled.append(name)
-            finally:
-                writer.close()
-
-    async def _settle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> bool:
-        sent = body(name)
-        writer.write(b"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent))
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        answer = await reader.readexactly(length)
-        if head.startswith(b"HTTP/1.1 200 ") and answer == b'{"status":"success"}':
-            self.acknowledged.add(name)
-            self.arrived.set()
-            return True
-        self.refused[int(head[9:12])] += 1
-        self.arrived.set()
-        return False
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        """Returns with the answer after which `reached` is true."""
-        while not reached():
-            self.arrived.clear()
-            await self.arrived.wait()
 
 
 def killed_under_load(load: Load, port: int, pid: int, after_pings: int, and_seconds: float) -> None:
@@ -188,7 +137,3 @@ def killed_and_stopped(load: Load, port: int, postmaster: int) -> None:
     asyncio.run(main())
     _, left = psutil.wait_procs(others, PATIENCE_SECONDS)
     assert left == []
-
-
-def settle_in_the_end(port: int, name: str) -> None:
-    wait_until(lambda: send(port, body(name)).status == 200, "the collector to recover")

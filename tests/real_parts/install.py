@@ -37,6 +37,7 @@ PACKAGES = (
     Package("prometheus-sql-exporter", "prometheus-sql-exporter", "what the benchmarks compare with"),
     Package("prometheus-node-exporter", "prometheus-node-exporter", "what is attacked beside the bridge"),
     Package("postgresql", "/usr/lib/postgresql/*/bin/initdb", "platforms on PostgreSQL"),
+    Package("etcd-server", "etcd", "a collector whose PostgreSQL fails over"),
     Package("pgbouncer", "pgbouncer", "platforms whose PostgreSQL is behind a pooler"),
     Package("libatomic1", "/usr/lib/*/libatomic.so.1", "Playwright's driver, which steers the browser"),
     Package("libpython3.11", "/usr/lib/*/libpython3.11.so.1.0", "the OTLP receiver of another maker (rotel)"),
@@ -54,7 +55,7 @@ PACKAGES = (
     Package("npm", "npm", "the browser SDKs of PostHog, Sentry and Plausible"),
 )
 
-MODULES = ("bugsink", "browser", "aics_tlog")
+MODULES = ("bugsink", "browser", "aics_tlog", "patroni")
 """Parts that install themselves when run as `python -m tests.real_parts.NAME`, and do nothing where they are there."""
 
 

@@ -1,5 +1,5 @@
-"""PostgreSQL on three nodes as deploy/patroni has it: Patroni (PyPI), etcd (Debian package `etcd-server`), each node with
-addresses of its own that can be cut off from the others, and processes that can be stopped and killed."""
+"""PostgreSQL on several nodes as deploy/patroni has it: Patroni (PyPI), etcd (Debian package `etcd-server`). Each node
+has ports of its own that can be cut off from the others, and processes that can be stopped and killed."""
 
 import asyncio
 import contextlib
@@ -11,26 +11,28 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import psycopg
+import pytest
 
 from tests.network_guard import guarded_environment
 from tests.plain_machine import TOP
+from tests.real_parts.bugsink import cache_directory
 from tests.real_parts.postgresql import BINARIES, PASSWORD
 from tests.real_parts.processes import PATIENCE_SECONDS, answers, free_port, running, wait_until
 
 RECIPE = TOP / "deploy" / "patroni"
 ETCD = shutil.which("etcd")
-PATRONI = Path(sys.executable).with_name("patroni")
-NODES = ("node1", "node2", "node3")
+VERSION = "4.1.5"
+PATRONI = cache_directory() / f"patroni-{VERSION}" / "bin" / "patroni"
+"""In a virtual environment of its own: one of its dependencies has no wheel, and what the tests install needs one."""
 _AS_POSTGRES = (
     # PostgreSQL refuses to be root, and Python may be where only root can read.
-    ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
-    + ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    ("setpriv", "--reuid=postgres", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override")
     if os.geteuid() == 0
     else ()
 )
@@ -55,6 +57,7 @@ class Links:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # closed connections end in the next turn of the loop
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -69,7 +72,7 @@ class Links:
             is_open.set()
 
             async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                with contextlib.suppress(OSError):
+                with contextlib.closing(writer), contextlib.suppress(OSError):
                     await is_open.wait()
                     onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", target)
                     await asyncio.gather(_pump(reader, onward_writer, is_open), _pump(onward_reader, writer, is_open))
@@ -134,7 +137,7 @@ class Node:
 
 
 class PatroniCluster:
-    """Three nodes. The database `pings` belongs to the role `collector`."""
+    """Nodes that replicate each other. The database `pings` belongs to the role `collector`."""
 
     def __init__(self, nodes: tuple[Node, ...], links: Links, stack: contextlib.ExitStack) -> None:
         self.nodes = nodes
@@ -157,8 +160,8 @@ class PatroniCluster:
         )
 
     def leader(self) -> Node:
-        """The node that leads a cluster in which the two others stream from it, and one confirms commits."""
-        return wait_until(self._whole, "a leader with two standbys, one of them synchronous")
+        """The node that leads while all others stream from it, and one confirms commits."""
+        return wait_until(self._whole, "a leader with its standbys, one of them synchronous")
 
     def _whole(self) -> Node | None:
         for node in self.nodes:
@@ -169,13 +172,19 @@ class PatroniCluster:
                     members = json.load(answer)["members"]
                 roles = {member["name"]: member["role"] for member in members}
                 states = [member["state"] for member in members]
-                if sorted(states) == ["running", "streaming", "streaming"] and "sync_standby" in roles.values():
+                is_streaming = sorted(states) == ["running", *["streaming"] * (len(self.nodes) - 1)]
+                if is_streaming and "sync_standby" in roles.values():
                     return next(each for each in self.nodes if roles.get(each.name) == "leader")
         return None
 
     def cut_off(self, node: Node) -> None:
         """Nothing passes any more between this node and etcd and the other nodes."""
         self._links.cut(*node.links)
+
+    def cut_off_from_standbys(self, node: Node) -> None:
+        """The other nodes can no longer follow this one, which still has etcd."""
+        to_postgresql, *_ = node.links
+        self._links.cut(to_postgresql)
 
     def mend(self, node: Node) -> None:
         self._links.mend(*node.links)
@@ -195,13 +204,17 @@ class PatroniCluster:
 
 
 @contextlib.contextmanager
-def patroni_cluster(directory: Path) -> Iterator[PatroniCluster]:
-    """A cluster that leads and follows, until the block ends."""
-    assert BINARIES is not None
+def patroni_cluster(directory: Path, size: int) -> Iterator[PatroniCluster]:
+    """A cluster of so many nodes, with as many members of etcd where that makes it safer, until the block ends."""
+    if BINARIES is None or ETCD is None:
+        pytest.skip("needs PostgreSQL and etcd: apt-get install postgresql etcd-server")
+    if not PATRONI.exists():
+        pytest.skip("needs Patroni: python -m tests.real_parts.patroni")
+    names = [f"node{number + 1}" for number in range(size)]
     with contextlib.ExitStack() as stack:
-        etcd = _etcd(directory, stack)
+        etcd = _etcd(names if size > 2 else names[:1], directory, stack)
         links = stack.enter_context(Links())
-        cluster = PatroniCluster(tuple(_node(name, directory, etcd, links) for name in NODES), links, stack)
+        cluster = PatroniCluster(tuple(_node(name, directory, etcd, links) for name in names), links, stack)
         stack.callback(cluster.end)
         for node in cluster.nodes:
             cluster.start(node)
@@ -219,11 +232,11 @@ def _settings(name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def _etcd(directory: Path, stack: contextlib.ExitStack) -> list[int]:
-    """Three members of etcd; their ports."""
+def _etcd(names: Sequence[str], directory: Path, stack: contextlib.ExitStack) -> list[int]:
+    """Members of etcd; their ports."""
     assert ETCD is not None
-    peers, clients = ({name: free_port() for name in NODES} for _ in range(2))
-    for name in NODES:
+    peers, clients = ({name: free_port() for name in names} for _ in range(2))
+    for name in names:
         peer, client = (f"http://127.0.0.1:{ports[name]}" for ports in (peers, clients))
         environment = {
             **_settings("etcd.env"),
@@ -233,7 +246,7 @@ def _etcd(directory: Path, stack: contextlib.ExitStack) -> list[int]:
             "ETCD_ADVERTISE_CLIENT_URLS": client,
             "ETCD_LISTEN_PEER_URLS": peer,
             "ETCD_INITIAL_ADVERTISE_PEER_URLS": peer,
-            "ETCD_INITIAL_CLUSTER": ",".join(f"{each}=http://127.0.0.1:{peers[each]}" for each in NODES),
+            "ETCD_INITIAL_CLUSTER": ",".join(f"{each}=http://127.0.0.1:{peers[each]}" for each in names),
         }
         stack.enter_context(
             running([ETCD], directory / f"log-{name}", None, environment=guarded_environment(**environment))
@@ -255,6 +268,7 @@ def _node(name: str, directory: Path, etcd: list[int], links: Links) -> Node:
         **_settings("node.env"),
         "PATRONI_NAME": name,
         "PATRONI_ETCD3_HOSTS": ",".join(f"127.0.0.1:{each}" for each in to_etcd),
+        "PATRONI_ETCD3_USE_PROXIES": "true",  # or it would ask etcd for its members, and go around the links
         "PATRONI_RESTAPI_LISTEN": f"127.0.0.1:{api}",
         "PATRONI_RESTAPI_CONNECT_ADDRESS": f"127.0.0.1:{to_api}",
         "PATRONI_POSTGRESQL_LISTEN": f"127.0.0.1:{port}",
@@ -266,3 +280,17 @@ def _node(name: str, directory: Path, etcd: list[int], links: Links) -> Node:
         "PATRONI_REPLICATION_PASSWORD": PASSWORD,
     }
     return Node(name, port, api, place, environment, (to_port, to_api, *to_etcd))
+
+
+def install() -> None:
+    """Does nothing where it is there."""
+    if PATRONI.exists():
+        return
+    home = PATRONI.parent.parent
+    subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
+    wanted = (f"patroni[etcd3,psycopg3]=={VERSION}", "psycopg[binary]")
+    subprocess.run([home / "bin" / "python", "-m", "pip", "install", "--quiet", *wanted], check=True)
+
+
+if __name__ == "__main__":
+    install()

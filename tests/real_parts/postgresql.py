@@ -145,3 +145,19 @@ def cluster(directory: Path, configuration: str = "") -> Iterator[Cluster]:
     with server(directory, port):
         yield Cluster(directory, port)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def standby(primary: Cluster, directory: Path) -> Iterator[Cluster]:
+    """A server that follows another, until the block ends."""
+    assert BINARIES is not None
+    owner = _as_postgres().get("user")
+    directory.mkdir()
+    if owner is not None:
+        shutil.chown(directory, owner)
+    copy = ("--no-sync", "--checkpoint=fast", "--write-recovery-conf", "--pgdata=data")
+    command: list[str | Path] = [BINARIES / "pg_basebackup", *copy, f"--dbname={primary.url('postgres')}"]
+    subprocess.run(command, cwd=directory, check=True, capture_output=True, user=owner)
+    port = free_port()
+    with server(directory, port):
+        yield Cluster(directory, port)

@@ -1,34 +1,35 @@
 """Whether a commit is safe from a fail-over: a standby has to confirm it before it is acknowledged."""
 
 import logging
+from typing import Any
 
 from psycopg.errors import Diagnostic
 
 from ff_observe.collector.store.model import StoreError
-from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.log import StateLog
 
 log = logging.getLogger(__name__)
 
-_ON_DISK = {"on", "remote_apply"}
-_SETTINGS = (
+SETTINGS = (
     "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names') <> '', "
     "EXISTS (SELECT FROM pg_stat_replication)"
 )
+"""What to ask a session of: its commits, whether a standby confirms them, whether there is one."""
+
+_ON_DISK = {"on", "remote_apply"}
 
 
-def what_could_be_lost(connection: Connection, several_hosts: bool) -> str | None:
+def what_could_be_lost(several_hosts: bool, commit: str, is_confirmed: bool, has_standbys: bool) -> str | None:
     """How a ping that was acknowledged could be lost, and what to change. None if it could not, as far as PostgreSQL's
     own settings go."""
-    commit, is_confirmed, has_standbys = connection.execute(_SETTINGS).fetchone() or ("", False, False)
     if commit not in _ON_DISK:
         return (
-            f"acknowledged pings can be lost: synchronous_commit is {commit} in the collector's sessions; set it for its "
-            "role (ALTER ROLE … SET synchronous_commit = on)"
+            f"acknowledged pings can be lost: synchronous_commit is {commit} in the collector's sessions; set it for "
+            "its role (ALTER ROLE … SET synchronous_commit = on)"
         )
     if not is_confirmed and (several_hosts or has_standbys):
         return (
-            "a fail-over can lose acknowledged pings: no standby confirms commits (synchronous_standby_names is empty); "
+            "a fail-over can lose acknowledged pings: synchronous_standby_names is empty, no standby confirms commits; "
             "set synchronous_mode: true in Patroni, or name standbys there"
         )
     return None
@@ -41,12 +42,11 @@ class Confirmation:
         self._safety = StateLog(log)
         self._gave_up = False
 
-    def check(self, connection: Connection, several_hosts: bool) -> None:
-        lost = what_could_be_lost(connection, several_hosts)
+    def check(self, answer: tuple[Any, ...] | None, several_hosts: bool) -> None:
+        """Take the answer to `SETTINGS`."""
+        lost = None if answer is None else what_could_be_lost(several_hosts, *answer)
         if lost is None:
-            self._safety.working(
-                "commits are safe again: they are on the disk, and confirmed by a standby if there is one"
-            )
+            self._safety.working("acknowledged pings can no longer be lost at a fail-over")
         else:
             self._safety.failing(lost)
 

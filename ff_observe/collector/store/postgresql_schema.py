@@ -56,6 +56,8 @@ def migrate(connection: Connection) -> None:
         raise StoreError(f"the database has the encoding {encoding}; create it with ENCODING 'UTF8'")
     if not _missing(connection):
         return
+    if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+        raise StoreError("this replica lacks tables of this version: start a collector on the database it follows")
     with _alone(connection):
         for _ in range(2):  # first the tables, then statements that need existing tables
             for statement in _missing(connection):  # another collector may have done it

@@ -22,7 +22,7 @@ from ff_observe.collector.store.postgresql_connections import (
     names_several_hosts,
     parameters,
 )
-from ff_observe.collector.store.postgresql_replication import Confirmation
+from ff_observe.collector.store.postgresql_replication import SETTINGS, Confirmation
 from ff_observe.collector.store.postgresql_schema import TYPES, add_partitions, migrate, newest_days
 from ff_observe.collector.store.present import Dating, days_from, vouched_for
 from ff_observe.config.secret import Secret
@@ -100,6 +100,9 @@ class PostgresqlWriter:
                 connection, pings = await self._prepared(pings)
                 if not pings:
                     await connection.execute(_PROBE)
+                    self._confirmation.require()
+                    settings = await (await connection.execute(SETTINGS)).fetchone()
+                    self._confirmation.check(settings, names_several_hosts(self._url))
                     return []
                 try:
                     return await self._store(connection, pings)
@@ -126,7 +129,6 @@ class PostgresqlWriter:
     def _make_tables(self, pings: Sequence[Ping], preparation: Interruption) -> Sequence[Ping]:
         with contextlib.closing(connect(self._url, WRITING)) as connection, preparation.of(connection):
             migrate(connection)
-            self._confirmation.check(connection, names_several_hosts(self._url))
             if pings:
                 pings = self._dating.date(pings, vouched_for(newest_days(connection)), self._clock(connection))
                 days = {ping.received_at.date() for ping in pings}

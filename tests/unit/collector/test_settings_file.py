@@ -19,6 +19,11 @@ NO_URL = (
     "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for "
     "what is special in them, and several hosts as HOST:PORT,HOST:PORT"
 )
+A_WRITER = (
+    "found a string (not shown); a collector writes: leave target_session_attrs out; of several hosts it takes the one "
+    "that takes writes. A replica for `ff-observe fleet` stands in fleet.database"
+)
+A_REPLICA = "write postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST"
 A_NUMBER = "write a whole number from 1 to 36500, without quotes"
 A_BOOLEAN = "write true, without quotes (YAML 1.2 has only true and false)"
 A_HEADER = "write x-forwarded-for or forwarded: the header that your proxies set"
@@ -44,6 +49,7 @@ fleet:
   public_days: 7
   silent_after_days: 3
   interval_seconds: 60
+  database: postgresql://a:1,b:2/pings?target_session_attrs=prefer-standby
   public: true
 limits:
   connections: 100
@@ -90,6 +96,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         public_k=20,
         public_days=7,
         silent_after_days=3,
+        fleet_database=PostgresqlDatabase(Secret("postgresql://a:1,b:2/pings?target_session_attrs=prefer-standby")),
         fleet_interval_seconds=60,
         public=True,
         limits=Limits(connections=100, request_seconds=3, idle_seconds=4),
@@ -116,12 +123,21 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     )
     assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 0, Path("/srv/pings"))
     assert settings.database == PostgresqlDatabase(Secret("postgresql://u@127.0.0.1/pings"))
+    assert settings.fleet_database is None  # it would be a replica of another
     assert settings.retention == timedelta(days=30)
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        (
+            "database: postgresql://a,b/pings?target_session_attrs=standby",
+            f"collector.yml:1:11: database: {A_WRITER}",
+        ),
+        (
+            "fleet: {database: 'sqlite:pings.db'}",
+            f"collector.yml:1:19: fleet.database: found a string (not shown); {A_REPLICA}",
+        ),
         ("listen: 10465", "collector.yml:1:9: listen: found the number 10465; write a string: put it in quotes"),
         (
             "listen: '::1:80'",
