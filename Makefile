@@ -107,6 +107,10 @@ dist: .venv/test.stamp ## Build the wheel and the sdist in dist/, twice, compare
 	.cache/dist/bin/python -m pip install --quiet --no-deps --no-index dist/*.whl
 	cd .cache/dist && bin/ff-observe --help >/dev/null && bin/ff-observe --version && bin/ff-observe assets
 
+.PHONY: matrix
+matrix: .venv/test.stamp ## Test the built wheel under every Python, PostgreSQL, SQLite, lowest and newest dependency: ROWS="python-3.12 lowest"
+	@$(BIN)/python -m tests.deployment.matrix $(ROWS)
+
 .PHONY: pins
 pins: .venv/test.stamp ## Take the newest versions into the locks
 	$(BIN)/python -m tests.deployment.locks

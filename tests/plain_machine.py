@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -138,27 +138,26 @@ def take_installed(installed: Path, root: Path, uid: int) -> None:
 
 def run_demo(root: Path, uid: int) -> float:
     """Run `make demo` until its metrics are scraped, then press Ctrl-C. Returns the seconds to the first scrape."""
+    command = command_in(root, uid, 'make demo DEMO_ARGS="--port 0 --collector-port 0"')
+    return scraped("make demo", command, root.with_name(f"{root.name}-demo.log"), environment("/srv", os.environ))
+
+
+def scraped(name: str, command: Sequence[str | Path], log: Path, variables: Mapping[str, str]) -> float:
+    """Run a demo until its metrics are scraped, then press Ctrl-C. Returns the seconds to the first scrape."""
     began = time.monotonic()
-    log = root.with_name(f"{root.name}-demo.log")
     with log.open("wb") as output:
-        demo = subprocess.Popen(
-            command_in(root, uid, 'make demo DEMO_ARGS="--port 0 --collector-port 0"'),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment("/srv", os.environ),
-            start_new_session=True,
-        )
+        demo = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=variables, start_new_session=True)
     try:
         while not (found := re.search(r"metrics +(http://127\.0\.0\.1:[0-9]+/metrics)", log.read_text())):
             if demo.poll() is not None or time.monotonic() > began + DEMO_SECONDS:
-                raise FailedError(f"make demo did not start:\n{log.read_text()[-3000:]}")
+                raise FailedError(f"{name} did not start:\n{log.read_text()[-3000:]}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 demo.wait(0.1)
         with urllib.request.urlopen(found[1], timeout=60) as response:
             exposition = response.read().decode()
         seconds = time.monotonic() - began
         if not re.search(r"\nflowfuse_up(\{.*\})? 1", exposition):
-            raise FailedError(f"make demo was scraped, and its platform was not up:\n{exposition[:3000]}")
+            raise FailedError(f"{name} was scraped, and its platform was not up:\n{exposition[:3000]}")
         os.killpg(demo.pid, signal.SIGINT)
         status = demo.wait(60)
     finally:
@@ -166,7 +165,7 @@ def run_demo(root: Path, uid: int) -> float:
             os.killpg(demo.pid, signal.SIGKILL)
         demo.wait()
     if "Stopping." not in log.read_text():
-        raise FailedError(f"make demo ended with {status} without having stopped in order:\n{log.read_text()[-3000:]}")
+        raise FailedError(f"{name} ended with {status} without having stopped in order:\n{log.read_text()[-3000:]}")
     return seconds
 
 

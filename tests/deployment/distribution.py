@@ -1,6 +1,7 @@
 """Wheel and sdist, built as anybody would build them: the same bytes each time.
 
-`python -m tests.deployment.distribution DIR` builds both twice and leaves them in DIR (`make dist`).
+`python -m tests.deployment.distribution DIR` builds both twice, leaves them in DIR, and runs the demo of the wheel as
+`pipx install` and `uv tool install` install it (`make dist`).
 """
 
 import hashlib
@@ -9,10 +10,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.plain_machine import TOP
+from tests.deployment import locks
+from tests.plain_machine import TOP, FailedError, scraped
 
 
 def sources() -> list[str]:
@@ -58,6 +60,42 @@ def namespaces() -> bool:
     return shutil.which("unshare") is not None and subprocess.run(tried, capture_output=True).returncode == 0
 
 
+def installed(wheel: Path, home: Path) -> Mapping[str, Path]:
+    """Install the wheel below `home` by each tool for applications, with the versions of the image's lock; returns the
+    commands."""
+    programs = Path(sys.executable).parent
+    pinned = home / "pinned.txt"
+    pinned.write_text("".join(f"{name}=={version}\n" for name, version in locks.pinned(locks.RUN).items()))
+    commands: Mapping[str, Sequence[str | Path]] = {
+        "pipx": [programs / "pipx", "install", "--quiet", f"--pip-args=--constraint={pinned}", wheel],
+        "uv tool": [programs / "uv", "tool", "install", "--quiet", "--constraints", pinned, wheel],
+    }
+    found = {}
+    for name, command in commands.items():
+        place = home / name.partition(" ")[0]
+        variables = {"PIPX_HOME": str(place), "PIPX_BIN_DIR": str(place / "bin"), "PIPX_DEFAULT_PYTHON": sys.executable}
+        variables |= {"UV_TOOL_DIR": str(place), "UV_TOOL_BIN_DIR": str(place / "bin"), "UV_PYTHON": sys.executable}
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables})
+        if done.returncode:
+            sys.exit(f"{name} install failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        found[name] = place / "bin" / "ff-observe"
+    return found
+
+
+def try_tools(target: Path) -> None:
+    """Run the demo as each tool installed it, and say when it was scraped. Exits with a message where it is not."""
+    (wheel,) = target.resolve().glob("*.whl")
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        for tool, command in installed(wheel, home).items():
+            demo: Sequence[str | Path] = [command, "demo", "--port", "0", "--collector-port", "0"]
+            try:
+                seconds = scraped(f"ff-observe demo by {tool}", demo, home / "demo.log", os.environ)
+            except FailedError as error:
+                sys.exit(str(error))
+            print(f"{tool} install: ff-observe demo was scraped after {seconds:.0f} s", flush=True)
+
+
 def main(target: Path) -> None:
     """Build twice, under another umask, clock, path and user. Exits with a message if the bytes differ."""
     with tempfile.TemporaryDirectory() as name:
@@ -70,7 +108,8 @@ def main(target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(directory / "first", target)
     for file, digest in one.items():
-        print(f"{digest}  {file}")
+        print(f"{digest}  {file}", flush=True)
+    try_tools(target)
 
 
 if __name__ == "__main__":

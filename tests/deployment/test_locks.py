@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.deployment import locks
+from tests.deployment import locks, matrix
 
-PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
+PYTHONS = tuple((3, int(python.removeprefix("3."))) for python in matrix.PYTHONS)
 MACHINES = ("x86_64", "aarch64")
 LEFT_OUT = {
     ("x86_64", (3, 14)): {"atheris", "rotel"},

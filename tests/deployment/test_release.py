@@ -12,9 +12,9 @@ from tests.plain_machine import TOP
 WORKFLOW = TOP / ".github" / "workflows" / "release.yml"
 
 
-def audited(workflow: Path) -> "subprocess.CompletedProcess[str]":
+def audited(workflow: Path) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("zizmor")
-    command = [program, "--offline", "--no-config", "--no-progress", "--color=never", workflow]
+    command: list[str | Path] = [program, "--offline", "--no-config", "--no-progress", "--color=never", workflow]
     return subprocess.run(command, capture_output=True, text=True)
 
 

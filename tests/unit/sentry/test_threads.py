@@ -40,7 +40,8 @@ def status_of_scrape(bridge: Bridge) -> int:
         with urllib.request.urlopen(f"{bridge.url}/metrics", timeout=10) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 def told_of(server: Receiver, bridge: Bridge) -> list[tuple[str, str]]:
