@@ -47,6 +47,7 @@ def test_a_python_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_fails_is_named_with_its_tests_and_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrix, "COPY", tmp_path)
-    code = "print('ERROR    of a log'); print('FAILED tests/x.py::test_y'); print('== 1 failed in 0.1s =='); raise SystemExit(1)"
+    output = "ERROR    of a log\nFAILED tests/x.py::test_y\n== 1 failed in 0.1s =="
+    code = f"raise SystemExit({output!r})"  # printed, and the status is 1
     with pytest.raises(matrix.FailedError, match=r"^1 failed in 0\.1s\nFAILED tests/x\.py::test_y\nsee .*row\.log$"):
         matrix._run([sys.executable, "-c", code], tmp_path / "row.log")
