@@ -68,8 +68,9 @@ def kept_files() -> tuple[Path, ...]:
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
     """Place and text of each line."""
+    file = path.relative_to(ROOT)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        yield f"{path.relative_to(ROOT)}:{number}", line
+        yield f"{file}:{number}", line
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
