@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
 from opentelemetry.sdk.metrics.export import (
@@ -22,6 +23,7 @@ from ff_observe.catalogue import PLATFORM, SELF, process
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.exposition.formats import Format
+from ff_observe.generate import semantic_conventions
 from ff_observe.outputs.otlp.metrics import MetricsExport, Readings
 from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshot import Snapshot
@@ -187,3 +189,26 @@ def test_an_otlp_name_is_dotted_and_legal(metric: Metric) -> None:
     assert metric.kind in (Kind.GAUGE, Kind.COUNTER, Kind.INFO)  # as MetricsExport has it
     meter = MeterProvider(metric_readers=[InMemoryMetricReader()], shutdown_on_exit=False).get_meter("test")
     meter.create_observable_gauge(name, [lambda _: []], metric.unit)  # raises or warns for an illegal name or unit
+
+
+def test_the_registry_of_semantic_conventions_describes_what_is_exported() -> None:
+    groups = yaml.safe_load(semantic_conventions.registry())["groups"]
+    described = {
+        (group["metric_name"], group["unit"]): ({each["ref"] for each in group["attributes"]}, group["instrument"])
+        for group in groups
+        if group["type"] == "metric"
+    }
+    assert {ref for refs, _ in described.values() for ref in refs} == {each["id"] for each in groups[0]["attributes"]}
+    exporter = Kept()
+    export = MetricsExport(EVERY, Resource({}), exporter)
+    assert export.export(READINGS, platform_id="a")
+    export.close()
+    assert exporter.last is not None
+    exported = {}
+    for resource in exporter.last.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                kind = "counter" if isinstance(metric.data, Sum) else "gauge"
+                keys = {key for point in metric.data.data_points for key in point.attributes or ()}
+                exported[metric.name, metric.unit] = keys, kind
+    assert described == exported
