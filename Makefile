@@ -61,6 +61,7 @@ pictures: .venv/test.stamp ## Render every dashboard and state of the status pag
 	@$(BIN)/python -m tests.real_parts.install
 	$(BIN)/python -m tests.pictures.status_page $(STATES)
 	$(BIN)/python -m tests.pictures $(DASHBOARDS)
+	$(BIN)/python -m tests.pictures.first_look
 
 .PHONY: bench
 bench: .venv/test.stamp ## Measure speed and cost against the alternatives

@@ -8,6 +8,7 @@ from PIL import Image
 
 from ff_observe.generate.dashboards import MODULES
 from tests.pictures import __main__ as pictures
+from tests.pictures import first_look
 
 MAX_BYTES = 200_000
 WIDTH = 1400
@@ -20,6 +21,14 @@ def test_each_dashboard_has_a_small_picture_in_each_theme(uid: str, theme: str) 
     assert picture.stat().st_size < MAX_BYTES
     with Image.open(picture) as image:
         assert image.width == WIDTH
+
+
+@pytest.mark.parametrize(("name", "whole"), first_look.TOPS.items())
+def test_the_readme_shows_the_top_of_todays_pictures(name: str, whole: str) -> None:
+    assert f"](docs/pictures/{name})" in (pictures.ROOT / "README.md").read_text()
+    with Image.open(pictures.PICTURES / name) as image:
+        shown, today = image.convert("RGB"), first_look.top(pictures.PICTURES / whole).convert("RGB")
+        assert shown.tobytes() == today.tobytes(), "run: python -m tests.pictures.first_look"
 
 
 def test_without_the_renderer_it_is_said_where_it_was_looked_for(
