@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -23,6 +24,16 @@ from tests.unit.config.files import EVERY_KEY, FILES, File, written
 
 ROOT = Path(__file__).resolve().parents[3]
 EACH = pytest.mark.parametrize(("file", "key"), EVERY_KEY, ids=[key.path for _, key in EVERY_KEY])
+
+SETTINGS: tuple[Any, ...] = (
+    *(
+        one
+        for one in vars(flowforge_settings).values()
+        if dataclasses.is_dataclass(one) and one.__module__ == flowforge_settings.__name__
+    ),
+    *(CollectorSettings, TlsServerConfig),
+)
+"""Every class whose fields are filled by keys."""
 
 CANDIDATES = (
     *("certificate.pem", "/certificate.pem", "true", "false", "9", "90", "TLS12", "TLS13", "always", "required"),
@@ -165,11 +176,15 @@ def test_every_field_of_the_settings_is_of_use() -> None:
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Attribute)
     }
-    classes = [
-        one
-        for one in vars(flowforge_settings).values()
-        if dataclasses.is_dataclass(one) and one.__module__ == flowforge_settings.__name__
-    ]
-    for one in (*classes, CollectorSettings, TlsServerConfig):
+    for one in SETTINGS:
         for field in dataclasses.fields(one):
             assert field.name in used, f"nothing uses the field {field.name} of {one}"
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.__name__)
+def test_a_field_may_be_none_where_its_key_has_no_default(settings: type) -> None:
+    types = get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        if "key" in field.metadata and field.default is None:
+            key = field.metadata["key"]
+            assert NoneType in get_args(types[field.name]), f"{key.path} has no default: {field.name} may be None"
