@@ -1,5 +1,7 @@
 """What the collector's store does on SQLite alone: its file can be taken away from under it."""
 
+import contextlib
+import itertools
 import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
@@ -57,3 +59,28 @@ def test_how_many_platforms_were_seen_is_of_one_moment(tmp_path: Path, monkeypat
         monkeypatch.setattr(sqlite, "connect", connect)
         seen = store.count(later(seconds=1), silent_after_days=2).seen
     assert (seen.by_window, seen.silent) == ({"1d": 1, "7d": 1, "30d": 1}, 0)
+
+
+def test_forgotten_platforms_are_deleted_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    monkeypatch.setattr(sqlite, "PRUNED_AT_ONCE", 3)
+    left: list[int] = []
+
+    def platforms() -> int:
+        with contextlib.closing(sqlite_schema.connect(store.path)) as connection:
+            return int(connection.execute("SELECT count(*) FROM platform").fetchone()[0])
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = sqlite_schema.connect(path)
+        connection.set_trace_callback(lambda sql: left.append(platforms()) if "FROM platform" in sql else None)
+        return connection
+
+    with BlockingWriter(store) as writer:
+        writer.write([ping(f"{index}") for index in range(10)])
+        for days in (5, 6, 7):
+            writer.write([ping("new", later(days=days))])
+        monkeypatch.setattr(sqlite, "connect", connect)
+        store.prune(later(days=7), timedelta(days=2))
+    left.append(platforms())
+    assert (left[0], left[-1]) == (11, 1)
+    assert max(before - after for before, after in itertools.pairwise(left)) <= 3

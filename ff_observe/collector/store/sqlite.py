@@ -120,7 +120,7 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
             while days < DAYS_PRUNED_AT_ONCE and (oldest := _oldest(connection, old)) is not None:
                 pruned += self._delete(connection, min(old, oldest + timedelta(days=1)))
                 days += 1
-            connection.execute("DELETE FROM platform WHERE last_seen < ? AND last_seen > ?", (moment(old), _EARLIEST))
+            _delete_platforms(connection, old)
             sqlite_rollups.delete_before(connection, (old + retention).date() - rollups)
             more = _oldest(connection, old) is not None
         return Pruned(pruned, more, doubtful)
@@ -155,6 +155,17 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
 
     def interrupt(self) -> None:
         self._interrupted.set()
+
+
+def _delete_platforms(connection: sqlite3.Connection, before: datetime) -> None:
+    """Delete platforms last seen before then, in portions: a DELETE locks the file against pings while it searches, and
+    no index leads it to `last_seen`."""
+    (newest,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM platform").fetchone()
+    for first in range(1, newest + 1, PRUNED_AT_ONCE):
+        connection.execute(
+            "DELETE FROM platform WHERE rowid BETWEEN ? AND ? AND last_seen < ? AND last_seen > ?",
+            (first, first + PRUNED_AT_ONCE - 1, moment(before), _EARLIEST),
+        )
 
 
 def _date_anew(connection: sqlite3.Connection, future: str, past: str, likely: str) -> None:
