@@ -29,13 +29,7 @@ COPY: Final = HOME / "tests"
 WHEELS: Final = HOME / "dist"
 
 FORKY: Final = "forky"
-"""The release of Debian whose Python is 3.14, for machines that have none."""
-
-SQLITE_NOW: Final = "pysqlite3==0.6.1"
-"""Brings a SQLite of its own; a `.pth` file gives it the name `sqlite3`."""
-RENAME: Final = (
-    "import sys, pysqlite3; sys.modules.update({'sqlite3': pysqlite3, 'sqlite3.dbapi2': pysqlite3.dbapi2})\n"
-)
+"""The release of Debian that has Python 3.14, and the newest SQLite."""
 
 CORE: Final = (
     *("tests/unit/config/test_yaml_core.py", "tests/unit/config/test_every_key.py", "tests/unit/test_library.py"),
@@ -66,7 +60,6 @@ class Row:
     python: str = locks.PYTHON
     dependencies: str = "locked"
     postgresql: str = ""
-    sqlite: str = ""
     tests: tuple[str, ...] = CORE
 
 
@@ -85,7 +78,7 @@ ROWS: Final = (
     Row("newest", python="3.13", dependencies="newest"),
     *(Row(f"postgresql-{name}", postgresql=exact, tests=OF_POSTGRESQL) for name, exact in POSTGRESQLS.items()),
     Row("sqlite-debian", tests=OF_SQLITE),
-    Row("sqlite-newest", sqlite=SQLITE_NOW, tests=OF_SQLITE),
+    Row("sqlite-newest", python=PYTHONS[-1], tests=OF_SQLITE),
 )
 
 
@@ -159,20 +152,16 @@ def requirements(row: Row, log: Path) -> list[str]:
 def environment(row: Row, log: Path) -> list[str]:
     """Make the virtual environment of a row with the wheel in it; returns the command of its interpreter."""
     begin, python = inside(row.python)
-    venv = HOME / f"environment-{row.python}-{row.dependencies}{'-sqlite' if row.sqlite else ''}"
+    venv = HOME / f"environment-{row.python}-{row.dependencies}"
     command = [*begin, str(venv / "bin" / "python")]
     uv = [*begin, str(TOP / ".venv" / "bin" / "uv"), "pip", "install", "--quiet", "--python", command[-1]]
     options = requirements(row, log)
-    chosen = Path(options[-1]).read_text() + row.sqlite
+    chosen = Path(options[-1]).read_text()
     complete = venv / "complete"
     if not complete.exists() or complete.read_text() != chosen:
         shutil.rmtree(venv, ignore_errors=True)
         _run([*begin, python, "-m", "venv", "--without-pip", str(venv)], log)
         _run([*uv, *options], log)
-        if row.sqlite:
-            _run([*uv, row.sqlite], log)
-            (site,) = venv.glob("lib/python3.*/site-packages")
-            (site / "sqlite-now.pth").write_text(RENAME)
         complete.write_text(chosen)
     _run([*uv, "--no-deps", "--reinstall", *map(str, WHEELS.glob("*.whl"))], log)
     where = subprocess.check_output(
