@@ -146,7 +146,7 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
             future, likely = moment(found.future), moment(found.likely)
             past = _EARLIEST if now > EARLIEST else ""
             connection.execute("DELETE FROM recent WHERE until < ? OR received_at > ?", (moment(now), future))
-            wrong = [f"FROM {table} WHERE {column} > ?1 OR {column} <= ?2" for table, column in _MOMENTS]
+            wrong = [f"FROM {table} WHERE {column} > ? OR {column} <= ?" for table, column in _MOMENTS]
             if any(connection.execute(f"SELECT 1 {each} LIMIT 1", (future, past)).fetchone() for each in wrong):
                 with transaction(connection):  # usually none is, and nothing is written
                     _date_anew(connection, future, past, likely)

@@ -28,7 +28,7 @@ TABLES = (
 )
 _SEEN = "SELECT " + ", ".join(["count(*) FILTER (WHERE last_seen > ?)"] * 4) + " FROM platform"  # noqa: S608 - no value in it
 _MARK = """
-INSERT INTO fleet_due (day, mark) SELECT ?1, randomblob(8) WHERE ?1 >= (SELECT pruned_before FROM fleet_state)
+INSERT INTO fleet_due (day, mark) SELECT :day, randomblob(8) WHERE :day >= (SELECT pruned_before FROM fleet_state)
 ON CONFLICT (day) DO UPDATE SET mark = excluded.mark
 """
 _LAST = """
@@ -104,7 +104,7 @@ def _distributions(connection: sqlite3.Connection, where: str, *values: str) -> 
 
 def mark(connection: sqlite3.Connection, days: Iterable[str]) -> None:
     """Have days rolled up again, from the next commit on."""
-    connection.executemany(_MARK, [(day,) for day in days])
+    connection.executemany(_MARK, [{"day": day} for day in days])
 
 
 def fold(connection: sqlite3.Connection, found: Present, most: int) -> Folded:
