@@ -68,6 +68,10 @@ bench: .venv/test.stamp ## Measure speed and cost against the alternatives
 	@$(BIN)/python -m tests.real_parts.install
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+.PHONY: bench-compare
+bench-compare: .venv/test.stamp ## What got worse between the newest two results of `make bench`
+	$(BIN)/python -m benchmarks.ratios
+
 .PHONY: attack
 attack: .venv/test.stamp ## Flood bridge, collector and node_exporter; attack the privacy of the fleet's figures
 	@$(BIN)/python -m tests.real_parts.install

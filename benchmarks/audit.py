@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+from benchmarks import ratios
 from benchmarks.collection import seconds_taken
 from benchmarks.platforms import Size, audit_rows, postgresql_platform, sqlite_platform
 from ff_observe.catalogue.counts import REPORTED
@@ -121,6 +122,9 @@ def snapshots(what: str, source: Source, of_flowfuse: Source, write: Write) -> b
         f" {UNCHANGED}); medians {medians[1]} -> {medians[4]} and {medians[2]} -> {medians[5]} ms",
         flush=True,
     )
+    name = f"audit.{what.lower()}.snapshot"
+    ratios.note(f"{name}.written_to", written, less_is_better=True, target=WRITTEN_TO)
+    ratios.note(f"{name}.unchanged", idle, less_is_better=True, target=UNCHANGED)
     return written <= WRITTEN_TO and idle <= UNCHANGED
 
 

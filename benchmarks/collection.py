@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+from benchmarks import ratios
 from benchmarks.platforms import Size, postgresql_platform, read_anew, sqlite_platform
 from ff_observe.catalogue.counts import REPORTED
 from ff_observe.config.secret import Secret
@@ -101,7 +102,10 @@ def report(what: str, size: str, theirs: float, each_once: float, ours: float, i
     line = (
         f"{what:<11} {size:<31} {theirs * 1000:11.2f} {ours * 1000:9.2f} {theirs / ours:7.2f} {each_once / ours:10.2f}"
     )
+    name = f"collection.{what}.{size.split(' (')[0]}".lower().replace(" ", "_")
+    ratios.note(f"{name}.times_flowfuse", theirs / ours)
     if idle is not None:
+        ratios.note(f"{name}.times_flowfuse_idle", theirs / idle)
         line += f" {idle * 1000:9.2f} {theirs / idle:7.2f}"
     print(line, flush=True)
 

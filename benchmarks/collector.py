@@ -32,6 +32,7 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks import ratios
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.store.columns import NAMES
 from tests.network_guard import guarded_environment
@@ -205,8 +206,10 @@ def on_postgresql(directory: Path, rounds: int, seconds: int) -> int:
                 found["naive"].append(load(theirs, connections, seconds, f"n{next(runs)}"))
             for name, results in found.items():
                 row(f"PostgreSQL, {name}", connections, results)
-            print(f"    x naive: {ratio(found['collector'], found['naive']):.1f}   ", end="")
-            print(f"x pgbench: {ratio(found['collector'], found['pgbench']):.2f}")
+            times = {rival: ratio(found["collector"], found[rival]) for rival in ("naive", "pgbench")}
+            print(f"    x naive: {times['naive']:.1f}   x pgbench: {times['pgbench']:.2f}")
+            for rival, share in times.items():
+                ratios.note(f"collector.postgresql.{connections}_connections.times_{rival}", share)
             failed += sum(result.failed for result in found["collector"])
         with psycopg.connect(url) as session:
             session.execute("ANALYZE")
@@ -238,7 +241,9 @@ def on_sqlite(directory: Path, rounds: int, seconds: int) -> int:
             for name, results in found.items():
                 row(f"SQLite, {name}", connections, results)
             ours, theirs = found.values()
-            print(f"    x one commit for each ping: {ratio(ours, theirs):.1f}")
+            times = ratio(ours, theirs)
+            print(f"    x one commit for each ping: {times:.1f}")
+            ratios.note(f"collector.sqlite.{connections}_connections.times_a_commit_each", times)
             failed += sum(result.failed for result in ours)
     return failed
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks import ratios
 from benchmarks.contenders import exposition_of
 from benchmarks.wrk import Load, load
 from tests.real_parts import postgresql
@@ -151,6 +152,8 @@ def report(measured: dict[str, Load], body_bytes: int) -> bool:
         ratio = ours.requests_per_second / run.requests_per_second
         wanted = targets.get(name)
         met = met and (wanted is None or ratio >= wanted)
+        if wanted is not None:
+            ratios.note(f"scrape.times_{name}".replace(" ", "_"), ratio, target=wanted)
         compared = "" if wanted is None else f"{ratio:>9.2f}x{wanted:>8g}x"
         latencies = f"{run.p50_seconds * 1e3:>9.2f}{run.p99_seconds * 1e3:>9.2f}"
         print(f"{name:<18}{run.requests_per_second:>12.0f}{latencies}{run.failed:>8}{compared}")
