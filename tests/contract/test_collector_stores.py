@@ -4,6 +4,7 @@ import threading
 import uuid
 from datetime import timedelta
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Pruned, Store, StoreError
 from ff_observe.collector.store.columns import NAMES
+from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.ping_contract import FIELDS, MAX_COUNT
 from tests.contract.conftest import MakeStore, counted, documents, three_days_of_pings
+from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.endless import make_counting_endless
 from tests.unit.collector.pings import NOON, later, ping
@@ -241,6 +244,16 @@ def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, mo
     writer.close()
 
 
+def statements_under_way(store: PostgresqlStore) -> int:
+    with psycopg.connect(store.url.reveal(), autocommit=True) as session:
+        row = session.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
+            " AND pid <> pg_backend_pid()"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def test_a_count_that_takes_long_is_interrupted_and_none_begins_after(store: Store, writer: BlockingWriter) -> None:
     writer.write([ping("a")])
     store.count(NOON, silent_after_days=2)
@@ -262,3 +275,5 @@ def test_a_count_that_takes_long_is_interrupted_and_none_begins_after(store: Sto
     assert len(failed) == 1
     with pytest.raises(StoreError):
         store.count(NOON, silent_after_days=2)
+    if isinstance(store, PostgresqlStore):
+        wait_until(lambda: not statements_under_way(store), "the server to give up the count")

@@ -20,6 +20,9 @@ CONNECT_SECONDS = 5
 CONNECT_SECONDS_EACH = 2
 """Of several hosts: one that hangs delays a fail-over to the next."""
 
+NOTICES_A_CUT = 140_000
+"""The first version of PostgreSQL that ends a statement whose client is gone, instead of computing on."""
+
 COMMON = "-c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
 WRITING = f"{COMMON} -c lock_timeout=9s -c statement_timeout=10s -c synchronous_commit=on"
 """A commit is on the disk before it returns."""
@@ -52,7 +55,11 @@ def parameters(url: Secret, options: str) -> dict[str, Any]:
 
 def connect(url: Secret, options: str) -> Connection:
     """A blocking connection."""
-    return psycopg.connect(**parameters(url, options))
+    connection = psycopg.connect(**parameters(url, options))
+    if connection.info.server_version >= NOTICES_A_CUT:
+        with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a server on Windows cannot
+            connection.execute("SET client_connection_check_interval = '1s'")
+    return connection
 
 
 def cut(connection: Connection | AsyncConnection) -> None:
