@@ -149,11 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), error.exit_status, options)
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells count
-    except BrokenPipeError:
-        # The reader (`head`, a pager) is gone; flushing the rest at exit must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (`head`, a pager) is gone
+        _drop_output()
         return 1
     except OSError as error:
+        _drop_output()
         place = f"{error.filename}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}", 1, options)
     except Exception as error:
@@ -162,6 +162,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"unexpected {type(error).__name__}; run again with --log-level debug and report it"
         return _complain(message, 1, options)
     return status
+
+
+def _drop_output() -> None:
+    """Output that cannot be written must not fail once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, status: int, options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from tests.deployment.documents import Block, blocks
 from tests.deployment.image_root import home_of_a_platform
 from tests.deployment.test_documents import PAGES
 from tests.plain_machine import TOP
+from tests.real_parts import postgresql
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.prometheus import MISSING, PROMTOOL
 
@@ -120,8 +121,9 @@ def yaml_file(text: str, directory: Path) -> None:
         read_web_config(web_configuration(text, directory))
     elif keys & {"scrape_configs", "relabel_configs"}:
         promtool(text, directory)
-    elif "listen" in keys:
-        (directory / "database-url").write_text("postgresql://u:p@127.0.0.1/pings\n")
+    elif keys & {"listen", "database_file", "fleet"}:
+        for name in ("database-url", "fleet-url"):
+            (directory / name).write_text("postgresql://u:p@127.0.0.1/pings\n")
         (directory / "collector.yml").write_text(text)
         read_collector_file(directory / "collector.yml")
     else:
@@ -181,6 +183,16 @@ def known_to_the_page(text: str, _directory: Path | None = None) -> None:
         assert re.search(rf"\b{name[0] or name[1]}\b", sources), name
 
 
+def sql(text: str, directory: Path) -> None:
+    """Run by the administrator of a PostgreSQL."""
+    if postgresql.BINARIES is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    directory.chmod(0o755)
+    with postgresql.cluster(directory / "cluster") as cluster, cluster.connect("postgres") as administrator:
+        for statement in text.split(";")[:-1]:
+            administrator.execute(statement.encode())
+
+
 def promql(text: str, _directory: Path) -> None:
     for expression in text.splitlines():
         promql_parser.parse(expression)
@@ -193,6 +205,7 @@ READERS = {
     "js": script,
     "html": known_to_the_page,
     "promql": promql,
+    "sql": sql,
 }
 
 

@@ -112,11 +112,11 @@ def test_an_interrupt_while_the_commands_load_is_no_matter_for_a_traceback(monke
     assert main(["check"]) == 130
 
 
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_named(unbuffered: str, tmp_path: Path) -> None:
     shell = f"{' '.join(command('--home', HOME, 'check'))} >/dev/full"
-    done = subprocess.run(
-        ["sh", "-c", shell], cwd=tmp_path, env=guarded_environment(), capture_output=True, text=True, timeout=60
-    )
+    variables = {**guarded_environment(), "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["sh", "-c", shell], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr == "ff-observe: No space left on device\n"
 

@@ -77,7 +77,7 @@ def test_prometheus_gets_in_by_password_by_token_and_not_without(home: Path, tmp
         assert bridge.url is not None
         assert bridge.url.startswith("https://127.0.0.1:")
         target = {"targets": [bridge.url.removeprefix("https://")]}
-        common = {"scheme": "https", "scrape_interval": "1s", "scrape_timeout": "1s", "tls_config": tls}
+        common = {"scheme": "https", "scrape_interval": "5s", "scrape_timeout": "5s", "tls_config": tls}
         scrapes = [
             {"job_name": name, **common, "static_configs": [target], **options} for name, options in jobs.items()
         ]

@@ -82,6 +82,8 @@ def invocations(world: World) -> Iterator[list[str]]:
         needed = [positional[argument.value] for argument in command.arguments if not argument.flags]
         if command.words == ("sentry", "sourcemaps"):
             needed += ["--release", "2.4.0"]
+        if command.words == ("collector", "key"):
+            needed += ["--make"]
         yield [*command.words, *needed]
         for argument in command.arguments:
             if argument.flags and not argument.value and argument.flags[-1] not in {"--help", *NOT_HERE}:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.collector.commands import store_of_fleet
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.store.opening import open_store
+from ff_observe.collector.store.sqlite import SqliteStore
 from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
@@ -151,3 +154,12 @@ def _(home: Path) -> None:
     assert settings.database_file == home / "pings" / "pings.sqlite3"
     assert settings.sender_key_file == home / "key" / "sender.key"
     assert Receipts.of(settings).file == home / "key" / "receipts.key"
+
+
+@without("fleet.database")
+def _(home: Path) -> None:
+    settings = CollectorSettings(data_dir=home)
+    open_store(settings)
+    store = store_of_fleet(settings)
+    assert isinstance(store, SqliteStore)
+    assert store.path == settings.database_file
