@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from ff_observe.cli import build_parser, main, run
 from ff_observe.cli.grammar import grammar
-from ff_observe.collector.settings import COLLECTOR, DATABASE
+from ff_observe.collector.settings import COLLECTOR, DATABASE, FLEET_DATABASE
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
 from tests.end_to_end.planted_errors import MARK
 from tests.end_to_end.planted_secrets import ANY, SECRET_KEYS, Vault, forms_of
@@ -228,7 +228,9 @@ def keep_processes(world: World) -> None:
 
 def run_collector(world: World, turn: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A collector whose database goes away, and that reports over OTLP."""
-    assert [key for key in COLLECTOR.keys if key.secret] == [DATABASE], "plant the other secret keys here"
+    assert [key for key in COLLECTOR.keys if key.secret] == [DATABASE, FLEET_DATABASE], (
+        "plant the other secret keys here"
+    )
     directory = world.directory / "collector"
     (directory / "etc").mkdir(parents=True)
     world.postgres.create("secrets_pings")
@@ -244,8 +246,13 @@ def run_collector(world: World, turn: int, capfd: pytest.CaptureFixture[str], mo
         ({}, {COLLECTOR_DATABASE_FILE: str(url_file)}),
     )
     in_file, variables = ways[turn % len(ways)]
+    of_fleet = quoted(world.vault.plant("collector, replica", ANY))
+    replica = f"postgresql://{ROLE}:{of_fleet}@127.0.0.1:{world.postgres.port}/secrets_pings"
+    (directory / "etc" / "replica").write_text(replica)
+    fleet = {"database": replica} if turn % 2 else {"database_file": "replica"}
     settings = directory / "etc" / "collector.yml"
-    settings.write_text(yaml.safe_dump({"listen": f"127.0.0.1:{port}", "data_dir": str(directory / "data"), **in_file}))
+    written_down = {"listen": f"127.0.0.1:{port}", "data_dir": str(directory / "data"), "fleet": fleet, **in_file}
+    settings.write_text(yaml.safe_dump(written_down))
     header = world.vault.plant("collector OTLP, header")
     endpoint = f"http://operator:{quoted(world.vault.plant('collector OTLP, password', ANY))}@"
     variables |= {
@@ -268,6 +275,10 @@ def run_collector(world: World, turn: int, capfd: pytest.CaptureFixture[str], mo
             written = capfd.readouterr()
             assert '"ping"' in written.out
             world.keep("collector export", written.out + written.err)
+            assert main(["--log-level", "debug", "fleet", "adoption", "--settings", str(settings)]) == 1
+            written = capfd.readouterr()
+            assert "does not let this user into this database" in written.err
+            world.keep("fleet of a replica", written.out + written.err)
         world.set_password("another")
         wait_until(lambda: send(port, ping_body("lost")).status == 503, "pings to be refused")
         for path in ("/", "/metrics", "/-/ready", "/openapi.json", f"/?password={password}"):

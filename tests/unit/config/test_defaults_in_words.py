@@ -9,7 +9,6 @@ import pytest
 from ff_observe.collector.commands import store_of_fleet
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.store.sqlite import SqliteStore
 from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
@@ -159,7 +158,9 @@ def _(home: Path) -> None:
 @without("fleet.database")
 def _(home: Path) -> None:
     settings = CollectorSettings(data_dir=home)
-    open_store(settings)
+    assert settings.database_file is not None
+    settings.database_file.parent.mkdir()
+    settings.database_file.touch()
     store = store_of_fleet(settings)
     assert isinstance(store, SqliteStore)
     assert store.path == settings.database_file
