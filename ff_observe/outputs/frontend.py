@@ -52,6 +52,7 @@ OUTPUTS: Final[tuple[Output, ...]] = (
         example="phc_key",
         stop=f"leave `{key_of.POSTHOG_APIKEY.path}` out",
         fix=_FIX,
+        document="frontend",
         status=_by_key(lambda settings: settings.frontend.posthog is not None, lambda _: key_of.POSTHOG_APIKEY.path),
         origins=_origins("posthog"),
     ),
@@ -64,6 +65,7 @@ OUTPUTS: Final[tuple[Output, ...]] = (
         example="https://key@sentry.example.com/1",
         stop=f"leave `{key_of.FRONTEND_SENTRY_DSN.path}` out",
         fix=_FIX,
+        document="frontend",
         status=_by_key(
             lambda settings: settings.frontend.sentry is not None, lambda _: key_of.FRONTEND_SENTRY_DSN.path
         ),
@@ -78,6 +80,7 @@ OUTPUTS: Final[tuple[Output, ...]] = (
         example="forge.example.com",
         stop=f"leave `{key_of.PLAUSIBLE_DOMAIN.path}` out",
         fix=_FIX,
+        document="frontend",
         status=_by_key(lambda settings: settings.frontend.plausible is not None, _plausible_key),
         origins=_origins("plausible"),
     ),

@@ -91,7 +91,8 @@ class Output:
     gets it. `key` is the key of flowforge.yml that switches it, `example` a value that switches it on, `stop` how to
     keep it off, `fix` what to check if nothing arrives. `build` makes its components; it is absent if the web server
     or the page serves the output. `build_lasting` makes a component that exists under any settings, and decides each
-    time. `destinations` are what this process contacts for the output, `origins` what a visitor's browser contacts.
+    time. `document` is the name of the document about it, in `docs/`. `destinations` are what this process contacts for
+    the output, `origins` what a visitor's browser contacts.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Output:
     stop: str
     fix: str
     status: Callable[[Settings, Snapshot | None], Status]
+    document: str = ""
     build: Callable[[Context], Components] | None = None
     build_lasting: Callable[[Context], LastingComponent] | None = None
     destinations: Callable[[Settings], Sequence[Destination]] = lambda _settings: ()

@@ -15,6 +15,7 @@ def _status(settings: Settings, _snapshot: Snapshot | None) -> Status:
 OUTPUT = Output(
     name="prometheus",
     title="Prometheus",
+    document="prometheus",
     content="counts, versions, address, licence id and limits, when asked",
     receiver="your Prometheus, or another client that can fetch /metrics",
     key=key_of.PROMETHEUS_ENABLED.path,

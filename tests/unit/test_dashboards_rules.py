@@ -16,7 +16,7 @@ from tests.promql import selectors
 
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
 each_alert = pytest.mark.parametrize(
-    "alert", alerts(), ids=lambda alert: f"{alert['alert']}-{alert['labels']['severity']}"
+    "alert", alerts(), ids=lambda alert: f"{alert['alert']}-{alert.get('labels', {}).get('severity')}"
 )
 each_rule = pytest.mark.parametrize("rule", list(rules()), ids=lambda rule: rule.get("alert") or rule["record"])
 
@@ -36,8 +36,9 @@ def test_a_rule_names_only_metrics_of_the_catalogue_and_asks_of_counters_how_muc
 @each_alert
 def test_an_alert_says_what_it_means(alert: dict[str, Any]) -> None:
     assert alert["alert"].startswith("FlowFuse")
-    assert alert["labels"]["severity"] in ("critical", "warning", "info")
-    assert alert["for"]
+    severity = alert.get("labels", {}).get("severity")
+    assert severity in ("critical", "warning", "info"), f"grafana/rules: {alert['alert']} lacks a label severity"
+    assert alert.get("for"), f"grafana/rules: {alert['alert']} lacks `for`"
     annotations = alert["annotations"]
     needed = {"summary", "description", "runbook_url"}
     assert set(annotations) == needed, f"grafana/rules: the annotations of {alert['alert']} are {sorted(needed)}"
@@ -71,9 +72,11 @@ def test_an_alert_names_its_platform_and_is_one_however_many_bridges_tell_of_it(
         assert NAME_OF_BRIDGE in description
         assert BY_PLATFORM not in expression
     else:
-        assert NAME_OF_PLATFORM in description
-        assert re.match(rf"(max|min) by \({BY_PLATFORM}(, \w+)?\) \(label_replace\(label_join\(", expression)
-        assert by_platform("").partition("(, ")[2].removeprefix("label_join(, ") in expression
+        advice = f"grafana/rules: write {alert['alert']} like FlowFuseInstancesCrashing, by platform and with its name"
+        assert NAME_OF_PLATFORM in description, advice
+        by_platforms = rf"(max|min) by \({BY_PLATFORM}(, \w+)?\) \(label_replace\(label_join\("
+        assert re.match(by_platforms, expression), advice
+        assert by_platform("").partition("(, ")[2].removeprefix("label_join(, ") in expression, advice
 
 
 @each_alert

@@ -105,6 +105,7 @@ def _build(context: Context) -> Components:
 OUTPUT = Output(
     name=NAME,
     title="OTLP",
+    document="otlp",
     content="the same counts; traces and logs of the bridge on request",
     receiver="the collector of your endpoint",
     key=key_of.OTLP_ENDPOINT.path,

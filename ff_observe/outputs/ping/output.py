@@ -62,6 +62,7 @@ def _destinations(settings: Settings) -> tuple[Destination]:
 OUTPUT = Output(
     name=NAME,
     title="Core ping",
+    document="ping",
     content="counts and versions, once a day; no names, no addresses",
     receiver="FlowFuse Inc., or telemetry.url",
     key=key_of.ENABLED.path,

@@ -270,6 +270,7 @@ def _destinations(settings: Settings) -> tuple[Destination, ...]:
 OUTPUT = Output(
     name=NAME,
     title="Backend Sentry",
+    document="sentry",
     content="errors of the bridge, scrubbed of secrets",
     receiver="the Sentry of your dsn",
     key=KEY,

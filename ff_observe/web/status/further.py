@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ff_observe.installed_files import installed_directory
+from ff_observe.outputs import OUTPUTS
 
 PATH: Final = "/docs"
 """Where the bridge serves them."""
@@ -24,8 +25,6 @@ _RUNBOOKS: Final = {
     "target-down": "FlowFuseBridgeDown",
 }
 """Of findings that an alert is raised for too; those of the database have one."""
-
-_OUTPUTS: Final = {"prometheus": "prometheus", "backend_sentry": "sentry", "otlp": "otlp"}
 
 
 @cache
@@ -49,6 +48,6 @@ def runbook(finding: str) -> tuple[str, str] | None:
     return None if alert is None else (alert, f"runbooks#{alert.lower()}")
 
 
-def document_of(output: str) -> str:
-    """The document about an output."""
-    return "frontend" if output.startswith("frontend_") else _OUTPUTS[output]
+def document_of(name: str) -> str | None:
+    """The document about an output, if there is one."""
+    return next((output.document for output in OUTPUTS if output.name == name and output.document), None)

@@ -273,9 +273,10 @@ def _strip(title: str, up: bool, day: Sequence[float | None], document: StatusDo
 
 def _outputs(outputs: Sequence[Output], documents: str | None) -> Markup:
     def title(output: Output) -> Content:
-        if documents is None:
+        name = further.document_of(output.name)
+        if documents is None or name is None:
             return output.title
-        return element("a", output.title, href=f"{documents}/{further.document_of(output.name)}")
+        return element("a", output.title, href=f"{documents}/{name}")
 
     items = [
         element(

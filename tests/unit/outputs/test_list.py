@@ -37,6 +37,7 @@ def test_an_output_is_described(output: Output) -> None:
     for field in ("title", "content", "receiver", "key", "example", "stop", "fix"):
         assert getattr(output, field), f"{output.name} has no {field}"
     assert output.key in {key.path for key in TELEMETRY_KEYS}, f"{output.name}: {output.key} is not declared"
+    assert not output.document or (ROOT / "docs" / f"{output.document}.md").is_file(), f"docs/{output.document}.md"
     assert output.key in output.stop or output.key.rpartition(".")[0] in output.stop
 
 
