@@ -84,7 +84,8 @@ def test_an_alert_has_a_runbook(alert: dict[str, Any]) -> None:
     file, _, anchor = alert["annotations"]["runbook_url"].partition("#")
     assert file == "docs/runbooks.md"
     assert anchor == alert["alert"].lower()
-    assert anchor in {heading.lower() for heading in re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE)}
+    headings = {heading.lower() for heading in re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE)}
+    assert anchor in headings, f"docs/runbooks.md: add `### {alert['alert']}`"
 
 
 def test_the_documented_command_makes_every_runbook_url_absolute(tmp_path: Path) -> None:
