@@ -90,8 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _git(*arguments: str) -> str:
     """Its output; nothing where there is no repository."""
-    told = subprocess.run(["git", *arguments], check=False, cwd=KEPT.parent, capture_output=True, text=True)
-    return told.stdout.strip()
+    done = subprocess.run(["git", *arguments], check=False, cwd=KEPT.parent, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def _lines(path: str) -> list[str]:

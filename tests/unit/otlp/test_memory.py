@@ -25,6 +25,8 @@ from tests.unit.otlp.watching import CLOCK, Heard, exports, output
 
 OPEN_FILES = Path("/proc/self/fd")
 EXPORTS = in_full(10_000, 1_500)
+UNDER_WAY = 250
+"""Objects that an export may hold while it is under way, of which any number is at either moment."""
 TIMEOUT = 0.5  # less than the pause before a second try: each export fails at once
 A_WHILE = 1_800.0
 pytestmark = pytest.mark.timeout(2 * A_WHILE)
@@ -43,7 +45,7 @@ def assert_flat(metrics: SelfMetrics, more_exports: Callable[[int], None]) -> No
     after, files_after, resident_after = kept(), len(list(OPEN_FILES.iterdir())), resident()
     assert exports(metrics, "failed") >= EXPORTS
     assert exports(metrics, "delivered") == 0
-    assert after - before < EXPORTS // 10, f"{after - before} objects more"
+    assert after - before < UNDER_WAY + EXPORTS // 20, f"{after - before} objects more"
     assert files_after - files_before < 5, f"{files_after - files_before} open files more"
     assert resident_after - resident_before < 5_000_000, f"{resident_after - resident_before} bytes more"
 
