@@ -8,6 +8,7 @@ if a target is missed.
 
 import argparse
 import contextlib
+import os
 import sqlite3
 import statistics
 import sys
@@ -155,6 +156,7 @@ def in_sqlite(directory: Path, size: Size, entries: int) -> bool:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
         database.execute(audit_rows(entries, sqlite=True))
+    os.sync()  # gigabytes that wait for the disk would delay readers and writers alike
 
     def connect() -> Write:
         database = sqlite3.connect(path, isolation_level=None, timeout=WRITER_SECONDS, check_same_thread=False)
@@ -188,6 +190,8 @@ def in_postgresql(cluster: postgresql.Cluster, size: Size, entries: int) -> bool
     with cluster.connect(name) as database:
         database.execute(audit_rows(entries, sqlite=False).encode())
         database.execute('vacuum analyze "AuditLogs"')
+        database.execute("checkpoint")
+    os.sync()
     described = PostgreSQLDatabase("127.0.0.1", cluster.port, "postgres", Secret(postgresql.PASSWORD), name)
 
     def connect() -> Write:
