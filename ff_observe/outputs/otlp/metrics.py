@@ -77,9 +77,8 @@ class MetricsExport:
         self, metrics: Iterable[Metric], resource: Resource, exporter: MetricExporter, counted: Readings | None = None
     ) -> None:
         self._readings: Readings = {}
-        self._before: dict[str, Reading] = {}
-        self._began: Mapping[str, float] = {}
-        self._counted = counted or {}
+        self._before: dict[str, Reading] = dict(counted or {})
+        self._last: dict[str, tuple[float, Reading]] = {}  # by name of a counter: when it began, and what it had
         self._differences = _is_difference((exporter._preferred_temporality or {}).get(ObservableCounter))
         self._platform: Mapping[str, str] = {}
         self._reader = _Reader(exporter)
@@ -102,7 +101,7 @@ class MetricsExport:
         began = began or {}
         if self._differences:
             self._leave_out_what_was_before(readings, began)
-        self._readings, self._began = readings, began
+        self._readings = readings
         self._reader.began = {self._names[name]: int(at * 1e9) for name, at in began.items() if name in self._names}
         self._platform = {} if platform_id is None else {PLATFORM_ID: platform_id}
         self._reader.delivered = False
@@ -114,18 +113,18 @@ class MetricsExport:
         self._provider.shutdown()
 
     def _leave_out_what_was_before(self, readings: Readings, began: Mapping[str, float]) -> None:
-        for name, at in began.items():
-            if name in self._counted:
-                self._before[name] = self._counted[name]
-            elif self._began.get(name) != at:
-                last, before = self._readings.get(name, {}), self._before.get(name, {})
+        for name in began.keys() & readings.keys():
+            at, now = began[name], readings[name]
+            last_at, last = self._last.get(name, (None, {}))
+            if at != last_at and (last_at is not None or name not in self._before):
+                before = self._before.get(name, {})
                 reported = {labels: number - before.get(labels, 0) for labels, number in last.items()}
-                now = readings.get(name, {})
                 self._before[name] = {labels: number - reported.get(labels, 0) for labels, number in now.items()}
+            self._last[name] = at, now
 
     def _callback(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            before = self._before.get(metric.name, {})
+            before = self._before.get(metric.name, {}) if self._differences else {}
             return [
                 Observation(
                     value - before.get(label_values, 0),

@@ -182,6 +182,23 @@ def test_as_a_difference_a_counter_does_not_show_what_happened_before_the_first_
     assert [each["ff_observe.pings"][1] for each in sent] == [1, 1, 1, 1]
 
 
+def test_a_difference_spans_an_export_without_the_counter() -> None:
+    exporter = Kept(AggregationTemporality.DELTA)
+    export = MetricsExport(EVERY, Resource({}), exporter)
+    began = {"flowfuse_sign_ins_total": FIRST_ENTRY.timestamp()}
+    sent = []
+    for entries in (70, 73, None, 78):
+        readings: Readings = {"flowfuse_users": {(): 1}}
+        if entries is not None:
+            readings = {"flowfuse_sign_ins_total": {("failure",): entries}}
+        export.export(readings, None, began if entries is not None else {})
+        assert exporter.last is not None
+        [scope] = exporter.last.resource_metrics[0].scope_metrics
+        sent.append([each.data.data_points[0].value for each in scope.metrics if isinstance(each.data, Sum)])
+    export.close()
+    assert sent == [[0], [3], [], [5]]
+
+
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
 def test_an_otlp_name_is_dotted_and_legal(metric: Metric) -> None:
     name = otlp_name(metric)
