@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,11 +17,13 @@ from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpSignals
 from ff_observe.outputs.otlp.resource import ServiceResource
+from ff_observe.platform.snapshot import Snapshot
 from ff_observe.process_metrics import process_readings
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from tests.pace import in_full
 from tests.real_parts.processes import free_port, wait_until
+from tests.unit.otlp.faulty import Still
 from tests.unit.otlp.watching import CLOCK, Heard, exports, output
 
 OPEN_FILES = Path("/proc/self/fd")
@@ -49,27 +52,38 @@ def assert_flat(metrics: SelfMetrics, more_exports: Callable[[int], None]) -> No
 
 
 def kept() -> int:
-    """The fewest of several moments: an export under way holds hundreds, and what stays is there at each of them."""
+    """No export is under way meanwhile: one holds hundreds of objects."""
+    gc.collect()
+    return len(gc.get_objects())
 
-    def now() -> int:
-        gc.collect()
-        return len(gc.get_objects())
 
-    return min(now() for _ in range(10))
+class Rationed(Still):
+    """A platform of which as many snapshots are taken as `allowed` is released for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = threading.Semaphore(0)
+
+    def current(self) -> Snapshot:
+        self.allowed.acquire()
+        return super().current()
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_failed_exports_of_metrics_cost_no_memory(protocol: str, heard: Heard) -> None:
     metrics = SelfMetrics()
-    otlp = output(free_port(), metrics, interval=0.0, timeout=TIMEOUT, protocol=protocol)
+    platform = Rationed()
+    otlp = output(free_port(), metrics, interval=0.0, timeout=TIMEOUT, protocol=protocol, platform=platform)
 
     def more_exports(until: int) -> None:
+        platform.allowed.release(until - int(exports(metrics, "failed")))
         wait_until(lambda: exports(metrics, "failed") >= until, f"{until} failed exports", A_WHILE)
 
     otlp.start()
     try:
         assert_flat(metrics, more_exports)
     finally:
+        platform.allowed.release()
         otlp.stop(CLOCK.monotonic() + 5)
     assert len(heard.from_level(logging.INFO)) == 1
 
