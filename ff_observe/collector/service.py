@@ -126,6 +126,7 @@ class Collector:
             open_to_any_host=PING_REQUESTS,  # anyone may send a ping, under any host name
         )
         self._thread: threading.Thread | None = None
+        self._counting = threading.Lock()
         self._count_seconds: deque[float] = deque(maxlen=2)
         self._fold_seconds: float | None = None
         self._rolled_up: datetime | None = None
@@ -183,17 +184,19 @@ class Collector:
     def count_fleet(self, fresh: timedelta = timedelta(0)) -> float:
         """Count the fleet for `/metrics`, unless another collector did so less than `fresh` ago, and publish a release
         when one is due. Returns the seconds until the next time: counting a large fleet takes only a small share of the
-        time. A count that failed, or was slow only once (it waited for a lock), delays none."""
-        began, now = self._clock.monotonic(), self._clock.now()
-        try:
-            fleet = take_fleet(self.store, now, self.settings.k, self.settings.silent_after_days, fresh)
-            self._count_seconds.append(self._clock.monotonic() - began)
-            self.metrics.fleet = fleet
-            if self.publication is not None and (release := self.publication.refresh(fleet, now)) is not None:
-                self._app.publish(release)
-        except StoreError:  # the writer reports that the store is down; the old numbers stay, with their date
-            return self.settings.fleet_interval_seconds
-        return max(self.settings.fleet_interval_seconds, IDLE_SHARE * min(self._count_seconds))
+        time. A count that failed, or was slow only once (it waited for a lock), delays none. Counts wait for each
+        other, so that an older one never replaces a newer one."""
+        with self._counting:
+            began, now = self._clock.monotonic(), self._clock.now()
+            try:
+                fleet = take_fleet(self.store, now, self.settings.k, self.settings.silent_after_days, fresh)
+                self._count_seconds.append(self._clock.monotonic() - began)
+                self.metrics.fleet = fleet
+                if self.publication is not None and (release := self.publication.refresh(fleet, now)) is not None:
+                    self._app.publish(release)
+            except StoreError:  # the writer reports that the store is down; the old numbers stay, with their date
+                return self.settings.fleet_interval_seconds
+            return max(self.settings.fleet_interval_seconds, IDLE_SHARE * min(self._count_seconds))
 
     def fold(self) -> float:
         """Roll up the days that have changed. Returns the seconds until the next time: today is rolled up again and

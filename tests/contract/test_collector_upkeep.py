@@ -1,6 +1,7 @@
 """What a running collector does by itself: pruning, replacing its key, counting the fleet."""
 
 import logging
+import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -68,3 +69,30 @@ def test_a_count_that_failed_or_took_long_once_does_not_postpone_the_next(
 
     monkeypatch.setattr(collector.store, "count", slow)
     assert [collector.count_fleet() for _ in range(7)] == pytest.approx([60, 15, 15, 15, 15, 180, 15])
+
+
+def test_an_older_count_does_not_replace_a_newer_one(
+    settings: CollectorSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    collector = Collector(settings, clock)
+    count = collector.store.count
+    taken, newer_ended = threading.Event(), threading.Event()
+
+    def slow_at_first(at: datetime, silent_after_days: int, fresh: timedelta) -> Count | None:
+        found = count(at, silent_after_days, fresh)
+        if not taken.is_set():
+            taken.set()
+            newer_ended.wait(0.2)  # a count that does not wait for this one ends meanwhile
+        return found
+
+    monkeypatch.setattr(collector.store, "count", slow_at_first)
+    older = threading.Thread(target=collector.count_fleet)
+    older.start()
+    taken.wait()
+    clock.adjust(60)
+    collector.count_fleet()
+    newer_ended.set()
+    older.join()
+    assert collector.metrics.fleet is not None
+    assert collector.metrics.fleet.taken_at == clock.now()
