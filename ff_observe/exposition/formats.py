@@ -10,19 +10,25 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONT
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
+from ff_observe.exposition import openmetrics_2
+
 _END: Final = b"# EOF\n"
 
 
 class Format(Enum):
     """The exposition formats; the value is the content type of an answer, but for the scheme of escaping.
 
-    Text 1.0.0 differs from 0.0.4 only in how it spells names that need quotes, and the catalogue has none. For the same
-    reason OpenMetrics 2.0.0 is not offered: prometheus-client writes its version, but still the names of 1.0.0.
+    Text 1.0.0 differs from 0.0.4 only in how it spells names that need quotes, and the catalogue has none.
     """
 
     TEXT_0_0_4 = CONTENT_TYPE_PLAIN_0_0_4
     TEXT_1_0_0 = CONTENT_TYPE_PLAIN_1_0_0
     OPENMETRICS_1_0_0 = CONTENT_TYPE_OPENMETRICS
+    OPENMETRICS_2_0_0 = openmetrics_2.CONTENT_TYPE
+
+    @property
+    def is_openmetrics(self) -> bool:
+        return self in (Format.OPENMETRICS_1_0_0, Format.OPENMETRICS_2_0_0)
 
 
 class Escaping(StrEnum):
@@ -59,6 +65,8 @@ def encode_one(family: Family, exposition_format: Format) -> bytes:
 
     A counter's start (`…_created`) is in OpenMetrics only: the text format would make gauges of it.
     """
+    if exposition_format is Format.OPENMETRICS_2_0_0:
+        return openmetrics_2.encode(family)
     if exposition_format is Format.OPENMETRICS_1_0_0:
         encoded = generate_openmetrics(_Alone(family))  # type: ignore[no-untyped-call]  # the library leaves it untyped
         return bytes(encoded).removesuffix(_END)
@@ -69,7 +77,7 @@ def encode_one(family: Family, exposition_format: Format) -> bytes:
 
 def join(encoded: Iterable[bytes], exposition_format: Format) -> bytes:
     """One exposition of encoded families."""
-    return b"".join(encoded) + (_END if exposition_format is Format.OPENMETRICS_1_0_0 else b"")
+    return b"".join(encoded) + (_END if exposition_format.is_openmetrics else b"")
 
 
 class _Alone(Collector):

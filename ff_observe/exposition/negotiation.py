@@ -34,7 +34,10 @@ def accepts_gzip(accept_encoding: bytes) -> bool:
 
 
 def _named(name: str, version: str | None) -> Format | None:
-    """The format that an element of `Accept` names. OpenMetrics before 1.0.0 was a draft; ours is the standard."""
+    """The format that an element of `Accept` names: without a version the oldest, as OpenMetrics 2.0 asks. Before 1.0.0
+    it was a draft."""
+    if name == _OPENMETRICS and version == "2.0.0":
+        return Format.OPENMETRICS_2_0_0
     if name == _OPENMETRICS and version in (None, "1.0.0"):
         return Format.OPENMETRICS_1_0_0
     if name == _TEXT and version == "1.0.0":
@@ -49,7 +52,7 @@ def _escaping(exposition_format: Format, parameters: dict[str, str]) -> Escaping
     OpenMetrics without one was asked for by scrapers that know none.
     """
     asked = parameters.get("escaping")
-    if exposition_format is Format.TEXT_0_0_4 or (asked is None and exposition_format is Format.OPENMETRICS_1_0_0):
+    if exposition_format is Format.TEXT_0_0_4 or (asked is None and exposition_format.is_openmetrics):
         return None
     return Escaping(asked) if asked in set(Escaping) else Escaping.UNDERSCORES
 

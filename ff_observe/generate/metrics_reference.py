@@ -36,10 +36,10 @@ _ENTERPRISE = """\
 
 _AUDIT = """\
 Counters over the whole of FlowFuse's audit log, which reaches back to the platform's first day; in OpenMetrics,
-`_created` is the moment of its first entry. A restart changes nothing, and the bridges of one platform count the same.
-Without the bridge's state file, after a backup was restored, or after entries were deleted, the log is counted anew:
-until that is done the counters are absent, and `ff_observe_audit_log_counted_ratio` shows the progress. A number that
-is lower afterwards is, to Prometheus, a counter that was reset."""
+`_created` (`st@` in 2.0.0) is the moment of its first entry. A restart changes nothing, and the bridges of one platform
+count the same. Without the bridge's state file, after a backup was restored, or after entries were deleted, the log is
+counted anew: until that is done the counters are absent, and `ff_observe_audit_log_counted_ratio` shows the progress. A
+number that is lower afterwards is, to Prometheus, a counter that was reset."""
 
 _PROCESS = """\
 By the names that every Prometheus client library uses, so that generic dashboards work; the collector exposes them to

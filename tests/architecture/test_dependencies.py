@@ -12,7 +12,10 @@ from tests.deployment import locks
 from tests.recordings import ROOT
 
 INTERNALS = {
-    "prometheus-client": ("prometheus_client.metrics_core", "prometheus_client.openmetrics.exposition"),
+    "prometheus-client": (
+        *("prometheus_client.metrics_core", "prometheus_client.openmetrics.exposition"),
+        *("prometheus_client.samples", "prometheus_client.utils"),
+    ),
     "opentelemetry-sdk": ("opentelemetry.sdk._logs", "_receive_metrics"),
     "opentelemetry-exporter-otlp-proto-http": ("_log_exporter",),
     "opentelemetry-exporter-otlp-proto-grpc": ("_initialize_channel_and_stub",),

@@ -28,6 +28,7 @@ from ff_observe.collector.store import Ping
 from ff_observe.errors import ConfigurationError
 from ff_observe.http.connection import Connection
 from ff_observe.ping_contract import MAX_BODY_BYTES
+from tests import openmetrics_2
 from tests.pace import within
 from tests.real_parts.collector import ask, collecting, raw, sample, send
 from tests.real_parts.processes import wait_until
@@ -243,7 +244,15 @@ def test_the_exposition_is_what_was_asked_for(collector: Collector) -> None:
         collector.port, "GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
     )
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-    assert [*parse_openmetrics(openmetrics.body.decode())]  # type: ignore[no-untyped-call]  # as the library has it
+    in_1 = [*parse_openmetrics(openmetrics.body.decode())]  # type: ignore[no-untyped-call]  # as the library has it
+    asked = {"Accept": "application/openmetrics-text; version=2.0.0"}
+    openmetrics = ask(collector.port, "GET", "/metrics", headers=asked)
+    assert openmetrics.headers["content-type"] == "application/openmetrics-text; version=2.0.0; charset=utf-8"
+    in_2 = [*openmetrics_2.families(openmetrics.body.decode())]
+    for before, now in zip(in_1, in_2, strict=True):
+        assert (now.name, now.type, now.documentation) == (before.name, before.type, before.documentation)
+        assert [(of.name, of.labels) for of in now.samples] == [(of.name, of.labels) for of in before.samples]
+    assert "histogram" in {family.type for family in in_2}
     zipped = ask(collector.port, "GET", "/metrics", headers={"Accept-Encoding": "gzip"})
     assert zipped.headers["content-encoding"] == "gzip"
     assert gzip.decompress(zipped.body).startswith(b"# HELP")

@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -15,11 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.bridge import PING_BYTES, PINGS, SNAPSHOT_DURATION, SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.model import Kind
-from ff_observe.exposition.formats import Format, encode_one
+from ff_observe.exposition.formats import Format, encode, encode_one
 from ff_observe.outputs.prometheus import Renderer, render
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Reading
 from ff_observe.self_metrics import SelfMetrics
+from tests import openmetrics_2
 from tests.real_parts import prometheus
 from tests.unit.web.platforms import HOSTILE, MOMENT, READINGS, snapshot
 
@@ -27,6 +29,7 @@ PARSERS: dict[Format, Callable[[str], Iterable[Family]]] = {
     Format.TEXT_0_0_4: parse_text,
     Format.TEXT_1_0_0: parse_text,
     Format.OPENMETRICS_1_0_0: parse_openmetrics,
+    Format.OPENMETRICS_2_0_0: openmetrics_2.families,
 }
 EVERYTHING: Mapping[str, Reading] = {
     metric.name: {tuple(f"{label}-value" for label in metric.labels): 1 if metric.kind is Kind.INFO else number + 0.5}
@@ -63,7 +66,7 @@ def test_every_family_has_help_and_type(exposition_format: Format) -> None:
     text = render(snapshot(EVERYTHING), EVERYTHING, exposition_format).decode()
     of_family = {family.name: family for family in PARSERS[exposition_format](text)}
     for metric in (*PLATFORM, *SELF):
-        in_openmetrics = exposition_format is Format.OPENMETRICS_1_0_0
+        in_openmetrics = exposition_format.is_openmetrics
         suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info" if in_openmetrics else ""}.get(metric.kind, "")
         family = of_family[metric.name.removesuffix(suffix)]
         assert family.documentation == metric.help
@@ -88,7 +91,37 @@ def test_openmetrics_tells_units_where_the_name_ends_with_them() -> None:
 
 def test_openmetrics_ends_with_eof_and_text_does_not() -> None:
     assert exposition(snapshot(), Format.OPENMETRICS_1_0_0).endswith("\n# EOF\n")
+    assert exposition(snapshot(), Format.OPENMETRICS_2_0_0).endswith("\n# EOF\n")
     assert "# EOF" not in exposition(snapshot(), Format.TEXT_0_0_4)
+
+
+def test_both_openmetrics_say_the_same() -> None:
+    """Names, types, units, help, values and the starts of counters."""
+    moment = replace(snapshot({**EVERYTHING, "flowfuse_teams_by_type": {(HOSTILE,): 1e21}}), counted_since=MOMENT)
+    own = SelfMetrics().readings()
+    in_1, in_2 = (
+        [*PARSERS[form](render(moment, own, form).decode())]
+        for form in (Format.OPENMETRICS_1_0_0, Format.OPENMETRICS_2_0_0)
+    )
+    assert in_2 == in_1
+    assert any(sample.name.endswith("_created") for family in in_2 for sample in family.samples)
+
+
+def test_openmetrics_2_is_spelled_as_its_specification_does() -> None:
+    """The examples of "Counter", "Info" and "Histogram with Classic Buckets", with our spelling of numbers."""
+    counter = CounterMetricFamily("foo_seconds", 'Some text and \n some " escaping', unit="seconds")
+    counter.add_metric([], 17.0, created=1520430000.123)
+    info = InfoMetricFamily("foo", "Things", labels=["entity"])
+    info.add_metric(["controller"], {"name": "pretty name", "version": "8.2.7"})
+    histogram = HistogramMetricFamily("foo", "Sizes", [("0.0", 0), ("1e-05", 0), ("+Inf", 17)], 324789.3)
+    assert encode([counter, info, histogram], Format.OPENMETRICS_2_0_0).decode() == (
+        "# TYPE foo_seconds_total counter\n# UNIT foo_seconds_total seconds\n"
+        '# HELP foo_seconds_total Some text and \\n some \\" escaping\nfoo_seconds_total 17.0 st@1520430000.123\n'
+        "# TYPE foo_info info\n# HELP foo_info Things\n"
+        'foo_info{entity="controller",name="pretty name",version="8.2.7"} 1.0\n'
+        "# TYPE foo histogram\n# HELP foo Sizes\n"
+        "foo {count:17.0,sum:324789.3,bucket:[0.0:0.0,1e-05:0.0,+Inf:17.0]}\n# EOF\n"
+    )
 
 
 def test_a_metric_without_a_reading_is_absent() -> None:

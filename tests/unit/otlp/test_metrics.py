@@ -28,6 +28,7 @@ from ff_observe.outputs.otlp.metrics import MetricsExport, Readings
 from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Installation, Reading
+from tests import openmetrics_2
 
 EVERY = (*PLATFORM, *SELF)
 ODD_LABELS = ("Team  PRO", 'with "quotes", a \\ and a\nline break', "größer", "none")
@@ -111,7 +112,9 @@ def test_a_snapshot_has_the_same_values_in_every_format_and_over_otlp(exposition
     platform, bridge = ({metric.name: whole(metric) for metric in of} for of in (PLATFORM, SELF))
     snapshot = Snapshot(datetime(2026, 11, 23, tzinfo=UTC), 0.01, True, Installation(), platform)
     text = render(snapshot, bridge, exposition_format).decode()
-    parse = parse_openmetrics if exposition_format is Format.OPENMETRICS_1_0_0 else text_string_to_metric_families
+    parse = {Format.OPENMETRICS_1_0_0: parse_openmetrics, Format.OPENMETRICS_2_0_0: openmetrics_2.families}.get(
+        exposition_format, text_string_to_metric_families
+    )
     shown = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in parse(text)

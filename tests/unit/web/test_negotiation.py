@@ -45,7 +45,9 @@ ACCEPTED = {
     "application/openmetrics-text": Format.OPENMETRICS_1_0_0,
     "application/openmetrics-text; version=1.0.0; charset=utf-8": Format.OPENMETRICS_1_0_0,
     "application/openmetrics-text;version=0.0.1": Format.TEXT_0_0_4,
-    "application/openmetrics-text;version=2.0.0": Format.TEXT_0_0_4,
+    "application/openmetrics-text;version=2.0.0": Format.OPENMETRICS_2_0_0,
+    "application/openmetrics-text;version=2.0.0;q=0.7,application/openmetrics-text": Format.OPENMETRICS_1_0_0,
+    "application/openmetrics-text;version=2.1.0": Format.TEXT_0_0_4,
     "application/openmetrics-text;version=1.0.0;q=0,text/plain;version=1.0.0;q=0.1": Format.TEXT_1_0_0,
     "application/openmetrics-text;q=high": Format.TEXT_0_0_4,
     "application/openmetrics-text;q=nan": Format.TEXT_0_0_4,
@@ -65,6 +67,11 @@ def test_a_scraper_gets_the_format_it_prefers(accept: str, expected: Format) -> 
         (PROMETHEUS_3, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"),
         (PROMETHEUS_3_14, "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"),
         (PROMETHEUS_2, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ("application/openmetrics-text;version=2.0.0", "application/openmetrics-text; version=2.0.0; charset=utf-8"),
+        (
+            "application/openmetrics-text;version=2.0.0;escaping=values",
+            "application/openmetrics-text; version=2.0.0; charset=utf-8; escaping=values",
+        ),
         (VICTORIA_METRICS, "text/plain; version=0.0.4; charset=utf-8"),
         ("text/plain;version=1.0.0", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"),
         ("text/plain;version=1.0.0;escaping=values", "text/plain; version=1.0.0; charset=utf-8; escaping=values"),
@@ -112,6 +119,7 @@ FRAGMENTS = st.sampled_from(
         "version=",
         "escaping=",
         "1.0.0",
+        "2.0.0",
         "0.5",
         '"',
         " ",
@@ -131,6 +139,7 @@ def test_the_highest_quality_wins_in_any_order(formats: list[Format], random: ob
         Format.TEXT_0_0_4: "text/plain;version=0.0.4",
         Format.TEXT_1_0_0: "text/plain;version=1.0.0",
         Format.OPENMETRICS_1_0_0: "application/openmetrics-text;version=1.0.0",
+        Format.OPENMETRICS_2_0_0: "application/openmetrics-text;version=2.0.0",
     }
     elements = [f"{names[wanted]};q={1 - place / 10:.1f}" for place, wanted in enumerate(formats)]
     random.shuffle(elements)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
