@@ -2,7 +2,7 @@ _ff_observe() {
   local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" path="" word
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping export'|' ping receipt'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' collector key'|' fleet'|' fleet adoption'|' fleet upgrades'|' fleet cohorts'|' fleet crosstab'|' fleet histogram'|' fleet silent'|' fleet missing-days'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
+    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping export'|' ping receipt'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' collector key'|' collector verify'|' fleet'|' fleet adoption'|' fleet upgrades'|' fleet cohorts'|' fleet crosstab'|' fleet histogram'|' fleet silent'|' fleet missing-days'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
   done
   case "$before" in
     --home) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
@@ -38,6 +38,7 @@ _ff_observe() {
     --database-file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --data-dir) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --listen) :; return ;;
+    --key) :; return ;;
     --of) :; return ;;
     --merge) :; return ;;
     --release) :; return ;;
@@ -62,11 +63,12 @@ _ff_observe() {
     ' ping log') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --verify --json --prove --checkpoint --against --file --collector-key" -- "$current")) ;;
     ' metrics') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --format -o --output --at" -- "$current")) ;;
     ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --label --every-event -o --output" -- "$current")) ;;
-    ' collector') COMPREPLY=($(compgen -W "run export forget key -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' collector') COMPREPLY=($(compgen -W "run export forget key verify -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' collector run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --listen" -- "$current")) ;;
     ' collector export') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
     ' collector forget') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' collector key') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --make" -- "$current")) ;;
+    ' collector key') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --make --releases" -- "$current")) ;;
+    ' collector verify') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level --key" -- "$current")) ;;
     ' fleet') COMPREPLY=($(compgen -W "adoption upgrades cohorts crosstab histogram silent missing-days -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' fleet adoption') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir --of" -- "$current")) ;;
     ' fleet upgrades') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir" -- "$current")) ;;

@@ -2,7 +2,7 @@ function __ff_observe_at
   set -l path ''
   for word in (commandline -opc)[2..-1]
     switch "$path $word"
-      case ' run' ' demo' ' check' ' health' ' doctor' ' egress' ' database' ' database grants' ' ping' ' ping show' ' ping why' ' ping send' ' ping export' ' ping receipt' ' ping log' ' metrics' ' history' ' collector' ' collector run' ' collector export' ' collector forget' ' collector key' ' fleet' ' fleet adoption' ' fleet upgrades' ' fleet cohorts' ' fleet crosstab' ' fleet histogram' ' fleet silent' ' fleet missing-days' ' frontend' ' frontend render' ' frontend csp' ' sentry' ' sentry test' ' sentry sourcemaps' ' assets' ' completion'
+      case ' run' ' demo' ' check' ' health' ' doctor' ' egress' ' database' ' database grants' ' ping' ' ping show' ' ping why' ' ping send' ' ping export' ' ping receipt' ' ping log' ' metrics' ' history' ' collector' ' collector run' ' collector export' ' collector forget' ' collector key' ' collector verify' ' fleet' ' fleet adoption' ' fleet upgrades' ' fleet cohorts' ' fleet crosstab' ' fleet histogram' ' fleet silent' ' fleet missing-days' ' frontend' ' frontend render' ' frontend csp' ' sentry' ' sentry test' ' sentry sourcemaps' ' assets' ' completion'
         set path "$path $word"
     end
   end
@@ -202,7 +202,8 @@ complete -c ff-observe -n '__ff_observe_at \' history\'' -s o -l output -d 'writ
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a run -d 'receive pings'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print everything stored about an instance, one line of JSON per ping'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a forget -d 'delete everything stored about an instance'
-complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a key -d 'print the public key of the receipts'
+complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a key -d 'print the public key of the receipts, or of the releases'
+complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a verify -d 'verify downloaded releases of a fleet'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F
@@ -256,6 +257,15 @@ complete -c ff-observe -n '__ff_observe_at \' collector key\'' -f -l database -d
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -l data-dir -d 'where data and key are kept (default: ./ff-observe-collector)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -f -l make -d 'make the key if there is none, as before the collector\'s first start'
+complete -c ff-observe -n '__ff_observe_at \' collector key\'' -f -l releases -d 'print the key of the public releases'
+complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -s h -l help -d 'show this help message and exit'
+complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l overlay -d 'settings that override that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l set -d 'set one key of that file, overriding everything else; may be repeated' -x -a 'telemetry.enabled= telemetry.ledger= telemetry.ledger_required= telemetry.ping.receipts= telemetry.database.ca_file= telemetry.database.accept_any_certificate= telemetry.ping.sender= telemetry.platform.version= telemetry.platform.nodejs_version= telemetry.backend.sentry.budget.per_minute= telemetry.backend.sentry.budget.per_day= telemetry.backend.sentry.monitor= telemetry.backend.prometheus.enabled= telemetry.backend.prometheus.bridge_enabled= telemetry.backend.prometheus.probe_url= telemetry.backend.prometheus.host= telemetry.backend.prometheus.port= telemetry.backend.prometheus.path= telemetry.backend.prometheus.allowed_hosts= telemetry.backend.prometheus.web_config_file= telemetry.backend.prometheus.bearer_token_file= telemetry.backend.prometheus.allow_public= telemetry.backend.otlp.enabled= telemetry.backend.otlp.protocol= telemetry.backend.otlp.compression= telemetry.backend.otlp.certificate= telemetry.backend.otlp.interval= telemetry.backend.otlp.timeout= telemetry.backend.otlp.traces= telemetry.backend.otlp.logs= telemetry.frontend.consent= telemetry.frontend.posthog.apikey= telemetry.frontend.posthog.apiurl= telemetry.frontend.posthog.capture_pageview= telemetry.frontend.posthog.cookieless_mode= telemetry.frontend.sentry.dsn= telemetry.frontend.sentry.production_mode= telemetry.frontend.plausible.domain= telemetry.plausible.domain= db.type= db.storage= db.host= db.port= db.user= db.database= db.ssl='
+complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
+complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
+complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l key -d 'the collector\'s key (may be repeated)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a adoption -d 'how many platforms had each version, or value of another field, day by day'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a upgrades -d 'from which version to which platforms went'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a cohorts -d 'how many of those first seen in a month still pinged at the end of each month'

@@ -1,9 +1,10 @@
-"""`ff-observe collector run|export|forget|key`: the receiving end of the ping."""
+"""`ff-observe collector run|export|forget|key|verify`: the receiving end of the ping."""
 
 import argparse
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,14 +55,31 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
     key_parser = actions.add_parser(
         "key",
-        help="print the public key of the receipts",
-        description="Prints the public key that signs receipts, to be set as telemetry.ping.receipts on platforms.",
+        help="print the public key of the receipts, or of the releases",
+        description="Prints the public key that signs receipts, to be set as telemetry.ping.receipts on platforms; or "
+        "that of the public releases, for ff-observe collector verify.",
     )
     add_settings(key_parser)
     key_parser.add_argument(
         "--make", action="store_true", help="make the key if there is none, as before the collector's first start"
     )
+    key_parser.add_argument("--releases", action="store_true", help="print the key of the public releases")
     key_parser.set_defaults(run=print_key)
+
+    verify_parser = actions.add_parser(
+        "verify",
+        help="verify downloaded releases of a fleet",
+        description="Verifies releases that were downloaded from a collector: that each is what was signed, on the day "
+        "that it names, and that together they continue one log, none changed and none missing between them. Needs no "
+        "network.",
+    )
+    verify_parser.add_argument(
+        "--key", metavar="KEY", required=True, action="append", help="the collector's key (may be repeated)"
+    )
+    verify_parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="DAY.json, with DAY.proof in the same directory"
+    )
+    verify_parser.set_defaults(run=verify)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -176,8 +194,21 @@ def print_key(options: argparse.Namespace) -> int:
     from ff_observe.collector import commands
 
     start_logging(options)
-    print(commands.public_key(named_settings(options), make=options.make))
+    print(commands.public_key(named_settings(options), make=options.make, of_releases=options.releases))
     return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    from ff_observe.collector import commands
+
+    start_logging(options)
+    findings = commands.verify(options.key, options.files)
+    for finding in findings:
+        print(f"ff-observe: {finding}", file=sys.stderr)
+    if not findings:
+        count = len(options.files)
+        print(f"{count} {'release' if count == 1 else 'releases'}, intact")
+    return 1 if findings else 0
 
 
 def _nothing_stored(options: argparse.Namespace) -> FFObserveError:

@@ -8,7 +8,7 @@ from ff_observe.collector.exposition import CollectorExposition
 from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.openapi import document
 from ff_observe.collector.page import CONTENT_SECURITY_POLICY
-from ff_observe.collector.publication import Release
+from ff_observe.collector.publication import INDEX_PATH, Archive, Release
 from ff_observe.collector.responses import error, json_answer
 from ff_observe.collector.safe_errors import without_values
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Send, answer, text
@@ -21,7 +21,7 @@ Ready = Callable[[], Awaitable[bool]]
 
 METRICS_PATH = "/metrics"
 READY_PATH = "/-/ready"
-PUBLIC_PATHS = ("/", "/fleet.json")
+PUBLIC_PATHS = ("/", "/fleet.json", INDEX_PATH)
 PING_REQUESTS = frozenset((("POST", PATH), ("POST", "/")))
 
 _READING = ("GET", "HEAD")
@@ -35,10 +35,12 @@ _PING_ONLY = error(405, "a ping is sent with POST", (b"allow", b"POST"))
 _PING_OR_PAGE = error(405, "a ping is sent with POST", (b"allow", b"GET, HEAD, POST"))
 _FAULT = error(500, "the request could not be handled")
 _CACHED = "public, max-age=60"
+_NEVER_CHANGES = "public, max-age=86400, immutable"
 
 
 class CollectorApp:
-    """The ASGI application. With `public`, `/` is a page about the fleet and `/fleet.json` the same as data."""
+    """The ASGI application. With `public`, `/` is a page about the fleet, `/fleet.json` the same as data, and
+    `/releases/DAY.json` what it was on a day."""
 
     def __init__(self, receiver: App, metrics: CollectorMetrics, ready: Ready, *, public: bool) -> None:
         self._receiver = receiver
@@ -51,13 +53,17 @@ class CollectorApp:
             **(dict.fromkeys(PUBLIC_PATHS, _NOT_COUNTED) if public else {}),
         }
         self._public = public
+        self._archive = Archive()
 
     def publish(self, release: Release) -> None:
         """Show this release from now on. Called from the thread that counts the fleet."""
         policy = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode("ascii"))
         page = answer(200, "text/html; charset=utf-8", release.page, policy, cache=_CACHED)
-        data = answer(200, "application/json", release.data, cache=_CACHED)
-        self._fixed = {**self._fixed, **dict(zip(PUBLIC_PATHS, (page, data), strict=True))}
+        data, index = (
+            answer(200, "application/json", content, cache=_CACHED) for content in (release.data, release.index)
+        )
+        self._archive = release.archive
+        self._fixed = {**self._fixed, **dict(zip(PUBLIC_PATHS, (page, data, index), strict=True))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (scope["method"], scope["path"]) in PING_REQUESTS:
@@ -70,12 +76,19 @@ class CollectorApp:
         path, method = scope["path"], scope["method"]
         if (method, path) in PING_REQUESTS:
             return None
-        fixed = self._fixed.get(path)
+        fixed = self._fixed.get(path) or self._archived(path)
         if method in _READING and (fixed is not None or path in (METRICS_PATH, READY_PATH)):
             return fixed
         if path in (PATH, "/"):
             return _PING_OR_PAGE if self._public and path == "/" else _PING_ONLY
         return _NOT_FOUND if fixed is None and path not in (METRICS_PATH, READY_PATH) else _NOT_ALLOWED
+
+    def _archived(self, path: str) -> Answer | None:
+        content = self._archive.find(path)
+        if content is None:
+            return None
+        kind = "application/json" if path.endswith(".json") else "text/plain; charset=utf-8"
+        return answer(200, kind, content, cache=_NEVER_CHANGES)
 
     def stop_waiting(self) -> None:
         """Nothing waits longer than the store takes: `Ingest` answers the requests that would delay the stop."""

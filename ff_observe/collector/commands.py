@@ -4,13 +4,18 @@ import gc
 import json
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from ff_observe.collector import release_log
 from ff_observe.collector.receipts import Receipts
+from ff_observe.collector.release_log import Download
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store.opening import open_store
+from ff_observe.errors import FFObserveError, UsageError
+from ff_observe.transparency.notes import NoteError, VerifierKey
 
 
 def prepare_process() -> None:
@@ -25,12 +30,30 @@ def prepare_process() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def public_key(settings: CollectorSettings, *, make: bool) -> str:
-    """The public key of the receipts. A missing key is an error unless it is to be made: with a mistyped path, a new
-    one would be printed, which signs nothing. Raises `ConfigurationError`."""
+def public_key(settings: CollectorSettings, *, make: bool, of_releases: bool = False) -> str:
+    """The public key of the receipts, or of the releases. A missing key is an error unless it is to be made: with a
+    mistyped path, a new one would be printed, which signs nothing. Raises `ConfigurationError`."""
     receipts = Receipts.of(settings)
     receipts.open(make=make)
-    return receipts.public_key
+    return str(receipts.releases_key.verifier) if of_releases else receipts.public_key
+
+
+def verify(keys: Sequence[str], files: Sequence[Path]) -> list[str]:
+    """What is wrong with downloaded releases, each with its proof beside it. Raises `UsageError` for a key that is
+    none, `FFObserveError` for a file that cannot be read."""
+    try:
+        known = [VerifierKey.parse(key) for key in keys]
+    except NoteError as error:
+        raise UsageError(f"--key: {error}") from None
+    return release_log.verify((_downloaded(file) for file in files), known)
+
+
+def _downloaded(file: Path) -> Download:
+    proof = file.with_suffix(".proof")
+    try:
+        return Download(str(file), file.read_bytes(), proof.read_bytes())
+    except OSError as error:
+        raise FFObserveError(f"cannot read {error.filename}: {error.strerror}") from None
 
 
 def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:

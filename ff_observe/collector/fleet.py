@@ -115,6 +115,7 @@ def _label(is_shown: Callable[[str], bool]) -> Callable[[Value | None], str]:
 def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:
     """The fleet as JSON, with the rules it was counted by; moments are ISO 8601, quantiles by their number."""
     return {
+        "day": fleet.taken_at.date().isoformat(),
         "counted_at": fleet.taken_at.isoformat(timespec="seconds"),
         "k": k,
         "days": days,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ff_observe.collector.publication import INDEX_PATH
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, PATH
 from ff_observe.version import VERSION
@@ -10,6 +11,13 @@ Json = dict[str, Any]
 
 _ERROR = {"$ref": "#/components/schemas/Error"}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}}
+_DAY = {
+    "name": "day",
+    "in": "path",
+    "required": True,
+    "description": "A day of the list, as 2026-03-01.",
+    "schema": {"type": "string", "format": "date"},
+}
 _ALLOW = {"Allow": {"description": "The methods there are.", "schema": {"type": "string"}}}
 
 
@@ -86,6 +94,7 @@ def document() -> Json:
         "content": {"application/json": {"schema": {"type": "object"}}},
     }
     not_public = {"description": "Not public.", "content": {"application/json": {"schema": _ERROR}}}
+    no_release = {"description": "No release of that day.", "content": {"application/json": {"schema": _ERROR}}}
     not_yet = {"description": "Not counted yet.", "content": {"application/json": {"schema": _ERROR}}}
     return {
         "openapi": "3.1.0",
@@ -115,6 +124,29 @@ def document() -> Json:
                     "operationId": "getFleet",
                     "summary": "The fleet as data, where it is public",
                     "responses": {"200": fleet, "404": not_public, "503": {**not_yet, "headers": _RETRY_AFTER}},
+                }
+            },
+            INDEX_PATH: {
+                "get": {
+                    "operationId": "getReleases",
+                    "summary": "The days of all releases, and the key that signs them, where the fleet is public",
+                    "responses": {"200": fleet, "404": not_public, "503": {**not_yet, "headers": _RETRY_AFTER}},
+                }
+            },
+            "/releases/{day}.json": {
+                "get": {
+                    "operationId": "getRelease",
+                    "summary": "What fleet.json was on a day",
+                    "parameters": [_DAY],
+                    "responses": {"200": fleet, "404": no_release},
+                }
+            },
+            "/releases/{day}.proof": {
+                "get": {
+                    "operationId": "getReleaseProof",
+                    "summary": "The signed proof that the log of releases has it (C2SP tlog-proof)",
+                    "parameters": [_DAY],
+                    "responses": {"200": _text("The proof."), "404": no_release},
                 }
             },
             "/metrics": {

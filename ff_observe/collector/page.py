@@ -25,15 +25,16 @@ _PROTECTED = (
 _UNPROTECTED = "From the anonymous pings of the last 30 days. Every platform counts, and every figure is shown."
 _FOOTER = (
     "<footer><p>{rules} Of a sender's address only a keyed hash is kept, whose key is destroyed on "
-    'schedule. The same as data: <a href="fleet.json">fleet.json</a></p>'
-    "<p>Receipts for ledgers are signed by <code>{receipts_key}</code></p></footer>"
+    'schedule. The same as data: <a href="fleet.json">fleet.json</a>, <a href="releases.json">all releases</a></p>'
+    "<p>Releases are signed by <code>{releases_key}</code>, receipts for ledgers by <code>{receipts_key}</code></p>"
+    "</footer>"
 )
 _LEFT_OUT = "\u2013"
 Document = Mapping[str, Any]
 """A fleet in the form of `fleet.as_json`."""
 
 
-def render(document: Document, receipts_key: str) -> bytes:
+def render(document: Document, receipts_key: str, releases_key: str) -> bytes:
     """The page. Everything that originates from senders is escaped."""
     platforms = document["platforms"]
     counted_at = datetime.fromisoformat(document["counted_at"])
@@ -58,7 +59,7 @@ def render(document: Document, receipts_key: str) -> bytes:
         _features(document["platforms_by_feature"]),
         "</div>",
         *_resources(document["resources"]),
-        _FOOTER.format(rules=rules, receipts_key=escape(receipts_key)),
+        _FOOTER.format(rules=rules, receipts_key=escape(receipts_key), releases_key=escape(releases_key)),
         "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part).encode()

@@ -1,53 +1,108 @@
-"""The public page and `fleet.json`: one release a day, kept in the store, so that it is the same from every collector
-and after each restart."""
+"""The public page and `fleet.json`: one signed release a day, kept in the store with all before, so that they are the
+same from every collector and after each restart."""
 
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Final
 
 from ff_observe.collector.fleet import Fleet, as_json, take_release
 from ff_observe.collector.page import render
+from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store import Store
+from ff_observe.collector.store import Released, Store
+from ff_observe.transparency.notes import SigningKey
+
+INDEX_PATH: Final = "/releases.json"
+_WEEK: Final = "7d"
+
+
+class Archive:
+    """All releases and their proofs by path, compressed. One thread adds, others read."""
+
+    def __init__(self) -> None:
+        self.days: list[date] = []
+        self._compressed: dict[str, bytes] = {}
+
+    def add(self, released: Released) -> None:
+        self.days.append(released.day)
+        self._compressed[f"/releases/{released.day}.json"] = zlib.compress(released.document.encode())
+        self._compressed[f"/releases/{released.day}.proof"] = zlib.compress(released.proof.encode())
+
+    def find(self, path: str) -> bytes | None:
+        """What a path names; None if it names no release."""
+        compressed = self._compressed.get(path)
+        return None if compressed is None else zlib.decompress(compressed)
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What is published, rendered."""
+    """What is published, rendered: page, data, and the list of all releases with the key that signs them."""
 
     page: bytes
     data: bytes
-
-    @classmethod
-    def of(cls, document: str, receipts_key: str) -> "Release":
-        return cls(render(json.loads(document), receipts_key), document.encode())
+    index: bytes
+    archive: Archive
 
 
 class Publication:
     """Releases the fleet at the beginning of each day (UTC). With `fleet.public_k` 1, which protects nothing, at each
-    count."""
+    count, and nothing is kept.
 
-    def __init__(self, store: Store, settings: CollectorSettings, receipts_key: Callable[[], str]) -> None:
+    No release is dated before another. A clock that is ahead by weeks releases nothing: no platform pinged in the week
+    before.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: CollectorSettings,
+        releases_key: Callable[[], SigningKey],
+        receipts_key: Callable[[], str],
+    ) -> None:
         self._store = store
+        self._releases_key = releases_key
         self._receipts_key = receipts_key
         self._k = max(settings.k, settings.public_k)
         self._days = settings.public_days
         self._silent_after_days = settings.silent_after_days
-        self._document = ""
+        self._log = ReleaseLog()
+        self._archive = Archive()
+        self._released = ""
+        self._published = ""
 
     def refresh(self, fleet: Fleet, now: datetime) -> Release | None:
         """The release to publish from now on; None if it is the one published last. Rendering happens here, so call it
         in the thread that counts. Raises `StoreError`."""
-        document = json.dumps(as_json(fleet, 1, days=0)) if self._k == 1 else self._released(now)
-        if document == self._document:
+        if self._k == 1:
+            document = json.dumps(as_json(fleet, 1, days=0))
+        else:
+            self._release_if_due(fleet, now)
+            document = self._released
+        if document == self._published:
             return None
-        self._document = document
-        return Release.of(document, self._receipts_key())
+        self._published = document
+        key = str(self._releases_key().verifier)
+        index = {"key": key, "days": [str(day) for day in self._archive.days]}
+        page = render(json.loads(document), self._receipts_key(), key)
+        return Release(page, document.encode(), json.dumps(index).encode(), self._archive)
 
-    def _released(self, now: datetime) -> str:
-        today = now.astimezone(UTC).date()
-        if (released := self._store.released(today)) is not None:
-            return released
-        fleet = take_release(self._store, now, self._k, self._days, self._silent_after_days)
-        return self._store.release(today, json.dumps(as_json(fleet, self._k, days=self._days)))
+    def _release_if_due(self, fleet: Fleet, now: datetime) -> None:
+        self._read()
+        today, last = now.astimezone(UTC).date(), self._log.last_day
+        if last is not None and (today <= last or fleet.platforms.get(_WEEK) == 0):
+            return
+        taken = take_release(self._store, now, self._k, self._days, self._silent_after_days)
+        document = json.dumps(as_json(taken, self._k, days=self._days))
+        if not self._store.release(self._log.next(today, document, self._releases_key())):
+            # Another collector was first, or the database was restored from a backup.
+            self._log, self._archive = ReleaseLog(), Archive()
+        self._read()
+
+    def _read(self) -> None:
+        for released in self._store.releases(len(self._log)):
+            self._log.add(released)
+            self._archive.add(released)
+            self._released = released.document

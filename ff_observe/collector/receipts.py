@@ -7,7 +7,6 @@ earlier one: who holds two receipts of one ledger compares them.
 import base64
 import binascii
 import contextlib
-import hashlib
 import os
 import secrets
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from typing import Self
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.transparency.checkpoints import Checkpoint
-from ff_observe.transparency.notes import COSIGNATURE, NoteError, SigningKey
+from ff_observe.transparency.notes import COSIGNATURE, SIGNATURE, NoteError, SigningKey
 
 ASKED_IN = b"ff-observe-checkpoint"
 ANSWERED_IN = b"ff-observe-cosignature"
@@ -66,10 +65,20 @@ class Receipts:
     @property
     def public_key(self) -> str:
         """What `telemetry.ping.receipts` is set to by those who believe these receipts. Opens the key if need be."""
+        return str(self._opened().verifier)
+
+    @property
+    def releases_key(self) -> SigningKey:
+        """The key that signs public releases. It is derived from that of receipts, so that there is one secret to keep
+        and to share between collectors. It is another key, because a receipt signs whatever checkpoint a sender shows,
+        also that of a forged release. Opens the key if need be."""
+        return self._opened().derived("ff-observe/releases", SIGNATURE)
+
+    def _opened(self) -> SigningKey:
         if self._key is None:
             self.open()
         assert self._key is not None
-        return str(self._key.verifier)
+        return self._key
 
     def answer(self, headers: Sequence[tuple[bytes, bytes]], now: datetime) -> bytes | None:
         """The cosignature of the checkpoint in a request's headers; None if there is none."""
@@ -88,9 +97,7 @@ class Receipts:
         """Write a new key, unless there is one. Raises `FileExistsError`, and leaves no part of a key."""
         if self.file.exists():
             raise FileExistsError
-        seed = secrets.token_bytes(32)
-        public = SigningKey("new", COSIGNATURE, seed).verifier.public
-        key = SigningKey(f"ff-observe/collector/{hashlib.sha256(public).hexdigest()[:16]}", COSIGNATURE, seed)
+        key = SigningKey.named_after_itself("ff-observe/collector", COSIGNATURE, secrets.token_bytes(32))
         fresh = self.file.with_name(f"{self.file.name}.{secrets.token_hex(8)}")
         try:
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as opened:  # noqa: PTH123 - of a descriptor

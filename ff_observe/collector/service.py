@@ -114,7 +114,9 @@ class Collector:
             self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, self._receipts, on_ping
         )
         self.publication = (
-            Publication(self.store, settings, lambda: self._receipts.public_key) if settings.public else None
+            Publication(self.store, settings, lambda: self._receipts.releases_key, lambda: self._receipts.public_key)
+            if settings.public
+            else None
         )
         self._app = CollectorApp(receiver, self.metrics, self._ingest.probe, public=settings.public)
         self._started = threading.Event()

@@ -7,6 +7,7 @@ tlog-cosignature, v1).
 import base64
 import binascii
 import hashlib
+import hmac
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,6 +80,16 @@ class SigningKey:
         self._seed = seed
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         self.verifier = VerifierKey(name, kind, self._private.public_key().public_bytes_raw())
+
+    @classmethod
+    def named_after_itself(cls, prefix: str, kind: int, seed: bytes) -> Self:
+        """A key whose name is a prefix and the beginning of the hash of its public half."""
+        public = cls("new", kind, seed).verifier.public
+        return cls(f"{prefix}/{hashlib.sha256(public).hexdigest()[:16]}", kind, seed)
+
+    def derived(self, prefix: str, kind: int) -> "SigningKey":
+        """Another key of the same secret, for what `prefix` names: neither signs in the place of the other."""
+        return SigningKey.named_after_itself(prefix, kind, hmac.digest(self._seed, prefix.encode(), "sha256"))
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -16,6 +16,7 @@ from ff_observe.collector.publication import Publication
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping, Store
 from ff_observe.collector.store.sqlite import open_sqlite
+from ff_observe.transparency.notes import SIGNATURE, SigningKey
 from tests.contract.conftest import postgresql_store
 from tests.real_parts import postgresql
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -27,6 +28,7 @@ DAYS = range(5)
 RELEASE_DAY = DAYS.stop
 HONEST = 40
 AT_ONCE = 500
+KEY = SigningKey("releases", SIGNATURE, bytes(32))
 
 
 def sender(address: str, key: int = 0) -> bytes:
@@ -72,7 +74,7 @@ class World:
 
     def published(self, day: int = RELEASE_DAY, hours: int = 0) -> bytes:
         """The bytes of `fleet.json`, as a collector that starts now serves them."""
-        publication = Publication(self.store, SETTINGS, lambda: "key")
+        publication = Publication(self.store, SETTINGS, lambda: KEY, lambda: "key")
         now = later(days=day, hours=hours)
         release = publication.refresh(take_fleet(self.store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
         assert release is not None

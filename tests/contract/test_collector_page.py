@@ -69,10 +69,11 @@ def test_what_an_earlier_collector_stored_against_the_grammar_is_counted_and_not
 def test_a_value_is_escaped_on_the_page(collector: Collector) -> None:
     collector.count_fleet()
     document = ask(collector.port, "GET", "/fleet.json").json
-    page = render(document | {"platforms_by_version": {"<script>": 1}}, "key<")
+    page = render(document | {"platforms_by_version": {"<script>": 1}}, "key<", "other key<")
     assert b"&lt;script&gt;" in page
     assert b"<script" not in page
     assert b"<code>key&lt;</code>" in page
+    assert b"<code>other key&lt;</code>" in page
 
 
 def test_the_page_names_counts_in_words(collector: Collector) -> None:

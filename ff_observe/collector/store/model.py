@@ -112,6 +112,15 @@ class Sample:
     distributions: Mapping[int, Distribution]
 
 
+class Released(NamedTuple):
+    """A public release: its number in the log of releases, from 0 on, and its proof (see `release_log.py`)."""
+
+    number: int
+    day: date
+    document: str
+    proof: str
+
+
 SAMPLE_WINDOWS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30}
 ROUNDING_KEY_BYTES = 32
 
@@ -170,11 +179,11 @@ class Store(Protocol):
         """The secret from which the rounding offsets of public figures are derived; drawn once for the life of the
         store."""
 
-    def released(self, day: date) -> str | None:
-        """The document released on a day; None if there was none."""
+    def releases(self, first: int) -> Sequence[Released]:
+        """The public releases from the number `first` on, in order."""
 
-    def release(self, day: date, document: str) -> str:
-        """Release a document on a day. Returns the document of that day, which is the first one released."""
+    def release(self, released: Released) -> bool:
+        """Add a release; False if it does not follow the last one, as when another collector has added it."""
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         """Everything stored of an instance, oldest first."""

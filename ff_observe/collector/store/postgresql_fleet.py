@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from psycopg import sql
 
@@ -11,13 +11,15 @@ from ff_observe.collector.store.model import (
     ROUNDING_KEY_BYTES,
     SAMPLE_WINDOWS,
     Distribution,
+    Released,
     Sample,
     Seen,
 )
 from ff_observe.collector.store.postgresql_connections import Connection
 
 TABLES = {
-    "fleet_release": "CREATE TABLE fleet_release (day date PRIMARY KEY, document text NOT NULL)",
+    "fleet_log": "CREATE TABLE fleet_log (number integer PRIMARY KEY, day date NOT NULL UNIQUE, "
+    "document text NOT NULL, proof text NOT NULL)",
     "fleet_rounding": "CREATE TABLE fleet_rounding (id integer PRIMARY KEY CHECK (id = 1), key bytea NOT NULL)",
 }
 _SAMPLE = sql.SQL("""
@@ -74,15 +76,18 @@ def rounding_key(connection: Connection) -> bytes:
     return bytes(key)
 
 
-def released(connection: Connection, day: date) -> str | None:
-    """The release of a day."""
-    row = connection.execute("SELECT document FROM fleet_release WHERE day = %s", (day,)).fetchone()
-    return None if row is None else str(row[0])
+def releases(connection: Connection, first: int) -> Sequence[Released]:
+    """From a number on."""
+    query = "SELECT number, day, document, proof FROM fleet_log WHERE number >= %s ORDER BY number"
+    return [Released(*row) for row in connection.execute(query, (first,)).fetchall()]
 
 
-def release(connection: Connection, day: date, document: str) -> str:
-    """The first release of a day is its only one."""
-    connection.execute(
-        "INSERT INTO fleet_release (day, document) VALUES (%s, %s) ON CONFLICT DO NOTHING", (day, document)
+def release(connection: Connection, released: Released) -> bool:
+    """In one statement, so that of two collectors one succeeds."""
+    number, day, document, proof = released
+    added = connection.execute(
+        "INSERT INTO fleet_log SELECT %s, %s, %s, %s WHERE (SELECT count(*) FROM fleet_log) = %s "
+        "ON CONFLICT DO NOTHING",
+        (number, day, document, proof, number),
     )
-    return released(connection, day) or document
+    return added.rowcount == 1

@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import date, datetime
+from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
-from ff_observe.collector.store.model import Sample
+from ff_observe.collector.store.model import Released, Sample
 
 Connection = TypeVar("Connection")
 Used = TypeVar("Used", contravariant=True)
@@ -19,8 +19,8 @@ class Statements(Protocol[Used]):
         self, connection: Used, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int, /
     ) -> Sample: ...
     def rounding_key(self, connection: Used, /) -> bytes: ...
-    def released(self, connection: Used, day: date, /) -> str | None: ...
-    def release(self, connection: Used, day: date, document: str, /) -> str: ...
+    def releases(self, connection: Used, first: int, /) -> Sequence[Released]: ...
+    def release(self, connection: Used, released: Released, /) -> bool: ...
 
 
 class PublicStore(ABC, Generic[Connection]):
@@ -40,10 +40,10 @@ class PublicStore(ABC, Generic[Connection]):
         with self._session("read the fleet's key") as connection:
             return self.public.rounding_key(connection)
 
-    def released(self, day: date) -> str | None:
-        with self._session("read a release") as connection:
-            return self.public.released(connection, day)
+    def releases(self, first: int) -> Sequence[Released]:
+        with self._session("read releases") as connection:
+            return self.public.releases(connection, first)
 
-    def release(self, day: date, document: str) -> str:
+    def release(self, released: Released) -> bool:
         with self._session("release") as connection:
-            return self.public.release(connection, day, document)
+            return self.public.release(connection, released)

@@ -11,12 +11,13 @@ from ff_observe.collector.store.model import (
     ROUNDING_KEY_BYTES,
     SAMPLE_WINDOWS,
     Distribution,
+    Released,
     Sample,
     Seen,
 )
 
 TABLES = (
-    "CREATE TABLE IF NOT EXISTS fleet_release (day TEXT PRIMARY KEY, document TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS fleet_log (number INTEGER PRIMARY KEY, day TEXT UNIQUE, document TEXT, proof TEXT)",
     "CREATE TABLE IF NOT EXISTS fleet_rounding (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)",
 )
 # `+` keeps SQLite from using the index by date: the one by instance and date covers the first part, in its order.
@@ -71,13 +72,18 @@ def rounding_key(connection: sqlite3.Connection) -> bytes:
     return bytes(connection.execute("SELECT key FROM fleet_rounding").fetchone()[0])
 
 
-def released(connection: sqlite3.Connection, day: date) -> str | None:
-    """The release of a day."""
-    row = connection.execute("SELECT document FROM fleet_release WHERE day = ?", (day.isoformat(),)).fetchone()
-    return None if row is None else str(row[0])
+def releases(connection: sqlite3.Connection, first: int) -> Sequence[Released]:
+    """From a number on."""
+    query = "SELECT number, day, document, proof FROM fleet_log WHERE number >= ? ORDER BY number"
+    rows = connection.execute(query, (first,)).fetchall()
+    return [Released(number, date.fromisoformat(day), document, proof) for number, day, document, proof in rows]
 
 
-def release(connection: sqlite3.Connection, day: date, document: str) -> str:
-    """The first release of a day is its only one."""
-    connection.execute("INSERT OR IGNORE INTO fleet_release (day, document) VALUES (?, ?)", (day.isoformat(), document))
-    return released(connection, day) or document
+def release(connection: sqlite3.Connection, released: Released) -> bool:
+    """In one statement, so that of two collectors one succeeds."""
+    number, day, document, proof = released
+    added = connection.execute(
+        "INSERT OR IGNORE INTO fleet_log SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM fleet_log) = ?",
+        (number, day.isoformat(), document, proof, number),
+    )
+    return added.rowcount == 1
