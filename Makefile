@@ -139,7 +139,7 @@ ifdef LOCK
 	@$(PIP) --no-deps --no-build-isolation -e .
 else
 	@$(PIP) 'pip>=25.1' # the first that knows dependency groups
-	@$(PIP) -e '.[web-auth,grpc,build]' --group test --group dev --group docs
+	@$(PIP) -e '.[web-auth,grpc,build,parquet]' --group test --group dev --group docs
 endif
 	@touch .venv/run.stamp $@
 

@@ -27,7 +27,7 @@ _ff_observe() {
     --against) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --collector-key) :; return ;;
-    --format) COMPREPLY=($(compgen -W "text openmetrics json csv" -- "$current")); return ;;
+    --format) COMPREPLY=($(compgen -W "text openmetrics json parquet csv" -- "$current")); return ;;
     -o|--output) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --since) :; return ;;
     --until) :; return ;;
@@ -38,6 +38,7 @@ _ff_observe() {
     --database-file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --data-dir) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --listen) :; return ;;
+    --to) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --key) :; return ;;
     --of) :; return ;;
     --merge) :; return ;;
@@ -65,7 +66,7 @@ _ff_observe() {
     ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --label --every-event -o --output" -- "$current")) ;;
     ' collector') COMPREPLY=($(compgen -W "run export forget key verify -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' collector run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --listen" -- "$current")) ;;
-    ' collector export') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' collector export') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --format --to --since --sender-hashes" -- "$current")) ;;
     ' collector forget') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
     ' collector key') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --make --releases" -- "$current")) ;;
     ' collector verify') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level --key" -- "$current")) ;;

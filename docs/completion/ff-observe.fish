@@ -200,7 +200,7 @@ complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l label -d 'a label
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l every-event -d 'also each event of the audit log by its name and source (ten times as much)'
 complete -c ff-observe -n '__ff_observe_at \' history\'' -s o -l output -d 'write to FILE (default: standard output)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a run -d 'receive pings'
-complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print everything stored about an instance, one line of JSON per ping'
+complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print everything stored about an instance, or write days of pings as Parquet'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a forget -d 'delete everything stored about an instance'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a key -d 'print the public key of the receipts, or of the releases'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a verify -d 'verify downloaded releases of a fleet'
@@ -234,6 +234,10 @@ complete -c ff-observe -n '__ff_observe_at \' collector export\'' -l settings -d
 complete -c ff-observe -n '__ff_observe_at \' collector export\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' collector export\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector export\'' -l data-dir -d 'where data and key are kept (default: ./ff-observe-collector)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' collector export\'' -f -l format -d 'parquet: all instances' -x -a 'json parquet'
+complete -c ff-observe -n '__ff_observe_at \' collector export\'' -l to -d 'with parquet: the directory, created if missing' -r -F
+complete -c ff-observe -n '__ff_observe_at \' collector export\'' -f -l since -d 'with parquet: the first day (default: all)' -x
+complete -c ff-observe -n '__ff_observe_at \' collector export\'' -f -l sender-hashes -d 'with parquet: the keyed hash of each sender\'s address, too'
 complete -c ff-observe -n '__ff_observe_at \' collector forget\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' collector forget\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector forget\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F

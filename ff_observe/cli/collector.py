@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     run_parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (default: 127.0.0.1:10465)")
     run_parser.set_defaults(run=run, usual_log_level="info")
 
-    export_parser = actions.add_parser(
-        "export", help="print everything stored about an instance, one line of JSON per ping"
-    )
-    add_settings(export_parser)
-    export_parser.add_argument("instance_id", metavar="INSTANCE_ID", help="the instance id, as in its pings")
-    export_parser.set_defaults(run=export)
+    _add_export(actions)
 
     forget_parser = actions.add_parser("forget", help="delete everything stored about an instance")
     add_settings(forget_parser)
@@ -80,6 +76,32 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "files", metavar="FILE", nargs="+", type=Path, help="DAY.json, with DAY.proof in the same directory"
     )
     verify_parser.set_defaults(run=verify)
+
+
+def _add_export(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = actions.add_parser(
+        "export",
+        help="print everything stored about an instance, or write days of pings as Parquet",
+        description="Prints everything stored about an instance, one line of JSON per ping; or writes the pings of all "
+        "instances as Parquet, a file for each day (UTC) that is over. Repeated, it writes what is missing or changed.",
+    )
+    add_settings(parser)
+    parser.add_argument("instance_id", metavar="INSTANCE_ID", nargs="?", help="the instance id, as in its pings")
+    parser.add_argument("--format", choices=("json", "parquet"), default="json", help="parquet: all instances")
+    parser.add_argument("--to", metavar="DIR", type=Path, help="with parquet: the directory, created if missing")
+    parser.add_argument("--since", metavar="DAY", type=calendar_day, help="with parquet: the first day (default: all)")
+    parser.add_argument(
+        "--sender-hashes", action="store_true", help="with parquet: the keyed hash of each sender's address, too"
+    )
+    parser.set_defaults(run=export)
+
+
+def calendar_day(text: str) -> date:
+    """A day on the command line."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write it as 2026-03-01") from None
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -170,11 +192,27 @@ def export(options: argparse.Namespace) -> int:
     from ff_observe.collector import commands
 
     start_logging(options)
+    if options.format == "parquet":
+        return _export_days(options)
+    if options.instance_id is None or options.to or options.since or options.sender_hashes:
+        raise UsageError("name an INSTANCE_ID alone, or write --format parquet --to DIR for the pings of all instances")
     line = None
     for line in commands.export(named_settings(options), options.instance_id):
         print(line)
     if line is None:
         raise _nothing_stored(options)
+    return 0
+
+
+def _export_days(options: argparse.Namespace) -> int:
+    from ff_observe.clock import SystemClock
+    from ff_observe.collector import commands
+
+    if options.to is None or options.instance_id is not None:
+        raise UsageError("Parquet holds the pings of all instances: name the directory with --to, and no INSTANCE_ID")
+    settings, today = named_settings(options), SystemClock().now().date()
+    for file in commands.export_days(settings, options.to, options.since, today, sender_hashes=options.sender_hashes):
+        print(f"deleted {file.file}" if file.pings is None else f"wrote {file.file} ({_pings(file.pings)})", flush=True)
     return 0
 
 
@@ -184,10 +222,24 @@ def forget(options: argparse.Namespace) -> int:
     start_logging(options)
     with progress("deleting what is stored"):
         forgotten = commands.forget(named_settings(options), options.instance_id)
-    if not forgotten:
+    if not (forgotten.pings or forgotten.stale or forgotten.old):
         raise _nothing_stored(options)
-    print(f"deleted {forgotten} {'ping' if forgotten == 1 else 'pings'}")
+    print(f"deleted {_pings(forgotten.pings)}")
+    for files, what in (
+        (forgotten.stale, "these exported files hold deleted pings; the same export again replaces them"),
+        (forgotten.old, "these exported files hold its pings, of days deleted here; delete it from them"),
+        (
+            forgotten.unread,
+            "files of days deleted here, which could not be read; look for it in these directories",
+        ),
+    ):
+        if files:
+            print(f"{what}:", *files, sep="\n  ")
     return 0
+
+
+def _pings(number: int) -> str:
+    return f"{number:,} {'ping' if number == 1 else 'pings'}"
 
 
 def print_key(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, TextIO
 
-from ff_observe.cli.collector import add_settings, named_settings
+from ff_observe.cli.collector import add_settings, calendar_day, named_settings
 from ff_observe.cli.options import start_logging
 from ff_observe.cli.terminal import progress
 from ff_observe.clock import SystemClock
@@ -42,7 +42,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     def add(name: str, text: str, answer: "Callable[[argparse.Namespace, Fleet], Answer]") -> argparse.ArgumentParser:
         question = questions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         since = f"the first day, as 2026-03-01 (default: {DAYS} days ago)"
-        question.add_argument("--since", type=_day, metavar="DAY", help=since)
+        question.add_argument("--since", type=calendar_day, metavar="DAY", help=since)
         question.add_argument("--format", choices=("text", "json", "csv"), default="text", help="of the answer")
         add_settings(question)
         question.set_defaults(run=run, answer=answer)
@@ -59,13 +59,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     of.add_argument("count", metavar="COUNT", help="a count of the ping, as users")
     add("silent", "day by day, how many platforms pinged, are new or back, silent or lost", _silent)
     add("missing-days", "days without pings, with far fewer platforms than usual, or many new ones", _missing_days)
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day; write it as 2026-03-01") from None
 
 
 class Fleet:

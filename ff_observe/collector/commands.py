@@ -5,10 +5,12 @@ import json
 import os
 import resource
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 
-from ff_observe.collector import release_log
+from ff_observe.collector import parquet, release_log
+from ff_observe.collector.parquet import Written
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.release_log import Download
 from ff_observe.collector.settings import CollectorSettings
@@ -56,6 +58,16 @@ def _downloaded(file: Path) -> Download:
         raise FFObserveError(f"cannot read {error.filename}: {error.strerror}") from None
 
 
+def export_days(
+    settings: CollectorSettings, directory: Path, since: date | None, today: date, *, sender_hashes: bool
+) -> Iterator[Written]:
+    """Export the days that are over as Parquet, from `since` on. Raises `StoreError`, or `FFObserveError` for files."""
+    yesterday = today - timedelta(days=1)
+    yield from parquet.export_days(
+        existing_store(settings), directory, since or date.min, yesterday, sender_hashes=sender_hashes
+    )
+
+
 def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:
     """Everything stored of an instance, oldest first, each ping as a line of JSON. Raises `StoreError`."""
     for ping in existing_store(settings).export(instance_id):
@@ -75,9 +87,37 @@ def exported(ping: Ping) -> str:
     )
 
 
-def forget(settings: CollectorSettings, instance_id: str) -> int:
-    """Delete everything stored of an instance; returns how many pings. Raises `StoreError`."""
-    return existing_store(settings).forget(instance_id)
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many pings were deleted; which exported files hold pings that are deleted, of days that can be exported again
+    (`stale`) and of days whose pings are deleted by age (`old`); and the directories whose files of old days cannot be
+    read here."""
+
+    pings: int
+    stale: Sequence[Path]
+    old: Sequence[Path]
+    unread: Sequence[Path]
+
+
+def forget(settings: CollectorSettings, instance_id: str) -> Forgotten:
+    """Delete everything stored of an instance, and find what was exported of it. Raises `StoreError`."""
+    store = existing_store(settings)
+    pings = store.forget(instance_id)
+    stale: list[Path] = []
+    old: list[Path] = []
+    unread: set[Path] = set()
+    for copy in store.copies():
+        directory = Path(copy.target)
+        file = parquet.file_of(directory, copy.day)
+        if directory.is_dir() and not file.parent.exists():
+            store.drop_copy(copy.target, copy.day)  # it was deleted by hand
+        elif copy.kept:
+            stale += [file] if copy.erased else []
+        elif (holds := parquet.holds(file, instance_id)) is None:
+            unread.add(directory)
+        elif holds:
+            old.append(file)
+    return Forgotten(pings, stale, old, sorted(unread))
 
 
 def store_of_fleet(settings: CollectorSettings) -> Store:

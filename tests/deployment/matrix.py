@@ -138,7 +138,7 @@ def requirements(row: Row, log: Path) -> list[str]:
     if row.dependencies == "locked":
         return ["--require-hashes", "--no-deps", "-r", str(locks.ALL)]
     compile_ = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--python-version", row.python]
-    extras = [str(TOP / "pyproject.toml"), *("--extra", "web-auth", "--extra", "grpc")]
+    extras = [str(TOP / "pyproject.toml"), *("--extra", "web-auth", "--extra", "grpc", "--extra", "parquet")]
     group = ["--group", f"{TOP / 'pyproject.toml'}:test"]
     chosen = HOME / f"{row.dependencies}.txt"
     lowest = HOME / "lowest-direct.txt"

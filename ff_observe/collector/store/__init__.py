@@ -1,6 +1,8 @@
 """Where pings are kept: an embedded SQLite file, or PostgreSQL."""
 
+from ff_observe.collector.store.copies import Copy
 from ff_observe.collector.store.model import (
+    Columns,
     Count,
     Distribution,
     Folded,
@@ -16,6 +18,8 @@ from ff_observe.collector.store.model import (
 )
 
 __all__ = [
+    "Columns",
+    "Copy",
     "Count",
     "Distribution",
     "Folded",

@@ -1,13 +1,14 @@
 """The data that goes into a store and comes out of it, and the interface of every store."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from ff_observe.collector.store.copies import Copy
 from ff_observe.errors import FFObserveError
 from ff_observe.ping_contract import Value, Values, document
 
@@ -70,6 +71,11 @@ class Pruned:
     more: bool = False
     doubtful: bool = False
 
+
+Columns = Sequence[Sequence[Any]]
+"""A portion of pings by column: when each was received, the hash of its sender, and each field of the contract."""
+READ_AT_ONCE = 10_000
+"""So many pings are in a portion at most."""
 
 Distribution = Sequence[tuple[Value | None, int]]
 """The values of one field over platforms, each with how many platforms have it; None for those that left it out."""
@@ -187,6 +193,26 @@ class Store(Protocol):
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         """Everything stored of an instance, oldest first."""
+
+    def pings_by_day(self, since: date, until: date) -> Mapping[date, int]:
+        """How many pings each day (UTC) has, from `since` to `until`; days without any are left out."""
+
+    def read_day(self, day: date) -> Generator[Columns, None, None]:
+        """The pings of a day, in the order in which they were received, as of one moment."""
+
+    def copies(self) -> Sequence[Copy]:
+        """Every copy of a day outside of the store."""
+
+    def announce_copy(self, target: str, day: date) -> int:
+        """Must be called before a day is read to be copied. Returns how often something was deleted from the day since
+        the last copy."""
+
+    def confirm_copy(self, target: str, day: date, erased: int) -> bool:
+        """The copy is complete, and the one before is gone. False if something was deleted from the day since it was
+        announced, with this result: then it has to be made again."""
+
+    def drop_copy(self, target: str, day: date) -> None:
+        """The copy does not exist any more."""
 
     def forget(self, instance_id: str) -> int:
         """Delete everything stored of an instance, also from the raw files. Returns how many pings that were.

@@ -2,16 +2,20 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import postgresql_fleet, postgresql_rollups
+from ff_observe.collector.store import copies, postgresql_fleet, postgresql_rollups
 from ff_observe.collector.store.columns import NAMES, restored_row
+from ff_observe.collector.store.copies import CopiedStore
 from ff_observe.collector.store.model import (
     DAYS_PRUNED_AT_ONCE,
+    READ_AT_ONCE,
+    Columns,
     Count,
     Folded,
     Ping,
@@ -54,10 +58,12 @@ _RIGHT = (
     ("platform", "first_seen", f"coalesce({_FIRST})"),
     ("platform", "last_seen", _LIKELY),
 )
+_SELECT = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE {}")
+_COLUMN_LIST = sql.SQL(", ").join(map(sql.Identifier, NAMES))
 _IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock request that waits
 
 
-class PostgresqlStore(PublicStore[Connection]):
+class PostgresqlStore(PublicStore[Connection], CopiedStore):
     """A database of pings."""
 
     name = "postgresql"
@@ -103,12 +109,31 @@ class PostgresqlStore(PublicStore[Connection]):
             return postgresql_rollups.crosstab(connection, day, first, second)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
-        query = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE instance_id = %s ORDER BY received_at").format(
-            sql.SQL(", ").join(map(sql.Identifier, NAMES))
-        )
+        query = _SELECT.format(_COLUMN_LIST, sql.SQL("instance_id = %s ORDER BY received_at"))
         with self._session("export") as connection:
             for at, sender, *values in connection.execute(query, (instance_id,)):
                 yield Ping.of(at.astimezone(UTC), sender, restored_row(values))
+
+    def pings_by_day(self, since: date, until: date) -> Mapping[date, int]:
+        with self._session("count pings") as connection:
+            there = {day: name for day, name in partitions(connection).items() if day <= until}
+            return dict(sorted(postgresql_rollups.pings_by_day(connection, there, since).items()))
+
+    def read_day(self, day: date) -> Generator[Columns, None, None]:
+        where = sql.SQL("received_at >= %s AND received_at < %s ORDER BY received_at, instance_id")
+        with (
+            self._session("export") as connection,
+            connection.transaction(),
+            connection.cursor("day") as rows,  # of the server, which hands out what is asked for
+        ):
+            rows.execute(_SELECT.format(_COLUMN_LIST, where), (day, day + timedelta(days=1)))
+            while portion := rows.fetchmany(READ_AT_ONCE):
+                yield list(zip(*portion, strict=True))
+
+    @contextlib.contextmanager
+    def _running(self, what: str) -> Iterator[copies.Run]:
+        with self._session(what) as connection:
+            yield _run_by(connection)
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
@@ -122,6 +147,7 @@ class PostgresqlStore(PublicStore[Connection]):
                 platforms = connection.execute("DELETE FROM platform WHERE instance_id = %s", (instance_id,)).rowcount
                 if deleted or platforms:
                     postgresql_rollups.mark(connection, (day for _, day in deleted), erased=True)
+                    copies.erase(_run_by(connection), (day.isoformat() for _, day in deleted))
                     connection.execute("DELETE FROM fleet_count")
                     note(connection, ["fleet_count", "platform", "recent", *(str(table) for table, _ in deleted)])
             with connection.transaction():
@@ -202,3 +228,11 @@ class PostgresqlStore(PublicStore[Connection]):
 
     def interrupt(self) -> None:
         self._interruption.request()
+
+
+def _run_by(connection: Connection) -> copies.Run:
+    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+        done = connection.execute(statement.replace("?", "%s").encode("ascii"), values)
+        return [] if done.description is None else done.fetchall()
+
+    return run

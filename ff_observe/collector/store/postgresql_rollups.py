@@ -136,16 +136,22 @@ def fold(connection: Connection, there: Mapping[date, str], found: Present, most
 def _mark_changed(connection: Connection, there: Mapping[date, str], found: Present) -> None:
     row = connection.execute("SELECT changes_from, pruned_before FROM fleet_state").fetchone()
     since = max([_BEGINNING, *(row or ())])
-    pings: dict[date, int] = {}
-    for day, name in there.items():
-        if day >= since:
-            query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
-            (pings[day],) = connection.execute(query).fetchone() or (0,)
+    pings = pings_by_day(connection, there, since)
     known = {each.day: each.platforms for each in select(connection, since, date.max, [rollups.PINGS])}
-    mark(connection, rollups.changed({day: number for day, number in pings.items() if number}, known))
+    mark(connection, rollups.changed(pings, known))
     # Whatever is still under way is younger than a day before the present.
     settled = _BEGINNING if found.earliest is None else found.earliest.date() - timedelta(days=1)
     _advance(connection, changes_from=settled)
+
+
+def pings_by_day(connection: Connection, there: Mapping[date, str], since: date) -> dict[date, int]:
+    """How many pings each day from then on has, those without any left out; `there` are the partitions of pings."""
+    found: dict[date, int] = {}
+    for day, name in there.items():
+        if day >= since:
+            query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
+            (found[day],) = connection.execute(query).fetchone() or (0,)
+    return {day: pings for day, pings in found.items() if pings}
 
 
 def _advance(connection: Connection, *, changes_from: date = _BEGINNING, pruned_before: date = _BEGINNING) -> None:

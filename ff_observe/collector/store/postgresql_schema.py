@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from ff_observe.collector.store import postgresql_fleet, postgresql_rollups
+from ff_observe.collector.store import copies, postgresql_fleet, postgresql_rollups
 from ff_observe.collector.store.columns import COLUMNS
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.postgresql_connections import Connection
@@ -33,6 +33,7 @@ _OBJECTS = {
     "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
     **postgresql_fleet.TABLES,
     **postgresql_rollups.TABLES,
+    "day_copy": copies.TABLE.format(""),
 }
 
 

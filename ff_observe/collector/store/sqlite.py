@@ -4,15 +4,19 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from ff_observe.collector.store import sqlite_fleet, sqlite_rollups
+from ff_observe.collector.store import copies, sqlite_fleet, sqlite_rollups
 from ff_observe.collector.store.batch import moment
-from ff_observe.collector.store.columns import NAMES, restored_row
+from ff_observe.collector.store.columns import COLUMNS, NAMES, Column, restored, restored_row
+from ff_observe.collector.store.copies import CopiedStore
 from ff_observe.collector.store.model import (
     DAYS_PRUNED_AT_ONCE,
+    READ_AT_ONCE,
+    Columns,
     Count,
     Folded,
     Ping,
@@ -43,7 +47,7 @@ _OLDEST = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_
 _EARLIEST = moment(EARLIEST)
 
 
-class SqliteStore(PublicStore[sqlite3.Connection]):
+class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
     """A file of pings. Readers and the writer do not wait for each other (WAL)."""
 
     name = "sqlite"
@@ -93,10 +97,37 @@ class SqliteStore(PublicStore[sqlite3.Connection]):
                 hashed = None if sender is None else bytes.fromhex(sender)
                 yield Ping.of(datetime.fromisoformat(at), hashed, restored_row(values))
 
+    def pings_by_day(self, since: date, until: date) -> Mapping[date, int]:
+        with self._session("count pings") as connection:
+            found = sqlite_rollups.pings_by_day(connection, since.isoformat())
+        return {day: pings for day, pings in found.items() if day <= until}
+
+    def read_day(self, day: date) -> Generator[Columns, None, None]:
+        query = (
+            f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE received_at >= ? AND received_at < ? "  # noqa: S608 - only names of our own columns
+            "ORDER BY received_at, instance_id"
+        )
+        with self._session("export") as connection:
+            rows = connection.execute(query, (day.isoformat(), (day + timedelta(days=1)).isoformat()))
+            while portion := rows.fetchmany(READ_AT_ONCE):
+                at, sender, *values = zip(*portion, strict=True)
+                yield [
+                    [datetime.fromisoformat(each) for each in at],
+                    [None if each is None else bytes.fromhex(each) for each in sender],
+                    *(_restored(column, each) for column, each in zip(COLUMNS, values, strict=True)),
+                ]
+
+    @contextlib.contextmanager
+    def _running(self, what: str) -> Iterator[copies.Run]:
+        with self._session(what) as connection:
+            yield _run_by(connection)
+
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
             with transaction(connection):
-                sqlite_rollups.mark(connection, _days_of(connection, instance_id))
+                days = _days_of(connection, instance_id)
+                sqlite_rollups.mark(connection, days)
+                copies.erase(_run_by(connection), days)
                 connection.execute("DELETE FROM fleet_count")
                 forgotten = connection.execute("DELETE FROM ping WHERE instance_id = ?", (instance_id,)).rowcount
                 connection.execute("DELETE FROM platform WHERE instance_id = ?", (instance_id,))
@@ -190,6 +221,14 @@ _RIGHT = {
     "first_seen": "coalesce((SELECT min(received_at) FROM ping WHERE instance_id = platform.instance_id), :likely)",
     "last_seen": ":likely",
 }
+
+
+def _run_by(connection: sqlite3.Connection) -> copies.Run:
+    return lambda statement, *values: connection.execute(statement, values).fetchall()
+
+
+def _restored(column: Column, values: Sequence[Any]) -> Sequence[Any]:
+    return [restored(column, value) for value in values] if column.field.type is bool else values
 
 
 def _days_of(connection: sqlite3.Connection, instance_id: str) -> list[str]:

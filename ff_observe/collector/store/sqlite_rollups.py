@@ -118,7 +118,7 @@ def fold(connection: sqlite3.Connection, found: Present, most: int) -> Folded:
 
 def _mark_changed(connection: sqlite3.Connection, found: Present) -> None:
     (since,) = connection.execute("SELECT max(changes_from, pruned_before, ?) FROM fleet_state", (_FIRST,)).fetchone()
-    there = _pings_by_day(connection, since)
+    there = pings_by_day(connection, since)
     rows = connection.execute(
         "SELECT day, platforms FROM fleet_day WHERE day >= ? AND field = ?", (since, rollups.PINGS)
     )
@@ -134,7 +134,7 @@ _FIRST = (EARLIEST.date() + timedelta(days=1)).isoformat()
 """Pings of the day before wait for their dates."""
 
 
-def _pings_by_day(connection: sqlite3.Connection, since: str) -> Mapping[date, int]:
+def pings_by_day(connection: sqlite3.Connection, since: str) -> Mapping[date, int]:
     """By the index alone, a day after the other."""
     found: dict[date, int] = {}
     while True:
