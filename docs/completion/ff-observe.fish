@@ -426,14 +426,15 @@ complete -c ff-observe -n '__ff_observe_at \' sentry sourcemaps\'' -l log-format
 complete -c ff-observe -n '__ff_observe_at \' sentry sourcemaps\'' -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' sentry sourcemaps\'' -l release -d 'the release to upload for (default: the one the page reports)' -x
 complete -c ff-observe -n '__ff_observe_at \' sentry sourcemaps\'' -l dry-run -d 'print the plan; change and send nothing'
-complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a dashboards -d 'one of them; all by default'
-complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a rules -d 'one of them; all by default'
-complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a compose -d 'one of them; all by default'
-complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a helm -d 'one of them; all by default'
-complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a kubernetes -d 'one of them; all by default'
-complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a systemd -d 'one of them; all by default'
-complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a completion -d 'one of them; all by default'
-complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a man -d 'one of them; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a dashboards -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a dashboards-v2 -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a rules -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a compose -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a helm -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a kubernetes -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a systemd -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a completion -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a man -d 'one kind; all by default'
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F

@@ -10,6 +10,7 @@ from ff_observe.installed_files import installed_directory
 
 KINDS: Final = {
     "dashboards": ("grafana/dashboards", "Grafana's dashboards"),
+    "dashboards-v2": ("grafana/dashboards-v2", "the same in Grafana's schema v2"),
     "rules": ("grafana/rules", "Prometheus' alert and recording rules"),
     "compose": ("deploy/compose", "the overlay of FlowFuse's docker-compose.yml"),
     "helm": ("deploy/helm", "the Helm chart"),
@@ -22,7 +23,7 @@ KINDS: Final = {
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    listed = "\n".join(f"  {kind:11} {what}" for kind, (_, what) in KINDS.items())
+    listed = "\n".join(f"  {kind:13} {what}" for kind, (_, what) in KINDS.items())
     parser = commands.add_parser(
         "assets",
         help="print where dashboards, rules, units and charts are, or copy them",
@@ -30,7 +31,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog=f"kinds:\n{listed}\n\nOf one kind its directory alone is printed: ls $(ff-observe assets rules)",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("kind", nargs="?", choices=tuple(KINDS), help="one of them; all by default")
+    parser.add_argument("kind", nargs="?", choices=tuple(KINDS), metavar="KIND", help="one kind; all by default")
     parser.add_argument("--copy", metavar="DIR", type=Path, help="copy each kind into a directory of DIR")
     parser.set_defaults(run=run)
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         found = directory(kind)
         if options.copy is not None:
             found = shutil.copytree(found, options.copy / kind, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        print(found if options.kind else f"{kind:11} {found}")
+        print(found if options.kind else f"{kind:13} {found}")
     return 0
 
 

@@ -43,6 +43,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "docs/telemetry-payload.schema.json": ping_schema.render,
         **(
             {f"grafana/dashboards/{uid}.json": partial(dashboards.render, uid) for uid in dashboards.MODULES}
+            | {f"grafana/dashboards-v2/{uid}.json": partial(dashboards.render_v2, uid) for uid in dashboards.MODULES}
             if dashboards.can_be_made()
             else {}
         ),

@@ -1,4 +1,4 @@
-"""Grafana dashboards, from the catalogue: `render(uid)` gives the JSON of one.
+"""Grafana dashboards, from the catalogue: `render(uid)` gives the JSON of one, `render_v2(uid)` the same in schema v2.
 
 What needs `grafana-foundation-sdk` (a tool of those who develop ff-observe) is imported only there.
 """
@@ -7,6 +7,8 @@ import json
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
+
+from ff_observe.generate.dashboards import schema_v2
 
 MODULES = MappingProxyType(
     {
@@ -38,3 +40,8 @@ def render(uid: str) -> str:
 
     built = import_module(f"{__name__}.{MODULES[uid]}").dashboard().build()
     return json.dumps(built, cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
+
+
+def render_v2(uid: str) -> str:
+    """The text of the same dashboard's manifest in schema v2."""
+    return json.dumps(schema_v2.converted(json.loads(render(uid))), indent=2, ensure_ascii=False) + "\n"
