@@ -7,9 +7,11 @@ minimum frequency, dominance and p% rules for sums, and rounding with an offset 
 import hmac
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ff_observe.collector.store import Distribution
+from ff_observe.collector.store.rollups import size
 from ff_observe.ping_contract import Value
 
 OTHER = "other"
@@ -29,11 +31,14 @@ Shares = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One count over the fleet: how many platforms report it, their sum, and its quantiles."""
+    """One count over the fleet: how many platforms report it, how many have how many (by the least of each group), its
+    quantiles, and its sum, None where it may not be shown. In sizes and sum a platform has `bound` at most."""
 
     platforms: int
-    total: int
+    total: int | None
     quantiles: Mapping[float, float]
+    sizes: Shares = field(default_factory=lambda: MappingProxyType({}))
+    bound: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +88,32 @@ class Disclosure:
         # with one offset, so that they stay nested
         return {key: self._rounded(name, n, self.k) for key, n in shown.items()}
 
-    def resource(self, name: str, distribution: Distribution) -> Resource | None:
-        """Sum and quantiles of a count, given in ascending order; None where its sum may not be shown.
+    def resource(self, name: str, distribution: Distribution, bound: int | None = None) -> Resource | None:
+        """Sum and quantiles of a count, given in ascending order; with a `bound`, of what it leaves of each platform,
+        and sizes too. None where neither sum nor sizes may be shown.
 
         A quantile is the mean over the `k` platforms around its rank, under the same rules as a sum; it is absent where
         fewer than `k` platforms lie at or beyond it.
         """
-        counts = [(int(value), platforms) for value, platforms in distribution if value is not None]
-        total = sum(value * platforms for value, platforms in counts)
+        counts = bounded(distribution, bound)
         reporting = self._rounded(f"{name} platforms", sum(platforms for _, platforms in counts), self.k)
-        if not self._may_sum(counts) or reporting < self.k:
+        sizes = {} if bound is None else self._sizes(name, counts)
+        if reporting < self.k or not (self._may_sum(counts) or sizes):
             return None
+        if not self._may_sum(counts):
+            return Resource(reporting, None, {}, sizes, bound)
+        total = sum(value * platforms for value, platforms in counts)
         # The step is as large as the largest platform: when that joins, the sum changes by one step at most.
         total = self._rounded(f"{name} sum", total, _one_two_five(counts[-1][0]))
         quantiles = {quantile: self._quantile(counts, quantile) for quantile in QUANTILES}
-        return Resource(reporting, total, {q: value for q, value in quantiles.items() if value is not None})
+        shown = {quantile: value for quantile, value in quantiles.items() if value is not None}
+        return Resource(reporting, total, shown, sizes, bound)
+
+    def _sizes(self, name: str, counts: Distribution) -> Shares:
+        """Empty if no group may be shown but that of all others."""
+        shares = self.shares(f"{name} size", counts, lambda value: str(size(int(value or 0))))
+        named = {key: shares[key] for key in sorted(shares.keys() - {OTHER}, key=int)}
+        return named | {OTHER: shares[OTHER]} if named and OTHER in shares else named
 
     def _quantile(self, counts: Sequence[tuple[int, int]], quantile: float) -> float | None:
         reporting = sum(platforms for _, platforms in counts)
@@ -132,6 +148,16 @@ class Disclosure:
         digest = hmac.digest(self.rounding_key, f"{name}/{step}".encode(), "sha256")
         offset = int.from_bytes(digest[:16], "big") % step
         return max(0, (number - offset) // step * step)
+
+
+def bounded(distribution: Distribution, bound: int | None) -> Sequence[tuple[int, int]]:
+    """The counts of the platforms that report it, none above the bound, in the order given."""
+    found: dict[int, int] = {}
+    for value, platforms in distribution:
+        if value is not None:
+            count = int(value) if bound is None else min(int(value), bound)
+            found[count] = found.get(count, 0) + platforms
+    return list(found.items())
 
 
 def _ranks(counts: Iterable[tuple[int, int]], first: int, end: int) -> Iterable[tuple[int, int]]:

@@ -48,6 +48,12 @@ RESOURCES: Mapping[str, int] = {
     for count, ping_field in ping_fields(COUNTS)
 }
 """Counts of the ping under the names their metrics have, with the index of their field."""
+BOUNDS: Mapping[str, int] = {
+    resource_name(count, ping_field): ping_field.bound.most
+    for count, ping_field in ping_fields(COUNTS)
+    if ping_field.bound is not None
+}
+"""How much of each of these one platform adds to a public sum at most."""
 _INDEXES = (_VERSION, _DRIVER, _LICENSE_TYPE, *_FEATURES.values(), *RESOURCES.values())
 
 
@@ -72,15 +78,21 @@ def take_release(store: Store, at: datetime, k: int, days: int, silent_after_day
     """
     midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
     sample = store.sample(_INDEXES, midnight, days, silent_after_days)
-    return _disclosed(midnight, sample.seen, sample.distributions, Disclosure(k, store.rounding_key()))
+    return _disclosed(midnight, sample.seen, sample.distributions, Disclosure(k, store.rounding_key()), BOUNDS)
 
 
-def _disclosed(at: datetime, seen: Seen, found: Mapping[int, Distribution], rules: Disclosure) -> Fleet:
+def _disclosed(
+    at: datetime,
+    seen: Seen,
+    found: Mapping[int, Distribution],
+    rules: Disclosure,
+    bounds: Mapping[str, int] = MappingProxyType({}),
+) -> Fleet:
     month = seen.by_window["30d"]
     nested = {window: seen.by_window[window] for window in ("30d", "7d", "1d")} | {"active": month - seen.silent}
     shown = dict(rules.nested("platforms", nested))
     active = shown.pop("active", None)
-    resources = {name: rules.resource(name, found[index]) for name, index in RESOURCES.items()}
+    resources = {name: rules.resource(name, found[index], bounds.get(name)) for name, index in RESOURCES.items()}
     return Fleet(
         taken_at=at,
         platforms={window: shown[window] for window in seen.by_window if window in shown},
@@ -113,7 +125,8 @@ def _label(is_shown: Callable[[str], bool]) -> Callable[[Value | None], str]:
 
 
 def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:
-    """The fleet as JSON, with the rules it was counted by; moments are ISO 8601, quantiles by their number."""
+    """The fleet as JSON, with the rules it was counted by; moments are ISO 8601, quantiles by their number, and
+    the sizes of a count by the least of each group: `{"2": 40}` are 40 platforms that have 2 to 4."""
     return {
         "day": fleet.taken_at.date().isoformat(),
         "counted_at": fleet.taken_at.isoformat(timespec="seconds"),
@@ -128,8 +141,10 @@ def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:
         "resources": {
             name: {
                 "platforms": resource.platforms,
-                "total": resource.total,
+                "sizes": dict(resource.sizes),
                 "quantiles": {str(quantile): value for quantile, value in resource.quantiles.items()},
+                "total": resource.total,
+                "bound": resource.bound,
             }
             for name, resource in fleet.resources.items()
         },

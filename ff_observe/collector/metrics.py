@@ -138,7 +138,10 @@ def _fleet_families(fleet: Fleet) -> Iterator[Family]:
     )
     resources = fleet.resources.items()
     yield gauges(catalogue.REPORTING, (((name,), resource.platforms) for name, resource in resources))
-    yield gauges(catalogue.RESOURCES, (((name,), resource.total) for name, resource in resources))
+    yield gauges(
+        catalogue.RESOURCES,
+        (((name,), resource.total) for name, resource in resources if resource.total is not None),
+    )
     yield gauges(
         catalogue.RESOURCES_PER_PLATFORM,
         (((name, str(q)), value) for name, resource in resources for q, value in resource.quantiles.items()),

@@ -10,7 +10,7 @@ from typing import Any
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
-from ff_observe.collector.disclosure import QUANTILES, Shares
+from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
@@ -29,6 +29,7 @@ _FOOTER = (
     "<p>Releases are signed by <code>{releases_key}</code>, receipts for ledgers by <code>{receipts_key}</code></p>"
     "</footer>"
 )
+_HEIGHT = 8
 _LEFT_OUT = "\u2013"
 Document = Mapping[str, Any]
 """A fleet in the form of `fleet.as_json`."""
@@ -104,18 +105,52 @@ def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
         return
     yield '<section tabindex="0" aria-labelledby="resources"><h2 id="resources">What they run</h2><table>'
     yield "<thead><tr>"
-    yield '<th scope="col">Count</th><th scope="col">Platforms</th><th scope="col">Sum</th>'
-    yield '<th scope="col">Median</th><th scope="col">90 %</th><th scope="col">99 %</th></tr></thead><tbody>'
+    yield '<th scope="col">Count</th><th scope="col">Platforms</th><th scope="col">How many have how many</th>'
+    yield '<th scope="col">Median</th><th scope="col">90 %</th><th scope="col">99 %</th><th scope="col">Sum</th>'
+    yield "</tr></thead><tbody>"
     for name, resource in resources.items():
-        cells = "".join(f'<td class="number">{cell}</td>' for cell in _cells(resource))
         title = in_text(catalogue.RESOURCE_TITLES.get(name, name))
-        yield f'<tr><th scope="row">{escape(title)}</th>{cells}</tr>'
+        platforms, *rest = (f'<td class="number">{cell}</td>' for cell in _cells(resource))
+        yield f'<tr><th scope="row">{escape(title)}</th>{platforms}<td>{_histogram(resource)}</td>{"".join(rest)}</tr>'
     yield "</tbody></table></section>"
 
 
+def _histogram(resource: Document) -> str:
+    """A drawing, and the same in words, for those who cannot see it or point at it."""
+    sizes: Shares = {least: platforms for least, platforms in resource["sizes"].items() if least != OTHER}
+    if not sizes:
+        return _LEFT_OUT
+    tallest = max(sizes.values())
+    groups = []
+    bars = []
+    for least, platforms in sizes.items():
+        place = _place(int(least))
+        height = _HEIGHT * platforms / tallest
+        bars.append(f'<rect x="{place}" y="{_HEIGHT - height:.2f}" width=".8" height="{height:.2f}"/>')
+        groups.append(f"{_grouped(platforms)} have {_of_group(int(least), resource['bound'])}")
+    words = "; ".join(groups)
+    width = _place(resource["bound"]) + 1
+    box = f'class="sizes" viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" role="img"'
+    return f'<svg {box} aria-label="{words}"><title>{words}</title>{"".join(bars)}</svg>'
+
+
+def _place(least: int) -> int:
+    """The groups of sizes from left to right: 0, 1, 2, 5, 10, 20, …"""
+    return 0 if least < 1 else 3 * (len(str(least)) - 1) + {"1": 1, "2": 2, "5": 3}[str(least)[0]]
+
+
+def _of_group(least: int, bound: int) -> str:
+    """The counts of a group of sizes in words: its next begins at 2, 2.5 or 2 times its least."""
+    if least >= bound:
+        return f"{_grouped(least)} or more"
+    last = (5 * least // 2 if str(least)[0] == "2" else 2 * least) - 1
+    return _grouped(least) if last <= least else f"{_grouped(least)} to {_grouped(last)}"
+
+
 def _cells(resource: Document) -> Iterator[str]:
+    """All but the histogram: platforms, quantiles, sum."""
     yield _grouped(resource["platforms"])
-    yield _grouped(resource["total"])
     for quantile in QUANTILES:
         value = resource["quantiles"].get(str(quantile))
         yield _LEFT_OUT if value is None else _grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")
+    yield _LEFT_OUT if resource["total"] is None else _grouped(resource["total"])

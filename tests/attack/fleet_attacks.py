@@ -27,6 +27,17 @@ class Result:
     held: bool
 
 
+def one_giant(make: MakeWorld, _size: int) -> Result:
+    """A platform too small to dominate joins, far above the others: what has it?"""
+    totals = []
+    for users in (1_000, 2_000, 10**9):
+        world = make()
+        world.honest(300, users=50)
+        world.ping(["giant"], platform__counts__users=users)
+        totals.append(world.public()["resources"]["users"]["total"])
+    return Result("the giant's number of users", f"sums {totals}", max(totals) - min(totals) <= 1_000)
+
+
 def dominance(make: MakeWorld, _size: int) -> Result:
     """A sum over thirty platforms of which one is a bank."""
     world = make()
@@ -211,6 +222,7 @@ def _absent(sought: str, name: str, shown: list[dict[str, object]]) -> Result:
 
 Attack = Callable[[MakeWorld, int], Result]
 ATTACKS: tuple[Attack, ...] = (
+    one_giant,
     dominance,
     zero_inflation,
     differencing_within_a_day,

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from ff_observe.catalogue import BRIDGE, COLLECTOR, COUNTS, FLEET, METRICS, PLATFORM, SELF
 from ff_observe.catalogue.audit import AUDIT_EVENTS
+from ff_observe.catalogue.bounds import Bound
 from ff_observe.catalogue.counts import REPORTED
 from ff_observe.catalogue.model import Count, Kind, Metric, Sensitivity, in_text, ping_fields
 from ff_observe.catalogue.names import otlp_name
@@ -264,3 +265,11 @@ def test_the_way_over_opentelemetry_ends_at_the_same_prometheus_names() -> None:
 def test_no_gauge_becomes_a_ratio(metric: Metric) -> None:
     """The Collector's translation follows the specification to the letter; the Python exporter above does not."""
     assert metric.unit != "1"
+
+
+def test_each_field_of_the_ping_has_a_bound_in_public_sums_and_its_source() -> None:
+    bounds = [ping_field.bound for _, ping_field in ping_fields(COUNTS)]
+    assert all(isinstance(bound, Bound) and bound.source for bound in bounds)
+    assert {str(bound.most).rstrip("0") for bound in bounds if bound} <= {"1", "2", "5"}, (
+        "a group of sizes begins there"
+    )

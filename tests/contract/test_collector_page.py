@@ -1,5 +1,6 @@
 """The page about the fleet and its data, over real HTTP."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -76,6 +77,18 @@ def test_a_value_is_escaped_on_the_page(collector: Collector) -> None:
     assert b"<code>other key&lt;</code>" in page
 
 
+def test_a_histogram_is_said_in_words_too(collector: Collector) -> None:
+    collector.count_fleet()
+    document = ask(collector.port, "GET", "/fleet.json").json
+    sizes = {"0": 10, "1": 20, "2": 30, "5": 40, "10": 50, "20": 60, "1000": 70, "other": 80}
+    users = {"platforms": 360, "sizes": sizes, "quantiles": {}, "total": None, "bound": 1000}
+    page = render(document | {"resources": {"users": users}}, "key", "key").decode()
+    words = "10 have 0; 20 have 1; 30 have 2 to 4; 40 have 5 to 9; 50 have 10 to 19; 60 have 20 to 49"
+    assert f"<title>{words}; 70 have 1\u202f000 or more</title>" in page
+    places = [float(x) for x in re.findall('<rect x="([0-9]+)" y', page)]
+    assert places == [0, 1, 2, 3, 4, 5, 10], "on a logarithmic scale"
+
+
 def test_the_page_names_counts_in_words(collector: Collector) -> None:
     for index in range(5):
         send(collector.port, body(f"{index}"))
@@ -91,7 +104,8 @@ def test_the_data_says_what_the_metrics_say(collector: Collector) -> None:
     collector.count_fleet()
     data = ask(collector.port, "GET", "/fleet.json").json
     assert data["platforms"] == {"1d": 5, "7d": 5, "30d": 5}
-    assert data["resources"]["users"] == {"platforms": 5, "total": 45, "quantiles": {"0.5": 9, "0.9": 9, "0.99": 9}}
+    users = data["resources"]["users"]
+    assert (users["platforms"], users["total"], users["quantiles"]) == (5, 45, {"0.5": 9, "0.9": 9, "0.99": 9})
     assert data["platforms_by_driver"] == {"stub": 5}
 
 

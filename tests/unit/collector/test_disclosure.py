@@ -170,6 +170,37 @@ def test_a_rounded_quantile_has_two_digits() -> None:
     assert found.quantiles[0.5] == 1100
 
 
+def test_a_platform_adds_at_most_the_bound_to_a_sum() -> None:
+    """A large one is in the sum with the bound, whether it has that many or a million times as many."""
+    shown = {
+        largest: Disclosure(5, KEY).resource("users", [(50, 200), (largest, 1)], 1000) for largest in (1000, 10**9)
+    }
+    assert shown[1000] == shown[10**9]
+    found = shown[10**9]
+    assert found is not None
+    assert found.total in (10_000, 11_000)
+    assert Disclosure(5, KEY).resource("users", [(50, 200), (10**9, 1)]) is None, "without, it dominates"
+
+
+def test_sizes_are_shown_where_a_sum_is_not() -> None:
+    found = Disclosure(5, KEY).resource("users", [(0, 40), (1, 30), (3, 20), (2000, 1), (3000, 1)], 1000)
+    assert found is not None
+    assert found.total is None, "two platforms would know each other"
+    assert list(found.sizes) == ["0", "1", "other"], "two are too few, and hidden with the next rarest"
+    assert all(shown <= there for shown, there in zip(found.sizes.values(), (40, 30, 22), strict=True))
+
+
+@given(counts, st.integers(2, 10), st.sampled_from([100, 1000]))
+def test_sizes_show_no_group_of_few_and_none_beyond_the_bound(values: list[int], k: int, bound: int) -> None:
+    found = Disclosure(k, KEY).resource("users", of_each(values), bound)
+    sizes = {} if found is None else {least: n for least, n in found.sizes.items() if least != OTHER}
+    assert sorted(sizes, key=int) == list(sizes)
+    for least, platforms in sizes.items():
+        following = next(size for size in [1, *_steps()] if size > int(least))
+        there = sum(int(least) <= min(value, bound) < following for value in values)
+        assert k <= platforms <= there
+
+
 def test_with_k_of_one_everything_is_shown_as_it_is() -> None:
     rules = Disclosure(1)
     assert rules.shares("version", [("a", 1), ("b", 2)], str) == {"b": 2, "a": 1}
