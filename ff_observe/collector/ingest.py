@@ -114,6 +114,7 @@ class Ingest:
         if not await self._has_written(seconds):
             self.turn_away()
             if not await self._has_written(ABORT_SECONDS):
+                self._writer.leave()
                 raise TimeoutError("the collector's writer did not stop in time")
         await self._writer.close()
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from ff_observe.catalogue import PLATFORM, PROCESS, SELF
-from ff_observe.catalogue.bridge import OTLP_EXPORTS, OUTPUT_DELIVERED, PING_NEXT
-from ff_observe.catalogue.facts import UP
+from ff_observe.catalogue.bridge import OTLP_EXPORTS, OUTPUT_DELIVERED, PING_NEXT, SNAPSHOT_TIMESTAMP
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.version import VERSION
 from tests import recordings
@@ -54,17 +53,17 @@ def test_all_counts_arrive_with_the_values_units_and_names_of_the_endpoint(
         late = {otlp_name(PING_NEXT), otlp_name(OUTPUT_DELIVERED)}
         wait_until(lambda: late <= set(rotel.sink.metrics()), "an export of a bridge that has delivered one")
 
-        def both() -> tuple[dict[str, Any], dict[str, Any], bool]:
-            arrived, scraped = rotel.sink.metrics(), otlp_bridge.scrape(bridge)
+        def of_one_snapshot() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
+            arrived, resource, scraped = rotel.sink.metrics(), rotel.sink.resource(), otlp_bridge.scrape(bridge)
             names = {otlp_name(metric) for metric in (*PLATFORM, *SELF) if metric.name in scraped}
-            same = names == set(arrived) and points(arrived[otlp_name(UP)]) == scraped[UP.name]
-            return arrived, scraped, same
+            if names != set(arrived):
+                return None
+            same = points(arrived[otlp_name(SNAPSHOT_TIMESTAMP)]) == scraped[SNAPSHOT_TIMESTAMP.name]
+            return (arrived, resource, scraped) if same else None
 
         # On a busy machine dear counts are left to the next reading, and the audit log is still being counted; what
         # the bridge of the test before exported at its end arrives from rotel only now.
-        wait_until(lambda: both()[2], "an export that has what is scraped, and nothing else")
-        arrived, scraped, _ = both()
-        resource = rotel.sink.resource()
+        arrived, resource, scraped = wait_until(of_one_snapshot, "an export that has what is scraped, and nothing else")
 
     expected = {metric.name: metric for metric in (*PLATFORM, *SELF) if metric.name in scraped}
     assert "flowfuse_license_limit" in scraped

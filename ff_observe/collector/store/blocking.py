@@ -40,6 +40,13 @@ class BlockingThread:
             self._calls.put(None)
             thread.join()  # it has already stopped
 
+    def leave(self, last: Callable[[], object]) -> None:
+        """Have the thread call `last` after the call in progress, and end. Waits for nothing."""
+        if self._thread is not None:
+            self._thread = None
+            self._calls.put((asyncio.get_running_loop().create_future(), last))
+            self._calls.put(None)
+
     def _make_calls(self) -> None:
         while (call := self._calls.get()) is not None:
             future, function = call

@@ -148,6 +148,9 @@ class Writer(Protocol):
     async def close(self) -> None:
         """Close the connection."""
 
+    def leave(self) -> None:
+        """Close the connection without waiting for a `write` that hangs: it is closed once that ends."""
+
 
 class Store(Protocol):
     """A store of pings. Every method opens what it needs and may be called from any thread."""

@@ -151,6 +151,10 @@ class PostgresqlWriter:
         await self._thread.close()
         await self._disconnect()
 
+    def leave(self) -> None:
+        self._thread.leave(lambda: None)
+        self.abort()
+
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         self._dating.forget()

@@ -110,6 +110,9 @@ class SqliteWriter:
         await self._thread.call(self._close)
         await self._thread.close()
 
+    def leave(self) -> None:
+        self._thread.leave(self._close)
+
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         self._dating.forget()

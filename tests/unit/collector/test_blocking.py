@@ -94,3 +94,21 @@ def test_a_call_that_outlives_the_loop_ends_quietly(capfd: pytest.CaptureFixture
     asyncio.run(thread.close())
     assert not running.is_alive()
     assert capfd.readouterr().err == ""
+
+
+def test_a_thread_that_is_left_makes_its_last_call_and_ends() -> None:
+    may_end, made = threading.Event(), threading.Event()
+    thread = BlockingThread("calls")
+
+    async def main() -> None:
+        calling = asyncio.create_task(thread.call(lambda: may_end.wait(10)))
+        await asyncio.sleep(0)
+        thread.leave(made.set)
+        calling.cancel()
+
+    asyncio.run(main())
+    (running,) = [each for each in threading.enumerate() if each.name == "calls"]
+    assert not made.is_set()
+    may_end.set()
+    running.join()
+    assert made.is_set()

@@ -21,7 +21,7 @@ class HeldWriter:
         self.began = asyncio.Semaphore(0)
         self.released = asyncio.Semaphore(0)
         self.failing: Exception | None = None
-        self.closed = False
+        self.closed = self.left = False
         self.deaf = False
 
     async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
@@ -40,6 +40,9 @@ class HeldWriter:
 
     async def close(self) -> None:
         self.closed = True
+
+    def leave(self) -> None:
+        self.left = True
 
 
 def run(test: Callable[[Ingest, HeldWriter], Coroutine[Any, Any, None]], **options: Any) -> HeldWriter:
@@ -284,6 +287,7 @@ def test_a_store_that_hangs_is_not_waited_for_at_the_stop() -> None:
         await began(writer)
         with pytest.raises(TimeoutError, match="did not stop in time"):
             await ingest.stop(0.05)
+        assert writer.left
         assert not writer.closed
 
     run(test)

@@ -20,7 +20,15 @@ from tests.real_parts.otlp import points, sink
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp import faulty
 from tests.unit.otlp.faulty import Behaviour, Still
-from tests.unit.otlp.watching import CLOCK, Heard, assert_said_once, exports, fail_and_recover, output
+from tests.unit.otlp.watching import (
+    CLOCK,
+    Heard,
+    assert_said_once,
+    exports,
+    fail_and_recover,
+    output,
+    timeout_that_fails,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +53,8 @@ def test_counts_arrive_again_after_a_receiver_recovered_and_the_log_says_so_once
     metrics = SelfMetrics()
     with faulty.faulty() as receiver:
         receiver.behaviour = fault
-        fail_and_recover(output(receiver.port, metrics), metrics, receiver.recover)
+        otlp = output(receiver.port, metrics, timeout=timeout_that_fails(reason))
+        fail_and_recover(otlp, metrics, receiver.recover)
         assert receiver.arrived >= 2
     assert_said_once(heard, reason)
 

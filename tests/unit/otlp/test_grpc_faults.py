@@ -11,7 +11,15 @@ from tests.pace import within
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp import faulty_grpc
 from tests.unit.otlp.faulty_grpc import Behaviour
-from tests.unit.otlp.watching import CLOCK, Heard, assert_said_once, exports, fail_and_recover, output
+from tests.unit.otlp.watching import (
+    CLOCK,
+    Heard,
+    assert_said_once,
+    exports,
+    fail_and_recover,
+    output,
+    timeout_that_fails,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +38,8 @@ def test_counts_arrive_again_after_a_receiver_recovered_and_the_log_says_so_once
     metrics = SelfMetrics()
     with faulty_grpc.faulty_grpc() as receiver:
         receiver.behaviour = fault
-        fail_and_recover(output(receiver.port, metrics, protocol="grpc"), metrics, receiver.recover)
+        otlp = output(receiver.port, metrics, protocol="grpc", timeout=timeout_that_fails(reason))
+        fail_and_recover(otlp, metrics, receiver.recover)
         assert receiver.arrived >= 2
     assert_said_once(heard, reason)
 
@@ -39,7 +48,7 @@ def test_counts_arrive_again_after_connections_were_dropped_in_the_middle(heard:
     metrics = SelfMetrics()
     with faulty_grpc.faulty_grpc() as receiver:
         receiver.hangs_up = True
-        fail_and_recover(output(receiver.port, metrics, protocol="grpc"), metrics, receiver.recover)
+        fail_and_recover(output(receiver.port, metrics, protocol="grpc", timeout=10), metrics, receiver.recover)
     assert_said_once(heard, "could not be reached")
 
 

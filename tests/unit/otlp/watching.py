@@ -12,6 +12,7 @@ from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import CurrentSnapshot, OtlpMetrics
 from ff_observe.outputs.otlp.resource import ServiceResource
 from ff_observe.self_metrics import SelfMetrics
+from tests.pace import pace
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp.faulty import Still
 
@@ -45,6 +46,11 @@ def output(
     )
     resource = ServiceResource("ff-observe", "test")
     return OtlpMetrics(destinations(settings, {})["metrics"], resource, platform or Still(), metrics, CLOCK, interval)
+
+
+def timeout_that_fails(reason: str) -> float:
+    """A timeout of exports, in seconds, that only `reason` runs into, however busy the machine is."""
+    return 0.3 * pace().slowness if reason == "did not answer in time" else 10.0
 
 
 def exports(metrics: SelfMetrics, outcome: str) -> float:
