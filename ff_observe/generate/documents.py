@@ -37,8 +37,8 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "docs/man/ff-observe.1": manual.render,
         "docs/metrics.md": metrics_reference.render,
         "docs/openapi/collector.json": collector_openapi.render,
+        "docs/semantic-conventions/manifest.yaml": semantic_conventions.manifest,
         "docs/semantic-conventions/metrics.yaml": semantic_conventions.registry,
-        "docs/semantic-conventions/registry_manifest.yaml": semantic_conventions.manifest,
         "docs/status.schema.json": status_schema.render,
         "docs/telemetry-payload.schema.json": ping_schema.render,
         **(

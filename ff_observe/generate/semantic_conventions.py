@@ -10,21 +10,14 @@ from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.version import VERSION
 
-SCHEMA_URL: Final = "urn:ff-observe:semantic-conventions"
-"""A name and no address: the project has none."""
+SCHEMA_URL: Final = f"https://ff-observe.invalid/semantic-conventions/{VERSION}"
+"""Weaver takes URLs alone, with a path that ends with the version; `.invalid`, since the project has no address."""
 
 _INSTRUMENTS: Final = {Kind.GAUGE: "gauge", Kind.INFO: "gauge", Kind.COUNTER: "counter", Kind.HISTOGRAM: "histogram"}
 
 
 def manifest() -> str:
-    return _yaml(
-        {
-            "name": "ff-observe",
-            "description": "The metrics that ff-observe exports over OTLP.",
-            "semconv_version": VERSION,
-            "schema_base_url": SCHEMA_URL,
-        }
-    )
+    return _yaml({"schema_url": SCHEMA_URL, "description": "The metrics that ff-observe exports over OTLP."})
 
 
 def registry() -> str:

@@ -1,7 +1,9 @@
 """Names, units and values over OTLP, with the SDK's own Prometheus exporter as the oracle."""
 
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
+import jsonschema
 import pytest
 import yaml
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -23,11 +25,12 @@ from ff_observe.catalogue import PLATFORM, SELF, process
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.exposition.formats import Format
-from ff_observe.generate import semantic_conventions
+from ff_observe.generate import documents, semantic_conventions
 from ff_observe.outputs.otlp.metrics import MetricsExport, Readings
 from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Installation, Reading
+from ff_observe.version import VERSION
 from tests import openmetrics_2
 
 EVERY = (*PLATFORM, *SELF)
@@ -232,3 +235,58 @@ def test_the_registry_of_semantic_conventions_describes_what_is_exported() -> No
                 keys = {key for point in metric.data.data_points for key in point.attributes or ()}
                 exported[metric.name, metric.unit] = keys, kind
     assert described == exported
+
+
+def of(properties: dict[str, object], optional: tuple[str, ...] = ()) -> dict[str, object]:
+    """JSON Schema of an object with no other properties."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+TEXT, STABILITY = {"type": "string", "minLength": 1}, {"enum": ["stable", "development", "alpha", "beta"]}
+GROUPS: dict[str, dict[str, object]] = {
+    "attribute_group": {
+        "attributes": {
+            "type": "array",
+            "items": of(
+                {
+                    "id": TEXT,
+                    "type": {"const": "string"},
+                    "stability": STABILITY,
+                    "brief": TEXT,
+                    "examples": {"type": "array", "items": TEXT, "minItems": 1},
+                }
+            ),
+        }
+    },
+    "metric": {
+        "metric_name": TEXT,
+        "stability": STABILITY,
+        "note": TEXT,
+        "unit": {"type": "string"},
+        "instrument": {"enum": ["counter", "gauge", "histogram", "updowncounter"]},
+        "attributes": {
+            "type": "array",
+            "items": of({"ref": TEXT, "requirement_level": {"enum": ["required", "recommended", "opt_in"]}}),
+        },
+    },
+}
+"""What Weaver (schemas/semconv.schema.json and crates/weaver_semconv in its repository) asks of the groups we have."""
+
+
+def test_the_registry_is_what_weaver_reads() -> None:
+    groups = yaml.safe_load(semantic_conventions.registry())["groups"]
+    for group in groups:
+        schema = of({"id": TEXT, "type": TEXT, "brief": TEXT, **GROUPS[group["type"]]})
+        jsonschema.validate(group, schema, jsonschema.Draft202012Validator)
+    assert len({group["id"] for group in groups}) == len(groups)
+
+
+def test_weaver_identifies_the_registry_by_a_url_whose_path_ends_with_the_version() -> None:
+    manifest = yaml.safe_load(semantic_conventions.manifest())
+    assert set(manifest) <= {"schema_url", "description", "dependencies", "stability"}
+    url = urlsplit(manifest["schema_url"])
+    assert url.scheme in ("http", "https")
+    assert url.port is None  # raises for a name with a colon, as an URN has
+    assert url.path.rpartition("/")[2] == VERSION
+    assert "docs/semantic-conventions/manifest.yaml" in documents.DOCUMENTS
