@@ -20,7 +20,7 @@ from ff_observe.outputs.otlp.component import OtlpSignals
 from ff_observe.outputs.otlp.resource import ServiceResource, service_instance_id
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
-from tests.pace import within
+from tests.pace import pace, within
 from tests.real_parts.otlp import Sink, attributes, sink
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp import faulty
@@ -222,7 +222,7 @@ def test_traces_and_logs_arrive_again_after_a_receiver_recovered_and_the_log_say
 
     with faulty.faulty() as receiver:
         receiver.behaviour = fault
-        sent = signals(receiver.url, metrics, timeout=0.3)
+        sent = signals(receiver.url, metrics, timeout=0.3 * pace().slowness)
         sent.start()
         work_until("failed", 4)
         receiver.behaviour = take
