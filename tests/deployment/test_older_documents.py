@@ -1,12 +1,16 @@
 """The documents of single parts and the READMEs: each block is read by the program that it is written for."""
 
+import contextlib
+import functools
+import http.server
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,8 +101,40 @@ def sed(words: Sequence[str], directory: Path) -> None:
         assert after.count("https://wiki.example.com/") == before.count("runbook_url:") > 0
 
 
+def curl(words: Sequence[str], directory: Path) -> None:
+    """From a server that has some of the days."""
+    program = shutil.which("curl")
+    if program is None:
+        pytest.skip("needs curl: apt-get install curl")
+    *options, url = words
+    suffix = url.rpartition(".")[2]
+    served = directory / "served"
+    (served / "releases").mkdir(parents=True, exist_ok=True)
+    names = {f"2026-03-{day:02}.{suffix}" for day in (1, 9, 31)}
+    for name in names:
+        (served / "releases" / name).write_text("{}")
+    with http_server(served) as address:
+        here = url.replace("https://pings.example.com", address)
+        subprocess.run([program, "--silent", *options, here], cwd=directory, check=True)
+    assert {file.name for file in directory.glob(f"*.{suffix}")} == names
+
+
+@contextlib.contextmanager
+def http_server(served: Path) -> Iterator[str]:
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=served)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 COMMANDS = {
     "ff-observe": ours,
+    "curl": curl,
     "make": make,
     "pip": pip,
     "systemctl": systemctl,
@@ -184,13 +220,25 @@ def known_to_the_page(text: str, _directory: Path | None = None) -> None:
 
 
 def sql(text: str, directory: Path) -> None:
-    """Run by the administrator of a PostgreSQL."""
+    """Run by the administrator of a PostgreSQL; in DuckDB what reads Parquet."""
+    if "read_parquet" in text:
+        duckdb(text, directory)
+        return
     if postgresql.BINARIES is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
     directory.chmod(0o755)
     with postgresql.cluster(directory / "cluster") as cluster, cluster.connect("postgres") as administrator:
         for statement in text.split(";")[:-1]:
             administrator.execute(statement.encode())
+
+
+def duckdb(text: str, directory: Path) -> None:
+    """It leaves out the one instance."""
+    engine = pytest.importorskip("duckdb")
+    with contextlib.chdir(directory), engine.connect() as session:
+        session.execute("COPY (SELECT unnest(['INSTANCE_ID', 'another']) AS instance_id) TO 'pings.parquet'")
+        session.execute(text)
+        assert session.execute("SELECT * FROM 'without.parquet'").fetchall() == [("another",)]
 
 
 def promql(text: str, _directory: Path) -> None:
