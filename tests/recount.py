@@ -74,3 +74,21 @@ def _value(ping: Ping, dotted: str) -> Value | None:
 def seen_between(pings: Iterable[Ping], since: datetime, until: datetime) -> set[str]:
     """The platforms that pinged from `since`, up to before `until`."""
     return {ping.instance_id for ping in pings if since <= ping.received_at < until}
+
+
+def released(pings: Iterable[Ping], until: date, days: int, silent_after_days: int) -> tuple[dict[str, int], int]:
+    """How many platforms a release of the day `until` counts in each window, and how many of them are silent."""
+    latest: dict[str, list[Ping]] = {}
+    for ping in sorted(pings, key=lambda ping: ping.received_at):
+        latest.setdefault(ping.instance_id, []).append(ping)
+    known: dict[bytes | None, tuple[datetime, str, set[int]]] = {}
+    for name, sent in latest.items():
+        ago = [(until - each.received_at.astimezone(UTC).date()).days for each in sent]
+        counting = [(each, number) for each, number in zip(sent, ago, strict=True) if 1 <= number <= 30]
+        if len({number for _, number in counting}) >= days:
+            sender = counting[-1][0].sender
+            found = (sent[0].received_at, name, {number for _, number in counting})
+            known[sender] = min(known.get(sender, found), found)
+    nearest = [min(numbers) for _, _, numbers in known.values()]
+    windows = {f"{number}d": sum(each <= number for each in nearest) for number in (1, 7, 30)}
+    return windows, sum(each > silent_after_days for each in nearest)

@@ -54,7 +54,6 @@ BOUNDS: Mapping[str, int] = {
     if ping_field.bound is not None
 }
 """How much of each of these one platform adds to a public sum at most."""
-_INDEXES = (_VERSION, _DRIVER, _LICENSE_TYPE, *_FEATURES.values(), *RESOURCES.values())
 
 
 def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Fleet:
@@ -77,7 +76,9 @@ def take_release(store: Store, at: datetime, k: int, days: int, silent_after_day
     Only one platform counts for each sender address, and only after pings on `days` different days.
     """
     midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
-    sample = store.sample(_INDEXES, midnight, days, silent_after_days)
+    sample = store.sample(midnight, days, silent_after_days)
+    if sample is None:
+        raise StoreError("the days before the release are still to be rolled up")
     return _disclosed(midnight, sample.seen, sample.distributions, Disclosure(k, store.rounding_key()), BOUNDS)
 
 

@@ -40,6 +40,8 @@ from ff_observe.version import VERSION
 log = logging.getLogger(__name__)
 
 UPKEEP_SECONDS = 3600.0
+PRUNING_SECONDS = 60.0
+"""After a prune that left some of its pings."""
 IDLE_SHARE = 60
 """Counting and rolling up take at most one part in so many of the time."""
 FOLD_SECONDS = 60.0
@@ -228,7 +230,7 @@ class Collector:
             return UPKEEP_SECONDS
         self.metrics.add(catalogue.PRUNED, amount=pruned.pings)
         if pruned.pings:
-            rest = "; those of more days follow, hour by hour" if pruned.more else ""
+            rest = "; those of more days follow, hour by hour" if pruned.more and not pruned.unfinished else ""
             log.info("deleted %d pings older than %d days%s", pruned.pings, self.settings.retention.days, rest)
         if pruned.doubtful:
             self._pruning.failing(
@@ -237,7 +239,7 @@ class Collector:
             )
         else:
             self._pruning.working("the clock and the newest pings agree again on what is old")
-        return UPKEEP_SECONDS
+        return PRUNING_SECONDS if pruned.unfinished else UPKEEP_SECONDS
 
     def _replace_key(self) -> float:
         """Sleeps at most an hour: wall time can jump."""

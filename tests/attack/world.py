@@ -74,11 +74,17 @@ class World:
 
     def published(self, day: int = RELEASE_DAY, hours: int = 0) -> bytes:
         """The bytes of `fleet.json`, as a collector that starts now serves them."""
-        publication = Publication(self.store, SETTINGS, lambda: KEY, lambda: "key")
         now = later(days=day, hours=hours)
+        publication = Publication(self.rolled_up(now), SETTINGS, lambda: KEY, lambda: "key")
         release = publication.refresh(take_fleet(self.store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
         assert release is not None
         return release.data
+
+    def rolled_up(self, now: datetime) -> Store:
+        """The store, with its days rolled up."""
+        while self.store.fold(now, 30).oldest_due is not None:
+            pass
+        return self.kept
 
     def private(self, day: int = DAYS[-1]) -> dict[str, Any]:
         """What the collector's own `/metrics` is made of."""
@@ -88,7 +94,8 @@ class World:
     def counted(self) -> int:
         """How many platforms the release is made of, before they are rounded."""
         midnight = later(days=RELEASE_DAY, hours=-12)
-        sample = self.store.sample([], midnight, SETTINGS.public_days, SETTINGS.silent_after_days)
+        sample = self.rolled_up(midnight).sample(midnight, SETTINGS.public_days, SETTINGS.silent_after_days)
+        assert sample is not None
         return sample.seen.by_window["30d"]
 
     @staticmethod

@@ -2,24 +2,28 @@
 
 import contextlib
 import random
+import sqlite3
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
+import psycopg
 import pytest
 
 from ff_observe.collector.store import Ping, Rollup, Store, StoreError
 from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.sqlite import SqliteStore
 from ff_observe.ping_contract import COUNT_FIELDS
 from ff_observe.ping_contract import FIELDS as ALL_FIELDS
 from tests.contract.conftest import MakeStore, three_days_of_pings
 from tests.pace import in_full
-from tests.recount import BY_VALUE, recounted
+from tests.recount import BY_VALUE, recounted, released
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, ping
 
 FIELDS = ("pings", "seen", "gap", "upgrade", "cohort", *BY_VALUE, *(field.dotted for field in COUNT_FIELDS))
 NAMES = [f"platform-{number}" for number in range(9)]
 VERSIONS = ("2.31.0", "2.32.1", "2.33.2")
+SENDERS = [None, *(bytes([number]) * 32 for number in range(2, 8))]
 
 
 def stored(store: Store) -> list[Ping]:
@@ -37,12 +41,31 @@ def fold_all(store: Store, at: datetime) -> None:
         pass
 
 
+def change(store: Store, *statements: str) -> None:
+    """Change the tables behind the store's back."""
+    if isinstance(store, PostgresqlStore):
+        with psycopg.connect(store.url.reveal(), autocommit=True) as session:
+            for statement in statements:
+                session.execute(statement.encode())
+    else:
+        assert isinstance(store, SqliteStore)
+        with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+
+def sampled(store: Store, until: date, days: int) -> tuple[dict[str, int], int] | None:
+    found = store.sample(datetime.combine(until, time(), UTC), days, 2)
+    return None if found is None else (found.seen.by_window, found.seen.silent)
+
+
 def some(draw: random.Random, at: datetime) -> list[Ping]:
     """Pings of a day, each at a moment of its own; some arrive late, or twice."""
     return [
         ping(
             name,
             at - timedelta(days=draw.choice((0, 0, 0, 0, 1)), seconds=draw.randrange(40_000), microseconds=number),
+            sender=draw.choice(SENDERS),
             env__flowforge=draw.choice(VERSIONS),
             platform__counts__users=draw.choice((0, 1, 4, 5, 99, 100, 2**53 - 1)),
             platform__config__broker__enabled=draw.random() < 0.5,
@@ -82,6 +105,7 @@ def kill_while_folding(store: Store, at: datetime, after: int, monkeypatch: pyte
 def test_roll_ups_equal_a_recount_after_any_history(
     seed: int, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ff_observe.collector.store.sqlite_sightings.ADDED_AT_ONCE", 3)
     draw = random.Random(seed)
     stores = [make_store(), make_store()]
     writers = [BlockingWriter(store) for store in stores]
@@ -107,7 +131,10 @@ def test_roll_ups_equal_a_recount_after_any_history(
                 pass
     for store in stores:
         fold_all(store, now)
-        assert kept(store) == recounted(stored(store))
+        pings = stored(store)
+        assert kept(store) == recounted(pings)
+        for days in (1, 2, 3):
+            assert sampled(store, now.date(), days) == released(pings, now.date(), days, 2)
     for writer in writers:
         writer.close()
 
@@ -146,6 +173,52 @@ def test_the_days_of_an_older_store_are_rolled_up_once_and_no_other_again(make_s
         assert store.fold(NOON, 100).days == 0
         writer.write([ping("b", NOON - timedelta(hours=20)), ping("b", NOON - timedelta(hours=1))])
         assert store.fold(NOON, 100).days == 2, "yesterday, to which it was late, and today"
+
+
+def test_a_release_counts_no_ping_and_waits_for_the_days_before_it(store: Store, writer: BlockingWriter) -> None:
+    today, midnight = NOON.date(), NOON - timedelta(hours=12)
+
+    def all_ping(numbers: range, at: datetime) -> None:
+        writer.write([ping(f"{number}", at, sender=bytes([number]) * 32) for number in numbers])
+
+    for days in (3, 2, 1):
+        all_ping(range(5 if days > 1 else 4), NOON - timedelta(days=days))
+    assert sampled(store, today, 3) is None
+    fold_all(store, NOON - timedelta(days=1))
+    assert sampled(store, today, 3) is None, "yesterday is rolled up, but it was not over"
+    all_ping(range(4), NOON)
+    fold_all(store, NOON)
+    assert sampled(store, today, 3) == ({"1d": 4, "7d": 4, "30d": 4}, 0)
+    assert sampled(store, today, 4) == ({"1d": 0, "7d": 0, "30d": 0}, 0)
+    all_ping(range(4, 5), midnight - timedelta(seconds=1))
+    store.forget(ping("0").instance_id)
+    assert sampled(store, today, 3) is None, "the days of the platform that was forgotten are marked"
+    fold_all(store, NOON)
+    assert sampled(store, today, 3) == ({"1d": 4, "7d": 4, "30d": 4}, 0), "one less, and one that came late"
+    writer.write([ping(f"{number}", NOON + timedelta(days=9)) for number in range(4)])
+    fold_all(store, NOON + timedelta(days=9))
+    assert sampled(store, today + timedelta(days=9), 3) == ({"1d": 0, "7d": 0, "30d": 4}, 4)
+    assert sampled(store, today + timedelta(days=40), 1) is None
+    fold_all(store, NOON + timedelta(days=40))
+    assert sampled(store, today + timedelta(days=40), 1) == ({"1d": 0, "7d": 0, "30d": 0}, 0)
+
+
+def test_an_older_store_is_prepared_for_releases_by_itself(make_store: MakeStore) -> None:
+    store = make_store()
+    with BlockingWriter(store) as writer:
+        for days in reversed(range(50)):
+            writer.write([ping("a", NOON - timedelta(days=days))])
+        fold_all(store, NOON)
+        rolled_up = kept(store)
+        change(store, "DROP TABLE fleet_seen", "DROP TABLE fleet_seen_day")
+        store = make_store()
+        assert sampled(store, NOON.date(), 30) is None
+        assert store.fold(NOON, 3).oldest_due == NOON.date() - timedelta(days=30)
+        writer.write([ping("b", NOON)])
+        fold_all(make_store(), NOON)
+    assert sampled(store, NOON.date(), 30) == ({"1d": 1, "7d": 1, "30d": 1}, 0)
+    today = {row for row in kept(store) if row.day == NOON.date()}
+    assert kept(store) - today == {row for row in rolled_up if row.day != NOON.date()}
 
 
 def test_only_the_last_count_is_kept_and_shared(make_store: MakeStore) -> None:

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Pruned, Store, StoreError
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.ping_contract import FIELDS, MAX_COUNT
 from tests.contract.conftest import MakeStore, counted, documents, three_days_of_pings
 from tests.real_parts.processes import wait_until
@@ -242,6 +244,20 @@ def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, mo
     three_days_of_pings(writer, NOON)
     assert store.prune(NOON, timedelta(days=2)).pings == 10
     writer.close()
+
+
+def test_a_large_day_is_pruned_in_several_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ff_observe.collector.store.sqlite.PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr("ff_observe.collector.store.sqlite.PORTIONS", 2)
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    with BlockingWriter(store) as writer:
+        for days in (-6, -5, -4):
+            writer.write([ping(f"{index}", later(days=days)) for index in range(5)])
+        three_days_of_pings(writer, NOON)
+    found = [store.prune(NOON, timedelta(days=2)) for _ in range(4)]
+    assert [each.pings for each in found] == [6, 4, 5, 0], "of two days at most, before the next goes"
+    assert [each.unfinished for each in found] == [True, False, False, False]
+    assert [each.more for each in found] == [True, True, False, False]
 
 
 def statements_under_way(store: PostgresqlStore) -> int:

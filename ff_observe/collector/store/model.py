@@ -64,12 +64,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many pings were deleted, whether more days are due, and whether only the clock says that more is due: neither
-    the server's clock nor the newest pings agree that it is that late."""
+    """How many pings were deleted, whether more days are due, whether only the clock says that more is due (neither the
+    server's clock nor the newest pings agree that it is that late), and whether pings of a day are left that this prune
+    began with."""
 
     pings: int = 0
     more: bool = False
     doubtful: bool = False
+    unfinished: bool = False
 
 
 Columns = Sequence[Sequence[Any]]
@@ -110,14 +112,6 @@ class Folded:
     oldest_due: date | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Of the platforms behind one sender hash that pinged on enough days, the one known longest."""
-
-    seen: Seen
-    distributions: Mapping[int, Distribution]
-
-
 class Released(NamedTuple):
     """A public release: its number in the log of releases, from 0 on, and its proof (see `release_log.py`)."""
 
@@ -127,7 +121,6 @@ class Released(NamedTuple):
     proof: str
 
 
-SAMPLE_WINDOWS: Mapping[str, int] = {"day": 1, "week": 7, "month": 30}
 ROUNDING_KEY_BYTES = 32
 
 
@@ -180,9 +173,10 @@ class Store(Protocol):
     def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]:
         """How many platforms had each pair of values of two fields (by index) on a day, read from its pings."""
 
-    def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
+    def sample(self, at: datetime, days: int, silent_after_days: int) -> Count | None:
         """The platforms that count in public, and their latest values: one for each sender, which pinged on at least
-        `days` different days (UTC) of the 30 before `at`."""
+        `days` different days of the 30 before `at`, which is the beginning of a day (UTC). None while one of those days
+        is still to be rolled up."""
 
     def rounding_key(self) -> bytes:
         """The secret from which the rounding offsets of public figures are derived; drawn once for the life of the
@@ -226,7 +220,8 @@ class Store(Protocol):
 
     def prune(self, now: datetime, retention: timedelta, rollups: timedelta = timedelta(days=36_500)) -> Pruned:
         """Delete the oldest days of what is older than `retention`, both by the clock (`now`) and by every other
-        witness of the present; and the roll-ups of days older than `rollups`.
+        witness of the present; and the roll-ups of days older than `rollups`. What is `unfinished` is to be continued
+        soon.
 
         Without its pings a day can never be rolled up again: what few platforms had on it is merged."""
 

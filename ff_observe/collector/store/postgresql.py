@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import copies, postgresql_fleet, postgresql_rollups
+from ff_observe.collector.store import copies, postgresql_fleet, postgresql_rollups, postgresql_sightings, sightings
 from ff_observe.collector.store.columns import NAMES, restored_row
 from ff_observe.collector.store.copies import CopiedStore
 from ff_observe.collector.store.model import (
@@ -149,7 +149,9 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
                     postgresql_rollups.mark(connection, (day for _, day in deleted), erased=True)
                     copies.erase(_run_by(connection), (day.isoformat() for _, day in deleted))
                     connection.execute("DELETE FROM fleet_count")
-                    note(connection, ["fleet_count", "platform", "recent", *(str(table) for table, _ in deleted)])
+                    postgresql_sightings.forget(connection, [instance_id])
+                    erased = ["fleet_count", "fleet_seen", "platform", "recent"]
+                    note(connection, [*erased, *(str(table) for table, _ in deleted)])
             with connection.transaction():
                 forget_statistics(connection)
             left = rewrite_noted(connection, FORGETTING_ATTEMPTS)
@@ -181,6 +183,9 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
             with connection.transaction():
                 if connection.execute(gone, (old, EARLIEST)).rowcount or due:
                     note(connection, ["platform"])  # its pages still hold older pings of platforms
+                counts_from = max(old, old + retention - timedelta(days=sightings.DAYS + 1)).date()
+                if postgresql_sightings.delete_before(connection, counts_from):
+                    note(connection, ["fleet_seen"])
         return Pruned(dropped, len(due) > DAYS_PRUNED_AT_ONCE, doubtful)
 
     def tidy(self, now: datetime) -> None:
@@ -212,15 +217,19 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
         limits = {"future": found.future, "past": past, "likely": found.likely}
         with connection.transaction():
             # Every day on which one of these platforms pinged says something else now: which of its pings came before.
-            days = connection.execute(
-                "WITH wrong AS (SELECT instance_id FROM ping WHERE received_at > %(future)s OR received_at <= %(past)s "
+            wrong = connection.execute(
+                "SELECT instance_id FROM ping WHERE received_at > %(future)s OR received_at <= %(past)s "
                 "UNION SELECT instance_id FROM platform WHERE first_seen > %(future)s OR first_seen <= %(past)s "
-                "OR last_seen > %(future)s OR last_seen <= %(past)s) "
-                "SELECT DISTINCT received_at::date FROM ping JOIN wrong USING (instance_id)",
+                "OR last_seen > %(future)s OR last_seen <= %(past)s",
                 limits,
+            ).fetchall()
+            names = [str(name) for (name,) in wrong]
+            days = connection.execute(
+                "SELECT DISTINCT received_at::date FROM ping WHERE instance_id = ANY(%s)", (names,)
             ).fetchall()
             if days:
                 postgresql_rollups.mark(connection, [*(day for (day,) in days), found.likely.date()])
+                postgresql_sightings.forget(connection, names)
             for table, column, right in _RIGHT:
                 update = sql.SQL("UPDATE {0} SET {1} = {2} WHERE {1} > %(future)s OR {1} <= %(past)s")
                 named = update.format(sql.Identifier(table), sql.Identifier(column), sql.SQL(right))

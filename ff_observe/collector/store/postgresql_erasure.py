@@ -17,7 +17,13 @@ from ff_observe.collector.store.postgresql_connections import Connection
 STATISTICS = "pg_catalog.pg_statistic"
 WAITING = "2s"
 """How long one attempt waits for its lock. Pings wait behind it, for less than their own limit."""
-COLUMNS = {"ping": ("sender", *NAMES), "platform": NAMES, "recent": ("digest", "instance_id"), "fleet_day": ("value",)}
+COLUMNS = {
+    "ping": ("sender", *NAMES),
+    "platform": NAMES,
+    "recent": ("digest", "instance_id"),
+    "fleet_day": ("value",),
+    "fleet_seen": ("instance_id", "sender"),
+}
 """The columns whose values must not be in statistics, by table: all but moments."""
 _KEPT = re.compile("[0-9]+")
 

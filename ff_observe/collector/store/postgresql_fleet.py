@@ -2,19 +2,12 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 from psycopg import sql
 
-from ff_observe.collector.store.columns import COLUMNS, restored
-from ff_observe.collector.store.model import (
-    ROUNDING_KEY_BYTES,
-    SAMPLE_WINDOWS,
-    Distribution,
-    Released,
-    Sample,
-    Seen,
-)
+from ff_observe.collector.store import postgresql_rollups, postgresql_sightings, sightings
+from ff_observe.collector.store.model import ROUNDING_KEY_BYTES, Count, Released, Seen
 from ff_observe.collector.store.postgresql_connections import Connection
 
 TABLES = {
@@ -22,50 +15,23 @@ TABLES = {
     "document text NOT NULL, proof text NOT NULL)",
     "fleet_rounding": "CREATE TABLE fleet_rounding (id integer PRIMARY KEY CHECK (id = 1), key bytea NOT NULL)",
 }
-_SAMPLE = sql.SQL("""
-CREATE TEMP TABLE sample ON COMMIT DROP AS
-WITH active AS (
-  SELECT instance_id, max(received_at) AS last_seen FROM ping
-  WHERE received_at >= {since} AND received_at < {at}
-  GROUP BY instance_id HAVING count(DISTINCT (received_at AT TIME ZONE 'UTC')::date) >= {days}
-), sent AS (
-  SELECT active.*, platform.first_seen,
-    coalesce((SELECT sender FROM ping WHERE ping.instance_id = active.instance_id
-      AND ping.received_at = active.last_seen LIMIT 1), '') AS sender
-  FROM active JOIN platform USING (instance_id)
-)
-SELECT DISTINCT ON (sender) instance_id, last_seen FROM sent ORDER BY sender, first_seen, instance_id
-""")
-_SEEN = (
-    "SELECT count(*) FILTER (WHERE last_seen > %(day)s), count(*) FILTER (WHERE last_seen > %(week)s), count(*), "
-    "count(*) FILTER (WHERE last_seen <= %(silent)s) FROM sample"
-)
 
 
-def sample(
-    connection: Connection, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int
-) -> Sample:
+def sample(connection: Connection, at: datetime, days: int, silent_after_days: int) -> Count | None:
     """In one consistent read."""
-    before = {name: at - timedelta(days=count) for name, count in SAMPLE_WINDOWS.items()}
+    until = at.astimezone(UTC).date()
     with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        connection.execute(
-            _SAMPLE.format(since=sql.Literal(before["month"]), at=sql.Literal(at), days=sql.Literal(days))
-        )
-        silent = at - timedelta(days=silent_after_days)
-        row = connection.execute(_SEEN, {**before, "silent": silent}).fetchone()
-        day, week, month, quiet = row or (0, 0, 0, 0)
-        return Sample(
-            Seen({"1d": day, "7d": week, "30d": month}, quiet),
-            {index: _distribution(connection, index) for index in field_indexes},
-        )
-
-
-def _distribution(connection: Connection, index: int) -> Distribution:
-    column = COLUMNS[index]
-    query = sql.SQL("SELECT {}, count(*) FROM sample JOIN platform USING (instance_id) GROUP BY 1 ORDER BY 1")
-    rows = connection.execute(query.format(sql.Identifier(column.name))).fetchall()
-    return [(restored(column, value), count) for value, count in rows]
+        connection.execute(postgresql_rollups.CONSISTENT)
+        if postgresql_sightings.unknown(connection, until):
+            return None
+        known = postgresql_sightings.known(connection, until)
+        query = f"CREATE TEMP TABLE sample ON COMMIT DROP AS {sightings.counted(until, known, days)}"
+        connection.execute("SET LOCAL work_mem = '64MB'")
+        connection.execute(query.encode("ascii"))
+        row = connection.execute(sightings.seen(silent_after_days).encode("ascii")).fetchone()
+        day, week, month, silent = row or (0, 0, 0, 0)
+        found = postgresql_rollups.distributions(connection, sql.SQL("sample JOIN platform USING (instance_id)"))
+    return Count(at, Seen({"1d": day, "7d": week, "30d": month}, silent), found)
 
 
 def rounding_key(connection: Connection) -> bytes:

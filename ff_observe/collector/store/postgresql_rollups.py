@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import rollups
+from ff_observe.collector.store import postgresql_sightings, rollups
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup, Seen
 from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Sighting
+from ff_observe.collector.store.sightings import window
 from ff_observe.ping_contract import Value
 
 TABLES = {
@@ -31,7 +32,7 @@ MOST_GROUPED = 31
 _BEGINNING = EARLIEST.date() + timedelta(days=1)
 """Pings of the day before wait for their dates."""
 
-_CONSISTENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+CONSISTENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _SEEN = (
     "SELECT count(*) FILTER (WHERE last_seen > %(day)s), count(*) FILTER (WHERE last_seen > %(week)s), "
     "count(*), count(*) FILTER (WHERE last_seen <= %(silent)s) FROM platform WHERE last_seen > %(month)s"
@@ -73,12 +74,12 @@ def count(connection: Connection, at: datetime, silent_after_days: int) -> Count
     days = {"day": 1, "week": 7, "month": 30, "silent": silent_after_days}
     before = {name: at - timedelta(days=number) for name, number in days.items()}
     with connection.transaction():
-        connection.execute(_CONSISTENT)
+        connection.execute(CONSISTENT)
         if not _alone(connection):
             return None
         day, week, month, silent = connection.execute(_SEEN, before).fetchone() or (0, 0, 0, 0)
         where = sql.SQL("platform WHERE last_seen > {}").format(sql.Literal(before["month"]))
-        counted = Count(at, Seen({"1d": day, "7d": week, "30d": month}, silent), _distributions(connection, where))
+        counted = Count(at, Seen({"1d": day, "7d": week, "30d": month}, silent), distributions(connection, where))
     connection.execute(
         "INSERT INTO fleet_count (id, taken_at, document) VALUES (1, %s, %s) "
         "ON CONFLICT (id) DO UPDATE SET taken_at = excluded.taken_at, document = excluded.document",
@@ -93,7 +94,7 @@ def last_count(connection: Connection) -> Count | None:
     return None if row is None else rollups.read(row[0].astimezone(UTC), row[1])
 
 
-def _distributions(connection: Connection, where: sql.Composable) -> Mapping[int, Distribution]:
+def distributions(connection: Connection, where: sql.Composable) -> Mapping[int, Distribution]:
     """The values of every rolled-up field, in one pass for each `MOST_GROUPED` of them."""
     found: dict[int, list[tuple[Value | None, int]]] = {index: [] for index in rollups.ROLLED_UP}
     for first in range(0, len(rollups.ROLLED_UP), MOST_GROUPED):
@@ -120,6 +121,7 @@ def mark(connection: Connection, days: Iterable[date], *, erased: bool = False) 
             "ON CONFLICT (day) DO UPDATE SET erased = fleet_due.erased OR excluded.erased",
             {"day": day, "erased": erased},
         )
+        postgresql_sightings.withdraw(connection, day)  # after a collector that is entering it: the row above waits
 
 
 def fold(connection: Connection, there: Mapping[date, str], found: Present, most: int) -> Folded:
@@ -128,7 +130,7 @@ def fold(connection: Connection, there: Mapping[date, str], found: Present, most
         if _alone(connection):
             _mark_changed(connection, there, found)
     due = connection.execute("SELECT day FROM fleet_due ORDER BY day DESC LIMIT %s", (most,)).fetchall()
-    folded = sum(_fold_day(connection, day) for (day,) in due)
+    folded = sum(_fold_day(connection, day, found.likely.date()) for (day,) in due)
     (oldest,) = connection.execute("SELECT min(day) FROM fleet_due").fetchone() or (None,)
     return Folded(folded, oldest)
 
@@ -139,6 +141,7 @@ def _mark_changed(connection: Connection, there: Mapping[date, str], found: Pres
     pings = pings_by_day(connection, there, since)
     known = {each.day: each.platforms for each in select(connection, since, date.max, [rollups.PINGS])}
     mark(connection, rollups.changed(pings, known))
+    mark(connection, postgresql_sightings.unknown(connection, found.likely.date()))
     # Whatever is still under way is younger than a day before the present.
     settled = _BEGINNING if found.earliest is None else found.earliest.date() - timedelta(days=1)
     _advance(connection, changes_from=settled)
@@ -163,11 +166,11 @@ def _advance(connection: Connection, *, changes_from: date = _BEGINNING, pruned_
     )
 
 
-def _fold_day(connection: Connection, day: date) -> bool:
+def _fold_day(connection: Connection, day: date, today: date) -> bool:
     """Whether it was done: not if another collector does so, or the day was marked again meanwhile."""
     try:
         with connection.transaction():
-            connection.execute(_CONSISTENT)
+            connection.execute(CONSISTENT)
             if not _alone(connection):
                 return False
             connection.execute("SET LOCAL work_mem = '64MB'")
@@ -175,6 +178,8 @@ def _fold_day(connection: Connection, day: date) -> bool:
             if erased is None:
                 return False
             _replace(connection, day, _read(connection, day))
+            if day in window(today):
+                postgresql_sightings.add(connection, day)
             if erased == (True,):
                 connection.execute("INSERT INTO collector_rewrite (name) VALUES ('fleet_day') ON CONFLICT DO NOTHING")
     except psycopg.errors.SerializationFailure:
@@ -191,7 +196,7 @@ def _read(connection: Connection, day: date) -> list[Rollup]:
     _create_last(connection, literals)
     sightings = connection.execute(sql.SQL(_SIGHTINGS).format(**literals)).fetchall()
     return rollups.of_day(
-        day, pings, [Sighting(*each) for each in sightings], _distributions(connection, sql.SQL("last"))
+        day, pings, [Sighting(*each) for each in sightings], distributions(connection, sql.SQL("last"))
     )
 
 
@@ -220,6 +225,7 @@ def seal(connection: Connection, end: date) -> None:
     for day, rows in days.items():
         _replace(connection, day, rollups.sealed(rows))
     _advance(connection, pruned_before=end)
+    postgresql_sightings.seal(connection, end)
     connection.execute("DELETE FROM fleet_due WHERE day < %s", (end,))
 
 

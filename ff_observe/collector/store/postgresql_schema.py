@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from ff_observe.collector.store import copies, postgresql_fleet, postgresql_rollups
+from ff_observe.collector.store import copies, postgresql_fleet, postgresql_rollups, postgresql_sightings
 from ff_observe.collector.store.columns import COLUMNS
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.postgresql_connections import Connection
@@ -34,6 +34,7 @@ _OBJECTS = {
     **postgresql_fleet.TABLES,
     **postgresql_rollups.TABLES,
     "day_copy": copies.TABLE.format(""),
+    **postgresql_sightings.TABLES,
 }
 
 

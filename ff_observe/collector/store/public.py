@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
-from ff_observe.collector.store.model import Released, Sample
+from ff_observe.collector.store.model import Count, Released
 
 Connection = TypeVar("Connection")
 Used = TypeVar("Used", contravariant=True)
@@ -15,9 +15,7 @@ Used = TypeVar("Used", contravariant=True)
 class Statements(Protocol[Used]):
     """A module of one database's statements: `postgresql_fleet` or `sqlite_fleet`."""
 
-    def sample(
-        self, connection: Used, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int, /
-    ) -> Sample: ...
+    def sample(self, connection: Used, at: datetime, days: int, silent_after_days: int, /) -> Count | None: ...
     def rounding_key(self, connection: Used, /) -> bytes: ...
     def releases(self, connection: Used, first: int, /) -> Sequence[Released]: ...
     def release(self, connection: Used, released: Released, /) -> bool: ...
@@ -32,9 +30,9 @@ class PublicStore(ABC, Generic[Connection]):
     def _session(self, what: str) -> AbstractContextManager[Connection]:
         """A connection until the block ends; `what` names the work in errors."""
 
-    def sample(self, field_indexes: Sequence[int], at: datetime, days: int, silent_after_days: int) -> Sample:
+    def sample(self, at: datetime, days: int, silent_after_days: int) -> Count | None:
         with self._session("sample the fleet") as connection:
-            return self.public.sample(connection, field_indexes, at, days, silent_after_days)
+            return self.public.sample(connection, at, days, silent_after_days)
 
     def rounding_key(self) -> bytes:
         with self._session("read the fleet's key") as connection:

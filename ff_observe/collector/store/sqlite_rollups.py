@@ -4,15 +4,16 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from ff_observe.collector.store import rollups
+from ff_observe.collector.store import rollups, sqlite_sightings
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup, Seen
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Sighting
+from ff_observe.collector.store.sightings import window
 from ff_observe.ping_contract import Value
 
 TABLES = (
@@ -56,7 +57,7 @@ GROUP BY 1, 2, 3, 4
 
 
 @contextlib.contextmanager
-def _reading(connection: sqlite3.Connection) -> Iterator[None]:
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
     """One consistent read."""
     connection.execute("BEGIN")
     try:
@@ -75,9 +76,9 @@ def _writing(connection: sqlite3.Connection) -> Iterator[None]:
 def count(connection: sqlite3.Connection, at: datetime, silent_after_days: int) -> Count:
     """Every platform of the last 30 days."""
     before = [moment(at - timedelta(days=days)) for days in (1, 7, 30, silent_after_days)]
-    with _reading(connection):
+    with reading(connection):
         day, week, month, lately = connection.execute(_SEEN, before).fetchone()
-        found = _distributions(connection, "platform WHERE last_seen > ?", before[2])
+        found = distributions(connection, "platform WHERE last_seen > ?", before[2])
     counted = Count(at, Seen({"1d": day, "7d": week, "30d": month}, month - lately), found)
     connection.execute("REPLACE INTO fleet_count VALUES (1, ?, ?)", (moment(at), rollups.written(counted)))
     return counted
@@ -89,7 +90,7 @@ def last_count(connection: sqlite3.Connection) -> Count | None:
     return None if row is None else rollups.read(datetime.fromisoformat(row[0]), row[1])
 
 
-def _distributions(connection: sqlite3.Connection, where: str, *values: str) -> Mapping[int, Distribution]:
+def distributions(connection: sqlite3.Connection, where: str, *values: str) -> Mapping[int, Distribution]:
     """The values of every rolled-up field, in one pass."""
     counted: list[Counter[Any]] = [Counter() for _ in rollups.ROLLED_UP]
     rows = connection.execute(f"SELECT {_ROLLED_UP} FROM {where}", values)  # noqa: S608 - only our own names
@@ -104,14 +105,16 @@ def _distributions(connection: sqlite3.Connection, where: str, *values: str) -> 
 
 def mark(connection: sqlite3.Connection, days: Iterable[str]) -> None:
     """Have days rolled up again, from the next commit on."""
-    connection.executemany(_MARK, [{"day": day} for day in days])
+    for day in days:
+        connection.execute(_MARK, {"day": day})
+        sqlite_sightings.withdraw(connection, date.fromisoformat(day))
 
 
 def fold(connection: sqlite3.Connection, found: Present, most: int) -> Folded:
     """See `Store.fold`."""
     _mark_changed(connection, found)
     due = [day for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day DESC LIMIT ?", (most,))]
-    folded = sum(_fold_day(connection, date.fromisoformat(day)) for day in due)
+    folded = sum(_fold_day(connection, date.fromisoformat(day), found.likely.date()) for day in due)
     (oldest,) = connection.execute("SELECT min(day) FROM fleet_due").fetchone()
     return Folded(folded, None if oldest is None else date.fromisoformat(oldest))
 
@@ -125,6 +128,7 @@ def _mark_changed(connection: sqlite3.Connection, found: Present) -> None:
     known = {date.fromisoformat(day): pings for day, pings in rows}
     with _writing(connection):
         mark(connection, (day.isoformat() for day in rollups.changed(there, known)))
+        mark(connection, (day.isoformat() for day in sqlite_sightings.unknown(connection, found.likely.date())))
         if found.earliest is not None:
             settled = (found.earliest.date() - timedelta(days=1)).isoformat()  # whatever is still under way is younger
             connection.execute("UPDATE fleet_state SET changes_from = max(changes_from, ?)", (settled,))
@@ -149,10 +153,10 @@ def pings_by_day(connection: sqlite3.Connection, since: str) -> Mapping[date, in
 _PINGS = "SELECT count(*) FROM ping WHERE received_at >= ? AND received_at < ?"
 
 
-def _fold_day(connection: sqlite3.Connection, day: date) -> bool:
+def _fold_day(connection: sqlite3.Connection, day: date, today: date) -> bool:
     """Whether it was done: not if the day was marked again, or its pings deleted, meanwhile."""
     between = (day.isoformat(), (day + timedelta(days=1)).isoformat())
-    with _reading(connection):
+    with reading(connection):
         marked = connection.execute("SELECT mark FROM fleet_due WHERE day = ?", between[:1]).fetchone()
         (pings,) = connection.execute(_PINGS, between).fetchone()
         _create_last(connection, day)
@@ -163,16 +167,27 @@ def _fold_day(connection: sqlite3.Connection, day: date) -> bool:
                 _SIGHTINGS, {"day": between[0], "since": since}
             )
         ]
-        found = _distributions(connection, "last JOIN ping ON ping.rowid = ping_id")
+        found = distributions(connection, "last JOIN ping ON ping.rowid = ping_id")
         rows = rollups.of_day(day, pings, sightings, found)
-    connection.execute("DROP TABLE temp.last")
-    with _writing(connection):
+
+    def is_still_right() -> bool:
         still = connection.execute(
             "SELECT mark FROM fleet_due, fleet_state WHERE day = ? AND day >= pruned_before", between[:1]
         ).fetchone()
-        if still is None or still != marked:
+        return still is not None and still == marked
+
+    counts = day in window(today)
+    for first in sqlite_sightings.portions(connection) if counts else ():
+        with _writing(connection):
+            if not is_still_right():
+                return False
+            sqlite_sightings.add(connection, day, first)
+    with _writing(connection):
+        if not is_still_right():
             return False
         _replace(connection, day, rows)
+        if counts:
+            sqlite_sightings.added(connection, day)
         connection.execute("DELETE FROM fleet_due WHERE day = ?", between[:1])
     return True
 
@@ -191,6 +206,12 @@ def _replace(connection: sqlite3.Connection, day: date, rows: Iterable[Rollup]) 
     )
 
 
+def sealed_before(connection: sqlite3.Connection) -> datetime:
+    """The end of the last day whose pings are deleted, or about to be."""
+    (end,) = connection.execute("SELECT pruned_before FROM fleet_state").fetchone()
+    return datetime.combine(date.fromisoformat(end), time(), UTC) if end else EARLIEST
+
+
 def seal(connection: sqlite3.Connection, before: datetime) -> None:
     """Pings received before then are about to be deleted: their days, also a part of one, are never rolled up again.
     For an open transaction."""
@@ -204,6 +225,7 @@ def seal(connection: sqlite3.Connection, before: datetime) -> None:
     for day, rows in days.items():
         _replace(connection, day, rollups.sealed(rows))
     connection.execute("UPDATE fleet_state SET pruned_before = ?", (end.isoformat(),))
+    sqlite_sightings.seal(connection, end)
     connection.execute("DELETE FROM fleet_due WHERE day < ?", (end.isoformat(),))
 
 

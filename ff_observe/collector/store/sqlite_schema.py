@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from ff_observe.collector.store import copies, sqlite_fleet, sqlite_rollups
+from ff_observe.collector.store import copies, sqlite_fleet, sqlite_rollups, sqlite_sightings
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES
 from ff_observe.collector.store.model import StoreError
@@ -94,7 +94,12 @@ def migrate(connection: sqlite3.Connection) -> None:
             "(digest TEXT PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL, until TEXT NOT NULL) "
             "WITHOUT ROWID"
         )
-        for statement in (*sqlite_fleet.TABLES, *sqlite_rollups.TABLES, copies.TABLE.format("IF NOT EXISTS")):
+        for statement in (
+            *sqlite_fleet.TABLES,
+            *sqlite_rollups.TABLES,
+            *sqlite_sightings.TABLES,
+            copies.TABLE.format("IF NOT EXISTS"),
+        ):
             connection.execute(statement)
         connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
 

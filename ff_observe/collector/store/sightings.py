@@ -1,0 +1,63 @@
+"""On which days a platform was seen, and behind which sender: what a public release counts by, without a ping.
+
+`fleet_seen` has a row for each platform: the last of its days that are over, as an ordinal, and a bit for it (1) and
+each day before; and the sender of its last ping on it. `fleet_seen_day` has the days that the rows know of. A day that
+is marked leaves it until it is rolled up again. Both databases understand the same statements.
+"""
+
+from datetime import date, timedelta
+
+DAYS = 30
+"""So many days before a release count."""
+_BITS = (1 << (DAYS + 1)) - 1
+
+TABLES = {
+    "fleet_seen": "CREATE TABLE fleet_seen (instance_id text PRIMARY KEY, day integer NOT NULL, days bigint NOT NULL, "
+    "sender {binary} NOT NULL)",
+    "fleet_seen_day": "CREATE TABLE fleet_seen_day (day integer PRIMARY KEY)",
+}
+
+ADD = f"""
+ON CONFLICT (instance_id) DO UPDATE SET
+  days = CASE WHEN excluded.day - fleet_seen.day > {DAYS} THEN 1
+    WHEN excluded.day >= fleet_seen.day THEN ((fleet_seen.days << (excluded.day - fleet_seen.day)) | 1) & {_BITS}
+    WHEN fleet_seen.day - excluded.day > {DAYS} THEN fleet_seen.days
+    ELSE fleet_seen.days | (1 << (fleet_seen.day - excluded.day)) END,
+  sender = CASE WHEN excluded.day >= fleet_seen.day THEN excluded.sender ELSE fleet_seen.sender END,
+  day = CASE WHEN excluded.day > fleet_seen.day THEN excluded.day ELSE fleet_seen.day END
+"""
+"""Adds a day to the rows of platforms, however often and in whatever order days come."""
+
+_NUMBER = " + ".join(f"((seen >> {bit}) & 1)" for bit in range(DAYS))
+_COUNTED = """
+WITH known AS (
+  SELECT instance_id, sender,
+    (CASE WHEN day < {last} THEN days << ({last} - day) ELSE days >> (day - {last}) END) & {mask} AS seen
+  FROM fleet_seen WHERE day BETWEEN {last} - 30 AND {last} + 30
+), placed AS (
+  SELECT instance_id, seen, row_number() OVER (PARTITION BY sender ORDER BY first_seen, instance_id) AS place
+  FROM known JOIN platform USING (instance_id) WHERE {number} >= {days}
+)
+SELECT instance_id, seen FROM placed WHERE place = 1
+"""
+SEEN = (
+    "SELECT count(*) FILTER (WHERE seen & 1 <> 0), count(*) FILTER (WHERE seen & 127 <> 0), count(*), "
+    "count(*) FILTER (WHERE seen & {lately} = 0) FROM sample"
+)
+
+
+def window(until: date) -> list[date]:
+    """The days that count for a release of the day `until`, the last first."""
+    return [until - timedelta(days=ago) for ago in range(1, DAYS + 1)]
+
+
+def counted(until: date, known: set[date], days: int) -> str:
+    """The query of the platforms that count: of those behind one sender that were seen on enough of the `known` days,
+    the one known longest. `seen` has a bit for each day, that for the last day before `until` first."""
+    mask = sum(1 << place for place, day in enumerate(window(until)) if day in known)
+    return _COUNTED.format(last=until.toordinal() - 1, mask=mask, number=_NUMBER, days=days)
+
+
+def seen(silent_after_days: int) -> str:
+    """The query of how many platforms of the sample were seen in a day, a week, and at all; and how many are silent."""
+    return SEEN.format(lately=(1 << silent_after_days) - 1)
