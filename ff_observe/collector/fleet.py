@@ -19,6 +19,10 @@ LICENSE_TYPES = frozenset({"CE", "DEV", "EE"})
 _RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-git)?", re.ASCII)
 
 
+class NotRolledUpError(StoreError):
+    """A release needs days that the fold has not come to yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """The fleet at one moment; `by_feature` maps a feature to how many platforms have it `true`, `false`, … `silent` is
@@ -78,7 +82,7 @@ def take_release(store: Store, at: datetime, k: int, days: int, silent_after_day
     midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
     sample = store.sample(midnight, days, silent_after_days)
     if sample is None:
-        raise StoreError("the days before the release are still to be rolled up")
+        raise NotRolledUpError("the days before the release are still to be rolled up")
     return _disclosed(midnight, sample.seen, sample.distributions, Disclosure(k, store.rounding_key()), BOUNDS)
 
 

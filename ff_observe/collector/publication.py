@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from ff_observe.collector.fleet import Fleet, as_json, take_release
+from ff_observe.collector.fleet import Fleet, NotRolledUpError, as_json, take_release
 from ff_observe.collector.page import render
 from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.settings import CollectorSettings
@@ -94,7 +94,12 @@ class Publication:
         today, last = now.astimezone(UTC).date(), self._log.last_day
         if last is not None and (today <= last or fleet.platforms.get(_WEEK) == 0):
             return
-        taken = take_release(self._store, now, self._k, self._days, self._silent_after_days)
+        try:
+            taken = take_release(self._store, now, self._k, self._days, self._silent_after_days)
+        except NotRolledUpError:
+            if last is None:
+                raise
+            return
         document = json.dumps(as_json(taken, self._k, days=self._days))
         if not self._store.release(self._log.next(today, document, self._releases_key())):
             # Another collector was first, or the database was restored from a backup.

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.attack.fleet_attacks import ATTACKS, Attack, MakeWorld, row
-from tests.attack.world import RELEASE_DAY, World
+from tests.attack.world import HONEST, RELEASE_DAY, World
 
 SYBILS = 100
 
@@ -38,6 +38,15 @@ def test_a_release_is_the_same_from_every_collector_until_the_next_day(make_worl
     tomorrow = World(world.store).published(RELEASE_DAY + 1)
     assert tomorrow != released
     assert world.published(RELEASE_DAY + 1, hours=5) == tomorrow
+
+
+def test_a_release_stays_until_the_days_before_the_next_are_rolled_up(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.honest()
+    released = world.published()
+    world.ping((f"honest-{index}" for index in range(HONEST)), days=[RELEASE_DAY])
+    assert world.published(RELEASE_DAY + 1, fold=False) == released
+    assert world.published(RELEASE_DAY + 1) != released
 
 
 def test_a_platform_counts_in_public_after_pings_on_three_days(make_world: MakeWorld) -> None:

@@ -72,10 +72,10 @@ class World:
         released: dict[str, Any] = json.loads(self.published(day, hours))
         return released
 
-    def published(self, day: int = RELEASE_DAY, hours: int = 0) -> bytes:
+    def published(self, day: int = RELEASE_DAY, hours: int = 0, *, fold: bool = True) -> bytes:
         """The bytes of `fleet.json`, as a collector that starts now serves them."""
         now = later(days=day, hours=hours)
-        publication = Publication(self.rolled_up(now), SETTINGS, lambda: KEY, lambda: "key")
+        publication = Publication(self.rolled_up(now) if fold else self.store, SETTINGS, lambda: KEY, lambda: "key")
         release = publication.refresh(take_fleet(self.store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
         assert release is not None
         return release.data

@@ -198,6 +198,7 @@ def test_a_database_set_back_to_a_backup_gets_a_log_without_gaps(tmp_path: Path)
 
     def refresh(day: int) -> None:
         now = later(days=day)
+        world.rolled_up(now)
         publication.refresh(take_fleet(world.store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
 
     refresh(RELEASE_DAY)
