@@ -220,6 +220,7 @@ def test_releases_are_served_for_ever_under_their_day(tmp_path: Path) -> None:
         with collecting(settings, FakeClock(later(days=day))) as collector:
             for name in range(settings.k):
                 assert send(collector.port, body(f"{name}")).status == 200
+            collector.fold()
             collector.count_fleet()
             latest = ask(collector.port, "GET", "/fleet.json")
             index = ask(collector.port, "GET", "/releases.json").json
