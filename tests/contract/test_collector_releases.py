@@ -15,6 +15,7 @@ from ff_observe.cli import main
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.publication import Publication
 from ff_observe.collector.release_log import ReleaseLog
+from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Released, Store
 from ff_observe.collector.store.sqlite import open_sqlite
@@ -23,6 +24,7 @@ from ff_observe.transparency.notes import SIGNATURE, SigningKey
 from tests.attack.world import KEY, RELEASE_DAY, SETTINGS, World
 from tests.fakes import FakeClock
 from tests.real_parts.collector import ask, collecting, send
+from tests.real_parts.processes import wait_until
 from tests.unit.collector.pings import body, later
 
 PUBLIC_KEY = str(KEY.verifier)
@@ -220,11 +222,15 @@ def test_releases_are_served_for_ever_under_their_day(tmp_path: Path) -> None:
         with collecting(settings, FakeClock(later(days=day))) as collector:
             for name in range(settings.k):
                 assert send(collector.port, body(f"{name}")).status == 200
-            collector.fold()
-            collector.count_fleet()
+
+            def is_released(collector: Collector = collector, releases: int = day + 1) -> bool:
+                collector.fold()  # or that of the background is under way, and this one does nothing
+                collector.count_fleet()
+                return len(ask(collector.port, "GET", "/releases.json").json["days"]) == releases
+
+            wait_until(is_released, "the release of the day")
             latest = ask(collector.port, "GET", "/fleet.json")
             index = ask(collector.port, "GET", "/releases.json").json
-            assert len(index["days"]) == day + 1
             for released_on in index["days"]:
                 for suffix in (".json", ".proof"):
                     answer = ask(collector.port, "GET", f"/releases/{released_on}{suffix}")
