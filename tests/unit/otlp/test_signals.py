@@ -212,11 +212,15 @@ def test_traces_and_logs_arrive_again_after_a_receiver_recovered_and_the_log_say
         request.reply(200)
         request.faulty.arrived += 1
 
-    def work_until(outcome: str, number: int) -> None:
+    def said() -> list[str]:
+        lines = [line for line in heard.from_level(logging.INFO) if line.startswith("OTLP")]
+        return sorted(line.partition(":")[0] for line in lines)
+
+    def work_until(outcome: str, number: int, lines: int) -> None:
         def worked() -> bool:
             with tracing.span("snapshot"):
                 log.warning("work")
-            return exports(metrics, outcome) >= number
+            return exports(metrics, outcome) >= number and len(said()) >= lines
 
         wait_until(worked, f"exports that are {outcome}")
 
@@ -224,13 +228,12 @@ def test_traces_and_logs_arrive_again_after_a_receiver_recovered_and_the_log_say
         receiver.behaviour = fault
         sent = signals(receiver.url, metrics, timeout=0.3 * pace().slowness)
         sent.start()
-        work_until("failed", 4)
+        work_until("failed", 4, lines=2)
         receiver.behaviour = take
-        work_until("delivered", 4)
+        work_until("delivered", 4, lines=4)
         sent.stop(CLOCK.monotonic() + 5)
         assert receiver.arrived >= 4
-    told = [line for line in heard.from_level(logging.INFO) if line.startswith("OTLP")]
-    assert sorted(line.partition(":")[0] for line in told) == [
+    assert said() == [
         "OTLP logs are delivered again",
         "OTLP logs are not delivered",
         "OTLP traces are delivered again",
