@@ -5,10 +5,11 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from ff_observe.ping_contract import FIELDS, MAX_COUNT
 from tests import recordings
@@ -28,7 +29,7 @@ def inner_objects(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_it_is_a_valid_schema() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+    jsonschema_rs.meta.validate(SCHEMA)
 
 
 @pytest.mark.parametrize("name", PINGS)

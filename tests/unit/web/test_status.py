@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +43,7 @@ from tests.status_states import (
 from tests.unit.web.asgi import get
 from tests.unit.web.platforms import Provider, app_of
 
-VALIDATOR = jsonschema.Draft202012Validator(schema(), format_checker=jsonschema.FormatChecker())
+VALIDATOR = jsonschema_rs.Draft202012Validator(schema(), validate_formats=True)
 
 
 def status(world: World, *, private: bool = False) -> Any:
