@@ -226,7 +226,10 @@ def forget(options: argparse.Namespace) -> int:
         raise _nothing_stored(options)
     print(f"deleted {_pings(forgotten.pings)}")
     for files, what in (
-        (forgotten.stale, "these exported files hold deleted pings; the same export again replaces them"),
+        (
+            forgotten.stale,
+            "these exported files are out of date, and may hold deleted pings; the same export again replaces them",
+        ),
         (forgotten.old, "these exported files hold its pings, of days deleted here; delete it from them"),
         (
             forgotten.unread,

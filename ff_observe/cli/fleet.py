@@ -16,9 +16,10 @@ from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError, UsageError
 
 if TYPE_CHECKING:
+    from ff_observe.collector.commands import Questioned
     from ff_observe.collector.questions import Answer, Cell
     from ff_observe.collector.settings import CollectorSettings
-    from ff_observe.collector.store import Rollup, Store
+    from ff_observe.collector.store import Rollup
     from ff_observe.ping_contract import Field, RollUp
 
 DAYS = 90
@@ -64,7 +65,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 class Fleet:
     """The roll-ups of a store from the day `since`, and before if needed, to yesterday."""
 
-    def __init__(self, settings: "CollectorSettings", store: "Store", today: date, since: date | None) -> None:
+    def __init__(self, settings: "CollectorSettings", store: "Questioned", today: date, since: date | None) -> None:
         self.settings = settings
         self.store = store
         self.until = today - timedelta(days=1)

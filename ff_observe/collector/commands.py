@@ -8,15 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from ff_observe.collector import parquet, release_log
 from ff_observe.collector.parquet import Written
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.release_log import Download
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store import Ping, Store, StoreError
+from ff_observe.collector.settings_kinds import ClickHouse
+from ff_observe.collector.store import Ping, Rollup, Store, StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.errors import FFObserveError, UsageError
+from ff_observe.ping_contract import Value
 from ff_observe.transparency.notes import NoteError, VerifierKey
 
 
@@ -89,9 +92,9 @@ def exported(ping: Ping) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """How many pings were deleted; which exported files hold pings that are deleted, of days that can be exported again
-    (`stale`) and of days whose pings are deleted by age (`old`); and the directories whose files of old days cannot be
-    read here."""
+    """How many pings were deleted; which exported files may hold pings that are deleted, of days that can be exported
+    again (`stale`) and of days whose pings are deleted by age (`old`); and the directories whose files of old days
+    cannot be read here."""
 
     pings: int
     stale: Sequence[Path]
@@ -100,19 +103,24 @@ class Forgotten:
 
 
 def forget(settings: CollectorSettings, instance_id: str) -> Forgotten:
-    """Delete everything stored of an instance, and find what was exported of it. Raises `StoreError`."""
+    """Delete everything stored of an instance, in ClickHouse too, and find what was exported of it. Raises
+    `StoreError`."""
     store = existing_store(settings)
     pings = store.forget(instance_id)
+    if settings.fleet_analytics is not None:
+        _forget_in_clickhouse(settings.fleet_analytics, settings.retention, instance_id, pings)
     stale: list[Path] = []
     old: list[Path] = []
     unread: set[Path] = set()
     for copy in store.copies():
         directory = Path(copy.target)
+        if not directory.is_absolute():
+            continue  # it is a database
         file = parquet.file_of(directory, copy.day)
-        if directory.is_dir() and not file.parent.exists():
+        if directory.is_dir() and not any(file.parent.glob("*")):
             store.drop_copy(copy.target, copy.day)  # it was deleted by hand
         elif copy.kept:
-            stale += [file] if copy.erased else []
+            stale += [file] if copy.stale else []
         elif (holds := parquet.holds(file, instance_id)) is None:
             unread.add(directory)
         elif holds:
@@ -120,8 +128,28 @@ def forget(settings: CollectorSettings, instance_id: str) -> Forgotten:
     return Forgotten(pings, stale, old, sorted(unread))
 
 
-def store_of_fleet(settings: CollectorSettings) -> Store:
-    """The store that `ff-observe fleet` reads: a replica, if the settings name one."""
+def _forget_in_clickhouse(database: ClickHouse, retention: timedelta, instance_id: str, pings: int) -> None:
+    from ff_observe.collector.clickhouse.sink import Sink
+
+    try:
+        Sink(database, retention).forget(instance_id)
+    except StoreError as error:
+        raise StoreError(f"{pings} pings are deleted, but not in ClickHouse: {error}; do it again") from None
+
+
+class Questioned(Protocol):
+    """What answers the questions of `ff-observe fleet`; see `Store`."""
+
+    def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]: ...
+    def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]: ...
+
+
+def store_of_fleet(settings: CollectorSettings) -> Questioned:
+    """What `ff-observe fleet` reads: ClickHouse or a replica, if the settings name one."""
+    if settings.fleet_analytics is not None:
+        from ff_observe.collector.clickhouse.engine import ClickHouseEngine
+
+        return ClickHouseEngine(settings.fleet_analytics)
     if settings.fleet_database is None:
         return existing_store(settings)
     return open_store(replace(settings, database=settings.fleet_database))

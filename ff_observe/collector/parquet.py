@@ -92,14 +92,14 @@ def _export_day(
     """What was written; None if the file is complete already."""
     file, target = file_of(directory, day), str(directory.resolve())
     while True:
-        erased = store.announce_copy(target, day)
-        if not erased and _is_complete(arrow, file, pings, schema):
+        changes = store.announce_copy(target, day)
+        if not changes and _is_complete(arrow, file, pings, schema):
             return None
         written = _write(arrow, store, day, file, schema)
         if not written:
             _remove(file)
-        if store.confirm_copy(target, day, erased):
-            break  # nothing was forgotten meanwhile
+        if store.confirm_copy(target, day, changes):
+            break  # nothing has changed meanwhile
     if written:
         return Written(file, written)
     store.drop_copy(target, day)
@@ -142,7 +142,7 @@ def _groups(arrow: Any, store: Store, day: date, schema: "pyarrow.Schema") -> It
     parts: list[Any] = []
     rows = 0
     with contextlib.closing(store.read_day(day)) as columns:
-        for at, sender, *values in columns:
+        for at, sender, _, *values in columns:
             found = [at, sender, *values] if hashes else [at, *values]
             arrays = [arrow.array(each, field.type) for each, field in zip(found, schema, strict=True)]
             parts.append(arrow.Table.from_arrays(arrays, schema=schema))

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ff_observe import errors
 from ff_observe.catalogue import fleet as catalogue
@@ -25,6 +25,7 @@ from ff_observe.collector.safe_errors import without_values
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.sender_hash import SenderHash
 from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.unknown_fields import UnknownFields
@@ -36,6 +37,9 @@ from ff_observe.http.server import Server, loop_factory
 from ff_observe.log import StateLog
 from ff_observe.periodic import Periodic
 from ff_observe.version import VERSION
+
+if TYPE_CHECKING:
+    from ff_observe.collector.clickhouse.sink import Sink
 
 log = logging.getLogger(__name__)
 
@@ -134,12 +138,15 @@ class Collector:
         self._count_seconds: deque[float] = deque(maxlen=2)
         self._fold_seconds: float | None = None
         self._rolled_up: datetime | None = None
+        self._sink = None if settings.fleet_analytics is None else _sink(settings.fleet_analytics, settings.retention)
+        self._sending = StateLog(log)
         self._pruning = StateLog(log)
         interval = settings.fleet_interval_seconds
         fresh = timedelta(seconds=interval / 2)
         self._upkeep = (
             Periodic("collector-fleet", partial(self.count_fleet, fresh), self._clock, retry_seconds=interval),
             Periodic("collector-fold", self.fold, self._clock, retry_seconds=FOLD_SECONDS),
+            *(() if self._sink is None else (Periodic("collector-copy", self.copy, self._clock),)),
             Periodic("collector-key", self._replace_key, self._clock),
             Periodic("collector-upkeep", self.keep_up, self._clock, retry_seconds=600.0),
         )
@@ -167,6 +174,8 @@ class Collector:
         """Answer and store what has been received, then end. Idempotent."""
         self._server.request_stop(SEND_SECONDS)
         self.store.interrupt()
+        if self._sink is not None:
+            self._sink.server.interrupt()
         for periodic in self._upkeep:
             periodic.request_stop()
         for periodic in self._upkeep:
@@ -217,6 +226,19 @@ class Collector:
         if folded.days and folded.oldest_due is not None:
             return max(1.0, took)
         return min(UPKEEP_SECONDS, max(FOLD_SECONDS, IDLE_SHARE * took))
+
+    def copy(self) -> float:
+        """Copy days that are over, and rolled up, to ClickHouse. Returns the seconds until the next time."""
+        if self._sink is None:
+            return UPKEEP_SECONDS
+        try:
+            is_more_due = self._sink.send(self.store, self._clock.now().astimezone(UTC).date(), FOLDED_AT_ONCE)
+        except StoreError as error:
+            if not self._server.is_stopping:
+                self._sending.failing(f"days could not be copied to {self._sink.server.name}: {error}")
+            return FOLD_SECONDS
+        self._sending.working(f"days are copied to {self._sink.server.name} again")
+        return 1.0 if is_more_due else FOLD_SECONDS
 
     def keep_up(self) -> float:
         """Delete pings older than the retention, and tidy up. Returns the seconds until the next time."""
@@ -288,6 +310,12 @@ class Collector:
         gauge(catalogue.FOLD_DURATION, lambda: self._fold_seconds)
         gauge(catalogue.ROLLED_UP, lambda: None if self._rolled_up is None else seconds(self._rolled_up))
         gauge(catalogue.KEY_CREATED, lambda: seconds(self._sender_hash.created_at))
+
+
+def _sink(database: ClickHouse, retention: timedelta) -> "Sink":
+    from ff_observe.collector.clickhouse.sink import Sink  # with urllib3, which few collectors need
+
+    return Sink(database, retention)
 
 
 def _place(host: str, port: int) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from ff_observe.collector import settings_kinds
 from ff_observe.collector.sender_address import ForwardedHeader, Network
-from ff_observe.collector.settings_kinds import PostgresqlDatabase, SqliteDatabase
+from ff_observe.collector.settings_kinds import ClickHouse, PostgresqlDatabase, SqliteDatabase
 from ff_observe.config import kinds
 from ff_observe.config.key import FileKeys, Key, declared, filled_by
 from ff_observe.http.limits import Limits
@@ -126,6 +126,15 @@ FLEET_DATABASE = Key(
     secret=True,
     file=True,
 )
+FLEET_ANALYTICS = Key(
+    "fleet.analytics",
+    settings_kinds.ANALYTICS,
+    "A copy of the pings, which `ff-observe fleet` then asks: see [ClickHouse](#clickhouse).",
+    "0.1.0",
+    otherwise="no copy",
+    secret=True,
+    file=True,
+)
 PUBLIC = Key("fleet.public", kinds.BOOLEAN, "Serve the page and `fleet.json`.", "0.1.0", default=False)
 CONNECTIONS = Key(
     "limits.connections",
@@ -177,6 +186,7 @@ class CollectorSettings:
     silent_after_days: int = filled_by(SILENT_AFTER_DAYS)
     public: bool = filled_by(PUBLIC)
     fleet_database: PostgresqlDatabase | None = filled_by(FLEET_DATABASE)
+    fleet_analytics: ClickHouse | None = filled_by(FLEET_ANALYTICS)
     fleet_interval_seconds: float = filled_by(INTERVAL_SECONDS)
     limits: Limits = field(default_factory=Limits)
     max_waiting: int = 10_000

@@ -48,7 +48,7 @@ def collector_settings(
             raise UsageError(f"--listen: {error}") from None
         settings = replace(settings, host=host, port=port)
     if database is not None:
-        settings = replace(settings, database=_named_database(database), fleet_database=None)
+        settings = replace(settings, database=_named_database(database), fleet_database=None, fleet_analytics=None)
     return settings if data_dir is None else replace(settings, data_dir=data_dir)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from ff_observe.collector.sender_address import ForwardedHeader, Network
 from ff_observe.config import kinds
@@ -25,6 +26,13 @@ class SqliteDatabase:
 @dataclass(frozen=True, slots=True)
 class PostgresqlDatabase:
     """A connection URL, with its password."""
+
+    url: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHouse:
+    """The URL of a database, with its password: `clickhouse:` over HTTP, `clickhouses:` over HTTPS."""
 
     url: Secret
 
@@ -85,6 +93,24 @@ def _checked_url(url: str, *, reads: bool = False) -> str:
     return url
 
 
+_NAME = re.compile("/[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def parse_analytics(text: str) -> ClickHouse:
+    """A ClickHouse URL. Raises `WrongValueError`."""
+    wrong = WrongValueError(
+        "write clickhouse://HOST:8123/DATABASE, with USER:PASSWORD@ before HOST; clickhouses: is TLS"
+    )
+    try:
+        parts = urlsplit(text.strip())
+        is_whole = parts.scheme in ("clickhouse", "clickhouses") and parts.hostname and parts.port != 0
+    except ValueError:  # its text quotes the URL
+        raise wrong from None
+    if not is_whole or not _NAME.fullmatch(parts.path) or parts.query or parts.fragment:
+        raise wrong
+    return ClickHouse(Secret(text.strip()))
+
+
 A_LIST: Final = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
 
 
@@ -137,6 +163,7 @@ def _of_text(parse: Callable[[str], T]) -> Callable[[Node], T | None]:
 
 LISTEN: Final = Kind("`HOST:PORT`", _of_text(parse_listen), show=_show_listen)
 DATABASE: Final = Kind("`sqlite:PATH` or a PostgreSQL URL", _of_text(parse_database))
+ANALYTICS: Final = Kind("ClickHouse URL", _of_text(parse_analytics))
 REPLICA: Final = Kind("PostgreSQL URL", _of_text(parse_replica))
 NETWORKS: Final = Kind("list of networks", _networks)
 HEADER: Final = Kind("`x-forwarded-for` or `forwarded`", _header)

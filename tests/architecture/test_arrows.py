@@ -71,7 +71,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.collector": (
         *(f"{P}.ping_contract", f"{P}.transparency", f"{P}.catalogue", f"{P}.process_metrics", *EDGE),
-        f"{P}.config.secret",
+        *(f"{P}.config.secret", f"{P}.delivery"),
         # collector.yml is read by the reader of every configuration file; what FlowFuse's file says stays unknown here.
         *(f"{P}.config.{name}" for name in ("key", "kind", "kinds", "known_keys", "nodes", "reader", "reading")),
         *LIFE,

@@ -1,6 +1,7 @@
 """The data that goes into a store and comes out of it, and the interface of every store."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
@@ -75,7 +76,8 @@ class Pruned:
 
 
 Columns = Sequence[Sequence[Any]]
-"""A portion of pings by column: when each was received, the hash of its sender, and each field of the contract."""
+"""A portion of pings by column: when each was received, the hash of its sender, when its platform was first seen, and
+each field of the contract."""
 READ_AT_ONCE = 10_000
 """So many pings are in a portion at most."""
 
@@ -197,16 +199,22 @@ class Store(Protocol):
     def read_day(self, day: date) -> Generator[Columns, None, None]:
         """The pings of a day, in the order in which they were received, as of one moment."""
 
+    def kept_since(self) -> date:
+        """The first day that has not been deleted by age."""
+
+    def copying(self) -> AbstractContextManager[bool]:
+        """Whether no other collector copies days until the block ends."""
+
     def copies(self) -> Sequence[Copy]:
         """Every copy of a day outside of the store."""
 
     def announce_copy(self, target: str, day: date) -> int:
-        """Must be called before a day is read to be copied. Returns how often something was deleted from the day since
-        the last copy."""
+        """Must be called before a day is read to be copied. Returns how often the day has changed since the last copy,
+        at least 1 if there is none."""
 
-    def confirm_copy(self, target: str, day: date, erased: int) -> bool:
-        """The copy is complete, and the one before is gone. False if something was deleted from the day since it was
-        announced, with this result: then it has to be made again."""
+    def confirm_copy(self, target: str, day: date, changes: int) -> bool:
+        """The copy is complete, and the one before is gone. False if the day has changed since it was announced, with
+        this result: then it has to be made again."""
 
     def drop_copy(self, target: str, day: date) -> None:
         """The copy does not exist any more."""

@@ -4,7 +4,6 @@ import contextlib
 import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -58,7 +57,9 @@ _RIGHT = (
     ("platform", "first_seen", f"coalesce({_FIRST})"),
     ("platform", "last_seen", _LIKELY),
 )
+COPY_LOCK = 0x66665F636F7079  # "ff_copy": one collector at a time copies days
 _SELECT = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE {}")
+_FIRST_SEEN = sql.SQL("(SELECT first_seen FROM platform WHERE platform.instance_id = ping.instance_id), {}")
 _COLUMN_LIST = sql.SQL(", ").join(map(sql.Identifier, NAMES))
 _IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock request that waits
 
@@ -126,14 +127,19 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
             connection.transaction(),
             connection.cursor("day") as rows,  # of the server, which hands out what is asked for
         ):
-            rows.execute(_SELECT.format(_COLUMN_LIST, where), (day, day + timedelta(days=1)))
+            rows.execute(_SELECT.format(_FIRST_SEEN.format(_COLUMN_LIST), where), (day, day + timedelta(days=1)))
             while portion := rows.fetchmany(READ_AT_ONCE):
                 yield list(zip(*portion, strict=True))
 
     @contextlib.contextmanager
     def _running(self, what: str) -> Iterator[copies.Run]:
         with self._session(what) as connection:
-            yield _run_by(connection)
+            yield postgresql_rollups.run_by(connection)
+
+    @contextlib.contextmanager
+    def copying(self) -> Iterator[bool]:
+        with self._session("copy days") as connection:  # the lock ends with it
+            yield connection.execute("SELECT pg_try_advisory_lock(%s)", (COPY_LOCK,)).fetchone() == (True,)
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
@@ -147,7 +153,6 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
                 platforms = connection.execute("DELETE FROM platform WHERE instance_id = %s", (instance_id,)).rowcount
                 if deleted or platforms:
                     postgresql_rollups.mark(connection, (day for _, day in deleted), erased=True)
-                    copies.erase(_run_by(connection), (day.isoformat() for _, day in deleted))
                     connection.execute("DELETE FROM fleet_count")
                     postgresql_sightings.forget(connection, [instance_id])
                     erased = ["fleet_count", "fleet_seen", "platform", "recent"]
@@ -237,11 +242,3 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
 
     def interrupt(self) -> None:
         self._interruption.request()
-
-
-def _run_by(connection: Connection) -> copies.Run:
-    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
-        done = connection.execute(statement.replace("?", "%s").encode("ascii"), values)
-        return [] if done.description is None else done.fetchall()
-
-    return run

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import postgresql_sightings, rollups
+from ff_observe.collector.store import copies, postgresql_sightings, rollups
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup, Seen
 from ff_observe.collector.store.postgresql_connections import Connection
@@ -122,6 +123,17 @@ def mark(connection: Connection, days: Iterable[date], *, erased: bool = False) 
             {"day": day, "erased": erased},
         )
         postgresql_sightings.withdraw(connection, day)  # after a collector that is entering it: the row above waits
+        copies.mark(run_by(connection), day.isoformat())
+
+
+def run_by(connection: Connection) -> copies.Run:
+    """Runs the statements that both databases share."""
+
+    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+        done = connection.execute(statement.replace("?", "%s").encode("ascii"), values)
+        return [] if done.description is None else done.fetchall()
+
+    return run
 
 
 def fold(connection: Connection, there: Mapping[date, str], found: Present, most: int) -> Folded:

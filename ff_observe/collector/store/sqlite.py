@@ -43,6 +43,7 @@ PORTIONS = 20
 """One prune deletes so many portions: at 100 000 pings a day the rest of a day follows in minutes, not at once."""
 
 _COLUMN_LIST = ", ".join(NAMES)
+_FIRST_SEEN = "(SELECT first_seen FROM platform WHERE platform.instance_id = ping.instance_id)"
 
 _MOMENTS = (("ping", "received_at"), ("platform", "first_seen"), ("platform", "last_seen"))
 _OLDEST = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_at > ?"
@@ -106,30 +107,34 @@ class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
 
     def read_day(self, day: date) -> Generator[Columns, None, None]:
         query = (
-            f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE received_at >= ? AND received_at < ? "  # noqa: S608 - only names of our own columns
+            f"SELECT received_at, sender, {_FIRST_SEEN}, {_COLUMN_LIST} FROM ping "  # noqa: S608 - only names of our own columns
+            "WHERE received_at >= ? AND received_at < ? "
             "ORDER BY received_at, instance_id"
         )
         with self._session("export") as connection:
             rows = connection.execute(query, (day.isoformat(), (day + timedelta(days=1)).isoformat()))
             while portion := rows.fetchmany(READ_AT_ONCE):
-                at, sender, *values = zip(*portion, strict=True)
+                at, sender, first_seen, *values = zip(*portion, strict=True)
                 yield [
                     [datetime.fromisoformat(each) for each in at],
                     [None if each is None else bytes.fromhex(each) for each in sender],
+                    [None if each is None else datetime.fromisoformat(each) for each in first_seen],
                     *(_restored(column, each) for column, each in zip(COLUMNS, values, strict=True)),
                 ]
 
     @contextlib.contextmanager
     def _running(self, what: str) -> Iterator[copies.Run]:
         with self._session(what) as connection:
-            yield _run_by(connection)
+            yield sqlite_rollups.run_by(connection)
+
+    @contextlib.contextmanager
+    def copying(self) -> Iterator[bool]:
+        yield True  # the file has one collector
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
             with transaction(connection):
-                days = _days_of(connection, instance_id)
-                sqlite_rollups.mark(connection, days)
-                copies.erase(_run_by(connection), days)
+                sqlite_rollups.mark(connection, _days_of(connection, instance_id))
                 connection.execute("DELETE FROM fleet_count")
                 forgotten = connection.execute("DELETE FROM ping WHERE instance_id = ?", (instance_id,)).rowcount
                 connection.execute("DELETE FROM platform WHERE instance_id = ?", (instance_id,))
@@ -246,10 +251,6 @@ _RIGHT = {
     "first_seen": "coalesce((SELECT min(received_at) FROM ping WHERE instance_id = platform.instance_id), :likely)",
     "last_seen": ":likely",
 }
-
-
-def _run_by(connection: sqlite3.Connection) -> copies.Run:
-    return lambda statement, *values: connection.execute(statement, values).fetchall()
 
 
 def _restored(column: Column, values: Sequence[Any]) -> Sequence[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from ff_observe.collector.store import rollups, sqlite_sightings
+from ff_observe.collector.store import copies, rollups, sqlite_sightings
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup, Seen
@@ -108,6 +108,12 @@ def mark(connection: sqlite3.Connection, days: Iterable[str]) -> None:
     for day in days:
         connection.execute(_MARK, {"day": day})
         sqlite_sightings.withdraw(connection, date.fromisoformat(day))
+        copies.mark(run_by(connection), day)
+
+
+def run_by(connection: sqlite3.Connection) -> copies.Run:
+    """Runs the statements that both databases share."""
+    return lambda statement, *values: connection.execute(statement, values).fetchall()
 
 
 def fold(connection: sqlite3.Connection, found: Present, most: int) -> Folded:

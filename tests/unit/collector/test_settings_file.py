@@ -9,6 +9,7 @@ import pytest
 from ff_observe.collector.sender_address import ForwardedHeader
 from ff_observe.collector.settings import COLLECTOR, CollectorSettings, PostgresqlDatabase, SqliteDatabase
 from ff_observe.collector.settings_file import NamedDatabase, collector_settings
+from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.config.secret import Secret
 from ff_observe.errors import ConfigurationError, UsageError
 from ff_observe.http.limits import Limits
@@ -24,6 +25,7 @@ A_WRITER = (
     "that takes writes. A replica for `ff-observe fleet` stands in fleet.database"
 )
 A_REPLICA = "write postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST"
+A_COPY = "write clickhouse://HOST:8123/DATABASE, with USER:PASSWORD@ before HOST; clickhouses: is TLS"
 A_NUMBER = "write a whole number from 1 to 36500, without quotes"
 A_BOOLEAN = "write true, without quotes (YAML 1.2 has only true and false)"
 A_HEADER = "write x-forwarded-for or forwarded: the header that your proxies set"
@@ -50,6 +52,7 @@ fleet:
   silent_after_days: 3
   interval_seconds: 60
   database: postgresql://a:1,b:2/pings?target_session_attrs=prefer-standby
+  analytics: clickhouses://u:hidden@h:1/fleet
   public: true
 limits:
   connections: 100
@@ -97,6 +100,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         public_days=7,
         silent_after_days=3,
         fleet_database=PostgresqlDatabase(Secret("postgresql://a:1,b:2/pings?target_session_attrs=prefer-standby")),
+        fleet_analytics=ClickHouse(Secret("clickhouses://u:hidden@h:1/fleet")),
         fleet_interval_seconds=60,
         public=True,
         limits=Limits(connections=100, request_seconds=3, idle_seconds=4),
@@ -124,6 +128,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 0, Path("/srv/pings"))
     assert settings.database == PostgresqlDatabase(Secret("postgresql://u@127.0.0.1/pings"))
     assert settings.fleet_database is None  # it would be a replica of another
+    assert settings.fleet_analytics is None  # it would be a copy of another
     assert settings.retention == timedelta(days=30)
 
 
@@ -137,6 +142,20 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         (
             "fleet: {database: 'sqlite:pings.db'}",
             f"collector.yml:1:19: fleet.database: found a string (not shown); {A_REPLICA}",
+        ),
+        *(
+            (
+                f"fleet: {{analytics: '{url}'}}",
+                f"collector.yml:1:20: fleet.analytics: found a string (not shown); {A_COPY}",
+            )
+            for url in (
+                "https://u:hidden@h:8443/fleet",
+                "clickhouse://u:hidden@h:8123",
+                "clickhouse://u:hidden@:8123/fleet",
+                "clickhouse://u:hidden@h:65536/fleet",
+                "clickhouse://u:hidden@h/fleet?secure=1",
+                "clickhouse://u:hidden@h/fleet; DROP",
+            )
         ),
         ("listen: 10465", "collector.yml:1:9: listen: found the number 10465; write a string: put it in quotes"),
         (

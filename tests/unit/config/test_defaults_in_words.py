@@ -8,6 +8,7 @@ import pytest
 
 from ff_observe.collector.commands import store_of_fleet
 from ff_observe.collector.receipts import Receipts
+from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.sqlite import SqliteStore
 from ff_observe.config import load_settings
@@ -153,6 +154,13 @@ def _(home: Path) -> None:
     assert settings.database_file == home / "pings" / "pings.sqlite3"
     assert settings.sender_key_file == home / "key" / "sender.key"
     assert Receipts.of(settings).file == home / "key" / "receipts.key"
+
+
+@without("fleet.analytics")
+def _(home: Path) -> None:
+    settings = CollectorSettings(data_dir=home)
+    assert settings.fleet_analytics is None
+    assert Collector(settings)._sink is None
 
 
 @without("fleet.database")

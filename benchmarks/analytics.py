@@ -1,0 +1,160 @@
+"""The weekly questions of a fleet, asked of PostgreSQL and of ClickHouse.
+
+`python -m benchmarks.analytics [--platforms 100000] [--days 7]`: fills a PostgreSQL with that many platforms and days of their
+pings, rolls them up, copies them to ClickHouse, and prints what each takes. ClickHouse is the engine in the package `chdb`.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.collector import durable_cluster
+from benchmarks.fleet import NOW, WINDOW, first_pings, processor_seconds
+from ff_observe.collector.clickhouse.engine import ClickHouseEngine
+from ff_observe.collector.clickhouse.sink import Sink
+from ff_observe.collector.commands import Questioned
+from ff_observe.collector.settings_kinds import ClickHouse
+from ff_observe.collector.store import Store
+from ff_observe.collector.store.columns import COLUMNS, NAMES
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.config.secret import Secret
+from ff_observe.ping_contract import FIELDS
+from tests.real_parts import clickhouse, postgresql
+from tests.real_parts.processes import free_port
+from tests.recordings import ROOT
+
+INSTANCE = "00000000-0000-4000-8000-000000000000"
+TODAY = NOW.date()
+VERSION, DRIVER = (
+    next(i for i, field in enumerate(FIELDS) if field.dotted.endswith(end)) for end in ("flowforge", "driver")
+)
+USERS = next(field.dotted for field in FIELDS if field.dotted.endswith("counts.users"))
+QUESTIONS = {
+    "adoption": [FIELDS[VERSION].dotted],
+    "upgrades": ["upgrade"],
+    "cohorts": ["cohort"],
+    "silent": ["seen", "gap"],
+    "histogram of users": [USERS],
+    "every field": [field.dotted for field in FIELDS],
+}
+
+
+def fill(url: str, store: Store, platforms: int, days: int) -> None:
+    """Counts differ from platform to platform, most are small, and one in ten changes from day to day."""
+
+    async def first() -> None:
+        writer = store.writer()
+        (one, *_) = first_pings(INSTANCE)
+        for ago in range(days, 0, -1):
+            await writer.write([one._replace(received_at=NOW - timedelta(days=ago), digest=f"{ago:032x}")])
+        await writer.close()
+
+    asyncio.run(first())
+    values = {name: f"one.{name}" for name in NAMES}
+    values["instance_id"] = "md5(i::text)::uuid"
+    values[NAMES[VERSION]] = "'2.' || (20 + (i % 7 + {day}) / 4) || '.0'"
+    values[NAMES[DRIVER]] = "(ARRAY['localfs', 'docker', 'kubernetes'])[1 + i % 3]"
+    for place, column in enumerate(COLUMNS):
+        if column.field.type is int:
+            drawn = f"((i * {place + 7919}::bigint * 2654435761) % 100003) / 100003.0"
+            values[column.name] = (
+                f"floor(power(10, 4 * {drawn} * {drawn}))::bigint + CASE i % 10 WHEN 0 THEN {{day}} ELSE 0 END"
+            )
+    names, copied = ", ".join(NAMES), ", ".join(values.values())
+    with psycopg.connect(url, autocommit=True) as session:
+        rows = f"ping AS one, generate_series(1, {platforms}) AS numbers (i) WHERE one.instance_id = '{INSTANCE}'"
+        for day in range(days):
+            received = NOW - timedelta(days=days - day)
+            session.execute(
+                f"INSERT INTO ping (received_at, sender, {names}) SELECT received_at + i * interval '1 microsecond', "
+                f"sha256(i::text::bytea), {copied.replace('{day}', str(day))} FROM {rows} AND received_at = '{received}'".encode()
+            )
+        session.execute(
+            f"INSERT INTO platform (first_seen, last_seen, {names}) "
+            f"SELECT received_at - i % 500 * interval '1 day', received_at, {copied.replace('{day}', '0')} FROM {rows} "
+            f"AND received_at = '{received}'".encode()
+        )
+        session.execute("CHECKPOINT")
+
+
+def timed(what: str, task: Callable[[], object], used: Callable[[], float]) -> None:
+    before, began = used(), time.monotonic()
+    task()
+    wall = time.monotonic() - began
+    time.sleep(1)  # until the session has ended
+    print(f"    {what:34} {wall:8.2f} s {used() - before:8.2f} s of a processor", flush=True)
+
+
+def ask(name: str, engine: Questioned, days: int, used: Callable[[], float]) -> None:
+    print(f"{name}:")
+    since, until = TODAY - timedelta(days=days), TODAY - timedelta(days=1)
+    for question, fields in QUESTIONS.items():
+        timed(question, lambda asked=fields: engine.rollups(since, until, asked), used)  # type: ignore[misc]
+    timed("crosstab of version and driver", lambda: engine.crosstab(until, VERSION, DRIVER), used)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--platforms", type=int, default=100_000)
+    parser.add_argument("--days", type=int, default=7)
+    options = parser.parse_args(arguments or [])
+    if postgresql.BINARIES is None:
+        raise SystemExit("needs PostgreSQL: apt-get install postgresql")
+    disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
+    disk.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as temporary:
+        directory, port = Path(temporary), free_port()
+        directory.chmod(0o755)  # PostgreSQL runs as a user of its own
+        durable_cluster(directory / "cluster")
+        url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
+        store = PostgresqlStore(Secret(url), WINDOW, lambda _: None)
+        with (
+            postgresql.server(directory / "cluster", port),
+            clickhouse.running(directory / "clickhouse") as server,
+        ):
+            compare(url, store, server, directory, options.platforms, options.days)
+
+
+def compare(url: str, store: Store, server: clickhouse.ClickHouse, directory: Path, platforms: int, days: int) -> None:
+    fill(url, store, platforms, days)
+    pings = (platforms + 1) * days
+    print(f"{platforms} platforms, {days} days of their pings, load {os.getloadavg()[0]:.1f}", flush=True)
+    postmaster = int((directory / "cluster" / "data" / "postmaster.pid").read_text().split()[0])
+
+    def used_here() -> float:
+        return processor_seconds(postmaster)
+
+    def used() -> float:
+        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+        return used_here() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    timed(f"rolling up {days} days", lambda: store.fold(NOW, days), used_here)
+    database = ClickHouse(Secret(server.url("fleet")))
+    sink = Sink(database, timedelta(days=36_500))
+    timed(f"copying {days} days", lambda: sink.send(store, TODAY, days), used)
+    with psycopg.connect(url) as session:
+        size = "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'ping'::regclass"
+        ((held,),) = session.execute(size).fetchall()
+    parts = "SELECT sum(bytes_on_disk), sum(rows) FROM system.parts WHERE active AND table = 'ping'"
+    ((copied, rows),) = sink.server.run("measure", parts)
+    assert rows == pings
+    print(f"    bytes of a ping: {float(held) / pings:.0f} in PostgreSQL, {copied / rows:.0f} in ClickHouse")
+    ask("roll-ups, or pings where there are none, in PostgreSQL", store, days, used_here)
+    ask("pings in ClickHouse", ClickHouseEngine(database), days, used)
+    same = {each: set(store.rollups(date.min, date.max, each)) for each in (tuple(QUESTIONS["every field"]),)}
+    assert all(
+        set(ClickHouseEngine(database).rollups(date.min, date.max, each)) == found for each, found in same.items()
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

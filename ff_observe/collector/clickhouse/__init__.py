@@ -1,0 +1,1 @@
+"""ClickHouse beside the store: a copy of its days for questions that are too large for one database."""

@@ -1,0 +1,90 @@
+"""Statements over ClickHouse's HTTP interface. What it answers to an error may quote values, and is never shown."""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import unquote, urlencode, urlsplit
+
+import orjson
+import urllib3
+
+from ff_observe.collector.settings_kinds import ClickHouse
+from ff_observe.collector.store import StoreError
+from ff_observe.delivery.connection import AbortableConnection
+from ff_observe.delivery.errors import status_in_words, unreached
+from ff_observe.delivery.pools import make_pool
+
+CONNECT_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 300.0
+PORTS: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
+_SETTINGS: Final = {
+    "default_format": "JSONCompactEachRow",
+    "output_format_json_quote_64bit_integers": "0",
+    "wait_end_of_query": "1",  # otherwise an error may follow a status of 200
+}
+
+
+class Server:
+    """One database of a server. Each statement has a connection of its own, which another thread may cut."""
+
+    def __init__(self, database: ClickHouse) -> None:
+        parts = urlsplit(database.url.reveal())
+        scheme, usual_port = PORTS[parts.scheme]
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        self.name = f"{parts.scheme}://{host}:{parts.port or usual_port}{parts.path}"
+        self._url = f"{scheme}://{host}:{parts.port or usual_port}/"
+        self._parameters = {**_SETTINGS, "database": parts.path.strip("/")}
+        self._headers = {
+            "X-ClickHouse-User": unquote(parts.username or "default"),
+            **({"X-ClickHouse-Key": unquote(parts.password)} if parts.password else {}),
+        }
+        self._lock = threading.Lock()
+        self._connection: AbortableConnection | None = None
+        self._interrupted = False
+
+    def run(self, what: str, statement: str, **parameters: object) -> list[list[Any]]:
+        """The rows of its answer; `{name:Type}` in the statement stands for a parameter. `what` names the work in
+        errors. Raises `StoreError`."""
+        named = {f"param_{name}": str(value) for name, value in parameters.items()}
+        answer = self._answer(what, named, statement.encode())
+        return [orjson.loads(line) for line in answer.splitlines()]
+
+    def insert(self, what: str, statement: str, columns: Iterable[Sequence[object]]) -> None:
+        """Run an `INSERT … FORMAT JSONCompactEachRow` of the columns. Raises `StoreError`."""
+        rows = b"\n".join(orjson.dumps(row) for row in zip(*columns, strict=True))
+        self._answer(what, {"query": statement}, rows)
+
+    def _answer(self, what: str, parameters: Mapping[str, str], body: bytes) -> bytes:
+        try:
+            status, answer = self._post(f"{self._url}?{urlencode({**self._parameters, **parameters})}", body)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise StoreError(f"ClickHouse could not {what}: {unreached(error, 'it')}") from None
+        if status != 200:
+            raise StoreError(f"ClickHouse could not {what}: {_kind(status, answer)}")
+        return answer
+
+    def _post(self, url: str, body: bytes) -> tuple[int, bytes]:
+        connection = AbortableConnection()
+        with self._lock:
+            self._connection = connection
+            if self._interrupted:
+                connection.abort()
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
+        with connection.limited(ANSWER_SECONDS), make_pool(url, None, lambda: connection, timeout) as pool:
+            answer = pool.request("POST", url, body=body, headers=self._headers, redirect=False, retries=False)
+            return answer.status, answer.data
+
+    def interrupt(self) -> None:
+        """Make running and future statements in other threads fail soon."""
+        with self._lock:
+            self._interrupted = True
+            if self._connection is not None:
+                self._connection.abort()
+
+
+def _kind(status: int, answer: bytes) -> str:
+    """The name of an error, as `UNKNOWN_TABLE`, which stands in brackets at the end of its text or before the
+    version."""
+    names = (part.partition(b")")[0] for part in answer[:100_000].split(b"(")[1:])
+    known = [name.decode() for name in names if name.isascii() and name.replace(b"_", b"").isalpha() and name.isupper()]
+    return known[-1] if known else f"status {status_in_words(status)}"

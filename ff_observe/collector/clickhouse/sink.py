@@ -1,0 +1,100 @@
+"""Copies the store's days that are over to ClickHouse, each exactly once, and forgets there what is forgotten here.
+
+A day is prepared in a table of its own and then replaces what `ping` had of it, in one step. The store knows which days
+have changed since; see `copies.py`.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from ff_observe.collector.clickhouse.schema import COLUMN_NAMES, migrate
+from ff_observe.collector.clickhouse.server import Server
+from ff_observe.collector.settings_kinds import ClickHouse
+from ff_observe.collector.store import Columns, Store, StoreError
+from ff_observe.collector.store.rollups import PINGS
+
+_INSERT: Final = f"INSERT INTO ping_new ({COLUMN_NAMES}) FORMAT JSONCompactEachRow"
+_MOMENT: Final = "%Y-%m-%d %H:%M:%S.%f"
+
+
+class Sink:
+    """The copy of one store."""
+
+    def __init__(self, database: ClickHouse, retention: timedelta) -> None:
+        self.server = Server(database)
+        self._retention = retention
+
+    def send(self, store: Store, today: date, most: int) -> bool:
+        """Copy the days that have been rolled up and have changed, the newest first, `most` of them. Returns whether
+        more are due. Nothing is done while another collector does it."""
+        with store.copying() as is_alone:
+            if not is_alone:
+                return False
+            migrate(self.server, self._retention)
+            due = self._due(store, today - timedelta(days=1))
+            for day in due[:most]:
+                self._send_day(store, day)
+        return len(due) > most
+
+    def _due(self, store: Store, until: date) -> list[date]:
+        copies = {copy.day: copy for copy in store.copies() if copy.target == self.server.name}
+        since = store.kept_since()
+        there = {row.day for row in store.rollups(since, until, [PINGS])}
+        changed = {day for day, copy in copies.items() if copy.stale and since <= day}
+        return sorted((there - copies.keys()) | changed, reverse=True)
+
+    def _send_day(self, store: Store, day: date) -> None:
+        partition = f"{day:%Y%m%d}"
+        while True:
+            changes = store.announce_copy(self.server.name, day)
+            pings = self._prepare(store, day)
+            if pings:
+                self.server.run("replace a day", f"ALTER TABLE ping REPLACE PARTITION ID '{partition}' FROM ping_new")
+            else:
+                self.server.run("delete a day", f"ALTER TABLE ping DROP PARTITION ID '{partition}'")
+            self.server.run("clear up", "DROP TABLE ping_new SYNC")
+            if store.confirm_copy(self.server.name, day, changes):
+                break
+        if not pings:
+            store.drop_copy(self.server.name, day)
+
+    def _prepare(self, store: Store, day: date) -> int:
+        """Fill `ping_new` with a day; returns how many pings it has."""
+        self.server.run("clear up", "DROP TABLE IF EXISTS ping_new SYNC")
+        self.server.run("prepare a day", "CREATE TABLE ping_new AS ping")
+        pings = 0
+        with contextlib.closing(store.read_day(day)) as portions:
+            for portion in portions:
+                self.server.insert("take a day", _INSERT, _converted(portion, day))
+                pings += len(portion[0])
+        return pings
+
+    def forget(self, instance_id: str) -> None:
+        """Delete everything of an instance. Raises `StoreError` if it is not gone."""
+        tables = self.server.run(
+            "read its tables",
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ('ping', 'ping_new')",
+        )
+        for (table,) in tables:
+            of_it = f"{table} WHERE instance_id = {{id:String}}"
+            self.server.run(
+                "forget",
+                f"ALTER TABLE {table} DELETE WHERE instance_id = {{id:String}} SETTINGS mutations_sync = 2",
+                id=instance_id,
+            )
+            if self.server.run("forget", f"SELECT count() FROM {of_it}", id=instance_id) != [[0]]:  # noqa: S608 - our own names
+                raise StoreError("ClickHouse could not forget: pings of the instance are still there")
+
+
+def _converted(portion: Columns, day: date) -> Iterator[Sequence[object]]:
+    """The columns as `COLUMN_NAMES` has them."""
+    received, _, first_seen, *values = portion
+    yield [at.astimezone(UTC).strftime(_MOMENT) for at in received]
+    yield [_date(seen, day) for seen in first_seen]
+    yield from values
+
+
+def _date(seen: datetime | None, day: date) -> str:
+    return (day if seen is None else seen.astimezone(UTC).date()).isoformat()
