@@ -48,6 +48,7 @@ CANDIDATES = (
         "'[::1]:9'",
         "sqlite:file",
         "postgresql://name@name.example/pings",
+        "clickhouse://name@name.example/pings",
     ),
     *("https://name.example/", "https://key@name.example/1", "{name: value}", "['::1']"),
     "collector.example.com/receipts+dd011b87+BIMgpRl32MOMqKSSfGcN9YIeRJdhlF4V6e+yahUJ0jDq",
