@@ -108,7 +108,7 @@ def forget(settings: CollectorSettings, instance_id: str) -> Forgotten:
     store = existing_store(settings)
     pings = store.forget(instance_id)
     if settings.fleet_analytics is not None:
-        _forget_in_clickhouse(settings.fleet_analytics, settings.retention, instance_id, pings)
+        pings = max(pings, _forget_in_clickhouse(settings.fleet_analytics, settings.retention, instance_id, pings))
     stale: list[Path] = []
     old: list[Path] = []
     unread: set[Path] = set()
@@ -128,11 +128,11 @@ def forget(settings: CollectorSettings, instance_id: str) -> Forgotten:
     return Forgotten(pings, stale, old, sorted(unread))
 
 
-def _forget_in_clickhouse(database: ClickHouse, retention: timedelta, instance_id: str, pings: int) -> None:
+def _forget_in_clickhouse(database: ClickHouse, retention: timedelta, instance_id: str, pings: int) -> int:
     from ff_observe.collector.clickhouse.sink import Sink
 
     try:
-        Sink(database, retention).forget(instance_id)
+        return Sink(database, retention).forget(instance_id)
     except StoreError as error:
         raise StoreError(f"{pings} pings are deleted, but not in ClickHouse: {error}; do it again") from None
 

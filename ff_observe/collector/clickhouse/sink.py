@@ -71,21 +71,25 @@ class Sink:
                 pings += len(portion[0])
         return pings
 
-    def forget(self, instance_id: str) -> None:
-        """Delete everything of an instance. Raises `StoreError` if it is not gone."""
+    def forget(self, instance_id: str) -> int:
+        """Delete everything of an instance; returns how many pings. Raises `StoreError` if they are not gone."""
+        pings = 0
         tables = self.server.run(
             "read its tables",
             "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ('ping', 'ping_new')",
         )
         for (table,) in tables:
-            of_it = f"{table} WHERE instance_id = {{id:String}}"
+            count = f"SELECT count() FROM {table} WHERE instance_id = {{id:String}}"  # noqa: S608 - our own names
+            ((held,),) = self.server.run("forget", count, id=instance_id)
+            pings = max(pings, held)
             self.server.run(
                 "forget",
                 f"ALTER TABLE {table} DELETE WHERE instance_id = {{id:String}} SETTINGS mutations_sync = 2",
                 id=instance_id,
             )
-            if self.server.run("forget", f"SELECT count() FROM {of_it}", id=instance_id) != [[0]]:  # noqa: S608 - our own names
+            if self.server.run("forget", count, id=instance_id) != [[0]]:
                 raise StoreError("ClickHouse could not forget: pings of the instance are still there")
+        return pings
 
 
 def _converted(portion: Columns, day: date) -> Iterator[Sequence[object]]:
