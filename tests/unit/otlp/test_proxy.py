@@ -8,6 +8,7 @@ import pytest
 
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
+from tests.pace import pace
 from tests.real_parts.certificates import make_certificate
 from tests.unit.otlp.receivers import export_once, grpc_receiver, tls_receiver
 from tests.unit.ping import receivers
@@ -60,6 +61,7 @@ def test_a_proxy_that_refuses_is_told_from_a_receiver_that_does(
 ) -> None:
     with receivers.receiver(receivers.answer(407)) as proxy, caplog.at_level(logging.WARNING):
         monkeypatch.setenv("https_proxy", f"http://somebody:planted@127.0.0.1:{proxy.port}")
-        assert export_once(OtlpSettings(endpoint=Secret("https://127.0.0.1:9"), timeout_seconds=0.5)) == "failed"
+        timeout = 0.5 * pace().slowness  # the refusal is tried again until then
+        assert export_once(OtlpSettings(endpoint=Secret("https://127.0.0.1:9"), timeout_seconds=timeout)) == "failed"
     assert f"through the proxy 127.0.0.1:{proxy.port}: the proxy answered 407 Proxy Auth" in caplog.text
     assert "planted" not in caplog.text
