@@ -82,6 +82,14 @@ attack: .venv/test.stamp ## Flood bridge, collector and node_exporter; attack th
 mutants: .venv/test.stamp ## Change a module in a copy, and see whether its own unit tests notice: MODULE=ledger
 	$(BIN)/python -m tests.mutants --workers $(WORKERS) $(MODULE)
 
+.PHONY: coverage
+coverage: .venv/test.stamp ## Run all tests, and show how many lines and branches they reach, in every process and thread
+	@$(BIN)/python -m tests.real_parts.install
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort=cover
+
 .PHONY: nightly
 nightly: .venv/test.stamp ## All tests, with many more generated examples, and a real FlowFuse
 	@$(BIN)/python -m tests.real_parts.install
