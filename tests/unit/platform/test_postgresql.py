@@ -21,7 +21,7 @@ from ff_observe.errors import SourceError
 from ff_observe.platform.sources import postgresql_session
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from tests.network_guard import guarded_environment
-from tests.pace import within
+from tests.pace import pace, within
 from tests.platforms import case_named, cluster_database, postgresql_rows, reported, truth
 from tests.real_parts.postgresql import PASSWORD, Cluster, initialise, server
 from tests.real_parts.processes import free_port, wait_until
@@ -294,7 +294,7 @@ class _Relay:
 def test_a_way_to_the_server_that_goes_silent_is_an_error_within_the_limit(
     database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql_session, "READ_LIMIT_SECONDS", 0.3)
+    monkeypatch.setattr(postgresql_session, "READ_LIMIT_SECONDS", 0.3 * pace().slowness)
     with (
         contextlib.closing(_Relay(database.port)) as relay,
         contextlib.closing(PostgreSQLSource(replace(database, port=relay.port))) as source,
