@@ -84,6 +84,14 @@ STORE_UP = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
+FAILOVER_SAFE = Metric(
+    "ff_observe_collector_failover_safe",
+    "Safe from a fail-over",
+    "Whether acknowledged pings survive a fail-over of PostgreSQL (1) or can be lost (0), by its settings at the last "
+    "probe, every 10 seconds. Always 1 for SQLite, which has none.",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 CONNECTIONS = Metric(
     "ff_observe_collector_connections",
     "Connections",
@@ -156,6 +164,7 @@ COLLECTOR: tuple[Metric, ...] = (
     COMMIT_PINGS,
     WAITING,
     STORE_UP,
+    FAILOVER_SAFE,
     CONNECTIONS,
     CONNECTIONS_CLOSED,
     PRUNED,

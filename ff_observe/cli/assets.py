@@ -16,6 +16,7 @@ KINDS: Final = {
     "helm": ("deploy/helm", "the Helm chart"),
     "kubernetes": ("deploy/kubernetes", "plain manifests, and values for FlowFuse's chart"),
     "systemd": ("deploy/systemd", "systemd's units"),
+    "patroni": ("deploy/patroni", "PostgreSQL that fails over, for the collector"),
     "completion": ("docs/completion", "completion for bash, zsh and fish"),
     "man": ("docs/man", "the manual page"),
 }

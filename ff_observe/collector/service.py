@@ -106,8 +106,9 @@ class Collector:
         self.store = open_store(settings)
         self._clock = clock or SystemClock()
         self._sender_hash = SenderHash(settings.sender_key_file, settings.key_lifetime, settings.named_in)
+        self._writer = self.store.writer()
         self._ingest = Ingest(
-            self.store.writer(),
+            self._writer,
             self._clock,
             max_waiting=settings.max_waiting,
             max_batch=settings.max_batch,
@@ -306,6 +307,7 @@ class Collector:
         gauge(catalogue.BUILD_INFO, lambda: 1.0, VERSION, self.store.name)
         gauge(catalogue.WAITING, lambda: self._ingest.waiting)
         gauge(catalogue.STORE_UP, lambda: None if self._ingest.up is None else float(self._ingest.up))
+        gauge(catalogue.FAILOVER_SAFE, lambda: self._writer.survives_failover)
         gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)
         gauge(catalogue.FOLD_DURATION, lambda: self._fold_seconds)
         gauge(catalogue.ROLLED_UP, lambda: None if self._rolled_up is None else seconds(self._rolled_up))

@@ -47,6 +47,7 @@ def _confirmed_by(session: "psycopg.Connection[tuple[object, ...]]", names: str)
     session.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'".encode())
     session.execute("SELECT pg_reload_conf()")
     wait_until(lambda: session.execute("SHOW synchronous_standby_names").fetchone() == (names,), "the new setting")
+    session.execute("CHECKPOINT")  # its process decides whether commits wait, and reads its settings before it begins
 
 
 def outcome_of_a_cancelled_wait(
@@ -136,18 +137,21 @@ def test_a_replica_without_tables_is_left_alone(replica: postgresql.Cluster) -> 
 def test_it_says_so_once_at_its_start_and_when_it_is_over(
     cluster: postgresql.Cluster, replica: postgresql.Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of several hosts, of which one is dead, it finds the one that takes writes."""
+    """In the log, and as a metric. Of several hosts, of which one is dead, it finds the one that takes writes."""
     name = cluster.create("warned")
     both = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{free_port()},127.0.0.1:{cluster.port}/{name}"
     with BlockingWriter(postgresql_store(both)) as writer, caplog.at_level(logging.INFO):
+        assert writer.survives_failover is None
         writer.write([])
         writer.write([])
         (said,) = caplog.messages
         assert said.startswith("a fail-over can lose acknowledged pings: synchronous_standby_names is empty")
+        assert writer.survives_failover is False
         with cluster.connect() as session:
             _confirmed_by(session, "*")
             try:
                 writer.write([])
             finally:
                 _confirmed_by(session, "")
+        assert writer.survives_failover is True
     assert caplog.messages[1:] == ["acknowledged pings can no longer be lost at a fail-over"]

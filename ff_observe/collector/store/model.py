@@ -129,6 +129,11 @@ ROUNDING_KEY_BYTES = 32
 class Writer(Protocol):
     """The one connection that stores pings. It belongs to one event loop, and writes one batch at a time."""
 
+    @property
+    def survives_failover(self) -> bool | None:
+        """Whether a fail-over of the database would keep all that `write` has stored, by the last probe; None before
+        the first."""
+
     async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
         """Store the pings in one durable transaction: once this returns they survive a power failure.
 

@@ -36,15 +36,18 @@ def what_could_be_lost(several_hosts: bool, commit: str, is_confirmed: bool, has
 
 
 class Confirmation:
-    """What the writer's connection says of commits. Logs when they begin, and cease, to be unsafe."""
+    """What the writer's connection says of commits: `is_safe` is None before the first answer. Logs when they begin,
+    and cease, to be unsafe."""
 
     def __init__(self) -> None:
+        self.is_safe: bool | None = None
         self._safety = StateLog(log)
         self._gave_up = False
 
     def check(self, answer: tuple[Any, ...] | None, several_hosts: bool) -> None:
         """Take the answer to `SETTINGS`."""
         lost = None if answer is None else what_could_be_lost(several_hosts, *answer)
+        self.is_safe = lost is None
         if lost is None:
             self._safety.working("acknowledged pings can no longer be lost at a fail-over")
         else:

@@ -94,6 +94,10 @@ class PostgresqlWriter:
         self._confirmation = Confirmation()
         self._thread = BlockingThread("collector-writer")
 
+    @property
+    def survives_failover(self) -> bool | None:
+        return self._confirmation.is_safe
+
     async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
         with failing_as("store pings"):
             try:

@@ -45,6 +45,8 @@ WHERE platform.last_seen <= excluded.last_seen OR excluded.first_seen < platform
 class SqliteWriter:
     """The connection that stores pings."""
 
+    survives_failover = True  # there is none
+
     def __init__(self, path: Path, window: timedelta) -> None:
         self._path = path
         self._window = window

@@ -76,6 +76,14 @@ def _now() -> list[p.Panel]:
             empty="no ping has come yet",
         ),
         p.number(
+            fleet.FAILOVER_SAFE.title,
+            f"min({of(fleet.FAILOVER_SAFE)})",
+            fleet.FAILOVER_SAFE.help,
+            unit="short",
+            mappings={"0": ("pings can be lost", p.WORST), "1": ("safe", p.GOOD)},
+            empty="not known yet",
+        ),
+        p.number(
             fleet.TIMESTAMP.title,
             f"1000 * min({of(fleet.TIMESTAMP)})",
             fleet.TIMESTAMP.help,

@@ -14,6 +14,10 @@ class BlockingWriter:
         self._writer = store.writer()
         self._runner = asyncio.Runner()
 
+    @property
+    def survives_failover(self) -> bool | None:
+        return self._writer.survives_failover
+
     def write(self, pings: Sequence[Ping]) -> list[bool]:
         return list(self._runner.run(self._writer.write(pings)))
 

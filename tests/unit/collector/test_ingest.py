@@ -16,6 +16,8 @@ from tests.unit.collector.pings import ping
 class HeldWriter:
     """A writer whose commits end when the test says so."""
 
+    survives_failover = None
+
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.began = asyncio.Semaphore(0)
