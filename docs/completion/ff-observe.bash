@@ -84,7 +84,7 @@ _ff_observe() {
     ' sentry') COMPREPLY=($(compgen -W "test sourcemaps -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' sentry test') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' sentry sourcemaps') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level --release --dry-run" -- "$current")) ;;
-    ' assets') COMPREPLY=($(compgen -W "dashboards dashboards-v2 rules compose helm kubernetes systemd patroni completion man -h --help --home --config --overlay --set --log-format --log-level --copy" -- "$current")) ;;
+    ' assets') COMPREPLY=($(compgen -W "dashboards dashboards-v2 rules compose helm kubernetes systemd patroni haproxy completion man -h --help --home --config --overlay --set --log-format --log-level --copy" -- "$current")) ;;
     ' completion') COMPREPLY=($(compgen -W "bash zsh fish -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
   esac
 }

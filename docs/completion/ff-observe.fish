@@ -434,6 +434,7 @@ complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a helm -d 'one kind;
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a kubernetes -d 'one kind; all by default'
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a systemd -d 'one kind; all by default'
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a patroni -d 'one kind; all by default'
+complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a haproxy -d 'one kind; all by default'
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a completion -d 'one kind; all by default'
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -a man -d 'one kind; all by default'
 complete -c ff-observe -n '__ff_observe_at \' assets\'' -f -s h -l help -d 'show this help message and exit'

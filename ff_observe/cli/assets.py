@@ -17,6 +17,7 @@ KINDS: Final = {
     "kubernetes": ("deploy/kubernetes", "plain manifests, and values for FlowFuse's chart"),
     "systemd": ("deploy/systemd", "systemd's units"),
     "patroni": ("deploy/patroni", "PostgreSQL that fails over, for the collector"),
+    "haproxy": ("deploy/haproxy", "several collectors behind one address"),
     "completion": ("docs/completion", "completion for bash, zsh and fish"),
     "man": ("docs/man", "the manual page"),
 }

@@ -6,59 +6,54 @@ earlier one: who holds two receipts of one ledger compares them.
 
 import base64
 import binascii
-import contextlib
-import os
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Self
 
-from ff_observe.collector.settings import CollectorSettings
-from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.collector.key_file import FileKeeping, KeyKeeping
+from ff_observe.collector.key_keeping import keeping
+from ff_observe.collector.settings import RECEIPTS_KEY_FILE, CollectorSettings
+from ff_observe.collector.store import Store
 from ff_observe.transparency.checkpoints import Checkpoint
 from ff_observe.transparency.notes import COSIGNATURE, SIGNATURE, NoteError, SigningKey
 
 ASKED_IN = b"ff-observe-checkpoint"
 ANSWERED_IN = b"ff-observe-cosignature"
 _LONGEST = 512  # characters of the header; a checkpoint of ours has half of them
-_PRIVATE = 0o600
 
 
 class Receipts:
-    """Signs with the key in `key_file`, which is made once. `named_in` is the file that errors refer to."""
+    """Signs with a key that is made once, and kept by `keeping`."""
 
-    def __init__(self, key_file: Path, named_in: str = "collector") -> None:
-        self.file = key_file
-        self._named_in = named_in
+    def __init__(self, keeping: KeyKeeping) -> None:
+        self._keeping = keeping
         self._key: SigningKey | None = None
 
     @classmethod
-    def of(cls, settings: CollectorSettings) -> Self:
-        """The receipts of a collector with these settings."""
-        return cls(settings.receipts_key_file or settings.data_dir / "key" / "receipts.key", settings.named_in)
+    def of(cls, settings: CollectorSettings, store: Store | None = None) -> Self:
+        """The receipts of a collector with these settings, and with this store if it is open already. Raises
+        `ConfigurationError`."""
+        file = settings.receipts_key_file or settings.data_dir / "key" / "receipts.key"
+        in_file = FileKeeping(file, _is_key, RECEIPTS_KEY_FILE.path, settings.named_in)
+        return cls(keeping(settings, store, "receipts", in_file, destroys_file=False))
 
     def open(self, *, make: bool = True) -> None:
         """Read the key; if there is none, make one, unless `make` is false. Raises `ConfigurationError` if there is
-        none, other users can read the file, or the process cannot."""
+        none, other users can read it, or the process cannot, and `StoreError` if it cannot be had now."""
         try:
-            if make:
-                self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with contextlib.suppress(FileExistsError):
-                    self._make()
-            with self.file.open("rb") as opened:
-                if os.fstat(opened.fileno()).st_mode & 0o077:
-                    raise self._wrong(f"may be read by others; run: chmod 600 {self.file}")
-                self._key = SigningKey.parse(opened.read(4096).decode("ascii", "replace"))
-        except FileNotFoundError:
-            raise self._wrong(
+            kept = self._keeping.exchange(_once) if make else self._keeping.read()
+        except OSError as error:
+            raise self._keeping.wrong(f"cannot be used: {error.strerror}") from None
+        if kept is None:
+            raise self._keeping.wrong(
                 "does not exist; name the collector's directory with --settings or --data-dir, "
                 "or, before its first start, add --make"
-            ) from None
-        except OSError as error:
-            raise self._wrong(f"cannot be used: {error.strerror}") from None
+            )
+        try:
+            self._key = SigningKey.parse(kept.decode("ascii", "replace"))
         except NoteError:
-            raise self._wrong(
+            raise self._keeping.wrong(
                 "holds no key of ours; receipts of the lost key stay valid if a new one is made"
             ) from None
 
@@ -93,20 +88,18 @@ class Receipts:
         line = self._key.cosign(text, int(now.timestamp()))
         return line.removeprefix("\u2014 ").rstrip("\n").encode("ascii")
 
-    def _make(self) -> None:
-        """Write a new key, unless there is one. Raises `FileExistsError`, and leaves no part of a key."""
-        if self.file.exists():
-            raise FileExistsError
-        key = SigningKey.named_after_itself("ff-observe/collector", COSIGNATURE, secrets.token_bytes(32))
-        fresh = self.file.with_name(f"{self.file.name}.{secrets.token_hex(8)}")
-        try:
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as opened:  # noqa: PTH123 - of a descriptor
-                opened.write(key.encoded() + "\n")
-                opened.flush()
-                os.fsync(opened.fileno())
-            os.link(fresh, self.file)  # the first of several processes wins
-        finally:
-            fresh.unlink(missing_ok=True)
 
-    def _wrong(self, message: str) -> ConfigurationError:
-        return ConfigurationError((Problem(self._named_in, 0, 0, "receipts.key_file", f"{self.file} {message}"),))
+def _once(kept: bytes | None) -> bytes:
+    """The present key, else a new one."""
+    if kept is not None:
+        return kept
+    key = SigningKey.named_after_itself("ff-observe/collector", COSIGNATURE, secrets.token_bytes(32))
+    return f"{key.encoded()}\n".encode("ascii")
+
+
+def _is_key(content: bytes) -> bool:
+    try:
+        SigningKey.parse(content.decode("ascii", "replace"))
+    except NoteError:
+        return False
+    return True

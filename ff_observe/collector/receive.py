@@ -92,6 +92,8 @@ class PingReceiver:
         found = accept(body) if isinstance(body, bytes) else body
         if isinstance(found, Refusal):
             return found
+        if not self._sender_hash.is_open:
+            return Refusal(Reason.STORE_UNAVAILABLE)
         client = scope["client"]
         sender = self._sender_hash.of(self._address.of(client[0] if client else None, headers))
         now = self._clock.now()

@@ -1,26 +1,23 @@
-"""Turns a sender's address into a keyed hash, and manages the key: stored apart from the data, private, replaced on
-schedule.
+"""Turns a sender's address into a keyed hash, and replaces the key on schedule.
 
 A plain hash of an address is reversed in minutes by hashing all four billion of them. Without the key, which is not
 stored with the data, that is impossible, and once the key is destroyed it is impossible for anyone.
 """
 
-import contextlib
-import fcntl
 import hmac
 import json
-import os
 import secrets
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
+from typing import Self
 
+from ff_observe.collector.key_file import FileKeeping, KeyKeeping
+from ff_observe.collector.key_keeping import keeping
 from ff_observe.collector.sender_address import Address
-from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.collector.settings import KEY_FILE, CollectorSettings
+from ff_observe.collector.store import Store
 
 KEY_BYTES = 32
-_PRIVATE = 0o600
 
 
 def material(address: Address) -> bytes:
@@ -29,29 +26,42 @@ def material(address: Address) -> bytes:
 
 
 class SenderHash:
-    """HMAC-SHA-256 (RFC 2104) of addresses, with a key in a file of mode 0600.
+    """HMAC-SHA-256 (RFC 2104) of addresses, with a key that `keeping` keeps.
 
-    Processes that share the file share the key: an address has the same hash in all of them until the key is replaced.
-    `named_in` is the file that errors refer to. Thread-safe.
+    Processes that share the key share the hashes: an address has the same hash in all of them until the key is
+    replaced. Thread-safe.
     """
 
-    def __init__(self, key_file: Path, lifetime: timedelta, named_in: str = "collector") -> None:
-        self._file = key_file
-        self._fresh = key_file.with_name(key_file.name + ".new")
+    def __init__(self, keeping: KeyKeeping, lifetime: timedelta) -> None:
+        self._keeping = keeping
         self._lifetime = lifetime
-        self._named_in = named_in
         self._lock = threading.Lock()
         self._keyed = hmac.new(b"", digestmod="sha256")
-        self.created_at = datetime.fromtimestamp(0, UTC)
+        self.created_at: datetime | None = None
+
+    @classmethod
+    def of_settings(cls, settings: CollectorSettings, store: Store) -> Self:
+        """The hash of a collector with these settings. Raises `ConfigurationError`."""
+        in_file = FileKeeping(settings.sender_key_file, is_key, KEY_FILE.path, settings.named_in)
+        return cls(keeping(settings, store, "sender", in_file, destroys_file=True), settings.key_lifetime)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a key: without one no address may be hashed."""
+        return self.created_at is not None
+
+    @property
+    def seconds_between_looks(self) -> float:
+        """How often to `replace_if_due` at least, to notice a key that another process made."""
+        return self._keeping.seconds_between_looks
 
     def open(self, now: datetime) -> None:
-        """Read the key, or make one. Raises `ConfigurationError` if other users can read the file, or the process
-        cannot."""
+        """Read the key, or make one. Raises `ConfigurationError` if other users can read it, or the process cannot, and
+        `StoreError` if it cannot be had now."""
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.replace_if_due(now)
         except OSError as error:
-            raise self._wrong(f"cannot be used: {error.strerror}") from None
+            raise self._keeping.wrong(f"cannot be used: {error.strerror}") from None
 
     def of(self, address: Address | None) -> bytes | None:
         """The hash of an address, 32 bytes; None where there is none."""
@@ -62,85 +72,39 @@ class SenderHash:
         return keyed.digest()
 
     def replace_if_due(self, now: datetime) -> float:
-        """Replace the key if it is older than its lifetime, destroying the old one. Returns the seconds until then.
+        """Replace the key if it is older than its lifetime, destroying the old one, and use the one that another
+        process made. Returns the seconds until it is due.
 
         The clock alone decides: a wrong one replaces a key too early, at the cost of not recognising a sender again,
-        and never too late, as could happen if other witnesses had to agree. Raises `OSError` if the file cannot be
-        written; the present key stays in use.
+        and never too late, as could happen if other witnesses had to agree. Raises `OSError` or `StoreError` if the key
+        cannot be kept; the present key stays in use.
         """
-        with self._lock, self._other_processes_wait():
-            self._finish_what_was_cut_short()
-            kept = self._read()
-            if kept is None or not -self._lifetime <= now - kept[0] < self._lifetime:
-                kept = (now, secrets.token_bytes(KEY_BYTES))
-                self._write(*kept)
-                self._put_in_place()
-            self.created_at, key = kept
+
+        def decide(kept: bytes | None) -> bytes:
+            made_at = None if kept is None else self._parsed(kept)[0]
+            is_good = made_at is not None and -self._lifetime <= now - made_at < self._lifetime
+            return kept if kept is not None and is_good else _encoded(now, secrets.token_bytes(KEY_BYTES))
+
+        with self._lock:
+            created_at, key = self._parsed(self._keeping.exchange(decide))
             self._keyed = hmac.new(key, digestmod="sha256")
-        return max(0.0, (self._lifetime - (now - self.created_at)).total_seconds())
+            self.created_at = created_at
+        return max(0.0, (self._lifetime - (now - created_at)).total_seconds())
 
-    @contextlib.contextmanager
-    def _other_processes_wait(self) -> Iterator[None]:
-        descriptor = os.open(self._file.with_name(self._file.name + ".lock"), os.O_RDWR | os.O_CREAT, _PRIVATE)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _parsed(self, content: bytes) -> tuple[datetime, bytes]:
+        parsed = _parsed(content)
+        if parsed is None:
+            raise self._keeping.wrong("holds no key of ours; remove it, and a new one is made")
+        return parsed
 
-    def _read(self) -> tuple[datetime, bytes] | None:
-        try:
-            with self._file.open("rb") as opened:
-                if os.fstat(opened.fileno()).st_mode & 0o077:
-                    raise self._wrong(f"may be read by others; run: chmod 600 {self._file}")
-                content = opened.read(4096)
-        except FileNotFoundError:
-            return None
-        kept = _parsed(content)
-        if kept is None:
-            raise self._wrong("holds no key of ours; remove it, and a new one is made")
-        return kept
 
-    def _write(self, created_at: datetime, key: bytes) -> None:
-        """Write a new key, complete and synced to disk, beside the old one."""
-        content = json.dumps({"created_at": created_at.isoformat(), "key": key.hex()}).encode()
-        with open(os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as opened:  # noqa: PTH123 - of a descriptor
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        self._sync_directory()
+def is_key(content: bytes) -> bool:
+    """Whether the content is a key in our format."""
+    return _parsed(content) is not None
 
-    def _put_in_place(self) -> None:
-        """Overwrite the old key in place on the disk, then replace the file."""
-        with contextlib.suppress(FileNotFoundError), self._file.open("r+b") as old:
-            size = os.fstat(old.fileno()).st_size
-            old.write(secrets.token_bytes(size))
-            old.flush()
-            os.fsync(old.fileno())
-        self._fresh.replace(self._file)
-        self._sync_directory()
 
-    def _finish_what_was_cut_short(self) -> None:
-        """A process that was killed while replacing the key may have left a key half overwritten, but never without its
-        complete successor beside it."""
-        try:
-            complete = _parsed(self._fresh.read_bytes()) is not None
-        except FileNotFoundError:
-            return
-        if complete:
-            self._put_in_place()
-        else:
-            self._fresh.unlink()
-
-    def _sync_directory(self) -> None:
-        directory = os.open(self._file.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-    def _wrong(self, message: str) -> ConfigurationError:
-        return ConfigurationError((Problem(self._named_in, 0, 0, "address.key_file", f"{self._file} {message}"),))
+def _encoded(created_at: datetime, key: bytes) -> bytes:
+    return json.dumps({"created_at": created_at.isoformat(), "key": key.hex()}).encode("ascii")
 
 
 def _parsed(content: bytes) -> tuple[datetime, bytes] | None:

@@ -15,15 +15,14 @@ from ff_observe.clock import Clock, SystemClock
 from ff_observe.collector.app import PING_REQUESTS, CollectorApp
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.ingest import Ingest
+from ff_observe.collector.keys import Keys
 from ff_observe.collector.metrics import CollectorMetrics, seconds
 from ff_observe.collector.publication import Publication
-from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.receive import PingObserver, PingReceiver
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.collector.responses import error, refusal_answer
 from ff_observe.collector.safe_errors import without_values
 from ff_observe.collector.sender_address import SenderAddress
-from ff_observe.collector.sender_hash import SenderHash
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import StoreError
@@ -105,7 +104,7 @@ class Collector:
         self.metrics = CollectorMetrics()
         self.store = open_store(settings)
         self._clock = clock or SystemClock()
-        self._sender_hash = SenderHash(settings.sender_key_file, settings.key_lifetime, settings.named_in)
+        self._keys = Keys(settings, self.store, self._clock)
         self._writer = self.store.writer()
         self._ingest = Ingest(
             self._writer,
@@ -116,16 +115,16 @@ class Collector:
         )
         address = SenderAddress(settings.trusted_proxies, settings.forwarded_header)
         unknown = UnknownFields(settings.k, partial(self.metrics.remove, catalogue.UNKNOWN_FIELDS))
-        self._receipts = Receipts.of(settings)
+        receipts = self._keys.receipts
         receiver = PingReceiver(
-            self._ingest, address, self._sender_hash, self.metrics, unknown, self._clock, self._receipts, on_ping
+            self._ingest, address, self._keys.sender, self.metrics, unknown, self._clock, receipts, on_ping
         )
         self.publication = (
-            Publication(self.store, settings, lambda: self._receipts.releases_key, lambda: self._receipts.public_key)
+            Publication(self.store, settings, lambda: receipts.releases_key, lambda: receipts.public_key)
             if settings.public
             else None
         )
-        self._app = CollectorApp(receiver, self.metrics, self._ingest.probe, public=settings.public)
+        self._app = CollectorApp(receiver, self.metrics, self._is_ready, public=settings.public)
         self._started = threading.Event()
         self._server = Server(
             self._app,
@@ -148,7 +147,7 @@ class Collector:
             Periodic("collector-fleet", partial(self.count_fleet, fresh), self._clock, retry_seconds=interval),
             Periodic("collector-fold", self.fold, self._clock, retry_seconds=FOLD_SECONDS),
             *(() if self._sink is None else (Periodic("collector-copy", self.copy, self._clock),)),
-            Periodic("collector-key", self._replace_key, self._clock),
+            Periodic("collector-key", self._keys.look_after, self._clock),
             Periodic("collector-upkeep", self.keep_up, self._clock, retry_seconds=600.0),
         )
 
@@ -157,8 +156,7 @@ class Collector:
 
         An unreachable database server does not prevent the start: pings are refused until it answers.
         """
-        self._sender_hash.open(self._clock.now())
-        self._receipts.open()
+        self._keys.open()
         self._register_gauges()
         listening = self._bind()
         address, self.port = listening.getsockname()[:2]
@@ -264,9 +262,8 @@ class Collector:
             self._pruning.working("the clock and the newest pings agree again on what is old")
         return PRUNING_SECONDS if pruned.unfinished else UPKEEP_SECONDS
 
-    def _replace_key(self) -> float:
-        """Sleeps at most an hour: wall time can jump."""
-        return min(3600.0, 1.0 + self._sender_hash.replace_if_due(self._clock.now()))
+    async def _is_ready(self) -> bool:
+        return self._keys.sender.is_open and await self._ingest.probe()
 
     def _run(self, listening: socket.socket) -> None:
         async def serve() -> None:
@@ -311,7 +308,7 @@ class Collector:
         gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)
         gauge(catalogue.FOLD_DURATION, lambda: self._fold_seconds)
         gauge(catalogue.ROLLED_UP, lambda: None if self._rolled_up is None else seconds(self._rolled_up))
-        gauge(catalogue.KEY_CREATED, lambda: seconds(self._sender_hash.created_at))
+        gauge(catalogue.KEY_CREATED, lambda: None if (made := self._keys.sender.created_at) is None else seconds(made))
 
 
 def _sink(database: ClickHouse, retention: timedelta) -> "Sink":

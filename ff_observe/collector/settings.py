@@ -57,6 +57,20 @@ RECEIPTS_KEY_FILE = Key(
     "0.1.0",
     otherwise="`data_dir/key/receipts.key`",
 )
+WRAPPING_KEY_FILE = Key(
+    "keys.wrapping_key_file",
+    kinds.PATH,
+    "Wraps both keys, which PostgreSQL then keeps: see [here](high-availability.md#several-collectors); mode 0600.",
+    "0.1.0",
+    otherwise="each collector has files of its own",
+)
+WRAPPING_COMMAND = Key(
+    "keys.wrapping_command",
+    settings_kinds.COMMAND,
+    "The same, wrapped by a command, as of a KMS.",
+    "0.1.0",
+    default=(),
+)
 TRUSTED_PROXIES = Key(
     "address.trusted_proxies",
     settings_kinds.NETWORKS,
@@ -175,6 +189,8 @@ class CollectorSettings:
     key_file: Path | None = filled_by(KEY_FILE)
     key_lifetime: timedelta = filled_by(KEY_DAYS)
     receipts_key_file: Path | None = filled_by(RECEIPTS_KEY_FILE)
+    wrapping_key_file: Path | None = filled_by(WRAPPING_KEY_FILE)
+    wrapping_command: tuple[str, ...] = filled_by(WRAPPING_COMMAND)
     trusted_proxies: tuple[Network, ...] = filled_by(TRUSTED_PROXIES)
     forwarded_header: ForwardedHeader = filled_by(HEADER)
     duplicate_window: timedelta = filled_by(WINDOW_MINUTES)
@@ -202,5 +218,5 @@ class CollectorSettings:
 
     @property
     def sender_key_file(self) -> Path:
-        """Where the key is."""
+        """Where the key that hashes addresses is, if it is in a file."""
         return self.key_file or self.data_dir / "key" / "sender.key"

@@ -113,6 +113,8 @@ def read_settings(reader: Reader, named_in: str) -> CollectorSettings:
         ),
         named_in=named_in,
     )
+    if settings.wrapping_key_file is not None and settings.wrapping_command:
+        reader.problem(key.WRAPPING_COMMAND.path, f"write this or {key.WRAPPING_KEY_FILE.path}, not both")
     if settings.public_k < settings.k:
         message = f"write at least the {settings.k} of {key.K.path}: the public sees no more than you"
         reader.problem(key.PUBLIC_K.path, message)

@@ -150,6 +150,25 @@ def _header(node: Node) -> ForwardedHeader | None:
         raise WrongValueError("write x-forwarded-for or forwarded: the header that your proxies set") from None
 
 
+def _command(node: Node) -> tuple[str, ...] | None:
+    if isinstance(node, Scalar) and node.value is None:
+        return None
+    wrong = "write a list of a program and its arguments, such as [/usr/local/bin/kms, alias/pings]; there is no shell"
+    if not isinstance(node, Sequence) or not node.items:
+        raise WrongValueError(wrong)
+    words: list[str] = []
+    mistakes: list[WrongValueError] = []
+    for item in node.items:
+        try:
+            words.append(kinds.without_nul(kinds.TEXT.read(item) or ""))
+        except WrongValueError:
+            mistakes.append(WrongValueError(wrong, item.place))
+    refuse(mistakes)
+    if not words[0]:
+        raise WrongValueError(wrong)
+    return tuple(words)
+
+
 T = TypeVar("T")
 
 
@@ -165,5 +184,6 @@ LISTEN: Final = Kind("`HOST:PORT`", _of_text(parse_listen), show=_show_listen)
 DATABASE: Final = Kind("`sqlite:PATH` or a PostgreSQL URL", _of_text(parse_database))
 ANALYTICS: Final = Kind("ClickHouse URL", _of_text(parse_analytics))
 REPLICA: Final = Kind("PostgreSQL URL", _of_text(parse_replica))
+COMMAND: Final = Kind("list of a program and its arguments", _command)
 NETWORKS: Final = Kind("list of networks", _networks)
 HEADER: Final = Kind("`x-forwarded-for` or `forwarded`", _header)

@@ -165,12 +165,13 @@ def test_a_key_that_others_can_read_or_that_is_none_is_not_used(
     tmp_path: Path, content: str | None, mode: int, wrong: str
 ) -> None:
     file = tmp_path / "receipts.key"
-    Receipts(file).open()
+    receipts = Receipts.of(collector_of(tmp_path, receipts_key_file=file))
+    receipts.open()
     if content is not None:
         file.write_text(content)
     os.chmod(file, mode)  # noqa: PTH101 - of a file
     with pytest.raises(ConfigurationError, match=wrong):
-        Receipts(file).open()
+        receipts.open()
 
 
 def test_the_document_of_the_interface_names_both_headers() -> None:

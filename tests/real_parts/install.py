@@ -38,6 +38,7 @@ PACKAGES = (
     Package("prometheus-node-exporter", "prometheus-node-exporter", "what is attacked beside the bridge"),
     Package("postgresql", "/usr/lib/postgresql/*/bin/initdb", "platforms on PostgreSQL"),
     Package("etcd-server", "etcd", "a collector whose PostgreSQL fails over"),
+    Package("haproxy", "haproxy", "several collectors behind a balancer"),
     Package("pgbouncer", "pgbouncer", "platforms whose PostgreSQL is behind a pooler"),
     Package("libatomic1", "/usr/lib/*/libatomic.so.1", "Playwright's driver, which steers the browser"),
     Package("libpython3.11", "/usr/lib/*/libpython3.11.so.1.0", "the OTLP receiver of another maker (rotel)"),

@@ -1,7 +1,6 @@
 """Clients that send pings to a collector, and what came of each ping."""
 
 import asyncio
-import contextlib
 import itertools
 import math
 import time
@@ -17,7 +16,8 @@ CLIENTS = 16
 
 class Load:
     """Clients that send pings of instances of their own, each again and again until it is acknowledged. Each waits
-    `pause_seconds` after an answer. `longest_gap` is the longest time without an acknowledgement since `measure`."""
+    `pause_seconds` after an answer. `longest_gap` is the longest time without an acknowledgement since `measure`,
+    `cut_off` how many clients ended since their connection did."""
 
     def __init__(self, pause_seconds: float = 0) -> None:
         self._pause_seconds = pause_seconds
@@ -26,6 +26,7 @@ class Load:
         self.numbers = itertools.count()
         self.acknowledged: set[str] = set()
         self.unsettled: list[str] = []
+        self.cut_off = 0
         self.refused: Counter[int] = Counter()
         self.arrived = asyncio.Event()  # an answer
 
@@ -33,7 +34,7 @@ class Load:
         await asyncio.gather(*(self._client(port, until) for _ in range(CLIENTS)))
 
     async def _client(self, port: int, until: asyncio.Event) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 while not until.is_set():
@@ -48,6 +49,8 @@ class Load:
                         await asyncio.sleep(self._pause_seconds)
             finally:
                 writer.close()
+        except (OSError, asyncio.IncompleteReadError):
+            self.cut_off += 1
 
     async def _settle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> bool:
         sent = body(name)

@@ -8,7 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import copies, postgresql_fleet, postgresql_rollups, postgresql_sightings, sightings
+from ff_observe.collector.store import (
+    copies,
+    postgresql_fleet,
+    postgresql_keys,
+    postgresql_rollups,
+    postgresql_sightings,
+    sightings,
+)
 from ff_observe.collector.store.columns import NAMES, restored_row
 from ff_observe.collector.store.copies import CopiedStore
 from ff_observe.collector.store.model import (
@@ -239,6 +246,17 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
                 update = sql.SQL("UPDATE {0} SET {1} = {2} WHERE {1} > %(future)s OR {1} <= %(past)s")
                 named = update.format(sql.Identifier(table), sql.Identifier(column), sql.SQL(right))
                 connection.execute(named, limits)
+
+    def wrapped_key(self, name: str) -> bytes | None:
+        with self._session("read a key") as connection:
+            return postgresql_keys.select(connection, name)
+
+    def replace_wrapped_key(self, name: str, old: bytes | None, new: bytes) -> bool:
+        with self._session("keep a key") as connection:
+            is_replaced = postgresql_keys.replace(connection, name, old, new)
+            if is_replaced and old is not None and (left := rewrite_noted(connection, attempts=1)):
+                log.info("copies of what was deleted stay in the files of %s until the next upkeep", ", ".join(left))
+            return is_replaced
 
     def interrupt(self) -> None:
         self._interruption.request()

@@ -23,6 +23,7 @@ COLUMNS = {
     "recent": ("digest", "instance_id"),
     "fleet_day": ("value",),
     "fleet_seen": ("instance_id", "sender"),
+    "collector_key": ("wrapped",),
 }
 """The columns whose values must not be in statistics, by table: all but moments."""
 _KEPT = re.compile("[0-9]+")

@@ -7,7 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from ff_observe.collector.store import copies, postgresql_fleet, postgresql_rollups, postgresql_sightings
+from ff_observe.collector.store import (
+    copies,
+    postgresql_fleet,
+    postgresql_keys,
+    postgresql_rollups,
+    postgresql_sightings,
+)
 from ff_observe.collector.store.columns import COLUMNS
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.postgresql_connections import Connection
@@ -33,6 +39,7 @@ _OBJECTS = {
     "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
     **postgresql_fleet.TABLES,
     **postgresql_rollups.TABLES,
+    **postgresql_keys.TABLES,
     "day_copy": copies.TABLE.format(""),
     **postgresql_sightings.TABLES,
 }

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from ff_observe.collector.sender_hash import SenderHash
+from ff_observe.collector.key_file import FileKeeping
+from ff_observe.collector.sender_hash import SenderHash, is_key
 from ff_observe.errors import ConfigurationError
 from tests.unit.collector.pings import NOON, later
 
@@ -27,8 +28,12 @@ def key_file(tmp_path: Path) -> Path:
     return tmp_path / "key" / "sender.key"
 
 
+def closed(key_file: Path) -> SenderHash:
+    return SenderHash(FileKeeping(key_file, is_key, "address.key_file", "collector"), LIFETIME)
+
+
 def opened(key_file: Path) -> SenderHash:
-    made = SenderHash(key_file, LIFETIME)
+    made = closed(key_file)
     made.open(NOON)
     return made
 
@@ -82,7 +87,7 @@ def test_a_file_that_is_no_key_of_ours_is_never_overwritten(key_file: Path, cont
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        SenderHash(tmp_path / "file" / "sender.key", LIFETIME).open(NOON)
+        closed(tmp_path / "file" / "sender.key").open(NOON)
 
 
 def test_the_key_stays_for_its_lifetime_and_across_restarts(key_file: Path) -> None:
@@ -110,7 +115,7 @@ def test_after_its_lifetime_the_key_is_replaced_and_the_old_one_is_nowhere(key_f
 
 def test_a_key_from_the_future_is_replaced(key_file: Path) -> None:
     """After the clock was set back by more than a lifetime, a key must not live for ever."""
-    SenderHash(key_file, LIFETIME).open(later(days=300))
+    closed(key_file).open(later(days=300))
     assert opened(key_file).created_at == NOON
 
 
@@ -154,9 +159,9 @@ def test_a_process_killed_at_any_step_of_a_replacement_leaves_one_good_key(
         patched.setattr(os, "fsync", killed_before(os.fsync))
         patched.setattr(Path, "replace", killed_before(Path.replace))
         with contextlib.suppress(Killed):
-            SenderHash(key_file, LIFETIME).open(later(days=30))
+            closed(key_file).open(later(days=30))
     assert next(steps) == min(step + 1, 5), "there are five such steps"
-    again = SenderHash(key_file, LIFETIME)
+    again = closed(key_file)
     again.open(later(days=30))
     assert again.created_at == later(days=30)
     assert old_key not in "".join(path.read_text() for path in key_file.parent.iterdir())

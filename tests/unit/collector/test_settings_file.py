@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from ff_observe.collector.sender_address import ForwardedHeader
-from ff_observe.collector.settings import COLLECTOR, CollectorSettings, PostgresqlDatabase, SqliteDatabase
+from ff_observe.collector.settings import (
+    COLLECTOR,
+    WRAPPING_COMMAND,
+    CollectorSettings,
+    PostgresqlDatabase,
+    SqliteDatabase,
+)
 from ff_observe.collector.settings_file import NamedDatabase, collector_settings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.config.secret import Secret
@@ -41,6 +47,8 @@ address:
   key_days: 7
   trusted_proxies: [10.0.0.0/8, "::1"]
   header: forwarded
+keys:
+  wrapping_key_file: wrapping.key
 duplicates:
   window_minutes: 5
 retention_days: 30
@@ -90,6 +98,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         database=SqliteDatabase(tmp_path / "elsewhere/pings.db"),
         key_file=Path("/run/keys/sender.key"),
         key_lifetime=timedelta(days=7),
+        wrapping_key_file=tmp_path / "wrapping.key",
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("::1")),
         forwarded_header=ForwardedHeader.FORWARDED,
         duplicate_window=timedelta(minutes=5),
@@ -106,8 +115,13 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         limits=Limits(connections=100, request_seconds=3, idle_seconds=4),
         named_in=str(file),
     )
-    for key in COLLECTOR.keys:
+    for key in set(COLLECTOR.keys) - {WRAPPING_COMMAND}:  # which stands in the place of a file
         assert f"{key.path.rpartition('.')[2]}:" in EVERYTHING
+
+
+def test_a_command_can_wrap_the_keys(tmp_path: Path) -> None:
+    settings = collector_settings(written(tmp_path, "keys: {wrapping_command: [kms, --key, alias/pings]}"))
+    assert settings.wrapping_command == ("kms", "--key", "alias/pings")
 
 
 def test_the_database_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:

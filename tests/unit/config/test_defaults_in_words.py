@@ -148,12 +148,13 @@ def _(home: Path) -> None:
     assert server_context(config, config.tls).get_ciphers() == openssl.get_ciphers()
 
 
-@without("database", "address.key_file", "receipts.key_file")
+@without("database", "address.key_file", "receipts.key_file", "keys.wrapping_key_file")
 def _(home: Path) -> None:
     settings = CollectorSettings(data_dir=home)
     assert settings.database_file == home / "pings" / "pings.sqlite3"
     assert settings.sender_key_file == home / "key" / "sender.key"
-    assert Receipts.of(settings).file == home / "key" / "receipts.key"
+    Receipts.of(settings).open()
+    assert (home / "key" / "receipts.key").exists()
 
 
 @without("fleet.analytics")

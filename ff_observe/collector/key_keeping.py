@@ -1,0 +1,21 @@
+"""The choice of where a collector's keys are kept."""
+
+from ff_observe.collector.key_file import FileKeeping, KeyKeeping
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.shared_keys import SharedKeeping, WrappedKeys
+from ff_observe.collector.store import Store
+from ff_observe.collector.store.opening import open_store
+from ff_observe.collector.wrapping import wrapping
+
+
+def keeping(
+    settings: CollectorSettings, store: Store | None, name: str, in_file: FileKeeping, *, destroys_file: bool
+) -> KeyKeeping:
+    """Where the settings have the key `name` kept: in `in_file`, or in the database, which takes over what is in that
+    file. The file is then destroyed if `destroys_file`. Raises `ConfigurationError`."""
+    if settings.wrapping_key_file is None and not settings.wrapping_command:
+        return in_file
+    found, store = wrapping(settings), store or open_store(settings)
+    if not isinstance(store, WrappedKeys):
+        raise found.wrong("keeps keys in PostgreSQL; name one in database, or remove this key")
+    return SharedKeeping(name, store, found, in_file, destroys_file=destroys_file)
