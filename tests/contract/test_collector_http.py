@@ -240,6 +240,9 @@ def test_labels_are_as_the_catalogue_says(collector: Collector, metric: Metric) 
 
 
 def test_the_exposition_is_what_was_asked_for(collector: Collector) -> None:
+    send(collector.port, body())
+    collector.count_fleet()
+    collector.fold()  # from here on no sample is added
     openmetrics = ask(
         collector.port, "GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
     )
