@@ -137,6 +137,20 @@ ROLLED_UP = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
+PRIVACY_SPENT = Metric(
+    "ff_observe_collector_privacy_spent_epsilon",
+    "Privacy spent",
+    "The sum of the ε of all releases of the fleet. Only with `fleet.epsilon`.",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
+PRIVACY_BUDGET = Metric(
+    "ff_observe_collector_privacy_budget_epsilon",
+    "Privacy budget",
+    "The ε of all releases together after which there are no more (`fleet.epsilon_budget`). Only with `fleet.epsilon`.",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 KEY_CREATED = Metric(
     "ff_observe_collector_key_created_timestamp_seconds",
     "Hashing key made",
@@ -170,6 +184,8 @@ COLLECTOR: tuple[Metric, ...] = (
     PRUNED,
     FOLD_DURATION,
     ROLLED_UP,
+    PRIVACY_SPENT,
+    PRIVACY_BUDGET,
     KEY_CREATED,
 )
 

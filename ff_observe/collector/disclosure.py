@@ -53,7 +53,9 @@ class Disclosure:
     k: int
     rounding_key: bytes | None = None
 
-    def shares(self, name: str, distribution: Distribution, label: Callable[[Value | None], str]) -> Shares:
+    def shares(
+        self, name: str, distribution: Distribution, label: Callable[[Value | None], str], known: Sequence[str] = ()
+    ) -> Shares:
         """The number of platforms for each value, the most frequent first; the values that are not shown are summed as
         `other`.
 

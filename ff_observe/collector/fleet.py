@@ -1,7 +1,7 @@
 """The fleet: aggregates for the collector's own `/metrics`, and a daily release of them for the public page."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import Any
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import NO_VALUE, ping_fields, resource_name
 from ff_observe.collector.disclosure import OTHER, Disclosure, Resource, Shares
+from ff_observe.collector.noise import Noise
 from ff_observe.collector.store import Count, Distribution, Seen, Store, StoreError
 from ff_observe.ping_contract import FIELDS, Value
 
@@ -47,6 +48,9 @@ _FEATURES = {
     "file_store": _INDEX["platform.config.fileStore.enabled"],
     "email": _INDEX["platform.config.email.enabled"],
 }
+_STATES = ("true", "false", NO_VALUE)
+QUESTIONS = 4 + len(_FEATURES)
+"""How many figures by value a platform is in: windows, version, driver, type of licence, and each feature."""
 RESOURCES: Mapping[str, int] = {
     resource_name(count, ping_field): _INDEX[".".join(("platform", "counts", *ping_field.path))]
     for count, ping_field in ping_fields(COUNTS)
@@ -74,7 +78,9 @@ def disclosed(count: Count, k: int) -> Fleet:
     return _disclosed(count.taken_at, count.seen, count.distributions, Disclosure(k))
 
 
-def take_release(store: Store, at: datetime, k: int, days: int, silent_after_days: int) -> Fleet:
+def take_release(
+    store: Store, at: datetime, k: int, days: int, silent_after_days: int, noise: Noise | None = None
+) -> Fleet:
     """Count the fleet for the public, as of the beginning of the day of `at` (UTC). Raises `StoreError`.
 
     Only one platform counts for each sender address, and only after pings on `days` different days.
@@ -83,14 +89,15 @@ def take_release(store: Store, at: datetime, k: int, days: int, silent_after_day
     sample = store.sample(midnight, days, silent_after_days)
     if sample is None:
         raise NotRolledUpError("the days before the release are still to be rolled up")
-    return _disclosed(midnight, sample.seen, sample.distributions, Disclosure(k, store.rounding_key()), BOUNDS)
+    rules = noise or Disclosure(k, store.rounding_key())
+    return _disclosed(midnight, sample.seen, sample.distributions, rules, BOUNDS)
 
 
 def _disclosed(
     at: datetime,
     seen: Seen,
     found: Mapping[int, Distribution],
-    rules: Disclosure,
+    rules: Disclosure | Noise,
     bounds: Mapping[str, int] = MappingProxyType({}),
 ) -> Fleet:
     month = seen.by_window["30d"]
@@ -103,10 +110,13 @@ def _disclosed(
         platforms={window: shown[window] for window in seen.by_window if window in shown},
         silent=shown["30d"] - active if active is not None and "30d" in shown else None,
         by_version=rules.shares("version", found[_VERSION], _label(is_release)),
-        by_driver=rules.shares("driver", found[_DRIVER], _label(DRIVERS.__contains__)),
-        by_license_type=rules.shares("license", found[_LICENSE_TYPE], _label(LICENSE_TYPES.__contains__)),
+        by_driver=rules.shares("driver", found[_DRIVER], _label(DRIVERS.__contains__), _known(DRIVERS)),
+        by_license_type=rules.shares(
+            "license", found[_LICENSE_TYPE], _label(LICENSE_TYPES.__contains__), _known(LICENSE_TYPES)
+        ),
         by_feature={
-            feature: rules.shares(feature, found[index], _label(lambda _: True)) for feature, index in _FEATURES.items()
+            feature: rules.shares(feature, found[index], _label(lambda _: True), _STATES)
+            for feature, index in _FEATURES.items()
         },
         resources={name: resource for name, resource in resources.items() if resource is not None},
     )
@@ -127,6 +137,10 @@ def _label(is_shown: Callable[[str], bool]) -> Callable[[Value | None], str]:
         return str(value) if is_shown(str(value)) else OTHER
 
     return label
+
+
+def _known(values: Collection[str]) -> Sequence[str]:
+    return (*sorted(values), NO_VALUE, OTHER)
 
 
 def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from importlib.resources import files
@@ -11,6 +11,7 @@ from typing import Any
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
+from ff_observe.collector.noise import fits
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
@@ -22,6 +23,14 @@ _PROTECTED = (
     "different days, and of the platforms behind one address one counts. A figure that fewer than {k} platforms share, "
     "or that one of them dominates, is left out or counted as <em>other</em>; all others are rounded down."
 )
+_NOISY = (
+    "Released from the anonymous pings of the 30 days before. A platform counts after pings on {days} different days, "
+    "and of the platforms behind one address one counts. Random noise, drawn once, hides each of them: \u03b5 is "
+    "{epsilon:g} in this release (\u03b4 {delta:g}), and {spent:g} of {budget:g} in all. In 95 of 100 cases the number "
+    "of platforms with a value is off by {platforms} at most, a bar of \u201chow many have how many\u201d by {sizes}, "
+    "and a sum by {bounds} times what one platform adds at most. Figures that are less than that are left out."
+)
+_LAST = " This is the last release: the next would spend more than there is."
 _UNPROTECTED = "From the anonymous pings of the last 30 days. Every platform counts, and every figure is shown."
 _FOOTER = (
     "<footer><p>{rules} Of a sender's address only a keyed hash is kept, whose key is destroyed on "
@@ -30,6 +39,7 @@ _FOOTER = (
     "</footer>"
 )
 _HEIGHT = 8
+_QUANTILES = {0.5: "Median", 0.9: "90 %", 0.99: "99 %"}
 _LEFT_OUT = "\u2013"
 Document = Mapping[str, Any]
 """A fleet in the form of `fleet.as_json`."""
@@ -39,7 +49,6 @@ def render(document: Document, receipts_key: str, releases_key: str) -> bytes:
     """The page. Everything that originates from senders is escaped."""
     platforms = document["platforms"]
     counted_at = datetime.fromisoformat(document["counted_at"])
-    rules = (_UNPROTECTED if document["k"] == 1 else _PROTECTED).format(**document)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8"><title>FlowFuse fleet</title>',
@@ -60,10 +69,18 @@ def render(document: Document, receipts_key: str, releases_key: str) -> bytes:
         _features(document["platforms_by_feature"]),
         "</div>",
         *_resources(document["resources"]),
-        _FOOTER.format(rules=rules, receipts_key=escape(receipts_key), releases_key=escape(releases_key)),
+        _FOOTER.format(rules=_rules(document), receipts_key=escape(receipts_key), releases_key=escape(releases_key)),
         "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part).encode()
+
+
+def _rules(document: Document) -> str:
+    privacy = document.get("privacy")
+    if privacy is None:
+        return (_UNPROTECTED if document["k"] == 1 else _PROTECTED).format(**document)
+    last = "" if fits(privacy["spent"], privacy["epsilon"], privacy["budget"]) else _LAST
+    return _NOISY.format(days=document["days"], **privacy, **privacy["off_by"]) + last
 
 
 def _figure(number: int | None, caption: str) -> str:
@@ -105,13 +122,17 @@ def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
         return
     yield '<section tabindex="0" aria-labelledby="resources"><h2 id="resources">What they run</h2><table>'
     yield "<thead><tr>"
-    yield '<th scope="col">Count</th><th scope="col">Platforms</th><th scope="col">How many have how many</th>'
-    yield '<th scope="col">Median</th><th scope="col">90 %</th><th scope="col">99 %</th><th scope="col">Sum</th>'
+    yield '<th scope="col">Count</th><th scope="col">Platforms</th>'
+    yield '<th scope="col" class="drawing">How many have how many</th>'
+    quantiles = QUANTILES if any(resource["quantiles"] for resource in resources.values()) else ()
+    for heading in (*(_QUANTILES[quantile] for quantile in quantiles), "Sum"):
+        yield f'<th scope="col">{heading}</th>'
     yield "</tr></thead><tbody>"
     for name, resource in resources.items():
         title = in_text(catalogue.RESOURCE_TITLES.get(name, name))
-        platforms, *rest = (f'<td class="number">{cell}</td>' for cell in _cells(resource))
-        yield f'<tr><th scope="row">{escape(title)}</th>{platforms}<td>{_histogram(resource)}</td>{"".join(rest)}</tr>'
+        platforms, *rest = (f'<td class="number">{cell}</td>' for cell in _cells(resource, quantiles))
+        yield f'<tr><th scope="row">{escape(title)}</th>{platforms}'
+        yield f'<td class="drawing">{_histogram(resource)}</td>{"".join(rest)}</tr>'
     yield "</tbody></table></section>"
 
 
@@ -147,10 +168,10 @@ def _of_group(least: int, bound: int) -> str:
     return _grouped(least) if last <= least else f"{_grouped(least)} to {_grouped(last)}"
 
 
-def _cells(resource: Document) -> Iterator[str]:
+def _cells(resource: Document, quantiles: Sequence[float]) -> Iterator[str]:
     """All but the histogram: platforms, quantiles, sum."""
     yield _grouped(resource["platforms"])
-    for quantile in QUANTILES:
+    for quantile in quantiles:
         value = resource["quantiles"].get(str(quantile))
         yield _LEFT_OUT if value is None else _grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")
     yield _LEFT_OUT if resource["total"] is None else _grouped(resource["total"])

@@ -2,18 +2,25 @@
 same from every collector and after each restart."""
 
 import json
+import logging
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Final
+from importlib.util import find_spec
+from typing import Any, Final
 
-from ff_observe.collector.fleet import Fleet, NotRolledUpError, as_json, take_release
+from ff_observe.collector.fleet import QUESTIONS, RESOURCES, Fleet, NotRolledUpError, as_json, take_release
+from ff_observe.collector.noise import Noise, fits
 from ff_observe.collector.page import render
 from ff_observe.collector.release_log import ReleaseLog
-from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.settings import EPSILON, CollectorSettings
 from ff_observe.collector.store import Released, Store
+from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.log import StateLog
 from ff_observe.transparency.notes import SigningKey
+
+log = logging.getLogger(__name__)
 
 INDEX_PATH: Final = "/releases.json"
 _WEEK: Final = "7d"
@@ -51,6 +58,9 @@ class Publication:
     """Releases the fleet at the beginning of each day (UTC). With `fleet.public_k` 1, which protects nothing, at each
     count, and nothing is kept.
 
+    With `fleet.epsilon` the figures have noise, drawn when they are released, and releases end with their budget.
+    Raises `ConfigurationError` where what draws the noise is not installed.
+
     No release is dated before another. A clock that is ahead by weeks releases nothing: no platform pinged in the week
     before.
     """
@@ -62,6 +72,9 @@ class Publication:
         releases_key: Callable[[], SigningKey],
         receipts_key: Callable[[], str],
     ) -> None:
+        if settings.epsilon is not None and find_spec("opendp") is None:
+            message = "noise needs the package opendp: pip install 'ff-observe[dp]'"
+            raise ConfigurationError((Problem(settings.named_in, 0, 0, EPSILON.path, message),))
         self._store = store
         self._releases_key = releases_key
         self._receipts_key = receipts_key
@@ -70,6 +83,12 @@ class Publication:
         self._silent_after_days = settings.silent_after_days
         self._log = ReleaseLog()
         self._archive = Archive()
+        self._release_days = settings.release_days
+        self._epsilon = settings.epsilon
+        self._budget = settings.epsilon_budget
+        self.spent = 0.0
+        """The sum of the ε of all releases with noise."""
+        self._spending = StateLog(log)
         self._released = ""
         self._published = ""
 
@@ -92,22 +111,46 @@ class Publication:
     def _release_if_due(self, fleet: Fleet, now: datetime) -> None:
         self._read()
         today, last = now.astimezone(UTC).date(), self._log.last_day
-        if last is not None and (today <= last or fleet.platforms.get(_WEEK) == 0):
+        if last is not None and ((today - last).days < self._release_days or fleet.platforms.get(_WEEK) == 0):
+            return
+        if self._epsilon is not None and not self._can_spend(self._epsilon):
             return
         try:
-            taken = take_release(self._store, now, self._k, self._days, self._silent_after_days)
+            document = json.dumps(self._taken(now))
         except NotRolledUpError:
             if last is None:
                 raise
             return
-        document = json.dumps(as_json(taken, self._k, days=self._days))
         if not self._store.release(self._log.next(today, document, self._releases_key())):
             # Another collector was first, or the database was restored from a backup.
-            self._log, self._archive = ReleaseLog(), Archive()
+            self._log, self._archive, self.spent = ReleaseLog(), Archive(), 0.0
         self._read()
+
+    def _taken(self, now: datetime) -> dict[str, Any]:
+        noise = None
+        if self._epsilon is not None:
+            noise = Noise(self._epsilon, self._k, self._silent_after_days, shares=QUESTIONS, resources=len(RESOURCES))
+        fleet = take_release(self._store, now, self._k, self._days, self._silent_after_days, noise)
+        document = as_json(fleet, self._k, self._days)
+        if noise is None:
+            return document
+        spent = round(self.spent + noise.epsilon, 9)
+        return document | {"privacy": {**noise.described(), "spent": spent, "budget": self._budget}}
+
+    def _can_spend(self, epsilon: float) -> bool:
+        if fits(self.spent, epsilon, self._budget):
+            self._spending.working("the fleet is released again")
+            return True
+        self._spending.failing(
+            f"the fleet is not released any more: releases spent {self.spent:g} of the {self._budget:g} of "
+            f"fleet.epsilon_budget, and fleet.epsilon is {epsilon:g}"
+        )
+        return False
 
     def _read(self) -> None:
         for released in self._store.releases(len(self._log)):
             self._log.add(released)
             self._archive.add(released)
             self._released = released.document
+            privacy = json.loads(released.document).get("privacy")
+            self.spent = round(self.spent + (privacy["epsilon"] if privacy else 0.0), 9)

@@ -308,6 +308,9 @@ class Collector:
         gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)
         gauge(catalogue.FOLD_DURATION, lambda: self._fold_seconds)
         gauge(catalogue.ROLLED_UP, lambda: None if self._rolled_up is None else seconds(self._rolled_up))
+        noisy = self.publication if self.settings.epsilon is not None else None
+        gauge(catalogue.PRIVACY_SPENT, lambda: None if noisy is None else noisy.spent)
+        gauge(catalogue.PRIVACY_BUDGET, lambda: None if noisy is None else self.settings.epsilon_budget)
         gauge(catalogue.KEY_CREATED, lambda: None if (made := self._keys.sender.created_at) is None else seconds(made))
 
 

@@ -117,6 +117,17 @@ PUBLIC_K = Key(
 PUBLIC_DAYS = Key(
     "fleet.public_days", kinds.whole(1, 30), "A platform counts there after pings on so many days.", "0.1.0", default=3
 )
+RELEASE_DAYS = Key("fleet.release_days", kinds.whole(1, 366), "Days between releases of the page.", "0.1.0", default=1)
+EPSILON = Key(
+    "fleet.epsilon",
+    kinds.number(0.001, 100),
+    "The ε of a release: its figures get [noise](#noise).",
+    "0.1.0",
+    otherwise="no noise",
+)
+EPSILON_BUDGET = Key(
+    "fleet.epsilon_budget", kinds.number(0.001, 10_000), "The ε of all releases together.", "0.1.0", default=10.0
+)
 SILENT_AFTER_DAYS = Key(
     "fleet.silent_after_days",
     kinds.whole(1, 30),
@@ -199,6 +210,9 @@ class CollectorSettings:
     k: int = filled_by(K)
     public_k: int = filled_by(PUBLIC_K)
     public_days: int = filled_by(PUBLIC_DAYS)
+    release_days: int = filled_by(RELEASE_DAYS)
+    epsilon: float | None = filled_by(EPSILON)
+    epsilon_budget: float = filled_by(EPSILON_BUDGET)
     silent_after_days: int = filled_by(SILENT_AFTER_DAYS)
     public: bool = filled_by(PUBLIC)
     fleet_database: PostgresqlDatabase | None = filled_by(FLEET_DATABASE)

@@ -118,4 +118,8 @@ def read_settings(reader: Reader, named_in: str) -> CollectorSettings:
     if settings.public_k < settings.k:
         message = f"write at least the {settings.k} of {key.K.path}: the public sees no more than you"
         reader.problem(key.PUBLIC_K.path, message)
+    if settings.epsilon is not None and settings.public_k == 1:
+        reader.problem(key.EPSILON.path, f"remove it, or set {key.PUBLIC_K.path} to 2 or more: with 1 all is shown")
+    if settings.epsilon is not None and settings.epsilon > settings.epsilon_budget:
+        reader.problem(key.EPSILON.path, f"write at most the {settings.epsilon_budget:g} of {key.EPSILON_BUDGET.path}")
     return settings

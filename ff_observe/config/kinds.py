@@ -312,6 +312,20 @@ def whole(lowest: int, highest: int, name: str = "") -> Kind[int]:
     return Kind(name or f"{lowest} to {highest}", lambda node: _integer(node, lowest, highest))
 
 
+def number(lowest: float, highest: float) -> Kind[float]:
+    """A number within bounds, whole or not."""
+
+    def read(node: Node) -> float | None:
+        value = node.value if isinstance(node, Scalar) else ""
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
+            raise WrongValueError(f"write a number from {lowest:g} to {highest:g}, without quotes")
+        return float(value)
+
+    return Kind(f"{lowest:g} to {highest:g}", read, show=lambda value: f"{value:g}")
+
+
 def lasting(unit: timedelta, lowest: int, highest: int) -> Kind[timedelta]:
     """A whole number of days, minutes or the like."""
 

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from functools import cache
+from itertools import chain
 
 import pytest
 
@@ -43,7 +44,7 @@ def bounds() -> dict[str, str]:
     """The version specifiers of all that is installed for the package and its extras, by distribution."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    listed = [*project["dependencies"], *extras["web-auth"], *extras["grpc"], *extras["build"], *extras["parquet"]]
+    listed = [*project["dependencies"], *chain.from_iterable(extras.values())]
     found = (re.match(r"([A-Za-z0-9-]+)(?:\[\w+\])?([^;]*)", each) for each in listed)
     return {match[1]: match[2].strip() for match in found if match}
 

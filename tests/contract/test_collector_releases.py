@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ff_observe.cli import main
+from ff_observe.collector import publication as publication_module
 from ff_observe.collector.fleet import take_fleet
-from ff_observe.collector.publication import Publication
+from ff_observe.collector.publication import Publication, Release
 from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
@@ -257,3 +259,93 @@ def test_the_key_command_prints_the_key_that_signs(tmp_path: Path, capsys: pytes
     assert printed in page
     assert main(["collector", "key", "--data-dir", str(settings.data_dir)]) == 0
     assert capsys.readouterr().out.strip() != key
+
+
+NOISY = replace(SETTINGS, epsilon=1.0, epsilon_budget=2.5)
+MANY = 400
+
+
+def publication(store: Store, settings: CollectorSettings = NOISY) -> Publication:
+    return Publication(store, settings, lambda: KEY, lambda: "key")
+
+
+def refreshed(store: Store, made: Publication, day: int) -> Release | None:
+    now = later(days=day)
+    return made.refresh(take_fleet(store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
+
+
+def privacy(release: Release | None) -> dict[str, Any]:
+    assert release is not None
+    found: dict[str, Any] = json.loads(release.data)["privacy"]
+    return found
+
+
+@pytest.fixture
+def noisy_store(tmp_path: Path) -> Store:
+    world = World(open_sqlite(tmp_path / "pings.sqlite3", SETTINGS.duplicate_window, "collector"))
+    world.honest(MANY)
+    return world.store
+
+
+def test_noise_is_drawn_once_for_all_collectors(noisy_store: Store) -> None:
+    first = refreshed(noisy_store, publication(noisy_store), RELEASE_DAY)
+    assert first is not None
+    platforms = json.loads(first.data)["platforms"]["30d"]
+    assert abs(platforms - MANY) < 40 * 14
+    for _ in range(3):
+        again = refreshed(noisy_store, publication(noisy_store), RELEASE_DAY)
+        assert again is not None
+        assert again.data == first.data
+
+
+def test_releases_end_with_their_budget_and_go_on_with_a_larger_one(
+    noisy_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = publication(noisy_store)
+    first = refreshed(noisy_store, made, RELEASE_DAY)
+    assert (privacy(first)["spent"], privacy(first)["budget"]) == (1.0, 2.5)
+    assert first is not None
+    assert b"This is the last release" not in first.page
+    second = refreshed(noisy_store, made, RELEASE_DAY + 1)
+    assert privacy(second)["spent"] == made.spent == 2.0
+    assert second is not None
+    assert b"2 of 2.5 in all" in second.page
+    assert b"This is the last release" in second.page
+    for _ in range(2):
+        assert refreshed(noisy_store, made, RELEASE_DAY + 2) is None
+    (said,) = (record.message for record in caplog.records if "not released any more" in record.message)
+    assert "spent 2 of the 2.5 of fleet.epsilon_budget" in said
+    restarted = publication(noisy_store)
+    kept = refreshed(noisy_store, restarted, RELEASE_DAY + 2)
+    assert (kept is not None and kept.data, restarted.spent) == (second.data, 2.0)
+    more = publication(noisy_store, replace(NOISY, epsilon=0.5))
+    assert privacy(refreshed(noisy_store, more, RELEASE_DAY + 2))["spent"] == 2.5
+
+
+def test_releases_are_as_far_apart_as_is_set(noisy_store: Store) -> None:
+    made = publication(noisy_store, replace(SETTINGS, release_days=2))
+    released_on = [day for day in range(6) if refreshed(noisy_store, made, RELEASE_DAY + day) is not None]
+    assert released_on == [0, 2, 4]
+
+
+def test_noise_without_its_package_is_a_configuration_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(publication_module, "find_spec", lambda _: None)
+    file = tmp_path / "collector.yml"
+    file.write_text("fleet: {public: true, epsilon: 1}")
+    assert main(["collector", "run", "--settings", str(file), "--listen", "127.0.0.1:0"]) == 78
+    assert f"{file}: fleet.epsilon: noise needs the package opendp: pip install 'ff-observe[dp]'" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_metrics_say_what_of_the_budget_is_spent(tmp_path: Path) -> None:
+    settings = CollectorSettings(port=0, data_dir=tmp_path / "collector", public=True, epsilon=0.5)
+    with collecting(settings) as collector:
+        collector.count_fleet()
+        text = ask(collector.port, "GET", "/metrics").body.decode()
+    assert "ff_observe_collector_privacy_spent_epsilon 0.5" in text
+    assert "ff_observe_collector_privacy_budget_epsilon 10.0" in text
+    with collecting(replace(settings, epsilon=None)) as collector:
+        assert b"\nff_observe_collector_privacy_spent_epsilon " not in ask(collector.port, "GET", "/metrics").body

@@ -57,6 +57,9 @@ fleet:
   k: 10
   public_k: 20
   public_days: 7
+  release_days: 30
+  epsilon: 0.5
+  epsilon_budget: 20
   silent_after_days: 3
   interval_seconds: 60
   database: postgresql://a:1,b:2/pings?target_session_attrs=prefer-standby
@@ -107,6 +110,9 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         k=10,
         public_k=20,
         public_days=7,
+        release_days=30,
+        epsilon=0.5,
+        epsilon_budget=20.0,
         silent_after_days=3,
         fleet_database=PostgresqlDatabase(Secret("postgresql://a:1,b:2/pings?target_session_attrs=prefer-standby")),
         fleet_analytics=ClickHouse(Secret("clickhouses://u:hidden@h:1/fleet")),
@@ -207,6 +213,18 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         (
             "fleet:\n  public_k: 4",
             "collector.yml:2:13: fleet.public_k: write at least the 5 of fleet.k: the public sees no more than you",
+        ),
+        (
+            "fleet:\n  k: 1\n  public_k: 1\n  epsilon: 1",
+            "collector.yml:4:12: fleet.epsilon: remove it, or set fleet.public_k to 2 or more: with 1 all is shown",
+        ),
+        (
+            "fleet:\n  epsilon: 11",
+            "collector.yml:2:12: fleet.epsilon: write at most the 10 of fleet.epsilon_budget",
+        ),
+        (
+            "fleet:\n  epsilon: true",
+            "collector.yml:2:12: fleet.epsilon: found true; write a number from 0.001 to 100, without quotes",
         ),
         (
             "fleet: 5",

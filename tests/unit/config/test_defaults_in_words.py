@@ -10,7 +10,7 @@ from ff_observe.collector.commands import store_of_fleet
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store.sqlite import SqliteStore
+from ff_observe.collector.store.sqlite import SqliteStore, open_sqlite
 from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
@@ -19,6 +19,7 @@ from ff_observe.outputs.otlp.choice import destinations, interval_seconds
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.web.security import server_context
 from ff_observe.web.web_config import read_web_config
+from tests.attack.world import World
 from tests.real_parts.certificates import make_certificate
 from tests.unit.config.files import EVERY_KEY
 
@@ -173,3 +174,11 @@ def _(home: Path) -> None:
     store = store_of_fleet(settings)
     assert isinstance(store, SqliteStore)
     assert store.path == settings.database_file
+
+
+@without("fleet.epsilon")
+def _(home: Path) -> None:
+    assert CollectorSettings(data_dir=home).epsilon is None
+    world = World(open_sqlite(home / "pings.sqlite3", CollectorSettings().duplicate_window, "collector"))
+    world.honest()
+    assert "privacy" not in world.public()
