@@ -1,5 +1,6 @@
 """Attacks on the privacy of the fleet's figures. Each takes empty stores and says what it came to know or to write."""
 
+import statistics
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 from ff_observe.collector.acceptance import accept
 from ff_observe.collector.disclosure import Disclosure
+from ff_observe.collector.fleet import BOUNDS
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.collector.unknown_fields import MAX_NAMES, OTHER, UnknownFields
 from tests.attack.world import HONEST, RELEASE_DAY, SETTINGS, World, sender
@@ -75,6 +77,23 @@ def differencing_between_days(make: MakeWorld, _size: int) -> Result:
     world.ping((f"honest-{index}" for index in range(HONEST)), days=[RELEASE_DAY + 1], platform__counts__users=100)
     after = world.public(RELEASE_DAY + 3)["resources"]["users"]["total"]
     return Result("the victim's 73 users", f"{after - before:+d}", after - before in (0, 100))
+
+
+def differencing_over_a_year(_make: MakeWorld, _size: int) -> Result:
+    """The mean of 180 daily sums before a platform joins, and of 185 after: others stay as they are. Offsets that were
+    drawn for each release would average out."""
+    found = set()
+    for number in range(8):
+        rules = Disclosure(SETTINGS.public_k, number.to_bytes(32))
+        totals = []
+        for day in range(365):
+            joined = [(73, 1)] if day >= 180 else []
+            shown = rules.resource("users", [*joined, (100, HONEST)], BOUNDS["users"])
+            assert shown is not None
+            assert shown.total is not None
+            totals.append(shown.total)
+        found.add(statistics.mean(totals[180:]) - statistics.mean(totals[:180]))
+    return Result("the victim's 73 users", f"{sorted(found)}, in steps of 100", found <= {0, 100})
 
 
 def sybils_behind_one_address(make: MakeWorld, size: int) -> Result:
@@ -227,6 +246,7 @@ ATTACKS: tuple[Attack, ...] = (
     zero_inflation,
     differencing_within_a_day,
     differencing_between_days,
+    differencing_over_a_year,
     sybils_behind_one_address,
     sybils_over_a_change_of_the_key,
     sybils_within_an_hour,

@@ -155,6 +155,8 @@ def test_a_rounded_sum_changes_by_less_than_shows_who_joined(values: list[int], 
     before = Disclosure(3, KEY).resource("users", of_each(values))
     after = Disclosure(3, KEY).resource("users", of_each([*values, joins]))
     if before is not None and after is not None:
+        assert before.total is not None
+        assert after.total is not None
         step = next(size for size in _steps() if size >= max(values))
         assert after.total - before.total in (0, step)
         assert before.total <= sum(values)
