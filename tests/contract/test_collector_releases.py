@@ -271,6 +271,7 @@ def publication(store: Store, settings: CollectorSettings = NOISY) -> Publicatio
 
 def refreshed(store: Store, made: Publication, day: int) -> Release | None:
     now = later(days=day)
+    World(store).rolled_up(now)
     return made.refresh(take_fleet(store, now, SETTINGS.k, SETTINGS.silent_after_days), now)
 
 
@@ -343,9 +344,16 @@ def test_noise_without_its_package_is_a_configuration_error(
 def test_the_metrics_say_what_of_the_budget_is_spent(tmp_path: Path) -> None:
     settings = CollectorSettings(port=0, data_dir=tmp_path / "collector", public=True, epsilon=0.5)
     with collecting(settings) as collector:
-        collector.count_fleet()
+
+        def has_spent() -> bool:
+            collector.fold()  # as above
+            collector.count_fleet()
+            return (
+                "ff_observe_collector_privacy_spent_epsilon 0.5" in ask(collector.port, "GET", "/metrics").body.decode()
+            )
+
+        wait_until(has_spent, "the first release")
         text = ask(collector.port, "GET", "/metrics").body.decode()
-    assert "ff_observe_collector_privacy_spent_epsilon 0.5" in text
     assert "ff_observe_collector_privacy_budget_epsilon 10.0" in text
     with collecting(replace(settings, epsilon=None)) as collector:
         assert b"\nff_observe_collector_privacy_spent_epsilon " not in ask(collector.port, "GET", "/metrics").body

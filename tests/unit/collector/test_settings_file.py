@@ -224,7 +224,8 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ),
         (
             "fleet:\n  epsilon: true",
-            "collector.yml:2:12: fleet.epsilon: found true; write a number from 0.001 to 100, without quotes",
+            "collector.yml:2:12: fleet.epsilon: found the boolean true; write a number from 0.001 to 100, without "
+            "quotes",
         ),
         (
             "fleet: 5",
