@@ -33,6 +33,7 @@ A_WRITER = (
 A_REPLICA = "write postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST"
 A_COPY = "write clickhouse://HOST:8123/DATABASE, with USER:PASSWORD@ before HOST; clickhouses: is TLS"
 A_NUMBER = "write a whole number from 1 to 36500, without quotes"
+AN_EPSILON = "write a number from 0.001 to 100, without quotes"
 A_BOOLEAN = "write true, without quotes (YAML 1.2 has only true and false)"
 A_HEADER = "write x-forwarded-for or forwarded: the header that your proxies set"
 A_LISTEN = "write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465"
@@ -224,8 +225,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ),
         (
             "fleet:\n  epsilon: true",
-            "collector.yml:2:12: fleet.epsilon: found the boolean true; write a number from 0.001 to 100, without "
-            "quotes",
+            f"collector.yml:2:12: fleet.epsilon: found the boolean true; {AN_EPSILON}",
         ),
         (
             "fleet: 5",
