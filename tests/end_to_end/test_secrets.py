@@ -74,7 +74,7 @@ def invocations(world: World) -> Iterator[list[str]]:
         "COUNT": "users",
         "FILE": str(world.directory / "ping.json"),
         "bash|zsh|fish": "bash",
-        "dashboards|rules|compose|helm|kubernetes|systemd|patroni|haproxy|completion|man": "rules",
+        "KIND": "rules",
     }
     for command in grammar(build_parser()).each():
         if command.commands or command.words in KEEP_RUNNING:
