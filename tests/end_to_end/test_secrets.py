@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from ff_observe.cli import build_parser, main, run
 from ff_observe.cli.grammar import grammar
-from ff_observe.collector.settings import COLLECTOR, DATABASE, FLEET_DATABASE
+from ff_observe.collector.settings import COLLECTOR, DATABASE, FLEET_ANALYTICS, FLEET_DATABASE
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
+from ff_observe.transparency.notes import SIGNATURE, SigningKey
 from tests.end_to_end.planted_errors import MARK
 from tests.end_to_end.planted_secrets import ANY, SECRET_KEYS, Vault, forms_of
 from tests.end_to_end.planted_world import ROLE, World, quoted
@@ -84,10 +85,14 @@ def invocations(world: World) -> Iterator[list[str]]:
             needed += ["--release", "2.4.0"]
         if command.words == ("collector", "key"):
             needed += ["--make"]
+        if command.words == ("collector", "verify"):
+            needed += ["--key", str(SigningKey.named_after_itself("releases", SIGNATURE, bytes(32)).verifier)]
         yield [*command.words, *needed]
         for argument in command.arguments:
             if argument.flags and not argument.value and argument.flags[-1] not in {"--help", *NOT_HERE}:
-                yield [*command.words, *needed, argument.flags[-1]]
+                flag = argument.flags[-1]
+                only_with = ["--format", "parquet", "--to", str(build)] if flag == "--sender-hashes" else needed
+                yield [*command.words, *only_with, flag]
 
 
 def show_that_leaks_are_found(world: World) -> None:
@@ -228,7 +233,7 @@ def keep_processes(world: World) -> None:
 
 def run_collector(world: World, turn: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A collector whose database goes away, and that reports over OTLP."""
-    assert [key for key in COLLECTOR.keys if key.secret] == [DATABASE, FLEET_DATABASE], (
+    assert [key for key in COLLECTOR.keys if key.secret] == [DATABASE, FLEET_DATABASE, FLEET_ANALYTICS], (
         "plant the other secret keys here"
     )
     directory = world.directory / "collector"
@@ -249,9 +254,16 @@ def run_collector(world: World, turn: int, capfd: pytest.CaptureFixture[str], mo
     of_fleet = quoted(world.vault.plant("collector, replica", ANY))
     replica = f"postgresql://{ROLE}:{of_fleet}@127.0.0.1:{world.postgres.port}/secrets_pings"
     (directory / "etc" / "replica").write_text(replica)
-    fleet = {"database": replica} if turn % 2 else {"database_file": "replica"}
+    of_copy = quoted(world.vault.plant("collector, analytics", ANY))
+    analytics = {"analytics": f"clickhouse://{ROLE}:{of_copy}@127.0.0.1:{free_port()}/pings"}
+    fleet = analytics | ({"database": replica} if turn % 2 else {"database_file": "replica"})
     settings = directory / "etc" / "collector.yml"
-    written_down = {"listen": f"127.0.0.1:{port}", "data_dir": str(directory / "data"), "fleet": fleet, **in_file}
+    written_down: dict[str, Any] = {
+        "listen": f"127.0.0.1:{port}",
+        "data_dir": str(directory / "data"),
+        "fleet": fleet,
+        **in_file,
+    }
     settings.write_text(yaml.safe_dump(written_down))
     header = world.vault.plant("collector OTLP, header")
     endpoint = f"http://operator:{quoted(world.vault.plant('collector OTLP, password', ANY))}@"
@@ -275,6 +287,12 @@ def run_collector(world: World, turn: int, capfd: pytest.CaptureFixture[str], mo
             written = capfd.readouterr()
             assert '"ping"' in written.out
             world.keep("collector export", written.out + written.err)
+            assert main(["--log-level", "debug", "fleet", "adoption", "--settings", str(settings)]) == 1
+            written = capfd.readouterr()
+            assert "ClickHouse" in written.err
+            world.keep("fleet with analytics", written.out + written.err)
+            del written_down["fleet"]["analytics"]
+            settings.write_text(yaml.safe_dump(written_down))
             assert main(["--log-level", "debug", "fleet", "adoption", "--settings", str(settings)]) == 1
             written = capfd.readouterr()
             assert "does not let this user into this database" in written.err
