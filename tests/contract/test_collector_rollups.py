@@ -168,11 +168,19 @@ def test_the_days_of_an_older_store_are_rolled_up_once_and_no_other_again(make_s
         for days in reversed(range(8)):
             writer.write([ping("a", NOON - timedelta(days=days))])
         first = store.fold(NOON, 3)
-        assert (first.days, first.oldest_due) == (3, (NOON - timedelta(days=7)).date())
+        assert (first.days, first.oldest_due) == (3, (NOON - timedelta(days=5)).date())
         fold_all(make_store(), NOON)
         assert store.fold(NOON, 100).days == 0
         writer.write([ping("b", NOON - timedelta(hours=20)), ping("b", NOON - timedelta(hours=1))])
         assert store.fold(NOON, 100).days == 2, "yesterday, to which it was late, and today"
+
+
+def test_rolling_up_ends_where_nothing_vouches_for_the_present(store: Store, writer: BlockingWriter) -> None:
+    """Pings of few days, long ago: none of the days is settled, and one that differs marks those after it again."""
+    for days in (9, 8, 7, 3, 2):
+        writer.write([ping("a", NOON - timedelta(days=days))])
+    due = [store.fold(NOON, 2).oldest_due for _ in range(6)]
+    assert due[-1] is None
 
 
 def test_a_release_counts_no_ping_and_waits_for_the_days_before_it(store: Store, writer: BlockingWriter) -> None:
@@ -211,7 +219,7 @@ def test_an_older_store_is_prepared_for_releases_by_itself(make_store: MakeStore
         change(store, "DROP TABLE fleet_seen", "DROP TABLE fleet_seen_day")
         store = make_store()
         assert sampled(store, NOON.date(), 30) is None
-        assert store.fold(NOON, 3).oldest_due == NOON.date() - timedelta(days=30)
+        assert store.fold(NOON, 3).oldest_due == NOON.date() - timedelta(days=28)
         writer.write([ping("b", NOON)])
         fold_all(make_store(), NOON)
     assert sampled(store, NOON.date(), 30) == ({"1d": 1, "7d": 1, "30d": 1}, 0)

@@ -168,7 +168,7 @@ class Store(Protocol):
         """
 
     def fold(self, at: datetime, most: int) -> Folded:
-        """Roll up the days that have changed since they were last rolled up, `most` of them, the newest first.
+        """Roll up the days that have changed since they were last rolled up, `most` of them: the newest and the oldest.
 
         A day is a transaction that replaces its roll-ups by what its pings say: however often it is done, interrupted
         or repeated, they are the same. `at` is the present.

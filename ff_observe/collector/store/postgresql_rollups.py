@@ -141,8 +141,8 @@ def fold(connection: Connection, there: Mapping[date, str], found: Present, most
     with connection.transaction():
         if _alone(connection):
             _mark_changed(connection, there, found)
-    due = connection.execute("SELECT day FROM fleet_due ORDER BY day DESC LIMIT %s", (most,)).fetchall()
-    folded = sum(_fold_day(connection, day, found.likely.date()) for (day,) in due)
+    due = [day for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day").fetchall()]
+    folded = sum(_fold_day(connection, day, found.likely.date()) for day in rollups.at_once(due, most))
     (oldest,) = connection.execute("SELECT min(day) FROM fleet_due").fetchone() or (None,)
     return Folded(folded, oldest)
 

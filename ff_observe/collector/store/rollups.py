@@ -141,6 +141,12 @@ def changed(there: Mapping[date, int], known: Mapping[date, int]) -> set[date]:
 _REACH = timedelta(days=LONGEST_GAP)
 
 
+def at_once(due: Sequence[date], most: int) -> Sequence[date]:
+    """The days to roll up next, of those that are due in ascending order: the newest, because it is asked for most, and
+    the oldest. Until the first day that differs is rolled up, all days after it are marked again."""
+    return [*due[: max(1, most - 1)], *due[-1:]][:most] if len(due) > most else due
+
+
 def written(count: Count) -> str:
     """A count as the stores keep it: JSON, fields by their names, because other collectors may know more or fewer."""
     named = {FIELDS[index].dotted: distribution for index, distribution in count.distributions.items()}

@@ -119,8 +119,8 @@ def run_by(connection: sqlite3.Connection) -> copies.Run:
 def fold(connection: sqlite3.Connection, found: Present, most: int) -> Folded:
     """See `Store.fold`."""
     _mark_changed(connection, found)
-    due = [day for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day DESC LIMIT ?", (most,))]
-    folded = sum(_fold_day(connection, date.fromisoformat(day), found.likely.date()) for day in due)
+    due = [date.fromisoformat(day) for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day")]
+    folded = sum(_fold_day(connection, day, found.likely.date()) for day in rollups.at_once(due, most))
     (oldest,) = connection.execute("SELECT min(day) FROM fleet_due").fetchone()
     return Folded(folded, None if oldest is None else date.fromisoformat(oldest))
 
