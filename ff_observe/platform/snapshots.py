@@ -135,17 +135,19 @@ class Snapshots:
         If the database takes longer than `timeout_seconds`, a snapshot that says that it does not answer; the read
         continues until its own limit.
         """
-        fresh = self.fresh()
-        if fresh is not None:
-            return fresh
         try:
             return self.request().result(timeout_seconds)
         except FutureTimeoutError:
             return self.unanswered(timeout_seconds or 0.0)
 
     def request(self) -> "Future[Snapshot]":
-        """Take a snapshot in a thread, or join the one in progress. `asyncio.wrap_future` makes it awaitable."""
+        """A fresh snapshot, or the one in progress, or else one taken in a thread from now on. `asyncio.wrap_future`
+        makes it awaitable."""
         with self._lock:
+            if (fresh := self.fresh()) is not None:
+                done: Future[Snapshot] = Future()
+                done.set_result(fresh)
+                return done
             if self._under_way is None:
                 self._under_way = Future()
                 # In the context of the first request, so that in a trace the snapshot is a part of that work.

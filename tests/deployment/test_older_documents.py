@@ -49,6 +49,10 @@ def shell(text: str, directory: Path) -> None:
         words = shlex.split(line, comments=True)
         if words[:1] == ["export"]:
             variables |= dict(word.split("=", 1) for word in words[1:])
+        elif words[:1] == ["(umask"]:
+            subprocess.run(["/bin/sh", "-c", line], cwd=directory, check=True)
+            (made,) = directory.iterdir()
+            assert made.stat().st_mode & 0o777 == 0o600
         elif words:
             end = words.index(">") if ">" in words else None  # a redirection is the shell's
             COMMANDS[words[0]](words[1:end], directory)
@@ -157,9 +161,11 @@ def yaml_file(text: str, directory: Path) -> None:
         read_web_config(web_configuration(text, directory))
     elif keys & {"scrape_configs", "relabel_configs"}:
         promtool(text, directory)
-    elif keys & {"listen", "database_file", "fleet"}:
+    elif keys & {"listen", "database_file", "fleet", "keys"}:
         for name in ("database-url", "fleet-url"):
             (directory / name).write_text("postgresql://u:p@127.0.0.1/pings\n")
+        if keys == {"keys"}:
+            text = f"database_file: database-url\n{text}"
         (directory / "collector.yml").write_text(text)
         read_collector_file(directory / "collector.yml")
     else:

@@ -86,6 +86,15 @@ def test_sixteen_who_ask_at_once_share_one_reading(snapshots: Snapshots, source:
     assert len(source.reads) == 1
 
 
+def test_who_finds_none_and_asks_when_one_has_just_been_taken_shares_it(
+    snapshots: Snapshots, source: ScriptedSource
+) -> None:
+    assert snapshots.fresh() is None
+    taken = snapshots.current()
+    assert snapshots.request().result(60) is taken
+    assert len(source.reads) == 1
+
+
 def test_an_event_loop_can_wait_without_a_thread_of_its_own(snapshots: Snapshots, source: ScriptedSource) -> None:
     async def ask() -> list[Snapshot]:
         source.gate.clear()  # the reading is still under way when the last asks
