@@ -53,6 +53,8 @@ EMPTY_ON_A_FRESH_DEMO = {
     "flowfuse-fleet: Requests refused A": "nothing was refused",
     "flowfuse-fleet: Resources of the fleet E": "of fewer than 500 platforms, it would tell of a single one",
     "flowfuse-fleet: Oddities": "nothing odd happened",
+    "flowfuse-fleet: Collectors G": "its releases have no noise",
+    "flowfuse-fleet: Collectors H": "its releases have no noise",
 }
 """Queries (or whole panels) that find nothing, with the reason, which the panel's `noValue` gives too."""
 
