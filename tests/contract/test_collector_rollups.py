@@ -175,6 +175,13 @@ def test_the_days_of_an_older_store_are_rolled_up_once_and_no_other_again(make_s
         assert store.fold(NOON, 100).days == 2, "yesterday, to which it was late, and today"
 
 
+def test_a_platform_is_known_since_the_first_of_its_pings_in_a_batch(store: Store, writer: BlockingWriter) -> None:
+    writer.write([ping("a", NOON - timedelta(days=40)), ping("a", NOON, env__flowforge="2.32.1")])
+    fold_all(store, NOON)
+    (today,) = store.rollups(NOON.date(), NOON.date(), ["gap"])
+    assert (today.value, today.platforms) == ("returning", 1)
+
+
 def test_rolling_up_ends_where_nothing_vouches_for_the_present(store: Store, writer: BlockingWriter) -> None:
     """Pings of few days, long ago: none of the days is settled, and one that differs marks those after it again."""
     for days in (9, 8, 7, 3, 2):

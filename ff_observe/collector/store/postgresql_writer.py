@@ -63,7 +63,8 @@ WITH batch AS MATERIALIZED (
   RETURNING received_at, {_COLUMN_LIST}
 ), latest AS (
   INSERT INTO platform (first_seen, last_seen, {_COLUMN_LIST})
-  SELECT DISTINCT ON (instance_id) received_at, received_at, {_COLUMN_LIST} FROM stored
+  SELECT DISTINCT ON (instance_id) min(received_at) OVER (PARTITION BY instance_id), received_at, {_COLUMN_LIST}
+  FROM stored
   ORDER BY instance_id, received_at DESC
   ON CONFLICT (instance_id) DO UPDATE SET first_seen = least(platform.first_seen, excluded.first_seen),
     last_seen = greatest(platform.last_seen, excluded.last_seen),
