@@ -63,7 +63,8 @@ def fail_and_recover(otlp: OtlpMetrics, metrics: SelfMetrics, mend: Callable[[],
     wait_until(lambda: exports(metrics, "failed") >= 2, "two failed exports")
     assert exports(metrics, "delivered") == 0
     mend()
-    wait_until(lambda: exports(metrics, "delivered") >= 2, "two delivered exports")
+    # One of them may be an export that hung until then: it was answered, and not taken whole.
+    wait_until(lambda: exports(metrics, "delivered") >= 3, "three delivered exports")
     otlp.stop(CLOCK.monotonic() + 5)
 
 
