@@ -50,7 +50,7 @@ def output(
 
 def timeout_that_fails(reason: str) -> float:
     """A timeout of exports, in seconds, that only `reason` runs into, however busy the machine is."""
-    return 0.3 * pace().slowness if reason == "did not answer in time" else 10.0
+    return (0.3 if reason == "did not answer in time" else 2.0) * pace().slowness
 
 
 def exports(metrics: SelfMetrics, outcome: str) -> float:
