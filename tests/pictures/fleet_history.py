@@ -121,7 +121,12 @@ class _Collector:
         yield _sample(at, fleet.BUILD_INFO, 1, "0.1.0", "postgresql")
         yield _sample(at, process.START, (start - timedelta(days=17)).timestamp())
         yield _sample(at, fleet.KEY_CREATED, (start - timedelta(days=9)).timestamp())
+        yield _sample(at, fleet.ROLLED_UP, (at - timedelta(seconds=40)).timestamp())
+        yield _sample(at, fleet.FOLD_DURATION, 1.4)
         yield _sample(at, fleet.STORE_UP, 1)
+        yield _sample(at, fleet.FAILOVER_SAFE, 1)
+        yield _sample(at, fleet.PRIVACY_SPENT, 3)
+        yield _sample(at, fleet.PRIVACY_BUDGET, 12)
         yield _sample(at, fleet.WAITING, 0)
         yield _sample(at, fleet.CONNECTIONS, 2 + round(sin(tau * (at - start) / _DAY)))
 
