@@ -10,8 +10,11 @@ from typing import Any
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
+from ff_observe.collector.charts import LEFT_OUT as _LEFT_OUT
+from ff_observe.collector.charts import grouped as _grouped
 from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
 from ff_observe.collector.noise import fits
+from ff_observe.collector.page_history import PageHistory
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
@@ -34,19 +37,21 @@ _LAST = " This is the last release: the next would spend more than there is."
 _UNPROTECTED = "From the anonymous pings of the last 30 days. Every platform counts, and every figure is shown."
 _FOOTER = (
     "<footer><p>{rules} Of a sender's address only a keyed hash is kept, whose key is destroyed on "
-    'schedule. The same as data: <a href="fleet.json">fleet.json</a>, <a href="releases.json">all releases</a></p>'
+    'schedule. The same as data: <a href="fleet.json">fleet.json</a>, <a href="history.json">history.json</a>, '
+    '<a href="releases.json">all releases</a></p>'
     "<p>Releases are signed by <code>{releases_key}</code>, receipts for ledgers by <code>{receipts_key}</code></p>"
     "</footer>"
 )
 _HEIGHT = 8
 _QUANTILES = {0.5: "Median", 0.9: "90 %", 0.99: "99 %"}
-_LEFT_OUT = "\u2013"
 Document = Mapping[str, Any]
 """A fleet in the form of `fleet.as_json`."""
 
 
-def render(document: Document, receipts_key: str, releases_key: str) -> bytes:
-    """The page. Everything that originates from senders is escaped."""
+def render(document: Document, receipts_key: str, releases_key: str, history: Document | None = None) -> bytes:
+    """The page; with curves if there is a history (`History.as_json`). Everything that originates from senders is
+    escaped."""
+    past = PageHistory(history)
     platforms = document["platforms"]
     counted_at = datetime.fromisoformat(document["counted_at"])
     parts = [
@@ -62,13 +67,15 @@ def render(document: Document, receipts_key: str, releases_key: str) -> bytes:
         _figure(platforms.get("30d"), "in 30 days"),
         _figure(document["silent_platforms"], "fell silent"),
         "</section>",
+        past.platforms(),
         '<div class="columns">',
         _bars(catalogue.BY_VERSION, document["platforms_by_version"]),
         _bars(catalogue.BY_LICENSE_TYPE, document["platforms_by_license_type"]),
         _bars(catalogue.BY_DRIVER, document["platforms_by_driver"]),
         _features(document["platforms_by_feature"]),
         "</div>",
-        *_resources(document["resources"]),
+        *past.adoption(),
+        *_resources(document["resources"], past),
         _FOOTER.format(rules=_rules(document), receipts_key=escape(receipts_key), releases_key=escape(releases_key)),
         "</main></body></html>",
     ]
@@ -86,10 +93,6 @@ def _rules(document: Document) -> str:
 def _figure(number: int | None, caption: str) -> str:
     shown = _LEFT_OUT if number is None else _grouped(number)
     return f'<p class="figure"><strong>{shown}</strong> <span>{caption}</span></p>'
-
-
-def _grouped(number: float) -> str:
-    return f"{number:,.0f}".replace(",", "\u202f")
 
 
 def _bars(metric: Metric, shares: Shares) -> str:
@@ -117,7 +120,7 @@ def _features(by_feature: Mapping[str, Shares]) -> str:
     return f"<section><h2>{catalogue.BY_FEATURE.title}</h2>{body}</section>"
 
 
-def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
+def _resources(resources: Mapping[str, Document], past: PageHistory) -> Iterator[str]:
     if not resources:
         return
     yield '<section tabindex="0" aria-labelledby="resources"><h2 id="resources">What they run</h2><table>'
@@ -127,12 +130,15 @@ def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
     quantiles = QUANTILES if any(resource["quantiles"] for resource in resources.values()) else ()
     for heading in (*(_QUANTILES[quantile] for quantile in quantiles), "Sum"):
         yield f'<th scope="col">{heading}</th>'
+    if past.has_curves:
+        yield '<th scope="col" class="drawing">Sum over time</th>'
     yield "</tr></thead><tbody>"
     for name, resource in resources.items():
         title = in_text(catalogue.RESOURCE_TITLES.get(name, name))
         platforms, *rest = (f'<td class="number">{cell}</td>' for cell in _cells(resource, quantiles))
         yield f'<tr><th scope="row">{escape(title)}</th>{platforms}'
-        yield f'<td class="drawing">{_histogram(resource)}</td>{"".join(rest)}</tr>'
+        yield f'<td class="drawing">{_histogram(resource)}</td>{"".join(rest)}'
+        yield f'<td class="drawing">{past.total(name, title)}</td></tr>' if past.has_curves else "</tr>"
     yield "</tbody></table></section>"
 
 
