@@ -12,7 +12,6 @@ from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.store import Count, Distribution, Released, Seen, Store
 from ff_observe.ping_contract import FIELDS, Value
 from tests.attack.world import KEY
-from tests.unit.collector.blocking_writer import BlockingWriter
 
 K, DAYS, SILENT_AFTER = 10, 3, 2
 PLATFORMS = 620
@@ -96,8 +95,6 @@ class MadeUpStore:
 
 def fill(store: Store, last: date, days: int = 365) -> list[Released]:
     """Put the releases of so many days into a store that has none."""
-    with BlockingWriter(store) as writer:
-        writer.write([])
     made = list(year_of_releases(last, days))
     assert all(store.release(each) for each in made)
     return made

@@ -22,7 +22,7 @@ _FAR: Final = 2
 """A line breaks where a value is missing, and where two days are more than so many times as far apart as usual."""
 _STEPS: Final = 4
 _DAYS: Final = (1, 2, 5, 7, 14, 28)
-_MONTHS: Final = (1, 2, 3, 4, 6, 12, 24, 60)
+_MONTHS: Final = (1, 2, 3, 4, 6, 12, 24, 36, 60)
 _NAMED: Final = 12
 """A band of so many percent of the height has room for its name, and two names so far apart for both."""
 _ROOM, _ROOM_ON_TELEPHONE = 5, 24
