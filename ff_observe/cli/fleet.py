@@ -1,15 +1,19 @@
 """`ff-observe fleet`: what the collector's roll-ups say of the fleet."""
 
 import argparse
+import contextlib
 import csv
+import io
 import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
+from ff_observe.cli.files import STANDARD_STREAM, replaced
 from ff_observe.cli.options import start_logging
 from ff_observe.cli.terminal import progress
 from ff_observe.clock import SystemClock
@@ -44,7 +48,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         question = questions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         since = f"the first day, as 2026-03-01 (default: {DAYS} days ago)"
         question.add_argument("--since", type=calendar_day, metavar="DAY", help=since)
-        question.add_argument("--format", choices=("text", "json", "csv"), default="text", help="of the answer")
+        question.add_argument("--format", choices=("text", "json", "csv", "html"), default="text", help="of the answer")
+        question.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: stdout)")
         add_settings(question)
         question.set_defaults(run=run, answer=answer)
         return question
@@ -85,7 +90,11 @@ def run(options: argparse.Namespace) -> int:
         answer = options.answer(options, fleet)
     is_empty = not answer.rows and options.question != "missing-days"
     if not is_empty or options.format != "text":
-        _write(answer, options.format, sys.stdout)
+        with _opened(options.output) as stream:
+            if options.format == "html":
+                stream.buffer.write(_page(options, answer, fleet))
+            else:
+                _write(answer, options.format, stream)
     if is_empty:
         raise FFObserveError(
             f"there is nothing to show from {fleet.since} to {fleet.until}: a day is shown when it is over (UTC), and "
@@ -156,6 +165,24 @@ def _field(name: str, kind: "RollUp") -> "Field":
     known = ", ".join(field.dotted for field in found or FIELDS if field.rolled_up is kind)
     wrong = "stands for more than one field" if found else "is no field that this question knows"
     raise UsageError(f"{name!r} {wrong}; write one of {known}")
+
+
+@contextlib.contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
+    if output in (None, STANDARD_STREAM):
+        yield sys.stdout
+        return
+    with replaced(output) as file:
+        stream = io.TextIOWrapper(file, "utf-8", newline="")
+        yield stream
+        stream.detach()
+
+
+def _page(options: argparse.Namespace, answer: "Answer", fleet: Fleet) -> bytes:
+    from ff_observe.collector.answer_page import render
+
+    asked = [str(value) for name in ("of", "first", "second", "count") if (value := getattr(options, name, None))]
+    return render(answer, " ".join((options.question, *asked)), fleet.since, fleet.until)
 
 
 def _write(answer: "Answer", form: str, stream: TextIO) -> None:

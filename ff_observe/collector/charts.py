@@ -14,7 +14,7 @@ from typing import Final
 WIDTH: Final = 1000
 HEIGHT: Final = 200
 STYLES: Final = 7
-"""Lines are told apart by colour and dashes, of which `page.css` has so many; the last is for the rest."""
+"""Lines differ in colour and dashes, of which `page.css` has so many; the last is for the rest."""
 BANDS: Final = 2
 """Bands next to each other differ, and have an edge."""
 LEFT_OUT: Final = "\u2013"
@@ -201,7 +201,7 @@ def _area(values: Sequence[float | None], tops: Sequence[float | None], days: Se
     within = [top if known[0] <= index <= known[-1] else None for index, top in enumerate(tops)]
     path = ""
     for run in _runs(within, days, 100):
-        path += f"M{run[0][0]} {HEIGHT}V{run[0][1]}{_steps(run)}V{HEIGHT}Z"
+        path += f"M{run[0][0]} {HEIGHT}V{run[0][1]}{_steps(run) or 'h1'}V{HEIGHT}Z"
     return f'<path class="band-{place % BANDS}" d="{path}"/>'
 
 

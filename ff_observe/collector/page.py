@@ -18,9 +18,8 @@ from ff_observe.collector.page_history import PageHistory
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
-CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
+CONTENT_SECURITY_POLICY = f"{_POLICY}; frame-ancestors 'none'"
 _PROTECTED = (
     "Released once a day from the anonymous pings of the 30 days before. A platform counts after pings on {days} "
     "different days, and of the platforms behind one address one counts. A figure that fewer than {k} platforms share, "
@@ -55,11 +54,7 @@ def render(document: Document, receipts_key: str, releases_key: str, history: Do
     platforms = document["platforms"]
     counted_at = datetime.fromisoformat(document["counted_at"])
     parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8"><title>FlowFuse fleet</title>',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        f"<style>{_STYLE}</style></head><body><main>",
+        head("FlowFuse fleet"),
         f"<header><h1>FlowFuse fleet</h1><p>As of {counted_at:%d %B %Y, %H:%M} UTC</p></header>",
         '<section class="figures" aria-label="Platforms seen">',
         _figure(platforms.get("1d"), "platforms in a day"),
@@ -80,6 +75,22 @@ def render(document: Document, receipts_key: str, releases_key: str, history: Do
         "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part).encode()
+
+
+def head(title: str) -> str:
+    """The beginning of a page, up to its content; also of one that is kept as a file, and has no headers."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="color-scheme" content="light dark">\n<style>{_STYLE}</style></head><body><main>'
+    )
+
+
+def bar(part: float, whole: float) -> str:
+    """A share as a drawing: the policy forbids inline styles, so the length cannot be one."""
+    drawn = f'<rect width="{100 * part / max(whole, 1):.2f}" height="1"/>'
+    return f'<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>'
 
 
 def _rules(document: Document) -> str:
@@ -104,10 +115,8 @@ def _bars(metric: Metric, shares: Shares) -> str:
 
 
 def _bar(label: str, platforms: int, total: int) -> str:
-    """A row whose bar is a drawing: the policy forbids inline styles, so the length cannot be one."""
-    bar = f'<rect width="{100 * platforms / max(total, 1):.2f}" height="1"/>'
-    share = f'<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{bar}</svg>'
-    return f'<tr><th scope="row">{escape(label)}</th><td>{share}</td><td class="number">{_grouped(platforms)}</td></tr>'
+    share, number = bar(platforms, total), _grouped(platforms)
+    return f'<tr><th scope="row">{escape(label)}</th><td>{share}</td><td class="number">{number}</td></tr>'
 
 
 def _features(by_feature: Mapping[str, Shares]) -> str:

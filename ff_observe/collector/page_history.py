@@ -55,7 +55,7 @@ class PageHistory:
             return
         versions = self._columns("platforms_by_version")
         title = f"{catalogue.BY_VERSION.title} over time"
-        bands = stack(title, self._days, {name: versions[name] for name in sorted(versions, key=_by_number)})
+        bands = stack(title, self._days, {name: versions[name] for name in sorted(versions, key=by_number)})
         drawn = f"{bands}<p>Newer versions are above older ones.</p>" if bands else _TOO_FEW
         yield f'<section><h2>{title}</h2>{drawn}</section><div class="columns three">'
         for metric in (catalogue.BY_LICENSE_TYPE, catalogue.BY_DRIVER):
@@ -86,7 +86,7 @@ class PageHistory:
         return {key: column[self._skipped :] for key, column in place.items() if isinstance(column, list)}
 
 
-def _by_number(version: str) -> list[str | int]:
+def by_number(version: str) -> list[str | int]:
     """`other` first, then versions by their numbers."""
     parts = re.split("([0-9]+)", version)
     return ["" if version == OTHER else " ", *(int(part) if place % 2 else part for place, part in enumerate(parts))]

@@ -8,6 +8,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser
 
+from ff_observe.collector import answer_page
+from ff_observe.collector.questions import Answer
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.opening import open_store
 from tests.end_to_end.test_status_page_in_a_browser import violations
@@ -82,3 +84,23 @@ def test_curves_are_legible_and_accessible_in_both_themes_and_all_sizes(
             assert violations(page) == [], (theme, width)
         assert page.get_by_role("img", name="Platforms over time: in 30 days").count() == 1
         page.close()
+
+
+def test_an_answer_is_a_page_in_one_file(browser: Browser, axe: str, tmp_path: Path) -> None:
+    complaints: list[str] = []
+    rows = [(f"2026-03-{day:02}", f"2.{9 + day // 10}.0", 12, 1.0) for day in range(1, 31)]
+    answer = Answer(("day", "value", "platforms", "share"), rows, curve="value")
+    file = tmp_path / "answer.html"
+    file.write_bytes(answer_page.render(answer, "adoption", date(2026, 3, 1), date(2026, 3, 30)))
+    page = browser.new_page(viewport={"width": 320, "height": 800})
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(file.as_uri())
+    assert page.locator(".chart").bounding_box() is not None
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    assert complaints == [], "the policy in the file forbids something of it"
+    page.close()
+    page = browser.new_page(bypass_csp=True)
+    page.goto(file.as_uri())
+    page.evaluate(axe)
+    assert violations(page) == []
+    page.close()
