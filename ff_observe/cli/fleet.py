@@ -17,6 +17,7 @@ from ff_observe.errors import FFObserveError, UsageError
 
 if TYPE_CHECKING:
     from ff_observe.collector.commands import Questioned
+    from ff_observe.collector.quality import Finding
     from ff_observe.collector.questions import Answer, Cell
     from ff_observe.collector.settings import CollectorSettings
     from ff_observe.collector.store import Rollup
@@ -59,7 +60,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     of = add("histogram", "how many platforms have how many of a count, on the last whole day", _histogram)
     of.add_argument("count", metavar="COUNT", help="a count of the ping, as users")
     add("silent", "day by day, how many platforms pinged, are new or back, silent or lost", _silent)
-    add("missing-days", "days without pings, with far fewer platforms than usual, or many new ones", _missing_days)
+    add("missing-days", "days without pings, or with far fewer platforms than usual", _missing_days)
+    add("quality", "days on which platforms, or what they say, are doubtful: missing, late, crowds, values", _quality)
 
 
 class Fleet:
@@ -83,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     fleet = Fleet(settings, store_of_fleet(settings), SystemClock().now().date(), options.since)
     with progress("reading the fleet"):
         answer = options.answer(options, fleet)
-    is_empty = not answer.rows and options.question != "missing-days"
+    is_empty = not answer.rows and options.answer not in (_missing_days, _quality)
     if not is_empty or options.format != "text":
         _write(answer, options.format, sys.stdout)
     if is_empty:
@@ -142,8 +144,20 @@ def _silent(_: argparse.Namespace, fleet: Fleet) -> "Answer":
 def _missing_days(_: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.collector import questions
 
-    rows = fleet.rows("seen", "gap", before=questions.USUAL_DAYS)
-    return questions.missing_days(rows, fleet.since, fleet.until)
+    return questions.missing_days(_findings(fleet))
+
+
+def _quality(_: argparse.Namespace, fleet: Fleet) -> "Answer":
+    from ff_observe.collector import questions
+
+    return questions.quality(_findings(fleet))
+
+
+def _findings(fleet: Fleet) -> "Sequence[Finding]":
+    from ff_observe.collector.commands import store_of_rollups
+    from ff_observe.collector.quality import take_findings
+
+    return take_findings(store_of_rollups(fleet.settings), fleet.since, fleet.until)
 
 
 def _field(name: str, kind: "RollUp") -> "Field":

@@ -12,6 +12,7 @@ from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
 from ff_observe.collector.noise import fits
+from ff_observe.collector.store.rollups import place
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
@@ -145,19 +146,13 @@ def _histogram(resource: Document) -> str:
     groups = []
     bars = []
     for least, platforms in sizes.items():
-        place = _place(int(least))
         height = _HEIGHT * platforms / tallest
-        bars.append(f'<rect x="{place}" y="{_HEIGHT - height:.2f}" width=".8" height="{height:.2f}"/>')
+        bars.append(f'<rect x="{place(int(least))}" y="{_HEIGHT - height:.2f}" width=".8" height="{height:.2f}"/>')
         groups.append(f"{_grouped(platforms)} have {_of_group(int(least), resource['bound'])}")
     words = "; ".join(groups)
-    width = _place(resource["bound"]) + 1
+    width = place(resource["bound"]) + 1
     box = f'class="sizes" viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" role="img"'
     return f'<svg {box} aria-label="{words}"><title>{words}</title>{"".join(bars)}</svg>'
-
-
-def _place(least: int) -> int:
-    """The groups of sizes from left to right: 0, 1, 2, 5, 10, 20, …"""
-    return 0 if least < 1 else 3 * (len(str(least)) - 1) + {"1": 1, "2": 2, "5": 3}[str(least)[0]]
 
 
 def _of_group(least: int, bound: int) -> str:
