@@ -167,14 +167,19 @@ def released(pings: Iterable[Ping], until: date, days: int, silent_after_days: i
     latest: dict[str, list[Ping]] = {}
     for ping in sorted(pings, key=lambda ping: ping.received_at):
         latest.setdefault(ping.instance_id, []).append(ping)
-    known: dict[bytes | None, tuple[datetime, str, set[int]]] = {}
+    first = {name: (sent[0].received_at, name) for name, sent in latest.items()}
+    counting: dict[str, set[int]] = {}
+    behind: dict[bytes | None, list[str]] = {}
     for name, sent in latest.items():
         ago = [(until - each.received_at.astimezone(UTC).date()).days for each in sent]
-        counting = [(each, number) for each, number in zip(sent, ago, strict=True) if 1 <= number <= 30]
-        if len({number for _, number in counting}) >= days:
-            sender = counting[-1][0].sender
-            found = (sent[0].received_at, name, {number for _, number in counting})
-            known[sender] = min(known.get(sender, found), found)
-    nearest = [min(numbers) for _, _, numbers in known.values()]
+        if counting.setdefault(name, {number for number in ago if 1 <= number <= 30}):
+            last = max(place for place, number in enumerate(ago) if number >= 1)
+            behind.setdefault(sent[last].sender, []).append(name)
+    nearest: list[int] = []
+    for names in behind.values():
+        arrived = Counter(first[name][0].astimezone(UTC).date() for name in names)
+        alone = [name for name in names if arrived[first[name][0].astimezone(UTC).date()] <= 10]
+        if often := [name for name in alone if len(counting[name]) >= days]:
+            nearest.append(min(counting[min(often, key=first.__getitem__)]))
     windows = {f"{number}d": sum(each <= number for each in nearest) for number in (1, 7, 30)}
     return windows, sum(each > silent_after_days for each in nearest)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
+from ff_observe.catalogue.quality import RULES
 from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
 from ff_observe.collector.noise import fits
 from ff_observe.collector.store.rollups import place
@@ -56,7 +57,7 @@ def render(document: Document, receipts_key: str, releases_key: str) -> bytes:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
         f"<style>{_STYLE}</style></head><body><main>",
-        f"<header><h1>FlowFuse fleet</h1><p>As of {counted_at:%d %B %Y, %H:%M} UTC</p></header>",
+        f"<header><h1>FlowFuse fleet</h1><p>As of {counted_at:%d %B %Y, %H:%M} UTC</p>{_findings(document)}</header>",
         '<section class="figures" aria-label="Platforms seen">',
         _figure(platforms.get("1d"), "platforms in a day"),
         _figure(platforms.get("7d"), "in 7 days"),
@@ -74,6 +75,12 @@ def render(document: Document, receipts_key: str, releases_key: str) -> bytes:
         "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part).encode()
+
+
+def _findings(document: Document) -> str:
+    """What the figures lack, in words."""
+    broken = [rule.meaning for rule in RULES if rule.name in document.get("findings", ())]
+    return f"<p>On the last day, against the releases before: {escape(' '.join(broken))}</p>" if broken else ""
 
 
 def _rules(document: Document) -> str:

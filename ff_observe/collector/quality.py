@@ -5,11 +5,11 @@ For the operator of the collector, like `questions`. What public figures leave o
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from ff_observe.catalogue.quality import (
     CROWD,
@@ -22,7 +22,7 @@ from ff_observe.catalogue.quality import (
     Rule,
 )
 from ff_observe.collector.fleet import BOUNDS, DRIVERS, LICENSE_TYPES, RESOURCES, is_release
-from ff_observe.collector.store import Rollup, Store, rollups
+from ff_observe.collector.store import Folded, Rollup, Store, rollups
 from ff_observe.ping_contract import FIELDS, RollUp
 
 USUAL_DAYS: Final = 7
@@ -48,6 +48,10 @@ _BY_VALUE, _BY_SIZE = (
 )
 
 
+Document = Mapping[str, Any]
+"""A release in the form of `fleet.as_json`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What breaks a rule on a day. Of unknown values, `field` is that of the ping and `value` the most frequent; a
@@ -68,11 +72,31 @@ def take_findings(store: Store, since: date, until: date) -> list[Finding]:
     return findings([*seen, *store.rollups(since - _BEFORE, until, fields)], since, until)
 
 
+def findings_of_yesterday(store: Store, folded: Folded, at: datetime, k: int) -> Mapping[str, int] | None:
+    """What `/metrics` may show of the last day that is over; None while days before today are still to be rolled up.
+    Raises `StoreError`."""
+    today = at.astimezone(UTC).date()
+    if folded.oldest_due is not None and folded.oldest_due < today:
+        return None
+    yesterday = today - timedelta(days=1)
+    return counted(take_findings(store, yesterday, yesterday), k)
+
+
 def counted(found: Iterable[Finding], k: int) -> Mapping[str, int]:
     """How many findings each rule has, of those that rest on `k` platforms. No platform at all may be shown."""
     numbers = Counter({rule.name: 0 for rule in RULES})
     numbers.update(each.rule.name for each in found if not each.found or abs(each.found - each.usual) >= k)
     return numbers
+
+
+def of_release(document: Document, earlier: Sequence[Document]) -> list[str]:
+    """The rules that the last day of a release breaks, by what it and up to `USUAL_DAYS` releases before it show. This
+    gives away nothing more of the pings, and readers can recompute it. A figure that is not shown says nothing, and a 0
+    may be rounded."""
+    shown, *before = (each["platforms"].get("1d") for each in (document, *earlier))
+    known = [number for number in before if number is not None]
+    usual = int(median(known)) if known else 0
+    return [MISSING.name] if shown is not None and MISSING.is_broken(shown, usual, usual) else []
 
 
 def findings(rows: Iterable[Rollup], since: date, until: date) -> list[Finding]:
