@@ -36,8 +36,8 @@ NO_PINGS = Rule(
     "no_pings",
     "Days without pings",
     "No platform pinged.",
-    "See in the collector's log whether it ran, and at its proxy whether requests came. The pings of such a day do not "
-    "come later.",
+    "See in the collector's log whether it ran, and at its proxy whether requests came. What comes later counts for "
+    "the day on which it comes.",
     fewer=True,
 )
 MISSING = Rule(
@@ -52,7 +52,8 @@ MISSING = Rule(
 LATE = Rule(
     "late",
     "Platforms late",
-    "More platforms than usual pinged after a pause of 2 to 7 days, by over {share} of those that usually ping.",
+    "More platforms than usual pinged after a pause of 2 to 7 days, by over {share} of those that usually ping, "
+    "and by over {least}.",
     "The days before lack these platforms: read 7 or 30 days, which have them.",
     share=0.2,
     least=5,
@@ -60,7 +61,8 @@ LATE = Rule(
 CROWD = Rule(
     "crowd",
     "Crowds of new platforms",
-    "More platforms than usual pinged for the first time, by over {share} of those that usually ping.",
+    "More platforms than usual pinged for the first time, by over {share} of those that usually ping, "
+    "and by over {least}.",
     "Find what they share with `ff-observe fleet adoption`. If nothing was rolled out on that day, doubt them.",
     share=0.5,
     least=5,

@@ -22,12 +22,12 @@ CONTENT_SECURITY_POLICY = (
 )
 _PROTECTED = (
     "Released once a day from the anonymous pings of the 30 days before. A platform counts after pings on {days} "
-    "different days, and of the platforms behind one address one counts. A figure that fewer than {k} platforms share, "
+    "different days, and at most one behind each address. A figure that fewer than {k} platforms share, "
     "or that one of them dominates, is left out or counted as <em>other</em>; all others are rounded down."
 )
 _NOISY = (
     "Released from the anonymous pings of the 30 days before. A platform counts after pings on {days} different days, "
-    "and of the platforms behind one address one counts. Random noise, drawn once, hides each of them: \u03b5 is "
+    "and at most one behind each address. Random noise, drawn once, hides each of them: \u03b5 is "
     "{epsilon:g} in this release (\u03b4 {delta:g}), and {spent:g} of {budget:g} in all. In 95 of 100 cases the number "
     "of platforms with a value is off by {platforms} at most, a bar of \u201chow many have how many\u201d by {sizes}, "
     "and a sum by {bounds} times what one platform adds at most. Figures that are less than that are left out."
