@@ -79,10 +79,12 @@ class Fleet:
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.collector.commands import store_of_fleet
+    from ff_observe.collector.store.present import EARLIEST
 
     start_logging(options)
     settings = named_settings(options)
-    fleet = Fleet(settings, store_of_fleet(settings), SystemClock().now().date(), options.since)
+    since = options.since and max(options.since, EARLIEST.date())  # days before it may leave the calendar
+    fleet = Fleet(settings, store_of_fleet(settings), SystemClock().now().date(), since)
     with progress("reading the fleet"):
         answer = options.answer(options, fleet)
     is_empty = not answer.rows and options.answer not in (_missing_days, _quality)

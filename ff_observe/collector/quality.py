@@ -105,8 +105,8 @@ def findings(rows: Iterable[Rollup], since: date, until: date) -> list[Finding]:
     for row in rows:
         by_field[row.field][row.day][row.value] = row.platforms
     seen = {day: sum(values.values()) for day, values in by_field[rollups.SEEN].items()}
-    measured = list(_measured(seen, by_field))
     first = max(since, min(seen, default=date.max))
+    measured = list(_measured(seen, by_field, first - timedelta(days=USUAL_DAYS)))
     found: list[Finding] = []
     for day in (first + timedelta(days=days) for days in range((until - first).days + 1)):
         platforms = _usual(seen, seen, day)
@@ -123,7 +123,9 @@ Measured = tuple[Rule, str, Mapping[date, int], Mapping[date, str]]
 value that most of them share."""
 
 
-def _measured(seen: Mapping[date, int], by_field: Mapping[str, Mapping[date, Mapping[str, int]]]) -> Iterator[Measured]:
+def _measured(
+    seen: Mapping[date, int], by_field: Mapping[str, Mapping[date, Mapping[str, int]]], since: date
+) -> Iterator[Measured]:
     gaps = by_field[rollups.GAP]
     yield NO_PINGS, "", seen, {}
     yield MISSING, "", seen, {}
@@ -132,7 +134,7 @@ def _measured(seen: Mapping[date, int], by_field: Mapping[str, Mapping[date, Map
     yield CROWD, "", {day: values.get(rollups.NEW, 0) for day, values in gaps.items()}, {}
     yield CROWD_OF_FEW_SENDERS, "", {day: values[""] for day, values in by_field[rollups.CROWD].items()}, {}
     for field in (*_BY_VALUE, *_BY_SIZE):
-        unknown = {day: _unknown(field, day, by_field[field]) for day in by_field[field]}
+        unknown = {day: _unknown(field, day, by_field[field]) for day in by_field[field] if day >= since}
         numbers = {day: sum(values.values()) for day, values in unknown.items()}
         yield UNKNOWN_VALUE, field, numbers, {day: _most(values) for day, values in unknown.items() if values}
 

@@ -88,6 +88,15 @@ def test_answers_are_of_whole_days_up_to_yesterday(capsys: pytest.CaptureFixture
     assert upgrade == {"from": "2.32.0", "to": "2.33.2", "platforms": 1}
 
 
+@pytest.mark.parametrize("question", ["silent", "quality", "missing-days"])
+def test_the_first_day_may_be_any_of_the_calendar(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, question: str
+) -> None:
+    """Also one whose days before, which the answer needs, are none."""
+    everything = asked(capsys, data_dir, question, "--format", "json", "--since", "0001-01-01")
+    assert everything == asked(capsys, data_dir, question, "--format", "json")
+
+
 def test_a_curve_shows_each_version_over_the_days(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
     _, *lines = asked(capsys, data_dir, "adoption").splitlines()
     assert [line.split()[0] for line in lines] == ["2.32.0", "2.33.2"]

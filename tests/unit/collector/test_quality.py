@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ff_observe.catalogue.quality import CROWD_OF_FEW_SENDERS, RULES
-from ff_observe.collector.quality import Finding, counted, findings
+from ff_observe.collector.quality import Finding, counted, findings, of_release
 from ff_observe.collector.store import Ping, Rollup
 from ff_observe.collector.store.rollups import OTHER, sealed
 from tests.recount import doubted, recounted
@@ -158,6 +158,27 @@ def test_of_a_metric_only_findings_that_rest_on_k_platforms_are_counted() -> Non
     assert counted([of(14, 10)], 5) == none
     assert counted([of(15, 10), of(20, 1)], 5) == none | {"crowd_of_few_senders": 2}
     assert counted([of(0, 3)], 5)["crowd_of_few_senders"] == 1, "no platform is no single one"
+
+
+@pytest.mark.parametrize(
+    ("shown", "before", "named"),
+    [
+        (40, [], []),
+        (10, [30, 30, 40], ["missing"]),
+        (0, [30, 30, 40], ["missing"]),
+        (20, [40, 40, 40], []),
+        (None, [40, 40, 40], []),
+        (10, [None, None, 40], ["missing"]),
+        (0, [0, 0, 0], []),
+    ],
+)
+def test_a_release_is_judged_by_what_those_before_show(
+    shown: int | None, before: list[int | None], named: list[str]
+) -> None:
+    def release(number: int | None) -> dict[str, object]:
+        return {"platforms": {"30d": 90} if number is None else {"30d": 90, "1d": number}}
+
+    assert of_release(release(shown), [release(number) for number in before]) == named
 
 
 DAYS = 16
