@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
@@ -45,6 +45,7 @@ class CollectorMetrics(FamilySource):
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
+        self.findings: Mapping[str, int] | None = None
         self._lock = threading.Lock()
         self._counters: dict[str, dict[tuple[str, ...], float]] = {
             metric.name: {(value,): 0.0 for value in metric.label_values} if metric.labels else {(): 0.0}
@@ -106,6 +107,11 @@ class CollectorMetrics(FamilySource):
                 yield family
         if self.fleet is not None:
             yield from _fleet_families(self.fleet)
+        if self.findings is not None:
+            family = _family(catalogue.FINDINGS)
+            for rule, number in self.findings.items():
+                family.add_sample(catalogue.FINDINGS.name, {"rule": rule}, number)
+            yield family
 
 
 def _family(metric: Metric) -> Family:

@@ -10,11 +10,12 @@ from typing import Any
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
-from ff_observe.collector.charts import LEFT_OUT as _LEFT_OUT
-from ff_observe.collector.charts import grouped as _grouped
+from ff_observe.catalogue.quality import RULES
+from ff_observe.collector.charts import LEFT_OUT, grouped
 from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
 from ff_observe.collector.noise import fits
 from ff_observe.collector.page_history import PageHistory
+from ff_observe.collector.store.rollups import place
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
@@ -22,12 +23,12 @@ _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none
 CONTENT_SECURITY_POLICY = f"{_POLICY}; frame-ancestors 'none'"
 _PROTECTED = (
     "Released once a day from the anonymous pings of the 30 days before. A platform counts after pings on {days} "
-    "different days, and of the platforms behind one address one counts. A figure that fewer than {k} platforms share, "
+    "different days, and at most one behind each address. A figure that fewer than {k} platforms share, "
     "or that one of them dominates, is left out or counted as <em>other</em>; all others are rounded down."
 )
 _NOISY = (
     "Released from the anonymous pings of the 30 days before. A platform counts after pings on {days} different days, "
-    "and of the platforms behind one address one counts. Random noise, drawn once, hides each of them: \u03b5 is "
+    "and at most one behind each address. Random noise, drawn once, hides each of them: \u03b5 is "
     "{epsilon:g} in this release (\u03b4 {delta:g}), and {spent:g} of {budget:g} in all. In 95 of 100 cases the number "
     "of platforms with a value is off by {platforms} at most, a bar of \u201chow many have how many\u201d by {sizes}, "
     "and a sum by {bounds} times what one platform adds at most. Figures that are less than that are left out."
@@ -55,7 +56,7 @@ def render(document: Document, receipts_key: str, releases_key: str, history: Do
     counted_at = datetime.fromisoformat(document["counted_at"])
     parts = [
         head("FlowFuse fleet"),
-        f"<header><h1>FlowFuse fleet</h1><p>As of {counted_at:%d %B %Y, %H:%M} UTC</p></header>",
+        f"<header><h1>FlowFuse fleet</h1><p>As of {counted_at:%d %B %Y, %H:%M} UTC</p>{_findings(document)}</header>",
         '<section class="figures" aria-label="Platforms seen">',
         _figure(platforms.get("1d"), "platforms in a day"),
         _figure(platforms.get("7d"), "in 7 days"),
@@ -93,6 +94,12 @@ def bar(part: float, whole: float) -> str:
     return f'<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>'
 
 
+def _findings(document: Document) -> str:
+    """What the figures lack, in words."""
+    broken = [rule.meaning for rule in RULES if rule.name in document.get("findings", ())]
+    return f"<p>On the last day, against the releases before: {escape(' '.join(broken))}</p>" if broken else ""
+
+
 def _rules(document: Document) -> str:
     privacy = document.get("privacy")
     if privacy is None:
@@ -102,7 +109,7 @@ def _rules(document: Document) -> str:
 
 
 def _figure(number: int | None, caption: str) -> str:
-    shown = _LEFT_OUT if number is None else _grouped(number)
+    shown = LEFT_OUT if number is None else grouped(number)
     return f'<p class="figure"><strong>{shown}</strong> <span>{caption}</span></p>'
 
 
@@ -115,7 +122,7 @@ def _bars(metric: Metric, shares: Shares) -> str:
 
 
 def _bar(label: str, platforms: int, total: int) -> str:
-    share, number = bar(platforms, total), _grouped(platforms)
+    share, number = bar(platforms, total), grouped(platforms)
     return f'<tr><th scope="row">{escape(label)}</th><td>{share}</td><td class="number">{number}</td></tr>'
 
 
@@ -155,38 +162,32 @@ def _histogram(resource: Document) -> str:
     """A drawing, and the same in words, for those who cannot see it or point at it."""
     sizes: Shares = {least: platforms for least, platforms in resource["sizes"].items() if least != OTHER}
     if not sizes:
-        return _LEFT_OUT
+        return LEFT_OUT
     tallest = max(sizes.values())
     groups = []
     bars = []
     for least, platforms in sizes.items():
-        place = _place(int(least))
         height = _HEIGHT * platforms / tallest
-        bars.append(f'<rect x="{place}" y="{_HEIGHT - height:.2f}" width=".8" height="{height:.2f}"/>')
-        groups.append(f"{_grouped(platforms)} have {_of_group(int(least), resource['bound'])}")
+        bars.append(f'<rect x="{place(int(least))}" y="{_HEIGHT - height:.2f}" width=".8" height="{height:.2f}"/>')
+        groups.append(f"{grouped(platforms)} have {_of_group(int(least), resource['bound'])}")
     words = "; ".join(groups)
-    width = _place(resource["bound"]) + 1
+    width = place(resource["bound"]) + 1
     box = f'class="sizes" viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" role="img"'
     return f'<svg {box} aria-label="{words}"><title>{words}</title>{"".join(bars)}</svg>'
-
-
-def _place(least: int) -> int:
-    """The groups of sizes from left to right: 0, 1, 2, 5, 10, 20, …"""
-    return 0 if least < 1 else 3 * (len(str(least)) - 1) + {"1": 1, "2": 2, "5": 3}[str(least)[0]]
 
 
 def _of_group(least: int, bound: int) -> str:
     """The counts of a group of sizes in words: its next begins at 2, 2.5 or 2 times its least."""
     if least >= bound:
-        return f"{_grouped(least)} or more"
+        return f"{grouped(least)} or more"
     last = (5 * least // 2 if str(least)[0] == "2" else 2 * least) - 1
-    return _grouped(least) if last <= least else f"{_grouped(least)} to {_grouped(last)}"
+    return grouped(least) if last <= least else f"{grouped(least)} to {grouped(last)}"
 
 
 def _cells(resource: Document, quantiles: Sequence[float]) -> Iterator[str]:
     """All but the histogram: platforms, quantiles, sum."""
-    yield _grouped(resource["platforms"])
+    yield grouped(resource["platforms"])
     for quantile in quantiles:
         value = resource["quantiles"].get(str(quantile))
-        yield _LEFT_OUT if value is None else _grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")
-    yield _LEFT_OUT if resource["total"] is None else _grouped(resource["total"])
+        yield LEFT_OUT if value is None else grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")
+    yield LEFT_OUT if resource["total"] is None else grouped(resource["total"])

@@ -14,6 +14,7 @@ from ff_observe.collector.fleet import QUESTIONS, RESOURCES, Fleet, NotRolledUpE
 from ff_observe.collector.history import History
 from ff_observe.collector.noise import Noise, fits
 from ff_observe.collector.page import render
+from ff_observe.collector.quality import USUAL_DAYS, of_release
 from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.settings import EPSILON, CollectorSettings
 from ff_observe.collector.store import Released, Store
@@ -39,6 +40,10 @@ class Archive:
         self.days.append(released.day)
         self._compressed[f"/releases/{released.day}.json"] = zlib.compress(released.document.encode())
         self._compressed[f"/releases/{released.day}.proof"] = zlib.compress(released.proof.encode())
+
+    def last(self, number: int) -> list[bytes]:
+        """The last releases, the newest last."""
+        return [zlib.decompress(self._compressed[f"/releases/{day}.json"]) for day in self.days[-number:]]
 
     def find(self, path: str) -> bytes | None:
         """What a path names; None if it names no release."""
@@ -139,6 +144,7 @@ class Publication:
             noise = Noise(self._epsilon, self._k, self._silent_after_days, shares=QUESTIONS, resources=len(RESOURCES))
         fleet = take_release(self._store, now, self._k, self._days, self._silent_after_days, noise)
         document = as_json(fleet, self._k, self._days)
+        document["findings"] = of_release(document, [json.loads(each) for each in self._archive.last(USUAL_DAYS)])
         if noise is None:
             return document
         spent = round(self.spent + noise.epsilon, 9)

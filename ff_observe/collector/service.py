@@ -18,6 +18,7 @@ from ff_observe.collector.ingest import Ingest
 from ff_observe.collector.keys import Keys
 from ff_observe.collector.metrics import CollectorMetrics, seconds
 from ff_observe.collector.publication import Publication
+from ff_observe.collector.quality import findings_of_yesterday
 from ff_observe.collector.receive import PingObserver, PingReceiver
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.collector.responses import error, refusal_answer
@@ -216,6 +217,7 @@ class Collector:
         began, began_at = self._clock.monotonic(), self._clock.now()
         try:
             folded = self.store.fold(began_at, FOLDED_AT_ONCE)
+            self.metrics.findings = findings_of_yesterday(self.store, folded, began_at, self.settings.k)
         except StoreError:  # as when counting
             return FOLD_SECONDS
         took = self._clock.monotonic() - began

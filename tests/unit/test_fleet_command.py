@@ -60,11 +60,12 @@ def test_every_question_has_the_same_answer_as_text_json_and_csv(
         ["histogram", "users"],
         ["silent"],
         ["missing-days"],
+        ["quality"],
     ):
         rows = json.loads(asked(capsys, data_dir, *question, "--format", "json"))
         table = list(csv.DictReader(io.StringIO(asked(capsys, data_dir, *question, "--format", "csv"))))
         assert [{key: str(value) for key, value in row.items()} for row in rows] == table, question
-        assert bool(rows) == (question != ["missing-days"]), question
+        assert bool(rows) == (question not in (["missing-days"], ["quality"])), question
         text = asked(capsys, data_dir, *question)
         assert "\x1b" not in text
         assert all(str(value) in text for row in rows[-1:] for key, value in row.items() if key == "value")
@@ -107,6 +108,15 @@ def test_answers_are_of_whole_days_up_to_yesterday(capsys: pytest.CaptureFixture
     assert [silent[-1][key] for key in ("seen", "seen in 7 days", "seen in 30 days", "silent")] == [2, 3, 3, 1]
     (upgrade,) = json.loads(asked(capsys, data_dir, "upgrades", "--format", "json"))
     assert upgrade == {"from": "2.32.0", "to": "2.33.2", "platforms": 1}
+
+
+@pytest.mark.parametrize("question", ["silent", "quality", "missing-days"])
+def test_the_first_day_may_be_any_of_the_calendar(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, question: str
+) -> None:
+    """Also one whose days before, which the answer needs, are none."""
+    everything = asked(capsys, data_dir, question, "--format", "json", "--since", "0001-01-01")
+    assert everything == asked(capsys, data_dir, question, "--format", "json")
 
 
 def test_a_curve_shows_each_version_over_the_days(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
