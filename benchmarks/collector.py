@@ -170,7 +170,7 @@ def compare(database: str, connections: int, found: Mapping[str, Sequence[Result
 
 
 def on_postgresql(directory: Path, rounds: int, seconds: int) -> int:
-    """The collector against the naive one and pgbench. Returns how many of the collector's requests failed."""
+    """The collector against its rivals. Returns how many of the collector's requests failed."""
     failed = 0
     cluster, port = directory / "cluster", free_port()
     durable_cluster(cluster)
