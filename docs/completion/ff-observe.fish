@@ -293,7 +293,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l set -d 'se
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -307,7 +308,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l set -d 'se
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -320,7 +322,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l set -d 'set
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -333,7 +336,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l set -d 'se
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -346,7 +350,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l set -d 's
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -359,7 +364,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l set -d 'set 
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -372,7 +378,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l set -d
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -385,7 +392,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l set -d 'set
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -68,6 +69,27 @@ def test_every_question_has_the_same_answer_as_text_json_and_csv(
         text = asked(capsys, data_dir, *question)
         assert "\x1b" not in text
         assert all(str(value) in text for row in rows[-1:] for key, value in row.items() if key == "value")
+
+
+def test_an_answer_as_a_page_has_the_whole_table(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    for question in (["adoption", "--of", "nodejs"], ["crosstab", "flowforge", "driver"], ["silent"], ["missing-days"]):
+        rows = json.loads(asked(capsys, data_dir, *question, "--format", "json"))
+        page = asked(capsys, data_dir, *question, "--format", "html")
+        heading = " ".join(word for word in question if word != "--of")
+        assert f"<h1>{heading}</h1>" in page
+        assert page.count("<tr>") == 1 + len(rows)
+        cells = re.findall('<td(?: class="number")?>(.*?)</td>', page)
+        assert cells == [str(value) for row in rows for value in row.values()]
+        assert ('class="chart"' in page) == (question[0] in ("adoption", "silent"))
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html"])
+def test_an_answer_is_written_into_a_file(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, tmp_path: Path, form: str
+) -> None:
+    printed = asked(capsys, data_dir, "adoption", "--format", form)
+    assert asked(capsys, data_dir, "adoption", "--format", form, "-o", f"{tmp_path / 'answer'}") == ""
+    assert (tmp_path / "answer").read_text(encoding="utf-8") == printed
 
 
 def test_answers_are_of_whole_days_up_to_yesterday(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
