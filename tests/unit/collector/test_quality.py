@@ -77,6 +77,17 @@ def test_platforms_are_late_that_skipped_days(late: int, is_doubtful: bool) -> N
     assert (only == [(4, "late", "", "", late, 0)]) == is_doubtful
 
 
+@pytest.mark.parametrize(("pause", "is_doubtful"), [(1, False), (2, True), (7, True), (8, False)])
+def test_a_pause_is_of_2_to_7_days(pause: int, is_doubtful: bool) -> None:
+    pings = daily(40, (0, pause)) + daily(31, range(1, pause))
+    assert [one[1] for one in found(pings, 0, pause)] == (["late"] if is_doubtful else [])
+
+
+def test_few_platforms_are_neither_late_nor_a_crowd() -> None:
+    """Of 8, 5 are more than half."""
+    assert found(daily(8, (0, 1, 2, 4)) + daily(4, [3]) + crowd(5, 5, 4), 0, 4) == []
+
+
 @pytest.mark.parametrize(("new", "is_doubtful"), [(10, False), (11, True)])
 def test_a_crowd_is_more_than_half_as_many_new_platforms(new: int, is_doubtful: bool) -> None:
     pings = daily(20, range(4)) + crowd(new, new, 3)
@@ -107,7 +118,6 @@ def unlike(value: object, field: str) -> list[Ping]:
         ("env__nodejs", "v24.1.0-pre", "v24.1.0-pre"),
         ("os__arch", "riscv64", "riscv64"),
         ("os__type", "Plan9", "Plan9"),
-        ("platform__counts__users", 2000, "2000"),  # the bound is 1,000
         ("platform__counts__teams", 100, "100"),  # of 6 teams, in the size of 5, four sizes more
     ],
 )
@@ -129,6 +139,20 @@ def test_a_value_that_no_platform_can_have_or_had_is_found(field: str, value: ob
 )
 def test_a_new_value_that_FlowFuse_has_is_not_doubtful(field: str, value: object) -> None:  # noqa: N802 - a name
     assert found(unlike(value, field), 0, 2) == []
+
+
+@pytest.mark.parametrize(("users", "is_doubtful"), [(1999, False), (2000, True)])
+def test_a_count_is_beyond_its_bound_in_the_next_size(users: int, is_doubtful: bool) -> None:
+    """The bound of users is 1,000, and 1,000 to 1,999 one size: two above that of 900."""
+    pings = daily(20, range(3), platform__counts__users=900)
+    pings.append(ping("odd", later(days=2), sender=b"o" * 32, platform__counts__users=users))
+    assert found(pings, 0, 2) == [(2, "unknown_value", "platform.counts.users", "2000", 1, 0)] * is_doubtful
+
+
+@pytest.mark.parametrize(("again", "days"), [(30, [1]), (31, [1, 32])])
+def test_a_value_is_known_for_30_days(again: int, days: list[int]) -> None:
+    odd = [ping("odd", later(days=day), sender=b"o" * 32, os__arch="mips") for day in (1, 1 + again)]
+    assert [one[0] for one in found(daily(20, range(40)) + odd, 0, 39)] == days
 
 
 def test_an_unknown_value_that_stays_is_usual_until_more_platforms_have_it() -> None:
