@@ -372,8 +372,8 @@ CHANGED = Metric(
     "flowfuse_fleet_changed_platforms",
     "New and lost platforms",
     "Platforms that pinged first (`new`), again after more than 30 days (`returning`), or have not done so for 30 days "
-    "(`lost`), on the last day that is over (UTC), or within the 30 days that end with it. Absent where few platforms "
-    "could be told from it: fewer than `fleet.k`, though 0 is shown.",
+    "(`lost`), on the last day that is over (UTC), or within the 30 days that end with it. Absent where they, or those "
+    "that did not, are fewer than `fleet.k`, though not for 0; then one more is absent, which would tell them.",
     "{platform}",
     ("change", "window"),
     sensitivity=Sensitivity.COUNT,

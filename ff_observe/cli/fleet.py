@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, TextIO
 
+from ff_observe.cli import fleet_history
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
 from ff_observe.cli.options import start_logging
 from ff_observe.cli.terminal import progress
@@ -60,6 +61,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     of.add_argument("count", metavar="COUNT", help="a count of the ping, as users")
     add("silent", "day by day, how many platforms pinged, are new or back, silent or lost", _silent)
     add("missing-days", "days without pings, with far fewer platforms than usual, or many new ones", _missing_days)
+    fleet_history.add_parser(questions)
 
 
 class Fleet:

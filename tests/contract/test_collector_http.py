@@ -217,7 +217,7 @@ ALWAYS = [each for each in (*COLLECTOR, *FLEET) if "_privacy_" not in each.name 
 
 def had_pings_yesterday(collector: Collector) -> None:
     with BlockingWriter(collector.store) as writer:
-        writer.write([ping(f"{index}", datetime.now(UTC) - timedelta(days=1)) for index in range(20)])
+        writer.write([ping(instance(f"{index}"), datetime.now(UTC) - timedelta(days=1)) for index in range(20)])
 
 
 def test_every_metric_of_the_catalogue_is_exposed_and_none_else(collector: Collector) -> None:
