@@ -241,14 +241,13 @@ def test_one_of_several_collectors_copies_at_a_time(postgres: postgresql.Cluster
 
 def test_the_oldest_day_that_is_still_to_be_copied_is_known(store: Store, writer: BlockingWriter, sink: Sink) -> None:
     for days in (9, 6, 4, 1):
-        writer.write([ping("a", later(days=-days))])
+        writer.write([ping(name, later(days=-days)) for name in ("a", "b")])
     fold_all(store, NOON)
-    due = [sink.send(store, TODAY, 2) for _ in range(3)]
+    due = [sink.send(store, TODAY, 3) for _ in range(3)]
     assert due == [TODAY - timedelta(days=9), TODAY, TODAY]
-    writer.write([ping("b", later(days=-4))])
-    fold_all(store, NOON)
-    writer.write([ping("b", later(days=-6)), ping("c", later(days=-1))])
-    assert sink.send(store, TODAY, 2) == TODAY - timedelta(days=6)
+    store.forget(ping("b").instance_id)
+    due = [sink.send(store, TODAY, 2) for _ in range(2)]
+    assert due == [TODAY - timedelta(days=6), TODAY], "all four have changed, and two are copied at once"
 
 
 def test_an_older_table_gets_what_it_lacks_and_no_table_holds_hashes_of_addresses(sink: Sink) -> None:
