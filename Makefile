@@ -57,9 +57,10 @@ site: .venv/test.stamp ## Make the documentation a site, build/site/index.html: 
 	@echo "build/site/index.html"
 
 .PHONY: pictures
-pictures: .venv/test.stamp ## Render every dashboard and state of the status page into docs/pictures
+pictures: .venv/test.stamp ## Render every dashboard, state of the status page and the fleet's page into docs/pictures
 	@$(BIN)/python -m tests.real_parts.install
 	$(BIN)/python -m tests.pictures.status_page $(STATES)
+	$(BIN)/python -m tests.pictures.fleet_page
 	$(BIN)/python -m tests.pictures $(DASHBOARDS)
 	$(BIN)/python -m tests.pictures.first_look
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.collector import durable_cluster
+from benchmarks.collector import durable_cluster, seconds_used_by
 from benchmarks.fleet import NOW, WINDOW, first_pings, processor_seconds
 from ff_observe.collector.clickhouse.engine import ClickHouseEngine
 from ff_observe.collector.clickhouse.sink import Sink
@@ -137,8 +137,7 @@ def compare(url: str, store: Store, server: clickhouse.ClickHouse, directory: Pa
         return processor_seconds(postmaster)
 
     def used() -> float:
-        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-        return used_here() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return used_here() + seconds_used_by(server.pid)
 
     timed(f"rolling up {days} days", lambda: store.fold(NOW, days), used_here)
     database = ClickHouse(Secret(server.url("fleet")))

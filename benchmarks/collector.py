@@ -6,11 +6,13 @@
 * `naive`: an equivalent of what FlowFuse runs: a new connection and one INSERT for each request;
 * `pgbench`: prepared INSERTs of the same row into the same table, one commit each: the limit without group commit,
   with no HTTP, no JSON, no recognition of duplicates and no table of platforms;
+* `uvicorn`: answers the same requests without looking at them: the limit of an HTTP server in Python;
 
 and on SQLite with synchronous=FULL, with shared commits and with one commit for each ping. Rounds are interleaved and
-the ratios are medians of those within a round, because what else the machine does changes from round to round. Requests
-that fail are counted in the table; those of the collector make the benchmark fail, after its last row. Needs wrk,
-PostgreSQL and two idle cores.
+the ratios are medians of those within a round, because what else the machine does changes from round to round. The
+processor time of a ping, in microseconds, is that of the server, of PostgreSQL and of wrk or pgbench. Requests that
+fail are counted in the table; those of the collector make the benchmark fail, after its last row. Needs wrk, PostgreSQL
+and two idle cores.
 """
 
 import argparse
@@ -24,25 +26,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
 import psycopg
 
 from benchmarks import ratios
+from benchmarks.receivers import SENDER, Receiver, receiving
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.store.columns import NAMES
-from tests.network_guard import guarded_environment
 from tests.real_parts import postgresql
-from tests.real_parts.processes import accepts, answers, free_port, running
+from tests.real_parts.processes import free_port
 from tests.recordings import COMMITTED, ROOT
 
 CONNECTIONS = (16, 64)
 PING = (COMMITTED / "v2.4.0-postgres-dev" / "ping.json").read_bytes()
-SENDER = "ab" * 32
 
 _LOAD = """\
 local n, id, before, after = 0, 0, %s, %s
@@ -64,11 +65,12 @@ end
 @dataclass(frozen=True)
 class Result:
     """Pings (or transactions) per second; the 99th percentile in milliseconds, where it was measured; how many requests
-    failed or took longer than wrk waits."""
+    failed or took longer than wrk waits; microseconds of processor time for each, by process."""
 
     per_second: float
     p99: float = float("nan")
     failed: int = 0
+    processor: tuple[float, ...] = ()
 
 
 def load(port: int, connections: int, seconds: int, run: str) -> Result:
@@ -94,6 +96,30 @@ def pgbench(url: str, connections: int, seconds: int, script: Path, variables: l
     return Result(float(re.findall(r"tps = ([0-9.]+)", output)[0]))
 
 
+def seconds_used_by(pid: int) -> float:
+    """Of a process, its children, and those of them that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    used = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # utime, stime, cutime and cstime
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            used += seconds_used_by(int(child))
+    return used
+
+
+def using(ask: Callable[[], Result], seconds: int, server: int | None, database: int | None) -> Result:
+    """What a program finds out that runs for `seconds`, with the processor time of these processes, and its own."""
+
+    def used() -> list[float]:
+        times = os.times()
+        others = [float("nan") if pid is None else seconds_used_by(pid) for pid in (server, database)]
+        return [*others, times.children_user + times.children_system]
+
+    before = used()
+    found = ask()
+    spent = [after - once for after, once in zip(used(), before, strict=True)]
+    return replace(found, processor=tuple(each / max(1.0, found.per_second * seconds) * 1e6 for each in spent))
+
+
 def insert_script(directory: Path) -> tuple[Path, list[str]]:
     """The INSERT for pgbench, and the variables that hold the values."""
     found = accept(PING)
@@ -107,64 +133,6 @@ def insert_script(directory: Path) -> tuple[Path, list[str]]:
     return script, [part for name, text in [("sender", f"\\x{SENDER}"), *texts] for part in ("-D", f"{name}={text}")]
 
 
-@contextlib.contextmanager
-def collecting(directory: Path, database: str, *options: str) -> Iterator[int]:
-    """A collector in a process of its own; its port."""
-    port = free_port()
-    command = [sys.executable, "-m", "benchmarks.collector", "--serve", str(port), str(directory), database, *options]
-    with running(command, directory, answers(f"http://127.0.0.1:{port}/-/ready"), environment=guarded_environment()):
-        yield port
-
-
-@contextlib.contextmanager
-def naive(directory: Path, url: str) -> Iterator[int]:
-    """The equivalent of what runs today, in a process of its own; its port."""
-    port = free_port()
-    command = [sys.executable, "-m", "benchmarks.collector", "--naive", str(port), url]
-    with running(command, directory, accepts(port), environment=guarded_environment()):
-        yield port
-
-
-def serve(port: int, directory: Path, database: str, max_batch: int) -> None:
-    """What the collector's process does."""
-    from dataclasses import replace
-
-    from ff_observe.collector.commands import prepare_process
-    from ff_observe.collector.service import Collector
-    from ff_observe.collector.settings_file import collector_settings
-    from ff_observe.collector.settings_kinds import parse_database
-
-    prepare_process()
-    settings = replace(
-        collector_settings(listen=f"127.0.0.1:{port}", data_dir=directory),
-        database=parse_database(database),
-        max_batch=max_batch,
-        fleet_interval_seconds=3600,
-    )
-    Collector(settings).start()
-    threading.Event().wait()
-
-
-def serve_naive(port: int, url: str) -> None:
-    """A new connection and one INSERT for each request, on the same server software."""
-    import uvicorn
-
-    from ff_observe.collector.responses import SUCCESS
-    from ff_observe.http.messages import Receive, Scope, Send
-
-    columns = ", ".join(["received_at", "sender", *NAMES])
-    statement = f"INSERT INTO ping ({columns}) VALUES (now(), %s, {', '.join(['%s'] * len(NAMES))})".encode()
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        found = accept((await receive())["body"])
-        assert isinstance(found, Accepted)
-        async with await psycopg.AsyncConnection.connect(url) as connection:
-            await connection.execute(statement, (bytes.fromhex(SENDER), *found.values))
-        await SUCCESS.send(scope, send)
-
-    uvicorn.run(app, port=port, log_level="error", access_log=False, lifespan="off", loop="uvloop")
-
-
 def durable_cluster(directory: Path) -> None:
     """A cluster as one would run it: the tests' own has fsync off."""
     postgresql.initialise(directory)
@@ -173,20 +141,36 @@ def durable_cluster(directory: Path) -> None:
     config.write_text(f"{settings}\nmax_connections = 200\nshared_buffers = 512MB\nmax_wal_size = 4GB\n")
 
 
-def row(name: str, connections: int, results: list[Result]) -> None:
+def row(name: str, connections: int, results: Sequence[Result]) -> None:
+    """One line of the table: medians, and how many requests failed in all rounds."""
     per_second = statistics.median(result.per_second for result in results)
     p99 = statistics.median(result.p99 for result in results)
     failed = sum(result.failed for result in results)
-    print(f"{name:34} {connections:4} {per_second:12,.0f} {p99:10.1f} {failed:7}", flush=True)
+    used = "".join(
+        f"{statistics.median(each):8.1f}" for each in zip(*(result.processor for result in results), strict=True)
+    )
+    print(f"{name:34} {connections:4} {per_second:12,.0f} {p99:10.1f} {failed:7}{used}", flush=True)
 
 
-def ratio(ours: list[Result], theirs: list[Result]) -> float:
+def ratio(ours: Sequence[Result], theirs: Sequence[Result]) -> float:
     both = [(a.per_second, b.per_second) for a, b in zip(ours, theirs, strict=True) if b.per_second]
     return statistics.median(a / b for a, b in both) if both else float("nan")
 
 
+def compare(database: str, connections: int, found: Mapping[str, Sequence[Result]]) -> None:
+    """A line for each contender, and how many times as fast as each of the others the first one is."""
+    for name, results in found.items():
+        row(f"{database}, {name}", connections, results)
+    ours, *rivals = found
+    times = {rival: ratio(found[ours], found[rival]) for rival in rivals}
+    shown = "   ".join(f"x {rival}: {share:.2f}" for rival, share in times.items())
+    print(f"    {shown}   (load {os.getloadavg()[0]:.1f})", flush=True)
+    for rival, share in times.items():
+        ratios.note(f"collector.{database.lower()}.{connections}_connections.times_{rival.replace(' ', '_')}", share)
+
+
 def on_postgresql(directory: Path, rounds: int, seconds: int) -> int:
-    """The collector against the naive one and pgbench. Returns how many of the collector's requests failed."""
+    """The collector against its rivals. Returns how many of the collector's requests failed."""
     failed = 0
     cluster, port = directory / "cluster", free_port()
     durable_cluster(cluster)
@@ -194,22 +178,26 @@ def on_postgresql(directory: Path, rounds: int, seconds: int) -> int:
     runs = itertools.count()
     with (
         postgresql.server(cluster, port),
-        collecting(directory / "collector", url) as ours,
-        naive(directory / "naive", url) as theirs,
+        receiving("collector", directory / "collector", "data", url) as ours,
+        receiving("naive", directory / "naive", url) as theirs,
+        receiving("uvicorn", directory / "uvicorn") as alone,
     ):
         script, variables = insert_script(directory)
+        postmaster = int((cluster / "data" / "postmaster.pid").read_text().split()[0])
+
+        def loaded(server: Receiver, connections: int) -> Result:
+            ask = partial(load, server.port, connections, seconds, f"p{next(runs)}")
+            return using(ask, seconds, server.pid, postmaster)
+
         for connections in CONNECTIONS:
-            found: dict[str, list[Result]] = {"collector": [], "naive": [], "pgbench": []}
+            found: dict[str, list[Result]] = {"collector": [], "naive": [], "pgbench": [], "uvicorn": []}
+            insert = partial(pgbench, url, connections, seconds, script, variables)
             for _ in range(rounds):
-                found["collector"].append(load(ours, connections, seconds, f"c{next(runs)}"))
-                found["pgbench"].append(pgbench(url, connections, seconds, script, variables))
-                found["naive"].append(load(theirs, connections, seconds, f"n{next(runs)}"))
-            for name, results in found.items():
-                row(f"PostgreSQL, {name}", connections, results)
-            times = {rival: ratio(found["collector"], found[rival]) for rival in ("naive", "pgbench")}
-            print(f"    x naive: {times['naive']:.1f}   x pgbench: {times['pgbench']:.2f}")
-            for rival, share in times.items():
-                ratios.note(f"collector.postgresql.{connections}_connections.times_{rival}", share)
+                found["collector"].append(loaded(ours, connections))
+                found["pgbench"].append(using(insert, seconds, None, postmaster))
+                found["naive"].append(loaded(theirs, connections))
+                found["uvicorn"].append(loaded(alone, connections))
+            compare("PostgreSQL", connections, found)
             failed += sum(result.failed for result in found["collector"])
         with psycopg.connect(url) as session:
             session.execute("ANALYZE")
@@ -230,21 +218,17 @@ def on_sqlite(directory: Path, rounds: int, seconds: int) -> int:
     failed = 0
     runs = itertools.count()
     with (
-        collecting(directory / "shared", f"sqlite:{directory}/shared.db") as shared,
-        collecting(directory / "single", f"sqlite:{directory}/single.db", "1") as single,
+        receiving("collector", directory / "shared", "data", f"sqlite:{directory}/shared.db") as shared,
+        receiving("collector", directory / "single", "data", f"sqlite:{directory}/single.db", "1") as single,
     ):
         for connections in CONNECTIONS:
-            found: dict[str, list[Result]] = {"collector": [], "one commit for each ping": []}
+            found: dict[str, list[Result]] = {"collector": [], "a commit each": []}
             for _ in range(rounds):
-                found["collector"].append(load(shared, connections, seconds, f"s{next(runs)}"))
-                found["one commit for each ping"].append(load(single, connections, seconds, f"o{next(runs)}"))
-            for name, results in found.items():
-                row(f"SQLite, {name}", connections, results)
-            ours, theirs = found.values()
-            times = ratio(ours, theirs)
-            print(f"    x one commit for each ping: {times:.1f}")
-            ratios.note(f"collector.sqlite.{connections}_connections.times_a_commit_each", times)
-            failed += sum(result.failed for result in ours)
+                for server, results in zip((shared, single), found.values(), strict=True):
+                    ask = partial(load, server.port, connections, seconds, f"s{next(runs)}")
+                    results.append(using(ask, seconds, server.pid, None))
+            compare("SQLite", connections, found)
+            failed += sum(result.failed for result in found["collector"])
     return failed
 
 
@@ -257,7 +241,9 @@ def main(arguments: list[str] | None = None) -> None:
     if shutil.which("wrk") is None or postgresql.BINARIES is None:
         raise SystemExit("needs wrk and PostgreSQL: apt-get install wrk postgresql")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.rounds} rounds of {options.seconds} s")
-    print(f"{'':34} {'conn':>4} {'pings/s':>12} {'p99 ms':>10} {'failed':>7}")
+    print(
+        f"{'':34} {'conn':>4} {'pings/s':>12} {'p99 ms':>10} {'failed':>7}  us of processor: server, database, sender"
+    )
     disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
     disk.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as made:
@@ -269,10 +255,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["--serve", port, directory, database, *batch]:
-            serve(int(port), Path(directory), database, int(batch[0]) if batch else 1000)
-        case ["--naive", port, url]:
-            serve_naive(int(port), url)
-        case options:
-            main(options)
+    main(sys.argv[1:])

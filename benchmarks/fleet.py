@@ -1,8 +1,9 @@
-"""What a large store costs the collector: counting the fleet, forgetting an instance, dropping a day.
+"""What a large store costs the collector: counting the fleet, rolling up, forgetting an instance, dropping a day.
 
-`python -m benchmarks.fleet [--platforms 1000000]`: fills a PostgreSQL with fsync on, then an SQLite file, with that
-many platforms and two days of their pings, and times what the collector does with them. Needs PostgreSQL, and some
-gigabytes of disk.
+`python -m benchmarks.fleet [--platforms 10000 100000 1000000] [--rebuilt 30]`: fills a PostgreSQL with fsync on, then
+an SQLite file, with that many platforms and two days of their pings, and times what the collector does with them, and
+how long single pings wait meanwhile. Then all roll-ups of so many days of 100,000 platforms are made from their pings.
+Needs PostgreSQL, and some gigabytes of disk.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import statistics
 import sys
 import tempfile
 import threading
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks import ratios
 from benchmarks.collector import durable_cluster
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.fleet import take_fleet, take_release
@@ -34,8 +37,13 @@ from tests.real_parts.processes import free_port
 from tests.recordings import COMMITTED, ROOT
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-DAYS = (2, 1, 0)
-"""How many days ago a few pings came; all platforms pinged on the first two of them."""
+DAYS = 2
+"""On so many days before today all platforms pinged; two of them ping today."""
+REBUILT_PLATFORMS = 100_000
+ROUND_SECONDS = 10.0
+ROUNDS = 3
+SLOWER = 1.2
+"""How much the 99th percentile of a ping's wait may grow while the fleet is counted."""
 WINDOW = timedelta(hours=1)
 SCATTER = 2654435761
 """Ids are not in the order of the platforms."""
@@ -46,12 +54,12 @@ FORGOTTEN = "00000000-0000-4000-8000-000000000000"
 KEPT = "00000000-0000-4000-8000-000000000001"
 
 
-def first_pings(instance_id: str) -> list[Ping]:
-    """One of an instance for each day."""
+def first_pings(instance_id: str, days: int = DAYS) -> list[Ping]:
+    """One of an instance for each day, the oldest first."""
     found = accept(PING.read_bytes())
     assert isinstance(found, Accepted)
     values = (instance_id, *found.values[1:])
-    return [Ping.of(NOW - timedelta(days=days), bytes(32), values) for days in DAYS]
+    return [Ping.of(NOW - timedelta(days=ago), bytes(32), values) for ago in range(days, -1, -1)]
 
 
 async def write(store: Store, pings: list[Ping]) -> None:
@@ -81,13 +89,13 @@ def multiply(execute: Callable[[str], object], number: str, uuid: str, sender: s
 
 
 @contextlib.contextmanager
-def on_postgresql(directory: Path, platforms: int) -> Iterator[Store]:
+def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Store]:
     cluster, port = directory / "cluster", free_port()
     durable_cluster(cluster)
     url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
     store = PostgresqlStore(Secret(url), WINDOW, lambda _: None)
     with postgresql.server(cluster, port):
-        asyncio.run(write(store, first_pings(FORGOTTEN) + first_pings(KEPT)))
+        asyncio.run(write(store, first_pings(FORGOTTEN, days) + first_pings(KEPT, days)))
         with psycopg.connect(url, autocommit=True) as session:
             rows = "generate_series(1, {}) AS numbers (i)"
             multiply(
@@ -102,9 +110,9 @@ def on_postgresql(directory: Path, platforms: int) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def on_sqlite(directory: Path, platforms: int) -> Iterator[Store]:
+def on_sqlite(directory: Path, platforms: int, days: int) -> Iterator[Store]:
     store = open_sqlite(directory / "pings.sqlite3", WINDOW, "benchmark")
-    asyncio.run(write(store, first_pings(FORGOTTEN) + first_pings(KEPT)))
+    asyncio.run(write(store, first_pings(FORGOTTEN, days) + first_pings(KEPT, days)))
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as session:
         rows = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {}) SELECT i FROM n)"
         session.execute("PRAGMA cache_size = -500000")
@@ -113,22 +121,51 @@ def on_sqlite(directory: Path, platforms: int) -> Iterator[Store]:
     yield store
 
 
-def longest_wait(store: Store, stopped: threading.Event, waits: list[float]) -> None:
-    """How long a ping waited at most, one after the other, until it is stopped."""
+@contextlib.contextmanager
+def pinging(store: Store) -> Iterator[list[float]]:
+    """Write single pings, one after the other, until the block ends. Yields how long each has waited, in seconds."""
+    stopped, waits = threading.Event(), list[float]()
+    last = first_pings(KEPT)[-1]
 
     async def main() -> None:
         writer = store.writer()
-        number = 0
         while not stopped.is_set():
-            number += 1
             began = time.monotonic()
             with contextlib.suppress(StoreError):
-                await writer.write([first_pings(KEPT)[-1]._replace(digest=f"{number:032x}")])
+                await writer.write([last._replace(digest=f"{time.monotonic_ns():032x}")])
             waits.append(time.monotonic() - began)
             await asyncio.sleep(0.01)
         await writer.close()
 
-    asyncio.run(main())
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    try:
+        yield waits
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def percentile_99(store: Store, meanwhile: Callable[[], object]) -> float:
+    """The 99th percentile of the waits of pings, in seconds, while something is done again and again."""
+    with pinging(store) as waits:
+        until = time.monotonic() + ROUND_SECONDS
+        while time.monotonic() < until:
+            meanwhile()
+    return statistics.quantiles(waits, n=100)[-1]
+
+
+def slowed(store: Store, name: str, what: str, meanwhile: Callable[[], object]) -> None:
+    """Print how much longer pings wait meanwhile, and keep the ratio. Rounds with and without alternate."""
+    alone, beside, shares = list[float](), list[float](), list[float]()
+    for _ in range(ROUNDS):
+        alone.append(percentile_99(store, lambda: time.sleep(0.1)))
+        beside.append(percentile_99(store, meanwhile))
+        shares.append(beside[-1] / alone[-1])
+    before, after = (1e3 * statistics.median(found) for found in (alone, beside))
+    share = statistics.median(shares)
+    print(f"    {'99 % of pings alone / ' + what:34} {before:6.1f} / {after:.1f} ms, {share:.2f} times", flush=True)
+    ratios.note(f"{name}.ping_{what}".replace(" ", "_"), share, less_is_better=True, target=SLOWER)
 
 
 def processor_seconds(postmaster: int | None) -> float:
@@ -151,44 +188,62 @@ def timed(what: str, task: Callable[[], object], postmaster: int | None) -> None
 
 
 def measure(name: str, store: Store, platforms: int, postmaster: int | None) -> None:
-    time.sleep(1)
-    print(f"{name}, {platforms} platforms, two days of their pings, load {os.getloadavg()[0]:.1f}", flush=True)
+    """What a collector does with a store of that size."""
     timed("counting the fleet", lambda: take_fleet(store, NOW, 5, 2), postmaster)
     timed("the same again", lambda: take_fleet(store, NOW, 5, 2), postmaster)
     timed("reading the last count", lambda: take_fleet(store, NOW, 5, 2, timedelta(hours=1)), postmaster)
-    timed("rolling up two days", lambda: store.fold(NOW, len(DAYS)), postmaster)
+    timed("rolling up two days", lambda: store.fold(NOW, DAYS + 1), postmaster)
     timed("the day's public release", lambda: take_release(store, NOW, 5, 2, 2), postmaster)
     fields = [field.dotted for field in FIELDS]
     timed("reading all of their roll-ups", lambda: store.rollups(date.min, date.max, fields), postmaster)
-    stopped, waits = threading.Event(), list[float]()
-    pinging = threading.Thread(target=longest_wait, args=(store, stopped, waits))
-    pinging.start()
-    timed("forgetting an instance", lambda: store.forget(FORGOTTEN), postmaster)
-    timed("pruning two days", lambda: store.prune(NOW, timedelta(hours=1)), postmaster)
-    timed("upkeep", lambda: store.tidy(NOW), postmaster)
-    stopped.set()
-    pinging.join()
+    slowed(store, f"fleet.{name.lower()}.{platforms}", "while counting", lambda: take_fleet(store, NOW, 5, 2))
+    with pinging(store) as waits:
+        timed("forgetting an instance", lambda: store.forget(FORGOTTEN), postmaster)
+        timed("pruning two days", lambda: store.prune(NOW, timedelta(hours=1)), postmaster)
+        timed("upkeep", lambda: store.tidy(NOW), postmaster)
     print(f"    {'longest wait of a ping meanwhile':34} {max(waits):8.1f} s")
+
+
+def rebuild(store: Store) -> None:
+    """Roll up every day, as after the first start of a version that rolls up."""
+    while store.fold(NOW, 3).oldest_due is not None:
+        pass
+
+
+@contextlib.contextmanager
+def filled(name: str, platforms: int, days: int) -> Iterator[tuple[Store, int | None]]:
+    """A store that holds those pings, and the process of its server."""
+    disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
+    disk.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as directory:
+        Path(directory).chmod(0o755)  # PostgreSQL runs as a user of its own
+        with STORES[name](Path(directory), platforms, days) as store:
+            lock = Path(directory) / "cluster" / "data" / "postmaster.pid"
+            time.sleep(1)
+            load = os.getloadavg()[0]
+            print(f"{name}, {platforms} platforms, {days} days of their pings, load {load:.1f}", flush=True)
+            yield store, int(lock.read_text().split()[0]) if lock.exists() else None
+
+
+STORES = {"PostgreSQL": on_postgresql, "SQLite": on_sqlite}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--platforms", type=int, default=1_000_000)
-    parser.add_argument("--only", choices=("postgresql", "sqlite"))
+    parser.add_argument("--platforms", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--rebuilt", type=int, metavar="DAYS", default=30)
+    parser.add_argument("--only", choices=tuple(STORES))
     options = parser.parse_args(arguments or [])
     if postgresql.BINARIES is None:
         raise SystemExit("needs PostgreSQL: apt-get install postgresql")
-    disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
-    disk.mkdir(exist_ok=True)
-    for name, made in (("PostgreSQL", on_postgresql), ("SQLite", on_sqlite)):
-        if options.only in (None, name.lower()):
-            with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as directory:
-                Path(directory).chmod(0o755)  # PostgreSQL runs as a user of its own
-                with made(Path(directory), options.platforms) as store:
-                    lock = Path(directory) / "cluster" / "data" / "postmaster.pid"
-                    postmaster = int(lock.read_text().split()[0]) if lock.exists() else None
-                    measure(name, store, options.platforms, postmaster)
+    for name in STORES if options.only is None else (options.only,):
+        for platforms in options.platforms:
+            with filled(name, platforms, DAYS) as (store, postmaster):
+                measure(name, store, platforms, postmaster)
+        if options.rebuilt:
+            with filled(name, REBUILT_PLATFORMS, options.rebuilt) as (store, postmaster):
+                timed("making all roll-ups anew", lambda: rebuild(store), postmaster)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,17 @@ def browser() -> "Iterator[Browser]":
 
 
 @pytest.fixture(scope="session")
+def axe() -> str:
+    """The script that looks for faults of accessibility."""
+    from tests.real_parts import browser as browser_part
+
+    libraries = browser_part.libraries()
+    if libraries is None:
+        pytest.skip("needs the libraries of npm: python -m tests.real_parts.browser")
+    return (libraries / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture(scope="session")
 def bugsink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bugsink_part.Server]:
     """A server of Sentry's protocol for the whole run; each test makes a project of its own in it."""
     if not bugsink_part.installed():

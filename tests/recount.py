@@ -1,9 +1,13 @@
 """The roll-ups of a fleet, counted anew from every ping it has sent: slowly, and without the code that rolls up."""
 
+import re
+import statistics
 from collections import Counter
-from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
 
+from ff_observe.catalogue.counts import COUNTS
+from ff_observe.catalogue.model import ping_fields
 from ff_observe.collector.store import Ping, Rollup
 from ff_observe.ping_contract import COUNT_FIELDS, FIELDS, Value
 
@@ -38,7 +42,19 @@ def recounted(pings: Iterable[Ping]) -> set[Rollup]:
             for field, value, total in _says(days, day, ping):
                 platforms[day, field, value] += 1
                 totals[day, field, value] += total
+    for day, number in crowds(latest).items():
+        platforms[day, "crowd", ""] = number
     return {Rollup(*key, number, totals[key]) for key, number in platforms.items()}
+
+
+def crowds(latest: Mapping[str, Mapping[date, Ping]]) -> dict[date, int]:
+    """The largest number of platforms behind one sender that pinged first on a day, by the last ping of each."""
+    senders: dict[date, Counter[bytes]] = {}
+    for days in latest.values():
+        first = min(days)
+        if (sender := days[first].sender) is not None:
+            senders.setdefault(first, Counter())[sender] += 1
+    return {day: max(behind.values()) for day, behind in senders.items()}
 
 
 def _says(days: dict[date, Ping], day: date, ping: Ping) -> Iterable[tuple[str, str, int]]:
@@ -66,6 +82,76 @@ def _says(days: dict[date, Ping], day: date, ping: Ping) -> Iterable[tuple[str, 
             yield field.dotted, str(max(bound for bound in BOUNDS if bound <= count)), count
 
 
+def doubted(pings: Iterable[Ping], until: date) -> set[tuple[date, str, str, int, int]]:
+    """What is doubtful of the days up to `until`: day, rule, field, how many platforms, and how many are usual."""
+    latest: dict[str, dict[date, Ping]] = {}
+    for ping in sorted(pings, key=lambda ping: ping.received_at):
+        latest.setdefault(ping.instance_id, {})[ping.received_at.astimezone(UTC).date()] = ping
+    sent = {day for days in latest.values() for day in days}
+    numbers = {day: _numbers(latest, day) for day in sent}
+    found: set[tuple[date, str, str, int, int]] = set()
+    day = min(sent, default=until + timedelta(days=1))
+    while day <= until:
+        week = [numbers[other] for ago in range(1, 8) if (other := day - timedelta(days=ago)) in numbers]
+        usual = {key: int(statistics.median(each.get(key, 0) for each in week)) if week else 0 for key in _asked()}
+        platforms = usual["seen", ""]
+        if day not in sent:
+            found.add((day, "no_pings", "", 0, platforms))
+        for key, number in numbers.get(day, {}).items():
+            more = number - usual[key]
+            limits = {"late": max(0.2 * platforms, 5), "crowd": max(0.5 * platforms, 5), "crowd_of_few_senders": 10}
+            if key == ("seen", ""):
+                if platforms and number < platforms / 2:
+                    found.add((day, "missing", "", number, platforms))
+            elif more > limits.get(key[0], 0) and (platforms or key[0] not in ("late", "crowd")):
+                found.add((day, *key, number, usual[key]))
+        day += timedelta(days=1)
+    return found
+
+
+_FORMS = {
+    "env.flowforge": r"\d{1,3}\.\d{1,3}\.\d{1,3}(-git)?",
+    "env.nodejs": r"v\d{1,3}\.\d{1,3}\.\d{1,3}",
+    "platform.config.driver": "localfs|docker|kubernetes|stub",
+    "platform.license.type": "CE|EE|DEV",
+}
+
+
+def _asked() -> list[tuple[str, str]]:
+    fields = [*_FORMS, "os.type", "os.arch", *(field.dotted for field in COUNT_FIELDS)]
+    days = [(rule, "") for rule in ("seen", "late", "crowd", "crowd_of_few_senders")]
+    return [*days, *(("unknown_value", field) for field in fields)]
+
+
+def _numbers(latest: Mapping[str, Mapping[date, Ping]], day: date) -> dict[tuple[str, str], int]:
+    """How many platforms each rule looks at on a day."""
+    today = {name: days for name, days in latest.items() if day in days}
+    before = {name: [(day - other).days for other in days if other < day] for name, days in today.items()}
+    numbers = {
+        ("seen", ""): len(today),
+        ("late", ""): sum(2 <= min(ago, default=0) <= 7 for ago in before.values()),
+        ("crowd", ""): sum(not ago for ago in before.values()),
+        ("crowd_of_few_senders", ""): crowds(latest).get(day, 0),
+    }
+    month = [ping for days in latest.values() for other, ping in days.items() if 1 <= (day - other).days <= 30]
+    for rule, field in _asked():
+        if rule == "unknown_value":
+            said = [value for days in today.values() if (value := _value(days[day], field)) is not None]
+            held = [value for ping in month if (value := _value(ping, field)) is not None]
+            numbers[rule, field] = sum(_is_odd(field, value, held) for value in said)
+    return numbers
+
+
+def _is_odd(field: str, value: Value, held: list[Value]) -> bool:
+    if field in _FORMS:
+        return re.fullmatch(_FORMS[field], str(value)) is None
+    if isinstance(value, str):
+        return bool(held) and value not in held
+    (bound,) = (part.bound for _, part in ping_fields(COUNTS) if field == ".".join(("platform.counts", *part.path)))
+    sizes = [max(place for place, least in enumerate(BOUNDS) if least <= int(count)) for count in (value, *held)]
+    return (bound is not None and BOUNDS[sizes[0]] > bound.most) or (bool(held) and sizes[0] > max(sizes[1:]) + 3)
+
+
 def _value(ping: Ping, dotted: str) -> Value | None:
     (index,) = (index for index, field in enumerate(FIELDS) if field.dotted == dotted)
     return ping.values[index]
@@ -81,14 +167,19 @@ def released(pings: Iterable[Ping], until: date, days: int, silent_after_days: i
     latest: dict[str, list[Ping]] = {}
     for ping in sorted(pings, key=lambda ping: ping.received_at):
         latest.setdefault(ping.instance_id, []).append(ping)
-    known: dict[bytes | None, tuple[datetime, str, set[int]]] = {}
+    first = {name: (sent[0].received_at, name) for name, sent in latest.items()}
+    counting: dict[str, set[int]] = {}
+    behind: dict[bytes | None, list[str]] = {}
     for name, sent in latest.items():
         ago = [(until - each.received_at.astimezone(UTC).date()).days for each in sent]
-        counting = [(each, number) for each, number in zip(sent, ago, strict=True) if 1 <= number <= 30]
-        if len({number for _, number in counting}) >= days:
-            sender = counting[-1][0].sender
-            found = (sent[0].received_at, name, {number for _, number in counting})
-            known[sender] = min(known.get(sender, found), found)
-    nearest = [min(numbers) for _, _, numbers in known.values()]
+        if counting.setdefault(name, {number for number in ago if 1 <= number <= 30}):
+            last = max(place for place, number in enumerate(ago) if number >= 1)
+            behind.setdefault(sent[last].sender, []).append(name)
+    nearest: list[int] = []
+    for names in behind.values():
+        arrived = Counter(first[name][0].astimezone(UTC).date() for name in names)
+        alone = [name for name in names if arrived[first[name][0].astimezone(UTC).date()] <= 10]
+        if often := [name for name in alone if len(counting[name]) >= days]:
+            nearest.append(min(counting[min(often, key=first.__getitem__)]))
     windows = {f"{number}d": sum(each <= number for each in nearest) for number in (1, 7, 30)}
     return windows, sum(each > silent_after_days for each in nearest)

@@ -51,12 +51,13 @@ def logging_stays_as_it_was() -> Iterator[None]:
     handlers, level = list(root.handlers), root.level
     levels = {name: found.level for name, found in root.manager.loggerDict.items() if isinstance(found, logging.Logger)}
     yield
-    root.setLevel(level)
+    if root.level != level:
+        root.setLevel(level)
     for handler in [handler for handler in root.handlers if handler not in handlers]:
         root.removeHandler(handler)
     for name, found in list(root.manager.loggerDict.items()):
-        if isinstance(found, logging.Logger):
-            found.setLevel(levels.get(name, logging.NOTSET))
+        if isinstance(found, logging.Logger) and found.level != (level := levels.get(name, logging.NOTSET)):
+            found.setLevel(level)  # which empties the caches of all of them
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

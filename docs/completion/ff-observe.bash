@@ -2,7 +2,7 @@ _ff_observe() {
   local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" path="" word
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping export'|' ping receipt'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' collector key'|' collector verify'|' fleet'|' fleet adoption'|' fleet upgrades'|' fleet cohorts'|' fleet crosstab'|' fleet histogram'|' fleet silent'|' fleet missing-days'|' fleet history'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
+    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping export'|' ping receipt'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' collector key'|' collector verify'|' fleet'|' fleet adoption'|' fleet upgrades'|' fleet cohorts'|' fleet crosstab'|' fleet histogram'|' fleet silent'|' fleet missing-days'|' fleet quality'|' fleet history'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
   done
   case "$before" in
     --home) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
@@ -27,7 +27,7 @@ _ff_observe() {
     --against) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --collector-key) :; return ;;
-    --format) COMPREPLY=($(compgen -W "text openmetrics json parquet csv" -- "$current")); return ;;
+    --format) COMPREPLY=($(compgen -W "text openmetrics json parquet csv html" -- "$current")); return ;;
     -o|--output) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     --since) :; return ;;
     --until) :; return ;;
@@ -70,14 +70,15 @@ _ff_observe() {
     ' collector forget') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
     ' collector key') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --make --releases" -- "$current")) ;;
     ' collector verify') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level --key" -- "$current")) ;;
-    ' fleet') COMPREPLY=($(compgen -W "adoption upgrades cohorts crosstab histogram silent missing-days history -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
-    ' fleet adoption') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir --of" -- "$current")) ;;
-    ' fleet upgrades') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet cohorts') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet crosstab') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet histogram') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet silent') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet missing-days') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet') COMPREPLY=($(compgen -W "adoption upgrades cohorts crosstab histogram silent missing-days quality history -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' fleet adoption') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir --of" -- "$current")) ;;
+    ' fleet upgrades') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet cohorts') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet crosstab') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet histogram') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet silent') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet missing-days') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet quality') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' fleet history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --label -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' frontend') COMPREPLY=($(compgen -W "render csp -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' frontend render') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level -o --output" -- "$current")) ;;

@@ -2,7 +2,7 @@ function __ff_observe_at
   set -l path ''
   for word in (commandline -opc)[2..-1]
     switch "$path $word"
-      case ' run' ' demo' ' check' ' health' ' doctor' ' egress' ' database' ' database grants' ' ping' ' ping show' ' ping why' ' ping send' ' ping export' ' ping receipt' ' ping log' ' metrics' ' history' ' collector' ' collector run' ' collector export' ' collector forget' ' collector key' ' collector verify' ' fleet' ' fleet adoption' ' fleet upgrades' ' fleet cohorts' ' fleet crosstab' ' fleet histogram' ' fleet silent' ' fleet missing-days' ' fleet history' ' frontend' ' frontend render' ' frontend csp' ' sentry' ' sentry test' ' sentry sourcemaps' ' assets' ' completion'
+      case ' run' ' demo' ' check' ' health' ' doctor' ' egress' ' database' ' database grants' ' ping' ' ping show' ' ping why' ' ping send' ' ping export' ' ping receipt' ' ping log' ' metrics' ' history' ' collector' ' collector run' ' collector export' ' collector forget' ' collector key' ' collector verify' ' fleet' ' fleet adoption' ' fleet upgrades' ' fleet cohorts' ' fleet crosstab' ' fleet histogram' ' fleet silent' ' fleet missing-days' ' fleet quality' ' fleet history' ' frontend' ' frontend render' ' frontend csp' ' sentry' ' sentry test' ' sentry sourcemaps' ' assets' ' completion'
         set path "$path $word"
     end
   end
@@ -276,7 +276,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a cohorts -d 'how man
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a crosstab -d 'how two fields go together, on the last whole day, read from its pings'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a histogram -d 'how many platforms have how many of a count, on the last whole day'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a silent -d 'day by day, how many platforms pinged, are new or back, silent or lost'
-complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a missing-days -d 'days without pings, with far fewer platforms than usual, or many new ones'
+complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a missing-days -d 'days without pings, or with far fewer platforms than usual'
+complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a quality -d 'days on which platforms, or what they say, are doubtful: missing, late, crowds, values'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a history -d 'write the fleet\'s past for Prometheus'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
@@ -293,7 +294,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l set -d 'se
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet adoption\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -307,7 +309,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l set -d 'se
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet upgrades\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -320,7 +323,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l set -d 'set
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -333,7 +337,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l set -d 'se
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -346,7 +351,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l set -d 's
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet histogram\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -359,7 +365,8 @@ complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l set -d 'set 
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet silent\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
@@ -372,11 +379,26 @@ complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l set -d
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l format -d 'of the answer' -x -a 'text json csv'
+complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet missing-days\'' -l data-dir -d 'where data and key are kept (default: ./ff-observe-collector)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -s h -l help -d 'show this help message and exit'
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l overlay -d 'settings that override that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l set -d 'set one key of that file, overriding everything else; may be repeated' -x -a 'telemetry.enabled= telemetry.ledger= telemetry.ledger_required= telemetry.ping.receipts= telemetry.database.ca_file= telemetry.database.accept_any_certificate= telemetry.ping.sender= telemetry.platform.version= telemetry.platform.nodejs_version= telemetry.backend.sentry.budget.per_minute= telemetry.backend.sentry.budget.per_day= telemetry.backend.sentry.monitor= telemetry.backend.prometheus.enabled= telemetry.backend.prometheus.bridge_enabled= telemetry.backend.prometheus.probe_url= telemetry.backend.prometheus.host= telemetry.backend.prometheus.port= telemetry.backend.prometheus.path= telemetry.backend.prometheus.allowed_hosts= telemetry.backend.prometheus.web_config_file= telemetry.backend.prometheus.bearer_token_file= telemetry.backend.prometheus.allow_public= telemetry.backend.otlp.enabled= telemetry.backend.otlp.protocol= telemetry.backend.otlp.compression= telemetry.backend.otlp.certificate= telemetry.backend.otlp.interval= telemetry.backend.otlp.timeout= telemetry.backend.otlp.traces= telemetry.backend.otlp.logs= telemetry.frontend.consent= telemetry.frontend.posthog.apikey= telemetry.frontend.posthog.apiurl= telemetry.frontend.posthog.capture_pageview= telemetry.frontend.posthog.cookieless_mode= telemetry.frontend.sentry.dsn= telemetry.frontend.sentry.production_mode= telemetry.frontend.plausible.domain= telemetry.plausible.domain= db.type= db.storage= db.host= db.port= db.user= db.database= db.ssl='
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -s o -l output -d 'where to write (default: stdout)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l data-dir -d 'where data and key are kept (default: ./ff-observe-collector)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F

@@ -3,6 +3,7 @@
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.facts import FEATURE_ENABLED
 from ff_observe.catalogue.model import Kind, Metric, Sensitivity, resource_titles
+from ff_observe.catalogue.quality import RULES
 
 PINGS_ACCEPTED = Metric(
     "ff_observe_collector_pings_accepted_total",
@@ -300,6 +301,18 @@ REPORTING = Metric(
     sensitivity=Sensitivity.COUNT,
     since="0.1.0",
 )
+FINDINGS = Metric(
+    "flowfuse_fleet_findings",
+    "Doubtful yesterday",
+    "What is doubtful of the last whole day (UTC), by the rule of data quality. A finding that rests on fewer than "
+    "`fleet.k` platforms is not counted. Absent while days before today are still to be rolled up.",
+    "{finding}",
+    ("rule",),
+    label_values=tuple(rule.name for rule in RULES),
+    value_titles={rule.name: rule.title for rule in RULES},
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
+)
 TIMESTAMP = Metric(
     "flowfuse_fleet_timestamp_seconds",
     "Fleet counted",
@@ -404,4 +417,5 @@ FLEET: tuple[Metric, ...] = (
     RESOURCES,
     RESOURCES_PER_PLATFORM,
     *DAILY,
+    FINDINGS,
 )

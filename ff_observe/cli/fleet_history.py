@@ -27,7 +27,7 @@ def add_parser(questions: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.collector.commands import store_of_fleet
-    from ff_observe.collector.history import write
+    from ff_observe.collector.daily_history import write
 
     start_logging(options)
     labels, settings = labels_of(options), named_settings(options)

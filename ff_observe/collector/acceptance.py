@@ -5,9 +5,8 @@ Fields outside the contract are never kept; their names alone are returned, for 
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Container, Mapping
+from typing import NamedTuple, TypeAlias
 
 import orjson
 
@@ -21,8 +20,7 @@ MAX_UNKNOWN_NAMES = 16
 _TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A valid ping, and the dotted names of the fields it had beyond the contract."""
 
     values: Values
@@ -34,11 +32,11 @@ class _Refused(Exception):  # noqa: N818 - no error: it carries the refusal out 
         self.refusal = refusal
 
 
-_Tree: TypeAlias = dict[str, "tuple[int, type, set[str], Field] | _Tree"]
-"""The contract as JSON nests it: each field with its index, type and, for a text, some values known to match its
-grammar."""
+_Tree: TypeAlias = dict[str, "tuple[int, type[Value], Container[object], Field] | _Tree"]
+"""The contract as JSON nests it: each field with its index, its type and values of that type known to be valid."""
+_VALID: Mapping[type, Container[object]] = {int: range(MAX_COUNT + 1), bool: (False, True)}
 MAX_KNOWN = 256
-"""Most texts recur; up to this many per field are remembered and not matched again."""
+"""Most texts recur; up to this many valid ones per field are remembered and not matched again."""
 _BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -103,16 +101,11 @@ def _take(
         node = tree.get(key)
         if type(node) is tuple:
             index, kind, known, field = node
-            if (
-                (kind is int and type(value) is int and 0 <= value <= MAX_COUNT)
-                or (kind is str and type(value) is str and value in known)
-                or (kind is bool and type(value) is bool)
-            ):
-                # nearly every value is valid like this, and calling a function for each would take twice the time
+            if type(value) is kind and value in known:  # nearly always; calling a function for each would take longer
                 values[index] = value
             else:
                 values[index] = checked = _CHECKS[kind](field, value)
-                if isinstance(checked, str) and not field.required and len(known) < MAX_KNOWN:
+                if isinstance(known, set) and not field.required and len(known) < MAX_KNOWN:
                     known.add(checked)
         elif type(node) is dict:
             if type(value) is not dict:
@@ -167,7 +160,7 @@ def _tree() -> _Tree:
             below = place.setdefault(key, {})
             assert isinstance(below, dict), "a field of the contract lies below another"
             place = below
-        place[field.path[-1]] = (index, field.type, set(), field)
+        place[field.path[-1]] = (index, field.type, _VALID.get(field.type, set()), field)
     return root
 
 

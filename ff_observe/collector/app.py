@@ -8,7 +8,7 @@ from ff_observe.collector.exposition import CollectorExposition
 from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.openapi import document
 from ff_observe.collector.page import CONTENT_SECURITY_POLICY
-from ff_observe.collector.publication import INDEX_PATH, Archive, Release
+from ff_observe.collector.publication import HISTORY_PATH, INDEX_PATH, Archive, Release
 from ff_observe.collector.responses import error, json_answer
 from ff_observe.collector.safe_errors import without_values
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Send, answer, text
@@ -21,7 +21,7 @@ Ready = Callable[[], Awaitable[bool]]
 
 METRICS_PATH = "/metrics"
 READY_PATH = "/-/ready"
-PUBLIC_PATHS = ("/", "/fleet.json", INDEX_PATH)
+PUBLIC_PATHS = ("/", "/fleet.json", INDEX_PATH, HISTORY_PATH)
 PING_REQUESTS = frozenset((("POST", PATH), ("POST", "/")))
 
 _READING = ("GET", "HEAD")
@@ -39,8 +39,8 @@ _NEVER_CHANGES = "public, max-age=86400, immutable"
 
 
 class CollectorApp:
-    """The ASGI application. With `public`, `/` is a page about the fleet, `/fleet.json` the same as data, and
-    `/releases/DAY.json` what it was on a day."""
+    """The ASGI application. With `public`, `/` is a page about the fleet, `/fleet.json` the same as data,
+    `/releases/DAY.json` what it was on a day, and `/history.json` all of these as columns."""
 
     def __init__(self, receiver: App, metrics: CollectorMetrics, ready: Ready, *, public: bool) -> None:
         self._receiver = receiver
@@ -59,11 +59,12 @@ class CollectorApp:
         """Show this release from now on. Called from the thread that counts the fleet."""
         policy = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode("ascii"))
         page = answer(200, "text/html; charset=utf-8", release.page, policy, cache=_CACHED)
-        data, index = (
-            answer(200, "application/json", content, cache=_CACHED) for content in (release.data, release.index)
+        documents = (
+            answer(200, "application/json", content, cache=_CACHED)
+            for content in (release.data, release.index, release.history)
         )
         self._archive = release.archive
-        self._fixed = {**self._fixed, **dict(zip(PUBLIC_PATHS, (page, data, index), strict=True))}
+        self._fixed = {**self._fixed, **dict(zip(PUBLIC_PATHS, (page, *documents), strict=True))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (scope["method"], scope["path"]) in PING_REQUESTS:

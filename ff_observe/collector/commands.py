@@ -150,6 +150,11 @@ def store_of_fleet(settings: CollectorSettings) -> Questioned:
         from ff_observe.collector.clickhouse.engine import ClickHouseEngine
 
         return ClickHouseEngine(settings.fleet_analytics)
+    return store_of_rollups(settings)
+
+
+def store_of_rollups(settings: CollectorSettings) -> Store:
+    """Where the collector's own roll-ups are read: they alone know of senders."""
     if settings.fleet_database is None:
         return existing_store(settings)
     return open_store(replace(settings, database=settings.fleet_database))

@@ -1,59 +1,96 @@
-"""The past of a fleet by its roll-ups: for each day what `/metrics` would have shown, as OpenMetrics with timestamps.
+"""What the public releases say over time, made from nothing but the releases: it reveals no more than they do, costs no
+ε, and everybody can make the same from `/releases/DAY.json`."""
 
-One family of metrics at a time, and a month of roll-ups: what is held is what is shown, however many years these are.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from typing import Final
+from math import isnan, nan
+from typing import Any, Final
 
-from ff_observe.catalogue import fleet as catalogue
-from ff_observe.catalogue.model import Metric
-from ff_observe.collector.daily import BY_VALUE, SIGHTINGS, Days, Figures, Rollups, end_of
-from ff_observe.collector.disclosure import Disclosure
-from ff_observe.collector.store import Rollup
-from ff_observe.exposition.backfill import END, head, series
+DAILY: Final = timedelta(days=400)
+"""Of what is older than this, only the last release of each week is kept."""
+MOST_VERSIONS: Final = 100
+"""Of the versions, those that most platforms had in one of the releases. All other values are of closed lists."""
+_VERSIONS: Final = "platforms_by_version"
+_LEFT_OUT: Final = frozenset({"sizes", "bound"})
 
-DAYS_AT_ONCE: Final = 31
-_NOTE: Final = "From the roll-ups of each day."
-
-
-def write(
-    store: Rollups, since: date | None, until: date, labels: Mapping[str, str], *, k: int, silent_after_days: int
-) -> Iterator[str]:
-    """The lines of the exposition: a sample at the end of each day from the first with pings, or `since`, to the last,
-    or `until`. Raises `StoreError`."""
-    days = Days(store.rollups(date.min, until, SIGHTINGS), Disclosure(k))
-    first, last = min(days.seen, default=until), max(days.seen, default=date.min)
-    first = first if since is None else max(first, since)
-    wanted = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    common = tuple(labels.items())
-
-    def family(metric: Metric, figures: Mapping[date, Figures]) -> Iterator[str]:
-        yield head(metric, _NOTE)
-        found: dict[tuple[str, ...], list[tuple[float, int]]] = {}
-        for day, shown in figures.items():
-            for values, number in shown.items():
-                found.setdefault(values, []).append((end_of(day), number))
-        for values, samples in found.items():
-            yield from series(metric, (*zip(metric.labels, values, strict=True), *common), samples)
-
-    yield from family(catalogue.DAILY_TIMESTAMP, {day: {(): end_of(day)} for day in wanted})
-    for metric in BY_VALUE:
-        yield from family(metric, _by_value(store, days, metric, wanted))
-    yield from family(catalogue.CHANGED, {day: days.changed(day) for day in wanted})
-    windows = {day: days.windows(day, silent_after_days) for day in wanted}
-    for metric in (catalogue.PLATFORMS, catalogue.SILENT):
-        yield from family(metric, {day: shown.get(metric, {}) for day, shown in windows.items()})
-    yield END
+Path = tuple[str, ...]
 
 
-def _by_value(store: Rollups, days: Days, metric: Metric, wanted: Sequence[date]) -> Mapping[date, Figures]:
-    found: dict[date, Figures] = {}
-    for place in range(0, len(wanted), DAYS_AT_ONCE):
-        month = wanted[place : place + DAYS_AT_ONCE]
-        rows: dict[date, list[Rollup]] = {day: [] for day in month}
-        for row in store.rollups(month[0], month[-1], [BY_VALUE[metric].field]):
-            rows[row.day].append(row)
-        found |= {day: days.by_value(metric, rows[day]) for day in month}
-    return found
+class History:
+    """Every figure of the releases as a column. It grows by a release at a time: none is read again."""
+
+    def __init__(self) -> None:
+        self._first: date | None = None
+        self._count = 0
+        self._days: list[date] = []
+        self._columns: dict[Path, array[float]] = {}
+        self._thinned = 0
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        """Take in the next release, in the form of `fleet.as_json`."""
+        figures = dict(_figures((), document))
+        for path in figures.keys() - self._columns.keys():
+            self._columns[path] = array("d", [nan]) * len(self._days)
+        for path, column in self._columns.items():
+            column.append(figures.get(path, nan))
+        self._days.append(date.fromisoformat(document["day"]))
+        self._first = self._first or self._days[0]
+        self._count += 1
+        self._thin_out()
+
+    def as_json(self) -> dict[str, Any]:
+        """The days of the releases, and for each figure, under the keys that it has in a release, a list of its numbers
+        on these days: None where a release left it out."""
+        last = self._days[-1] if self._days else None
+        history: dict[str, Any] = {
+            "releases": {"first": _text(self._first), "last": _text(last), "count": self._count},
+            "day": [str(day) for day in self._days],
+        }
+        for path, column in sorted(self._shown().items()):
+            *parents, name = path
+            place = history
+            for key in parents:
+                place = place.setdefault(key, {})
+            place[name] = [None if isnan(number) else _plain(number) for number in column]
+        return history
+
+    def _shown(self) -> Mapping[Path, "array[float]"]:
+        """The columns without those that lost all their numbers with the days, and without the rarest versions."""
+        self._columns = {path: column for path, column in self._columns.items() if not all(map(isnan, column))}
+        versions = [path for path in self._columns if path[0] == _VERSIONS]
+        most = {path: max(number for number in self._columns[path] if not isnan(number)) for path in versions}
+        rare = set(sorted(versions, key=lambda path: (-most[path], path))[MOST_VERSIONS:])
+        return {path: column for path, column in self._columns.items() if path not in rare}
+
+    def _thin_out(self) -> None:
+        edge = self._days[-1] - DAILY
+        while (day := self._days[self._thinned]) < edge:
+            if _week(day) != _week(self._days[self._thinned + 1]):
+                self._thinned += 1
+                continue
+            del self._days[self._thinned]
+            for column in self._columns.values():
+                del column[self._thinned]
+
+
+def _figures(path: Path, value: object) -> Iterator[tuple[Path, float]]:
+    """The numbers of a release by where they stand in it."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if key not in _LEFT_OUT:
+                yield from _figures((*path, key), below)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, float(value)
+
+
+def _week(day: date) -> tuple[int, int]:
+    return day.isocalendar()[:2]
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else str(day)
+
+
+def _plain(number: float) -> float:
+    return int(number) if number.is_integer() else number

@@ -47,6 +47,7 @@ class CollectorMetrics(FamilySource):
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
         self.day: Mapping[Metric, Figures] = {}
+        self.findings: Mapping[str, int] | None = None
         self._lock = threading.Lock()
         self._counters: dict[str, dict[tuple[str, ...], float]] = {
             metric.name: {(value,): 0.0 for value in metric.label_values} if metric.labels else {(): 0.0}
@@ -109,6 +110,11 @@ class CollectorMetrics(FamilySource):
         if self.fleet is not None:
             yield from _fleet_families(self.fleet)
         yield from (_gauges(metric, figures.items()) for metric, figures in self.day.items())
+        if self.findings is not None:
+            family = _family(catalogue.FINDINGS)
+            for rule, number in self.findings.items():
+                family.add_sample(catalogue.FINDINGS.name, {"rule": rule}, number)
+            yield family
 
 
 def _family(metric: Metric) -> Family:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ff_observe.collector.publication import INDEX_PATH
+from ff_observe.collector.history import DAILY
+from ff_observe.collector.publication import HISTORY_PATH, INDEX_PATH
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, PATH
 from ff_observe.version import VERSION
@@ -11,12 +12,22 @@ Json = dict[str, Any]
 
 _ERROR = {"$ref": "#/components/schemas/Error"}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}}
-_DAY = {
+_DAY: Json = {
     "name": "day",
     "in": "path",
     "required": True,
     "description": "A day of the list, as 2026-03-01.",
     "schema": {"type": "string", "format": "date"},
+}
+_MADE_FROM: Json = {
+    "type": "object",
+    "description": "Which releases it was made from.",
+    "properties": {
+        "first": {"type": ["string", "null"], "format": "date"},
+        "last": {"type": ["string", "null"], "format": "date"},
+        "count": {"type": "integer"},
+    },
+    "required": ["first", "last", "count"],
 }
 _ALLOW = {"Allow": {"description": "The methods there are.", "schema": {"type": "string"}}}
 
@@ -93,6 +104,12 @@ def document() -> Json:
         "description": "Aggregates over the fleet.",
         "content": {"application/json": {"schema": {"type": "object"}}},
     }
+    history = {
+        "description": "The days of releases, and under the keys of a figure in a release a list of its numbers "
+        "on these days, null where a release left it out. Of releases more than "
+        f"{DAILY.days} days before the last it has the last of each week.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/History"}}},
+    }
     not_public = {"description": "Not public.", "content": {"application/json": {"schema": _ERROR}}}
     no_release = {"description": "No release of that day.", "content": {"application/json": {"schema": _ERROR}}}
     not_yet = {"description": "Not counted yet.", "content": {"application/json": {"schema": _ERROR}}}
@@ -131,6 +148,13 @@ def document() -> Json:
                     "operationId": "getReleases",
                     "summary": "The days of all releases, and the key that signs them, where the fleet is public",
                     "responses": {"200": fleet, "404": not_public, "503": {**not_yet, "headers": _RETRY_AFTER}},
+                }
+            },
+            HISTORY_PATH: {
+                "get": {
+                    "operationId": "getHistory",
+                    "summary": "The figures of all releases as columns, where the fleet is public",
+                    "responses": {"200": history, "404": not_public, "503": {**not_yet, "headers": _RETRY_AFTER}},
                 }
             },
             "/releases/{day}.json": {
@@ -190,6 +214,11 @@ def document() -> Json:
         "components": {
             "schemas": {
                 "Ping": ping_schema(),
+                "History": {
+                    "type": "object",
+                    "properties": {"releases": _MADE_FROM, "day": {"type": "array", "items": _DAY["schema"]}},
+                    "required": ["releases", "day"],
+                },
                 "Success": {
                     "type": "object",
                     "properties": {"status": {"const": "success"}},

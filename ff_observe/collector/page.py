@@ -10,22 +10,25 @@ from typing import Any
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
+from ff_observe.catalogue.quality import RULES
+from ff_observe.collector.charts import LEFT_OUT, grouped
 from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
 from ff_observe.collector.noise import fits
+from ff_observe.collector.page_history import PageHistory
+from ff_observe.collector.store.rollups import place
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
-CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
+CONTENT_SECURITY_POLICY = f"{_POLICY}; frame-ancestors 'none'"
 _PROTECTED = (
     "Released once a day from the anonymous pings of the 30 days before. A platform counts after pings on {days} "
-    "different days, and of the platforms behind one address one counts. A figure that fewer than {k} platforms share, "
+    "different days, and at most one behind each address. A figure that fewer than {k} platforms share, "
     "or that one of them dominates, is left out or counted as <em>other</em>; all others are rounded down."
 )
 _NOISY = (
     "Released from the anonymous pings of the 30 days before. A platform counts after pings on {days} different days, "
-    "and of the platforms behind one address one counts. Random noise, drawn once, hides each of them: \u03b5 is "
+    "and at most one behind each address. Random noise, drawn once, hides each of them: \u03b5 is "
     "{epsilon:g} in this release (\u03b4 {delta:g}), and {spent:g} of {budget:g} in all. In 95 of 100 cases the number "
     "of platforms with a value is off by {platforms} at most, a bar of \u201chow many have how many\u201d by {sizes}, "
     "and a sum by {bounds} times what one platform adds at most. Figures that are less than that are left out."
@@ -34,45 +37,67 @@ _LAST = " This is the last release: the next would spend more than there is."
 _UNPROTECTED = "From the anonymous pings of the last 30 days. Every platform counts, and every figure is shown."
 _FOOTER = (
     "<footer><p>{rules} Of a sender's address only a keyed hash is kept, whose key is destroyed on "
-    'schedule. The same as data: <a href="fleet.json">fleet.json</a>, <a href="releases.json">all releases</a></p>'
+    'schedule. The same as data: <a href="fleet.json">fleet.json</a>, <a href="history.json">history.json</a>, '
+    '<a href="releases.json">all releases</a></p>'
     "<p>Releases are signed by <code>{releases_key}</code>, receipts for ledgers by <code>{receipts_key}</code></p>"
     "</footer>"
 )
 _HEIGHT = 8
 _QUANTILES = {0.5: "Median", 0.9: "90 %", 0.99: "99 %"}
-_LEFT_OUT = "\u2013"
 Document = Mapping[str, Any]
 """A fleet in the form of `fleet.as_json`."""
 
 
-def render(document: Document, receipts_key: str, releases_key: str) -> bytes:
-    """The page. Everything that originates from senders is escaped."""
+def render(document: Document, receipts_key: str, releases_key: str, history: Document | None = None) -> bytes:
+    """The page; with curves if there is a history (`History.as_json`). Everything that originates from senders is
+    escaped."""
+    past = PageHistory(history)
     platforms = document["platforms"]
     counted_at = datetime.fromisoformat(document["counted_at"])
     parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8"><title>FlowFuse fleet</title>',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        f"<style>{_STYLE}</style></head><body><main>",
-        f"<header><h1>FlowFuse fleet</h1><p>As of {counted_at:%d %B %Y, %H:%M} UTC</p></header>",
+        head("FlowFuse fleet"),
+        f"<header><h1>FlowFuse fleet</h1><p>As of {counted_at:%d %B %Y, %H:%M} UTC</p>{_findings(document)}</header>",
         '<section class="figures" aria-label="Platforms seen">',
         _figure(platforms.get("1d"), "platforms in a day"),
         _figure(platforms.get("7d"), "in 7 days"),
         _figure(platforms.get("30d"), "in 30 days"),
         _figure(document["silent_platforms"], "fell silent"),
         "</section>",
+        past.platforms(),
         '<div class="columns">',
         _bars(catalogue.BY_VERSION, document["platforms_by_version"]),
         _bars(catalogue.BY_LICENSE_TYPE, document["platforms_by_license_type"]),
         _bars(catalogue.BY_DRIVER, document["platforms_by_driver"]),
         _features(document["platforms_by_feature"]),
         "</div>",
-        *_resources(document["resources"]),
+        *past.adoption(),
+        *_resources(document["resources"], past),
         _FOOTER.format(rules=_rules(document), receipts_key=escape(receipts_key), releases_key=escape(releases_key)),
         "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part).encode()
+
+
+def head(title: str) -> str:
+    """The beginning of a page, up to its content; also of one that is kept as a file, and has no headers."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="color-scheme" content="light dark">\n<style>{_STYLE}</style></head><body><main>'
+    )
+
+
+def bar(part: float, whole: float) -> str:
+    """A share as a drawing: the policy forbids inline styles, so the length cannot be one."""
+    drawn = f'<rect width="{100 * part / max(whole, 1):.2f}" height="1"/>'
+    return f'<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>'
+
+
+def _findings(document: Document) -> str:
+    """What the figures lack, in words."""
+    broken = [rule.meaning for rule in RULES if rule.name in document.get("findings", ())]
+    return f"<p>On the last day, against the releases before: {escape(' '.join(broken))}</p>" if broken else ""
 
 
 def _rules(document: Document) -> str:
@@ -84,12 +109,8 @@ def _rules(document: Document) -> str:
 
 
 def _figure(number: int | None, caption: str) -> str:
-    shown = _LEFT_OUT if number is None else _grouped(number)
+    shown = LEFT_OUT if number is None else grouped(number)
     return f'<p class="figure"><strong>{shown}</strong> <span>{caption}</span></p>'
-
-
-def _grouped(number: float) -> str:
-    return f"{number:,.0f}".replace(",", "\u202f")
 
 
 def _bars(metric: Metric, shares: Shares) -> str:
@@ -101,10 +122,8 @@ def _bars(metric: Metric, shares: Shares) -> str:
 
 
 def _bar(label: str, platforms: int, total: int) -> str:
-    """A row whose bar is a drawing: the policy forbids inline styles, so the length cannot be one."""
-    bar = f'<rect width="{100 * platforms / max(total, 1):.2f}" height="1"/>'
-    share = f'<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{bar}</svg>'
-    return f'<tr><th scope="row">{escape(label)}</th><td>{share}</td><td class="number">{_grouped(platforms)}</td></tr>'
+    share, number = bar(platforms, total), grouped(platforms)
+    return f'<tr><th scope="row">{escape(label)}</th><td>{share}</td><td class="number">{number}</td></tr>'
 
 
 def _features(by_feature: Mapping[str, Shares]) -> str:
@@ -117,7 +136,7 @@ def _features(by_feature: Mapping[str, Shares]) -> str:
     return f"<section><h2>{catalogue.BY_FEATURE.title}</h2>{body}</section>"
 
 
-def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
+def _resources(resources: Mapping[str, Document], past: PageHistory) -> Iterator[str]:
     if not resources:
         return
     yield '<section tabindex="0" aria-labelledby="resources"><h2 id="resources">What they run</h2><table>'
@@ -127,12 +146,15 @@ def _resources(resources: Mapping[str, Document]) -> Iterator[str]:
     quantiles = QUANTILES if any(resource["quantiles"] for resource in resources.values()) else ()
     for heading in (*(_QUANTILES[quantile] for quantile in quantiles), "Sum"):
         yield f'<th scope="col">{heading}</th>'
+    if past.has_curves:
+        yield '<th scope="col" class="drawing">Sum over time</th>'
     yield "</tr></thead><tbody>"
     for name, resource in resources.items():
         title = in_text(catalogue.RESOURCE_TITLES.get(name, name))
         platforms, *rest = (f'<td class="number">{cell}</td>' for cell in _cells(resource, quantiles))
         yield f'<tr><th scope="row">{escape(title)}</th>{platforms}'
-        yield f'<td class="drawing">{_histogram(resource)}</td>{"".join(rest)}</tr>'
+        yield f'<td class="drawing">{_histogram(resource)}</td>{"".join(rest)}'
+        yield f'<td class="drawing">{past.total(name, title)}</td></tr>' if past.has_curves else "</tr>"
     yield "</tbody></table></section>"
 
 
@@ -140,38 +162,32 @@ def _histogram(resource: Document) -> str:
     """A drawing, and the same in words, for those who cannot see it or point at it."""
     sizes: Shares = {least: platforms for least, platforms in resource["sizes"].items() if least != OTHER}
     if not sizes:
-        return _LEFT_OUT
+        return LEFT_OUT
     tallest = max(sizes.values())
     groups = []
     bars = []
     for least, platforms in sizes.items():
-        place = _place(int(least))
         height = _HEIGHT * platforms / tallest
-        bars.append(f'<rect x="{place}" y="{_HEIGHT - height:.2f}" width=".8" height="{height:.2f}"/>')
-        groups.append(f"{_grouped(platforms)} have {_of_group(int(least), resource['bound'])}")
+        bars.append(f'<rect x="{place(int(least))}" y="{_HEIGHT - height:.2f}" width=".8" height="{height:.2f}"/>')
+        groups.append(f"{grouped(platforms)} have {_of_group(int(least), resource['bound'])}")
     words = "; ".join(groups)
-    width = _place(resource["bound"]) + 1
+    width = place(resource["bound"]) + 1
     box = f'class="sizes" viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" role="img"'
     return f'<svg {box} aria-label="{words}"><title>{words}</title>{"".join(bars)}</svg>'
-
-
-def _place(least: int) -> int:
-    """The groups of sizes from left to right: 0, 1, 2, 5, 10, 20, …"""
-    return 0 if least < 1 else 3 * (len(str(least)) - 1) + {"1": 1, "2": 2, "5": 3}[str(least)[0]]
 
 
 def _of_group(least: int, bound: int) -> str:
     """The counts of a group of sizes in words: its next begins at 2, 2.5 or 2 times its least."""
     if least >= bound:
-        return f"{_grouped(least)} or more"
+        return f"{grouped(least)} or more"
     last = (5 * least // 2 if str(least)[0] == "2" else 2 * least) - 1
-    return _grouped(least) if last <= least else f"{_grouped(least)} to {_grouped(last)}"
+    return grouped(least) if last <= least else f"{grouped(least)} to {grouped(last)}"
 
 
 def _cells(resource: Document, quantiles: Sequence[float]) -> Iterator[str]:
     """All but the histogram: platforms, quantiles, sum."""
-    yield _grouped(resource["platforms"])
+    yield grouped(resource["platforms"])
     for quantile in quantiles:
         value = resource["quantiles"].get(str(quantile))
-        yield _LEFT_OUT if value is None else _grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")
-    yield _LEFT_OUT if resource["total"] is None else _grouped(resource["total"])
+        yield LEFT_OUT if value is None else grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")
+    yield LEFT_OUT if resource["total"] is None else grouped(resource["total"])

@@ -11,8 +11,10 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from ff_observe.collector.fleet import QUESTIONS, RESOURCES, Fleet, NotRolledUpError, as_json, take_release
+from ff_observe.collector.history import History
 from ff_observe.collector.noise import Noise, fits
 from ff_observe.collector.page import render
+from ff_observe.collector.quality import USUAL_DAYS, of_release
 from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.settings import EPSILON, CollectorSettings
 from ff_observe.collector.store import Released, Store
@@ -23,6 +25,7 @@ from ff_observe.transparency.notes import SigningKey
 log = logging.getLogger(__name__)
 
 INDEX_PATH: Final = "/releases.json"
+HISTORY_PATH: Final = "/history.json"
 _WEEK: Final = "7d"
 
 
@@ -38,6 +41,10 @@ class Archive:
         self._compressed[f"/releases/{released.day}.json"] = zlib.compress(released.document.encode())
         self._compressed[f"/releases/{released.day}.proof"] = zlib.compress(released.proof.encode())
 
+    def last(self, number: int) -> list[bytes]:
+        """The last releases, the newest last."""
+        return [zlib.decompress(self._compressed[f"/releases/{day}.json"]) for day in self.days[-number:]]
+
     def find(self, path: str) -> bytes | None:
         """What a path names; None if it names no release."""
         compressed = self._compressed.get(path)
@@ -46,11 +53,13 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What is published, rendered: page, data, and the list of all releases with the key that signs them."""
+    """What is published, rendered: page, data, the list of all releases with the key that signs them, and what they say
+    over time."""
 
     page: bytes
     data: bytes
     index: bytes
+    history: bytes
     archive: Archive
 
 
@@ -83,6 +92,7 @@ class Publication:
         self._silent_after_days = settings.silent_after_days
         self._log = ReleaseLog()
         self._archive = Archive()
+        self._history = History()
         self._release_days = settings.release_days
         self._epsilon = settings.epsilon
         self._budget = settings.epsilon_budget
@@ -105,8 +115,10 @@ class Publication:
         self._published = document
         key = str(self._releases_key().verifier)
         index = {"key": key, "days": [str(day) for day in self._archive.days]}
-        page = render(json.loads(document), self._receipts_key(), key)
-        return Release(page, document.encode(), json.dumps(index).encode(), self._archive)
+        history = self._history.as_json()
+        page = render(json.loads(document), self._receipts_key(), key, None if self._k == 1 else history)
+        columns = json.dumps(history, separators=(",", ":"))
+        return Release(page, document.encode(), json.dumps(index).encode(), columns.encode(), self._archive)
 
     def _release_if_due(self, fleet: Fleet, now: datetime) -> None:
         self._read()
@@ -123,7 +135,7 @@ class Publication:
             return
         if not self._store.release(self._log.next(today, document, self._releases_key())):
             # Another collector was first, or the database was restored from a backup.
-            self._log, self._archive, self.spent = ReleaseLog(), Archive(), 0.0
+            self._log, self._archive, self._history, self.spent = ReleaseLog(), Archive(), History(), 0.0
         self._read()
 
     def _taken(self, now: datetime) -> dict[str, Any]:
@@ -132,6 +144,7 @@ class Publication:
             noise = Noise(self._epsilon, self._k, self._silent_after_days, shares=QUESTIONS, resources=len(RESOURCES))
         fleet = take_release(self._store, now, self._k, self._days, self._silent_after_days, noise)
         document = as_json(fleet, self._k, self._days)
+        document["findings"] = of_release(document, [json.loads(each) for each in self._archive.last(USUAL_DAYS)])
         if noise is None:
             return document
         spent = round(self.spent + noise.epsilon, 9)
@@ -152,5 +165,7 @@ class Publication:
             self._log.add(released)
             self._archive.add(released)
             self._released = released.document
-            privacy = json.loads(released.document).get("privacy")
+            document = json.loads(released.document)
+            self._history.add(document)
+            privacy = document.get("privacy")
             self.spent = round(self.spent + (privacy["epsilon"] if privacy else 0.0), 9)

@@ -4,11 +4,12 @@ For the operator of the collector, who can read every ping: the figures are exac
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from statistics import median
 
+from ff_observe.catalogue.quality import MISSING, NO_PINGS
+from ff_observe.collector.quality import Finding
 from ff_observe.collector.store import Rollup
 from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN, UPGRADE
 from ff_observe.collector.store.rollups import text as as_text
@@ -18,10 +19,6 @@ Cell = str | int | float | None
 
 NOT_SAID = "(not said)"
 MONTH, WEEK = 30, 7
-USUAL_DAYS = 7
-"""A day is compared with the median of so many before it."""
-MISSING_SHARE = 0.5
-"""Below this share of what is usual, platforms are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +139,17 @@ def silent(rows: Iterable[Rollup], since: date, silent_after_days: int) -> Answe
     return Answer(("day", "seen", "seen in 7 days", "seen in 30 days", "new", "returning", "silent", "lost"), table)
 
 
-def missing_days(rows: Iterable[Rollup], since: date, until: date) -> Answer:
-    """The days without a ping, and those on which far fewer platforms than usual pinged, or far more did first."""
-    kept = list(rows)
-    seen = {row.day: row.platforms for row in kept if row.field == SEEN}
-    new = {row.day: row.platforms for row in kept if row.field == GAP and row.value == NEW}
-    first = min(seen, default=until + timedelta(days=1))
-    table: list[tuple[Cell, ...]] = []
-    for day in (first + timedelta(days=days) for days in range((until - first).days + 1)):
-        usual = _usual(seen, day)
-        what = _wrong(seen.get(day, 0), new.get(day, 0), usual)
-        if day >= since and what:
-            table.append((day.isoformat(), seen.get(day, 0), usual, new.get(day, 0), what))
-    return Answer(("day", "platforms", "usual", "new", "what"), table)
+def quality(found: Iterable[Finding]) -> Answer:
+    """What is doubtful of each day."""
+    table = [
+        (one.day.isoformat(), one.rule.name, one.field, one.value, one.found, one.usual, one.rule.meaning)
+        for one in found
+    ]
+    return Answer(("day", "rule", "field", "value", "found", "usual", "meaning"), table)
 
 
-def _usual(seen: Mapping[date, int], day: date) -> int:
-    before = [seen[other] for ago in range(1, USUAL_DAYS + 1) if (other := day - timedelta(days=ago)) in seen]
-    return int(median(before)) if before else 0
-
-
-def _wrong(platforms: int, new: int, usual: int) -> str:
-    if not platforms:
-        return "no pings"
-    if platforms < MISSING_SHARE * usual:
-        return "platforms are missing"
-    return "a crowd of new platforms" if usual and new > MISSING_SHARE * usual else ""
+def missing_days(found: Iterable[Finding]) -> Answer:
+    """Of what is doubtful, the days that lack platforms."""
+    lacking = (one for one in found if one.rule in (NO_PINGS, MISSING))
+    table = [(one.day.isoformat(), one.found, one.usual, one.rule.meaning) for one in lacking]
+    return Answer(("day", "platforms", "usual", "meaning"), table)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC
 
 from ff_observe import tracing
 from ff_observe.catalogue import fleet as catalogue
@@ -97,7 +96,7 @@ class PingReceiver:
         client = scope["client"]
         sender = self._sender_hash.of(self._address.of(client[0] if client else None, headers))
         now = self._clock.now()
-        ping = Ping.of(now, sender, reviewed(put_right(found.values, headers), now.astimezone(UTC).date()))
+        ping = Ping.of(now, sender, reviewed(put_right(found.values, headers), now.date()))
         outcome = await self._ingest.submit(ping)
         if outcome in _NOT_STORED:
             return Refusal(_NOT_STORED[outcome])

@@ -19,6 +19,7 @@ from ff_observe.collector.ingest import Ingest
 from ff_observe.collector.keys import Keys
 from ff_observe.collector.metrics import CollectorMetrics, seconds
 from ff_observe.collector.publication import Publication
+from ff_observe.collector.quality import findings_of_yesterday
 from ff_observe.collector.receive import PingObserver, PingReceiver
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.collector.responses import error, refusal_answer
@@ -219,8 +220,9 @@ class Collector:
         try:
             folded = self.store.fold(began_at, FOLDED_AT_ONCE)
             today = began_at.astimezone(UTC).date()
-            if folded.oldest_due is None or folded.oldest_due >= today:
+            if folded.is_complete_before(today):
                 self.metrics.day = take_day(self.store, today - timedelta(days=1), self.settings.k)
+            self.metrics.findings = findings_of_yesterday(self.store, folded, began_at, self.settings.k)
         except StoreError:  # as when counting
             return FOLD_SECONDS
         took = self._clock.monotonic() - began

@@ -21,6 +21,7 @@ from ff_observe.generate import (
     outputs_table,
     ping_fields_table,
     ping_schema,
+    quality_table,
     semantic_conventions,
     status_schema,
 )
@@ -66,7 +67,10 @@ SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
             Section("ff_observe/ping_contract.py", ping_fields_table.render),
             Section("ff_observe/catalogue", disclosed_table.render),
         ),
-        "docs/collector.md": (Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),),
+        "docs/collector.md": (
+            Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),
+            Section("ff_observe/catalogue/quality.py", quality_table.render),
+        ),
         "docs/egress.md": (Section("ff_observe/egress/flowfuse.py", egress_table.render),),
         "docs/securing-metrics.md": (
             Section("ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)),

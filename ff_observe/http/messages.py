@@ -91,11 +91,15 @@ ICON = answer(200, "image/svg+xml", _ICON, cache="public, max-age=86400")
 """Browsers request `ICON_PATH` on their own, even for pages that are not HTML."""
 
 
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode("ascii")) for status in HTTPStatus}
+
+
 def render_head(status: int, headers: Headers, date: bytes, keep_alive: bool) -> bytes:
     """Status line and headers on the wire."""
-    lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode("ascii")), b"date: " + date]
-    lines += [name + b": " + value for name, value in headers if name != b"connection"]
+    lines = [_STATUS_LINES[status], b"date: " + date]
+    lines += [b"%b: %b" % header for header in headers if header[0] != b"connection"]
     if not keep_alive:
         lines.append(b"connection: close")
-    assert not any(b"\r" in line or b"\n" in line for line in lines), "a header of ours would begin another"
-    return b"\r\n".join([*lines, b"", b""])
+    head = b"\r\n".join([*lines, b"", b""])
+    assert head.count(b"\r") == head.count(b"\n") == len(lines) + 1, "a header of ours would begin another"
+    return head

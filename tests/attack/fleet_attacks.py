@@ -97,10 +97,20 @@ def differencing_over_a_year(_make: MakeWorld, _size: int) -> Result:
 
 
 def sybils_behind_one_address(make: MakeWorld, size: int) -> Result:
-    """Invented platforms that ping for days, all from one address."""
+    """Invented platforms that ping for days, all from one address: too many for one day."""
     world = make()
     world.honest()
     world.ping((f"sybil-{index}" for index in range(size)), at="attacker", env__flowforge=ADVERT)
+    return _newcomers(world, 0)
+
+
+def sybils_behind_one_address_ten_a_day(make: MakeWorld, size: int) -> Result:
+    """So few on each day that they are no crowd: they count as one platform."""
+    world = make()
+    world.honest()
+    for day in range(3):
+        names = [f"sybil-{index}" for index in range(10 * day, min(10 * (day + 1), size))]
+        world.ping(names, days=range(day, 5), at="attacker", env__flowforge=ADVERT)
     return _newcomers(world, 1)
 
 
@@ -109,7 +119,7 @@ def sybils_over_a_change_of_the_key(make: MakeWorld, size: int) -> Result:
     world = make()
     world.honest()
     for key, days in ((0, range(3)), (1, range(2, 5))):
-        names = (f"sybil-{key}-{index}" for index in range(size))
+        names = (f"sybil-{key}-{index}" for index in range(min(10, size)))
         world.ping(names, at="attacker", key=key, days=days, env__flowforge=ADVERT)
     return _newcomers(world, 2)
 
@@ -248,6 +258,7 @@ ATTACKS: tuple[Attack, ...] = (
     differencing_between_days,
     differencing_over_a_year,
     sybils_behind_one_address,
+    sybils_behind_one_address_ten_a_day,
     sybils_over_a_change_of_the_key,
     sybils_within_an_hour,
     guessed_version_with_four_addresses,

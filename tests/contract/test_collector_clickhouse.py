@@ -25,6 +25,7 @@ from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Store, StoreError
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.rollups import CROWD
 from ff_observe.collector.store.sqlite import SqliteStore, open_sqlite
 from ff_observe.config.secret import Secret
 from ff_observe.ping_contract import FIELDS as ALL_FIELDS
@@ -146,7 +147,8 @@ def test_its_answers_are_those_of_the_store_after_any_history(
     engine = ClickHouseEngine(database)
     answered = engine.rollups(date.min, date.max, FIELDS)
     assert len(answered) == len(set(answered))
-    assert set(answered) == kept(store) == recounted(stored(store))
+    assert kept(store) == recounted(stored(store))
+    assert set(answered) == {row for row in kept(store) if row.field != CROWD}, "it has no hashes of senders"
     last = max(row.day for row in answered)
     assert sorted(engine.crosstab(last, DRIVER, VERSION)) == sorted(store.crosstab(last, DRIVER, VERSION))
     for field in ("seen", "env.flowforge", "platform.counts.users"):

@@ -20,7 +20,7 @@ from tests.recount import BY_VALUE, recounted, released
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, ping
 
-FIELDS = ("pings", "seen", "gap", "upgrade", "cohort", *BY_VALUE, *(field.dotted for field in COUNT_FIELDS))
+FIELDS = ("pings", "seen", "gap", "upgrade", "cohort", "crowd", *BY_VALUE, *(field.dotted for field in COUNT_FIELDS))
 NAMES = [f"platform-{number}" for number in range(9)]
 VERSIONS = ("2.31.0", "2.32.1", "2.33.2")
 SENDERS = [None, *(bytes([number]) * 32 for number in range(2, 8))]

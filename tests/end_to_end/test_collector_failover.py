@@ -33,10 +33,10 @@ FAILURES: dict[str, Failure] = {
 }
 
 
-def failed_over_under_load(load: Load, port: int, fail: Callable[[], None]) -> float:
-    """Send until pings are acknowledged again after the failure. Returns the longest time without."""
+def failed_over_under_load(load: Load, port: int, fail: Callable[[], Node]) -> tuple[Node, float]:
+    """Send until pings are acknowledged again after the failure. Returns what failed, and the longest time without."""
 
-    async def main() -> None:
+    async def main() -> Node:
         load.arrived = asyncio.Event()
         load.measure()
         until = asyncio.Event()
@@ -44,15 +44,23 @@ def failed_over_under_load(load: Load, port: int, fail: Callable[[], None]) -> f
         async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
             tasks.create_task(load.run(port, until))
             await load.until(lambda: len(load.acknowledged) >= before + 50)
-            await asyncio.to_thread(fail)
+            leader = await asyncio.to_thread(fail)
             failed, refused = len(load.acknowledged), load.refused[503]
             await load.until(lambda: load.refused[503] > refused)
             refused_at = len(load.acknowledged)
             await load.until(lambda: len(load.acknowledged) >= max(failed, refused_at) + 50)
             until.set()
+        return leader
 
-    asyncio.run(main())
-    return load.longest_gap
+    leader = asyncio.run(main())
+    return leader, load.longest_gap
+
+
+def failed_leader(cluster: PatroniCluster, fail: Callable[[PatroniCluster, Node], None]) -> Node:
+    """Let the node fail that leads at this moment: on a busy machine Patroni replaces one that is late by itself."""
+    leader = cluster.leader()
+    fail(cluster, leader)
+    return leader
 
 
 @pytest.mark.timeout(120 + 120 * ROUNDS)
@@ -65,9 +73,10 @@ def test_no_acknowledged_ping_is_lost_at_a_failover_and_none_is_stored_twice(
         slowest = 1.0
         for done in range(ROUNDS):
             kind, (fail, mend) = list(FAILURES.items())[done % len(FAILURES)]
-            leader = cluster.leader()
-            gap = failed_over_under_load(load, collector.port, partial(fail, cluster, leader))
+            leader, gap = failed_over_under_load(load, collector.port, partial(failed_leader, cluster, fail))
             gaps.append((kind, gap))
+            if figures := os.environ.get("FF_OBSERVE_FIGURES"):
+                Path(figures).write_text("".join(f"{kind} {gap:.1f}\n" for kind, gap in gaps))
             slowest = max(slowest, pace().slowness)
             if done == ROUNDS - 1:
                 break  # the last is read without it
@@ -78,8 +87,6 @@ def test_no_acknowledged_ping_is_lost_at_a_failover_and_none_is_stored_twice(
         with psycopg.connect(cluster.url(), target_session_attrs="read-write") as session:
             rows = session.execute("SELECT instance_id, count(*) FROM ping GROUP BY 1").fetchall()
         cluster.mend(leader)
-    if figures := os.environ.get("FF_OBSERVE_FIGURES"):
-        Path(figures).write_text("\n".join(f"{kind} {gap:.1f}" for kind, gap in gaps))
     assert Counter(dict(rows)) == Counter(load.acknowledged)
     assert set(load.refused) == {503}
     assert max(gap for _, gap in gaps) < GAP_SECONDS * slowest, gaps

@@ -11,7 +11,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.pace import in_full
 from tests.platforms import case_named
-from tests.real_parts import browser as browser_part
 from tests.real_parts.bridge import home_with, running_bridge
 from tests.real_parts.processes import free_port, wait_until
 from tests.status_states import HOSTILE, STATES, failing_otlp, hostile, in_state, served
@@ -30,14 +29,6 @@ FIRST_WORDS = {
     "rejected-reload": "The changed configuration was rejected",
     "failing-otlp": "OTLP is on, and its last delivery failed",
 }
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    libraries = browser_part.libraries()
-    if libraries is None:
-        pytest.skip("needs the libraries of npm: python -m tests.real_parts.browser")
-    return (libraries / "axe-core" / "axe.min.js").read_text()
 
 
 def complaints_of(page: Page) -> list[str]:

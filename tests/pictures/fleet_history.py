@@ -59,6 +59,9 @@ def _fleet(at: datetime, day: float, platforms: int) -> Iterator[Sample]:
         yield _sample(at, fleet.PLATFORMS, number, window)
     yield from _parts(at, fleet.BY_DRIVER, platforms, {"kubernetes": 0.57, "docker": 0.27, "localfs": 0.13})
     yield from _parts(at, fleet.BY_LICENSE_TYPE, platforms, {"EE": 0.52, "CE": 0.45})
+    for rule in fleet.FINDINGS.label_values:
+        doubtful = {"late": 2 < day < 3, "unknown_value": 2 * (4 < day < 5)}
+        yield _sample(at, fleet.FINDINGS, doubtful.get(rule, 0), rule)
     moved = min(0.42, 0.06 * day)
     versions = {
         "2.33.2": 0.05 + moved,

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -59,14 +60,36 @@ def test_every_question_has_the_same_answer_as_text_json_and_csv(
         ["histogram", "users"],
         ["silent"],
         ["missing-days"],
+        ["quality"],
     ):
         rows = json.loads(asked(capsys, data_dir, *question, "--format", "json"))
         table = list(csv.DictReader(io.StringIO(asked(capsys, data_dir, *question, "--format", "csv"))))
         assert [{key: str(value) for key, value in row.items()} for row in rows] == table, question
-        assert bool(rows) == (question != ["missing-days"]), question
+        assert bool(rows) == (question not in (["missing-days"], ["quality"])), question
         text = asked(capsys, data_dir, *question)
         assert "\x1b" not in text
         assert all(str(value) in text for row in rows[-1:] for key, value in row.items() if key == "value")
+
+
+def test_an_answer_as_a_page_has_the_whole_table(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    for question in (["adoption", "--of", "nodejs"], ["crosstab", "flowforge", "driver"], ["silent"], ["missing-days"]):
+        rows = json.loads(asked(capsys, data_dir, *question, "--format", "json"))
+        page = asked(capsys, data_dir, *question, "--format", "html")
+        heading = " ".join(word for word in question if word != "--of")
+        assert f"<h1>{heading}</h1>" in page
+        assert page.count("<tr>") == 1 + len(rows)
+        cells = re.findall('<td(?: class="number")?>(.*?)</td>', page)
+        assert cells == [str(value) for row in rows for value in row.values()]
+        assert ('class="chart"' in page) == (question[0] in ("adoption", "silent"))
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html"])
+def test_an_answer_is_written_into_a_file(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, tmp_path: Path, form: str
+) -> None:
+    printed = asked(capsys, data_dir, "adoption", "--format", form)
+    assert asked(capsys, data_dir, "adoption", "--format", form, "-o", f"{tmp_path / 'answer'}") == ""
+    assert (tmp_path / "answer").read_text(encoding="utf-8") == printed
 
 
 def test_answers_are_of_whole_days_up_to_yesterday(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
@@ -85,6 +108,15 @@ def test_answers_are_of_whole_days_up_to_yesterday(capsys: pytest.CaptureFixture
     assert [silent[-1][key] for key in ("seen", "seen in 7 days", "seen in 30 days", "silent")] == [2, 3, 3, 1]
     (upgrade,) = json.loads(asked(capsys, data_dir, "upgrades", "--format", "json"))
     assert upgrade == {"from": "2.32.0", "to": "2.33.2", "platforms": 1}
+
+
+@pytest.mark.parametrize("question", ["silent", "quality", "missing-days"])
+def test_the_first_day_may_be_any_of_the_calendar(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, question: str
+) -> None:
+    """Also one whose days before, which the answer needs, are none."""
+    everything = asked(capsys, data_dir, question, "--format", "json", "--since", "0001-01-01")
+    assert everything == asked(capsys, data_dir, question, "--format", "json")
 
 
 def test_a_curve_shows_each_version_over_the_days(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:

@@ -42,9 +42,9 @@ _VERSION = NAMES[rollups.VERSION]
 _ROLLED_UP = [NAMES[index] for index in rollups.ROLLED_UP]
 _LAST = f"""
 CREATE TEMP TABLE last ON COMMIT DROP AS
-SELECT DISTINCT ON (instance_id) instance_id, {", ".join(_ROLLED_UP)} FROM ping
+SELECT DISTINCT ON (instance_id) instance_id, sender, {", ".join(_ROLLED_UP)} FROM ping
 WHERE received_at >= {{day}} AND received_at < {{next}}
-ORDER BY instance_id, received_at DESC, {", ".join(f"{name} DESC" for name in _ROLLED_UP)}
+ORDER BY instance_id, received_at DESC, {", ".join(f"{name} DESC" for name in _ROLLED_UP)}, sender
 """  # noqa: S608 - only names of our own columns
 # Most platforms pinged the day before, which one pass over that day finds; the others are looked up one by one.
 _SIGHTINGS = f"""
@@ -63,6 +63,12 @@ FROM last LEFT JOIN yesterday USING (instance_id) LEFT JOIN LATERAL (
 ) AS earlier ON true LEFT JOIN platform USING (instance_id)
 GROUP BY 1, 2, 3, 4
 """  # noqa: S608 - only names of our own columns
+_CROWD = """
+SELECT coalesce(max(platforms), 0) FROM (
+  SELECT count(*) AS platforms FROM last JOIN platform USING (instance_id)
+  WHERE first_seen >= {day} AND sender IS NOT NULL GROUP BY sender
+) AS senders
+"""
 
 
 def _alone(connection: Connection) -> bool:
@@ -207,9 +213,9 @@ def _read(connection: Connection, day: date) -> list[Rollup]:
     (pings,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(where)).fetchone() or (0,)
     _create_last(connection, literals)
     sightings = connection.execute(sql.SQL(_SIGHTINGS).format(**literals)).fetchall()
-    return rollups.of_day(
-        day, pings, [Sighting(*each) for each in sightings], distributions(connection, sql.SQL("last"))
-    )
+    (crowd,) = connection.execute(sql.SQL(_CROWD).format(**literals)).fetchone() or (0,)
+    found = distributions(connection, sql.SQL("last"))
+    return rollups.of_day(day, pings, [Sighting(*each) for each in sightings], found, crowd)
 
 
 def _create_last(connection: Connection, literals: Mapping[str, sql.Literal]) -> None:

@@ -5,7 +5,8 @@ Besides the fields of the ping a day has these:
 - `seen`: how many platforms pinged;
 - `gap`: how many of them pinged last so many days before (1 to 30), were `new`, or are `returning` after longer;
 - `upgrade`: how many had another version before, as `2.32.0 2.33.1`;
-- `cohort`: how many pinged first in a month, as `2026-03`.
+- `cohort`: how many pinged first in a month, as `2026-03`;
+- `crowd`: the largest number of new platforms behind one sender; absent without any.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ import orjson
 from ff_observe.collector.store.model import Count, Distribution, Rollup, Seen
 from ff_observe.ping_contract import FIELDS, RollUp, Value
 
-PINGS, SEEN, GAP, UPGRADE, COHORT = "pings", "seen", "gap", "upgrade", "cohort"
+PINGS, SEEN, GAP, UPGRADE, COHORT, CROWD = "pings", "seen", "gap", "upgrade", "cohort", "crowd"
 NEW, RETURNING = "new", "returning"
 OTHER = "other"
 LEFT_OUT = ""
@@ -35,7 +36,7 @@ LARGEST_TOTAL = 2**63 - 1
 ROLLED_UP: tuple[int, ...] = tuple(i for i, field in enumerate(FIELDS) if field.rolled_up is not RollUp.NONE)
 VERSION = next(index for index, field in enumerate(FIELDS) if field.dotted == "env.flowforge")
 _BY_SIZE = frozenset(field.dotted for field in FIELDS if field.rolled_up is RollUp.BY_SIZE)
-_EXACT = frozenset({PINGS, SEEN, GAP})
+_EXACT = frozenset({PINGS, SEEN, GAP, CROWD})
 
 
 class Sighting(NamedTuple):
@@ -50,7 +51,7 @@ class Sighting(NamedTuple):
 
 
 def of_day(
-    day: date, pings: int, sightings: Iterable[Sighting], distributions: Mapping[int, Distribution]
+    day: date, pings: int, sightings: Iterable[Sighting], distributions: Mapping[int, Distribution], crowd: int = 0
 ) -> list[Rollup]:
     """The roll-ups of a day; none without pings."""
     if not pings:
@@ -66,6 +67,8 @@ def of_day(
         if one.before is not None and one.version_before != one.version:
             upgrades[f"{one.version_before or '-'} {one.version or '-'}"] += one.platforms
     rows = [Rollup(day, PINGS, "", pings)]
+    if crowd:
+        rows.append(Rollup(day, CROWD, "", crowd))
     for field, counted in ((SEEN, seen), (GAP, gaps), (UPGRADE, upgrades), (COHORT, cohorts)):
         rows += _frequent([Rollup(day, field, value, platforms) for value, platforms in counted.items()])
     for index, distribution in distributions.items():
@@ -105,6 +108,11 @@ def size(count: int) -> int:
         return 0
     power = int(10 ** (len(str(count)) - 1))
     return next(step * power for step in (5, 2, 1) if step * power <= count)
+
+
+def place(least: int) -> int:
+    """The place of a size among 0, 1, 2, 5, 10, 20, …"""
+    return 0 if least < 1 else 3 * len(str(least)) - {"1": 2, "2": 1, "5": 0}[str(least)[0]]
 
 
 def _frequent(rows: list[Rollup]) -> list[Rollup]:

@@ -7,6 +7,8 @@ is marked leaves it until it is rolled up again. Both databases understand the s
 
 from datetime import date, timedelta
 
+from ff_observe.catalogue.quality import CROWD_OF_FEW_SENDERS
+
 DAYS = 30
 """So many days before a release count."""
 _BITS = (1 << (DAYS + 1)) - 1
@@ -34,9 +36,13 @@ WITH known AS (
   SELECT instance_id, sender,
     (CASE WHEN day < {last} THEN days << ({last} - day) ELSE days >> (day - {last}) END) & {mask} AS seen
   FROM fleet_seen WHERE day BETWEEN {last} - 30 AND {last} + 30
+), together AS (
+  SELECT instance_id, seen, sender, first_seen,
+    count(*) OVER (PARTITION BY sender, substr(CAST(first_seen AS text), 1, 10)) AS crowd
+  FROM known JOIN platform USING (instance_id) WHERE seen <> 0
 ), placed AS (
   SELECT instance_id, seen, row_number() OVER (PARTITION BY sender ORDER BY first_seen, instance_id) AS place
-  FROM known JOIN platform USING (instance_id) WHERE {number} >= {days}
+  FROM together WHERE crowd <= {crowd} AND {number} >= {days}
 )
 SELECT instance_id, seen FROM placed WHERE place = 1
 """
@@ -53,9 +59,12 @@ def window(until: date) -> list[date]:
 
 def counted(until: date, known: set[date], days: int) -> str:
     """The query of the platforms that count: of those behind one sender that were seen on enough of the `known` days,
-    the one known longest. `seen` has a bit for each day, that for the last day before `until` first."""
+    the one known longest; none of a crowd that was first seen on one day behind one sender. `seen` has a bit for each
+    day, that for the last day before `until` first."""
     mask = sum(1 << place for place, day in enumerate(window(until)) if day in known)
-    return _COUNTED.format(last=until.toordinal() - 1, mask=mask, number=_NUMBER, days=days)
+    return _COUNTED.format(
+        last=until.toordinal() - 1, mask=mask, number=_NUMBER, days=days, crowd=CROWD_OF_FEW_SENDERS.least
+    )
 
 
 def seen(silent_after_days: int) -> str:

@@ -54,6 +54,12 @@ SELECT substr(before, 1, 10), (
 FROM seen JOIN ping ON ping.rowid = ping_id LEFT JOIN platform ON platform.instance_id = seen.instance_id
 GROUP BY 1, 2, 3, 4
 """  # noqa: S608 - only names of our own columns
+_CROWD = """
+SELECT coalesce(max(platforms), 0) FROM (
+  SELECT count(*) AS platforms FROM last JOIN platform USING (instance_id) JOIN ping ON ping.rowid = ping_id
+  WHERE first_seen >= ? AND sender IS NOT NULL GROUP BY sender
+)
+"""
 
 
 @contextlib.contextmanager
@@ -174,7 +180,8 @@ def _fold_day(connection: sqlite3.Connection, day: date, today: date) -> bool:
             )
         ]
         found = distributions(connection, "last JOIN ping ON ping.rowid = ping_id")
-        rows = rollups.of_day(day, pings, sightings, found)
+        (crowd,) = connection.execute(_CROWD, between[:1]).fetchone()
+        rows = rollups.of_day(day, pings, sightings, found, crowd)
 
     def is_still_right() -> bool:
         still = connection.execute(

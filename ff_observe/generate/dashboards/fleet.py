@@ -145,6 +145,27 @@ def _platforms() -> list[p.Panel]:
             names=fleet.BY_FEATURE.value_titles,
             empty=TOO_FEW,
         ),
+        p.graph(
+            fleet.FINDINGS.title,
+            [Query(f"{_of_all(fleet.FINDINGS, by='rule')} > 0", "{{rule}}")],
+            f"{fleet.FINDINGS.help} `ff-observe fleet quality` lists them.",
+            unit=p.COUNT_UNIT,
+            axis="findings",
+            width=24,
+            height=6,
+            colors={
+                "no_pings": p.WORST,
+                "missing": p.BAD,
+                "late": p.MILD,
+                "crowd": "light-purple",
+                "crowd_of_few_senders": "purple",
+                "unknown_value": p.NEUTRAL,
+            },
+            stacked=True,
+            bars=True,
+            decimals=0,
+            empty="nothing doubtful in this time",
+        ),
     ]
 
 

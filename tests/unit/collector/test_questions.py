@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from ff_observe.collector import questions
+from ff_observe.collector.quality import findings
 from ff_observe.collector.store import Ping, Rollup
 from ff_observe.collector.store.rollups import size
 from ff_observe.ping_contract import MAX_COUNT
@@ -79,14 +80,19 @@ def test_the_sizes_of_a_histogram_meet_and_hold_every_count() -> None:
     assert size(MAX_COUNT) == BOUNDS[-2] if BOUNDS[-1] > MAX_COUNT else BOUNDS[-1]
 
 
-def test_days_without_pings_with_too_few_and_with_a_crowd_are_named() -> None:
+def test_the_days_that_lack_platforms_are_a_part_of_what_is_doubtful() -> None:
     seen_on = {0: 100, 1: 100, 2: 100, 3: 40, 5: 100, 6: 190}
     rows = [Rollup(DAY + timedelta(days=day), "seen", "", platforms) for day, platforms in seen_on.items()]
     rows.append(Rollup(DAY + timedelta(days=6), "gap", "new", 90))
-    answer = questions.missing_days(rows, DAY, DAY + timedelta(days=7))
-    assert [(row[0], row[-1]) for row in answer.rows] == [
-        ("2026-11-26", "platforms are missing"),
-        ("2026-11-27", "no pings"),
-        ("2026-11-29", "a crowd of new platforms"),
-        ("2026-11-30", "no pings"),
+    found = findings(rows, DAY, DAY + timedelta(days=7))
+    assert questions.missing_days(found).rows == [
+        ("2026-11-26", 40, 100, "Fewer platforms pinged than usual, by over 50 %."),
+        ("2026-11-27", 0, 100, "No platform pinged."),
+        ("2026-11-30", 0, 100, "No platform pinged."),
+    ]
+    assert [row[:-1] for row in questions.quality(found).rows] == [
+        ("2026-11-26", "missing", "", "", 40, 100),
+        ("2026-11-27", "no_pings", "", "", 0, 100),
+        ("2026-11-29", "crowd", "", "", 90, 0),
+        ("2026-11-30", "no_pings", "", "", 0, 100),
     ]

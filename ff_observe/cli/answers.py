@@ -1,0 +1,114 @@
+"""How an answer of `ff-observe fleet` is written: as text with bars and curves, JSON or CSV, to a terminal or file."""
+
+import contextlib
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from ff_observe.cli.files import STANDARD_STREAM, replaced
+
+if TYPE_CHECKING:
+    from ff_observe.collector.questions import Answer, Cell
+
+BAR_WIDTH = 40
+CURVE_WIDTH = 60
+_NUMBER = re.compile(r"[0-9,]+( %)?")
+_LEVELS = "▁▂▃▄▅▆▇█"
+_PLAIN_LEVELS = "_.:-=+*#"
+
+
+@contextlib.contextmanager
+def opened(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file in UTF-8 that is replaced as a whole."""
+    if output in (None, STANDARD_STREAM):
+        yield sys.stdout
+        return
+    with replaced(output) as file:
+        stream = io.TextIOWrapper(file, "utf-8", newline="")
+        yield stream
+        stream.detach()
+
+
+def write(answer: "Answer", form: str, stream: TextIO) -> None:
+    """Write the answer in a form: `text`, `json` or `csv`."""
+    if form == "json":
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        json.dump(rows, stream, indent=1)
+        stream.write("\n")
+    elif form == "csv":
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows(answer.rows)
+    else:
+        stream.writelines(f"{line}\n" for line in _text(answer, stream))
+
+
+def _text(answer: "Answer", stream: TextIO) -> Iterator[str]:
+    if answer.curve is not None:
+        return _table(*_curves(answer, stream))
+    if answer.bar is None:
+        return _table(answer.columns, [[_shown(cell) for cell in row] for row in answer.rows])
+    place = answer.columns.index(answer.bar)
+    most = max((_number(row[place]) for row in answer.rows), default=0) or 1
+    full = _drawable(stream, "█")
+    rows = [[*map(_shown, row), full * round(_number(row[place]) / most * BAR_WIDTH)] for row in answer.rows]
+    return _table((*answer.columns, ""), rows)
+
+
+def _curves(answer: "Answer", stream: TextIO) -> tuple[tuple[str, ...], list[list[str]]]:
+    """A line for each value of the column `curve`: its platforms over the days, and on the last of them."""
+    name, when, what = (answer.columns.index(column) for column in (answer.curve or "", "day", "platforms"))
+    days = sorted({str(row[when]) for row in answer.rows})
+    values: dict[str, dict[str, float]] = {}
+    for row in answer.rows:
+        values.setdefault(str(row[name]), {})[str(row[when])] = _number(row[what])
+    most = max((_number(row[what]) for row in answer.rows), default=0) or 1
+    levels = _LEVELS if _drawable(stream, _LEVELS) == _LEVELS else _PLAIN_LEVELS
+    last = {value: by_day.get(days[-1], 0) for value, by_day in values.items()} if days else {}
+    whole = sum(last.values()) or 1
+    rows = [
+        [
+            value,
+            "".join(_level(values[value].get(day, 0) / most, levels) for day in days[-CURVE_WIDTH:]),
+            _shown(round(last[value])),
+            f"{100 * last[value] / whole:.0f} %",
+        ]
+        for value in sorted(values, key=lambda value: (-last[value], value))
+    ]
+    since = f"since {days[-CURVE_WIDTH:][0]}" if days else ""
+    return (answer.curve or "", since, f"on {days[-1]}" if days else "", "share"), rows
+
+
+def _level(share: float, levels: str) -> str:
+    return " " if share <= 0 else levels[min(len(levels) - 1, int(share * len(levels)))]
+
+
+def _drawable(stream: TextIO, drawing: str) -> str:
+    """The drawing, or a plain one where the stream's encoding has none of it."""
+    try:
+        drawing.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return drawing
+
+
+def _number(cell: "Cell") -> float:
+    return cell if isinstance(cell, int | float) else 0
+
+
+def _shown(cell: "Cell") -> str:
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Numbers to the right, texts to the left."""
+    widths = [max(len(line[place]) for line in (columns, *rows)) for place in range(len(columns))]
+    right = [bool(rows) and all(_NUMBER.fullmatch(row[place]) for row in rows) for place in range(len(columns))]
+    for line in (columns, *rows):
+        cells = zip(line, widths, right, strict=True)
+        yield "  ".join(cell.rjust(width) if number else cell.ljust(width) for cell, width, number in cells).rstrip()
