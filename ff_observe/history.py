@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import accumulate, islice
 from typing import Final
 
 from ff_observe.catalogue.audit import AUDIT_EVENTS, DERIVED, Event, value_of
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import SourceError
+from ff_observe.exposition.backfill import END, Labels, head, series
 from ff_observe.platform.sources.audit_log import AuditLog
 from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.schema import CREATED_AT, TABLES
@@ -24,7 +26,6 @@ GROWING: Final = ("flowfuse_users", "flowfuse_teams", "flowfuse_instances", "flo
 ROWS: Final = 10_000
 """Of one statement: far less than a second, and fewer than a session takes."""
 
-Labels = tuple[tuple[str, str], ...]
 Progress = Callable[[str, float], None]
 """Called with the metric that is being read, and the share of it that is done."""
 
@@ -61,46 +62,39 @@ def write(
             made = _made(source, TABLES[metric.of.table].name, span, partial(progress, metric.name))
             if made is not None:
                 note = "Of the rows that are there today, by when they were made: what was deleted since is missing."
-                yield from _family(metric, "gauge", note, {(): made}, span, common)
+                yield from _family(metric, note, {(): made}, span, common)
     happened = _happened(source, span, partial(progress, "the audit log")) or Counter()
     for derived in DERIVED:
         (label,) = derived.labels
-        series: dict[Labels, Counter[int]] = {((label, value),): Counter() for value in derived.label_values}
+        counted: dict[Labels, Counter[int]] = {((label, value),): Counter() for value in derived.label_values}
         for (event, index), number in happened.items():
             value = value_of(derived, event)
             if value is not None:
-                series[((label, value),)][index] += number
-        yield from _family(derived, "counter", _LOG_NOTE, series, span, common)
+                counted[((label, value),)][index] += number
+        yield from _family(derived, _LOG_NOTE, counted, span, common)
     events: dict[Labels, Counter[int]] = {}
     for (event, index), number in happened.items() if every_event else ():
         events.setdefault((("event", event.event), ("source", event.source)), Counter())[index] += number
     if events:
-        yield from _family(AUDIT_EVENTS, "counter", _LOG_NOTE, events, span, common)
-    yield "# EOF\n"
+        yield from _family(AUDIT_EVENTS, _LOG_NOTE, events, span, common)
+    yield END
 
 
 def _family(
-    metric: Metric, kind: str, note: str, series: Mapping[Labels, Counter[int]], span: Span, common: Labels
+    metric: Metric, note: str, found: Mapping[Labels, Counter[int]], span: Span, common: Labels
 ) -> Iterator[str]:
     """All samples of one metric, series by series, each in the order of time, from the first row on."""
-    name = metric.name.removesuffix("_total")
-    help_text = f"{metric.help} {note}".replace("\\", "\\\\").replace('"', '\\"')
-    yield f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
-    rows = [index for counted in series.values() for index in counted]
+    yield head(metric, note)
+    rows = [index for counted in found.values() for index in counted]
     if not rows:
         return
     first = min(rows) if span.since is None else max(min(rows), span.index(span.since))
     last = span.index(span.until + timedelta(milliseconds=1)) - 1
-    for labels, counted in series.items():
-        shown = ",".join(f'{key}="{_escaped(value)}"' for key, value in (*labels, *common))
-        number = sum(n for index, n in counted.items() if index < first)
-        for index in range(first, last + 1):
-            number += counted.get(index, 0)
-            yield f"{metric.name}{{{shown}}} {number} {span.seconds(index):.3f}\n"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    for labels, counted in found.items():
+        before = sum(n for index, n in counted.items() if index < first)
+        numbers = accumulate((counted.get(index, 0) for index in range(first, last + 1)), initial=before)
+        moments = map(span.seconds, range(first, last + 1))
+        yield from series(metric, (*labels, *common), zip(moments, islice(numbers, 1, None), strict=True))
 
 
 def _made(source: Queryable, table: str, span: Span, progress: Callable[[float], None]) -> Counter[int] | None:

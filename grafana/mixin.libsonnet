@@ -15,6 +15,7 @@ local rules(file) = std.parseYaml(file).groups;
     'flowfuse-telemetry.json': import 'dashboards/flowfuse-telemetry.json',
     'flowfuse-bridge.json': import 'dashboards/flowfuse-bridge.json',
     'flowfuse-fleet.json': import 'dashboards/flowfuse-fleet.json',
+    'flowfuse-fleet-history.json': import 'dashboards/flowfuse-fleet-history.json',
   },
   prometheusAlerts+:: {
     groups+: rules(importstr 'rules/flowfuse-alerts.yml') + rules(importstr 'rules/flowfuse-collector-alerts.yml'),

@@ -2,7 +2,7 @@ _ff_observe() {
   local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" path="" word
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping export'|' ping receipt'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' collector key'|' collector verify'|' fleet'|' fleet adoption'|' fleet upgrades'|' fleet cohorts'|' fleet crosstab'|' fleet histogram'|' fleet silent'|' fleet missing-days'|' fleet quality'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
+    case "$path $word" in ' run'|' demo'|' check'|' health'|' doctor'|' egress'|' database'|' database grants'|' ping'|' ping show'|' ping why'|' ping send'|' ping export'|' ping receipt'|' ping log'|' metrics'|' history'|' collector'|' collector run'|' collector export'|' collector forget'|' collector key'|' collector verify'|' fleet'|' fleet adoption'|' fleet upgrades'|' fleet cohorts'|' fleet crosstab'|' fleet histogram'|' fleet silent'|' fleet missing-days'|' fleet quality'|' fleet history'|' frontend'|' frontend render'|' frontend csp'|' sentry'|' sentry test'|' sentry sourcemaps'|' assets'|' completion') path="$path $word" ;; esac
   done
   case "$before" in
     --home) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
@@ -63,14 +63,14 @@ _ff_observe() {
     ' ping receipt') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' ping log') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --verify --json --prove --checkpoint --against --file --collector-key" -- "$current")) ;;
     ' metrics') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --format -o --output --at" -- "$current")) ;;
-    ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --label --every-event -o --output" -- "$current")) ;;
+    ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --every-event --label -o --output" -- "$current")) ;;
     ' collector') COMPREPLY=($(compgen -W "run export forget key verify -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' collector run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --listen" -- "$current")) ;;
     ' collector export') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --format --to --since --sender-hashes" -- "$current")) ;;
     ' collector forget') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
     ' collector key') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --make --releases" -- "$current")) ;;
     ' collector verify') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level --key" -- "$current")) ;;
-    ' fleet') COMPREPLY=($(compgen -W "adoption upgrades cohorts crosstab histogram silent missing-days quality -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' fleet') COMPREPLY=($(compgen -W "adoption upgrades cohorts crosstab histogram silent missing-days quality history -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' fleet adoption') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir --of" -- "$current")) ;;
     ' fleet upgrades') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' fleet cohorts') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
@@ -79,6 +79,7 @@ _ff_observe() {
     ' fleet silent') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' fleet missing-days') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' fleet quality') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --label -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' frontend') COMPREPLY=($(compgen -W "render csp -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' frontend render') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level -o --output" -- "$current")) ;;
     ' frontend csp') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --merge" -- "$current")) ;;

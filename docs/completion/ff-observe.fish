@@ -2,7 +2,7 @@ function __ff_observe_at
   set -l path ''
   for word in (commandline -opc)[2..-1]
     switch "$path $word"
-      case ' run' ' demo' ' check' ' health' ' doctor' ' egress' ' database' ' database grants' ' ping' ' ping show' ' ping why' ' ping send' ' ping export' ' ping receipt' ' ping log' ' metrics' ' history' ' collector' ' collector run' ' collector export' ' collector forget' ' collector key' ' collector verify' ' fleet' ' fleet adoption' ' fleet upgrades' ' fleet cohorts' ' fleet crosstab' ' fleet histogram' ' fleet silent' ' fleet missing-days' ' fleet quality' ' frontend' ' frontend render' ' frontend csp' ' sentry' ' sentry test' ' sentry sourcemaps' ' assets' ' completion'
+      case ' run' ' demo' ' check' ' health' ' doctor' ' egress' ' database' ' database grants' ' ping' ' ping show' ' ping why' ' ping send' ' ping export' ' ping receipt' ' ping log' ' metrics' ' history' ' collector' ' collector run' ' collector export' ' collector forget' ' collector key' ' collector verify' ' fleet' ' fleet adoption' ' fleet upgrades' ' fleet cohorts' ' fleet crosstab' ' fleet histogram' ' fleet silent' ' fleet missing-days' ' fleet quality' ' fleet history' ' frontend' ' frontend render' ' frontend csp' ' sentry' ' sentry test' ' sentry sourcemaps' ' assets' ' completion'
         set path "$path $word"
     end
   end
@@ -196,8 +196,8 @@ complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l log-level -d 'low
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l since -d 'ISO 8601 moment to begin with' -x
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l until -d 'ISO 8601 moment to end with (default: 3 hours ago, as Prometheus holds later ones in memory)' -x
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l step -d 'time between samples (default: 300; with more, panels show gaps unless Prometheus runs with a --query.lookback-delta as large)' -x
-complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l label -d 'a label of every sample: job=flowfuse' -x
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l every-event -d 'also each event of the audit log by its name and source (ten times as much)'
+complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l label -d 'a label of every sample: job=flowfuse' -x
 complete -c ff-observe -n '__ff_observe_at \' history\'' -s o -l output -d 'write to FILE (default: standard output)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a run -d 'receive pings'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print everything stored about an instance, or write days of pings as Parquet'
@@ -278,6 +278,7 @@ complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a histogram -d 'how m
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a silent -d 'day by day, how many platforms pinged, are new or back, silent or lost'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a missing-days -d 'days without pings, or with far fewer platforms than usual'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a quality -d 'days on which platforms, or what they say, are doubtful: missing, late, crowds, values'
+complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -a history -d 'write the fleet\'s past for Prometheus'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F
@@ -398,6 +399,20 @@ complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l settings -d 'a
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet quality\'' -l data-dir -d 'where data and key are kept (default: ./ff-observe-collector)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -s h -l help -d 'show this help message and exit'
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l overlay -d 'settings that override that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l set -d 'set one key of that file, overriding everything else; may be repeated' -x -a 'telemetry.enabled= telemetry.ledger= telemetry.ledger_required= telemetry.ping.receipts= telemetry.database.ca_file= telemetry.database.accept_any_certificate= telemetry.ping.sender= telemetry.platform.version= telemetry.platform.nodejs_version= telemetry.backend.sentry.budget.per_minute= telemetry.backend.sentry.budget.per_day= telemetry.backend.sentry.monitor= telemetry.backend.prometheus.enabled= telemetry.backend.prometheus.bridge_enabled= telemetry.backend.prometheus.probe_url= telemetry.backend.prometheus.host= telemetry.backend.prometheus.port= telemetry.backend.prometheus.path= telemetry.backend.prometheus.allowed_hosts= telemetry.backend.prometheus.web_config_file= telemetry.backend.prometheus.bearer_token_file= telemetry.backend.prometheus.allow_public= telemetry.backend.otlp.enabled= telemetry.backend.otlp.protocol= telemetry.backend.otlp.compression= telemetry.backend.otlp.certificate= telemetry.backend.otlp.interval= telemetry.backend.otlp.timeout= telemetry.backend.otlp.traces= telemetry.backend.otlp.logs= telemetry.frontend.consent= telemetry.frontend.posthog.apikey= telemetry.frontend.posthog.apiurl= telemetry.frontend.posthog.capture_pageview= telemetry.frontend.posthog.cookieless_mode= telemetry.frontend.sentry.dsn= telemetry.frontend.sentry.production_mode= telemetry.frontend.plausible.domain= telemetry.plausible.domain= db.type= db.storage= db.host= db.port= db.user= db.database= db.ssl='
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l since -d 'the first day (default: of the first ping)' -x
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l label -d 'a label of every sample: job=flowfuse-collector' -x
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -s o -l output -d 'write to FILE (default: standard output)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l data-dir -d 'where data and key are kept (default: ./ff-observe-collector)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' frontend\'' -f -a render -d 'a page with the snippets injected'
 complete -c ff-observe -n '__ff_observe_at \' frontend\'' -f -a csp -d 'the CSP sources the snippets need'
 complete -c ff-observe -n '__ff_observe_at \' frontend\'' -f -s h -l help -d 'show this help message and exit'

@@ -138,6 +138,15 @@ ROLLED_UP = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
+COPIED = Metric(
+    "ff_observe_collector_copied_timestamp_seconds",
+    "Copies complete until",
+    "Until when all days are copied to ClickHouse, in seconds since 1970: when the oldest day began that is still to "
+    "be copied, today at the latest. Only with `fleet.analytics`.",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 PRIVACY_SPENT = Metric(
     "ff_observe_collector_privacy_spent_epsilon",
     "Privacy spent",
@@ -185,6 +194,7 @@ COLLECTOR: tuple[Metric, ...] = (
     PRUNED,
     FOLD_DURATION,
     ROLLED_UP,
+    COPIED,
     PRIVACY_SPENT,
     PRIVACY_BUDGET,
     KEY_CREATED,
@@ -216,6 +226,15 @@ BY_VERSION = Metric(
     "flowfuse_fleet_platforms_by_version",
     "FlowFuse versions",
     "Platforms of the last 30 days by their FlowFuse version; rare ones, and those unlike a release, are `other`.",
+    "{platform}",
+    ("version",),
+    sensitivity=Sensitivity.VERSION,
+    since="0.1.0",
+)
+BY_NODEJS_VERSION = Metric(
+    "flowfuse_fleet_platforms_by_nodejs_version",
+    "Node versions",
+    "Platforms of the last 30 days by the major version of Node.js that runs FlowFuse; rare ones are `other`.",
     "{platform}",
     ("version",),
     sensitivity=Sensitivity.VERSION,
@@ -303,16 +322,100 @@ TIMESTAMP = Metric(
     since="0.1.0",
 )
 
+DAILY_TIMESTAMP = Metric(
+    "flowfuse_fleet_daily_timestamp_seconds",
+    "Day counted",
+    "When the day ended that `flowfuse_fleet_daily_…` and `flowfuse_fleet_changed_platforms` are of, in seconds since "
+    "1970: the last day that is over (UTC).",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
+DAILY_BY_VERSION = Metric(
+    "flowfuse_fleet_daily_platforms_by_version",
+    "FlowFuse versions by day",
+    "Platforms that pinged on the last day that is over (UTC) by their FlowFuse version; rare ones, and those unlike a "
+    "release, are `other`.",
+    "{platform}",
+    ("version",),
+    sensitivity=Sensitivity.VERSION,
+    since="0.1.0",
+)
+DAILY_BY_NODEJS_VERSION = Metric(
+    "flowfuse_fleet_daily_platforms_by_nodejs_version",
+    "Node versions by day",
+    "Platforms that pinged on the last day that is over (UTC) by the major version of Node.js that runs FlowFuse; rare "
+    "ones are `other`.",
+    "{platform}",
+    ("version",),
+    sensitivity=Sensitivity.VERSION,
+    since="0.1.0",
+)
+DAILY_BY_DRIVER = Metric(
+    "flowfuse_fleet_daily_platforms_by_driver",
+    "Drivers by day",
+    "Platforms that pinged on the last day that is over (UTC) by their driver; rare ones, and those that are not "
+    "FlowFuse's, are `other`.",
+    "{platform}",
+    ("driver",),
+    sensitivity=Sensitivity.VERSION,
+    since="0.1.0",
+)
+DAILY_BY_LICENSE_TYPE = Metric(
+    "flowfuse_fleet_daily_platforms_by_license_type",
+    "Licence types by day",
+    "Platforms that pinged on the last day that is over (UTC) by the type of their licence; rare ones are `other`.",
+    "{platform}",
+    ("license_type",),
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
+)
+DAILY_BY_FIRST_MONTH = Metric(
+    "flowfuse_fleet_daily_platforms_by_first_month",
+    "Retention",
+    "Platforms that pinged on the last day that is over (UTC) by the month of their first ping, as `2026-03`; months "
+    "of few platforms are `other`.",
+    "{platform}",
+    ("month",),
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
+)
+CHANGES = ("new", "returning", "lost")
+CHANGED = Metric(
+    "flowfuse_fleet_changed_platforms",
+    "New and lost platforms",
+    "Platforms that pinged first (`new`), again after more than 30 days (`returning`), or have not done so for 30 days "
+    "(`lost`), on the last day that is over (UTC), or within the 30 days that end with it. Absent where they, or those "
+    "that did not, are fewer than `fleet.k`, though not for 0; then one more is absent, which would tell them.",
+    "{platform}",
+    ("change", "window"),
+    sensitivity=Sensitivity.COUNT,
+    since="0.1.0",
+)
+
+DAILY: tuple[Metric, ...] = (
+    DAILY_TIMESTAMP,
+    DAILY_BY_VERSION,
+    DAILY_BY_NODEJS_VERSION,
+    DAILY_BY_DRIVER,
+    DAILY_BY_LICENSE_TYPE,
+    DAILY_BY_FIRST_MONTH,
+    CHANGED,
+)
+"""Of the last day that is over, from its roll-ups."""
+
 FLEET: tuple[Metric, ...] = (
     TIMESTAMP,
     PLATFORMS,
     SILENT,
     BY_VERSION,
+    BY_NODEJS_VERSION,
     BY_DRIVER,
     BY_LICENSE_TYPE,
     BY_FEATURE,
     REPORTING,
     RESOURCES,
     RESOURCES_PER_PLATFORM,
+    *DAILY,
     FINDINGS,
 )

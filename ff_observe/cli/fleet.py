@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ff_observe.cli import fleet_history
 from ff_observe.cli.answers import opened, write
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
 from ff_observe.cli.options import start_logging
@@ -56,6 +57,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("silent", "day by day, how many platforms pinged, are new or back, silent or lost", _silent)
     add("missing-days", "days without pings, or with far fewer platforms than usual", _missing_days)
     add("quality", "days on which platforms, or what they say, are doubtful: missing, late, crowds, values", _quality)
+    fleet_history.add_parser(questions)
 
 
 class Fleet:

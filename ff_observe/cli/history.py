@@ -1,19 +1,14 @@
 """`ff-observe history`: the platform's past, read from its database, as samples for Prometheus."""
 
 import argparse
-import contextlib
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 from ff_observe.catalogue.model import PLATFORM_ID
-from ff_observe.cli.files import replaced
+from ff_observe.cli.backfill import HEAD_HOURS, add_target, labels_of, output_of
 from ff_observe.cli.options import moment, settings_of
 from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError, UsageError
-
-HEAD_HOURS = 3
-"""Prometheus keeps the last hours in memory: blocks may not overlap them (promtool, "Backfilling")."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -40,18 +35,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--query.lookback-delta as large)",
     )
     parser.add_argument(
-        "--label",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a label of every sample: job=flowfuse",
-    )
-    parser.add_argument(
         "--every-event",
         action="store_true",
         help="also each event of the audit log by its name and source (ten times as much)",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE (default: standard output)")
+    add_target(parser, "job=flowfuse")
     parser.set_defaults(run=run)
 
 
@@ -60,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     from ff_observe.platform.sources.sql import StatementError
     from ff_observe.wiring import open_platform, open_queryable
 
-    labels = dict(_label(text) for text in options.label)
+    labels = labels_of(options)
     until = options.until or SystemClock().now() - timedelta(hours=HEAD_HOURS)
     if options.step < 1:
         raise UsageError("--step is a number of seconds, at least 1")
@@ -70,21 +58,13 @@ def run(options: argparse.Namespace) -> int:
         with open_platform(settings) as platform:
             identity = platform.snapshots.take().platform_id
         labels |= {} if identity is None else {PLATFORM_ID: identity}
-        to = contextlib.nullcontext(sys.stdout.buffer) if options.output is None else replaced(options.output)
-        with open_queryable(settings) as source, to as file:
+        with open_queryable(settings) as source, output_of(options) as file:
             progress = _progress if sys.stderr.isatty() else lambda *_: None
             for line in write(source, span, labels, progress, every_event=options.every_event):
                 file.write(line.encode())
     except StatementError as error:
         raise FFObserveError(f"the database refused to read the past: {error}") from None
     return 0
-
-
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier() or not name.isascii() or name.startswith("__"):
-        raise UsageError(f"{text!r} is not a label such as job=flowfuse")
-    return name, value
 
 
 def _progress(what: str, share: float) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from ff_observe.collector import parquet, release_log
+from ff_observe.collector.daily import Rollups
 from ff_observe.collector.parquet import Written
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.release_log import Download
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
-from ff_observe.collector.store import Ping, Rollup, Store, StoreError
+from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.errors import FFObserveError, UsageError
 from ff_observe.ping_contract import Value
@@ -137,10 +138,9 @@ def _forget_in_clickhouse(database: ClickHouse, retention: timedelta, instance_i
         raise StoreError(f"{pings} pings are deleted, but not in ClickHouse: {error}; do it again") from None
 
 
-class Questioned(Protocol):
+class Questioned(Rollups, Protocol):
     """What answers the questions of `ff-observe fleet`; see `Store`."""
 
-    def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]: ...
     def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]: ...
 
 

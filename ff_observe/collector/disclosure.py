@@ -77,7 +77,7 @@ class Disclosure:
             rest += shown.popitem()[1]
         shares = {key: self._rounded(f"{name}={key}", n, self.k) for key, n in shown.items()}
         rest = self._rounded(f"{name}={OTHER}", rest, self.k)
-        return {**shares, OTHER: rest} if rest else shares
+        return {**shares, OTHER: rest} if rest >= self.k else shares
 
     def nested(self, name: str, groups: Mapping[str, int]) -> Shares:
         """Which of several nested groups, given from the largest to the smallest, may be shown: none with fewer than
@@ -89,6 +89,22 @@ class Disclosure:
                 shown[key] = platforms
         # with one offset, so that they stay nested
         return {key: self._rounded(name, n, self.k) for key, n in shown.items()}
+
+    def changes(self, groups: Mapping[str, Sequence[int]]) -> Shares:
+        """Which of several groups that joined or left may be shown, given as their number and those of the groups that
+        hold them: none where it or what it leaves of another is of fewer than `k` platforms, though 0 is shown.
+
+        The platforms before and after tell what all changes come to: one that is withheld would follow from the others.
+        So one more is withheld with it, the first.
+        """
+        shown = {
+            key: number
+            for key, (number, *holders) in groups.items()
+            if all(n == 0 or n >= self.k for n in (number, *(holder - number for holder in holders)))
+        }
+        if len(shown) == len(groups) - 1:
+            shown.pop(next(iter(shown)))
+        return shown
 
     def resource(self, name: str, distribution: Distribution, bound: int | None = None) -> Resource | None:
         """Sum and quantiles of a count, given in ascending order; with a `bound`, of what it leaves of each platform,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from ff_observe.ping_contract import FIELDS, Value
 DRIVERS = frozenset({"localfs", "docker", "kubernetes", "stub"})
 """FlowFuse's own names (https://flowfuse.com/docs/install/configuration/); any other is shown as `other`."""
 LICENSE_TYPES = frozenset({"CE", "DEV", "EE"})
+_NODEJS = re.compile(r"v(0|[1-9][0-9]?)\.", re.ASCII)
 _RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-git)?", re.ASCII)
 
 
@@ -37,12 +38,11 @@ class Fleet:
     by_license_type: Shares
     by_feature: Mapping[str, Shares]
     resources: Mapping[str, Resource] = field(default_factory=lambda: MappingProxyType({}))
+    by_nodejs_version: Shares = field(default_factory=lambda: MappingProxyType({}))
+    """For the operator alone: no release has it."""
 
 
 _INDEX = {found.dotted: index for index, found in enumerate(FIELDS)}
-_VERSION, _DRIVER, _LICENSE_TYPE = (
-    _INDEX[name] for name in ("env.flowforge", "platform.config.driver", "platform.license.type")
-)
 _FEATURES = {
     "broker": _INDEX["platform.config.broker.enabled"],
     "file_store": _INDEX["platform.config.fileStore.enabled"],
@@ -64,6 +64,20 @@ BOUNDS: Mapping[str, int] = {
 """How much of each of these one platform adds to a public sum at most."""
 
 
+@dataclass(frozen=True, slots=True)
+class ByValue:
+    """A figure by the values of a field: the label of each value, and all labels where they are `known` beforehand."""
+
+    name: str
+    field: str
+    label: Callable[[Value | None], str]
+    known: Sequence[str] = ()
+
+    def shares(self, rules: Disclosure | Noise, distribution: Distribution) -> Shares:
+        """What may be shown of it."""
+        return rules.shares(self.name, distribution, self.label, self.known)
+
+
 def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Fleet:
     """Count every platform, for the operator of the collector; what was counted less than `fresh` ago, by any collector
     of the store, is as good. Raises `StoreError`."""
@@ -75,7 +89,9 @@ def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int, fresh
 
 def disclosed(count: Count, k: int) -> Fleet:
     """What `/metrics` may show of a count."""
-    return _disclosed(count.taken_at, count.seen, count.distributions, Disclosure(k))
+    rules = Disclosure(k)
+    nodejs = NODEJS_VERSION.shares(rules, count.distributions[_INDEX[NODEJS_VERSION.field]])
+    return replace(_disclosed(count.taken_at, count.seen, count.distributions, rules), by_nodejs_version=nodejs)
 
 
 def take_release(
@@ -100,26 +116,34 @@ def _disclosed(
     rules: Disclosure | Noise,
     bounds: Mapping[str, int] = MappingProxyType({}),
 ) -> Fleet:
-    month = seen.by_window["30d"]
-    nested = {window: seen.by_window[window] for window in ("30d", "7d", "1d")} | {"active": month - seen.silent}
-    shown = dict(rules.nested("platforms", nested))
-    active = shown.pop("active", None)
+    platforms, silent = windows(rules, seen)
+    by_version, by_driver, by_license_type = (
+        each.shares(rules, found[_INDEX[each.field]]) for each in (VERSION, DRIVER, LICENSE_TYPE)
+    )
     resources = {name: rules.resource(name, found[index], bounds.get(name)) for name, index in RESOURCES.items()}
     return Fleet(
         taken_at=at,
-        platforms={window: shown[window] for window in seen.by_window if window in shown},
-        silent=shown["30d"] - active if active is not None and "30d" in shown else None,
-        by_version=rules.shares("version", found[_VERSION], _label(is_release)),
-        by_driver=rules.shares("driver", found[_DRIVER], _label(DRIVERS.__contains__), _known(DRIVERS)),
-        by_license_type=rules.shares(
-            "license", found[_LICENSE_TYPE], _label(LICENSE_TYPES.__contains__), _known(LICENSE_TYPES)
-        ),
+        platforms=platforms,
+        silent=silent,
+        by_version=by_version,
+        by_driver=by_driver,
+        by_license_type=by_license_type,
         by_feature={
             feature: rules.shares(feature, found[index], _label(lambda _: True), _STATES)
             for feature, index in _FEATURES.items()
         },
         resources={name: resource for name, resource in resources.items() if resource is not None},
     )
+
+
+def windows(rules: Disclosure | Noise, seen: Seen) -> tuple[Shares, int | None]:
+    """What may be shown of the windows, and of the silent platforms."""
+    month = seen.by_window["30d"]
+    nested = {window: seen.by_window[window] for window in ("30d", "7d", "1d")} | {"active": month - seen.silent}
+    shown = dict(rules.nested("platforms", nested))
+    active = shown.pop("active", None)
+    silent = shown["30d"] - active if active is not None and "30d" in shown else None
+    return {window: shown[window] for window in seen.by_window if window in shown}, silent
 
 
 def is_release(version: str) -> bool:
@@ -141,6 +165,17 @@ def _label(is_shown: Callable[[str], bool]) -> Callable[[Value | None], str]:
 
 def _known(values: Collection[str]) -> Sequence[str]:
     return (*sorted(values), NO_VALUE, OTHER)
+
+
+def _nodejs_major(version: Value | None) -> str:
+    found = _NODEJS.match(str(version))
+    return found[1] if found else _label(lambda _: False)(version)
+
+
+VERSION = ByValue("version", "env.flowforge", _label(is_release))
+NODEJS_VERSION = ByValue("nodejs", "env.nodejs", _nodejs_major)
+DRIVER = ByValue("driver", "platform.config.driver", _label(DRIVERS.__contains__), _known(DRIVERS))
+LICENSE_TYPE = ByValue("license", "platform.license.type", _label(LICENSE_TYPES.__contains__), _known(LICENSE_TYPES))
 
 
 def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector as FamilySource
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.process import PROCESS, START
+from ff_observe.collector.daily import Figures
 from ff_observe.collector.fleet import Fleet
 from ff_observe.exposition.formats import Format, encode
 from ff_observe.process_metrics import process_readings
@@ -45,6 +46,7 @@ class CollectorMetrics(FamilySource):
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
+        self.day: Mapping[Metric, Figures] = {}
         self.findings: Mapping[str, int] | None = None
         self._lock = threading.Lock()
         self._counters: dict[str, dict[tuple[str, ...], float]] = {
@@ -107,6 +109,7 @@ class CollectorMetrics(FamilySource):
                 yield family
         if self.fleet is not None:
             yield from _fleet_families(self.fleet)
+        yield from (_gauges(metric, figures.items()) for metric, figures in self.day.items())
         if self.findings is not None:
             family = _family(catalogue.FINDINGS)
             for rule, number in self.findings.items():
@@ -122,33 +125,35 @@ def _family(metric: Metric) -> Family:
     return family
 
 
-def _fleet_families(fleet: Fleet) -> Iterator[Family]:
-    def gauges(metric: Metric, samples: Iterator[tuple[tuple[str, ...], float]]) -> Family:
-        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for labels, value in samples:
-            family.add_metric(labels, value)
-        return family
+def _gauges(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
+    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family
 
-    yield gauges(catalogue.TIMESTAMP, iter([((), seconds(fleet.taken_at))]))
-    yield gauges(catalogue.SILENT, iter([] if fleet.silent is None else [((), fleet.silent)]))
+
+def _fleet_families(fleet: Fleet) -> Iterator[Family]:
+    yield _gauges(catalogue.TIMESTAMP, [((), seconds(fleet.taken_at))])
+    yield _gauges(catalogue.SILENT, [] if fleet.silent is None else [((), fleet.silent)])
     for metric, shares in (
         (catalogue.PLATFORMS, fleet.platforms),
         (catalogue.BY_VERSION, fleet.by_version),
+        (catalogue.BY_NODEJS_VERSION, fleet.by_nodejs_version),
         (catalogue.BY_DRIVER, fleet.by_driver),
         (catalogue.BY_LICENSE_TYPE, fleet.by_license_type),
     ):
-        yield gauges(metric, (((value,), platforms) for value, platforms in shares.items()))
-    yield gauges(
+        yield _gauges(metric, (((value,), platforms) for value, platforms in shares.items()))
+    yield _gauges(
         catalogue.BY_FEATURE,
         (((feature, state), n) for feature, shares in fleet.by_feature.items() for state, n in shares.items()),
     )
     resources = fleet.resources.items()
-    yield gauges(catalogue.REPORTING, (((name,), resource.platforms) for name, resource in resources))
-    yield gauges(
+    yield _gauges(catalogue.REPORTING, (((name,), resource.platforms) for name, resource in resources))
+    yield _gauges(
         catalogue.RESOURCES,
         (((name,), resource.total) for name, resource in resources if resource.total is not None),
     )
-    yield gauges(
+    yield _gauges(
         catalogue.RESOURCES_PER_PLATFORM,
         (((name, str(q)), value) for name, resource in resources for q, value in resource.quantiles.items()),
     )

@@ -76,7 +76,7 @@ def findings_of_yesterday(store: Store, folded: Folded, at: datetime, k: int) ->
     """What `/metrics` may show of the last day that is over; None while days before today are still to be rolled up.
     Raises `StoreError`."""
     today = at.astimezone(UTC).date()
-    if folded.oldest_due is not None and folded.oldest_due < today:
+    if not folded.is_complete_before(today):
         return None
     yesterday = today - timedelta(days=1)
     return counted(take_findings(store, yesterday, yesterday), k)

@@ -13,6 +13,7 @@ from ff_observe import errors
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.collector.app import PING_REQUESTS, CollectorApp
+from ff_observe.collector.daily import take_day
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.ingest import Ingest
 from ff_observe.collector.keys import Keys
@@ -139,6 +140,7 @@ class Collector:
         self._count_seconds: deque[float] = deque(maxlen=2)
         self._fold_seconds: float | None = None
         self._rolled_up: datetime | None = None
+        self._copied: datetime | None = None
         self._sink = None if settings.fleet_analytics is None else _sink(settings.fleet_analytics, settings.retention)
         self._sending = StateLog(log)
         self._pruning = StateLog(log)
@@ -217,6 +219,9 @@ class Collector:
         began, began_at = self._clock.monotonic(), self._clock.now()
         try:
             folded = self.store.fold(began_at, FOLDED_AT_ONCE)
+            today = began_at.astimezone(UTC).date()
+            if folded.is_complete_before(today):
+                self.metrics.day = take_day(self.store, today - timedelta(days=1), self.settings.k)
             self.metrics.findings = findings_of_yesterday(self.store, folded, began_at, self.settings.k)
         except StoreError:  # as when counting
             return FOLD_SECONDS
@@ -232,14 +237,17 @@ class Collector:
         """Copy days that are over, and rolled up, to ClickHouse. Returns the seconds until the next time."""
         if self._sink is None:
             return UPKEEP_SECONDS
+        today = self._clock.now().astimezone(UTC).date()
         try:
-            is_more_due = self._sink.send(self.store, self._clock.now().astimezone(UTC).date(), FOLDED_AT_ONCE)
+            oldest_due = self._sink.send(self.store, today, FOLDED_AT_ONCE)
         except StoreError as error:
             if not self._server.is_stopping:
                 self._sending.failing(f"days could not be copied to {self._sink.server.name}: {error}")
             return FOLD_SECONDS
         self._sending.working(f"days are copied to {self._sink.server.name} again")
-        return 1.0 if is_more_due else FOLD_SECONDS
+        if oldest_due is not None:
+            self._copied = datetime.combine(oldest_due, time(), UTC)
+        return FOLD_SECONDS if oldest_due in (None, today) else 1.0
 
     def keep_up(self) -> float:
         """Delete pings older than the retention, and tidy up. Returns the seconds until the next time."""
@@ -310,6 +318,7 @@ class Collector:
         gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)
         gauge(catalogue.FOLD_DURATION, lambda: self._fold_seconds)
         gauge(catalogue.ROLLED_UP, lambda: None if self._rolled_up is None else seconds(self._rolled_up))
+        gauge(catalogue.COPIED, lambda: None if self._copied is None else seconds(self._copied))
         noisy = self.publication if self.settings.epsilon is not None else None
         gauge(catalogue.PRIVACY_SPENT, lambda: None if noisy is None else noisy.spent)
         gauge(catalogue.PRIVACY_BUDGET, lambda: None if noisy is None else self.settings.epsilon_budget)

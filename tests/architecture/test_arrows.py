@@ -37,10 +37,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.delivery": (),
     f"{P}.platform.sources": (f"{P}.catalogue", f"{P}.config", f"{P}.delivery.trust"),
     f"{P}.platform": (f"{P}.catalogue", f"{P}.config", f"{P}.self_metrics", *LIFE),
-    f"{P}.history": (f"{P}.catalogue", f"{P}.platform.sources"),
+    f"{P}.history": (f"{P}.catalogue", f"{P}.platform.sources", f"{P}.exposition.backfill"),
     f"{P}.audit_state": (f"{P}.catalogue", f"{P}.platform.audit_counters", f"{P}.outputs.ping.ledger_files"),
     f"{P}.http": (),  # serves whatever it is given
-    f"{P}.exposition": (f"{P}.http",),
+    f"{P}.exposition": (f"{P}.http", f"{P}.catalogue.model"),
     f"{P}.outputs": (
         *READINGS,
         f"{P}.delivery",

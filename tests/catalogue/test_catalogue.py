@@ -41,7 +41,7 @@ HARMLESS = {
     *("output", "outcome", "reading", "cap", "rule", "reason", "store"),
     *("resource", "feature", "enabled", "window", "rank"),
     *("license_type", "tier", "state", "mode", "last_seen", "status", "rollout", "role", "origin", "expiry"),
-    *("limit", "outdated", "table"),
+    *("limit", "outdated", "table", "month", "change"),
 }
 """Labels whose values FlowFuse or ff-observe chose, and which name no version."""
 

@@ -71,8 +71,18 @@ def settings(store: Store, database: ClickHouse) -> CollectorSettings:
     return CollectorSettings(database=SqliteDatabase(store.path), fleet_analytics=database, retention=FOREVER)
 
 
+COPIED = "ff_observe_collector_copied_timestamp_seconds"
+
+
+def exposed(collector: Collector) -> dict[str, float]:
+    """The samples without labels."""
+    return {
+        found.name: found.value for each in collector.metrics.collect() for found in each.samples if not found.labels
+    }
+
+
 def send_all(sink: Sink, store: Store, today: date) -> None:
-    while sink.send(store, today, 3):
+    while sink.send(store, today, 3) != today:
         pass
 
 
@@ -225,10 +235,21 @@ def test_one_of_several_collectors_copies_at_a_time(postgres: postgresql.Cluster
     fold_all(one, NOON)
     with other.copying() as is_alone:
         assert is_alone
-        assert sink.send(one, TODAY, 3) is False
+        assert sink.send(one, TODAY, 3) is None
     assert sink.server.run("test", schema._COLUMNS) == []
-    sink.send(one, TODAY, 3)
+    assert sink.send(one, TODAY, 3) == TODAY
     assert count(sink) == 1
+
+
+def test_the_oldest_day_that_is_still_to_be_copied_is_known(store: Store, writer: BlockingWriter, sink: Sink) -> None:
+    for days in (9, 6, 4, 1):
+        writer.write([ping(name, later(days=-days)) for name in ("a", "b")])
+    fold_all(store, NOON)
+    due = [sink.send(store, TODAY, 3) for _ in range(3)]
+    assert due == [TODAY - timedelta(days=9), TODAY, TODAY]
+    store.forget(ping("b").instance_id)
+    due = [sink.send(store, TODAY, 2) for _ in range(2)]
+    assert due == [TODAY - timedelta(days=9), TODAY], "all four have changed, and the newest two are copied first"
 
 
 def test_an_older_table_gets_what_it_lacks_and_no_table_holds_hashes_of_addresses(sink: Sink) -> None:
@@ -274,8 +295,12 @@ def test_a_collector_copies_days_and_goes_on_after_the_server_was_killed(
         collector.copy()
         assert "could not be reached" in caplog.text
         assert "planted" not in caplog.text
+        collector._register_gauges()
+        assert COPIED not in exposed(collector)
         server.start()
         collector.copy()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        assert exposed(collector)[COPIED] == midnight.timestamp()
         command = ["fleet", "adoption", "--format", "json", "--settings", str(tmp_path / "collector.yml")]
         assert main(command) == 0
         answered = json.loads(capsys.readouterr().out)

@@ -6,12 +6,14 @@ import json
 import random
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ff_observe.clock import FrozenClock, SystemClock
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.load import load_settings
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.demo.platform import DemoPlatform
@@ -28,7 +30,8 @@ from tests.real_parts.bridge import running_bridge
 from tests.real_parts.processes import free_port, wait_until
 from tests.recordings import Case
 from tests.reduced import licences
-from tests.unit.collector.pings import body
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import body, instance, ping
 
 PLATFORMS_OF_FLEET = 60
 EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "5s", "$__interval": "5s", "$__range": "30s"}
@@ -53,9 +56,14 @@ EMPTY_ON_A_FRESH_DEMO = {
     "flowfuse-fleet: Requests refused A": "nothing was refused",
     "flowfuse-fleet: Resources of the fleet E": "of fewer than 500 platforms, it would tell of a single one",
     "flowfuse-fleet: Oddities": "nothing odd happened",
-    "flowfuse-fleet: Doubtful yesterday A": "its platforms pinged today for the first time",
-    "flowfuse-fleet: Collectors G": "its releases have no noise",
+    "flowfuse-fleet: Collectors E": "nothing is copied to ClickHouse",
     "flowfuse-fleet: Collectors H": "its releases have no noise",
+    "flowfuse-fleet: Collectors I": "its releases have no noise",
+    "flowfuse-fleet-history: Churn": "nobody knows the month before yet",
+    "flowfuse-fleet-history: Joined": "nobody knows the month before yet",
+    "flowfuse-fleet-history: Node.js of the last day C": "nobody knows three months before yet",
+    "flowfuse-fleet-history: Versions of the last day C": "no day ended in the last half minute",
+    "flowfuse-fleet-history: Versions of the last day D": "no day ended in the last half minute",
 }
 """Queries (or whole panels) that find nothing, with the reason, which the panel's `noValue` gives too."""
 
@@ -73,6 +81,7 @@ def scraping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Pr
         pytest.skip(prometheus.MISSING)
     directory = tmp_path_factory.mktemp("scraped")
     with contextlib.ExitStack() as stack:
+        had_pings_before(directory / "collector" / "data")
         fleet = stack.enter_context(collector.process(directory / "collector", fleet={"interval_seconds": 1}))
         home = directory / "home"
         DemoPlatform(
@@ -96,6 +105,16 @@ def scraping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Pr
         send_pings(fleet.port, range(PLATFORMS_OF_FLEET, PLATFORMS_OF_FLEET + 5))
         asked.wait_for("rate(ff_observe_collector_commit_pings_count[5s]) > bool 0", 1)
         yield asked
+
+
+def had_pings_before(data_dir: Path) -> None:
+    """The fleet's platforms pinged 40 days ago, and most of them yesterday."""
+    settings = CollectorSettings(data_dir=data_dir)
+    assert settings.database_file is not None
+    with BlockingWriter(open_sqlite(settings.database_file, timedelta(hours=1), "collector")) as writer:
+        for days, platforms in ((40, PLATFORMS_OF_FLEET), (1, PLATFORMS_OF_FLEET - 5)):
+            at = datetime.now(UTC) - timedelta(days=days)
+            writer.write([ping(instance(f"platform-{number}"), at) for number in range(platforms)])
 
 
 def send_pings(port: int, numbers: range) -> None:

@@ -31,7 +31,7 @@ PER_PLATFORM = [
     target
     for target in targets()
     if all(name.startswith("flowfuse_") for chosen in selectors(target.expression) for name in chosen.names)
-    and not target.uid.endswith("-fleet")
+    and not target.uid.startswith("flowfuse-fleet")
     and str(target) not in OF_EACH_BRIDGE
 ]
 

@@ -1,5 +1,6 @@
-"""Renders every dashboard, dark and light, into `docs/pictures/`, against a real Prometheus with a week of history;
-with `--years 2`, light, into `docs/pictures/years/`: before that week is what `ff-observe history` knows.
+"""Renders every dashboard, dark and light, into `docs/pictures/`, against a real Prometheus with a week of history, and
+that of the fleet's history with a year; with `--years 2`, light, into `docs/pictures/years/`: before that week is what
+`ff-observe history` knows.
 
 The renderer is a tool beside this repository: `../shared/tools/dashboard-render`, or `$FF_OBSERVE_DASHBOARD_RENDER`.
 """
@@ -9,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -17,7 +18,9 @@ from pathlib import Path
 from PIL import Image
 
 from ff_observe.generate.dashboards import MODULES
+from ff_observe.generate.dashboards.frame import OF_COLLECTORS
 from tests.pictures.fleet_history import fleet_history
+from tests.pictures.fleet_year import fleet_year
 from tests.pictures.openmetrics import backfill, make_blocks
 from tests.pictures.platform_history import earlier_history, platform_history
 from tests.real_parts import prometheus
@@ -34,6 +37,7 @@ SPAN, YEAR = timedelta(days=7), timedelta(days=365)
 HISTORY = SPAN + timedelta(days=1)
 """More than is shown, for what compares with a week ago."""
 COLORS, FREQUENT_COLORS = 256, 160
+OF_A_YEAR = "flowfuse-fleet-history"
 ALLOWED_EMPTY = {
     "flowfuse-platform": ("Subscriptions of teams",),  # the demo does not bill
     "flowfuse-bridge": ("What fails now", "Label values not shown"),
@@ -50,26 +54,36 @@ def main(arguments: Sequence[str]) -> int:
         print(MISSING, file=sys.stderr)
         return 2
     end = last_moment(datetime.now(UTC))
+    uids = chosen.uids or MODULES
+    pictures = [(PICTURES / f"{{uid}}-{theme}.png", theme) for theme in ("dark", "light")]
+    results = []
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         print("making history ...", flush=True)
+        if OF_A_YEAR in uids and not chosen.years:
+            make_blocks(fleet_year(directory, end), directory / "year")
+            results += _render_all(directory / "year", [OF_A_YEAR], pictures, end - YEAR, end)
+        uids = [uid for uid in uids if uid != OF_A_YEAR]
         born = end - chosen.years * YEAR if chosen.years else None
-        history = chain(
-            platform_history(directory / "home", end - HISTORY, end, STEP, born),
-            fleet_history(end - HISTORY, end, STEP),
-        )
-        backfill(history, directory / "prometheus")
-        pictures = [(PICTURES / f"{{uid}}-{theme}.png", theme) for theme in ("dark", "light")]
+        of_bridges = any(uid not in OF_COLLECTORS for uid in uids)
+        platform = platform_history(directory / "home", end - HISTORY, end, STEP, born) if of_bridges else ()
+        backfill(chain(platform, fleet_history(end - HISTORY, end, STEP)), directory / "prometheus")
         if born is not None:
             make_blocks(earlier_history(directory / "home", end - HISTORY), directory / "prometheus")
             pictures = [(PICTURES / "years" / "{uid}.png", "light")]
-        with prometheus.prometheus(directory / "prometheus", "{}") as server:
-            results = [
-                _render(server.url, uid, Path(str(picture).format(uid=uid)), theme, born or end - SPAN, end)
-                for uid in chosen.uids or MODULES
-                for picture, theme in pictures
-            ]
+        results += _render_all(directory / "prometheus", uids, pictures, born or end - SPAN, end)
     return max(results)
+
+
+def _render_all(
+    directory: Path, uids: Iterable[str], pictures: Iterable[tuple[Path, str]], start: datetime, end: datetime
+) -> list[int]:
+    with prometheus.prometheus(directory, "{}") as server:
+        return [
+            _render(server.url, uid, Path(str(picture).format(uid=uid)), theme, start, end)
+            for uid in uids
+            for picture, theme in pictures
+        ]
 
 
 def last_moment(now: datetime) -> datetime:

@@ -71,6 +71,7 @@ def _fleet(at: datetime, day: float, platforms: int) -> Iterator[Sample]:
         "2.24.0": 0.09,
     }
     yield from _parts(at, fleet.BY_VERSION, platforms, versions)
+    yield from _parts(at, fleet.BY_NODEJS_VERSION, platforms, {"20": 0.61, "18": 0.22, "22": 0.09, "16": 0.05})
     for feature, share in (("broker", 0.71), ("file_store", 0.58), ("email", 0.83)):
         for enabled, part in (("true", share), ("false", 1 - share)):
             yield _sample(at, fleet.BY_FEATURE, round(platforms * part), feature, enabled)
@@ -125,6 +126,7 @@ class _Collector:
         yield _sample(at, process.START, (start - timedelta(days=17)).timestamp())
         yield _sample(at, fleet.KEY_CREATED, (start - timedelta(days=9)).timestamp())
         yield _sample(at, fleet.ROLLED_UP, (at - timedelta(seconds=40)).timestamp())
+        yield _sample(at, fleet.COPIED, (at.replace(hour=0, minute=0)).timestamp())
         yield _sample(at, fleet.FOLD_DURATION, 1.4)
         yield _sample(at, fleet.STORE_UP, 1)
         yield _sample(at, fleet.FAILOVER_SAFE, 1)

@@ -156,7 +156,8 @@ def test_a_dashboard_links_to_all_others_and_keeps_the_time(path: Path) -> None:
     assert set(addresses) == {f"/d/{other.stem}" for other in DASHBOARDS if other != path}
     assert all(link["keepTime"] for link in links)
     for address, link in addresses.items():  # a bridge is no collector: of the choices, only the data source holds
-        to_another_kind = "flowfuse-fleet" in (path.stem, address.removeprefix("/d/"))
+        kinds = {name.startswith("flowfuse-fleet") for name in (path.stem, address.removeprefix("/d/"))}
+        to_another_kind = len(kinds) == 2
         assert link["includeVars"] is not to_another_kind
         assert link["url"].endswith("?${datasource:queryparam}") is to_another_kind
 

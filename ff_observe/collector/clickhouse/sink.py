@@ -26,17 +26,17 @@ class Sink:
         self.server = Server(database)
         self._retention = retention
 
-    def send(self, store: Store, today: date, most: int) -> bool:
-        """Copy the days that have been rolled up and have changed, the newest first, `most` of them. Returns whether
-        more are due. Nothing is done while another collector does it."""
+    def send(self, store: Store, today: date, most: int) -> date | None:
+        """Copy the days that have been rolled up and have changed, the newest first, `most` of them. Returns the oldest
+        that is still due, `today` if none is; None if nothing was done, as another collector does it."""
         with store.copying() as is_alone:
             if not is_alone:
-                return False
+                return None
             migrate(self.server, self._retention)
             due = self._due(store, today - timedelta(days=1))
             for day in due[:most]:
                 self._send_day(store, day)
-        return len(due) > most
+        return min(due[most:], default=today)
 
     def _due(self, store: Store, until: date) -> list[date]:
         copies = {copy.day: copy for copy in store.copies() if copy.target == self.server.name}

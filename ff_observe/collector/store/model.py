@@ -113,6 +113,10 @@ class Folded:
     days: int
     oldest_due: date | None
 
+    def is_complete_before(self, day: date) -> bool:
+        """Whether every day before is rolled up."""
+        return self.oldest_due is None or self.oldest_due >= day
+
 
 class Released(NamedTuple):
     """A public release: its number in the log of releases, from 0 on, and its proof (see `release_log.py`)."""

@@ -21,6 +21,7 @@ MODULES = MappingProxyType(
         "flowfuse-licence": "licence",
         "flowfuse-telemetry": "telemetry",
         "flowfuse-fleet": "fleet",
+        "flowfuse-fleet-history": "fleet_history",
         "flowfuse-bridge": "bridge",
     }
 )

@@ -34,6 +34,12 @@ VERSIONS = {
 }
 """A version keeps its colour, whichever others there are: its minor version gives the hue, its patch the lightness."""
 
+RELEASES = {f"/^[0-9]+\\.[0-9]*{minor}$/": _CALM[minor] for minor in range(10)}
+"""The same of a minor version, as 2.33."""
+
+NODEJS = {f"/^Node [0-9]*{major}$/": _CALM[major // 2 + 5 * (major % 2)] for major in range(10)}
+"""Major versions of Node.js; those with long-term support are even, and of five hues."""
+
 REASONS = {
     **{reason: _CALM[index % len(_CALM)] for index, reason in enumerate(fleet.PINGS_REFUSED.label_values)},
     "internal": p.WORST,

@@ -85,11 +85,15 @@ def _now() -> list[p.Panel]:
     ]
 
 
-def _of_all(metric: Metric, *matchers: str, by: str = "") -> str:
+def whole_fleet(vector: str, by: str = "") -> str:
     """The whole fleet. Collectors of one job are taken for replicas on one store, which all count the same platforms;
     only those of different jobs add up."""
-    each = f"max by (job{f', {by}' if by else ''}) ({of(metric, *matchers)})"
+    each = f"max by (job{f', {by}' if by else ''}) ({vector})"
     return f"sum by ({by}) ({each})" if by else f"sum({each})"
+
+
+def _of_all(metric: Metric, *matchers: str, by: str = "") -> str:
+    return whole_fleet(of(metric, *matchers), by)
 
 
 def _platforms() -> list[p.Panel]:
@@ -124,9 +128,10 @@ def _platforms() -> list[p.Panel]:
             decimals=0,
             empty=TOO_FEW,
         ),
-        _by("Versions now", "version", fleet.BY_VERSION, width=6),
+        _by("Versions now", "version", fleet.BY_VERSION, width=5),
+        _by(fleet.BY_NODEJS_VERSION.title, "version", fleet.BY_NODEJS_VERSION, width=4),
         _by(fleet.BY_DRIVER.title, "driver", fleet.BY_DRIVER, width=6),
-        _by(fleet.BY_LICENSE_TYPE.title, "license_type", fleet.BY_LICENSE_TYPE, width=6),
+        _by(fleet.BY_LICENSE_TYPE.title, "license_type", fleet.BY_LICENSE_TYPE, width=4),
         p.shares(
             fleet.BY_FEATURE.title,
             Query(
@@ -135,7 +140,7 @@ def _platforms() -> list[p.Panel]:
             ),
             fleet.BY_FEATURE.help,
             unit=p.SHARE_UNIT,
-            width=6,
+            width=5,
             maximum=1,
             names=fleet.BY_FEATURE.value_titles,
             empty=TOO_FEW,
@@ -327,6 +332,7 @@ def _collector() -> list[p.Panel]:
                 f"1000 * max by (instance) ({of(process.START)})",
                 f"1000 * max by (instance) ({of(fleet.KEY_CREATED)})",
                 f"1000 * max by (instance) ({of(fleet.ROLLED_UP)})",
+                f"1000 * max by (instance) ({of(fleet.COPIED)})",
                 f"max by (instance) ({of(fleet.FOLD_DURATION)})",
                 f"min by (instance) ({of(fleet.FAILOVER_SAFE)})",
                 f"max by (instance) ({of(fleet.PRIVACY_SPENT)})",
@@ -334,20 +340,21 @@ def _collector() -> list[p.Panel]:
             ],
             [
                 t.Column("instance", "Instance"),
-                t.Column("version", "ff-observe", width=110),
-                t.Column("store", "Store", width=110),
-                t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=160),
-                t.Column("Value #C", fleet.KEY_CREATED.title, unit=p.MINUTE_UNIT, width=160),
-                t.Column("Value #D", fleet.ROLLED_UP.title, unit=p.MINUTE_UNIT, width=160),
-                t.Column("Value #E", fleet.FOLD_DURATION.title, unit="s", width=130),
+                t.Column("version", "ff-observe", width=95),
+                t.Column("store", "Store", width=100),
+                t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=150),
+                t.Column("Value #C", "Key made", unit=p.MINUTE_UNIT, width=150),
+                t.Column("Value #D", "Rolled up until", unit=p.MINUTE_UNIT, width=150),
+                t.Column("Value #E", "Copied until", unit=p.MINUTE_UNIT, width=150),
+                t.Column("Value #F", "To roll up", unit="s", width=85),
                 t.Column(
-                    "Value #F",
-                    fleet.FAILOVER_SAFE.title,
-                    width=170,
-                    mappings={"0": ("pings can be lost", p.WORST), "1": ("yes", p.GOOD)},
+                    "Value #G",
+                    "Fail-over",
+                    width=115,
+                    mappings={"0": ("loses pings", p.WORST), "1": ("safe", p.GOOD)},
                 ),
-                t.Column("Value #G", fleet.PRIVACY_SPENT.title, unit="short", width=120),
-                t.Column("Value #H", fleet.PRIVACY_BUDGET.title, unit="short", width=120),
+                t.Column("Value #H", "ε spent", unit="short", width=75),
+                t.Column("Value #I", "ε budget", unit="short", width=80),
             ],
             " ".join(
                 metric.help
@@ -355,6 +362,7 @@ def _collector() -> list[p.Panel]:
                     fleet.BUILD_INFO,
                     fleet.KEY_CREATED,
                     fleet.ROLLED_UP,
+                    fleet.COPIED,
                     fleet.FOLD_DURATION,
                     fleet.FAILOVER_SAFE,
                     fleet.PRIVACY_SPENT,

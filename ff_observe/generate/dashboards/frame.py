@@ -20,11 +20,12 @@ TITLES = {
     "flowfuse-telemetry": "Telemetry & privacy",
     "flowfuse-bridge": "Bridge health",
     "flowfuse-fleet": "Fleet",
+    "flowfuse-fleet-history": "Fleet history",
 }
 COLUMNS = 24
 """Of Grafana's grid."""
 
-OF_COLLECTORS = ("flowfuse-fleet",)
+OF_COLLECTORS = ("flowfuse-fleet", "flowfuse-fleet-history")
 """Dashboards of collectors. The others are of bridges; a choice of targets holds within one kind only."""
 
 

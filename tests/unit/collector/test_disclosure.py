@@ -47,8 +47,9 @@ def test_a_sender_cannot_flood_the_labels() -> None:
 @given(distributions, st.integers(1, 10))
 def test_shares_sum_up_to_the_platforms_and_show_none_that_few_share(distribution: Distribution, k: int) -> None:
     shown = shares(distribution, k)
-    assert sum(shown.values()) == sum(platforms for _, platforms in distribution)
-    assert all(platforms >= k for platforms in shown.values()) or set(shown) == {OTHER}
+    platforms = sum(number for _, number in distribution)
+    assert sum(shown.values()) == (platforms if platforms >= k else 0)
+    assert all(number >= k for number in shown.values())
 
 
 @given(distributions, st.integers(2, 10), st.binary(min_size=32, max_size=32))
@@ -70,6 +71,34 @@ def test_where_a_value_appears_depends_on_the_key_and_not_on_its_count_alone() -
         key = number.to_bytes(32)
         appears.add(next(n for n in range(1, 40) if "x" in shares([("x", n), ("y", 100)], 5, key)))
     assert appears == {5, 6, 7, 8, 9}
+
+
+def test_a_change_of_few_platforms_is_withheld_and_does_not_follow_from_the_others() -> None:
+    def changes(new: int, returning: int, lost: int, before: int = 100) -> Shares:
+        return Disclosure(5).changes({"new": (new, 100), "returning": (returning, 100), "lost": (lost, before)})
+
+    assert changes(6, 0, 5) == {"new": 6, "returning": 0, "lost": 5}
+    assert changes(0, 0, 0) == {"new": 0, "returning": 0, "lost": 0}
+    # Who knows the platforms before and after knows that 20 + x - 8 came to 14.
+    assert changes(20, 2, 8) == {"lost": 8}
+    assert changes(4, 0, 8) == {"lost": 8}
+    assert changes(20, 8, 1) == {"returning": 8}
+    assert changes(20, 2, 1) == {"new": 20}
+    assert changes(6, 6, 97) == {"returning": 6}, "3 of 100 are not lost"
+    assert changes(6, 6, 100) == {"new": 6, "returning": 6, "lost": 100}
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=3, max_size=3), st.integers(1, 8))
+def test_no_change_that_is_shown_tells_of_few(groups: list[tuple[int, int]], k: int) -> None:
+    named = {name: (number, number + more) for name, (number, more) in zip("abc", groups, strict=True)}
+    shown = Disclosure(k).changes(named)
+    assert len(shown) != 2
+    for name, number in shown.items():
+        assert number == named[name][0]
+        assert not 0 < number < k
+        assert not 0 < named[name][1] - number < k
+    if k == 1:
+        assert len(shown) == 3
 
 
 def test_sums_and_quantiles_are_those_of_the_platforms() -> None:

@@ -1,0 +1,26 @@
+"""OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics`."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from ff_observe.catalogue.model import Metric
+
+END: Final = "# EOF\n"
+Labels = tuple[tuple[str, str], ...]
+
+
+def head(metric: Metric, note: str) -> str:
+    """What comes before the samples of a metric; the `note` is added to its help."""
+    name = metric.name.removesuffix("_total")
+    return f"# HELP {name} {_escaped(f'{metric.help} {note}')}\n# TYPE {name} {metric.kind}\n"
+
+
+def series(metric: Metric, labels: Labels, samples: Iterable[tuple[float, int]]) -> Iterable[str]:
+    """The samples of one series, each with its moment in seconds since 1970, in the order of time."""
+    shown = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
+    for at, number in samples:
+        yield f"{metric.name}{{{shown}}} {number} {at:.3f}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
