@@ -3,6 +3,7 @@
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -72,6 +73,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     _refuse_skip(report)
     return report
+
+
+def pytest_sessionfinish() -> None:
+    """In `make coverage`: a worker that is late, on a busy machine, is ended before it would save by itself."""
+    if (coverage := sys.modules.get("coverage")) is not None and (measured := coverage.Coverage.current()) is not None:
+        measured.save()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

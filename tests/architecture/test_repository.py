@@ -5,6 +5,7 @@ import io
 import os
 import re
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -205,3 +206,9 @@ def test_tests_do_not_sleep() -> None:
 )
 def test_what_a_good_project_has_is_there(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8").strip()
+
+
+def test_the_readme_states_the_share_of_the_code_below_which_make_coverage_fails() -> None:
+    report = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["coverage"]["report"]
+    (stated,) = re.findall(r"at least (\d+) % of the lines and branches", (ROOT / "README.md").read_text("utf-8"))
+    assert int(stated) == report["fail_under"]
