@@ -66,12 +66,12 @@ class History:
     def _thin_out(self) -> None:
         edge = self._days[-1] - DAILY
         while (day := self._days[self._thinned]) < edge:
-            if _week(day) != _week(self._days[self._thinned + 1]):
+            if _week(day) == _week(self._days[self._thinned + 1]):
+                del self._days[self._thinned]
+                for column in self._columns.values():
+                    del column[self._thinned]
+            else:
                 self._thinned += 1
-                continue
-            del self._days[self._thinned]
-            for column in self._columns.values():
-                del column[self._thinned]
 
 
 def _figures(path: Path, value: object) -> Iterator[tuple[Path, float]]:

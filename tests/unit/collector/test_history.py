@@ -1,5 +1,6 @@
 """What releases say over time, held against a plain evaluation of the releases themselves."""
 
+import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -83,6 +84,18 @@ def test_ten_years_of_daily_releases_stay_small() -> None:
     assert found["day"] == [str(day) for day in kept(days)]
     assert len(found["day"]) == 401 + 464, "400 days before the last, and the Sundays before those"
     assert found["platforms"]["30d"] == [(date.fromisoformat(day) - FIRST).days for day in found["day"]]
+
+
+def test_after_a_long_pause_all_that_is_older_is_thinned_out_at_once() -> None:
+    days = [*(FIRST + timedelta(days=number) for number in range(14)), FIRST + timedelta(days=600)]
+    assert history([release(day) for day in days])["day"] == ["2026-03-08", "2026-03-15", str(days[-1])]
+
+
+def test_a_whole_number_is_written_as_one() -> None:
+    found = history([release(FIRST, k=10, resources={"users": {"quantiles": {"0.5": 8.5}, "total": 2**40}})])
+    assert json.dumps([found["k"], found["resources"]]) == (
+        '[[10], {"users": {"quantiles": {"0.5": [8.5]}, "total": [1099511627776]}}]'
+    )
 
 
 def test_of_very_many_versions_the_rarest_are_left_out() -> None:
