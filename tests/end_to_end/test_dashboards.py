@@ -56,6 +56,7 @@ EMPTY_ON_A_FRESH_DEMO = {
     "flowfuse-fleet: Requests refused A": "nothing was refused",
     "flowfuse-fleet: Resources of the fleet E": "of fewer than 500 platforms, it would tell of a single one",
     "flowfuse-fleet: Oddities": "nothing odd happened",
+    "flowfuse-fleet: Doubtful yesterday A": "nothing was doubtful",
     "flowfuse-fleet: Collectors E": "nothing is copied to ClickHouse",
     "flowfuse-fleet: Collectors H": "its releases have no noise",
     "flowfuse-fleet: Collectors I": "its releases have no noise",
