@@ -25,7 +25,7 @@ def dashboard() -> Dashboard:
         fleet.DAILY_TIMESTAMP,
         [
             Row("", _now()),
-            Row("FlowFuse versions", _versions()),
+            Row(fleet.BY_VERSION.title, _versions()),
             Row("Node.js", _nodejs()),
             Row("Coming and going", _changes()),
             Row("Drivers and licences", _drivers()),

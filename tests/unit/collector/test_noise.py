@@ -55,7 +55,8 @@ def test_a_figure_within_its_own_error_is_left_out() -> None:
         shown = rules.shares("", [("CE", 5_000), ("EE", 1)], str, KNOWN)
         assert all(platforms >= OFF_BY * rules.scale_of_shares for platforms in shown.values())
         assert "CE" in shown
-    assert rules.resource("users", [(5, 20)], 1_000) is None
+    # In 95 of 100 releases, in the long run.
+    assert sum(rules.resource("users", [(5, 20)], 1_000) is None for _ in range(100)) >= 80
 
 
 @pytest.mark.parametrize("silent_after", [1, 2, 7, 30])
