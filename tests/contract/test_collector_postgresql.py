@@ -70,6 +70,19 @@ def test_a_day_begins_without_another_connection(postgres: postgresql.Cluster) -
             session.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
 
 
+def test_a_partition_that_upkeep_has_dropped_is_made_again(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create("dropped"))
+    store = postgresql_store(url)
+    with BlockingWriter(store) as writer:
+        three_days_of_pings(writer, NOON)
+        writer.write([ping("a", later(days=40))])  # by a clock that is ahead, which upkeep corrects
+        store.tidy(NOON)
+        with psycopg.connect(url) as session:
+            there = session.execute("SELECT count(*) FROM pg_class WHERE relname = 'ping_20270103'").fetchone()
+        assert there == (0,)
+        assert writer.write([ping("b", later(days=41))]) == [True]
+
+
 def test_postgresql_that_went_away_is_an_error_and_then_found_again(postgres: postgresql.Cluster) -> None:
     url = postgres.url(postgres.create("gone"))
     writer = BlockingWriter(postgresql_store(url))

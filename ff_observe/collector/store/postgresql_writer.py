@@ -113,6 +113,10 @@ class PostgresqlWriter:
                     return await self._store(connection, pings)
                 except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                     return await self._store(connection, pings)  # rolled back as a whole: retry once
+                except psycopg.errors.CheckViolation:  # upkeep, here or elsewhere, dropped an empty partition
+                    self._dating.forget()
+                    connection, pings = await self._prepared(pings)
+                    return await self._store(connection, pings)
             except (psycopg.Error, StoreError):
                 await self._disconnect()
                 raise
