@@ -33,7 +33,7 @@ from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.audit_log import AuditLog
 from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.http_probe import HttpProbe
-from ff_observe.platform.sources.installation import InstalledVersions, operating_system
+from ff_observe.platform.sources.installation import InstalledVersions, installed_versions, operating_system
 from ff_observe.platform.sources.locks import Locks
 from ff_observe.platform_context import current_platform
 from ff_observe.problems import Finding
@@ -238,12 +238,6 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
 
     resource = ServiceResource("ff-observe-collector", environment.name)
     return [component.OtlpSignals(chosen, resource, None, clock, Redactor(known_secrets((secrets, environment))))]
-
-
-def installed_versions(settings: Settings) -> InstalledVersions:
-    """The platform's versions, as far as they are known without its database."""
-    flowfuse_url = settings.platform.base_url if settings.prometheus.flowfuse_enabled else None
-    return InstalledVersions(settings.home, settings.platform, settings.environment, flowfuse_url)
 
 
 def _platform(

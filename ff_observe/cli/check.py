@@ -87,8 +87,8 @@ def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
 def _answer(settings: "Settings", snapshot: "Snapshot | None", *, every_value: bool) -> dict[str, Any]:
     from ff_observe.config.settings import PostgreSQLDatabase
     from ff_observe.outputs import statuses
+    from ff_observe.platform.sources.installation import installed_versions
     from ff_observe.problems import find_problems
-    from ff_observe.wiring import installed_versions
 
     answer: dict[str, Any] = {"valid": True, "file": str(settings.file)}
     answer["values"] = [

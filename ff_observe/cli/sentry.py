@@ -34,7 +34,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def test(options: argparse.Namespace) -> int:
     from ff_observe.outputs.sentry.component import send_test_event
-    from ff_observe.wiring import installed_versions
+    from ff_observe.platform.sources.installation import installed_versions
 
     settings = settings_of(options)
     with progress("sending the event"):
@@ -61,8 +61,8 @@ def _page_release(options: argparse.Namespace) -> str | None:
     """What a page rendered on this machine would report; None where a build has no FlowFuse home at hand."""
     from ff_observe.config import find_file, find_home
     from ff_observe.config.environment import read_environment
+    from ff_observe.platform.sources.installation import installed_versions
     from ff_observe.sentry_names import release_name
-    from ff_observe.wiring import installed_versions
 
     named = options.home is not None or options.config is not None
     if not named and not find_file(find_home(None, read_environment(os.environ)), None).exists():

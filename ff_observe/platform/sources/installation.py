@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ff_observe.config.environment import Environment
 from ff_observe.config.reading import UnreadableFileError, read_text
-from ff_observe.config.settings import PlatformSettings
+from ff_observe.config.settings import PlatformSettings, Settings
 from ff_observe.platform.sources import flowfuse_metrics
 from ff_observe.platform.sources.model import OperatingSystem
 from ff_observe.trusted_path import check_trusted_file
@@ -153,3 +153,9 @@ def _node_version(node: str) -> str | None:
     version = answered.stdout.decode("ascii", "replace").strip()
     is_version = version.startswith("v") and version[1:2].isdigit() and len(version) <= MAX_VERSION_CHARACTERS
     return version if is_version else None
+
+
+def installed_versions(settings: Settings) -> InstalledVersions:
+    """The platform's versions, as far as they are known without its database."""
+    flowfuse_url = settings.platform.base_url if settings.prometheus.flowfuse_enabled else None
+    return InstalledVersions(settings.home, settings.platform, settings.environment, flowfuse_url)

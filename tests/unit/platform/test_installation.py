@@ -14,8 +14,7 @@ import pytest
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.platform.sources import flowfuse_metrics, installation
-from ff_observe.platform.sources.installation import InstalledVersions, operating_system
-from ff_observe.wiring import installed_versions
+from ff_observe.platform.sources.installation import InstalledVersions, installed_versions, operating_system
 from tests.recordings import Case, frontends
 from tests.unit.ping.receivers import Respond, answer, receiver, silent, tcp_server
 
