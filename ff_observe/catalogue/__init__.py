@@ -2,9 +2,10 @@
 
 from ff_observe.catalogue.audit import AUDIT
 from ff_observe.catalogue.bridge import BRIDGE, PLATFORMS
+from ff_observe.catalogue.collector import COLLECTOR
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.facts import FACTS
-from ff_observe.catalogue.fleet import COLLECTOR, FLEET
+from ff_observe.catalogue.fleet import FLEET
 from ff_observe.catalogue.model import Count, Kind, Metric
 from ff_observe.catalogue.process import PROCESS
 

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector as FamilySource
 
+from ff_observe.catalogue import collector as own
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.process import PROCESS, START
@@ -18,8 +19,8 @@ from ff_observe.exposition.formats import Format, encode
 from ff_observe.process_metrics import process_readings
 
 BUCKETS = {
-    catalogue.COMMIT_DURATION.name: (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
-    catalogue.COMMIT_PINGS.name: (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+    own.COMMIT_DURATION.name: (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+    own.COMMIT_PINGS.name: (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
 }
 
 Gauge = Callable[[], float | None]
@@ -51,7 +52,7 @@ class CollectorMetrics(FamilySource):
         self._lock = threading.Lock()
         self._counters: dict[str, dict[tuple[str, ...], float]] = {
             metric.name: {(value,): 0.0 for value in metric.label_values} if metric.labels else {(): 0.0}
-            for metric in catalogue.COLLECTOR
+            for metric in own.COLLECTOR
             if metric.kind is Kind.COUNTER
         }
         self._histograms = {name: _Histogram(bounds) for name, bounds in BUCKETS.items()}
@@ -87,7 +88,7 @@ class CollectorMetrics(FamilySource):
             histograms = {name: (h.cumulative(), h.total) for name, h in self._histograms.items()}
         of_process = process_readings()
         created = of_process.get(START.name, {}).get(())
-        for metric in catalogue.COLLECTOR:
+        for metric in own.COLLECTOR:
             family = _family(metric)
             if isinstance(family, CounterMetricFamily):
                 for labels, value in counters[metric.name].items():

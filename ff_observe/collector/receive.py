@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from ff_observe import tracing
-from ff_observe.catalogue import fleet as catalogue
+from ff_observe.catalogue import collector as catalogue
 from ff_observe.clock import Clock
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.ingest import Ingest, Outcome

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ff_observe import errors
-from ff_observe.catalogue import fleet as catalogue
+from ff_observe.catalogue import collector as catalogue
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.collector.app import PING_REQUESTS, CollectorApp
 from ff_observe.collector.daily import take_day

@@ -18,7 +18,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from ff_observe.catalogue.fleet import COLLECTOR, FLEET
+from ff_observe.catalogue.collector import COLLECTOR
+from ff_observe.catalogue.fleet import FLEET
 from ff_observe.catalogue.model import Metric
 from ff_observe.catalogue.process import PROCESS
 from ff_observe.collector.commands import export, forget

@@ -6,6 +6,7 @@ from math import sin, tau
 from random import Random
 from types import MappingProxyType
 
+from ff_observe.catalogue import collector as own
 from ff_observe.catalogue import fleet, process
 from ff_observe.catalogue.model import Metric
 from ff_observe.collector.fleet import RESOURCES
@@ -98,7 +99,7 @@ class _Collector:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._counters: dict[tuple[Metric, str], float] = {}
-        for metric in fleet.COLLECTOR:
+        for metric in own.COLLECTOR:
             for label in metric.label_values or ("",):
                 self._counters[metric, label] = 0.0
         self._observed = {name: [0.0] * len(bounds) for name, bounds in BUCKETS.items()}
@@ -108,32 +109,32 @@ class _Collector:
         """All of the collector's own samples, after about `expected` more pings."""
         chance = self._random
         pings = int(expected) + (chance.random() < expected % 1)
-        self._counters[fleet.PINGS_ACCEPTED, "stored"] += pings
-        self._counters[fleet.PINGS_ACCEPTED, "duplicate"] += chance.random() < 0.02
+        self._counters[own.PINGS_ACCEPTED, "stored"] += pings
+        self._counters[own.PINGS_ACCEPTED, "duplicate"] += chance.random() < 0.02
         for reason, share in (("not_json", 0.002), ("missing_field", 0.003), ("media_type", 0.001)):
-            self._counters[fleet.PINGS_REFUSED, reason] += chance.random() < share
-        self._counters[fleet.CONNECTIONS_CLOSED, "too_slow"] += chance.random() < 0.006
-        self._counters[fleet.UNKNOWN_FIELDS, "other"] += chance.random() < 0.004
+            self._counters[own.PINGS_REFUSED, reason] += chance.random() < share
+        self._counters[own.CONNECTIONS_CLOSED, "too_slow"] += chance.random() < 0.006
+        self._counters[own.UNKNOWN_FIELDS, "other"] += chance.random() < 0.004
         self._commit(pings)
-        for metric in fleet.COLLECTOR:
+        for metric in own.COLLECTOR:
             if metric.name in BUCKETS:
                 continue
             if metric.kind == "counter":
                 for label in metric.label_values or ("",):
                     yield _sample(at, metric, self._counters[metric, label], *([label] if metric.labels else []))
         yield from self._histograms(at)
-        yield _sample(at, fleet.BUILD_INFO, 1, "0.1.0", "postgresql")
+        yield _sample(at, own.BUILD_INFO, 1, "0.1.0", "postgresql")
         yield _sample(at, process.START, (start - timedelta(days=17)).timestamp())
-        yield _sample(at, fleet.KEY_CREATED, (start - timedelta(days=9)).timestamp())
-        yield _sample(at, fleet.ROLLED_UP, (at - timedelta(seconds=40)).timestamp())
-        yield _sample(at, fleet.COPIED, (at.replace(hour=0, minute=0)).timestamp())
-        yield _sample(at, fleet.FOLD_DURATION, 1.4)
-        yield _sample(at, fleet.STORE_UP, 1)
-        yield _sample(at, fleet.FAILOVER_SAFE, 1)
-        yield _sample(at, fleet.PRIVACY_SPENT, 3)
-        yield _sample(at, fleet.PRIVACY_BUDGET, 12)
-        yield _sample(at, fleet.WAITING, 0)
-        yield _sample(at, fleet.CONNECTIONS, 2 + round(sin(tau * (at - start) / _DAY)))
+        yield _sample(at, own.KEY_CREATED, (start - timedelta(days=9)).timestamp())
+        yield _sample(at, own.ROLLED_UP, (at - timedelta(seconds=40)).timestamp())
+        yield _sample(at, own.COPIED, (at.replace(hour=0, minute=0)).timestamp())
+        yield _sample(at, own.FOLD_DURATION, 1.4)
+        yield _sample(at, own.STORE_UP, 1)
+        yield _sample(at, own.FAILOVER_SAFE, 1)
+        yield _sample(at, own.PRIVACY_SPENT, 3)
+        yield _sample(at, own.PRIVACY_BUDGET, 12)
+        yield _sample(at, own.WAITING, 0)
+        yield _sample(at, own.CONNECTIONS, 2 + round(sin(tau * (at - start) / _DAY)))
 
     def _commit(self, pings: int) -> None:
         for _ in range(pings):
@@ -141,7 +142,7 @@ class _Collector:
             self._commits += 1
             self._sum_seconds += seconds
             self._sum_pings += 1
-            for name, value in ((fleet.COMMIT_DURATION.name, seconds), (fleet.COMMIT_PINGS.name, 1)):
+            for name, value in ((own.COMMIT_DURATION.name, seconds), (own.COMMIT_PINGS.name, 1)):
                 for index, bound in enumerate(BUCKETS[name]):
                     self._observed[name][index] += value <= bound
 
@@ -150,6 +151,6 @@ class _Collector:
             for bound, number in zip((*bounds,), self._observed[name], strict=True):
                 yield Sample(at, f"{name}_bucket", number, {**TARGET, "le": str(float(bound))})
             yield Sample(at, f"{name}_bucket", self._commits, {**TARGET, "le": "+Inf"})
-            total = self._sum_seconds if name == fleet.COMMIT_DURATION.name else self._sum_pings
+            total = self._sum_seconds if name == own.COMMIT_DURATION.name else self._sum_pings
             yield Sample(at, f"{name}_sum", total, TARGET)
             yield Sample(at, f"{name}_count", self._commits, TARGET)

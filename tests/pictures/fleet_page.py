@@ -11,7 +11,8 @@ from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.opening import open_store
 from tests.fakes import FakeClock
 from tests.fleet_year import K, fill
-from tests.pictures.__main__ import PICTURES, shrink
+from tests.pictures.__main__ import PICTURES
+from tests.pictures.pages import THEMES, photograph
 from tests.real_parts import browser as browser_part
 from tests.real_parts.collector import collecting
 
@@ -27,16 +28,9 @@ def main() -> int:
         morning = FakeClock(datetime.combine(LAST, time(6), UTC))
         with collecting(settings, morning) as collector, browser_part.browser() as launched:
             collector.count_fleet()
-            for theme in ("light", "dark"):
-                page = launched.new_page(
-                    color_scheme="dark" if theme == "dark" else "light", viewport={"width": 1280, "height": 800}
-                )
-                page.goto(f"http://127.0.0.1:{collector.port}/")
-                picture = PICTURES / f"fleet-page-{theme}.png"
-                page.screenshot(path=picture, full_page=True)
-                page.close()
-                shrink(picture)
-                print(f"{picture.name}: {picture.stat().st_size // 1024} KB", flush=True)
+            for theme in THEMES:
+                url = f"http://127.0.0.1:{collector.port}/"
+                photograph(launched, url, PICTURES / f"fleet-page-{theme}.png", theme, 1280, 800)
     return 0
 
 

@@ -5,7 +5,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.pictures.__main__ import PICTURES, shrink
+from tests.pictures.__main__ import PICTURES
+from tests.pictures.pages import THEMES, photograph
 from tests.real_parts import browser as browser_part
 from tests.status_states import STATES, in_state, served
 
@@ -18,19 +19,10 @@ def main(states: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory() as directory:
             _, application = in_state(STATES[state], Path(directory))
             with served(application) as (url, _), browser_part.browser() as launched:
-                for theme in ("light", "dark"):
+                for theme in THEMES:
                     for size, (width, height) in SIZES.items():
-                        page = launched.new_page(
-                            color_scheme="dark" if theme == "dark" else "light",
-                            viewport={"width": width, "height": height},
-                        )
-                        page.goto(f"{url}/")
                         picture = PICTURES / "status" / f"{state}-{theme}-{size}.png"
-                        picture.parent.mkdir(parents=True, exist_ok=True)
-                        page.screenshot(path=picture, full_page=True)
-                        page.close()
-                        shrink(picture)
-                        print(f"{picture.name}: {picture.stat().st_size // 1024} KB", flush=True)
+                        photograph(launched, f"{url}/", picture, theme, width, height)
     return 0
 
 

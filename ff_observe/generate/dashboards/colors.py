@@ -1,6 +1,6 @@
 """Colours of what has more values than the few that `panels.py` names."""
 
-from ff_observe.catalogue import fleet
+from ff_observe.catalogue import collector
 from ff_observe.generate.dashboards import panels as p
 
 STATES = {
@@ -41,7 +41,7 @@ NODEJS = {f"/^Node [0-9]*{major}$/": _CALM[major // 2 + 5 * (major % 2)] for maj
 """Major versions of Node.js; those with long-term support are even, and of five hues."""
 
 REASONS = {
-    **{reason: _CALM[index % len(_CALM)] for index, reason in enumerate(fleet.PINGS_REFUSED.label_values)},
+    **{reason: _CALM[index % len(_CALM)] for index, reason in enumerate(collector.PINGS_REFUSED.label_values)},
     "internal": p.WORST,
     "store_unavailable": "dark-red",
     "overloaded": p.BAD,

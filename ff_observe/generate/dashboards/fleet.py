@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from ff_observe.catalogue import fleet, process
+from ff_observe.catalogue import collector, fleet, process
 from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
@@ -22,7 +22,7 @@ def dashboard() -> Dashboard:
     return framed(
         "flowfuse-fleet",
         "All platforms that ping this collector: how many, which versions, what they run; and the collector itself.",
-        fleet.BUILD_INFO,
+        collector.BUILD_INFO,
         [
             Row("", _now()),
             Row("Platforms", _platforms()),
@@ -34,7 +34,7 @@ def dashboard() -> Dashboard:
 
 def _now() -> list[p.Panel]:
     refused, accepted = (
-        f"sum(increase({of(metric)}[$__range]))" for metric in (fleet.PINGS_REFUSED, fleet.PINGS_ACCEPTED)
+        f"sum(increase({of(metric)}[$__range]))" for metric in (collector.PINGS_REFUSED, collector.PINGS_ACCEPTED)
     )
     return [
         p.number(
@@ -61,16 +61,16 @@ def _now() -> list[p.Panel]:
         p.number(
             "Refused",
             f"{refused} / ({refused} + {accepted} > 0)",
-            fleet.PINGS_REFUSED.help + " As a share of all in the time range shown.",
+            collector.PINGS_REFUSED.help + " As a share of all in the time range shown.",
             unit=p.SHARE_UNIT,
             decimals=1,
             steps=[(None, p.GOOD), (0.01, p.MILD), (0.05, p.WORST)],
             empty="nothing was received",
         ),
         p.number(
-            fleet.STORE_UP.title,
-            f"min({of(fleet.STORE_UP)})",
-            fleet.STORE_UP.help,
+            collector.STORE_UP.title,
+            f"min({of(collector.STORE_UP)})",
+            collector.STORE_UP.help,
             unit="short",
             mappings={"0": ("failing", p.WORST), "1": ("stores", p.GOOD)},
             empty="no ping has come yet",
@@ -231,15 +231,20 @@ def _sums(title: str, first: str, second: str, *, height: int = p.GRAPH_HEIGHT) 
 
 
 def _collector() -> list[p.Panel]:
-    buckets = f"sum by (le) (rate({of(fleet.COMMIT_DURATION.name + '_bucket')}[$__rate_interval]))"
+    buckets = f"sum by (le) (rate({of(collector.COMMIT_DURATION.name + '_bucket')}[$__rate_interval]))"
     pings, commits = (
-        f"sum(rate({of(fleet.COMMIT_PINGS.name + part)}[$__rate_interval]))" for part in ("_sum", "_count")
+        f"sum(rate({of(collector.COMMIT_PINGS.name + part)}[$__rate_interval]))" for part in ("_sum", "_count")
     )
     return [
         p.graph(
-            fleet.PINGS_ACCEPTED.title,
-            [Query(f"round(sum by (outcome) (increase({of(fleet.PINGS_ACCEPTED)}[$__rate_interval])))", "{{outcome}}")],
-            fleet.PINGS_ACCEPTED.help + " In steps of an hour or longer.",
+            collector.PINGS_ACCEPTED.title,
+            [
+                Query(
+                    f"round(sum by (outcome) (increase({of(collector.PINGS_ACCEPTED)}[$__rate_interval])))",
+                    "{{outcome}}",
+                )
+            ],
+            collector.PINGS_ACCEPTED.help + " In steps of an hour or longer.",
             unit=p.COUNT_UNIT,
             axis="pings",
             width=8,
@@ -251,13 +256,14 @@ def _collector() -> list[p.Panel]:
             empty=EMPTY,
         ),
         p.graph(
-            fleet.PINGS_REFUSED.title,
+            collector.PINGS_REFUSED.title,
             [
                 Query(
-                    f"round(sum by (reason) (increase({of(fleet.PINGS_REFUSED)}[$__rate_interval]))) > 0", "{{reason}}"
+                    f"round(sum by (reason) (increase({of(collector.PINGS_REFUSED)}[$__rate_interval]))) > 0",
+                    "{{reason}}",
                 )
             ],
-            fleet.PINGS_REFUSED.help + " In steps of an hour or longer.",
+            collector.PINGS_REFUSED.help + " In steps of an hour or longer.",
             unit=p.COUNT_UNIT,
             axis="requests",
             width=8,
@@ -269,12 +275,12 @@ def _collector() -> list[p.Panel]:
             empty="nothing was refused in this time",
         ),
         p.graph(
-            fleet.COMMIT_DURATION.title,
+            collector.COMMIT_DURATION.title,
             [
                 Query(f"histogram_quantile(0.5, {buckets})", "median"),
                 Query(f"histogram_quantile(0.99, {buckets})", "99th percentile"),
             ],
-            fleet.COMMIT_DURATION.help,
+            collector.COMMIT_DURATION.help,
             unit=p.SECONDS_UNIT,
             width=8,
             colors={"median": p.NEUTRAL, "99th percentile": "purple"},
@@ -283,17 +289,17 @@ def _collector() -> list[p.Panel]:
         p.graph(
             "Load",
             [
-                counted(fleet.WAITING),
-                counted(fleet.CONNECTIONS),
-                Query(f"{pings} / {commits}", in_text(fleet.COMMIT_PINGS.title)),
+                counted(collector.WAITING),
+                counted(collector.CONNECTIONS),
+                Query(f"{pings} / {commits}", in_text(collector.COMMIT_PINGS.title)),
             ],
-            f"{fleet.WAITING.help} {fleet.CONNECTIONS.help} {fleet.COMMIT_PINGS.help}",
+            f"{collector.WAITING.help} {collector.CONNECTIONS.help} {collector.COMMIT_PINGS.help}",
             unit=p.COUNT_UNIT,
             axis="pings, connections",
             colors={
-                in_text(fleet.WAITING.title): p.BAD,
-                in_text(fleet.CONNECTIONS.title): p.NEUTRAL,
-                in_text(fleet.COMMIT_PINGS.title): "purple",
+                in_text(collector.WAITING.title): p.BAD,
+                in_text(collector.CONNECTIONS.title): p.NEUTRAL,
+                in_text(collector.COMMIT_PINGS.title): "purple",
             },
             empty=EMPTY,
         ),
@@ -301,23 +307,26 @@ def _collector() -> list[p.Panel]:
             "Oddities",
             [
                 Query(
-                    f"round(sum by (reason) (increase({of(fleet.CONNECTIONS_CLOSED)}[$__rate_interval]))) > 0",
+                    f"round(sum by (reason) (increase({of(collector.CONNECTIONS_CLOSED)}[$__rate_interval]))) > 0",
                     "closed: {{reason}}",
                 ),
                 Query(
-                    f"round(sum by (field) (increase({of(fleet.UNKNOWN_FIELDS)}[$__rate_interval]))) > 0",
+                    f"round(sum by (field) (increase({of(collector.UNKNOWN_FIELDS)}[$__rate_interval]))) > 0",
                     "unknown field: {{field}}",
                 ),
-                Query(f"round(sum(increase({of(fleet.PRUNED)}[$__rate_interval]))) > 0", in_text(fleet.PRUNED.title)),
+                Query(
+                    f"round(sum(increase({of(collector.PRUNED)}[$__rate_interval]))) > 0",
+                    in_text(collector.PRUNED.title),
+                ),
             ],
-            f"{fleet.CONNECTIONS_CLOSED.help} {fleet.UNKNOWN_FIELDS.help} {fleet.PRUNED.help}",
+            f"{collector.CONNECTIONS_CLOSED.help} {collector.UNKNOWN_FIELDS.help} {collector.PRUNED.help}",
             unit=p.COUNT_UNIT,
             axis="occurrences",
             colors={
                 "closed: too_slow": p.MILD,
                 "closed: too_many": p.BAD,
                 "/^unknown field/": "purple",
-                in_text(fleet.PRUNED.title): p.QUIET,
+                in_text(collector.PRUNED.title): p.QUIET,
             },
             stacked=True,
             bars=True,
@@ -328,15 +337,15 @@ def _collector() -> list[p.Panel]:
         t.rows(
             "Collectors",
             [
-                f"max by (instance, version, store) ({of(fleet.BUILD_INFO)})",
+                f"max by (instance, version, store) ({of(collector.BUILD_INFO)})",
                 f"1000 * max by (instance) ({of(process.START)})",
-                f"1000 * max by (instance) ({of(fleet.KEY_CREATED)})",
-                f"1000 * max by (instance) ({of(fleet.ROLLED_UP)})",
-                f"1000 * max by (instance) ({of(fleet.COPIED)})",
-                f"max by (instance) ({of(fleet.FOLD_DURATION)})",
-                f"min by (instance) ({of(fleet.FAILOVER_SAFE)})",
-                f"max by (instance) ({of(fleet.PRIVACY_SPENT)})",
-                f"max by (instance) ({of(fleet.PRIVACY_BUDGET)})",
+                f"1000 * max by (instance) ({of(collector.KEY_CREATED)})",
+                f"1000 * max by (instance) ({of(collector.ROLLED_UP)})",
+                f"1000 * max by (instance) ({of(collector.COPIED)})",
+                f"max by (instance) ({of(collector.FOLD_DURATION)})",
+                f"min by (instance) ({of(collector.FAILOVER_SAFE)})",
+                f"max by (instance) ({of(collector.PRIVACY_SPENT)})",
+                f"max by (instance) ({of(collector.PRIVACY_BUDGET)})",
             ],
             [
                 t.Column("instance", "Instance"),
@@ -359,14 +368,14 @@ def _collector() -> list[p.Panel]:
             " ".join(
                 metric.help
                 for metric in (
-                    fleet.BUILD_INFO,
-                    fleet.KEY_CREATED,
-                    fleet.ROLLED_UP,
-                    fleet.COPIED,
-                    fleet.FOLD_DURATION,
-                    fleet.FAILOVER_SAFE,
-                    fleet.PRIVACY_SPENT,
-                    fleet.PRIVACY_BUDGET,
+                    collector.BUILD_INFO,
+                    collector.KEY_CREATED,
+                    collector.ROLLED_UP,
+                    collector.COPIED,
+                    collector.FOLD_DURATION,
+                    collector.FAILOVER_SAFE,
+                    collector.PRIVACY_SPENT,
+                    collector.PRIVACY_BUDGET,
                 )
             ),
             height=4,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ff_observe.catalogue import fleet as catalogue
+from ff_observe.catalogue import collector as catalogue
 from ff_observe.collector import acceptance
 from ff_observe.collector.acceptance import MAX_UNKNOWN_NAMES, Accepted, accept
 from ff_observe.collector.refusals import Reason, Refusal
