@@ -7,10 +7,12 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ff_observe.cli.files import STANDARD_STREAM, replaced
+from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
     from ff_observe.collector.questions import Answer, Cell
@@ -20,6 +22,15 @@ CURVE_WIDTH = 60
 _NUMBER = re.compile(r"[0-9,]+( %)?")
 _LEVELS = "▁▂▃▄▅▆▇█"
 _PLAIN_LEVELS = "_.:-=+*#"
+
+
+def nothing_to_show(since: date | None, until: date) -> FFObserveError:
+    """What to say of days without roll-ups."""
+    days = f"until {until}" if since is None else f"from {since} to {until}"
+    return FFObserveError(
+        f"there is nothing to show {days}: a day is shown when it is over (UTC), and once a running "
+        "collector has rolled it up"
+    )
 
 
 @contextlib.contextmanager

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli import fleet_history
-from ff_observe.cli.answers import opened, write
+from ff_observe.cli.answers import nothing_to_show, opened, write
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
 from ff_observe.cli.options import start_logging
 from ff_observe.cli.terminal import progress
 from ff_observe.clock import SystemClock
-from ff_observe.errors import FFObserveError, UsageError
+from ff_observe.errors import UsageError
 
 if TYPE_CHECKING:
     from ff_observe.collector.commands import Questioned
@@ -72,6 +72,10 @@ class Fleet:
     def rows(self, *fields: str, before: int = 0) -> "Sequence[Rollup]":
         return self.store.rollups(self.since - timedelta(days=before), self.until, fields)
 
+    def has_begun(self) -> bool:
+        """Whether any day has been rolled up."""
+        return bool(self.store.rollups(date.min, self.until, ["seen"]))
+
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.collector.commands import store_of_fleet
@@ -83,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
     fleet = Fleet(settings, store_of_fleet(settings), SystemClock().now().date(), since)
     with progress("reading the fleet"):
         answer = options.answer(options, fleet)
-    is_empty = not answer.rows and options.answer not in (_missing_days, _quality)
+    is_good = options.answer in (_missing_days, _quality) and fleet.has_begun()
+    is_empty = not answer.rows and not is_good
     if not is_empty or options.format != "text":
         with opened(options.output) as stream:
             if options.format == "html":
@@ -91,10 +96,7 @@ def run(options: argparse.Namespace) -> int:
             else:
                 write(answer, options.format, stream)
     if is_empty:
-        raise FFObserveError(
-            f"there is nothing to show from {fleet.since} to {fleet.until}: a day is shown when it is over (UTC), and "
-            "once a running collector has rolled it up"
-        )
+        raise nothing_to_show(fleet.since, fleet.until)
     return 0
 
 

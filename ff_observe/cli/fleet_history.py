@@ -1,8 +1,9 @@
 """`ff-observe fleet history`: the fleet's past, from the roll-ups of its days, as samples for Prometheus."""
 
 import argparse
-from datetime import timedelta
+from datetime import date, timedelta
 
+from ff_observe.cli.answers import nothing_to_show
 from ff_observe.cli.backfill import HEAD_HOURS, add_target, labels_of, output_of
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
 from ff_observe.cli.options import start_logging
@@ -32,8 +33,11 @@ def run(options: argparse.Namespace) -> int:
     start_logging(options)
     labels, settings = labels_of(options), named_settings(options)
     until = (SystemClock().now() - timedelta(hours=HEAD_HOURS)).date() - timedelta(days=1)
+    store = store_of_fleet(settings)
+    if not store.rollups(options.since or date.min, until, ["seen"]):
+        raise nothing_to_show(options.since, until)
     lines = write(
-        store_of_fleet(settings),
+        store,
         options.since,
         until,
         labels,

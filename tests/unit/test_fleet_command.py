@@ -21,7 +21,8 @@ DAYS = 20
 
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ff_observe.cli.fleet.SystemClock", lambda: FakeClock(TODAY + timedelta(hours=12)))
+    for module in ("fleet", "fleet_history"):
+        monkeypatch.setattr(f"ff_observe.cli.{module}.SystemClock", lambda: FakeClock(TODAY + timedelta(hours=12)))
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +149,12 @@ def test_without_a_store_or_roll_ups_it_says_so(capsys: pytest.CaptureFixture[st
     assert "there is no" in capsys.readouterr().err
     open_sqlite(tmp_path / "pings" / "pings.sqlite3", timedelta(hours=1), "collector").fold(TODAY, 1)
     yesterday = (TODAY - timedelta(days=1)).date().isoformat()
-    for question, since in ((["silent"], ""), (["crosstab", "flowforge", "driver"], yesterday)):
+    for question, since in (
+        *((["silent"], "from "), (["crosstab", "flowforge", "driver"], f"from {yesterday}")),
+        *((["quality"], "from "), (["missing-days"], "from "), (["history"], "until ")),
+    ):
         assert main(["fleet", *question, "--data-dir", str(tmp_path)]) == 1
         written = capsys.readouterr()
         assert written.out == ""  # no table without a row
-        assert f"nothing to show from {since}" in written.err
-        assert f"to {yesterday}: a day is shown when it is over (UTC)" in written.err
+        assert f"nothing to show {since}" in written.err
+        assert f" {yesterday}: a day is shown when it is over (UTC)" in written.err
