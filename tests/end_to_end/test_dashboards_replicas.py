@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.catalogue.audit import SIGN_INS
 from ff_observe.generate.dashboards.queries import total
 from tests.dashboards import RULES, Target, targets
 from tests.pictures.openmetrics import Sample, backfill
@@ -21,7 +22,7 @@ from tests.real_parts.bridge import home_with, running_bridge
 from tests.real_parts.processes import free_port
 
 PLATFORM = case_named("v2.4.0-sqlite-dev")
-EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "5s", "$__interval": "5s", "$__range": "30s"}
+EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "30s", "$__interval": "5s", "$__range": "30s"}
 NAMED = "paint shop"
 
 OF_EACH_BRIDGE = {"flowfuse-bridge: Platform's database A", "flowfuse-platform: Time FlowFuse takes to answer A"}
@@ -84,6 +85,8 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
         asked = stack.enter_context(prometheus.prometheus(directory / "prometheus", json.dumps(config)))
         asked.wait_for("count(flowfuse_users)", 2)
         asked.wait_for("count(flowforge_user_count) > bool 0", 1)
+        # an increase is known from the second sample on, and the two bridges were not scraped at the same moments
+        asked.wait_for(f"count(count by (instance) (count_over_time({SIGN_INS.name}[1m]) > 1))", 2)
         yield Replicas(asked, tuple(databases), tuple(scraped), address)
 
 
