@@ -49,7 +49,7 @@ def test_the_processor_time_of_the_program_that_asks_is_its_own() -> None:
 
     def ask() -> Result:
         subprocess.run([sys.executable, "-c", burn], check=True, capture_output=True)
-        return Result(per_second=100_000)  # in 2 s, so that 0.2 s are a microsecond for each; ticks are shorter than the rest
+        return Result(per_second=100_000)  # in 2 s: 0.2 s are a microsecond for each
 
     server, database, sender = collector.using(ask, 2, os.getpid(), None).processor
     assert sender >= 1
