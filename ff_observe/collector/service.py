@@ -28,6 +28,7 @@ from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import StoreError
+from ff_observe.collector.store.counting import SHARE
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.unknown_fields import UnknownFields
 from ff_observe.errors import ConfigurationError, FFObserveError, what_to_change_to_listen
@@ -48,7 +49,7 @@ UPKEEP_SECONDS = 3600.0
 PRUNING_SECONDS = 60.0
 """After a prune that left some of its pings."""
 IDLE_SHARE = 60
-"""Counting and rolling up take at most one part in so many of the time."""
+"""Counting and rolling up work for at most one part in so many of the time."""
 FOLD_SECONDS = 60.0
 """At least so long after a roll-up follows the next, unless older days are due."""
 FOLDED_AT_ONCE = 3
@@ -211,7 +212,7 @@ class Collector:
                     self._app.publish(release)
             except StoreError:  # the writer reports that the store is down; the old numbers stay, with their date
                 return self.settings.fleet_interval_seconds
-            return max(self.settings.fleet_interval_seconds, IDLE_SHARE * min(self._count_seconds))
+            return max(self.settings.fleet_interval_seconds, IDLE_SHARE / SHARE * min(self._count_seconds))
 
     def fold(self) -> float:
         """Roll up the days that have changed. Returns the seconds until the next time: today is rolled up again and

@@ -12,7 +12,7 @@ import pytest
 from ff_observe.collector.store import StoreError, sqlite, sqlite_schema
 from ff_observe.collector.store.sqlite import open_sqlite
 from tests.unit.collector.blocking_writer import BlockingWriter
-from tests.unit.collector.pings import NOON, later, ping
+from tests.unit.collector.pings import later, ping
 
 
 def deleted(file: Path) -> None:
@@ -36,29 +36,6 @@ def test_nothing_is_stored_in_a_file_that_nobody_finds_any_more(lose: Callable[[
             writer.write([])
         assert writer.write([ping("b")]) == [True]
         assert [each.instance_id for each in store.export("b")] == ["b"]
-
-
-def test_how_many_platforms_were_seen_is_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
-    with BlockingWriter(store) as writer:
-        writer.write([ping("a")])
-        store.count(NOON, silent_after_days=2)
-        statements: list[str] = []
-
-        def trace(statement: str) -> None:
-            if "FROM platform" in statement:
-                statements.append(statement)
-                if len(statements) == 2:  # pings come between two statements of one count
-                    writer.write([ping(f"{index}") for index in range(10)])
-
-        def connect(path: Path) -> sqlite3.Connection:
-            connection = sqlite_schema.connect(path)
-            connection.set_trace_callback(trace)
-            return connection
-
-        monkeypatch.setattr(sqlite, "connect", connect)
-        seen = store.count(later(seconds=1), silent_after_days=2).seen
-    assert (seen.by_window, seen.silent) == ({"1d": 1, "7d": 1, "30d": 1}, 0)
 
 
 def test_forgotten_platforms_are_deleted_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from ff_observe.collector.store import (
     copies,
+    counting,
     postgresql_fleet,
     postgresql_keys,
     postgresql_rollups,
@@ -98,10 +99,11 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
 
     def count(self, at: datetime, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Count | None:
         with self._session("count platforms") as connection:
-            last = postgresql_rollups.last_count(connection)
+            last = counting.last(postgresql_rollups.run_by(connection))
             if last is not None and abs(at - last.taken_at) < fresh:
                 return last
-            return postgresql_rollups.count(connection, at, silent_after_days) or last
+            interrupted = self._interruption.requested
+            return postgresql_rollups.count(connection, at, silent_after_days, interrupted) or last
 
     def fold(self, at: datetime, most: int) -> Folded:
         with self._session("roll up") as connection:

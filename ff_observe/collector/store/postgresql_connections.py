@@ -73,7 +73,7 @@ class Interruption:
     """On request, cuts all connections in use, in any thread, and all later ones."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = threading.Event()
         self._connections: set[Connection] = set()
         self._lock = threading.Lock()  # once closed, another connection could have got its number
 
@@ -82,7 +82,7 @@ class Interruption:
         """The connection can be interrupted while the block lasts."""
         with self._lock:
             self._connections.add(connection)
-            if self.requested:
+            if self.requested.is_set():
                 cut(connection)
         try:
             yield
@@ -92,7 +92,7 @@ class Interruption:
 
     def request(self) -> None:
         with self._lock:
-            self.requested = True
+            self.requested.set()
             for connection in self._connections:
                 cut(connection)
 

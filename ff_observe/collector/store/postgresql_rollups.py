@@ -1,15 +1,16 @@
 """The roll-ups in PostgreSQL: reading a day, replacing what is kept of it, and which days are due."""
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import copies, postgresql_sightings, rollups
+from ff_observe.collector.store import copies, counting, postgresql_sightings, rollups
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
-from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup, Seen
+from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup
 from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Sighting
@@ -27,16 +28,21 @@ TABLES = {
     "fleet_count": "CREATE TABLE fleet_count (id integer PRIMARY KEY CHECK (id = 1), taken_at timestamptz NOT NULL, "
     "document text NOT NULL)",
 }
-LOCK = 0x66665F666F6C64  # "ff_fold": one collector at a time counts, or rolls up
+LOCK = 0x66665F666F6C64  # "ff_fold": one collector at a time rolls up
+COUNT_LOCK = 0x66665F636E74  # "ff_cnt": one collector at a time counts
 MOST_GROUPED = 31
 """So many columns fit into one GROUPING()."""
 _BEGINNING = EARLIEST.date() + timedelta(days=1)
 """Pings of the day before wait for their dates."""
 
 CONSISTENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-_SEEN = (
-    "SELECT count(*) FILTER (WHERE last_seen > %(day)s), count(*) FILTER (WHERE last_seen > %(week)s), "
-    "count(*), count(*) FILTER (WHERE last_seen <= %(silent)s) FROM platform WHERE last_seen > %(month)s"
+_COUNTED_AT_ONCE = 2000
+"""So many platforms take some ten milliseconds of one of the server's processors."""
+_PORTION = (
+    "SELECT max(instance_id), count(*) FILTER (WHERE last_seen > %(day)s), "
+    "count(*) FILTER (WHERE last_seen > %(week)s), count(*), count(*) FILTER (WHERE last_seen > %(lately)s) FROM ("
+    "SELECT instance_id, last_seen FROM platform WHERE instance_id > %(after)s AND last_seen > %(month)s "
+    "ORDER BY instance_id LIMIT %(limit)s) AS portion"
 )
 _VERSION = NAMES[rollups.VERSION]
 _ROLLED_UP = [NAMES[index] for index in rollups.ROLLED_UP]
@@ -72,33 +78,35 @@ SELECT coalesce(max(platforms), 0) FROM (
 
 
 def _alone(connection: Connection) -> bool:
-    """Whether no other collector counts or rolls up, until the end of the transaction."""
+    """Whether no other collector rolls up, until the end of the transaction."""
     return connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone() == (True,)
 
 
-def count(connection: Connection, at: datetime, silent_after_days: int) -> Count | None:
+def count(connection: Connection, at: datetime, silent_after_days: int, interrupted: threading.Event) -> Count | None:
     """Every platform of the last 30 days; None while another collector counts."""
-    days = {"day": 1, "week": 7, "month": 30, "silent": silent_after_days}
-    before = {name: at - timedelta(days=number) for name, number in days.items()}
-    with connection.transaction():
-        connection.execute(CONSISTENT)
-        if not _alone(connection):
-            return None
-        day, week, month, silent = connection.execute(_SEEN, before).fetchone() or (0, 0, 0, 0)
-        where = sql.SQL("platform WHERE last_seen > {}").format(sql.Literal(before["month"]))
-        counted = Count(at, Seen({"1d": day, "7d": week, "30d": month}, silent), distributions(connection, where))
-    connection.execute(
-        "INSERT INTO fleet_count (id, taken_at, document) VALUES (1, %s, %s) "
-        "ON CONFLICT (id) DO UPDATE SET taken_at = excluded.taken_at, document = excluded.document",
-        (at, rollups.written(counted)),
-    )
-    return counted
+    if connection.execute("SELECT pg_try_advisory_lock(%s)", (COUNT_LOCK,)).fetchone() != (True,):
+        return None
+    tally = counting.Tally(at, silent_after_days)
+    names = ("day", "week", "month", "lately")
+    since = dict(zip(names, tally.since, strict=True))
 
+    def add(after: str) -> str | None:
+        with connection.transaction():
+            connection.execute(CONSISTENT)
+            row = connection.execute(_PORTION, {**since, "after": after, "limit": _COUNTED_AT_ONCE}).fetchone()
+            end, *seen = row or (None, 0, 0, 0, 0)
+            if end is None:
+                return None
+            where = sql.SQL("platform WHERE instance_id > {} AND instance_id <= {} AND last_seen > {}")
+            found = distributions(connection, where.format(after, end, since["month"]))
+        for place, platforms in enumerate(seen):
+            tally.seen[place] += platforms
+        for index, distribution in found.items():
+            tally.values[index].update(dict(distribution))
+        return str(end) if seen[names.index("month")] == _COUNTED_AT_ONCE else None
 
-def last_count(connection: Connection) -> Count | None:
-    """The result of the last one."""
-    row = connection.execute("SELECT taken_at, document FROM fleet_count").fetchone()
-    return None if row is None else rollups.read(row[0].astimezone(UTC), row[1])
+    counting.take(run_by(connection), tally, add, "", interrupted)
+    return tally.count()
 
 
 def distributions(connection: Connection, where: sql.Composable) -> Mapping[int, Distribution]:

@@ -131,7 +131,7 @@ class PostgresqlWriter:
                     cursor_factory=psycopg.AsyncRawCursor, **parameters(self._url, WRITING)
                 )
                 self._connection.add_notice_handler(self._confirmation.notice)
-            if preparation.requested:
+            if preparation.requested.is_set():
                 cut(self._connection)
         return self._connection, pings
 

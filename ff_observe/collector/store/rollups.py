@@ -1,4 +1,4 @@
-"""What is kept of a day, as pure functions of what its pings say; and of the last count of the fleet.
+"""What is kept of a day, as pure functions of what its pings say.
 
 Besides the fields of the ping a day has these:
 - `pings`: how many pings it had. A day that has more or fewer by now is rolled up again;
@@ -11,12 +11,10 @@ Besides the fields of the ping a day has these:
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-import orjson
-
-from ff_observe.collector.store.model import Count, Distribution, Rollup, Seen
+from ff_observe.collector.store.model import Distribution, Rollup
 from ff_observe.ping_contract import FIELDS, RollUp, Value
 
 PINGS, SEEN, GAP, UPGRADE, COHORT, CROWD = "pings", "seen", "gap", "upgrade", "cohort", "crowd"
@@ -153,23 +151,6 @@ def at_once(due: Sequence[date], most: int) -> Sequence[date]:
     """The days to roll up next, of those that are due in ascending order: the newest, because it is asked for most, and
     the oldest. Until the first day that differs is rolled up, all days after it are marked again."""
     return [*due[: max(1, most - 1)], *due[-1:]][:most] if len(due) > most else due
-
-
-def written(count: Count) -> str:
-    """A count as the stores keep it: JSON, fields by their names, because other collectors may know more or fewer."""
-    named = {FIELDS[index].dotted: distribution for index, distribution in count.distributions.items()}
-    document = {"windows": count.seen.by_window, "silent": count.seen.silent, "fields": named}
-    return orjson.dumps(document).decode("utf-8")
-
-
-def read(taken_at: datetime, document: str) -> Count:
-    """The count that `written` wrote."""
-    found: dict[str, Any] = orjson.loads(document)
-    fields = {
-        index: [(value, platforms) for value, platforms in found["fields"].get(FIELDS[index].dotted, ())]
-        for index in ROLLED_UP
-    }
-    return Count(taken_at, Seen(found["windows"], found["silent"]), fields)
 
 
 def ascending(distribution: Iterable[tuple[Any, int]]) -> Distribution:

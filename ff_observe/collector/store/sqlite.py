@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from ff_observe.collector.store import copies, sightings, sqlite_fleet, sqlite_rollups
+from ff_observe.collector.store import copies, counting, sightings, sqlite_fleet, sqlite_rollups
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, Column, restored, restored_row
 from ff_observe.collector.store.copies import CopiedStore
@@ -76,10 +76,10 @@ class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
 
     def count(self, at: datetime, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Count:
         with self._session("count platforms") as connection:
-            last = sqlite_rollups.last_count(connection)
+            last = counting.last(sqlite_rollups.run_by(connection))
             if last is not None and abs(at - last.taken_at) < fresh:
                 return last
-            return sqlite_rollups.count(connection, at, silent_after_days)
+            return sqlite_rollups.count(connection, at, silent_after_days, self._interrupted)
 
     def fold(self, at: datetime, most: int) -> Folded:
         with self._session("roll up") as connection:

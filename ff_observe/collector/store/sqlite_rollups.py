@@ -2,15 +2,16 @@
 
 import contextlib
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from ff_observe.collector.store import copies, rollups, sqlite_sightings
+from ff_observe.collector.store import copies, counting, rollups, sqlite_sightings
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
-from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup, Seen
+from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Sighting
 from ff_observe.collector.store.sightings import window
@@ -27,7 +28,6 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS fleet_count (id INTEGER PRIMARY KEY CHECK (id = 1), taken_at TEXT NOT NULL,
     document TEXT NOT NULL)""",
 )
-_SEEN = "SELECT " + ", ".join(["count(*) FILTER (WHERE last_seen > ?)"] * 4) + " FROM platform"  # noqa: S608 - no value in it
 _MARK = """
 INSERT INTO fleet_due (day, mark) SELECT :day, randomblob(8) WHERE :day >= (SELECT pruned_before FROM fleet_state)
 ON CONFLICT (day) DO UPDATE SET mark = excluded.mark
@@ -39,7 +39,13 @@ WHERE received_at >= ? AND received_at < ? GROUP BY instance_id
 """
 _VERSION = NAMES[rollups.VERSION]
 _ROLLED_UP = ", ".join(NAMES[index] for index in rollups.ROLLED_UP)
-_COUNTED_AT_ONCE = 1000
+_READ_AT_ONCE = 1000
+_COUNTED_AT_ONCE = 100
+"""So many platforms take a millisecond or two, for which a ping waits."""
+_PORTION = (
+    f"SELECT rowid, last_seen > ?, last_seen > ?, last_seen > ?, last_seen > ?, {_ROLLED_UP} FROM platform "  # noqa: S608 - only names of our own columns
+    "WHERE rowid > ? AND last_seen > ? ORDER BY rowid LIMIT ?"
+)
 _SIGHTINGS = f"""
 WITH seen AS (
   SELECT ping_id, instance_id, (
@@ -79,34 +85,41 @@ def _writing(connection: sqlite3.Connection) -> Iterator[None]:
         yield
 
 
-def count(connection: sqlite3.Connection, at: datetime, silent_after_days: int) -> Count:
+def count(connection: sqlite3.Connection, at: datetime, silent_after_days: int, interrupted: threading.Event) -> Count:
     """Every platform of the last 30 days."""
-    before = [moment(at - timedelta(days=days)) for days in (1, 7, 30, silent_after_days)]
-    with reading(connection):
-        day, week, month, lately = connection.execute(_SEEN, before).fetchone()
-        found = distributions(connection, "platform WHERE last_seen > ?", before[2])
-    counted = Count(at, Seen({"1d": day, "7d": week, "30d": month}, month - lately), found)
-    connection.execute("REPLACE INTO fleet_count VALUES (1, ?, ?)", (moment(at), rollups.written(counted)))
-    return counted
+    tally = counting.Tally(at, silent_after_days)
+    since = [moment(each) for each in tally.since]
+    *_, month, _ = since
+
+    def add(after: int) -> int | None:
+        rows = connection.execute(_PORTION, (*since, after, month, _COUNTED_AT_ONCE)).fetchall()
+        if not rows:
+            return None
+        ids, *columns = zip(*rows, strict=True)
+        for place in range(len(since)):
+            tally.seen[place] += sum(columns[place])
+        _add(tally.values.values(), columns[len(since) :])
+        return ids[-1] if len(rows) == _COUNTED_AT_ONCE else None
+
+    counting.take(run_by(connection), tally, add, 0, interrupted)
+    return tally.count()
 
 
-def last_count(connection: sqlite3.Connection) -> Count | None:
-    """The result of the last one."""
-    row = connection.execute("SELECT taken_at, document FROM fleet_count").fetchone()
-    return None if row is None else rollups.read(datetime.fromisoformat(row[0]), row[1])
-
-
-def distributions(connection: sqlite3.Connection, where: str, *values: str) -> Mapping[int, Distribution]:
+def distributions(connection: sqlite3.Connection, where: str) -> Mapping[int, Distribution]:
     """The values of every rolled-up field, in one pass."""
     counted: list[Counter[Any]] = [Counter() for _ in rollups.ROLLED_UP]
-    rows = connection.execute(f"SELECT {_ROLLED_UP} FROM {where}", values)  # noqa: S608 - only our own names
-    while part := rows.fetchmany(_COUNTED_AT_ONCE):
-        for counter, column in zip(counted, zip(*part, strict=True), strict=True):
-            counter.update(column)
+    rows = connection.execute(f"SELECT {_ROLLED_UP} FROM {where}")  # noqa: S608 - only our own names
+    while part := rows.fetchmany(_READ_AT_ONCE):
+        _add(counted, zip(*part, strict=True))
     return {
         index: rollups.ascending((restored(COLUMNS[index], value), number) for value, number in counter.items())
         for index, counter in zip(rollups.ROLLED_UP, counted, strict=True)
     }
+
+
+def _add(counted: Iterable[Counter[Any]], columns: Iterable[Iterable[Any]]) -> None:
+    for counter, column in zip(counted, columns, strict=True):
+        counter.update(column)
 
 
 def mark(connection: sqlite3.Connection, days: Iterable[str]) -> None:

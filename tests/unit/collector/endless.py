@@ -10,9 +10,8 @@ from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.collector.store.sqlite import SqliteStore
 
 _RENAMED = "ALTER TABLE platform RENAME TO once"
-_SQLITE = (
-    "CREATE VIEW platform AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT once.* FROM once, n"
-)
+_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+_SQLITE = f"CREATE VIEW platform AS {_NUMBERS} SELECT i AS rowid, once.* FROM once, n"
 _POSTGRESQL = "CREATE VIEW platform AS SELECT once.* FROM once, generate_series(1, 1000000000000)"
 
 

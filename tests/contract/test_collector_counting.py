@@ -1,0 +1,132 @@
+"""Counting the fleet in portions: what happens between two of them, in each store."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from ff_observe.collector.store import Count, Store, StoreError, counting
+from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.sqlite import SqliteStore
+from tests.contract.conftest import MakeStore, counted
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import NOON, later, ping
+
+PLATFORMS = 7
+PORTION = 3
+RESTS = 2
+
+
+class Rests(threading.Event):
+    """Takes the place of the wait between two portions."""
+
+    def __init__(self, meanwhile: Callable[[int], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+        self.asked: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked.append(timeout)
+        self._meanwhile(len(self.asked))
+        return self.is_set()
+
+
+def resting(store: Store, meanwhile: Callable[[int], object]) -> Rests:
+    """Have a count do that instead of each of its rests; it gets how many there were."""
+    rests = Rests(meanwhile)
+    if isinstance(store, SqliteStore):
+        store._interrupted = rests
+    else:
+        assert isinstance(store, PostgresqlStore)
+        store._interruption.requested = rests
+    return rests
+
+
+@pytest.fixture(autouse=True)
+def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("sqlite_rollups", "postgresql_rollups"):
+        monkeypatch.setattr(f"ff_observe.collector.store.{module}._COUNTED_AT_ONCE", PORTION)
+
+
+@pytest.fixture
+def fleet(writer: BlockingWriter) -> None:
+    writer.write([ping(f"platform-{index}", later(days=-3 if index else 0)) for index in range(PLATFORMS)])
+
+
+def platforms(count: Count) -> set[int]:
+    """The sum over the values of each field: one number, if each platform is counted once in all."""
+    return {sum(number for _, number in values) for values in count.distributions.values()}
+
+
+@pytest.mark.usefixtures("fleet")
+def test_each_platform_is_counted_once_however_often_it_pings_meanwhile(store: Store, writer: BlockingWriter) -> None:
+    def meanwhile(rest: int) -> None:
+        writer.write([ping(f"platform-{index}", later(seconds=rest)) for index in range(PLATFORMS)])
+
+    rests = resting(store, meanwhile)
+    count = counted(store, later(minutes=1))
+    assert len(rests.asked) == RESTS
+    assert platforms(count) == {PLATFORMS}
+    windows = count.seen.by_window
+    assert windows["7d"] == windows["30d"] == PLATFORMS
+    assert windows["1d"] == PLATFORMS - count.seen.silent, "who pinged in a day is not silent for two"
+    assert 1 <= windows["1d"] < PLATFORMS, "the first portion was counted before, the others after they pinged again"
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize("was_counted_before", [False, True])
+def test_a_count_is_not_kept_if_a_platform_is_forgotten_meanwhile(
+    make_store: MakeStore, store: Store, was_counted_before: bool
+) -> None:
+    if was_counted_before:
+        counted(store, NOON)
+    resting(store, lambda rest: make_store().forget("platform-0") if rest == RESTS else None)
+    counted(store, later(seconds=1))
+    resting(store, lambda _: None)
+    anew = store.count(later(seconds=2), 2, timedelta(hours=1))
+    assert anew is not None
+    assert platforms(anew) == {PLATFORMS - 1}
+    assert anew.taken_at == later(seconds=2)
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_count_rests_nine_times_as_long_as_its_portion_took(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        seconds: Iterator[float] = iter([0, 1, 10, 12, 30])
+
+        def monotonic(self) -> float:
+            return next(self.seconds)
+
+    monkeypatch.setattr(counting, "time", Clock())
+    rests = resting(store, lambda _: None)
+    counted(store, NOON)
+    assert rests.asked == [9 * 1, 9 * 2]
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_count_that_rests_ends_when_interrupted_and_leaves_the_last_one(make_store: MakeStore, store: Store) -> None:
+    before = counted(store, NOON)
+    rests = resting(store, lambda _: rests.set())
+    with pytest.raises(StoreError):
+        store.count(later(minutes=1), silent_after_days=2)
+    assert make_store().count(later(minutes=1), 2, timedelta(hours=1)) == before
+
+
+@pytest.mark.usefixtures("fleet")
+def test_days_are_rolled_up_while_the_fleet_is_counted(make_store: MakeStore, store: Store) -> None:
+    folded: list[int] = []
+    resting(store, lambda _: folded.append(make_store().fold(NOON, 3).days))
+    counted(store, later(seconds=1))
+    assert folded[0] > 0
+
+
+@pytest.mark.parametrize("make_store", ["postgresql"], indirect=True)  # an SQLite file has one collector
+@pytest.mark.usefixtures("fleet")
+def test_collectors_of_one_database_do_not_count_at_once(make_store: MakeStore, store: Store) -> None:
+    at_once: list[Count | None] = []
+    resting(store, lambda _: at_once.append(make_store().count(later(seconds=1), 2)))
+    first = counted(store, NOON)
+    resting(store, lambda _: at_once.append(make_store().count(later(seconds=3), 2)))
+    counted(store, later(seconds=2))
+    assert at_once == [None] * RESTS + [first] * RESTS
