@@ -22,8 +22,9 @@ def settings(tmp_path: Path) -> CollectorSettings:
 
 
 def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(
-    settings: CollectorSettings, caplog: pytest.LogCaptureFixture
+    settings: CollectorSettings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ff_observe.collector.service.FOLD_SECONDS", 3600.0)  # eleven days have 16,000 minutes
     clock = FakeClock()
     settings = replace(
         settings, retention=timedelta(days=10), key_lifetime=timedelta(days=5), fleet_interval_seconds=86_400
@@ -58,7 +59,7 @@ def test_a_count_that_failed_or_took_long_once_does_not_postpone_the_next(
     clock = FakeClock()
     collector = Collector(replace(settings, fleet_interval_seconds=15), clock)
     count = collector.store.count
-    took = iter((1, 0.1, 3, 0.1, 3, 3, 5))
+    took = iter((10, 1, 30, 1, 30, 30, 5))
 
     def slow(at: datetime, silent_after_days: int, fresh: timedelta) -> Count | None:
         seconds = next(took)
