@@ -5,6 +5,8 @@ LOCK ?= requirements.lock
 # One more than CI has processors: a third of its time, a test waits for a real part.
 WORKERS ?= 3
 PYTEST_ARGS ?=
+# In the order of the directories, in which the short ones (unit) come last: no worker is left with a long file.
+SPREAD := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -28,7 +30,7 @@ demo: .venv/run.stamp ## Start the bridge on an embedded platform that lives; Ct
 .PHONY: test
 test: .venv/test.stamp ## Run all tests; on Debian as root, install the real parts they need first
 	@$(BIN)/python -m tests.real_parts.install
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types docs test ## All that CI checks
@@ -87,7 +89,7 @@ mutants: .venv/test.stamp ## Change a module in a copy, and see whether its own 
 coverage: .venv/test.stamp ## Run all tests, and show how many lines and branches they reach, in every process and thread
 	@$(BIN)/python -m tests.real_parts.install
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest $(SPREAD) $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover
 
@@ -96,7 +98,7 @@ nightly: .venv/test.stamp ## All tests, with many more generated examples, and a
 	@$(BIN)/python -m tests.real_parts.install
 	@$(BIN)/python -m tests.real_parts.flowfuse
 	HYPOTHESIS_PROFILE=nightly \
-	  $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --timeout=1800 $(PYTEST_ARGS)
+	  $(BIN)/python -m pytest $(SPREAD) --timeout=1800 $(PYTEST_ARGS)
 	$(BIN)/python -m tests.fuzz.collector_acceptance -runs=1000000
 
 .PHONY: plain-machine

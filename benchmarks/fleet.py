@@ -40,7 +40,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAYS = 2
 """On so many days before today all platforms pinged; two of them ping today."""
 REBUILT_PLATFORMS = 100_000
-ROUND_SECONDS = 10.0
+ROUND_SECONDS = 30.0
 ROUNDS = 3
 SLOWER = 1.2
 """How much the 99th percentile of a ping's wait may grow while the fleet is counted."""

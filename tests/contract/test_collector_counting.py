@@ -74,6 +74,14 @@ def test_each_platform_is_counted_once_however_often_it_pings_meanwhile(store: S
     assert 1 <= windows["1d"] < PLATFORMS, "the first portion was counted before, the others after they pinged again"
 
 
+@pytest.mark.parametrize("make_store", ["sqlite"], indirect=True)  # where new platforms come last
+@pytest.mark.usefixtures("fleet")
+def test_a_count_ends_however_many_platforms_come_meanwhile(store: Store, writer: BlockingWriter) -> None:
+    rests = resting(store, lambda rest: writer.write([ping(f"new-{rest}-{index}") for index in range(PORTION)]))
+    assert platforms(counted(store, later(seconds=1))) == {PLATFORMS}
+    assert len(rests.asked) == RESTS
+
+
 @pytest.mark.usefixtures("fleet")
 @pytest.mark.parametrize("was_counted_before", [False, True])
 def test_a_count_is_not_kept_if_a_platform_is_forgotten_meanwhile(

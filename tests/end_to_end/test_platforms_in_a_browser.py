@@ -11,13 +11,14 @@ from ff_observe.config.load import load_settings
 from ff_observe.config.platforms import ListedPlatform, Platforms
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.errors import Problem
+from tests.pace import in_full
 from tests.real_parts.many_platforms import sqlite_home
 from tests.real_parts.processes import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PLATFORMS = 500
+PLATFORMS = in_full(500, 100)
 HOSTILE = (
     "\"><img src=x onerror=document.title='taken'>",
     "<script>document.title='taken'<",

@@ -52,17 +52,19 @@ class Tally:
         return Count(self.at, seen, distributions)
 
 
-def take(run: Run, tally: Tally, add: Callable[[Any], Any], first: object, interrupted: threading.Event) -> None:
+def take(run: Run, tally: Tally, add: Callable[[Any], Any], first: object, interrupted: threading.Event) -> Count:
     """Have `add` add one portion after the other to the tally, and keep the result, unless a platform is forgotten
     meanwhile, which may be in it. `add` gets the key that comes before a portion's and returns the last of it, or None
     after the last portion. Raises `StoreError` once interrupted."""
     run(_BEGIN, tally.at.isoformat())
-    began, last = time.monotonic(), add(first)
-    while last is not None:
+    began, after = time.monotonic(), add(first)
+    while after is not None:
         if interrupted.wait((SHARE - 1) * (time.monotonic() - began)):
             raise StoreError("the count is interrupted")
-        began, last = time.monotonic(), add(last)
-    run(_END, tally.at.isoformat(), _written(tally.count()))
+        began, after = time.monotonic(), add(after)
+    counted = tally.count()
+    run(_END, tally.at.isoformat(), _written(counted))
+    return counted
 
 
 def last(run: Run) -> Count | None:

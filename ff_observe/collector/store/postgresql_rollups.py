@@ -105,8 +105,7 @@ def count(connection: Connection, at: datetime, silent_after_days: int, interrup
             tally.values[index].update(dict(distribution))
         return str(end) if seen[names.index("month")] == _COUNTED_AT_ONCE else None
 
-    counting.take(run_by(connection), tally, add, "", interrupted)
-    return tally.count()
+    return counting.take(run_by(connection), tally, add, "", interrupted)
 
 
 def distributions(connection: Connection, where: sql.Composable) -> Mapping[int, Distribution]:

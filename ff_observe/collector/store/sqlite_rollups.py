@@ -40,11 +40,11 @@ WHERE received_at >= ? AND received_at < ? GROUP BY instance_id
 _VERSION = NAMES[rollups.VERSION]
 _ROLLED_UP = ", ".join(NAMES[index] for index in rollups.ROLLED_UP)
 _READ_AT_ONCE = 1000
-_COUNTED_AT_ONCE = 100
-"""So many platforms take a millisecond or two, for which a ping waits."""
+_COUNTED_AT_ONCE = 25
+"""So many platforms take a fraction of a millisecond, for which a ping may wait for Python's lock."""
 _PORTION = (
     f"SELECT rowid, last_seen > ?, last_seen > ?, last_seen > ?, last_seen > ?, {_ROLLED_UP} FROM platform "  # noqa: S608 - only names of our own columns
-    "WHERE rowid > ? AND last_seen > ? ORDER BY rowid LIMIT ?"
+    "WHERE rowid > ? AND rowid <= ? AND last_seen > ? ORDER BY rowid LIMIT ?"
 )
 _SIGHTINGS = f"""
 WITH seen AS (
@@ -90,9 +90,10 @@ def count(connection: sqlite3.Connection, at: datetime, silent_after_days: int, 
     tally = counting.Tally(at, silent_after_days)
     since = [moment(each) for each in tally.since]
     *_, month, _ = since
+    (newest,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM platform").fetchone()
 
     def add(after: int) -> int | None:
-        rows = connection.execute(_PORTION, (*since, after, month, _COUNTED_AT_ONCE)).fetchall()
+        rows = connection.execute(_PORTION, (*since, after, newest, month, _COUNTED_AT_ONCE)).fetchall()
         if not rows:
             return None
         ids, *columns = zip(*rows, strict=True)
@@ -101,8 +102,7 @@ def count(connection: sqlite3.Connection, at: datetime, silent_after_days: int, 
         _add(tally.values.values(), columns[len(since) :])
         return ids[-1] if len(rows) == _COUNTED_AT_ONCE else None
 
-    counting.take(run_by(connection), tally, add, 0, interrupted)
-    return tally.count()
+    return counting.take(run_by(connection), tally, add, 0, interrupted)
 
 
 def distributions(connection: sqlite3.Connection, where: str) -> Mapping[int, Distribution]:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.network_guard import guarded_environment
+from tests.pace import in_full
 from tests.platforms import case_named, writable_copy
 
-COPIES = 25
+COPIES = in_full(25, 10)
 
 READER = """
 import sys, threading
