@@ -146,24 +146,23 @@ def pinging(store: Store) -> Iterator[list[float]]:
         thread.join()
 
 
-def percentile_99(store: Store, meanwhile: Callable[[], object]) -> float:
-    """The 99th percentile of the waits of pings, in seconds, while something is done again and again."""
+def waits_of(store: Store, meanwhile: Callable[[], object]) -> list[float]:
+    """How long pings wait, in seconds, while something is done again and again."""
     with pinging(store) as waits:
         until = time.monotonic() + ROUND_SECONDS
         while time.monotonic() < until:
             meanwhile()
-    return statistics.quantiles(waits, n=100)[-1]
+    return waits
 
 
 def slowed(store: Store, name: str, what: str, meanwhile: Callable[[], object]) -> None:
     """Print how much longer pings wait meanwhile, and keep the ratio. Rounds with and without alternate."""
-    alone, beside, shares = list[float](), list[float](), list[float]()
+    alone, beside = list[float](), list[float]()
     for _ in range(ROUNDS):
-        alone.append(percentile_99(store, lambda: time.sleep(0.1)))
-        beside.append(percentile_99(store, meanwhile))
-        shares.append(beside[-1] / alone[-1])
-    before, after = (1e3 * statistics.median(found) for found in (alone, beside))
-    share = statistics.median(shares)
+        alone += waits_of(store, lambda: time.sleep(0.1))
+        beside += waits_of(store, meanwhile)
+    before, after = (1e3 * statistics.quantiles(waits, n=100)[-1] for waits in (alone, beside))
+    share = after / before
     print(f"    {'99 % of pings alone / ' + what:34} {before:6.1f} / {after:.1f} ms, {share:.2f} times", flush=True)
     ratios.note(f"{name}.ping_{what}".replace(" ", "_"), share, less_is_better=True, target=SLOWER)
 

@@ -99,7 +99,7 @@ def test_a_count_is_not_kept_if_a_platform_is_forgotten_meanwhile(
 
 
 @pytest.mark.usefixtures("fleet")
-def test_a_count_rests_nine_times_as_long_as_its_portion_took(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_count_rests_fourteen_times_as_long_as_its_portion_took(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock:
         seconds: Iterator[float] = iter([0, 1, 10, 12, 30])
 
@@ -109,7 +109,7 @@ def test_a_count_rests_nine_times_as_long_as_its_portion_took(store: Store, monk
     monkeypatch.setattr(counting, "time", Clock())
     rests = resting(store, lambda _: None)
     counted(store, NOON)
-    assert rests.asked == [9 * 1, 9 * 2]
+    assert rests.asked == [14 * 1, 14 * 2]
 
 
 @pytest.mark.usefixtures("fleet")

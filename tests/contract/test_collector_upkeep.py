@@ -59,7 +59,7 @@ def test_a_count_that_failed_or_took_long_once_does_not_postpone_the_next(
     clock = FakeClock()
     collector = Collector(replace(settings, fleet_interval_seconds=15), clock)
     count = collector.store.count
-    took = iter((10, 1, 30, 1, 30, 30, 5))
+    took = iter((15, 1, 45, 1, 45, 45, 5))
 
     def slow(at: datetime, silent_after_days: int, fresh: timedelta) -> Count | None:
         seconds = next(took)

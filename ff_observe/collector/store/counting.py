@@ -21,7 +21,7 @@ from ff_observe.collector.store.model import Count, Distribution, Seen, StoreErr
 from ff_observe.collector.store.rollups import ROLLED_UP, ascending
 from ff_observe.ping_contract import FIELDS
 
-SHARE = 10
+SHARE = 15
 """A count works in one part in so many of the time it takes, and rests in the others."""
 _WINDOWS = {"1d": 1, "7d": 7, "30d": 30}
 
