@@ -36,8 +36,8 @@ _BEGINNING = EARLIEST.date() + timedelta(days=1)
 """Pings of the day before wait for their dates."""
 
 CONSISTENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-_COUNTED_AT_ONCE = 2000
-"""So many platforms take some ten milliseconds of one of the server's processors."""
+_COUNTED_AT_ONCE = 500
+"""So many platforms take some milliseconds of one of the server's processors."""
 _PORTION = (
     "SELECT max(instance_id), count(*) FILTER (WHERE last_seen > %(day)s), "
     "count(*) FILTER (WHERE last_seen > %(week)s), count(*), count(*) FILTER (WHERE last_seen > %(lately)s) FROM ("
@@ -97,8 +97,8 @@ def count(connection: Connection, at: datetime, silent_after_days: int, interrup
             end, *seen = row or (None, 0, 0, 0, 0)
             if end is None:
                 return None
-            where = sql.SQL("platform WHERE instance_id > {} AND instance_id <= {} AND last_seen > {}")
-            found = distributions(connection, where.format(after, end, since["month"]))
+            where = sql.SQL("platform WHERE instance_id > %s AND instance_id <= %s AND last_seen > %s")
+            found = distributions(connection, where, (after, end, since["month"]))
         for place, platforms in enumerate(seen):
             tally.seen[place] += platforms
         for index, distribution in found.items():
@@ -108,7 +108,9 @@ def count(connection: Connection, at: datetime, silent_after_days: int, interrup
     return counting.take(run_by(connection), tally, add, "", interrupted)
 
 
-def distributions(connection: Connection, where: sql.Composable) -> Mapping[int, Distribution]:
+def distributions(
+    connection: Connection, where: sql.Composable, values: Sequence[object] | None = None
+) -> Mapping[int, Distribution]:
     """The values of every rolled-up field, in one pass for each `MOST_GROUPED` of them."""
     found: dict[int, list[tuple[Value | None, int]]] = {index: [] for index in rollups.ROLLED_UP}
     for first in range(0, len(rollups.ROLLED_UP), MOST_GROUPED):
@@ -118,10 +120,10 @@ def distributions(connection: Connection, where: sql.Composable) -> Mapping[int,
         sets = sql.SQL(", ").join(sql.SQL("({})").format(name) for name in names)
         query = sql.SQL("SELECT grouping({0}), count(*), {0} FROM {1} GROUP BY GROUPING SETS ({2})")
         places = {(1 << len(indexes)) - 1 - (1 << (len(indexes) - 1 - n)): n for n in range(len(indexes))}
-        for grouped, platforms, *values in connection.execute(query.format(listed, where, sets)):
+        for grouped, platforms, *row in connection.execute(query.format(listed, where, sets), values):
             place = places[grouped]
             index = indexes[place]
-            found[index].append((restored(COLUMNS[index], values[place]), platforms))
+            found[index].append((restored(COLUMNS[index], row[place]), platforms))
     return {index: rollups.ascending(distribution) for index, distribution in found.items()}
 
 
