@@ -99,7 +99,7 @@ def test_a_count_is_not_kept_if_a_platform_is_forgotten_meanwhile(
 
 
 @pytest.mark.usefixtures("fleet")
-def test_a_count_rests_fourteen_times_as_long_as_its_portion_took(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_count_rests_fourteen_times_as_long_as_it_worked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock:
         seconds: Iterator[float] = iter([0, 1, 10, 12, 30])
 

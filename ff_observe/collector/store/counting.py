@@ -1,5 +1,5 @@
-"""Counting the whole fleet in portions, between which pings are stored as if nobody counted; and the last result, which
-is kept for all collectors.
+"""Counting the whole fleet in portions, between which pings are stored; and the last result, which is kept for all
+collectors.
 
 A portion is a transaction of its own: a count of minutes holds up neither `forget`, which rewrites tables, nor the
 database's own cleaning. Portions follow each other in the order of a key that a platform keeps, so each platform is
