@@ -62,9 +62,10 @@ def first_pings(instance_id: str, days: int = DAYS) -> list[Ping]:
     return [Ping.of(NOW - timedelta(days=ago), bytes(32), values) for ago in range(days, -1, -1)]
 
 
-async def write(store: Store, pings: list[Ping]) -> None:
+async def write_first_pings(store: Store, days: int) -> None:
+    """Of both instances, in the order of time: the store doubts a clock that goes back."""
     writer = store.writer()
-    for ping in pings:
+    for ping in sorted(first_pings(FORGOTTEN, days) + first_pings(KEPT, days), key=lambda ping: ping.received_at):
         await writer.write([ping])
     await writer.close()
 
@@ -95,7 +96,7 @@ def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Store]
     url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
     store = PostgresqlStore(Secret(url), WINDOW, lambda _: None)
     with postgresql.server(cluster, port):
-        asyncio.run(write(store, first_pings(FORGOTTEN, days) + first_pings(KEPT, days)))
+        asyncio.run(write_first_pings(store, days))
         with psycopg.connect(url, autocommit=True) as session:
             rows = "generate_series(1, {}) AS numbers (i)"
             multiply(
@@ -112,7 +113,7 @@ def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Store]
 @contextlib.contextmanager
 def on_sqlite(directory: Path, platforms: int, days: int) -> Iterator[Store]:
     store = open_sqlite(directory / "pings.sqlite3", WINDOW, "benchmark")
-    asyncio.run(write(store, first_pings(FORGOTTEN, days) + first_pings(KEPT, days)))
+    asyncio.run(write_first_pings(store, days))
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as session:
         rows = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {}) SELECT i FROM n)"
         session.execute("PRAGMA cache_size = -500000")
