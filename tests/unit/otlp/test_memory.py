@@ -27,7 +27,7 @@ from tests.unit.otlp.faulty import Still
 from tests.unit.otlp.watching import CLOCK, Heard, exports, output
 
 OPEN_FILES = Path("/proc/self/fd")
-EXPORTS = in_full(10_000, 800)
+EXPORTS = in_full(10_000, 1_500)
 TIMEOUT = 0.5  # less than the pause before a second try: each export fails at once
 A_WHILE = 1_800.0
 pytestmark = pytest.mark.timeout(2 * A_WHILE)
