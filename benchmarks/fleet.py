@@ -18,7 +18,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import psycopg
 
@@ -27,6 +29,7 @@ from benchmarks.collector import durable_cluster
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.fleet import take_fleet, take_release
 from ff_observe.collector.store import Ping, Store, StoreError
+from ff_observe.collector.store import counting as store_counting
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.collector.store.sqlite import open_sqlite
@@ -90,13 +93,13 @@ def multiply(execute: Callable[[str], object], number: str, uuid: str, sender: s
 
 
 @contextlib.contextmanager
-def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Store]:
+def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Callable[[], Store]]:
     cluster, port = directory / "cluster", free_port()
     durable_cluster(cluster)
     url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
-    store = PostgresqlStore(Secret(url), WINDOW, lambda _: None)
+    make_store = partial(PostgresqlStore, Secret(url), WINDOW, lambda _: None)
     with postgresql.server(cluster, port):
-        asyncio.run(write_first_pings(store, days))
+        asyncio.run(write_first_pings(make_store(), days))
         with psycopg.connect(url, autocommit=True) as session:
             rows = "generate_series(1, {}) AS numbers (i)"
             multiply(
@@ -106,12 +109,13 @@ def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Store]
                 "decode(md5(i::text), 'hex')",
                 platforms,
             )
+            session.execute("VACUUM ANALYZE")
             session.execute("CHECKPOINT")
-        yield store
+        yield make_store
 
 
 @contextlib.contextmanager
-def on_sqlite(directory: Path, platforms: int, days: int) -> Iterator[Store]:
+def on_sqlite(directory: Path, platforms: int, days: int) -> Iterator[Callable[[], Store]]:
     store = open_sqlite(directory / "pings.sqlite3", WINDOW, "benchmark")
     asyncio.run(write_first_pings(store, days))
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as session:
@@ -119,7 +123,7 @@ def on_sqlite(directory: Path, platforms: int, days: int) -> Iterator[Store]:
         session.execute("PRAGMA cache_size = -500000")
         uuid = f"printf('%08x000040008000%012x', i * {SCATTER} % 4294967296, i)"
         multiply(session.execute, rows, uuid, uuid, platforms)
-    yield store
+    yield lambda: open_sqlite(store.path, WINDOW, "benchmark")
 
 
 @contextlib.contextmanager
@@ -147,25 +151,41 @@ def pinging(store: Store) -> Iterator[list[float]]:
         thread.join()
 
 
-def waits_of(store: Store, meanwhile: Callable[[], object]) -> list[float]:
-    """How long pings wait, in seconds, while something is done again and again."""
-    with pinging(store) as waits:
-        until = time.monotonic() + ROUND_SECONDS
-        while time.monotonic() < until:
-            meanwhile()
-    return waits
+@contextlib.contextmanager
+def counting(store: Store) -> Iterator[None]:
+    """Count the fleet again and again, until the block ends: also in the midst of a count."""
+    stopped = threading.Event()
+
+    def count() -> None:
+        with contextlib.suppress(StoreError):  # interrupted
+            while not stopped.is_set():
+                take_fleet(store, NOW, 5, 2)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        store.interrupt()
+        thread.join()
 
 
-def slowed(store: Store, name: str, what: str, meanwhile: Callable[[], object]) -> None:
-    """Print how much longer pings wait meanwhile, and keep the ratio. Rounds with and without alternate."""
+def slowed(name: str, make_store: Callable[[], Store]) -> None:
+    """Print how much longer pings wait while the fleet is counted, and keep the ratio. Rounds with and without
+    alternate."""
     alone, beside = list[float](), list[float]()
     for _ in range(ROUNDS):
-        alone += waits_of(store, lambda: time.sleep(0.1))
-        beside += waits_of(store, meanwhile)
+        with pinging(make_store()) as waits:
+            time.sleep(ROUND_SECONDS)
+        alone += waits
+        with counting(make_store()), pinging(make_store()) as waits:
+            time.sleep(ROUND_SECONDS)
+        beside += waits
     before, after = (1e3 * statistics.quantiles(waits, n=100)[-1] for waits in (alone, beside))
     share = after / before
-    print(f"    {'99 % of pings alone / ' + what:34} {before:6.1f} / {after:.1f} ms, {share:.2f} times", flush=True)
-    ratios.note(f"{name}.ping_{what}".replace(" ", "_"), share, less_is_better=True, target=SLOWER)
+    print(f"    {'99 % of pings alone / counting':34} {before:6.1f} / {after:.1f} ms, {share:.2f} times", flush=True)
+    ratios.note(f"{name}.ping_while_counting", share, less_is_better=True, target=SLOWER)
 
 
 def processor_seconds(postmaster: int | None) -> float:
@@ -187,16 +207,18 @@ def timed(what: str, task: Callable[[], object], postmaster: int | None) -> None
     print(f"    {what:34} {wall:8.1f} s {used:8.1f} s of a processor", flush=True)
 
 
-def measure(name: str, store: Store, platforms: int, postmaster: int | None) -> None:
+def measure(name: str, make_store: Callable[[], Store], platforms: int, postmaster: int | None) -> None:
     """What a collector does with a store of that size."""
-    timed("counting the fleet", lambda: take_fleet(store, NOW, 5, 2), postmaster)
-    timed("the same again", lambda: take_fleet(store, NOW, 5, 2), postmaster)
+    store = make_store()
+    with mock.patch.object(store_counting, "LONGEST_REST_SECONDS", 0):
+        timed("counting the fleet, without rests", lambda: take_fleet(store, NOW, 5, 2), postmaster)
+        timed("the same again", lambda: take_fleet(store, NOW, 5, 2), postmaster)
     timed("reading the last count", lambda: take_fleet(store, NOW, 5, 2, timedelta(hours=1)), postmaster)
     timed("rolling up two days", lambda: store.fold(NOW, DAYS + 1), postmaster)
     timed("the day's public release", lambda: take_release(store, NOW, 5, 2, 2), postmaster)
     fields = [field.dotted for field in FIELDS]
     timed("reading all of their roll-ups", lambda: store.rollups(date.min, date.max, fields), postmaster)
-    slowed(store, f"fleet.{name.lower()}.{platforms}", "while counting", lambda: take_fleet(store, NOW, 5, 2))
+    slowed(f"fleet.{name.lower()}.{platforms}", make_store)
     with pinging(store) as waits:
         timed("forgetting an instance", lambda: store.forget(FORGOTTEN), postmaster)
         timed("pruning two days", lambda: store.prune(NOW, timedelta(hours=1)), postmaster)
@@ -211,18 +233,18 @@ def rebuild(store: Store) -> None:
 
 
 @contextlib.contextmanager
-def filled(name: str, platforms: int, days: int) -> Iterator[tuple[Store, int | None]]:
+def filled(name: str, platforms: int, days: int) -> Iterator[tuple[Callable[[], Store], int | None]]:
     """A store that holds those pings, and the process of its server."""
     disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
     disk.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as directory:
         Path(directory).chmod(0o755)  # PostgreSQL runs as a user of its own
-        with STORES[name](Path(directory), platforms, days) as store:
+        with STORES[name](Path(directory), platforms, days) as make_store:
             lock = Path(directory) / "cluster" / "data" / "postmaster.pid"
             time.sleep(1)
             load = os.getloadavg()[0]
             print(f"{name}, {platforms} platforms, {days} days of their pings, load {load:.1f}", flush=True)
-            yield store, int(lock.read_text().split()[0]) if lock.exists() else None
+            yield make_store, int(lock.read_text().split()[0]) if lock.exists() else None
 
 
 STORES = {"PostgreSQL": on_postgresql, "SQLite": on_sqlite}
@@ -239,11 +261,11 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit("needs PostgreSQL: apt-get install postgresql")
     for name in STORES if options.only is None else (options.only,):
         for platforms in options.platforms:
-            with filled(name, platforms, DAYS) as (store, postmaster):
-                measure(name, store, platforms, postmaster)
+            with filled(name, platforms, DAYS) as (make_store, postmaster):
+                measure(name, make_store, platforms, postmaster)
         if options.rebuilt:
-            with filled(name, REBUILT_PLATFORMS, options.rebuilt) as (store, postmaster):
-                timed("making all roll-ups anew", lambda: rebuild(store), postmaster)
+            with filled(name, REBUILT_PLATFORMS, options.rebuilt) as (make_store, postmaster):
+                timed("making all roll-ups anew", lambda: rebuild(make_store()), postmaster)
 
 
 if __name__ == "__main__":

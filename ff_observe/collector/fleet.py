@@ -81,7 +81,9 @@ class ByValue:
 def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Fleet:
     """Count every platform, for the operator of the collector; what was counted less than `fresh` ago, by any collector
     of the store, is as good. Raises `StoreError`."""
-    count = store.count(at, silent_after_days, fresh)
+    count = store.last_count()
+    if count is None or abs(at - count.taken_at) >= fresh:
+        count = store.count(at, silent_after_days) or count
     if count is None:
         raise StoreError("another collector counts the fleet for the first time")
     return disclosed(count, k)

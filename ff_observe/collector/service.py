@@ -1,10 +1,10 @@
 """The running collector: a listening socket, one event loop in one thread, a writer, and upkeep in the background."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
-from collections import deque
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from ff_observe.catalogue import collector as catalogue
 from ff_observe.clock import Clock, SystemClock
 from ff_observe.collector.app import PING_REQUESTS, CollectorApp
 from ff_observe.collector.daily import take_day
-from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.fleet import disclosed, take_fleet
 from ff_observe.collector.ingest import Ingest
 from ff_observe.collector.keys import Keys
 from ff_observe.collector.metrics import CollectorMetrics, seconds
@@ -28,7 +28,6 @@ from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import StoreError
-from ff_observe.collector.store.counting import SHARE
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.unknown_fields import UnknownFields
 from ff_observe.errors import ConfigurationError, FFObserveError, what_to_change_to_listen
@@ -49,7 +48,7 @@ UPKEEP_SECONDS = 3600.0
 PRUNING_SECONDS = 60.0
 """After a prune that left some of its pings."""
 IDLE_SHARE = 60
-"""Counting and rolling up work for at most one part in so many of the time."""
+"""Rolling up works for at most one part in so many of the time."""
 FOLD_SECONDS = 60.0
 """At least so long after a roll-up follows the next, unless older days are due."""
 FOLDED_AT_ONCE = 3
@@ -138,7 +137,6 @@ class Collector:
         )
         self._thread: threading.Thread | None = None
         self._counting = threading.Lock()
-        self._count_seconds: deque[float] = deque(maxlen=2)
         self._fold_seconds: float | None = None
         self._rolled_up: datetime | None = None
         self._copied: datetime | None = None
@@ -199,20 +197,19 @@ class Collector:
 
     def count_fleet(self, fresh: timedelta = timedelta(0)) -> float:
         """Count the fleet for `/metrics`, unless another collector did so less than `fresh` ago, and publish a release
-        when one is due. Returns the seconds until the next time: counting a large fleet takes only a small share of the
-        time. A count that failed, or was slow only once (it waited for a lock), delays none. Counts wait for each
-        other, so that an older one never replaces a newer one."""
+        when one is due. Returns the seconds until the next time. Until the first count ends, which can take minutes,
+        there is the last one, however old. Counts wait for each other, so that an older one never replaces a newer
+        one."""
         with self._counting:
-            began, now = self._clock.monotonic(), self._clock.now()
-            try:
-                fleet = take_fleet(self.store, now, self.settings.k, self.settings.silent_after_days, fresh)
-                self._count_seconds.append(self._clock.monotonic() - began)
-                self.metrics.fleet = fleet
-                if self.publication is not None and (release := self.publication.refresh(fleet, now)) is not None:
+            now, k = self._clock.now(), self.settings.k
+            with contextlib.suppress(StoreError):  # the writer reports that the store is down; the old numbers stay
+                if self.metrics.fleet is None and (last := self.store.last_count()) is not None:
+                    self.metrics.fleet = disclosed(last, k)
+                self.metrics.fleet = take_fleet(self.store, now, k, self.settings.silent_after_days, fresh)
+                release = None if self.publication is None else self.publication.refresh(self.metrics.fleet, now)
+                if release is not None:
                     self._app.publish(release)
-            except StoreError:  # the writer reports that the store is down; the old numbers stay, with their date
-                return self.settings.fleet_interval_seconds
-            return max(self.settings.fleet_interval_seconds, IDLE_SHARE / SHARE * min(self._count_seconds))
+            return self.settings.fleet_interval_seconds
 
     def fold(self) -> float:
         """Roll up the days that have changed. Returns the seconds until the next time: today is rolled up again and

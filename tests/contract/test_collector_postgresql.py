@@ -15,7 +15,7 @@ from ff_observe.collector.store import Pruned, StoreError
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.collector.store.postgresql_schema import LOCK
 from ff_observe.config.secret import Secret
-from tests.contract.conftest import postgresql_store, three_days_of_pings
+from tests.contract.conftest import counted, postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
 from tests.real_parts.collector import collecting, sample
 from tests.real_parts.processes import free_port, wait_until
@@ -175,6 +175,20 @@ def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres
         pruning.join()
     assert store.prune(NOON, timedelta(days=2)).pings == 1
     writer.close()
+
+
+def test_a_database_that_writes_dates_in_another_way_is_read(postgres: postgresql.Cluster) -> None:
+    name = postgres.create("german")
+    with postgres.connect() as session:
+        session.execute(f"ALTER DATABASE {name} SET datestyle = 'German, DMY'".encode())
+    store = postgresql_store(postgres.url(name))
+    with BlockingWriter(store) as writer:
+        writer.write([ping("old", later(days=-5))])
+        three_days_of_pings(writer, NOON)
+    assert store.fold(NOON, 9).oldest_due is None
+    assert store.prune(NOON, timedelta(days=2)).pings == 1
+    assert store.kept_since() == later(days=-4).date()
+    assert counted(store, NOON) == store.last_count()
 
 
 def test_of_several_hosts_the_one_that_takes_writes_is_used(postgres: postgresql.Cluster, open_directory: Path) -> None:

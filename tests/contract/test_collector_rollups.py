@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime, time, timedelta
 import psycopg
 import pytest
 
+from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Rollup, Store, StoreError
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.collector.store.sqlite import SqliteStore
 from ff_observe.ping_contract import COUNT_FIELDS
 from ff_observe.ping_contract import FIELDS as ALL_FIELDS
-from tests.contract.conftest import MakeStore, three_days_of_pings
+from tests.contract.conftest import MakeStore, counted, three_days_of_pings
 from tests.pace import in_full
 from tests.recount import BY_VALUE, recounted, released
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -238,12 +239,13 @@ def test_only_the_last_count_is_kept_and_shared(make_store: MakeStore) -> None:
     one, other = make_store(), make_store()
     with BlockingWriter(one) as writer:
         writer.write([ping("a")])
-        counted = one.count(NOON, 2)
+        counted(one, NOON)
         writer.write([ping("b")])
-        assert other.count(NOON + timedelta(seconds=20), 2, timedelta(seconds=30)) == counted
-        later = other.count(NOON + timedelta(seconds=40), 2, timedelta(seconds=30))
-        assert later is not None
-        assert later.seen.by_window["1d"] == 2
+        counts = [take_fleet(other, NOON + timedelta(seconds=at), 1, 2, timedelta(seconds=30)) for at in (20, 40)]
+    assert [count.platforms["1d"] for count in counts] == [1, 2]
+    last = one.last_count()
+    assert last is not None
+    assert last.seen.by_window["1d"] == 2
 
 
 def test_a_crosstab_counts_the_last_ping_of_each_platform_on_its_day(store: Store, writer: BlockingWriter) -> None:

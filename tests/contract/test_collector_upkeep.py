@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.collector.fleet import Fleet
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Count, StoreError
@@ -53,23 +54,41 @@ def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(
     assert len([each for each in said if each.startswith("old pings are not deleted: the clock says 2028-04-")]) == 1
 
 
-def test_a_count_that_failed_or_took_long_once_does_not_postpone_the_next(
+def test_until_the_first_count_ends_there_is_the_last_one(
     settings: CollectorSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FakeClock()
-    collector = Collector(replace(settings, fleet_interval_seconds=15), clock)
-    count = collector.store.count
-    took = iter((15, 1, 45, 1, 45, 45, 5))
+    before = Collector(settings, clock)
+    before.count_fleet()
+    shown = before.metrics.fleet
+    clock.adjust(86_400)
+    after = Collector(settings, clock)
+    count, meanwhile = after.store.count, list[Fleet | None]()
 
-    def slow(at: datetime, silent_after_days: int, fresh: timedelta) -> Count | None:
-        seconds = next(took)
-        clock.advance(seconds)
-        if seconds == 5:
-            raise StoreError("locked")
-        return count(at, silent_after_days, fresh)
+    def slow(at: datetime, silent_after_days: int) -> Count | None:
+        meanwhile.append(after.metrics.fleet)
+        return count(at, silent_after_days)
 
-    monkeypatch.setattr(collector.store, "count", slow)
-    assert [collector.count_fleet() for _ in range(7)] == pytest.approx([60, 15, 15, 15, 15, 180, 15])
+    monkeypatch.setattr(after.store, "count", slow)
+    assert after.count_fleet() == settings.fleet_interval_seconds
+    assert meanwhile == [shown]
+    assert after.metrics.fleet is not None
+    assert after.metrics.fleet.taken_at == clock.now()
+
+
+def test_a_count_that_failed_leaves_the_one_before(
+    settings: CollectorSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(at: datetime, silent_after_days: int) -> Count | None:
+        raise StoreError("locked")
+
+    collector = Collector(settings, FakeClock())
+    collector.count_fleet()
+    before = collector.metrics.fleet
+    assert before is not None
+    monkeypatch.setattr(collector.store, "count", locked)
+    assert collector.count_fleet() == settings.fleet_interval_seconds
+    assert collector.metrics.fleet == before
 
 
 def test_an_older_count_does_not_replace_a_newer_one(
@@ -80,8 +99,8 @@ def test_an_older_count_does_not_replace_a_newer_one(
     count = collector.store.count
     taken, newer_ended = threading.Event(), threading.Event()
 
-    def slow_at_first(at: datetime, silent_after_days: int, fresh: timedelta) -> Count | None:
-        found = count(at, silent_after_days, fresh)
+    def slow_at_first(at: datetime, silent_after_days: int) -> Count | None:
+        found = count(at, silent_after_days)
         if not taken.is_set():
             taken.set()
             newer_ended.wait(0.2)  # a count that does not wait for this one ends meanwhile

@@ -53,7 +53,7 @@ def test_the_processor_time_of_the_program_that_asks_is_its_own() -> None:
 
     server, database, sender = collector.using(ask, 2, os.getpid(), None).processor
     assert sender >= 1
-    assert server > 0.99 * sender  # this process and its children, as a difference of sums
+    assert server - sender > -1e-6  # this process and its children, as a difference of sums
     assert math.isnan(database)
 
 

@@ -164,12 +164,12 @@ class Store(Protocol):
     def writer(self) -> Writer:
         """A writer; it connects, and creates or migrates the schema, on its first `write`."""
 
-    def count(self, at: datetime, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Count | None:
-        """Count every platform, and keep the result for all collectors. `at` is the present.
+    def count(self, at: datetime, silent_after_days: int) -> Count | None:
+        """Count every platform, and keep the result for all collectors; None while another collector counts. `at` is
+        the present."""
 
-        A count that is younger than `fresh` is returned as it is; so is the last one (None if there is none) while
-        another collector counts.
-        """
+    def last_count(self) -> Count | None:
+        """The last count that any collector kept; None if there is none, or a platform was forgotten since."""
 
     def fold(self, at: datetime, most: int) -> Folded:
         """Roll up the days that have changed since they were last rolled up, `most` of them: the newest and the oldest.

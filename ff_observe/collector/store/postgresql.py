@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -31,7 +32,9 @@ from ff_observe.collector.store.model import (
     StoreError,
 )
 from ff_observe.collector.store.postgresql_connections import (
+    LOCKING,
     READING,
+    REWRITING,
     Connection,
     Interruption,
     connect,
@@ -66,6 +69,7 @@ _RIGHT = (
     ("platform", "last_seen", _LIKELY),
 )
 COPY_LOCK = 0x66665F636F7079  # "ff_copy": one collector at a time copies days
+COUNT_LOCK = 0x66665F636E74  # "ff_cnt": one collector at a time counts
 _SELECT = sql.SQL("SELECT received_at, sender, {} FROM ping WHERE {}")
 _FIRST_SEEN = sql.SQL("(SELECT first_seen FROM platform WHERE platform.instance_id = ping.instance_id), {}")
 _COLUMN_LIST = sql.SQL(", ").join(map(sql.Identifier, NAMES))
@@ -88,26 +92,44 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
         return PostgresqlWriter(self.url, self._window, self._clock)
 
     @contextlib.contextmanager
-    def _session(self, what: str) -> Iterator[Connection]:
+    def _session(self, what: str, options: str = READING) -> Iterator[Connection]:
         with (
             failing_as(what),
-            contextlib.closing(connect(self.url, READING)) as connection,
+            contextlib.closing(connect(self.url, options)) as connection,
             self._interruption.of(connection),
         ):
             migrate(connection)
             yield connection
 
-    def count(self, at: datetime, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Count | None:
-        with self._session("count platforms") as connection:
-            last = counting.last(postgresql_rollups.run_by(connection))
-            if last is not None and abs(at - last.taken_at) < fresh:
-                return last
+    @contextlib.contextmanager
+    def _alone(self, what: str, lock: int) -> Iterator[bool]:
+        """Whether no other collector holds the lock, until the block ends. It belongs to a transaction, over a
+        connection of its own: behind a pooler other collectors get the same session."""
+        with self._session(what, LOCKING) as connection, connection.transaction():
+            # Without a parameter: the portal of one would hold a snapshot, for which vacuum waits.
+            query = f"SELECT pg_try_advisory_xact_lock({lock:d})"
+            yield connection.execute(query.encode("ascii")).fetchone() == (True,)
+
+    def _rewrite_noted(self, attempts: int) -> list[str]:
+        with self._session("rewrite tables", REWRITING) as connection:
+            return rewrite_noted(connection, attempts)
+
+    def count(self, at: datetime, silent_after_days: int) -> Count | None:
+        what = "count platforms"
+        with self._alone(what, COUNT_LOCK) as is_alone, self._session(what) as connection:
+            if not is_alone:
+                return None
+            found = self._present(connection, at)
             interrupted = self._interruption.requested
-            return postgresql_rollups.count(connection, at, silent_after_days, interrupted) or last
+            return postgresql_rollups.count(connection, at, silent_after_days, found, interrupted)
+
+    def last_count(self) -> Count | None:
+        with self._running("read the last count") as run:
+            return counting.last(run)
 
     def fold(self, at: datetime, most: int) -> Folded:
         with self._session("roll up") as connection:
-            found = present(self._clocks(connection, at), newest_days(connection))
+            found = self._present(connection, at)
             return postgresql_rollups.fold(connection, partitions(connection), found, most)
 
     def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
@@ -145,10 +167,8 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
         with self._session(what) as connection:
             yield postgresql_rollups.run_by(connection)
 
-    @contextlib.contextmanager
-    def copying(self) -> Iterator[bool]:
-        with self._session("copy days") as connection:  # the lock ends with it
-            yield connection.execute("SELECT pg_try_advisory_lock(%s)", (COPY_LOCK,)).fetchone() == (True,)
+    def copying(self) -> AbstractContextManager[bool]:
+        return self._alone("copy days", COPY_LOCK)
 
     def forget(self, instance_id: str) -> int:
         with self._session("forget") as connection:
@@ -168,7 +188,7 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
                     note(connection, [*erased, *(str(table) for table, _ in deleted)])
             with connection.transaction():
                 forget_statistics(connection)
-            left = rewrite_noted(connection, FORGETTING_ATTEMPTS)
+            left = self._rewrite_noted(FORGETTING_ATTEMPTS)
             if left:
                 raise StoreError(
                     f"{len(deleted)} pings are deleted, but copies are left in the files of {', '.join(left)}: a table "
@@ -182,10 +202,13 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
         server, now = self._clock(connection), min(now, LATEST)
         return [now] if server is None else [now, server]
 
+    def _present(self, connection: Connection, now: datetime) -> Present:
+        return present(self._clocks(connection, now), newest_days(connection))
+
     def prune(self, now: datetime, retention: timedelta, rollups: timedelta = timedelta(days=36_500)) -> Pruned:
         """Drops the partitions of whole days, so that pings are kept less than a day longer than configured."""
         with self._session("prune") as connection:
-            found = present(self._clocks(connection, now), newest_days(connection))
+            found = self._present(connection, now)
             old = found.old(retention)
             doubtful = found.doubts(now) and pings_before(connection, now - retention) != []
             if old is None:
@@ -219,7 +242,7 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
                 with connection.transaction():
                     connection.execute(_IMPATIENT)
                     forget_statistics(connection)
-                left = rewrite_noted(connection, attempts=1)
+                left = self._rewrite_noted(attempts=1)
             except psycopg.errors.LockNotAvailable:
                 left = ["tables that are in use"]
             if left:
@@ -256,7 +279,7 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
     def replace_wrapped_key(self, name: str, old: bytes | None, new: bytes) -> bool:
         with self._session("keep a key") as connection:
             is_replaced = postgresql_keys.replace(connection, name, old, new)
-            if is_replaced and old is not None and (left := rewrite_noted(connection, attempts=1)):
+            if is_replaced and old is not None and (left := self._rewrite_noted(attempts=1)):
                 log.info("copies of what was deleted stay in the files of %s until the next upkeep", ", ".join(left))
             return is_replaced
 

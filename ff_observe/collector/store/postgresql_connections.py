@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from ff_observe.collector.store.model import StoreError
@@ -23,11 +24,17 @@ CONNECT_SECONDS_EACH = 2
 NOTICES_A_CUT = 140_000
 """The first version of PostgreSQL that ends a statement whose client is gone, instead of computing on."""
 
-COMMON = "-c timezone=UTC -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
+COMMON = "-c timezone=UTC -c datestyle=ISO -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
 WRITING = f"{COMMON} -c lock_timeout=9s -c statement_timeout=10s -c synchronous_commit=on"
 """A commit is on the disk before it returns."""
 READING = f"{COMMON} -c lock_timeout=5s -c statement_timeout=300s -c max_parallel_workers_per_gather=0"
 """A count uses at most one of the server's cores."""
+REWRITING = f"{COMMON} -c lock_timeout=2s -c statement_timeout=300s"
+"""Pings wait behind a lock that is waited for, for less than their own limit."""
+LOCKING = f"{COMMON} -c idle_in_transaction_session_timeout=0"
+"""A transaction that does nothing but hold an advisory lock."""
+_TRACKED = {"TimeZone": "UTC", "DateStyle": "ISO"}
+"""What PgBouncer, which drops the options above, keeps for each client apart once it is set."""
 
 
 def names_several_hosts(url: Secret) -> bool:
@@ -54,8 +61,11 @@ def parameters(url: Secret, options: str) -> dict[str, Any]:
 
 
 def connect(url: Secret, options: str) -> Connection:
-    """A blocking connection."""
-    connection = psycopg.connect(**parameters(url, options))
+    """A blocking connection. It leaves no prepared statement to others behind a pooler."""
+    connection = psycopg.connect(**parameters(url, options), prepare_threshold=None)
+    for name, value in _TRACKED.items():
+        if not (connection.info.parameter_status(name) or "").startswith(value):
+            connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
     if connection.info.server_version >= NOTICES_A_CUT:
         with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a server on Windows cannot
             connection.execute("SET client_connection_check_interval = '1s'")

@@ -15,8 +15,6 @@ from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql_connections import Connection
 
 STATISTICS = "pg_catalog.pg_statistic"
-WAITING = "2s"
-"""How long one attempt waits for its lock. Pings wait behind it, for less than their own limit."""
 COLUMNS = {
     "ping": ("sender", *NAMES),
     "platform": NAMES,
@@ -56,19 +54,15 @@ def note(connection: Connection, tables: Iterable[str]) -> None:
 
 
 def rewrite_noted(connection: Connection, attempts: int) -> list[str]:
-    """Rewrite the recorded tables. Returns those whose files still hold copies of deleted rows: they are in use, an
-    open transaction can read those rows, or another user owns them."""
+    """Rewrite the recorded tables, over a connection for `REWRITING`. Returns those whose files still hold copies of
+    deleted rows: they are in use, an open transaction can read those rows, or another user owns them."""
     noted = [str(name) for (name,) in connection.execute("SELECT name FROM collector_rewrite ORDER BY name").fetchall()]
-    if not noted:
-        return []
-    connection.execute(f"SET lock_timeout = '{WAITING}'".encode())
     left = []
     for table in noted:
         if any(_rewrite(connection, table) for _ in range(attempts)):
             connection.execute("DELETE FROM collector_rewrite WHERE name = %s", (table,))
         else:
             left.append(table)
-    connection.execute("RESET lock_timeout")
     return left
 
 

@@ -29,21 +29,12 @@ TABLES = {
     "document text NOT NULL)",
 }
 LOCK = 0x66665F666F6C64  # "ff_fold": one collector at a time rolls up
-COUNT_LOCK = 0x66665F636E74  # "ff_cnt": one collector at a time counts
 MOST_GROUPED = 31
 """So many columns fit into one GROUPING()."""
 _BEGINNING = EARLIEST.date() + timedelta(days=1)
 """Pings of the day before wait for their dates."""
 
 CONSISTENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-_COUNTED_AT_ONCE = 500
-"""So many platforms take some milliseconds of one of the server's processors."""
-_PORTION = (
-    "SELECT max(instance_id), count(*) FILTER (WHERE last_seen > %(day)s), "
-    "count(*) FILTER (WHERE last_seen > %(week)s), count(*), count(*) FILTER (WHERE last_seen > %(lately)s) FROM ("
-    "SELECT instance_id, last_seen FROM platform WHERE instance_id > %(after)s AND last_seen > %(month)s "
-    "ORDER BY instance_id LIMIT %(limit)s) AS portion"
-)
 _VERSION = NAMES[rollups.VERSION]
 _ROLLED_UP = [NAMES[index] for index in rollups.ROLLED_UP]
 _LAST = f"""
@@ -82,35 +73,15 @@ def _alone(connection: Connection) -> bool:
     return connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,)).fetchone() == (True,)
 
 
-def count(connection: Connection, at: datetime, silent_after_days: int, interrupted: threading.Event) -> Count | None:
-    """Every platform of the last 30 days; None while another collector counts."""
-    if connection.execute("SELECT pg_try_advisory_lock(%s)", (COUNT_LOCK,)).fetchone() != (True,):
-        return None
-    tally = counting.Tally(at, silent_after_days)
-    names = ("day", "week", "month", "lately")
-    since = dict(zip(names, tally.since, strict=True))
-
-    def add(after: str) -> str | None:
-        with connection.transaction():
-            connection.execute(CONSISTENT)
-            row = connection.execute(_PORTION, {**since, "after": after, "limit": _COUNTED_AT_ONCE}).fetchone()
-            end, *seen = row or (None, 0, 0, 0, 0)
-            if end is None:
-                return None
-            where = sql.SQL("platform WHERE instance_id > %s AND instance_id <= %s AND last_seen > %s")
-            found = distributions(connection, where, (after, end, since["month"]))
-        for place, platforms in enumerate(seen):
-            tally.seen[place] += platforms
-        for index, distribution in found.items():
-            tally.values[index].update(dict(distribution))
-        return str(end) if seen[names.index("month")] == _COUNTED_AT_ONCE else None
-
-    return counting.take(run_by(connection), tally, add, "", interrupted)
+def count(
+    connection: Connection, at: datetime, silent_after_days: int, found: Present, interrupted: threading.Event
+) -> Count:
+    """See `counting.take`."""
+    walk = counting.Walk("instance_id", "", "first_seen < ?", found.future)
+    return counting.take(run_by(connection), walk, at, silent_after_days, interrupted)
 
 
-def distributions(
-    connection: Connection, where: sql.Composable, values: Sequence[object] | None = None
-) -> Mapping[int, Distribution]:
+def distributions(connection: Connection, where: sql.Composable) -> Mapping[int, Distribution]:
     """The values of every rolled-up field, in one pass for each `MOST_GROUPED` of them."""
     found: dict[int, list[tuple[Value | None, int]]] = {index: [] for index in rollups.ROLLED_UP}
     for first in range(0, len(rollups.ROLLED_UP), MOST_GROUPED):
@@ -120,7 +91,7 @@ def distributions(
         sets = sql.SQL(", ").join(sql.SQL("({})").format(name) for name in names)
         query = sql.SQL("SELECT grouping({0}), count(*), {0} FROM {1} GROUP BY GROUPING SETS ({2})")
         places = {(1 << len(indexes)) - 1 - (1 << (len(indexes) - 1 - n)): n for n in range(len(indexes))}
-        for grouped, platforms, *row in connection.execute(query.format(listed, where, sets), values):
+        for grouped, platforms, *row in connection.execute(query.format(listed, where, sets)):
             place = places[grouped]
             index = indexes[place]
             found[index].append((restored(COLUMNS[index], row[place]), platforms))

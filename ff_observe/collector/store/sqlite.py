@@ -74,12 +74,13 @@ class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
                 self._made.set()
             yield connection
 
-    def count(self, at: datetime, silent_after_days: int, fresh: timedelta = timedelta(0)) -> Count:
+    def count(self, at: datetime, silent_after_days: int) -> Count:
         with self._session("count platforms") as connection:
-            last = counting.last(sqlite_rollups.run_by(connection))
-            if last is not None and abs(at - last.taken_at) < fresh:
-                return last
             return sqlite_rollups.count(connection, at, silent_after_days, self._interrupted)
+
+    def last_count(self) -> Count | None:
+        with self._running("read the last count") as run:
+            return counting.last(run)
 
     def fold(self, at: datetime, most: int) -> Folded:
         with self._session("roll up") as connection:

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from ff_observe.collector.store import copies, counting, rollups, sqlite_sightings
-from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup
 from ff_observe.collector.store.present import EARLIEST, Present
@@ -40,12 +39,6 @@ WHERE received_at >= ? AND received_at < ? GROUP BY instance_id
 _VERSION = NAMES[rollups.VERSION]
 _ROLLED_UP = ", ".join(NAMES[index] for index in rollups.ROLLED_UP)
 _READ_AT_ONCE = 1000
-_COUNTED_AT_ONCE = 25
-"""So many platforms take a fraction of a millisecond, for which a ping may wait for Python's lock."""
-_PORTION = (
-    f"SELECT rowid, last_seen > ?, last_seen > ?, last_seen > ?, last_seen > ?, {_ROLLED_UP} FROM platform "  # noqa: S608 - only names of our own columns
-    "WHERE rowid > ? AND rowid <= ? AND last_seen > ? ORDER BY rowid LIMIT ?"
-)
 _SIGHTINGS = f"""
 WITH seen AS (
   SELECT ping_id, instance_id, (
@@ -86,23 +79,10 @@ def _writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def count(connection: sqlite3.Connection, at: datetime, silent_after_days: int, interrupted: threading.Event) -> Count:
-    """Every platform of the last 30 days."""
-    tally = counting.Tally(at, silent_after_days)
-    since = [moment(each) for each in tally.since]
-    *_, month, _ = since
+    """See `counting.take`. New platforms come last."""
     (newest,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM platform").fetchone()
-
-    def add(after: int) -> int | None:
-        rows = connection.execute(_PORTION, (*since, after, newest, month, _COUNTED_AT_ONCE)).fetchall()
-        if not rows:
-            return None
-        ids, *columns = zip(*rows, strict=True)
-        for place in range(len(since)):
-            tally.seen[place] += sum(columns[place])
-        _add(tally.values.values(), columns[len(since) :])
-        return ids[-1] if len(rows) == _COUNTED_AT_ONCE else None
-
-    return counting.take(run_by(connection), tally, add, 0, interrupted)
+    walk = counting.Walk("rowid", 0, "rowid <= ?", newest)
+    return counting.take(run_by(connection), walk, at, silent_after_days, interrupted)
 
 
 def distributions(connection: sqlite3.Connection, where: str) -> Mapping[int, Distribution]:
@@ -110,16 +90,12 @@ def distributions(connection: sqlite3.Connection, where: str) -> Mapping[int, Di
     counted: list[Counter[Any]] = [Counter() for _ in rollups.ROLLED_UP]
     rows = connection.execute(f"SELECT {_ROLLED_UP} FROM {where}")  # noqa: S608 - only our own names
     while part := rows.fetchmany(_READ_AT_ONCE):
-        _add(counted, zip(*part, strict=True))
+        for counter, column in zip(counted, zip(*part, strict=True), strict=True):
+            counter.update(column)
     return {
         index: rollups.ascending((restored(COLUMNS[index], value), number) for value, number in counter.items())
         for index, counter in zip(rollups.ROLLED_UP, counted, strict=True)
     }
-
-
-def _add(counted: Iterable[Counter[Any]], columns: Iterable[Iterable[Any]]) -> None:
-    for counter, column in zip(counted, columns, strict=True):
-        counter.update(column)
 
 
 def mark(connection: sqlite3.Connection, days: Iterable[str]) -> None:
