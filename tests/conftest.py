@@ -40,6 +40,13 @@ def open_directory() -> Iterator[Path]:
         yield directory
 
 
+@pytest.fixture(scope="module")
+def open_module_directory() -> Iterator[Path]:
+    """One for all tests of a module."""
+    with _open_directory() as directory:
+        yield directory
+
+
 @pytest.fixture(autouse=True)
 def _time_for_every_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """One reading asks everything that is due, however busy the machine is."""

@@ -22,7 +22,7 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(
 _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 CONTENT_SECURITY_POLICY = f"{_POLICY}; frame-ancestors 'none'"
 _PROTECTED = (
-    "Released once a day from the anonymous pings of the 30 days before. A platform counts after pings on {days} "
+    "Released from the anonymous pings of the 30 days before. A platform counts after pings on {days} "
     "different days, and at most one behind each address. A figure that fewer than {k} platforms share, "
     "or that one of them dominates, is left out or counted as <em>other</em>; all others are rounded down."
 )

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from typing import Any, Final
 
-from ff_observe.collector.fleet import QUESTIONS, RESOURCES, Fleet, NotRolledUpError, as_json, take_release
+from ff_observe.collector.fleet import QUESTIONS, RESOURCES, Fleet, NotReleasableError, as_json, take_release
 from ff_observe.collector.history import History
 from ff_observe.collector.noise import Noise, fits
 from ff_observe.collector.page import render
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 INDEX_PATH: Final = "/releases.json"
 HISTORY_PATH: Final = "/history.json"
-_WEEK: Final = "7d"
 
 
 class Archive:
@@ -70,8 +69,7 @@ class Publication:
     With `fleet.epsilon` the figures have noise, drawn when they are released, and releases end with their budget.
     Raises `ConfigurationError` where what draws the noise is not installed.
 
-    No release is dated before another. A clock that is ahead by weeks releases nothing: no platform pinged in the week
-    before.
+    No release is dated before another. A clock that is ahead by days releases nothing: the stored pings contradict it.
     """
 
     def __init__(
@@ -108,7 +106,7 @@ class Publication:
         if self._k == 1:
             document = json.dumps(as_json(fleet, 1, days=0))
         else:
-            self._release_if_due(fleet, now)
+            self._release_if_due(now)
             document = self._released
         if document == self._published:
             return None
@@ -120,16 +118,16 @@ class Publication:
         columns = json.dumps(history, separators=(",", ":"))
         return Release(page, document.encode(), json.dumps(index).encode(), columns.encode(), self._archive)
 
-    def _release_if_due(self, fleet: Fleet, now: datetime) -> None:
+    def _release_if_due(self, now: datetime) -> None:
         self._read()
         today, last = now.astimezone(UTC).date(), self._log.last_day
-        if last is not None and ((today - last).days < self._release_days or fleet.platforms.get(_WEEK) == 0):
+        if last is not None and (today - last).days < self._release_days:
             return
         if self._epsilon is not None and not self._can_spend(self._epsilon):
             return
         try:
             document = json.dumps(self._taken(now))
-        except NotRolledUpError:
+        except NotReleasableError:
             if last is None:
                 raise
             return

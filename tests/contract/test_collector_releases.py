@@ -183,11 +183,14 @@ def test_one_of_two_collectors_adds_a_release(store: Store) -> None:
     assert [list(store.releases(number)) for number in range(3)] == [[first, second], [second], []]
 
 
-def test_a_clock_that_is_wrong_releases_nothing(store: Store) -> None:
+@pytest.mark.parametrize("pings_meanwhile", [False, True])
+def test_a_clock_that_is_wrong_releases_nothing(store: Store, pings_meanwhile: bool) -> None:
     world = World(store)
     world.honest()
     released_then = world.public()["day"]
-    for wrong in (RELEASE_DAY - 1, RELEASE_DAY + 100):
+    for wrong in (RELEASE_DAY - 1, RELEASE_DAY + 5, RELEASE_DAY + 100):
+        if pings_meanwhile:
+            world.ping(["late"], days=[wrong])
         assert world.public(wrong)["day"] == released_then
     world.honest()
     assert world.public(RELEASE_DAY + 1)["day"] > released_then
@@ -339,7 +342,9 @@ def test_a_release_with_noise_names_missing_platforms_by_its_own_figures(noisy_s
 
 
 def test_releases_are_as_far_apart_as_is_set(noisy_store: Store) -> None:
-    made = publication(noisy_store, replace(SETTINGS, release_days=2))
+    world = World(noisy_store)
+    world.ping(["late"], days=range(RELEASE_DAY, RELEASE_DAY + 6))
+    made = publication(world.store, replace(SETTINGS, release_days=2))
     released_on = [day for day in range(6) if refreshed(noisy_store, made, RELEASE_DAY + day) is not None]
     assert released_on == [0, 2, 4]
 

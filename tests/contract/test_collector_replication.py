@@ -25,9 +25,9 @@ WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Cluster]:
+def cluster(open_module_directory: Path) -> Iterator[postgresql.Cluster]:
     """A server of its own: who has to confirm commits is a setting of the whole server."""
-    with postgresql.cluster(tmp_path_factory.mktemp("replication") / "cluster") as made:
+    with postgresql.cluster(open_module_directory / "cluster") as made:
         yield made
 
 
@@ -113,20 +113,39 @@ def replica(cluster: postgresql.Cluster) -> Iterator[postgresql.Cluster]:
     store = postgresql_store(cluster.url(cluster.create("fleet")))
     cluster.create("without_tables")
     with BlockingWriter(store) as writer:
+        writer.write([ping("a", yesterday - timedelta(days=1), env__flowforge="2.32.1")])
         writer.write([ping("a", yesterday, env__flowforge="2.33.2")])
     store.fold(datetime.now(UTC), 100)
     with postgresql.standby(cluster, cluster.directory / "standby") as standby:
         yield standby
 
 
-def test_fleet_reads_a_replica(replica: postgresql.Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (["adoption"], ",2.33.2,1,"),
+        (["crosstab", "flowforge", "driver"], "2.33.2,stub,1"),
+        (["upgrades"], "2.32.1,2.33.2"),
+        (["cohorts"], ""),
+        (["histogram", "users"], ""),
+        (["silent"], ""),
+        (["missing-days"], ""),
+    ],
+)
+def test_fleet_reads_a_replica(
+    replica: postgresql.Cluster,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    question: list[str],
+    answer: str,
+) -> None:
     dead = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{free_port()}/fleet"
     settings = tmp_path / "collector.yml"
     settings.write_text(f"database: {dead}\nfleet:\n  database: {replica.url('fleet')}\n")
-    status = main(["fleet", "adoption", "--settings", str(settings), "--format", "csv"])
+    status = main(["fleet", *question, "--settings", str(settings), "--format", "csv"])
     said = capsys.readouterr()
     assert status == 0, said.err
-    assert ",2.33.2,1," in said.out
+    assert answer in said.out
 
 
 def test_a_replica_without_tables_is_left_alone(replica: postgresql.Cluster) -> None:

@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def collectors(database: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "database": database,
         "address": {"trusted_proxies": ["127.0.0.1"]},
         "keys": {"wrapping_key_file": str(wrapping)},
-        "fleet": {"k": 1, "interval_seconds": 1},
+        "fleet": {"k": 1, "interval_seconds": 1, "public": True},
     }
     with ExitStack() as stack:
         yield [stack.enter_context(process(tmp_path / name, **settings)) for name in ("one", "other")]
@@ -96,7 +97,10 @@ def test_senders_receipts_and_figures_are_the_same_from_each(
         wait_until(lambda at=each.port: sample(at, PLATFORMS, window="1d") == 6, "the count of all six")  # type: ignore[misc]  # a default that mypy cannot infer
     figures = [fleet(each.port) for each in collectors]
     assert figures[0] == figures[1] != set()
-    assert [ask(port, "GET", path).status for path in ("/metrics", "/-/ready")] == [404, 404]
+    assert [ask(port, "GET", path).status for path in ("/metrics", "/-/ready", "/releases")] == [404, 404, 404]
+    assert ask(port, "GET", "/releases.json").json["days"] != []
+    for path in ("/", "/fleet.json", "/history.json", f"/releases/{datetime.now(UTC).date()}.json"):
+        assert ask(port, "GET", path).status == 200
 
 
 def test_what_the_document_promises_of_time_is_in_the_recipe() -> None:

@@ -105,14 +105,19 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
     def _alone(self, what: str, lock: int) -> Iterator[bool]:
         """Whether no other collector holds the lock, until the block ends. It belongs to a transaction, over a
         connection of its own: behind a pooler other collectors get the same session."""
-        with self._session(what, LOCKING) as connection, connection.transaction():
+        with self._session(what, LOCKING) as connection:
+            connection.execute("BEGIN")
             # Without a parameter: the portal of one would hold a snapshot, for which vacuum waits.
             query = f"SELECT pg_try_advisory_xact_lock({lock:d})"
             yield connection.execute(query.encode("ascii")).fetchone() == (True,)
+            connection.execute("COMMIT")
 
     def _rewrite_noted(self, attempts: int) -> list[str]:
         with self._session("rewrite tables", REWRITING) as connection:
             return rewrite_noted(connection, attempts)
+
+    def _present(self, connection: Connection, now: datetime) -> Present:
+        return present(self._clocks(connection, now), newest_days(connection))
 
     def count(self, at: datetime, silent_after_days: int) -> Count | None:
         what = "count platforms"
@@ -201,9 +206,6 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
     def _clocks(self, connection: Connection, now: datetime) -> list[datetime]:
         server, now = self._clock(connection), min(now, LATEST)
         return [now] if server is None else [now, server]
-
-    def _present(self, connection: Connection, now: datetime) -> Present:
-        return present(self._clocks(connection, now), newest_days(connection))
 
     def prune(self, now: datetime, retention: timedelta, rollups: timedelta = timedelta(days=36_500)) -> Pruned:
         """Drops the partitions of whole days, so that pings are kept less than a day longer than configured."""

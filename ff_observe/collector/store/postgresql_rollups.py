@@ -38,7 +38,6 @@ CONSISTENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _VERSION = NAMES[rollups.VERSION]
 _ROLLED_UP = [NAMES[index] for index in rollups.ROLLED_UP]
 _LAST = f"""
-CREATE TEMP TABLE last ON COMMIT DROP AS
 SELECT DISTINCT ON (instance_id) instance_id, sender, {", ".join(_ROLLED_UP)} FROM ping
 WHERE received_at >= {{day}} AND received_at < {{next}}
 ORDER BY instance_id, received_at DESC, {", ".join(f"{name} DESC" for name in _ROLLED_UP)}, sender
@@ -200,7 +199,7 @@ def _read(connection: Connection, day: date) -> list[Rollup]:
 
 def _create_last(connection: Connection, literals: Mapping[str, sql.Literal]) -> None:
     """The last ping of each platform on a day."""
-    connection.execute(sql.SQL(_LAST).format(**literals))
+    connection.execute(sql.SQL(f"CREATE TEMP TABLE last ON COMMIT DROP AS {_LAST}").format(**literals))
 
 
 def _replace(connection: Connection, day: date, rows: Iterable[Rollup]) -> None:
@@ -247,8 +246,8 @@ def crosstab(
 ) -> list[tuple[Value | None, Value | None, int]]:
     """See `Store.crosstab`."""
     one, other = COLUMNS[first], COLUMNS[second]
-    query = sql.SQL("SELECT {}, {}, count(*) FROM last GROUP BY 1, 2")
-    with connection.transaction():
-        _create_last(connection, {"day": sql.Literal(day), "next": sql.Literal(day + timedelta(days=1))})
-        rows = connection.execute(query.format(sql.Identifier(one.name), sql.Identifier(other.name))).fetchall()
+    days = {"day": sql.Literal(day), "next": sql.Literal(day + timedelta(days=1))}
+    last = sql.SQL(_LAST).format(**days)  # a replica takes no temporary table
+    query = sql.SQL("SELECT {}, {}, count(*) FROM ({}) AS last GROUP BY 1, 2")
+    rows = connection.execute(query.format(sql.Identifier(one.name), sql.Identifier(other.name), last)).fetchall()
     return [(restored(one, a), restored(other, b), platforms) for a, b, platforms in rows]

@@ -40,9 +40,13 @@ class Present:
         """Pings received before this are older than `retention` by every witness; None if that cannot be decided."""
         return None if self.earliest is None else self.earliest - retention
 
-    def doubts(self, clock: datetime) -> bool:
+    def contradicts(self, clock: datetime) -> bool:
         """Whether it is far earlier than a clock says."""
-        return self.earliest is None or clock - self.earliest > timedelta(days=WITNESSES)
+        return self.earliest is not None and clock - self.earliest > timedelta(days=WITNESSES)
+
+    def doubts(self, clock: datetime) -> bool:
+        """Whether it is far earlier than a clock says, or may be."""
+        return self.earliest is None or self.contradicts(clock)
 
 
 def vouched_for(days: Sequence[date]) -> datetime | None:

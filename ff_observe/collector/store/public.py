@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from ff_observe.collector.store.model import Count, Released
+from ff_observe.collector.store.present import Present
 
 Connection = TypeVar("Connection")
 Used = TypeVar("Used", contravariant=True)
@@ -30,8 +31,14 @@ class PublicStore(ABC, Generic[Connection]):
     def _session(self, what: str) -> AbstractContextManager[Connection]:
         """A connection until the block ends; `what` names the work in errors."""
 
+    @abstractmethod
+    def _present(self, connection: Connection, now: datetime) -> Present:
+        """What its witnesses say; `now` is what the clock does."""
+
     def sample(self, at: datetime, days: int, silent_after_days: int) -> Count | None:
         with self._session("sample the fleet") as connection:
+            if self._present(connection, at).contradicts(at):
+                return None
             return self.public.sample(connection, at, days, silent_after_days)
 
     def rounding_key(self) -> bytes:

@@ -74,6 +74,9 @@ class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
                 self._made.set()
             yield connection
 
+    def _present(self, connection: sqlite3.Connection, now: datetime) -> Present:
+        return present([now], newest_days(connection))
+
     def count(self, at: datetime, silent_after_days: int) -> Count:
         with self._session("count platforms") as connection:
             return sqlite_rollups.count(connection, at, silent_after_days, self._interrupted)
@@ -84,7 +87,7 @@ class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
 
     def fold(self, at: datetime, most: int) -> Folded:
         with self._session("roll up") as connection:
-            return sqlite_rollups.fold(connection, _present(connection, at), most)
+            return sqlite_rollups.fold(connection, self._present(connection, at), most)
 
     def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
         with self._session("read roll-ups") as connection:
@@ -151,7 +154,7 @@ class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
 
     def prune(self, now: datetime, retention: timedelta, rollups: timedelta = timedelta(days=36_500)) -> Pruned:
         with self._session("prune") as connection:
-            found = _present(connection, now)
+            found = self._present(connection, now)
             old = found.old(retention)
             doubtful = found.doubts(now) and _oldest(connection, now - retention) is not None
             if old is None:
@@ -172,7 +175,7 @@ class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
 
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
-            found = _present(connection, now)
+            found = self._present(connection, now)
             future, likely = moment(found.future), moment(found.likely)
             past = _EARLIEST if now > EARLIEST else ""
             connection.execute("DELETE FROM recent WHERE until < ? OR received_at > ?", (moment(now), future))
@@ -261,10 +264,6 @@ def _restored(column: Column, values: Sequence[Any]) -> Sequence[Any]:
 def _days_of(connection: sqlite3.Connection, instance_id: str) -> list[str]:
     query = "SELECT DISTINCT substr(received_at, 1, 10) FROM ping WHERE instance_id = ?"
     return [day for (day,) in connection.execute(query, (instance_id,)).fetchall()]
-
-
-def _present(connection: sqlite3.Connection, now: datetime) -> Present:
-    return present([now], newest_days(connection))
 
 
 def _oldest(connection: sqlite3.Connection, before: datetime) -> datetime | None:
