@@ -200,7 +200,7 @@ complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l every-event -d 'a
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l label -d 'a label of every sample: job=flowfuse' -x
 complete -c ff-observe -n '__ff_observe_at \' history\'' -s o -l output -d 'write to FILE (default: standard output)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a run -d 'receive pings'
-complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print everything stored about an instance, or write days of pings as Parquet'
+complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print all pings stored of an instance, or write days of pings as Parquet'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a forget -d 'delete everything stored about an instance'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a key -d 'print the public key of the receipts, or of the releases'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a verify -d 'verify downloaded releases of a fleet'

@@ -81,8 +81,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_export(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = actions.add_parser(
         "export",
-        help="print everything stored about an instance, or write days of pings as Parquet",
-        description="Prints everything stored about an instance, one line of JSON per ping; or writes the pings of all "
+        help="print all pings stored of an instance, or write days of pings as Parquet",
+        description="Prints all pings stored of an instance, one line of JSON each; or writes the pings of all "
         "instances as Parquet, a file for each day (UTC) that is over. Repeated, it writes what is missing or changed.",
     )
     add_settings(parser)

@@ -85,7 +85,7 @@ def contacts_of_platform(settings: Settings) -> Iterator[Contact]:
             "a request for /metrics, without credentials",
             *(key_of.PROMETHEUS_ENABLED.path, key_of.PROMETHEUS_ENABLED.since),
             f"name it in `{key_of.PLATFORM_NODEJS_VERSION.path}`",
-            condition="where Node.js is not on the path",
+            condition="where the version of Node.js is neither set nor found",
         )
 
 

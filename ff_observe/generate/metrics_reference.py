@@ -26,7 +26,7 @@ twenty) most frequent values are shown
 as they are; the rows of all others are summed under `other`, so that the sum stays that of all rows. A value longer
 than 128 characters is cut and ends with `…`. `ff_observe_label_values_capped` counts both.
 
-A count that is dear for the database is asked less often than the others, in the interval that is given with its
+A count that is expensive for the database is asked less often than the others, in the interval that is given with its
 meaning, and few of those in one reading. In between its value stays, and it takes no part in the moment of the others.
 
 `Since` is the version of ff-observe that first has the metric. `Sensitivity` is one of:"""

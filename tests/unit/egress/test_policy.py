@@ -109,7 +109,7 @@ def test_the_answer_in_json_is_the_whole_list(home: Path, capsys: pytest.Capture
         "port": 443,
         "by": "ff-observe",
         "why": "Core ping",
-        "data": "counts and versions, once a day; no names, no addresses",
+        "data": "counts, versions, the platform's random id and its licence's id, once a day; no names, no addresses",
         "key": "telemetry.enabled",
         "since": "0.1.0",
         "stop": ping["stop"],
