@@ -12,7 +12,6 @@ import os
 import sqlite3
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ from ff_observe.platform.sources.sql import Dialect, Row
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.platform.sources.sqlite_process import GuardedSQLiteSource
 from tests.real_parts import postgresql
+from tests.real_parts.processes import open_directory
 
 WRITTEN_TO, UNCHANGED = 1.3, 1.5
 """How many times as long as a snapshot of FlowFuse's own figures one may take."""
@@ -207,14 +207,14 @@ def in_postgresql(cluster: postgresql.Cluster, size: Size, entries: int) -> bool
 def outcomes(chosen: argparse.Namespace) -> Iterator[bool]:
     """Whether each database meets its targets."""
     size = Size(chosen.devices)
-    with tempfile.TemporaryDirectory(prefix="audit-") as name:
+    with open_directory() as directory:
         if chosen.only != "postgresql":
-            yield in_sqlite(Path(name), size, chosen.entries)
+            yield in_sqlite(directory, size, chosen.entries)
         if chosen.only != "sqlite":
             if postgresql.BINARIES is None:
                 print("PostgreSQL is not installed (apt-get install postgresql): not measured")
                 return
-            with postgresql.cluster(Path(name) / "cluster") as cluster:
+            with postgresql.cluster(directory / "cluster") as cluster:
                 yield in_postgresql(cluster, size, chosen.entries)
 
 

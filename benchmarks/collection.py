@@ -12,7 +12,6 @@ in three states: written to, idle, and with the counts due that have an interval
 import argparse
 import sqlite3
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.real_parts import postgresql
+from tests.real_parts.processes import open_directory
 
 GIB = 2**30
 FIGURES = len(REPORTED) - 2  # what FlowFuse reports, but for the two of the broker, which 2.4.0 does not have
@@ -212,8 +212,7 @@ def main() -> None:
     sizes = [Size(10_000), Size(100_000)]
     headings = f"{'FlowFuse ms':>11} {'ours ms':>9} {'ratio':>7} {'each once':>10} {'idle ms':>9} {'ratio':>7}"
     print(f"{'':<11} {'':<31} {headings}")
-    with tempfile.TemporaryDirectory(prefix="collection-") as name:
-        directory = Path(name)
+    with open_directory() as directory:
         if chosen.only != "postgresql":
             for size in [*sizes, *([Size(1_000_000), Size(1_000_000, 2_400)] if not chosen.quick else [])]:
                 measure_sqlite(directory, size, chosen.rounds)

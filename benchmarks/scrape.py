@@ -10,7 +10,6 @@ import json
 import shutil
 import statistics
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from benchmarks import ratios
 from benchmarks.contenders import exposition_of
 from benchmarks.wrk import Load, load
 from tests.real_parts import postgresql
-from tests.real_parts.processes import answers, free_port, running
+from tests.real_parts.processes import answers, free_port, open_directory, running
 from tests.recordings import COMMITTED
 
 HOME = COMMITTED / "v2.4.0-sqlite-ce"
@@ -70,8 +69,7 @@ def nginx(directory: Path, exposition: bytes) -> Iterator[str]:
         """
     )
     (directory / "nginx" / "files").chmod(0o755)
-    for parent in (directory, directory / "nginx"):
-        parent.chmod(0o755)  # nginx' worker is another user
+    (directory / "nginx").chmod(0o755)  # nginx' worker is another user
     url = f"http://127.0.0.1:{port}/metrics"
     command = ["nginx", "-p", f"{directory}/nginx/", "-c", "nginx.conf"]
     with running(command, directory / "nginx", answers(url)):
@@ -169,7 +167,7 @@ def main() -> int:
     chosen = options.parse_args()
     exposition = exposition_of(HOME)
     with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        directory = stack.enter_context(open_directory())
         urls = {name: stack.enter_context(python_server(name, directory)) for name in ("ours", "prometheus-client")}
         if shutil.which("prometheus-sql-exporter") and postgresql.BINARIES is not None:
             urls["sql_exporter"] = stack.enter_context(sql_exporter(directory, exposition))

@@ -1,8 +1,6 @@
 """The real parts as fixtures. The rules for every test are in `suite_rules.py`."""
 
-import contextlib
 import math
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +9,7 @@ import pytest
 
 from tests.pace import in_full
 from tests.real_parts import bugsink as bugsink_part
-from tests.real_parts import flowfuse, postgresql
+from tests.real_parts import flowfuse, postgresql, processes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -25,25 +23,17 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if is_left_out and collection_path.name == "test_flowfuse_audit.py" else None
 
 
-@contextlib.contextmanager
-def _open_directory() -> Iterator[Path]:
-    """A directory that other users may enter. (pytest makes the way to its own private again whenever a run starts.)"""
-    with tempfile.TemporaryDirectory(prefix="ff-observe-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
     """A directory that other users may enter."""
-    with _open_directory() as directory:
+    with processes.open_directory() as directory:
         yield directory
 
 
 @pytest.fixture(scope="module")
 def open_module_directory() -> Iterator[Path]:
     """One for all tests of a module."""
-    with _open_directory() as directory:
+    with processes.open_directory() as directory:
         yield directory
 
 
@@ -57,7 +47,7 @@ def _time_for_every_count(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[postgresql.Cluster]:
     """A private PostgreSQL server for the whole run."""
-    with _open_directory() as directory, postgresql.cluster(directory / "cluster") as cluster:
+    with processes.open_directory() as directory, postgresql.cluster(directory / "cluster") as cluster:
         yield cluster
 
 

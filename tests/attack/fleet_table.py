@@ -2,21 +2,20 @@
 
 import contextlib
 import sys
-import tempfile
-from pathlib import Path
 
 from tests.attack.fleet_attacks import ATTACKS, HEADING, MakeWorld, row
 from tests.attack.world import postgresql_worlds, sqlite_worlds
 from tests.real_parts import postgresql
+from tests.real_parts.processes import open_directory
 
 
 def main(arguments: list[str]) -> int:
     """0 if everything held."""
     size = int(arguments[0]) if arguments else 5_000
-    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as cleanup:
-        stores: dict[str, MakeWorld] = {"SQLite": sqlite_worlds(Path(directory))}
+    with open_directory() as directory, contextlib.ExitStack() as cleanup:
+        stores: dict[str, MakeWorld] = {"SQLite": sqlite_worlds(directory)}
         if postgresql.BINARIES is not None:
-            cluster = cleanup.enter_context(postgresql.cluster(Path(directory) / "postgresql"))
+            cluster = cleanup.enter_context(postgresql.cluster(directory / "postgresql"))
             stores["PostgreSQL"] = postgresql_worlds(cluster)
         return max(_attacked(name, make, size) for name, make in stores.items())
 

@@ -36,6 +36,12 @@ FILES = sorted({*(TOP / "docs").glob("*.md"), TOP / "README.md", TOP / "grafana"
 BLOCKS = [(file, block) for file in FILES for block in blocks(file)]
 
 
+@pytest.fixture
+def tmp_path(open_directory: Path) -> Path:
+    """PostgreSQL's user is shut out of pytest's own at any time."""
+    return open_directory
+
+
 @pytest.mark.parametrize(
     ("file", "block"), BLOCKS, ids=[f"{file.parent.name}-{file.stem}-{n}" for n, (file, _) in enumerate(BLOCKS)]
 )
@@ -232,7 +238,6 @@ def sql(text: str, directory: Path) -> None:
         return
     if postgresql.BINARIES is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    directory.chmod(0o755)
     with postgresql.cluster(directory / "cluster") as cluster, cluster.connect("postgres") as administrator:
         for statement in text.split(";")[:-1]:
             administrator.execute(statement.encode())

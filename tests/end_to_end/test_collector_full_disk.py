@@ -112,10 +112,8 @@ def _end_sessions(session: psycopg.Connection[Any], database: str) -> None:
     session.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (database,))
 
 
-def test_postgresql_on_a_full_disk(tmp_path: Path) -> None:
-    for parent in (tmp_path, *tmp_path.parents[:3]):
-        parent.chmod(0o755)
-    with small_disk(tmp_path / "disk", 120) as disk:
+def test_postgresql_on_a_full_disk(tmp_path: Path, open_directory: Path) -> None:
+    with small_disk(open_directory / "disk", 120) as disk:
         cluster = disk / "cluster"
         disk.chmod(0o755)
         postgresql.initialise(cluster)

@@ -106,7 +106,8 @@ def _takes_sessions(port: int) -> bool:
 
 
 def initialise(directory: Path) -> None:
-    """Make an empty cluster in `directory/data` with password authentication. Skips the test without PostgreSQL."""
+    """Make an empty cluster in `directory/data` with password authentication, where PostgreSQL's user may enter. Skips
+    the test without PostgreSQL."""
     if BINARIES is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
     directory.mkdir(parents=True)
@@ -117,10 +118,6 @@ def initialise(directory: Path) -> None:
         account = pwd.getpwnam(owner)
         for path in (directory, password_file):
             os.chown(path, account.pw_uid, account.pw_gid)
-        for parent in directory.parents:  # temporary directories are private to their maker
-            mode = parent.stat().st_mode
-            if len(parent.parts) > 2 and mode & 0o011 != 0o011:
-                parent.chmod(mode | 0o011)
     subprocess.run(
         [
             *(_of_server("initdb"), "-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256"),

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,14 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
 """After which what has not happened never will, however busy the machine is."""
+
+
+@contextlib.contextmanager
+def open_directory() -> Iterator[Path]:
+    """A directory that other users may enter. (pytest makes the way to its own private again whenever a run starts.)"""
+    with tempfile.TemporaryDirectory(prefix="ff-observe-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def free_port() -> int:
