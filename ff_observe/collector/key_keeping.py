@@ -1,11 +1,11 @@
 """The choice of where a collector's keys are kept."""
 
 from ff_observe.collector.key_file import FileKeeping, KeyKeeping
+from ff_observe.collector.key_wrapping import KeyWrapping, key_wrapping
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.shared_keys import SharedKeeping, WrappedKeys
 from ff_observe.collector.store import Store
 from ff_observe.collector.store.opening import open_store
-from ff_observe.collector.wrapping import wrapping
 
 
 def keeping(
@@ -15,7 +15,13 @@ def keeping(
     file. The file is then destroyed if `destroys_file`. Raises `ConfigurationError`."""
     if settings.wrapping_key_file is None and not settings.wrapping_command:
         return in_file
-    found, store = wrapping(settings), store or open_store(settings)
+    keys, found = shared(settings, store)
+    return SharedKeeping(name, keys, found, in_file, destroys_file=destroys_file)
+
+
+def shared(settings: CollectorSettings, store: Store | None = None) -> tuple[WrappedKeys, KeyWrapping]:
+    """The database that the settings have keys kept in, and what wraps them. Raises `ConfigurationError`."""
+    found, store = key_wrapping(settings), store or open_store(settings)
     if not isinstance(store, WrappedKeys):
-        raise found.wrong("keeps keys in PostgreSQL; name one in database, or remove this key")
-    return SharedKeeping(name, store, found, in_file, destroys_file=destroys_file)
+        raise found.present.wrong("keeps keys in PostgreSQL; name one in database, or remove this key")
+    return store, found

@@ -71,6 +71,19 @@ WRAPPING_COMMAND = Key(
     "0.1.0",
     default=(),
 )
+PREVIOUS_WRAPPING_KEY_FILE = Key(
+    "keys.previous_wrapping_key_file",
+    kinds.PATH,
+    "What wrapped them before, for a [rotation](high-availability.md#rotating-the-wrapping-key); mode 0600.",
+    "0.1.0",
+)
+PREVIOUS_WRAPPING_COMMAND = Key(
+    "keys.previous_wrapping_command",
+    settings_kinds.COMMAND,
+    "The same, where a command wrapped them before.",
+    "0.1.0",
+    default=(),
+)
 TRUSTED_PROXIES = Key(
     "address.trusted_proxies",
     settings_kinds.NETWORKS,
@@ -202,6 +215,8 @@ class CollectorSettings:
     receipts_key_file: Path | None = filled_by(RECEIPTS_KEY_FILE)
     wrapping_key_file: Path | None = filled_by(WRAPPING_KEY_FILE)
     wrapping_command: tuple[str, ...] = filled_by(WRAPPING_COMMAND)
+    previous_wrapping_key_file: Path | None = filled_by(PREVIOUS_WRAPPING_KEY_FILE)
+    previous_wrapping_command: tuple[str, ...] = filled_by(PREVIOUS_WRAPPING_COMMAND)
     trusted_proxies: tuple[Network, ...] = filled_by(TRUSTED_PROXIES)
     forwarded_header: ForwardedHeader = filled_by(HEADER)
     duplicate_window: timedelta = filled_by(WINDOW_MINUTES)

@@ -113,8 +113,7 @@ def read_settings(reader: Reader, named_in: str) -> CollectorSettings:
         ),
         named_in=named_in,
     )
-    if settings.wrapping_key_file is not None and settings.wrapping_command:
-        reader.problem(key.WRAPPING_COMMAND.path, f"write this or {key.WRAPPING_KEY_FILE.path}, not both")
+    _check_wrapping(reader, settings)
     if settings.public_k < settings.k:
         message = f"write at least the {settings.k} of {key.K.path}: the public sees no more than you"
         reader.problem(key.PUBLIC_K.path, message)
@@ -123,3 +122,19 @@ def read_settings(reader: Reader, named_in: str) -> CollectorSettings:
     if settings.epsilon is not None and settings.epsilon > settings.epsilon_budget:
         reader.problem(key.EPSILON.path, f"write at most the {settings.epsilon_budget:g} of {key.EPSILON_BUDGET.path}")
     return settings
+
+
+def _check_wrapping(reader: Reader, settings: CollectorSettings) -> None:
+    """At most one wrapping, and one before it, which differs."""
+    present = settings.wrapping_key_file, settings.wrapping_command
+    previous = settings.previous_wrapping_key_file, settings.previous_wrapping_command
+    if all(present):
+        reader.problem(key.WRAPPING_COMMAND.path, f"write this or {key.WRAPPING_KEY_FILE.path}, not both")
+    named = key.PREVIOUS_WRAPPING_COMMAND if previous[1] else key.PREVIOUS_WRAPPING_KEY_FILE
+    if all(previous):
+        reader.problem(named.path, f"write this or {key.PREVIOUS_WRAPPING_KEY_FILE.path}, not both")
+    if any(previous) and not any(present):
+        successors = f"{key.WRAPPING_KEY_FILE.path} or {key.WRAPPING_COMMAND.path}"
+        reader.problem(named.path, f"name its successor too, in {successors}")
+    elif any(previous) and previous == present:
+        reader.problem(named.path, "it names the wrapping that is in use: name the one before, or remove this key")

@@ -1,12 +1,11 @@
 """One key for all collectors of a database: PostgreSQL keeps it, wrapped by a key that is apart from the database."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from ff_observe.collector.key_file import FileKeeping
-from ff_observe.collector.store import StoreError
-from ff_observe.collector.wrapping import Wrapping
+from ff_observe.collector.key_wrapping import KeyWrapping
 from ff_observe.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -14,10 +13,13 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class WrappedKeys(Protocol):
-    """A store that keeps wrapped keys. Both methods raise `StoreError`."""
+    """A store that keeps wrapped keys. Every method raises `StoreError`."""
 
     def wrapped_key(self, name: str) -> bytes | None:
         """The key of that name; None if there is none."""
+
+    def wrapped_key_names(self) -> Sequence[str]:
+        """The names of all keys, in order."""
 
     def replace_wrapped_key(self, name: str, old: bytes | None, new: bytes) -> bool:
         """Put `new` durably in the place of `old` (None if there is none), and destroy `old` in the database's files;
@@ -34,7 +36,7 @@ class SharedKeeping:
     seconds_between_looks = 30.0
 
     def __init__(
-        self, name: str, store: WrappedKeys, wrapping: Wrapping, earlier: FileKeeping, *, destroys_file: bool
+        self, name: str, store: WrappedKeys, wrapping: KeyWrapping, earlier: FileKeeping, *, destroys_file: bool
     ) -> None:
         self._name = name
         self._store = store
@@ -59,7 +61,7 @@ class SharedKeeping:
         return decided
 
     def wrong(self, message: str) -> ConfigurationError:
-        return self._wrapping.wrong(f"the row {self._name!r} of the table collector_key {message}")
+        return self._wrapping.wrong(self._name, message)
 
     def _in_file(self) -> bytes | None:
         try:
@@ -77,10 +79,7 @@ class SharedKeeping:
         log.info("the database keeps the key %s for all collectors: %s is destroyed", self._name, self._earlier.file)
 
     def _replace(self, wrapped: bytes | None, key: bytes) -> bool:
-        content = self._marked(key)
-        fresh = self._wrapping.wrap(content)
-        if self._wrapping.unwrap(fresh) != content:
-            raise StoreError("the wrapping command does not unwrap what it has wrapped: the key is not kept")
+        fresh = self._wrapping.wrap(self._name, key)
         if not self._store.replace_wrapped_key(self._name, wrapped, fresh):
             return False
         self._seen = fresh, key
@@ -94,12 +93,13 @@ class SharedKeeping:
 
     def _unwrapped(self, wrapped: bytes) -> bytes:
         if self._seen is None or self._seen[0] != wrapped:
-            content = self._wrapping.unwrap(wrapped)
-            if not content.startswith(self._marked(b"")):
-                raise self.wrong("was wrapped for another purpose; is it a copy of another row?")
-            self._seen = wrapped, content.removeprefix(self._marked(b""))
+            unwrapped = self._wrapping.unwrap(self._name, wrapped)
+            if unwrapped.by is not self._wrapping.present:
+                log.info(
+                    "the key %s is still wrapped as %s says: once no collector is without that setting, run "
+                    "`ff-observe collector key --rewrap`",
+                    self._name,
+                    unwrapped.by.setting,
+                )
+            self._seen = wrapped, unwrapped.key
         return self._seen[1]
-
-    def _marked(self, key: bytes) -> bytes:
-        """With its name, so that one key cannot be put in the place of another."""
-        return self._name.encode("ascii") + b"\n" + key

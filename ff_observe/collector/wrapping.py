@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from ff_observe.collector.settings import WRAPPING_COMMAND, WRAPPING_KEY_FILE, CollectorSettings
+from ff_observe.collector.settings import WRAPPING_COMMAND, WRAPPING_KEY_FILE
 from ff_observe.collector.store import StoreError
 from ff_observe.config.key import VARIABLES
 from ff_observe.config.reading import UnreadableFileError, read_text
@@ -26,23 +26,25 @@ COMMAND_SECONDS = 10.0
 class Wrapping(Protocol):
     """Wraps and unwraps. Both raise `ConfigurationError`, or `StoreError` for what may pass; no message holds a key."""
 
+    setting: str
+
     def wrap(self, content: bytes) -> bytes: ...
-    def unwrap(self, wrapped: bytes) -> bytes: ...
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Raises `NotOpenedError` for what was wrapped otherwise, if the wrapping can tell."""
+
     def wrong(self, message: str) -> ConfigurationError:
         """An error that names the setting."""
 
 
-def wrapping(settings: CollectorSettings) -> Wrapping:
-    """What the settings name."""
-    if settings.wrapping_key_file is not None:
-        return WrappingKeyFile(settings.wrapping_key_file, settings.named_in)
-    return WrappingCommand(settings.wrapping_command, settings.named_in)
+class NotOpenedError(ConfigurationError):
+    """The wrapping can be used, and does not open what it was given."""
 
 
 class WrappingKeyFile:
     """AES-256-GCM (NIST SP 800-38D) with a random nonce, under the key in a file of mode 0600."""
 
-    def __init__(self, file: Path, named_in: str) -> None:
+    def __init__(self, file: Path, named_in: str, setting: str = WRAPPING_KEY_FILE.path) -> None:
+        self.setting = setting
         self._file = file
         self._named_in = named_in
 
@@ -62,12 +64,14 @@ class WrappingKeyFile:
                 return AESGCM(self._key()).decrypt(nonce, sealed, None)
         except InvalidTag:
             pass
-        raise self.wrong(
-            f"{self._file} does not open what the database keeps: put the file there that the other collectors have"
+        message = (
+            f"{self._file} does not open what the database keeps: put the file there that wrapped it, which the other "
+            "collectors have"
         )
+        raise NotOpenedError(self.wrong(message).problems)
 
     def wrong(self, message: str) -> ConfigurationError:
-        return ConfigurationError((Problem(self._named_in, 0, 0, WRAPPING_KEY_FILE.path, message),))
+        return ConfigurationError((Problem(self._named_in, 0, 0, self.setting, message),))
 
     def _key(self) -> bytes:
         try:
@@ -88,7 +92,14 @@ class WrappingCommand:
     """A program that is run without a shell with `wrap` or `unwrap` as its last argument, reads from its standard input
     and writes to its standard output. What it writes to standard error is discarded, since it could hold the key."""
 
-    def __init__(self, command: tuple[str, ...], named_in: str, patience_seconds: float = COMMAND_SECONDS) -> None:
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        named_in: str,
+        patience_seconds: float = COMMAND_SECONDS,
+        setting: str = WRAPPING_COMMAND.path,
+    ) -> None:
+        self.setting = setting
         self._command = command
         self._named_in = named_in
         self._patience_seconds = patience_seconds
@@ -100,7 +111,7 @@ class WrappingCommand:
         return self._run("unwrap", wrapped)
 
     def wrong(self, message: str) -> ConfigurationError:
-        return ConfigurationError((Problem(self._named_in, 0, 0, WRAPPING_COMMAND.path, message),))
+        return ConfigurationError((Problem(self._named_in, 0, 0, self.setting, message),))
 
     def _run(self, verb: str, content: bytes) -> bytes:
         try:
@@ -149,7 +160,7 @@ class WrappingCommand:
         else:
             return
         raise StoreError(
-            f"{WRAPPING_COMMAND.path}: `{self._command[0]} … {verb}` {problem}; try it by hand: its messages are not "
+            f"{self.setting}: `{self._command[0]} … {verb}` {problem}; try it by hand: its messages are not "
             "shown, since they could hold the key"
         )
 

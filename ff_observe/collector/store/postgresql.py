@@ -278,6 +278,10 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
         with self._session("read a key") as connection:
             return postgresql_keys.select(connection, name)
 
+    def wrapped_key_names(self) -> Sequence[str]:
+        with self._session("read the keys") as connection:
+            return postgresql_keys.names(connection)
+
     def replace_wrapped_key(self, name: str, old: bytes | None, new: bytes) -> bool:
         with self._session("keep a key") as connection:
             is_replaced = postgresql_keys.replace(connection, name, old, new)

@@ -14,6 +14,11 @@ def select(connection: Connection, name: str) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
+def names(connection: Connection) -> list[str]:
+    """The names of all keys, in order."""
+    return [str(name) for (name,) in connection.execute("SELECT name FROM collector_key ORDER BY name").fetchall()]
+
+
 def replace(connection: Connection, name: str, old: bytes | None, new: bytes) -> bool:
     """Whether `old` was still there, and is replaced; its table is then noted for rewriting."""
     with connection.transaction():

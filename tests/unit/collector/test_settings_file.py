@@ -9,6 +9,7 @@ import pytest
 from ff_observe.collector.sender_address import ForwardedHeader
 from ff_observe.collector.settings import (
     COLLECTOR,
+    PREVIOUS_WRAPPING_COMMAND,
     WRAPPING_COMMAND,
     CollectorSettings,
     PostgresqlDatabase,
@@ -38,6 +39,9 @@ A_BOOLEAN = "write true, without quotes (YAML 1.2 has only true and false)"
 A_HEADER = "write x-forwarded-for or forwarded: the header that your proxies set"
 A_LISTEN = "write HOST:PORT, such as 127.0.0.1:10465 or [::1]:10465"
 A_LIST = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
+NOT_BOTH = "write this or keys.previous_wrapping_key_file, not both"
+A_SUCCESSOR = "name its successor too, in keys.wrapping_key_file or keys.wrapping_command"
+ANOTHER = "it names the wrapping that is in use: name the one before, or remove this key"
 EVERYTHING = """\
 listen: "[::1]:8080"
 allowed_hosts: [pings.example.com]
@@ -50,6 +54,7 @@ address:
   header: forwarded
 keys:
   wrapping_key_file: wrapping.key
+  previous_wrapping_key_file: previous.key
 duplicates:
   window_minutes: 5
 retention_days: 30
@@ -103,6 +108,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         key_file=Path("/run/keys/sender.key"),
         key_lifetime=timedelta(days=7),
         wrapping_key_file=tmp_path / "wrapping.key",
+        previous_wrapping_key_file=tmp_path / "previous.key",
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("::1")),
         forwarded_header=ForwardedHeader.FORWARDED,
         duplicate_window=timedelta(minutes=5),
@@ -122,13 +128,15 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         limits=Limits(connections=100, request_seconds=3, idle_seconds=4),
         named_in=str(file),
     )
-    for key in set(COLLECTOR.keys) - {WRAPPING_COMMAND}:  # which stands in the place of a file
+    for key in set(COLLECTOR.keys) - {WRAPPING_COMMAND, PREVIOUS_WRAPPING_COMMAND}:  # in the place of files
         assert f"{key.path.rpartition('.')[2]}:" in EVERYTHING
 
 
 def test_a_command_can_wrap_the_keys(tmp_path: Path) -> None:
-    settings = collector_settings(written(tmp_path, "keys: {wrapping_command: [kms, --key, alias/pings]}"))
+    text = "keys: {wrapping_command: [kms, --key, alias/pings], previous_wrapping_command: [kms, old]}"
+    settings = collector_settings(written(tmp_path, text))
     assert settings.wrapping_command == ("kms", "--key", "alias/pings")
+    assert settings.previous_wrapping_command == ("kms", "old")
 
 
 def test_the_database_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
@@ -214,6 +222,26 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         (
             "fleet:\n  public_k: 4",
             "collector.yml:2:13: fleet.public_k: write at least the 5 of fleet.k: the public sees no more than you",
+        ),
+        (
+            "keys: {previous_wrapping_key_file: a}",
+            f"collector.yml:1:36: keys.previous_wrapping_key_file: {A_SUCCESSOR}",
+        ),
+        (
+            "keys: {previous_wrapping_command: [a]}",
+            f"collector.yml:1:35: keys.previous_wrapping_command: {A_SUCCESSOR}",
+        ),
+        (
+            "keys:\n  wrapping_key_file: a\n  previous_wrapping_key_file: a",
+            f"collector.yml:3:31: keys.previous_wrapping_key_file: {ANOTHER}",
+        ),
+        (
+            "keys:\n  wrapping_command: [a, b]\n  previous_wrapping_command: [a, b]",
+            f"collector.yml:3:30: keys.previous_wrapping_command: {ANOTHER}",
+        ),
+        (
+            "keys:\n  wrapping_key_file: a\n  previous_wrapping_key_file: b\n  previous_wrapping_command: [b]",
+            f"collector.yml:4:30: keys.previous_wrapping_command: {NOT_BOTH}",
         ),
         (
             "fleet:\n  k: 1\n  public_k: 1\n  epsilon: 1",

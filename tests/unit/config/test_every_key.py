@@ -65,7 +65,10 @@ VARIANTS: Mapping[str, tuple[Mapping[str, str | None], ...]] = {
         {"db.type": "sqlite", "telemetry.database.ca_file": None, "telemetry.frontend.plausible.domain": None},
     ),
     "web configuration": ({"tls_server_config.max_version": None}, {"tls_server_config.min_version": None}),
-    "collector.yml": ({"keys.wrapping_command": None}, {"keys.wrapping_key_file": None}),
+    "collector.yml": (
+        {"keys.wrapping_command": None, "keys.previous_wrapping_key_file": None},
+        {"keys.wrapping_key_file": None, "keys.previous_wrapping_command": None},
+    ),
 }
 """What to write, or to leave out, so that keys are of use that are not of use together."""
 
