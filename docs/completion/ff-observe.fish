@@ -202,7 +202,7 @@ complete -c ff-observe -n '__ff_observe_at \' history\'' -s o -l output -d 'writ
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a run -d 'receive pings'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print all pings stored of an instance, or write days of pings as Parquet'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a forget -d 'delete everything stored about an instance'
-complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a key -d 'print the public key of the receipts, or of the releases'
+complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a key -d 'print the public key of the receipts, or of the releases; or rotate what wraps the keys'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a verify -d 'verify downloaded releases of a fleet'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
@@ -262,6 +262,7 @@ complete -c ff-observe -n '__ff_observe_at \' collector key\'' -l database-file 
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -l data-dir -d 'where data and key are kept (default: ./ff-observe-collector)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -f -l make -d 'make the key if there is none, as before the collector\'s first start'
 complete -c ff-observe -n '__ff_observe_at \' collector key\'' -f -l releases -d 'print the key of the public releases'
+complete -c ff-observe -n '__ff_observe_at \' collector key\'' -f -l rewrap -d 'wrap every key in PostgreSQL by what collector.yml names in keys, instead of what it names there as previous; may be repeated'
 complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l home -d 'FlowFuse\'s home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector verify\'' -l config -d 'the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)' -r -F

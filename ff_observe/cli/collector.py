@@ -51,15 +51,22 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
     key_parser = actions.add_parser(
         "key",
-        help="print the public key of the receipts, or of the releases",
+        help="print the public key of the receipts, or of the releases; or rotate what wraps the keys",
         description="Prints the public key that signs receipts, to be set as telemetry.ping.receipts on platforms; or "
-        "that of the public releases, for ff-observe collector verify.",
+        "that of the public releases, for ff-observe collector verify. With --rewrap it prints no key, and wraps those "
+        "that PostgreSQL keeps by another key or command.",
     )
     add_settings(key_parser)
     key_parser.add_argument(
         "--make", action="store_true", help="make the key if there is none, as before the collector's first start"
     )
     key_parser.add_argument("--releases", action="store_true", help="print the key of the public releases")
+    key_parser.add_argument(
+        "--rewrap",
+        action="store_true",
+        help="wrap every key in PostgreSQL by what collector.yml names in keys, instead of what it names there as "
+        "previous; may be repeated",
+    )
     key_parser.set_defaults(run=print_key)
 
     verify_parser = actions.add_parser(
@@ -248,8 +255,22 @@ def _pings(number: int) -> str:
 def print_key(options: argparse.Namespace) -> int:
     from ff_observe.collector import commands
 
+    if options.rewrap:
+        return _rewrap(options)
     start_logging(options)
     print(commands.public_key(named_settings(options), make=options.make, of_releases=options.releases))
+    return 0
+
+
+def _rewrap(options: argparse.Namespace) -> int:
+    from ff_observe.collector import commands
+
+    if options.make or options.releases:
+        raise UsageError("--rewrap prints no key: write it without --make and --releases")
+    options.usual_log_level = "info"  # says which copies of replaced rows are left in the database's files
+    start_logging(options)
+    for key in commands.rewrap(named_settings(options)):
+        print(f"{key.name}: {'already ' if key.was_before else ''}wrapped by {key.setting}", flush=True)
     return 0
 
 

@@ -10,16 +10,18 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from ff_observe.collector import parquet, release_log
+from ff_observe.collector import parquet, release_log, rewrapping
 from ff_observe.collector.daily import Rollups
+from ff_observe.collector.key_keeping import shared
 from ff_observe.collector.parquet import Written
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.release_log import Download
-from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.rewrapping import Rewrapped
+from ff_observe.collector.settings import PREVIOUS_WRAPPING_COMMAND, PREVIOUS_WRAPPING_KEY_FILE, CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store.opening import open_store
-from ff_observe.errors import FFObserveError, UsageError
+from ff_observe.errors import ConfigurationError, FFObserveError, Problem, UsageError
 from ff_observe.ping_contract import Value
 from ff_observe.transparency.notes import NoteError, VerifierKey
 
@@ -42,6 +44,20 @@ def public_key(settings: CollectorSettings, *, make: bool, of_releases: bool = F
     receipts = Receipts.of(settings)
     receipts.open(make=make)
     return str(receipts.releases_key.verifier) if of_releases else receipts.public_key
+
+
+def rewrap(settings: CollectorSettings) -> Iterator[Rewrapped]:
+    """Wrap the keys in the database by the wrapping that the settings name instead of the previous one, which they name
+    too. Raises `ConfigurationError` or `StoreError`; repeated, it does what is left."""
+    if settings.previous_wrapping_key_file is None and not settings.previous_wrapping_command:
+        message = f"name here what wraps the keys until now, or in {PREVIOUS_WRAPPING_COMMAND.path}"
+        raise ConfigurationError((Problem(settings.named_in, 0, 0, PREVIOUS_WRAPPING_KEY_FILE.path, message),))
+    is_empty = True
+    for key in rewrapping.rewrap(*shared(settings)):
+        is_empty = False
+        yield key
+    if is_empty:
+        raise StoreError("this database keeps no keys, so none is wrapped anew; is it the collectors' database?")
 
 
 def verify(keys: Sequence[str], files: Sequence[Path]) -> list[str]:

@@ -11,6 +11,7 @@ from ff_observe.collector.store import Count, Store
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
+from tests.contract.rotation import Rotation, rotation_in
 from tests.real_parts import postgresql
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import ping
@@ -46,6 +47,11 @@ def writer(store: Store) -> Iterator[BlockingWriter]:
     made = BlockingWriter(store)
     yield made
     made.close()
+
+
+@pytest.fixture
+def rotation(postgres: postgresql.Cluster, tmp_path: Path) -> Rotation:
+    return rotation_in(tmp_path, postgres.url(postgres.create(f"rotation_{uuid.uuid4().hex}")))
 
 
 def counted(store: Store, at: datetime) -> Count:
