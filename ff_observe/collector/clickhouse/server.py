@@ -1,5 +1,6 @@
 """Statements over ClickHouse's HTTP interface. What it answers to an error may quote values, and is never shown."""
 
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -14,6 +15,8 @@ from ff_observe.delivery.connection import AbortableConnection
 from ff_observe.delivery.errors import status_in_words, unreached
 from ff_observe.delivery.pools import make_pool
 
+_OLD: Final = re.compile(rb"Code: [0-9]+, e\.displayText\(\) = ")
+_NAME: Final = re.compile(rb" \(([A-Z][A-Z0-9_]*)\)(?: \(version [^()]*(?:\([^()]*\)[^()]*)?\))?\Z")
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 300.0
 PORTS: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
@@ -85,6 +88,7 @@ class Server:
 def _kind(status: int, answer: bytes) -> str:
     """The name of an error, as `UNKNOWN_TABLE`, which stands in brackets at the end of its text or before the
     version."""
-    names = (part.partition(b")")[0] for part in answer[:100_000].split(b"(")[1:])
-    known = [name.decode() for name in names if name.isascii() and name.replace(b"_", b"").isalpha() and name.isupper()]
-    return known[-1] if known else f"status {status_in_words(status)}"
+    if _OLD.match(answer):
+        return "it is too old: ClickHouse 26.9 was tried"
+    name = _NAME.search(answer[:100_000].rstrip())
+    return name[1].decode() if name else f"status {status_in_words(status)}"
