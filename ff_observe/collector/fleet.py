@@ -21,8 +21,8 @@ _NODEJS = re.compile(r"v(0|[1-9][0-9]?)\.", re.ASCII)
 _RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-git)?", re.ASCII)
 
 
-class NotReleasableError(StoreError):
-    """A release needs days that the fold has not come to yet, or is of a day that is still to come."""
+class NotRolledUpError(StoreError):
+    """A release needs days that the fold has not come to yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def take_release(
     midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
     sample = store.sample(midnight, days, silent_after_days)
     if sample is None:
-        raise NotReleasableError("the days before the release are still to be rolled up, or the clock is ahead")
+        raise NotRolledUpError("the days before the release are still to be rolled up")
     rules = noise or Disclosure(k, store.rounding_key())
     return _disclosed(midnight, sample.seen, sample.distributions, rules, BOUNDS)
 

@@ -6,11 +6,11 @@ import logging
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from importlib.util import find_spec
 from typing import Any, Final
 
-from ff_observe.collector.fleet import QUESTIONS, RESOURCES, Fleet, NotReleasableError, as_json, take_release
+from ff_observe.collector.fleet import QUESTIONS, RESOURCES, Fleet, NotRolledUpError, as_json, take_release
 from ff_observe.collector.history import History
 from ff_observe.collector.noise import Noise, fits
 from ff_observe.collector.page import render
@@ -123,11 +123,13 @@ class Publication:
         today, last = now.astimezone(UTC).date(), self._log.last_day
         if last is not None and (today - last).days < self._release_days:
             return
+        if self._store.contradicts(datetime.combine(today, time(), UTC)):
+            return
         if self._epsilon is not None and not self._can_spend(self._epsilon):
             return
         try:
             document = json.dumps(self._taken(now))
-        except NotReleasableError:
+        except NotRolledUpError:
             if last is None:
                 raise
             return

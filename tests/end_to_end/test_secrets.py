@@ -42,8 +42,9 @@ from tests.unit.collector.pings import instance
 TURNS = max(len(list(forms_of(key))) for key in SECRET_KEYS)
 KEEP_RUNNING = {("run",), ("demo",), ("collector", "run")}
 REFUSED = "the old settings stay in use"
-NOT_HERE = {"--resolve", "--network"}
-"""Options that look names up, or ask other machines."""
+NOT_HERE = {"--resolve", "--network", "--rewrap"}
+"""Options that look names up, or ask other machines; and one that needs wrapped keys, whose own tests search its output
+for them."""
 
 
 def ask(port: int, target: str, **headers: str) -> str:

@@ -189,6 +189,9 @@ class Store(Protocol):
         `days` different days of the 30 before `at`, which is the beginning of a day (UTC). None while one of those days
         is still to be rolled up."""
 
+    def contradicts(self, at: datetime) -> bool:
+        """Whether the days of the stored pings, or the server's clock, say that `at` is still days ahead."""
+
     def rounding_key(self) -> bytes:
         """The secret from which the rounding offsets of public figures are derived; drawn once for the life of the
         store."""

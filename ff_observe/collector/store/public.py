@@ -37,9 +37,11 @@ class PublicStore(ABC, Generic[Connection]):
 
     def sample(self, at: datetime, days: int, silent_after_days: int) -> Count | None:
         with self._session("sample the fleet") as connection:
-            if self._present(connection, at).contradicts(at):
-                return None
             return self.public.sample(connection, at, days, silent_after_days)
+
+    def contradicts(self, at: datetime) -> bool:
+        with self._session("read its days") as connection:
+            return self._present(connection, at).contradicts(at)
 
     def rounding_key(self) -> bytes:
         with self._session("read the fleet's key") as connection:
