@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.sources import ROOT, Module, modules
+from tests.deployment.matrix import FLOORS, PYTHONS
 from tests.prose import RIDDLES
 
 LONGEST_FILE_LINES = 400
@@ -212,3 +213,9 @@ def test_the_readme_states_the_share_of_the_code_below_which_make_coverage_fails
     report = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["coverage"]["report"]
     (stated,) = re.findall(r"at least (\d+) % of the lines and branches", (ROOT / "README.md").read_text("utf-8"))
     assert int(stated) == report["fail_under"]
+
+
+def test_contributing_states_the_share_of_the_lines_below_which_ci_fails() -> None:
+    (python,) = (each for each in PYTHONS if f"python-{each}" in (ROOT / ".ci" / "run").read_text("utf-8"))
+    told = " ".join((ROOT / "CONTRIBUTING.md").read_text("utf-8").split())
+    assert f"fewer than {FLOORS[python]} % of the lines" in told
