@@ -17,6 +17,8 @@ from ff_observe.trusted_path import check_trusted_file, trusted_directory
 LOCK_SECONDS: Final = 10.0  # others hold the lock for milliseconds; on a slow disk, which syncs thrice, longer
 LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are rotated long before
 
+_SEARCH: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+
 # Non-blocking: a pipe in place of the file must not hang the bridge.
 _OPEN: Final = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
@@ -67,7 +69,7 @@ def read_files(path: Path, clock: Clock | None = None) -> dict[str, bytes]:
     """The contents of a ledger's files at one moment by their names, those of its lines first and the oldest of these
     before the present one, without its key. The directory may belong to any user."""
     try:
-        directory = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = os.open(path.parent, _SEARCH)
     except FileNotFoundError:
         return {}
     names = (older(path.name), path.name, checkpoint_of(path.name), receipts_of(path.name))
@@ -147,7 +149,7 @@ class LedgerFiles:
     def replace(self, name: str, replaced: str) -> None:
         """Rename a file, durably."""
         os.replace(name, replaced, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._directory)
+        directory = os.open(".", os.O_RDONLY, dir_fd=self._directory)
         try:
             os.fsync(directory)
         finally:

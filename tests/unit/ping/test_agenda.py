@@ -2,8 +2,16 @@
 
 from datetime import timedelta
 
-from ff_observe.outputs.ping.agenda import LOOK_SECONDS, NOT_READY_SECONDS, REVIEW_SECONDS, Agenda
-from ff_observe.outputs.ping.schedule import DailySchedule, Moment
+import pytest
+
+from ff_observe.outputs.ping.agenda import (
+    LOOK_SECONDS,
+    MIN_WAIT_SECONDS,
+    NOT_READY_SECONDS,
+    REVIEW_SECONDS,
+    Agenda,
+)
+from ff_observe.outputs.ping.schedule import MAX_ATTEMPTS, DailySchedule, Moment
 from tests.fakes import FakeClock, FakeRandom
 
 AT_18 = DailySchedule(timedelta(hours=18))
@@ -131,3 +139,105 @@ def test_it_never_waits_long_since_a_waiting_thread_does_not_notice_a_clock_that
     assert begun.wait() == LOOK_SECONDS
     begun.ask_soon(1)
     assert begun.wait() == 1
+
+
+def fail(begun: Agenda, clock: FakeClock) -> float:
+    """Make an attempt that fails. Returns after how many seconds the next is made."""
+    begun.begin()
+    assert begun.retry(None)
+    return (begun.next_ping() - clock.now()).total_seconds()
+
+
+@pytest.mark.parametrize("event", ["a new day", "a refusal"])
+def test_the_delays_begin_anew(event: str) -> None:
+    clock = FakeClock()
+    begun = agenda(clock, Moment.present(clock, 2 * DAY))
+    clock.advance(6 * HOUR)
+    assert begun.look()
+    first, second = fail(begun, clock), fail(begun, clock)
+    assert second > first
+    if event == "a refusal":
+        begun.refused(ready=True)
+    clock.advance(DAY if event == "a new day" else REVIEW_SECONDS)
+    assert begun.look()
+    assert fail(begun, clock) == first
+
+
+def test_an_attempt_whose_outcome_is_not_known_is_made_again_after_an_hour() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, None)
+    begun.begin()
+    clock.advance(REVIEW_SECONDS - 1)
+    assert not begun.look()
+    clock.advance(1)
+    assert begun.look()
+
+
+def test_only_a_first_ping_is_tried_again_after_midnight() -> None:
+    clock = FakeClock()
+    clock.advance(12 * HOUR - 1)
+    retried = []
+    for own in (Moment.present(clock, 2 * DAY), None):
+        begun = agenda(clock, own)
+        assert begun.look()
+        begun.begin()
+        retried.append(begun.retry(None))
+    assert retried == [False, True]
+
+
+def test_a_retry_comes_before_the_next_ping_and_not_with_it() -> None:
+    clock = FakeClock()  # noon; the next ping is due tomorrow at 18:00
+    for seconds, is_made in ((30 * HOUR, False), (30 * HOUR - 1, True)):
+        begun = agenda(clock, None)
+        begun.begin()
+        assert begun.retry(seconds - 30) is is_made  # 30 is the jitter
+
+
+def test_after_its_last_attempt_a_ping_is_given_up() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, None)
+    for _ in range(MAX_ATTEMPTS - 1):
+        begun.begin()
+        assert begun.retry(None)
+    begun.begin()
+    assert not begun.retry(None)
+    assert not begun.owed
+
+
+def test_a_ping_that_comes_to_be_owed_waits_for_the_first_moment_too() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, None, not_before=clock.monotonic() + 30)
+    begun.others = Moment.present(clock)
+    assert not begun.look()
+    begun.others = None
+    assert not begun.look()
+    clock.advance(30)
+    assert begun.look()
+
+
+def test_a_ping_before_its_time_of_day_is_the_one_of_that_day() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, Moment.present(clock))
+    assert begun.next_ping() == AT_18.on_the_day_of(clock.now()) + timedelta(days=1)
+    begun = agenda(clock, Moment.present(clock, DAY))
+    assert begun.next_ping() == AT_18.on_the_day_of(clock.now())
+
+
+def test_a_moment_to_ask_that_has_passed_is_now() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, None)
+    begun.ask_soon(5)
+    clock.advance(10)
+    assert begun.next_ping() == clock.now()
+    assert begun.wait() == MIN_WAIT_SECONDS
+
+
+def test_it_waits_until_the_next_ping_is_due_and_then_for_the_one_after() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, Moment.present(clock, DAY))
+    clock.advance(6 * HOUR - 10)
+    begun.reviewed()
+    assert begun.wait() == 10
+    clock.advance(10)
+    begun.reviewed()
+    assert begun.wait() == LOOK_SECONDS

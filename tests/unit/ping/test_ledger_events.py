@@ -4,7 +4,9 @@ import errno
 import fcntl
 import hashlib
 import json
+import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +50,27 @@ def test_a_file_is_opened_at_the_time_of_its_first_entry(tmp_path: Path) -> None
     ledger_of(tmp_path / NAME, b"{}")
     opening, entry = map(json.loads, lines_of(tmp_path / NAME))
     assert opening["time"] == entry["time"] == TIME
+
+
+def test_times_are_written_in_utc_wherever_the_machine_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        try:
+            ledger_of(tmp_path / NAME, b"{}")
+        finally:
+            patched.undo()
+            time.tzset()
+    assert {json.loads(line)["time"] for line in lines_of(tmp_path / NAME)} == {TIME}
+
+
+def test_a_ledger_is_named_after_its_key_alone(tmp_path: Path) -> None:
+    origins = []
+    for name in ("one.jsonl", "two.jsonl"):
+        ledger_of(tmp_path / name, b"{}")
+        origins.append((tmp_path / checkpoint_of(name)).read_text().partition("\n")[0])
+    assert len(set(origins)) == 2
+    assert all(re.fullmatch("ff-observe/ledger/[0-9a-f]{16}", origin) for origin in origins)
 
 
 def test_an_attempt_that_reached_no_receiver_names_none(tmp_path: Path) -> None:

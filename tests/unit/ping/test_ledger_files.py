@@ -4,12 +4,14 @@ import errno
 import fcntl
 import os
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ff_observe.outputs.ping import ledger_files
 from ff_observe.outputs.ping.ledger_files import LOCK_SECONDS, read_files, writable
 from tests.fakes import FakeClock
 
@@ -19,6 +21,58 @@ def test_no_more_than_the_last_bytes_are_read_on_request(tmp_path: Path, at_most
     (tmp_path / "file").write_bytes(b"0123456789")
     with writable(tmp_path / "pings.jsonl") as files:
         assert files.read_last("file", at_most) == (10, last)
+
+
+def test_a_file_is_read_up_to_its_limit_and_a_larger_one_not_even_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_files, "LARGEST_READ", 10)
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(2**26)
+    with writable(tmp_path / "pings.jsonl") as files:
+        assert files.read("file") == b"0123456789"
+        tracemalloc.start()
+        try:
+            with pytest.raises(OSError, match="has more than the 10 bytes that are read") as raised:
+                files.read("huge")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert (raised.value.errno, raised.value.filename) == (errno.EFBIG, str(tmp_path / "huge"))
+    assert peak < 2**20
+
+
+@pytest.mark.parametrize(("mode", "is_read"), [(0o600, True), (0o400, True), (0o640, False), (0o601, False)])
+def test_a_private_file_is_read_only_if_no_other_user_may_use_it(tmp_path: Path, mode: int, is_read: bool) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"secret")
+    key.chmod(mode)
+    with writable(tmp_path / "pings.jsonl") as files:
+        assert files.read("key") == b"secret"
+        if is_read:
+            assert files.read("key", private=True) == b"secret"
+            return
+        with pytest.raises(PermissionError, match=r"^.* may be read by others; run chmod 600: ") as raised:
+            files.read("key", private=True)
+    assert (raised.value.errno, raised.value.filename) == (errno.EPERM, str(key))
+
+
+def test_a_directory_that_may_only_be_searched_is_enough_to_read(tmp_path: Path) -> None:
+    (tmp_path / "pings.jsonl").write_bytes(b"line\n")
+    tmp_path.chmod(0o100)
+    try:
+        assert read_files(tmp_path / "pings.jsonl") == {"pings.jsonl": b"line\n"}
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_what_is_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    with pytest.raises(NotADirectoryError) as raised:
+        read_files(tmp_path / "var" / "pings.jsonl")
+    assert raised.value.filename == str(tmp_path / "var")
+    assert read_files(tmp_path / "missing" / "pings.jsonl") == {}
 
 
 def test_a_link_left_where_a_new_file_is_written_is_replaced_and_not_followed(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_lost_key_is_replaced_and_the_ledger_names_the_new_one(tmp_path: Path)
 def test_a_withheld_ping_is_an_entry_once_for_each_change(tmp_path: Path) -> None:
     path = tmp_path / "pings.jsonl"
     ledger = ledger_of(path, b"{}")
-    for rule in ("file", "file", "do_not_track", "file"):
+    for rule in ("file", "file", "do_not_track", "file", "file"):
         ledger.withhold(rule)
     ledger_of(path, b"{}").withhold("file")
     assert [entry.rule or entry.outcome for entry in entries(path)] == [
