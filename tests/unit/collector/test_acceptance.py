@@ -201,6 +201,17 @@ def test_brackets_inside_strings_are_not_depth() -> None:
     assert accepted(body(x="[{" * 1000 + '"\\' * 10)).unknown == ("x",)
 
 
+@pytest.mark.parametrize("pair", [b"[]", b"{}"])
+def test_brackets_beside_each_other_are_not_depth_and_hide_none(pair: bytes) -> None:
+    def nested(depth: int) -> bytes:
+        """As deep as that, and pairs of brackets on the second level before it."""
+        inner = depth - 2
+        return b'{"instanceId":"%b","x":[' % ID + (pair + b",") * MAX_DEPTH + b"[" * inner + b"]" * inner + b"]}"
+
+    assert accepted(nested(MAX_DEPTH)).unknown == ("x",)
+    assert refused(nested(MAX_DEPTH + 1)) == Refusal(Reason.TOO_DEEP)
+
+
 @pytest.mark.parametrize(("written", "number"), [("9.0", 9), ("0.0", 0), ("9007199254740991.0", MAX_COUNT)])
 def test_a_whole_number_may_be_written_with_a_fraction_of_zero(written: str, number: int) -> None:
     raw = f'{{"instanceId":"{instance()}","platform":{{"counts":{{"users":{written}}}}}}}'

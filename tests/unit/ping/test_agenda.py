@@ -68,7 +68,7 @@ def test_the_latest_of_own_and_others_counts() -> None:
     clock = FakeClock()
     old, new = Moment.present(clock, 2 * DAY), Moment.present(clock, HOUR)
     for own, others in ((old, new), (new, old)):
-        begun = agenda(clock, own)
+        begun = Agenda(AT_18, own, clock, FakeRandom([0.5]))
         begun.others = others
         assert begun.last == new
 
@@ -80,9 +80,10 @@ def test_an_assumed_ping_counts_only_while_others_know_of_none() -> None:
     owed = [begun.owed]
     begun.others = Moment.present(clock, 2 * DAY)
     owed.append(begun.owed)
-    begun.begin()
-    begun.others = None  # what it sent itself is no assumption
-    assert [*owed, begun.owed] == [False, True, False]
+    begun.begin()  # what it sends itself is no assumption
+    owed.append(begun.owed)
+    begun.others = None
+    assert [*owed, begun.owed] == [False, True, False, False]
 
 
 def test_a_failed_attempt_is_owed_again_after_a_delay() -> None:
