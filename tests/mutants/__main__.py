@@ -33,7 +33,11 @@ TESTS: dict[str, tuple[str, ...]] = {
         for module, *patterns in (
             ("conditions", "tests/unit/platform/test_conditions.py"),
             ("counting", "tests/unit/platform/test_counting.py", "tests/unit/platform/test_hostile_rows.py"),
-            ("flowfuse_metrics", "tests/unit/platform/test_installation.py"),
+            (
+                "flowfuse_metrics",
+                "tests/unit/platform/test_flowfuse_metrics.py",
+                "tests/unit/platform/test_installation.py",
+            ),
             ("http_probe", "tests/unit/platform/test_http_probe.py"),
             ("installation", "tests/unit/platform/test_installation.py"),
             ("intervals", "tests/unit/platform/test_intervals.py"),

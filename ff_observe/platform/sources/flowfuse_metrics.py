@@ -11,6 +11,7 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 1.0
 MOST_BYTES = 2**20  # FlowFuse's exposition has some 20 kB
+_BYTES_AT_ONCE = 2**16
 
 _VERSION = re.compile(rb'^nodejs_version_info\{[^}]*\bversion="(v\d[\w.+-]{0,62})"', re.MULTILINE)
 
@@ -28,10 +29,11 @@ def node_version(base_url: str) -> str | None:
     until = time.monotonic() + TIMEOUT_SECONDS
     try:
         trust = client_context() if base_url.lower().startswith("https:") else None
+        # Without retries no redirect is followed.
         with urllib3.PoolManager(ssl_context=trust, timeout=TIMEOUT_SECONDS, retries=False) as pool:
-            answer = pool.request("GET", f"{base_url.rstrip('/')}/metrics", redirect=False, preload_content=False)
+            answer = pool.request("GET", f"{base_url.rstrip('/')}/metrics", preload_content=False)
             body = b""
-            while (more := answer.read1(2**16)) and len(body) < MOST_BYTES and time.monotonic() < until:
+            while (more := answer.read1(_BYTES_AT_ONCE)) and len(body) < MOST_BYTES and time.monotonic() < until:
                 body += more
             answer.close()
     except (HTTPError, OSError, ValueError) as error:
