@@ -75,6 +75,25 @@ def test_what_is_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
     assert read_files(tmp_path / "missing" / "pings.jsonl") == {}
 
 
+def test_what_is_no_file_is_named_with_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    expected = {
+        "link": (errno.ELOOP, "is a symbolic link, and a ledger is not opened through one"),
+        "pipe": (errno.EINVAL, "not a regular file"),
+    }
+    with writable(tmp_path / "pings.jsonl") as files:
+        for name, error in expected.items():
+            with pytest.raises(OSError, match=name) as raised:
+                files.read(name)
+            assert (raised.value.errno, raised.value.strerror) == error
+            assert raised.value.filename == str(tmp_path / name)
+        (tmp_path / "directory").mkdir()
+        with pytest.raises(IsADirectoryError) as raised:
+            files.extend("directory", 0, b"content")
+        assert raised.value.filename == str(tmp_path / "directory")
+
+
 def test_a_link_left_where_a_new_file_is_written_is_replaced_and_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_bytes(b"of another")
