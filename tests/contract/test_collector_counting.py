@@ -117,7 +117,7 @@ def test_a_count_rests_59_times_as_long_as_it_worked_at_most_a_fifth_of_a_second
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Clock:
-        seconds: Iterator[float] = iter([0, 0.001, 10, 10.01, 30])
+        seconds: Iterator[float] = iter([5, 5.001, 10, 10.01, 30])
 
         def monotonic(self) -> float:
             return next(self.seconds)
@@ -126,6 +126,16 @@ def test_a_count_rests_59_times_as_long_as_it_worked_at_most_a_fifth_of_a_second
     rests = resting(store, lambda _: None)
     counted(store, NOON)
     assert rests.asked == pytest.approx([59 * 0.001, 0.2])
+
+
+def test_a_count_of_a_collector_that_knew_fewer_fields_has_no_values_of_the_others(store: Store) -> None:
+    document = '{"windows": {"1d": 1, "7d": 2, "30d": 3}, "silent": 0, "fields": {"env.flowforge": [["2.33.2", 3]]}}'
+    assert store.last_count() is None
+    with store._running("keep a count") as run:  # type: ignore[attr-defined]  # of both stores
+        run("INSERT INTO fleet_count (id, taken_at, document) VALUES (1, ?, ?)", NOON.isoformat(), document)
+    count = store.last_count()
+    assert count is not None
+    assert [list(values) for values in count.distributions.values() if values] == [[("2.33.2", 3)]]
 
 
 @pytest.mark.usefixtures("fleet")

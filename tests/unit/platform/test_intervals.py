@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +11,12 @@ from random import Random
 import pytest
 
 from ff_observe.catalogue import COUNTS
-from ff_observe.catalogue.questions import CertifiedNodes
+from ff_observe.catalogue.questions import CertifiedNodes, DistinctSince
 from ff_observe.config.secret import Secret
 from ff_observe.platform.sources import intervals
+from ff_observe.platform.sources.model import Caps, Reading
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.sql import StatementError
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.platforms import cluster_database
 from tests.real_parts.postgresql import Cluster
@@ -25,6 +27,10 @@ from tests.reduced.schema import script
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DEAR = {count.name: count.every_seconds for count in COUNTS if count.every_seconds}
 STATES = "flowfuse_devices_by_state"
+A_DAY = timedelta(days=1)
+CERTIFIED = "flowfuse_certified_nodes"
+
+Answered = tuple[Mapping[str, Reading], Mapping[str, Caps]]
 
 
 @pytest.fixture
@@ -154,3 +160,67 @@ def test_a_column_that_the_role_must_not_read_is_absent_like_one_that_is_not_the
         with postgres.connect(name) as connection:
             connection.execute('GRANT SELECT (mfa_enabled) ON "Users" TO least')
         assert "flowfuse_users_with_mfa" in source.read(AT).readings
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The counts that are asked for, in that order; one of each statement."""
+    names: list[str] = []
+    answer = intervals.Intervals._answer
+
+    def noted(self: intervals.Intervals, turn: intervals._Turn, query: intervals.Query, at: datetime) -> Answered:
+        names.append(turn.names[0])
+        return answer(self, turn, query, at)
+
+    monkeypatch.setattr(intervals.Intervals, "_answer", noted)
+    return names
+
+
+def test_nothing_is_asked_again_while_nothing_was_written_but_what_time_changes(
+    source: SQLiteSource, path: Path, asked: list[str]
+) -> None:
+    source.read(AT)
+    everything = {*asked}
+    asked.clear()
+    source.read(AT + A_DAY)
+    assert STATES not in asked
+    assert {count.name for count in COUNTS if count.every_seconds and type(count.of) is DistinctSince} <= {*asked}
+    asked.clear()
+    write(path, "UPDATE Devices SET state = 'new state'")
+    source.read(AT + 2 * A_DAY)
+    assert {*asked} == everything
+
+
+def test_the_most_overdue_are_asked_first(
+    source: SQLiteSource, path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intervals, "BUDGET_SECONDS", 0.0)  # one a reading
+    number = 0
+    while len({*asked}) == number:  # a clock that goes back: each is asked before those that were asked first
+        write(path, f"UPDATE Devices SET state = 'state {number}'")
+        source.read(AT - timedelta(milliseconds=number))
+        number += 1
+    last_first = asked[: number - 1][::-1]
+    asked.clear()
+    for _ in last_first:
+        source.read(AT + A_DAY)
+    assert asked == last_first
+
+
+def test_what_was_refused_is_asked_again_after_a_minute(
+    source: SQLiteSource, path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = intervals.Intervals._answer
+
+    def refused(self: intervals.Intervals, turn: intervals._Turn, query: intervals.Query, at: datetime) -> Answered:
+        if CERTIFIED in turn.names and at == AT:
+            raise StatementError("permission denied")
+        return answer(self, turn, query, at)
+
+    monkeypatch.setattr(intervals.Intervals, "_answer", refused)
+    again = timedelta(seconds=intervals.AGAIN_SECONDS)
+    assert again < timedelta(seconds=DEAR[CERTIFIED])
+    assert source.read(AT).failures[CERTIFIED] == "permission denied"
+    asked.clear()
+    assert source.read(AT + again - timedelta(seconds=1)).failures[CERTIFIED] == "permission denied"
+    assert CERTIFIED in source.read(AT + again).readings
