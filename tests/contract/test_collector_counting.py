@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ff_observe.collector.store import Count, Store, StoreError, counting
+from ff_observe.collector.store import Count, Seen, Store, StoreError, counting
 from ff_observe.collector.store.postgresql import PostgresqlStore
 from ff_observe.collector.store.sqlite import SqliteStore
+from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import MakeStore, counted
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
@@ -16,6 +17,7 @@ from tests.unit.collector.pings import NOON, later, ping
 PLATFORMS = 7
 PORTION = 3
 RESTS = 2
+FLOWFORGE = [field.dotted for field in FIELDS].index("env.flowforge")
 
 
 class Rests(threading.Event):
@@ -56,6 +58,14 @@ def fleet(writer: BlockingWriter) -> None:
 def platforms(count: Count) -> set[int]:
     """The sum over the values of each field: one number, if each platform is counted once in all."""
     return {sum(number for _, number in values) for values in count.distributions.values()}
+
+
+def test_a_platform_counts_with_its_values_in_every_window_it_was_seen_in(store: Store, writer: BlockingWriter) -> None:
+    for days, version in ((40, "2.30.0"), (20, "2.31.0"), (3, "2.32.1"), (1.5, "2.32.1"), (0.5, "2.33.2")):
+        writer.write([ping(f"seen-{days}-days-ago", later(days=-days), env__flowforge=version)])
+    count = counted(store, NOON)
+    assert count.seen == Seen({"1d": 1, "7d": 3, "30d": 4}, 2)
+    assert count.distributions[FLOWFORGE] == [("2.31.0", 1), ("2.32.1", 2), ("2.33.2", 1)]
 
 
 @pytest.mark.usefixtures("fleet")
