@@ -39,14 +39,20 @@ def resident() -> float:
 
 
 def assert_flat(metrics: SelfMetrics, more_exports: Callable[[int], None]) -> None:
-    """What is there after as many failed exports as fill every cache and arena is there after as many again. In twelve
-    runs that was 2 objects more at most, and 0.25 MB."""
+    """What is there after as many failed exports as fill every cache and arena is there after as many again, but for 2
+    objects and 0.25 MB. Something else in the process can take more at the same time: a leak grows in all three
+    rounds."""
     more_exports(EXPORTS)
-    before, files_before, resident_before = kept(), len(list(OPEN_FILES.iterdir())), resident()
-    more_exports(2 * EXPORTS)
-    assert kept() - before < EXPORTS // 50
-    assert len(list(OPEN_FILES.iterdir())) - files_before < 5
-    assert resident() - resident_before < 2_000_000
+    rounds: list[tuple[int, int, float]] = []
+    for number in (2, 3, 4):
+        before, files_before, resident_before = kept(), len(list(OPEN_FILES.iterdir())), resident()
+        more_exports(number * EXPORTS)
+        more = (kept() - before, len(list(OPEN_FILES.iterdir())) - files_before, resident() - resident_before)
+        rounds.append(more)
+        if more[0] < EXPORTS // 50 and more[1] < 5 and more[2] < 2_000_000:
+            break
+    else:
+        pytest.fail(f"objects, open files and bytes more, after {EXPORTS} exports each time: {rounds}")
     assert exports(metrics, "failed") >= 2 * EXPORTS
     assert exports(metrics, "delivered") == 0
 
