@@ -21,8 +21,6 @@ NEAR_MIDNIGHT = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)  # a day later in Ber
 @pytest.fixture
 def pooled(postgres: Cluster) -> Iterator[str]:
     """The URL of a database whose sessions begin with another time zone and style of dates."""
-    if pgbouncer.PROGRAM is None:
-        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     name = postgres.create("pooled_pings")
     with postgres.connect() as session:
         for setting in ("timezone = 'Europe/Berlin'", "datestyle = 'German, DMY'"):
@@ -80,8 +78,6 @@ def test_days_are_those_of_utc_and_no_setting_stays_in_a_session(pooled: str, st
 
 
 def test_pings_are_stored_through_a_pooler_of_sessions(postgres: Cluster) -> None:
-    if pgbouncer.PROGRAM is None:
-        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     name = postgres.create("pooled_writer")
     with pgbouncer.pooler(postgres, ignores="options, extra_float_digits", mode="session", sessions=SESSIONS) as port:
         store = postgresql_store(f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/{name}")

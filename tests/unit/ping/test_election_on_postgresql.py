@@ -65,15 +65,11 @@ def test_one_of_three_sends_and_its_follower_knows(joined: Joined, postgres: Clu
 
 
 def test_through_a_pooler_of_sessions_it_is_the_same(joined: Joined, postgres: Cluster, clock: FakeClock) -> None:
-    if pgbouncer.PROGRAM is None:
-        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     with pgbouncer.pooler(postgres, ignores="extra_float_digits", mode="session", sessions=9) as port:
         one_of_three_sends_and_its_follower_knows(lambda: joined(port), clock)
 
 
 def test_through_a_pooler_of_transactions_it_says_so_and_sends(joined: Joined, postgres: Cluster) -> None:
-    if pgbouncer.PROGRAM is None:
-        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     with pgbouncer.pooler(postgres, ignores="extra_float_digits", sessions=5) as port:
         standing = joined(port).look(owed=True)
     assert (standing.role, standing.may_send) == (Role.ALONE, True)

@@ -180,16 +180,12 @@ def test_the_minute_is_the_databases(opened: Opened, postgres: Cluster) -> None:
 
 @pytest.mark.parametrize("sessions", [1, 5])
 def test_a_pooler_of_transactions_is_noticed(opened: Opened, postgres: Cluster, sessions: int) -> None:
-    if pgbouncer.PROGRAM is None:
-        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     pooler = pgbouncer.pooler(postgres, ignores="extra_float_digits", sessions=sessions)
     with pooler as port, pytest.raises(LocksUnsuitableError, match=r"telemetry\.ping\.sender"):
         opened(port=port)
 
 
 def test_a_pooler_of_sessions_keeps_locks(opened: Opened, postgres: Cluster) -> None:
-    if pgbouncer.PROGRAM is None:
-        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     with pgbouncer.pooler(postgres, ignores="extra_float_digits", mode="session", sessions=5) as port:
         first, second = opened(port=port), opened(port=port)
         first.share(PRESENT)

@@ -24,8 +24,6 @@ CASE = case_named("v2.4.0-postgres-dev")
 @pytest.fixture(params=["extra_float_digits", "options"], ids=["refused", "ignored"])
 def pooled(postgres: Cluster, request: pytest.FixtureRequest) -> Iterator[PostgreSQLDatabase]:
     """A platform behind a pooler that refuses session options, or says nothing and drops them."""
-    if pgbouncer.PROGRAM is None:
-        pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     database = cluster_database(postgres, postgres.load("pooled", CASE.home / "dump.sql"))
     with pgbouncer.pooler(postgres, ignores=request.param) as port:
         yield replace(database, port=port)
