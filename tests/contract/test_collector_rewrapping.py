@@ -191,8 +191,11 @@ def test_what_the_command_cannot_do_is_said(rotation: Rotation, capsys: pytest.C
     assert "keys.previous_wrapping_key_file: name here" in capsys.readouterr().err
     assert main([*rotation.command(new, old), "--make"]) == 2
     assert "--rewrap prints no key" in capsys.readouterr().err
-    assert main([*rotation.command(new, old), "--database", "sqlite:pings.db"]) == 78
+    file = rotation.written(new, old, "of-sqlite")
+    file.write_text(file.read_text().replace(f"database: {rotation.database}\n", ""))
+    assert main(["collector", "key", "--rewrap", "--settings", str(file)]) == 78
     assert "keys.wrapping_key_file: keeps keys in PostgreSQL" in capsys.readouterr().err
+    assert not file.with_suffix("").exists(), "a refused command leaves nothing behind"
 
 
 def test_no_secret_is_printed_and_the_old_copies_leave_the_files(
