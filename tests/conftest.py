@@ -47,7 +47,8 @@ def _time_for_every_count(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[postgresql.Cluster]:
     """A private PostgreSQL server for the whole run."""
-    with processes.open_directory() as directory, postgresql.cluster(directory / "cluster") as cluster:
+    quick = processes.open_directory(within=postgresql.memory())
+    with quick as directory, postgresql.cluster(directory / "cluster", "max_wal_size = 128MB\n") as cluster:
         yield cluster
 
 

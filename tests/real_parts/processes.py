@@ -1,7 +1,9 @@
 """Real programs as context managers: each in a directory of its own, ended by its own process id."""
 
 import contextlib
+import itertools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,22 +18,26 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
 """After which what has not happened never will, however busy the machine is."""
+_PORTS = range(11_000, 32_000)
+"""A system gives others to outgoing connections and to who asks for any: only another process of tests can be faster."""
+_ports = itertools.islice(itertools.cycle(_PORTS), secrets.randbelow(len(_PORTS)), None)
 
 
 @contextlib.contextmanager
-def open_directory() -> Iterator[Path]:
+def open_directory(within: Path | None = None) -> Iterator[Path]:
     """A directory that other users may enter. (pytest makes the way to its own private again whenever a run starts.)"""
-    with tempfile.TemporaryDirectory(prefix="ff-observe-") as name:
+    with tempfile.TemporaryDirectory(prefix="ff-observe-", dir=within) as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
 def free_port() -> int:
-    """A port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that is taken at no address right now. A process gets each one once, in the order of their numbers."""
+    for port in _ports:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("", port))
+            return port
+    raise AssertionError("they never end")
 
 
 def wait_until(ask: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:
