@@ -60,8 +60,6 @@ def browser() -> "Iterator[Browser]":
     """
     from tests.real_parts import browser as browser_part
 
-    if browser_part.CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
     with browser_part.browser() as launched:
         yield launched
 

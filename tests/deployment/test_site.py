@@ -95,8 +95,6 @@ def test_the_reference_of_the_library_has_every_public_name(site: Path) -> None:
 
 
 def test_a_reader_finds_a_word_and_no_page_is_wider_than_a_phone(site: Path) -> None:
-    if browser_part.CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
     with browser_part.browser() as launched:
         page = launched.new_page(color_scheme="dark", viewport={"width": 390, "height": 844})
         requests: list[str] = []

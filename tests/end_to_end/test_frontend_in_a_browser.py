@@ -44,8 +44,8 @@ BUNDLE = f'<script src="https://{BUNDLE_HOST}/" nonce="abc"></script>'
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
     libraries = real_browser.libraries()
-    if libraries is None or real_browser.CHROMIUM is None:
-        pytest.skip("needs Chromium and npm: apt-get install chromium npm; python -m tests.real_parts.browser")
+    if libraries is None:
+        pytest.skip("needs libraries of npm: apt-get install npm; python -m tests.real_parts.browser")
     directory = tmp_path_factory.mktemp("web")
     with internet(directory) as running:
         play(running, libraries, directory)

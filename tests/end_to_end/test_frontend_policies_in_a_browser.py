@@ -86,8 +86,6 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
 
 @pytest.fixture(scope="module")
 def page(web: Internet) -> Iterator[Page]:
-    if real_browser.CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
     with (
         real_browser.browser({"*:443": web.address}) as launched,
         real_browser.visitor(launched) as visitor,

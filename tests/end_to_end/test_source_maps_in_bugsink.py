@@ -89,8 +89,6 @@ def credentials(server: real_bugsink.Server, project: real_bugsink.Project) -> d
 def test_an_error_of_a_minified_bundle_shows_the_original_file_and_line(
     bugsink: real_bugsink.Server, build: Path, web: Internet, tmp_path: Path
 ) -> None:
-    if real_browser.CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
     project = bugsink.create_project("source maps")
     frontend = {"sentry": {"dsn": project.dsn}}
     platform = Platform(tmp_path / "home", frontend, SENTRY_ENV="staging", **credentials(bugsink, project))

@@ -47,7 +47,7 @@ PACKAGES = (
     Package("fish", "fish", "completion as its users have it"),
     Package("groff-base", "groff", "the manual page"),
     Package("systemd", "systemd-analyze", "the units in deploy/systemd"),
-    Package("chromium", "chromium", "pages in a real browser"),
+    Package("chromium-headless-shell", "chromium-headless-shell", "pages in a real browser"),
     Package("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "text in pictures of pages"),
     Package("apache2-utils", "htpasswd", "hashes of passwords as operators make them"),
     Package("wrk", "wrk", "load for the benchmarks"),

@@ -19,7 +19,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 120.0
 """After which what has not happened never will, however busy the machine is."""
 _PORTS = range(11_000, 32_000)
-"""A system gives others to outgoing connections and to who asks for any: only another process of tests can be faster."""
+"""A system gives others to outgoing connections and to who asks for any: only other tests can take one meanwhile."""
 _ports = itertools.islice(itertools.cycle(_PORTS), secrets.randbelow(len(_PORTS)), None)
 
 
