@@ -2,8 +2,8 @@
 PYTHON ?= python3
 # The versions CI runs with, and their hashes. `make test LOCK=` takes the newest instead.
 LOCK ?= requirements.lock
-# One more than CI has processors: a third of its time, a test waits for a real part.
-WORKERS ?= 3
+# Twice as many as CI has processors: half of its time, a test waits for a real part.
+WORKERS ?= 4
 PYTEST_ARGS ?=
 # In the order of the directories, in which the short ones (unit) come last: no worker is left with a long file.
 SPREAD := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
