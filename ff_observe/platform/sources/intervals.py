@@ -52,6 +52,7 @@ class _Turn:
     caps: Mapping[str, Caps] = field(default_factory=dict)
     failure: str | None = None
     refused: bool = False
+    logged: str = ""  # why it is not reported, if the log says so
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,7 +80,6 @@ class Intervals:
         self._directory = directory
         self._columns: Columns = {}
         self._turns: list[_Turn] = []
-        self._complained: tuple[str, ...] = ()
 
     def plan(self, counts: Sequence[Count], columns: Columns) -> None:
         """Ask for these from now on. What is known of them stays until they are due."""
@@ -103,20 +103,20 @@ class Intervals:
     def ask(self, query: Query, at: datetime, data_stamp: str | None, complained: Iterable[str] = ()) -> None:
         """Ask some that are due, the most overdue ones first. Reasons that others were not read for, `complained`, are
         not worth another warning."""
-        self._complained = tuple(complained)
+        said = tuple(complained)
         started = time.monotonic()
         due = [turn for turn in self._turns if turn.is_due(at)]
         due.sort(key=lambda turn: turn.asked_at.timestamp() if turn.asked_at else 0)
-        asked = 0
+        asked = False
         for turn in due:
             if data_stamp is not None and turn.stamp == data_stamp and not turn.moves:
                 turn.asked_at = at  # nothing was written since
                 continue
             if asked and time.monotonic() - started >= BUDGET_SECONDS:
                 return
-            asked += 1
+            asked = True
             try:
-                self._ask(turn, query, at)
+                self._ask(turn, query, at, said)
             except SourceError as error:
                 turn.failure, turn.refused, turn.asked_at = str(error), True, at
                 log.debug("%s: %s", ", ".join(turn.names), error)
@@ -124,21 +124,21 @@ class Intervals:
             turn.asked_at = at
             turn.stamp = data_stamp if turn.failure is None else None
 
-    def _ask(self, turn: _Turn, query: Query, at: datetime) -> None:
+    def _ask(self, turn: _Turn, query: Query, at: datetime, said: tuple[str, ...]) -> None:
         try:
             turn.readings, turn.caps = self._answer(turn, query, at)
         except (StatementError, UnexpectedAnswerError) as error:
             reason = str(error) or "an answer of another form"
-            others = (other.failure for other in self._turns) if not isinstance(error, StatementTooSlowError) else ()
-            known = turn.failure or any(reason in (logged or "") for logged in (*others, *self._complained))
+            others = (other.logged for other in self._turns) if not isinstance(error, StatementTooSlowError) else ()
+            known = turn.logged or any(reason in logged for logged in (*others, *said))
             level = logging.DEBUG if known else logging.WARNING
             log.log(level, "%s: %s is not reported: %s", self._where, ", ".join(turn.names), reason)
-            turn.failure, turn.readings, turn.caps = reason, {}, {}
+            turn.failure, turn.readings, turn.caps, turn.logged = reason, {}, {}, reason
             turn.refused = not isinstance(error, StatementTooSlowError)
             return
-        if turn.failure:
+        if turn.logged:
             log.info("%s: %s is reported again", self._where, ", ".join(turn.names))
-        turn.failure, turn.refused = None, False
+        turn.failure, turn.refused, turn.logged = None, False, ""
 
     def _answer(self, turn: _Turn, query: Query, at: datetime) -> tuple[Mapping[str, Reading], Mapping[str, Caps]]:
         def limited(sql: str, moments: Mapping[str, str]) -> list[Row]:
