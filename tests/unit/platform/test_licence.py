@@ -71,7 +71,7 @@ def test_an_expired_licence_is_still_a_licence() -> None:
 
 def test_a_licence_is_refused_before_it_begins_and_accepted_from_then_on() -> None:
     token = signed(nbf=int(AT.timestamp()))
-    with pytest.raises(LicenceError, match="not valid before 2026-11-23 12:00"):
+    with pytest.raises(LicenceError, match=r"^the licence is not valid before 2026-11-23 12:00 UTC$"):
         verify_licence(token, AT - timedelta(seconds=1))
     assert verify_licence(token, AT).id == "1234"
 
@@ -79,17 +79,18 @@ def test_a_licence_is_refused_before_it_begins_and_accepted_from_then_on() -> No
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"iss": "Somebody"}, "not issued by FlowForge"),
-        ({"iss": ...}, "not issued by FlowForge"),
-        ({"sub": ...}, "`sub`"),
-        ({"sub": ""}, "`sub`"),
-        ({"nbf": ...}, "`nbf`"),
-        ({"exp": ...}, "`exp`"),
-        ({"exp": 1e300}, "out of range"),
+        ({"iss": "Somebody"}, "the licence was not issued by FlowForge Inc."),
+        ({"iss": ...}, "the licence was not issued by FlowForge Inc."),
+        ({"sub": ...}, "the licence does not say whom it is for (claim `sub`)"),
+        ({"sub": ""}, "the licence does not say whom it is for (claim `sub`)"),
+        ({"nbf": ...}, "the licence lacks the claim `nbf`"),
+        ({"nbf": True}, "the licence lacks the claim `nbf`"),
+        ({"exp": ...}, "the licence lacks the claim `exp`"),
+        ({"exp": 1e300}, "the claim `exp` of the licence is out of range"),
     ],
 )
 def test_a_licence_that_lacks_what_flowfuse_needs_is_refused(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(LicenceError, match=says):
+    with pytest.raises(LicenceError, match=f"^{re.escape(says)}$"):
         verify_licence(signed(**changes), AT)
 
 
@@ -113,7 +114,7 @@ def test_a_licence_of_another_key_or_algorithm_is_refused() -> None:
 @pytest.mark.parametrize("change", ["{0}\n", " {0}", "{0} ", "{1} {2}", "{1}\n{2}", "{1}", "", "{0}.{0}", "\u00e9{0}"])
 def test_a_licence_that_was_copied_badly_is_refused(change: str) -> None:
     token = signed()
-    with pytest.raises(LicenceError):
+    with pytest.raises(LicenceError, match=r"^the licence is not a JSON web token of FlowFuse's; check .* after it$"):
         verify_licence(change.format(token, token[:50], token[50:]), AT)
 
 
@@ -173,5 +174,5 @@ def test_a_header_nested_too_deeply_is_refused() -> None:
 def test_a_signed_payload_that_is_no_map_is_refused() -> None:
     for payload in (b"[]", b"17", b"not json", b"\xff", b"[" * 100_000):
         token = jwt.PyJWS().encode(payload, PRODUCTION, "ES256")
-        with pytest.raises(LicenceError):
+        with pytest.raises(LicenceError, match=r"^the licence holds no claims$"):
             verify_licence(token, AT)
