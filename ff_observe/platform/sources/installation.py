@@ -133,8 +133,8 @@ def _refusal(node: str) -> str | None:
         found = shutil.which(node)
         if found is not None:
             check_trusted_file(Path(found))
-    except (OSError, ValueError) as error:
-        return f"{getattr(error, 'filename', None) or node}: {getattr(error, 'strerror', None) or error}"
+    except OSError as error:
+        return f"{error.filename or node}: {error.strerror or error}"
     return None
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.platform.sources import flowfuse_metrics, installation
 from ff_observe.platform.sources.installation import InstalledVersions, installed_versions, operating_system
+from tests.fakes import FakeClock
 from tests.recordings import Case, frontends
 from tests.unit.ping.receivers import Respond, answer, receiver, silent, tcp_server
 
@@ -49,6 +51,14 @@ def program(path: Path, text: str) -> Path:
 def test_the_version_of_flowfuse_is_that_of_its_package(tmp_path: Path, place: str, name: str) -> None:
     install(tmp_path / place, name)
     assert InstalledVersions(tmp_path).flowfuse() == "2.33.2"
+
+
+@pytest.mark.parametrize("content", ["{", '{"name": "something-else", "version": "1.0.0"}'])
+def test_a_package_that_is_not_flowfuses_hides_none_that_is(tmp_path: Path, content: str) -> None:
+    install(tmp_path / "flowfuse", version="9" * installation.MAX_VERSION_CHARACTERS)
+    (tmp_path / "flowfuse" / "app").mkdir()
+    (tmp_path / "flowfuse" / "app" / "package.json").write_text(content)
+    assert InstalledVersions(tmp_path / "flowfuse").flowfuse() == "9" * 64
 
 
 def test_a_working_copy_says_so(tmp_path: Path) -> None:
@@ -107,27 +117,50 @@ def test_a_package_of_gigabytes_is_not_read(tmp_path: Path) -> None:
 def test_what_was_configured_wins_the_file_before_the_environment(tmp_path: Path) -> None:
     install(tmp_path / "app")
     environment = Environment(flowfuse_version="2.2.2", nodejs_version="v18.0.0")
-    told = InstalledVersions(tmp_path, PlatformSettings(), environment)
-    assert (told.flowfuse(), told.nodejs()) == ("2.2.2", "v18.0.0")
-    told = InstalledVersions(
-        tmp_path, PlatformSettings(flowfuse_version="2.1.0", nodejs_version="v16.0.0"), environment
+    settings = Settings(
+        tmp_path, tmp_path / "flowforge.yml", SQLiteDatabase(tmp_path / "forge.db"), environment=environment
     )
-    assert (told.flowfuse(), told.nodejs()) == ("2.1.0", "v16.0.0")
+    told = installed_versions(settings)
+    assert (told.flowfuse_known, told.flowfuse(), told.nodejs()) == ("2.2.2", "2.2.2", "v18.0.0")
+    platform = PlatformSettings(flowfuse_version="2.1.0", nodejs_version="v16.0.0")
+    told = installed_versions(replace(settings, platform=platform))
+    assert (told.flowfuse_known, told.flowfuse(), told.nodejs()) == ("2.1.0", "2.1.0", "v16.0.0")
+    told = installed_versions(replace(settings, environment=Environment()))
+    assert (told.flowfuse_known, told.flowfuse(), told.flowfuse_known) == (None, "2.33.2", "2.33.2")
 
 
 @pytest.mark.usefixtures("not_root")
-def test_node_is_asked_once(tmp_path: Path) -> None:
-    node = program(tmp_path / "my node", f"echo x >> '{tmp_path}/asked'; echo v20.20.2")
+@pytest.mark.parametrize(
+    ("answers", "version"), [("echo v8.17.0", "v8.17.0"), (f"echo v2{'0' * 62}", f"v2{'0' * 62}"), ("exit 1", None)]
+)
+def test_node_is_asked_once(tmp_path: Path, answers: str, version: str | None) -> None:
+    node = program(tmp_path / "my node", f"echo \"$*\" >> '{tmp_path}/asked'; {answers}")
     versions = InstalledVersions(tmp_path, PlatformSettings(node_path=str(node)))
-    assert [versions.nodejs() for _ in range(3)] == ["v20.20.2"] * 3
-    assert (tmp_path / "asked").read_text() == "x\n"
+    assert [versions.nodejs() for _ in range(3)] == [version] * 3
+    assert (tmp_path / "asked").read_text() == "--version\n"
 
 
 @pytest.mark.usefixtures("not_root")
-@pytest.mark.parametrize("answers", ["exit 1", "echo nonsense", "echo v20; exit 3", "head -c 100000 /dev/zero", ""])
+@pytest.mark.parametrize(
+    "answers",
+    [
+        *("", "exit 1", "echo nonsense", "echo vague", "echo v20; exit 3", "printf '\\377'"),
+        *("head -c 100000 /dev/zero", f"echo v2{'0' * 63}"),
+    ],
+)
 def test_a_node_that_does_not_tell_is_unknown(tmp_path: Path, answers: str) -> None:
     node = program(tmp_path / "node", answers)
     assert InstalledVersions(tmp_path, PlatformSettings(node_path=str(node))).nodejs() is None
+
+
+@pytest.mark.usefixtures("not_root")
+def test_the_log_says_why_node_does_not_tell(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, installation.__name__)
+    node = program(tmp_path / "node", "exit 3")
+    InstalledVersions(tmp_path, PlatformSettings(node_path=str(node))).nodejs()
+    (said,) = caplog.messages
+    assert said.startswith(f"the version of Node.js is unknown: {node} --version: ")
+    assert "exit status 3" in said
 
 
 @pytest.mark.usefixtures("not_root")
@@ -140,7 +173,7 @@ def test_a_node_that_is_not_there_is_unknown(tmp_path: Path, path: str, monkeypa
 @pytest.mark.usefixtures("not_root")
 def test_a_node_that_hangs_is_unknown_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "NODE_TIMEOUT_SECONDS", 0.1)
-    node = program(tmp_path / "node", "exec sleep 20")
+    node = program(tmp_path / "node", "echo v20.20.2; exec sleep 20")
     assert InstalledVersions(tmp_path, PlatformSettings(node_path=str(node))).nodejs() is None
 
 
@@ -153,8 +186,11 @@ def test_root_does_not_run_what_the_file_names(
     with caplog.at_level(logging.INFO):
         assert versions.nodejs() is None
     assert not (tmp_path / "ran").exists()
-    assert f"root does not run {node}" in caplog.text
-    assert "telemetry.platform.nodejs_version" in caplog.text
+    (said,) = caplog.messages
+    assert said == (
+        f"Node.js is not asked for its version: root does not run {node}, which driver.options.node_path names. "
+        "Write it to telemetry.platform.nodejs_version"
+    )
 
 
 @pytest.mark.usefixtures("not_root")
@@ -247,11 +283,15 @@ def test_a_flowfuse_that_starts_later_is_asked_again(tmp_path: Path, monkeypatch
     def respond(handler: BaseHTTPRequestHandler) -> None:
         told.pop(0)(handler)
 
+    clock = FakeClock(monotonic=0.0)
+    monkeypatch.setattr(installation, "time", clock)
     with receiver(respond) as flowfuse:
         versions = InstalledVersions(tmp_path, flowfuse_url=flowfuse.url(""))
-        assert [versions.nodejs() for _ in range(3)] == [None] * 3
+        for seconds in (0, 1, 58):
+            clock.advance(seconds)
+            assert versions.nodejs() is None
         assert len(flowfuse.requests) == 1
-        monkeypatch.setattr(versions, "_ask_flowfuse_at", 0.0)
+        clock.advance(1)
         assert versions.nodejs() == "v22.1.0"
 
 
