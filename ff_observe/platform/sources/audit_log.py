@@ -112,7 +112,7 @@ class AuditLog:
         for row in rows:
             event_name, source_name, device, is_error, number, up_to, its_entry, before = row
             if event_name not in EVENTS | {OTHER_VALUES} or not isinstance(number, int) or not isinstance(up_to, int):
-                raise SourceError("the database answered with something other than its audit log")
+                raise _no_such_log()
             events[Event(str(event_name), str(source_name), bool(device), bool(is_error))] = number
             if up_to > furthest:
                 furthest, entry = up_to, its_entry
@@ -128,7 +128,7 @@ class AuditLog:
             identity, event, source, device, is_error, at = row
             number, moment = _number(identity), _moment(at)
             if number is None or moment is None:
-                raise SourceError("the database answered with something other than its audit log")
+                raise _no_such_log()
             found.append((number, Event(str(event), str(source), bool(device), bool(is_error)), moment))
         return found
 
@@ -177,8 +177,12 @@ class AuditLog:
             self._columns = frozenset()  # the database may be another one the next time
             raise
         if any(len(row) != width for row in rows):
-            raise SourceError("the database answered with something other than its audit log")
+            raise _no_such_log()
         return rows
+
+
+def _no_such_log() -> SourceError:
+    return SourceError("the database answered with something other than its audit log")
 
 
 def _column(name: str) -> str:
@@ -191,7 +195,7 @@ def _literals(values: frozenset[str] | tuple[str, ...]) -> str:
 
 def _number(value: int | str | None) -> int | None:
     if value is not None and not isinstance(value, int):
-        raise SourceError("the database answered with something other than its audit log")
+        raise _no_such_log()
     return value
 
 

@@ -22,6 +22,8 @@ from tests.platforms import cluster_database
 from tests.real_parts.postgresql import Cluster
 
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
+STEP = timedelta(milliseconds=7)
+"""From one entry to the next."""
 EVENTS = (
     *("account.login", "account.logout", "project.created", "project.started", "project.restarted", "flows.set"),
     *("crashed", "safe-mode", "project.start-failed", "resource.cpu", "resource.memory", "device.start-failed"),
@@ -80,7 +82,7 @@ class Times:
         self._next = BEGAN
 
     def next(self) -> datetime:
-        self._next += timedelta(milliseconds=7)
+        self._next += STEP
         return self._next
 
 

@@ -3,19 +3,19 @@
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ff_observe.catalogue.audit import EVENTS
+from ff_observe.catalogue.audit import EVENTS, Event
 from ff_observe.errors import SourceError
 from ff_observe.platform import audit_counters
-from ff_observe.platform.sources.audit_log import AuditLog, Stretch
+from ff_observe.platform.sources.audit_log import AuditLog, Bounds, Stretch
 from ff_observe.platform.sources.counting import TooSlowError
+from ff_observe.platform.sources.sql import StatementError
 from tests.real_parts.postgresql import Cluster
-from tests.unit.audit.logs import BEGAN, Log, PostgreSQLLog, Row, SQLiteLog, counters, recount
+from tests.unit.audit.logs import BEGAN, STEP, Log, PostgreSQLLog, Row, SQLiteLog, counters, recount
 from tests.unit.platform.scripted_source import StandingClock
 
 CRASHED: Row = ("crashed", None, "project", None)
@@ -149,8 +149,8 @@ def test_the_first_entry_is_when_the_counters_began(log: Log) -> None:
         empty = bridge.look("p")
         assert (empty.since, empty.share, crashes(empty)) == (None, 1, 0)
         add(log, CRASHED)
-        assert bridge.look("p").since == BEGAN + timedelta(milliseconds=7)
-        assert counters(source, StandingClock()).look("p").since == BEGAN + timedelta(milliseconds=7)
+        assert bridge.look("p").since == BEGAN + STEP
+        assert counters(source, StandingClock()).look("p").since == BEGAN + STEP
 
 
 def test_replicas_count_the_same(log: Log) -> None:
@@ -213,9 +213,86 @@ def test_a_million_invented_names_are_one_series(in_sqlite: SQLiteLog) -> None:
     assert found.readings["flowfuse_audit_events_total"] == {("other", "none"): 1_000_000}
 
 
-def test_a_flowfuse_without_the_log_has_no_counters_and_no_failure(tmp_path: Path) -> None:
+def entry(identity: int, event: str) -> str:
+    """What tells this entry of a `Log` from another in its place."""
+    return f"{int((BEGAN + identity * STEP).timestamp() * 1000)} {event}"
+
+
+def test_what_is_read_of_a_log(in_sqlite: SQLiteLog) -> None:
+    crash, failed = Event("crashed", "api", device=True), Event("account.login", "none", failed=True)
+    invented = Event("other", "other")
+    with in_sqlite.source() as source:
+        audit = AuditLog(source)
+        assert audit.bounds(0) == Bounds(None, None, None, None, frozenset())
+        assert audit.stretch(0, 9, 9) == Stretch({}, 0, 0, None, None)
+        add(
+            in_sqlite,
+            ("crashed", "api", "device", None),
+            ("account.login", None, "user", '{"error":{"code":"x"}}'),
+            ("an invented name", "invented", "team", '{"error":{"code":"x"}}'),
+        )
+        first, second, third = entry(1, "crashed"), entry(2, "account.login"), entry(3, "")
+        assert audit.bounds(2) == Bounds(1, 3, BEGAN + STEP, second, frozenset())
+        assert audit.bounds(99) == Bounds(1, 3, BEGAN + STEP, None, frozenset())
+        assert audit.stretch(0, 9, 9) == Stretch({crash: 1, failed: 1, invented: 1}, 3, 3, third, None)
+        assert audit.stretch(1, 3, 1) == Stretch({failed: 1}, 1, 2, second, first)
+        assert audit.stretch(1, 2, 9) == audit.stretch(1, 3, 1)
+        assert audit.entries(0, 9, 2) == [(1, crash, BEGAN + STEP), (2, failed, BEGAN + 2 * STEP)]
+        assert audit.entries(2, 3, 9) == [(3, invented, BEGAN + 3 * STEP)]
+        assert [audit.unbroken(after, 3) for after in range(4)] == [3, 3, 3, 3]
+        in_sqlite.execute('DELETE FROM "AuditLogs" WHERE "id" = 2')
+        assert [audit.unbroken(after, 3) for after in range(4)] == [1, 1, 3, 3]
+
+
+ASK: dict[str, Callable[[AuditLog], object]] = {
+    "bounds": lambda audit: audit.bounds(1),
+    "unbroken": lambda audit: audit.unbroken(0, 1),
+    "stretch": lambda audit: audit.stretch(0, 1, 9),
+    "entries": lambda audit: audit.entries(0, 1, 9),
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "place", "value"),
+    [
+        *((asked, None, None) for asked in ASK),  # a column too many
+        *(("bounds", place, "1") for place in range(3)),
+        ("unbroken", 0, "1"),
+        ("stretch", 0, "an invented name"),
+        *(("stretch", place, "1") for place in (4, 5)),
+        *(("entries", place, value) for place in (0, 5) for value in ("1", None)),
+    ],
+)
+def test_an_answer_of_another_form_is_not_believed(
+    in_sqlite: SQLiteLog, monkeypatch: pytest.MonkeyPatch, asked: str, place: int | None, value: str | None
+) -> None:
+    add(in_sqlite, CRASHED)
+    with in_sqlite.source() as source:
+        audit, plain = AuditLog(source), source.select
+        ASK["bounds"](audit)
+
+        def altered(sql: str) -> list[tuple[int | str | None, ...]]:
+            return [(*row, value) if place is None else (*row[:place], value, *row[place + 1 :]) for row in plain(sql)]
+
+        monkeypatch.setattr(source, "select", altered)
+        with pytest.raises(SourceError, match=r"^the database answered with something other than its audit log$"):
+            ASK[asked](audit)
+
+
+def test_after_a_refusal_the_schema_is_looked_at_again(in_sqlite: SQLiteLog) -> None:
+    with in_sqlite.source() as source:
+        audit = AuditLog(source)
+        assert audit.bounds(0) is not None
+        in_sqlite.execute('DROP TABLE "AuditLogs"')
+        with pytest.raises(StatementError):
+            audit.bounds(0)
+        assert audit.bounds(0) is None
+
+
+@pytest.mark.parametrize("made", ['TABLE "Users" ("id" INTEGER PRIMARY KEY)', 'VIEW "AuditLogs" AS SELECT 1 AS "id"'])
+def test_a_flowfuse_without_the_log_has_no_counters_and_no_failure(tmp_path: Path, made: str) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "forge.db")) as connection:
-        connection.execute('CREATE TABLE "Users" ("id" INTEGER PRIMARY KEY)')
+        connection.execute(f"CREATE {made}")
     log = SQLiteLog(tmp_path / "other.db")
     log.path = tmp_path / "forge.db"
     with log.source() as source:
@@ -282,7 +359,7 @@ def test_a_standby_says_that_it_cannot_know(in_postgresql: PostgreSQLLog, monkey
             return plain(sql.replace("pg_is_in_recovery()", "true"))
 
         monkeypatch.setattr(source, "select", on_a_standby)
-        with pytest.raises(SourceError, match="is a standby"):
+        with pytest.raises(SourceError, match=r"^the database is a standby, which .* only be counted on the primary$"):
             AuditLog(source).bounds(0)
 
 
