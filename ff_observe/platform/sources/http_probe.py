@@ -45,7 +45,6 @@ class HttpProbe:
         self._url = base_url.rstrip("/").removesuffix(PATH) + PATH
         self._state = StateLog(log)
         self._question: Future[HttpAnswer] | None = None
-        self._asked_at = 0.0
         self._latest: tuple[HttpAnswer, float] | None = None
         self._thread: threading.Thread | None = None
         self._connection: http.client.HTTPConnection | None = None
@@ -55,8 +54,7 @@ class HttpProbe:
         """Begin a request. One that is still in progress (in a resolver that hangs, for instance) is not repeated."""
         if self._question is not None and not self._question.done():
             return
-        self._question = Future()
-        self._asked_at = time.monotonic()
+        self._question, self._asked_at = Future(), time.monotonic()
         self._thread = threading.Thread(target=self._run, args=(self._question,), name="http probe", daemon=True)
         self._thread.start()
 
@@ -128,7 +126,7 @@ class HttpProbe:
                 body += more
                 if time.monotonic() >= until:
                     raise TimeoutError
-            return response.status, response.headers.get("Location", ""), body
+            return response.status, response.headers["Location"] or "", body
         finally:
             self._connection = None
             connection.close()

@@ -1,6 +1,7 @@
 """Whether FlowFuse itself answers: told apart from error pages, other applications, silence and floods."""
 
 import contextlib
+import http.client
 import json
 import logging
 import socket
@@ -83,7 +84,11 @@ def test_a_probe_that_has_not_asked_can_be_closed() -> None:
         assert probe.latest() is None
 
 
-@pytest.mark.parametrize("settings", [b'{"features":{}}', b'{"user:signup":false}'])
+@pytest.mark.parametrize(
+    "settings",
+    [b'{"features":{}}', b'{"user:signup":false}', b'{"features":{},"x":"' + b"x" * 2**17 + b'"}'],
+    ids=["one", "another", "in several parts"],
+)
 def test_one_setting_of_flowfuse_suffices(settings: bytes) -> None:
     with receiver(answer(200, settings)) as flowfuse:
         assert asked(flowfuse.url("")).up
@@ -168,6 +173,53 @@ def test_what_cannot_be_reached_is_down_and_says_why(
     assert caplog.messages == [f"FlowFuse at {shown} {answered.problem}"]
 
 
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://flowfuse.test:3000", ("flowfuse.test", 3000)),
+        ("https://flowfuse.test", ("flowfuse.test", 443)),
+        ("http:///", ("", 80)),
+    ],
+)
+def test_a_connection_that_is_not_made_in_time_is_given_up(
+    url: str, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[object, object]] = []
+
+    def unreachable(to: object, timeout: object, *_: object) -> None:
+        begun.append((to, timeout))
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    assert asked(url) == HttpAnswer(None, "gave no complete answer within 60 s")
+    assert begun == [(address, 60.0)]
+
+
+def test_a_probe_that_is_closed_gives_up_its_request() -> None:
+    received = threading.Event()
+
+    def hanging(client: socket.socket) -> None:
+        while client.recv(65536):
+            received.set()
+
+    with tcp_server(hanging) as (port, _), probing(f"http://127.0.0.1:{port}") as probe:
+        probe.ask()
+        assert received.wait(20)
+        probe.close(20)
+        assert "http probe" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_connection_that_is_lost_already_can_be_closed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, http_probe.__name__)
+    connection = http.client.HTTPConnection("127.0.0.1")
+    with probing("http://127.0.0.1:1") as probe, monkeypatch.context() as patch, socket.socket() as connection.sock:
+        patch.setattr(probe, "_connection", connection)
+        probe.close(0)
+    assert caplog.messages == ["the connection of the HTTP probe is closed already"]
+
+
 DRIPPING = trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
 HEADERS_WITHOUT_END = trickling(b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200)
 
@@ -204,6 +256,8 @@ def test_a_question_that_hangs_in_the_resolver_is_not_repeated(monkeypatch: pyte
             assert thread.daemon, "no resolver holds up the end of the process"
             assert probe.answer().problem == "gave no complete answer within 0.05 s"
         assert len(resolving) == 1
+        probe.close(0)
+        assert thread.is_alive(), "it is not waited for"
         go_on.set()
         probe.close(10)
         probe.ask()
@@ -219,8 +273,10 @@ def test_a_certificate_that_cannot_be_verified_is_down_and_one_that_can_is_up(
     with receiver(SETTINGS, server) as flowfuse:
         url = flowfuse.url("", scheme="https")
         assert "has a certificate that cannot be verified (" in (asked(url).problem or "")
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
         assert asked(url).up
+        with receiver(redirecting(url)) as plain:
+            assert asked(plain.url("")).up
 
 
 def test_the_log_says_once_that_and_why_flowfuse_is_down_and_that_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
@@ -247,6 +303,7 @@ def test_the_latest_answer_is_forgotten_after_a_minute(monkeypatch: pytest.Monke
         assert probe.latest() is None
         probe.ask()
         answered = probe.answer()
+        assert answered.seconds == 0
         assert probe.latest() is answered
         clock.advance(59)
         assert probe.latest() is answered
