@@ -31,7 +31,7 @@ AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DEAR = {count.name: count.every_seconds for count in COUNTS if count.every_seconds}
 STATES = "flowfuse_devices_by_state"
 ROLLOUT, TUNNELS = "flowfuse_devices_by_rollout", "flowfuse_device_editor_tunnels"  # of one statement
-VERSIONS = "flowfuse_devices_by_agent_version"
+TOKENS = tuple(count.name for count in COUNTS if count.of.table == "access_tokens")  # of one statement, too
 CERTIFIED = "flowfuse_certified_nodes"
 DISK_FREE = "flowfuse_database_disk_free_bytes"
 A_SECOND, A_DAY = timedelta(seconds=1), timedelta(days=1)
@@ -353,12 +353,12 @@ def test_a_reason_that_other_counts_were_not_read_for_is_no_warning(
 def test_a_database_that_breaks_off_is_asked_no_more_and_its_next_refusal_is_a_warning(
     source: SQLiteSource, asked: list[str], refusals: dict[str, Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    refusals[VERSIONS] = SourceError("the connection was lost")
-    assert source.read(AT).failures == {VERSIONS: "the connection was lost"}
+    refusals[TOKENS[0]] = SourceError("the connection was lost")
+    assert source.read(AT).failures == dict.fromkeys(TOKENS, "the connection was lost")
     assert STATES in asked
     assert CERTIFIED not in asked
-    refusals[VERSIONS] = StatementError("permission denied")
-    assert source.read(AT + AGAIN).failures == {VERSIONS: "permission denied"}
+    refusals[TOKENS[0]] = StatementError("permission denied")
+    assert source.read(AT + AGAIN).failures == dict.fromkeys(TOKENS, "permission denied")
     (lost, refused) = said(caplog)
-    assert lost == ("DEBUG", f"{VERSIONS}: the connection was lost")
+    assert lost == ("DEBUG", f"{', '.join(TOKENS)}: the connection was lost")
     assert refused[0] == "WARNING"
