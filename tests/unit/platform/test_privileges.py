@@ -1,6 +1,7 @@
 """The role of `ff-observe database grants` on a real PostgreSQL: all that is read can be read, and nothing written."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from ff_observe.errors import UsageError
 from ff_observe.history import Span
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks
-from ff_observe.platform.sources.privileges import Column, grants, read_columns, standing
+from ff_observe.platform.sources.privileges import Column, grants, grants_of_every_version, read_columns, standing
 from tests.platforms import case_named, cluster_database, database_name, moment
 from tests.real_parts.bridge import home_with
 from tests.real_parts.postgresql import PASSWORD, Cluster
@@ -152,12 +153,35 @@ def test_the_owner_may_write(postgres: Cluster, database: str) -> None:
 
 @pytest.mark.parametrize("role", ["", "a b", 'a"b', "a'b", "é", "x" * 64, "1a"])
 def test_a_name_that_would_need_quoting_is_refused(role: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"is no name for a role: take letters, digits, _ and -, at most 63$"):
         grants(role, [Column("public", "Users", "id")])
 
 
 def test_names_of_the_database_are_quoted() -> None:
     assert 'ON "a""b"."Users"' in grants("r", [Column('a"b', "Users", "id")])
+
+
+WORDS_OF_SQL = (
+    "ALTER AND AS BEGIN COMMIT CONNECT CREATE DATABASE DECLARE DO END EXECUTE EXISTS FOR FROM GRANT IF IN JOIN LOGIN "
+    "LOOP NOT ON ROLE SCHEMA SELECT SET THEN TO USAGE VALUES WHERE"
+)
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [grants(ROLE, [Column("public", "Users", "id")]), grants_of_every_version(ROLE)],
+    ids=["asked", "offline"],
+)
+def test_what_is_printed_says_how_to_run_it_and_has_the_words_of_sql_in_capitals(printed: str) -> None:
+    how, statements = printed.split("BEGIN;", 1)
+    assert how == (
+        "-- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as the\n"
+        f"-- owner of its tables, or as a superuser; then give the role a password: \\password {ROLE}\n"
+    )
+    of_sql = set(re.findall(r"\w+", WORDS_OF_SQL))
+    words = set(re.findall(r"\w+", re.sub(r"'[^']*'|\"[^\"]*\"|= on;", " ", statements)))
+    assert {word.lower() for word in words - of_sql} == words - of_sql
+    assert not {word.upper() for word in words - of_sql} & of_sql
 
 
 def test_secrets_of_the_platform_are_not_among_what_is_read() -> None:
