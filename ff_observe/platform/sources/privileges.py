@@ -66,7 +66,7 @@ def standing(database: PostgreSQLDatabase) -> Standing:
     )
     ((role, superuser, milliseconds, lacking, writable),), pooled = _ask(database, statement)
     return Standing(
-        str(role), bool(superuser), _names(lacking), _names(writable), int(milliseconds or 0) / 1000, pooled
+        str(role), bool(superuser), _names(lacking), _names(writable), int(str(milliseconds)) / 1000, pooled
     )
 
 

@@ -16,8 +16,9 @@ from ff_observe.cli import main
 from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
-from ff_observe.errors import UsageError
+from ff_observe.errors import SourceError, UsageError
 from ff_observe.history import Span
+from ff_observe.platform.sources import privileges
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks
 from ff_observe.platform.sources.privileges import Column, grants, grants_of_every_version, read_columns, standing
@@ -149,6 +150,14 @@ def test_the_owner_may_write(postgres: Cluster, database: str) -> None:
     found = standing(cluster_database(postgres, database))
     assert found.superuser
     assert "Users" in found.writable
+    assert found.pooled is False
+
+
+def test_an_examination_has_a_name_and_says_which_database_refuses_it(postgres: Cluster, database: str) -> None:
+    one = cluster_database(postgres, database)
+    assert privileges._ask(one, "SELECT current_setting('application_name')") == ([("ff-observe examination",)], False)
+    with pytest.raises(SourceError, match=rf"^PostgreSQL database {one.host}:{one.port}/{database}: .*a_mistake"):
+        privileges._ask(one, "SELECT a_mistake")
 
 
 @pytest.mark.parametrize("role", ["", "a b", 'a"b', "a'b", "é", "x" * 64, "1a"])
