@@ -154,6 +154,20 @@ def test_a_node_that_does_not_tell_is_unknown(tmp_path: Path, answers: str) -> N
 
 
 @pytest.mark.usefixtures("not_root")
+def test_node_reads_nothing_of_the_bridges_input(tmp_path: Path) -> None:
+    (tmp_path / "input").write_text("v1.2.3\n")
+    node = program(tmp_path / "node", "exec cat")
+    before = os.dup(0)
+    with (tmp_path / "input").open() as of_the_bridge:
+        os.dup2(of_the_bridge.fileno(), 0)
+    try:
+        assert InstalledVersions(tmp_path, PlatformSettings(node_path=str(node))).nodejs() is None
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
+@pytest.mark.usefixtures("not_root")
 def test_the_log_says_why_node_does_not_tell(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, installation.__name__)
     node = program(tmp_path / "node", "exit 3")
