@@ -44,7 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
             ("reduction", "tests/unit/platform/test_reduction.py"),
             ("licence", "tests/unit/platform/test_licence.py"),
             ("limit", "tests/unit/platform/test_sqlite.py", "tests/unit/platform/test_sqlite_cut_off.py"),
-            ("own_statements", "tests/unit/platform/test_counting.py", "tests/contract/test_recounts.py"),
+            ("own_statements", "tests/unit/platform/test_own_statements.py"),
             ("postgresql", "tests/unit/platform/test_postgresql*.py"),
             ("postgresql_locks", "tests/unit/platform/test_postgresql_locks.py"),
             ("postgresql_session", "tests/unit/platform/test_postgresql*.py"),

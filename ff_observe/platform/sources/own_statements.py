@@ -135,7 +135,7 @@ def _distinct_since(question: DistinctSince, asking: Asking) -> Found:
         ") SELECT CAST(max(low) AS bigint) FROM look",
         _moments(asking.at, [longest]),
     )
-    first = found[0][0] if found else None
+    first = found[0][0]
     if first is None:
         return {(window.name,): 0 for window in question.windows}, None
     user = f"t.{quoted(table.columns[question.column])}"
@@ -190,7 +190,7 @@ def _teams_over_limit(_: TeamsOverLimit, asking: Asking) -> Found:
 def _certificate_expiry(_: CertificateExpiry, asking: Asking) -> Found:
     """Nothing else of a provider's options is read: those of LDAP hold a password."""
     table = TABLES["sso_providers"]
-    certificate = beginning(asking.dialect.json_text("options", ("cert",)), MAX_CERTIFICATE_CHARACTERS)
+    certificate = beginning(asking.dialect.json_text(quoted("options"), ("cert",)), MAX_CERTIFICATE_CHARACTERS)
     saml = """ AND "type" = 'saml'""" if asking.has(table, "type") else ""
     rows = asking.query(
         f"SELECT {beginning(quoted('name'), MAX_LABEL_CHARACTERS)}, {certificate} FROM {quoted(table.name)}"
