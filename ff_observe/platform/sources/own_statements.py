@@ -55,7 +55,7 @@ class Asking:
     directory: Path | None
 
     def has(self, table: Table, name: str) -> bool:
-        return name in self.columns.get(table.name, ())
+        return name in self.columns[table.name]
 
 
 Found = tuple[Reading, Caps | None]
