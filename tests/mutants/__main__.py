@@ -32,7 +32,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         f"ff_observe/platform/sources/{module}.py": tuple(patterns)
         for module, *patterns in (
             ("conditions", "tests/unit/platform/test_conditions.py"),
-            ("counting", "tests/unit/platform/test_counting.py", "tests/unit/platform/test_hostile_rows.py"),
+            ("counting", "tests/unit/platform/test_counting_*.py"),
             (
                 "flowfuse_metrics",
                 "tests/unit/platform/test_flowfuse_metrics.py",

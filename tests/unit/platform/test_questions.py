@@ -17,6 +17,7 @@ from ff_observe.catalogue.questions import (
     Earliest,
     Is,
     IsTrue,
+    LiesAhead,
     MostFrequent,
     Question,
     Rows,
@@ -27,8 +28,9 @@ from ff_observe.catalogue.questions import (
     RowsWhere,
     TeamsOverLimit,
 )
-from ff_observe.platform.sources import questions
+from ff_observe.platform.sources import questions, sql
 from ff_observe.platform.sources.model import Caps, Reading
+from ff_observe.platform.sources.own_statements import is_own
 from ff_observe.platform.sources.questions import (
     MAX_SETTING_CHARACTERS,
     DoesNotAddUpError,
@@ -51,6 +53,7 @@ MADE = ("PlatformSettings", "Users", "Devices", "DeviceGroups", "Subscriptions",
 SECOND = timedelta(seconds=1)
 LONG = "l" * 129
 CUT = "l" * 127 + "…"
+HALL = "h" * 128
 BY_STATE = Cases((("new", Is("state", "new")), ("running", Is("state", "running"))), "else")
 IS_LINE = Cases((("line", Is("other.name", "Line")),), "no line")
 OF_TRIALS = RowsBy("subscriptions", "trial_status", ("created",), only=("status", "trial"))
@@ -70,7 +73,7 @@ DEVICES: list[Written] = [
 ]
 ROWS: list[Written] = [
     *DEVICES,
-    *(("DeviceGroups", {"id": number, "name": name}) for number, name in ((1, "Line"), (2, "Hall"))),
+    *(("DeviceGroups", {"id": number, "name": name}) for number, name in ((1, "Line"), (2, HALL))),
     *(("Users", {"username": str(number), "admin": number < 2}) for number in range(3)),
     *(
         ("Subscriptions", {"status": status, "trialStatus": trial, "trialEndsAt": AT + ends * SECOND})
@@ -121,7 +124,7 @@ ANSWERS: list[tuple[Question, Mapping[str | tuple[str, ...], float], Caps | None
     (MostFrequent("devices", "state", most=4), {"stopped": 3, "running": 2, CUT: 1, "new": 1}, CUT_ONCE),
     (
         MostFrequent("devices", "device_group", "device_groups", "name"),
-        {"none": 4, "Line": 2, "Hall": 1},
+        {"none": 4, "Line": 2, HALL: 1},
         NOTHING_CUT,
     ),
     (
@@ -134,9 +137,15 @@ ANSWERS: list[tuple[Question, Mapping[str | tuple[str, ...], float], Caps | None
         {("autonomous", "running"): 2, ("autonomous", "else"): 1, ("other", "new"): 1, ("other", "else"): 3},
         Caps(number=3),
     ),
+    (
+        MostFrequent("devices", "mode", cases=Cases((("ahead", LiesAhead("last_seen")),), "past"), most=0),
+        {("other", "ahead"): 2, ("other", "past"): 5},
+        Caps(number=4),
+    ),
     (Earliest("subscriptions", "trial_ends"), {(): int(AT.timestamp()) + 5}, None),
     (Earliest("subscriptions", "trial_ends", Is("status", "trial")), {(): int(AT.timestamp()) + 30}, None),
     (Earliest("subscriptions", "trial_ends", Is("status", "none")), {}, None),
+    (Earliest("devices", "last_seen", LiesAhead("last_seen")), {(): int(AT.timestamp())}, None),
     (
         RowsByAge("devices", "last_seen", (AgeBucket("second", 1), AgeBucket("minute", 60))),
         {"second": 3, "minute": 1, "older": 2, "never": 1},
@@ -147,7 +156,8 @@ ANSWERS: list[tuple[Question, Mapping[str | tuple[str, ...], float], Caps | None
         {"now": 2, "offline": 4, "not_seen": 1},
         None,
     ),
-    (RowsByName("devices", "device_group", "device_groups", "name"), {"none": 4, "Line": 2, "Hall": 1}, NOTHING_CUT),
+    (MostFrequent("stacks", "name", most=0), {}, NOTHING_CUT),
+    (RowsByName("devices", "device_group", "device_groups", "name"), {"none": 4, "Line": 2, HALL: 1}, NOTHING_CUT),
     (MODES, {"autonomous": 3, "developer": 0, "none": 2, "fleet": 1, CUT: 1}, CUT_ONCE),
     (RowsBy("subscriptions", "status"), {"trial": 3, "active": 2}, NOTHING_CUT),
     (OF_TRIALS, {"created": 1, "ended": 2}, NOTHING_CUT),
@@ -223,12 +233,12 @@ def test_tables_and_columns_are_spelled_as_in_flowfuse_in_these_very_letters() -
     """PostgreSQL tells upper and lower case apart in names in quotes; SQLite does not."""
     spelled = {*EVERYTHING, *(name for names in EVERYTHING.values() for name in names)}
     known = {entry.name: (*entry.of.expected, None) for entry in COUNTS if isinstance(entry.of, RowsBy)}
-    asked = [entry for entry in COUNTS if not questions.is_own(entry.of)]
+    asked = [entry for entry in COUNTS if not is_own(entry.of)]
     parts = [standalone([entry], DIALECT) for entry in asked if entry.every_seconds]
     for values in ({}, known):
         parts += plan([entry for entry in asked if not entry.every_seconds], EVERYTHING, values, DIALECT)[0]
-    sql = " ".join(f"{part.join}{part.where} {' '.join([*part.labels, *part.numbers])}" for part in parts)
-    assert {*re.findall('"([^"]*)"', sql)} <= spelled
+    asked_for = " ".join(f"{part.join}{part.where} {' '.join([*part.labels, *part.numbers])}" for part in parts)
+    assert {*re.findall('"([^"]*)"', asked_for)} <= spelled
 
 
 def test_of_what_is_left_out_the_rows_of_its_table_are_counted() -> None:
@@ -278,11 +288,24 @@ def test_a_count_that_lacks_something_says_what(question: Question, table: str, 
     assert plan(counts, columns, {}, DIALECT)[1] == {"lacking": lacks}
 
 
+def test_rare_values_that_flowfuse_writes_are_told_apart(
+    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "MAX_VALUES", 1)
+    found, caps = answer(database, [count(RowsBy("devices", "state", ("new",)))])
+    assert (found["asked"], caps["asked"]) == ({("new",): 1, ("other",): 6}, Caps(number=3))
+    ended = RowsBy("subscriptions", "trial_status", ("none",), only=("status", "active"))
+    assert answer(database, [count(ended)])[0]["asked"] == {("none",): 1, ("other",): 1}
+
+
 def test_counts_beside_the_statement_of_all_are_a_part_of_their_own(database: sqlite3.Connection) -> None:
-    part = standalone([count(Rows("users"), "users"), count(RowsWhere("users", IsTrue("admin")), "admins")], DIALECT)
+    together: dict[str, Question] = {"users": Rows("users"), "flags": RowsBy("users", "admin", ("1",))}
+    part = standalone([count(of, name) for name, of in together.items()], DIALECT)
+    assert (part.name, part.table) == ("users", TABLES["users"])
     labels, numbers, source = part.select()
     rows = database.execute(f"SELECT {', '.join([*labels, *numbers])}{source}").fetchall()
-    assert {name: read(rows) for name, read in part.readers.items()} == {"users": {(): 3}, "admins": {(): 2}}
+    found = {name: read(rows) for name, read in part.readers.items()}
+    assert found == {"users": {(): 3}, "flags": {("1",): 2, ("0",): 1}}
     with pytest.raises(AssertionError, match="limits has a statement of its own"):
         standalone([count(TeamsOverLimit(), "limits")], DIALECT)
 
