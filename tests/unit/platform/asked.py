@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from ff_observe.catalogue import COUNTS, Count
+from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.questions import AgeBucket, IsTrue, MostFrequent, Question, Rows, RowsBy, RowsByAge, RowsWhere
 from ff_observe.platform.sources.counting import Counting
 from ff_observe.platform.sources.model import Answer
@@ -18,11 +18,12 @@ from tests.reduced.schema import script
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 STAMPED = replace(DIALECT, data_stamp="(SELECT n FROM stamp)")
+MODES = RowsBy("devices", "mode", ("autonomous", "developer"))
 QUESTIONS: Mapping[str, Question] = {
     "users": Rows("users"),
     "admins": RowsWhere("users", IsTrue("admin")),
     "devices": Rows("devices"),
-    "modes": RowsBy("devices", "mode", ("autonomous", "developer")),
+    "modes": MODES,
     "ages": RowsByAge("devices", "last_seen", (AgeBucket("minute", 60),)),
     "invitations": Rows("invitations"),
 }
@@ -87,11 +88,11 @@ class Database:
         return str(self.connection.execute("SELECT n FROM stamp").fetchone()[0])
 
 
-def counts() -> list[Count]:
-    return [
-        replace(COUNTS[0], name=name, of=of, every_seconds=60 if name in DEAR else 0)
-        for name, of in {**QUESTIONS, **DEAR}.items()
+def counting(asked: Mapping[str, Question]) -> Counting:
+    counts = [
+        replace(COUNTS[0], name=name, of=of, every_seconds=60 if name in DEAR else 0) for name, of in asked.items()
     ]
+    return Counting(counts, STAMPED, "database X")
 
 
 def device(mode: str | None, seen: datetime | None = None, state: str = "running") -> Written:
@@ -114,7 +115,7 @@ def opened() -> Iterator[Database]:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(script((), AT, tables=TABLES))
         connection.executescript("CREATE TABLE stamp (n INTEGER); INSERT INTO stamp VALUES (1)")
-        opened = Database(connection, Counting(counts(), STAMPED, "database X"))
+        opened = Database(connection, counting({**QUESTIONS, **DEAR}))
         opened.write(*(("Users", {"username": str(number), "admin": number == 0}) for number in range(3)))
         opened.write(device("autonomous", AT), device(None, AT - 61 * SECOND))
         yield opened

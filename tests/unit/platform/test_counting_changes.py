@@ -8,16 +8,20 @@ from dataclasses import replace
 import pytest
 
 from ff_observe import tracing
+from ff_observe.catalogue.questions import RowsBy
 from ff_observe.platform.sources import intervals, questions
 from ff_observe.platform.sources.model import Caps
 from ff_observe.platform.sources.reduction import PAUSE, REASON
+from ff_observe.platform.sources.sql import StatementError
 from tests.unit.platform.asked import (
     AT,
+    MODES,
     QUESTIONS,
     READ,
     SECOND,
     Database,
     about,
+    counting,
     device,
     of_counts,
     of_everything,
@@ -194,6 +198,20 @@ def test_a_value_that_the_database_finds_in_groups_only_is_not_asked_for_again_a
         assert ["dense_rank" in sql for sql in database.asked if of_counts(sql)] == asked
 
 
+def test_all_values_that_are_not_known_are_looked_for_at_once(database: Database) -> None:
+    database.counting = counting({"modes": MODES, "versions": RowsBy("devices", "agent_version", ("3.0.0",))})
+    database.write(("Devices", {"mode": "fleet", "state": "running", "agentVersion": "2.0.0"}))
+    assert database.read().readings["versions"] == {("3.0.0",): 0, ("none",): 2, ("2.0.0",): 1}
+    assert ["dense_rank" in sql for sql in database.asked] == [False, False, True]
+
+
+def test_values_of_which_none_is_expected_are_grouped_each_time(database: Database) -> None:
+    database.counting = counting({"found": RowsBy("devices", "mode")})
+    for _ in range(3):
+        assert database.read().readings == {"found": {("autonomous",): 1, ("none",): 1}}
+        assert "dense_rank" in database.asked[-1]
+
+
 def test_dear_counts_are_part_of_the_answer_and_asked_once(database: Database) -> None:
     answer = database.read()
     database.limits.clear()
@@ -210,24 +228,42 @@ def test_dear_counts_are_part_of_the_answer_and_asked_once(database: Database) -
     assert failing.failures == {"states": "damage 1"}
 
 
+def test_what_kept_others_from_being_read_is_no_other_warning(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def malformed(sql: str) -> bool:
+        if about("Devices")(sql):
+            raise StatementError("malformed")
+        return False
+
+    database.refuse = malformed
+    answer = database.read()
+    assert database.counting.read_due(database, AT, answer).failures["states"] == "malformed"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "database X: table Devices: malformed; what depends on it is not reported"
+    ]
+
+
 def test_dear_counts_are_asked_again_of_another_database_alone(database: Database) -> None:
     answer = database.read(AT, database.stamp)
     database.counting.read_due(database, AT, answer, database.stamp)
     database.asked.clear()
-    database.counting.forget_counts()
-    database.counting.read_due(database, AT + SECOND, answer, database.stamp)
-    assert database.asked == []
     database.counting.read_due(database, AT + 60 * SECOND, answer, database.stamp)
+    assert database.asked == [], "nothing was written"
+    database.counting.forget_counts()
+    database.counting.read_due(database, AT + 61 * SECOND, answer, database.stamp)
+    assert database.asked == []
+    database.counting.read_due(database, AT + 120 * SECOND, answer, database.stamp)
     assert len(database.asked) == 1, "nothing was written, but that is not known"
     database.counting.forget_all()
-    database.read(AT + 61 * SECOND, database.stamp)
+    database.read(AT + 121 * SECOND, database.stamp)
     assert of_schema(database.asked[0])
-    database.counting.read_due(database, AT + 61 * SECOND, answer, database.stamp)
+    database.counting.read_due(database, AT + 121 * SECOND, answer, database.stamp)
     assert len(database.asked) == 3
 
 
 def test_what_takes_too_long_is_left_out_until_the_pause_is_over(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(questions, "MOST_GROUPED_ROWS", 2)
     database.write(device("developer"))
@@ -247,3 +283,5 @@ def test_what_takes_too_long_is_left_out_until_the_pause_is_over(
     database.counting.forget_all()
     assert database.read(AT, database.stamp).failures == {}
     assert [database.counting.ask_for_less(AT), database.counting.ask_for_less(AT)] == [True, False]
+    what = f"database X: {REASON}; until then, only what can be read in time is reported"
+    assert caplog.messages == [what] * 3, "after all was read in time, and of another database"

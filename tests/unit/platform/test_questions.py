@@ -190,6 +190,12 @@ def test_questions_to_one_table_share_its_rows(database: sqlite3.Connection) -> 
         assert found[str(place)] == answer(database, [count(question)])[0]["asked"], question
 
 
+def test_a_first_moment_beside_groups_is_no_question(database: sqlite3.Connection) -> None:
+    """The catalogue asks for one by itself; the first of each group would be summed."""
+    with pytest.raises(AssertionError, match=r"^a first moment is not summed over groups"):
+        answer(database, [count(MODES, "modes"), count(Earliest("devices", "last_seen"), "first")])
+
+
 def test_the_samples_of_two_labels_are_in_order(database: sqlite3.Connection) -> None:
     found, _ = answer(database, [count(MostFrequent("devices", "mode", cases=BY_STATE, most=1))])
     assert list(found["asked"]) == sorted(found["asked"])
