@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.questions import AgeBucket, IsTrue, MostFrequent, Question, Rows, RowsBy, RowsByAge, RowsWhere
@@ -88,11 +89,11 @@ class Database:
         return str(self.connection.execute("SELECT n FROM stamp").fetchone()[0])
 
 
-def counting(asked: Mapping[str, Question]) -> Counting:
-    counts = [
-        replace(COUNTS[0], name=name, of=of, every_seconds=60 if name in DEAR else 0) for name, of in asked.items()
-    ]
-    return Counting(counts, STAMPED, "database X")
+def counting(asked: Mapping[str, Question], dear: Mapping[str, Question], directory: Path | None = None) -> Counting:
+    """`dear` ones are asked once in a minute."""
+    counts = [replace(COUNTS[0], name=name, of=of, every_seconds=0) for name, of in asked.items()]
+    counts += [replace(COUNTS[0], name=name, of=of, every_seconds=60) for name, of in dear.items()]
+    return Counting(counts, STAMPED, "database X", directory)
 
 
 def device(mode: str | None, seen: datetime | None = None, state: str = "running") -> Written:
@@ -115,7 +116,8 @@ def opened() -> Iterator[Database]:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(script((), AT, tables=TABLES))
         connection.executescript("CREATE TABLE stamp (n INTEGER); INSERT INTO stamp VALUES (1)")
-        opened = Database(connection, counting({**QUESTIONS, **DEAR}))
+        opened = Database(connection, counting(QUESTIONS, DEAR))
         opened.write(*(("Users", {"username": str(number), "admin": number == 0}) for number in range(3)))
+        opened.write(("PlatformSettings", {"key": "instanceId", "value": "abc", "valueType": 0}))
         opened.write(device("autonomous", AT), device(None, AT - 61 * SECOND))
         yield opened

@@ -4,15 +4,17 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ff_observe import tracing
-from ff_observe.catalogue.questions import RowsBy
+from ff_observe.catalogue.questions import DatabaseSize, DiskFree, RowsBy, TeamsOverLimit
 from ff_observe.platform.sources import intervals, questions
 from ff_observe.platform.sources.model import Caps
 from ff_observe.platform.sources.reduction import PAUSE, REASON
 from ff_observe.platform.sources.sql import StatementError
+from tests.reduced.schema import script
 from tests.unit.platform.asked import (
     AT,
     MODES,
@@ -39,7 +41,12 @@ def database() -> Iterator[Database]:
 
 def test_one_statement_after_the_schema_reads_everything(database: Database) -> None:
     answer = database.read()
-    assert (answer.readings, answer.settings, answer.failures, answer.unchanged) == (READ, {}, {}, False)
+    assert (answer.readings, answer.settings, answer.failures, answer.unchanged) == (
+        READ,
+        {"instanceId": "abc"},
+        {},
+        False,
+    )
     assert answer.caps == {"modes": Caps()}
     assert [of_schema(sql) for sql in database.asked] == [True, False]
     assert database.read().readings == READ
@@ -199,20 +206,22 @@ def test_a_value_that_the_database_finds_in_groups_only_is_not_asked_for_again_a
 
 
 def test_all_values_that_are_not_known_are_looked_for_at_once(database: Database) -> None:
-    database.counting = counting({"modes": MODES, "versions": RowsBy("devices", "agent_version", ("3.0.0",))})
+    database.counting = counting({"modes": MODES, "versions": RowsBy("devices", "agent_version", ("3.0.0",))}, {})
     database.write(("Devices", {"mode": "fleet", "state": "running", "agentVersion": "2.0.0"}))
     assert database.read().readings["versions"] == {("3.0.0",): 0, ("none",): 2, ("2.0.0",): 1}
     assert ["dense_rank" in sql for sql in database.asked] == [False, False, True]
 
 
 def test_values_of_which_none_is_expected_are_grouped_each_time(database: Database) -> None:
-    database.counting = counting({"found": RowsBy("devices", "mode")})
+    database.counting = counting({"found": RowsBy("devices", "mode")}, {})
     for _ in range(3):
         assert database.read().readings == {"found": {("autonomous",): 1, ("none",): 1}}
         assert "dense_rank" in database.asked[-1]
 
 
-def test_dear_counts_are_part_of_the_answer_and_asked_once(database: Database) -> None:
+def test_dear_counts_are_part_of_the_answer_and_asked_once(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = database.read()
     database.limits.clear()
     due = database.counting.read_due(database, AT, answer)
@@ -226,6 +235,18 @@ def test_dear_counts_are_part_of_the_answer_and_asked_once(database: Database) -
     database.refuse = about("Devices")
     failing = database.counting.read_due(database, AT + 60 * SECOND, answer)
     assert failing.failures == {"states": "damage 1"}
+    assert caplog.messages == ["database X: states is not reported: damage 1"]
+
+
+def test_dear_counts_with_statements_of_their_own_know_the_database(database: Database, tmp_path: Path) -> None:
+    tables = ("Teams", "TeamTypes", "TeamMembers", "Projects")
+    database.connection.executescript(script((), AT, tables=tables))
+    own = {"size": DatabaseSize(), "free": DiskFree(), "over": TeamsOverLimit()}
+    database.counting = counting({}, own, tmp_path)
+    answer = database.counting.read_due(database, AT, database.read())
+    assert answer.failures == {}
+    assert answer.readings.keys() == own.keys()
+    assert answer.readings["free"][()] > 0
 
 
 def test_what_kept_others_from_being_read_is_no_other_warning(

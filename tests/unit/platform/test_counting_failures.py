@@ -85,6 +85,8 @@ def test_a_database_without_a_table_of_flowfuses_says_what_to_check(database: Da
         "database X has none of FlowFuse's tables; check that `db` in flowforge.yml names FlowFuse's database, and "
         "that FlowFuse has been started once"
     )
+    database.connection.execute('CREATE TABLE "Invitations" (id INTEGER)')
+    assert database.read().readings == {"invitations": {(): 0}}
 
 
 def test_a_view_in_place_of_a_table_is_a_failure_and_no_version(
