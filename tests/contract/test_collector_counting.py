@@ -152,7 +152,7 @@ def test_a_count_of_a_collector_that_knew_fewer_fields_has_no_values_of_the_othe
 def test_a_count_that_rests_ends_when_interrupted_and_leaves_the_last_one(make_store: MakeStore, store: Store) -> None:
     before = counted(store, NOON)
     rests = resting(store, lambda _: rests.set())
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match=r"^the count is interrupted$"):
         store.count(later(minutes=1), silent_after_days=2)
     assert make_store().last_count() == before
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -64,32 +65,32 @@ def take(run: Run, walk: Walk, at: datetime, silent_after_days: int, interrupted
     run(_BEGIN, at.isoformat())
     since = [moment(at - timedelta(days=days)) for days in (*_WINDOWS.values(), silent_after_days)]
     month, portion, after = since[len(_WINDOWS) - 1], walk.portion(), walk.first
-    seen, values = [0] * len(since), [Counter[Any]() for _ in ROLLED_UP]
+    tallies = [Counter[Any]() for _ in (*since, *ROLLED_UP)]
     while True:
         began = time.monotonic()
         rows = run(portion, *since, after, walk.limit, month)
-        if rows:
-            keys, *columns = zip(*rows, strict=True)
-            after = keys[-1]
-            seen = [number + sum(column) for number, column in zip(seen, columns, strict=False)]
-            for counter, column in zip(values, columns[len(since) :], strict=True):
-                counter.update(column)
+        for place, tally in enumerate(tallies, 1):
+            tally.update(map(itemgetter(place), rows))
         if len(rows) < COUNTED_AT_ONCE:
             break
+        after = rows[-1][0]
         if interrupted.wait(min(LONGEST_REST_SECONDS, (SHARE - 1) * (time.monotonic() - began))):
             raise StoreError("the count is interrupted")
-    counted = _count(at, seen, values)
+    counted = _count(at, tallies)
     run(_END, at.isoformat(), _written(counted))
     return counted
 
 
-def _count(at: datetime, seen: Sequence[int], values: Sequence[Counter[Any]]) -> Count:
-    *by_window, lately = seen
+def _count(at: datetime, tallies: Sequence[Counter[Any]]) -> Count:
+    """From how often each value was in each column of the portions, but the key."""
+    found = iter(tallies)
+    by_window = {window: next(found)[True] for window in _WINDOWS}
+    lately = next(found)[True]
     distributions = {
-        index: ascending((restored(COLUMNS[index], value), platforms) for value, platforms in counter.items())
-        for index, counter in zip(ROLLED_UP, values, strict=True)
+        index: ascending((restored(COLUMNS[index], value), platforms) for value, platforms in next(found).items())
+        for index in ROLLED_UP
     }
-    return Count(at, Seen(dict(zip(_WINDOWS, by_window, strict=True)), by_window[-1] - lately), distributions)
+    return Count(at, Seen(by_window, by_window["30d"] - lately), distributions)
 
 
 def last(run: Run) -> Count | None:
