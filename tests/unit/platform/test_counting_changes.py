@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe import tracing
-from ff_observe.catalogue.questions import DatabaseSize, DiskFree, RowsBy, TeamsOverLimit
+from ff_observe.catalogue.questions import DatabaseSize, DiskFree, Question, RowsBy, TeamsOverLimit
 from ff_observe.platform.sources import intervals, questions
 from ff_observe.platform.sources.model import Caps
 from ff_observe.platform.sources.reduction import PAUSE, REASON
@@ -241,7 +241,7 @@ def test_dear_counts_are_part_of_the_answer_and_asked_once(
 def test_dear_counts_with_statements_of_their_own_know_the_database(database: Database, tmp_path: Path) -> None:
     tables = ("Teams", "TeamTypes", "TeamMembers", "Projects")
     database.connection.executescript(script((), AT, tables=tables))
-    own = {"size": DatabaseSize(), "free": DiskFree(), "over": TeamsOverLimit()}
+    own: dict[str, Question] = {"size": DatabaseSize(), "free": DiskFree(), "over": TeamsOverLimit()}
     database.counting = counting({}, own, tmp_path)
     answer = database.counting.read_due(database, AT, database.read())
     assert answer.failures == {}

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -317,11 +318,11 @@ def test_counts_beside_the_statement_of_all_are_a_part_of_their_own(database: sq
 
 
 @pytest.mark.parametrize("value", [-1, 2**63, "1", 1.5])
-def test_what_is_no_number_of_rows_is_refused(value: object) -> None:
+def test_what_is_no_number_of_rows_is_refused(value: Any) -> None:
     read = standalone([count(Rows("users"))], DIALECT).readers["asked"]
     assert [read([(number,)]) for number in (0, 1, 2**63 - 1, None)] == [{(): 0}, {(): 1}, {(): 2**63 - 1}, {(): 0}]
     with pytest.raises(UnexpectedAnswerError):
-        read([(value,)])  # type: ignore[list-item]
+        read([(value,)])
 
 
 def settings_of(*rows: Written) -> list[Row]:
