@@ -292,10 +292,7 @@ class SQLiteSource:
             try:
                 connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
             except sqlite3.OperationalError as error:
-                return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF in (
-                    sqlite3.SQLITE_IOERR,
-                    sqlite3.SQLITE_CANTOPEN,
-                )
+                return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
             except sqlite3.DatabaseError:
                 return False  # the reading itself reports the error
             return False

@@ -14,6 +14,9 @@ import psycopg
 from ff_observe.config.settings import PostgreSQLDatabase
 from tests.network_guard import guarded_environment
 
+ENDLESS = "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT 1 FROM s) SELECT count(*) FROM s"
+"""A statement that ends in no lifetime."""
+
 
 def make_endless(path: Path, table: str) -> None:
     """Give a table of a SQLite file more rows than can be counted in a lifetime, in three pages more.

@@ -7,15 +7,19 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ff_observe.errors import SourceError
+from ff_observe.platform.sources import sqlite
+from ff_observe.platform.sources.counting import TooSlowError
+from ff_observe.platform.sources.sql import StatementTooSlowError
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named, reported, sqlite_rows, truth, writable_copy
+from tests.unit.platform.hostile import ENDLESS
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-sqlite-dev")
@@ -85,6 +89,47 @@ class TestWriteAheadLog:
             assert source.read(AT).readings["flowfuse_invitations"] == {(): 0}
             assert source.read(AT).readings["flowfuse_users"] == {(): 5}
 
+    def test_an_empty_log_is_none(self, path: Path) -> None:
+        path.with_name("forge.db-wal").touch()
+        with contextlib.closing(SQLiteSource(path)) as source:
+            assert source.read(AT).readings["flowfuse_invitations"] == {(): 2}
+        assert files(path) == {"forge.db", "forge.db-wal"}
+
+    def test_a_dear_count_is_asked_again_when_due_whatever_was_written_meanwhile(self, path: Path) -> None:
+        with contextlib.closing(SQLiteSource(path)) as source:
+            before = source.read(AT).readings["flowfuse_memberships_by_role"]
+            write(path, "DELETE FROM TeamMembers")
+            after = source.read(AT + timedelta(hours=1)).readings["flowfuse_memberships_by_role"]
+        assert sum(before.values()) > sum(after.values()) == 0
+
+    @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+    def test_what_was_read_while_a_process_opened_it_is_read_again(self, path: Path, suffix: str) -> None:
+        asked: list[bool] = []
+
+        def ask(_: object, is_kept: bool) -> int:
+            asked.append(is_kept)
+            path.with_name(f"forge.db{suffix}").touch()
+            return len(asked)
+
+        with contextlib.closing(SQLiteSource(path)) as source:
+            assert source._ask(ask) == 2
+        assert asked == [False, True]
+
+    def test_an_error_says_of_which_database_it_is_and_leaves_no_trace(self, path: Path) -> None:
+        with contextlib.closing(SQLiteSource(path)) as source, pytest.raises(SourceError) as caught:
+            source.select('DELETE FROM "Users"')
+        assert str(caught.value) == f"SQLite database {path}: attempt to write a readonly database"
+        assert files(path) == {"forge.db"}
+
+    def test_a_statement_has_the_limit_that_it_is_given(self, path: Path) -> None:
+        with contextlib.closing(SQLiteSource(path)) as source, pytest.raises(StatementTooSlowError):
+            source._ask(lambda session, _: session.query(ENDLESS, {}, 0.001))
+
+    def test_a_statement_that_takes_too_long_is_ended(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sqlite, "SELECT_SECONDS", 0.05)
+        with contextlib.closing(SQLiteSource(path)) as source, pytest.raises(TooSlowError):
+            source.select(ENDLESS)
+
     @pytest.mark.parametrize("has_log", [True, False])
     def test_in_a_directory_that_cannot_be_written_it_is_read_without_a_trace(
         self, path: Path, open_directory: Path, *, has_log: bool
@@ -106,10 +151,21 @@ class TestWriteAheadLog:
     ) -> None:
         left = self.left_behind(path, open_directory / "var")
         left.parent.chmod(0o777)
-        refused = pytest.raises(SourceError, match="start FlowFuse once")
+        refused = pytest.raises(
+            SourceError,
+            match=r" has a write-ahead log without its index \(-shm\); start FlowFuse once, or run ff-observe as the "
+            r"user who owns the file$",
+        )
         with contextlib.closing(SQLiteSource(left)) as source, somebody_else(), refused:
             source.read(AT)
         assert files(left) == {"forge.db", "forge.db-wal"}
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give the file to another user")
+    def test_root_reads_a_log_left_behind_by_another_user(self, path: Path, tmp_path: Path) -> None:
+        left = self.left_behind(path, tmp_path / "left")
+        os.chown(left, NOBODY, NOBODY)
+        with contextlib.closing(SQLiteSource(left)) as source:
+            assert source.read(AT).readings["flowfuse_invitations"] == {(): 0}
 
 
 @contextlib.contextmanager
