@@ -92,12 +92,12 @@ class Server:
         return self._open("")
 
     def _why(self, error: Exception) -> str:
-        reason = self.one_line(error)
-        if "certificate verify failed" in reason:  # libpq says no more than this
+        text, reason = str(error), self.one_line(error)  # a password may be one of these words
+        if "certificate verify failed" in text:  # libpq says no more than this
             return explain_refusal(self._database, CONNECT_SECONDS) or reason
-        if "does not match host name" in reason:
+        if "does not match host name" in text:
             return f"{reason}: use a name it holds, or have it issued for this one"
-        if "cleartext password" in reason:
+        if "cleartext password" in text:
             return (
                 "the server asks for the password in clear text, and does not get it without proving itself: name its "
                 "authority in telemetry.database.ca_file instead of accept_any_certificate"
@@ -218,10 +218,11 @@ class Session:
 
     def _results(self) -> "Iterator[psycopg.pq.abc.PGresult]":
         poll = select.poll()
-        poll.register(self._libpq.socket, select.POLLIN)
-        while self._libpq.flush():
+        poll.register(self._libpq.socket, select.POLLIN | select.POLLOUT)
+        while self._libpq.flush():  # the statement is longer than the buffers on the way
             self._wait(poll)
             self._libpq.consume_input()
+        poll.modify(self._libpq.socket, select.POLLIN)
         while True:
             while self._libpq.is_busy():
                 self._wait(poll)

@@ -42,7 +42,7 @@ def explain_refusal(database: PostgreSQLDatabase, seconds: float) -> str | None:
     `ssl`. None if this handshake works or the server cannot be reached."""
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=_trusted(database).decode("ascii"))
+        context.load_verify_locations(cadata=_trusted(database).decode("ascii", "ignore"))  # comments may be in UTF-8
         with socket.create_connection((database.host, database.port), seconds) as raw:
             raw.sendall(_SSL_REQUEST)
             if raw.recv(1) == b"S":

@@ -4,12 +4,15 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 INT8, TEXT = 20, 25
 Values = Sequence[bytes | None]
 Answer = Iterator[bytes]
 Respond = Callable[[str], Answer]
+Greet = Callable[[dict[str, str]], bytes]
+
+GREETING = {"server_version": "17.0", "default_transaction_read_only": "on"}
 
 
 def message(kind: bytes, content: bytes) -> bytes:
@@ -33,9 +36,21 @@ def rows(types: Sequence[int], *found: Values) -> Answer:
     yield message(b"C", b"SELECT 1\0")
 
 
+def error(code: str, text: str) -> bytes:
+    """What refuses a statement, or a session."""
+    return message(b"E", f"SERROR\0C{code}\0M{text}\0\0".encode())
+
+
+def greeting(parameters: Mapping[str, str]) -> bytes:
+    """What takes a session, without a password, and says so much of itself."""
+    said = (message(b"S", f"{name}\0{value}\0".encode()) for name, value in parameters.items())
+    return b"".join((message(b"R", struct.pack(">I", 0)), *said, message(b"Z", b"I")))
+
+
 @contextlib.contextmanager
-def hostile_server(respond: Respond) -> Iterator[int]:
-    """Yields its port. `respond` is given each statement; what it yields is sent, until the client is gone."""
+def hostile_server(respond: Respond, greet: Greet = lambda _: greeting(GREETING)) -> Iterator[int]:
+    """Yields its port. `respond` is given each statement; what it yields is sent, until the client is gone. `greet` is
+    given what the client wants its session to begin with, and answers it."""
     threads: list[threading.Thread] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -43,7 +58,7 @@ def hostile_server(respond: Respond) -> Iterator[int]:
             with contextlib.suppress(OSError):
                 while True:
                     client, _ = listener.accept()
-                    threads.append(threading.Thread(target=_serve, args=(client, respond)))
+                    threads.append(threading.Thread(target=_serve, args=(client, respond, greet)))
                     threads[-1].start()
 
         threads.append(threading.Thread(target=accept))
@@ -56,17 +71,16 @@ def hostile_server(respond: Respond) -> Iterator[int]:
                 thread.join(10)
 
 
-def _serve(client: socket.socket, respond: Respond) -> None:
+def _serve(client: socket.socket, respond: Respond, greet: Greet) -> None:
     with client, contextlib.suppress(OSError, EOFError):
         while True:
-            (code,) = struct.unpack(">I", _packet(client)[:4])
+            begins = _packet(client)
+            (code,) = struct.unpack(">I", begins[:4])
             if code == 196608:  # protocol 3.0; the others ask for encryption
                 break
             client.sendall(b"N")
-        client.sendall(message(b"R", struct.pack(">I", 0)))
-        for name, value in {"server_version": "17.0", "default_transaction_read_only": "on"}.items():
-            client.sendall(message(b"S", f"{name}\0{value}\0".encode()))
-        client.sendall(message(b"Z", b"I"))
+        words = begins[4:].decode().rstrip("\0").split("\0")
+        client.sendall(greet(dict(zip(words[::2], words[1::2], strict=False))))
         while (kind := _exactly(client, 1)) == b"Q":
             for part in respond(_packet(client).rstrip(b"\0").decode()):
                 client.sendall(part)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import ssl
@@ -18,11 +19,14 @@ import pytest
 from ff_observe.config import load_settings
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.delivery.trust import certificates_in
 from ff_observe.errors import ConfigurationError, SourceError
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.postgresql_tls import explain_refusal, tls_options
 from tests.platforms import cluster_database
 from tests.real_parts.postgresql import BINARIES, PASSWORD, Cluster
-from tests.real_parts.postgresql_tls import SITUATIONS, Situation, TLSServers, tls_servers
+from tests.real_parts.postgresql_tls import SITUATIONS, Situation, TLSServers, tls_servers, write_certificates
+from tests.real_parts.processes import free_port
 from tests.recordings import ROOT
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -57,10 +61,24 @@ def servers() -> Iterator[TLSServers]:
             yield made
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Those that servers show, without the servers."""
+    return write_certificates(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.fixture(autouse=True)
 def only_the_systems_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NODE_EXTRA_CA_CERTS", "PGSSLROOTCERT", "PGSSLMODE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def libpqs_own_authority(certificates: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another authority where libpq finds one by itself."""
+    (tmp_path / ".postgresql").mkdir()
+    (tmp_path / ".postgresql" / "root.crt").write_bytes(certificates["other"].read_bytes())
+    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def connected(database: PostgreSQLDatabase) -> str:
@@ -170,14 +188,15 @@ def test_the_systems_authorities_are_trusted_by_a_libpq_that_does_not_know_their
 def test_no_variable_of_libpq_loosens_the_check(
     variable: str, servers: TLSServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, {"PGSSLMODE": "disable", "PGGSSENCMODE": "prefer", "PGREQUIRESSL": "0"}[variable])
+    monkeypatch.setenv(variable, {"PGSSLMODE": "disable", "PGGSSENCMODE": "require", "PGREQUIRESSL": "0"}[variable])
     with servers.showing("self-signed") as cluster:
         assert "its certificate is not trusted" in connected(over_tls(cluster, "127.0.0.1"))
 
 
 @contextlib.contextmanager
-def man_in_the_middle(certificate: Path) -> Iterator[tuple[int, bytearray]]:
-    """Shows `certificate` and asks for the password in clear text; its port, and all that it decrypted."""
+def man_in_the_middle(certificate: Path, answer: bytes = b"S") -> Iterator[tuple[int, bytearray]]:
+    """Shows `certificate` and asks for the password in clear text; its port, and all that it decrypted. Or gives
+    another `answer` to a client that asks for TLS, and waits."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     seen = bytearray()
@@ -192,7 +211,10 @@ def man_in_the_middle(certificate: Path) -> Iterator[tuple[int, bytearray]]:
                 with contextlib.suppress(OSError), raw:
                     raw.settimeout(10)
                     raw.recv(8)  # SSLRequest
-                    raw.sendall(b"S")
+                    raw.sendall(answer)
+                    if answer != b"S":
+                        raw.recv(1)
+                        continue
                     with context.wrap_socket(raw, server_side=True) as encrypted:
                         seen.extend(encrypted.recv(65536))
                         encrypted.sendall(b"R\0\0\0\x08\0\0\0\x03")  # AuthenticationCleartextPassword
@@ -205,28 +227,86 @@ def man_in_the_middle(certificate: Path) -> Iterator[tuple[int, bytearray]]:
         thread.join()
 
 
-def test_a_man_in_the_middle_gets_neither_password_nor_user(servers: TLSServers) -> None:
-    with man_in_the_middle(servers.certificates["self-signed"]) as (port, seen):
-        database = PostgreSQLDatabase("127.0.0.1", port, "postgres", Secret(PASSWORD), "postgres", ssl=True)
-        assert "its certificate is not trusted" in connected(database)
+def to_port(port: int, **fields: Any) -> PostgreSQLDatabase:
+    return PostgreSQLDatabase("127.0.0.1", port, "postgres", Secret(PASSWORD), "postgres", ssl=True, **fields)
+
+
+def test_a_man_in_the_middle_gets_neither_password_nor_user(certificates: dict[str, Path]) -> None:
+    with man_in_the_middle(certificates["self-signed"]) as (port, seen):
+        assert "its certificate is not trusted" in connected(to_port(port))
     assert seen == b""
 
 
-def test_a_man_in_the_middle_gets_no_password_where_any_certificate_is_accepted(servers: TLSServers) -> None:
-    with man_in_the_middle(servers.certificates["self-signed"]) as (port, seen):
-        database = PostgreSQLDatabase("127.0.0.1", port, "postgres", Secret(PASSWORD), "postgres", ssl=True)
-        connected(replace(database, accept_any_certificate=True))
+def test_a_man_in_the_middle_gets_no_password_where_any_certificate_is_accepted(
+    certificates: dict[str, Path], libpqs_own_authority: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSSLMODE", "disable")
+    monkeypatch.setenv("PGGSSENCMODE", "require")
+    with man_in_the_middle(certificates["self-signed"]) as (port, seen):
+        said = connected(to_port(port, accept_any_certificate=True))
+    assert_matches("password in clear text, and does not get it.*telemetry.database.ca_file", said)
     assert b"postgres" in seen  # it got as far as the name
     assert PASSWORD.encode() not in seen
 
 
+@pytest.mark.parametrize(
+    ("shown", "trusted", "says"),
+    [
+        ("self-signed", {}, r"^its certificate is not trusted .* name that .* in telemetry\.database\.ca_file$"),
+        ("both", {"ca_file": "other", "ca_file_from": "PGSSLROOTCERT"}, r"other\.pem, which PGSSLROOTCERT names, does"),
+        ("both", {"ca_file": "commented"}, r"commented\.pem, which telemetry\.database\.ca_file names, does"),
+        ("another-name", {"ca_file": "authority"}, "IP address mismatch.*: use a name it holds"),
+        ("both", {"ca_file": "authority"}, None),
+        ("both", {"extra_ca_file": "authority"}, None),
+    ],
+)
+def test_why_a_certificate_is_refused_is_asked_of_pythons_own_tls(
+    shown: str, trusted: dict[str, str], says: str | None, certificates: dict[str, Path]
+) -> None:
+    commented = certificates["other"].with_name("commented.pem")
+    commented.write_bytes("# Hitelesítő\n".encode() + certificates["other"].read_bytes())
+    files = {**certificates, "commented": commented}
+    fields = {name: files.get(value, value) for name, value in trusted.items()}
+    with man_in_the_middle(certificates[shown]) as (port, _):
+        found = explain_refusal(to_port(port, **fields), 30)
+    assert (found is None) == (says is None)
+    assert_matches(says or "", found or "")
+
+
+@pytest.mark.parametrize("answer", [b"N", b""], ids=["no TLS", "none"])
+def test_a_server_that_shows_no_certificate_has_none_to_explain(answer: bytes, certificates: dict[str, Path]) -> None:
+    with man_in_the_middle(certificates["self-signed"], answer) as (port, _):
+        assert explain_refusal(to_port(port), 0.05) is None
+    assert explain_refusal(to_port(free_port()), 30) is None
+    assert explain_refusal(replace(to_port(1), host="a..b"), 30) is None
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_libpq_is_given_the_authorities_in_a_file_for_one_attempt(
+    in_memory: bool, certificates: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_memory:
+        monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates["other"]))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    system, private = ([certificates[name].read_bytes().strip()] for name in ("other", "authority"))
+    for fields, expected in (
+        ({}, system),
+        ({"extra_ca_file": certificates["authority"]}, [*system, *private]),
+        ({"extra_ca_file": tmp_path / "gone.pem"}, system),
+        ({"ca_file": certificates["authority"], "extra_ca_file": certificates["other"]}, private),
+    ):
+        with tls_options(to_port(1, **fields)) as options:
+            file = Path(options["sslrootcert"])
+            assert certificates_in(file) == expected
+            assert file.is_relative_to("/proc/self/fd") is in_memory
+        assert not file.exists()
+
+
 @pytest.mark.parametrize("method", ["scram-sha-256", "password"])
 def test_any_certificate_is_accepted_by_a_switch_but_no_password_in_clear_text(
-    method: str, servers: TLSServers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    method: str, servers: TLSServers, libpqs_own_authority: None
 ) -> None:
-    (tmp_path / ".postgresql").mkdir()  # where libpq would find an authority by itself
-    (tmp_path / ".postgresql" / "root.crt").write_bytes(servers.certificates["other"].read_bytes())
-    monkeypatch.setenv("HOME", str(tmp_path))
     with servers.asking_for(method), servers.showing("self-signed") as cluster:
         said = connected(over_tls(cluster, accept_any_certificate=True))
     if method == "password":
