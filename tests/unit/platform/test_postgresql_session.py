@@ -1,6 +1,7 @@
 """Sessions with what speaks PostgreSQL's protocol: what a server is asked for, and what becomes of any answer to it."""
 
 import contextlib
+import itertools
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import postgresql_session
 from ff_observe.platform.sources.counting import TooSlowError
+from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut, limited
 from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlowError
 from tests.fakes import FakeClock
@@ -37,11 +39,30 @@ DONE = message(b"C", b"SELECT 1\0")
 ONE = (description([INT8]), row([b"1"]), DONE)
 
 
+def gone() -> Answer:
+    yield from ()
+    raise EOFError
+
+
+def endless() -> Answer:
+    yield description([INT8])
+    while True:
+        yield row([b"1"]) * 1000
+
+
+def answered() -> Answer:
+    return iter(ONE)
+
+
+def refused() -> Answer:
+    return iter([error("42P01", "no such table")])
+
+
 @dataclass
 class Scripted:
     """A server that answers each statement with `answer`, and what it was told."""
 
-    answer: Callable[[], Answer] = lambda: iter(ONE)
+    answer: Callable[[], Answer] = answered
     greet: Callable[[Mapping[str, str]], bytes] = lambda _: greeting(GREETING)
     statements: list[str] = field(default_factory=list)
     beginnings: list[dict[str, str]] = field(default_factory=list)
@@ -257,7 +278,7 @@ def test_a_refused_statement_is_told_by_its_first_error_and_leaves_the_session(s
             with pytest.raises(StatementError) as caught:
                 opened.query("SELECT 1", {})
             assert str(caught.value) == "no such table"
-        scripted.answer = lambda: iter(ONE)
+        scripted.answer = answered
         assert opened.query("SELECT 1", {}) == [(1,)]
 
 
@@ -294,11 +315,7 @@ def test_no_answer_at_all_is_an_error_of_the_session(scripted: Scripted) -> None
 def test_a_server_that_goes_while_it_answers_is_an_error_of_the_session(
     scripted: Scripted, before: tuple[bytes, ...]
 ) -> None:
-    def go() -> Answer:
-        yield from before
-        raise EOFError
-
-    scripted.answer = go
+    scripted.answer = lambda: itertools.chain(before, gone())
     with session(scripted) as opened, pytest.raises(ConnectionLostError, match=f"^{scripted.where}: "):
         opened.query("SELECT 1", {})
 
@@ -362,3 +379,82 @@ def test_a_session_that_is_cut_ends_at_once_even_while_it_waits(scripted: Script
         Session(connection, server).query("SELECT 1", {})
     assert not caught.value.given_up
     cut(connection)  # closed by now: no error
+
+
+@pytest.fixture
+def source(scripted: Scripted) -> Iterator[PostgreSQLSource]:
+    with contextlib.closing(PostgreSQLSource(scripted.database)) as opened:
+        yield opened
+
+
+def test_a_source_keeps_its_connection_until_it_is_closed(scripted: Scripted, source: PostgreSQLSource) -> None:
+    assert source.where == scripted.where
+    for connections in (1, 2):
+        for _ in range(2):
+            assert source.select("SELECT 7") == [(1,)]
+        assert len(scripted.beginnings) == connections
+        source.close()
+    assert scripted.statements == ["SET LOCAL statement_timeout = '1s'; SELECT 7"] * 4
+
+
+def test_a_refused_statement_keeps_the_connection(scripted: Scripted, source: PostgreSQLSource) -> None:
+    scripted.answer = refused
+    for _ in range(2):
+        with pytest.raises(StatementError):
+            source.select("SELECT 7")
+    assert len(scripted.beginnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "raised", "connections"),
+    [
+        ([gone, answered], None, 2),
+        ([gone, gone], ConnectionLostError, 2),
+        ([gone, refused], StatementError, 2),
+        ([endless], ConnectionLostError, 1),
+    ],
+    ids=lambda value: " then ".join(each.__name__ for each in value) if isinstance(value, list) else None,
+)
+def test_only_what_was_lost_while_idle_is_asked_once_more(
+    scripted: Scripted,
+    source: PostgreSQLSource,
+    answers: list[Callable[[], Answer]],
+    raised: type[Exception] | None,
+    connections: int,
+) -> None:
+    source.select("SELECT 1")
+    script = iter(answers)
+
+    def next_answer() -> Answer:
+        return next(script)()
+
+    scripted.answer = next_answer
+    with pytest.raises(raised) if raised else contextlib.nullcontext():
+        source.select("SELECT 1")
+    assert len(scripted.beginnings) == connections
+    assert next(script, None) is None
+    scripted.answer = answered
+    assert source.select("SELECT 1") == [(1,)]
+    assert len(scripted.beginnings) == connections + (raised is ConnectionLostError)
+
+
+def test_a_new_connection_that_is_lost_is_an_error_at_once(scripted: Scripted, source: PostgreSQLSource) -> None:
+    scripted.answer = gone
+    with pytest.raises(ConnectionLostError):
+        source.select("SELECT 1")
+    assert len(scripted.beginnings) == 1
+
+
+def test_a_source_that_is_closed_while_it_asks_does_not_ask_again(scripted: Scripted, source: PostgreSQLSource) -> None:
+    source.select("SELECT 1")
+
+    def close() -> Answer:
+        source.close()
+        yield from ()
+
+    scripted.answer = close
+    with pytest.raises(ConnectionLostError):
+        source.select("SELECT 1")
+    scripted.answer = answered
+    assert source.select("SELECT 1") == [(1,)]
+    assert len(scripted.beginnings) == 2

@@ -188,8 +188,8 @@ def test_the_systems_authorities_are_trusted_by_a_libpq_that_does_not_know_their
 def test_no_variable_of_libpq_loosens_the_check(
     variable: str, servers: TLSServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, {"PGSSLMODE": "disable", "PGGSSENCMODE": "require", "PGREQUIRESSL": "0"}[variable])
     with servers.showing("self-signed") as cluster:
+        monkeypatch.setenv(variable, {"PGSSLMODE": "disable", "PGGSSENCMODE": "require", "PGREQUIRESSL": "0"}[variable])
         assert "its certificate is not trusted" in connected(over_tls(cluster, "127.0.0.1"))
 
 

@@ -1,18 +1,20 @@
 """Reading FlowFuse's SQLite file: right in every state it can be in, without a trace, and in nobody's way."""
 
 import contextlib
+import functools
 import logging
 import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ff_observe import tracing
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import sqlite
 from ff_observe.platform.sources.counting import TooSlowError
@@ -20,6 +22,7 @@ from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlo
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.platforms import case_named, reported, sqlite_rows, truth, writable_copy
 from tests.real_parts.processes import wait_until
+from tests.unit.otlp.test_work_is_traced import Listener
 from tests.unit.platform.hostile import ENDLESS, make_endless
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -223,8 +226,9 @@ def test_a_locked_database_is_an_error_soon(path: Path, source: SQLiteSource, mo
 
 def test_a_reading_that_takes_too_long_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_endless(path, "Devices")
-    monkeypatch.setattr(sqlite, "READ_LIMIT_SECONDS", 0.2)
-    with contextlib.closing(SQLiteSource(path)) as source, pytest.raises(SourceError, match="not read within"):
+    monkeypatch.setattr(sqlite, "READ_LIMIT_SECONDS", 0.05)
+    says = re.escape("forge.db was not read within 0 s; is its disk busy, or is a program holding it locked?")
+    with contextlib.closing(SQLiteSource(path)) as source, pytest.raises(SourceError, match=f"{says}$"):
         source.read(AT)
 
 
@@ -338,19 +342,55 @@ def test_a_connection_distrusts_the_file_whatever_the_build_of_sqlite_does_by_de
     source: SQLiteSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = sqlite3.connect
+    asked: list[dict[str, object]] = []
 
-    def of_another_build(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = plain(*arguments, **options)
+    def of_another_build(address: str, **options: Any) -> sqlite3.Connection:
+        asked.append(options)
+        connection = plain(address, **options)
         connection.execute("PRAGMA mmap_size = 1000000")
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", of_another_build)
     source.read(AT)
     connection = connection_of(source)
-    settings = ("query_only", "trusted_schema", "mmap_size")
-    assert [connection.execute(f"PRAGMA {name}").fetchall() for name in settings] == [[(1,)], [(0,)], [(0,)]]
+    settings = {"query_only": 1, "trusted_schema": 0, "mmap_size": 0, "busy_timeout": 0}
+    assert {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in settings} == settings
+    assert all(options["uri"] and options["cached_statements"] == 0 for options in asked)
     assert connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) == sqlite.MAX_VALUE_BYTES
     assert connection.isolation_level is None
+
+
+def test_it_is_read_by_one_thread_after_the_other(source: SQLiteSource) -> None:
+    source.read(AT)
+    found: list[Mapping[tuple[str, ...], int]] = []
+    thread = threading.Thread(target=lambda: found.append(source.read(AT).readings["flowfuse_users"]))
+    thread.start()
+    thread.join()
+    assert found == [{(): 5}]
+
+
+def test_asking_for_the_version_of_the_data_is_a_span(source: SQLiteSource) -> None:
+    listener = Listener()
+    tracing.install(listener)
+    try:
+        source.read(AT)
+    finally:
+        tracing.remove(listener)
+    assert listener.named("PRAGMA data_version")
+
+
+def test_a_version_that_cannot_be_read_is_an_error_until_it_can(
+    source: SQLiteSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Failing))
+    source.read(AT)
+    connection = connection_of(source)
+    assert isinstance(connection, Failing)
+    connection.codes = [sqlite3.SQLITE_IOERR]
+    with pytest.raises(SourceError, match=r"forge\.db cannot be read: the reason$"):
+        source.read(AT)
+    assert source.read(AT).readings["flowfuse_users"] == {(): 5}
+    assert connection_of(source) is not connection
 
 
 def test_no_page_is_held_between_readings(source: SQLiteSource) -> None:
