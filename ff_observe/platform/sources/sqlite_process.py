@@ -67,7 +67,7 @@ class GuardedSQLiteSource:
                 process = self._process = _start(self._path)
             try:
                 found = _ask(process, (method, argument))
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, ValueError) as error:  # the last: `close` has closed the process's files
                 self._end()
                 reason = "its reading was stopped" if self._closing.is_set() else str(error)
                 raise SourceError(f"SQLite database {self._path} cannot be read: {reason}") from None

@@ -1,16 +1,24 @@
 """A database with a write-ahead log is read in a process of its own: started when needed, replaced when killed."""
 
 import contextlib
+import io
+import pickle
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.sqlite import SQLiteSource
+from ff_observe.platform.sources import sqlite_process
+from ff_observe.platform.sources.sql import StatementError
+from ff_observe.platform.sources.sqlite import DIALECT, SQLiteSource
 from ff_observe.platform.sources.sqlite_process import GuardedSQLiteSource
 from tests.platforms import case_named, reported, writable_copy
 
@@ -84,3 +92,142 @@ def test_closing_ends_the_process(source: GuardedSQLiteSource, path: Path) -> No
     source.close()
     assert not reader.is_running()
     assert _readers(path) == []
+
+
+@pytest.mark.usefixtures("with_log")
+def test_single_statements_are_answered_by_the_same_process_and_refused_as_here(
+    source: GuardedSQLiteSource, path: Path
+) -> None:
+    assert source.dialect is DIALECT
+    for _ in range(2):
+        assert source.select("SELECT 1, 'a'") == [(1, "a")]
+        with pytest.raises(StatementError, match="no such table: nowhere"):
+            source.select("SELECT 1 FROM nowhere")
+    assert len(_readers(path)) == 1
+
+
+def test_a_python_that_does_not_know_its_own_program_reads_here(
+    source: GuardedSQLiteSource, path: Path, with_log: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "")
+    assert source.select("SELECT count(*) FROM written") == [(0,)]
+    assert _readers(path) == []
+
+
+def test_a_log_that_appears_and_goes_is_read_where_it_can_be(source: GuardedSQLiteSource, path: Path) -> None:
+    source.read(AT)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("CREATE TABLE written (a)")
+        assert source.select("SELECT count(*) FROM written") == [(0,)]
+        assert vars(vars(source)["_here"])["_connection"] is None, "the file is open once"
+
+
+class Program:
+    """A program in the place of the process that reads."""
+
+    def __init__(self, source: GuardedSQLiteSource, *command: str) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0)
+        vars(source)["_process"] = self.process
+
+    @property
+    def is_gone(self) -> bool:
+        streams = (self.process.stdin, self.process.stdout)
+        return self.process.returncode is not None and all(stream and stream.closed for stream in streams)
+
+
+@pytest.mark.usefixtures("with_log")
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("head", "-c", "1"), "one of its files was cut off while it was read"),
+        (("head", "-c", "9"), "one of its files was cut off while it was read"),
+        (("sleep", "600"), "no answer within 0 s"),
+    ],
+)
+def test_a_process_that_ends_or_hangs_while_it_reads_is_an_error_and_is_ended(
+    source: GuardedSQLiteSource, path: Path, command: tuple[str, ...], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_process, "ANSWER_SECONDS", 0.05 if command[0] == "sleep" else 60)
+    program = Program(source, *command)
+    with pytest.raises(SourceError) as caught:
+        source.select("SELECT 1")
+    assert str(caught.value) == f"SQLite database {path} cannot be read: {reason}"
+    assert program.is_gone
+
+
+@pytest.mark.usefixtures("with_log")
+def test_a_reading_that_is_ended_by_closing_says_so(
+    source: GuardedSQLiteSource, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program(source, "sleep", "600")
+    plain = sqlite_process._ask
+
+    def close_meanwhile(process: "subprocess.Popen[bytes]", question: tuple[str, object]) -> object:
+        source.close()
+        return plain(process, question)
+
+    monkeypatch.setattr(sqlite_process, "_ask", close_meanwhile)
+    with pytest.raises(SourceError) as caught:
+        source.select("SELECT 1")
+    assert str(caught.value) == f"SQLite database {path} cannot be read: its reading was stopped"
+    assert program.is_gone
+
+
+def test_what_is_written_is_what_is_read(source: GuardedSQLiteSource) -> None:
+    program = Program(source, "cat")
+    for question in (("select", "x" * 300), ("read", AT)):
+        assert sqlite_process._ask(program.process, question) == question
+
+
+class Slow(io.BytesIO):
+    """Gives a byte at a time."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size or 0, 1))
+
+
+def test_an_answer_in_pieces_is_put_together_and_one_cut_off_is_an_error() -> None:
+    assert sqlite_process._exactly(Slow(b"abcdef"), 4) == b"abcd"
+    assert sqlite_process._exactly(io.BytesIO(b""), 0) == b""
+    with pytest.raises(EOFError, match=r"^one of its files was cut off while it was read$"):
+        sqlite_process._exactly(Slow(b"abc"), 4)
+
+
+def test_a_process_answers_each_question_until_there_is_no_more(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE PlatformSettings SET value = '{', valueType = 1 WHERE key = 'setup:initialised'")
+    questions: list[tuple[str, Any]] = [
+        *[("read", AT)] * 2,
+        ("select", "SELECT 1"),
+        ("select", "SELECT 1 FROM nowhere"),
+        ("select", 'DELETE FROM "Users"'),
+    ]
+
+    class Input:
+        buffer = io.BytesIO(b"".join(map(sqlite_process._framed, questions)))
+
+    plain = open
+    monkeypatch.setattr(sys, "stdin", Input)
+    monkeypatch.setattr("os.fdopen", lambda number, mode: plain(tmp_path / f"answers {number}", mode))
+    sqlite_process.main(path)
+    with (tmp_path / "answers 1").open("rb") as answers:
+        found = [
+            pickle.loads(sqlite_process._exactly(answers, int.from_bytes(answers.read(8), "big"))) for _ in questions
+        ]
+        assert answers.read() == b""
+    first, last, one, statement_error, error = found
+    with contextlib.closing(SQLiteSource(path)) as here:
+        expected = here.read(AT)
+        again = here.read(AT)
+    assert first.failures
+    for answer, here_too in ((first, expected), (last, again)):
+        assert reported(answer.readings) == reported(here_too.readings)
+        assert replace(answer, readings={}) == replace(here_too, readings={})
+    assert (first.unchanged, last.unchanged) == (False, True)
+    assert one == [(1,)]
+    assert (type(statement_error), str(statement_error)) == (StatementError, "no such table: nowhere")
+    assert (type(error), str(error)) == (SourceError, f"SQLite database {path}: attempt to write a readonly database")
