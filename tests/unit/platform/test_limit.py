@@ -94,10 +94,12 @@ def test_a_block_whose_time_is_over_before_the_next_pause_is_aborted_at_its_own_
 
 
 def test_a_limit_that_is_restarted_has_as_much_time_again(watched: Watched, clock: FakeClock) -> None:
+    with TimeLimit(2, lambda: None):
+        pass
     with watched.limit:
         clock.advance(3)
         watched.limit.restart()
-        watched.pause(1)
+        assert watched.pause(2) == [2, 2]
     assert watched.aborted == [7]
 
 
@@ -136,6 +138,7 @@ def test_one_thread_watches_and_another_takes_its_place_only_for_a_shorter_limit
     for seconds in (60.0, 60.0, 90.0, 30.0):
         limits.append(TimeLimit(seconds, lambda: None))
         with limits[-1], limits[0]:
+            assert threads()
             wait_until(lambda: len(threads()) == 1, "the thread before to end")
         seen += threads()
     assert seen[0] is seen[1] is seen[2] is not seen[3]

@@ -379,6 +379,54 @@ def test_asking_for_the_version_of_the_data_is_a_span(source: SQLiteSource) -> N
     assert listener.named("PRAGMA data_version")
 
 
+@pytest.mark.parametrize(
+    ("found", "is_other"),
+    [
+        (None, True),
+        ((1, 2, 100, 5), False),
+        ((1, 2, 200, 6), False),
+        ((1, 2, 99, 6), True),
+        ((1, 3, 100, 5), True),
+        ((2, 2, 100, 5), True),
+    ],
+)
+def test_a_file_is_another_one_if_it_has_another_place_or_became_shorter(
+    found: tuple[int, int, int, int] | None, is_other: bool
+) -> None:
+    assert sqlite._is_other(found, (1, 2, 100, 5)) is is_other
+    assert not sqlite._is_other(found, None)
+
+
+def test_a_statement_refused_after_the_time_was_over_took_too_long(source: SQLiteSource, path: Path) -> None:
+    limit = vars(source)["_select_limit"]
+
+    def ask(*_: object) -> None:
+        limit.expired = True
+        raise StatementError("refused")
+
+    with pytest.raises(TooSlowError) as caught:
+        source._within(limit, ask)
+    assert str(caught.value) == f"SQLite database {path} did not answer in time"
+    assert vars(source)["_connection"] is None
+
+
+def test_a_file_that_cannot_be_opened_is_an_error_that_says_what_to_check(
+    source: SQLiteSource, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("too many open files")
+
+    monkeypatch.setattr(sqlite3, "connect", fail)
+    with pytest.raises(SourceError) as caught:
+        source.read(AT)
+    reason = "too many open files; is it readable for this user?"
+    assert str(caught.value) == f"SQLite database {path} cannot be opened: {reason}"
+
+
+def test_how_much_the_disk_of_the_file_has_left_is_told(source: SQLiteSource) -> None:
+    assert source.read(AT).readings["flowfuse_database_disk_free_bytes"][()] > 0
+
+
 def test_a_version_that_cannot_be_read_is_an_error_until_it_can(
     source: SQLiteSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,7 +555,10 @@ def test_an_error_that_may_be_of_one_table_refuses_the_statement_alone(
 
 
 def test_a_writer_at_work_is_waited_for_unless_the_source_is_being_closed(connection: Failing) -> None:
-    at_work = [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_READONLY_RECOVERY]
+    at_work = [
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT),
+        *(sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_READONLY_RECOVERY),
+    ]
     connection.codes = at_work
     assert ask(connection, "SELECT 1") == [(1,)]
     connection.codes = at_work
