@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-INT8, TEXT = 20, 25
+INT8, INT4, TEXT = 20, 23, 25
 Values = Sequence[bytes | None]
 Answer = Iterator[bytes]
 Respond = Callable[[str], Answer]

@@ -4,6 +4,9 @@ What any session sees of the others is asked of the model too that the election'
 """
 
 import contextlib
+import hashlib
+import re
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,16 +14,18 @@ from dataclasses import replace
 import pytest
 from psycopg import sql
 
+from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.platform.sources import postgresql_session
-from ff_observe.platform.sources.locks import FIRST_MARK, PRESENT, Locks, LocksLostError, LocksUnsuitableError
+from ff_observe.platform.sources.locks import FIRST_MARK, LEADER, PRESENT, Locks, LocksLostError, LocksUnsuitableError
 from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks, platform_key
 from tests.fakes import FakeClock
 from tests.platforms import cluster_database
 from tests.real_parts import pgbouncer
 from tests.real_parts.postgresql import PASSWORD, Cluster
-from tests.real_parts.processes import wait_until
+from tests.real_parts.processes import free_port, wait_until
 from tests.unit.ping.lock_server import LockServer
+from tests.unit.platform.hostile_server import INT4, Answer, hostile_server, rows
 
 Opened = Callable[..., AdvisoryLocks]
 MARK = FIRST_MARK + 29_000_000
@@ -176,6 +181,70 @@ def test_the_minute_is_the_databases(opened: Opened, postgres: Cluster) -> None:
 
     earliest = minute()
     assert earliest <= opened().held().minute <= minute()
+
+
+def test_bridges_of_all_versions_compute_the_same_number_of_a_platform() -> None:
+    (number,) = struct.unpack(">i", hashlib.sha256(b"ff-observe sender of the ping\0one").digest()[:4])
+    assert platform_key("one") == number
+
+
+def test_a_stranger_may_lead_and_other_locks_of_strangers_are_no_leaders(opened: Opened, postgres: Cluster) -> None:
+    locks, key = opened(), platform_key("one")
+    with postgres.connect(locks._server.where.rpartition("/")[2]) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(%s, %s)", [key, MARK])
+        stranger.execute("SELECT pg_advisory_lock_shared(%s, %s)", [key, LEADER])
+        seen = locks.held()
+        assert (seen.leader, seen.leader_host) == (None, "")
+        assert seen.shared == {stranger.info.backend_pid: frozenset({LEADER})}
+        stranger.execute("SELECT pg_advisory_unlock_shared(%s, %s)", [key, LEADER])
+        stranger.execute("SELECT pg_advisory_lock(%s, %s)", [key, LEADER])
+        seen = locks.held()
+        assert (seen.leader, seen.leader_host) == (stranger.info.backend_pid, "")
+
+
+def test_a_server_that_cannot_be_reached_is_an_error_of_the_locks(opened: Opened) -> None:
+    with pytest.raises(LocksLostError, match=r"^cannot connect to PostgreSQL database 127"):
+        opened(port=free_port())
+
+
+POOLED = re.escape("for one of them and never for the others, or let them connect to PostgreSQL itself, or to a pooler")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_refused"),
+    [
+        ((7, *(8, 7) * 3), False),
+        ((7, 7), True),
+        ((7, 8, 8), True),
+        ((7, 8, 7, 7), True),
+        ((7, *(8, 7) * 2, 7), True),
+        ((7, *(8, 7) * 2, 8, 9), True),
+    ],
+)
+def test_a_pooler_is_known_by_any_of_three_tries_that_meets_another_session(
+    numbers: tuple[int, ...], is_refused: bool
+) -> None:
+    left, statements = list(numbers), list[str]()
+
+    def respond(statement: str) -> Answer:
+        statements.append(statement)
+        is_asked = statement == "SELECT pg_backend_pid()"
+        return rows((INT4,), (str(left.pop(0) if is_asked else 1).encode(),))
+
+    with hostile_server(respond) as port:
+        database = PostgreSQLDatabase("127.0.0.1", port, "forge", Secret("secret-word"))
+        with pytest.raises(LocksUnsuitableError, match=POOLED) if is_refused else contextlib.nullcontext():
+            AdvisoryLocks(database, "one").close()
+    assert left == []
+    tries = ["BEGIN; SELECT 1", "ROLLBACK; SELECT 1"] * (len(numbers) // 2)
+    assert [statement for statement in statements if statement.endswith("; SELECT 1")][: len(tries)] == tries
+
+
+def test_a_session_that_is_another_one_later_is_a_poolers(opened: Opened) -> None:
+    locks = opened()
+    locks._me += 1
+    with pytest.raises(LocksUnsuitableError, match=POOLED):
+        locks.held()
 
 
 @pytest.mark.parametrize("sessions", [1, 5])
