@@ -1,6 +1,7 @@
 """Sessions with what speaks PostgreSQL's protocol: what a server is asked for, and what becomes of any answer to it."""
 
 import contextlib
+import functools
 import itertools
 import os
 import socket
@@ -274,7 +275,7 @@ def test_a_refused_statement_is_told_by_its_first_error_and_leaves_the_session(s
     refusals = (error("42P01", "no  such\ntable"), error("42P02", "another"))
     with session(scripted) as opened:
         for answer in (refusals, (description([INT8]), row([b"1"]), *refusals)):
-            scripted.answer = lambda answer=answer: iter(answer)
+            scripted.answer = functools.partial(iter, answer)
             with pytest.raises(StatementError) as caught:
                 opened.query("SELECT 1", {})
             assert str(caught.value) == "no such table"

@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ff_observe import tracing
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import sqlite
 from ff_observe.platform.sources.counting import TooSlowError
+from ff_observe.platform.sources.model import Reading
 from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlowError
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.platforms import case_named, reported, sqlite_rows, truth, writable_copy
@@ -346,7 +347,7 @@ def test_a_connection_distrusts_the_file_whatever_the_build_of_sqlite_does_by_de
 
     def of_another_build(address: str, **options: Any) -> sqlite3.Connection:
         asked.append(options)
-        connection = plain(address, **options)
+        connection: sqlite3.Connection = plain(address, **options)
         connection.execute("PRAGMA mmap_size = 1000000")
         return connection
 
@@ -362,7 +363,7 @@ def test_a_connection_distrusts_the_file_whatever_the_build_of_sqlite_does_by_de
 
 def test_it_is_read_by_one_thread_after_the_other(source: SQLiteSource) -> None:
     source.read(AT)
-    found: list[Mapping[tuple[str, ...], int]] = []
+    found: list[Reading] = []
     thread = threading.Thread(target=lambda: found.append(source.read(AT).readings["flowfuse_users"]))
     thread.start()
     thread.join()
