@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,13 +47,6 @@ def source(database: PostgreSQLDatabase) -> Iterator[PostgreSQLSource]:
     opened = PostgreSQLSource(database)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def empty(postgres: Cluster) -> Iterator[PostgreSQLSource]:
-    """One of a database without tables."""
-    with contextlib.closing(PostgreSQLSource(cluster_database(postgres, "postgres"))) as opened:
-        yield opened
 
 
 def connection_of(source: PostgreSQLSource) -> "psycopg.Connection[tuple[object, ...]]":
@@ -364,61 +357,6 @@ def test_an_error_says_where_and_what_to_do_and_never_the_password(
     assert PASSWORD not in message
     assert "secret-word" not in message
     assert "\n" not in message
-
-
-@pytest.mark.parametrize(
-    ("content", "text", "integer"),
-    [
-        ('{"a": {"b": "it"}}', "it", None),
-        ('{"a": {"b": -12}}', "-12", -12),
-        ('{"a": {"b": 123456789012345678}}', "123456789012345678", 123456789012345678),
-        ('{"a": {"b": 1234567890123456789}}', "1234567890123456789", None),
-        ('{"a": {"b": "1.5"}}', "1.5", None),
-        ('{"a": {}}', None, None),
-        ("", None, None),
-    ],
-)
-def test_a_value_in_json_is_found_by_its_path(
-    empty: PostgreSQLSource, content: str, text: str | None, integer: int | None
-) -> None:
-    column, path = f"'{content}'::varchar", ("a", "b")
-    asked = f"SELECT {empty.dialect.json_text(column, path)}, {empty.dialect.json_integer(column, path)}"
-    assert empty.select(asked) == [(text, integer)]
-
-
-def test_elements_and_keys_of_json_are_rows_where_it_has_any(empty: PostgreSQLSource) -> None:
-    def found(make: Callable[[str, tuple[str, ...]], str], content: str) -> int | str | None:
-        table = make(f"'{content}'::text", ("a", "b"))
-        ((number,),) = empty.select(f"SELECT count(*) FROM {table}")
-        return number
-
-    array, keys = '{"a": {"b": [1, 2]}}', '{"a": {"b": {"c": 1, "d": 2, "e": 3}}}'
-    assert [found(empty.dialect.json_elements, content) for content in (array, keys, "{}", "")] == [2, 0, 0, 0]
-    assert [found(empty.dialect.json_keys, content) for content in (array, keys, "{}", "")] == [0, 3, 0, 0]
-
-
-def test_who_may_be_writing_to_a_table_is_seen(source: PostgreSQLSource, postgres: Cluster) -> None:
-    def writers(table: str) -> int | str | None:
-        ((found,),) = source.select(f"SELECT {source.dialect.writers(table)}")
-        return found
-
-    postgres.create("changed_too", "changed")
-    with postgres.connect("changed_too") as other, postgres.connect("changed") as connection:
-        other.execute('BEGIN; DELETE FROM "Invitations"')
-        assert writers("Invitations") == ""
-        seen = []
-        for statement in (
-            'LOCK TABLE "Invitations" IN ROW EXCLUSIVE MODE',
-            'LOCK TABLE "Invitations" IN SHARE ROW EXCLUSIVE MODE',
-            'LOCK TABLE "Invitations" IN EXCLUSIVE MODE',
-            'LOCK TABLE "Invitations" IN ACCESS EXCLUSIVE MODE',
-            'SELECT 1 FROM "Invitations"',
-        ):
-            connection.execute(f"BEGIN; {statement}".encode())
-            seen.append(bool(writers("Invitations")))
-            assert writers("Teams") == ""
-            connection.execute("ROLLBACK")
-    assert seen == [True, True, True, True, False]
 
 
 def test_only_a_postgresql_platform_pays_for_its_driver() -> None:

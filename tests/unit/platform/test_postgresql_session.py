@@ -6,8 +6,8 @@ import itertools
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -18,7 +18,6 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import postgresql_session
 from ff_observe.platform.sources.counting import TooSlowError
-from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut, limited
 from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlowError
 from tests.fakes import FakeClock
@@ -31,65 +30,15 @@ from tests.unit.platform.hostile_server import (
     description,
     error,
     greeting,
-    hostile_server,
     message,
     row,
 )
-
-DONE = message(b"C", b"SELECT 1\0")
-ONE = (description([INT8]), row([b"1"]), DONE)
-
-
-def gone() -> Answer:
-    yield from ()
-    raise EOFError
-
-
-def endless() -> Answer:
-    yield description([INT8])
-    while True:
-        yield row([b"1"]) * 1000
-
-
-def answered() -> Answer:
-    return iter(ONE)
-
-
-def refused() -> Answer:
-    return iter([error("42P01", "no such table")])
-
-
-@dataclass
-class Scripted:
-    """A server that answers each statement with `answer`, and what it was told."""
-
-    answer: Callable[[], Answer] = answered
-    greet: Callable[[Mapping[str, str]], bytes] = lambda _: greeting(GREETING)
-    statements: list[str] = field(default_factory=list)
-    beginnings: list[dict[str, str]] = field(default_factory=list)
-    port: int = 0
-
-    def respond(self, statement: str) -> Answer:
-        self.statements.append(statement)
-        return self.answer()
-
-    def begin(self, wanted: dict[str, str]) -> bytes:
-        self.beginnings.append(wanted)
-        return self.greet(wanted)
-
-    @property
-    def database(self) -> PostgreSQLDatabase:
-        return PostgreSQLDatabase("127.0.0.1", self.port, "reader", Secret("secret-word"), "forge")
-
-    @property
-    def where(self) -> str:
-        return f"PostgreSQL database 127.0.0.1:{self.port}/forge"
+from tests.unit.platform.scripted_server import DONE, Scripted, answered, gone, scripted_server
 
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
-    made = Scripted()
-    with hostile_server(made.respond, made.begin) as made.port:
+    with scripted_server() as made:
         yield made
 
 
@@ -380,82 +329,3 @@ def test_a_session_that_is_cut_ends_at_once_even_while_it_waits(scripted: Script
         Session(connection, server).query("SELECT 1", {})
     assert not caught.value.given_up
     cut(connection)  # closed by now: no error
-
-
-@pytest.fixture
-def source(scripted: Scripted) -> Iterator[PostgreSQLSource]:
-    with contextlib.closing(PostgreSQLSource(scripted.database)) as opened:
-        yield opened
-
-
-def test_a_source_keeps_its_connection_until_it_is_closed(scripted: Scripted, source: PostgreSQLSource) -> None:
-    assert source.where == scripted.where
-    for connections in (1, 2):
-        for _ in range(2):
-            assert source.select("SELECT 7") == [(1,)]
-        assert len(scripted.beginnings) == connections
-        source.close()
-    assert scripted.statements == ["SET LOCAL statement_timeout = '1s'; SELECT 7"] * 4
-
-
-def test_a_refused_statement_keeps_the_connection(scripted: Scripted, source: PostgreSQLSource) -> None:
-    scripted.answer = refused
-    for _ in range(2):
-        with pytest.raises(StatementError):
-            source.select("SELECT 7")
-    assert len(scripted.beginnings) == 1
-
-
-@pytest.mark.parametrize(
-    ("answers", "raised", "connections"),
-    [
-        ([gone, answered], None, 2),
-        ([gone, gone], ConnectionLostError, 2),
-        ([gone, refused], StatementError, 2),
-        ([endless], ConnectionLostError, 1),
-    ],
-    ids=lambda value: " then ".join(each.__name__ for each in value) if isinstance(value, list) else None,
-)
-def test_only_what_was_lost_while_idle_is_asked_once_more(
-    scripted: Scripted,
-    source: PostgreSQLSource,
-    answers: list[Callable[[], Answer]],
-    raised: type[Exception] | None,
-    connections: int,
-) -> None:
-    source.select("SELECT 1")
-    script = iter(answers)
-
-    def next_answer() -> Answer:
-        return next(script)()
-
-    scripted.answer = next_answer
-    with pytest.raises(raised) if raised else contextlib.nullcontext():
-        source.select("SELECT 1")
-    assert len(scripted.beginnings) == connections
-    assert next(script, None) is None
-    scripted.answer = answered
-    assert source.select("SELECT 1") == [(1,)]
-    assert len(scripted.beginnings) == connections + (raised is ConnectionLostError)
-
-
-def test_a_new_connection_that_is_lost_is_an_error_at_once(scripted: Scripted, source: PostgreSQLSource) -> None:
-    scripted.answer = gone
-    with pytest.raises(ConnectionLostError):
-        source.select("SELECT 1")
-    assert len(scripted.beginnings) == 1
-
-
-def test_a_source_that_is_closed_while_it_asks_does_not_ask_again(scripted: Scripted, source: PostgreSQLSource) -> None:
-    source.select("SELECT 1")
-
-    def close() -> Answer:
-        source.close()
-        yield from ()
-
-    scripted.answer = close
-    with pytest.raises(ConnectionLostError):
-        source.select("SELECT 1")
-    scripted.answer = answered
-    assert source.select("SELECT 1") == [(1,)]
-    assert len(scripted.beginnings) == 2

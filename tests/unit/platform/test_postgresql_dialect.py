@@ -1,0 +1,78 @@
+"""PostgreSQL's own expressions, asked of a real server: what is taken out of JSON, and who may write to a table."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from tests.platforms import cluster_database
+from tests.real_parts.postgresql import Cluster
+
+
+@pytest.fixture
+def empty(postgres: Cluster) -> Iterator[PostgreSQLSource]:
+    """One of a database without tables."""
+    with contextlib.closing(PostgreSQLSource(cluster_database(postgres, "postgres"))) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "integer"),
+    [
+        ('{"a": {"b": "it"}}', "it", None),
+        ('{"a": {"b": -12}}', "-12", -12),
+        ('{"a": {"b": 123456789012345678}}', "123456789012345678", 123456789012345678),
+        ('{"a": {"b": 1234567890123456789}}', "1234567890123456789", None),
+        ('{"a": {"b": "1.5"}}', "1.5", None),
+        ('{"a": {}}', None, None),
+        ("", None, None),
+    ],
+)
+def test_a_value_in_json_is_found_by_its_path(
+    empty: PostgreSQLSource, content: str, text: str | None, integer: int | None
+) -> None:
+    column, path = f"'{content}'::varchar", ("a", "b")
+    asked = f"SELECT {empty.dialect.json_text(column, path)}, {empty.dialect.json_integer(column, path)}"
+    assert empty.select(asked) == [(text, integer)]
+
+
+def test_elements_and_keys_of_json_are_rows_where_it_has_any(empty: PostgreSQLSource) -> None:
+    def found(make: Callable[[str, tuple[str, ...]], str], content: str) -> int | str | None:
+        table = make(f"'{content}'::text", ("a", "b"))
+        ((number,),) = empty.select(f"SELECT count(*) FROM {table}")
+        return number
+
+    array, keys = '{"a": {"b": [1, 2]}}', '{"a": {"b": {"c": 1, "d": 2, "e": 3}}}'
+    assert [found(empty.dialect.json_elements, content) for content in (array, keys, "{}", "")] == [2, 0, 0, 0]
+    assert [found(empty.dialect.json_keys, content) for content in (array, keys, "{}", "")] == [0, 3, 0, 0]
+
+
+def test_who_may_be_writing_to_a_table_is_seen(postgres: Cluster) -> None:
+    def writers(table: str) -> int | str | None:
+        ((found,),) = source.select(f"SELECT {source.dialect.writers(table)}")
+        return found
+
+    name = postgres.create("written")
+    with postgres.connect(name) as connection:
+        connection.execute('CREATE TABLE "Invitations" (); CREATE TABLE "Teams" ()')
+    with (
+        contextlib.closing(PostgreSQLSource(cluster_database(postgres, name))) as source,
+        postgres.connect(postgres.create("copied", name)) as other,  # where the table has the same number
+        postgres.connect(name) as connection,
+    ):
+        other.execute('BEGIN; DELETE FROM "Invitations"')
+        assert writers("Invitations") == ""
+        seen = []
+        for statement in (
+            'LOCK TABLE "Invitations" IN ROW EXCLUSIVE MODE',
+            'LOCK TABLE "Invitations" IN SHARE ROW EXCLUSIVE MODE',
+            'LOCK TABLE "Invitations" IN EXCLUSIVE MODE',
+            'LOCK TABLE "Invitations" IN ACCESS EXCLUSIVE MODE',
+            'SELECT 1 FROM "Invitations"',
+        ):
+            connection.execute(f"BEGIN; {statement}".encode())
+            seen.append(bool(writers("Invitations")))
+            assert writers("Teams") == ""
+            connection.execute("ROLLBACK")
+    assert seen == [True, True, True, True, False]
