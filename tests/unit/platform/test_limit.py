@@ -119,6 +119,10 @@ def test_of_many_limits_the_shortest_says_how_long_to_pause_and_each_is_its_own(
     assert watched.pause(1) == [4]
 
 
+def test_a_limit_that_was_not_used_yet_has_not_expired(watched: Watched) -> None:
+    assert not watched.limit.expired
+
+
 def test_a_watch_over_nothing_goes_on_looking(watched: Watched) -> None:
     assert watched.pause(2) == [0.05, 0.05]
 

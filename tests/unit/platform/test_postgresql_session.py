@@ -148,6 +148,13 @@ def test_a_refusal_is_told_with_what_to_do(refusal: str, says: str) -> None:
     assert server._why(psycopg.OperationalError(refusal)) == says
 
 
+def test_a_server_that_is_silent_when_it_is_asked_why_has_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_session, "CONNECT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = Server(PostgreSQLDatabase("127.0.0.1", silent.getsockname()[1], "reader", None, "forge", ssl=True))
+        assert server._why(psycopg.OperationalError("certificate verify failed")) == "certificate verify failed"
+
+
 @pytest.mark.parametrize(("password", "says"), [(Secret("word"), f"a {MASK} b"), (Secret(""), "a word b"), (None,) * 2])
 def test_a_message_is_one_line_without_the_password(password: Secret | None, says: str | None) -> None:
     server = Server(PostgreSQLDatabase("127.0.0.1", 1, "reader", password, "forge"))
@@ -287,14 +294,15 @@ def test_all_statements_of_a_session_share_one_limit(scripted: Scripted, monkeyp
             waited.append(milliseconds)
             return len(waited) < 3
 
+    poll: Any = Poll()
     with session(scripted) as opened:
         for seconds in (0, 4, 5.5):
             clock.advance(seconds)
             with contextlib.suppress(ConnectionLostError):
-                opened._wait(Poll())  # type: ignore[arg-type]  # a stand-in
+                opened._wait(poll)
         clock.advance(0.5)
         with pytest.raises(ConnectionLostError) as caught:
-            opened._wait(Poll())  # type: ignore[arg-type]
+            opened._wait(poll)
     assert waited == [10_000, 6_000, 500]
     says = "did not answer within 10 s; is it overloaded or unreachable?"
     assert str(caught.value) == f"{scripted.where} {says}"
@@ -319,13 +327,15 @@ def test_a_server_that_does_not_answer_is_given_up(scripted: Scripted, monkeypat
 
 
 def test_a_session_that_is_cut_ends_at_once_even_while_it_waits(scripted: Scripted) -> None:
-    def wait() -> Answer:
+    def answer_too_late() -> Answer:
         cut(connection)
-        yield from ()
+        return answered()
 
-    scripted.answer = wait
+    scripted.answer = answer_too_late
     server = Server(scripted.database)
     with contextlib.closing(server.connect()) as connection, pytest.raises(ConnectionLostError) as caught:
         Session(connection, server).query("SELECT 1", {})
     assert not caught.value.given_up
     cut(connection)  # closed by now: no error
+    connection.fileno = lambda: -1  # type: ignore[method-assign]  # closed by another thread in this moment
+    cut(connection)
