@@ -110,7 +110,6 @@ class Server:
 
     def _open_with(self, options: str, tls: Mapping[str, Any]) -> "psycopg.Connection[Row]":
         import psycopg
-        from psycopg.rows import tuple_row
 
         database = self._database
         return psycopg.connect(
@@ -126,7 +125,6 @@ class Server:
             options=options,  # an empty value is not sent, whatever PGOPTIONS says
             autocommit=True,
             prepare_threshold=None,
-            row_factory=tuple_row,
             keepalives_idle=30,
             keepalives_interval=5,
             keepalives_count=3,

@@ -74,6 +74,26 @@ class TestWriteAheadLog:
             assert source.read(AT).readings["flowfuse_admins"] == {(): 5}
             assert files(path) == {"forge.db", "forge.db-wal", "forge.db-shm"}
 
+    def test_beside_a_live_writer_a_file_that_was_touched_or_an_index_that_is_another_is_opened_anew(
+        self, path: Path
+    ) -> None:
+        with (
+            contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer,
+            contextlib.closing(SQLiteSource(path)) as source,
+        ):
+            writer.execute("DELETE FROM Invitations")
+            known, connections = vars(source), []
+            for change in ("nothing", "nothing", "file", "index", "nothing"):
+                if change == "file":
+                    os.utime(path, ns=(1, 1))
+                if change == "index":  # cut off in truth, it would end every process that has it mapped
+                    device, inode, size, changed = known["_index_identity"]
+                    known["_index_identity"] = (device, inode, size + 1, changed)
+                source.read(AT)
+                connections.append(known["_connection"])
+            first, second, third, fourth, fifth = connections
+            assert first is second is not third is not fourth is fifth
+
     def left_behind(self, path: Path, directory: Path) -> Path:
         """A copy with a log that holds the last transaction, and without the index of the log."""
         directory.mkdir()
