@@ -384,6 +384,7 @@ def test_the_size_of_a_database_is_that_of_its_pages(platform: Platform) -> None
         (CertifiedNodes(), [[(None, 1, 1)]], 1),
         (CertificateExpiry(), [[(None, LATER)]], expiry(LATER)),
     ],
+    ids=["table", "nodes", "certificate"],
 )
 def test_a_name_that_is_null_is_an_empty_one(question: Question, answers: list[list[Row]], value: float) -> None:
     assert ask(question, answering(*answers))[0] == {("",): value}
