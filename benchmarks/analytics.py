@@ -22,11 +22,11 @@ from benchmarks.collector import durable_cluster, seconds_used_by
 from benchmarks.fleet import NOW, WINDOW, first_pings, processor_seconds
 from ff_observe.collector.clickhouse.engine import ClickHouseEngine
 from ff_observe.collector.clickhouse.sink import Sink
-from ff_observe.collector.commands import Questioned
+from ff_observe.collector.commands import FleetStore
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Store
 from ff_observe.collector.store.columns import COLUMNS, NAMES
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.config.secret import Secret
 from ff_observe.ping_contract import FIELDS
 from tests.real_parts import clickhouse, postgresql
@@ -96,7 +96,7 @@ def timed(what: str, task: Callable[[], object], used: Callable[[], float]) -> N
     print(f"    {what:34} {wall:8.2f} s {used() - before:8.2f} s of a processor", flush=True)
 
 
-def ask(name: str, engine: Questioned, days: int, used: Callable[[], float]) -> None:
+def ask(name: str, engine: FleetStore, days: int, used: Callable[[], float]) -> None:
     print(f"{name}:")
     since, until = TODAY - timedelta(days=days), TODAY - timedelta(days=1)
     for question, fields in QUESTIONS.items():
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
         directory.chmod(0o755)  # PostgreSQL runs as a user of its own
         durable_cluster(directory / "cluster")
         url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
-        store = PostgresqlStore(Secret(url), WINDOW, lambda _: None)
+        store = PostgreSQLStore(Secret(url), WINDOW, lambda _: None)
         with (
             postgresql.server(directory / "cluster", port),
             clickhouse.running(directory / "clickhouse") as server,

@@ -31,7 +31,7 @@ from ff_observe.collector.fleet import take_fleet, take_release
 from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store import counting as store_counting
 from ff_observe.collector.store.columns import NAMES
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
 from ff_observe.ping_contract import FIELDS
@@ -97,7 +97,7 @@ def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Callab
     cluster, port = directory / "cluster", free_port()
     durable_cluster(cluster)
     url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
-    make_store = partial(PostgresqlStore, Secret(url), WINDOW, lambda _: None)
+    make_store = partial(PostgreSQLStore, Secret(url), WINDOW, lambda _: None)
     with postgresql.server(cluster, port):
         asyncio.run(write_first_pings(make_store(), days))
         with psycopg.connect(url, autocommit=True) as session:

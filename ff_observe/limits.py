@@ -30,7 +30,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class HeadRoom:
+class Headroom:
     """One limit. `used` and `level` are None where usage could not be read. `effect` is what FlowFuse does there."""
 
     resource: str
@@ -41,7 +41,7 @@ class HeadRoom:
     effect: str
 
 
-def head_room(snapshot: Snapshot) -> Iterator[HeadRoom]:
+def headroom(snapshot: Snapshot) -> Iterator[Headroom]:
     """Each limit of the licence, or of FlowFuse without one; none while the database does not answer."""
     limits = snapshot.readings.get(facts.LICENSE_LIMIT.name, {})
     usage = snapshot.readings.get(facts.LICENSE_USAGE.name, {})
@@ -52,7 +52,7 @@ def head_room(snapshot: Snapshot) -> Iterator[HeadRoom]:
             title = f"{title} and {in_text(facts.LIMITS['devices'])}"
         used = usage.get((resource,))
         level = None if used is None else _level(used, allowed, licensed=licensed)
-        yield HeadRoom(resource, title, allowed, used, level, _effect(level, allowed, licensed=licensed))
+        yield Headroom(resource, title, allowed, used, level, _effect(level, allowed, licensed=licensed))
 
 
 def _level(used: float, allowed: float, *, licensed: bool) -> Level:

@@ -77,7 +77,7 @@ LICENCE_ID = Grammar("[A-Za-z0-9_-]{0,128}", "the identifier of a licence, such 
 LICENCE_TYPE = Grammar("[A-Z]{2,8}", "a type of licence, such as CE, DEV or EE", 8)
 
 
-class RollUp(StrEnum):
+class RollupRule(StrEnum):
     """What of a field a collector keeps of each day, longer than its pings: how many platforms had each value; of a
     count, how many had 0, 1, 2 to 4, 5 to 9, 10 to 19, 20 to 49, …, and their sum."""
 
@@ -104,7 +104,7 @@ class Field:
     sensitivity: Sensitivity = field(kw_only=True)
     since: str = field(default="0.1.0", kw_only=True)
     review: Review | None = field(kw_only=True)
-    rolled_up: RollUp = field(default=RollUp.NONE, kw_only=True)
+    rolled_up: RollupRule = field(default=RollupRule.NONE, kw_only=True)
 
     def accepts(self, value: object) -> bool:
         """Whether a value is valid: the rule of the sender and of the receiver."""
@@ -149,7 +149,7 @@ def _count_field(count: Count, part: PingField) -> Field:
         sensitivity=Sensitivity.COUNT,
         since=count.since,
         review=part.review,
-        rolled_up=RollUp.BY_SIZE,
+        rolled_up=RollupRule.BY_SIZE,
     )
 
 
@@ -174,7 +174,7 @@ FIELDS: tuple[Field, ...] = (
         origin="the operating system",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
     Field(
         ("os", "release"),
@@ -193,7 +193,7 @@ FIELDS: tuple[Field, ...] = (
         origin="the operating system",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
     Field(
         ("env", "nodejs"),
@@ -203,7 +203,7 @@ FIELDS: tuple[Field, ...] = (
         origin="`node --version`, or FlowFuse's own `/metrics`",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
     Field(
         ("env", "flowforge"),
@@ -213,7 +213,7 @@ FIELDS: tuple[Field, ...] = (
         origin="FlowFuse's `package.json`",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
     *COUNT_FIELDS,
     Field(
@@ -224,7 +224,7 @@ FIELDS: tuple[Field, ...] = (
         origin="flowforge.yml: `driver.type`",
         sensitivity=Sensitivity.VERSION,
         review=SUPPORT,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
     Field(
         ("platform", "config", "broker", "enabled"),
@@ -233,7 +233,7 @@ FIELDS: tuple[Field, ...] = (
         origin="flowforge.yml: `broker`",
         sensitivity=Sensitivity.OPERATIONAL,
         review=USE,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
     Field(
         ("platform", "config", "fileStore", "enabled"),
@@ -242,7 +242,7 @@ FIELDS: tuple[Field, ...] = (
         origin="flowforge.yml: `fileStore`",
         sensitivity=Sensitivity.OPERATIONAL,
         review=USE,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
     Field(
         ("platform", "config", "email", "enabled"),
@@ -251,7 +251,7 @@ FIELDS: tuple[Field, ...] = (
         origin="flowforge.yml: `email.enabled`",
         sensitivity=Sensitivity.OPERATIONAL,
         review=USE,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
     Field(
         ("platform", "license", "id"),
@@ -270,7 +270,7 @@ FIELDS: tuple[Field, ...] = (
         origin="the licence",
         sensitivity=Sensitivity.VERSION,
         review=LICENCE,
-        rolled_up=RollUp.BY_VALUE,
+        rolled_up=RollupRule.BY_VALUE,
     ),
 )
 """Every field a ping may hold, in the order it is sent. Nothing else leaves, and nothing else is accepted."""

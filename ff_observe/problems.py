@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from ff_observe.catalogue import audit, bridge
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings, SQLiteDatabase
-from ff_observe.limits import AFTER_EXPIRY, EXPIRES_SOON, Level, head_room
+from ff_observe.limits import AFTER_EXPIRY, EXPIRES_SOON, Level, headroom
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.consent import decide
 from ff_observe.platform.snapshot import Snapshot
@@ -191,7 +191,7 @@ def _expiry(snapshot: Snapshot, licence: Licence) -> Iterator[Finding]:
 
 
 def _limits(snapshot: Snapshot) -> Iterator[Finding]:
-    over = [room for room in head_room(snapshot) if room.level is Level.OVER]
+    over = [room for room in headroom(snapshot) if room.level is Level.OVER]
     if not over:
         return
     detail = f"{', '.join(f'{room.title}: {room.used:g} of {room.allowed:g}' for room in over)}. {over[0].effect}"

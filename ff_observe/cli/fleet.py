@@ -15,12 +15,12 @@ from ff_observe.clock import SystemClock
 from ff_observe.errors import UsageError
 
 if TYPE_CHECKING:
-    from ff_observe.collector.commands import Questioned
+    from ff_observe.collector.commands import FleetStore
     from ff_observe.collector.quality import Finding
     from ff_observe.collector.questions import Answer
     from ff_observe.collector.settings import CollectorSettings
     from ff_observe.collector.store import Rollup
-    from ff_observe.ping_contract import Field, RollUp
+    from ff_observe.ping_contract import Field, RollupRule
 
 DAYS = 90
 MONTHS = 365
@@ -63,7 +63,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 class Fleet:
     """The roll-ups of a store from the day `since`, and before if needed, to yesterday."""
 
-    def __init__(self, settings: "CollectorSettings", store: "Questioned", today: date, since: date | None) -> None:
+    def __init__(self, settings: "CollectorSettings", store: "FleetStore", today: date, since: date | None) -> None:
         self.settings = settings
         self.store = store
         self.until = today - timedelta(days=1)
@@ -102,9 +102,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _adoption(options: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.collector import questions
-    from ff_observe.ping_contract import RollUp
+    from ff_observe.ping_contract import RollupRule
 
-    return questions.adoption(fleet.rows(_field(options.of, RollUp.BY_VALUE).dotted))
+    return questions.adoption(fleet.rows(_field(options.of, RollupRule.BY_VALUE).dotted))
 
 
 def _upgrades(_: argparse.Namespace, fleet: Fleet) -> "Answer":
@@ -123,19 +123,19 @@ def _cohorts(options: argparse.Namespace, fleet: Fleet) -> "Answer":
 
 def _crosstab(options: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.collector import questions
-    from ff_observe.ping_contract import FIELDS, RollUp
+    from ff_observe.ping_contract import FIELDS, RollupRule
 
     fleet.since = fleet.until
-    first, second = (_field(name, RollUp.BY_VALUE) for name in (options.first, options.second))
+    first, second = (_field(name, RollupRule.BY_VALUE) for name in (options.first, options.second))
     cells = fleet.store.crosstab(fleet.until, FIELDS.index(first), FIELDS.index(second))
     return questions.crosstab(first.dotted, second.dotted, cells)
 
 
 def _histogram(options: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.collector import questions
-    from ff_observe.ping_contract import RollUp
+    from ff_observe.ping_contract import RollupRule
 
-    return questions.histogram(fleet.rows(_field(options.count, RollUp.BY_SIZE).dotted))
+    return questions.histogram(fleet.rows(_field(options.count, RollupRule.BY_SIZE).dotted))
 
 
 def _silent(_: argparse.Namespace, fleet: Fleet) -> "Answer":
@@ -164,7 +164,7 @@ def _findings(fleet: Fleet) -> "Sequence[Finding]":
     return take_findings(store_of_rollups(fleet.settings), fleet.since, fleet.until)
 
 
-def _field(name: str, kind: "RollUp") -> "Field":
+def _field(name: str, kind: "RollupRule") -> "Field":
     from ff_observe.collector.questions import matching
     from ff_observe.ping_contract import FIELDS
 

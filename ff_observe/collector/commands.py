@@ -13,7 +13,7 @@ from typing import Protocol
 from ff_observe.collector import parquet, release_log, rewrapping
 from ff_observe.collector.daily import Rollups
 from ff_observe.collector.key_keeping import shared
-from ff_observe.collector.parquet import Written
+from ff_observe.collector.parquet import ExportedFile
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.release_log import Download
 from ff_observe.collector.rewrapping import Rewrapped
@@ -80,7 +80,7 @@ def _downloaded(file: Path) -> Download:
 
 def export_days(
     settings: CollectorSettings, directory: Path, since: date | None, today: date, *, sender_hashes: bool
-) -> Iterator[Written]:
+) -> Iterator[ExportedFile]:
     """Export the days that are over as Parquet, from `since` on. Raises `StoreError`, or `FFObserveError` for files."""
     yesterday = today - timedelta(days=1)
     yield from parquet.export_days(
@@ -154,13 +154,13 @@ def _forget_in_clickhouse(database: ClickHouse, retention: timedelta, instance_i
         raise StoreError(f"{pings} pings are deleted, but not in ClickHouse: {error}; do it again") from None
 
 
-class Questioned(Rollups, Protocol):
+class FleetStore(Rollups, Protocol):
     """What answers the questions of `ff-observe fleet`; see `Store`."""
 
     def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]: ...
 
 
-def store_of_fleet(settings: CollectorSettings) -> Questioned:
+def store_of_fleet(settings: CollectorSettings) -> FleetStore:
     """What `ff-observe fleet` reads: ClickHouse or a replica, if the settings name one."""
     if settings.fleet_analytics is not None:
         from ff_observe.collector.clickhouse.engine import ClickHouseEngine

@@ -2,7 +2,7 @@
 
 from ff_observe.collector.key_file import FileKeeping, KeyKeeping
 from ff_observe.collector.key_wrapping import KeyWrapping, key_wrapping
-from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase
+from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer
 from ff_observe.collector.shared_keys import SharedKeeping, WrappedKeys
 from ff_observe.collector.store import Store
 from ff_observe.collector.store.opening import open_store
@@ -22,7 +22,7 @@ def keeping(
 def shared(settings: CollectorSettings, store: Store | None = None) -> tuple[WrappedKeys, KeyWrapping]:
     """The database that the settings have keys kept in, and what wraps them. Raises `ConfigurationError`."""
     found = key_wrapping(settings)
-    if not isinstance(settings.database, PostgresqlDatabase):  # before a store is opened, which would make a file
+    if not isinstance(settings.database, PostgreSQLServer):  # before a store is opened, which would make a file
         raise found.present.wrong("keeps keys in PostgreSQL; name one in database, or remove this key")
     store = store or open_store(settings)
     assert isinstance(store, WrappedKeys)

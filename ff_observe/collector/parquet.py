@@ -37,7 +37,7 @@ def _library() -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ExportedFile:
     """A file, and how many pings it holds; None if it was deleted, because its day has no pings any more."""
 
     file: Path
@@ -46,7 +46,7 @@ class Written:
 
 def export_days(
     store: Store, directory: Path, since: date, until: date, *, sender_hashes: bool = False
-) -> Generator[Written, None, None]:
+) -> Generator[ExportedFile, None, None]:
     """Write the days from `since` to `until`, oldest first. Raises `StoreError`, or `FFObserveError` for files."""
     arrow = _library()
     schema = _schema(arrow, sender_hashes=sender_hashes)
@@ -88,7 +88,7 @@ def file_of(directory: Path, day: date) -> Path:
 
 def _export_day(
     arrow: Any, store: Store, directory: Path, day: date, pings: int, schema: "pyarrow.Schema"
-) -> Written | None:
+) -> ExportedFile | None:
     """What was written; None if the file is complete already."""
     file, target = file_of(directory, day), str(directory.resolve())
     while True:
@@ -101,9 +101,9 @@ def _export_day(
         if store.confirm_copy(target, day, changes):
             break  # nothing has changed meanwhile
     if written:
-        return Written(file, written)
+        return ExportedFile(file, written)
     store.drop_copy(target, day)
-    return Written(file, None)
+    return ExportedFile(file, None)
 
 
 def _is_complete(arrow: Any, file: Path, pings: int, schema: "pyarrow.Schema") -> bool:

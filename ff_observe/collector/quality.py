@@ -23,7 +23,7 @@ from ff_observe.catalogue.quality import (
 )
 from ff_observe.collector.fleet import BOUNDS, DRIVERS, LICENSE_TYPES, RESOURCES, is_release
 from ff_observe.collector.store import Folded, Rollup, Store, rollups
-from ff_observe.ping_contract import FIELDS, RollUp
+from ff_observe.ping_contract import FIELDS, RollupRule
 
 USUAL_DAYS: Final = 7
 HELD_DAYS: Final = 30
@@ -44,7 +44,7 @@ _KNOWN: Final[Mapping[str, Callable[[str], object]]] = {
 _MOST: Final = {FIELDS[RESOURCES[name]].dotted: most for name, most in BOUNDS.items()}
 _BY_VALUE, _BY_SIZE = (
     tuple(field.dotted for field in FIELDS if field.rolled_up is kind and field.type is not bool)
-    for kind in (RollUp.BY_VALUE, RollUp.BY_SIZE)
+    for kind in (RollupRule.BY_VALUE, RollupRule.BY_SIZE)
 )
 
 

@@ -13,7 +13,7 @@ from ff_observe.collector.quality import Finding
 from ff_observe.collector.store import Rollup
 from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN, UPGRADE
 from ff_observe.collector.store.rollups import text as as_text
-from ff_observe.ping_contract import FIELDS, Field, RollUp, Value
+from ff_observe.ping_contract import FIELDS, Field, RollupRule, Value
 
 Cell = str | int | float | None
 
@@ -31,7 +31,7 @@ class Answer:
     curve: str | None = None
 
 
-def matching(name: str, kinds: Iterable[RollUp]) -> list[Field]:
+def matching(name: str, kinds: Iterable[RollupRule]) -> list[Field]:
     """The fields that a name stands for: the whole dotted path, or its end if only one has it."""
     fields = [field for field in FIELDS if field.rolled_up in set(kinds)]
     whole = [field for field in fields if field.dotted == name]

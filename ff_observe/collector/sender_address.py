@@ -26,7 +26,7 @@ class ForwardedHeader(StrEnum):
 
 
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
-_TNEMELE = re.compile(r'(?:[^,"]|"[^"]*"?)+')
+_REVERSED_ELEMENT = re.compile(r'(?:[^,"]|"[^"]*"?)+')
 """An element of a header, parsed right to left: what the sender wrote in front, such as an open quote, cannot change
 how the trusted proxy's last element is read."""
 _PAIR = re.compile(r'([^\s;=",]+)\s*=\s*(?:"([^"]*)"|([^\s;",]*))')
@@ -76,7 +76,7 @@ class SenderAddress:
     def _hops(self, headers: Headers) -> list[str]:
         """The elements that proxies wrote, the nearest proxy's first."""
         lines = [value.decode("latin-1") for name, value in headers if name == self._header_name]
-        hops = [hop[::-1] for line in reversed(lines) for hop in _TNEMELE.findall(line[::-1])]
+        hops = [hop[::-1] for line in reversed(lines) for hop in _REVERSED_ELEMENT.findall(line[::-1])]
         if self._header is ForwardedHeader.FORWARDED:
             return [_forwarded_for(hop) for hop in hops[:MAX_HOPS]]
         return hops[:MAX_HOPS]

@@ -8,12 +8,12 @@ from typing import Final
 
 from ff_observe.collector import settings_kinds
 from ff_observe.collector.sender_address import ForwardedHeader, Network
-from ff_observe.collector.settings_kinds import ClickHouse, PostgresqlDatabase, SqliteDatabase
+from ff_observe.collector.settings_kinds import ClickHouse, PostgreSQLServer, SQLiteFile
 from ff_observe.config import kinds
 from ff_observe.config.key import FileKeys, Key, declared, filled_by
 from ff_observe.http.limits import Limits
 
-__all__ = ["CollectorSettings", "PostgresqlDatabase", "SqliteDatabase"]
+__all__ = ["CollectorSettings", "PostgreSQLServer", "SQLiteFile"]
 
 _days = partial(kinds.lasting, timedelta(days=1))
 
@@ -31,7 +31,7 @@ DATABASE = Key(
     settings_kinds.DATABASE,
     "The database. A URL with a password is better kept in a file of its own.",
     "0.1.0",
-    default=settings_kinds.SqliteDatabase(),
+    default=settings_kinds.SQLiteFile(),
     otherwise="SQLite in `data_dir`",
     secret=True,
     file=True,
@@ -209,7 +209,7 @@ class CollectorSettings:
     port: int = LISTEN.fallback[1]
     allowed_hosts: tuple[str, ...] = filled_by(ALLOWED_HOSTS)
     data_dir: Path = filled_by(DATA_DIR)
-    database: SqliteDatabase | PostgresqlDatabase = filled_by(DATABASE)
+    database: SQLiteFile | PostgreSQLServer = filled_by(DATABASE)
     key_file: Path | None = filled_by(KEY_FILE)
     key_lifetime: timedelta = filled_by(KEY_DAYS)
     receipts_key_file: Path | None = filled_by(RECEIPTS_KEY_FILE)
@@ -230,7 +230,7 @@ class CollectorSettings:
     epsilon_budget: float = filled_by(EPSILON_BUDGET)
     silent_after_days: int = filled_by(SILENT_AFTER_DAYS)
     public: bool = filled_by(PUBLIC)
-    fleet_database: PostgresqlDatabase | None = filled_by(FLEET_DATABASE)
+    fleet_database: PostgreSQLServer | None = filled_by(FLEET_DATABASE)
     fleet_analytics: ClickHouse | None = filled_by(FLEET_ANALYTICS)
     fleet_interval_seconds: float = filled_by(INTERVAL_SECONDS)
     limits: Limits = field(default_factory=Limits)
@@ -241,7 +241,7 @@ class CollectorSettings:
     @property
     def database_file(self) -> Path | None:
         """The SQLite file; None with PostgreSQL."""
-        if isinstance(self.database, PostgresqlDatabase):
+        if isinstance(self.database, PostgreSQLServer):
             return None
         return self.database.path or self.data_dir / "pings" / "pings.sqlite3"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from ff_observe.collector import settings as key
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import (
-    PostgresqlDatabase,
-    SqliteDatabase,
+    PostgreSQLServer,
+    SQLiteFile,
     parse_database,
     parse_listen,
 )
@@ -52,7 +52,7 @@ def collector_settings(
     return settings if data_dir is None else replace(settings, data_dir=data_dir)
 
 
-def _named_database(named: NamedDatabase) -> SqliteDatabase | PostgresqlDatabase:
+def _named_database(named: NamedDatabase) -> SQLiteFile | PostgreSQLServer:
     try:
         if named.file is not None:
             return _database_in(named.file)
@@ -60,7 +60,7 @@ def _named_database(named: NamedDatabase) -> SqliteDatabase | PostgresqlDatabase
     except (WrongValueError, UnreadableFileError) as error:
         place = f"{named.file}: " if named.file is not None else ""
         raise UsageError(f"{named.name}: {place}{error}") from None
-    if named.seen and isinstance(database, PostgresqlDatabase) and _has_password(database.url):
+    if named.seen and isinstance(database, PostgreSQLServer) and _has_password(database.url):
         raise UsageError(
             f"{named.name}: `ps` shows every user what is in a command, and this URL has a password: write it into a "
             "file for --database-file, or into FF_OBSERVE_COLLECTOR_DATABASE"
@@ -68,7 +68,7 @@ def _named_database(named: NamedDatabase) -> SqliteDatabase | PostgresqlDatabase
     return database
 
 
-def _database_in(file: Path) -> SqliteDatabase | PostgresqlDatabase:
+def _database_in(file: Path) -> SQLiteFile | PostgreSQLServer:
     """Raises `UnreadableFileError`, or `WrongValueError` for a file that holds something else."""
     text = read_text(file, LARGEST_SECRET_FILE)
     try:
@@ -99,8 +99,8 @@ def read_settings(reader: Reader, named_in: str) -> CollectorSettings:
     """The values of the reader's file. The reader collects problems, and which keys were read."""
     host, port = reader.value(key.LISTEN)
     database = reader.value(key.DATABASE)
-    if isinstance(database, SqliteDatabase) and database.path is not None:
-        database = SqliteDatabase(reader.directory / database.path)
+    if isinstance(database, SQLiteFile) and database.path is not None:
+        database = SQLiteFile(reader.directory / database.path)
     settings = reader.fill(
         CollectorSettings,
         host=host,

@@ -17,14 +17,14 @@ from ff_observe.config.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteDatabase:
+class SQLiteFile:
     """A file; None is `pings/pings.sqlite3` in the data directory."""
 
     path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresqlDatabase:
+class PostgreSQLServer:
     """A connection URL, with its password."""
 
     url: Secret
@@ -53,21 +53,21 @@ def _show_listen(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def parse_database(text: str) -> SqliteDatabase | PostgresqlDatabase:
+def parse_database(text: str) -> SQLiteFile | PostgreSQLServer:
     """`sqlite:PATH`, or a PostgreSQL URL. Raises `WrongValueError`."""
     kind, colon, rest = text.strip().partition(":")
     if kind == "sqlite" and colon and rest.strip("/"):
-        return SqliteDatabase(Path(rest.removeprefix("//")))
+        return SQLiteFile(Path(rest.removeprefix("//")))
     if kind in ("postgresql", "postgres") and rest.startswith("//"):
-        return PostgresqlDatabase(Secret(_checked_url(text.strip())))
+        return PostgreSQLServer(Secret(_checked_url(text.strip())))
     raise WrongValueError("write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST")
 
 
-def parse_replica(text: str) -> PostgresqlDatabase:
+def parse_replica(text: str) -> PostgreSQLServer:
     """A PostgreSQL URL that may lead to a server without writes. Raises `WrongValueError`."""
     if text.strip().partition("://")[0] not in ("postgresql", "postgres"):
         raise WrongValueError("write postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST")
-    return PostgresqlDatabase(Secret(_checked_url(text.strip(), reads=True)))
+    return PostgreSQLServer(Secret(_checked_url(text.strip(), reads=True)))
 
 
 def _checked_url(url: str, *, reads: bool = False) -> str:

@@ -29,7 +29,7 @@ def proxy_for(url: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class NextHop:
     """The host and port that a delivery connects to: the receiver's, or those of the proxy to `receiver`."""
 
     host: str
@@ -37,14 +37,14 @@ class Way:
     receiver: str = ""
 
 
-def way_to(url: str, *, over_grpc: bool = False) -> Way:
+def next_hop(url: str, *, over_grpc: bool = False) -> NextHop:
     """Whom a delivery to `url` connects to. Raises `ValueError` for an impossible URL, of a proxy too."""
     parts = _parts(url)
     proxy = _grpc_proxy_for(parts.hostname or "") if over_grpc else proxy_for(url)
     if proxy is not None:
         via = _parts(proxy)
-        return Way(via.hostname or "", via.port or _default_port(via, over_grpc), parts.hostname or "")
-    return Way(parts.hostname or "", parts.port or _default_port(parts, over_grpc))
+        return NextHop(via.hostname or "", via.port or _default_port(via, over_grpc), parts.hostname or "")
+    return NextHop(parts.hostname or "", parts.port or _default_port(parts, over_grpc))
 
 
 def _default_port(parts: SplitResult, over_grpc: bool) -> int:

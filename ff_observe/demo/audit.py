@@ -10,7 +10,7 @@ _ERROR = '{"error":{"code":"unexpected_error"}}'
 
 
 @dataclass(frozen=True, slots=True)
-class _Habit:
+class _EventRate:
     """An event that occurs `per_hour` times in a busy hour; `by_machines`, also at night."""
 
     event: str
@@ -22,29 +22,29 @@ class _Habit:
 
 
 _HABITS = (
-    _Habit("account.login", "user", 4.0),
-    _Habit("account.login", "user", 0.3, body=_ERROR),
-    _Habit("account.logout", "user", 1.5),
-    _Habit("flows.set", "project", 3.0),
-    _Habit("flows.set", "device", 0.6),
-    _Habit("project.snapshot.rolled-back", "project", 0.1),
-    _Habit("project.snapshot.device-target-set", "project", 0.5, "api", by_machines=True),
-    _Habit("device.snapshot.deployed", "device", 0.8, "api", by_machines=True),
-    _Habit("device.snapshot.deployed", "device", 0.4, "mcp:expert"),
-    _Habit("project.snapshot.rolled-back", "project", 0.05, "mcp"),
-    _Habit("application.pipeline.stage-deployed", "team", 0.7),
-    _Habit("project.settings.updated", "project", 0.5),
-    _Habit("nodes.install", "project", 0.4),
-    _Habit("user.pat.created", "user", 0.05),
-    _Habit("team.user.role-changed", "team", 0.05),
-    _Habit("crashed", "project", 0.25, by_machines=True),
-    _Habit("crashed", "device", 0.1, by_machines=True),
-    _Habit("safe-mode", "project", 0.04, by_machines=True),
-    _Habit("project.start-failed", "project", 0.06, body=_ERROR, by_machines=True),
-    _Habit("resource.memory", "project", 0.12, by_machines=True),
-    _Habit("resource.cpu", "project", 0.1, by_machines=True),
-    _Habit("device.restart-failed", "device", 0.05, body=_ERROR, by_machines=True),
-    _Habit("temperature-limit", "project", 0.2, by_machines=True),  # a tenant's own
+    _EventRate("account.login", "user", 4.0),
+    _EventRate("account.login", "user", 0.3, body=_ERROR),
+    _EventRate("account.logout", "user", 1.5),
+    _EventRate("flows.set", "project", 3.0),
+    _EventRate("flows.set", "device", 0.6),
+    _EventRate("project.snapshot.rolled-back", "project", 0.1),
+    _EventRate("project.snapshot.device-target-set", "project", 0.5, "api", by_machines=True),
+    _EventRate("device.snapshot.deployed", "device", 0.8, "api", by_machines=True),
+    _EventRate("device.snapshot.deployed", "device", 0.4, "mcp:expert"),
+    _EventRate("project.snapshot.rolled-back", "project", 0.05, "mcp"),
+    _EventRate("application.pipeline.stage-deployed", "team", 0.7),
+    _EventRate("project.settings.updated", "project", 0.5),
+    _EventRate("nodes.install", "project", 0.4),
+    _EventRate("user.pat.created", "user", 0.05),
+    _EventRate("team.user.role-changed", "team", 0.05),
+    _EventRate("crashed", "project", 0.25, by_machines=True),
+    _EventRate("crashed", "device", 0.1, by_machines=True),
+    _EventRate("safe-mode", "project", 0.04, by_machines=True),
+    _EventRate("project.start-failed", "project", 0.06, body=_ERROR, by_machines=True),
+    _EventRate("resource.memory", "project", 0.12, by_machines=True),
+    _EventRate("resource.cpu", "project", 0.1, by_machines=True),
+    _EventRate("device.restart-failed", "device", 0.05, body=_ERROR, by_machines=True),
+    _EventRate("temperature-limit", "project", 0.2, by_machines=True),  # a tenant's own
 )
 
 
@@ -72,7 +72,7 @@ class AuditLog:
             ],
         )
 
-    def _who(self, habit: _Habit, users: list[int]) -> int | None:
+    def _who(self, habit: _EventRate, users: list[int]) -> int | None:
         """A few people do most of the work."""
         return None if habit.by_machines or not users else users[int(len(users) * self._random.random() ** 3)]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ff_observe.delivery.connection import AbortableConnection
-from ff_observe.delivery.urls import way_to
+from ff_observe.delivery.urls import next_hop
 from ff_observe.doctor.model import Subject, error
 from ff_observe.outputs import statuses
 from ff_observe.outputs.model import Destination, Output
@@ -23,7 +23,7 @@ def examine_network(subject: Subject) -> Iterator[Finding]:
 
 def _connected(output: Output, destination: Destination) -> Finding:
     try:
-        way = way_to(destination.url.reveal(), over_grpc=destination.over_grpc)
+        way = next_hop(destination.url.reveal(), over_grpc=destination.over_grpc)
     except ValueError:
         detail = "The environment names a proxy for it with an invalid address or port."
         return error("proxy", f"{output.title}: the proxy cannot be used", detail, "Correct HTTPS_PROXY or HTTP_PROXY.")

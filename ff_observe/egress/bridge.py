@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ff_observe.config import declaration as key_of
 from ff_observe.config.key import Key
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
-from ff_observe.delivery.urls import DEFAULT_PORTS, way_to
+from ff_observe.delivery.urls import DEFAULT_PORTS, next_hop
 from ff_observe.egress.contact import Contact, Party
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs import statuses
@@ -27,7 +27,7 @@ def contacts_of_outputs(settings: Settings, snapshot: Snapshot | None) -> Iterat
             continue
         for destination in output.destinations(settings):
             try:
-                way = way_to(destination.url.reveal(), over_grpc=destination.over_grpc)
+                way = next_hop(destination.url.reveal(), over_grpc=destination.over_grpc)
             except ValueError:
                 continue  # a proxy that cannot be used: nothing is contacted
             yield _of_output(

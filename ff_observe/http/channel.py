@@ -72,13 +72,13 @@ class Channel(asyncio.BufferedProtocol, ABC):
     def eof_received(self) -> None:
         """The other end accepts no more data: the transport closes."""
 
-    def shake_hands(self) -> None:
+    def advance_handshake(self) -> None:
         """Continue the handshake with the data that has arrived."""
         tls = self._tls
         if tls is None or tls.established or self.transport.is_closing():
             return
         try:
-            established = tls.shake_hands()
+            established = tls.advance_handshake()
         except ssl.SSLError:
             self.transport.write(tls.outgoing())  # the alert
             self.server.handshakes.ends(self)

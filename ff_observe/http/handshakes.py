@@ -4,15 +4,15 @@ by peer."""
 import asyncio
 from typing import Protocol
 
-from ff_observe.http.peers import Crowd, Peer, Turns
+from ff_observe.http.peers import FairQueue, FairSlots, Peer
 
 
-class Shaking(Protocol):
+class Handshake(Protocol):
     """A connection whose handshake is not complete."""
 
     peer: Peer
 
-    def shake_hands(self) -> None:
+    def advance_handshake(self) -> None:
         """Advance with the data that has arrived."""
 
     def displace(self) -> None:
@@ -23,17 +23,17 @@ class Handshakes:
     """At most `most` handshakes are in progress. For one event loop."""
 
     def __init__(self, most: int) -> None:
-        self._under_way: Crowd[Shaking] = Crowd(most)
-        self._turns: Turns[Shaking] = Turns(2 * most)
+        self._under_way: FairSlots[Handshake] = FairSlots(most)
+        self._turns: FairQueue[Handshake] = FairQueue(2 * most)
         self._is_running = False
 
-    def begins(self, connection: Shaking) -> None:
+    def begins(self, connection: Handshake) -> None:
         """Add a handshake; the oldest of the peer with the most may be displaced."""
         displaced = self._under_way.add(connection.peer, connection)
         if displaced is not None:
             displaced.displace()
 
-    def goes_on(self, connection: Shaking) -> None:
+    def goes_on(self, connection: Handshake) -> None:
         """Data arrived for it."""
         self._turns.discard(connection.peer, connection)
         turned_away = self._turns.add(connection.peer, connection)
@@ -43,7 +43,7 @@ class Handshakes:
             self._is_running = True
             self._next()
 
-    def ends(self, connection: Shaking) -> None:
+    def ends(self, connection: Handshake) -> None:
         """The handshake is complete, or the connection is gone."""
         self._under_way.remove(connection.peer, connection)
         self._turns.discard(connection.peer, connection)
@@ -54,4 +54,4 @@ class Handshakes:
             self._is_running = False
             return
         asyncio.get_running_loop().call_soon(self._next)
-        connection.shake_hands()
+        connection.advance_handshake()

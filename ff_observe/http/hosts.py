@@ -23,13 +23,13 @@ class AllowedHosts:
         """Whether a request with this `Host` header (empty if absent, which no browser sends) is answered."""
         known = self._remembered.get(host)
         if known is None:
-            known = self._any or not host or self._judge(name_of(host))
+            known = self._any or not host or self._is_allowed(name_of(host))
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
             self._remembered[host] = known
         return known
 
-    def _judge(self, name: str) -> bool:
+    def _is_allowed(self, name: str) -> bool:
         if name in self._configured or name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
             return True
         return _is_loopback(name) or (not self._on_loopback and _is_address(name))

@@ -1,4 +1,4 @@
-"""Shares scarce resources between client addresses: places (`Crowd`) and turns (`Turns`)."""
+"""Shares scarce resources between client addresses: places (`FairSlots`) and turns (`FairQueue`)."""
 
 import ipaddress
 from collections import deque
@@ -31,7 +31,7 @@ class _Members(Generic[H]):
         self.busy: dict[H, None] = {}
 
 
-class Crowd(Generic[H]):
+class FairSlots(Generic[H]):
     """At most `most` members. One too many displaces another: of the peer with the most members, the one that has
     waited longest for its own client; if all are being served, the oldest."""
 
@@ -100,7 +100,7 @@ class _Queue(Generic[T]):
         return len(self.first) + len(self.again)
 
 
-class Turns(Generic[T]):
+class FairQueue(Generic[T]):
     """Decides who is next: peers take turns; of a peer's items, new ones come before repeated ones.
 
     Every third time it is the newest item, else the oldest: neither a crowd that was there before nor one that keeps

@@ -18,7 +18,7 @@ from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
 from ff_observe.http.listening import BACKLOG
 from ff_observe.http.messages import Answer, Application, Scope
-from ff_observe.http.peers import Crowd
+from ff_observe.http.peers import FairSlots
 from ff_observe.http.refusals import Problem, Refusals
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Server:
         self._app = app
         self._on_fault = on_fault or _log_fault
         self._open_to_any_host = open_to_any_host
-        self._connections: Crowd[Connection] = Crowd(limits.connections)
+        self._connections: FairSlots[Connection] = FairSlots(limits.connections)
         self.handshakes = Handshakes(limits.handshakes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -21,11 +21,11 @@ class TlsSession:
         self.received_bytes = 0
 
     def received(self, data: memoryview) -> None:
-        """Buffer received data for `shake_hands` or `plain`."""
+        """Buffer received data for `advance_handshake` or `plain`."""
         self.received_bytes += len(data)
         self._incoming.write(data)
 
-    def shake_hands(self) -> bool:
+    def advance_handshake(self) -> bool:
         """Continue the handshake as far as the received data allows; returns whether it is complete."""
         try:
             self._object.do_handshake()

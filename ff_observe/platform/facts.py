@@ -123,11 +123,11 @@ def readings(answer: Answer, known: Installation, platform: PlatformSettings) ->
         found[facts.LICENSE_INFO.name] = {(licence.id, licence.type, licence.tier): 1}
         if licence.expires_at is not None:
             found[facts.LICENSE_EXPIRY.name] = {(): licence.expires_at.timestamp()}
-    found.update(_head_room(answer.readings, licence))
+    found.update(_headroom(answer.readings, licence))
     return found
 
 
-def _head_room(counts: Mapping[str, Reading], licence: Licence | None) -> dict[str, Reading]:
+def _headroom(counts: Mapping[str, Reading], licence: Licence | None) -> dict[str, Reading]:
     """Limits, and the usage that FlowFuse holds against each: a combined limit of instances covers devices too."""
     limits = UNLICENSED_LIMITS if licence is None else licence.limits
     combined = licence is None or licence.combined

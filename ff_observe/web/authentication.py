@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from ff_observe.config.secret import Secret
-from ff_observe.http.peers import Turns, peer_of
+from ff_observe.http.peers import FairQueue, peer_of
 
 MOST_WAITING: Final = 512
 """Passwords waiting to be checked, each for a tenth of a second of processor time. One too many is refused, from the
@@ -48,7 +48,7 @@ class Authenticator:
         self._remembered: dict[bytes, tuple[bytes, bytes]] = {
             digest: pair for digest, pair in old.items() if self._hashes.get(pair[0]) == pair[1]
         }
-        self._turns: Turns[asyncio.Future[bool]] = Turns(MOST_WAITING)
+        self._turns: FairQueue[asyncio.Future[bool]] = FairQueue(MOST_WAITING)
         self._denied: set[tuple[str, int]] = set()
         """Connections that have recently sent a wrong password: others go first."""
         self._is_checking = False

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.collector.store import Count, Store
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
 from tests.contract.rotation import Rotation, rotation_in
@@ -19,9 +19,9 @@ from tests.unit.collector.pings import ping
 WINDOW = timedelta(hours=1)
 
 
-def postgresql_store(url: str) -> PostgresqlStore:
+def postgresql_store(url: str) -> PostgreSQLStore:
     """A store whose pings are of the tests' days: the server's clock, which is of today, is no witness."""
-    return PostgresqlStore(Secret(url), WINDOW, lambda _: None)
+    return PostgreSQLStore(Secret(url), WINDOW, lambda _: None)
 
 
 MakeStore = Callable[[], Store]

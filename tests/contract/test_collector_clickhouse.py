@@ -19,14 +19,14 @@ from ff_observe.collector.clickhouse.engine import ClickHouseEngine
 from ff_observe.collector.clickhouse.server import Server
 from ff_observe.collector.clickhouse.sink import Sink
 from ff_observe.collector.service import Collector
-from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
+from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer, SQLiteFile
 from ff_observe.collector.settings_file import collector_settings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Store, StoreError
 from ff_observe.collector.store.columns import NAMES
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.rollups import CROWD
-from ff_observe.collector.store.sqlite import SqliteStore, open_sqlite
+from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from ff_observe.config.secret import Secret
 from ff_observe.ping_contract import FIELDS as ALL_FIELDS
 from tests.contract.conftest import MakeStore, postgresql_store, three_days_of_pings
@@ -65,10 +65,10 @@ def sink(database: ClickHouse) -> Sink:
 
 @pytest.fixture
 def settings(store: Store, database: ClickHouse) -> CollectorSettings:
-    if isinstance(store, PostgresqlStore):
-        return CollectorSettings(database=PostgresqlDatabase(store.url), fleet_analytics=database, retention=FOREVER)
-    assert isinstance(store, SqliteStore)
-    return CollectorSettings(database=SqliteDatabase(store.path), fleet_analytics=database, retention=FOREVER)
+    if isinstance(store, PostgreSQLStore):
+        return CollectorSettings(database=PostgreSQLServer(store.url), fleet_analytics=database, retention=FOREVER)
+    assert isinstance(store, SQLiteStore)
+    return CollectorSettings(database=SQLiteFile(store.path), fleet_analytics=database, retention=FOREVER)
 
 
 COPIED = "ff_observe_collector_copied_timestamp_seconds"

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from ff_observe.collector.store import Pruned, Store
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.config.secret import Secret
 from tests.contract.conftest import WINDOW, MakeStore, counted, three_days_of_pings
 from tests.real_parts import postgresql
@@ -130,14 +130,14 @@ class ServerTime:
 
 
 @pytest.fixture
-def on_a_server(postgres: postgresql.Cluster) -> tuple[PostgresqlStore, ServerTime]:
+def on_a_server(postgres: postgresql.Cluster) -> tuple[PostgreSQLStore, ServerTime]:
     server = ServerTime()
     url = postgres.url(postgres.create("server_time"))
-    return PostgresqlStore(Secret(url), WINDOW, server), server
+    return PostgreSQLStore(Secret(url), WINDOW, server), server
 
 
 def test_postgresql_s_own_clock_dates_pings_when_the_collector_s_differs(
-    on_a_server: tuple[PostgresqlStore, ServerTime],
+    on_a_server: tuple[PostgreSQLStore, ServerTime],
 ) -> None:
     store, server = on_a_server
     with BlockingWriter(store) as writer:
@@ -148,7 +148,7 @@ def test_postgresql_s_own_clock_dates_pings_when_the_collector_s_differs(
 
 
 def test_a_collector_ahead_of_postgresql_prunes_nothing_and_takes_no_partition_from_others(
-    on_a_server: tuple[PostgresqlStore, ServerTime],
+    on_a_server: tuple[PostgreSQLStore, ServerTime],
 ) -> None:
     store, _ = on_a_server
     with BlockingWriter(store) as writer:
@@ -160,7 +160,7 @@ def test_a_collector_ahead_of_postgresql_prunes_nothing_and_takes_no_partition_f
 
 def test_empty_partitions_of_absurd_days_are_dropped(postgres: postgresql.Cluster) -> None:
     url = postgres.url(postgres.create("absurd"))
-    store = PostgresqlStore(Secret(url), WINDOW, lambda _: None)
+    store = PostgreSQLStore(Secret(url), WINDOW, lambda _: None)
     with BlockingWriter(store) as writer, psycopg.connect(url, autocommit=True) as session:
         three_days_of_pings(writer, NOON)
         writer.write([ping("future", later(days=500))])

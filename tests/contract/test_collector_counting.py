@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ff_observe.collector.store import Count, Seen, Store, StoreError, counting
-from ff_observe.collector.store.postgresql import PostgresqlStore
-from ff_observe.collector.store.sqlite import SqliteStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
+from ff_observe.collector.store.sqlite import SQLiteStore
 from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import MakeStore, counted
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -37,10 +37,10 @@ class Rests(threading.Event):
 def resting(store: Store, meanwhile: Callable[[int], object]) -> Rests:
     """Have a count do that instead of each of its rests; it gets how many there were."""
     rests = Rests(meanwhile)
-    if isinstance(store, SqliteStore):
+    if isinstance(store, SQLiteStore):
         store._interrupted = rests
     else:
-        assert isinstance(store, PostgresqlStore)
+        assert isinstance(store, PostgreSQLStore)
         store._interruption.requested = rests
     return rests
 

@@ -13,8 +13,8 @@ import pytest
 
 from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store import sqlite as sqlite_store
-from ff_observe.collector.store.postgresql import PostgresqlStore
-from ff_observe.collector.store.sqlite import SqliteStore, open_sqlite
+from ff_observe.collector.store.postgresql import PostgreSQLStore
+from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from tests.contract.conftest import WINDOW, MakeStore, postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -33,7 +33,7 @@ def planted(at_days: float = 0) -> list[Ping]:
 def holding(store: Store, postgres: postgresql.Cluster | None) -> set[str]:
     """The files that hold a mark. The write-ahead log of PostgreSQL is not searched: docs/collector.md says what of it
     is kept, and until when."""
-    if isinstance(store, SqliteStore):
+    if isinstance(store, SQLiteStore):
         files = list(store.path.parent.iterdir())
     else:
         assert postgres is not None
@@ -53,12 +53,12 @@ def holding(store: Store, postgres: postgresql.Cluster | None) -> set[str]:
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest, make_store: MakeStore) -> postgresql.Cluster | None:
-    is_sqlite = isinstance(make_store(), SqliteStore)
+    is_sqlite = isinstance(make_store(), SQLiteStore)
     return None if is_sqlite else request.getfixturevalue("postgres")
 
 
 def session_of(store: Store) -> "psycopg.Connection[tuple[object, ...]]":
-    assert isinstance(store, PostgresqlStore)
+    assert isinstance(store, PostgreSQLStore)
     return psycopg.connect(store.url.reveal(), autocommit=True)
 
 
@@ -68,7 +68,7 @@ def test_what_is_forgotten_is_in_no_file(
     writer.write([ping(f"before-{index}", sender=None) for index in range(40)])
     for days in range(3):
         writer.write([*planted(days), *(ping(f"{days}-{index}", later(days=days), sender=None) for index in range(40))])
-    if not isinstance(store, SqliteStore):
+    if not isinstance(store, SQLiteStore):
         with session_of(store) as session:
             session.execute("ANALYZE")  # as autovacuum does by itself
     assert holding(store, cluster), "the search would find it"
@@ -91,7 +91,7 @@ def test_what_was_pruned_is_in_no_file_after_the_next_upkeep(
 @contextlib.contextmanager
 def reading(store: Store) -> Iterator[None]:
     """A backup: it has begun before, and may still read what is deleted."""
-    if isinstance(store, SqliteStore):
+    if isinstance(store, SQLiteStore):
         with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM ping").fetchone()

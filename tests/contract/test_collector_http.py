@@ -24,7 +24,7 @@ from ff_observe.catalogue.model import Metric
 from ff_observe.catalogue.process import PROCESS
 from ff_observe.collector.commands import export, forget
 from ff_observe.collector.service import Collector
-from ff_observe.collector.settings import CollectorSettings, SqliteDatabase
+from ff_observe.collector.settings import CollectorSettings, SQLiteFile
 from ff_observe.collector.store import Ping
 from ff_observe.errors import ConfigurationError
 from ff_observe.http.connection import Connection
@@ -196,7 +196,7 @@ def test_it_is_ready_while_pings_can_be_stored(collector: Collector) -> None:
 
 def test_a_store_that_is_down_is_told_and_nothing_is_acknowledged(settings: CollectorSettings, tmp_path: Path) -> None:
     file = tmp_path / "pings.sqlite3"
-    broken = replace(settings, database=SqliteDatabase(file))
+    broken = replace(settings, database=SQLiteFile(file))
     file.write_bytes(b"this is no database" * 100)
     with collecting(broken) as running:
         answer = send(running.port, body())

@@ -13,11 +13,11 @@ import pytest
 from ff_observe.cli import main
 from ff_observe.collector import commands, parquet
 from ff_observe.collector.commands import Forgotten
-from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
+from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer, SQLiteFile
 from ff_observe.collector.store import Ping, Store, postgresql, sqlite
 from ff_observe.collector.store.columns import COLUMNS, NAMES
-from ff_observe.collector.store.postgresql import PostgresqlStore
-from ff_observe.collector.store.sqlite import SqliteStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
+from ff_observe.collector.store.sqlite import SQLiteStore
 from ff_observe.errors import FFObserveError
 from tests.contract.conftest import three_days_of_pings
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -42,10 +42,10 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(store: Store) -> CollectorSettings:
-    if isinstance(store, PostgresqlStore):
-        return CollectorSettings(database=PostgresqlDatabase(store.url))
-    assert isinstance(store, SqliteStore)
-    return CollectorSettings(database=SqliteDatabase(store.path))
+    if isinstance(store, PostgreSQLStore):
+        return CollectorSettings(database=PostgreSQLServer(store.url))
+    assert isinstance(store, SQLiteStore)
+    return CollectorSettings(database=SQLiteFile(store.path))
 
 
 def write_days(writer: BlockingWriter, names: dict[int, str]) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import psycopg
 import pytest
 
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from tests.contract.conftest import counted, postgresql_store, three_days_of_pings
 from tests.real_parts import pgbouncer
 from tests.real_parts.postgresql import PASSWORD, Cluster
@@ -33,7 +33,7 @@ def pooled(postgres: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(pooled: str) -> PostgresqlStore:
+def store(pooled: str) -> PostgreSQLStore:
     return postgresql_store(pooled)
 
 
@@ -47,13 +47,13 @@ def idle_sessions_taken(pooled: str, number: int) -> Iterator[None]:
         yield
 
 
-def test_whoever_has_counted_keeps_nobody_from_counting(pooled: str, store: PostgresqlStore) -> None:
+def test_whoever_has_counted_keeps_nobody_from_counting(pooled: str, store: PostgreSQLStore) -> None:
     for taken in range(SESSIONS - 1):
         with idle_sessions_taken(pooled, taken):
             assert counted(store, later(minutes=taken)).seen.by_window["1d"] == 2
 
 
-def test_whoever_has_copied_keeps_nobody_from_copying(pooled: str, store: PostgresqlStore) -> None:
+def test_whoever_has_copied_keeps_nobody_from_copying(pooled: str, store: PostgreSQLStore) -> None:
     for taken in range(SESSIONS - 1):
         with idle_sessions_taken(pooled, taken), store.copying() as is_alone:
             assert is_alone
@@ -61,7 +61,7 @@ def test_whoever_has_copied_keeps_nobody_from_copying(pooled: str, store: Postgr
                 assert not also
 
 
-def test_days_are_those_of_utc_and_no_setting_stays_in_a_session(pooled: str, store: PostgresqlStore) -> None:
+def test_days_are_those_of_utc_and_no_setting_stays_in_a_session(pooled: str, store: PostgreSQLStore) -> None:
     assert store.fold(NOON, 9).oldest_due is None
     days = date(2026, 11, 22), date(2026, 11, 23)
     assert store.pings_by_day(*days) == dict.fromkeys(days, 1)

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from ff_observe.collector import ingest
-from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase
+from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer
 from ff_observe.collector.settings_kinds import parse_database
 from ff_observe.collector.store import Pruned, StoreError
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.postgresql_schema import LOCK
 from ff_observe.config.secret import Secret
 from tests.contract.conftest import counted, postgresql_store, three_days_of_pings
@@ -151,7 +151,7 @@ def test_a_write_that_hangs_in_postgresql_is_aborted(
     writer.close()
 
 
-def _pruned_in_vain(store: PostgresqlStore) -> None:
+def _pruned_in_vain(store: PostgreSQLStore) -> None:
     with pytest.raises(StoreError, match="LockNotAvailable"):
         store.prune(NOON, timedelta(days=2))
 
@@ -201,7 +201,7 @@ def test_of_several_hosts_the_one_that_takes_writes_is_used(postgres: postgresql
         hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), standby.port, postgres.port))
         url = f"postgresql://postgres:{postgresql.PASSWORD}@{hosts}/{name}?target_session_attrs=read-write"
         database = parse_database(url)
-        assert isinstance(database, PostgresqlDatabase)
+        assert isinstance(database, PostgreSQLServer)
         store = postgresql_store(database.url.reveal())
         with BlockingWriter(store) as writer:
             assert writer.write([ping("a")]) == [True]
@@ -216,7 +216,7 @@ def test_the_store_is_probed_without_pings_and_its_recovery_noticed(
     directory, port = open_directory / "cluster", free_port()
     postgresql.initialise(directory)
     url = Secret(f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres")
-    settings = CollectorSettings(port=0, data_dir=tmp_path / "data", database=PostgresqlDatabase(url))
+    settings = CollectorSettings(port=0, data_dir=tmp_path / "data", database=PostgreSQLServer(url))
 
     def up(value: float) -> Callable[[], bool]:
         return lambda: sample(running.port, "ff_observe_collector_store_up") == value

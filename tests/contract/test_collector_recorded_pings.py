@@ -10,7 +10,7 @@ import pytest
 from ff_observe.cli import main
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.service import Collector
-from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
+from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer, SQLiteFile
 from ff_observe.config.secret import Secret
 from ff_observe.outputs.ping.delivery import USER_AGENT
 from tests.real_parts import postgresql
@@ -24,10 +24,10 @@ HOMES = sorted(path.parent for path in COMMITTED.rglob("ping.json") if (path.par
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def collector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    database: SqliteDatabase | PostgresqlDatabase = SqliteDatabase()
+    database: SQLiteFile | PostgreSQLServer = SQLiteFile()
     if request.param == "postgresql":
         cluster: postgresql.Cluster = request.getfixturevalue("postgres")
-        database = PostgresqlDatabase(Secret(cluster.url(cluster.create(f"recorded_{uuid.uuid4().hex}"))))
+        database = PostgreSQLServer(Secret(cluster.url(cluster.create(f"recorded_{uuid.uuid4().hex}"))))
     settings = CollectorSettings(port=0, data_dir=tmp_path_factory.mktemp("collector"), database=database)
     with collecting(settings) as running:
         ask(running.port, "GET", "/-/ready")  # its threads run from here on, not from some test on

@@ -11,8 +11,8 @@ import pytest
 
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Rollup, Store, StoreError
-from ff_observe.collector.store.postgresql import PostgresqlStore
-from ff_observe.collector.store.sqlite import SqliteStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
+from ff_observe.collector.store.sqlite import SQLiteStore
 from ff_observe.ping_contract import COUNT_FIELDS
 from ff_observe.ping_contract import FIELDS as ALL_FIELDS
 from tests.contract.conftest import MakeStore, counted, three_days_of_pings
@@ -44,12 +44,12 @@ def fold_all(store: Store, at: datetime) -> None:
 
 def change(store: Store, *statements: str) -> None:
     """Change the tables behind the store's back."""
-    if isinstance(store, PostgresqlStore):
+    if isinstance(store, PostgreSQLStore):
         with psycopg.connect(store.url.reveal(), autocommit=True) as session:
             for statement in statements:
                 session.execute(statement.encode())
     else:
-        assert isinstance(store, SqliteStore)
+        assert isinstance(store, SQLiteStore)
         with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
             for statement in statements:
                 connection.execute(statement)
@@ -84,7 +84,7 @@ def kill_while_folding(store: Store, at: datetime, after: int, monkeypatch: pyte
     """The process ends before some row of a roll-up is handed to the database."""
     from ff_observe.collector.store import postgresql_rollups, sqlite_rollups
 
-    module = postgresql_rollups if isinstance(store, PostgresqlStore) else sqlite_rollups
+    module = postgresql_rollups if isinstance(store, PostgreSQLStore) else sqlite_rollups
     replace = module._replace
 
     def killed(connection: object, day: date, rows: Iterable[Rollup]) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from ff_observe.collector.store import Store, StoreError
 from ff_observe.collector.store.columns import COLUMNS, column_name
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.postgresql_connections import READING, WRITING
 from ff_observe.collector.store.postgresql_connections import connect as connect_postgresql
-from ff_observe.collector.store.sqlite import SqliteStore, open_sqlite
+from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from ff_observe.collector.store.sqlite_schema import connect as connect_sqlite
 from ff_observe.config.secret import Secret
 from ff_observe.ping_contract import FIELDS
@@ -53,13 +53,13 @@ def test_a_store_of_an_earlier_contract_gets_the_new_columns_and_keeps_its_pings
 def _forget_a_column(store: Store, column: str) -> None:
     """Make the store as a collector would have made it whose contract lacks a field."""
     statements = [f"ALTER TABLE {table} DROP COLUMN {column}" for table in ("ping", "platform")]
-    if isinstance(store, SqliteStore):
+    if isinstance(store, SQLiteStore):
         connection = sqlite3.connect(store.path)
         for statement in statements:
             connection.execute(statement)
         connection.close()
     else:
-        assert isinstance(store, PostgresqlStore)
+        assert isinstance(store, PostgreSQLStore)
         with psycopg.connect(store.url.reveal(), autocommit=True) as session:
             for statement in statements:
                 session.execute(statement.encode())
@@ -84,12 +84,12 @@ def test_a_store_of_a_later_contract_is_used_as_it_is(make_store: MakeStore) -> 
     store = make_store()
     writer = BlockingWriter(store)
     writer.write([])
-    if isinstance(store, SqliteStore):
+    if isinstance(store, SQLiteStore):
         connection = sqlite3.connect(store.path)
         connection.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines INTEGER")
         connection.close()
     else:
-        assert isinstance(store, PostgresqlStore)
+        assert isinstance(store, PostgreSQLStore)
         with psycopg.connect(store.url.reveal(), autocommit=True) as session:
             session.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines bigint")
     assert writer.write([ping("a")]) == [True]

@@ -17,7 +17,7 @@ import pytest
 
 from ff_observe.cli import main
 from ff_observe.collector.keys import Keys
-from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase, SqliteDatabase
+from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer, SQLiteFile
 from ff_observe.collector.store import StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.config.secret import Secret
@@ -45,7 +45,7 @@ def settings(database: str, tmp_path: Path) -> Callable[..., CollectorSettings]:
 
     def of(name: str = "one", **changes: object) -> CollectorSettings:
         made = CollectorSettings(
-            port=0, data_dir=tmp_path / name, database=PostgresqlDatabase(Secret(database)), wrapping_key_file=wrapping
+            port=0, data_dir=tmp_path / name, database=PostgreSQLServer(Secret(database)), wrapping_key_file=wrapping
         )
         return replace(made, **changes)  # type: ignore[arg-type]  # each test names fields
 
@@ -176,7 +176,7 @@ def test_a_wrong_wrapping_key_and_a_store_without_keys_are_named(
     with pytest.raises(ConfigurationError, match=r"keys\.wrapping_key_file: .*other\.key does not open"):
         keys_of(settings(wrapping_key_file=wrong)).open()
     with pytest.raises(ConfigurationError, match=r"keys\.wrapping_key_file: keeps keys in PostgreSQL"):
-        keys_of(settings(database=SqliteDatabase()))
+        keys_of(settings(database=SQLiteFile()))
 
 
 def test_one_row_in_the_place_of_another_is_not_taken(
@@ -305,7 +305,7 @@ def test_a_command_is_run_once_for_each_key(kms: Path, settings: Callable[..., C
 
 def test_an_unreachable_database_is_waited_for(settings: Callable[..., CollectorSettings]) -> None:
     url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{free_port()}/pings"
-    keys = keys_of(settings(database=PostgresqlDatabase(Secret(url))))
+    keys = keys_of(settings(database=PostgreSQLServer(Secret(url))))
     keys.open()
     assert not keys.sender.is_open
     with pytest.raises(StoreError):

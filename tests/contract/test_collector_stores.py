@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Pruned, Store, StoreError
 from ff_observe.collector.store.columns import NAMES
-from ff_observe.collector.store.postgresql import PostgresqlStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.ping_contract import FIELDS, MAX_COUNT
 from tests.contract.conftest import MakeStore, counted, documents, three_days_of_pings
@@ -260,7 +260,7 @@ def test_a_large_day_is_pruned_in_several_goes(tmp_path: Path, monkeypatch: pyte
     assert [each.more for each in found] == [True, True, False, False]
 
 
-def statements_under_way(store: PostgresqlStore) -> int:
+def statements_under_way(store: PostgreSQLStore) -> int:
     with psycopg.connect(store.url.reveal(), autocommit=True) as session:
         row = session.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
@@ -291,5 +291,5 @@ def test_a_count_that_takes_long_is_interrupted_and_none_begins_after(store: Sto
     assert len(failed) == 1
     with pytest.raises(StoreError):
         store.count(NOON, silent_after_days=2)
-    if isinstance(store, PostgresqlStore):
+    if isinstance(store, PostgreSQLStore):
         wait_until(lambda: not statements_under_way(store), "the server to give up the count")

@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 
-from ff_observe.collector.settings import PostgresqlDatabase
+from ff_observe.collector.settings import PostgreSQLServer
 from ff_observe.collector.settings_file import collector_settings
 from tests.pace import in_full
 from tests.real_parts import postgresql
@@ -48,7 +48,7 @@ def counted(directory: Path) -> Counter[str]:
     journal: opening it would repair what the collector is to repair."""
     query = "SELECT instance_id, count(*) FROM ping GROUP BY 1"
     database = collector_settings(directory / "collector.yml").database
-    if isinstance(database, PostgresqlDatabase):
+    if isinstance(database, PostgreSQLServer):
         with psycopg.connect(database.url.reveal()) as session:
             return Counter(dict(session.execute(query).fetchall()))
     copied = shutil.copytree(directory / "data" / "pings", directory / "copied", dirs_exist_ok=True)

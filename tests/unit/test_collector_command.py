@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import build_parser, collector, main
-from ff_observe.collector.settings import PostgresqlDatabase, SqliteDatabase
+from ff_observe.collector.settings import PostgreSQLServer, SQLiteFile
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
 from ff_observe.config.secret import Secret
 from ff_observe.errors import UsageError
@@ -32,18 +32,18 @@ def database(options: argparse.Namespace) -> object:
 def test_an_option_wins_over_a_variable_and_a_variable_over_the_file(
     options: argparse.Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert database(options) == PostgresqlDatabase(Secret(OPTION))
+    assert database(options) == PostgreSQLServer(Secret(OPTION))
     options.database = None
-    assert database(options) == PostgresqlDatabase(Secret(VARIABLE))
+    assert database(options) == PostgreSQLServer(Secret(VARIABLE))
     monkeypatch.setenv(COLLECTOR_DATABASE_FILE, str(tmp_path / "url"))
     with pytest.raises(UsageError, match=f"either {COLLECTOR_DATABASE} or {COLLECTOR_DATABASE_FILE}"):
         database(options)
     monkeypatch.setenv(COLLECTOR_DATABASE, "")
-    assert database(options) == PostgresqlDatabase(Secret(VARIABLE))
+    assert database(options) == PostgreSQLServer(Secret(VARIABLE))
     monkeypatch.setenv(COLLECTOR_DATABASE_FILE, "")
-    assert database(options) == PostgresqlDatabase(Secret(FILE))
+    assert database(options) == PostgreSQLServer(Secret(FILE))
     options.settings = None
-    assert database(options) == SqliteDatabase()
+    assert database(options) == SQLiteFile()
 
 
 @pytest.mark.parametrize("action", [["run"], ["export", "x"], ["forget", "x"]])

@@ -10,7 +10,7 @@ from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Distribution, Rollup, rollups
 from ff_observe.collector.store.columns import COLUMNS, NAMES
 from ff_observe.collector.store.rollups import Sighting
-from ff_observe.ping_contract import FIELDS, MAX_COUNT, RollUp, Value
+from ff_observe.ping_contract import FIELDS, MAX_COUNT, RollupRule, Value
 
 _FIRST, _LAST = date(1970, 2, 1), date(2149, 6, 1)  # what a Date holds, with the days before
 _SIZES: Final = [0, *(size for power in range(16) for digit in (1, 2, 5) if (size := digit * 10**power) <= MAX_COUNT)]
@@ -58,7 +58,7 @@ class ClickHouseEngine:
         for index in rollups.ROLLED_UP:
             if FIELDS[index].dotted not in wanted:
                 continue
-            if FIELDS[index].rolled_up is RollUp.BY_SIZE:
+            if FIELDS[index].rolled_up is RollupRule.BY_SIZE:
                 found += self._sizes(index, days)
                 continue
             for day, distribution in self._values(index, days).items():

@@ -5,7 +5,7 @@ from typing import Final
 
 from ff_observe.collector.clickhouse.server import Server
 from ff_observe.collector.store.columns import COLUMNS, Column
-from ff_observe.ping_contract import RollUp
+from ff_observe.ping_contract import RollupRule
 
 _TYPES: Final = {str: "String", int: "UInt64", bool: "Bool"}
 OWN: Final = {"received_at": "DateTime64(6, 'UTC')", "first_seen": "Date"}
@@ -16,7 +16,7 @@ def _type(column: Column) -> str:
     if column.field.required:
         return _TYPES[column.field.type]
     nullable = f"Nullable({_TYPES[column.field.type]})"
-    is_from_few = column.field.type is str and column.field.rolled_up is RollUp.BY_VALUE
+    is_from_few = column.field.type is str and column.field.rolled_up is RollupRule.BY_VALUE
     return f"LowCardinality({nullable})" if is_from_few else nullable
 
 

@@ -1,15 +1,15 @@
 """Opens the store that the settings name. SQLite and psycopg are imported only where they are used."""
 
-from ff_observe.collector.settings import CollectorSettings, PostgresqlDatabase
+from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer
 from ff_observe.collector.store.model import Store
 
 
 def open_store(settings: CollectorSettings) -> Store:
     """The store that the settings name. Raises `ConfigurationError`."""
-    if isinstance(settings.database, PostgresqlDatabase):
-        from ff_observe.collector.store.postgresql import PostgresqlStore
+    if isinstance(settings.database, PostgreSQLServer):
+        from ff_observe.collector.store.postgresql import PostgreSQLStore
 
-        return PostgresqlStore(settings.database.url, settings.duplicate_window)
+        return PostgreSQLStore(settings.database.url, settings.duplicate_window)
     from ff_observe.collector.store.sqlite import open_sqlite
 
     assert settings.database_file is not None

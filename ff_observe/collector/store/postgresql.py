@@ -50,7 +50,7 @@ from ff_observe.collector.store.postgresql_schema import (
     partitions,
     pings_before,
 )
-from ff_observe.collector.store.postgresql_writer import PostgresqlWriter, ServerClock, server_clock
+from ff_observe.collector.store.postgresql_writer import PostgreSQLWriter, ServerClock, server_clock
 from ff_observe.collector.store.present import EARLIEST, LATEST, Present, days_from, present
 from ff_observe.collector.store.public import PublicStore
 from ff_observe.config.secret import Secret
@@ -76,7 +76,7 @@ _COLUMN_LIST = sql.SQL(", ").join(map(sql.Identifier, NAMES))
 _IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock request that waits
 
 
-class PostgresqlStore(PublicStore[Connection], CopiedStore):
+class PostgreSQLStore(PublicStore[Connection], CopiedStore):
     """A database of pings."""
 
     name = "postgresql"
@@ -88,8 +88,8 @@ class PostgresqlStore(PublicStore[Connection], CopiedStore):
         self._clock = clock
         self._interruption = Interruption()
 
-    def writer(self) -> PostgresqlWriter:
-        return PostgresqlWriter(self.url, self._window, self._clock)
+    def writer(self) -> PostgreSQLWriter:
+        return PostgreSQLWriter(self.url, self._window, self._clock)
 
     @contextlib.contextmanager
     def _session(self, what: str, options: str = READING) -> Iterator[Connection]:

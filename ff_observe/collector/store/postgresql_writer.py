@@ -82,7 +82,7 @@ def server_clock(connection: Connection) -> datetime:
     return now.astimezone(UTC)
 
 
-class PostgresqlWriter:
+class PostgreSQLWriter:
     """The connection that stores pings. Tables and partitions are created over another, which may block."""
 
     def __init__(self, url: Secret, window: timedelta, clock: ServerClock) -> None:

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from ff_observe.collector.store.model import Distribution, Rollup
-from ff_observe.ping_contract import FIELDS, RollUp, Value
+from ff_observe.ping_contract import FIELDS, RollupRule, Value
 
 PINGS, SEEN, GAP, UPGRADE, COHORT, CROWD = "pings", "seen", "gap", "upgrade", "cohort", "crowd"
 NEW, RETURNING = "new", "returning"
@@ -31,9 +31,9 @@ FEW = 5
 LARGEST_TOTAL = 2**63 - 1
 """Sums beyond what a database's integer holds are cut to it."""
 
-ROLLED_UP: tuple[int, ...] = tuple(i for i, field in enumerate(FIELDS) if field.rolled_up is not RollUp.NONE)
+ROLLED_UP: tuple[int, ...] = tuple(i for i, field in enumerate(FIELDS) if field.rolled_up is not RollupRule.NONE)
 VERSION = next(index for index, field in enumerate(FIELDS) if field.dotted == "env.flowforge")
-_BY_SIZE = frozenset(field.dotted for field in FIELDS if field.rolled_up is RollUp.BY_SIZE)
+_BY_SIZE = frozenset(field.dotted for field in FIELDS if field.rolled_up is RollupRule.BY_SIZE)
 _EXACT = frozenset({PINGS, SEEN, GAP, CROWD})
 
 
@@ -82,7 +82,7 @@ def _gap(day: date, one: Sighting) -> str:
 
 def _of_field(day: date, index: int, distribution: Distribution) -> list[Rollup]:
     field = FIELDS[index]
-    if field.rolled_up is RollUp.BY_VALUE:
+    if field.rolled_up is RollupRule.BY_VALUE:
         return _frequent([Rollup(day, field.dotted, text(value), platforms) for value, platforms in distribution])
     platforms: Counter[str] = Counter()
     totals: Counter[str] = Counter()

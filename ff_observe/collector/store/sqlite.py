@@ -27,7 +27,7 @@ from ff_observe.collector.store.model import (
 from ff_observe.collector.store.present import EARLIEST, Present, present
 from ff_observe.collector.store.public import PublicStore
 from ff_observe.collector.store.sqlite_schema import clear_log, connect, failing_as, migrate, newest_days, transaction
-from ff_observe.collector.store.sqlite_writer import SqliteWriter
+from ff_observe.collector.store.sqlite_writer import SQLiteWriter
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.ping_contract import Value
 
@@ -50,7 +50,7 @@ _OLDEST = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_
 _EARLIEST = moment(EARLIEST)
 
 
-class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
+class SQLiteStore(PublicStore[sqlite3.Connection], CopiedStore):
     """A file of pings. Readers and the writer do not wait for each other (WAL)."""
 
     name = "sqlite"
@@ -62,8 +62,8 @@ class SqliteStore(PublicStore[sqlite3.Connection], CopiedStore):
         self._made = threading.Event()
         self._interrupted = threading.Event()
 
-    def writer(self) -> SqliteWriter:
-        return SqliteWriter(self.path, self._window)
+    def writer(self) -> SQLiteWriter:
+        return SQLiteWriter(self.path, self._window)
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[sqlite3.Connection]:
@@ -272,11 +272,11 @@ def _oldest(connection: sqlite3.Connection, before: datetime) -> datetime | None
     return None if oldest is None else datetime.fromisoformat(oldest)
 
 
-def open_sqlite(path: Path, window: timedelta, named_in: str) -> SqliteStore:
+def open_sqlite(path: Path, window: timedelta, named_in: str) -> SQLiteStore:
     """The store in the file at `path`, created if missing. Raises `ConfigurationError` if it cannot be used."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         message = f"cannot make the directory {path.parent} ({error.strerror}); choose another with --data-dir"
         raise ConfigurationError((Problem(named_in, 0, 0, "data_dir", message),)) from None
-    return SqliteStore(path, window)
+    return SQLiteStore(path, window)

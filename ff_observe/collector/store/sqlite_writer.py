@@ -42,7 +42,7 @@ WHERE platform.last_seen <= excluded.last_seen OR excluded.first_seen < platform
 """  # noqa: S608 - only names of our own columns
 
 
-class SqliteWriter:
+class SQLiteWriter:
     """The connection that stores pings."""
 
     survives_failover = True  # there is none

@@ -82,12 +82,12 @@ class _Stub:
 def over(exporter_class: Any, calls: Calls) -> Any:
     """The exporter's class, exporting through `calls`."""
 
-    class Over(exporter_class):  # type: ignore[misc]  # the base is known when it runs
+    class Exporter(exporter_class):  # type: ignore[misc]  # the base is known when it runs
         def _initialize_channel_and_stub(self) -> None:  # the only place in the SDK to supply a stub
             self._stub = calls.stub
             super()._initialize_channel_and_stub()
 
-    return Over
+    return Exporter
 
 
 def _serialized(message: Message) -> bytes:

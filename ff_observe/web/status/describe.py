@@ -185,7 +185,7 @@ def _licence(snapshot: Snapshot, figures: Figures) -> shape.Licence:
         level=_expiry_level(snapshot),
         summary=_licence_summary(snapshot),
         outlook=_expiry_outlook(snapshot),
-        limits=tuple(_limit(room, snapshot, figures) for room in limits.head_room(snapshot)),
+        limits=tuple(_limit(room, snapshot, figures) for room in limits.headroom(snapshot)),
     )
 
 
@@ -226,7 +226,7 @@ def _expiry_outlook(snapshot: Snapshot) -> str:
     return f"Expires on {day}, in {days}. From then on {limits.AFTER_EXPIRY}"
 
 
-def _limit(room: limits.HeadRoom, snapshot: Snapshot, figures: Figures) -> shape.Limit:
+def _limit(room: limits.Headroom, snapshot: Snapshot, figures: Figures) -> shape.Limit:
     pace, reached_at, outlook = figures.pace(usage_column(room.resource)), None, room.effect
     if pace is not None and pace > 0 and room.used is not None and room.used < room.allowed:
         ahead = (room.allowed - room.used) / pace

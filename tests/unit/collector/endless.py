@@ -6,8 +6,8 @@ import sqlite3
 import psycopg
 
 from ff_observe.collector.store import Store
-from ff_observe.collector.store.postgresql import PostgresqlStore
-from ff_observe.collector.store.sqlite import SqliteStore
+from ff_observe.collector.store.postgresql import PostgreSQLStore
+from ff_observe.collector.store.sqlite import SQLiteStore
 
 _RENAMED = "ALTER TABLE platform RENAME TO once"
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
@@ -17,12 +17,12 @@ _POSTGRESQL = "CREATE VIEW platform AS SELECT once.* FROM once, generate_series(
 
 def make_counting_endless(store: Store) -> None:
     """Have each platform any number of times. There must be one."""
-    if isinstance(store, SqliteStore):
+    if isinstance(store, SQLiteStore):
         with contextlib.closing(sqlite3.connect(store.path)) as connection:
             connection.execute(_RENAMED)
             connection.execute(_SQLITE)
     else:
-        assert isinstance(store, PostgresqlStore)
+        assert isinstance(store, PostgreSQLStore)
         with psycopg.connect(store.url.reveal(), autocommit=True) as session:
             session.execute(_RENAMED)
             session.execute(_POSTGRESQL)

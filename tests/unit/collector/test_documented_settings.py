@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ff_observe.collector.disclosure import LARGEST_SHARE, P_PERCENT
 from ff_observe.collector.fleet import DRIVERS, LICENSE_TYPES
-from ff_observe.collector.settings import DATA_DIR, LISTEN, CollectorSettings, PostgresqlDatabase
+from ff_observe.collector.settings import DATA_DIR, LISTEN, CollectorSettings, PostgreSQLServer
 from ff_observe.collector.settings_file import read_collector_file
 from ff_observe.collector.unknown_fields import MAX_NAMES, MAX_NAMES_PER_SENDER
 from ff_observe.config.secret import Secret
@@ -25,7 +25,7 @@ def test_the_example_is_read_as_it_says(tmp_path: Path) -> None:
     settings = read_collector_file(file)
     assert (settings.host, settings.port, settings.public) == ("::1", 10465, True)
     assert settings.retention == timedelta(days=100)
-    assert settings.database == PostgresqlDatabase(Secret("postgresql://u:p@127.0.0.1/pings"))
+    assert settings.database == PostgreSQLServer(Secret("postgresql://u:p@127.0.0.1/pings"))
     assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8"]
 
 

@@ -12,8 +12,8 @@ from ff_observe.collector.settings import (
     PREVIOUS_WRAPPING_COMMAND,
     WRAPPING_COMMAND,
     CollectorSettings,
-    PostgresqlDatabase,
-    SqliteDatabase,
+    PostgreSQLServer,
+    SQLiteFile,
 )
 from ff_observe.collector.settings_file import NamedDatabase, collector_settings
 from ff_observe.collector.settings_kinds import ClickHouse
@@ -104,7 +104,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         port=8080,
         allowed_hosts=("pings.example.com",),
         data_dir=tmp_path / "data",
-        database=SqliteDatabase(tmp_path / "elsewhere/pings.db"),
+        database=SQLiteFile(tmp_path / "elsewhere/pings.db"),
         key_file=Path("/run/keys/sender.key"),
         key_lifetime=timedelta(days=7),
         wrapping_key_file=tmp_path / "wrapping.key",
@@ -121,7 +121,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         epsilon=0.5,
         epsilon_budget=20.0,
         silent_after_days=3,
-        fleet_database=PostgresqlDatabase(Secret("postgresql://a:1,b:2/pings?target_session_attrs=prefer-standby")),
+        fleet_database=PostgreSQLServer(Secret("postgresql://a:1,b:2/pings?target_session_attrs=prefer-standby")),
         fleet_analytics=ClickHouse(Secret("clickhouses://u:hidden@h:1/fleet")),
         fleet_interval_seconds=60,
         public=True,
@@ -142,7 +142,7 @@ def test_a_command_can_wrap_the_keys(tmp_path: Path) -> None:
 def test_the_database_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("postgresql://u:p@127.0.0.1/pings\n")
     settings = collector_settings(written(tmp_path, "database_file: secret"))
-    assert settings.database == PostgresqlDatabase(Secret("postgresql://u:p@127.0.0.1/pings"))
+    assert settings.database == PostgreSQLServer(Secret("postgresql://u:p@127.0.0.1/pings"))
     assert "u:p" not in repr(settings)
 
 
@@ -155,7 +155,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         data_dir=Path("/srv/pings"),
     )
     assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 0, Path("/srv/pings"))
-    assert settings.database == PostgresqlDatabase(Secret("postgresql://u@127.0.0.1/pings"))
+    assert settings.database == PostgreSQLServer(Secret("postgresql://u@127.0.0.1/pings"))
     assert settings.fleet_database is None  # it would be a replica of another
     assert settings.fleet_analytics is None  # it would be a copy of another
     assert settings.retention == timedelta(days=30)
@@ -342,13 +342,13 @@ def test_a_password_in_a_command_is_refused_and_everywhere_else_taken(tmp_path: 
     assert "hidden" not in str(caught.value)
     (tmp_path / "url").write_text(f"{url}\n")
     for named in (NamedDatabase("A_VARIABLE", Secret(url)), NamedDatabase("--database-file", file=tmp_path / "url")):
-        assert collector_settings(database=named).database == PostgresqlDatabase(Secret(url))
+        assert collector_settings(database=named).database == PostgreSQLServer(Secret(url))
 
 
 def test_a_database_without_a_password_may_be_in_a_command() -> None:
     url = "postgresql://collector@127.0.0.1/pings?passfile=/run/pgpass"
     named = NamedDatabase("--database", Secret(url), seen=True)
-    assert collector_settings(database=named).database == PostgresqlDatabase(Secret(url))
+    assert collector_settings(database=named).database == PostgreSQLServer(Secret(url))
 
 
 @pytest.mark.parametrize(
@@ -372,6 +372,6 @@ def test_a_file_of_the_database_that_is_none_is_told(tmp_path: Path, content: st
     ],
 )
 def test_a_postgresql_url_may_be_any_that_libpq_takes(url: str) -> None:
-    assert collector_settings(database=NamedDatabase("A_VARIABLE", Secret(url))).database == PostgresqlDatabase(
+    assert collector_settings(database=NamedDatabase("A_VARIABLE", Secret(url))).database == PostgreSQLServer(
         Secret(url)
     )

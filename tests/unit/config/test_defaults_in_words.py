@@ -10,7 +10,7 @@ from ff_observe.collector.commands import store_of_fleet
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store.sqlite import SqliteStore, open_sqlite
+from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
@@ -172,7 +172,7 @@ def _(home: Path) -> None:
     settings.database_file.parent.mkdir()
     settings.database_file.touch()
     store = store_of_fleet(settings)
-    assert isinstance(store, SqliteStore)
+    assert isinstance(store, SQLiteStore)
     assert store.path == settings.database_file
 
 

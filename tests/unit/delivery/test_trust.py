@@ -23,7 +23,7 @@ def no_system_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return directory
 
 
-def shake_hands(context: ssl.SSLContext, server: bytes, directory: Path, name: str = "localhost") -> str | None:
+def advance_handshake(context: ssl.SSLContext, server: bytes, directory: Path, name: str = "localhost") -> str | None:
     """None where the client trusts the server; else what OpenSSL says."""
     file = directory / "server.pem"
     file.write_bytes(server)
@@ -55,7 +55,7 @@ def test_an_authority_without_the_extensions_of_rfc_5280_is_trusted_on_every_pyt
     authority = root_authority()
     (tmp_path / "authority.pem").write_bytes(authority.pem)
     server = authority.issue("server", ["localhost"])
-    assert shake_hands(trust.client_context(tmp_path / "authority.pem"), server, tmp_path) is None
+    assert advance_handshake(trust.client_context(tmp_path / "authority.pem"), server, tmp_path) is None
 
 
 def test_the_flags_of_a_client_are_the_same_on_every_python() -> None:
@@ -68,7 +68,7 @@ def test_an_intermediate_is_no_root_on_any_python(tmp_path: Path) -> None:
     intermediate = root_authority().intermediate("intermediate")
     (tmp_path / "authority.pem").write_bytes(intermediate.pem)
     context = trust.client_context(tmp_path / "authority.pem")
-    why = shake_hands(context, intermediate.issue("server", ["localhost"]), tmp_path)
+    why = advance_handshake(context, intermediate.issue("server", ["localhost"]), tmp_path)
     assert why is not None
     assert "name the root in KEY" in trust.explain(why, "KEY", tmp_path)
 
@@ -92,8 +92,8 @@ def test_a_context_and_the_pem_of_authorities_trust_the_same(
     by_pem = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     by_pem.load_verify_locations(cadata=trust.authorities().decode("ascii"))
     for context in (trust.client_context(), by_pem):
-        assert shake_hands(context, authority.issue("server", ["localhost"]), tmp_path) is None
-        assert shake_hands(context, root_authority("x").issue("server", ["localhost"]), tmp_path) is not None
+        assert advance_handshake(context, authority.issue("server", ["localhost"]), tmp_path) is None
+        assert advance_handshake(context, root_authority("x").issue("server", ["localhost"]), tmp_path) is not None
 
 
 def _hash(pem: bytes, directory: Path) -> str:
@@ -134,7 +134,7 @@ def refusals(tmp_path: Path) -> dict[str, str]:
         "name": (authority.issue("server", ["other.example.com"]), "localhost"),
         "address": (authority.issue("server", ["localhost"]), "127.0.0.1"),
     }
-    found = {what: shake_hands(context, server, tmp_path, name) for what, (server, name) in servers.items()}
+    found = {what: advance_handshake(context, server, tmp_path, name) for what, (server, name) in servers.items()}
     return {what: why or "trusted" for what, why in found.items()}
 
 

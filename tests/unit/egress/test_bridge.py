@@ -7,7 +7,7 @@ import pytest
 
 from ff_observe.config import load_settings
 from ff_observe.config.secret import Secret
-from ff_observe.delivery.urls import Way, way_to
+from ff_observe.delivery.urls import NextHop, next_hop
 from ff_observe.egress.bridge import contacts_of_build
 from ff_observe.egress.contact import Contact, Party
 from ff_observe.egress.listing import contacts, of_bridge
@@ -98,35 +98,35 @@ def test_the_variables_of_each_platform_say_where_its_otlp_goes(
 @pytest.mark.parametrize(
     ("url", "over_grpc", "variables", "expected"),
     [
-        ("https://a.example.com/x", False, {}, Way("a.example.com", 443)),
-        ("http://a.example.com", True, {}, Way("a.example.com", 443)),
-        ("a.example.com:4317", True, {}, Way("a.example.com", 4317)),
-        ("http://[2001:db8::1]:4318", False, {}, Way("2001:db8::1", 4318)),
-        ("https://a.b", False, {"https_proxy": "http://u:p@proxy:3128"}, Way("proxy", 3128, "a.b")),
-        ("https://a.b", False, {"https_proxy": "proxy"}, Way("proxy", 80, "a.b")),
-        ("http://a.b:1", True, {"https_proxy": "http://proxy"}, Way("proxy", 443, "a.b")),
-        ("http://a.b:1", True, {"HTTPS_PROXY": "http://proxy"}, Way("a.b", 1)),
-        ("http://a.b:1", True, {"grpc_proxy": "http://g:2", "http_proxy": "http://h:3"}, Way("g", 2, "a.b")),
-        ("http://a.b:1", True, {"http_proxy": "http://h:3", "no_proxy": "x, .b"}, Way("a.b", 1)),
-        ("http://a.b:1", True, {"http_proxy": "http://h:3", "no_proxy": "*"}, Way("h", 3, "a.b")),
+        ("https://a.example.com/x", False, {}, NextHop("a.example.com", 443)),
+        ("http://a.example.com", True, {}, NextHop("a.example.com", 443)),
+        ("a.example.com:4317", True, {}, NextHop("a.example.com", 4317)),
+        ("http://[2001:db8::1]:4318", False, {}, NextHop("2001:db8::1", 4318)),
+        ("https://a.b", False, {"https_proxy": "http://u:p@proxy:3128"}, NextHop("proxy", 3128, "a.b")),
+        ("https://a.b", False, {"https_proxy": "proxy"}, NextHop("proxy", 80, "a.b")),
+        ("http://a.b:1", True, {"https_proxy": "http://proxy"}, NextHop("proxy", 443, "a.b")),
+        ("http://a.b:1", True, {"HTTPS_PROXY": "http://proxy"}, NextHop("a.b", 1)),
+        ("http://a.b:1", True, {"grpc_proxy": "http://g:2", "http_proxy": "http://h:3"}, NextHop("g", 2, "a.b")),
+        ("http://a.b:1", True, {"http_proxy": "http://h:3", "no_proxy": "x, .b"}, NextHop("a.b", 1)),
+        ("http://a.b:1", True, {"http_proxy": "http://h:3", "no_proxy": "*"}, NextHop("h", 3, "a.b")),
         (
             "http://a.b:1",
             True,
             {"http_proxy": "http://h:3", "no_proxy": "a.b", "no_grpc_proxy": "c"},
-            Way("h", 3, "a.b"),
+            NextHop("h", 3, "a.b"),
         ),
-        ("http://10.1.2.3:1", True, {"http_proxy": "http://h:3", "no_proxy": "10.0.0.0/8"}, Way("10.1.2.3", 1)),
+        ("http://10.1.2.3:1", True, {"http_proxy": "http://h:3", "no_proxy": "10.0.0.0/8"}, NextHop("10.1.2.3", 1)),
     ],
 )
 def test_the_way_to_a_receiver_is_direct_or_through_its_proxy(
-    url: str, over_grpc: bool, variables: dict[str, str], expected: Way, monkeypatch: pytest.MonkeyPatch
+    url: str, over_grpc: bool, variables: dict[str, str], expected: NextHop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("grpc_proxy", "https_proxy", "http_proxy", "no_proxy", "no_grpc_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert way_to(url, over_grpc=over_grpc) == expected
+    assert next_hop(url, over_grpc=over_grpc) == expected
 
 
 def test_the_platform_is_listed_as_far_as_it_is_asked(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.http.peers import Crowd, Turns, peer_of
+from ff_observe.http.peers import FairQueue, FairSlots, peer_of
 
 
 @pytest.mark.parametrize(
@@ -26,75 +26,75 @@ def test_a_peer_is_an_address_or_what_one_host_has_of_ipv6(one: str, other: str,
 
 
 def test_the_longest_waiting_of_the_peer_with_the_most_makes_room() -> None:
-    crowd: Crowd[str] = Crowd(4)
+    slots: FairSlots[str] = FairSlots(4)
     for name in ("prometheus", "first", "second", "third"):
-        assert crowd.add("friend" if name == "prometheus" else "attacker", name) is None
-    crowd.waits("attacker", "first")  # it asked, and waits anew
-    assert crowd.add("other", "kubelet") == "second"
-    crowd.is_busy("attacker", "third")
-    assert crowd.add("other", "another") == "first"
-    assert sorted(crowd.members()) == ["another", "kubelet", "prometheus", "third"]
+        assert slots.add("friend" if name == "prometheus" else "attacker", name) is None
+    slots.waits("attacker", "first")  # it asked, and waits anew
+    assert slots.add("other", "kubelet") == "second"
+    slots.is_busy("attacker", "third")
+    assert slots.add("other", "another") == "first"
+    assert sorted(slots.members()) == ["another", "kubelet", "prometheus", "third"]
 
 
 def test_where_all_of_a_peer_are_served_its_oldest_makes_room_for_its_newest() -> None:
-    crowd: Crowd[str] = Crowd(2)
+    slots: FairSlots[str] = FairSlots(2)
     for name in ("first", "second"):
-        crowd.add("one", name)
-        crowd.is_busy("one", name)
-    assert crowd.add("one", "third") in ("first", "third")
-    assert len(crowd) == 2
+        slots.add("one", name)
+        slots.is_busy("one", name)
+    assert slots.add("one", "third") in ("first", "third")
+    assert len(slots) == 2
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "waits", "busy"]), st.integers(0, 3), st.integers(0, 20))))
-def test_a_crowd_is_never_too_large_and_forgets_who_left(steps: list[tuple[str, int, int]]) -> None:
-    crowd: Crowd[int] = Crowd(5)
+def test_there_are_never_too_many_and_who_left_is_forgotten(steps: list[tuple[str, int, int]]) -> None:
+    slots: FairSlots[int] = FairSlots(5)
     present: dict[int, int] = {}
     for step, peer, member in steps:
         if step == "add" and member not in present:
             present[member] = peer
-            displaced = crowd.add(peer, member)
+            displaced = slots.add(peer, member)
             if displaced is not None:
                 counts = Counter(present.values())
                 assert counts[present.pop(displaced)] == max(counts.values())
         elif step == "remove" and present.get(member) == peer:
-            crowd.remove(peer, member)
+            slots.remove(peer, member)
             del present[member]
         elif step == "waits":
-            crowd.waits(peer, member)
+            slots.waits(peer, member)
         elif step == "busy":
-            crowd.is_busy(peer, member)
-        assert len(crowd) == len(present) <= 5
-        assert sorted(crowd.members()) == sorted(present)
+            slots.is_busy(peer, member)
+        assert len(slots) == len(present) <= 5
+        assert sorted(slots.members()) == sorted(present)
 
 
 def test_peers_have_their_turns_one_after_another() -> None:
-    turns: Turns[str] = Turns(100)
+    queue: FairQueue[str] = FairQueue(100)
     for number in range(10):
-        turns.add("attacker", f"guess {number}")
-    turns.add("friend", "right")
-    assert "right" in (turns.next(), turns.next())
+        queue.add("attacker", f"guess {number}")
+    queue.add("friend", "right")
+    assert "right" in (queue.next(), queue.next())
 
 
 def test_of_one_peer_who_comes_for_the_first_time_goes_before_who_comes_again() -> None:
-    turns: Turns[str] = Turns(100)
-    turns.add("one", "second guess", again=True)
-    turns.add("one", "a first")
-    assert [turns.next() for _ in range(3)] == ["a first", "second guess", None]
+    queue: FairQueue[str] = FairQueue(100)
+    queue.add("one", "second guess", again=True)
+    queue.add("one", "a first")
+    assert [queue.next() for _ in range(3)] == ["a first", "second guess", None]
 
 
 def test_of_those_who_come_for_the_first_time_every_third_is_the_newest() -> None:
-    turns: Turns[int] = Turns(100)
+    queue: FairQueue[int] = FairQueue(100)
     for number in range(6):
-        turns.add("one", number)
-    assert [turns.next() for _ in range(7)] == [0, 1, 5, 2, 3, 4, None]
+        queue.add("one", number)
+    assert [queue.next() for _ in range(7)] == [0, 1, 5, 2, 3, 4, None]
 
 
 def test_the_newest_of_the_peer_with_the_most_is_turned_away() -> None:
-    turns: Turns[str] = Turns(3)
+    queue: FairQueue[str] = FairQueue(3)
     for name in ("first", "second"):
-        turns.add("attacker", name)
-    assert turns.add("friend", "right") is None
-    assert turns.add("friend", "again") is not None
-    turns.discard("attacker", "first")
-    turns.discard("attacker", "unknown")
-    assert turns.next() is not None
+        queue.add("attacker", name)
+    assert queue.add("friend", "right") is None
+    assert queue.add("friend", "again") is not None
+    queue.discard("attacker", "first")
+    queue.discard("attacker", "unknown")
+    assert queue.next() is not None
