@@ -180,6 +180,18 @@ class TestWriteAheadLog:
             source.read(AT)
         assert files(left) == {"forge.db", "forge.db-wal"}
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who does not own the file")
+    def test_another_user_reads_beside_a_live_writer(self, path: Path, open_directory: Path) -> None:
+        open_directory.chmod(0o777)
+        live = Path(shutil.copy(path, open_directory))
+        with (
+            contextlib.closing(sqlite3.connect(live, isolation_level=None)) as writer,
+            contextlib.closing(SQLiteSource(live)) as source,
+        ):
+            writer.execute("DELETE FROM Invitations")
+            with somebody_else():
+                assert source.read(AT).readings["flowfuse_invitations"] == {(): 0}
+
     @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give the file to another user")
     def test_root_reads_a_log_left_behind_by_another_user(self, path: Path, tmp_path: Path) -> None:
         left = self.left_behind(path, tmp_path / "left")

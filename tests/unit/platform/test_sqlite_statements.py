@@ -96,9 +96,11 @@ def test_a_connection_distrusts_the_file_whatever_the_build_of_sqlite_does_by_de
 ) -> None:
     plain = sqlite3.connect
     asked: list[dict[str, object]] = []
+    modes: set[str] = set()
 
     def of_another_build(address: str, **options: Any) -> sqlite3.Connection:
         asked.append(options)
+        modes.add(address.rpartition("?")[2])
         connection: sqlite3.Connection = plain(address, **options)
         connection.execute("PRAGMA mmap_size = 1000000")
         return connection
@@ -109,6 +111,7 @@ def test_a_connection_distrusts_the_file_whatever_the_build_of_sqlite_does_by_de
     settings = {"query_only": 1, "trusted_schema": 0, "mmap_size": 0, "busy_timeout": 0}
     assert {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in settings} == settings
     assert all(options["uri"] and options["cached_statements"] == 0 for options in asked)
+    assert modes == {"mode=ro"}
     assert connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) == sqlite.MAX_VALUE_BYTES
     assert connection.isolation_level is None
 
