@@ -303,9 +303,10 @@ def test_the_search_finds_what_is_planted_in_postgresql(tmp_path: Path, cluster:
         packed = ipaddress.ip_address(ADDRESSES[3]).packed
         session.execute("INSERT INTO planted VALUES (%s, %s)", (ADDRESSES[0], packed))
         session.execute("CHECKPOINT")
+    found = give_aways(tmp_path)
     for address in (ADDRESSES[0], ADDRESSES[3]):
-        found = "\n".join(give_aways(tmp_path)[address])
-        assert all(place in found for place in ("postgres.log", "data/pg_wal/", "data/base/")), found
+        files = "\n".join(found[address])
+        assert all(place in files for place in ("postgres.log", "data/pg_wal/", "data/base/")), files
 
 
 def test_postgresql_keeps_no_address_and_nothing_that_was_not_asked_for(
