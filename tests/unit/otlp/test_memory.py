@@ -39,9 +39,9 @@ def resident() -> float:
 
 
 def assert_flat(metrics: SelfMetrics, more_exports: Callable[[int], None]) -> None:
-    """What is there after as many failed exports as fill every cache and arena is there after as many again, but for 2
-    objects and 0.25 MB. Something else in the process can take more at the same time: a leak grows in all three
-    rounds."""
+    """What is there after as many failed exports as fill every cache and arena is there after as many again, but for an
+    object in fifty exports, four files and 2 MB. Something else in the process can take more at the same time: a leak
+    grows in all three rounds."""
     more_exports(EXPORTS)
     rounds: list[tuple[int, int, float]] = []
     for number in (2, 3, 4):

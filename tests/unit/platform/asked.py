@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.questions import AgeBucket, IsTrue, MostFrequent, Question, Rows, RowsBy, RowsByAge, RowsWhere
+from ff_observe.platform.sources import schema
 from ff_observe.platform.sources.counting import Counting
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.sql import Row, StatementError
+from ff_observe.platform.sources.sql import Columns, Row, StatementError
 from ff_observe.platform.sources.sqlite import DIALECT
 from tests.reduced.schema import Row as Written
 from tests.reduced.schema import script
@@ -30,6 +31,10 @@ QUESTIONS: Mapping[str, Question] = {
 }
 DEAR: Mapping[str, Question] = {"states": MostFrequent("devices", "state")}
 TABLES = ("PlatformSettings", "Users", "Devices", "Invitations")
+EVERYTHING: Columns = {
+    table.name: {table.key, *table.columns.values()} for table in (*schema.TABLES.values(), schema.SETTINGS)
+}
+"""All columns that are read of FlowFuse's tables."""
 
 
 def of_counts(sql: str) -> bool:

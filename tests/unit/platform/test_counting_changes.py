@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,14 +28,7 @@ from tests.unit.platform.asked import (
     of_everything,
     of_schema,
     of_what_moves,
-    opened,
 )
-
-
-@pytest.fixture
-def database() -> Iterator[Database]:
-    with opened() as database:
-        yield database
 
 
 def test_one_statement_after_the_schema_reads_everything(database: Database) -> None:

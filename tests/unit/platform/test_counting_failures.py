@@ -1,7 +1,7 @@
 """Whatever a database answers: what fails is left out, tried again later and logged, and the rest is read."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -17,14 +17,7 @@ from tests.unit.platform.asked import (
     of_counts,
     of_everything,
     of_schema,
-    opened,
 )
-
-
-@pytest.fixture
-def database() -> Iterator[Database]:
-    with opened() as database:
-        yield database
 
 
 def test_a_schema_that_changes_with_every_statement_is_an_error_of_this_reading(database: Database) -> None:

@@ -35,12 +35,12 @@ from ff_observe.platform.sources.own_statements import (
     is_own,
     missing_for,
 )
-from ff_observe.platform.sources.schema import SETTINGS, TABLES
 from ff_observe.platform.sources.sql import MAX_VALUES, Columns, Dialect, Row, UnexpectedAnswerError
 from ff_observe.platform.sources.sqlite import DIALECT
 from tests.real_parts.certificates import root_authority, self_signed
 from tests.reduced.schema import Row as Written
 from tests.reduced.schema import script
+from tests.unit.platform.asked import EVERYTHING
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ACTIVE = DistinctSince("audit_log", "user", "created", (AgeBucket("day", 86_400), AgeBucket("week", 7 * 86_400)))
@@ -74,7 +74,6 @@ NEEDED: Mapping[Question, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """Without which they cannot be asked."""
-EVERYTHING: Columns = {table.name: {table.key, *table.columns.values()} for table in (*TABLES.values(), SETTINGS)}
 REPORTS = ("PlatformSettings", {"key": "platform:ff-npm-registry:token", "value": "planted", "valueType": 0})
 
 

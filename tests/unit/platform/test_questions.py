@@ -42,14 +42,14 @@ from ff_observe.platform.sources.questions import (
     sizes,
     standalone,
 )
-from ff_observe.platform.sources.schema import SETTING_KEYS, SETTINGS, TABLES
-from ff_observe.platform.sources.sql import Columns, Row, Statement, UnexpectedAnswerError
+from ff_observe.platform.sources.schema import SETTING_KEYS, TABLES
+from ff_observe.platform.sources.sql import Row, Statement, UnexpectedAnswerError
 from ff_observe.platform.sources.sqlite import DIALECT
 from tests.reduced.schema import Row as Written
 from tests.reduced.schema import script
+from tests.unit.platform.asked import EVERYTHING
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-EVERYTHING: Columns = {table.name: {table.key, *table.columns.values()} for table in (*TABLES.values(), SETTINGS)}
 MADE = ("PlatformSettings", "Users", "Devices", "DeviceGroups", "Subscriptions", "ProjectStacks")
 SECOND = timedelta(seconds=1)
 LONG = "l" * 129

@@ -6,7 +6,6 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,18 +23,6 @@ from tests.unit.platform.hostile import make_endless
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-sqlite-dev")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return writable_copy(CASE, tmp_path / "var")
-
-
-@pytest.fixture
-def source(path: Path) -> Iterator[SQLiteSource]:
-    opened = SQLiteSource(path)
-    yield opened
-    opened.close()
 
 
 def connection_of(source: SQLiteSource) -> sqlite3.Connection:

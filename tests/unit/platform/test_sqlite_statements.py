@@ -17,29 +17,11 @@ from ff_observe.platform.sources import sqlite
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlowError
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from tests.platforms import case_named, writable_copy
 from tests.unit.platform.hostile import ENDLESS
+from tests.unit.platform.test_sqlite import connection_of
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LONG = "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 20000) SELECT max(i) FROM s"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return writable_copy(case_named("v2.4.0-sqlite-dev"), tmp_path / "var")
-
-
-@pytest.fixture
-def source(path: Path) -> Iterator[SQLiteSource]:
-    opened = SQLiteSource(path)
-    yield opened
-    opened.close()
-
-
-def connection_of(source: SQLiteSource) -> sqlite3.Connection:
-    connection = vars(source)["_connection"]
-    assert isinstance(connection, sqlite3.Connection)
-    return connection
 
 
 class Failing(sqlite3.Connection):
