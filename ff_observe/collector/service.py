@@ -137,6 +137,7 @@ class Collector:
         )
         self._thread: threading.Thread | None = None
         self._counting = threading.Lock()
+        self._folding = threading.Lock()
         self._fold_seconds: float | None = None
         self._rolled_up: datetime | None = None
         self._copied: datetime | None = None
@@ -213,23 +214,25 @@ class Collector:
 
     def fold(self) -> float:
         """Roll up the days that have changed. Returns the seconds until the next time: today is rolled up again and
-        again; while older days are due, as after an update, half of the time is spent on them."""
-        began, began_at = self._clock.monotonic(), self._clock.now()
-        try:
-            folded = self.store.fold(began_at, FOLDED_AT_ONCE)
-            today = began_at.astimezone(UTC).date()
-            if folded.is_complete_before(today):
-                self.metrics.day = take_day(self.store, today - timedelta(days=1), self.settings.k)
-            self.metrics.findings = findings_of_yesterday(self.store, folded, began_at, self.settings.k)
-        except StoreError:  # as when counting
-            return FOLD_SECONDS
-        took = self._clock.monotonic() - began
-        oldest = folded.oldest_due
-        self._rolled_up = began_at if oldest is None else datetime.combine(oldest, time(), UTC)
-        self._fold_seconds = took
-        if folded.days and folded.oldest_due is not None:
-            return max(1.0, took)
-        return min(UPKEEP_SECONDS, max(FOLD_SECONDS, IDLE_SHARE * took))
+        again; while older days are due, as after an update, half of the time is spent on them. Roll-ups wait for each
+        other, as counts do."""
+        with self._folding:
+            began, began_at = self._clock.monotonic(), self._clock.now()
+            try:
+                folded = self.store.fold(began_at, FOLDED_AT_ONCE)
+                today = began_at.astimezone(UTC).date()
+                if folded.is_complete_before(today):
+                    self.metrics.day = take_day(self.store, today - timedelta(days=1), self.settings.k)
+                self.metrics.findings = findings_of_yesterday(self.store, folded, began_at, self.settings.k)
+            except StoreError:  # as when counting
+                return FOLD_SECONDS
+            took = self._clock.monotonic() - began
+            oldest = folded.oldest_due
+            self._rolled_up = began_at if oldest is None else datetime.combine(oldest, time(), UTC)
+            self._fold_seconds = took
+            if folded.days and folded.oldest_due is not None:
+                return max(1.0, took)
+            return min(UPKEEP_SECONDS, max(FOLD_SECONDS, IDLE_SHARE * took))
 
     def copy(self) -> float:
         """Copy days that are over, and rolled up, to ClickHouse. Returns the seconds until the next time."""

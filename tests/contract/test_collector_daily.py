@@ -1,8 +1,12 @@
 """The figures of the days that are over, in every store, against a recount of the pings themselves."""
 
 import random
+import sys
+import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,7 @@ from ff_observe.collector.store import Rollup, Store
 from tests.contract.conftest import MakeStore, counted
 from tests.contract.test_collector_rollups import fold_all
 from tests.pace import in_full
+from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
 
@@ -138,3 +143,30 @@ def test_a_collector_shows_a_day_once_it_is_over_and_every_day_is_rolled_up(
         writer.write([ping("late", later(hours=-13))])
         collector.fold()
         assert collector.metrics.day[catalogue.DAILY_BY_NODEJS_VERSION] == {("20",): 6}
+
+
+def test_an_older_roll_up_never_replaces_a_newer_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = Collector(CollectorSettings(port=0, data_dir=tmp_path), FrozenClock(NOON))
+    newer = threading.Thread(target=collector.fold)
+    read = collector.store.rollups
+
+    def read_slowly(since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
+        """The first reader has what it found only after another roll-up, or while that waits for it."""
+        found = read(since, until, fields)
+        if newer.ident is None:
+            writer.write([ping(f"{number}", later(days=-1)) for number in range(5)])
+            newer.start()
+            wait_until(lambda: not newer.is_alive() or _is_in(newer, Collector.fold), "the newer roll-up")
+        return found
+
+    monkeypatch.setattr(collector.store, "rollups", read_slowly)
+    with BlockingWriter(collector.store) as writer:
+        collector.fold()
+        newer.join()
+    assert collector.metrics.day[catalogue.DAILY_BY_NODEJS_VERSION] == {("20",): 5}
+
+
+def _is_in(thread: threading.Thread, function: Callable[..., object]) -> bool:
+    """Whether a thread is in the function itself, not in one that it calls: as while it waits for a lock there."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and frame.f_code is function.__code__

@@ -229,7 +229,7 @@ def test_releases_are_served_for_ever_under_their_day(tmp_path: Path) -> None:
                 assert send(collector.port, body(f"{name}")).status == 200
 
             def is_released(collector: Collector = collector, releases: int = day + 1) -> bool:
-                collector.fold()  # or that of the background is under way, and this one does nothing
+                collector.fold()
                 collector.count_fleet()
                 return len(ask(collector.port, "GET", "/releases.json").json["days"]) == releases
 
@@ -366,7 +366,7 @@ def test_the_metrics_say_what_of_the_budget_is_spent(tmp_path: Path) -> None:
     with collecting(settings) as collector:
 
         def has_spent() -> bool:
-            collector.fold()  # as above
+            collector.fold()
             collector.count_fleet()
             return (
                 "ff_observe_collector_privacy_spent_epsilon 0.5" in ask(collector.port, "GET", "/metrics").body.decode()
