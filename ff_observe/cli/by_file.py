@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from datetime import UTC
@@ -137,6 +136,8 @@ def _read(file: Path) -> bytes:
 
 def _write(file: Path, content: bytes) -> None:
     """Write a new file, whole or not at all. Raises `DeliveryError`."""
+    import secrets
+
     fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     try:
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123 - of a descriptor

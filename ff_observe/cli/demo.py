@@ -5,7 +5,6 @@ import contextlib
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +49,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
+    import tempfile
+
     start_logging(options)
     with contextlib.ExitStack() as cleanup:
         directory = options.directory

@@ -1,8 +1,6 @@
 """`ff-observe health`: asks a running bridge whether it is healthy, for containers, whose image has no other client."""
 
 import argparse
-import http.client
-import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -68,6 +66,9 @@ def _url_of(settings: "Settings") -> str:
 
 def _get(url: str, path: str, seconds: float) -> tuple[int, str]:
     """Status and body. Proxies of the environment are not used: the server is on this machine."""
+    import http.client
+    import ssl
+
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection: http.client.HTTPConnection

@@ -4,7 +4,6 @@ import argparse
 import sys
 from datetime import timedelta
 
-from ff_observe.catalogue.model import PLATFORM_ID
 from ff_observe.cli.backfill import HEAD_HOURS, add_target, labels_of, output_of
 from ff_observe.cli.options import moment, settings_of
 from ff_observe.clock import SystemClock
@@ -44,6 +43,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
+    from ff_observe.catalogue.model import PLATFORM_ID
     from ff_observe.history import Span, write
     from ff_observe.platform.sources.sql import StatementError
     from ff_observe.wiring import open_platform, open_queryable

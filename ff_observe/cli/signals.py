@@ -1,13 +1,14 @@
 """Signals for a command that runs until it is stopped."""
 
 import signal
-import socket
 
 
 class Signals:
     """SIGTERM, SIGINT and SIGHUP, received by `wait`. Only in the main thread."""
 
     def __init__(self) -> None:
+        import socket
+
         # The C handler writes the number of a signal into this socket whatever thread it interrupts. A Python handler
         # alone could come too late: for a signal just before the main thread blocks, it runs when that wakes again.
         self._received, self._sent = socket.socketpair()

@@ -12,12 +12,11 @@ from tests.architecture.sources import Module, is_within, modules
 HEAVY = ("sentry_sdk", "opentelemetry", "grpc", "psycopg", "jwt", "cryptography", "httptools", "uvloop")
 """Loaded only when their output is on: start-up time and memory are features."""
 
-NOT_FOR_HELP = (*HEAVY, "prometheus_client", "yaml", "asyncio")
+NOT_FOR_HELP = (*HEAVY, "prometheus_client", "yaml", "asyncio", "ssl", "http", "email", "tempfile", "sqlite3")
 """What `ff-observe --help`, or who only imports the library, does not wait for."""
 
 LIGHT = {
     "ff_observe": NOT_FOR_HELP,
-    "ff_observe.cli": NOT_FOR_HELP,
     "ff_observe.catalogue": NOT_FOR_HELP,
     "ff_observe.config": NOT_FOR_HELP,
     "ff_observe.config.load": HEAVY,
@@ -63,16 +62,25 @@ def test_only_the_command_line_prints_or_exits(module: Module) -> None:
 
 @pytest.mark.parametrize(("name", "heavy"), LIGHT.items(), ids=LIGHT)
 def test_an_import_loads_no_heavy_library(name: str, heavy: tuple[str, ...]) -> None:
-    program = f"import sys, {name}; print(*sorted(sys.modules))"
+    assert loaded_by(f"import {name}").intersection(heavy) == set()
+
+
+def test_help_waits_for_neither_libraries_nor_the_catalogue() -> None:
+    loaded = loaded_by("from ff_observe.cli import build_parser; build_parser().format_help()")
+    assert "ff_observe.cli.completion" in loaded
+    assert loaded.intersection((*NOT_FOR_HELP, "ff_observe.catalogue")) == set()
+
+
+def loaded_by(statements: str) -> set[str]:
+    """The names of all modules that some statements load."""
     ended = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", f"{statements}; import sys; print(*sys.modules)"],
         env=network_guard.guarded_environment(),
         capture_output=True,
         text=True,
         check=True,
     )
-    loaded = {module.partition(".")[0] for module in ended.stdout.split()}
-    assert loaded.intersection(heavy) == set()
+    return set(ended.stdout.split())
 
 
 @each_module
