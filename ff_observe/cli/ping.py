@@ -150,10 +150,10 @@ def why(options: argparse.Namespace) -> int:
         decision = decide(snapshot, platform.settings)
         instance_id = snapshot.installation.instance_id
         if decision.allowed and instance_id is not None:
-            standing = observe_election(platform.settings, instance_id, locks_in)
-            decision = with_election(decision, standing)
-            if standing.note and decision.allowed:
-                print(f"ff-observe: {standing.note}", file=sys.stderr)
+            election = observe_election(platform.settings, instance_id, locks_in)
+            decision = with_election(decision, election)
+            if election.note and decision.allowed:
+                print(f"ff-observe: {election.note}", file=sys.stderr)
     if options.json:
         answer = {
             "allowed": decision.allowed,

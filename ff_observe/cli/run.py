@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         _allow_many_files()
     listening = None if given is None else lambda: given
     bridge = build_bridge(settings, serve=True, listening=listening, stop_seconds=STOP_SECONDS)
-    _tell_of_problems(settings)
+    _log_problems(settings)
     signals = Signals()
     bridge.start()
     log.info("ff-observe reads %s and serves %s", _source(settings), bridge.listens_on)
@@ -111,7 +111,7 @@ def _reload(bridge: "Bridge", options: argparse.Namespace, given: "socket.socket
         for stopping_error in group.exceptions:
             log.warning("%s", stopping_error)
     else:
-        _tell_of_problems(settings)
+        _log_problems(settings)
         log.info("ff-observe has read %s again and serves %s", _source(settings), bridge.listens_on)
 
 
@@ -123,7 +123,7 @@ def _source(settings: "Settings | Platforms") -> str:
     return f"{len(settings.platforms)} platforms of {settings.source}"
 
 
-def _tell_of_problems(settings: "Settings | Platforms") -> None:
+def _log_problems(settings: "Settings | Platforms") -> None:
     from ff_observe.config.platforms import Platforms
 
     if not isinstance(settings, Platforms):
@@ -135,7 +135,7 @@ def _tell_of_problems(settings: "Settings | Platforms") -> None:
     for listed in settings.platforms:
         if listed.settings is not None:
             with working_for(listed.name):
-                _tell_of_problems(listed.settings)
+                _log_problems(listed.settings)
 
 
 def stop(action: "Callable[[], None]") -> int:

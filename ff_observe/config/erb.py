@@ -69,16 +69,16 @@ def parse_template(text: str, variables: Mapping[str, str]) -> Node | None:
         except YAMLError:
             return False
 
-    guilty = _guilty(tags, reads_as_written)
-    if guilty:
-        raise ERBError(tuple((tag.place, _changes_the_file(tag, tag.name in variables)) for tag in guilty))
+    failing = _failing_tags(tags, reads_as_written)
+    if failing:
+        raise ERBError(tuple((tag.place, _changes_the_file(tag, tag.name in variables)) for tag in failing))
     return tree
 
 
-def _guilty(tags: list[Tag], reads_as_written: Callable[..., bool]) -> list[Tag]:
+def _failing_tags(tags: list[Tag], reads_as_written: Callable[..., bool]) -> list[Tag]:
     """The first tags whose values change how the file parses, each found by bisection."""
-    guilty: list[Tag] = []
-    while len(guilty) < MOST_BLAMED and not reads_as_written(*tags):
+    failing: list[Tag] = []
+    while len(failing) < MOST_BLAMED and not reads_as_written(*tags):
         harmless, changed = 0, len(tags)  # the number of leading tags
         while changed - harmless > 1:
             half = (harmless + changed) // 2
@@ -86,9 +86,9 @@ def _guilty(tags: list[Tag], reads_as_written: Callable[..., bool]) -> list[Tag]
                 harmless = half
             else:
                 changed = half
-        guilty.append(tags[harmless])
+        failing.append(tags[harmless])
         tags = tags[changed:]
-    return guilty
+    return failing
 
 
 def _find_tags(text: str) -> list[Tag]:

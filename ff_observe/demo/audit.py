@@ -67,12 +67,12 @@ class AuditLog:
             'INSERT INTO "AuditLogs" ("event", "entityType", "source", "body", "createdAt", "UserId")'
             " VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (*(habit.event, habit.kind, habit.source, habit.body, self._stamp(moment)), self._who(habit, users))
+                (*(habit.event, habit.kind, habit.source, habit.body, self._stamp(moment)), self._author(habit, users))
                 for moment, habit in sorted(made, key=lambda one: one[0])
             ],
         )
 
-    def _who(self, habit: _EventRate, users: list[int]) -> int | None:
+    def _author(self, habit: _EventRate, users: list[int]) -> int | None:
         """A few people do most of the work."""
         return None if habit.by_machines or not users else users[int(len(users) * self._random.random() ** 3)]
 

@@ -17,10 +17,10 @@ _GRANTS: Final = "Run the SQL of `ff-observe database grants` as the owner of Fl
 def _role(subject: Subject) -> Iterator[Finding]:
     database = subject.settings.database
     assert isinstance(database, PostgreSQLDatabase)
-    from ff_observe.platform.sources.privileges import standing
+    from ff_observe.platform.sources.privileges import role_privileges
 
     try:
-        found = standing(database)
+        found = role_privileges(database)
     except SourceError as failure:
         title, fix = "The platform's database does not answer", "Try again: it answered a moment before."
         yield error("database-unreachable", title, f"{failure}.", fix)

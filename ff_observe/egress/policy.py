@@ -38,7 +38,7 @@ def rules(listed: Iterable[Contact], resolved: Resolve | None = None) -> list[di
     on this machine needs no rule. Raises `FFObserveError` for a name that `resolved` does not know."""
     opened: dict[tuple[str, ...], set[int]] = {}
     away = _elsewhere(listed)
-    inside = [contact for contact in away if _whom(contact) == "inside"]
+    inside = [contact for contact in away if _kind_of_peer(contact) == "inside"]
     for contact in away:
         if contact in inside:
             continue
@@ -71,7 +71,7 @@ def cilium(listed: Sequence[Contact]) -> str:
             "toPorts": [{"ports": [{"port": "53", "protocol": "ANY"}], "rules": {"dns": [{"matchPattern": "*"}]}}],
         }
     ]
-    for host, port, whom in sorted({(each.host, each.port, _whom(each)) for each in _elsewhere(listed)}):
+    for host, port, whom in sorted({(each.host, each.port, _kind_of_peer(each)) for each in _elsewhere(listed)}):
         kinds: dict[str, dict[str, Any]] = {
             "address": {"toCIDR": [_block(host)]},
             "name": {"toFQDNs": [{"matchName": host.lower().rstrip(".")}]},
@@ -113,7 +113,7 @@ def _block(address: str) -> str:
     return f"{address}/{128 if ':' in address else 32}"
 
 
-def _whom(contact: Contact) -> str:
+def _kind_of_peer(contact: Contact) -> str:
     if contact.address is not None:
         return "address"
     return "inside" if "." not in contact.host or contact.host.endswith(_INSIDE) else "name"

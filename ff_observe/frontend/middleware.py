@@ -143,7 +143,7 @@ class _Response:
             await self._body(message, self._coding)
             return
         elif message["type"] in _SHORTCUTS:  # the server sends a file by itself: out of our reach
-            await self._let_go()
+            await self._pass_unchanged()
         await self._send(message)
 
     async def _body(self, message: Message, coding: Coding) -> None:
@@ -155,7 +155,7 @@ class _Response:
         except zlib.error:
             if not self._held:
                 raise
-            await self._let_go()  # not encoded as declared: unreadable for us
+            await self._pass_unchanged()  # not encoded as declared: unreadable for us
             return
         if last:
             ready += self._page.finish()
@@ -163,14 +163,14 @@ class _Response:
             if not self._page.decided:
                 return
             if not self._page.changed and not self._head:
-                await self._let_go()
+                await self._pass_unchanged()
                 return
             start = self._held[0]
             self._held.clear()
             await self._send({**start, "headers": self._headers(start, coding)})
         await self._send({**message, "body": b"" if self._head else coding.encode(ready, last=last)})
 
-    async def _let_go(self) -> None:
+    async def _pass_unchanged(self) -> None:
         """Send what is buffered unchanged, and everything that follows."""
         self._coding = None
         for message in self._held:

@@ -24,7 +24,7 @@ from ff_observe.collector.store.postgresql_connections import (
 )
 from ff_observe.collector.store.postgresql_replication import SETTINGS, Confirmation
 from ff_observe.collector.store.postgresql_schema import TYPES, add_partitions, migrate, newest_days
-from ff_observe.collector.store.present import Dating, days_from, vouched_for
+from ff_observe.collector.store.present import PingDater, days_from, vouched_for
 from ff_observe.config.secret import Secret
 
 ServerClock = Callable[[Connection], datetime | None]
@@ -91,7 +91,7 @@ class PostgreSQLWriter:
         self._clock = clock
         self._connection: AsyncConnection | None = None
         self._preparation = Interruption()
-        self._dating = Dating()
+        self._dater = PingDater()
         self._confirmation = Confirmation()
         self._thread = BlockingThread("collector-writer")
 
@@ -114,7 +114,7 @@ class PostgreSQLWriter:
                 except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                     return await self._store(connection, pings)  # rolled back as a whole: retry once
                 except psycopg.errors.CheckViolation:  # upkeep, here or elsewhere, dropped an empty partition
-                    self._dating.forget()
+                    self._dater.forget()
                     connection, pings = await self._prepared(pings)
                     return await self._store(connection, pings)
             except (psycopg.Error, StoreError):
@@ -123,7 +123,7 @@ class PostgreSQLWriter:
 
     async def _prepared(self, pings: Sequence[Ping]) -> tuple[AsyncConnection, Sequence[Ping]]:
         """The connection, with tables and the partitions of the pings' days; and the pings with their final dates."""
-        if self._connection is None or not self._dating.knows(pings):
+        if self._connection is None or not self._dater.knows(pings):
             self._preparation = preparation = Interruption()
             pings = await self._thread.call(partial(self._make_tables, pings, preparation))
             if self._connection is None:
@@ -139,7 +139,7 @@ class PostgreSQLWriter:
         with contextlib.closing(connect(self._url, WRITING)) as connection, preparation.of(connection):
             migrate(connection)
             if pings:
-                pings = self._dating.date(pings, vouched_for(newest_days(connection)), self._clock(connection))
+                pings = self._dater.date(pings, vouched_for(newest_days(connection)), self._clock(connection))
                 days = {ping.received_at.date() for ping in pings}
                 add_partitions(connection, days | days_from(max(days)))
             return pings
@@ -166,6 +166,6 @@ class PostgreSQLWriter:
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        self._dating.forget()
+        self._dater.forget()
         if connection is not None:
             await connection.close()

@@ -90,7 +90,7 @@ def _beginning(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-class Dating:
+class PingDater:
     """Dates the pings that a writer is about to store, and logs once when it has to correct the collector's clock.
 
     The witnesses are asked when a ping arrives on a day that they have not been asked about.

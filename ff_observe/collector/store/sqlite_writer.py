@@ -11,7 +11,7 @@ from ff_observe.collector.store.batch import OWN_COLUMNS, distinct, encode, outc
 from ff_observe.collector.store.blocking import BlockingThread
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.model import Ping
-from ff_observe.collector.store.present import Dating, vouched_for
+from ff_observe.collector.store.present import PingDater, vouched_for
 from ff_observe.collector.store.sqlite_schema import connect, failing_as, migrate, newest_days, transaction
 
 _COLUMN_LIST = ", ".join(NAMES)
@@ -52,7 +52,7 @@ class SQLiteWriter:
         self._window = window
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
-        self._dating = Dating()
+        self._dater = PingDater()
         self._thread = BlockingThread("collector-writer")
 
     async def write(self, pings: Sequence[Ping]) -> Sequence[bool]:
@@ -91,8 +91,8 @@ class SQLiteWriter:
         return []
 
     def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
-        if not self._dating.knows(pings):
-            pings = self._dating.date(pings, vouched_for(newest_days(connection)))
+        if not self._dater.knows(pings):
+            pings = self._dater.date(pings, vouched_for(newest_days(connection)))
         batch = distinct(pings)
         rows = encode(batch.values(), self._window)
         fresh = {digest for (digest,) in connection.execute(_RECOGNISE, (rows,)).fetchall()}
@@ -117,7 +117,7 @@ class SQLiteWriter:
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
-        self._dating.forget()
+        self._dater.forget()
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()

@@ -15,7 +15,7 @@ from ff_observe.log import StateLog
 from ff_observe.outputs.ping import NAME
 from ff_observe.outputs.ping.agenda import NOT_READY_SECONDS, Agenda
 from ff_observe.outputs.ping.consent import Decision, Rule, decide, with_election
-from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, Election, Fixed, Role, Standing
+from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, Election, ElectionState, Fixed, Role
 from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.outcome import Outcome, PingSink, Result
 from ff_observe.outputs.ping.participation import Participation
@@ -159,14 +159,14 @@ class CorePing:
         agenda = participation.agenda
         if snapshot is not None and agenda.look():
             decision = decide(snapshot, settings)
-            standing = self._stand(participation, owed=agenda.owed and decision.allowed)
-            self._take_note(with_election(decision, standing), settings)
-            self._act(participation, decision, standing, snapshot, settings)
+            election = self._look(participation, owed=agenda.owed and decision.allowed)
+            self._take_note(with_election(decision, election), settings)
+            self._act(participation, decision, election, snapshot, settings)
         else:
-            standing = self._stand(participation, owed=False)
+            election = self._look(participation, owed=False)
         self._publish_next(agenda.next_ping())
-        meets_others = standing.role in (Role.LEADER, Role.FOLLOWER)
-        look_seconds = LOOK_WHILE_OWED_SECONDS if meets_others and agenda.owed else standing.look_seconds
+        meets_others = election.role in (Role.LEADER, Role.FOLLOWER)
+        look_seconds = LOOK_WHILE_OWED_SECONDS if meets_others and agenda.owed else election.look_seconds
         return min(agenda.wait(), look_seconds)
 
     def _read(self) -> Snapshot:
@@ -190,20 +190,20 @@ class CorePing:
         )
         return self._participation
 
-    def _stand(self, participation: Participation, *, owed: bool) -> Standing:
+    def _look(self, participation: Participation, *, owed: bool) -> ElectionState:
         self._asking = True
         try:
-            standing = participation.stand(owed=owed)
+            election = participation.look(owed=owed)
         finally:
             self._asking = False
-        self._metrics.set(bridge.PING_LEADER, float(standing.role in (Role.LEADER, Role.ALONE)))
-        return standing
+        self._metrics.set(bridge.PING_LEADER, float(election.role in (Role.LEADER, Role.ALONE)))
+        return election
 
     def _act(
         self,
         participation: Participation,
         decision: Decision,
-        standing: Standing,
+        election: ElectionState,
         snapshot: Snapshot,
         settings: Settings,
     ) -> None:
@@ -212,12 +212,12 @@ class CorePing:
             agenda.reviewed()
         elif not decision.allowed:
             agenda.refused(ready=decision.rule not in (Rule.DATABASE_UNKNOWN, Rule.NOT_INITIALISED))
-        elif standing.may_send:
+        elif election.may_send:
             self._send(participation, snapshot, settings)
-        elif standing.role is Role.LEADER:
+        elif election.role is Role.LEADER:
             agenda.ask_soon(LOOK_WHILE_OWED_SECONDS)  # the others have to know first
         else:
-            agenda.refused(ready=standing.role is Role.NEVER)
+            agenda.refused(ready=election.role is Role.NEVER)
 
     def _send(self, participation: Participation, snapshot: Snapshot, settings: Settings) -> None:
         participation.begin()

@@ -7,7 +7,7 @@ from typing import Final
 
 from ff_observe.catalogue import bridge
 from ff_observe.config.settings import Settings
-from ff_observe.outputs.ping.election import Role, Standing
+from ff_observe.outputs.ping.election import ElectionState, Role
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Reading
 
@@ -90,16 +90,16 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
     )
 
 
-def with_election(decision: Decision, standing: Standing) -> Decision:
+def with_election(decision: Decision, election: ElectionState) -> Decision:
     """A ping that may be sent is sent by one bridge of the platform."""
-    if not decision.allowed or standing.role in (Role.LEADER, Role.ALONE):
+    if not decision.allowed or election.role in (Role.LEADER, Role.ALONE):
         return decision
-    if standing.role is Role.NEVER:
+    if election.role is Role.NEVER:
         return _no(Rule.SENDER_NEVER, SENT_BY_ANOTHER[Rule.SENDER_NEVER])
-    if standing.role is Role.FOLLOWER:
-        where = f" It runs on {standing.leader_host}." if standing.leader_host else ""
+    if election.role is Role.FOLLOWER:
+        where = f" It runs on {election.leader_host}." if election.leader_host else ""
         return _no(Rule.ANOTHER_BRIDGE, SENT_BY_ANOTHER[Rule.ANOTHER_BRIDGE] + where)
-    reason = f" ({standing.note})" if standing.note else ""
+    reason = f" ({election.note})" if election.note else ""
     return _no(Rule.ELECTION_UNKNOWN, SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN] + reason)
 
 
@@ -124,7 +124,7 @@ def decide_here(snapshot: Snapshot, settings: Settings, readings: Mapping[str, R
     metrics of itself (`readings`) say."""
     decision = decide(snapshot, settings)
     if settings.ping.sender == "never":
-        return with_election(decision, Standing(Role.NEVER))
+        return with_election(decision, ElectionState(Role.NEVER))
     noted = {labels[0] for labels in (readings or {}).get(bridge.PING_ENABLED.name, {})}
     left_to = next((rule for rule in SENT_BY_ANOTHER if rule.value in noted), None)
     return decision if left_to is None or not decision.allowed else _no(left_to, SENT_BY_ANOTHER[left_to])

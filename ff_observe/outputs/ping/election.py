@@ -25,7 +25,14 @@ from typing import Final, Protocol
 
 from ff_observe.clock import Clock
 from ff_observe.outputs.ping.schedule import Moment
-from ff_observe.platform.sources.locks import FIRST_MARK, PRESENT, Held, Locks, LocksLostError, LocksUnsuitableError
+from ff_observe.platform.sources.locks import (
+    FIRST_MARK,
+    PRESENT,
+    HeldLocks,
+    Locks,
+    LocksLostError,
+    LocksUnsuitableError,
+)
 
 LOOK_SECONDS: Final = 10.0
 """The interval at which a bridge looks at the locks."""
@@ -64,7 +71,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ElectionState:
     """`may_send` says that a ping begins now: `failed` or `delivered` must follow. `last` is the last ping that any
     bridge is known to have sent. `note` is a message for the operator, `leader_host` the machine of another bridge
     that leads. Infinite `look_seconds` mean that nothing changes by itself."""
@@ -83,7 +90,7 @@ class Election(Protocol):
     shares_memory: bool
     """Whether all bridges of the platform share what the disk remembers."""
 
-    def look(self, *, owed: bool) -> Standing:
+    def look(self, *, owed: bool) -> ElectionState:
         """Take part, and report the state. `owed`: this bridge sends a ping now, if it may. Never raises."""
 
     def failed(self) -> None:
@@ -105,9 +112,9 @@ class Fixed:
     shares_memory = False
 
     def __init__(self, role: Role, note: str = "") -> None:
-        self._standing = Standing(role, may_send=role is Role.ALONE, note=note, look_seconds=math.inf)
+        self._standing = ElectionState(role, may_send=role is Role.ALONE, note=note, look_seconds=math.inf)
 
-    def look(self, *, owed: bool) -> Standing:
+    def look(self, *, owed: bool) -> ElectionState:
         return self._standing
 
     def failed(self) -> None:
@@ -143,15 +150,15 @@ class LockElection:
         self._begun_at = 0.0
         self._sending = False
 
-    def look(self, *, owed: bool) -> Standing:
+    def look(self, *, owed: bool) -> ElectionState:
         """See `Election.look`."""
         if self._unsuitable:
-            return Standing(Role.ALONE, may_send=True, note=self._unsuitable, look_seconds=math.inf)
+            return ElectionState(Role.ALONE, may_send=True, note=self._unsuitable, look_seconds=math.inf)
         try:
             return self._look(owed)
         except LocksLostError as error:
             self._drop()
-            return Standing(Role.UNKNOWN, last=self._last(), note=str(error))
+            return ElectionState(Role.UNKNOWN, last=self._last(), note=str(error))
         except LocksUnsuitableError as error:
             self._drop()
             self._unsuitable = str(error)
@@ -182,7 +189,7 @@ class LockElection:
         self._closed = True
         self._drop()
 
-    def _look(self, owed: bool) -> Standing:
+    def _look(self, owed: bool) -> ElectionState:
         if self._locks is None:
             self._locks = self._open_locks()
             if self._closed:  # in the meantime
@@ -202,10 +209,12 @@ class LockElection:
         if not is_leader:
             is_new = self._clock.monotonic() < self._learned_at + WATCH_SECONDS
             look_seconds = LOOK_WHILE_OWED_SECONDS if is_new else LOOK_SECONDS
-            return Standing(Role.FOLLOWER, last=self._last(), leader_host=held.leader_host, look_seconds=look_seconds)
-        return Standing(Role.LEADER, self._sending, self._last())
+            return ElectionState(
+                Role.FOLLOWER, last=self._last(), leader_host=held.leader_host, look_seconds=look_seconds
+            )
+        return ElectionState(Role.LEADER, self._sending, self._last())
 
-    def _learn(self, held: Held) -> None:
+    def _learn(self, held: HeldLocks) -> None:
         """Learn every ping that any bridge knows of, except those that their sender took back."""
         numbers = _marks_and_voids(held)
         for number in numbers:
@@ -227,7 +236,7 @@ class LockElection:
             locks.release(number)
         self._held = wanted
 
-    def _announced(self, locks: Locks, held: Held) -> bool:
+    def _announced(self, locks: Locks, held: HeldLocks) -> bool:
         """Whether all present bridges know of the ping that is to begin; the first call makes its mark."""
         now = self._clock.monotonic()
         if now < self._leading_since + SETTLE_SECONDS:
@@ -265,13 +274,13 @@ class LockElection:
             locks.close()
 
 
-def _new_mark(held: Held) -> int:
+def _new_mark(held: HeldLocks) -> int:
     """A number that stands for no ping yet, whether taken back or not."""
     latest = max(_marks_and_voids(held), default=0)
     return max(2 * held.minute, latest - latest % 2 + 2)
 
 
-def _marks_and_voids(held: Held) -> frozenset[int]:
+def _marks_and_voids(held: HeldLocks) -> frozenset[int]:
     numbers: frozenset[int] = frozenset().union(*held.shared.values())
     return frozenset(number for number in numbers if FIRST_MARK <= number < MOST_MARK)
 
@@ -280,7 +289,7 @@ def _is_void(number: int) -> bool:
     return number % 2 == 1
 
 
-def observe(open_locks: Callable[[], Locks]) -> Standing:
+def observe(open_locks: Callable[[], Locks]) -> ElectionState:
     """The state for the bridge of this machine, without taking part in the election."""
     try:
         locks = open_locks()
@@ -289,9 +298,9 @@ def observe(open_locks: Callable[[], Locks]) -> Standing:
         finally:
             locks.close()
     except LocksLostError as error:
-        return Standing(Role.UNKNOWN, note=str(error))
+        return ElectionState(Role.UNKNOWN, note=str(error))
     except LocksUnsuitableError as error:
-        return Standing(Role.ALONE, may_send=True, note=str(error))
+        return ElectionState(Role.ALONE, may_send=True, note=str(error))
     if held.leader is None or held.leader_host == held.my_host:
-        return Standing(Role.LEADER)
-    return Standing(Role.FOLLOWER, leader_host=held.leader_host)
+        return ElectionState(Role.LEADER)
+    return ElectionState(Role.FOLLOWER, leader_host=held.leader_host)

@@ -3,7 +3,7 @@
 import fcntl
 import os
 
-from ff_observe.outputs.ping.election import Role, Standing
+from ff_observe.outputs.ping.election import ElectionState, Role
 from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 
 
@@ -16,17 +16,17 @@ class FileElection:
         self._memory = memory
         self._descriptor: int | None = None
 
-    def look(self, *, owed: bool) -> Standing:
+    def look(self, *, owed: bool) -> ElectionState:
         """See `Election.look`."""
         try:
             role = Role.LEADER if self._lead() else Role.FOLLOWER
         except OSError as error:
-            return Standing(Role.ALONE, may_send=True, note=self._no_lock(error))
+            return ElectionState(Role.ALONE, may_send=True, note=self._no_lock(error))
         try:
             last = self._memory.load()
         except UnknownPastError:
             last = None
-        return Standing(role, may_send=role is Role.LEADER, last=last)
+        return ElectionState(role, may_send=role is Role.LEADER, last=last)
 
     def failed(self) -> None:
         """The memory has it."""

@@ -173,7 +173,7 @@ def read_ledger(path: Path) -> Lines:
 
 
 @dataclass(frozen=True, slots=True)
-class _Present:
+class _FileState:
     """What a file holds: its size, the tree up to its last whole line, how many bytes these are, and of how many bytes
     an unfinished line has; `is_unclosed` if the last whole line lacks only its end."""
 
@@ -184,7 +184,7 @@ class _Present:
     is_unclosed: bool
 
 
-def _read(files: LedgerFiles, name: str) -> _Present | None:
+def _read(files: LedgerFiles, name: str) -> _FileState | None:
     """None if there is no file, or no whole line in it."""
     content = files.read(name)
     if content is None:
@@ -196,7 +196,7 @@ def _read(files: LedgerFiles, name: str) -> _Present | None:
     if whole == 0:
         return None
     tree = read_lines({name: content[:whole]}, Path(name)).tree
-    return _Present(len(content), tree, whole, unfinished, is_unclosed)
+    return _FileState(len(content), tree, whole, unfinished, is_unclosed)
 
 
 def _broken(files: LedgerFiles, name: str, tree: Tree) -> str | None:

@@ -67,16 +67,17 @@ def examine(
     witnesses: list[Witness] = []
     own = checkpoint_of(path.name)
     if own in files:
-        findings += _testify(own, 0, files[own], None, witnesses)
+        findings += _read_witness(own, 0, files[own], None, witnesses)
         if witnesses and lines.key is not None and not witnesses[0].note.is_signed_by(lines.key):
             findings.append(Finding(own, 0, "it is not signed with the key that the ledger names"))
     elif lines.provable:
         findings.append(Finding(own, 0, "the file is missing: the last lines may have been changed or removed"))
     for file in against:
-        findings += _testify(str(file), 0, file.read_bytes(), collector, witnesses)
+        findings += _read_witness(str(file), 0, file.read_bytes(), collector, witnesses)
     if collector is not None:
-        for number, line in enumerate(files.get(receipts_of(path.name), b"").splitlines(), 1):
-            findings += _testify(receipts_of(path.name), number, _receipt(line), collector, witnesses, receipt=True)
+        kept = receipts_of(path.name)
+        for number, line in enumerate(files.get(kept, b"").splitlines(), 1):
+            findings += _read_witness(kept, number, _receipt(line), collector, witnesses, receipt=True)
     witnesses.sort(key=lambda witness: witness.checkpoint.size)
     findings += _contradicted(lines, witnesses)
     return Verified(lines, findings, witnesses)
@@ -92,7 +93,7 @@ def _dropped_early(path: Path, files: Mapping[str, bytes], lines: Lines, largest
             yield Finding(older(path.name), 0, "it was put aside before it was full: lines before it are missing")
 
 
-def _testify(
+def _read_witness(
     file: str,
     number: int,
     content: bytes,

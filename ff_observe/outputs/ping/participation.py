@@ -8,7 +8,7 @@ from ff_observe.clock import Clock
 from ff_observe.config.settings import Database, Settings
 from ff_observe.log import StateLog
 from ff_observe.outputs.ping.agenda import Agenda
-from ff_observe.outputs.ping.election import Election, Fixed, LockElection, Role, Standing, observe
+from ff_observe.outputs.ping.election import Election, ElectionState, Fixed, LockElection, Role, observe
 from ff_observe.outputs.ping.file_election import FileElection
 from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 from ff_observe.outputs.ping.outcome import Outcome, Result
@@ -34,15 +34,15 @@ def elect(settings: Settings, memory: PingMemory, instance_id: str, locks_in: Lo
     return LockElection(lambda: open_locks(instance_id), clock)
 
 
-def observe_election(settings: Settings, instance_id: str, locks_in: LocksIn) -> Standing:
+def observe_election(settings: Settings, instance_id: str, locks_in: LocksIn) -> ElectionState:
     """The role of this machine's bridge as seen from outside: for a command, which takes no part in the election.
 
     Bridges that share a disk are all on this machine: one of them sends.
     """
     if settings.ping.sender == "never":
-        return Standing(Role.NEVER)
+        return ElectionState(Role.NEVER)
     open_locks = locks_in(settings.database) if settings.ping.sender == "elected" else None
-    return Standing(Role.ALONE) if open_locks is None else observe(lambda: open_locks(instance_id))
+    return ElectionState(Role.ALONE) if open_locks is None else observe(lambda: open_locks(instance_id))
 
 
 class Participation:
@@ -87,18 +87,18 @@ class Participation:
         """Whether it matches these settings, on this platform (None: the platform's id is unknown now)."""
         return instance_id in (None, self.instance_id) and _choices(settings) == _choices(self._settings)
 
-    def stand(self, *, owed: bool) -> Standing:
+    def look(self, *, owed: bool) -> ElectionState:
         """Take part in the election, and learn about the pings of others."""
-        standing = self._election.look(owed=owed)
-        if standing.last != self.agenda.others:
-            self.agenda.others = standing.last
+        election = self._election.look(owed=owed)
+        if election.last != self.agenda.others:
+            self.agenda.others = election.last
             if not self._election.shares_memory:
                 self._remember()
-        if standing.note:
-            self._state.failing(standing.note)
-        elif standing.role is not Role.NEVER:
+        if election.note:
+            self._state.failing(election.note)
+        elif election.role is not Role.NEVER:
             self._state.working("the bridges of this platform can agree again on who sends its ping")
-        return standing
+        return election
 
     def begin(self) -> None:
         """Begin an attempt: on disk, too, it counts as the ping of today until `settle` says otherwise."""
@@ -116,7 +116,7 @@ class Participation:
         return True
 
     def abort(self) -> None:
-        """Abort whatever `stand` waits for, from any thread."""
+        """Abort whatever `look` waits for, from any thread."""
         self._election.abort()
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ class LocksUnsuitableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldLocks:
     """Who holds which numbers at one moment: the session of the leader, and of each session the numbers it shares.
 
     `me` is the own session, `minute` the present one by the clock of the database. `leader_host` is the name of the
@@ -41,7 +41,7 @@ class Locks(Protocol):
     cannot work.
     """
 
-    def held(self) -> Held:
+    def held(self) -> HeldLocks:
         """The present holders."""
 
     def lead(self) -> bool:

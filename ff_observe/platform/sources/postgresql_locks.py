@@ -12,7 +12,7 @@ from typing import Final
 
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.locks import LEADER, Held, LocksLostError, LocksUnsuitableError
+from ff_observe.platform.sources.locks import LEADER, HeldLocks, LocksLostError, LocksUnsuitableError
 from ff_observe.platform.sources.postgresql_session import Server, Session, cut
 from ff_observe.platform.sources.sql import Row, StatementError
 
@@ -56,7 +56,7 @@ class AdvisoryLocks:
             self.close()
             raise
 
-    def held(self) -> Held:
+    def held(self) -> HeldLocks:
         """See `Locks.held`."""
         first, *rows = self._session.ask(_HELD.format(key=self._key & 0xFFFFFFFF))
         me, minute = int(first[0] or 0), int(first[1] or 0)
@@ -71,7 +71,7 @@ class AdvisoryLocks:
             elif number == LEADER and mode == "ExclusiveLock":
                 leader, name = pid, str(application or "")
                 leader_host = name.removeprefix(_APPLICATION) if name.startswith(_APPLICATION) else ""
-        return Held(me, minute, leader, shared, leader_host, self._host)
+        return HeldLocks(me, minute, leader, shared, leader_host, self._host)
 
     def lead(self) -> bool:
         """See `Locks.lead`."""

@@ -27,7 +27,7 @@ class Column(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RolePrivileges:
     """What the session's role may do. `lacking` and `writable` are FlowFuse's names, sorted."""
 
     role: str
@@ -54,7 +54,7 @@ def present_columns(database: PostgreSQLDatabase) -> list[Column]:
     return [Column(*map(str, row)) for row in rows]
 
 
-def standing(database: PostgreSQLDatabase) -> Standing:
+def role_privileges(database: PostgreSQLDatabase) -> RolePrivileges:
     """What the configured role may do with FlowFuse's tables. Raises `SourceError`."""
     statement = (
         "SELECT current_user::text, (SELECT rolsuper::int FROM pg_roles WHERE rolname = current_user),"
@@ -65,7 +65,7 @@ def standing(database: PostgreSQLDatabase) -> Standing:
         f" AND has_table_privilege(c.oid, {literal(_WRITING)}))"
     )
     ((role, superuser, milliseconds, lacking, writable),), pooled = _ask(database, statement)
-    return Standing(
+    return RolePrivileges(
         str(role), bool(superuser), _names(lacking), _names(writable), int(str(milliseconds)) / 1000, pooled
     )
 

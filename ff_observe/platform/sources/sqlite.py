@@ -233,7 +233,7 @@ class SQLiteSource:
             raise SourceError(
                 f"{self._where} is not there or not accessible; check `db.storage` in flowforge.yml, and `--home`"
             )
-        index = _identity(self._side("-shm"))
+        index = _identity(self._beside("-shm"))
         # With a log, nothing in the file reveals that another was copied over it: cached pages would pass for its own.
         rewritten = index is not None and found != self._identity
         is_other = _is_other(found, self._identity) or _is_other(index, self._index_identity)
@@ -243,7 +243,7 @@ class SQLiteSource:
             self._counting.forget_all()
         if self._connection is None:
             self._check_library()
-            if not self._side("-shm").exists() and self._needs_its_log() and not self._may_rebuild_index():
+            if not self._beside("-shm").exists() and self._needs_its_log() and not self._may_rebuild_index():
                 unattended = self._ask_unattended(ask)
                 if unattended is not None:
                     return unattended
@@ -258,7 +258,7 @@ class SQLiteSource:
             needed = ".".join(str(number) for number in OLDEST_SQLITE)
             raise SourceError(f"Python's SQLite library is {sqlite3.sqlite_version}; {needed} or later is needed")
 
-    def _side(self, suffix: str) -> Path:
+    def _beside(self, suffix: str) -> Path:
         return self._path.with_name(self._path.name + suffix)
 
     def _open(self, options: str) -> sqlite3.Connection:
@@ -298,7 +298,7 @@ class SQLiteSource:
             return False
 
     def _has_log(self) -> bool:
-        log = _identity(self._side("-wal"))
+        log = _identity(self._beside("-wal"))
         return log is not None and log[2] > 0
 
     def _may_rebuild_index(self) -> bool:
@@ -327,7 +327,7 @@ class SQLiteSource:
         return answer if self._unattended_state() == before else None
 
     def _unattended_state(self) -> tuple[_Identity, _Identity, bool]:
-        return _identity(self._path), _identity(self._side("-wal")), self._side("-shm").exists()
+        return _identity(self._path), _identity(self._beside("-wal")), self._beside("-shm").exists()
 
     def _open_unattended(self) -> sqlite3.Connection:
         if not self._has_log():

@@ -3,7 +3,7 @@ are cut without a word, restarts. `tests/unit/platform/test_postgresql_locks.py`
 
 from dataclasses import dataclass, field
 
-from ff_observe.platform.sources.locks import LEADER, Held, LocksLostError
+from ff_observe.platform.sources.locks import LEADER, HeldLocks, LocksLostError
 from tests.fakes import FakeClock
 
 KEEPALIVE_SECONDS = 50.0
@@ -60,10 +60,10 @@ class LockServer:
             self._leader = session.number
         return self._leader == session.number
 
-    def held(self, session: Session) -> Held:
+    def held(self, session: Session) -> HeldLocks:
         """As `Locks.held`."""
         shared = {number: frozenset(each.shared) for number, each in self.sessions().items() if each.shared}
-        return Held(session.number, int(self.clock.now().timestamp() // 60), self._leader, shared)
+        return HeldLocks(session.number, int(self.clock.now().timestamp() // 60), self._leader, shared)
 
 
 class FakeLocks:
@@ -79,7 +79,7 @@ class FakeLocks:
         self._is_cut = True
         self._session.gone_at = self._server.clock.monotonic() + KEEPALIVE_SECONDS
 
-    def held(self) -> Held:
+    def held(self) -> HeldLocks:
         return self._server.held(self._alive())
 
     def lead(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ff_observe.outputs.ping.consent import SENT_BY_ANOTHER, Rule, decide, decide_here, with_election
-from ff_observe.outputs.ping.election import Role, Standing
+from ff_observe.outputs.ping.election import ElectionState, Role
 from tests.prose import faults
 from tests.unit.ping.samples import LICENCE, settings, snapshot
 
@@ -112,20 +112,20 @@ def test_rules_are_asked_in_the_order_of_their_list() -> None:
         decide(snapshot(), settings(do_not_track=True)),
         decide(snapshot(), settings()),
     ]
-    found += [with_election(found[-1], Standing(role)) for role in (Role.NEVER, Role.FOLLOWER, Role.UNKNOWN)]
+    found += [with_election(found[-1], ElectionState(role)) for role in (Role.NEVER, Role.FOLLOWER, Role.UNKNOWN)]
     assert [decision.rule for decision in found] == list(Rule)
-    assert all(with_election(found[0], Standing(role)) == found[0] for role in Role)  # what is forbidden stays so
-    assert {with_election(found[8], Standing(role)) for role in (Role.LEADER, Role.ALONE)} == {found[8]}
+    assert all(with_election(found[0], ElectionState(role)) == found[0] for role in Role)  # what is forbidden stays so
+    assert {with_election(found[8], ElectionState(role)) for role in (Role.LEADER, Role.ALONE)} == {found[8]}
 
 
 def test_the_machine_that_sends_and_what_keeps_bridges_from_agreeing_are_named() -> None:
     allowed = decide(snapshot(), settings())
-    follower = with_election(allowed, Standing(Role.FOLLOWER, leader_host="bridge-2"))
+    follower = with_election(allowed, ElectionState(Role.FOLLOWER, leader_host="bridge-2"))
     assert follower.explanation == SENT_BY_ANOTHER[Rule.ANOTHER_BRIDGE] + " It runs on bridge-2."
-    assert with_election(allowed, Standing(Role.FOLLOWER)).explanation == SENT_BY_ANOTHER[Rule.ANOTHER_BRIDGE]
-    unknown = with_election(allowed, Standing(Role.UNKNOWN, note="too many connections"))
+    assert with_election(allowed, ElectionState(Role.FOLLOWER)).explanation == SENT_BY_ANOTHER[Rule.ANOTHER_BRIDGE]
+    unknown = with_election(allowed, ElectionState(Role.UNKNOWN, note="too many connections"))
     assert unknown.explanation == SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN] + " (too many connections)"
-    assert with_election(allowed, Standing(Role.UNKNOWN)).explanation == SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN]
+    assert with_election(allowed, ElectionState(Role.UNKNOWN)).explanation == SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN]
 
 
 def test_a_bridge_that_is_never_to_send_leaves_the_ping_to_another() -> None:

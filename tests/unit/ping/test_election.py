@@ -16,7 +16,7 @@ from ff_observe.outputs.ping.election import (
     Role,
     observe,
 )
-from ff_observe.platform.sources.locks import PRESENT, Held, Locks, LocksLostError, LocksUnsuitableError
+from ff_observe.platform.sources.locks import PRESENT, HeldLocks, Locks, LocksLostError, LocksUnsuitableError
 from tests.fakes import FakeClock
 from tests.unit.ping.lock_server import FakeLocks, LockServer
 
@@ -187,8 +187,8 @@ def test_a_leader_whose_session_is_gone_sends_nothing_and_loses_its_claim() -> N
     leader, second, _ = bridges.all
     bridges.announce(leader)
     bridges.locks[leader].cut()
-    standing = leader.look(owed=True)
-    assert (standing.role, standing.may_send) == (Role.UNKNOWN, False)
+    election = leader.look(owed=True)
+    assert (election.role, election.may_send) == (Role.UNKNOWN, False)
     bridges.clock.advance(60)  # the server notices
     assert second.look(owed=False).role is Role.LEADER
     assert leader.look(owed=True).role is Role.FOLLOWER
@@ -224,8 +224,8 @@ def test_where_locks_do_not_hold_it_sends_and_says_why() -> None:
         raise LocksUnsuitableError("a pooler")
 
     alone = LockElection(connect, FakeClock())
-    standing = alone.look(owed=True)
-    assert (standing.role, standing.may_send, standing.note) == (Role.ALONE, True, "a pooler")
+    election = alone.look(owed=True)
+    assert (election.role, election.may_send, election.note) == (Role.ALONE, True, "a pooler")
 
 
 def test_a_bridge_that_stops_while_it_connects_leaves_no_session_behind() -> None:
@@ -245,8 +245,8 @@ def test_a_bridge_that_stops_while_it_connects_leaves_no_session_behind() -> Non
 )
 def test_seen_from_outside_the_machine_of_the_leader_decides(leader: int | None, host: str, role: Role) -> None:
     class Looked(FakeLocks):
-        def held(self) -> Held:
-            return Held(1, 2, leader, {}, host, "mine")
+        def held(self) -> HeldLocks:
+            return HeldLocks(1, 2, leader, {}, host, "mine")
 
     server = LockServer(FakeClock())
     server.open()
@@ -266,8 +266,8 @@ def test_seen_from_outside_what_keeps_bridges_from_agreeing_is_said(error: Excep
     def connect() -> Locks:
         raise error
 
-    standing = observe(connect)
-    assert (standing.role, standing.note) == (role, "gone")
+    election = observe(connect)
+    assert (election.role, election.note) == (role, "gone")
 
 
 @pytest.mark.parametrize(("role", "may_send"), [(Role.ALONE, True), (Role.NEVER, False)])

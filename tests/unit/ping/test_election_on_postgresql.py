@@ -71,9 +71,9 @@ def test_through_a_pooler_of_sessions_it_is_the_same(joined: Joined, postgres: C
 
 def test_through_a_pooler_of_transactions_it_says_so_and_sends(joined: Joined, postgres: Cluster) -> None:
     with pgbouncer.pooler(postgres, ignores="extra_float_digits", sessions=5) as port:
-        standing = joined(port).look(owed=True)
-    assert (standing.role, standing.may_send) == (Role.ALONE, True)
-    assert "telemetry.ping.sender: always" in standing.note
+        election = joined(port).look(owed=True)
+    assert (election.role, election.may_send) == (Role.ALONE, True)
+    assert "telemetry.ping.sender: always" in election.note
 
 
 def test_a_server_that_restarts_brings_no_second_ping(joined: Joined, postgres: Cluster, clock: FakeClock) -> None:
@@ -92,6 +92,6 @@ def test_a_server_that_restarts_brings_no_second_ping(joined: Joined, postgres: 
 
 
 def test_a_database_that_does_not_answer_keeps_bridges_from_sending_and_is_named(joined: Joined) -> None:
-    standing = joined(1).look(owed=True)
-    assert (standing.role, standing.may_send) == (Role.UNKNOWN, False)
-    assert "cannot connect to PostgreSQL database 127.0.0.1:1/election" in standing.note
+    election = joined(1).look(owed=True)
+    assert (election.role, election.may_send) == (Role.UNKNOWN, False)
+    assert "cannot connect to PostgreSQL database 127.0.0.1:1/election" in election.note

@@ -50,7 +50,7 @@ def test_a_killed_leader_is_followed(tmp_path: Path) -> None:
 
 
 def test_where_no_file_can_be_locked_it_is_alone_and_says_so() -> None:
-    standing = FileElection(PingMemory(Path("/proc/none"), "one", FakeClock())).look(owed=True)
-    assert (standing.role, standing.may_send) == (Role.ALONE, True)
-    assert "/proc/none/ping-sender.lock cannot be locked" in standing.note
-    assert "telemetry.ping.sender" in standing.note
+    election = FileElection(PingMemory(Path("/proc/none"), "one", FakeClock())).look(owed=True)
+    assert (election.role, election.may_send) == (Role.ALONE, True)
+    assert "/proc/none/ping-sender.lock cannot be locked" in election.note
+    assert "telemetry.ping.sender" in election.note

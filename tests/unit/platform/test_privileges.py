@@ -21,7 +21,13 @@ from ff_observe.history import Span
 from ff_observe.platform.sources import privileges
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks
-from ff_observe.platform.sources.privileges import Column, grants, grants_of_every_version, read_columns, standing
+from ff_observe.platform.sources.privileges import (
+    Column,
+    grants,
+    grants_of_every_version,
+    read_columns,
+    role_privileges,
+)
 from tests.platforms import case_named, cluster_database, database_name, moment
 from tests.real_parts.bridge import home_with
 from tests.real_parts.postgresql import PASSWORD, Cluster
@@ -89,7 +95,7 @@ def test_the_role_reads_all_that_the_owner_reads(reader: PostgreSQLDatabase, pos
     }
     assert of_role.failures == of_owner.failures == {}
     assert len(of_role.readings) > 10
-    found = standing(reader)
+    found = role_privileges(reader)
     assert (found.role, found.superuser, found.lacking, found.writable) == (ROLE, False, (), ())
     assert abs(found.epoch_seconds - SystemClock().now().timestamp()) < 3600
 
@@ -141,13 +147,13 @@ def test_each_column_that_is_taken_away_is_named(reader: PostgreSQLDatabase, pos
     with postgres.connect(database) as owner:
         owner.execute(f'REVOKE SELECT (admin) ON "Users" FROM {ROLE}'.encode())
         owner.execute(f'GRANT UPDATE ON "Teams" TO {ROLE}'.encode())
-    found = standing(reader)
+    found = role_privileges(reader)
     assert found.lacking == ("Users.admin",)
     assert found.writable == ("Teams",)
 
 
 def test_the_owner_may_write(postgres: Cluster, database: str) -> None:
-    found = standing(cluster_database(postgres, database))
+    found = role_privileges(cluster_database(postgres, database))
     assert found.superuser
     assert "Users" in found.writable
     assert found.pooled is False
