@@ -17,6 +17,7 @@ from typing import Final
 from tests import recordings
 from tests.deployment.dockerfile import Stage, Step, context, stages
 from tests.plain_machine import BASE, TOP, environment, make_base
+from tests.real_parts.cache import finish, unfinished
 from tests.real_parts.processes import PATIENCE_SECONDS, running, wait_until
 
 LARGEST_BYTES: Final = 150_000_000
@@ -62,10 +63,9 @@ def build(base: Path, directory: Path, cache: Path) -> Image:
         subprocess.run(["cp", "-al", f"{layer}/.", overlay.upper], check=True)
     else:
         _run_steps(built, 0, copies_all, overlay)
-        unfinished = layer.with_name(f"{layer.name}-{os.getpid()}")
         cache.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-al", overlay.upper, unfinished], check=True)
-        unfinished.rename(layer)
+        subprocess.run(["cp", "-al", overlay.upper, unfinished(layer)], check=True)
+        finish(layer)
     _run_steps(built, copies_all, len(built.steps), overlay)
     root = directory / "root"
     (copy,) = (step for step in final.steps if step.instruction == "COPY")

@@ -11,7 +11,7 @@ import pytest
 from tests.deployment.documents import blocks, run
 from tests.plain_machine import TOP
 from tests.real_parts import prometheus
-from tests.real_parts.bugsink import cache_directory
+from tests.real_parts.cache import cache_directory
 
 DOCS = TOP / "docs"
 RUN = ("start", "tutorial", "prometheus", "sentry", "ping", "kubernetes", "compose", "systemd", "troubleshooting")

@@ -27,7 +27,7 @@ from tests.deployment.image_root import (
     started,
 )
 from tests.plain_machine import BASE, TOP
-from tests.real_parts.bugsink import cache_directory
+from tests.real_parts.cache import cache_directory
 
 BOOKWORM = "VERSION_CODENAME=bookworm" in Path("/etc/os-release").read_text()
 

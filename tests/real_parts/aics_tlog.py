@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.real_parts.bugsink import cache_directory
+from tests.real_parts.cache import cache_directory
 
 VERSION = "0.2.1"
 HOW_TO_INSTALL = "needs aics-tlog: python -m tests.real_parts.aics_tlog"

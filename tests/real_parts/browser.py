@@ -6,7 +6,6 @@ tests.real_parts.browser` installs the libraries into the cache.
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.real_parts.cache import cache_directory, finish, unfinished
 
 CHROMIUM = next(
     (path for name in ("-headless-shell", "", "-browser") if (path := Path(f"/usr/bin/chromium{name}")).exists()), None
@@ -52,7 +53,7 @@ def install_libraries() -> Path:
     """Install what is missing of `PACKAGES`; returns their `node_modules`."""
     directory = _directory()
     if not (directory / "node_modules").is_dir():
-        fresh = directory.with_name(f"{directory.name}.{os.getpid()}")
+        fresh = unfinished(directory)
         fresh.mkdir(parents=True)
         command: list[str | Path] = [
             "npm",
@@ -65,10 +66,7 @@ def install_libraries() -> Path:
             "--save-exact",
         ]
         subprocess.run([*command, *(f"{name}@{version}" for name, version in PACKAGES.items())], check=True)
-        try:
-            fresh.rename(directory)
-        except OSError:  # another run was faster
-            shutil.rmtree(fresh)
+        finish(directory)
     return directory / "node_modules"
 
 
@@ -91,8 +89,7 @@ def bundle(source: str, modules: Path, directory: Path, *arguments: str) -> byte
 
 
 def _directory() -> Path:
-    cache = Path(os.environ.get("FF_OBSERVE_CACHE") or Path.home() / ".cache" / "ff-observe")
-    return cache / ("npm-frontend-" + "-".join(PACKAGES.values()))
+    return cache_directory() / ("npm-frontend-" + "-".join(PACKAGES.values()))
 
 
 @contextlib.contextmanager

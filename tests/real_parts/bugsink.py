@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tests import network_guard
+from tests.real_parts.cache import cache_directory
 from tests.real_parts.processes import answers, free_port, running, wait_until
 
 VERSION = "2.6.1"
@@ -44,11 +45,6 @@ BUGSINK = {{
     "INGEST_STORE_BASE_DIR": "ingestion",
 }}
 """
-
-
-def cache_directory() -> Path:
-    """Where real parts that no package of the system provides are kept between runs."""
-    return Path(os.environ.get("FF_OBSERVE_CACHE") or Path.home() / ".cache" / "ff-observe")
 
 
 def home() -> Path:

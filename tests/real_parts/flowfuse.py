@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.real_parts.cache import cache_directory, finish, unfinished
 from tests.real_parts.processes import answers, free_port, running
 
 VERSION = "2.4.0"
@@ -26,8 +27,7 @@ _CSRF = "SETUP_CSRF_TOKEN"
 
 
 def _directory() -> Path:
-    cache = Path(os.environ.get("FF_OBSERVE_CACHE") or Path.home() / ".cache" / "ff-observe")
-    return cache / f"flowfuse-{VERSION}"
+    return cache_directory() / f"flowfuse-{VERSION}"
 
 
 def program() -> Path | None:
@@ -43,7 +43,7 @@ def install() -> None:
     """Does nothing where it is there. Raises `CalledProcessError`."""
     if program() is not None:
         return
-    fresh = _directory().with_name(f"{_directory().name}.{os.getpid()}")
+    fresh = unfinished(_directory())
     fresh.mkdir(parents=True)
     options = ["--prefix", str(fresh), "--no-audit", "--no-fund"]
     subprocess.run(["npm", "install", *options, "--ignore-scripts", f"@flowfuse/flowfuse@{VERSION}"], check=True)
@@ -51,7 +51,7 @@ def install() -> None:
         ["npm", "rebuild", *options, "--ignore-scripts=false", "--build-from-source", "sqlite3", "bcrypt"], check=True
     )
     shutil.rmtree(_directory(), ignore_errors=True)
-    fresh.rename(_directory())
+    finish(_directory())
 
 
 @dataclass

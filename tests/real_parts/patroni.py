@@ -21,7 +21,7 @@ import pytest
 
 from tests.network_guard import guarded_environment
 from tests.plain_machine import TOP
-from tests.real_parts.bugsink import cache_directory
+from tests.real_parts.cache import cache_directory
 from tests.real_parts.postgresql import BINARIES, PASSWORD
 from tests.real_parts.processes import PATIENCE_SECONDS, answers, free_port, running, wait_until
 
