@@ -1,6 +1,7 @@
 """Real programs as context managers: each in a directory of its own, ended by its own process id."""
 
 import contextlib
+import functools
 import itertools
 import os
 import secrets
@@ -20,7 +21,12 @@ PATIENCE_SECONDS = 120.0
 """After which what has not happened never will, however busy the machine is."""
 _PORTS = range(11_000, 32_000)
 """A system gives others to outgoing connections and to who asks for any: only other tests can take one meanwhile."""
-_ports = itertools.islice(itertools.cycle(_PORTS), secrets.randbelow(len(_PORTS)), None)
+
+
+@functools.cache
+def _ports_of(_process: int) -> Iterator[int]:
+    """Of a process that was forked too: mutmut forks one for each mutant."""
+    return itertools.islice(itertools.cycle(_PORTS), secrets.randbelow(len(_PORTS)), None)
 
 
 @contextlib.contextmanager
@@ -33,7 +39,7 @@ def open_directory(within: Path | None = None) -> Iterator[Path]:
 
 def free_port() -> int:
     """A port that is taken at no address right now. A process gets each one once, in the order of their numbers."""
-    for port in _ports:
+    for port in _ports_of(os.getpid()):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("", port))
             return port
