@@ -46,8 +46,8 @@ Start with `ff-observe demo`, or `ff-observe --home /opt/flowforge check`.
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line. Each command's file adds its own part and sets `run`."""
+def build_parser(commands: Sequence[str] = _COMMANDS) -> argparse.ArgumentParser:
+    """The command line, all of it by default. Each command's file adds its own part and sets `run`."""
     parser = argparse.ArgumentParser(
         prog="ff-observe",
         description="Wires the observability of a FlowFuse platform from its flowforge.yml and its database.",
@@ -62,10 +62,25 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser.set_defaults(home=None, config=None, overlay=None, set=gathered, log_format="text", log_level=None)
     _add_global_options(parser, gathered)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Command)
-    for name in _COMMANDS:
-        importlib.import_module(f"ff_observe.cli.{name}").add_parser(commands)
+    parsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Command)
+    for name in commands:
+        importlib.import_module(f"ff_observe.cli.{name}").add_parser(parsers)
     return parser
+
+
+def _needed(arguments: Sequence[str]) -> Sequence[str]:
+    """The command that is named, where only global options stand before it: no other is imported then, which takes
+    longer than what many a command does. Else all of them, for `--help` and for the error."""
+    left = iter(arguments)
+    for argument in left:
+        if argument in _COMMANDS:
+            return (argument,)
+        name, given, _ = argument.partition("=")
+        if name not in _GLOBAL_OPTIONS:
+            break
+        if not given:
+            next(left, None)
+    return _COMMANDS
 
 
 class _CommandParser(argparse.ArgumentParser):
@@ -76,50 +91,6 @@ class _CommandParser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         _add_global_options(self.add_argument_group("options of every command"), self.assignments)
-
-
-def _add_global_options(parser: "argparse._ActionsContainer", assignments: list[tuple[str, str]]) -> None:
-    """Options without defaults: a subparser's default would overwrite a value given before the command. For the same
-    reason all parsers append `--set` to one shared list."""
-    parser.add_argument(
-        "--home",
-        default=argparse.SUPPRESS,
-        metavar="DIR",
-        help="FlowFuse's home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)",
-    )
-    parser.add_argument(
-        "--config",
-        default=argparse.SUPPRESS,
-        metavar="FILE",
-        help="the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)",
-    )
-    parser.add_argument(
-        "--overlay",
-        default=argparse.SUPPRESS,
-        metavar="FILE",
-        help="settings that override that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)",
-    )
-    parser.add_argument(
-        "--set",
-        action=_Gather,
-        default=argparse.SUPPRESS,
-        type=assignment,
-        into=assignments,
-        metavar="KEY=VALUE",
-        help="set one key of that file, overriding everything else; may be repeated",
-    )
-    parser.add_argument(
-        "--log-format",
-        default=argparse.SUPPRESS,
-        choices=("text", "json"),
-        help="format of the log on stderr (default: text)",
-    )
-    parser.add_argument(
-        "--log-level",
-        default=argparse.SUPPRESS,
-        choices=("debug", "info", "warning", "error"),
-        help="lowest level that is logged (default: info for commands that keep running, else warning)",
-    )
 
 
 class _Gather(argparse.Action):
@@ -133,6 +104,42 @@ class _Gather(argparse.Action):
         self._into.append(value)
 
 
+_GLOBAL_OPTIONS: dict[str, dict[str, Any]] = {
+    "--home": {
+        "metavar": "DIR",
+        "help": "FlowFuse's home (default: $FLOWFORGE_HOME, else /opt/flowforge if it exists, else this directory)",
+    },
+    "--config": {
+        "metavar": "FILE",
+        "help": "the file to read (default: HOME/etc/flowforge.local.yml if it exists, else HOME/etc/flowforge.yml)",
+    },
+    "--overlay": {
+        "metavar": "FILE",
+        "help": "settings that override that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)",
+    },
+    "--set": {
+        "action": _Gather,
+        "type": assignment,
+        "metavar": "KEY=VALUE",
+        "help": "set one key of that file, overriding everything else; may be repeated",
+    },
+    "--log-format": {"choices": ("text", "json"), "help": "format of the log on stderr (default: text)"},
+    "--log-level": {
+        "choices": ("debug", "info", "warning", "error"),
+        "help": "lowest level that is logged (default: info for commands that keep running, else warning)",
+    },
+}
+"""Each takes one value. See `argparse.ArgumentParser.add_argument`."""
+
+
+def _add_global_options(parser: "argparse._ActionsContainer", assignments: list[tuple[str, str]]) -> None:
+    """Options without defaults: a subparser's default would overwrite a value given before the command. For the same
+    reason all parsers append `--set` to one shared list."""
+    for name, options in _GLOBAL_OPTIONS.items():
+        gather: dict[str, Any] = {"into": assignments} if options.get("action") is _Gather else {}
+        parser.add_argument(name, default=argparse.SUPPRESS, **options, **gather)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Errors take one or a few lines, never a traceback."""
     # Python sets a stream that was closed at the start (`>&-`) to None: output to it is dropped without an error.
@@ -142,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = argparse.Namespace(log_level=None)
     try:
-        options = build_parser().parse_args(arguments)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        options = build_parser(_needed(arguments)).parse_args(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
     except FFObserveError as error:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ff_observe.cli import _COMMANDS
 from tests import network_guard
 from tests.architecture.sources import Module, is_within, modules
 
@@ -69,6 +70,12 @@ def test_help_waits_for_neither_libraries_nor_the_catalogue() -> None:
     loaded = loaded_by("from ff_observe.cli import build_parser; build_parser().format_help()")
     assert "ff_observe.cli.completion" in loaded
     assert loaded.intersection((*NOT_FOR_HELP, "ff_observe.catalogue")) == set()
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["--home", "run", "--set=a=b", "--config", "c", "check", "--json"]])
+def test_a_command_loads_no_other(arguments: list[str]) -> None:
+    loaded = loaded_by(f"from ff_observe.cli import _needed, build_parser; build_parser(_needed({arguments}))")
+    assert loaded & {f"ff_observe.cli.{command}" for command in _COMMANDS} == {"ff_observe.cli.check"}
 
 
 def loaded_by(statements: str) -> set[str]:

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_command_works_where_nobody_can_hear_it(closed: str, tmp_path: Path) -
 
 
 def test_an_interrupt_while_the_commands_load_is_no_matter_for_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted() -> None:
+    def interrupted(_commands: Sequence[str]) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "build_parser", interrupted)

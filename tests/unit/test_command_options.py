@@ -105,6 +105,38 @@ def test_global_options_come_before_or_after_the_command(arguments: list[str]) -
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["--home", "run"],
+        ["--home", "run", "nonsense"],
+        ["--hom", "/h", "run", "--bogus"],
+        ["--log-format", "xml", "run"],
+        ["--set", "novalue", "run"],
+        ["run", "--bogus"],
+        ["run", "check"],
+        ["--", "run", "--bogus"],
+        ["--help", "run"],
+        ["ping", "--help"],
+        ["--home=", "ping", "run"],
+        ["--version", "run"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_wrong_is_told_as_by_the_whole_command_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the command that is named is imported."""
+    ended = []
+    for parse in (main, build_parser().parse_args):
+        with pytest.raises(SystemExit) as exit_:
+            parse(arguments)
+        ended.append((exit_.value.code, *capsys.readouterr()))
+    assert ended[0] == ended[1]
+
+
+@pytest.mark.parametrize(
     "command",
     [["run"], ["check"], ["metrics"], ["ping", "why"], ["collector", "run"], ["frontend", "csp"], ["sentry", "test"]],
 )
