@@ -281,6 +281,11 @@ def test_a_server_that_shows_no_certificate_has_none_to_explain(answer: bytes, c
     assert explain_refusal(replace(to_port(1), host="a..b"), 30) is None
 
 
+def test_a_server_that_says_nothing_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert explain_refusal(to_port(silent.getsockname()[1]), 0.05) is None
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_libpq_is_given_the_authorities_in_a_file_for_one_attempt(
     in_memory: bool, certificates: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -231,3 +231,13 @@ def test_a_process_answers_each_question_until_there_is_no_more(
     assert one == [(1,)]
     assert (type(statement_error), str(statement_error)) == (StatementError, "no such table: nowhere")
     assert (type(error), str(error)) == (SourceError, f"SQLite database {path}: attempt to write a readonly database")
+
+
+def test_a_fault_of_the_reader_is_not_written_into_the_bridges_log(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process = sqlite_process._start(path)
+    with process, pytest.raises(EOFError):
+        sqlite_process._ask(process, ("select", None))
+    assert process.returncode == 1
+    assert capfd.readouterr() == ("", "")
