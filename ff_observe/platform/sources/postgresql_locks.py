@@ -59,17 +59,17 @@ class AdvisoryLocks:
     def held(self) -> HeldLocks:
         """See `Locks.held`."""
         first, *rows = self._session.ask(_HELD.format(key=self._key & 0xFFFFFFFF))
-        me, minute = int(first[0] or 0), int(first[1] or 0)
+        me, minute = (int(str(number)) for number in first[:2])
         if me != self._me:
             raise LocksUnsuitableError(_POOLED)
         leader, leader_host = None, ""
         shared: dict[int, frozenset[int]] = {}
         for *_, session, number, mode, application in rows:
-            pid = int(session or 0)
+            pid = int(str(session))
             if mode == "ShareLock":
-                shared[pid] = shared.get(pid, frozenset()) | {int(number or 0)}
+                shared[pid] = shared.get(pid, frozenset()) | {int(str(number))}
             elif number == LEADER and mode == "ExclusiveLock":
-                leader, name = pid, str(application or "")
+                leader, name = pid, str(application)
                 leader_host = name.removeprefix(_APPLICATION) if name.startswith(_APPLICATION) else ""
         return HeldLocks(me, minute, leader, shared, leader_host, self._host)
 
@@ -122,7 +122,7 @@ class _Session:
     def ask(self, statements: str) -> list[Row]:
         """The rows of the statements; the last of them is a SELECT."""
         try:
-            return Session(self._connection, self._server, prefix="").query(statements, {})
+            return Session(self._connection, self._server).query(statements, {})
         except (SourceError, StatementError) as error:
             raise LocksLostError(str(error)) from None
 

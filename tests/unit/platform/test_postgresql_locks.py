@@ -184,13 +184,17 @@ def test_the_minute_is_the_databases(opened: Opened, postgres: Cluster) -> None:
 
 
 def test_bridges_of_all_versions_compute_the_same_number_of_a_platform() -> None:
-    (number,) = struct.unpack(">i", hashlib.sha256(b"ff-observe sender of the ping\0one").digest()[:4])
-    assert platform_key("one") == number
+    names = ("one", "two", "three", "four")
+    hashes = (hashlib.sha256(f"ff-observe sender of the ping\0{name}".encode()).digest() for name in names)
+    numbers = [struct.unpack(">i", digest[:4])[0] for digest in hashes]
+    assert min(numbers) < 0 < max(numbers)
+    assert [platform_key(name) for name in names] == numbers
 
 
 def test_a_stranger_may_lead_and_other_locks_of_strangers_are_no_leaders(opened: Opened, postgres: Cluster) -> None:
     locks, key = opened(), platform_key("one")
     with postgres.connect(locks._server.where.rpartition("/")[2]) as stranger:
+        stranger.execute("SET application_name = 'a stranger'")
         stranger.execute("SELECT pg_advisory_lock(%s, %s)", [key, MARK])
         stranger.execute("SELECT pg_advisory_lock_shared(%s, %s)", [key, LEADER])
         seen = locks.held()
@@ -213,6 +217,7 @@ POOLED = re.escape("for one of them and never for the others, or let them connec
 @pytest.mark.parametrize(
     ("numbers", "is_refused"),
     [
+        ((0,), False),  # as the server has announced: it is not tried
         ((7, *(8, 7) * 3), False),
         ((7, 7), True),
         ((7, 8, 8), True),
