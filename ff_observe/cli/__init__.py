@@ -1,6 +1,7 @@
 """The command line. The only package that prints or exits; each command is a file of its own.
 
-Commands import what they need when they run, so that `--help` and a wrong option answer at once.
+Of the commands, the one that is named is imported, and imports what it needs when it runs; `--help` and a wrong command
+answer at once, too.
 """
 
 import argparse
