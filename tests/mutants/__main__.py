@@ -103,7 +103,8 @@ def copy_project(module: str, tests: list[str]) -> Path:
         "source_paths": ["ff_observe"],
         "only_mutate": [module],
         "also_copy": beside,
-        "pytest_add_cli_args": ["--override-ini=timeout=0"],  # mutmut has a limit of its own
+        # mutmut has a limit of its own.
+        "pytest_add_cli_args": ["--override-ini=timeout=0", "-p", "tests.mutants.forgetful"],
         "pytest_add_cli_args_test_selection": tests,
         "use_git_change_detection": False,
     }
