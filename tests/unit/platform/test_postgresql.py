@@ -20,6 +20,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import postgresql_session
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.postgresql_session import ConnectionLostError
 from tests.network_guard import guarded_environment
 from tests.pace import pace, within
 from tests.platforms import case_named, cluster_database, postgresql_rows, reported, truth
@@ -333,6 +334,8 @@ def test_close_ends_a_reading_in_another_thread(source: PostgreSQLSource, postgr
             source.close()
             thread.join(60)
     assert not thread.is_alive()
+    (error,) = errors
+    assert isinstance(error, ConnectionLostError)
 
 
 @pytest.mark.parametrize(
