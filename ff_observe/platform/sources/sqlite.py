@@ -36,6 +36,14 @@ _DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_READONLY_RECOVERY})
 """A writer is active; the last two: it is about to create the index of its log."""
 
+_SETTINGS = (
+    "PRAGMA query_only = on",
+    "PRAGMA trusted_schema = off",  # functions called by a file's schema are not trusted
+    "PRAGMA mmap_size = 0",  # a build of SQLite may have another default
+)
+"""Of each connection."""
+_EXCLUSIVE = "PRAGMA locking_mode = exclusive"
+
 
 def _names(tables: Sequence[str]) -> str:
     return ", ".join(literal(table) for table in tables)
@@ -274,9 +282,8 @@ class SQLiteSource:
             )
             connection.text_factory = _readable
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
-            connection.execute("PRAGMA query_only = on")
-            connection.execute("PRAGMA trusted_schema = off")  # functions called by a file's schema are not trusted
-            connection.execute("PRAGMA mmap_size = 0")  # a build of SQLite may have another default
+            for setting in _SETTINGS:
+                connection.execute(setting)
         except sqlite3.Error as error:
             raise SourceError(f"{self._where} cannot be opened: {error}; is it readable for this user?") from error
         return connection
@@ -288,7 +295,7 @@ class SQLiteSource:
         read-only connection cannot have. With a rollback journal the same statement just reads.
         """
         with contextlib.closing(self._open("mode=ro")) as connection:
-            connection.execute("PRAGMA locking_mode = exclusive")
+            connection.execute(_EXCLUSIVE)
             try:
                 connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
             except sqlite3.OperationalError as error:
@@ -339,7 +346,7 @@ class SQLiteSource:
             )
         # The index of the log is built in memory. Without locks, hence only where nothing can be removed either.
         connection = self._open("mode=ro&vfs=unix-none")
-        connection.execute("PRAGMA locking_mode = exclusive")
+        connection.execute(_EXCLUSIVE)
         return connection
 
 
