@@ -2,20 +2,18 @@
 
 import functools
 
-from tests.mutants.forgetful import pytest_sessionstart
+import pytest
+
+import ff_observe.errors
+from tests.mutants.forgetful import pytest_runtest_setup
 
 
-def test_a_run_begins_without_what_an_earlier_one_has_computed() -> None:
+def test_a_test_begins_without_what_an_earlier_one_has_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     @functools.cache
-    def ours() -> int:
+    def computed() -> int:
         return 1
 
-    @functools.cache
-    def anothers() -> int:
-        return 1
-
-    ours.__module__ = "ff_observe.platform"
-    for function in (ours, anothers):
-        function()
-    pytest_sessionstart()
-    assert [function.cache_info().currsize for function in (ours, anothers)] == [0, 1]
+    monkeypatch.setattr(ff_observe.errors, "computed", computed, raising=False)
+    computed()
+    pytest_runtest_setup()
+    assert computed.cache_info().currsize == 0

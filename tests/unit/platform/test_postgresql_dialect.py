@@ -48,6 +48,25 @@ def test_elements_and_keys_of_json_are_rows_where_it_has_any(empty: PostgreSQLSo
     assert [found(empty.dialect.json_keys, content) for content in (array, keys, "{}", "")] == [0, 3, 0, 0]
 
 
+def test_what_is_missing_is_seen_as_soon_as_it_is_there(postgres: Cluster) -> None:
+    missing = [("Teams", None), ("Devices", "mode")]
+    name = postgres.create("missing")
+    with (
+        postgres.connect(name) as connection,
+        contextlib.closing(PostgreSQLSource(cluster_database(postgres, name))) as source,
+    ):
+        stamps = []
+        for statement in (
+            'CREATE TABLE "Devices" ()',
+            'CREATE TABLE "Teams" ()',
+            'ALTER TABLE "Devices" ADD COLUMN mode text',
+        ):
+            connection.execute(statement.encode())
+            stamps += source.select(f"SELECT {source.dialect.schema_stamp(missing)}")
+        assert stamps == [("",), ('"Teams"',), ('"Teams" mode',)]
+        assert source.select(f"SELECT {source.dialect.schema_stamp([])}") == [("",)]
+
+
 def test_who_may_be_writing_to_a_table_is_seen(postgres: Cluster) -> None:
     def writers(table: str) -> int | str | None:
         ((found,),) = source.select(f"SELECT {source.dialect.writers(table)}")
