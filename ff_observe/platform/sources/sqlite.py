@@ -36,12 +36,11 @@ _DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_READONLY_RECOVERY})
 """A writer is active; the last two: it is about to create the index of its log."""
 
-_SETTINGS = (
+_CONNECTION_SETTINGS = (
     "PRAGMA query_only = on",
     "PRAGMA trusted_schema = off",  # functions called by a file's schema are not trusted
     "PRAGMA mmap_size = 0",  # a build of SQLite may have another default
 )
-"""Of each connection."""
 _EXCLUSIVE = "PRAGMA locking_mode = exclusive"
 
 
@@ -282,7 +281,7 @@ class SQLiteSource:
             )
             connection.text_factory = _readable
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
-            for setting in _SETTINGS:
+            for setting in _CONNECTION_SETTINGS:
                 connection.execute(setting)
         except sqlite3.Error as error:
             raise SourceError(f"{self._where} cannot be opened: {error}; is it readable for this user?") from error
