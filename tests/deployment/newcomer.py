@@ -20,7 +20,7 @@ from typing import Final, Self
 from tests.dashboards import panels
 from tests.deployment import documents
 from tests.deployment.image_root import NAMESPACES
-from tests.pictures.__main__ import MISSING, RENDERER
+from tests.pictures.__main__ import MISSING, RENDERER, draw
 from tests.plain_machine import TOP, environment
 from tests.real_parts import prometheus
 
@@ -113,13 +113,8 @@ def _install(directory: Path, wheels: Path) -> None:
 
 def _draw(dashboard: Path, server: prometheus.Prometheus, picture: Path, began: datetime) -> tuple[int, str]:
     """Draw the dashboard that was installed, from what Prometheus kept; the exit status, and what there is now."""
-    span = (began, datetime.now(UTC) + timedelta(seconds=1))
-    start, end = (f"{moment.timestamp() * 1000:.0f}" for moment in span)
-    command: list[str | Path] = [
-        *(sys.executable, RENDERER / "render.py", dashboard, "--prometheus", server.url, "--out", picture),
-        *("--from", start, "--to", end, "--scrape-interval", "5s"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    done = draw(dashboard, server.url, picture, began, until, timedelta(seconds=5))
     problems = [line for line in done.stdout.splitlines() if "PROBLEM" in line and not line.endswith(": no data")]
     shown = len(re.findall(r"frames: [1-9]", done.stdout))
     if problems or shown < FEWEST_PANELS or not picture.exists():

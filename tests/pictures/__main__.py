@@ -24,6 +24,7 @@ from tests.pictures.fleet_year import fleet_year
 from tests.pictures.openmetrics import backfill, make_blocks
 from tests.pictures.platform_history import earlier_history, platform_history
 from tests.real_parts import prometheus
+from tests.real_parts.browser import CHROMIUM
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
@@ -92,23 +93,25 @@ def last_moment(now: datetime) -> datetime:
     return midnight - 2 * STEP if now - midnight < timedelta(hours=4) else now.replace(second=0, microsecond=0)
 
 
+def draw(
+    dashboard: Path, url: str, picture: Path, start: datetime, end: datetime, step: timedelta, *options: str
+) -> "subprocess.CompletedProcess[str]":
+    """Have the renderer draw a dashboard from what a Prometheus holds. It looks for a `chromium`: the tests' own."""
+    command: list[str | Path] = [sys.executable, RENDERER / "render.py", dashboard, "--prometheus", url]
+    span = ["--from", f"{start.timestamp() * 1000:.0f}", "--to", f"{end.timestamp() * 1000:.0f}"]
+    command += ["--out", picture, *span, "--scrape-interval", f"{step.total_seconds():.0f}s", *options]
+    with tempfile.TemporaryDirectory() as programs:
+        if CHROMIUM is not None:
+            (Path(programs) / "chromium").symlink_to(CHROMIUM)
+        path = os.pathsep.join((programs, os.environ["PATH"]))
+        return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path})
+
+
 def _render(url: str, uid: str, picture: Path, theme: str, start: datetime, end: datetime) -> int:
     picture.parent.mkdir(parents=True, exist_ok=True)
     allowed = [part for title in ALLOWED_EMPTY.get(uid, ()) for part in ("--allow-empty", title)]
-    span = ["--from", f"{start.timestamp() * 1000:.0f}", "--to", f"{end.timestamp() * 1000:.0f}"]
-    command: list[str | Path] = [
-        sys.executable,
-        RENDERER / "render.py",
-        ROOT / "grafana" / "dashboards" / f"{uid}.json",
-    ]
-    told = subprocess.run(
-        [
-            *(*command, "--prometheus", url, "--out", picture, "--theme", theme, "--width", "1400"),
-            *(*span, "--scrape-interval", f"{STEP.total_seconds():.0f}s", *allowed),
-        ],
-        capture_output=True,
-        text=True,
-    )
+    dashboard = ROOT / "grafana" / "dashboards" / f"{uid}.json"
+    told = draw(dashboard, url, picture, start, end, STEP, "--theme", theme, "--width", "1400", *allowed)
     if told.returncode == 2:
         print(told.stderr, file=sys.stderr)
         return 2
