@@ -24,14 +24,12 @@ class Channel(asyncio.BufferedProtocol, ABC):
         self.client: tuple[str, int] | None = None
         self._tls: TlsSession | None = None
         self._reading_paused = False
+        self._is_held = False
+        self._read_while_held = b""
 
     @abstractmethod
     def take(self, data: memoryview) -> None:
         """Handle the decrypted data from the client."""
-
-    @abstractmethod
-    def displace(self) -> None:
-        """Close to make room for another connection."""
 
     @property
     def scheme(self) -> str:
@@ -47,10 +45,29 @@ class Channel(asyncio.BufferedProtocol, ABC):
             self.peer = peer_of(self.client[0])
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.server.buffer
+        return self.server.buffer[:1] if self._is_held else self.server.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         data = self.server.buffer[:nbytes]
+        if self._is_held:
+            self._read_while_held = bytes(data)
+            self.transport.pause_reading()
+        else:
+            self._received(data)
+
+    def hold(self) -> None:
+        """Take nothing from the client until `release`. uvloop reads a new connection whatever it is told: one byte."""
+        self._is_held = True
+        self.pause_reading()
+
+    def release(self) -> None:
+        """Take what the client has sent, and sends."""
+        self._is_held = False
+        self.resume_reading()
+        if self._read_while_held:
+            self._received(memoryview(self._read_while_held))
+
+    def _received(self, data: memoryview) -> None:
         if self.server.tls is None:
             self.take(data)
             return
@@ -60,7 +77,6 @@ class Channel(asyncio.BufferedProtocol, ABC):
                 self.transport.abort()
                 return
             self._tls = TlsSession(context)
-            self.server.handshakes.begins(self)
         self._tls.received(data)
         if self._tls.established:
             self._take_encrypted(self._tls)

@@ -36,6 +36,7 @@ class Connection(Channel):
         """When the present wait for a request began; None while one is complete and being answered."""
         self.waiting: deque[Exchange] = deque()
         """Requests waiting for their turn, the newest last."""
+        self.placed_at = 0.0
         self._parser: httptools.HttpRequestParser | None = None
         self._newest: Exchange | None = None
         self._current: Exchange | None = None
@@ -58,7 +59,10 @@ class Connection(Channel):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.server.entered(self)
+        if self.server.is_stopping:  # it was accepted before, and those that are finished are told by now
+            self.transport.abort()
+            return
+        self.server.places.enter(self)
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -196,7 +200,7 @@ class Connection(Channel):
         exchange.more_body = False
         exchange.notify()
         if self._current is not None:
-            self.server.is_busy(self)
+            self.server.places.is_busy(self)
 
     # Called by exchanges.
 
@@ -227,7 +231,7 @@ class Connection(Channel):
         elif not self._writing_paused:
             self._go_on()
         elif self.waiting:
-            self.server.waits(self)
+            self.server.places.waits(self)
 
     def _go_on(self) -> None:
         """Begin the next pipelined request; if there is none, read or wait for one."""
@@ -235,7 +239,7 @@ class Connection(Channel):
             return
         if self.waiting:
             if self.arriving_since is None:
-                self.server.is_busy(self)
+                self.server.places.is_busy(self)
             self._begin(self.waiting.popleft())
             return
         self.resume_reading()
@@ -245,7 +249,7 @@ class Connection(Channel):
     def _await_next(self) -> None:
         self._is_idle = True
         self.arriving_since = self.server.now()
-        self.server.waits(self)
+        self.server.places.waits(self)
 
     @property
     def date(self) -> bytes:
@@ -260,6 +264,10 @@ class Connection(Channel):
             self.close()
         else:
             self._newest.keep_alive = False
+
+    def release(self) -> None:
+        self.arriving_since = self.server.now()  # until now it waited for us
+        super().release()
 
     def displace(self) -> None:
         """Close to make room for another connection."""

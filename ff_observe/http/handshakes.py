@@ -4,7 +4,7 @@ by peer."""
 import asyncio
 from typing import Protocol
 
-from ff_observe.http.peers import FairQueue, FairSlots, Peer
+from ff_observe.http.peers import FairQueue, Peer
 
 
 class Handshake(Protocol):
@@ -15,37 +15,29 @@ class Handshake(Protocol):
     def advance_handshake(self) -> None:
         """Advance with the data that has arrived."""
 
-    def displace(self) -> None:
-        """Close to make room for another."""
-
 
 class Handshakes:
-    """At most `most` handshakes are in progress. For one event loop."""
+    """Those whose clients have sent something. At most `most`, the connections that are read. For one event loop."""
 
     def __init__(self, most: int) -> None:
-        self._under_way: FairSlots[Handshake] = FairSlots(most)
-        self._turns: FairQueue[Handshake] = FairQueue(2 * most)
+        self._turns: FairQueue[Handshake] = FairQueue(most)
         self._is_running = False
 
-    def begins(self, connection: Handshake) -> None:
-        """Add a handshake; the oldest of the peer with the most may be displaced."""
-        displaced = self._under_way.add(connection.peer, connection)
-        if displaced is not None:
-            displaced.displace()
+    @property
+    def are_waiting(self) -> bool:
+        """Whether one waits for its turn."""
+        return len(self._turns) > 0
 
     def goes_on(self, connection: Handshake) -> None:
         """Data arrived for it."""
         self._turns.discard(connection.peer, connection)
-        turned_away = self._turns.add(connection.peer, connection)
-        if turned_away is not None:
-            turned_away.displace()
+        self._turns.add(connection.peer, connection)
         if not self._is_running:
             self._is_running = True
             self._next()
 
     def ends(self, connection: Handshake) -> None:
         """The handshake is complete, or the connection is gone."""
-        self._under_way.remove(connection.peer, connection)
         self._turns.discard(connection.peer, connection)
 
     def _next(self) -> None:

@@ -8,8 +8,8 @@ class Limits:
     """A request has `request_seconds` to arrive completely, however slowly; idle connections live `idle_seconds`.
 
     The client must read some of an answer every `request_seconds`. Beyond `connections`, each new one displaces the one
-    that has waited longest; beyond `handshakes`, the oldest TLS handshake. At most `pipelined` requests of a connection
-    wait for the answers to earlier ones.
+    that has waited longest, or waits unread until one of its own address has been there for `tenure_seconds`. At most
+    `pipelined` requests of a connection wait for the answers to earlier ones.
     """
 
     request_seconds: float = 10.0
@@ -19,4 +19,4 @@ class Limits:
     request_bytes: int = 512 * 1024  # on the wire: the collector's largest body in chunks of one byte each fits
     pipelined: int = 16
     connections: int = 15_000
-    handshakes: int = 128
+    tenure_seconds: float = 0.5

@@ -1,7 +1,7 @@
 """Shares scarce resources between client addresses: places (`FairSlots`) and turns (`FairQueue`)."""
 
 import ipaddress
-from collections import deque
+from collections import OrderedDict
 from typing import Generic, TypeVar
 
 H = TypeVar("H")
@@ -30,6 +30,9 @@ class _Members(Generic[H]):
         self.waiting: dict[H, None] = {}
         self.busy: dict[H, None] = {}
 
+    def __len__(self) -> int:
+        return len(self.waiting) + len(self.busy)
+
 
 class FairSlots(Generic[H]):
     """At most `most` members. One too many displaces another: of the peer with the most members, the one that has
@@ -47,19 +50,21 @@ class FairSlots(Generic[H]):
         """All of them at this moment."""
         return [member for each in self._peers.values() for member in (*each.waiting, *each.busy)]
 
+    def displaced_by(self, peer: Peer) -> tuple[Peer, H] | None:
+        """Who makes room for one more of `peer`, with its own peer; None while there is room."""
+        if self._size < self.most:
+            return None
+        heaviest, members = max(self._peers.items(), key=lambda each: len(each[1]) + (each[0] == peer))
+        return heaviest, next(iter(members.waiting or members.busy))
+
     def add(self, peer: Peer, member: H) -> H | None:
         """Add `member`, which waits for its client. Returns the displaced member, already removed."""
+        displaced = self.displaced_by(peer)
+        if displaced is not None:
+            self.remove(*displaced)
         self._peers.setdefault(peer, _Members()).waiting[member] = None
         self._size += 1
-        if self._size <= self.most:
-            return None
-        heaviest, members = max(self._peers.items(), key=lambda item: len(item[1].waiting) + len(item[1].busy))
-        others = members.waiting or members.busy
-        displaced = next(iter(others))
-        if displaced is member and members.busy:
-            displaced = next(iter(members.busy))
-        self.remove(heaviest, displaced)
-        return displaced
+        return None if displaced is None else displaced[1]
 
     def remove(self, peer: Peer, member: H) -> None:
         """Remove `member`; does nothing if it was displaced."""
@@ -93,8 +98,10 @@ class _Queue(Generic[T]):
     __slots__ = ("again", "first")
 
     def __init__(self) -> None:
-        self.first: deque[T] = deque()
-        self.again: deque[T] = deque()
+        self.first: OrderedDict[T, None] = (
+            OrderedDict()
+        )  # whatever is taken out of one, from where it is, costs the same
+        self.again: OrderedDict[T, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.first) + len(self.again)
@@ -109,21 +116,37 @@ class FairQueue(Generic[T]):
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._waiting = 0
         self._given = 0
         self._peers: dict[Peer, _Queue[T]] = {}
 
+    def __len__(self) -> int:
+        return self._waiting
+
+    def holds(self, peer: Peer) -> bool:
+        """Whether an item of `peer` waits."""
+        return peer in self._peers
+
+    @property
+    def next_peer(self) -> Peer | None:
+        """Whose turn it is; None if nothing waits."""
+        return next(iter(self._peers), None)
+
+    def items(self) -> list[T]:
+        """All that wait at this moment."""
+        return [item for queue in self._peers.values() for item in (*queue.first, *queue.again)]
+
     def add(self, peer: Peer, item: T, *, again: bool = False) -> T | None:
         """Add `item`. Returns the one that is turned away for it, possibly `item` itself."""
         queue = self._peers.setdefault(peer, _Queue())
-        (queue.again if again else queue.first).append(item)
+        (queue.again if again else queue.first)[item] = None
         self._waiting += 1
-        if self._waiting <= self._most:
+        if self._waiting <= self.most:
             return None
         heaviest = max(self._peers, key=lambda each: len(self._peers[each]))
         queue = self._peers[heaviest]
-        turned_away = (queue.again or queue.first).pop()
+        turned_away, _ = (queue.again or queue.first).popitem()
         self._taken(heaviest)
         return turned_away
 
@@ -134,7 +157,7 @@ class FairQueue(Generic[T]):
         peer, queue = next(iter(self._peers.items()))
         lane = queue.first or queue.again
         self._given += 1
-        taken = lane.pop() if self._given % 3 == 0 else lane.popleft()
+        taken, _ = lane.popitem(last=self._given % 3 == 0)
         self._taken(peer)
         if peer in self._peers:
             self._peers[peer] = self._peers.pop(peer)  # behind the others
@@ -145,7 +168,7 @@ class FairQueue(Generic[T]):
         queue = self._peers.get(peer)
         for lane in () if queue is None else (queue.first, queue.again):
             if item in lane:
-                lane.remove(item)
+                del lane[item]
                 self._taken(peer)
                 return
 

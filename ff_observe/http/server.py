@@ -18,13 +18,14 @@ from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
 from ff_observe.http.listening import BACKLOG
 from ff_observe.http.messages import Answer, Application, Scope
-from ff_observe.http.peers import FairSlots
+from ff_observe.http.places import Places
 from ff_observe.http.refusals import Problem, Refusals
 
 log = logging.getLogger(__name__)
 
 _BUFFER_BYTES = 64 * 1024
 _SPARE_FILES = 64  # open files other than connections: databases, logs, exports
+_WAITING_PER_PLACE = 8  # one that waits takes little more than an open file
 _LOOK_SECONDS = 1.0
 
 
@@ -55,8 +56,10 @@ class Server:
         self._app = app
         self._on_fault = on_fault or _log_fault
         self._open_to_any_host = open_to_any_host
-        self._connections: FairSlots[Connection] = FairSlots(limits.connections)
-        self.handshakes = Handshakes(limits.handshakes)
+        self.handshakes = Handshakes(limits.connections)
+        self.places: Places[Connection] = Places(
+            limits.connections, limits.tenure_seconds, lambda: self.handshakes.are_waiting
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -102,12 +105,12 @@ class Server:
     @property
     def connections(self) -> list[Connection]:
         """The open connections."""
-        return self._connections.members()
+        return self.places.members()
 
     @property
     def connection_count(self) -> int:
         """The number of open connections."""
-        return len(self._connections)
+        return len(self.places)
 
     # On the event loop.
 
@@ -122,7 +125,9 @@ class Server:
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
         if self._stop_requested:
             self._stop.set()
-        self._connections.most = min(self.limits.connections, _connections_possible())
+        possible = _connections_possible()
+        places = min(self.limits.connections, possible * 3 // 4)
+        self.places.limit(places, min(_WAITING_PER_PLACE * places, possible - places))
         self._look(loop)
         accepting = await loop.create_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
         on_started()
@@ -136,7 +141,7 @@ class Server:
         self._app.stop_waiting()
         for connection in self.connections:
             connection.finish()
-        if len(self._connections) or self._tasks:
+        if len(self.places) or self._tasks:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), self.graceful_seconds)
         for connection in self.connections:
@@ -158,25 +163,11 @@ class Server:
 
     now = staticmethod(monotonic)
 
-    def entered(self, connection: Connection) -> None:
-        """A new connection; another may be closed for it."""
-        displaced = self._connections.add(connection.peer, connection)
-        if displaced is not None:
-            displaced.displace()
-
     def left(self, connection: Connection) -> None:
         """A connection was closed."""
-        self._connections.remove(connection.peer, connection)
+        self.places.leave(connection)
         self.handshakes.ends(connection)
         self._note_if_empty()
-
-    def waits(self, connection: Connection) -> None:
-        """A connection waits for its client."""
-        self._connections.waits(connection.peer, connection)
-
-    def is_busy(self, connection: Connection) -> None:
-        """Its client waits for an answer."""
-        self._connections.is_busy(connection.peer, connection)
 
     def answers_to(self, host: bytes, method: str, path: str) -> bool:
         """Whether a request with this `Host` header is answered."""
@@ -196,7 +187,7 @@ class Server:
         self._note_if_empty()
 
     def _note_if_empty(self) -> None:
-        if self._stop_requested and self._empty is not None and not len(self._connections) and not self._tasks:
+        if self._stop_requested and self._empty is not None and not len(self.places) and not self._tasks:
             self._empty.set()
 
     def tls_context(self) -> ssl.SSLContext | None:

@@ -30,7 +30,7 @@ def collector(settings: CollectorSettings) -> Iterator[Collector]:
 
 
 def test_more_connections_than_allowed_are_closed(settings: CollectorSettings) -> None:
-    with collecting(replace(settings, limits=Limits(connections=3))) as running:
+    with collecting(replace(settings, limits=Limits(connections=3, tenure_seconds=0))) as running:
         held = [socket.create_connection(("127.0.0.1", running.port), 5) for _ in range(5)]
 
         def closed() -> int:
@@ -51,7 +51,10 @@ def test_more_connections_than_allowed_are_closed(settings: CollectorSettings) -
 
 
 def test_whoever_holds_all_connections_keeps_nobody_out(settings: CollectorSettings) -> None:
-    with collecting(replace(settings, limits=Limits(connections=50))) as running, contextlib.ExitStack() as held:
+    with (
+        collecting(replace(settings, limits=Limits(connections=50, tenure_seconds=0))) as running,
+        contextlib.ExitStack() as held,
+    ):
         for _ in range(100):
             held.enter_context(socket.create_connection(("127.0.0.1", running.port), 5))
         for index in range(20):

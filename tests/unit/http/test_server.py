@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.http.connection import Connection
 from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import Answer, Receive, Scope, Send, text
@@ -150,13 +151,73 @@ def test_a_question_whose_asker_is_gone_is_dropped() -> None:
 
 def test_connections_that_wait_for_an_answer_keep_nobody_out() -> None:
     app = Told()
-    with serving(Limits(connections=3), app=app) as (_, port), contextlib.ExitStack() as held:
+    with serving(Limits(connections=3, tenure_seconds=0), app=app) as (_, port), contextlib.ExitStack() as held:
         for begun in range(1, 11):
             client = held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
             client.sendall(REQUEST.replace(b"/now", b"/never"))
             wait_until(partial(app.has_begun, begun), "the request to be begun")
             assert statuses(raw(port, LAST)) == [200]
         assert app.begun - app.ended <= 3
+
+
+def test_who_waits_for_a_place_is_answered_when_one_of_the_same_address_leaves() -> None:
+    with serving(Limits(connections=1, tenure_seconds=3600)) as (server, port):
+        with socket.create_connection(("127.0.0.1", port), 5) as first:
+            wait_until(lambda: server.connections, "the first to be accepted")
+            with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as second:
+                second.sendall(LAST)
+                wait_until(lambda: server.connection_count == 2, "the second to wait")
+                for _ in range(100):
+                    first.sendall(REQUEST)
+                    assert statuses(first.recv(65536)) == [200]
+                second.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    second.recv(1)
+                second.settimeout(PATIENCE_SECONDS)
+                first.close()
+                assert statuses(second.recv(65536)) == [200]
+        wait_until(lambda: server.connection_count == 0, "both to be forgotten")
+
+
+def test_another_address_does_not_wait_for_a_place() -> None:
+    with (
+        serving(Limits(connections=2, tenure_seconds=3600)) as (server, port),
+        contextlib.ExitStack() as held,
+    ):
+        for _ in range(5):
+            held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+        wait_until(lambda: server.connection_count == 5, "all to be accepted")
+        other = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS, source_address=("127.0.0.2", 0))
+        held.enter_context(other)
+        other.sendall(LAST)
+        assert statuses(other.recv(65536)) == [200]
+
+
+def test_who_waits_for_a_place_does_not_delay_the_stop() -> None:
+    with serving(Limits(connections=1, tenure_seconds=3600)) as (server, port), contextlib.ExitStack() as held:
+        clients = [held.enter_context(socket.create_connection(("127.0.0.1", port), 5)) for _ in range(3)]
+        wait_until(lambda: server.connection_count == 3, "all to be accepted")
+        server.request_stop(3600)
+        for client in clients:
+            client.settimeout(PATIENCE_SECONDS)
+            assert client.recv(1) == b""
+
+
+def test_who_was_accepted_just_before_the_stop_does_not_delay_it() -> None:
+    class Transport(asyncio.Transport):
+        aborted = False
+
+        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+            pass
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    server, transport = Server(Told(), Limits()), Transport()
+    server.request_stop(3600)
+    Connection(server).connection_made(transport)
+    assert transport.aborted
+    assert server.connection_count == 0
 
 
 def test_a_silent_connection_costs_no_tls(tls: ssl.SSLContext) -> None:
@@ -172,7 +233,7 @@ def test_handshakes_that_stand_still_make_room_for_others(tls: ssl.SSLContext, t
     with contextlib.suppress(ssl.SSLWantReadError):
         begun.do_handshake()
     hello = outgoing.read()
-    with serving(Limits(handshakes=3), tls) as (server, port), contextlib.ExitStack() as held:
+    with serving(Limits(connections=3, tenure_seconds=0), tls) as (server, port), contextlib.ExitStack() as held:
         for _ in range(8):
             client = held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
             client.sendall(hello)
@@ -214,7 +275,10 @@ def test_the_open_files_of_the_process_bound_the_connections(monkeypatch: pytest
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (128, 4096))
     with serving(replace(Limits(), connections=10_000)) as (server, port):
         assert statuses(raw(port, LAST)) == [200]
-        assert server._connections.most == 64
+        with contextlib.ExitStack() as held:
+            for _ in range(100):
+                held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            wait_until(lambda: server.connection_count == 64, "as many as there are files for to be kept")
 
 
 def test_a_server_responds_unless_its_event_loop_is_blocked_or_gone() -> None:
