@@ -88,7 +88,7 @@ def test_prometheus_gets_in_by_password_by_token_and_not_without(home: Path, tmp
                 asked.wait_for(f'up{{job="{name}"}}', 0)
 
             def refused() -> set[str]:
-                return {each["labels"]["job"] for each in asked.targets() if "401" in each["lastError"]}
+                return {each["labels"]["job"] for each in asked.targets() if "status 401" in each["lastError"]}
 
             wait_until(lambda: refused() == {"nothing", "wrong"}, "both to be refused")
             (web / "token").write_text("another\n")
