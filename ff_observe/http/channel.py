@@ -56,7 +56,7 @@ class Channel(asyncio.BufferedProtocol, ABC):
             self._received(data)
 
     def hold(self) -> None:
-        """Take nothing from the client until `release`. uvloop reads a new connection whatever it is told: one byte."""
+        """Take nothing from the client until `release`. uvloop begins to read new connections even so: one byte."""
         self._is_held = True
         self.pause_reading()
 

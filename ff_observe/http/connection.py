@@ -59,7 +59,7 @@ class Connection(Channel):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if self.server.is_stopping:  # it was accepted before, and those that are finished are told by now
+        if self.server.is_stopping:  # accepted before it, and too late for `finish`
             self.transport.abort()
             return
         self.server.places.enter(self)

@@ -37,7 +37,7 @@ class Places(Generic[C]):
     """
 
     def __init__(self, most: int, tenure_seconds: float, is_behind: Callable[[], bool]) -> None:
-        """`is_behind` tells whether those with a place wait for the processor: then nobody's tenure is over."""
+        """`is_behind` tells whether those with a place wait for the processor: then no tenure ends."""
         self._placed: FairSlots[C] = FairSlots(most)
         self._queue: FairQueue[C] = FairQueue(most)
         self._tenure_seconds = tenure_seconds

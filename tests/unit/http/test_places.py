@@ -40,23 +40,25 @@ def never() -> bool:
     return False
 
 
+class ImpatientSelector(selectors.SelectSelector):
+    """Waits for nothing, and counts the seconds that it should have waited."""
+
+    waited = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.waited += timeout or 0.0
+        return super().select(0)
+
+
 class ImpatientLoop(asyncio.SelectorEventLoop):
     """Where nothing is left to do, the time of the next timer comes at once."""
 
     def __init__(self) -> None:
-        self._now = 0.0
-        selector = selectors.SelectSelector()
-        select = selector.select
-
-        def select_now(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            self._now += timeout or 0.0
-            return select(0)
-
-        selector.select = select_now  # type: ignore[method-assign]
-        super().__init__(selector)
+        self._waits = ImpatientSelector()
+        super().__init__(self._waits)
 
     def time(self) -> float:
-        return self._now
+        return self._waits.waited
 
 
 def on_a_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
