@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -73,6 +74,24 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     _refuse_skip(report)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+    """xdist's channel ends the whole run at half a surrogate pair, such as a failing example of Hypothesis may hold."""
+    data = yield
+    return None if data is None else _encodable(data)
+
+
+def _encodable(data: Any) -> Any:
+    match data:
+        case str():
+            return data.encode("utf-8", "backslashreplace").decode("utf-8")
+        case dict():
+            return {key: _encodable(value) for key, value in data.items()}
+        case list() | tuple():
+            return type(data)(_encodable(item) for item in data)
+    return data
 
 
 def pytest_sessionfinish() -> None:

@@ -118,3 +118,15 @@ def test_a_skipped_module_fails_where_nothing_may_be_skipped(tmp_path: Path) -> 
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert re.search("was to be skipped, and here nothing may be:.*not here", ended.stdout)
     assert ended.returncode == 2  # interrupted: errors during collection
+
+
+def test_half_a_surrogate_pair_in_a_failure_ends_no_run_of_several_workers(tmp_path: Path) -> None:
+    (tmp_path / "test_module.py").write_text(
+        'def test_half():\n    assert "\\ud800" == ""\n\ndef test_after():\n    assert not "reached"\n'
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "tests.suite_rules", "-p", "no:cacheprovider"]
+    environment = network_guard.guarded_environment(FF_OBSERVE_REQUIRE_ALL="")
+    ended = subprocess.run(
+        [*command, "--numprocesses=1", str(tmp_path)], cwd=tmp_path, env=environment, capture_output=True, timeout=120
+    )
+    assert ended.stdout.count(b"FAILED test_module.py::test_") == 2
