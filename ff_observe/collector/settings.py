@@ -177,7 +177,7 @@ PUBLIC = Key("fleet.public", kinds.BOOLEAN, "Serve the page and `fleet.json`.", 
 CONNECTIONS = Key(
     "limits.connections",
     kinds.whole(10, 1_000_000),
-    "Connections read at once; each more closes one of the address with the most, or waits for one of its own.",
+    "Connections read at once; each more closes one of the address with the most, or waits for one to leave.",
     "0.1.0",
     default=Limits().connections,
 )

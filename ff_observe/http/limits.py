@@ -8,8 +8,8 @@ class Limits:
     """A request has `request_seconds` to arrive completely, however slowly; idle connections live `idle_seconds`.
 
     The client must read some of an answer every `request_seconds`. Beyond `connections`, each new one displaces the one
-    that has waited longest, or waits unread until one of its own address has been there for `tenure_seconds`. At most
-    `pipelined` requests of a connection wait for the answers to earlier ones.
+    that has waited longest, or waits unread until that has been there for `tenure_seconds`. At most `pipelined`
+    requests of a connection wait for the answers to earlier ones.
     """
 
     request_seconds: float = 10.0

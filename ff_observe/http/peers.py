@@ -22,6 +22,39 @@ def peer_of(address: str) -> Peer:
     return str(packed.ipv4_mapped) if packed.ipv4_mapped is not None else int(packed) >> 64
 
 
+class _Counts:
+    """How many each peer has, and who has the most: at the same cost for a million peers as for one."""
+
+    def __init__(self) -> None:
+        self.largest = 0
+        self._of: dict[Peer, int] = {}
+        self._peers: dict[int, dict[Peer, None]] = {}
+
+    def __getitem__(self, peer: Peer) -> int:
+        return self._of.get(peer, 0)
+
+    def change(self, peer: Peer, by: int) -> None:
+        """One more, or one less."""
+        before = self[peer]
+        after = before + by
+        if before:
+            with_as_many = self._peers[before]
+            del with_as_many[peer]
+            if not with_as_many:
+                del self._peers[before]
+        if after:
+            self._of[peer] = after
+            self._peers.setdefault(after, {})[peer] = None
+        else:
+            del self._of[peer]
+        if after > self.largest or self.largest not in self._peers:
+            self.largest = after
+
+    def heaviest(self) -> Peer:
+        """Of those that have the most, who has had as many for the longest."""
+        return next(iter(self._peers[self.largest]))
+
+
 class _Members(Generic[H]):
     __slots__ = ("busy", "waiting")
 
@@ -29,9 +62,6 @@ class _Members(Generic[H]):
         # Ordered sets: the earliest entry is the first in each.
         self.waiting: dict[H, None] = {}
         self.busy: dict[H, None] = {}
-
-    def __len__(self) -> int:
-        return len(self.waiting) + len(self.busy)
 
 
 class FairSlots(Generic[H]):
@@ -42,6 +72,7 @@ class FairSlots(Generic[H]):
         self.most = most
         self._size = 0
         self._peers: dict[Peer, _Members[H]] = {}
+        self._counts = _Counts()
 
     def __len__(self) -> int:
         return self._size
@@ -54,8 +85,13 @@ class FairSlots(Generic[H]):
         """Who makes room for one more of `peer`, with its own peer; None while there is room."""
         if self._size < self.most:
             return None
-        heaviest, members = max(self._peers.items(), key=lambda each: len(each[1]) + (each[0] == peer))
+        heaviest = peer if self._counts[peer] == self._counts.largest else self._counts.heaviest()
+        members = self._peers[heaviest]
         return heaviest, next(iter(members.waiting or members.busy))
+
+    def count(self, peer: Peer) -> int:
+        """How many members a peer has."""
+        return self._counts[peer]
 
     def add(self, peer: Peer, member: H) -> H | None:
         """Add `member`, which waits for its client. Returns the displaced member, already removed."""
@@ -63,6 +99,7 @@ class FairSlots(Generic[H]):
         if displaced is not None:
             self.remove(*displaced)
         self._peers.setdefault(peer, _Members()).waiting[member] = None
+        self._counts.change(peer, +1)
         self._size += 1
         return None if displaced is None else displaced[1]
 
@@ -73,6 +110,7 @@ class FairSlots(Generic[H]):
             return
         members.waiting.pop(member, None)
         members.busy.pop(member, None)
+        self._counts.change(peer, -1)
         self._size -= 1
         if not members.waiting and not members.busy:
             del self._peers[peer]
@@ -98,9 +136,8 @@ class _Queue(Generic[T]):
     __slots__ = ("again", "first")
 
     def __init__(self) -> None:
-        self.first: OrderedDict[T, None] = (
-            OrderedDict()
-        )  # whatever is taken out of one, from where it is, costs the same
+        # Ordered: taking from either end costs the same, and so does taking from between.
+        self.first: OrderedDict[T, None] = OrderedDict()
         self.again: OrderedDict[T, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -119,6 +156,7 @@ class FairQueue(Generic[T]):
         self.most = most
         self._waiting = 0
         self._given = 0
+        self._counts = _Counts()
         self._peers: dict[Peer, _Queue[T]] = {}
 
     def __len__(self) -> int:
@@ -141,10 +179,11 @@ class FairQueue(Generic[T]):
         """Add `item`. Returns the one that is turned away for it, possibly `item` itself."""
         queue = self._peers.setdefault(peer, _Queue())
         (queue.again if again else queue.first)[item] = None
+        self._counts.change(peer, +1)
         self._waiting += 1
         if self._waiting <= self.most:
             return None
-        heaviest = max(self._peers, key=lambda each: len(self._peers[each]))
+        heaviest = self._counts.heaviest()
         queue = self._peers[heaviest]
         turned_away, _ = (queue.again or queue.first).popitem()
         self._taken(heaviest)
@@ -173,6 +212,7 @@ class FairQueue(Generic[T]):
                 return
 
     def _taken(self, peer: Peer) -> None:
+        self._counts.change(peer, -1)
         self._waiting -= 1
         if not self._peers[peer]:
             del self._peers[peer]

@@ -31,9 +31,9 @@ C = TypeVar("C", bound=Candidate)
 class Places(Generic[C]):
     """`most` places, and as many connections that wait for one. For one event loop.
 
-    A connection for which there is no place displaces one of another address, if that has more, at once. If its own
-    address has the most it waits until one of these has had its place for `tenure_seconds`. Clients that are displaced
-    come back, faster than a client behind the same address could say what it wants; the tenure is its time for that.
+    A connection for which there is no place displaces one of an address that has more, at once. Where no address has
+    more than its own, it waits until the one to go has had its place for `tenure_seconds`. Clients that are displaced
+    come back, and faster than another could say what it wants; the tenure is its time for that.
     """
 
     def __init__(self, most: int, tenure_seconds: float, is_behind: Callable[[], bool]) -> None:
@@ -87,7 +87,8 @@ class Places(Generic[C]):
         if displaced is None:
             return True
         heaviest, connection = displaced
-        return heaviest != peer or _now() - connection.placed_at >= self._tenure_seconds
+        has_fewer = self._placed.count(peer) + 1 < self._placed.count(heaviest)
+        return has_fewer or _now() - connection.placed_at >= self._tenure_seconds
 
     def _place(self, connection: C) -> None:
         displaced = self._placed.add(connection.peer, connection)

@@ -33,6 +33,11 @@ async def idle(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> N
     await reader.read()
 
 
+async def scattered(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Says nothing, each from an address of its own (see `attack`)."""
+    await reader.read()
+
+
 async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Sends a request byte by byte."""
     writer.write(GET + b"X-Slow: ")
@@ -94,7 +99,8 @@ async def _answer(reader: asyncio.StreamReader) -> None:
 
 
 FLOODS: dict[str, Client] = {
-    flood.__name__: flood for flood in (unread, idle, trickle, half_handshake, passwords, long_headers, pages)
+    flood.__name__: flood
+    for flood in (unread, idle, scattered, trickle, half_handshake, passwords, long_headers, pages)
 }
 
 
@@ -103,13 +109,14 @@ async def attack(client: Client, port: int, clients: int) -> None:
     connected = 0
     all_there = asyncio.Event()
 
-    async def one() -> None:
+    async def one(number: int) -> None:
         nonlocal connected
+        source = (f"127.1.{number // 250}.{number % 250 + 1}", 0) if client is scattered else None
         is_first = True
         while True:
             writer = None
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=source)
                 if is_first:
                     is_first = False
                     connected += 1
@@ -123,7 +130,7 @@ async def attack(client: Client, port: int, clients: int) -> None:
                     writer.transport.abort()
             await asyncio.sleep(RETURN_SECONDS)
 
-    tasks = [asyncio.create_task(one()) for _ in range(clients)]
+    tasks = [asyncio.create_task(one(number)) for number in range(clients)]
     await all_there.wait()
     print("ready", flush=True)
     await asyncio.gather(*tasks)

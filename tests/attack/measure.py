@@ -41,6 +41,7 @@ ATTACKS = (
     Attack("unread", 40),
     Attack("unread", 200),
     Attack("idle", 1024),
+    Attack("scattered", 1024),
     Attack("trickle", 1024),
     Attack("idle", 1100, TLS),
     Attack("half_handshake", 1100, TLS),

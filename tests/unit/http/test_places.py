@@ -95,6 +95,15 @@ async def test_another_address_displaces_the_longest_waiting_of_that_with_the_mo
 
 
 @on_a_loop
+async def test_another_address_waits_where_none_has_more() -> None:
+    places: Places[Connection] = Places(3, 1.0, never)
+    flood = [Connection(places, str(number)) for number in range(4)]
+    assert states(flood) == ["placed", "placed", "placed", "waits"]
+    await asyncio.sleep(1.1)
+    assert states(flood) == ["displaced", "placed", "placed", "placed"]
+
+
+@on_a_loop
 async def test_after_their_tenure_those_of_the_same_address_make_room_and_who_waits_is_let_in() -> None:
     places: Places[Connection] = Places(2, 1.0, never)
     connections = [Connection(places) for _ in range(4)]
