@@ -16,7 +16,7 @@ def peer_of(address: str) -> Peer:
     if ":" not in address:
         return address
     try:
-        packed = ipaddress.IPv6Address(address.partition("%")[0])
+        packed = ipaddress.IPv6Address(address)
     except ValueError:
         return address
     return str(packed.ipv4_mapped) if packed.ipv4_mapped is not None else int(packed) >> 64

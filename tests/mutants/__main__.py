@@ -27,6 +27,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ff_observe/outputs/ping/agenda.py": ("tests/unit/ping/test_schedule.py", "tests/unit/ping/test_agenda*.py"),
     "ff_observe/collector/acceptance.py": ("tests/unit/collector/test_acceptance.py",),
     "ff_observe/collector/sender_address.py": ("tests/unit/collector/test_sender_address.py",),
+    "ff_observe/http/peers.py": ("tests/unit/http/test_peers.py",),
+    "ff_observe/http/places.py": ("tests/unit/http/test_places.py",),
     "ff_observe/platform/facts.py": ("tests/unit/platform/test_facts.py",),
     **{
         f"ff_observe/platform/sources/{module}.py": tuple(patterns)

@@ -1,6 +1,7 @@
 """Places and turns are shared between the addresses that ask for them."""
 
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from ff_observe.http.peers import FairQueue, FairSlots, peer_of
         ("2001:db8::1", "2001:db8::ffff:1", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1%eth0", "fe80::2", True),
+        ("fe80::1%eth0", "fe80::1%eth1", True),
         ("nonsense", "nonsense", True),
     ],
 )
@@ -45,26 +47,93 @@ def test_where_all_of_a_peer_are_served_its_oldest_makes_room_for_its_newest() -
     assert len(slots) == 2
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "waits", "busy"]), st.integers(0, 3), st.integers(0, 20))))
-def test_there_are_never_too_many_and_who_left_is_forgotten(steps: list[tuple[str, int, int]]) -> None:
+STEPS = st.lists(st.tuples(st.sampled_from(["add", "add", "remove", "waits", "busy"]), st.integers(0, 3)), max_size=80)
+
+
+@given(STEPS, st.randoms())
+def test_of_slots_those_of_the_peer_with_the_most_are_displaced_and_who_left_is_forgotten(
+    steps: list[tuple[str, int]], random: Random
+) -> None:
     slots: FairSlots[int] = FairSlots(5)
     present: dict[int, int] = {}
-    for step, peer, member in steps:
-        if step == "add" and member not in present:
-            present[member] = peer
-            displaced = slots.add(peer, member)
+    for number, (step, peer) in enumerate(steps):
+        member = random.choice([*present, -1])
+        if step == "add":
+            present[number] = peer
+            counts = Counter(present.values())
+            displaced = slots.add(peer, number)
+            assert (displaced is None) == (len(present) <= 5)
             if displaced is not None:
-                counts = Counter(present.values())
                 assert counts[present.pop(displaced)] == max(counts.values())
-        elif step == "remove" and present.get(member) == peer:
-            slots.remove(peer, member)
-            del present[member]
+        elif step == "remove":
+            slots.remove(present.get(member, peer), member)
+            slots.remove(peer, -1)  # which is not there
+            present.pop(member, None)
         elif step == "waits":
-            slots.waits(peer, member)
+            slots.waits(present.get(member, peer), member)
         elif step == "busy":
-            slots.is_busy(peer, member)
+            slots.is_busy(present.get(member, peer), member)
         assert len(slots) == len(present) <= 5
         assert sorted(slots.members()) == sorted(present)
+        counts = Counter(present.values())
+        assert [slots.count(each) for each in range(4)] == [counts[each] for each in range(4)]
+
+
+@given(STEPS, st.randoms())
+def test_of_a_queue_the_newest_of_the_peer_with_the_most_is_turned_away_and_who_left_is_forgotten(
+    steps: list[tuple[str, int]], random: Random
+) -> None:
+    queue: FairQueue[int] = FairQueue(5)
+    waiting: dict[int, int] = {}
+    for number, (step, peer) in enumerate(steps):
+        if step == "add":
+            waiting[number] = peer
+            turned_away = queue.add(peer, number)
+            assert (turned_away is None) == (len(waiting) <= 5)
+            if turned_away is not None:
+                counts = Counter(waiting.values())
+                heaviest = waiting[turned_away]
+                assert counts[heaviest] == max(counts.values())
+                assert turned_away == max(item for item, of in waiting.items() if of == heaviest)
+                del waiting[turned_away]
+        elif step == "remove":
+            item = random.choice([*waiting, -1])
+            queue.discard(waiting.pop(item, peer), item)
+        elif step == "waits":
+            whose = queue.next_peer
+            taken = queue.next()
+            assert (taken is None) == (not waiting)
+            if taken is not None:
+                assert waiting.pop(taken) == whose
+        assert len(queue) == len(waiting)
+        assert sorted(queue.items()) == sorted(waiting)
+        assert [queue.holds(each) for each in range(4)] == [each in waiting.values() for each in range(4)]
+
+
+def test_of_peers_with_as_many_the_one_that_asks_makes_room_itself() -> None:
+    slots: FairSlots[str] = FairSlots(4)
+    for peer, name in (("other", "first"), ("other", "second"), ("one", "third"), ("one", "fourth")):
+        slots.add(peer, name)
+    assert slots.displaced_by("one") == ("one", "third")
+    assert slots.add("one", "fifth") == "third"
+
+
+def test_who_is_served_and_leaves_is_served_no_more() -> None:
+    slots: FairSlots[str] = FairSlots(1)
+    slots.add("one", "first")
+    slots.is_busy("one", "first")
+    slots.remove("one", "first")
+    assert slots.add("one", "second") is None
+    assert slots.add("one", "third") == "second"
+
+
+def test_who_waits_again_is_not_busy_any_more() -> None:
+    slots: FairSlots[str] = FairSlots(2)
+    slots.add("one", "first")
+    slots.is_busy("one", "first")
+    slots.waits("one", "first")
+    slots.remove("one", "first")
+    assert slots.members() == []
 
 
 def test_peers_have_their_turns_one_after_another() -> None:

@@ -58,7 +58,7 @@ class ImpatientLoop(asyncio.SelectorEventLoop):
         super().__init__(self._waits)
 
     def time(self) -> float:
-        return self._waits.waited
+        return 1000.0 + self._waits.waited
 
 
 def on_a_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
@@ -95,6 +95,33 @@ async def test_another_address_displaces_the_longest_waiting_of_that_with_the_mo
 
 
 @on_a_loop
+async def test_another_address_with_one_less_gets_a_place_at_once() -> None:
+    places: Places[Connection] = Places(2, 1.0, never)
+    first, _ = Connection(places), Connection(places)
+    assert Connection(places, "other").state == "placed"
+    assert first.state == "displaced"
+
+
+@on_a_loop
+async def test_who_is_served_is_not_displaced_by_another_address() -> None:
+    places: Places[Connection] = Places(2, 1.0, never)
+    first, second = Connection(places), Connection(places)
+    places.is_busy(first)
+    Connection(places, "other")
+    assert states([first, second]) == ["placed", "displaced"]
+
+
+@on_a_loop
+async def test_it_is_the_tenure_of_the_one_to_go_that_counts() -> None:
+    places: Places[Connection] = Places(2, 1.0, never)
+    Connection(places, "other")
+    await asyncio.sleep(0.9)
+    Connection(places)
+    await asyncio.sleep(0.2)
+    assert Connection(places).state == "waits"
+
+
+@on_a_loop
 async def test_another_address_waits_where_none_has_more() -> None:
     places: Places[Connection] = Places(3, 1.0, never)
     flood = [Connection(places, str(number)) for number in range(4)]
@@ -114,6 +141,9 @@ async def test_after_their_tenure_those_of_the_same_address_make_room_and_who_wa
     await asyncio.sleep(1.0)
     assert Connection(places).state == "placed"
     assert states(connections) == ["displaced", "displaced", "displaced", "placed"]
+    later = [Connection(places) for _ in range(2)]
+    await asyncio.sleep(1.1)
+    assert states(later) == ["placed", "placed"]
 
 
 @on_a_loop
@@ -148,12 +178,12 @@ async def test_nobody_is_let_in_while_those_with_a_place_wait_for_the_processor(
 
 @on_a_loop
 async def test_they_are_let_in_a_twentieth_at_a_time() -> None:
-    places: Places[Connection] = Places(40, 1.0, never)
+    places: Places[Connection] = Places(40, 20.0, never)
     connections = [Connection(places) for _ in range(80)]
-    await asyncio.sleep(1.02)
+    await asyncio.sleep(20.5)
     for let_in in range(2, 42, 2):
         assert states(connections).count("waits") == 40 - let_in
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(1.0)
     assert states(connections).count("placed") == 40
 
 
