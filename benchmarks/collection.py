@@ -25,6 +25,7 @@ from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.sqlite import SQLiteSource
+from ff_observe.platform.sources.sqlite_process import LARGE_BYTES, GuardedSQLiteSource
 from tests.real_parts import postgresql
 from tests.real_parts.processes import open_directory
 
@@ -123,7 +124,7 @@ def measure_sqlite(directory: Path, size: Size, rounds: int) -> None:
 
 def _measure_sqlite(path: Path, label: str, rounds: int) -> None:
     flowfuse = sqlite3.connect(path, isolation_level=None)
-    source = SQLiteSource(path)
+    source = GuardedSQLiteSource(path)
     numbers = count(1)
 
     def ask(statements: Iterable[str]) -> None:
@@ -146,8 +147,11 @@ def _measure_sqlite(path: Path, label: str, rounds: int) -> None:
         ours,
     )
     report("SQLite", label, theirs_seconds, once_seconds, ours_seconds, idle_seconds)
-    measure_additions("SQLite", label, source, SQLiteSource(path, REPORTED), rounds, write)
     source.close()
+    maps = path.stat().st_size >= LARGE_BYTES
+    whole, reported = SQLiteSource(path, maps=maps), SQLiteSource(path, REPORTED, maps=maps)
+    measure_additions("SQLite", label, whole, reported, rounds, write)
+    whole.close()
     flowfuse.close()
 
 

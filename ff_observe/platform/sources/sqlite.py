@@ -36,10 +36,11 @@ _DAMAGED_HERE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY_CANTINIT, sqlite3.SQLITE_READONLY_RECOVERY})
 """A writer is active; the last two: it is about to create the index of its log."""
 
+_MAP, _UNMAP = "PRAGMA mmap_size = 2147418112", "PRAGMA mmap_size = 0"  # SQLite's own upper limit
 _CONNECTION_SETTINGS = (
     "PRAGMA query_only = on",
     "PRAGMA trusted_schema = off",  # functions called by a file's schema are not trusted
-    "PRAGMA mmap_size = 0",  # a build of SQLite may have another default
+    _UNMAP,  # a build of SQLite may have another default
 )
 _EXCLUSIVE = "PRAGMA locking_mode = exclusive"
 
@@ -123,14 +124,14 @@ class SQLiteSource:
 
     No file is created beside it that FlowFuse could not open: if FlowFuse is not running and left a write-ahead log,
     the database is read as it is (`_ask_unattended`). Nothing here may open the file other than through SQLite:
-    closing it would drop the locks of every other connection of this process (sqlite.org/howtocorrupt.html, 2.2). The
-    file is read, never mapped into memory (`mmap_size`), though that takes about half the time: a program that
-    truncates a mapped file, as `cp` does first to the file it overwrites, kills every process that reads on (SIGBUS).
-    If the log has an index (`-shm`), SQLite maps that: `sqlite_process` reads such a database in another process.
+    closing it would drop the locks of every other connection of this process (sqlite.org/howtocorrupt.html, 2.2).
+    `maps` maps the file into memory while it is read, which takes about half the time, and is for a process of its own
+    (see `sqlite_process`): a program that truncates a mapped file kills every process that reads on (SIGBUS).
     """
 
-    def __init__(self, path: Path, counts: Sequence[Count] = COUNTS) -> None:
+    def __init__(self, path: Path, counts: Sequence[Count] = COUNTS, *, maps: bool = False) -> None:
         self._path = path
+        self._maps = maps
         self._where = f"SQLite database {path}"
         self._counting = Counting(counts, DIALECT, self._where, path.parent)
         self._connection: sqlite3.Connection | None = None
@@ -206,6 +207,7 @@ class SQLiteSource:
         """Hold no page until the next reading: of five hundred databases they would take most of the memory."""
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):  # interrupted by the end of this process
+                self._connection.execute(_UNMAP)
                 self._connection.execute("PRAGMA shrink_memory")
 
     def close(self) -> None:
@@ -258,6 +260,8 @@ class SQLiteSource:
         elif found != self._identity:
             self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
         self._identity, self._index_identity = found, index
+        if self._maps:
+            self._connection.execute(_MAP)
         return ask(_Session(self._connection, self._where, self._closing), True)
 
     def _check_library(self) -> None:
@@ -271,13 +275,9 @@ class SQLiteSource:
     def _open(self, options: str) -> sqlite3.Connection:
         address = f"file:{quote(str(self._path))}?{options}"
         try:
+            # A statement's program takes 130 KiB if it is kept, and 0.1 ms to make anew.
             connection = sqlite3.connect(
-                address,
-                uri=True,
-                timeout=0,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=0,  # a program of 130 KiB for each statement, made anew in 0.1 ms
+                address, uri=True, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=0
             )
             connection.text_factory = _readable
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)

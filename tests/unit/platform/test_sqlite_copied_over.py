@@ -21,8 +21,10 @@ import sys, threading
 from datetime import UTC, datetime
 from pathlib import Path
 from ff_observe.errors import SourceError
+from ff_observe.platform.sources import sqlite_process
 from ff_observe.platform.sources.sqlite_process import GuardedSQLiteSource
 
+sqlite_process.LARGE_BYTES = int(sys.argv[2])
 source = GuardedSQLiteSource(Path(sys.argv[1]))
 print(source.read(datetime.now(UTC)).readings["flowfuse_devices"][()], flush=True)
 enough = threading.Event()
@@ -54,7 +56,8 @@ def writer(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Pat
         yield path, connection
 
 
-def test_no_reading_is_ended_by_it(writer: tuple[Path, sqlite3.Connection], tmp_path: Path) -> None:
+@pytest.mark.parametrize("large_bytes", [0, 2**60], ids=["large", "small"])
+def test_no_reading_is_ended_by_it(writer: tuple[Path, sqlite3.Connection], tmp_path: Path, large_bytes: int) -> None:
     path, connection = writer
     ((devices,),) = connection.execute("SELECT count(*) FROM Devices").fetchall()
     files = [path, *path.parent.glob(f"{path.name}-*")]  # with a write-ahead log, that and its index
@@ -62,7 +65,7 @@ def test_no_reading_is_ended_by_it(writer: tuple[Path, sqlite3.Connection], tmp_
     backup.mkdir()
     for file in files:
         shutil.copy(file, backup)
-    command = [sys.executable, "-c", READER, str(path)]
+    command = [sys.executable, "-c", READER, str(path), str(large_bytes)]
     with subprocess.Popen(
         command, env=guarded_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as reader:

@@ -114,6 +114,18 @@ def test_a_python_that_does_not_know_its_own_program_reads_here(
     assert _readers(path) == []
 
 
+def test_a_large_database_is_read_by_a_process_that_maps_it_while_it_reads(
+    source: GuardedSQLiteSource, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_process, "LARGE_BYTES", path.stat().st_size + 1)
+    assert source.select("PRAGMA mmap_size") == [(0,)]
+    assert _readers(path) == []
+    monkeypatch.setattr(sqlite_process, "LARGE_BYTES", path.stat().st_size)
+    assert source.select("PRAGMA mmap_size") > [(2**30,)]
+    (reader,) = _readers(path)
+    assert str(path) not in {mapped.path for mapped in reader.memory_maps()}, "mapped while nothing is read"
+
+
 def test_a_log_that_appears_and_goes_is_read_where_it_can_be(source: GuardedSQLiteSource, path: Path) -> None:
     source.read(AT)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
