@@ -26,7 +26,7 @@ ANSWER_SECONDS: Final = 2 * READ_LIMIT_SECONDS + 6.0
 """For a reading that is repeated because it took too long, including the start of the process."""
 
 LARGE_BYTES: Final = 256 * 2**20
-"""From this size on, what mapping saves, some 100 ms, is worth the memory of a process: about 25 MiB."""
+"""From this size on, what mapping saves, some 100 ms, is worth the memory of a process: some 20 MiB."""
 
 _SIZE_BYTES: Final = 8
 _ERRORS: Final = (SourceError, StatementError)
