@@ -108,9 +108,7 @@ def _identity(path: Path) -> _Identity:
 
 def _is_other(found: _Identity, before: _Identity) -> bool:
     """Whether another file took its place, or is being copied over it, which begins with truncating it."""
-    if before is None:
-        return False
-    return found is None or found[:2] != before[:2] or found[2] < before[2]
+    return before is not None and (found is None or found[:2] != before[:2] or found[2] < before[2])
 
 
 def _readable(text: bytes) -> str:
@@ -260,9 +258,10 @@ class SQLiteSource:
         elif found != self._identity:
             self._counting.forget_counts()  # whatever its version number says: a backup may have been copied over it
         self._identity, self._index_identity = found, index
+        session = _Session(self._connection, self._where, self._closing)
         if self._maps:
-            self._connection.execute(_MAP)
-        return ask(_Session(self._connection, self._where, self._closing), True)
+            session.query(_MAP, {})
+        return ask(session, True)
 
     def _check_library(self) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
