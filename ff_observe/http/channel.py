@@ -24,7 +24,7 @@ class Channel(asyncio.BufferedProtocol, ABC):
         self.client: tuple[str, int] | None = None
         self._tls: TlsSession | None = None
         self._reading_paused = False
-        self._is_held = False
+        self.is_held = False
         self._read_while_held = b""
 
     @abstractmethod
@@ -45,11 +45,11 @@ class Channel(asyncio.BufferedProtocol, ABC):
             self.peer = peer_of(self.client[0])
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.server.buffer[:1] if self._is_held else self.server.buffer
+        return self.server.buffer[:1] if self.is_held else self.server.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         data = self.server.buffer[:nbytes]
-        if self._is_held:
+        if self.is_held:
             self._read_while_held = bytes(data)
             self.transport.pause_reading()
         else:
@@ -57,12 +57,12 @@ class Channel(asyncio.BufferedProtocol, ABC):
 
     def hold(self) -> None:
         """Take nothing from the client until `release`. uvloop begins to read new connections even so: one byte."""
-        self._is_held = True
+        self.is_held = True
         self.pause_reading()
 
     def release(self) -> None:
         """Take what the client has sent, and sends."""
-        self._is_held = False
+        self.is_held = False
         self.resume_reading()
         if self._read_while_held:
             self._received(memoryview(self._read_while_held))

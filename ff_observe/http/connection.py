@@ -286,7 +286,10 @@ class Connection(Channel):
         if self.arriving_since is None or self.transport.is_closing():
             return
         waited = now - self.arriving_since
-        if self._is_idle:
+        if self.is_held:
+            if waited >= self._limits.request_seconds:
+                self.displace()
+        elif self._is_idle:
             if waited >= self._limits.idle_seconds:
                 self.close()
         elif waited >= self._limits.request_seconds:

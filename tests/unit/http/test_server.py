@@ -17,6 +17,7 @@ from ff_observe.http.connection import Connection
 from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import Answer, Receive, Scope, Send, text
+from ff_observe.http.refusals import Closing, Refusals
 from ff_observe.http.server import Server
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.collector import in_packets, raw
@@ -203,16 +204,51 @@ def test_who_waits_for_a_place_does_not_delay_the_stop() -> None:
             assert client.recv(1) == b""
 
 
+class Transport(asyncio.Transport):
+    """Of a client that sends nothing."""
+
+    aborted = False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and_not_slow() -> None:
+    closed: list[Closing] = []
+
+    class Counted(Refusals):
+        def closed(self, closing: Closing) -> None:
+            closed.append(closing)
+
+    async def wait() -> None:
+        server = Server(Told(), Limits(connections=1, tenure_seconds=3600, request_seconds=10), refusals=Counted())
+        placed, held = Connection(server), Connection(server)
+        transports = [Transport(), Transport()]
+        for connection, transport in zip((placed, held), transports, strict=True):
+            connection.connection_made(transport)
+        assert held.arriving_since is not None
+        held.close_if_slow(held.arriving_since + 9.9)
+        assert [transport.aborted for transport in transports] == [False, False]
+        held.close_if_slow(held.arriving_since + 10)
+        assert [transport.aborted for transport in transports] == [False, True]
+
+    asyncio.run(wait())
+    assert closed == [Closing.TOO_MANY]
+
+
 def test_who_was_accepted_just_before_the_stop_does_not_delay_it() -> None:
-    class Transport(asyncio.Transport):
-        aborted = False
-
-        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-            pass
-
-        def abort(self) -> None:
-            self.aborted = True
-
     server, transport = Server(Told(), Limits()), Transport()
     server.request_stop(3600)
     Connection(server).connection_made(transport)
