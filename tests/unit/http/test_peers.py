@@ -158,6 +158,25 @@ def test_of_those_who_come_for_the_first_time_every_third_is_the_newest() -> Non
     assert [queue.next() for _ in range(7)] == [0, 1, 5, 2, 3, 4, None]
 
 
+def test_those_that_had_their_turn_are_not_among_the_most() -> None:
+    queue: FairQueue[str] = FairQueue(3)
+    for name in ("first", "second", "third"):
+        queue.add("one", name)
+    assert [queue.next(), queue.next()] == ["first", "second"]
+    for name in ("fourth", "fifth"):
+        queue.add("other", name)
+    assert queue.add("friend", "right") == "fifth"
+
+
+def test_of_peers_with_as_many_the_one_that_has_had_them_for_longer_is_turned_away() -> None:
+    queue: FairQueue[str] = FairQueue(4)
+    for peer, name in (("one", "first"), *(("other", name) for name in ("second", "third", "fourth"))):
+        queue.add(peer, name)
+    queue.discard("other", "second")
+    queue.add("friend", "fifth")
+    assert queue.add("friend", "sixth") == "fourth"
+
+
 def test_the_newest_of_the_peer_with_the_most_is_turned_away() -> None:
     queue: FairQueue[str] = FairQueue(3)
     for name in ("first", "second"):
