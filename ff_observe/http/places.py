@@ -32,12 +32,12 @@ class Places(Generic[C]):
     """`most` places, and as many connections that wait for one. For one event loop.
 
     A connection for which there is no place displaces one of an address that has more, at once. Where no address has
-    more than its own, it waits until the one to go has had its place for `tenure_seconds`. Clients that are displaced
-    come back, and faster than another could say what it wants; the tenure is its time for that.
+    more than its own with it, it waits until the one to go has had its place for `tenure_seconds`. Clients that are
+    displaced come back, and faster than another could say what it wants; the tenure is its time for that.
     """
 
     def __init__(self, most: int, tenure_seconds: float, is_behind: Callable[[], bool]) -> None:
-        """`is_behind` tells whether those with a place wait for the processor: then no tenure ends."""
+        """`is_behind` tells whether those with a place wait for the processor: then none has to make room."""
         self._placed: FairSlots[C] = FairSlots(most)
         self._queue: FairQueue[C] = FairQueue(most)
         self._tenure_seconds = tenure_seconds
