@@ -8,9 +8,9 @@ import base64
 import binascii
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Self
 
+from ff_observe.clock import Clock
 from ff_observe.collector.key_file import FileKeeping, KeyKeeping
 from ff_observe.collector.key_keeping import keeping
 from ff_observe.collector.settings import RECEIPTS_KEY_FILE, CollectorSettings
@@ -75,7 +75,7 @@ class Receipts:
         assert self._key is not None
         return self._key
 
-    def answer(self, headers: Sequence[tuple[bytes, bytes]], now: datetime) -> bytes | None:
+    def answer(self, headers: Sequence[tuple[bytes, bytes]], clock: Clock) -> bytes | None:
         """The cosignature of the checkpoint in a request's headers; None if there is none."""
         asked = [value for name, value in headers if name == ASKED_IN]
         if len(asked) != 1 or len(asked[0]) > _LONGEST or self._key is None:
@@ -85,7 +85,7 @@ class Receipts:
             Checkpoint.parse(text)
         except (binascii.Error, UnicodeDecodeError, NoteError):
             return None
-        line = self._key.cosign(text, int(now.timestamp()))
+        line = self._key.cosign(text, int(clock.now().timestamp()))
         return line.removeprefix("\u2014 ").rstrip("\n").encode("ascii")
 
 

@@ -57,7 +57,7 @@ class PingReceiver:
         """Never raises: the text of an exception could quote the request."""
         refusal = await (self._traced(scope, receive) if tracing.is_on() else self._outcome(scope, receive))
         if refusal is None:
-            receipt = self._receipts.answer(scope["headers"], self._clock.now())
+            receipt = self._receipts.answer(scope["headers"], self._clock)
             await (SUCCESS if receipt is None else success((ANSWERED_IN, receipt))).send(scope, send)
         else:
             self._metrics.add(catalogue.PINGS_REFUSED, refusal.reason.value)

@@ -13,7 +13,7 @@ import httptools
 
 from ff_observe.http.channel import Channel
 from ff_observe.http.exchange import Exchange
-from ff_observe.http.messages import Answer
+from ff_observe.http.messages import Answer, render_head
 from ff_observe.http.refusals import Closing, Problem
 
 if TYPE_CHECKING:
@@ -42,15 +42,12 @@ class Connection(Channel):
         self._current: Exchange | None = None
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._header_count = 0
-        self._head_size = 0
         self._begun = 0
         self._most_begun = 0
         self._bytes = 0
         self._in_head = True
         self._is_idle = False
         self._is_refused = False
-        self._expects_continue = False
         self._writing_paused = False
         self._unsent = 0
         self._unsent_since = 0.0
@@ -102,6 +99,9 @@ class Connection(Channel):
         except httptools.HttpParserError:
             self.refuse(Problem.MALFORMED)
             return
+        if len(self._headers) > self._limits.headers:
+            self.refuse(Problem.HEAD_TOO_LARGE)
+            return
         if self._begun - begun > between:
             return  # the bytes of earlier requests are in `data` too; this one's are counted from the next call on
         self._bytes += len(data)
@@ -113,9 +113,6 @@ class Connection(Channel):
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self._header_count = 0
-        self._head_size = 0
-        self._expects_continue = False
         self._begun += 1
         self._bytes = 0
         self._in_head = True
@@ -124,22 +121,28 @@ class Connection(Channel):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._head_size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_count += 1
-        self._head_size += len(name) + len(value)
-        if self._header_count > self._limits.headers or self._head_size > self._limits.head_bytes:
-            self._refuse_here(Problem.HEAD_TOO_LARGE)
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects_continue = True
-        self._headers.append((name, value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         is_next = self._current is None and not self.waiting and not self._writing_paused
         if len(self.waiting) >= self._limits.pipelined or self._begun > self._most_begun:
             self._refuse_here(Problem.TOO_MANY_PIPELINED)
+        headers = self._headers
+        hosts: list[bytes] = []
+        expects_continue = False
+        size = len(self._url)
+        for name, value in headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"expect":
+                expects_continue = expects_continue or value.lower() == b"100-continue"
+        if len(headers) > self._limits.headers or size > self._limits.head_bytes:
+            self._refuse_here(Problem.HEAD_TOO_LARGE)
+        if len(hosts) > 1:
+            self._refuse_here(Problem.MALFORMED)  # RFC 9112, 3.2
         parser = self._parser
         assert parser is not None
         version = parser.get_http_version()
@@ -147,10 +150,6 @@ class Connection(Channel):
         url = httptools.parse_url(self._url)
         raw_path = url.path
         path = raw_path.decode("ascii")
-        headers = self._headers
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) > 1:
-            self._refuse_here(Problem.MALFORMED)  # RFC 9112, 3.2
         if "%" in path:
             path = unquote(path)
         scope = {
@@ -173,7 +172,7 @@ class Connection(Channel):
             self,
             scope,
             keep_alive=version != "1.0" and parser.should_keep_alive() and not parser.should_upgrade(),
-            expects_continue=self._expects_continue,
+            expects_continue=expects_continue,
             refused=None if allowed else Problem.WRONG_HOST,
         )
         if is_next:
@@ -316,7 +315,7 @@ class Connection(Channel):
             return
         if refused is None or not refused.complete:
             answer: Answer = self.server.refusals.answer(problem)
-            self.write(answer.head(self.date, keep_alive=False), answer.body)
+            self.write(render_head(answer.status, answer.headers, self.date, keep_alive=False), answer.body)
             if refused is not None:
                 refused.complete = True
         self.close()

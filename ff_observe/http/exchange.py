@@ -81,12 +81,14 @@ class Exchange:
         headers: Headers = tuple(self._start["headers"])
         if (b"connection", b"close") in headers:
             self.keep_alive = False
-        head = render_head(self._start["status"], headers, self._connection.date, self.keep_alive)
-        self._connection.complete(self, head, message["body"])
+        self._complete(self._start["status"], headers, message["body"])
 
     def respond(self, answer: Answer) -> None:
         """Answer without ASGI."""
-        self._connection.complete(self, answer.head(self._connection.date, self.keep_alive), answer.body)
+        self._complete(answer.status, answer.headers, answer.body)
+
+    def _complete(self, status: int, headers: Headers, body: bytes) -> None:
+        self._connection.complete(self, render_head(status, headers, self._connection.date, self.keep_alive), body)
 
     def notify(self) -> None:
         """Part of the request has arrived, or the client has disconnected."""

@@ -1,6 +1,7 @@
 """ASGI's message types, and complete answers that are made once and sent as often as needed."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -27,23 +28,15 @@ class Application(Protocol):
 
 
 class Answer:
-    """A complete HTTP answer. Its head on the wire is rendered once for each second in which it is sent."""
+    """A complete HTTP answer."""
 
-    __slots__ = ("_heads", "_overlaid", "body", "headers", "status")
+    __slots__ = ("_overlaid", "body", "headers", "status")
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
         self.status = status
         self.headers = headers
         self.body = body
-        self._heads: dict[bool, tuple[bytes, bytes]] = {}
         self._overlaid: tuple[Headers, Answer] | None = None
-
-    def head(self, date: bytes, keep_alive: bool) -> bytes:
-        """Status line and headers as sent; `date` is the value of the `Date` header."""
-        rendered = self._heads.get(keep_alive)
-        if rendered is None or rendered[0] is not date:
-            rendered = self._heads[keep_alive] = (date, render_head(self.status, self.headers, date, keep_alive))
-        return rendered[1]
 
     def overlaid(self, headers: Headers) -> "Answer":
         """The same answer with `headers`, which replace its own of the same name."""
@@ -91,9 +84,11 @@ ICON = answer(200, "image/svg+xml", _ICON, cache="public, max-age=86400")
 """Browsers request `ICON_PATH` on their own, even for pages that are not HTML."""
 
 
+_HEADS_KEPT = 64  # most answers of a second have one of a few heads
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode("ascii")) for status in HTTPStatus}
 
 
+@lru_cache(_HEADS_KEPT)
 def render_head(status: int, headers: Headers, date: bytes, keep_alive: bool) -> bytes:
     """Status line and headers on the wire."""
     lines = [_STATUS_LINES[status], b"date: " + date]
