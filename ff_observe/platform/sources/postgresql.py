@@ -10,7 +10,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, TooSlowError
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut, limited
+from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Repeated, Server, Session, cut, limited
 from ff_observe.platform.sources.sql import Dialect, Row, literal, quoted
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class PostgreSQLSource:
         self._server = Server(database)
         self._counting = Counting(counts, DIALECT, self._server.where)
         self._connection: psycopg.Connection[Row] | None = None
+        self._repeated = Repeated()
         self._reading = threading.Lock()
         self._closing = threading.Event()
 
@@ -118,13 +119,16 @@ class PostgreSQLSource:
         return self._ask(lambda connection: self._count(connection, at))
 
     def _count(self, connection: "psycopg.Connection[Row]", at: datetime) -> Answer:
+        def session() -> Session:
+            return Session(connection, self._server, repeated=self._repeated)
+
         try:
-            answer = self._counting.read(Session(connection, self._server), at)
+            answer = self._counting.read(session(), at)
         except TooSlowError:
             if not self._counting.ask_for_less(at):
                 raise
-            answer = self._counting.read(Session(connection, self._server), at)
-        return self._counting.read_due(Session(connection, self._server), at, answer)
+            answer = self._counting.read(session(), at)
+        return self._counting.read_due(session(), at, answer)
 
     def select(self, sql: str) -> list[Row]:
         """See `Queryable.select`."""
@@ -161,6 +165,7 @@ class PostgreSQLSource:
         if self._connection is None:
             self._counting.forget()
             self._connection = self._server.connect()
+            self._repeated = Repeated()
         return self._connection
 
     def _disconnect(self) -> None:

@@ -1,12 +1,13 @@
 """Sessions with FlowFuse's PostgreSQL: opening them (TLS, poolers), and statements with a time limit."""
 
 import contextlib
+import itertools
 import os
 import re
 import select
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ff_observe.config.secret import MASK
@@ -14,7 +15,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.postgresql_tls import explain_refusal, tls_options
-from ff_observe.platform.sources.sql import MAX_ROWS, Row, StatementError, StatementTooSlowError, literal
+from ff_observe.platform.sources.sql import CUT_OFF, MAX_ROWS, Row, StatementError, StatementTooSlowError, literal
 
 if TYPE_CHECKING:
     import psycopg
@@ -52,6 +53,7 @@ _OPTIONS = " ".join(
 POOLED_PREFIX = "SET TRANSACTION READ ONLY; " + "".join(
     f"SET LOCAL {name} = '{value}'; " for name, value in _PARAMETERS.items()
 )
+_NAME = b"ff_observe"  # of the prepared statement
 _REFUSED_OPTIONS = re.compile(r"(?i)startup parameter|command-line options")
 
 
@@ -155,6 +157,27 @@ class ConnectionLostError(SourceError):
         super().__init__(message)
 
 
+class Repeated:
+    """The statement that one connection is asked again and again. The server prepares it when it comes for the second
+    time in a row: to parse and plan it anew takes longer than to count the rows of a small platform."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._is_refused = False
+        self.prepared = ""
+        """What the server holds."""
+
+    def comes_again(self, sql: str) -> bool:
+        """Whether to run it as a prepared statement."""
+        again = sql == self._last and not self._is_refused
+        self._last = sql
+        return again
+
+    def refuse(self) -> None:
+        """This server, or a pooler before it, answers statements only as text."""
+        self._is_refused = True
+
+
 class Session:
     """Runs statements through libpq itself: psycopg's cursors have no client-side time limit.
 
@@ -167,30 +190,58 @@ class Session:
         server: Server,
         prefix: str | None = None,
         seconds: float = STATEMENT_SECONDS,
+        repeated: Repeated | None = None,
     ) -> None:
         """`prefix` stands in front of every statement, in the same message; by default the settings for a pooler.
-        `seconds` is how long the server lets a statement run."""
+        `seconds` is how long the server lets a statement run. With `repeated`, that of the connection, statements with
+        moments are prepared; none is that something stands in front of."""
         self._seconds = seconds
         self._prefix = prefix if prefix is not None else POOLED_PREFIX if server.pooled else ""
+        self._repeated = repeated if not self._prefix else None
         self._libpq = connection.pgconn
         self._server = server
         self._until = time.monotonic() + READ_LIMIT_SECONDS
 
     def query(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
+        repeated = self._repeated
+        if repeated is None or not moments or limit_seconds is not None or not repeated.comes_again(sql):
+            return self._query_text(sql, moments, limit_seconds)
+        try:
+            return self._query_prepared(repeated, sql, moments)
+        except StatementError:
+            rows = self._query_text(sql, moments)  # where that fails too it says better why
+            repeated.refuse()
+            return rows
+
+    def _query_text(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
+        # In the same message, hence for this statement alone (see `POOLED_PREFIX`).
+        limit = f"SET LOCAL statement_timeout = {limit_seconds * 1000:.0f}; " if limit_seconds is not None else ""
+        text = self._prefix + limit + CUT_OFF.sub(lambda found: literal(moments[found[0][1:]]), sql)
+        return self._ask(lambda: self._libpq.send_query(text.encode()), limit_seconds=limit_seconds)
+
+    def _query_prepared(self, repeated: Repeated, sql: str, moments: Mapping[str, str]) -> list[Row]:
+        if sql != repeated.prepared:
+            if repeated.prepared:
+                self._ask(lambda: self._libpq.send_query(b"DEALLOCATE " + _NAME), has_rows=False)
+                repeated.prepared = ""
+            numbers = itertools.count(1)  # one for each place: its type is what it is compared with
+            text = CUT_OFF.sub(lambda _: f"${next(numbers)}", sql).encode()
+            self._ask(lambda: self._libpq.send_prepare(_NAME, text), has_rows=False)
+            repeated.prepared = sql
+        values = [moments[found[0][1:]].encode() for found in CUT_OFF.finditer(sql)]
+        return self._ask(lambda: self._libpq.send_query_prepared(_NAME, values))
+
+    def _ask(self, send: Callable[[], None], *, has_rows: bool = True, limit_seconds: float | None = None) -> list[Row]:
         import psycopg
         from psycopg import pq
 
-        # In the same message, hence for this statement alone (see `POOLED_PREFIX`).
-        limit = f"SET LOCAL statement_timeout = {limit_seconds * 1000:.0f}; " if limit_seconds is not None else ""
-        for name, moment in moments.items():
-            sql = sql.replace(f":{name})", f"{literal(moment)})")
         rows: list[Row] = []
         length = 0
         last = failed = None
         try:
-            self._libpq.send_query((self._prefix + limit + sql).encode())
-            # otherwise libpq keeps an endless answer in memory before it returns any of it
-            self._libpq.set_single_row_mode()
+            send()
+            if has_rows:  # otherwise libpq keeps an endless answer in memory before it returns any of it
+                self._libpq.set_single_row_mode()
             for last in self._results():
                 if last.status == pq.ExecStatus.SINGLE_TUPLE:
                     rows.append(_row(last))
@@ -203,7 +254,8 @@ class Session:
                     raise self._too_much(f"{MAX_ANSWER_BYTES // 2**20} MiB")
         except (psycopg.Error, OSError) as error:
             raise self._lost(error) from None
-        if failed is None and last is not None and last.status == pq.ExecStatus.TUPLES_OK:
+        done = pq.ExecStatus.TUPLES_OK if has_rows else pq.ExecStatus.COMMAND_OK
+        if failed is None and last is not None and last.status == done:
             return rows
         refused = psycopg.errors.error_from_result(failed) if failed else psycopg.OperationalError("no answer")
         if isinstance(refused, psycopg.errors.QueryCanceled):

@@ -81,11 +81,38 @@ def _serve(client: socket.socket, respond: Respond, greet: Greet) -> None:
             client.sendall(b"N")
         words = begins[4:].decode().rstrip("\0").split("\0")
         client.sendall(greet(dict(zip(words[::2], words[1::2], strict=False))))
-        while (kind := _exactly(client, 1)) == b"Q":
-            for part in respond(_packet(client).rstrip(b"\0").decode()):
+        while (kind := _exactly(client, 1)) in (b"Q", b"P", b"B"):
+            packet = _packet(client)
+            while kind != b"Q" and _exactly(client, 1) != b"S":
+                _packet(client)
+            if kind != b"Q":
+                _packet(client)
+            answer = iter(respond(_asked(kind, packet)))
+            first = next(answer, b"")
+            if kind != b"Q" and not first.startswith(b"E"):
+                client.sendall(message(b"1" if kind == b"P" else b"2", b""))
+            client.sendall(first)
+            for part in answer:
                 client.sendall(part)
             client.sendall(message(b"Z", b"I"))
         assert kind == b"X", kind
+
+
+def _asked(kind: bytes, packet: bytes) -> str:
+    """A statement as it came; PREPARE or EXECUTE, as SQL calls them, with what came as messages of their own."""
+    if kind == b"Q":
+        return packet.rstrip(b"\0").decode()
+    first, second, rest = packet.split(b"\0", 2)
+    if kind == b"P":
+        return f"PREPARE {first.decode()} AS {second.decode()}"
+    (formats,) = struct.unpack(">H", rest[:2])
+    (number,) = struct.unpack(">H", rest[2 + 2 * formats : 4 + 2 * formats])
+    values, rest = [], rest[4 + 2 * formats :]
+    for _ in range(number):
+        (length,) = struct.unpack(">I", rest[:4])
+        values.append(rest[4 : 4 + length].decode())
+        rest = rest[4 + length :]
+    return f"EXECUTE {second.decode()} ({', '.join(values)})"
 
 
 def _packet(client: socket.socket) -> bytes:

@@ -43,9 +43,10 @@ def refused() -> Answer:
 
 @dataclass
 class Scripted:
-    """A server that answers each statement with `answer`, and what it was told."""
+    """A server that answers each statement with `answer`, or what `answer_to` makes of it, and what it was asked."""
 
     answer: Callable[[], Answer] = answered
+    answer_to: Callable[[str], Answer] | None = None
     greet: Callable[[Mapping[str, str]], bytes] = lambda _: greeting(GREETING)
     statements: list[str] = field(default_factory=list)
     beginnings: list[dict[str, str]] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Scripted:
 
     def respond(self, statement: str) -> Answer:
         self.statements.append(statement)
-        return self.answer()
+        return self.answer() if self.answer_to is None else self.answer_to(statement)
 
     def begin(self, wanted: dict[str, str]) -> bytes:
         self.beginnings.append(wanted)
