@@ -185,7 +185,6 @@ DAILY_BY_FIRST_MONTH = Metric(
     sensitivity=Sensitivity.COUNT,
     since="0.1.0",
 )
-CHANGES = ("new", "returning", "lost")
 CHANGED = Metric(
     "flowfuse_fleet_changed_platforms",
     "New and lost platforms",

@@ -28,10 +28,9 @@ BY_VALUE: Final[Mapping[Metric, ByValue]] = MappingProxyType(
     }
 )
 SIGHTINGS: Final = (SEEN, GAP)
-LOOK_BACK: Final = timedelta(days=2 * MONTH)
-"""How long before a day the first of those is that its figures rest on: of the platforms lost within 30 days."""
 READ_BACK: Final = timedelta(days=3 * MONTH)
-"""More than that, as the days that it begins with may be without pings."""
+"""A day's figures rest on those of the 60 days before it (platforms lost within 30 days), of which the first may be
+without pings."""
 _WINDOWS: Final = {"30d": MONTH, "1d": 1}
 
 

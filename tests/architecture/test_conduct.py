@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import TypeVar
 
 import pytest
 
@@ -95,6 +97,42 @@ def test_a_module_says_what_it_is_responsible_for(module: Module) -> None:
     docstring = ast.get_docstring(module.tree)
     assert docstring
     assert docstring.rstrip().endswith((".", ":")) or "\n" in docstring
+
+
+def test_every_name_at_the_top_of_a_module_is_used() -> None:
+    used = {node.id for node in nodes(ast.Name) if isinstance(node.ctx, ast.Load)}
+    used |= {node.attr for node in nodes(ast.Attribute)}
+    used |= {name for module in modules() for name in exported(module)}
+    unused = [f"{module.place}: {name}" for module in modules() for name in defined(module) - used]
+    assert unused == []
+
+
+N = TypeVar("N", bound=ast.AST)
+
+
+def nodes(kind: type[N]) -> Iterator[N]:
+    for module in modules():
+        yield from (node for node in ast.walk(module.tree) if isinstance(node, kind))
+
+
+def defined(module: Module) -> set[str]:
+    """Functions, classes and constants; `__all__` and the like speak to Python."""
+    found: set[str] = set()
+    for node in module.tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            inner = (each for each in ast.walk(node) if isinstance(each, ast.Name))
+            found |= {each.id for each in inner if isinstance(each.ctx, ast.Store)}
+    return {name for name in found if not name.startswith("__")}
+
+
+def exported(module: Module) -> list[str]:
+    """What a module offers to others who import the library."""
+    for node in module.tree.body:
+        if isinstance(node, ast.Assign) and dotted(node.targets[0]) == "__all__":
+            return [str(name) for name in ast.literal_eval(node.value)]
+    return []
 
 
 @each_module

@@ -17,8 +17,6 @@ NO_BRIDGE = "no data from a bridge"
 
 _LAST_SEEN = {"day": p.GOOD, "week": p.MILD, "month": p.BAD, "older": p.WORST, "never": p.QUIET}
 
-_SET_UP: p.Mappings = {"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)}
-
 _COUNTED = tuple(count for count in COUNTS if not count.labels)
 """What the table of growth lists: a new count of the catalogue is in it by itself."""
 

@@ -32,7 +32,6 @@ CONTENTS: p.Mappings = {output.name: (output.content, None) for output in OUTPUT
 RECEIVERS: p.Mappings = {output.name: (output.receiver, None) for output in OUTPUTS}
 NAMES: p.Mappings = {output.name: (output.title, None) for output in OUTPUTS}
 
-_LAST_DELIVERY: p.Mappings = {"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)}
 _OUTCOMES = {"delivered": p.GOOD, "captured": p.GOOD, "rejected": p.BAD, "dropped": p.BAD, "failed": p.WORST}
 
 

@@ -12,7 +12,6 @@ from ff_observe.platform.sources.postgresql_session import Server, Session
 from ff_observe.platform.sources.schema import AUDIT_LOG, CREATED_AT, SETTINGS, TABLES
 from ff_observe.platform.sources.sql import Row, StatementError, literal, quoted
 
-DEFAULT_ROLE: Final = "ff_observe"
 _ROLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}", re.ASCII)
 
 _WRITING: Final = "INSERT, UPDATE, DELETE, TRUNCATE"
