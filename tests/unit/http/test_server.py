@@ -106,10 +106,17 @@ def test_every_answer_forbids_sniffing_and_referring() -> None:
             assert b"\r\nreferrer-policy: no-referrer\r\n" in answer
 
 
-@pytest.mark.parametrize("head", [b"X: y\r\n" * 101, b"X: " + b"y" * 40_000 + b"\r\n"])
-def test_too_many_or_too_large_headers_are_refused(head: bytes) -> None:
+@pytest.mark.parametrize("head", [b"X: y\r\n" * 101, b"X: " + b"y" * 40_000 + b"\r\n"], ids=["many", "large"])
+@pytest.mark.parametrize("ends", [b"", b"\r\n"], ids=["no end", "whole"])
+def test_too_many_or_too_large_headers_are_refused(head: bytes, ends: bytes) -> None:
     with serving() as (_, port):
-        assert statuses(in_packets(port, [b"GET /now HTTP/1.1\r\nHost: localhost\r\n" + head, b"\r\n"])) == [431]
+        assert statuses(in_packets(port, [b"GET /now HTTP/1.1\r\nHost: localhost\r\n" + head + ends])) == [431]
+
+
+def test_too_many_trailers_are_refused() -> None:
+    body = b"POST /later HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    with serving() as (_, port):
+        assert statuses(in_packets(port, [body, b"X: y\r\n" * 102])) == [431]
 
 
 def test_as_many_headers_as_allowed_are_taken() -> None:
