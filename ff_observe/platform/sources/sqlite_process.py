@@ -25,8 +25,8 @@ from ff_observe.platform.sources.sqlite import DIALECT, READ_LIMIT_SECONDS, SQLi
 ANSWER_SECONDS: Final = 2 * READ_LIMIT_SECONDS + 6.0
 """For a reading that is repeated because it took too long, including the start of the process."""
 
-LARGE_BYTES: Final = 256 * 2**20
-"""From this size on, what mapping saves, some 100 ms, is worth the memory of a process: some 20 MiB."""
+LARGE_BYTES: Final = 128 * 2**20
+"""From this size on, what mapping saves of each reading, some 20 ms, is worth the memory of a process: some 12 MiB."""
 
 _SIZE_BYTES: Final = 8
 _ERRORS: Final = (SourceError, StatementError)
