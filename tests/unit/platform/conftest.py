@@ -8,6 +8,7 @@ import pytest
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.platforms import case_named, writable_copy
 from tests.unit.platform.asked import Database, opened
+from tests.unit.platform.scripted_server import Scripted, scripted_server
 
 
 @pytest.fixture
@@ -29,3 +30,10 @@ def database() -> Iterator[Database]:
     """A small platform in memory that does what a test says."""
     with opened() as database:
         yield database
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """What speaks PostgreSQL's protocol, and answers as a test says."""
+    with scripted_server() as made:
+        yield made

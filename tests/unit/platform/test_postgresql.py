@@ -99,35 +99,6 @@ def test_each_snapshot_is_one_statement(source: PostgreSQLSource, postgres: Clus
     assert not any(word in statement for statement in statements for word in ("BEGIN", "COMMIT", "MetaVersions"))
 
 
-def prepared(source: PostgreSQLSource) -> list[str]:
-    """The statements that its session keeps."""
-    return [str(text) for (text,) in connection_of(source).execute("SELECT statement FROM pg_prepared_statements")]
-
-
-def test_what_each_reading_asks_is_prepared_and_follows_time_values_and_schema(
-    source: PostgreSQLSource, postgres: Cluster
-) -> None:
-    for days in range(8):  # after the fifth PostgreSQL may plan it without knowing the moments
-        at = AT - timedelta(days=days)
-        with postgres.connect("changed") as connection:
-            assert reported(source.read(at).readings) == truth(postgresql_rows(connection), at)
-    (first,) = prepared(source)
-    write(postgres, "UPDATE \"Devices\" SET mode = 'another' WHERE id = 1")
-    for _ in range(3):
-        with postgres.connect("changed") as connection:
-            assert reported(source.read(AT).readings) == truth(postgresql_rows(connection), AT)
-    (second,) = prepared(source)
-    assert "another" in second
-    assert "another" not in first
-    write(postgres, 'ALTER TABLE "Devices" RENAME COLUMN mode TO kind')
-    for _ in range(3):
-        readings = source.read(AT).readings
-        assert readings["flowfuse_devices"][()] > 0
-        assert "flowfuse_devices_by_mode" not in readings
-    (third,) = prepared(source)
-    assert '"mode"' not in third
-
-
 def test_the_session_is_never_left_in_a_transaction(source: PostgreSQLSource, postgres: Cluster) -> None:
     source.read(AT)
     with postgres.connect() as connection:

@@ -9,13 +9,7 @@ from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_session import ConnectionLostError
 from ff_observe.platform.sources.sql import StatementError
 from tests.unit.platform.hostile_server import Answer
-from tests.unit.platform.scripted_server import Scripted, answered, endless, gone, refused, scripted_server
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    with scripted_server() as made:
-        yield made
+from tests.unit.platform.scripted_server import Scripted, answered, endless, gone, refused
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import postgresql_session
 from ff_observe.platform.sources.counting import TooSlowError
-from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Repeated, Server, Session, cut, limited
+from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut, limited
 from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlowError
 from tests.fakes import FakeClock
 from tests.real_parts.processes import free_port
@@ -33,13 +33,7 @@ from tests.unit.platform.hostile_server import (
     message,
     row,
 )
-from tests.unit.platform.scripted_server import DONE, Scripted, answered, gone, scripted_server
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    with scripted_server() as made:
-        yield made
+from tests.unit.platform.scripted_server import DONE, Scripted, answered, gone
 
 
 @contextlib.contextmanager
@@ -170,108 +164,6 @@ def test_a_statement_goes_with_its_moments_its_limit_and_what_stands_before_it(s
         "SELECT f('it''s'), f('b'), f(:other)",
         "SET x; SET LOCAL statement_timeout = 1500; SELECT 1",
     ]
-
-
-SINCE = "SELECT f(a >= :before_60), f(b >= :before_6), f(c >= :before_60)"
-NUMBERED = "SELECT f(a >= $1), f(b >= $2), f(c >= $3)"
-PREPARED = f"PREPARE ff_observe AS {NUMBERED}"
-
-
-def asked_again(scripted: Scripted, *times: int, sql: str = SINCE, **arguments: Any) -> list[str]:
-    """What reaches a server that is asked the same at each of these times, in a session of its own each time."""
-    repeated = Repeated()
-    server = Server(scripted.database)
-    scripted.statements.clear()
-    with contextlib.closing(server.connect()) as connection:
-        for time in times:
-            moments = {"before_60": f"{time} - 60", "before_6": f"{time} - 6"} if ":" in sql else {}
-            asking = Session(connection, server, arguments.get("prefix"), repeated=repeated)
-            assert asking.query(sql, moments, arguments.get("limit_seconds")) == [(1,)]
-    return scripted.statements
-
-
-def takes_prepared(asked: str) -> Answer:
-    return iter(()) if asked.startswith("PREPARE") else answered()
-
-
-def text(time: int) -> str:
-    return f"SELECT f(a >= '{time} - 60'), f(b >= '{time} - 6'), f(c >= '{time} - 60')"
-
-
-def executed(time: int) -> str:
-    return f"EXECUTE ff_observe ({time} - 60, {time} - 6, {time} - 60)"
-
-
-def test_what_comes_again_is_prepared_once(scripted: Scripted) -> None:
-    scripted.answer_to = takes_prepared
-    assert asked_again(scripted, 100) == [text(100)]
-    assert asked_again(scripted, 100, 200, 300) == [text(100), PREPARED, executed(200), executed(300)]
-
-
-@pytest.mark.parametrize(
-    ("sql", "arguments"),
-    [("SELECT 1", {}), (SINCE, {"limit_seconds": 1.5}), (SINCE, {"prefix": "SET x; "})],
-    ids=["without moments", "with a limit", "behind a pooler"],
-)
-def test_what_stands_alone_or_behind_settings_is_not_prepared(
-    scripted: Scripted, sql: str, arguments: dict[str, Any]
-) -> None:
-    asked = asked_again(scripted, 1, 2, 3, sql=sql, **arguments)
-    assert len(asked) == 3
-    assert not [each for each in asked if each.startswith(("PREPARE", "EXECUTE"))]
-
-
-def test_a_new_statement_replaces_the_prepared_one_when_it_comes_again(scripted: Scripted) -> None:
-    commands = ("PREPARE", "DEALLOCATE")
-    scripted.answer_to = lambda asked: (
-        iter([message(b"C", b"DEALLOCATE\0")] if asked[0] == "D" else ()) if asked.startswith(commands) else answered()
-    )
-    server, repeated = Server(scripted.database), Repeated()
-    with contextlib.closing(server.connect()) as connection:
-        for sql in (SINCE, SINCE, "SELECT (:before_6)", SINCE, SINCE, "SELECT (:before_6)", "SELECT (:before_6)"):
-            Session(connection, server, repeated=repeated).query(sql, {"before_60": "1 - 60", "before_6": "1 - 6"})
-    assert scripted.statements == [
-        text(1),
-        *(PREPARED, executed(1)),
-        "SELECT ('1 - 6')",
-        *(text(1), executed(1)),  # the server still holds it
-        "SELECT ('1 - 6')",
-        *("DEALLOCATE ff_observe", "PREPARE ff_observe AS SELECT ($1)", "EXECUTE ff_observe (1 - 6)"),
-    ]
-
-
-@pytest.mark.parametrize("refused_as", ["PREPARE", "EXECUTE"])
-def test_where_statements_are_answered_only_as_text_none_is_prepared_again(scripted: Scripted, refused_as: str) -> None:
-    refusal = error("26000", 'prepared statement "ff_observe" does not exist')
-    scripted.answer_to = lambda asked: (
-        iter([refusal]) if asked.startswith(refused_as) else iter(()) if asked.startswith("PREPARE") else answered()
-    )
-    tried = [PREPARED] if refused_as == "PREPARE" else [PREPARED, executed(2)]
-    assert asked_again(scripted, 1, 2, 3, 4) == [text(1), *tried, text(2), text(3), text(4)]
-
-
-def test_what_is_refused_as_text_too_is_an_error_and_stays_prepared(scripted: Scripted) -> None:
-    server, repeated = Server(scripted.database), Repeated()
-    moments = {"before_60": "1 - 60", "before_6": "1 - 6"}
-    scripted.answer_to = takes_prepared
-    with contextlib.closing(server.connect()) as connection:
-        for _ in range(2):
-            Session(connection, server, repeated=repeated).query(SINCE, moments)
-        scripted.answer_to = lambda asked: iter([error("55P03", "prepared" if asked[0] == "E" else "as text")])
-        with pytest.raises(StatementError, match=r"^as text$"):
-            Session(connection, server, repeated=repeated).query(SINCE, moments)
-        scripted.answer_to = takes_prepared
-        Session(connection, server, repeated=repeated).query(SINCE, moments)
-    assert scripted.statements == [text(1), PREPARED, *(executed(1),) * 2, text(1), executed(1)]
-
-
-def test_a_prepared_statement_that_takes_too_long_is_not_asked_again_as_text(scripted: Scripted) -> None:
-    scripted.answer_to = lambda asked: (
-        iter([error("57014", "canceled")] if asked[0] == "E" else ()) if asked[0] in "EP" else answered()
-    )
-    with pytest.raises(TooSlowError, match="more than 8 s"):
-        asked_again(scripted, 1, 2)
-    assert scripted.statements == [text(1), PREPARED, executed(2)]
 
 
 @pytest.mark.parametrize("pooled", [False, True])
