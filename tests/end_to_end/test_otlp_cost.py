@@ -19,7 +19,7 @@ from tests.real_parts.processes import running, wait_until
 from tests.unit.otlp import faulty
 
 CASE = "v2.4.0-postgres-dev"
-_STATEMENT = re.compile(r"^\d+ ff-observe LOG: +(?:statement|execute ff_observe): (.*)", re.MULTILINE)
+_STATEMENT = re.compile(r"^\d+ ff-observe LOG: +(?:statement|execute ff_observe_[0-9a-f]+): (.*)", re.MULTILINE)
 
 
 def test_an_export_of_all_counts_is_one_statement(postgres: Cluster, tmp_path: Path) -> None:

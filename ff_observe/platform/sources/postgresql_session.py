@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from ff_observe.config.secret import MASK
@@ -53,7 +54,6 @@ _OPTIONS = " ".join(
 POOLED_PREFIX = "SET TRANSACTION READ ONLY; " + "".join(
     f"SET LOCAL {name} = '{value}'; " for name, value in _PARAMETERS.items()
 )
-_NAME = b"ff_observe"  # of the prepared statement
 _REFUSED_OPTIONS = re.compile(r"(?i)startup parameter|command-line options")
 
 
@@ -164,8 +164,8 @@ class Repeated:
     def __init__(self) -> None:
         self._last = ""
         self._is_refused = False
-        self.prepared = ""
-        """What the server holds."""
+        self.prepared = b""
+        """The name of what the server holds."""
 
     def comes_again(self, sql: str) -> bool:
         """Whether to run it as a prepared statement."""
@@ -220,16 +220,17 @@ class Session:
         return self._ask(lambda: self._libpq.send_query(text.encode()), limit_seconds=limit_seconds)
 
     def _query_prepared(self, repeated: Repeated, sql: str, moments: Mapping[str, str]) -> list[Row]:
-        if sql != repeated.prepared:
+        name = _name(sql)
+        if name != repeated.prepared:
             if repeated.prepared:
-                self._ask(lambda: self._libpq.send_query(b"DEALLOCATE " + _NAME), has_rows=False)
-                repeated.prepared = ""
+                self._ask(lambda: self._libpq.send_query(b"DEALLOCATE " + repeated.prepared), has_rows=False)
+                repeated.prepared = b""
             numbers = itertools.count(1)  # one for each place: its type is what it is compared with
             text = CUT_OFF.sub(lambda _: f"${next(numbers)}", sql).encode()
-            self._ask(lambda: self._libpq.send_prepare(_NAME, text), has_rows=False)
-            repeated.prepared = sql
+            self._ask(lambda: self._libpq.send_prepare(name, text), has_rows=False)
+            repeated.prepared = name
         values = [moments[found[0][1:]].encode() for found in CUT_OFF.finditer(sql)]
-        return self._ask(lambda: self._libpq.send_query_prepared(_NAME, values))
+        return self._ask(lambda: self._libpq.send_query_prepared(name, values))
 
     def _ask(self, send: Callable[[], None], *, has_rows: bool = True, limit_seconds: float | None = None) -> list[Row]:
         import psycopg
@@ -300,6 +301,12 @@ def limited(connection: "psycopg.Connection[Row]", server: Server, seconds: floa
     """A session whose statements end sooner than those of a reading."""
     prefix = POOLED_PREFIX if server.pooled else ""
     return Session(connection, server, f"{prefix}SET LOCAL statement_timeout = '{seconds:g}s'; ", seconds)
+
+
+def _name(sql: str) -> bytes:
+    """That of a prepared statement. Behind a pooler that is not known for one, another client's of the same name might
+    be run: it is the same statement."""
+    return b"ff_observe_" + blake2b(sql.encode(), digest_size=8).hexdigest().encode()
 
 
 def _row(result: "psycopg.pq.abc.PGresult") -> Row:

@@ -50,7 +50,7 @@ def source(database: PostgreSQLDatabase) -> Iterator[PostgreSQLSource]:
     opened.close()
 
 
-SENT = re.compile("(?:statement|execute ff_observe): ")
+SENT = re.compile("(?:statement|execute ff_observe_[0-9a-f]+): ")
 
 
 def connection_of(source: PostgreSQLSource) -> "psycopg.Connection[tuple[object, ...]]":

@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from tests.unit.platform.scripted_server import Scripted, answered
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SINCE = "SELECT f(a >= :before_60), f(b >= :before_6), f(c >= :before_60)"
 NUMBERED = "SELECT f(a >= $1), f(b >= $2), f(c >= $3)"
-PREPARED = f"PREPARE ff_observe AS {NUMBERED}"
+NAME = f"ff_observe_{blake2b(SINCE.encode(), digest_size=8).hexdigest()}"
+PREPARED = f"PREPARE {NAME} AS {NUMBERED}"
 
 
 def asked_again(scripted: Scripted, *times: int, sql: str = SINCE, **arguments: Any) -> list[str]:
@@ -43,7 +45,7 @@ def text(time: int) -> str:
 
 
 def executed(time: int) -> str:
-    return f"EXECUTE ff_observe ({time} - 60, {time} - 6, {time} - 60)"
+    return f"EXECUTE {NAME} ({time} - 60, {time} - 6, {time} - 60)"
 
 
 def test_what_comes_again_is_prepared_once(scripted: Scripted) -> None:
@@ -74,13 +76,14 @@ def test_a_new_statement_replaces_the_prepared_one_when_it_comes_again(scripted:
     with contextlib.closing(server.connect()) as connection:
         for sql in (SINCE, SINCE, "SELECT (:before_6)", SINCE, SINCE, "SELECT (:before_6)", "SELECT (:before_6)"):
             Session(connection, server, repeated=repeated).query(sql, {"before_60": "1 - 60", "before_6": "1 - 6"})
+    other = f"ff_observe_{blake2b(b'SELECT (:before_6)', digest_size=8).hexdigest()}"
     assert scripted.statements == [
         text(1),
         *(PREPARED, executed(1)),
         "SELECT ('1 - 6')",
         *(text(1), executed(1)),  # the server still holds it
         "SELECT ('1 - 6')",
-        *("DEALLOCATE ff_observe", "PREPARE ff_observe AS SELECT ($1)", "EXECUTE ff_observe (1 - 6)"),
+        *(f"DEALLOCATE {NAME}", f"PREPARE {other} AS SELECT ($1)", f"EXECUTE {other} (1 - 6)"),
     ]
 
 
