@@ -1,8 +1,10 @@
 """What the collector's store does on PostgreSQL alone: partitions, reconnection, errors that tell nothing."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -13,7 +15,7 @@ from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer
 from ff_observe.collector.settings_kinds import parse_database
 from ff_observe.collector.store import Pruned, StoreError
 from ff_observe.collector.store.postgresql import PostgreSQLStore
-from ff_observe.collector.store.postgresql_schema import LOCK
+from ff_observe.collector.store.postgresql_schema import LOCK, drop_empty
 from ff_observe.config.secret import Secret
 from tests.contract.conftest import counted, postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
@@ -38,6 +40,57 @@ def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Clu
         assert store.prune(later(days=10), timedelta(days=10)) == Pruned(1)
         left = session.execute("SELECT min(inhrelid::regclass::text) FROM pg_inherits").fetchone()
     assert left == ("ping_20261123",)
+
+
+@pytest.mark.parametrize("work", ["fold", "prune", "drop empty ones"])
+def test_what_names_a_partition_locks_the_table_before_it(postgres: postgresql.Cluster, work: str) -> None:
+    """As `ALTER TABLE` does, an operator's or that of a newer collector: in the other order the two deadlock."""
+    url = postgres.url(postgres.create(f"order_{work[:4]}"))
+    store, now = postgresql_store(url), later(days=10)
+    with BlockingWriter(store) as writer:
+        writer.write([ping("a", NOON)])  # the day after it gets a partition, too
+        three_days_of_pings(writer, now)
+    stopped = threading.Event()
+    works: dict[str, Callable[[], object]] = {
+        "fold": partial(store.fold, now, 100),
+        "prune": partial(store.prune, now, timedelta(days=5)),
+        "drop empty ones": partial(drop_empty_partitions, url),
+    }
+
+    def keep_working() -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(StoreError, psycopg.Error):  # it waits half a second for a lock
+                works[work]()
+
+    thread = threading.Thread(target=keep_working)
+    with psycopg.connect(url) as altering, psycopg.connect(url, autocommit=True) as looking:
+        altering.execute("LOCK TABLE ONLY ping IN ACCESS EXCLUSIVE MODE")
+        thread.start()
+        try:
+            held: list[tuple[object, ...]] = []
+
+            def waits() -> bool:
+                held[:] = looking.execute(_HELD_BY_WHO_WAITS).fetchall()
+                return held != []
+
+            wait_until(waits, "the collector to wait for the table")
+        finally:
+            stopped.set()
+            altering.rollback()
+            thread.join()
+    assert held == [(0,)]
+
+
+def drop_empty_partitions(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        drop_empty(connection, set())
+
+
+_HELD_BY_WHO_WAITS = """
+SELECT (SELECT count(*) FROM pg_locks AS held JOIN pg_inherits ON inhrelid = held.relation
+        WHERE held.pid = waiting.pid AND held.granted AND inhparent = 'ping'::regclass)
+FROM pg_locks AS waiting WHERE NOT granted AND relation = 'ping'::regclass
+"""
 
 
 def test_a_day_begins_and_ends_in_utc_wherever_the_database_is(postgres: postgresql.Cluster) -> None:

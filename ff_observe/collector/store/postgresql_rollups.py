@@ -29,6 +29,9 @@ TABLES = {
     "document text NOT NULL)",
 }
 LOCK = 0x66665F666F6C64  # "ff_fold": one collector at a time rolls up
+PARENT_FIRST = b"LOCK TABLE ONLY ping IN ACCESS SHARE MODE"
+"""Begins a transaction that names a partition. Whatever alters `ping`, or pings, locks it before its partitions: in the
+other order the two deadlock."""
 MOST_GROUPED = 31
 """So many columns fit into one GROUPING()."""
 _BEGINNING = EARLIEST.date() + timedelta(days=1)
@@ -125,6 +128,7 @@ def fold(connection: Connection, there: Mapping[date, str], found: Present, most
     """See `Store.fold`; `there` are the partitions of pings."""
     with connection.transaction():
         if _alone(connection):
+            connection.execute(PARENT_FIRST)
             _mark_changed(connection, there, found)
     due = [day for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day").fetchall()]
     folded = sum(_fold_day(connection, day, found.likely.date()) for day in rollups.at_once(due, most))

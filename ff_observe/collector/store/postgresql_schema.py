@@ -149,6 +149,7 @@ def pings_before(connection: Connection, before: datetime) -> list[str]:
 def drop(connection: Connection, name: str) -> int:
     """Drop a partition. Returns how many pings it held."""
     with _alone(connection):
+        connection.execute(postgresql_rollups.PARENT_FIRST)
         (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone() or (0,)
         connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
         if found := _PARTITION.fullmatch(name):
@@ -164,7 +165,8 @@ def drop_empty(connection: Connection, kept: Set[date]) -> None:
             continue
         with _alone(connection):
             table = sql.Identifier(name)
-            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+            # As `DROP TABLE` does, the parent first (see `PARENT_FIRST`).
+            connection.execute(sql.SQL("LOCK TABLE ONLY ping, {} IN ACCESS EXCLUSIVE MODE").format(table))
             if not _holds_pings(connection, name):  # and none has arrived meanwhile
                 connection.execute(sql.SQL("DROP TABLE {}").format(table))
 
