@@ -30,8 +30,8 @@ TABLES = {
 }
 LOCK = 0x66665F666F6C64  # "ff_fold": one collector at a time rolls up
 PARENT_FIRST = b"LOCK TABLE ONLY ping IN ACCESS SHARE MODE"
-"""Begins a transaction that names a partition. Whatever alters `ping`, or pings, locks it before its partitions: in the
-other order the two deadlock."""
+"""Begins a transaction that names a partition. What stores pings, or alters `ping`, locks it before its partitions: in
+the other order the two deadlock."""
 MOST_GROUPED = 31
 """So many columns fit into one GROUPING()."""
 _BEGINNING = EARLIEST.date() + timedelta(days=1)
