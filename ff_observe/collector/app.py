@@ -1,22 +1,19 @@
 """The collector's routes. Pings go to `PingReceiver`; other answers are rendered beforehand or off the event loop."""
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from ff_observe.collector.exposition import CollectorExposition
 from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.openapi import document
 from ff_observe.collector.page import CONTENT_SECURITY_POLICY
 from ff_observe.collector.publication import HISTORY_PATH, INDEX_PATH, Archive, Release
+from ff_observe.collector.receive import PingReceiver
 from ff_observe.collector.responses import error, json_answer
-from ff_observe.collector.safe_errors import without_values
-from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Send, answer, text
+from ff_observe.http.exchange import Exchange
+from ff_observe.http.messages import ICON, ICON_PATH, Answer, Scope, answer, text
 from ff_observe.ping_contract import PATH
 
-log = logging.getLogger(__name__)
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Ready = Callable[[], Awaitable[bool]]
 
 METRICS_PATH = "/metrics"
@@ -33,16 +30,15 @@ _NOT_ALLOWED = error(405, "Method Not Allowed", (b"allow", b"GET, HEAD"))
 _NOT_COUNTED = error(503, "the fleet has not been counted yet", (b"retry-after", b"10"))
 _PING_ONLY = error(405, "a ping is sent with POST", (b"allow", b"POST"))
 _PING_OR_PAGE = error(405, "a ping is sent with POST", (b"allow", b"GET, HEAD, POST"))
-_FAULT = error(500, "the request could not be handled")
 _CACHED = "public, max-age=60"
 _NEVER_CHANGES = "public, max-age=86400, immutable"
 
 
 class CollectorApp:
-    """The ASGI application. With `public`, `/` is a page about the fleet, `/fleet.json` the same as data,
+    """See `Handler`. With `public`, `/` is a page about the fleet, `/fleet.json` the same as data,
     `/releases/DAY.json` what it was on a day, and `/history.json` all of these as columns."""
 
-    def __init__(self, receiver: App, metrics: CollectorMetrics, ready: Ready, *, public: bool) -> None:
+    def __init__(self, receiver: PingReceiver, metrics: CollectorMetrics, ready: Ready, *, public: bool) -> None:
         self._receiver = receiver
         self._ready = ready
         self._exposition = CollectorExposition(metrics)
@@ -66,17 +62,18 @@ class CollectorApp:
         self._archive = release.archive
         self._fixed = {**self._fixed, **dict(zip(PUBLIC_PATHS, (page, *documents), strict=True))}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (scope["method"], scope["path"]) in PING_REQUESTS:
-            await self._receiver(scope, receive, send)
-        else:
-            await self._answer(scope, send)
-
-    def answer_now(self, scope: Scope) -> Answer | None:
-        """See `Application.answer_now`: everything but pings, and requests that ask the store or need rendering."""
-        path, method = scope["path"], scope["method"]
+    def handle(self, exchange: Exchange) -> None:
+        """See `Handler`."""
+        method, path = exchange.scope["method"], exchange.scope["path"]
         if (method, path) in PING_REQUESTS:
-            return None
+            self._receiver.handle(exchange)
+        elif (found := self._answer_now(method, path)) is not None:
+            exchange.respond(found)
+        else:
+            exchange.run(partial(self._answer, exchange))
+
+    def _answer_now(self, method: str, path: str) -> Answer | None:
+        """Everything but requests that ask the store or need rendering."""
         fixed = self._fixed.get(path) or self._archived(path)
         if method in _READING and (fixed is not None or path in (METRICS_PATH, READY_PATH)):
             return fixed
@@ -94,19 +91,10 @@ class CollectorApp:
     def stop_waiting(self) -> None:
         """Nothing waits longer than the store takes: `Ingest` answers the requests that would delay the stop."""
 
-    async def _answer(self, scope: Scope, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        found = self.answer_now(scope)
-        try:
-            if found is None:
-                found = await (self._scrape(scope) if scope["path"] == METRICS_PATH else self._readiness())
-        except asyncio.CancelledError:
-            raise
-        except Exception as fault:
-            log.error("a request could not be answered: %s", without_values(fault))  # noqa: TRY400 - its text must not be logged
-            found = _FAULT
-        await found.send(scope, send)
+    async def _answer(self, exchange: Exchange) -> None:
+        exchange.respond(
+            await (self._scrape(exchange.scope) if exchange.scope["path"] == METRICS_PATH else self._readiness())
+        )
 
     async def _scrape(self, scope: Scope) -> Answer:
         accept, accept_encoding = (

@@ -1,7 +1,10 @@
-"""Receives pings: the one route that is a bare ASGI function, because it carries all the load."""
+"""Receives pings, without a task for each unless requests are traced: this route carries all the load."""
 
+import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ff_observe import tracing
 from ff_observe.catalogue import collector as catalogue
@@ -18,13 +21,17 @@ from ff_observe.collector.sender_hash import SenderHash
 from ff_observe.collector.store import Ping
 from ff_observe.collector.swapped_counts import put_right
 from ff_observe.collector.unknown_fields import UnknownFields
-from ff_observe.http.messages import Receive, Scope, Send
+from ff_observe.http.exchange import Exchange, settle
+from ff_observe.http.messages import Scope
 from ff_observe.ping_contract import MAX_BODY_BYTES, PATH, reviewed
 
 log = logging.getLogger(__name__)
 
 PingObserver = Callable[[Ping], None]
 """Called with each ping after it is durably stored; not called for duplicates."""
+
+Answering = Callable[[Refusal | None], None]
+"""Called once, with None if the ping is acknowledged."""
 
 _NOT_STORED = {Outcome.OVERLOADED: Reason.OVERLOADED, Outcome.UNAVAILABLE: Reason.STORE_UNAVAILABLE}
 _OUR_FAULT = (*_NOT_STORED.values(), Reason.INTERNAL)
@@ -53,51 +60,73 @@ class PingReceiver:
         self._receipts = receipts
         self._on_ping = on_ping
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Never raises: the text of an exception could quote the request."""
-        refusal = await (self._traced(scope, receive) if tracing.is_on() else self._outcome(scope, receive))
-        if refusal is None:
-            receipt = self._receipts.answer(scope["headers"], self._clock)
-            await (SUCCESS if receipt is None else success((ANSWERED_IN, receipt))).send(scope, send)
+    def handle(self, exchange: Exchange) -> None:
+        """See `Handler`."""
+        if tracing.is_on():
+            exchange.run(partial(self._traced, exchange))  # a span needs a task to hold it
         else:
-            self._metrics.add(catalogue.PINGS_REFUSED, refusal.reason.value)
-            await refusal_answer(refusal).send(scope, send)
+            self._receive(exchange, partial(self._answer, exchange))
 
-    async def _traced(self, scope: Scope, receive: Receive) -> Refusal | None:
+    async def _traced(self, exchange: Exchange) -> None:
         """The span holds the outcome only, nothing about the sender or the content."""
-        scheme = scope.get("scheme", "http")
+        scheme = exchange.scope.get("scheme", "http")
         attributes = {"http__request__method": "POST", "http__route": PATH, "url__path": PATH, "url__scheme": scheme}
         with tracing.span(f"POST {PATH}", "server", **attributes) as span:
-            refusal = await self._outcome(scope, receive)
+            answered: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+            self._receive(exchange, partial(settle, answered))
+            refusal = await answered
             span.set_attribute("http.response.status_code", 200 if refusal is None else refusal.status)
             span.set_attribute("ff_observe.outcome", "acknowledged" if refusal is None else refusal.reason.value)
             if refusal is not None and refusal.reason in _OUR_FAULT:
                 span.fail(refusal.reason.value)
-            return refusal
+        self._answer(exchange, refusal)
 
-    async def _outcome(self, scope: Scope, receive: Receive) -> Refusal | None:
+    def _answer(self, exchange: Exchange, refusal: Refusal | None) -> None:
+        if refusal is None:
+            receipt = self._receipts.answer(exchange.scope["headers"], self._clock)
+            exchange.respond(SUCCESS if receipt is None else success((ANSWERED_IN, receipt)))
+        else:
+            self._metrics.add(catalogue.PINGS_REFUSED, refusal.reason.value)
+            exchange.respond(refusal_answer(refusal))
+
+    def _receive(self, exchange: Exchange, answer: Answering) -> None:
+        refusal = _refused_by_head(exchange.scope["headers"])
+        if refusal is not None:
+            answer(refusal)
+            return
+        take = partial(self._take, exchange.scope, answer)
+        if tracing.is_on():  # the body may arrive later, and outside of the task
+            take = partial(contextvars.copy_context().run, take)
+        exchange.read(MAX_BODY_BYTES, take)
+
+    def _take(self, scope: Scope, answer: Answering, body: bytes | None) -> None:
+        """Never raises: the text of an exception could quote the request."""
         try:
-            return await self._take(scope, receive)
+            found = Refusal(Reason.INCOMPLETE) if body is None else accept(body)
+            if isinstance(found, Refusal):
+                answer(found)
+            elif not self._sender_hash.is_open:
+                answer(Refusal(Reason.STORE_UNAVAILABLE))
+            else:
+                ping = self._ping(scope, found)
+                self._ingest.submit(ping).add_done_callback(partial(self._written, answer, ping, found))
         except Exception as error:
-            log.error("a ping could not be handled: %s", without_values(error))  # noqa: TRY400 - its text must not be logged
-            return Refusal(Reason.INTERNAL)
+            answer(_fault(error))
 
-    async def _take(self, scope: Scope, receive: Receive) -> Refusal | None:
-        """None if the ping was acknowledged."""
-        headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
-        if (refusal := _refused_by_head(headers)) is not None:
-            return refusal
-        body = await _read(receive)
-        found = accept(body) if isinstance(body, bytes) else body
-        if isinstance(found, Refusal):
-            return found
-        if not self._sender_hash.is_open:
-            return Refusal(Reason.STORE_UNAVAILABLE)
-        client = scope["client"]
+    def _ping(self, scope: Scope, found: Accepted) -> Ping:
+        client, headers = scope["client"], scope["headers"]
         sender = self._sender_hash.of(self._address.of(client[0] if client else None, headers))
         now = self._clock.now()
-        ping = Ping.of(now, sender, reviewed(put_right(found.values, headers), now.date()))
-        outcome = await self._ingest.submit(ping)
+        return Ping.of(now, sender, reviewed(put_right(found.values, headers), now.date()))
+
+    def _written(self, answer: Answering, ping: Ping, found: Accepted, written: "asyncio.Future[Outcome]") -> None:
+        """Never raises, like `_take`."""
+        try:
+            answer(self._counted(ping, found, written.result()))
+        except Exception as error:
+            answer(_fault(error))
+
+    def _counted(self, ping: Ping, found: Accepted, outcome: Outcome) -> Refusal | None:
         if outcome in _NOT_STORED:
             return Refusal(_NOT_STORED[outcome])
         self._metrics.add(catalogue.PINGS_ACCEPTED, outcome.value)
@@ -135,15 +164,6 @@ def _is_json(content_type: bytes) -> bool:
     return kind == b"application/json" and all(value in (b"charset=utf-8", b'charset="utf-8') for value in charsets)
 
 
-async def _read(receive: Receive) -> bytes | Refusal:
-    """The whole body; never more of it is read than a ping can have."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return Refusal(Reason.INCOMPLETE)
-        body += message["body"]
-        if len(body) > MAX_BODY_BYTES:
-            return Refusal(Reason.TOO_LARGE)
-        if not message["more_body"]:
-            return bytes(body)
+def _fault(error: Exception) -> Refusal:
+    log.error("a ping could not be handled: %s", without_values(error))
+    return Refusal(Reason.INTERNAL)

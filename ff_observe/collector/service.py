@@ -67,7 +67,6 @@ _REASONS = {
     Problem.BODY_TOO_LARGE: Reason.TOO_LARGE,
     Problem.TOO_SLOW: Reason.TOO_SLOW,
     Problem.TOO_MANY_PIPELINED: Reason.OVERLOADED,
-    Problem.FAULT: Reason.INTERNAL,
 }
 
 
@@ -83,6 +82,7 @@ class _CountedRefusals(Refusals):
         self._answers = {
             **{problem: refusal_answer(Refusal(reason)) for problem, reason in _REASONS.items()},
             Problem.WRONG_HOST: error(421, wrong_host),
+            Problem.FAULT: error(500, "the request could not be handled"),
         }
 
     def refused(self, problem: Problem) -> None:

@@ -111,6 +111,8 @@ class Connection(Channel):
             self.refuse(Problem.BODY_TOO_LARGE)
 
     def on_message_begin(self) -> None:
+        if self.transport.is_closing():
+            raise _RefusedError  # nothing that follows the last answer is handled (RFC 9112, 9.6)
         self._url = b""
         self._headers = []
         self._begun += 1
@@ -186,9 +188,9 @@ class Connection(Channel):
         if exchange is None or exchange.complete:
             return
         exchange.body += body
-        if len(exchange.body) > _MUCH_BODY:
-            self.pause_reading()
         exchange.notify()
+        if len(exchange.body) > _MUCH_BODY and not exchange.is_being_read:
+            self.pause_reading()
 
     def on_message_complete(self) -> None:
         exchange = self._newest
@@ -208,16 +210,8 @@ class Connection(Channel):
         if exchange.refused is not None:
             self.server.refusals.refused(exchange.refused)
             exchange.respond(self.server.refusals.answer(exchange.refused))
-        elif (answer := self._answer_now(exchange)) is not None:
-            exchange.respond(answer)
         else:
-            exchange.task = self.server.run_application(exchange)
-
-    def _answer_now(self, exchange: Exchange) -> Answer | None:
-        try:
-            return self.server.answer_now(exchange.scope)
-        except Exception:  # raised again, and reported, where the application is called
-            return None
+            exchange.begin(self.server.handler)
 
     def complete(self, exchange: Exchange, head: bytes, body: bytes) -> None:
         """Send the answer to the current request, and continue with the next."""

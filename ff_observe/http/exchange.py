@@ -1,10 +1,10 @@
 """One request and its answer."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ff_observe.http.messages import Answer, Application, Headers, Message, Scope, render_head
+from ff_observe.http.messages import Answer, Scope, render_head
 from ff_observe.http.refusals import Problem
 
 if TYPE_CHECKING:
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """The `receive` and `send` of an ASGI request.
+    """A request whose head has arrived, and its answer: complete, with its length, so that it leaves in one write.
 
-    An answer is complete, with its length: it leaves in one write, and nothing of it has left if the application fails.
+    `scope` describes the request as ASGI does.
     """
 
     __slots__ = (
-        *("_connection", "_news", "_start", "body", "complete", "disconnected"),
+        *("_connection", "_most_bytes", "_then", "body", "complete", "disconnected"),
         *("expects_continue", "keep_alive", "more_body", "refused", "scope", "task"),
     )
 
@@ -41,56 +41,94 @@ class Exchange:
         self.complete = False
         self.disconnected = False
         self.task: asyncio.Task[None] | None = None
-        self._start: Message | None = None
-        self._news: asyncio.Future[None] | None = None
+        self._most_bytes = 0
+        self._then: Callable[[bytes | None], None] | None = None
 
-    async def run(self, app: Application, on_fault: Callable[[BaseException], None], fault: Answer) -> None:
-        """Have the application answer."""
-        try:
-            await app(self.scope, self.receive, self.send)
-        except Exception as error:
-            on_fault(error)
-        if not self.complete and not self.disconnected:
-            self.keep_alive = False
-            self.respond(fault)
+    # Called by the handler.
 
-    async def receive(self) -> Message:
-        """ASGI: the next part of the body."""
+    def read(self, most_bytes: int, then: Callable[[bytes | None], None]) -> None:
+        """Call `then` with the body once it is whole, or with what there is of it once that is more than `most_bytes`:
+        `more_body` tells which. With None if neither will be: the client is gone, or the request has been answered."""
         if self.expects_continue and not self.complete and not self.disconnected:
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.expects_continue = False
-        while not (self.disconnected or self.complete or self.body or not self.more_body):
-            # Like uvicorn's, but resumes reading only while this request's body is incomplete; otherwise pipelined
-            # requests pile up with every answer.
+        self._most_bytes, self._then = most_bytes, then
+        self.notify()
+        if self._then is not None:
+            # Reading is resumed only while this request's body is incomplete: otherwise pipelined requests would pile
+            # up with every answer.
             self._connection.resume_reading()
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
-        if self.disconnected or self.complete:
-            return {"type": "http.disconnect"}
-        body, self.body = bytes(self.body), bytearray()
-        return {"type": "http.request", "body": body, "more_body": self.more_body}
-
-    async def send(self, message: Any) -> None:
-        """ASGI: the start of the answer, then its body, in one piece."""
-        if self.disconnected or self.complete:
-            return
-        if self._start is None:
-            self._start = message
-            return
-        assert not message.get("more_body"), "our answers come in one piece"
-        headers: Headers = tuple(self._start["headers"])
-        if (b"connection", b"close") in headers:
-            self.keep_alive = False
-        self._complete(self._start["status"], headers, message["body"])
 
     def respond(self, answer: Answer) -> None:
-        """Answer without ASGI."""
-        self._complete(answer.status, answer.headers, answer.body)
+        """Answer, unless it has been done or the client is gone."""
+        if self.complete or self.disconnected:
+            return
+        if answer.closes:
+            self.keep_alive = False
+        head = render_head(answer.status, answer.headers, self._connection.date, self.keep_alive)
+        self._connection.complete(self, head, answer.body)
 
-    def _complete(self, status: int, headers: Headers, body: bytes) -> None:
-        self._connection.complete(self, render_head(status, headers, self._connection.date, self.keep_alive), body)
+    def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have `work` answer, in a task."""
+        self.task = self._connection.server.run_task(self._answered_by(work))
+
+    async def _answered_by(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            self._connection.server.report(error)
+        self._fail()
+
+    # Called by the connection.
+
+    @property
+    def is_being_read(self) -> bool:
+        """Whether the body is waited for."""
+        return self._then is not None
+
+    def begin(self, handler: "Handler") -> None:
+        """Have the request answered."""
+        try:
+            handler.handle(self)
+        except Exception as error:
+            self._connection.server.report(error)
+            self._fail()
 
     def notify(self) -> None:
-        """Part of the request has arrived, or the client has disconnected."""
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+        """Part of the body has arrived, or no more of it will."""
+        then = self._then
+        if then is None:
+            return
+        if self.complete or self.disconnected:
+            self._then = None
+            then(None)
+        elif not self.more_body or len(self.body) > self._most_bytes:
+            self._then = None
+            body, self.body = bytes(self.body), bytearray()
+            then(body)
+
+    def _fail(self) -> None:
+        """Nothing of an answer has left if there is none by now."""
+        if not self.complete:
+            self.keep_alive = False
+            self.respond(self._connection.server.refusals.answer(Problem.FAULT))
+
+
+T = TypeVar("T")
+
+
+def settle(future: "asyncio.Future[T]", result: T) -> None:
+    """Set the result, unless who waited for it has been cancelled."""
+    if not future.done():
+        future.set_result(result)
+
+
+class Handler(Protocol):
+    """What a server serves."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer now or later (`Exchange.respond`). Called when the head of the request has arrived and the requests
+        before it on its connection are answered."""
+
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait for something: the server is stopping."""

@@ -30,9 +30,10 @@ class Application(Protocol):
 class Answer:
     """A complete HTTP answer."""
 
-    __slots__ = ("_overlaid", "body", "headers", "status")
+    __slots__ = ("_overlaid", "body", "closes", "headers", "status")
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.closes = (b"connection", b"close") in headers
         self.status = status
         self.headers = headers
         self.body = body

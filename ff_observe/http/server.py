@@ -1,4 +1,4 @@
-"""Serves one application on one listening socket, from an event loop in the caller's thread."""
+"""Serves one handler on one listening socket, from an event loop in the caller's thread."""
 
 import asyncio
 import contextlib
@@ -6,20 +6,20 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from time import monotonic, time
+from typing import Any
 
 from ff_observe.errors import FFObserveError
 from ff_observe.http.connection import Connection
-from ff_observe.http.exchange import Exchange
+from ff_observe.http.exchange import Handler
 from ff_observe.http.handshakes import Handshakes
 from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
 from ff_observe.http.listening import BACKLOG
-from ff_observe.http.messages import Answer, Application, Scope
 from ff_observe.http.places import Places
-from ff_observe.http.refusals import Problem, Refusals
+from ff_observe.http.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Server:
 
     def __init__(
         self,
-        app: Application,
+        handler: Handler,
         limits: Limits,
         *,
         tls: Callable[[], ssl.SSLContext] | None = None,
@@ -46,15 +46,14 @@ class Server:
         on_fault: Callable[[BaseException], None] | None = None,
         open_to_any_host: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
+        self.handler = handler
         self.limits = limits
         self.tls = tls
         self.refusals = refusals or Refusals()
+        self.report = on_fault or _log_fault
         self.hosts: AllowedHosts | None = None
-        self.answer_now: Callable[[Scope], Answer | None] = app.answer_now
         self.date = b""
         self.buffer = memoryview(bytearray(_BUFFER_BYTES))
-        self._app = app
-        self._on_fault = on_fault or _log_fault
         self._open_to_any_host = open_to_any_host
         self.handshakes = Handshakes(limits.connections)
         self.places: Places[Connection] = Places(
@@ -138,7 +137,7 @@ class Server:
 
     async def _finish(self) -> None:
         assert self._empty is not None
-        self._app.stop_waiting()
+        self.handler.stop_waiting()
         for connection in self.connections:
             connection.finish()
         if len(self.places) or self._tasks:
@@ -173,11 +172,10 @@ class Server:
         """Whether a request with this `Host` header is answered."""
         return self.hosts is None or self.hosts.allows(host) or (method, path) in self._open_to_any_host
 
-    def run_application(self, exchange: Exchange) -> asyncio.Task[None]:
-        """Let the application answer."""
+    def run_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that the server waits for when it stops, and then cancels."""
         assert self._loop is not None
-        fault = self.refusals.answer(Problem.FAULT)
-        task = self._loop.create_task(exchange.run(self._app, self._on_fault, fault))
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

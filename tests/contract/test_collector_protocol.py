@@ -14,6 +14,7 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ff_observe.http.asgi import AsgiHandler
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import Receive, Scope, Send
 from ff_observe.http.server import Server
@@ -77,7 +78,7 @@ def _serving_by_uvicorn() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _serving_by_ours() -> Iterator[int]:
-    server = Server(_ToldBack(), Limits(), on_fault=lambda _fault: None)
+    server = Server(AsgiHandler(_ToldBack()), Limits(), on_fault=lambda _fault: None)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=(listening,))
         thread.start()

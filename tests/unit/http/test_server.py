@@ -2,73 +2,25 @@
 
 import asyncio
 import contextlib
-import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from ff_observe.http.asgi import AsgiHandler
 from ff_observe.http.connection import Connection
-from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
-from ff_observe.http.messages import Answer, Receive, Scope, Send, render_head, text
+from ff_observe.http.messages import render_head
 from ff_observe.http.refusals import Closing, Refusals
 from ff_observe.http.server import Server
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.collector import in_packets, raw
 from tests.real_parts.processes import PATIENCE_SECONDS, wait_until
-
-LARGE = text(200, "x" * 2**24)  # more than anything between two sockets can hold
-SMALL = text(200, "small")
-REQUEST = b"GET /now HTTP/1.1\r\nHost: localhost\r\n\r\n"
-LAST = b"GET /now HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-
-
-class Told:
-    """`/now` and `/large` are answered at once, other paths by a task when `release` was called."""
-
-    def __init__(self) -> None:
-        self.begun = 0
-        self.ended = 0
-
-    def has_begun(self, requests: int) -> bool:
-        return self.begun == requests
-
-    def answer_now(self, scope: Scope) -> Answer | None:
-        return {"/now": SMALL, "/large": LARGE}.get(scope["path"])
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.begun += 1
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.ended += 1
-
-    def stop_waiting(self) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def serving(
-    limits: Limits | None = None, context: ssl.SSLContext | None = None, app: Told | None = None
-) -> Iterator[tuple[Server, int]]:
-    server = Server(app or Told(), limits or Limits(), tls=None if context is None else lambda: context)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        server.hosts = AllowedHosts("127.0.0.1")
-        thread = threading.Thread(target=server.run, args=(listening,), daemon=True)
-        thread.start()
-        try:
-            yield server, port
-        finally:
-            server.request_stop(0.1)
-            thread.join(10)
-            assert not thread.is_alive()
+from tests.unit.http.serving import LARGE, LAST, REQUEST, SMALL, Told, serving, statuses
 
 
 @pytest.fixture
@@ -77,10 +29,6 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context
-
-
-def statuses(received: bytes) -> list[int]:
-    return [int(status) for status in re.findall(rb"HTTP/1.1 ([0-9]{3}) ", received)]
 
 
 def test_another_name_gets_a_clear_421_and_nothing_else() -> None:
@@ -241,7 +189,9 @@ def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and
             closed.append(closing)
 
     async def wait() -> None:
-        server = Server(Told(), Limits(connections=1, tenure_seconds=3600, request_seconds=10), refusals=Counted())
+        server = Server(
+            AsgiHandler(Told()), Limits(connections=1, tenure_seconds=3600, request_seconds=10), refusals=Counted()
+        )
         placed, held = Connection(server), Connection(server)
         transports = [Transport(), Transport()]
         for connection, transport in zip((placed, held), transports, strict=True):
@@ -257,7 +207,7 @@ def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and
 
 
 def test_who_was_accepted_just_before_the_stop_does_not_delay_it() -> None:
-    server, transport = Server(Told(), Limits()), Transport()
+    server, transport = Server(AsgiHandler(Told()), Limits()), Transport()
     server.request_stop(3600)
     Connection(server).connection_made(transport)
     assert transport.aborted
@@ -326,7 +276,7 @@ def test_the_open_files_of_the_process_bound_the_connections(monkeypatch: pytest
 
 
 def test_a_server_responds_unless_its_event_loop_is_blocked_or_gone() -> None:
-    assert not Server(Told(), Limits()).responds(0.0)  # it has not begun
+    assert not Server(AsgiHandler(Told()), Limits()).responds(0.0)  # it has not begun
     with serving() as (server, port):
         assert statuses(raw(port, LAST)) == [200]
         assert server.responds(PATIENCE_SECONDS)

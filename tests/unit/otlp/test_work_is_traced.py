@@ -5,6 +5,7 @@ import dataclasses
 import json
 import logging
 import random
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from tests import recordings
 from tests.end_to_end import otlp_bridge
 from tests.real_parts import envelopes
 from tests.real_parts.otlp import attributes, sink
-from tests.real_parts.processes import wait_until
+from tests.real_parts.processes import PATIENCE_SECONDS, wait_until
 
 CLOCK = SystemClock()
 
@@ -143,6 +144,16 @@ def post(port: int, body: bytes) -> int:
             return int(error.status or 0)
 
 
+def post_after_asking(port: int, body: bytes) -> int:
+    """The body comes once the request is being handled."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as client:
+        head = b"POST /ping HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+        client.sendall(head % len(body))
+        assert client.recv(1000).startswith(b"HTTP/1.1 100 ")
+        client.sendall(body)
+        return int(client.recv(1000).split()[1])
+
+
 def a_ping() -> bytes:
     return (recordings.COMMITTED / "v2.4.0-sqlite-ce" / "ping.json").read_bytes()
 
@@ -157,7 +168,7 @@ def test_a_ping_that_comes_in_is_traced_to_its_commit_without_its_sender(
                 component.start()
                 cleanup.callback(stop, component)
             running = cleanup.enter_context(collector(tmp_path))
-            assert post(running.port, a_ping()) == 200
+            assert post_after_asking(running.port, a_ping()) == 200
             assert post(running.port, b"{") == 400
         spans = receiver.spans()
         resource = receiver.resource_of("/v1/traces")

@@ -1,0 +1,76 @@
+"""A server on a port of its own, and an application for it that answers as it is told."""
+
+import asyncio
+import contextlib
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+
+from ff_observe.http.asgi import AsgiHandler
+from ff_observe.http.exchange import Handler
+from ff_observe.http.hosts import AllowedHosts
+from ff_observe.http.limits import Limits
+from ff_observe.http.messages import Answer, Receive, Scope, Send, text
+from ff_observe.http.server import Server
+
+LARGE = text(200, "x" * 2**24)  # more than anything between two sockets can hold
+SMALL = text(200, "small")
+REQUEST = b"GET /now HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = b"GET /now HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+class Told:
+    """`/now` and `/large` are answered at once, other paths by a task when `release` was called."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.ended = 0
+
+    def has_begun(self, requests: int) -> bool:
+        return self.begun == requests
+
+    def answer_now(self, scope: Scope) -> Answer | None:
+        return {"/now": SMALL, "/large": LARGE}.get(scope["path"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended += 1
+
+    def stop_waiting(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(
+    limits: Limits | None = None,
+    context: ssl.SSLContext | None = None,
+    app: Told | None = None,
+    handler: Handler | None = None,
+    on_fault: Callable[[BaseException], None] | None = None,
+) -> Iterator[tuple[Server, int]]:
+    server = Server(
+        handler or AsgiHandler(app or Told()),
+        limits or Limits(),
+        tls=None if context is None else lambda: context,
+        on_fault=on_fault,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        server.hosts = AllowedHosts("127.0.0.1")
+        thread = threading.Thread(target=server.run, args=(listening,), daemon=True)
+        thread.start()
+        try:
+            yield server, port
+        finally:
+            server.request_stop(0.1)
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def statuses(received: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1.1 ([0-9]{3}) ", received)]
