@@ -16,9 +16,11 @@ NEAR_SHARE: Final = 0.8
 EXPIRES_SOON: Final = timedelta(days=30)
 
 AFTER_EXPIRY: Final = (
-    "FlowFuse refuses new devices, every instance that is started or restarted ends suspended, and at 02:00 each night "
-    "all running instances are suspended."
+    "FlowFuse 2.8 and later refuses new devices, a new or suspended instance that is started ends suspended, and at "
+    "02:00 each night all running instances are suspended."
 )
+"""Read in forge/containers/wrapper.js (`start` alone looks at the licence, `startFlows` and `restartFlows` do not),
+forge/db/models/Device.js and forge/housekeeper/tasks/licenseCheck.js."""
 
 
 class Level(StrEnum):

@@ -173,7 +173,8 @@ def _licence(snapshot: Snapshot) -> Iterator[Finding]:
             Severity.ERROR,
             "The licence is not accepted",
             _sentence(problem),
-            "Load a valid licence: in FlowFuse, Admin Settings, License.",
+            "FlowFuse reads it as it starts: correct `license` in flowforge.yml, or, if it is in the database, delete "
+            "the row `license` of the table `PlatformSettings`; then start FlowFuse.",
         )
     if licence is not None and licence.expires_at is not None:
         yield from _expiry(snapshot, licence)

@@ -79,8 +79,8 @@ LICENSE_INFO = Metric(
 LICENSE_EXPIRY = Metric(
     "flowfuse_license_expiry_timestamp_seconds",
     "Licence expiry",
-    "When the licence expires, in seconds since 1970. From then on FlowFuse refuses new devices and suspends every "
-    "instance that is started; at the next 02:00 it suspends all running ones.",
+    "When the licence expires, in seconds since 1970. From then on FlowFuse 2.8 and later refuses new devices, and new "
+    "and suspended instances do not start; at the next 02:00 it suspends all running ones.",
     "s",
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",

@@ -187,8 +187,8 @@ OPERATION: tuple[Count, ...] = (
     Count(
         "flowfuse_sso_certificate_expiry_timestamp_seconds",
         "Expiry of SSO certificates",
-        "When the certificate of each active SAML provider expires, in seconds since 1970: its users cannot sign in "
-        "any more then. A certificate that cannot be read has no sample.",
+        "When the certificate of each active SAML provider expires, in seconds since 1970. FlowFuse goes on accepting "
+        "it, but the provider usually signs with another by then. A certificate that cannot be read has no sample.",
         "s",
         ("provider",),
         of=CertificateExpiry(),

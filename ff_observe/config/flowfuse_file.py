@@ -11,7 +11,16 @@ from urllib.parse import urlsplit
 
 from ff_observe.config.nodes import Map, Node, Scalar, is_true
 
-_PORTS: Final = {"http": 80, "https": 443, "mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_PORTS: Final = {
+    "http": 80,
+    "https": 443,
+    "mqtt": 1883,
+    "mqtts": 8883,
+    "ws": 80,
+    "wss": 443,
+    "redis": 6379,
+    "rediss": 6379,
+}
 _NAMES_A_HOST: Final = frozenset(("host", "server"))
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _SES_REGION: Final = "email.ses.region"

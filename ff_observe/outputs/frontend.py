@@ -46,7 +46,7 @@ OUTPUTS: Final[tuple[Output, ...]] = (
     Output(
         name="frontend_posthog",
         title="Frontend PostHog",
-        content="what visitors of FlowFuse's pages do",
+        content="what visitors of FlowFuse's pages do; with FlowFuse's frontend also their names and e-mail addresses",
         receiver="the PostHog of your apiurl",
         key=key_of.POSTHOG_APIKEY.path,
         example="phc_key",
@@ -59,7 +59,7 @@ OUTPUTS: Final[tuple[Output, ...]] = (
     Output(
         name="frontend_sentry",
         title="Frontend Sentry",
-        content="errors in visitors' browsers",
+        content="errors in visitors' browsers; with FlowFuse's frontend also their names and e-mail addresses",
         receiver="the Sentry of your dsn",
         key=key_of.FRONTEND_SENTRY_DSN.path,
         example="https://key@sentry.example.com/1",

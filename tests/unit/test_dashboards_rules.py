@@ -192,7 +192,7 @@ def test_the_end_of_a_licence_is_told_as_flowfuse_enforces_it(name: str) -> None
             words = " ".join(alert["annotations"]["description"].split())
             for consequence in (
                 "new devices are refused",
-                "ends suspended",
+                "a new or suspended instance that is started ends suspended",
                 "MQTT",
                 "v1 route",
                 "02:00",
@@ -200,6 +200,7 @@ def test_the_end_of_a_licence_is_told_as_flowfuse_enforces_it(name: str) -> None
             ):
                 assert consequence in words
     assert "nothing happens" not in words_of(name)
+    assert "started or restarted" not in words_of(name)
 
 
 def test_overage_is_permitted_with_a_licence_and_refused_without() -> None:

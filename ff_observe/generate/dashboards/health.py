@@ -146,7 +146,7 @@ def _ending() -> list[p.Panel]:
                 t.Column("Value #B", "Days left", unit=p.COUNT_UNIT, width=100, decimals=0),
             ],
             "Licence, certificates of SSO providers, the next of the users' own tokens and the next trial. After "
-            "expiry of the licence FlowFuse suspends what runs; without a certificate people cannot sign in.",
+            "expiry of the licence FlowFuse suspends what runs; SSO ends with a new one at the provider.",
             width=16,
             height=7,
             sort_by="Days left",

@@ -33,8 +33,8 @@ what it holds against the limit.
 **At a limit**, FlowFuse with a licence permits more, and audits each one as `platform.license.overage`; without a
 licence it refuses more.
 
-**When a licence expires** (FlowFuse 2.8 and later), new devices are refused at once, an instance that is started or
-restarted ends suspended, and MQTT clients on the v1 route are refused. At **02:00**, by the clock of FlowFuse's
+**When a licence expires** (FlowFuse 2.8 and later), new devices are refused at once, a new or suspended instance that
+is started ends suspended, and MQTT clients on the v1 route are refused. At **02:00**, by the clock of FlowFuse's
 server, it suspends every running instance, and again every night.
 
 **Dates of limits** continue the growth of the last twelve weeks (or of as long as Prometheus remembers) as a straight

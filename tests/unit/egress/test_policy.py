@@ -118,8 +118,11 @@ def test_the_answer_in_json_is_the_whole_list(home: Path, capsys: pytest.Capture
         "receiver": "",
         "source": "",
     }
-    assert {each["by"] for each in answer["contacts"]} == {"ff-observe", "FlowFuse server", "instances and devices"}
-    assert all(each["source"].startswith("forge/") for each in answer["contacts"] if each["by"] != "ff-observe")
+    parties = {"ff-observe", "FlowFuse server", "browser", "instances and devices"}
+    assert {each["by"] for each in answer["contacts"]} == parties
+    assert all(
+        each["source"].startswith(("forge/", "frontend/")) for each in answer["contacts"] if each["by"] != "ff-observe"
+    )
 
 
 def test_hosts_are_lines_with_those_who_contact_them(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
