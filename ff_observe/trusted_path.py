@@ -52,6 +52,14 @@ def check_trusted_file(path: Path) -> None:
     _check(status, os.path.join(place, name))  # noqa: PTH118 - texts for a message
 
 
+def check_naming_file(path: Path | None) -> None:
+    """Root uses none of its rights for what a file says that another user can change: it writes to no path and reads no
+    file that is named there, and puts no variable of its environment into it. Raises `OSError` if `path` is such a
+    file; None names none."""
+    if path is not None and os.geteuid() == 0:
+        check_trusted_file(path)
+
+
 def _walk(path: Path, *, make: bool = False) -> tuple[int, str, str | None]:
     """The descriptor and the name of the last directory on the path, and the name of the file in it, if it is one."""
     directory, place = os.open("/", _SEARCH), "/"
@@ -115,6 +123,18 @@ def _check(status: os.stat_result, place: str, *, passing: bool = False) -> None
         raise UntrustedPathError(errno.EPERM, "every user can write to it", place)
     if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid):
         raise UntrustedPathError(errno.EPERM, "other members of its group can write to it", place)
+    if status.st_mode & stat.S_IWGRP and _has_access_list(place):
+        raise UntrustedPathError(errno.EPERM, "its access control list may let others write to it", place)
+
+
+def _has_access_list(place: str) -> bool:
+    """Whether there is more than owner, group and others: their bits for the group are then what a list grants at most
+    (acl(5)). No other user can have put something else at `place`: the directories above it were checked."""
+    try:
+        os.getxattr(place, "system.posix_acl_access", follow_symlinks=False)
+    except (OSError, AttributeError):  # there is none, or no such thing on this system
+        return False
+    return True
 
 
 def _check_link(status: os.stat_result, place: str, links: int) -> None:

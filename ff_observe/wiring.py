@@ -24,7 +24,6 @@ from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp
 from ff_observe.outputs.ping.outcome import PingSink
-from ff_observe.outputs.ping.recording import named_in
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink, Schedule
 from ff_observe.platform.audit_counters import AuditCounters
@@ -270,7 +269,7 @@ def _platform(
 
 def _audit_counters(source: Queryable, settings: Settings, clock: Clock) -> AuditCounters:
     directory = settings.ping.state_directory
-    memory = AuditState(directory, clock, named_in(settings)) if directory is not None else None
+    memory = AuditState(directory, clock, settings.ping.ledger_named_in) if directory is not None else None
     return AuditCounters(AuditLog(source), clock, memory)
 
 

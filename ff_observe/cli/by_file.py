@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
+from typing import BinaryIO
 
 from ff_observe.cli.options import settings_of
 from ff_observe.cli.terminal import READING, progress
@@ -54,13 +55,14 @@ def export(options: argparse.Namespace) -> int:
     ledger = ledger_of(settings, SystemClock())
     if os.path.lexists(options.file):
         raise UsageError(f"{options.file} is there already: name a new file")
-    with open_platform(settings) as platform, progress(READING):
-        snapshot = platform.snapshots.take()
-        try:
-            exported = by_file.export(snapshot, platform.settings, operating_system(), ledger)
-        except OSError as error:
-            raise LedgerError(f"{ledger.path} cannot be written: {error.strerror or error}") from None
-    _write(options.file, exported.written())
+    with _new_file(options.file) as written:
+        with open_platform(settings) as platform, progress(READING):
+            snapshot = platform.snapshots.take()
+            try:
+                exported = by_file.export(snapshot, platform.settings, operating_system(), ledger)
+            except OSError as error:
+                raise LedgerError(f"{ledger.path} cannot be written: {error.strerror or error}") from None
+        written.write(exported.written())
     print(f"wrote {options.file}; the public key of the ledger is {exported.key}")
     return 0
 
@@ -89,11 +91,13 @@ def send(options: argparse.Namespace) -> int:
             raise UsageError(f"{file} is the receipt of another ping: name a new file with --receipt")
         print(f"was delivered at {receipt.time} to {receipt.receiver}; not sent again")
         return 0
-    with progress("sending the ping"):
-        receipt = by_file.deliver(
-            exported, Delivery(settings.ping.url, clock), lambda: f"{clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        )
-    _write(file, receipt.written())
+    with _new_file(file) as written:  # opened before anything leaves: what cannot be noted is not sent
+        with progress("sending the ping"):
+            receipt = by_file.deliver(
+                *(exported, Delivery(settings.ping.url, clock)),
+                lambda: f"{clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            )
+        written.write(receipt.written())
     print(f"delivered to {receipt.receiver}; take {file} back, for `ff-observe ping receipt`")
     if exported.collector is not None and receipt.note is None:
         print(f"ff-observe: it is refused there: {exported.collector.name} did not sign it", file=sys.stderr)
@@ -134,17 +138,21 @@ def _read(file: Path) -> bytes:
         return opened.read(LARGEST + 1)
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Write a new file, whole or not at all. Raises `DeliveryError`."""
+@contextlib.contextmanager
+def _new_file(file: Path) -> Iterator[BinaryIO]:
+    """A new file, which is there with all that is written to it, synced to disk, or not at all. Raises `DeliveryError`
+    if it cannot be made or written."""
     import secrets
 
     fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     try:
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123 - of a descriptor
-            opened.write(content)
+            yield opened
             opened.flush()
             os.fsync(opened.fileno())
         fresh.rename(file)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise DeliveryError(f"{file} cannot be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()

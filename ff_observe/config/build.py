@@ -56,7 +56,7 @@ def read_settings(reader: Reader, home: Path, file: Path, environment: Environme
             PingSettings,
             ledger=(ledger := _ledger(reader, home, environment)),
             state_directory=_state_directory(home, environment) if ledger is None else ledger.parent,
-            ledger_is_named=find(reader.tree, key.LEDGER.path) is not None,
+            ledger_named_in=reader.named_in(key.LEDGER.path),
         ),
         prometheus=_prometheus(reader),
         backend_sentry=reader.fill(BackendSentrySettings),

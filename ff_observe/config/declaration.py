@@ -246,8 +246,7 @@ POSTHOG_CAPTURE_PAGEVIEW = Key(
 POSTHOG_COOKIELESS_MODE = Key(
     "telemetry.frontend.posthog.cookieless_mode",
     kinds.choice("always", "on_reject"),
-    "Handed on to PostHog. `always`: count without cookies; `on_reject`: capture nothing until the page opts in or "
-    "out, and count without cookies after an opt-out.",
+    "Handed on to PostHog; with `on_reject` nothing is captured before the page opts in or out.",
     "0.1.0",
     otherwise="PostHog's own",
 )

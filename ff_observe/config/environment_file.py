@@ -4,14 +4,24 @@ import re
 from pathlib import Path
 from typing import Final
 
+from ff_observe.config.reader import not_for_root
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.trusted_path import check_naming_file
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 def read_environment_file(file: Path) -> dict[str, str]:
-    """The variables; a value in quotes is without them. Raises `ConfigurationError`, which shows no value."""
+    """The variables; a value in quotes is without them. They can name files: root reads none that another user can
+    change. Raises `ConfigurationError`, which shows no value."""
+    try:
+        check_naming_file(file)
+    except FileNotFoundError:
+        pass  # reading says so
+    except OSError as error:
+        message = f"as root, ff-observe takes no variables from this file: {not_for_root(error)}"
+        raise ConfigurationError((Problem(str(file), 0, 0, "", message),)) from None
     try:
         lines = read_text(file).splitlines()
     except UnreadableFileError as error:

@@ -44,9 +44,14 @@ class ERBError(Exception):
         self.problems = problems
 
 
+def holds_tags(text: str) -> bool:
+    """Whether the text takes anything from the environment."""
+    return "<%" in text
+
+
 def parse_template(text: str, variables: Mapping[str, str]) -> Node | None:
     """`yaml_core.parse` for text that may hold ERB tags. Raises `ERBError` and `YAMLError`."""
-    if "<%" not in text:
+    if not holds_tags(text):
         return parse(text)
     tags = _find_tags(text)
     for tag in tags:

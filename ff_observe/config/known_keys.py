@@ -1,5 +1,6 @@
 """Finds unknown keys, with what was probably meant, and sections that are not maps."""
 
+import re
 from difflib import get_close_matches
 from typing import Final
 
@@ -20,10 +21,14 @@ def check_keys(reader: Reader) -> tuple[Problem, ...]:
         _check_section(reader, "", reader.tree, unknown)
         return tuple(unknown)
     for name, entry in reader.tree.entries.items():
+        # The rest of the file belongs to another program, but a misspelt opt-out must not go unnoticed.
         if name == section:
             _check_section(reader, section, entry.value, unknown)
+        elif re.match(rf"{section}[^a-z0-9]", name, re.IGNORECASE):
+            message = f'unknown key; write "{section}:" and the keys below it, indented: nothing else leads into it'
+            named = name if name in reader.keys.leaves | reader.keys.sections else shown(name)
+            unknown.append(reader.at(entry.place, named, message))
         elif abs(len(name) - len(section)) <= 2 and get_close_matches(name.lower(), [section], cutoff=0.85):
-            # The rest of the file belongs to another program, but a misspelt opt-out must not go unnoticed.
             unknown.append(reader.at(entry.place, shown(name), f'unknown key; did you mean "{section}"?'))
     return tuple(unknown[:MOST_UNKNOWN])
 

@@ -7,12 +7,13 @@ from typing import Final
 
 from ff_observe.config.build import build_settings
 from ff_observe.config.environment import Environment, read_environment
-from ff_observe.config.erb import ERBError, parse_template
+from ff_observe.config.erb import ERBError, holds_tags, parse_template
 from ff_observe.config.layers import OVERLAY_FILE, Layers
-from ff_observe.config.nodes import Map
-from ff_observe.config.reader import read_tree, wrong
+from ff_observe.config.nodes import Map, Node
+from ff_observe.config.reader import not_for_root, read_tree, wrong
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.trusted_path import check_naming_file
 
 DEFAULT_HOME: Final = Path("/opt/flowforge")
 
@@ -67,8 +68,17 @@ def load_settings(
 
 
 def _parse(file: Path, variables: Mapping[str, str], hint: str = "") -> Map | None:
+    def parsed(text: str) -> Node | None:
+        if holds_tags(text):
+            try:
+                check_naming_file(file)
+            except OSError as error:
+                message = "as root, ff-observe puts no variable of its environment into this file"
+                raise wrong(file, f"{message}: {not_for_root(error)}") from None
+        return parse_template(text, variables)
+
     try:
-        return read_tree(file, lambda text: parse_template(text, variables), if_missing=hint)
+        return read_tree(file, parsed, if_missing=hint)
     except ERBError as error:
         problems = (Problem(str(file), place.line, place.column, "", text) for place, text in error.problems)
         raise ConfigurationError(tuple(problems)) from None

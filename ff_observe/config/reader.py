@@ -13,6 +13,7 @@ from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import MASK, Secret
 from ff_observe.config.yaml_core import YAMLError, parse
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.trusted_path import check_naming_file
 
 S = TypeVar("S")
 
@@ -41,9 +42,13 @@ def wrong(file: Path, message: str, place: Place | None = None, key: str = "") -
     return ConfigurationError((Problem(str(file), line, column, key, message),))
 
 
-def read_secret_file(named: Node, directory: Path) -> str:
-    """The text of a file without the line breaks at its end. Its name is not shown: it may be the secret itself. Raises
-    `WrongValueError`."""
+def read_secret_file(named: Node, directory: Path, named_in: Path | None = None) -> str:
+    """The text of a file without the line breaks at its end, which the file `named_in` names. Its name is not shown: it
+    may be the secret itself. Raises `WrongValueError`."""
+    try:
+        check_naming_file(named_in)
+    except OSError as error:
+        raise WrongValueError(f"as root, ff-observe reads no file that is named here: {not_for_root(error)}") from None
     try:
         name = kinds.PATH.read(named)
     except WrongValueError:
@@ -55,6 +60,11 @@ def read_secret_file(named: Node, directory: Path) -> str:
     if not text:
         raise WrongValueError("the file it names is empty")
     return text
+
+
+def not_for_root(error: OSError) -> str:
+    """Why root does not do what a file says, from the error of `check_naming_file`, and what to do."""
+    return f"{error.filename}: {error.strerror}. Run it as the user of the platform (`sudo -u USER …`)"
 
 
 class Reader:
@@ -90,6 +100,14 @@ class Reader:
     def effective(self) -> tuple[EffectiveValue, ...]:
         """Every key that was read, with its value and origin."""
         return tuple(self._effective(key) for key in self.keys.keys if key.path in self._values)
+
+    def named_in(self, dotted: str) -> Path | None:
+        """The file that sets this key; None if it is not set, or by a variable or an option."""
+        node = find(self.tree, dotted)
+        return None if node is None else self._file_of(node)
+
+    def _file_of(self, node: Node) -> Path | None:
+        return Path(node.place.source or self._file) if node.place.line else None
 
     def _effective(self, key: Key[Any]) -> EffectiveValue:
         place = self._origins.get(key.path)
@@ -196,7 +214,7 @@ class Reader:
 
     def _read_secret_file(self, node: Node, dotted: str) -> str | None:
         try:
-            return read_secret_file(node, self.directory)
+            return read_secret_file(node, self.directory, self._file_of(node))
         except WrongValueError as error:
             self.problem(dotted, str(error))
             return None

@@ -62,14 +62,15 @@ Database = SQLiteDatabase | PostgreSQLDatabase
 class PingSettings:
     """`telemetry.enabled`, `.url`, `.ledger`, `.ledger_required` and `.ping`.
 
-    `ledger` is the file that records what was sent, None for none; `ledger_is_named`: the configuration names it.
+    `ledger` is the file that records what was sent, None for none; `ledger_named_in` is the file that names it, if one
+    does.
     `state_directory` holds when the last ping left. `build` sets the defaults of both.
     """
 
     enabled: bool = filled_by(key.ENABLED)
     url: Secret = filled_by(key.URL)  # may hold credentials
     ledger: Path | None = None
-    ledger_is_named: bool = False
+    ledger_named_in: Path | None = field(default=None, compare=False)
     state_directory: Path | None = None
     ledger_required: bool = filled_by(key.LEDGER_REQUIRED)
     receipts: VerifierKey | None = filled_by(key.PING_RECEIPTS)

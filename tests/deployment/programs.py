@@ -5,6 +5,7 @@ In a document's scene each is a program of its name: `python -m tests.deployment
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -127,6 +128,13 @@ def journalctl(arguments: Arguments) -> None:
     assert _unit(unit)
 
 
+def runuser(arguments: Arguments) -> None:
+    """The machine has no such user: the command runs as the present one."""
+    option, user, end, *command = arguments
+    assert (option, user, end) == ("-u", "flowforge", "--")
+    os.execvp(command[0], command)
+
+
 def _unit(name: str) -> str:
     return (TOP / "deploy" / "systemd" / f"{name}.service").read_text()
 
@@ -138,7 +146,7 @@ def _bridge(command: Arguments) -> None:
 
 
 PROGRAMS: Final[dict[str, Callable[[Arguments], None]]] = {
-    program.__name__: program for program in (docker, helm, kubectl, systemctl, journalctl)
+    program.__name__: program for program in (docker, helm, kubectl, systemctl, journalctl, runuser)
 }
 
 if __name__ == "__main__":

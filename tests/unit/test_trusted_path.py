@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,3 +172,16 @@ def test_a_file_is_trusted_with_its_directories_and_what_a_link_leads_to(home: P
     (home / "var").chmod(0o777)
     with pytest.raises(UntrustedPathError):
         check_trusted_file(home / "program")
+
+
+def test_an_access_control_list_that_lets_others_write_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `setfacl -m u:1001:rwx` makes it: the bits of the group are the list's mask."""
+    entries = ((1, 7, 0xFFFFFFFF), (2, 7, 1001), (4, 0, 0xFFFFFFFF), (0x10, 7, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
+    listed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(home, "system.posix_acl_access", listed)
+    except OSError:  # this file system has none
+        home.chmod(0o770)
+        monkeypatch.setattr(os, "getxattr", lambda *_, **__: listed)
+    with pytest.raises(UntrustedPathError, match=r"access control list|members of its group"), trusted_directory(home):
+        pass

@@ -17,7 +17,7 @@ from ff_observe.errors import DeliveryError, LedgerError
 from ff_observe.outputs.ping.consent import WITHHELD_BY, decide
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger, read_ledger
-from ff_observe.outputs.ping.ledger_lines import Entry, Event, Line, read_document
+from ff_observe.outputs.ping.ledger_lines import Entry, Event, Line, body_bytes, read_document
 from ff_observe.outputs.ping.ledger_proof import prove
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import preview
@@ -60,7 +60,7 @@ class Export:
             raise DeliveryError("it was changed, or damaged on its way: it is not what the ledger says was exported")
         if expected not in (None, key):
             raise DeliveryError(f"it is of another ledger: signed by {key}, and not by {expected}")
-        return cls(proof, key, collector, entry.body.encode("utf-8", "surrogateescape"))
+        return cls(proof, key, collector, body_bytes(entry.body))
 
     def written(self) -> bytes:
         """The content of the file."""
@@ -152,7 +152,7 @@ def take_receipt(receipt: Receipt, ledger: Ledger, collector: VerifierKey | None
     if _is_recorded(held, receipt):
         return False
     delivered = Outcome(Result.DELIVERED, "", receipt.status, receipt.receiver)
-    ledger.append(delivered, exported.body.encode("utf-8", "surrogateescape"), _BY_FILE + receipt.time)
+    ledger.append(delivered, body_bytes(exported.body), _BY_FILE + receipt.time)
     return True
 
 

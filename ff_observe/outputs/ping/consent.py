@@ -86,7 +86,7 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
         True,
         Rule.NO_OBJECTION,
         "no opt-out is set, neither in the file, nor by the administrators, nor in the environment. To stop the ping, "
-        f"write `telemetry.enabled: false` into {settings.file}.",
+        f"write `enabled: false` below `telemetry:` in {settings.file}.",
     )
 
 

@@ -99,6 +99,7 @@ class Ledger:
         with writable(self.path) as files, files.locked(name, self._clock):
             if not files.exists(name) and files.exists(older(name)) and files.exists(new(name)):
                 files.replace(new(name), name)  # completes a `_begin` that a crash interrupted
+            self._check_file(files)
             key, is_new = self._key(files)
             present = _read(files, name)
             before = present or _read(files, older(name))
@@ -140,6 +141,13 @@ class Ledger:
         if keep:
             files.replace(name, older(name))
         files.replace(new(name), name)
+
+    def _check_file(self, files: LedgerFiles) -> None:
+        """Another program's file, to which the ledger would be added, and whose last line would be cut, is refused."""
+        name = self.path.name
+        content = None if files.exists(key_of(name)) else files.read(name)
+        if content and not content.startswith(b"{"):
+            raise OSError(errno.EEXIST, "it holds something else than a ledger: name another file", str(self.path))
 
     def _key(self, files: LedgerFiles) -> tuple[SigningKey, bool]:
         """The key of this installation, and whether it was made just now."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ff_observe.clock import Clock, SystemClock
-from ff_observe.trusted_path import check_trusted_file, trusted_directory
+from ff_observe.trusted_path import trusted_directory
 
 LOCK_SECONDS: Final = 10.0  # others hold the lock for milliseconds; on a slow disk, which syncs thrice, longer
 LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are rotated long before
@@ -48,13 +48,6 @@ def checkpoint_of(name: str) -> str:
 def receipts_of(name: str) -> str:
     """The checkpoints that a collector cosigned."""
     return f"{name}.receipts"
-
-
-def check_naming_file(path: Path | None) -> None:
-    """Root writes only to a path named in a file that root alone can change. Raises `OSError` if `path` is no such
-    file."""
-    if path is not None and os.geteuid() == 0:
-        check_trusted_file(path)
 
 
 @contextlib.contextmanager

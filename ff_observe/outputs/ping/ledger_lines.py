@@ -240,6 +240,15 @@ class _Reader:
                 self.found.key = None
 
 
+def body_bytes(text: str) -> bytes:
+    """The body that an entry holds as text. What no body could have given, half of a pair of surrogates, is encoded all
+    the same: its size and SHA-256 do not match."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
 def body_members(body: bytes) -> dict[str, Any]:
     """The members of an entry that hold and describe a body."""
     text = body.decode("utf-8", "surrogateescape")
@@ -252,7 +261,7 @@ def is_whole(line: bytes) -> bool:
 
 
 def _described(body: str) -> tuple[int, str]:
-    content = body.encode("utf-8", "surrogateescape")
+    content = body_bytes(body)
     return len(content), hashlib.sha256(content).hexdigest()
 
 

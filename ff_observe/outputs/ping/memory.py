@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from ff_observe.clock import Clock
 from ff_observe.log import StateLog
-from ff_observe.outputs.ping.ledger_files import LedgerFiles, check_naming_file, writable
+from ff_observe.outputs.ping.ledger_files import LedgerFiles, writable
 from ff_observe.outputs.ping.schedule import Moment
+from ff_observe.trusted_path import check_naming_file
 
 log = logging.getLogger(__name__)
 

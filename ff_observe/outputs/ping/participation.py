@@ -12,7 +12,6 @@ from ff_observe.outputs.ping.election import Election, ElectionState, Fixed, Loc
 from ff_observe.outputs.ping.file_election import FileElection
 from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 from ff_observe.outputs.ping.outcome import Outcome, Result
-from ff_observe.outputs.ping.recording import named_in
 from ff_observe.outputs.ping.schedule import DailySchedule, Moment
 from ff_observe.platform.sources.locks import Locks
 
@@ -66,7 +65,7 @@ class Participation:
         """`before` is the part that this bridge had with its previous settings."""
         self.instance_id = instance_id
         self._settings = settings
-        self._memory = PingMemory(settings.ping.state_directory, instance_id, clock, named_in(settings))
+        self._memory = PingMemory(settings.ping.state_directory, instance_id, clock, settings.ping.ledger_named_in)
         if before is not None and before.instance_id == instance_id:
             self.agenda: Agenda = before.agenda
         else:
@@ -128,4 +127,4 @@ class Participation:
 
 
 def _choices(settings: Settings) -> tuple[object, ...]:
-    return settings.database, settings.ping.sender, settings.ping.state_directory, named_in(settings)
+    return settings.database, settings.ping.sender, settings.ping.state_directory, settings.ping.ledger_named_in

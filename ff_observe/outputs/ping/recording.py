@@ -11,11 +11,11 @@ from ff_observe.log import StateLog
 from ff_observe.outputs.ping.consent import WITHHELD_BY, Decision
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger
-from ff_observe.outputs.ping.ledger_files import check_naming_file
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import Sender
 from ff_observe.transparency.checkpoints import read_checkpoint
 from ff_observe.transparency.notes import Note, NoteError, VerifierKey
+from ff_observe.trusted_path import check_naming_file
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +30,10 @@ def sender_for(settings: Settings, clock: Clock) -> Sender:
     return RecordingSender(
         delivery,
         Ledger(ledger, clock),
-        named_in(settings),
+        settings.ping.ledger_named_in,
         required_at=required_at,
         collector=settings.ping.receipts,
     )
-
-
-def named_in(settings: Settings) -> Path | None:
-    """The file that names the paths of the ping's files; None if they have their defaults."""
-    return settings.file if settings.ping.ledger_is_named else None
 
 
 def ledger_of(settings: Settings, clock: Clock) -> Ledger:
@@ -106,10 +101,13 @@ class RecordingSender:
             return Outcome(Result.FAILED, f"held back, as telemetry.ledger_required says: {place}; the log says why")
         checkpoint = self._checkpoint()
         outcome = self._sender.send(body, None if checkpoint is None else checkpoint.text)
-        if outcome.receiver is not None:
-            self._record(lambda: self._ledger.append(outcome, body))
-        if checkpoint is not None and outcome.result is Result.DELIVERED:
-            self._keep_receipt(checkpoint, outcome.cosignature)
+        try:
+            if outcome.receiver is not None:
+                self._record(lambda: self._ledger.append(outcome, body))
+            if checkpoint is not None and outcome.result is Result.DELIVERED:
+                self._keep_receipt(checkpoint, outcome.cosignature)
+        except Exception:  # the ping has left: no fault of what follows may have it sent again
+            log.exception("what became of the ping could not be recorded")
         return outcome
 
     def withhold(self, rule: str) -> None:

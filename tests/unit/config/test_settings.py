@@ -86,7 +86,6 @@ def test_every_key_reaches_its_setting(tmp_path: Path) -> None:
             enabled=False,
             url=Secret("https://user:secret@ping.example.com/ping?x=1"),
             ledger=tmp_path / "var" / "sent" / "pings.jsonl",
-            ledger_is_named=True,
             ledger_required=True,
             receipts=VerifierKey.parse(
                 "collector.example.com/receipts+dd011b87+BIMgpRl32MOMqKSSfGcN9YIeRJdhlF4V6e+yahUJ0jDq"

@@ -27,6 +27,9 @@ def warnings(home: Path, text: str) -> tuple[Problem, ...]:
         ("telemetry: {frontend: {wibble: 1}}", 1, "telemetry.frontend.wibble", "known here: consent, google"),
         ("telemetry: {<<: {enabled: false}}", 1, "telemetry.(a key that is not shown)", "known here: backend"),
         ("Telemetry:\n  enabled: false\n", 1, "Telemetry", 'did you mean "telemetry"?'),
+        ("telemetry.enabled: false\n", 1, "telemetry.enabled", 'write "telemetry:" and the keys below it, indented'),
+        ("telemetry_enabled: false\n", 1, "telemetry_enabled", 'write "telemetry:" and the keys below it, indented'),
+        ("telemetry/url: no\n", 1, "(a key that is not shown)", 'write "telemetry:" and the keys below it, indented'),
         ("telemtry:\n  enabled: false\n", 1, "telemtry", 'did you mean "telemetry"?'),
     ],
 )

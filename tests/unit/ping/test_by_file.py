@@ -69,6 +69,31 @@ def elsewhere(tmp_path: Path, port: int) -> Path:
     return directory
 
 
+def test_nothing_is_sent_if_its_receipt_could_not_be_written(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be sent again at each try."""
+    exported, receipt = tmp_path / "ping.json", tmp_path / "missing" / "receipt.json"
+    assert ping(home, "export", exported) == 0
+    with receiver(answer(200)) as server:
+        other = elsewhere(tmp_path, server.port)
+        assert ping(other, "send", "--from", exported, "--receipt", receipt) == 1
+        assert server.requests == []
+        assert f"{receipt} cannot be written: No such file or directory" in capsys.readouterr().err
+        receipt.parent.mkdir()
+        assert ping(other, "send", "--from", exported, "--receipt", receipt) == 0
+        assert len(server.requests) == 1
+    assert list(receipt.parent.iterdir()) == [receipt]
+
+
+def test_no_receipt_is_left_of_a_ping_that_was_not_delivered(home: Path, tmp_path: Path) -> None:
+    exported = tmp_path / "ping.json"
+    assert ping(home, "export", exported) == 0
+    with receiver(answer(500)) as server:
+        assert ping(elsewhere(tmp_path, server.port), "send", "--from", exported) == 1
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["ping.json"]
+
+
 def test_a_ping_travels_by_file_and_its_receipt_comes_back(
     home: Path, tmp_path: Path, collector: Collector, capsys: pytest.CaptureFixture[str]
 ) -> None:

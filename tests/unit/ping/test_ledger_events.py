@@ -64,6 +64,15 @@ def test_times_are_written_in_utc_wherever_the_machine_is(tmp_path: Path, monkey
     assert {json.loads(line)["time"] for line in lines_of(tmp_path / NAME)} == {TIME}
 
 
+def test_a_file_of_another_program_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "important.conf"
+    file.write_text("line one\nlast line without its end")
+    with pytest.raises(OSError, match="holds something else than a ledger"):
+        Ledger(file, FakeClock()).withhold("opt_out_file")
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["important.conf"]
+    assert file.read_text() == "line one\nlast line without its end"
+
+
 def test_a_ledger_is_named_after_its_key_alone(tmp_path: Path) -> None:
     origins = []
     for name in ("one.jsonl", "two.jsonl"):

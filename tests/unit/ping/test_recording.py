@@ -9,7 +9,7 @@ import pytest
 
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
-from ff_observe.outputs.ping.ledger import entries
+from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.outputs.ping.recording import sender_for
@@ -57,6 +57,33 @@ def test_the_thread_records_exactly_what_the_receiver_got(tmp_path: Path) -> Non
     }
     assert held[0].time == "2026-11-23T12:00:30.000Z"
     assert verify(path) == []
+
+
+def test_what_was_delivered_counts_as_delivered_whatever_becomes_of_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or it would be sent again and again."""
+
+    def broken(*_: object) -> None:
+        raise UnicodeEncodeError("utf-8", "planted", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(Ledger, "append", broken)
+    with receiver(answer(200)) as server:
+        outcome = sender_for(with_ledger(tmp_path / "pings.jsonl", server.url()), FakeClock(START)).send(b"{}")
+    assert outcome.result is Result.DELIVERED
+    assert "what became of the ping could not be recorded" in caplog.text
+
+
+def test_half_a_surrogate_pair_in_a_ledger_is_a_finding_and_stops_nothing(tmp_path: Path) -> None:
+    """JSON can write it (RFC 8259, 8.2), and no body of bytes can have given it."""
+    path = tmp_path / "pings.jsonl"
+    with receiver(answer(200)) as server:
+        sender = sender_for(with_ledger(path, server.url()), FakeClock(START))
+        sender.send(b'{"a":1}')
+        path.write_bytes(path.read_bytes().replace(b'"body":"{', b'"body":"\\ud800{'))
+        assert sender.send(b'{"a":2}').result is Result.DELIVERED
+    assert "its body has another size or SHA-256 than it says" in " ".join(map(str, verify(path)))
+    assert [entry.outcome for entry in entries(path)] == ["delivered", "delivered"]
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(404, "rejected"), (301, "rejected"), (503, "failed")])

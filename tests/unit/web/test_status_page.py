@@ -163,7 +163,7 @@ def test_a_licence_is_shown_with_type_tier_and_end() -> None:
 def test_an_expired_licence_is_a_problem() -> None:
     licence = Licence("", "EE", "enterprise", datetime(2024, 3, 1, tzinfo=UTC))
     text = page(app(Provider(snapshot(licence=licence)))).text
-    assert "Problems Problem: The licence expired on 2024-03-01 FlowFuse refuses new devices" in text
+    assert "Problems Problem: The licence expired on 2024-03-01 FlowFuse 2.8 and later refuses new devices" in text
     assert "EE · enterprise · expired 2024-03-01" in text
 
 
