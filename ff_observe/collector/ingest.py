@@ -92,7 +92,7 @@ class Ingest:
 
     async def probe(self) -> bool:
         """Whether the store accepts a durable write right now."""
-        return await self.submit(None) is Outcome.DUPLICATE
+        return await asyncio.shield(self.submit(None)) is Outcome.DUPLICATE  # it waits also if its client has left
 
     async def probe_regularly(self) -> None:
         """Keep `up` current until cancelled."""

@@ -85,7 +85,7 @@ class PingReceiver:
         if refusal is None:
             receipt = self._receipts.answer(exchange.scope["headers"], self._clock)
             exchange.respond(SUCCESS if receipt is None else success((ANSWERED_IN, receipt)))
-        else:
+        elif not exchange.complete:  # otherwise the server itself has refused it, and counted that
             self._metrics.add(catalogue.PINGS_REFUSED, refusal.reason.value)
             exchange.respond(refusal_answer(refusal))
 

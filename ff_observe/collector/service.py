@@ -128,6 +128,7 @@ class Collector:
         )
         self._app = CollectorApp(receiver, self.metrics, self._is_ready, public=settings.public)
         self._started = threading.Event()
+        self._turn_away_at = 0.0
         self._server = Server(
             self._app,
             settings.limits,
@@ -286,7 +287,7 @@ class Collector:
             finally:
                 probing.cancel()
                 try:
-                    await self._ingest.stop(LEAVE_SECONDS)
+                    await self._ingest.stop(max(LEAVE_SECONDS, self._turn_away_at - loop.time()))
                 except TimeoutError as error:
                     log.warning("%s", error)
 
@@ -295,7 +296,9 @@ class Collector:
 
     def _turn_away_later(self) -> None:
         """The server is stopping: requests that wait for the store are answered while their clients still listen."""
-        asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._ingest.turn_away)
+        loop = asyncio.get_running_loop()
+        self._turn_away_at = loop.time() + ANSWER_SECONDS
+        loop.call_at(self._turn_away_at, self._ingest.turn_away)
 
     def _bind(self) -> socket.socket:
         try:

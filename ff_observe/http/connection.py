@@ -41,6 +41,7 @@ class Connection(Channel):
         self._newest: Exchange | None = None
         self._current: Exchange | None = None
         self._url = b""
+        self._without_upgrade = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._begun = 0
         self._most_begun = 0
@@ -86,16 +87,12 @@ class Connection(Channel):
         if self._is_refused or self.transport.is_closing():
             return
         if self._parser is None:
-            self._parser = httptools.HttpRequestParser(self)
-            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._parser = self._new_parser()
         between = self.arriving_since is None or self._is_idle or not self._begun
         begun = self._begun
         self._most_begun = begun + self._limits.pipelined + 1
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._is_refused = True  # what follows is another protocol; the answer closes the connection
-            return
+            self._feed(data)
         except httptools.HttpParserError:
             self.refuse(Problem.MALFORMED)
             return
@@ -109,6 +106,27 @@ class Connection(Channel):
             self.refuse(Problem.HEAD_TOO_LARGE)
         elif self._bytes > self._limits.request_bytes:
             self.refuse(Problem.BODY_TOO_LARGE)
+
+    def _feed(self, data: memoryview | bytes) -> None:
+        while self._parser is not None:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if not self._without_upgrade:  # CONNECT: what follows is no request of ours, and the answer closes
+                    self._is_refused = True
+                    return
+                # The parser takes what follows for the other protocol. We speak none: the request is one like any
+                # other, with its body (RFC 9110, 7.8).
+                data, self._without_upgrade = self._without_upgrade + bytes(data[upgrade.args[0] :]), b""
+                self._begun -= 1
+                self._parser = self._new_parser()
+            else:
+                return
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def on_message_begin(self) -> None:
         if self.transport.is_closing():
@@ -149,6 +167,10 @@ class Connection(Channel):
         assert parser is not None
         version = parser.get_http_version()
         method = parser.get_method().decode("ascii")
+        if parser.should_upgrade() and method != "CONNECT":
+            kept = b"".join(b"%b: %b\r\n" % header for header in headers if header[0] != b"upgrade")
+            self._without_upgrade = b"%b %b HTTP/%b\r\n%b\r\n" % (method.encode(), self._url, version.encode(), kept)
+            return
         url = httptools.parse_url(self._url)
         raw_path = url.path
         path = raw_path.decode("ascii")
@@ -194,6 +216,8 @@ class Connection(Channel):
 
     def on_message_complete(self) -> None:
         exchange = self._newest
+        if self._without_upgrade:
+            return
         if exchange is None or exchange.complete:  # it was answered before its body arrived
             self._await_next()
             return
@@ -223,7 +247,7 @@ class Connection(Channel):
             self.close()
         elif not self._writing_paused:
             self._go_on()
-        elif self.waiting:
+        else:
             self.server.places.waits(self)
 
     def _go_on(self) -> None:
@@ -231,13 +255,19 @@ class Connection(Channel):
         if self.transport.is_closing():
             return
         if self.waiting:
-            if self.arriving_since is None:
+            exchange = self.waiting.popleft()
+            if exchange.more_body:
+                self.arriving_since = self.server.now()  # until now it waited for us
+                self.server.places.waits(self)
+            else:
                 self.server.places.is_busy(self)
-            self._begin(self.waiting.popleft())
+            self._begin(exchange)
             return
         self.resume_reading()
         if self.arriving_since is None:
             self._await_next()
+        else:
+            self.server.places.waits(self)
 
     def _await_next(self) -> None:
         self._is_idle = True
@@ -276,7 +306,7 @@ class Connection(Channel):
             self.server.refusals.closed(Closing.TOO_SLOW)
             self.transport.abort()
             return
-        if self.arriving_since is None or self.transport.is_closing():
+        if self.arriving_since is None or self.transport.is_closing() or self.waiting:
             return
         waited = now - self.arriving_since
         if self.is_held:

@@ -103,7 +103,11 @@ class Authenticator:
             self._pass_on()
 
         # The turn lasts as long as the computation, also if the client disconnects before its end.
-        matches = _computed(password, hashed)
+        try:
+            matches = _computed(password, hashed)
+        except RuntimeError:  # no thread can be started now
+            self._pass_on()
+            raise
         matches.add_done_callback(computed)
         await asyncio.shield(matches)
         if digest in self._remembered:
@@ -121,7 +125,7 @@ class Authenticator:
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         peer = peer_of(client[0])
         turned_away = self._turns.add(peer, turn, again=client in self._denied)
-        if turned_away is not None:
+        if turned_away is not None and not turned_away.done():  # its client may have left just now
             turned_away.set_result(False)
         try:
             return await turn

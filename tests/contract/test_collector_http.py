@@ -139,17 +139,6 @@ def test_several_pings_on_one_connection_are_answered_in_order(collector: Collec
     assert re.findall(rb"HTTP/1.1 ([0-9]{3}) ", answers) == [b"200", b"400", b"200"]
 
 
-def test_no_ping_behind_an_answer_that_closes_is_taken(collector: Collector) -> None:
-    """Its sender would not hear of it (RFC 9112, 9.6)."""
-    refused, sent = body("refused"), body("behind")
-    head = b"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n"
-    behind = b"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
-    answers = raw(collector.port, head % len(refused) + refused + behind % len(sent) + sent)
-    assert re.findall(rb"HTTP/1.1 ([0-9]{3}) ", answers) == [b"415"]
-    assert send(collector.port, body("later")).status == 200  # what was taken before is stored by now
-    assert [len(list(collector.store.export(instance(name)))) for name in ("refused", "behind", "later")] == [0, 0, 1]
-
-
 def test_a_body_that_ends_early_is_no_ping(collector: Collector) -> None:
     sent = b'{"instanceId":"cut"}'
     with socket.create_connection(("127.0.0.1", collector.port), 5) as client:

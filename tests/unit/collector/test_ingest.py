@@ -300,3 +300,19 @@ def test_it_can_be_stopped_without_having_started() -> None:
         await Ingest(HeldWriter(), SystemClock()).stop(1)
 
     asyncio.run(main())
+
+
+def test_a_probe_whose_client_leaves_takes_no_place() -> None:
+    """Or so many readiness requests that are given up would have every ping refused."""
+
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        probes = [asyncio.create_task(ingest.probe()) for _ in range(2)]
+        await began(writer)
+        for probe in probes:
+            probe.cancel()
+        await asyncio.gather(*probes, return_exceptions=True)
+        writer.released.release()
+        while ingest.waiting:
+            await asyncio.sleep(0)
+
+    run(test, max_waiting=2)

@@ -20,7 +20,7 @@ from ff_observe.http.server import Server
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.collector import in_packets, raw
 from tests.real_parts.processes import PATIENCE_SECONDS, wait_until
-from tests.unit.http.serving import LARGE, LAST, REQUEST, SMALL, Told, serving, statuses
+from tests.unit.http.serving import LARGE, LAST, REQUEST, SMALL, Told, Transport, serving, statuses
 
 
 @pytest.fixture
@@ -158,27 +158,6 @@ def test_who_waits_for_a_place_does_not_delay_the_stop() -> None:
         for client in clients:
             client.settimeout(PATIENCE_SECONDS)
             assert client.recv(1) == b""
-
-
-class Transport(asyncio.Transport):
-    """Of a client that sends nothing."""
-
-    aborted = False
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        pass
-
-    def is_closing(self) -> bool:
-        return self.aborted
-
-    def abort(self) -> None:
-        self.aborted = True
 
 
 def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and_not_slow() -> None:

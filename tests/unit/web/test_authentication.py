@@ -227,6 +227,42 @@ def test_a_client_that_leaves_while_it_waits_holds_up_nobody(users: Mapping[str,
     assert asyncio.run(leave()) is Verdict.ALLOWED
 
 
+def test_a_client_that_leaves_as_it_is_turned_away_locks_no_other_out(
+    users: Mapping[str, Secret], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authentication, "MOST_WAITING", 10)
+    authenticator = Authenticator(users, None)
+
+    async def leave() -> tuple[object, Verdict]:
+        flood = [("198.51.100.1", port) for port in range(11)]
+        guesses = [
+            asyncio.create_task(authenticator.check(basic("alice", f"guess {port}"), client))
+            for port, client in enumerate(flood)
+        ]
+        await asyncio.sleep(0)
+        other = asyncio.create_task(authenticator.check(basic("alice", "guess"), ("192.0.2.1", 1)))
+        guesses[-1].cancel()  # in the same turn of the loop: the newest of the busiest address, which has to go
+        (found,) = await asyncio.gather(other, return_exceptions=True)
+        return found, await authenticator.check(basic("alice", "secret"), ("192.0.2.2", 1))
+
+    assert asyncio.run(leave()) == (Verdict.DENIED, Verdict.ALLOWED)
+
+
+def test_a_thread_that_cannot_be_started_locks_no_other_out(
+    users: Mapping[str, Secret], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authenticator = Authenticator(users, None)
+
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", full)
+        with pytest.raises(RuntimeError):
+            checked(authenticator, basic("alice", "secret"))
+    assert checked(authenticator, basic("alice", "secret")) == [Verdict.ALLOWED]
+
+
 def test_a_password_is_remembered_while_its_hash_stays(
     users: Mapping[str, Secret], checks: list[tuple[str, bytes]]
 ) -> None:
