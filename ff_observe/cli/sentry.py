@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ff_observe.cli.options import settings_of
 from ff_observe.cli.terminal import progress
+from ff_observe.presence import exists
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -65,6 +66,6 @@ def _page_release(options: argparse.Namespace) -> str | None:
     from ff_observe.sentry_names import release_name
 
     named = options.home is not None or options.config is not None
-    if not named and not find_file(find_home(None, read_environment(os.environ)), None).exists():
+    if not named and not exists(find_file(find_home(None, read_environment(os.environ)), None)):
         return None
     return release_name(installed_versions(settings_of(options)).flowfuse())

@@ -13,6 +13,7 @@ from ff_observe.config.nodes import Map, Node
 from ff_observe.config.reader import not_for_root, read_tree, wrong
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.presence import exists
 from ff_observe.trusted_path import check_naming_file
 
 DEFAULT_HOME: Final = Path("/opt/flowforge")
@@ -24,7 +25,7 @@ def find_home(option: str | os.PathLike[str] | None, environment: Environment) -
     named = option or environment.flowforge_home
     if named:
         return Path(named).absolute()
-    return DEFAULT_HOME if _exists(DEFAULT_HOME) else Path.cwd()
+    return DEFAULT_HOME if exists(DEFAULT_HOME) else Path.cwd()
 
 
 def find_file(home: Path, option: str | os.PathLike[str] | None) -> Path:
@@ -32,7 +33,7 @@ def find_file(home: Path, option: str | os.PathLike[str] | None) -> Path:
     if option:
         return Path(option).absolute()
     local = home / "etc" / "flowforge.local.yml"
-    return local if _exists(local) else home / "etc" / "flowforge.yml"
+    return local if exists(local) else home / "etc" / "flowforge.yml"
 
 
 def load_settings(
@@ -60,7 +61,7 @@ def load_settings(
     layers = Layers(directory / "etc")
     beside = overlay or variables.get(OVERLAY_FILE)
     over = Path(beside).absolute() if beside else file.parent / "ff-observe.yml"
-    if (beside or _exists(over)) and (named := _parse(over, variables)) is not None:
+    if (beside or exists(over)) and (named := _parse(over, variables)) is not None:
         layers.add_file(over, named)
     layers.add_variables(variables)
     layers.add_assignments(assignments)
@@ -82,8 +83,3 @@ def _parse(file: Path, variables: Mapping[str, str], hint: str = "") -> Map | No
     except ERBError as error:
         problems = (Problem(str(file), place.line, place.column, "", text) for place, text in error.problems)
         raise ConfigurationError(tuple(problems)) from None
-
-
-def _exists(path: Path) -> bool:
-    """False also if it cannot be determined, like Node's `existsSync`; `Path.exists` raises then before Python 3.14."""
-    return os.path.exists(path)  # noqa: PTH110 (see above)

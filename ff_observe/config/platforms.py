@@ -18,6 +18,7 @@ from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.reader import Reader, read_tree, wrong
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.presence import is_directory
 
 LONGEST_NAME: Final = 100
 LABELS_OF_OURS: Final = ("platform", "instance")
@@ -165,7 +166,7 @@ def load_platforms(path: str | os.PathLike[str], variables: Mapping[str, str] | 
     variables = os.environ if variables is None else variables
     source = Path(path).absolute()
     warnings: list[Problem] = []
-    if source.is_dir():
+    if is_directory(source):
         web, entries = PrometheusSettings(enabled=True), tuple(_homes_in(source, warnings))
     else:
         web, entries = _read_list(source, warnings)
@@ -223,9 +224,14 @@ def _homes_in(directory: Path, warnings: list[Problem]) -> Iterator[Entry]:
     except OSError as error:
         raise wrong(directory, f"the directory cannot be read: {error.strerror}") from None
     for home in found:
-        if not find_file(home, None).exists():
+        try:
+            find_file(home, None).stat()
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        problem = name_problem(home.name)
+        except OSError as error:
+            problem: str | None = f"{error.filename}: {error.strerror}; let the user of ff-observe read it"
+        else:
+            problem = name_problem(home.name)
         if problem is not None:
             warnings.append(Problem(str(directory), 0, 0, "", f"the home {home.name!r} is left out: {problem}"))
             continue

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ff_observe.presence import exists, is_directory, is_file
+
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")  # the names under which OpenSSL looks for authorities in a directory
 
@@ -29,7 +31,7 @@ def client_context(authority: str | os.PathLike[str] | None = None) -> ssl.SSLCo
     context.verify_flags &= ~_NOT_ON_EVERY_PYTHON
     if authority is None:
         for place in _besides_openssl():
-            if place.is_dir():
+            if is_directory(place):
                 context.load_verify_locations(capath=place)
             else:
                 context.load_verify_locations(cafile=place)
@@ -77,7 +79,7 @@ def _of_openssl() -> list[Path]:
     directories = os.environ.get(paths.openssl_capath_env) or paths.openssl_capath
     file = os.environ.get(paths.openssl_cafile_env) or paths.openssl_cafile
     places = (Path(place) for place in (file, *directories.split(os.pathsep)) if place)
-    return [place for place in places if place.exists()]
+    return [place for place in places if exists(place)]
 
 
 def _besides_openssl() -> list[Path]:
@@ -91,7 +93,7 @@ def _besides_openssl() -> list[Path]:
 
 
 def _files(place: Path) -> Iterator[Path]:
-    if place.is_dir():
-        yield from (file for file in sorted(place.iterdir()) if _HASHED.fullmatch(file.name) and file.is_file())
+    if is_directory(place):
+        yield from (file for file in sorted(place.iterdir()) if _HASHED.fullmatch(file.name) and is_file(file))
     else:
         yield place

@@ -14,6 +14,7 @@ from ff_observe.config.public import is_loopback
 from ff_observe.config.secret import MASK
 from ff_observe.doctor.model import Check, Subject, error, note, warning
 from ff_observe.outputs.ping.ledger_proof import verify
+from ff_observe.presence import exists, is_directory
 from ff_observe.problems import Finding
 from ff_observe.web.web_config import read_web_config
 
@@ -54,7 +55,7 @@ def _files_with_secrets(subject: Subject) -> list[Path]:
 
 def _home(subject: Subject) -> Iterator[Finding]:
     for directory in (subject.settings.home / "etc", subject.settings.home / "var"):
-        if directory.is_dir() and not os.access(directory, os.R_OK | os.X_OK):
+        if is_directory(directory) and not os.access(directory, os.R_OK | os.X_OK):
             yield error(
                 "home-unreadable",
                 "FlowFuse's home cannot be read",
@@ -68,9 +69,9 @@ def _state(subject: Subject) -> Iterator[Finding]:
     if directory is None:
         return
     existing = directory
-    while not existing.exists() and existing != existing.parent:
+    while not exists(existing) and existing != existing.parent:
         existing = existing.parent
-    if not existing.is_dir():
+    if not is_directory(existing):
         yield error(
             "state-directory",
             "The directory for the bridge's state is a file",

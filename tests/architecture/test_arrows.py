@@ -7,7 +7,7 @@ from tests.architecture.sources import Module, is_within, modules
 P = "ff_observe"
 GROUND = (
     *(f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.platform_context"),
-    *(f"{P}.tracing", f"{P}.trusted_path", f"{P}.version"),
+    *(f"{P}.presence", f"{P}.tracing", f"{P}.trusted_path", f"{P}.version"),
 )
 """What everything else may stand on."""
 

@@ -147,3 +147,22 @@ def test_the_time_of_day_comes_from_the_clock(module: Module) -> None:
         if isinstance(node, ast.Attribute) and dotted(node) in asked
     ]
     assert used == []
+
+
+BRIDGE = tuple(f"ff_observe.{name}" for name in ("config", "delivery", "doctor", "outputs", "platform", "web"))
+
+
+@each_module
+def test_the_bridge_looks_for_files_where_it_may_not_enter_too(module: Module) -> None:
+    """The methods of `Path` raise `PermissionError` there before Python 3.14; `presence.py` does not."""
+    if not any(is_within(module.name, package) for package in BRIDGE):
+        return
+    used = [
+        f"{module.place}:{node.lineno}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and not node.args
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"exists", "is_file", "is_dir"}
+    ]
+    assert used == []

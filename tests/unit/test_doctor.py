@@ -20,6 +20,7 @@ from ff_observe.doctor.scrapes import SILENT_SECONDS, Scrapes
 from ff_observe.problems import Finding, Severity
 from ff_observe.wiring import open_platform
 from tests.fakes import FakeClock
+from tests.other_users import unable_to_enter
 from tests.planted_faults import World, world
 from tests.real_parts.certificates import root_authority
 from tests.unit.ping import tampering
@@ -51,6 +52,16 @@ def test_a_clock_that_was_never_set_is_found(subject: Subject) -> None:
     never_set = replace(subject, clock=FrozenClock(datetime(1970, 1, 1, tzinfo=UTC)))
     assert "timedatectl" in found_in(MACHINE, never_set)["clock"].fix
     assert found_in(MACHINE, subject)["clock"].severity is Severity.OK
+
+
+def test_a_state_directory_that_may_not_be_entered_is_found(subject: Subject, open_directory: Path) -> None:
+    closed = open_directory / "closed"
+    closed.mkdir()
+    ping = replace(subject.settings.ping, state_directory=closed / "state")
+    closed_in = replace(subject, settings=replace(subject.settings, ping=ping))
+    with unable_to_enter(closed):
+        found = found_in(tuple(check for check in MACHINE if check.id == "state-directory"), closed_in)
+    assert f"may not write to {closed}" in found["state-directory"].detail
 
 
 def test_a_ledger_that_a_receipt_contradicts_is_found(subject: Subject, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PlatformSettings, Settings
 from ff_observe.platform.sources import flowfuse_metrics
 from ff_observe.platform.sources.model import OperatingSystem
+from ff_observe.presence import exists
 from ff_observe.trusted_path import check_trusted_file
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def _installed_flowfuse(home: Path) -> str | None:
             continue
         version = package.get("version")
         if isinstance(version, str) and len(version) <= MAX_VERSION_CHARACTERS:
-            return version + ("-git" if (directory / ".git").exists() else "")
+            return version + ("-git" if exists(directory / ".git") else "")
     return None
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.delivery.trust import authorities, explain
+from ff_observe.presence import is_file
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL, "Message Formats", SSLRequest
 _NO_FILE = f"{os.devnull}/none"
@@ -61,7 +62,7 @@ def _trusted(database: PostgreSQLDatabase) -> bytes:
             raise OSError(f"{problem} ({database.ca_file_from} names it)")
         return database.ca_file.read_bytes()
     extra = database.extra_ca_file
-    return authorities(*((extra,) if extra is not None and extra.is_file() else ()))
+    return authorities(*((extra,) if extra is not None and is_file(extra) else ()))
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, TooSl
 from ff_observe.platform.sources.limit import TimeLimit
 from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.sql import MAX_ROWS, Dialect, Row, StatementError, StatementTooSlowError, literal
+from ff_observe.presence import exists
 
 READ_LIMIT_SECONDS = 4.0
 """With a rollback journal a reader blocks writers; after 5 s a live FlowFuse answers HTTP 500 (SQLITE_BUSY)."""
@@ -250,7 +251,7 @@ class SQLiteSource:
             self._counting.forget_all()
         if self._connection is None:
             self._check_library()
-            if not self._beside("-shm").exists() and self._needs_its_log() and not self._may_rebuild_index():
+            if not exists(self._beside("-shm")) and self._needs_its_log() and not self._may_rebuild_index():
                 unattended = self._ask_unattended(ask)
                 if unattended is not None:
                     return unattended
@@ -332,7 +333,7 @@ class SQLiteSource:
         return answer if self._unattended_state() == before else None
 
     def _unattended_state(self) -> tuple[_Identity, _Identity, bool]:
-        return _identity(self._path), _identity(self._beside("-wal")), self._beside("-shm").exists()
+        return _identity(self._path), _identity(self._beside("-wal")), exists(self._beside("-shm"))
 
     def _open_unattended(self) -> sqlite3.Connection:
         if not self._has_log():

@@ -21,6 +21,7 @@ from ff_observe.errors import SourceError
 from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.sql import Dialect, Row, StatementError
 from ff_observe.platform.sources.sqlite import DIALECT, READ_LIMIT_SECONDS, SQLiteSource
+from ff_observe.presence import exists
 
 ANSWER_SECONDS: Final = 2 * READ_LIMIT_SECONDS + 6.0
 """For a reading that is repeated because it took too long, including the start of the process."""
@@ -80,7 +81,7 @@ class GuardedSQLiteSource:
         return found
 
     def _is_for_a_process(self) -> bool:
-        if self._path.with_name(f"{self._path.name}-shm").exists():
+        if exists(self._path.with_name(f"{self._path.name}-shm")):
             return True
         try:
             return self._path.stat().st_size >= LARGE_BYTES

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ff_observe.config.environment_file import read_environment_file
 from ff_observe.config.platforms import LONGEST_NAME, load_platforms, name_problem
 from ff_observe.errors import ConfigurationError
+from tests.other_users import unable_to_enter
 
 
 def home(directory: Path, text: str = "db: {type: sqlite}\n") -> Path:
@@ -45,6 +46,17 @@ def test_a_home_whose_name_is_none_is_left_out_and_said(tmp_path: Path) -> None:
     found = load_platforms(tmp_path, {})
     assert found.platforms == ()
     assert "two\\nlines" in str(found.warnings[0])
+
+
+def test_a_home_that_may_not_be_entered_is_left_out_and_said(open_directory: Path) -> None:
+    home(open_directory / "acme")
+    home(open_directory / "closed")
+    with unable_to_enter(open_directory / "closed"):
+        found = load_platforms(open_directory, {})
+    assert [platform.name for platform in found.platforms] == ["acme"]
+    (warning,) = found.warnings
+    assert "the home 'closed' is left out: " in str(warning)
+    assert str(warning).endswith("/flowforge.yml: Permission denied; let the user of ff-observe read it")
 
 
 def test_a_file_names_home_or_configuration_environment_and_labels(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.delivery import trust
+from tests.other_users import unable_to_enter
 from tests.real_parts.certificates import root_authority, self_signed
 
 
@@ -94,6 +95,17 @@ def test_a_context_and_the_pem_of_authorities_trust_the_same(
     for context in (trust.client_context(), by_pem):
         assert advance_handshake(context, authority.issue("server", ["localhost"]), tmp_path) is None
         assert advance_handshake(context, root_authority("x").issue("server", ["localhost"]), tmp_path) is not None
+
+
+@pytest.mark.usefixtures("no_system_authorities")
+def test_authorities_that_may_not_be_looked_at_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OpenSSL passes over them."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(closed / "authority.pem"))
+    with unable_to_enter(closed):
+        context = trust.client_context()
+    assert context.verify_mode is ssl.CERT_REQUIRED
 
 
 def _hash(pem: bytes, directory: Path) -> str:

@@ -18,12 +18,12 @@ from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.sql import StatementTooSlowError
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.network_guard import guarded_environment
+from tests.other_users import NOBODY, somebody_else, unable_to_write
 from tests.platforms import case_named, reported, sqlite_rows, truth, writable_copy
 from tests.unit.platform.hostile import ENDLESS
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CASE = case_named("v2.4.0-sqlite-dev")
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -198,29 +198,6 @@ class TestWriteAheadLog:
         os.chown(left, NOBODY, NOBODY)
         with contextlib.closing(SQLiteSource(left)) as source:
             assert source.read(AT).readings["flowfuse_invitations"] == {(): 0}
-
-
-@contextlib.contextmanager
-def somebody_else() -> Iterator[None]:
-    """Be another user until the block ends, if we are root."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
-
-
-@contextlib.contextmanager
-def unable_to_write(directory: Path) -> Iterator[None]:
-    """Have no right to write to a directory until the block ends; root has it everywhere, so be somebody else."""
-    directory.chmod(0o555)
-    try:
-        with somebody_else():
-            yield
-    finally:
-        directory.chmod(0o755)
 
 
 WRITER = """

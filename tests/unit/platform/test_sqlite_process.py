@@ -20,6 +20,7 @@ from ff_observe.platform.sources import sqlite_process
 from ff_observe.platform.sources.sql import StatementError
 from ff_observe.platform.sources.sqlite import DIALECT, SQLiteSource
 from ff_observe.platform.sources.sqlite_process import GuardedSQLiteSource
+from tests.other_users import unable_to_enter
 from tests.platforms import case_named, reported, writable_copy
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -52,6 +53,12 @@ def _readers(path: Path) -> list[psutil.Process]:
 def test_without_a_log_no_process_is_started(source: GuardedSQLiteSource, path: Path) -> None:
     assert source.read(AT).readings["flowfuse_devices"]
     assert _readers(path) == []
+
+
+def test_a_directory_that_may_not_be_entered_is_an_error_of_the_source(source: GuardedSQLiteSource, path: Path) -> None:
+    with unable_to_enter(path.parent), pytest.raises(SourceError, match=r" is not there or not accessible; check "):
+        source.read(AT)
+    assert source.read(AT).readings["flowfuse_devices"]
 
 
 @pytest.mark.usefixtures("with_log")

@@ -1,6 +1,7 @@
 """What is checked before source maps leave, and what the user is told. No token here ever gets as far as sentry-cli."""
 
 import base64
+import contextlib
 import json
 import stat
 import sys
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.cli import main
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings
 from ff_observe.errors import SourceMapsError
 from ff_observe.frontend import Script, render_page, snippets
 from ff_observe.source_maps import upload_source_maps
 from ff_observe.source_maps.upload import NO_TOKEN
+from tests.other_users import unable_to_enter
 
 TOKEN = "planted-token"
 GOOD_MAP = {"version": 3, "sources": ["a.js"], "sourcesContent": ["let a"], "mappings": "AAAA"}
@@ -216,6 +219,18 @@ def test_an_unknown_release_is_asked_for(tmp_path: Path) -> None:
     built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
     with pytest.raises(SourceMapsError, match="say --release flowfuse@<version>"):
         plan(built, release=None)
+
+
+def test_a_build_beside_a_flowfuse_that_it_may_not_look_at_is_asked_for_the_release(
+    open_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (open_directory / "etc").mkdir()
+    monkeypatch.setenv("FLOWFORGE_HOME", str(open_directory))
+    built = write(open_directory, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    for rights in (contextlib.nullcontext(), unable_to_enter(open_directory / "etc")):  # the first loads the modules
+        with rights:
+            assert main(["sentry", "sourcemaps", str(built), "--dry-run"]) == 1
+        assert "say --release flowfuse@<version>" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("release", ["", "..", "a/b", "a\nb", "x" * 201, " padded "])
