@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ff_observe.cli.options import assignment
+from ff_observe.cli.signals import EndedBySignal, ending_as_exceptions
 from ff_observe.errors import FFObserveError
 from ff_observe.version import VERSION
 
@@ -150,14 +151,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = argparse.Namespace(log_level=None)
     try:
-        arguments = sys.argv[1:] if arguments is None else arguments
-        options = build_parser(_needed(arguments)).parse_args(arguments)
-        status: int = options.run(options)
-        sys.stdout.flush()
+        with ending_as_exceptions():
+            arguments = sys.argv[1:] if arguments is None else arguments
+            options = build_parser(_needed(arguments)).parse_args(arguments)
+            status: int = options.run(options)
+            sys.stdout.flush()
     except FFObserveError as error:
         return _complain(str(error), error.exit_status, options)
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells count
+    except EndedBySignal as ended:
+        return ended.exit_status
     except BrokenPipeError:  # the reader (`head`, a pager) is gone
         _drop_output()
         return 1

@@ -1,6 +1,43 @@
-"""Signals for a command that runs until it is stopped."""
+"""Signals for a command that runs until it is stopped, and for the others, which they end."""
 
+import contextlib
 import signal
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+
+class EndedBySignal(BaseException):
+    """SIGTERM or SIGHUP came. No `Exception`, as `KeyboardInterrupt` is none: only `main` catches it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_status = 128 + number  # as shells count
+
+
+@contextlib.contextmanager
+def ending_as_exceptions() -> Iterator[None]:
+    """In the block SIGTERM and SIGHUP raise `EndedBySignal`, so that a command records and removes what it must, as
+    after Ctrl-C. A second one ends the process at once. One that is ignored (`nohup`) stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+
+    def restore() -> None:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+    def end(number: int, _frame: object) -> NoReturn:
+        restore()
+        raise EndedBySignal(number)
+
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        restore()
 
 
 class Signals:

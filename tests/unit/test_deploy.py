@@ -3,12 +3,14 @@
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from ff_observe.cli import build_parser
+from ff_observe.cli.signals import EndedBySignal
 from ff_observe.config.declaration import OVERLAY
 from ff_observe.config.environment import COLLECTOR_DATABASE_FILE
 
@@ -59,6 +61,11 @@ def test_systemd_accepts_the_socket_of_the_service(analyze: Path) -> None:
     there = shutil.copy(DIRECTORY / "ff-observe.socket", analyze)
     done = subprocess.run(["systemd-analyze", "verify", there], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@each_unit
+def test_a_stop_before_the_start_was_done_is_no_failure_of_the_unit(unit: Path) -> None:
+    assert f"SuccessExitStatus={EndedBySignal(signal.SIGTERM).exit_status}" in unit.read_text().splitlines()
 
 
 @each_unit

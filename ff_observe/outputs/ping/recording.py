@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
@@ -18,6 +19,8 @@ from ff_observe.transparency.notes import Note, NoteError, VerifierKey
 from ff_observe.trusted_path import check_naming_file
 
 log = logging.getLogger(__name__)
+
+INTERRUPTED: Final = "its delivery was interrupted, it may have arrived"
 
 
 def sender_for(settings: Settings, clock: Clock) -> Sender:
@@ -100,7 +103,13 @@ class RecordingSender:
             place = f"the ledger {self._ledger.path} cannot be written"
             return Outcome(Result.FAILED, f"held back, as telemetry.ledger_required says: {place}; the log says why")
         checkpoint = self._checkpoint()
-        outcome = self._sender.send(body, None if checkpoint is None else checkpoint.text)
+        try:
+            outcome = self._sender.send(body, None if checkpoint is None else checkpoint.text)
+        except BaseException:  # Ctrl-C or SIGTERM, while the receiver may have all of the body
+            interrupted = Outcome(Result.FAILED, INTERRUPTED, receiver=self._sender.receiver)
+            if interrupted.receiver is not None:
+                self._record(lambda: self._ledger.append(interrupted, body, note=INTERRUPTED))
+            raise
         try:
             if outcome.receiver is not None:
                 self._record(lambda: self._ledger.append(outcome, body))
