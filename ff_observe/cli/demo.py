@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ff_observe.cli.options import port, start_logging
 from ff_observe.cli.run import STOP_SECONDS, leave, stop
 from ff_observe.cli.signals import Signals
-from ff_observe.errors import UsageError
+from ff_observe.errors import FFObserveError, UsageError
 
 if TYPE_CHECKING:
     from ff_observe.clock import Clock
@@ -56,11 +56,30 @@ def run(options: argparse.Namespace) -> int:
         directory = options.directory
         if directory is None:
             directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="ff-observe-demo-")))
-        elif directory.exists() and any(directory.iterdir()):
-            # The demo changes the database it finds: it must never be a real one.
-            raise UsageError(f"{directory} is not empty; give the demo an empty directory, or none for a temporary one")
+        else:
+            _claim(directory)
         status = _run(directory, options)
     return leave(status)
+
+
+def _claim(directory: Path) -> None:
+    """Raises `UsageError` if the directory is not empty: the demo changes the database it finds, which must never be a
+    real one."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(directory.iterdir())
+        if is_empty:
+            _collector_in(directory).mkdir()
+    except OSError as error:
+        raise FFObserveError(
+            f"the demo cannot use {directory} ({error.strerror}); choose another with --directory"
+        ) from None
+    if not is_empty:
+        raise UsageError(f"{directory} is not empty; give the demo an empty directory, or none for a temporary one")
+
+
+def _collector_in(directory: Path) -> Path:
+    return directory / "collector"
 
 
 def _run(directory: Path, options: argparse.Namespace) -> int:
@@ -78,7 +97,7 @@ def _run(directory: Path, options: argparse.Namespace) -> int:
     collector = Collector(
         CollectorSettings(
             port=options.collector_port,
-            data_dir=directory / "collector",
+            data_dir=_collector_in(directory),
             k=1,
             public_k=1,
             public=True,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.errors import ConfigurationError, FFObserveError, Problem
 
 _PRIVATE = 0o600
 _LARGEST = 4096
@@ -18,8 +18,8 @@ _LARGEST = 4096
 class KeyKeeping(Protocol):
     """Keeps one key for all processes that use it. Its format is known to its owner alone.
 
-    Every method raises `ConfigurationError` if the settings, or other users' rights, are in the way, and `StoreError`
-    if a database or command fails for now.
+    Every method raises `ConfigurationError` if the settings, or other users' rights, are in the way, `StoreError` if a
+    database or command fails for now, and `FFObserveError` for what else is wrong with the machine.
     """
 
     seconds_between_looks: float
@@ -35,6 +35,11 @@ class KeyKeeping(Protocol):
 
     def wrong(self, message: str) -> ConfigurationError:
         """An error that names where the key is kept."""
+
+
+def unusable(keeping: KeyKeeping, what: str) -> FFObserveError:
+    """The error where the machine is in the way and not the settings: a full disk, a missing right."""
+    return FFObserveError(str(keeping.wrong(what)))
 
 
 class FileKeeping:

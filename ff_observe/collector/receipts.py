@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from ff_observe.clock import Clock
-from ff_observe.collector.key_file import FileKeeping, KeyKeeping
+from ff_observe.collector.key_file import FileKeeping, KeyKeeping, unusable
 from ff_observe.collector.key_keeping import keeping
 from ff_observe.collector.settings import RECEIPTS_KEY_FILE, CollectorSettings
 from ff_observe.collector.store import Store
@@ -40,11 +40,12 @@ class Receipts:
 
     def open(self, *, make: bool = True) -> None:
         """Read the key; if there is none, make one, unless `make` is false. Raises `ConfigurationError` if there is
-        none, other users can read it, or the process cannot, and `StoreError` if it cannot be had now."""
+        none or other users can read it, `FFObserveError` if the process cannot read or make it, and `StoreError` if it
+        cannot be had now."""
         try:
             kept = self._keeping.exchange(_once) if make else self._keeping.read()
         except OSError as error:
-            raise self._keeping.wrong(f"cannot be used: {error.strerror}") from None
+            raise unusable(self._keeping, f"cannot be used: {error.strerror}") from None
         if kept is None:
             raise self._keeping.wrong(
                 "does not exist; name the collector's directory with --settings or --data-dir, "

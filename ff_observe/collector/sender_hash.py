@@ -11,7 +11,7 @@ import threading
 from datetime import datetime, timedelta
 from typing import Self
 
-from ff_observe.collector.key_file import FileKeeping, KeyKeeping
+from ff_observe.collector.key_file import FileKeeping, KeyKeeping, unusable
 from ff_observe.collector.key_keeping import keeping
 from ff_observe.collector.sender_address import Address
 from ff_observe.collector.settings import KEY_FILE, CollectorSettings
@@ -56,12 +56,12 @@ class SenderHash:
         return self._keeping.seconds_between_looks
 
     def open(self, now: datetime) -> None:
-        """Read the key, or make one. Raises `ConfigurationError` if other users can read it, or the process cannot, and
-        `StoreError` if it cannot be had now."""
+        """Read the key, or make one. Raises `ConfigurationError` if other users can read it, `FFObserveError` if the
+        process cannot read or make it, and `StoreError` if it cannot be had now."""
         try:
             self.replace_if_due(now)
         except OSError as error:
-            raise self._keeping.wrong(f"cannot be used: {error.strerror}") from None
+            raise unusable(self._keeping, f"cannot be used: {error.strerror}") from None
 
     def of(self, address: Address | None) -> bytes | None:
         """The hash of an address, 32 bytes; None where there is none."""

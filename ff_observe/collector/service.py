@@ -30,7 +30,7 @@ from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.unknown_fields import UnknownFields
-from ff_observe.errors import ConfigurationError, FFObserveError, what_to_change_to_listen
+from ff_observe.errors import FFObserveError, what_to_change_to_listen
 from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.listening import listen, reason
 from ff_observe.http.refusals import Closing, Problem, Refusals
@@ -156,7 +156,8 @@ class Collector:
         )
 
     def start(self) -> None:
-        """Listen. Raises `ConfigurationError` if the key, the store's location or the address cannot be used.
+        """Listen. Raises `FFObserveError` if a key or the address cannot be used: `ConfigurationError` for what is
+        written wrongly.
 
         An unreachable database server does not prevent the start: pings are refused until it answers.
         """
@@ -307,7 +308,7 @@ class Collector:
             place = _place(self.settings.host, self.settings.port)
             hint = what_to_change_to_listen(error, self.settings.port)
             message = f"cannot listen on {place} ({reason(error)}); {hint}"
-            raise ConfigurationError((errors.Problem(self.settings.named_in, 0, 0, "listen", message),)) from None
+            raise FFObserveError(str(errors.Problem(self.settings.named_in, 0, 0, "listen", message))) from None
 
     def _observe_commit(self, pings: int, duration_seconds: float) -> None:
         self.metrics.observe(catalogue.COMMIT_PINGS, pings)

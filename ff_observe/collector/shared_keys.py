@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from ff_observe.collector.key_file import FileKeeping
+from ff_observe.collector.key_file import FileKeeping, unusable
 from ff_observe.collector.key_wrapping import KeyWrapping
 from ff_observe.errors import ConfigurationError
 
@@ -67,15 +67,14 @@ class SharedKeeping:
         try:
             return self._earlier.read()
         except OSError as error:
-            raise self._earlier.wrong(f"cannot be read: {error.strerror}") from None
+            raise unusable(self._earlier, f"cannot be read: {error.strerror}") from None
 
     def _destroy_file(self) -> None:
         try:
             self._earlier.destroy()
         except OSError as error:
-            raise self._earlier.wrong(
-                f"cannot be destroyed ({error.strerror}): the database keeps this key now; remove it by hand"
-            ) from None
+            what = f"cannot be destroyed ({error.strerror}): the database keeps this key now; remove it by hand"
+            raise unusable(self._earlier, what) from None
         log.info("the database keeps the key %s for all collectors: %s is destroyed", self._name, self._earlier.file)
 
     def _replace(self, wrapped: bytes | None, key: bytes) -> bool:

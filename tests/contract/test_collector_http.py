@@ -26,7 +26,7 @@ from ff_observe.collector.commands import export, forget
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings, SQLiteFile
 from ff_observe.collector.store import Ping
-from ff_observe.errors import ConfigurationError
+from ff_observe.errors import FFObserveError
 from ff_observe.http.connection import Connection
 from ff_observe.ping_contract import MAX_BODY_BYTES
 from tests import openmetrics_2
@@ -300,10 +300,11 @@ def test_an_instance_can_be_exported_and_forgotten_while_it_runs(
     assert send(collector.port, body()).status == 200
 
 
-def test_an_address_in_use_is_a_configuration_error(collector: Collector, settings: CollectorSettings) -> None:
+def test_an_address_in_use_is_no_error_of_the_configuration(collector: Collector, settings: CollectorSettings) -> None:
     second = Collector(replace(settings, port=collector.port))
-    with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{collector.port}"):
+    with pytest.raises(FFObserveError, match=f"listen: cannot listen on 127.0.0.1:{collector.port}") as raised:
         second.start()
+    assert raised.value.exit_status == 1
     second.stop(time.monotonic() + 1)
 
 
@@ -313,7 +314,7 @@ def test_an_ipv6_address_is_told_as_addresses_write_it(
     caplog.set_level("INFO")
     with collecting(replace(settings, host="::1")) as running:
         assert f"collecting pings on http://[::1]:{running.port}/ping" in caplog.text
-        with pytest.raises(ConfigurationError, match=re.escape(f"cannot listen on [::1]:{running.port} (")):
+        with pytest.raises(FFObserveError, match=re.escape(f"cannot listen on [::1]:{running.port} (")):
             Collector(replace(settings, host="::1", port=running.port)).start()
 
 

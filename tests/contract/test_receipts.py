@@ -15,7 +15,7 @@ from ff_observe.collector.openapi import document
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.config.settings import Settings
-from ff_observe.errors import ConfigurationError
+from ff_observe.errors import ConfigurationError, FFObserveError
 from ff_observe.outputs.ping.ledger_proof import examine
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.outputs.ping.recording import sender_for
@@ -172,6 +172,14 @@ def test_a_key_that_others_can_read_or_that_is_none_is_not_used(
     os.chmod(file, mode)  # noqa: PTH101 - of a file
     with pytest.raises(ConfigurationError, match=wrong):
         receipts.open()
+
+
+def test_a_place_that_cannot_be_written_is_no_error_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    receipts = Receipts.of(collector_of(tmp_path, receipts_key_file=tmp_path / "file" / "receipts.key"))
+    with pytest.raises(FFObserveError, match=r"receipts\.key_file: .*receipts\.key cannot be used: ") as raised:
+        receipts.open()
+    assert raised.value.exit_status == 1
 
 
 def test_the_document_of_the_interface_names_both_headers() -> None:

@@ -81,6 +81,23 @@ def test_wrong_input_is_answered_in_a_few_lines_and_the_documented_status(
     assert told.out == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["demo", "--port", "0", "--collector-port", "0", "--directory"], "--directory"),
+        (["collector", "run", "--listen", "127.0.0.1:0", "--data-dir"], "--data-dir"),
+    ],
+    ids=["demo", "collector"],
+)
+def test_a_directory_that_cannot_be_made_names_the_option_and_can_be_tried_again(
+    arguments: list[str], option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1, after which systemd starts a service again, as it does not after 78."""
+    (tmp_path / "file").touch()
+    assert main([*arguments, str(tmp_path / "file" / "d")]) == 1
+    assert f"Not a directory); choose another with {option}\n" in capsys.readouterr().err
+
+
 def test_the_process_ends_with_the_status_of_its_command(tmp_path: Path) -> None:
     done = ff_observe("--home", "nowhere", "check", directory=tmp_path)
     assert (done.returncode, done.stdout) == (78, "")

@@ -5,7 +5,7 @@ from ff_observe.collector.store.model import Store
 
 
 def open_store(settings: CollectorSettings) -> Store:
-    """The store that the settings name. Raises `ConfigurationError`."""
+    """The store that the settings name. Raises `FFObserveError`."""
     if isinstance(settings.database, PostgreSQLServer):
         from ff_observe.collector.store.postgresql import PostgreSQLStore
 

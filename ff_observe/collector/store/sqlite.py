@@ -28,7 +28,7 @@ from ff_observe.collector.store.present import EARLIEST, Present, present
 from ff_observe.collector.store.public import PublicStore
 from ff_observe.collector.store.sqlite_schema import clear_log, connect, failing_as, migrate, newest_days, transaction
 from ff_observe.collector.store.sqlite_writer import SQLiteWriter
-from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.errors import FFObserveError, Problem
 from ff_observe.ping_contract import Value
 
 log = logging.getLogger(__name__)
@@ -273,10 +273,10 @@ def _oldest(connection: sqlite3.Connection, before: datetime) -> datetime | None
 
 
 def open_sqlite(path: Path, window: timedelta, named_in: str) -> SQLiteStore:
-    """The store in the file at `path`, created if missing. Raises `ConfigurationError` if it cannot be used."""
+    """The store in the file at `path`, created if missing. Raises `FFObserveError` if it cannot be used."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         message = f"cannot make the directory {path.parent} ({error.strerror}); choose another with --data-dir"
-        raise ConfigurationError((Problem(named_in, 0, 0, "data_dir", message),)) from None
+        raise FFObserveError(str(Problem(named_in, 0, 0, "data_dir", message))) from None
     return SQLiteStore(path, window)

@@ -17,7 +17,7 @@ import pytest
 
 from ff_observe.collector.key_file import FileKeeping
 from ff_observe.collector.sender_hash import SenderHash, is_key
-from ff_observe.errors import ConfigurationError
+from ff_observe.errors import ConfigurationError, FFObserveError
 from tests.unit.collector.pings import NOON, later
 
 LIFETIME = timedelta(days=30)
@@ -86,8 +86,9 @@ def test_a_file_that_is_no_key_of_ours_is_never_overwritten(key_file: Path, cont
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cannot be used"):
+    with pytest.raises(FFObserveError, match=r"sender\.key cannot be used: ") as raised:
         closed(tmp_path / "file" / "sender.key").open(NOON)
+    assert raised.value.exit_status == 1, "the machine can change, and the settings are right"
 
 
 def test_the_key_stays_for_its_lifetime_and_across_restarts(key_file: Path) -> None:
