@@ -196,9 +196,10 @@ def test_it_is_ready_while_pings_can_be_stored(collector: Collector) -> None:
 
 def test_a_store_that_is_down_is_told_and_nothing_is_acknowledged(settings: CollectorSettings, tmp_path: Path) -> None:
     file = tmp_path / "pings.sqlite3"
-    broken = replace(settings, database=SQLiteFile(file))
-    file.write_bytes(b"this is no database" * 100)
-    with collecting(broken) as running:
+    with collecting(replace(settings, database=SQLiteFile(file))) as running:
+        assert send(running.port, body("before")).status == 200
+        file.unlink()
+        file.write_bytes(b"this is no database" * 100)
         answer = send(running.port, body())
         assert (answer.status, answer.json["status"]) == (503, "error")
         assert 30 <= int(answer.headers["retry-after"]) <= 90

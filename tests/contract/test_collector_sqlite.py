@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.collector.commands import existing_store
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
+from ff_observe.collector.settings_kinds import SQLiteFile
 from ff_observe.collector.store import StoreError, sqlite, sqlite_schema
+from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.store.sqlite import open_sqlite
+from tests.other_users import somebody_else, unable_to_enter
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import later, ping
 
@@ -36,6 +43,93 @@ def test_nothing_is_stored_in_a_file_that_nobody_finds_any_more(lose: Callable[[
             writer.write([])
         assert writer.write([ping("b")]) == [True]
         assert [each.instance_id for each in store.export("b")] == ["b"]
+
+
+def no_database(file: Path) -> None:
+    file.write_bytes(b"root:x:0:0:root:/root:/bin/sh\n" * 50)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (no_database, "file is not a database"),
+        (lambda file: file.write_bytes(b"text"), "file is not a database"),
+        (Path.mkdir, "it is not a file"),
+        (os.mkfifo, "it is not a file"),
+    ],
+    ids=["other content", "few bytes", "directory", "pipe"],
+)
+def test_a_collector_does_not_start_on_what_is_no_database(
+    make: Callable[[Path], object], why: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "it is 100 % #1?.sqlite3"
+    make(file)
+    with pytest.raises(StoreError) as raised:
+        Collector(CollectorSettings(port=0, data_dir=tmp_path / "data", database=SQLiteFile(file)))
+    assert str(raised.value) == f"SQLite database {file}: {why}; check --database"
+
+
+def test_a_file_in_the_data_directory_that_is_no_database_names_that_option(tmp_path: Path) -> None:
+    settings = CollectorSettings(data_dir=tmp_path)
+    assert settings.database_file is not None
+    settings.database_file.parent.mkdir()
+    no_database(settings.database_file)
+    with pytest.raises(StoreError, match=r" file is not a database; check --data-dir$"):
+        open_store(settings)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_directory_that_may_not_be_entered_is_named(is_there: bool, open_directory: Path) -> None:
+    closed = open_directory / "closed"
+    closed.mkdir()
+    settings = CollectorSettings(database=SQLiteFile(closed / "pings.sqlite3"))
+    if is_there:
+        open_store(settings).tidy(later())
+    missing = pytest.raises(
+        StoreError, match=f"^SQLite database {closed}/pings.sqlite3: this user can make no file in "
+    )
+    with unable_to_enter(closed):
+        with missing:
+            open_store(settings)
+        with missing:
+            existing_store(settings)
+
+
+def test_a_file_that_may_not_be_read_is_named(open_directory: Path) -> None:
+    file = open_directory / "pings.sqlite3"
+    settings = CollectorSettings(database=SQLiteFile(file))
+    open_store(settings).tidy(later())
+    file.chmod(0)
+    unread = pytest.raises(
+        StoreError, match=f"^SQLite database {file}: unable to open database file; check --database$"
+    )
+    with somebody_else(), unread:
+        open_store(settings)
+
+
+def test_a_busy_or_empty_file_is_opened(tmp_path: Path) -> None:
+    file = tmp_path / "pings.sqlite3"
+    file.touch()
+    store = open_sqlite(file, timedelta(hours=1), "collector")
+    assert file.read_bytes() == b""
+    store.tidy(later())
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        assert open_sqlite(file, timedelta(hours=1), "collector").path == file
+
+
+def test_an_error_names_the_file(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    no_database(store.path)
+    of_store = pytest.raises(
+        StoreError, match=f"^SQLite database {store.path}: could not count platforms: file is not a "
+    )
+    with of_store:
+        store.count(later(), 30)
+    of_writer = pytest.raises(StoreError, match=f"^SQLite database {store.path}: could not store pings: file is ")
+    with BlockingWriter(store) as writer, of_writer:
+        writer.write([ping("a")])
 
 
 def test_forgotten_platforms_are_deleted_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Opens the store that the settings name. SQLite and psycopg are imported only where they are used."""
 
-from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer
+from ff_observe.collector.settings import DATA_DIR, DATABASE, CollectorSettings, PostgreSQLServer
 from ff_observe.collector.store.model import Store
 
 
@@ -13,4 +13,5 @@ def open_store(settings: CollectorSettings) -> Store:
     from ff_observe.collector.store.sqlite import open_sqlite
 
     assert settings.database_file is not None
-    return open_sqlite(settings.database_file, settings.duplicate_window, settings.named_in)
+    key = (DATA_DIR if settings.database.path is None else DATABASE).path
+    return open_sqlite(settings.database_file, settings.duplicate_window, settings.named_in, key)

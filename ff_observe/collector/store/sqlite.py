@@ -26,7 +26,15 @@ from ff_observe.collector.store.model import (
 )
 from ff_observe.collector.store.present import EARLIEST, Present, present
 from ff_observe.collector.store.public import PublicStore
-from ff_observe.collector.store.sqlite_schema import clear_log, connect, failing_as, migrate, newest_days, transaction
+from ff_observe.collector.store.sqlite_schema import (
+    clear_log,
+    connect,
+    failing_as,
+    migrate,
+    newest_days,
+    transaction,
+    why_never_usable,
+)
 from ff_observe.collector.store.sqlite_writer import SQLiteWriter
 from ff_observe.errors import FFObserveError, Problem
 from ff_observe.ping_contract import Value
@@ -67,7 +75,7 @@ class SQLiteStore(PublicStore[sqlite3.Connection], CopiedStore):
 
     @contextlib.contextmanager
     def _session(self, what: str) -> Iterator[sqlite3.Connection]:
-        with failing_as(what), contextlib.closing(connect(self.path)) as connection:
+        with failing_as(what, self.path), contextlib.closing(connect(self.path)) as connection:
             connection.set_progress_handler(self._interrupted.is_set, STEPS_BETWEEN_LOOKS)
             if not self._made.is_set():
                 migrate(connection)
@@ -272,11 +280,15 @@ def _oldest(connection: sqlite3.Connection, before: datetime) -> datetime | None
     return None if oldest is None else datetime.fromisoformat(oldest)
 
 
-def open_sqlite(path: Path, window: timedelta, named_in: str) -> SQLiteStore:
-    """The store in the file at `path`, created if missing. Raises `FFObserveError` if it cannot be used."""
+def open_sqlite(path: Path, window: timedelta, named_in: str, key: str = "data_dir") -> SQLiteStore:
+    """The store in the file at `path`, created if missing, as the setting `key` says. Raises `FFObserveError` if it
+    cannot be used now nor later; a database that is busy, full or read-only is opened."""
+    option = f"--{key.replace('_', '-')}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        message = f"cannot make the directory {path.parent} ({error.strerror}); choose another with --data-dir"
-        raise FFObserveError(str(Problem(named_in, 0, 0, "data_dir", message))) from None
+        message = f"cannot make the directory {path.parent} ({error.strerror}); choose another with {option}"
+        raise FFObserveError(str(Problem(named_in, 0, 0, key, message))) from None
+    if (why := why_never_usable(path)) is not None:
+        raise StoreError(f"SQLite database {path}: {why}; check {option}")
     return SQLiteStore(path, window)

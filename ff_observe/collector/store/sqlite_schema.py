@@ -1,17 +1,20 @@
 """The SQLite file of pings: its connections, its tables and newest days, and clearing its write-ahead log."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 from ff_observe.collector.store import copies, sqlite_fleet, sqlite_rollups, sqlite_sightings
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
+from ff_observe.presence import exists, is_file
 
 BUSY_SECONDS = 5.0
 CLEARING_MILLISECONDS = 1000
@@ -27,12 +30,29 @@ _OWN = {
 
 
 @contextlib.contextmanager
-def failing_as(what: str) -> Iterator[None]:
+def failing_as(what: str, path: Path) -> Iterator[None]:
     """Raise SQLite's errors as ours. Their text names files and tables, never values."""
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"SQLite could not {what}: {error}") from None
+        raise StoreError(f"SQLite database {path}: could not {what}: {error}") from None
+
+
+def why_never_usable(path: Path) -> str | None:
+    """Why SQLite can make no database of what is at `path` now; None also if it is busy, full or read-only, which
+    passes. Waits for no lock and writes nothing."""
+    if not exists(path):
+        return None if os.access(path.parent, os.W_OK | os.X_OK) else f"this user can make no file in {path.parent}"
+    if not is_file(path):
+        return "it is not a file"
+    address = f"file://{quote(os.fsencode(path.absolute()))}?immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB):
+            return str(error)
+    return None
 
 
 def connect(path: Path) -> sqlite3.Connection:

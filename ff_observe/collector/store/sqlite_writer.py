@@ -59,7 +59,7 @@ class SQLiteWriter:
         return await self._thread.call(partial(self._write, pings))
 
     def _write(self, pings: Sequence[Ping]) -> Sequence[bool]:
-        with failing_as("store pings"):
+        with failing_as("store pings", self._path):
             try:
                 connection = self._connected()
                 with transaction(connection):
