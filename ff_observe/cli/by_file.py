@@ -45,6 +45,11 @@ def add_to_send(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def is_meant(options: argparse.Namespace) -> bool:
+    """Whether an option of `ping send` concerns a ping of another machine."""
+    return (options.source, options.receipt, options.ledger_key) != (None, None, None)
+
+
 def export(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping import by_file
     from ff_observe.outputs.ping.recording import ledger_of
@@ -73,7 +78,7 @@ def send(options: argparse.Namespace) -> int:
     from ff_observe.transparency.notes import NoteError, VerifierKey
 
     if options.source is None:
-        raise UsageError("--receipt belongs to --from")
+        raise UsageError(f"{'--ledger-key' if options.receipt is None else '--receipt'} belongs to --from")
     settings, clock = settings_of(options), SystemClock()
     if settings.environment.ff_telemetry_disabled:
         raise DeliveryError("not sent: FF_TELEMETRY_DISABLED is set in the environment of ff-observe")

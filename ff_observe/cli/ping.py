@@ -169,7 +169,7 @@ def why(options: argparse.Namespace) -> int:
 
 
 def send(options: argparse.Namespace) -> int:
-    if options.source is not None or options.receipt is not None:
+    if by_file.is_meant(options):
         return by_file.send(options)
     from ff_observe.outputs.ping.outcome import Result
     from ff_observe.outputs.ping.recording import check_ledger, record_decision, sender_for

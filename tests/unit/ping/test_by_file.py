@@ -223,3 +223,12 @@ def test_a_ping_that_was_not_delivered_leaves_no_receipt(home: Path, tmp_path: P
     with receiver(answer(503)) as server:
         assert ping(elsewhere(tmp_path, server.port), "send", "--from", exported) == 1
     assert not (tmp_path / "ping.json.receipt").exists()
+
+
+@pytest.mark.parametrize("option", ["--receipt", "--ledger-key"])
+def test_options_for_a_file_without_one_send_nothing(
+    option: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ping(home, "send", option, "x") == 2
+    assert capsys.readouterr().err == f"ff-observe: {option} belongs to --from\n"
+    assert outcomes(home) == []
