@@ -48,7 +48,7 @@ _ff_observe() {
   case "$path" in
     "") COMPREPLY=($(compgen -W "run demo check health doctor egress database ping metrics history collector fleet frontend sentry assets completion -h --help --version --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --platforms" -- "$current")) ;;
-    ' demo') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --port --collector-port --directory" -- "$current")) ;;
+    ' demo') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --port --collector-port --directory" -- "$current")) ;;
     ' check') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --offline --effective --json" -- "$current")) ;;
     ' health') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --ready --url" -- "$current")) ;;
     ' doctor') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json --network --prometheus" -- "$current")) ;;
@@ -64,30 +64,30 @@ _ff_observe() {
     ' ping log') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --verify --json --prove --checkpoint --against --file --collector-key" -- "$current")) ;;
     ' metrics') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --format -o --output --at" -- "$current")) ;;
     ' history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --until --step --every-event --label -o --output" -- "$current")) ;;
-    ' collector') COMPREPLY=($(compgen -W "run export forget key verify -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
-    ' collector run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --listen" -- "$current")) ;;
-    ' collector export') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --format --to --since --sender-hashes" -- "$current")) ;;
-    ' collector forget') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' collector key') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --settings --database --database-file --data-dir --make --releases --rewrap" -- "$current")) ;;
-    ' collector verify') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level --key" -- "$current")) ;;
-    ' fleet') COMPREPLY=($(compgen -W "adoption upgrades cohorts crosstab histogram silent missing-days quality history -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
-    ' fleet adoption') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir --of" -- "$current")) ;;
-    ' fleet upgrades') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet cohorts') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet crosstab') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet histogram') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet silent') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet missing-days') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet quality') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet history') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --since --label -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' collector') COMPREPLY=($(compgen -W "run export forget key verify -h --help --log-format --log-level" -- "$current")) ;;
+    ' collector run') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --settings --database --database-file --data-dir --listen" -- "$current")) ;;
+    ' collector export') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --settings --database --database-file --data-dir --format --to --since --sender-hashes" -- "$current")) ;;
+    ' collector forget') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' collector key') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --settings --database --database-file --data-dir --make --releases --rewrap" -- "$current")) ;;
+    ' collector verify') COMPREPLY=($(compgen -f -W "-h --help --log-format --log-level --key" -- "$current")) ;;
+    ' fleet') COMPREPLY=($(compgen -W "adoption upgrades cohorts crosstab histogram silent missing-days quality history -h --help --log-format --log-level" -- "$current")) ;;
+    ' fleet adoption') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir --of" -- "$current")) ;;
+    ' fleet upgrades') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet cohorts') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet crosstab') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet histogram') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet silent') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet missing-days') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet quality') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet history') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --label -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' frontend') COMPREPLY=($(compgen -W "render csp -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' frontend render') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level -o --output" -- "$current")) ;;
     ' frontend csp') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --merge" -- "$current")) ;;
     ' sentry') COMPREPLY=($(compgen -W "test sourcemaps -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' sentry test') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' sentry sourcemaps') COMPREPLY=($(compgen -f -W "-h --help --home --config --overlay --set --log-format --log-level --release --dry-run" -- "$current")) ;;
-    ' assets') COMPREPLY=($(compgen -W "dashboards dashboards-v2 rules compose helm kubernetes systemd patroni haproxy completion man -h --help --home --config --overlay --set --log-format --log-level --copy" -- "$current")) ;;
-    ' completion') COMPREPLY=($(compgen -W "bash zsh fish -h --help --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
+    ' assets') COMPREPLY=($(compgen -W "dashboards dashboards-v2 rules compose helm kubernetes systemd patroni haproxy completion man -h --help --log-format --log-level --copy" -- "$current")) ;;
+    ' completion') COMPREPLY=($(compgen -W "bash zsh fish -h --help --log-format --log-level" -- "$current")) ;;
   esac
 }
 complete -F _ff_observe ff-observe

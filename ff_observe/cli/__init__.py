@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ff_observe.cli.options import assignment
+from ff_observe.cli.options import OF_FLOWFORGE_YML, assignment, given_of_flowforge_yml
 from ff_observe.cli.signals import EndedBySignal, ending_as_exceptions
-from ff_observe.errors import FFObserveError
+from ff_observe.errors import FFObserveError, UsageError
 from ff_observe.version import VERSION
 
 _COMMANDS = (
@@ -36,6 +36,10 @@ _COMMANDS = (
     "assets",
     "completion",
 )
+
+_ITS_OWN_FILE = "; its own file is named with --settings"
+WITHOUT_FLOWFORGE_YML = {"demo": "", "collector": _ITS_OWN_FILE, "fleet": _ITS_OWN_FILE, "assets": "", "completion": ""}
+"""The commands that do not read flowforge.yml, and what an error for an option of that file adds."""
 
 _EPILOG = """\
 exit status:
@@ -92,7 +96,8 @@ class _CommandParser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        _add_global_options(self.add_argument_group("options of every command"), self.assignments)
+        command = self.prog.split()[1]
+        _add_global_options(self, self.assignments, are_idle=command in WITHOUT_FLOWFORGE_YML)
 
 
 class _Gather(argparse.Action):
@@ -134,12 +139,29 @@ _GLOBAL_OPTIONS: dict[str, dict[str, Any]] = {
 """Each takes one value. See `argparse.ArgumentParser.add_argument`."""
 
 
-def _add_global_options(parser: "argparse._ActionsContainer", assignments: list[tuple[str, str]]) -> None:
+def _add_global_options(
+    parser: argparse.ArgumentParser, assignments: list[tuple[str, str]], *, are_idle: bool = False
+) -> None:
     """Options without defaults: a subparser's default would overwrite a value given before the command. For the same
-    reason all parsers append `--set` to one shared list."""
+    reason all parsers append `--set` to one shared list. Those of flowforge.yml are not shown if they `are_idle`."""
+    of_file = parser.add_argument_group("options of every command that reads flowforge.yml")
+    of_all = parser.add_argument_group("options of every command")
     for name, options in _GLOBAL_OPTIONS.items():
-        gather: dict[str, Any] = {"into": assignments} if options.get("action") is _Gather else {}
-        parser.add_argument(name, default=argparse.SUPPRESS, **options, **gather)
+        further: dict[str, Any] = {"into": assignments} if options.get("action") is _Gather else {}
+        if name in OF_FLOWFORGE_YML and are_idle:
+            further["help"] = argparse.SUPPRESS
+        group = of_file if name in OF_FLOWFORGE_YML else of_all
+        group.add_argument(name, default=argparse.SUPPRESS, **{**options, **further})
+
+
+def _refuse_idle_options(options: argparse.Namespace) -> None:
+    """Raises `UsageError` for an option of flowforge.yml if the command does not read that file."""
+    given = given_of_flowforge_yml(options)
+    if given and options.command in WITHOUT_FLOWFORGE_YML:
+        raise UsageError(
+            f"{given[0]} is an option of flowforge.yml, which `{options.command}` does not read"
+            f"{WITHOUT_FLOWFORGE_YML[options.command]}"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,6 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ending_as_exceptions():
             arguments = sys.argv[1:] if arguments is None else arguments
             options = build_parser(_needed(arguments)).parse_args(arguments)
+            _refuse_idle_options(options)
             status: int = options.run(options)
             sys.stdout.flush()
     except FFObserveError as error:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from ff_observe.cli import build_parser
+from ff_observe.cli import WITHOUT_FLOWFORGE_YML, build_parser
 from ff_observe.cli.grammar import Argument, Command, grammar
+from ff_observe.cli.options import OF_FLOWFORGE_YML
 from ff_observe.version import VERSION
 
 
@@ -24,7 +25,11 @@ def _page(program: Command) -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield _text(program.description)
     yield ".SH OPTIONS"
-    yield "These come before or after the command."
+    *first, last = WITHOUT_FLOWFORGE_YML
+    yield _text(
+        f"These come before or after the command. {', '.join(first)} and {last} do not read flowforge.yml and refuse "
+        f"{', '.join(OF_FLOWFORGE_YML)}."
+    )
     for argument in program.arguments:
         yield from _argument(argument)
     yield ".SH COMMANDS"

@@ -5,13 +5,21 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ff_observe.clock import Clock, FrozenClock, SystemClock
 
 if TYPE_CHECKING:  # importing the parser of the file would slow `--help` down
     from ff_observe.config.platforms import Platforms
     from ff_observe.config.settings import Settings
+
+OF_FLOWFORGE_YML: Final = ("--home", "--config", "--overlay", "--set")
+"""The global options that name flowforge.yml, or change what is read of it."""
+
+
+def given_of_flowforge_yml(options: argparse.Namespace) -> list[str]:
+    """Those of them that are on the command line."""
+    return [name for name in OF_FLOWFORGE_YML if getattr(options, name.removeprefix("--")) not in (None, [])]
 
 
 def start_logging(options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ff_observe.cli.options import platforms_of, settings_of
+from ff_observe.cli.options import given_of_flowforge_yml, platforms_of, settings_of
 from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import listening_socket, next_signal, notify
 from ff_observe.config.public import is_loopback, open_to_all
@@ -75,8 +75,9 @@ def _read(options: argparse.Namespace, given: "socket.socket | None") -> "Settin
     if options.platforms is None:
         settings = settings_of(options)
         return settings if given is None else replace(settings, prometheus=_address_of(given, settings.prometheus))
-    if options.home is not None or options.config is not None:
-        raise UsageError("--platforms names every home: leave --home and --config out")
+    idle = given_of_flowforge_yml(options)
+    if idle:
+        raise UsageError(f"--platforms names every home, each with its own settings: leave {' and '.join(idle)} out")
     platforms = platforms_of(options)
     return platforms if given is None else replace(platforms, web=_address_of(given, platforms.web))
 

@@ -20,7 +20,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.cli import build_parser, main, run
+from ff_observe.cli import WITHOUT_FLOWFORGE_YML, build_parser, main, run
 from ff_observe.cli.grammar import grammar
 from ff_observe.collector.settings import COLLECTOR, DATABASE, FLEET_ANALYTICS, FLEET_DATABASE
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
@@ -126,7 +126,8 @@ def run_commands(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
         patch.setattr(run, "leave", lambda status: status)  # the receiver's threads are no command's
         for arguments in (*invocations(world), ["ping", "send"]):
             capfd.readouterr()
-            status = main(["--home", str(world.home.directory), "--log-level", "debug", *arguments])
+            named = [] if arguments[0] in WITHOUT_FLOWFORGE_YML else ["--home", str(world.home.directory)]
+            status = main([*named, "--log-level", "debug", *arguments])
             written = capfd.readouterr()
             assert status in (0, 1), (arguments, written.err)
             world.keep(" ".join(arguments), written.out + written.err)

@@ -138,11 +138,51 @@ def test_what_is_wrong_is_told_as_by_the_whole_command_line(
 
 @pytest.mark.parametrize(
     "command",
-    [["run"], ["check"], ["metrics"], ["ping", "why"], ["collector", "run"], ["frontend", "csp"], ["sentry", "test"]],
+    [["run"], ["check"], ["metrics"], ["ping", "why"], ["frontend", "csp"], ["sentry", "test"]],
 )
-def test_every_command_takes_them(command: list[str]) -> None:
+def test_every_command_that_reads_flowforge_yml_takes_them(command: list[str]) -> None:
     options = build_parser().parse_args([*command, "--home", "/h", "--config", "c", "--log-format", "json"])
     assert (options.home, options.config, options.log_format, options.log_level) == ("/h", "c", "json", None)
+
+
+IDLE = ["demo", "collector run", "collector verify --key k f", "fleet silent", "fleet history", "assets"]
+
+
+@pytest.mark.parametrize("command", [*IDLE, "completion zsh"])
+@pytest.mark.parametrize("option", ["--home=/h", "--config=c", "--overlay=o", "--set=a.b=1"])
+def test_other_commands_refuse_the_options_of_flowforge_yml(
+    command: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command.split()
+    for arguments in ([option, *words], [*words, option]):
+        assert main(arguments) == 2
+        name = option.partition("=")[0]
+        own_file = "; its own file is named with --settings" if words[0] in ("collector", "fleet") else ""
+        assert capsys.readouterr().err == (
+            f"ff-observe: {name} is an option of flowforge.yml, which `{words[0]}` does not read{own_file}\n"
+        )
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    shown = capsys.readouterr().out
+    assert name not in re.findall(r"--\w+", shown)
+    assert "--log-level" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--home", "h"], "--home"),
+        (["--config", "c"], "--config"),
+        (["--overlay", "o", "--set", "a.b=1"], "--overlay and --set"),
+    ],
+)
+def test_many_platforms_leave_no_option_for_one(
+    options: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--platforms", "nowhere", *options]) == 2
+    assert capsys.readouterr().err == (
+        f"ff-observe: --platforms names every home, each with its own settings: leave {named} out\n"
+    )
 
 
 def test_metrics_of_a_database_that_does_not_answer_are_printed_and_end_with_1(
