@@ -17,7 +17,7 @@ from ff_observe.clock import SystemClock
 from ff_observe.errors import DeliveryError, LedgerError, SourceError, UsageError
 
 if TYPE_CHECKING:
-    from ff_observe.outputs.ping.ledger_lines import Entry
+    from ff_observe.outputs.ping.ledger_lines import Entry, Lines
     from ff_observe.platform.snapshot import Snapshot
     from ff_observe.transparency.notes import VerifierKey
 
@@ -102,7 +102,7 @@ def show(options: argparse.Namespace) -> int:
     if options.explain:
         _explain(body)
     elif options.diff:
-        _show_changes(body, platform.settings.ping.ledger)
+        return _show_changes(body, platform.settings.ping.ledger)
     else:
         _write(body)
     return 0
@@ -120,15 +120,18 @@ def _explain(body: bytes) -> None:
     print("\n\n".join(in_words(field, value) for field, value in explanation(values(body))))
 
 
-def _show_changes(body: bytes, ledger: Path | None) -> None:
+def _show_changes(body: bytes, ledger: Path | None) -> int:
     from ff_observe.outputs.ping.explained import changes, last_delivered, values
+    from ff_observe.outputs.ping.ledger import read_ledger
 
     if ledger is None:
         raise LedgerError("there is nothing to compare with: telemetry.ledger is off, so that no ping is kept")
-    last = last_delivered(ledger)
+    lines = read_ledger(ledger)
+    status = _warn(lines)
+    last = last_delivered(lines.entries)
     if last is None:
         print(f"ff-observe: no ping was delivered yet, or not by a bridge that writes to {ledger}", file=sys.stderr)
-        return
+        return status
     try:
         found = changes(values(last.body.encode("utf-8", "surrogateescape")), values(body))
     except ValueError:
@@ -138,6 +141,7 @@ def _show_changes(body: bytes, ledger: Path | None) -> None:
     print(f"Since the ping of {last.time}: " + ("nothing changed" if not found else f"{len(found)} changed"))
     for change in found:
         print(f"  {change}")
+    return status
 
 
 def why(options: argparse.Namespace) -> int:
@@ -197,7 +201,7 @@ def send(options: argparse.Namespace) -> int:
 
 
 def show_log(options: argparse.Namespace) -> int:
-    from ff_observe.outputs.ping.ledger import entries
+    from ff_observe.outputs.ping.ledger import read_ledger
 
     path, collector = _ledger_and_key(options)
     if options.against and not options.verify:
@@ -208,15 +212,27 @@ def show_log(options: argparse.Namespace) -> int:
         return _prove(path, collector, options.prove)
     if options.checkpoint:
         return _print_checkpoint(path, collector)
-    held = list(entries(path))
+    lines = read_ledger(path)
+    if options.file is not None and not lines.is_begun:
+        raise LedgerError(f"{path}: there is no such ledger")
+    held = list(lines.entries)
     if options.json:
         for entry in held:
             print(json.dumps(entry.document()))
     elif held:
         _print_table(held)
-    else:
+    elif not lines.is_begun:
         print(f"ff-observe: nothing was sent yet, or not by a bridge that writes to {path}", file=sys.stderr)
-    return 0
+    return _warn(lines)
+
+
+def _warn(lines: "Lines") -> int:
+    """Say what is wrong with the lines of a ledger that was begun; the exit status."""
+    if not lines.is_begun or not lines.findings:
+        return 0
+    for finding in lines.findings:
+        print(f"ff-observe: {finding}; see `ping log --verify`", file=sys.stderr)
+    return 1
 
 
 def _ledger_and_key(options: argparse.Namespace) -> "tuple[Path, VerifierKey | None]":
@@ -243,7 +259,7 @@ def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path
     with progress("verifying the ledger"):
         verified = examine(path, collector, against)
     for finding in verified.findings:
-        print(f"ff-observe: {path.parent / str(finding)}", file=sys.stderr)
+        print(f"ff-observe: {finding}", file=sys.stderr)
     if verified.findings:
         return 1
     held = list(verified.lines.entries)
@@ -271,9 +287,7 @@ def _print_checkpoint(path: Path, collector: "VerifierKey | None") -> int:
 
     verified = examine(path, collector)
     if verified.findings:
-        raise LedgerError(
-            f"{path.parent / str(verified.findings[0])}; ff-observe ping log --verify names every problem"
-        )
+        raise LedgerError(f"{verified.findings[0]}; ff-observe ping log --verify names every problem")
     witness = verified.last_receipt or next(iter(verified.witnesses), None)
     if witness is None:
         raise LedgerError(f"{path} has no checkpoint yet: the next entry makes one")

@@ -106,7 +106,7 @@ def _ledger(subject: Subject) -> Iterator[Finding]:
         yield error(
             "ledger-damaged",
             "The ledger of pings was changed",
-            f"{ledger.parent / str(wrong[0])}.",
+            f"{wrong[0]}.",
             "`ff-observe ping log --verify` names every place. Keep the file as evidence and begin a new one.",
         )
 

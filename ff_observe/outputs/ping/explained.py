@@ -3,9 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from ff_observe.outputs.ping.ledger import entries
 from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.ping_contract import FIELDS, Field, Value
@@ -43,10 +41,10 @@ def changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> list[Cha
     return [Change(name, old, new) for name, old, new in pairs if (type(old), old) != (type(new), new)]
 
 
-def last_delivered(ledger: Path) -> Entry | None:
-    """The entry of the last ping that its receiver took. Raises `LedgerError` where the ledger cannot be read."""
+def last_delivered(entries: Iterable[Entry]) -> Entry | None:
+    """The entry of the last ping that its receiver took."""
     last = None
-    for entry in entries(ledger):
+    for entry in entries:
         if entry.outcome == Result.DELIVERED:
             last = entry
     return last

@@ -70,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem with a ledger. `line` counts from 1, and is 0 if it concerns the file as a whole."""
+    """A problem with a ledger. `file` is a path; `line` counts from 1, and is 0 if it concerns the file as a whole."""
 
     file: str
     line: int
@@ -131,6 +131,7 @@ class Lines:
     key: VerifierKey | None = None
     findings: list[Finding] = field(default_factory=list)
     provable: bool = False  # there is a line that is no old one
+    is_begun: bool = True  # there is any of its files
 
     @property
     def entries(self) -> Iterator[Entry]:
@@ -145,7 +146,10 @@ def read_lines(files: Mapping[str, bytes], path: Path) -> Lines:
     """Read the lines of a ledger's files. What is wrong is among the findings."""
     named = [(name, files[name]) for name in (older(path.name), path.name) if name in files]
     openings = [read_document(content.partition(b"\n")[0]).get("ledger") for _, content in named]
-    reader = _Reader(path.name)
+    reader = _Reader(path)
+    reader.found.is_begun = bool(files)
+    if path.name not in files:
+        reader.found.findings.append(Finding(str(path), 0, "the file is missing"))
     for number, (name, content) in enumerate(named):
         # Old files are no part of the tree of a file that follows them in the old form.
         reader.read(name, content, in_tree=all(form == FORMAT for form in openings[number + 1 :]))
@@ -155,23 +159,24 @@ def read_lines(files: Mapping[str, bytes], path: Path) -> Lines:
 class _Reader:
     """Reads file after file."""
 
-    def __init__(self, present: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.found = Lines()
-        self._present = present
+        self._path = path
+        self._present = path.name
         self._last: bytes | None = None
         self._is_astray = False  # lines do not follow those before, which is said once for each file
 
     def read(self, name: str, content: bytes, *, in_tree: bool) -> None:
-        found = self.found
+        found, place = self.found, str(self._path.with_name(name))
         *lines, rest = content.split(b"\n")
         if rest:
             lines.append(rest)
         if not content:
-            found.findings.append(Finding(name, 0, "the file is empty"))
+            found.findings.append(Finding(place, 0, "the file is empty"))
         for number, line in enumerate(lines, 1):
             document = read_document(line)
             what = list(self._open(name, line, document) if number == 1 else self._follow(line, document))
-            found.findings += [Finding(name, number, each) for each in what]
+            found.findings += [Finding(place, number, each) for each in what]
             found.lines.append(Line(name, number, line, found.tree.size if in_tree else None, document))
             if in_tree:
                 found.tree.add(line)
@@ -179,7 +184,7 @@ class _Reader:
             self._last = line
         if rest:
             what_of_rest = "the line has no end: it was cut off, perhaps by a crash"
-            found.findings.append(Finding(name, len(lines), what_of_rest))
+            found.findings.append(Finding(place, len(lines), what_of_rest))
 
     def _open(self, name: str, line: bytes, document: Document) -> Iterator[str]:
         """What is wrong with the first line of a file."""

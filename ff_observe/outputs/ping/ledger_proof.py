@@ -61,22 +61,20 @@ def examine(
     files = read_files(path)
     lines = read_lines(files, path)
     findings = list(lines.findings)
-    if path.name not in files:
-        findings.insert(0, Finding(path.name, 0, "the file is missing"))
     findings += _dropped_early(path, files, lines, largest_file)
     witnesses: list[Witness] = []
-    own = checkpoint_of(path.name)
-    if own in files:
-        findings += _read_witness(own, 0, files[own], None, witnesses)
+    own = path.with_name(checkpoint_of(path.name))
+    if own.name in files:
+        findings += _read_witness(own, 0, files[own.name], None, witnesses)
         if witnesses and lines.key is not None and not witnesses[0].note.is_signed_by(lines.key):
-            findings.append(Finding(own, 0, "it is not signed with the key that the ledger names"))
+            findings.append(Finding(str(own), 0, "it is not signed with the key that the ledger names"))
     elif lines.provable:
-        findings.append(Finding(own, 0, "the file is missing: the last lines may have been changed or removed"))
+        findings.append(Finding(str(own), 0, "the file is missing: the last lines may have been changed or removed"))
     for file in against:
-        findings += _read_witness(str(file), 0, file.read_bytes(), collector, witnesses)
+        findings += _read_witness(file, 0, file.read_bytes(), collector, witnesses)
     if collector is not None:
-        kept = receipts_of(path.name)
-        for number, line in enumerate(files.get(kept, b"").splitlines(), 1):
+        kept = path.with_name(receipts_of(path.name))
+        for number, line in enumerate(files.get(kept.name, b"").splitlines(), 1):
             findings += _read_witness(kept, number, _receipt(line), collector, witnesses, receipt=True)
     witnesses.sort(key=lambda witness: witness.checkpoint.size)
     findings += _contradicted(lines, witnesses)
@@ -90,11 +88,12 @@ def _dropped_early(path: Path, files: Mapping[str, bytes], lines: Lines, largest
         first = next((line.document for line in lines.lines if (line.file, line.number) == (path.name, 2)), {})
         size = first.get("bytes")
         if len(before) + (size if type(size) is int else 0) <= largest_file:
-            yield Finding(older(path.name), 0, "it was put aside before it was full: lines before it are missing")
+            what = "it was put aside before it was full: lines before it are missing"
+            yield Finding(str(path.with_name(older(path.name))), 0, what)
 
 
 def _read_witness(
-    file: str,
+    file: Path,
     number: int,
     content: bytes,
     collector: VerifierKey | None,
@@ -106,13 +105,13 @@ def _read_witness(
     try:
         checkpoint, note = read_checkpoint(content)
     except NoteError as error:
-        yield Finding(file, number, str(error))
+        yield Finding(str(file), number, str(error))
         return
     cosigned_at = None if collector is None else note.cosigned_at(collector)
     if receipt and cosigned_at is None:
-        yield Finding(file, number, "it is no receipt: the collector's key did not sign it, or it was changed")
+        yield Finding(str(file), number, "it is no receipt: the collector's key did not sign it, or it was changed")
     else:
-        found.append(Witness(file, number, checkpoint, note, cosigned_at))
+        found.append(Witness(str(file), number, checkpoint, note, cosigned_at))
 
 
 def _contradicted(lines: Lines, witnesses: Sequence[Witness]) -> Iterator[Finding]:
@@ -141,7 +140,7 @@ def prove(path: Path, index: int, collector: VerifierKey | None = None, *, large
     if line is None:
         raise LedgerError(f"{path} has no entry {index}: ff-observe ping log lists their numbers")
     if verified.findings:
-        raise LedgerError(f"{path} proves nothing: {verified.findings[0]}")
+        raise LedgerError(f"the ledger proves nothing: {verified.findings[0]}")
     covering = [witness for witness in verified.witnesses if index < witness.checkpoint.size]
     receipts = [witness for witness in covering if witness.cosigned_at is not None]
     if not covering:

@@ -146,9 +146,9 @@ def test_a_finding_names_the_line(tmp_path: Path) -> None:
     ledger_of(path, *numbered(3))
     path.write_bytes(path.read_bytes().replace(b'{\\"ping\\":1}', b'{\\"ping\\":9}'))
     assert [(found.file, found.line) for found in verify(path)] == [
-        ("pings.jsonl", 3),
-        ("pings.jsonl", 4),
-        ("pings.jsonl.checkpoint", 0),
+        (str(path), 3),
+        (str(path), 4),
+        (f"{path}.checkpoint", 0),
     ]
 
 
@@ -156,7 +156,7 @@ def test_what_follows_damage_does_not_hide_it(tmp_path: Path) -> None:
     path = tmp_path / "pings.jsonl"
     ledger = ledger_of(path, *numbered(2))
     path.write_bytes(path.read_bytes().replace(b"delivered", b"rejected!"))
-    assert [(found.file, found.line) for found in verify(path)] == [("pings.jsonl", 3), ("pings.jsonl.checkpoint", 0)]
+    assert [(found.file, found.line) for found in verify(path)] == [(str(path), 3), (f"{path}.checkpoint", 0)]
     ledger.append(DELIVERED, b"{}")
     ledger.append(DELIVERED, b"{}")
     assert [found.line for found in verify(path)] == [3, 4]
@@ -170,7 +170,7 @@ def test_entries_that_were_removed_at_the_end_are_missed_for_good(tmp_path: Path
     path.write_bytes(b"".join(lines[:4]))
     [finding] = verify(path)
     assert str(finding) == (
-        "pings.jsonl.checkpoint: the checkpoint of 6 lines is contradicted: of the entries 0 to 5, some were changed, "
+        f"{path}.checkpoint: the checkpoint of 6 lines is contradicted: of the entries 0 to 5, some were changed, "
         "removed, added or moved"
     )
     ledger.append(DELIVERED, b"{}")

@@ -25,7 +25,7 @@ def test_a_body_that_is_not_the_one_its_line_describes_is_found(tmp_path: Path, 
     assert with_members(last) == last
     path.write_bytes(b"\n".join([*lines, with_members(last, **changes), b""]))
     first, *_ = verify(path)
-    assert str(first) == "pings.jsonl, line 3: its body has another size or SHA-256 than it says"
+    assert str(first) == f"{path}, line 3: its body has another size or SHA-256 than it says"
 
 
 def old_sealed(document: dict[str, object]) -> bytes:
@@ -103,7 +103,7 @@ def test_a_lost_key_is_replaced_and_the_ledger_names_the_new_one(tmp_path: Path)
     assert after[0] != before[0]
     (tmp_path / "pings.jsonl.checkpoint").write_text("\n".join([*after[:4], before[4], ""]))
     [finding] = verify(path)
-    assert str(finding) == "pings.jsonl.checkpoint: it is not signed with the key that the ledger names"
+    assert str(finding) == f"{path}.checkpoint: it is not signed with the key that the ledger names"
 
 
 def test_a_withheld_ping_is_an_entry_once_for_each_change(tmp_path: Path) -> None:

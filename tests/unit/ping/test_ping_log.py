@@ -157,3 +157,54 @@ def test_off_keeps_no_ledger(home: Path, server: Receiver, capsys: pytest.Captur
     assert not ledger(home).parent.exists()
     assert ping(home, "log") == 1
     assert "telemetry.ledger is off" in capsys.readouterr().err
+
+
+def test_a_damaged_line_is_said_beside_the_others(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ping(home, "send")
+    ping(home, "send")
+    opening, _, last = ledger(home).read_bytes().splitlines(keepends=True)
+    ledger(home).write_bytes(opening + b"damaged\n" + last)
+    for arguments in (["log"], ["log", "--json"], ["show", "--diff"]):
+        capsys.readouterr()
+        assert ping(home, *arguments) == 1
+        out, err = capsys.readouterr()
+        assert len(out.splitlines()) == (2 if arguments == ["log"] else 1)
+        second, third = err.splitlines()
+        assert second == f"ff-observe: {ledger(home)}, line 2: it is no entry; see `ping log --verify`"
+        assert third.startswith(f"ff-observe: {ledger(home)}, line 3: it does not follow the lines before: ")
+
+
+@pytest.mark.parametrize(("is_there", "what"), [(False, "missing"), (True, "empty")])
+def test_a_ledger_that_is_gone_is_not_one_that_was_never_begun(
+    is_there: bool, what: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ping(home, "send")
+    ledger(home).unlink()
+    if is_there:
+        ledger(home).touch()
+    for arguments, besides in ((["log"], 0), (["show", "--diff"], 1)):
+        capsys.readouterr()
+        assert ping(home, *arguments) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        first, *others = err.splitlines()
+        assert first == f"ff-observe: {ledger(home)}: the file is {what}; see `ping log --verify`"
+        assert len(others) == besides
+
+
+def test_a_ledger_that_is_named_must_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (tmp_path / "pngs.jsonl", tmp_path / "nowhere" / "pings.jsonl"):
+        for form in ([], ["--json"]):
+            assert main(["ping", "log", *form, "--file", str(path)]) == 1
+            assert capsys.readouterr().err == f"ff-observe: {path}: there is no such ledger\n"
+
+
+def test_a_file_that_is_compared_with_is_named_as_given(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ping(home, "send")
+    monkeypatch.chdir(tmp_path)
+    Path("kept").write_text("nonsense")
+    capsys.readouterr()
+    assert ping(home, "log", "--verify", "--against", "kept") == 1
+    assert capsys.readouterr().err.startswith("ff-observe: kept: ")
