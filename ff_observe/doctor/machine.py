@@ -82,11 +82,19 @@ def _state(subject: Subject) -> Iterator[Finding]:
         yield error(
             "state-directory",
             "The bridge cannot keep its state",
-            f"The user of ff-observe ({os.geteuid()}) may not write to {existing}: no ping is sent without a ledger, "
-            "unless that is off.",
+            f"The user of ff-observe ({os.geteuid()}) may not write to {existing}: {_without_state(subject)}.",
             f"Give it a directory (`StateDirectory=`, a volume) and name it in `STATE_DIRECTORY`, or let it write to "
             f"{existing}.",
         )
+
+
+def _without_state(subject: Subject) -> str:
+    ping = subject.settings.ping
+    if ping.ledger_required:
+        return f"no ping is sent without a ledger, as `{key.LEDGER_REQUIRED.path}` says"
+    if ping.ledger is not None:
+        return "pings are sent, and no ledger records them"
+    return "after a restart, the bridge does not know when its last ping left"
 
 
 def _ledger(subject: Subject) -> Iterator[Finding]:

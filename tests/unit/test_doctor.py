@@ -78,6 +78,24 @@ def test_a_ledger_that_a_receipt_contradicts_is_found(subject: Subject, tmp_path
     assert found_in(MACHINE, unreceipted)["ledger"].severity is Severity.OK
 
 
+@pytest.mark.parametrize(
+    ("kept", "required", "said"),
+    [
+        (True, True, "no ping is sent without a ledger, as `telemetry.ledger_required` says"),
+        (True, False, "pings are sent, and no ledger records them"),
+        (False, False, "after a restart, the bridge does not know when its last ping left"),
+    ],
+)
+def test_what_a_directory_that_is_not_writable_means_for_the_ping_depends_on_the_settings(
+    kept: bool, required: bool, said: str, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    ping = subject.settings.ping
+    ping = replace(ping, ledger=ping.ledger if kept else None, ledger_required=required)
+    changed = replace(subject, settings=replace(subject.settings, ping=ping))
+    assert f": {said}." in found_in(MACHINE, changed)["state-directory"].detail
+
+
 def test_clocks_that_differ_are_found(subject: Subject, world: World) -> None:
     world.on_postgresql()
     world.write()
