@@ -17,7 +17,7 @@ import dataclasses
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from ff_observe.config.secret import MASK, Secret
@@ -50,7 +50,20 @@ _NAMES = (
 _ENDS_IN_A_PROJECT = re.compile(r"/\d+\Z", re.ASCII)  # a DSN: in its old form, the key has a secret beside it
 _QUOTED = r"\\?\"(?:[^\"\\]|\\[^\"])*\\?\"|\\?'(?:[^'\\]|\\[^'])*\\?'"
 
-_CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
+_PATH_BEFORE = re.compile(r"/[\w.-]{0,255}\Z")
+_LINE_AND_COLUMN = re.compile(r"\d+:\d+:", re.ASCII)
+
+
+def _mask_value(found: re.Match[str]) -> str:
+    """Line and column behind the path of a file (`/run/secrets/token:3:1: `) are no secret."""
+    name, value = found.groups()
+    before = found.string[max(0, found.start() - 256) : found.start()]
+    if _LINE_AND_COLUMN.fullmatch(value) and _PATH_BEFORE.search(before):
+        return found[0]
+    return f"{name}{MASK}"
+
+
+_CREDENTIALS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
     # JSON Web Tokens: the header is always the base64 of `{"`; also a truncated one.
     (re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}"), MASK),
@@ -60,7 +73,10 @@ _CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=://)[^\s/?#\"'<>]{1,1024}@"), f"{MASK}@"),
     (re.compile(r"(?<=://)[^\s/?#:@\"'<>]{0,256}:(?!\d+(?:[/?#\s]|$))[^\s\"'<>]{1,1024}@"), f"{MASK}@"),
     (re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\\?[\"']?\s?[=:]\s?)(?:{_QUOTED})"), rf"\1{MASK}"),
-    (re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\s?(?:=\s?|:))(?!\s|{re.escape(MASK)})[^\s,;&)\]}}]+"), rf"\1{MASK}"),
+    (
+        re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\s?(?:=\s?|:))(?!\s|{re.escape(MASK)})([^\s,;&)\]}}]+)"),
+        _mask_value,
+    ),
     # `dsn: is wrong` is prose; `password: hunter2` at the end of a line is not.
     (re.compile(rf"(?im)((?:{_NAMES})[\w-]{{0,40}}: )[^\s,;&)\]}}]+(?=[,;)\]}}]?\s*$)"), rf"\1{MASK}"),
     (re.compile(r"(?i)(\b(?:set-)?cookie: ?)(?=[\w.-]+=)[^\r\n\"']+"), rf"\1{MASK}"),

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,7 +138,8 @@ def named_settings(options: argparse.Namespace) -> "CollectorSettings":
     from ff_observe.collector.settings_file import collector_settings
 
     environment = read_environment(os.environ)
-    hide_secrets(options, (environment, options.database))
+    urls = [url for url in (environment.collector_database, options.database) if url and _may_hold_a_password(url)]
+    hide_secrets(options, (replace(environment, collector_database=None), urls))
     settings = collector_settings(
         options.settings,
         listen=getattr(options, "listen", None),
@@ -146,6 +148,11 @@ def named_settings(options: argparse.Namespace) -> "CollectorSettings":
     )
     hide_secrets(options, settings)
     return settings
+
+
+def _may_hold_a_password(url: Secret) -> bool:
+    """Not `sqlite:PATH`, nor a mere word: masked as secrets, these would be missing in our own advice."""
+    return any(mark in url.reveal() for mark in ("://", "@", "="))
 
 
 def _named_database(options: argparse.Namespace, environment: "Environment") -> "NamedDatabase | None":

@@ -79,8 +79,8 @@ def _checked_url(url: str, *, reads: bool = False) -> str:
         named = conninfo_to_dict(url)
     except ProgrammingError:  # its text quotes the URL
         raise WrongValueError(
-            "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
-            "%XX for what is special in them, and several hosts as HOST:PORT,HOST:PORT"
+            "the PostgreSQL URL is not one that libpq reads; write postgresql://HOST:PORT/DATABASE, with "
+            "USER:PASSWORD@ before HOST, %XX for what is special in them, and several hosts as HOST:PORT,HOST:PORT"
         ) from None
     ports = str(named.get("port", "")).split(",")
     if not all(port == "" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536) for port in ports):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from ff_observe.config.kind import Kind, WrongValueError, describe, refuse
@@ -13,6 +14,8 @@ from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
 from ff_observe.transparency.notes import COSIGNATURE, NoteError, VerifierKey
+
+DSN_FORM: Final = "https://HOST/PROJECT-NUMBER, with KEY@ before HOST"  # no URL with a user, which is masked
 
 
 def _text(node: Node) -> str | None:
@@ -63,7 +66,7 @@ def is_http_url(text: str) -> bool:
 
 def _dsn(node: Node) -> str | None:
     """Source: develop.sentry.dev/sdk/overview, "Parsing the DSN"."""
-    allowed = "write the DSN that Sentry shows for the project: https://KEY@HOST/PROJECT-NUMBER"
+    allowed = f"write the DSN that Sentry shows for the project: {DSN_FORM}"
     try:
         dsn = _url(node)
     except WrongValueError as error:

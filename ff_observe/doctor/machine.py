@@ -208,7 +208,7 @@ def _dsn(subject: Subject) -> Iterator[Finding]:
         yield note(
             "sentry-dsn-secret",
             "The Sentry DSN holds a secret that Sentry does not need",
-            f"`{key.BACKEND_SENTRY_DSN.path}` has the old form https://KEY:SECRET@HOST/PROJECT.",
+            f"`{key.BACKEND_SENTRY_DSN.path}` has the old form https://HOST/PROJECT with KEY:SECRET@ before HOST.",
             "Leave `:SECRET` out.",
         )
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):

@@ -8,7 +8,7 @@ import pytest
 from ff_observe.cli import build_parser, collector, main
 from ff_observe.collector.settings import PostgreSQLServer, SQLiteFile
 from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
-from ff_observe.config.secret import Secret
+from ff_observe.config.secret import MASK, Secret
 from ff_observe.errors import UsageError
 
 OPTION, VARIABLE, FILE = (f"postgresql://collector@127.0.0.1/{name}" for name in ("option", "variable", "file"))
@@ -55,6 +55,26 @@ def test_a_password_in_a_command_is_refused_and_not_repeated(
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith("ff-observe: --database: `ps` shows")
     assert "planted" not in error
+
+
+@pytest.mark.parametrize("text", ["sqlite:", "postgresql", "postgresql://127.0.0.1:x/pings"])
+@pytest.mark.parametrize("is_option", [False, True])
+def test_the_advice_for_a_wrong_database_is_whole(
+    text: str, is_option: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(COLLECTOR_DATABASE_FILE, raising=False)
+    if not is_option:
+        monkeypatch.setenv(COLLECTOR_DATABASE, text)
+    assert main(["collector", "run", *(["--database", text] if is_option else [])]) == 2
+    assert MASK not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["collector:planted-secret-7@127.0.0.1", "host=127.0.0.1 password=planted-secret-7"])
+def test_a_password_in_what_is_no_url_is_masked_all_the_same(text: str, options: argparse.Namespace) -> None:
+    options.database = Secret(text)
+    with pytest.raises(UsageError):
+        database(options)
+    assert options.redactor.text(f"{text!r} is refused") == f"'{MASK}' is refused"
 
 
 @pytest.mark.parametrize("action", [["export", "x"], ["forget", "x"]])

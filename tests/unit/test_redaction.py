@@ -1,5 +1,6 @@
 """What must not leave is masked wherever it stands; what an operator needs to read stays."""
 
+import ast
 import base64
 import ipaddress
 import json
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import ff_observe
 from ff_observe.config.secret import MASK, Secret
 from ff_observe.config.settings import (
     BackendSentrySettings,
@@ -70,6 +72,8 @@ SECRETS_BY_FORM = {
     "a bearer token": ("abc123def456", "sent Bearer abc123def456 to it"),
     "a token of FlowFuse": ("ffpat_0123456789abcdefABCDEF", "token ffpat_0123456789abcdefABCDEF refused"),
     "a token of Sentry": ("sntrys_eyJpYXQiOjE3", "with sntrys_eyJpYXQiOjE3MDAwMDAwMDB9_abc"),
+    "numbers that are no line and column": ("12:34", "password:12:34: refused"),
+    "more than line and column behind a path": ("12:34:x", "/run/token:12:34:x refused"),
     "a private key": ("MIGHAgEA", "-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----"),
 }
 
@@ -93,7 +97,9 @@ def test_a_secret_is_known_by_its_form(form: str) -> None:
         "std::string, Settings::default()",
         "https://ping.flowforge.com/ping answered 503",
         "https://packages.example.org/@flowfuse/flowfuse",
-        "telemetry.backend.sentry.dsn: is not a Sentry DSN (expected https://KEY@HOST/PROJECT)".replace("KEY@", ""),
+        "telemetry.backend.sentry.dsn: write https://HOST/PROJECT-NUMBER, with KEY@ before HOST",
+        "/etc/passwd:1:1: found a string; write a map",
+        "/run/secrets/db-token:12:3: found nothing",
         "password authentication failed for user flowforge",
         'SELECT count(*) FILTER (WHERE "verified_email") FROM "Users"',
         "File ff_observe/periodic.py, line 57, in _run",
@@ -104,6 +110,20 @@ def test_a_secret_is_known_by_its_form(form: str) -> None:
 )
 def test_what_is_no_secret_stays_readable(text: str) -> None:
     assert REDACTOR.text(text) == text
+
+
+def test_no_form_that_a_message_asks_for_looks_like_a_secret() -> None:
+    """`https://KEY@HOST` would be shown without what is to be written."""
+    package = Path(ff_observe.__file__).parent
+    texts = [
+        node.value
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "://" in node.value
+    ]
+    forms = [text for text in texts if "HOST" in text and "\n" not in text]
+    assert len(forms) > 5
+    assert [text for text in forms if Redactor(personal=False).text(text) != text] == []
 
 
 def test_only_the_secret_part_of_a_text_goes() -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ff_observe.catalogue.bridge import SENTRY_EVENTS, SENTRY_SUPPRESSED
 from ff_observe.clock import Clock
+from ff_observe.config.kinds import DSN_FORM
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, DeliveryError, Problem
 from ff_observe.outputs.model import Components, Context, Destination, Output, Status
@@ -243,7 +244,7 @@ def _open(
             settings.backend_sentry.monitor,
         )
     except InvalidDsnError as error:
-        raise _problem(settings, f"is not a Sentry DSN: {error}; write https://KEY@HOST/PROJECT-NUMBER") from None
+        raise _problem(settings, f"is not a Sentry DSN: {error}; write {DSN_FORM}") from None
 
 
 def _problem(settings: Settings, message: str) -> ConfigurationError:

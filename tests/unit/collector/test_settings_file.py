@@ -24,8 +24,8 @@ from ff_observe.http.limits import Limits
 NO_NETWORK = "1.2.3.4/8 is not where a network begins; write 1.0.0.0/8 or 1.2.3.4"
 A_DATABASE = "write sqlite:PATH or postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ before HOST"
 NO_URL = (
-    "the PostgreSQL URL is not one that libpq reads; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for "
-    "what is special in them, and several hosts as HOST:PORT,HOST:PORT"
+    "the PostgreSQL URL is not one that libpq reads; write postgresql://HOST:PORT/DATABASE, with USER:PASSWORD@ "
+    "before HOST, %XX for what is special in them, and several hosts as HOST:PORT,HOST:PORT"
 )
 A_WRITER = (
     "found a string (not shown); a collector writes: leave target_session_attrs out; of several hosts it takes the one "

@@ -333,7 +333,7 @@ telemetry:
 
     @pytest.mark.parametrize(
         ("content", "says"),
-        [(b"\n", "is empty"), (b"\xff\xfe", "UTF-8"), (b"x" * 70_000, "65536"), (b"planted", "https://KEY@HOST")],
+        [(b"\n", "is empty"), (b"\xff\xfe", "UTF-8"), (b"x" * 70_000, "65536"), (b"planted", "with KEY@ before HOST")],
     )
     def test_a_file_without_a_usable_secret_is_an_error_that_does_not_show_it(
         self, tmp_path: Path, content: bytes, says: str
