@@ -6,6 +6,7 @@ answer at once, too.
 
 import argparse
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -171,6 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream or Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process lives
         for stream in (sys.stdout, sys.stderr)
     )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     options = argparse.Namespace(log_level=None)
     try:
         with ending_as_exceptions():

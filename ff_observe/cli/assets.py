@@ -1,6 +1,7 @@
 """`ff-observe assets`: the files that come with this version for Prometheus, Grafana, systemd and others."""
 
 import argparse
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -42,9 +43,20 @@ def run(options: argparse.Namespace) -> int:
     for kind in [options.kind] if options.kind else KINDS:
         found = directory(kind)
         if options.copy is not None:
-            found = shutil.copytree(found, options.copy / kind, dirs_exist_ok=True, copy_function=shutil.copyfile)
+            found = _copy(found, options.copy / kind)
         print(found if options.kind else f"{kind:13} {found}")
     return 0
+
+
+def _copy(source: Path, target: Path) -> Path:
+    """Raises `FFObserveError` for the first of the files that could not be copied."""
+    try:
+        return shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    except shutil.Error as error:
+        (_, file, reason), *others = error.args[0]
+        what = re.sub(r"\A\[Errno \d+\] ", "", reason).partition(": '")[0]
+        more = f" (and {len(others)} more)" if others else ""
+        raise FFObserveError(f"{file} cannot be written: {what}{more}") from None
 
 
 def directory(kind: str) -> Path:

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ff_observe.cli.files import write_exactly
 from ff_observe.cli.options import hide_secrets, start_logging
 from ff_observe.cli.run import STOP_SECONDS, leave, stop
 from ff_observe.cli.signals import Signals
@@ -212,7 +213,7 @@ def export(options: argparse.Namespace) -> int:
         raise UsageError("name an INSTANCE_ID alone, or write --format parquet --to DIR for the pings of all instances")
     line = None
     for line in commands.export(named_settings(options), options.instance_id):
-        print(line)
+        write_exactly(f"{line}\n")
     if line is None:
         raise _nothing_stored(options)
     return 0

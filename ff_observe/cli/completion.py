@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from ff_observe.cli.files import write_exactly
 from ff_observe.cli.grammar import Argument, Command, grammar
 
 _HOW: Final = """\
@@ -28,7 +29,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    print(render(options.shell), end="")
+    write_exactly(render(options.shell))
     return 0
 
 

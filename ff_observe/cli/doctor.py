@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from ff_observe.cli.options import quiet, settings_of
+from ff_observe.cli.options import quiet, server_url, settings_of
 from ff_observe.cli.terminal import painted, progress
 from ff_observe.clock import SystemClock
 from ff_observe.errors import ConfigurationError
@@ -33,7 +33,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--network", action="store_true", help="look up and connect to every receiver of an output that is on"
     )
-    parser.add_argument("--prometheus", metavar="URL", help="ask this Prometheus whether it scrapes the bridge")
+    parser.add_argument(
+        "--prometheus", type=server_url, metavar="URL", help="ask this Prometheus whether it scrapes the bridge"
+    )
     parser.set_defaults(run=run)
 
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from ff_observe.cli.files import write_exactly
 from ff_observe.cli.options import settings_of
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def run(options: argparse.Namespace) -> int:
 
         own = of_bridge(listed)
         if options.network_policy == "cilium":
-            print(policy.cilium(own), end="")
+            write_exactly(policy.cilium(own))
         else:
-            print(policy.kubernetes(own, policy.resolve if options.resolve else None), end="")
+            write_exactly(policy.kubernetes(own, policy.resolve if options.resolve else None))
     elif options.hosts:
         from ff_observe.egress.policy import hosts
 

@@ -1,12 +1,19 @@
-"""Files that commands write."""
+"""Files that commands write, and standard output for programs."""
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 STANDARD_STREAM: Final = Path("-")
+
+
+def write_exactly(text: str) -> None:
+    """Write a text that programs read to standard output: as UTF-8, whatever the terminal's encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
 
 
 def replace_content(output: Path, content: bytes) -> None:
@@ -41,4 +48,5 @@ def replaced(output: Path) -> Iterator[BinaryIO]:
         error.filename = str(output)
         raise
     finally:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # an error before it says what is wrong
+            fresh.unlink()

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ff_observe.cli.files import STANDARD_STREAM, replace_content
+from ff_observe.cli.files import STANDARD_STREAM, replace_content, write_exactly
 from ff_observe.cli.options import settings_of
+from ff_observe.errors import PageError
 
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
@@ -42,13 +43,20 @@ def render(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     scripts = _scripts(settings)
-    page = sys.stdin.buffer.read() if options.page == STANDARD_STREAM else options.page.read_bytes()
-    rendered = render_page(page, scripts, csp_sources(settings.frontend, scripts))
+    rendered = render_page(_read(options.page), scripts, csp_sources(settings.frontend, scripts))
     if options.output in (None, STANDARD_STREAM):
         sys.stdout.buffer.write(rendered)
     else:
         replace_content(options.output, rendered)
     return 0
+
+
+def _read(page: Path) -> bytes:
+    if page != STANDARD_STREAM:
+        return page.read_bytes()
+    if sys.stdin is None:  # as Python leaves a stream that was closed at the start (`<&-`)
+        raise PageError("standard input is closed: name the file of the page instead of -")
+    return sys.stdin.buffer.read()
 
 
 def csp(options: argparse.Namespace) -> int:
@@ -59,7 +67,7 @@ def csp(options: argparse.Namespace) -> int:
     sources = csp_sources(settings.frontend, _scripts(settings))
     policy = format_policy(sources) if options.merge is None else merge_csp(options.merge, sources)
     if policy:
-        print(policy)
+        write_exactly(f"{policy}\n")
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ff_observe.cli.options import settings_of, start_logging
+from ff_observe.cli.options import server_address, settings_of, start_logging
 from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument(
         "--url",
-        type=_address,
+        type=server_address,
         metavar="URL",
         help="ask another ff-observe server, such as a collector: http://127.0.0.1:10465",
     )
@@ -86,14 +86,3 @@ def _get(url: str, path: str, seconds: float) -> tuple[int, str]:
         raise FFObserveError(f"{url} does not answer: {getattr(error, 'strerror', None) or error}") from error
     finally:
         connection.close()
-
-
-def _address(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port is not None
-    except ValueError:
-        valid = False
-    if not valid or parts.username is not None or parts.path.strip("/") or parts.query:
-        raise argparse.ArgumentTypeError(f"{text!r} is not the address of a server, such as http://127.0.0.1:10465")
-    return text.rstrip("/")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, urlsplit
 
 from ff_observe.clock import Clock, FrozenClock, SystemClock
 
@@ -123,6 +124,32 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 65535")
     return int(text)
+
+
+def server_address(text: str) -> str:
+    """Read http://HOST:PORT, or https."""
+    parts = _http_url(text)
+    if parts is None or parts.port is None or parts.path.strip("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the address of a server, such as http://127.0.0.1:10465")
+    return text.rstrip("/")
+
+
+def server_url(text: str) -> str:
+    """Read http://HOST or https, with a port and a prefix of all paths if need be."""
+    if _http_url(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the URL of a server, such as http://127.0.0.1:9090")
+    return text.rstrip("/")
+
+
+def _http_url(text: str) -> SplitResult | None:
+    """Its parts, if it has a host, no user and no parameters."""
+    parts = urlsplit(text)
+    try:
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    has_more = parts.username is not None or parts.query or parts.fragment
+    return parts if parts.scheme in ("http", "https") and has_host and not has_more else None
 
 
 def clock_at(at: datetime | None) -> Clock:

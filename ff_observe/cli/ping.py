@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli import by_file
+from ff_observe.cli.files import write_exactly
 from ff_observe.cli.options import add_at, clock_at, settings_of
 from ff_observe.cli.terminal import READING, progress
 from ff_observe.clock import SystemClock
@@ -278,7 +279,7 @@ def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path
 def _prove(path: Path, collector: "VerifierKey | None", index: int) -> int:
     from ff_observe.outputs.ping.ledger_proof import prove
 
-    print(prove(path, index, collector), end="")
+    write_exactly(str(prove(path, index, collector)))
     return 0
 
 
@@ -291,7 +292,7 @@ def _print_checkpoint(path: Path, collector: "VerifierKey | None") -> int:
     witness = verified.last_receipt or next(iter(verified.witnesses), None)
     if witness is None:
         raise LedgerError(f"{path} has no checkpoint yet: the next entry makes one")
-    print(witness.note, end="")
+    write_exactly(str(witness.note))
     return 0
 
 

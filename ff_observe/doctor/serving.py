@@ -65,11 +65,10 @@ def examine_scrapes(subject: Subject, prometheus_url: str) -> list[Finding]:
         return [note("metrics-off", "The metrics are off", "Prometheus has nothing to scrape here.", fix)]
     try:
         targets = _targets(prometheus_url)
-    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as failure:
-        detail = (
-            f"{prometheus_url} did not list its targets: {getattr(failure, 'reason', None) or type(failure).__name__}."
-        )
-        return [error("prometheus", "Prometheus does not answer", detail, "Check the URL given with `--prometheus`.")]
+    except (OSError, http.client.HTTPException) as failure:
+        return [_no_targets(prometheus_url, str(getattr(failure, "reason", None) or failure or type(failure).__name__))]
+    except (ValueError, KeyError, TypeError):
+        return [_no_targets(prometheus_url, "its answer is not Prometheus'")]
     ours = [target for target in targets if _is_ours(target, prometheus)]
     if not ours:
         return [
@@ -92,10 +91,14 @@ def examine_scrapes(subject: Subject, prometheus_url: str) -> list[Finding]:
     ]
 
 
+def _no_targets(url: str, why: str) -> Finding:
+    detail = f"{url} did not list its targets: {why}."
+    return error("prometheus", "Prometheus does not answer", detail, "Check the URL given with `--prometheus`.")
+
+
 def _targets(url: str) -> list[dict[str, Any]]:
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ValueError(url)
-    with urllib.request.urlopen(f"{url.rstrip('/')}/api/v1/targets", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - see above
+    """`url` is one of http or https; see `cli.options.server_url`."""
+    with urllib.request.urlopen(f"{url}/api/v1/targets", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - see above
         found: list[dict[str, Any]] = json.loads(answer.read(MOST_BYTES))["data"]["activeTargets"]
     return found
 

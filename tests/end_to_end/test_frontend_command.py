@@ -24,6 +24,12 @@ def test_a_page_may_come_and_go_by_the_standard_streams(tmp_path: Path) -> None:
     assert platform.run("frontend", "render", "-", "-o", "/dev/stdout", input=rendered).stdout == rendered
 
 
+def test_a_standard_input_that_is_closed_is_named(tmp_path: Path) -> None:
+    done = Platform(tmp_path / "home", SENTRY).run("frontend", "render", "-", preexec_fn=lambda: os.close(0))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"ff-observe: standard input is closed: name the file of the page instead of -\n"
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_a_page_rendered_onto_itself_keeps_its_mode_its_owner_and_its_links(tmp_path: Path, mode: int) -> None:
     platform = Platform(tmp_path / "home", SENTRY)

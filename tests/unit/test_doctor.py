@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from ff_observe.bridge import build_bridge
+from ff_observe.cli import main
+from ff_observe.cli import options as cli_options
 from ff_observe.clock import FrozenClock, SystemClock
 from ff_observe.config import load_settings
 from ff_observe.doctor.examination import EVERY_SECONDS, Examination
@@ -17,6 +19,7 @@ from ff_observe.doctor.machine import MACHINE
 from ff_observe.doctor.model import Check, Subject, note, run_checks
 from ff_observe.doctor.platform import PLATFORM, SLOW_SECONDS
 from ff_observe.doctor.scrapes import SILENT_SECONDS, Scrapes
+from ff_observe.doctor.serving import examine_scrapes
 from ff_observe.problems import Finding, Severity
 from ff_observe.wiring import open_platform
 from tests.fakes import FakeClock
@@ -24,6 +27,7 @@ from tests.other_users import unable_to_enter
 from tests.planted_faults import World, world
 from tests.real_parts.certificates import root_authority
 from tests.unit.ping import tampering
+from tests.unit.ping.receivers import answer, receiver
 
 __all__ = ["world"]  # the fixture
 
@@ -94,6 +98,31 @@ def test_what_a_directory_that_is_not_writable_means_for_the_ping_depends_on_the
     ping = replace(ping, ledger=ping.ledger if kept else None, ledger_required=required)
     changed = replace(subject, settings=replace(subject.settings, ping=ping))
     assert f": {said}." in found_in(MACHINE, changed)["state-directory"].detail
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [(200, b"<html>", "its answer is not Prometheus'"), (200, b"[]", "its answer is not Prometheus'"), (404, b"", "N")],
+)
+def test_why_prometheus_lists_no_targets_is_said_in_words(status: int, body: bytes, why: str, subject: Subject) -> None:
+    prometheus = replace(subject.settings.prometheus, enabled=True)
+    scraped = replace(subject, settings=replace(subject.settings, prometheus=prometheus))
+    with receiver(answer(status, body)) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        (finding,) = examine_scrapes(scraped, url)
+    assert finding.detail.startswith(f"{url} did not list its targets: {why}")
+
+
+@pytest.mark.parametrize("url", ["foo", "ftp://127.0.0.1", "http://", "http://127.0.0.1:x", "http://u@127.0.0.1:9090"])
+def test_what_is_no_url_of_prometheus_is_a_wrong_command_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--prometheus", url])
+    assert ended.value.code == 2
+    assert "is not the URL of a server" in capsys.readouterr().err
+
+
+def test_the_url_of_prometheus_may_have_a_path_and_no_port() -> None:
+    assert cli_options.server_url("https://metrics.example.com/prometheus/") == "https://metrics.example.com/prometheus"
 
 
 def test_clocks_that_differ_are_found(subject: Subject, world: World) -> None:

@@ -1,5 +1,7 @@
 """Completion in real shells, the manual page, colours and progress on a terminal, and files that are replaced whole."""
 
+import errno
+import io
 import os
 import pty
 import re
@@ -10,9 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.cli import build_parser, main, manual
+from ff_observe.cli import build_parser, by_file, completion, main, manual
+from ff_observe.cli.files import replace_content
 from ff_observe.cli.grammar import grammar
 from ff_observe.cli.terminal import painted, progress
+from ff_observe.collector import commands
+from ff_observe.errors import DeliveryError
+from ff_observe.outputs.ping.ledger import Ledger
+from tests.fakes import FakeClock
 from tests.platforms import case_named
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +122,69 @@ def test_metrics_are_written_whole_or_not_at_all(tmp_path: Path, capsys: pytest.
     assert [path.name for path in tmp_path.iterdir()] == ["flowfuse.prom"]
     assert main(["--home", str(HOME), "metrics", "-o", str(tmp_path / "nowhere" / "x.prom")]) == 1
     assert f"{tmp_path}/nowhere/x.prom: No such file or directory" in capsys.readouterr().err
+
+
+def test_an_error_names_the_file_that_was_asked_for_and_no_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    for name in ("open", "unlink"):  # a file system that is read-only refuses to remove what is not there
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(os, "open", refuse)
+    output = tmp_path / "x.prom"
+    with pytest.raises(OSError, match="Read-only") as caught:
+        replace_content(output, b"")
+    assert caught.value.filename == str(output)
+    with pytest.raises(DeliveryError, match=f"^{output} cannot be written: Read-only file system$"):
+        by_file._write(output, b"")
+
+
+def test_assets_that_cannot_be_copied_are_named_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: str, target: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", target)
+
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    assert main(["assets", "haproxy", "--copy", str(tmp_path)]) == 1
+    (file,) = (ROOT / "deploy" / "haproxy").iterdir()
+    copy = tmp_path / "haproxy" / file.name
+    assert capsys.readouterr().err == f"ff-observe: {copy} cannot be written: No space left on device\n"
+    assert main(["assets", "completion", "--copy", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith(" cannot be written: No space left on device (and 2 more)\n")
+
+
+@pytest.mark.parametrize("command", ["collector run", "collector export", "fleet adoption", "fleet history"])
+def test_help_is_readable_in_every_encoding(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), "latin-1")
+    monkeypatch.setattr("sys.stdout", output)
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    assert ended.value.code == 0
+    output.seek(0)
+    assert "postgresql://\\u2026" in re.sub(r"\s+", " ", output.read())
+
+
+def test_what_programs_read_is_utf_8_in_every_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "flowforge.yml"
+    file.write_text("telemetry: {url: 'https://bücher.example/ping'}\n")
+    path = tmp_path / "pings.jsonl"
+    Ledger(path, FakeClock()).withhold("a_rule")
+    monkeypatch.setattr(commands, "export", lambda *_: iter(['{"model": "bücher"}']))
+    for arguments, expected in (
+        (["completion", "zsh"], completion.render("zsh").encode()),
+        (["egress", "--network-policy", "cilium", "--config", str(file)], "bücher.example".encode()),
+        (["frontend", "csp", "--merge", "default-src bücher.example", "--config", str(file)], "bücher".encode()),
+        (["collector", "export", "an-id"], '{"model": "bücher"}\n'.encode()),
+        (["ping", "log", "--checkpoint", "--file", str(path)], "\n— ff-observe/ledger/".encode()),
+        (["ping", "log", "--prove", "1", "--file", str(path)], "\n— ff-observe/ledger/".encode()),
+    ):
+        output = io.BytesIO()
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(output, "latin-1"))
+        assert main(arguments) == 0, arguments
+        assert expected in output.getvalue(), arguments
 
 
 def test_progress_is_said_on_a_terminal_alone_and_gone_afterwards(
