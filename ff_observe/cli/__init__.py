@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from ff_observe.cli.options import OF_FLOWFORGE_YML, assignment, given_of_flowforge_yml
 from ff_observe.cli.signals import EndedBySignal, ending_as_exceptions
+from ff_observe.cli.spelling import SpellingParser
 from ff_observe.errors import FFObserveError, UsageError
 from ff_observe.version import VERSION
 
@@ -55,7 +56,7 @@ Start with `ff-observe demo`, or `ff-observe --home /opt/flowforge check`.
 
 def build_parser(commands: Sequence[str] = _COMMANDS) -> argparse.ArgumentParser:
     """The command line, all of it by default. Each command's file adds its own part and sets `run`."""
-    parser = argparse.ArgumentParser(
+    parser = SpellingParser(
         prog="ff-observe",
         description="Wires the observability of a FlowFuse platform from its flowforge.yml and its database.",
         epilog=_EPILOG,
@@ -90,7 +91,7 @@ def _needed(arguments: Sequence[str]) -> Sequence[str]:
     return _COMMANDS
 
 
-class _CommandParser(argparse.ArgumentParser):
+class _CommandParser(SpellingParser):
     """A command, or an action of one: takes the global options too, so that they may come before and after it."""
 
     assignments: ClassVar[list[tuple[str, str]]]

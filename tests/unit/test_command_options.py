@@ -136,6 +136,33 @@ def test_what_is_wrong_is_told_as_by_the_whole_command_line(
     assert ended[0] == ended[1]
 
 
+MISSPELT = {
+    "collector --lsten x": "collector: error: unrecognized option --lsten: did you mean --listen behind ACTION?",
+    "collector --listen x run": "collector: error: unrecognized option --listen: write it behind ACTION",
+    "--log-level debug collector run --lsten=x": "run: error: unrecognized option --lsten: did you mean --listen?",
+    "check --ofline": "check: error: unrecognized option --ofline: did you mean --offline?",
+    "--hme /h check": "ff-observe: error: unrecognized option --hme: did you mean --home?",
+    "collector run --cnfig x": "run: error: unrecognized option --cnfig",
+    "chekc": "ff-observe: error: argument COMMAND: invalid choice: 'chekc', did you mean 'check'?",
+    "--home /h ping --log-level info shwo": "argument ACTION: invalid choice: 'shwo', did you mean 'show'?",
+    "collector nonsense": "argument ACTION: invalid choice: 'nonsense' (choose from ",
+}
+
+
+@pytest.mark.parametrize("line", MISSPELT)
+def test_a_misspelt_option_or_command_is_named_with_the_one_that_was_meant(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    assert ended.value.code == 2
+    assert MISSPELT[line] in capsys.readouterr().err
+
+
+def test_words_behind_two_hyphens_are_no_options() -> None:
+    assert build_parser().parse_args(["frontend", "render", "--", "--page"]).page == Path("--page")
+
+
 @pytest.mark.parametrize(
     "command",
     [["run"], ["check"], ["metrics"], ["ping", "why"], ["frontend", "csp"], ["sentry", "test"]],
