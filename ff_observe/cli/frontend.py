@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ff_observe.cli.files import STANDARD_STREAM, replace_content, write_exactly
 from ff_observe.cli.options import settings_of
@@ -12,6 +12,8 @@ from ff_observe.errors import PageError
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
     from ff_observe.frontend.scripts import Script
+
+LARGEST_PAGE: Final = 16 * 2**20  # bytes; FlowFuse's index.html has some kilobytes
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -52,11 +54,18 @@ def render(options: argparse.Namespace) -> int:
 
 
 def _read(page: Path) -> bytes:
+    """Raises `OSError`, or `PageError` for what is no page."""
     if page != STANDARD_STREAM:
-        return page.read_bytes()
-    if sys.stdin is None:  # as Python leaves a stream that was closed at the start (`<&-`)
+        with page.open("rb") as file:
+            content = file.read(LARGEST_PAGE + 1)
+    elif sys.stdin is None:  # as Python leaves a stream that was closed at the start (`<&-`)
         raise PageError("standard input is closed: name the file of the page instead of -")
-    return sys.stdin.buffer.read()
+    else:
+        content = sys.stdin.buffer.read(LARGEST_PAGE + 1)
+    if len(content) > LARGEST_PAGE:
+        place = "standard input" if page == STANDARD_STREAM else page
+        raise PageError(f"{place} has more than the {LARGEST_PAGE} bytes that a page may have; name an index.html")
+    return content
 
 
 def csp(options: argparse.Namespace) -> int:

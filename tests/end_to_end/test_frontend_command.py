@@ -30,6 +30,22 @@ def test_a_standard_input_that_is_closed_is_named(tmp_path: Path) -> None:
     assert done.stderr == b"ff-observe: standard input is closed: name the file of the page instead of -\n"
 
 
+def test_an_input_without_end_is_no_page(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home", SENTRY)
+    limit = 1024 * 2**20
+    with Path("/dev/zero").open("rb") as endless:
+        for page, place in (("-", "standard input"), ("/dev/zero", "/dev/zero")):
+            done = platform.run(
+                *("frontend", "render", page),
+                stdin=endless,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+            )
+            assert done.stderr.decode() == (
+                f"ff-observe: {place} has more than the 16777216 bytes that a page may have; name an index.html\n"
+            )
+            assert (done.returncode, done.stdout) == (1, b"")
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_a_page_rendered_onto_itself_keeps_its_mode_its_owner_and_its_links(tmp_path: Path, mode: int) -> None:
     platform = Platform(tmp_path / "home", SENTRY)
