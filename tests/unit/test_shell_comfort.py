@@ -137,8 +137,9 @@ def test_an_error_names_the_file_that_was_asked_for_and_no_temporary_one(
     with pytest.raises(OSError, match="Read-only") as caught:
         replace_content(output, b"")
     assert caught.value.filename == str(output)
-    with pytest.raises(DeliveryError, match=f"^{output} cannot be written: Read-only file system$"):
-        by_file._write(output, b"")
+    sentence = f"^{output} cannot be written: Read-only file system$"
+    with pytest.raises(DeliveryError, match=sentence), by_file._new_file(output):
+        pass
 
 
 def test_assets_that_cannot_be_copied_are_named_in_a_line(
