@@ -4,10 +4,11 @@ The bridge's own code keeps its secrets in `Secret`. This is for text from other
 driver, a log line, an exception of the host program.
 
 Secrets are passwords, tokens, keys, licences and DSNs, but no user names; a user name that stands alone in an http(s)
-URL is a key (that of a Sentry DSN). A secret is masked in each spelling that occurs: as it is, percent-encoded, as a
-literal of Python or JSON, and with its user in base64:
+URL is a key (that of a Sentry DSN). A secret is masked in each spelling that occurs: as it is, as Python, JSON, C, HTML
+and URLs escape it, also inside each other (see `escapes`), and in base64 with its user or inside of anything:
 - of less than 6 characters, only where a credential stands (quoted, before the `@` of a URL, after `Basic` or `Bearer`,
-  as the value of a telling name): as a part of other words it is innocent, and masks would reveal where it occurs;
+  as the value of a telling name), and in base64 only with its user: as a part of other words it is innocent, and masks
+  would reveal where it occurs;
 - of words or numbers (`postgres`, `node-red`), only as a whole token: not in `postgresql`, `node-red-dashboard`;
 - anything else wherever it stands.
 """
@@ -15,28 +16,36 @@ literal of Python or JSON, and with its user in base64:
 import base64
 import dataclasses
 import ipaddress
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ff_observe.config.secret import MASK, Secret
+from ff_observe.escapes import levels
 from ff_observe.platform_context import current_platform
 
 _SHORT = 6  # characters; anything shorter may be part of an innocent text
 _LONG = 16  # characters; no word is that long
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+|\d+)(?:[-_. /:](?:[A-Z]?[a-z]+|[A-Z]+|\d+))*")
-# Words joined by `-` or `.` are one token: a package, a module, a version. An escaped character begins after the
-# escape.
-_WORD_BEGINS = r"(?:(?<!\w)(?<!\w[-.])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
-_WORD_ENDS = r"(?!\w|[-.]\w)"
+
+_Between = tuple[tuple[str, str], ...]
+"""Patterns of what may stand before and after a form of a secret."""
+_Forms = Mapping[_Between, Sequence[str]]
+"""The forms of secrets to look for at each level of a text."""
+
+_ANYWHERE = (("", ""),)
+# Words joined by `-` or `.` are one token: a package, a module, a version.
+_TOKEN = ((r"(?<!\w)(?<!\w[-.])", r"(?!\w|[-.]\w)"),)
 _CREDENTIAL_PLACES = (
-    (r'(?<=")', r'(?=\\?")'),
-    ("(?<=')", r"(?=\\?')"),
+    ('(?<=")', '(?=")'),
+    ("(?<=')", "(?=')"),
     ("(?<=[:/])", "(?=@)"),
     ("(?<=[Bb]asic )", r"(?!\w)"),
     ("(?<=[Bb]earer )", r"(?!\w)"),
 )
+_BASE64 = (("[A-Za-z0-9+/_-]?", "[A-Za-z0-9+/_-]?"),)  # a digit there may be of the secret in part
+_URL_SAFE = str.maketrans("+/", "-_")
 
 _SENSITIVE_KEY = re.compile(
     r"passw|passphrase|pwd|secret|token|api_?key|access_?key|private_?key|auth(?!or)|credential|cookie|session|csrf|xsrf"
@@ -123,7 +132,10 @@ def known_secrets(settings: object) -> frozenset[str]:
     if isinstance(settings, Secret):
         return _secret_parts(settings.reveal())
     if dataclasses.is_dataclass(settings):
-        return known_secrets([getattr(settings, field.name) for field in dataclasses.fields(settings)])
+        members = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+        user, password = members.get("user"), members.get("password")
+        pair = {_sent(user, password.reveal())} if user and isinstance(password, Secret) else frozenset[str]()
+        return known_secrets(members) | pair
     if isinstance(settings, Mapping):
         return known_secrets(list(settings.values()))
     if isinstance(settings, (list, tuple, set, frozenset)):
@@ -150,47 +162,78 @@ def _secret_parts(value: str) -> frozenset[str]:
         key = ""
     credentials = {part for part in (parts.password, key) if part}
     found |= credentials | {unquote(part) for part in credentials}
-    if credentials and parts.scheme in ("http", "https"):  # as it is sent
-        pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        found.add(base64.b64encode(pair.encode()).decode())
+    if credentials:
+        found.add(_sent(unquote(parts.username or ""), unquote(parts.password or "")))
     found.discard("")
     return frozenset({value, *found}) if found else frozenset()
 
 
-def _spellings(secret: str) -> set[str]:
-    """The spellings of a secret inside a URL, a Python representation and JSON."""
-    return {
-        secret,
-        quote(secret, safe=""),
-        quote_plus(secret),
-        repr(secret)[1:-1],
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-    }
+def _sent(user: str, password: str) -> str:
+    """As HTTP sends them."""
+    return base64.b64encode(f"{user}:{password}".encode("utf-8", "replace")).decode()
 
 
-def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    anywhere, tokens, credentials = set[str](), set[str](), set[str]()
-    for secret in filter(None, secrets):
-        if len(secret) < _SHORT:
-            credentials |= _spellings(secret)
-        elif len(secret) < _LONG and _WORDS.fullmatch(secret):
-            tokens |= _spellings(secret)
-        else:
-            anywhere |= _spellings(secret)
-    alternatives = []
-    if anywhere:
-        alternatives.append(_any_of(anywhere))
-    if tokens:
-        alternatives.append(rf"{_WORD_BEGINS}(?:{_any_of(tokens)}){_WORD_ENDS}")
-    if credentials:
-        words = _any_of(credentials)
-        alternatives += [rf"{before}(?:{words}){after}" for before, after in _CREDENTIAL_PLACES]
-    return re.compile("|".join(alternatives)) if alternatives else None
+def _forms(secrets: Iterable[str]) -> _Forms:
+    found: dict[_Between, set[str]] = {}
+    for secret in secrets:
+        for form in {level.text for written in _writings(secret) for level in levels(written)} - {""}:
+            found.setdefault(_between(form), set()).add(form)
+        if len(secret) >= _SHORT:
+            found.setdefault(_BASE64, set()).update(_in_base64(secret))
+    return {between: tuple(sorted(forms)) for between, forms in found.items()}
 
 
-def _any_of(spellings: Iterable[str]) -> str:
-    return "|".join(re.escape(spelling) for spelling in sorted(spellings, key=len, reverse=True))
+def _writings(secret: str) -> Iterator[str]:
+    """A secret as it is, and with the spaces of a web form; each also as UTF-8 that was read as Latin-1, which is how
+    headers are read, and in ASCII. The levels of these are what becomes of a secret that looks escaped itself when the
+    text around it is undone."""
+    for spaced in (secret, secret.replace(" ", "+")):
+        yield spaced
+        yield spaced.encode("utf-8", "replace").decode("latin-1")
+        yield spaced.encode("unicode_escape").decode()
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """The digits that are of the secret alone, where its first byte is the first, second or third of a group: inside
+    of anything, such as a header with any user."""
+    content = secret.encode("utf-8", "replace")
+    for offset in range(3):
+        digits = base64.b64encode(bytes(offset) + content).decode()[
+            -(-offset * 4 // 3) : (offset + len(content)) * 4 // 3
+        ]
+        yield digits
+        yield digits.translate(_URL_SAFE)
+
+
+def _between(form: str) -> _Between:
+    if len(form) < _SHORT:
+        return _CREDENTIAL_PLACES
+    return _TOKEN if len(form) < _LONG and _WORDS.fullmatch(form) else _ANYWHERE
+
+
+@lru_cache(1024)
+def _pattern(form: str, between: _Between) -> re.Pattern[str]:
+    return re.compile("|".join(f"{before}{re.escape(form)}{after}" for before, after in between))
+
+
+def _masked(text: str, known: Collection[_Forms]) -> str:
+    """`text` with the mask in place of the secrets in it, however they are written."""
+    if not any(known):
+        return text
+    found: list[tuple[int, int]] = []
+    for level in levels(text):
+        for forms in known:
+            for between, of_that_kind in forms.items():
+                for form in of_that_kind:
+                    if form in level.text:  # ten times as fast as any pattern, and nearly always false
+                        places = _pattern(form, between).finditer(level.text)
+                        found += (level.place(*place.span()) for place in places)
+    pieces, end = list[str](), 0
+    for place in sorted(found):
+        if place[0] >= end:
+            pieces += (text[end : place[0]], MASK)
+        end = max(end, place[1])
+    return "".join([*pieces, text[end:]])
 
 
 class Redactor:
@@ -202,8 +245,8 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = (), *, personal: bool = True) -> None:
         self._personal = personal
-        self._secrets = frozenset(secrets)
-        self._known = _pattern(self._secrets)
+        self._secrets = frozenset(filter(None, secrets))
+        self._forms = _forms(self._secrets)
 
     def with_secrets(self, secrets: Iterable[str]) -> "Redactor":
         """A redactor that masks these in addition."""
@@ -211,7 +254,7 @@ class Redactor:
 
     def known(self, text: str) -> str:
         """`text` with the known secrets replaced by the mask, and nothing else."""
-        return text if self._known is None else self._known.sub(MASK, text)
+        return _masked(text, [self._forms])
 
     def text(self, text: str) -> str:
         """`text` with everything that must not leave replaced by the mask."""
@@ -265,6 +308,5 @@ class RedactorOfPlatforms(Redactor):
     def text(self, text: str) -> str:
         """See `Redactor.text`."""
         own = self._of_each.get(current_platform() or "")
-        for redactor in (own,) if own is not None else self._of_each.values():
-            text = redactor.known(text)
-        return super().text(text)
+        searched = (own,) if own is not None else self._of_each.values()
+        return super().text(_masked(text, [redactor._forms for redactor in searched]))
