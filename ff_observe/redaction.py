@@ -56,6 +56,8 @@ _NAMES = (
     r"passw(?:or)?d|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|credentials?"
     r"|sentry_key|dsn|licen[cs]e|cookies?"
 )
+# Without credentials these are no secrets; what begins in another way may be a password.
+_ADDRESSES = ("http", "https", "postgres", "postgresql")
 _ENDS_IN_A_PROJECT = re.compile(r"/\d+\Z", re.ASCII)  # a DSN: in its old form, the key has a secret beside it
 _QUOTED = r"\\?\"(?:[^\"\\]|\\[^\"])*\\?\"|\\?'(?:[^'\\]|\\[^'])*\\?'"
 
@@ -133,9 +135,10 @@ def known_secrets(settings: object) -> frozenset[str]:
         return _secret_parts(settings.reveal())
     if dataclasses.is_dataclass(settings):
         members = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-        user, password = members.get("user"), members.get("password")
-        pair = {_sent(user, password.reveal())} if user and isinstance(password, Secret) else frozenset[str]()
-        return known_secrets(members) | pair
+        found, user, password = known_secrets(members), members.get("user"), members.get("password")
+        if user and isinstance(password, Secret) and password.reveal():
+            found |= {_sent(user, password.reveal())}
+        return found
     if isinstance(settings, Mapping):
         return known_secrets(list(settings.values()))
     if isinstance(settings, (list, tuple, set, frozenset)):
@@ -165,7 +168,7 @@ def _secret_parts(value: str) -> frozenset[str]:
     if credentials:
         found.add(_sent(unquote(parts.username or ""), unquote(parts.password or "")))
     found.discard("")
-    return frozenset({value, *found}) if found else frozenset()
+    return frozenset({value, *found}) if found or parts.scheme not in _ADDRESSES else frozenset()
 
 
 def _sent(user: str, password: str) -> str:

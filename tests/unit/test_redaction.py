@@ -172,6 +172,10 @@ def test_the_key_of_a_dsn_is_secret_also_beside_the_secret_of_its_old_form() -> 
     assert redactor.text("feedc0ffee and 5ecre7beef") == f"{MASK} and {MASK}"
 
 
+def test_a_password_that_looks_like_a_url_is_a_secret() -> None:
+    assert known_secrets(PostgreSQLDatabase(password=Secret("Xk29://dfk"))) == {"Xk29://dfk"}
+
+
 def test_a_url_without_credentials_is_no_secret() -> None:
     assert known_secrets(replace(settings(), ping=PingSettings())) == known_secrets(settings()) - {
         "https://pinger:ping%20pass@ping.example.org/ping",
