@@ -55,6 +55,9 @@ def find_problems(
     findings of checks that take longer than a page may.
     """
     redactor = Redactor(known_secrets(settings), personal=False)
+    # Before any of it becomes a sentence: a capital letter would hide a secret that it begins with.
+    failures = {output: redactor.text(reason) for output, reason in (failures or {}).items()}
+    snapshot = replace(snapshot, failures={name: redactor.text(reason) for name, reason in snapshot.failures.items()})
     found = [
         *_database(settings, snapshot),
         *_flowfuse(settings, snapshot),
@@ -63,7 +66,7 @@ def find_problems(
         *_limits(snapshot),
         *_readings(snapshot),
         *_audit_log(snapshot, readings or {}),
-        *_outputs(settings, snapshot, failures or {}),
+        *_outputs(settings, snapshot, failures),
         *_unknown_keys(settings),
         *examined,
     ]

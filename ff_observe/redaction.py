@@ -255,6 +255,10 @@ class Redactor:
         """A redactor that masks these in addition."""
         return Redactor(self._secrets.union(secrets), personal=self._personal)
 
+    def with_addresses(self) -> "Redactor":
+        """A redactor of the same secrets that leaves IP and e-mail addresses as they are: for the bridge's own log."""
+        return Redactor(self._secrets, personal=False)
+
     def known(self, text: str) -> str:
         """`text` with the known secrets replaced by the mask, and nothing else."""
         return _masked(text, [self._forms])

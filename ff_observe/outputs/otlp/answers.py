@@ -7,15 +7,19 @@ from google.protobuf.message import DecodeError, Message
 TOO_LATE = "it did not answer in time"
 AUTHORITY_KEY = "telemetry.backend.otlp.certificate"
 STOPPED = "it had not answered when the bridge stopped"
+TOO_LONG = "its answer is too long for an OTLP receiver's"
 
-_MOST_OF_A_MESSAGE = 200  # characters
+MOST_OF_AN_ANSWER = 65_536  # bytes; a real answer has a few hundred
 
 
 def problem_in(body: bytes, message_type: type[Message]) -> str | None:
-    """Why the data, or part of it, was not accepted; None if it was (OTLP specification, "Partial Success").
+    """Why the data, or part of it, was not accepted; None if it was (OTLP specification, "Partial Success"). It quotes
+    the receiver in full, so that secrets are found in it.
 
     `message_type` is the type of an OTLP receiver's answer.
     """
+    if len(body) > MOST_OF_AN_ANSWER:
+        return TOO_LONG
     message: Any = message_type()
     try:
         message.ParseFromString(body)
@@ -25,9 +29,4 @@ def problem_in(body: bytes, message_type: type[Message]) -> str | None:
     rejected = sum(value for field, value in partial.ListFields() if field.name.startswith("rejected_"))
     if not rejected:
         return None
-    return f"it rejected {rejected} of what was sent: {shortened(partial.error_message) or 'it did not say why'}"
-
-
-def shortened(said: str | None) -> str:
-    """A receiver's message, cut to the length of a log line."""
-    return (said or "")[:_MOST_OF_A_MESSAGE]
+    return f"it rejected {rejected} of what was sent: {partial.error_message or 'it did not say why'}"

@@ -13,7 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
 from ff_observe.delivery.trust import explain
-from ff_observe.outputs.otlp.answers import AUTHORITY_KEY, STOPPED, TOO_LATE, problem_in, shortened
+from ff_observe.outputs.otlp.answers import AUTHORITY_KEY, STOPPED, TOO_LATE, problem_in
 
 _REFUSED_CERTIFICATE: Final = re.compile(r"(?<=CERTIFICATE_VERIFY_FAILED: )[\w -]+|Peer name .{1,255} is not in")
 
@@ -101,7 +101,7 @@ def _in_words(error: Any, authority: Path | None) -> str:
     if code is grpc.StatusCode.CANCELLED:
         return STOPPED
     if refused := _REFUSED_CERTIFICATE.search(details):
-        return explain(shortened(refused[0]), AUTHORITY_KEY, authority)
+        return explain(refused[0], AUTHORITY_KEY, authority)
     if "last error: " in details:  # no connection: grpc reports the same for each attempt
-        return f"it could not be reached: {shortened(details.rpartition('last error: ')[2])}"
-    return f"{code.name}, {shortened(details) or 'without a reason'}"
+        return f"it could not be reached: {details.rpartition('last error: ')[2]}"
+    return f"{code.name}, {details or 'without a reason'}"

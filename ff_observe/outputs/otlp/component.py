@@ -53,6 +53,7 @@ class OtlpMetrics:
         snapshots: CurrentSnapshot,
         self_metrics: SelfMetrics,
         clock: Clock,
+        redactor: Redactor,
         interval_seconds: float,
         *,
         on_error: ErrorSink | None = None,
@@ -64,7 +65,7 @@ class OtlpMetrics:
         self._self_metrics = self_metrics
         self._clock = clock
         self._interval = interval_seconds
-        self._reports = Reports("metrics", self_metrics)
+        self._reports = Reports("metrics", self_metrics, redactor)
         self._exporting: Exporting[MetricExporter] | None = None
         self._export: MetricsExport | None = None
         self._reading = False  # the database is being read
@@ -149,7 +150,7 @@ class OtlpSignals:
         self._clock = clock
         self._redactor = redactor
         self._with_tracebacks = with_tracebacks
-        self._reports = {signal: Reports(signal, self_metrics) for signal in ("traces", "logs")}
+        self._reports = {signal: Reports(signal, self_metrics, redactor) for signal in ("traces", "logs")}
         self._tracer: OtelTracer | None = None
         self._log_handler: OtelLogHandler | None = None
         self._cuts: list[Callable[[], None]] = []

@@ -94,6 +94,7 @@ def _build(context: Context) -> Components:
                 snapshots,
                 context.self_metrics,
                 context.clock,
+                context.redactor,
                 interval,
                 on_error=context.on_error,
                 schedule=context.schedule,

@@ -12,20 +12,25 @@ from ff_observe.self_metrics import SelfMetrics
 
 log = logging.getLogger("ff_observe.outputs.otlp")
 
+_MOST_OF_A_REASON = 300  # characters; most of it may be quoted from the receiver
+
 _SDK_LOGGER = logging.getLogger("opentelemetry")
 _lock = threading.Lock()
 _attached: list["SdkLog"] = []
 
 
 class Reports:
-    """Call it after each export with whether it was delivered; between `begin` and `end`."""
+    """Call it after each export with whether it was delivered; between `begin` and `end`.
 
-    def __init__(self, signal: str, self_metrics: SelfMetrics | None) -> None:
+    Why one was not is redacted, then cut: a secret that is cut first is not recognised any more.
+    """
+
+    def __init__(self, signal: str, self_metrics: SelfMetrics | None, redactor: Redactor) -> None:
         self._signal = signal
         self._self_metrics = self_metrics
         self._sdk_log = SdkLog()
         self._state = StateLog(log)
-        self._redactor = Redactor(personal=False)
+        self._redactor = redactor.with_addresses()
 
     def begin(self) -> None:
         self._sdk_log.attach()
@@ -37,13 +42,17 @@ class Reports:
     def __call__(self, problem: Callable[[], str | None], *, delivered: bool) -> None:
         if self._self_metrics is not None:
             self._self_metrics.add(OTLP_EXPORTS, "delivered" if delivered else "failed")
-        reason = None if delivered else self._redactor.text(problem() or self._sdk_log.last)
+        reason = None if delivered else self._shortened(problem() or self._sdk_log.last)
         if self._self_metrics is not None:
             self._self_metrics.delivery(NAME, reason, self._signal)
         if reason is None:
             self._state.working(f"OTLP {self._signal} are delivered again")
         else:
             self._state.failing(f"OTLP {self._signal} are not delivered: {reason}")
+
+    def _shortened(self, reason: str) -> str:
+        redacted = self._redactor.text(reason)
+        return redacted if len(redacted) <= _MOST_OF_A_REASON else f"{redacted[: _MOST_OF_A_REASON - 1]}…"
 
 
 class SdkLog(logging.Handler):

@@ -22,9 +22,14 @@ from ff_observe.delivery.errors import unreached
 from ff_observe.delivery.pools import over, proxy_headers
 from ff_observe.delivery.trust import client_context, explain
 from ff_observe.delivery.urls import authorization, proxy_for
-from ff_observe.outputs.otlp.answers import AUTHORITY_KEY, STOPPED, TOO_LATE, problem_in
-
-MOST_OF_AN_ANSWER = 65_536  # bytes; a real answer has a few hundred
+from ff_observe.outputs.otlp.answers import (
+    AUTHORITY_KEY,
+    MOST_OF_AN_ANSWER,
+    STOPPED,
+    TOO_LATE,
+    TOO_LONG,
+    problem_in,
+)
 
 
 class NotDeliveredError(requests.RequestException):
@@ -105,7 +110,7 @@ class ExportSession(requests.Session):
             return
         body = response.raw.read(MOST_OF_AN_ANSWER + 1, decode_content=True)
         if len(body) > MOST_OF_AN_ANSWER:
-            raise NotDeliveredError("its answer is too long for an OTLP receiver's")
+            raise NotDeliveredError(TOO_LONG)
         if response.headers.get("content-type", "").startswith("text/html"):
             raise NotDeliveredError("it answered with a page for people: it is no OTLP receiver")
         if response.headers.get("content-type", "").startswith("application/x-protobuf"):

@@ -17,6 +17,7 @@ from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpMetrics
 from ff_observe.outputs.otlp.resource import ServiceResource
+from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.processes import wait_until
@@ -28,7 +29,7 @@ def export_once(settings: OtlpSettings, variables: Mapping[str, str] | None = No
     """Export until the outcome of one is known; returns it."""
     metrics = SelfMetrics()
     destination = destinations(settings, variables or {})["metrics"]
-    otlp = OtlpMetrics(destination, ServiceResource("ff-observe", "test"), Still(), metrics, CLOCK, 60)
+    otlp = OtlpMetrics(destination, ServiceResource("ff-observe", "test"), Still(), metrics, CLOCK, Redactor(), 60)
 
     def outcome() -> str | None:
         counted = metrics.readings()[OTLP_EXPORTS.name]

@@ -11,6 +11,7 @@ from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import CurrentSnapshot, OtlpMetrics
 from ff_observe.outputs.otlp.resource import ServiceResource
+from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from tests.pace import pace
 from tests.real_parts.processes import wait_until
@@ -45,7 +46,8 @@ def output(
         enabled=True, endpoint=Secret(f"http://127.0.0.1:{port}"), protocol=protocol, timeout_seconds=timeout
     )
     resource = ServiceResource("ff-observe", "test")
-    return OtlpMetrics(destinations(settings, {})["metrics"], resource, platform or Still(), metrics, CLOCK, interval)
+    destination = destinations(settings, {})["metrics"]
+    return OtlpMetrics(destination, resource, platform or Still(), metrics, CLOCK, Redactor(), interval)
 
 
 def timeout_that_fails(reason: str) -> float:
