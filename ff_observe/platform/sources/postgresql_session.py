@@ -135,9 +135,10 @@ class Server:
 
     def one_line(self, error: BaseException) -> str:
         """The message of an error without line breaks, and without the password if it occurs."""
-        text = " ".join(str(error).split())
-        password = self._database.password
-        return text.replace(password.reveal(), MASK) if password is not None and password.reveal() else text
+        text, password = str(error), self._database.password
+        if password is not None and password.reveal():  # first: it may hold line breaks itself
+            text = text.replace(password.reveal(), MASK)
+        return " ".join(text.split())
 
 
 def cut(connection: "psycopg.Connection[Any]") -> None:

@@ -149,7 +149,10 @@ def test_a_server_that_is_silent_when_it_is_asked_why_has_no_reason(monkeypatch:
         assert server._why(psycopg.OperationalError("certificate verify failed")) == "certificate verify failed"
 
 
-@pytest.mark.parametrize(("password", "says"), [(Secret("word"), f"a {MASK} b"), (Secret(""), "a word b"), (None,) * 2])
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [(Secret("word"), f"a {MASK} b"), (Secret(""), "a word b"), (Secret("a  word\r\n b"), MASK), (None,) * 2],
+)
 def test_a_message_is_one_line_without_the_password(password: Secret | None, says: str | None) -> None:
     server = Server(PostgreSQLDatabase("127.0.0.1", 1, "reader", password, "forge"))
     assert server.one_line(ValueError("a  word\r\n b")) == says or (says is None and password is None)
