@@ -8,6 +8,7 @@ name, local variables, source lines, modules, a release of another project): eve
 
 import logging
 import platform
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -142,6 +143,7 @@ class SentryClient:
             event_scrubber=EventScrubber(denylist=list(DEFAULT_DENYLIST), recursive=True),
             include_local_variables=False,
             include_source_context=False,
+            max_value_length=sys.maxsize,  # SDKs that have a limit apply it before `before_send` can redact
             # Of the integrations only log lines as breadcrumbs: the others add arguments, modules and outgoing
             # URLs, or patch what is not ours. Log lines are no events: each error is captured once, with context.
             default_integrations=False,

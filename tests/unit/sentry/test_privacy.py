@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import sentry_sdk
 
+from ff_observe.config.secret import MASK
 from ff_observe.outputs.sentry.component import send_test_event
 from tests.real_parts.envelopes import KEY, Receiver, receiver
 from tests.unit.sentry.samples import PASSWORD, VERSION, Bridge, provoke, settings
@@ -66,6 +68,14 @@ def test_no_secret_leaves_in_any_part_of_an_event(server: Receiver, monkeypatch:
     assert "only here" not in sent
     assert "argument-of-the-command-line" not in sent
     assert str(Path(__file__).parent) not in sent
+
+
+def test_no_sdk_cuts_a_secret_before_it_is_recognised(server: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sentry_sdk.consts.DEFAULT_OPTIONS, "max_value_length", 1024)  # that of SDK 2.30
+    with Bridge(settings(server.dsn)) as bridge:
+        provoke(bridge.sentry, RuntimeError(f"{'x' * 1010}{PASSWORD} was refused"))
+    [event] = server.events()
+    assert event["exception"]["values"][-1]["value"] == f"{'x' * 1010}{MASK} was refused"
 
 
 def test_source_lines_and_other_modules_are_not_sent(server: Receiver) -> None:
