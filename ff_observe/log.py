@@ -13,7 +13,9 @@ from ff_observe.redaction import Redactor
 
 LogFormat = Literal["text", "json"]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0 and C1, with their line breaks and the introducers of a terminal's commands; Unicode's line breaks, and its marks
+that change the order in which a text is shown; halves of characters, which have no encoding."""
 
 
 def configure_logging(
@@ -40,12 +42,18 @@ def configure_logging(
 
 
 def escaped(text: str) -> str:
-    """One line, whatever the input: control characters can neither add a line nor control a terminal."""
+    """One line, whatever the input, that neither controls a terminal nor is shown in another order than it has."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+def indented(text: str) -> str:
+    """The lines of a text, `escaped` and indented, so that none passes for another line of the log."""
+    return "\n".join(f"  {escaped(line)}" for line in text.split("\n"))
+
+
 class TextFormatter(logging.Formatter):
-    """`TIME LEVEL logger: message`, and a traceback if there is one; `logger [NAME]: ` for one of several platforms."""
+    """`TIME LEVEL logger: message`, and a traceback, indented, if there is one; `logger [NAME]: ` for one of several
+    platforms. Text is redacted first: what an escape stands in is not recognised as easily."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -55,12 +63,14 @@ class TextFormatter(logging.Formatter):
         platform = current_platform()
         of_platform = f" [{escaped(platform)}]" if platform is not None else ""
         head = f"{_moment(record)} {record.levelname} {record.name}{of_platform}: "
-        return head + self._redactor.text("\n".join([escaped(record.getMessage()), *_traceback(self, record)]))
+        message = escaped(self._redactor.text(record.getMessage()))
+        return "\n".join([head + message, *(indented(self._redactor.text(part)) for part in _traceback(self, record))])
 
 
 class JSONFormatter(logging.Formatter):
     """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception if there is one, trace_id
-    and span_id if the code that logs is traced, and platform if it works for one of several."""
+    and span_id if the code that logs is traced, and platform if it works for one of several. Shown on a terminal, it is
+    as harmless as text."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -83,7 +93,8 @@ class JSONFormatter(logging.Formatter):
         ids = tracing.current_ids()
         if ids is not None:
             members["trace_id"], members["span_id"] = ids
-        return json.dumps(members, ensure_ascii=False)
+        line = json.dumps(members, ensure_ascii=False)
+        return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def _moment(record: logging.LogRecord) -> str:

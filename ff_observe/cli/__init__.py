@@ -199,7 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{place}{error.strerror or error}", 1, options)
     except Exception as error:
         if options.log_level == "debug":
-            traceback.print_exc()
+            from ff_observe.log import indented
+
+            print(indented(_redacted(traceback.format_exc().rstrip(), options)), file=sys.stderr)
         message = f"unexpected {type(error).__name__}; run again with --log-level debug and report it"
         return _complain(message, 1, options)
     return status
@@ -215,9 +217,15 @@ def _drop_output() -> None:
 
 def _complain(message: str, status: int, options: argparse.Namespace) -> int:
     from ff_observe.log import escaped
+
+    for line in _redacted(message, options).split("\n"):
+        print(f"ff-observe: {escaped(line)}", file=sys.stderr)
+    return status
+
+
+def _redacted(text: str, options: argparse.Namespace) -> str:
+    """Without the secrets of the settings, as far as they were read."""
     from ff_observe.redaction import Redactor
 
-    redactor = getattr(options, "redactor", None) or Redactor(personal=False)
-    for line in message.split("\n"):
-        print(f"ff-observe: {redactor.text(escaped(line))}", file=sys.stderr)
-    return status
+    redactor: Redactor = getattr(options, "redactor", None) or Redactor(personal=False)
+    return redactor.text(text)

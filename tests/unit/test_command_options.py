@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.bridge import build_bridge
-from ff_observe.cli import build_parser, main
+from ff_observe.cli import build_parser, check, main
 from ff_observe.cli.options import hide_secrets, settings_of
 from ff_observe.config import load_settings
 from ff_observe.errors import ConfigurationError, FFObserveError
@@ -260,3 +260,25 @@ def test_what_to_do_about_an_address_depends_on_what_is_wrong_with_it(
         server.listen("127.0.0.1", port)
     assert advice in str(caught.value)
     assert ("a port that is free" in str(caught.value)) == (number == errno.EADDRINUSE)
+
+
+@pytest.mark.parametrize("kind", [FFObserveError, RuntimeError])
+def test_an_error_shows_no_secret_and_forges_no_line(
+    home: Path, written: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    """Also a secret that has a line break; of an unexpected error, the traceback is only shown on request."""
+    write_file(home, postgresql('"planted\\nold-1"'), "  enabled: false\n")
+
+    said = "no answer to planted\nold-1\n2026-11-30T00:00:00.000Z INFO ff_observe: forged \x1b]0;x\x07 \x9b2J"
+
+    def fail(_settings: object) -> None:
+        raise kind(said)
+
+    monkeypatch.setattr(check, "_ask", fail)
+    assert main(["--home", str(home), "--log-level", "debug", "check"]) == 1
+    lines = written.readouterr().err.splitlines()
+    assert not [line for line in lines if not line.startswith(("ff-observe: ", "  "))]
+    [first] = [number for number, line in enumerate(lines) if "no answer" in line]
+    assert lines[first].endswith("no answer to ********")
+    assert lines[first + 1].endswith(r"ff_observe: forged \x1b]0;x\x07 \x9b2J")
+    assert ("Traceback" in "".join(lines)) is (kind is RuntimeError)

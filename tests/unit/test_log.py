@@ -1,18 +1,21 @@
 """What the bridge writes to standard error: one record a line, for people or machines, without credentials."""
 
+import ast
 import io
 import json
 import logging
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ff_observe.log import JSONFormatter, LogFormat, TextFormatter, configure_logging
+from ff_observe.config.secret import MASK
+from ff_observe.log import JSONFormatter, LogFormat, TextFormatter, configure_logging, escaped
 from ff_observe.redaction import Redactor
 from tests.network_guard import guarded_environment
 
@@ -53,12 +56,74 @@ def test_a_json_object_has_time_level_logger_message_and_thread() -> None:
     }
 
 
-@given(st.text())
+MARKS = ("LEFT-TO-RIGHT MARK", "RIGHT-TO-LEFT MARK", "ARABIC LETTER MARK")
+# What Unicode calls a control, half a character, a line break, or a control of direction (Bidi_Control).
+HARMFUL = tuple(
+    character
+    for character in map(chr, range(0x10000))
+    if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    or unicodedata.bidirectional(character) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    or unicodedata.name(character, "") in MARKS
+)
+_texts = st.lists(st.text(max_size=5) | st.sampled_from([*HARMFUL, "\n", "\x1b", "\x9b", "\u202e"])).map("".join)
+
+
+@pytest.mark.parametrize("character", [each for each in HARMFUL if each not in map(chr, range(0xD801, 0xDFFF))])
+def test_no_harmful_character_reaches_a_terminal(character: str) -> None:
+    assert character not in escaped(f"a{character}b")
+    assert ast.literal_eval(f"'{escaped(character)}'") == character
+    line = JSONFormatter(Redactor()).format(record("a%sb", character))
+    assert character not in line
+    assert json.loads(line)["message"] == f"a{character}b"
+
+
+def test_other_characters_are_shown_as_they_are() -> None:
+    text = "ä 😀\xa0\\n 家\u200d"
+    assert escaped(text) == text
+    assert f'"{text[:3]}"' in JSONFormatter(Redactor()).format(record("%s", text[:3]))
+
+
+@given(_texts)
 def test_a_message_is_one_line_whatever_is_in_it(message: str) -> None:
     assert len(TextFormatter(Redactor()).format(record("%s", message)).splitlines()) == 1
     line = JSONFormatter(Redactor(personal=False)).format(record("%s", message))
-    assert "\n" not in line
+    assert not set(line) & set(HARMFUL)
     assert json.loads(line)["level"] == "WARNING"
+
+
+@given(_texts, _texts)
+def test_no_line_of_a_traceback_passes_for_another_line_of_the_log(said: str, noted: str) -> None:
+    error = ValueError(f"first\n{said}\n2026-11-30T00:00:00.000Z INFO ff_observe: forged")
+    error.add_note(f"{noted}\n2026-11-30T00:00:00.000Z INFO ff_observe: forged")
+    failed = record("it failed")
+    failed.exc_info = (ValueError, error, None)
+    failed.stack_info = f"Stack:\n{said}"
+    head, *lines = TextFormatter(Redactor()).format(failed).split("\n")
+    assert head.endswith("ff_observe.test: it failed")
+    assert "  ValueError: first" in lines
+    assert [line for line in lines if not line.startswith("  ")] == []
+    assert not set("".join(lines)) & set(HARMFUL)
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\t\\'\x9b"), min_size=8).map(
+        lambda text: f"Xk9{text}q7Z"
+    )
+)
+@example("line1Zq9\nline2\\x")
+def test_a_secret_is_masked_before_it_is_escaped(secret: str) -> None:
+    failed = record("failed with <%s>", secret)
+    failed.exc_info = (ValueError, ValueError(f"<{secret}>"), None)
+    text = TextFormatter(Redactor([secret], personal=False)).format(failed)
+    assert text.split("\n") == [
+        f"2026-03-29T01:59:59.123Z WARNING ff_observe.test: failed with <{MASK}>",
+        f"  ValueError: <{MASK}>",
+    ]
+
+
+def test_a_credential_is_recognised_at_the_end_of_its_line_which_is_then_escaped() -> None:
+    line = TextFormatter(Redactor()).format(record("db:\n  password: hunter2\n  host: db"))
+    assert line.endswith(rf"ff_observe.test: db:\n  password: {MASK}\n  host: db")
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
