@@ -4,7 +4,6 @@ import argparse
 import base64
 import json
 import logging
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from ff_observe.cli import by_file
 from ff_observe.cli.files import write_exactly
 from ff_observe.cli.options import add_at, clock_at, settings_of
-from ff_observe.cli.terminal import READING, progress
+from ff_observe.cli.terminal import READING, legible, progress
 from ff_observe.clock import SystemClock
 from ff_observe.errors import DeliveryError, LedgerError, SourceError, UsageError
 
@@ -122,6 +121,7 @@ def _explain(body: bytes) -> None:
 
 
 def _show_changes(body: bytes, ledger: Path | None) -> int:
+    from ff_observe.log import escaped
     from ff_observe.outputs.ping.explained import changes, last_delivered, values
     from ff_observe.outputs.ping.ledger import read_ledger
 
@@ -133,13 +133,12 @@ def _show_changes(body: bytes, ledger: Path | None) -> int:
     if last is None:
         print(f"ff-observe: no ping was delivered yet, or not by a bridge that writes to {ledger}", file=sys.stderr)
         return status
+    time = escaped(last.time)
     try:
         found = changes(values(last.body.encode("utf-8", "surrogateescape")), values(body))
     except ValueError:
-        raise LedgerError(
-            f"{ledger}: the entry of {last.time} holds no ping: see ff-observe ping log --verify"
-        ) from None
-    print(f"Since the ping of {last.time}: " + ("nothing changed" if not found else f"{len(found)} changed"))
+        raise LedgerError(f"{ledger}: the entry of {time} holds no ping: see ff-observe ping log --verify") from None
+    print(f"Since the ping of {time}: " + ("nothing changed" if not found else f"{len(found)} changed"))
     for change in found:
         print(f"  {change}")
     return status
@@ -255,6 +254,7 @@ def _ledger_and_key(options: argparse.Namespace) -> "tuple[Path, VerifierKey | N
 
 
 def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path]") -> int:
+    from ff_observe.log import escaped
     from ff_observe.outputs.ping.ledger_proof import examine
 
     with progress("verifying the ledger"):
@@ -271,15 +271,15 @@ def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path
         receipt = verified.last_receipt
         print(f"no receipt of {collector.name} covers any" if receipt is None else f"covered by {receipt}")
     for entry in held:
-        if entry.note:  # an intact chain holds only our own text
-            print(f"{entry.time}: {entry.note}")
+        if entry.note:  # a chain that holds may be an attacker's own
+            print(escaped(f"{entry.time}: {entry.note}"))
     return 0
 
 
 def _prove(path: Path, collector: "VerifierKey | None", index: int) -> int:
     from ff_observe.outputs.ping.ledger_proof import prove
 
-    write_exactly(str(prove(path, index, collector)))
+    write_exactly(legible(str(prove(path, index, collector)), sys.stdout))
     return 0
 
 
@@ -292,11 +292,13 @@ def _print_checkpoint(path: Path, collector: "VerifierKey | None") -> int:
     witness = verified.last_receipt or next(iter(verified.witnesses), None)
     if witness is None:
         raise LedgerError(f"{path} has no checkpoint yet: the next entry makes one")
-    write_exactly(str(witness.note))
+    write_exactly(legible(str(witness.note), sys.stdout))
     return 0
 
 
 def _print_table(held: "Iterable[Entry]") -> None:
+    from ff_observe.log import escaped
+
     rows = [("N", "TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256")]
     for entry in held:
         index = "-" if entry.index is None else str(entry.index)
@@ -305,10 +307,9 @@ def _print_table(held: "Iterable[Entry]") -> None:
             continue
         status, receiver = "-" if entry.status is None else str(entry.status), entry.receiver or "-"
         rows.append((index, entry.time, entry.outcome, status, receiver, str(entry.bytes), entry.sha256))
-    # The file may have been tampered with: its control characters must not reach the terminal.
-    printable = [[re.sub(r"[^ -~]", "?", cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
-    for row in printable:
+    cells = [[escaped(cell) for cell in row] for row in rows]  # the file may have been tampered with
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

@@ -20,6 +20,13 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
 
 
+def legible(signed: str, stream: TextIO) -> str:
+    """A signed text for `stream`: a file gets it as it was signed; on a terminal what could control it is escaped."""
+    from ff_observe.log import escaped
+
+    return "\n".join(map(escaped, signed.split("\n"))) if stream.isatty() else signed
+
+
 @contextlib.contextmanager
 def progress(what: str, every_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Show on standard error what the block does and for how long, once it takes longer than a second. The line is

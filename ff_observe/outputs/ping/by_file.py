@@ -30,6 +30,7 @@ LARGEST: Final = 1024 * 1024  # bytes, of either file
 _EXPORT: Final = "ff-observe ping export 1"
 _RECEIPT: Final = "ff-observe ping receipt 1"
 _RECEIVER: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,300}")
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _BY_FILE: Final = "delivered by file at "
 
@@ -87,7 +88,8 @@ class Receipt:
         sha256, time, receiver, status, note = (
             document.get(name) for name in ("sha256", "time", "receiver", "status", "note")
         )
-        if not (_TIME.fullmatch(str(time)) and _RECEIVER.fullmatch(str(receiver)) and type(status) is int):
+        grammar = ((_SHA256, sha256), (_TIME, time), (_RECEIVER, receiver))
+        if not all(form.fullmatch(str(text)) for form, text in grammar) or type(status) is not int:
             raise DeliveryError("it is no receipt of ours, or was damaged on its way")
         try:
             found = None if note is None else Note.parse(str(note).encode())

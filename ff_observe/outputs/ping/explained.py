@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ff_observe.log import escaped
 from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.ping_contract import FIELDS, Field, Value
@@ -19,14 +20,16 @@ class Change:
     after: Value | None
 
     def __str__(self) -> str:
+        """In one line that cannot control a terminal: a ledger may have been tampered with."""
+        field = escaped(self.field)
         if self.before is None:
-            return f"{self.field}: {_shown(self.after)} (new)"
+            return f"{field}: {_shown(self.after)} (new)"
         if self.after is None:
-            return f"{self.field}: {_shown(self.before)} (no longer sent)"
+            return f"{field}: {_shown(self.before)} (no longer sent)"
         difference = ""
         if type(self.before) is int and type(self.after) is int:
             difference = f" ({self.after - self.before:+d})"
-        return f"{self.field}: {_shown(self.before)} -> {_shown(self.after)}{difference}"
+        return f"{field}: {_shown(self.before)} -> {_shown(self.after)}{difference}"
 
 
 def values(body: bytes) -> dict[str, Value]:
@@ -87,5 +90,5 @@ def _flat(found: object, prefix: str) -> Iterable[tuple[str, Value]]:
 
 
 def _shown(value: Value | None) -> str:
-    """As JSON, in ASCII: a ledger may have been tampered with, and its control characters must not reach a terminal."""
+    """As JSON, in ASCII: so nothing in it controls a terminal."""
     return "absent" if value is None else json.dumps(value)

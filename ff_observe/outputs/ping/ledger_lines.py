@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from ff_observe.log import escaped
 from ff_observe.outputs.ping.ledger_files import older
 from ff_observe.transparency.merkle import Tree
 from ff_observe.transparency.notes import NoteError, VerifierKey, decoded
@@ -77,7 +78,8 @@ class Finding:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
+        """In one line that cannot control a terminal: `what` may quote a ledger that was tampered with."""
+        return escaped(f"{self.file}, line {self.line}: {self.what}" if self.line else f"{self.file}: {self.what}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,9 +203,10 @@ def test_a_receipt_of_another_ping_or_none_is_refused(
     file.write_text(json.dumps({**document, "receiver": "host:1", "status": 200, "note": None}))
     assert ping(home, "receipt", file) == 1
     assert "knows no exported ping" in capsys.readouterr().err
-    file.write_text(json.dumps({**document, "receiver": "\x1b[2J", "status": 200, "note": None}))
-    assert ping(home, "receipt", file) == 1
-    assert "it is no receipt of ours" in capsys.readouterr().err
+    for forged in ({"receiver": "\x1b[2J"}, {"sha256": "0\nff-observe: delivered"}, {"time": "\x9b8m"}):
+        file.write_text(json.dumps({**document, "receiver": "host:1", "status": 200, "note": None, **forged}))
+        assert ping(home, "receipt", file) == 1
+        assert capsys.readouterr().err == f"ff-observe: {file}: it is no receipt of ours, or was damaged on its way\n"
     exported = next(entries(ledger(home)))
     unsigned = {**document, "sha256": exported.sha256, "receiver": "host:1", "status": 200, "note": None}
     file.write_text(json.dumps(unsigned))
