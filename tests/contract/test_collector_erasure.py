@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,18 +12,22 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ff_observe.collector.store import Ping, Store, StoreError
+from ff_observe.collector.store import Ping, Store, StoreError, postgresql_erasure
 from ff_observe.collector.store import sqlite as sqlite_store
 from ff_observe.collector.store.postgresql import PostgreSQLStore
+from ff_observe.collector.store.postgresql_connections import Connection
+from ff_observe.collector.store.postgresql_erasure import note
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from tests.contract.conftest import WINDOW, MakeStore, postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
+from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
 
 ID = "9d1cf0ab-f04e-4caa-9e1d-forgotten-00"
 VALUE = "6.66-planted-kernel"
 SENDER = b"\xfa\xce planted sender hash".ljust(32, b"\xfa")
+PARTITION = "ping_20261123"
 MARKS = (ID.encode(), VALUE.encode(), SENDER, SENDER.hex().encode())
 
 
@@ -169,3 +174,77 @@ def test_sqlite_forgets_while_a_collector_has_the_file_open(tmp_path: Path) -> N
         assert store.forget(ID) == 1
         assert holding(store, None) == set()
         assert writer.write([ping("a")]) == [True]
+
+
+@pytest.mark.parametrize("committed", ["before it is done", "after it is done"])
+def test_what_is_deleted_while_another_rewrites_the_table_is_removed_too(
+    postgres: postgresql.Cluster, monkeypatch: pytest.MonkeyPatch, committed: str
+) -> None:
+    store = postgresql_store(postgres.url(postgres.create(f"meanwhile_{uuid.uuid4().hex}")))
+    with BlockingWriter(store) as writer:
+        writer.write([*planted(), *(ping(f"{index}", sender=None) for index in range(40))])
+    rewrite = postgresql_erasure._rewrite
+    with psycopg.connect(store.url.reveal()) as meanwhile:
+
+        def delete_after(connection: Connection, table: str) -> bool:
+            is_clean = rewrite(connection, table)
+            if table == PARTITION:
+                meanwhile.execute("DELETE FROM ping WHERE instance_id = %s", (ID,))
+                note(meanwhile, [PARTITION])
+                if committed == "before it is done":
+                    meanwhile.commit()
+            return is_clean
+
+        monkeypatch.setattr(postgresql_erasure, "_rewrite", delete_after)
+        assert store.forget("7") == 1
+        meanwhile.commit()
+    monkeypatch.undo()
+    assert holding(store, postgres), "the search would find it"
+    assert store.forget(ID) == 0, "its pings are deleted already"
+    assert holding(store, postgres) == set()
+
+
+def test_who_notes_tables_while_others_do_never_deadlocks_with_them(postgres: postgresql.Cluster) -> None:
+    url = postgres.url(postgres.create(f"notes_{uuid.uuid4().hex}"))
+    store = postgresql_store(url)
+    with BlockingWriter(store) as writer:
+        writer.write(planted(-20))
+        three_days_of_pings(writer, NOON)
+    with session_of(store) as session:
+        session.execute("INSERT INTO fleet_seen (instance_id, day, days, sender) VALUES (%s, 1, 1, '')", (ID,))
+    pruned: list[int] = []
+    pruning = threading.Thread(target=lambda: pruned.append(store.prune(NOON, timedelta(days=10)).pings))
+    with psycopg.connect(url) as forgetting:
+        forgetting.execute("DELETE FROM fleet_seen")
+        pruning.start()
+        wait_for_lock(store)
+        note(forgetting, ["fleet_count", "fleet_seen", "platform", "recent"])
+        forgetting.commit()
+    pruning.join()
+    assert pruned == [1]
+
+
+def test_notes_are_locked_in_one_order(postgres: postgresql.Cluster) -> None:
+    store = postgresql_store(postgres.url(postgres.create(f"order_{uuid.uuid4().hex}")))
+    assert list(store.export(ID)) == []
+    with session_of(store) as session:
+        note(session, ["platform", "recent"])
+    with psycopg.connect(store.url.reveal()) as first, psycopg.connect(store.url.reveal()) as second:
+        note(first, ["platform"])
+        other = threading.Thread(target=note, args=(second, ["recent", "platform"]))
+        other.start()
+        wait_for_lock(store)
+        try:
+            with session_of(store) as session:
+                session.execute("SET lock_timeout = '1s'")
+                note(session, ["recent"])
+        finally:
+            first.commit()
+            other.join()
+
+
+def wait_for_lock(store: Store) -> None:
+    """Until another session of the database waits for a lock."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with session_of(store) as session:
+        wait_until(lambda: session.execute(waits).fetchone() == (1,), "a session to wait for a lock")

@@ -219,12 +219,13 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
             dropped = sum(drop(connection, name) for name in due[:DAYS_PRUNED_AT_ONCE])
             postgresql_rollups.delete_before(connection, (old + retention).date() - rollups)
             gone = "DELETE FROM platform WHERE last_seen < %s AND last_seen > %s"
+            counts_from = max(old, old + retention - timedelta(days=sightings.DAYS + 1)).date()
             with connection.transaction():
-                if connection.execute(gone, (old, EARLIEST)).rowcount or due:
-                    note(connection, ["platform"])  # its pages still hold older pings of platforms
-                counts_from = max(old, old + retention - timedelta(days=sightings.DAYS + 1)).date()
-                if postgresql_sightings.delete_before(connection, counts_from):
-                    note(connection, ["fleet_seen"])
+                platforms = connection.execute(gone, (old, EARLIEST)).rowcount
+                seen = postgresql_sightings.delete_before(connection, counts_from)
+                # The pages of `platform` also hold older pings of platforms that stay.
+                changed = {"platform": platforms > 0 or due != [], "fleet_seen": seen > 0}
+                note(connection, [table for table, is_changed in changed.items() if is_changed])
         return Pruned(dropped, len(due) > DAYS_PRUNED_AT_ONCE, doubtful)
 
     def tidy(self, now: datetime) -> None:

@@ -25,6 +25,13 @@ COLUMNS = {
 }
 """The columns whose values must not be in statistics, by table: all but moments."""
 _KEPT = re.compile("[0-9]+")
+_NOTE = "INSERT INTO collector_rewrite (name) VALUES (%s) ON CONFLICT (name) DO UPDATE SET name = excluded.name"
+"""Makes a new version of a row that is there, with another `xmin`."""
+_DONE = (
+    "DELETE FROM collector_rewrite WHERE name = (SELECT name FROM collector_rewrite "
+    "WHERE name = %s AND xmin::text = %s FOR UPDATE SKIP LOCKED)"
+)
+"""Waits for no lock: a row that is locked is being noted again, or deleted after another rewrite."""
 
 
 def without_statistics(table: str, columns: Iterable[str]) -> str:
@@ -48,19 +55,26 @@ def sampled(connection: Connection) -> dict[str, list[str]]:
 
 
 def note(connection: Connection, tables: Iterable[str]) -> None:
-    """Schedule tables for rewriting, by this process or another."""
+    """Schedule tables for rewriting, by this process or another, from the next commit on.
+
+    Call it once in a transaction, as its last statement: it locks the notes of these tables until the end. Notes are
+    locked in the order of their names, and who has locked one waits for nothing but notes: so none deadlock.
+    """
     for table in sorted(set(tables)):
-        connection.execute("INSERT INTO collector_rewrite (name) VALUES (%s) ON CONFLICT DO NOTHING", (table,))
+        connection.execute(_NOTE, (table,))
 
 
 def rewrite_noted(connection: Connection, attempts: int) -> list[str]:
     """Rewrite the recorded tables, over a connection for `REWRITING`. Returns those whose files still hold copies of
-    deleted rows: they are in use, an open transaction can read those rows, or another user owns them."""
-    noted = [str(name) for (name,) in connection.execute("SELECT name FROM collector_rewrite ORDER BY name").fetchall()]
+    deleted rows: they are in use, an open transaction can read those rows, or another user owns them.
+
+    A table that is noted again meanwhile stays noted: what was deleted then may have come too late to be removed.
+    """
+    noted = connection.execute("SELECT name, xmin::text FROM collector_rewrite ORDER BY name").fetchall()
     left = []
-    for table in noted:
+    for table, version in noted:
         if any(_rewrite(connection, table) for _ in range(attempts)):
-            connection.execute("DELETE FROM collector_rewrite WHERE name = %s", (table,))
+            connection.execute(_DONE, (table, version))
         else:
             left.append(table)
     return left
@@ -88,7 +102,27 @@ def _rewrite(connection: Connection, table: str) -> bool:
 
 
 def forget_statistics(connection: Connection) -> None:
-    """Remove samples of values that ANALYZE took before it was prevented. For an open transaction."""
+    """Remove samples of values that ANALYZE took before it was prevented. Ends with a note: see there."""
+    samples = _samples(connection)
+    for table, names in samples.items():
+        # Setting a column to the type it already has rewrites nothing, and drops its statistics: the only way that
+        # needs no superuser.
+        rows = connection.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+            "WHERE attrelid = %s::regclass AND attname = ANY(%s)",
+            (table, names),
+        ).fetchall()
+        changes = sql.SQL(", ").join(
+            sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(str(name)), sql.SQL(str(kind)))
+            for name, kind in rows
+        )
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(table), changes))
+    if samples:
+        note(connection, [STATISTICS])
+
+
+def _samples(connection: Connection) -> dict[str, list[str]]:
+    """The columns of which there are samples that must not be, by table."""
     rows = connection.execute(
         "SELECT DISTINCT coalesce(parent.relname, child.relname), attname FROM pg_stats "
         "JOIN pg_class AS child ON child.oid = to_regclass(format('%%I.%%I', schemaname, tablename)) "
@@ -97,19 +131,5 @@ def forget_statistics(connection: Connection) -> None:
         (list(COLUMNS),),
     ).fetchall()
     found = {(str(table), str(column)) for table, column in rows}
-    for table, columns in COLUMNS.items():
-        names = [name for name in columns if (table, name) in found]
-        if names:
-            # Setting a column to the type it already has rewrites nothing, and drops its statistics: the only way that
-            # needs no superuser.
-            rows = connection.execute(
-                "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-                "WHERE attrelid = %s::regclass AND attname = ANY(%s)",
-                (table, names),
-            ).fetchall()
-            changes = sql.SQL(", ").join(
-                sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(str(name)), sql.SQL(str(kind)))
-                for name, kind in rows
-            )
-            connection.execute(sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(table), changes))
-            note(connection, [STATISTICS])
+    samples = {table: [name for name in columns if (table, name) in found] for table, columns in COLUMNS.items()}
+    return {table: names for table, names in samples.items() if names}
