@@ -144,6 +144,7 @@ class Collector:
         self._copied: datetime | None = None
         self._sink = None if settings.fleet_analytics is None else _sink(settings.fleet_analytics, settings.retention)
         self._sending = StateLog(log)
+        self._tidying = StateLog(log)
         self._pruning = StateLog(log)
         interval = settings.fleet_interval_seconds
         fresh = timedelta(seconds=interval / 2)
@@ -253,10 +254,11 @@ class Collector:
         return FOLD_SECONDS if oldest_due in (None, today) else 1.0
 
     def keep_up(self) -> float:
-        """Delete pings older than the retention, and tidy up. Returns the seconds until the next time."""
+        """Tidy up, and delete pings older than the retention, whether it could be tidied up or not. Returns the seconds
+        until the next time."""
         now = self._clock.now()
+        self._tidy(now)
         try:
-            self.store.tidy(now)
             pruned = self.store.prune(now, self.settings.retention, self.settings.rollup_retention)
         except StoreError as error:
             if not self._server.is_stopping:  # otherwise it was interrupted by the stop
@@ -274,6 +276,15 @@ class Collector:
         else:
             self._pruning.working("the clock and the newest pings agree again on what is old")
         return PRUNING_SECONDS if pruned.unfinished else UPKEEP_SECONDS
+
+    def _tidy(self, now: datetime) -> None:
+        try:
+            self.store.tidy(now)
+        except StoreError as error:
+            if not self._server.is_stopping:
+                self._tidying.failing(f"the store could not be tidied up: {error}")
+        else:
+            self._tidying.working("the store is tidied up again")
 
     async def _is_ready(self) -> bool:
         return self._keys.sender.is_open and await self._ingest.probe()

@@ -1,6 +1,7 @@
 """What is deleted is in no file of the database any more: the raw files of a real data directory are searched."""
 
 import contextlib
+import logging
 import re
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from ff_observe.collector.store import sqlite as sqlite_store
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.postgresql_erasure import note
+from ff_observe.collector.store.postgresql_schema import add_partitions, partitions
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from tests.contract.conftest import WINDOW, MakeStore, postgresql_store, three_days_of_pings
 from tests.real_parts import postgresql
@@ -165,6 +167,82 @@ def test_whoever_may_not_rewrite_a_table_is_told_that_copies_are_left(postgres: 
     by_clerk = postgresql_store(url.replace(f"postgres:{postgresql.PASSWORD}@", "clerk:clerk@"))
     with pytest.raises(StoreError, match="who must run VACUUM FULL on it"):
         by_clerk.forget(ID)
+
+
+NOT_REWRITTEN = """
+CREATE OR REPLACE FUNCTION indexed(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+$$BEGIN RAISE SQLSTATE '53100' USING MESSAGE = 'could not extend file'; END$$
+"""
+"""VACUUM FULL makes the indexes of a table anew, and fails as on a full disk."""
+REWRITTEN = """
+CREATE OR REPLACE FUNCTION indexed(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RETURN $1; END$$
+"""
+
+
+def test_a_table_that_cannot_be_rewritten_is_an_error_of_forget_and_keeps_no_other_from_it(
+    postgres: postgresql.Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = postgresql_store(postgres.url(postgres.create(f"full_{uuid.uuid4().hex}")))
+    with BlockingWriter(store) as writer:
+        writer.write([*planted(), *(ping(f"{index}", sender=None) for index in range(40))])
+    caplog.set_level(logging.INFO, "ff_observe.collector")
+    with session_of(store) as session:
+        session.execute(REWRITTEN)
+        session.execute("CREATE INDEX ON platform (indexed(instance_id))")
+        session.execute(NOT_REWRITTEN)
+        with pytest.raises(
+            StoreError, match=r"left in the files of platform after DiskFull \(SQLSTATE 53100\): a table"
+        ):
+            store.forget(ID)
+        assert noted(session) == ["platform"]
+        for _ in range(2):
+            store.tidy(NOON)
+        session.execute(REWRITTEN)
+        store.tidy(NOON)
+        assert noted(session) == []
+    assert holding(store, postgres) == set()
+    assert [(each.levelname, each.getMessage().partition(" until ")[0]) for each in caplog.records] == [
+        (
+            "WARNING",
+            "copies of what was deleted stay in the files of platform after DiskFull (SQLSTATE 53100)",
+        ),
+        ("INFO", "no copies of what was deleted are left in the files of tables"),
+    ]
+
+
+def test_tables_are_rewritten_while_an_empty_partition_cannot_be_dropped(postgres: postgresql.Cluster) -> None:
+    store = postgresql_store(postgres.url(postgres.create(f"partition_{uuid.uuid4().hex}")))
+    with BlockingWriter(store) as writer:
+        writer.write([ping("a")])
+    with session_of(store) as session, psycopg.connect(store.url.reveal()) as backup:
+        add_partitions(session, {later(days=-40).date()})
+        note(session, ["recent"])
+        backup.execute("LOCK TABLE ONLY ping IN ACCESS SHARE MODE")
+        store.tidy(NOON)
+        assert noted(session) == []
+        assert later(days=-40).date() in partitions(session)
+
+
+def test_rewriting_ends_with_its_connection(postgres: postgresql.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = postgresql_store(postgres.url(postgres.create(f"cut_{uuid.uuid4().hex}")))
+    with BlockingWriter(store) as writer:
+        writer.write(planted())
+    rewrite = postgresql_erasure._rewrite
+    begun: list[str] = []
+
+    def interrupted(connection: Connection, table: str) -> bool:
+        begun.append(table)
+        store.interrupt()
+        return rewrite(connection, table)
+
+    monkeypatch.setattr(postgresql_erasure, "_rewrite", interrupted)
+    with pytest.raises(StoreError, match="could not rewrite tables: it cannot be reached"):
+        store.forget(ID)
+    assert begun == ["fleet_count"]
+
+
+def noted(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
+    return [name for (name,) in session.execute("SELECT name FROM collector_rewrite ORDER BY name").fetchall()]
 
 
 def test_sqlite_forgets_while_a_collector_has_the_file_open(tmp_path: Path) -> None:

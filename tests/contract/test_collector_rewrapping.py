@@ -224,7 +224,7 @@ def test_old_copies_that_a_transaction_can_read_are_named_and_left_to_the_upkeep
         session.execute("SELECT count(*) FROM pg_class")
         assert main(rotation.command(new, old)) == 0
     said = capsys.readouterr().err
-    assert "copies of what was deleted stay in the files of collector_key until the next upkeep" in said
+    assert "copies of what was deleted stay in the files of collector_key until an upkeep can rewrite" in said
     assert files_with(rotation, postgres, before.values())
     open_store(rotation.settings(new)).tidy(FakeClock().now())
     assert not files_with(rotation, postgres, before.values())

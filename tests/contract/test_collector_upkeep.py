@@ -12,9 +12,11 @@ from ff_observe.collector.fleet import Fleet
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Count, StoreError
+from tests.contract.conftest import three_days_of_pings
 from tests.fakes import FakeClock
 from tests.real_parts.collector import collecting, sample, send
-from tests.unit.collector.pings import body, instance
+from tests.unit.collector.blocking_writer import BlockingWriter
+from tests.unit.collector.pings import body, instance, later, ping
 
 
 @pytest.fixture
@@ -52,6 +54,30 @@ def test_old_pings_are_pruned_once_an_hour_and_old_keys_replaced(
     said = [record.getMessage() for record in caplog.records if record.name.endswith("collector.service")]
     assert "deleted 1 pings older than 10 days" in said
     assert len([each for each in said if each.startswith("old pings are not deleted: the clock says 2028-04-")]) == 1
+
+
+def test_old_pings_are_deleted_while_the_store_cannot_be_tidied_up(
+    settings: CollectorSettings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(now: datetime) -> None:
+        raise StoreError("the disk is full")
+
+    collector = Collector(replace(settings, retention=timedelta(days=10)), FakeClock(later(days=20)))
+    with BlockingWriter(collector.store) as writer:
+        for day in range(5):
+            writer.write([ping("instance-1", later(days=day))])
+        three_days_of_pings(writer, later(days=20))
+    caplog.set_level(logging.INFO, "ff_observe.collector.service")
+    with monkeypatch.context() as broken:
+        broken.setattr(collector.store, "tidy", fails)
+        for _ in range(3):
+            collector.keep_up()
+    assert list(collector.store.export("instance-1")) == []
+    collector.keep_up()
+    assert [each.getMessage() for each in caplog.records if "tidied" in each.getMessage()] == [
+        "the store could not be tidied up: the disk is full",
+        "the store is tidied up again",
+    ]
 
 
 def test_until_the_first_count_ends_there_is_the_last_one(

@@ -54,6 +54,7 @@ from ff_observe.collector.store.postgresql_writer import PostgreSQLWriter, Serve
 from ff_observe.collector.store.present import EARLIEST, LATEST, Present, days_from, present
 from ff_observe.collector.store.public import PublicStore
 from ff_observe.config.secret import Secret
+from ff_observe.log import StateLog
 from ff_observe.ping_contract import Value
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
         self._window = window
         self._clock = clock
         self._interruption = Interruption()
+        self._rewriting = StateLog(log)
 
     def writer(self) -> PostgreSQLWriter:
         return PostgreSQLWriter(self.url, self._window, self._clock)
@@ -115,6 +117,16 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
     def _rewrite_noted(self, attempts: int) -> list[str]:
         with self._session("rewrite tables", REWRITING) as connection:
             return rewrite_noted(connection, attempts)
+
+    def _rewrite_what_can_be(self, in_use: Sequence[str] = ()) -> None:
+        """Rewrite the recorded tables, once each; the next upkeep tries those that are left."""
+        left = [*in_use, *self._rewrite_noted(attempts=1)]
+        if left:
+            self._rewriting.failing(
+                f"copies of what was deleted stay in the files of {', '.join(left)} until an upkeep can rewrite them"
+            )
+        else:
+            self._rewriting.working("no copies of what was deleted are left in the files of tables")
 
     def _present(self, connection: Connection, now: datetime) -> Present:
         return present(self._clocks(connection, now), newest_days(connection))
@@ -198,8 +210,9 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
                 raise StoreError(
                     f"{len(deleted)} pings are deleted, but copies are left in the files of {', '.join(left)}: a table "
                     "is in use, a transaction that began before still is open (see pg_stat_activity; a backup is one), "
-                    "or it belongs to another user, who must run VACUUM FULL on it. Do it again until nothing is "
-                    "stored; the collector's hourly upkeep tries as well"
+                    "it belongs to another user, who must run VACUUM FULL on it, or PostgreSQL failed to rewrite it "
+                    "(see its log; it needs room for a second copy). Do it again until nothing is stored; the "
+                    "collector's hourly upkeep tries as well"
                 )
         return len(deleted)
 
@@ -240,16 +253,15 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
             self._date_anew(connection, found, now)
             wanted = {*newest_days(connection), *(clock.date() for clock in clocks)}
             kept = {day for each in wanted for day in days_from(each - timedelta(days=1)) | days_from(each)}
+            in_use = []
             try:
                 drop_empty(connection, kept)
                 with connection.transaction():
                     connection.execute(_IMPATIENT)
                     forget_statistics(connection)
-                left = self._rewrite_noted(attempts=1)
             except psycopg.errors.LockNotAvailable:
-                left = ["tables that are in use"]
-            if left:
-                log.info("copies of what was deleted stay in the files of %s until the next upkeep", ", ".join(left))
+                in_use = ["tables that are in use"]
+            self._rewrite_what_can_be(in_use)
 
     def _date_anew(self, connection: Connection, found: Present, now: datetime) -> None:
         """Correct the dates of pings that a wrong clock dated in the future, or before the first collector."""
@@ -286,8 +298,8 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
     def replace_wrapped_key(self, name: str, old: bytes | None, new: bytes) -> bool:
         with self._session("keep a key") as connection:
             is_replaced = postgresql_keys.replace(connection, name, old, new)
-            if is_replaced and old is not None and (left := self._rewrite_noted(attempts=1)):
-                log.info("copies of what was deleted stay in the files of %s until the next upkeep", ", ".join(left))
+            if is_replaced and old is not None:
+                self._rewrite_what_can_be()
             return is_replaced
 
     def interrupt(self) -> None:

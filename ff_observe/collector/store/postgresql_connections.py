@@ -113,10 +113,11 @@ def failing_as(what: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise StoreError(f"PostgreSQL could not {what}: {_kind(error)}") from None
+        raise StoreError(f"PostgreSQL could not {what}: {kind(error)}") from None
 
 
-def _kind(error: psycopg.Error) -> str:
+def kind(error: psycopg.Error) -> str:
+    """What may be said of an error: see `failing_as`."""
     if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
         return "it cannot be reached, or does not let this user into this database"
     state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""

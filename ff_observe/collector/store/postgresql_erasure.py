@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from ff_observe.collector.store.columns import NAMES
-from ff_observe.collector.store.postgresql_connections import Connection
+from ff_observe.collector.store.postgresql_connections import Connection, kind
 
 STATISTICS = "pg_catalog.pg_statistic"
 COLUMNS = {
@@ -66,14 +66,22 @@ def note(connection: Connection, tables: Iterable[str]) -> None:
 
 def rewrite_noted(connection: Connection, attempts: int) -> list[str]:
     """Rewrite the recorded tables, over a connection for `REWRITING`. Returns those whose files still hold copies of
-    deleted rows: they are in use, an open transaction can read those rows, or another user owns them.
+    deleted rows: they are in use, an open transaction can read those rows, another user owns them, or PostgreSQL failed
+    to rewrite them, which is said with the table. None keeps the others from being rewritten.
 
     A table that is noted again meanwhile stays noted: what was deleted then may have come too late to be removed.
     """
     noted = connection.execute("SELECT name, xmin::text FROM collector_rewrite ORDER BY name").fetchall()
     left = []
     for table, version in noted:
-        if any(_rewrite(connection, table) for _ in range(attempts)):
+        try:
+            is_clean = any(_rewrite(connection, table) for _ in range(attempts))
+        except psycopg.Error as error:
+            if connection.closed:
+                raise
+            left.append(f"{table} after {kind(error)}")
+            continue
+        if is_clean:
             connection.execute(_DONE, (table, version))
         else:
             left.append(table)
