@@ -95,6 +95,17 @@ def test_what_was_pruned_is_in_no_file_after_the_next_upkeep(
     assert holding(store, cluster) == set()
 
 
+def test_no_copy_stays_where_a_ping_was_before_it_was_dated_anew(
+    store: Store, writer: BlockingWriter, cluster: postgresql.Cluster | None
+) -> None:
+    three_days_of_pings(writer, NOON)
+    writer.write(planted(2))  # by a clock that is ahead; its day has a partition already, which stays
+    store.tidy(NOON)
+    assert [each.received_at for each in store.export(ID)] == [NOON]
+    assert store.forget(ID) == 1
+    assert holding(store, cluster) == set()
+
+
 @contextlib.contextmanager
 def reading(store: Store) -> Iterator[None]:
     """A backup: it has begun before, and may still read what is deleted."""

@@ -276,6 +276,11 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
                 limits,
             ).fetchall()
             names = [str(name) for (name,) in wrong]
+            moved_from = connection.execute(
+                "SELECT DISTINCT tableoid::regclass::text FROM ping "
+                "WHERE received_at > %(future)s OR received_at <= %(past)s",
+                limits,
+            ).fetchall()
             days = connection.execute(
                 "SELECT DISTINCT received_at::date FROM ping WHERE instance_id = ANY(%s)", (names,)
             ).fetchall()
@@ -286,6 +291,7 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
                 update = sql.SQL("UPDATE {0} SET {1} = {2} WHERE {1} > %(future)s OR {1} <= %(past)s")
                 named = update.format(sql.Identifier(table), sql.Identifier(column), sql.SQL(right))
                 connection.execute(named, limits)
+            note(connection, [str(table) for (table,) in moved_from])  # where `forget` will find no rows
 
     def wrapped_key(self, name: str) -> bytes | None:
         with self._session("read a key") as connection:
