@@ -3,10 +3,11 @@
 import contextlib
 import os
 import secrets
+import selectors
 import signal
 import subprocess
 import threading
-from functools import partial
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,8 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 LARGEST = 16_384
 COMMAND_SECONDS = 10.0
+REAPING_SECONDS = 1.0
+"""A program that was killed ends at once, unless it is another user's, or waits for a disk."""
 
 
 class Wrapping(Protocol):
@@ -114,41 +117,39 @@ class WrappingCommand:
         return ConfigurationError((Problem(self._named_in, 0, 0, self.setting, message),))
 
     def _run(self, verb: str, content: bytes) -> bytes:
+        deadline = time.monotonic() + self._patience_seconds
+        process = self._start(verb)
+        ended, killed = threading.Event(), threading.Event()
+        reaper = threading.Thread(target=_reap, args=(process, ended, killed), name="collector-wrapping", daemon=True)
+        reaper.start()
         try:
-            process = subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
+            output = _exchange(process, content, deadline)
+            is_late = len(output) <= LARGEST and not ended.wait(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            output, is_late = b"", True
+        finally:
+            _kill_group(process.pid)
+            killed.set()
+            if ended.wait(REAPING_SECONDS):
+                reaper.join()
+        self._check(verb, process.returncode, output, is_late=is_late)
+        return output
+
+    def _start(self, verb: str) -> "subprocess.Popen[bytes]":
+        try:
+            return subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
                 [*self._command, verb],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                bufsize=0,
                 env={name: value for name, value in os.environ.items() if not name.startswith(VARIABLES)},
                 start_new_session=True,
             )
         except OSError as error:
             raise self.wrong(f"{self._command[0]} cannot be run: {error.strerror}") from None
-        late = threading.Event()
-        timer = threading.Timer(self._patience_seconds, partial(_give_up, process, late))
-        timer.start()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it ended, or wants nothing
-                process.stdin.write(content)
-                process.stdin.flush()
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
-            output = process.stdout.read(LARGEST + 1)
-            if len(output) > LARGEST:
-                _kill(process)
-            status = process.wait()
-        finally:
-            timer.cancel()
-            _kill(process)
-            process.stdout.close()
-            process.wait()
-        self._check(verb, status, output, is_late=late.is_set())
-        return output
 
-    def _check(self, verb: str, status: int, output: bytes, *, is_late: bool) -> None:
+    def _check(self, verb: str, status: int | None, output: bytes, *, is_late: bool) -> None:
         if is_late:
             problem = f"did not end within {self._patience_seconds:g} seconds"
         elif len(output) > LARGEST:
@@ -165,14 +166,45 @@ class WrappingCommand:
         )
 
 
-def _give_up(process: "subprocess.Popen[bytes]", late: threading.Event) -> None:
-    if process.poll() is None:
-        late.set()
-    _kill(process)
+def _exchange(process: "subprocess.Popen[bytes]", content: bytes, deadline: float) -> bytes:
+    """Give the program `content`. Returns what it writes until its output is closed, which what it has started can hold
+    open, or more than `LARGEST` bytes of it. Raises `TimeoutError` if it comes to neither by the deadline."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    os.set_blocking(process.stdin.fileno(), False)
+    output = b""
+    with process.stdin, process.stdout, selectors.DefaultSelector() as selector:
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while (seconds := deadline - time.monotonic()) > 0:
+            for ready, _ in selector.select(seconds):
+                if ready.fileobj is process.stdout:
+                    part = os.read(ready.fd, LARGEST + 1)
+                    output += part
+                    if not part or len(output) > LARGEST:
+                        return output
+                else:
+                    try:
+                        content = content[os.write(ready.fd, content) :]
+                    except BrokenPipeError:  # it ended, or wants nothing
+                        content = b""
+                    if not content:
+                        selector.unregister(process.stdin)
+                        process.stdin.close()
+    raise TimeoutError
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End the program and what it has started, unless it has ended by itself."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+def _reap(process: "subprocess.Popen[bytes]", ended: threading.Event, killed: threading.Event) -> None:
+    """Set `ended` when the program has ended, and reap it once its group was killed: until then no other process, and
+    no other group, can get its number."""
+    with contextlib.suppress(ChildProcessError):  # this process ignores SIGCHLD
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    ended.set()
+    killed.wait()
+    process.wait()
+
+
+def _kill_group(number: int) -> None:
+    """End the program and what it has started, though it may have ended itself."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # all have ended, or are another user's, as by sudo
+        os.killpg(number, signal.SIGKILL)

@@ -1,17 +1,24 @@
 """Keys wrapped by a file or by a command, and everything that a file or a command can do wrong."""
 
+import contextlib
+import fcntl
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ff_observe.collector import wrapping as wrapping_module
 from ff_observe.collector.store import StoreError
 from ff_observe.collector.wrapping import LARGEST, WrappingCommand, WrappingKeyFile
 from ff_observe.errors import ConfigurationError
+from tests.real_parts.processes import wait_until
 
 SECRET = b"planted-secret-of-a-key"
 
@@ -106,6 +113,10 @@ def test_a_command_gets_the_key_on_its_standard_input_alone(tmp_path: Path, monk
         ("os.close(0)", 60, "wrote nothing"),
         ("signal.pause()", 0.5, "did not end within 0.5 seconds"),
         ("os.fork(); signal.pause()", 0.5, "did not end within 0.5 seconds"),
+        ("signal.alarm(5); os.close(1); signal.pause()", 0.5, "did not end within 0.5 seconds"),
+        ("os.fork() or (signal.alarm(5), signal.pause())", 0.5, "did not end within 0.5 seconds"),
+        ("os.fork() or (os.setsid(), signal.alarm(5), signal.pause())", 0.5, "did not end within 0.5 seconds"),
+        ("os.write(1, b'x' * 65536); signal.pause()", 60, f"wrote more than {LARGEST} bytes"),
         ("while True: os.write(1, b'x' * 65536)", 60, f"wrote more than {LARGEST} bytes"),
         ("os.kill(os.getpid(), 9)", 60, "ended with status -9"),
     ],
@@ -118,6 +129,78 @@ def test_a_command_that_fails_hangs_or_does_not_stop_is_ended_and_named(
     assert said in str(raised.value)
     assert "planted" not in str(raised.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_command_may_read_more_than_a_pipe_holds_or_nothing(tmp_path: Path) -> None:
+    assert command(tmp_path, "print(len(sys.stdin.read()), end='')").wrap(bytes(1_000_000)) == b"1000000"
+    assert command(tmp_path, "os.close(0); print('wrapped', end='')").wrap(bytes(1_000_000)) == b"wrapped"
+
+
+def test_what_a_command_leaves_running_is_ended_before_another_process_can_get_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[tuple[int, int | None]] = []
+    kill = os.killpg
+
+    def observed(number: int, how: int) -> None:
+        ended = os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        killed.append((number, None if ended is None else ended.si_pid))
+        kill(number, how)
+
+    monkeypatch.setattr(os, "killpg", observed)
+    file = tmp_path / "held"
+    leaves = f"""
+import fcntl
+held = open({str(file)!r}, "w")
+fcntl.flock(held, fcntl.LOCK_EX)
+if os.fork():
+    sys.stdout.write("wrapped")
+else:
+    os.close(1)
+    signal.alarm(600)
+    signal.pause()
+"""
+    assert command(tmp_path, leaves).wrap(SECRET) == b"wrapped"
+    ((number, unreaped),) = killed
+    assert unreaped == number
+    with file.open() as held:
+        wait_until(lambda: _is_free(held), "what the command has started to end")
+
+
+def _is_free(file: TextIO) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("text", "hangs"), [("print('wrapped', end='')", False), ("signal.alarm(60); signal.pause()", True)]
+)
+def test_a_command_of_another_user_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, *, hangs: bool
+) -> None:
+    """As with sudo: it cannot be killed."""
+    started: list[int] = []
+
+    def refused(number: int, _: int) -> None:
+        started.append(number)
+        raise PermissionError
+
+    with monkeypatch.context() as other_user:
+        other_user.setattr(os, "killpg", refused)
+        other_user.setattr(wrapping_module, "REAPING_SECONDS", 0.1)
+        if hangs:
+            with pytest.raises(StoreError, match=r"did not end within 0\.5 seconds"):
+                command(tmp_path, text, 0.5).wrap(SECRET)
+            (number,) = started
+            assert os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None, "it still runs"
+            os.kill(number, signal.SIGKILL)
+        else:
+            assert command(tmp_path, text).wrap(SECRET) == b"wrapped"
+    for thread in threading.enumerate():
+        if thread.name == "collector-wrapping":
+            thread.join()
 
 
 def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
