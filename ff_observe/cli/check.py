@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ff_observe.cli.options import quiet, settings_of
-from ff_observe.cli.terminal import READING, painted, progress
+from ff_observe.cli.terminal import READING, mapped, painted, progress
 from ff_observe.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.cli.run import leave
+    from ff_observe.log import escaped
 
     try:
         settings = _strict(options)
@@ -43,9 +44,8 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({"valid": False, "problems": [_place(problem) for problem in error.problems]}, indent=2))
         return error.exit_status
     snapshot, hangs = (None, False) if options.offline else _ask(settings)
-    answer = _answer(settings, snapshot, every_value=options.effective)
-    text = json.dumps(answer, indent=2) if options.json else "\n".join(_lines(answer))
-    print(options.redactor.text(text), flush=True)
+    answer = mapped(_answer(settings, snapshot, every_value=options.effective), options.redactor.text)
+    print(json.dumps(answer, indent=2) if options.json else "\n".join(_lines(mapped(answer, escaped))), flush=True)
     status = 0 if snapshot is None or snapshot.up else 1
     return leave(status) if hangs else status
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from ff_observe.cli.options import quiet, server_url, settings_of
-from ff_observe.cli.terminal import painted, progress
+from ff_observe.cli.terminal import mapped, painted, progress
 from ff_observe.clock import SystemClock
 from ff_observe.errors import ConfigurationError
 
@@ -41,7 +41,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.cli.run import leave
+    from ff_observe.log import escaped
     from ff_observe.problems import Severity, worst_first
+    from ff_observe.redaction import Redactor
 
     status, found = 0, []
     with progress("examining the platform"):
@@ -53,12 +55,12 @@ def run(options: argparse.Namespace) -> int:
     found = worst_first(found)
     if any(finding.severity is Severity.ERROR for finding in found):
         status = status or 1
+    redactor = getattr(options, "redactor", None) or Redactor(personal=False)
+    findings = mapped([asdict(finding) for finding in found], redactor.text)
     if options.json:
-        text = json.dumps({"worst": found[0].severity, "findings": [asdict(finding) for finding in found]}, indent=2)
+        print(json.dumps({"worst": found[0].severity, "findings": findings}, indent=2), flush=True)
     else:
-        text = "\n".join(map(_line, found))
-    redactor = getattr(options, "redactor", None)
-    print(text if redactor is None else redactor.text(text), flush=True)
+        print("\n".join(map(_line, mapped(findings, escaped))), flush=True)
     return leave(status)
 
 
@@ -102,7 +104,7 @@ def _wrong(problem: object) -> "Finding":
     return Finding("configuration", Severity.ERROR, title, f"{problem}.", fix)
 
 
-def _line(finding: "Finding") -> str:
-    severity = painted(f"{finding.severity:<7}", _COLOURS[finding.severity], sys.stdout)
-    words = (f"{finding.title}." if finding.detail else finding.title, finding.detail, finding.fix)
-    return f"{severity}  {' '.join(filter(None, words))}"
+def _line(finding: dict[str, str]) -> str:
+    severity, title, detail = (finding[name] for name in ("severity", "title", "detail"))
+    words = (f"{title}." if detail else title, detail, finding["fix"])
+    return f"{painted(f'{severity:<7}', _COLOURS[severity], sys.stdout)}  {' '.join(filter(None, words))}"

@@ -34,6 +34,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
+    from ff_observe.log import escaped
     from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
 
     if options.url is None:
@@ -45,8 +46,8 @@ def run(options: argparse.Namespace) -> int:
         url, READY_PATH if options.ready else HEALTHY_PATH, READY_SECONDS if options.ready else LIVE_SECONDS
     )
     if status != 200:
-        raise FFObserveError(f"{url} answers {status}: {text.strip()}")
-    print(text.strip())
+        raise FFObserveError(f"{url} answers {status}: {escaped(text.strip())}")
+    print(escaped(text.strip()))
     return 0
 
 

@@ -145,6 +145,7 @@ def _show_changes(body: bytes, ledger: Path | None) -> int:
 
 
 def why(options: argparse.Namespace) -> int:
+    from ff_observe.log import escaped
     from ff_observe.outputs.ping.consent import decide, with_election
     from ff_observe.outputs.ping.participation import observe_election
     from ff_observe.wiring import locks_in, open_platform
@@ -157,7 +158,7 @@ def why(options: argparse.Namespace) -> int:
             election = observe_election(platform.settings, instance_id, locks_in)
             decision = with_election(decision, election)
             if election.note and decision.allowed:
-                print(f"ff-observe: {election.note}", file=sys.stderr)
+                print(f"ff-observe: {escaped(election.note)}", file=sys.stderr)
     if options.json:
         answer = {
             "allowed": decision.allowed,
@@ -167,7 +168,7 @@ def why(options: argparse.Namespace) -> int:
         }
         print(json.dumps(answer, indent=2))
     else:
-        print(f"The ping {'would' if decision.allowed else 'would not'} be sent: {decision.explanation}")
+        print(f"The ping {'would' if decision.allowed else 'would not'} be sent: {escaped(decision.explanation)}")
         print(f"Rule: {decision.rule.value}")
     return 0
 

@@ -45,12 +45,13 @@ def test(options: argparse.Namespace) -> int:
 
 
 def sourcemaps(options: argparse.Namespace) -> int:
+    from ff_observe.log import escaped
     from ff_observe.source_maps.upload import upload_source_maps
 
     upload_source_maps(
         options.directory,
         environment=os.environ,
-        show=lambda line: print(line, flush=True),
+        show=lambda line: print(escaped(line), flush=True),
         release=options.release,
         page_release=lambda: _page_release(options),
         dry_run=options.dry_run,

@@ -4,8 +4,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Final, TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TextIO
 
 PATIENCE_SECONDS: Final = 1.0
 READING: Final = "reading the platform's database"
@@ -25,6 +25,15 @@ def legible(signed: str, stream: TextIO) -> str:
     from ff_observe.log import escaped
 
     return "\n".join(map(escaped, signed.split("\n"))) if stream.isatty() else signed
+
+
+def mapped(answer: Any, each: Callable[[str], str]) -> Any:
+    """A JSON-like answer with `each` applied to its texts, but not to the names of its members."""
+    if isinstance(answer, str):
+        return each(answer)
+    if isinstance(answer, dict):
+        return {name: mapped(value, each) for name, value in answer.items()}
+    return [mapped(value, each) for value in answer] if isinstance(answer, list) else answer
 
 
 @contextlib.contextmanager
