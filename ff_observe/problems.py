@@ -272,4 +272,4 @@ def _sentence(words: str) -> str:
     """Text that begins with a capital letter, unless it begins with a name (of a host or a file), and ends with a
     full stop."""
     first = words[:1].upper() if re.match(r"[a-z']+(?![\w./-]|:\S)", words) else words[:1]
-    return first + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
+    return first + words[1:] + ("" if words.endswith((".", "!", "?", "…")) else ".")

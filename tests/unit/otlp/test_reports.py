@@ -78,6 +78,12 @@ def test_a_key_that_a_receiver_quotes_is_in_no_log_and_on_no_page(tmp_path: Path
     assert KEY[:8] not in "\n".join(heard.from_level(logging.DEBUG))
 
 
+def test_a_reason_that_was_cut_is_a_sentence_as_it_is() -> None:
+    on = replace(settings(), otlp=OtlpSettings(endpoint=Secret("http://127.0.0.1:9")))
+    found = find_problems(on, snapshot(), {}, {"otlp": reported("x" * 500)})
+    assert [finding.detail[-3:] for finding in found if finding.id == "otlp-failing"] == ["xx…"]
+
+
 def test_what_begins_with_a_secret_is_masked_before_it_becomes_a_sentence() -> None:
     key = "xkdf+29wq81z"
     on = replace(
