@@ -7,7 +7,7 @@ minimum frequency, dominance and p% rules for sums, and rounding with an offset 
 import hmac
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ff_observe.collector.store import Distribution
@@ -47,11 +47,17 @@ class Disclosure:
 
     With a `rounding_key` figures are also rounded down, counts to multiples of `k`, after subtracting an offset that is
     secret and fixed for each figure: adding platforms until a figure changes then reveals as much about the offset as
-    about the other platforms.
+    about the other platforms. Figures that are one number have one offset: the mean of many would be that number.
     """
 
     k: int
     rounding_key: bytes | None = None
+    whole: tuple[int, int] | None = None
+    """Of the group that all figures are about: how many platforms it has, and what is shown of that."""
+
+    def within(self, name: str, platforms: int) -> "Disclosure":
+        """The rules for figures about a group of platforms, which itself is shown under that name."""
+        return replace(self, whole=(platforms, self._group(name, platforms)))
 
     def shares(
         self, name: str, distribution: Distribution, label: Callable[[Value | None], str], known: Sequence[str] = ()
@@ -69,14 +75,14 @@ class Disclosure:
         enough = [
             (platforms, key)
             for key, platforms in named.items()
-            if key != OTHER and self._rounded(f"{name}={key}", platforms, self.k) >= self.k
+            if key != OTHER and self._part(f"{name}={key}", platforms) >= self.k
         ]
         shown = {key: n for n, key in sorted(enough, key=lambda each: (-each[0], each[1]))[:MAX_LABEL_VALUES]}
         rest = sum(named.values()) - sum(shown.values())
         while shown and 0 < rest < self.k:
             rest += shown.popitem()[1]
-        shares = {key: self._rounded(f"{name}={key}", n, self.k) for key, n in shown.items()}
-        rest = self._rounded(f"{name}={OTHER}", rest, self.k)
+        shares = {key: self._part(f"{name}={key}", n) for key, n in shown.items()}
+        rest = self._part(f"{name}={OTHER}", rest)
         return {**shares, OTHER: rest} if rest >= self.k else shares
 
     def nested(self, name: str, groups: Mapping[str, int]) -> Shares:
@@ -114,8 +120,9 @@ class Disclosure:
         fewer than `k` platforms lie at or beyond it.
         """
         counts = bounded(distribution, bound)
-        reporting = self._rounded(f"{name} platforms", sum(platforms for _, platforms in counts), self.k)
-        sizes = {} if bound is None else self._sizes(name, counts)
+        there = sum(platforms for _, platforms in counts)
+        reporting = self._group(f"{name} platforms", there)
+        sizes = {} if bound is None else replace(self, whole=(there, reporting))._sizes(name, counts)
         if reporting < self.k or not (self._may_sum(counts) or sizes):
             return None
         if not self._may_sum(counts):
@@ -159,6 +166,19 @@ class Disclosure:
         largest, last = contributing[-1]
         second = largest if last > 1 else contributing[-2][0]
         return largest <= LARGEST_SHARE * total and 100 * (total - largest - second) >= P_PERCENT * largest
+
+    def _group(self, name: str, platforms: int) -> int:
+        """What is shown of a group: if it lacks few of a larger group, as much as of that. Where few end is as secret
+        as an offset, and stays the same."""
+        if self.whole is not None and self._rounded(f"{name} missing", self.whole[0] - platforms, self.k) < self.k:
+            return self.whole[1]
+        return self._rounded(name, platforms, self.k)
+
+    def _part(self, name: str, platforms: int) -> int:
+        """What is shown of some of the platforms of a group, or of all."""
+        if self.whole is not None and platforms == self.whole[0]:
+            return self.whole[1]
+        return self._rounded(name, platforms, self.k)
 
     def _rounded(self, name: str, number: int, step: int) -> int:
         if self.rounding_key is None or step <= 1:

@@ -18,6 +18,8 @@ DRIVERS = frozenset({"localfs", "docker", "kubernetes", "stub"})
 """FlowFuse's own names (https://flowfuse.com/docs/install/configuration/); any other is shown as `other`."""
 LICENSE_TYPES = frozenset({"CE", "DEV", "EE"})
 _NODEJS = re.compile(r"v(0|[1-9][0-9]?)\.", re.ASCII)
+PLATFORMS = "platforms"
+"""The name of the figure of all platforms: what is rounded under it has one offset."""
 _RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-git)?", re.ASCII)
 
 
@@ -107,7 +109,7 @@ def take_release(
     sample = store.sample(midnight, days, silent_after_days)
     if sample is None:
         raise NotRolledUpError("the days before the release are still to be rolled up")
-    rules = noise or Disclosure(k, store.rounding_key())
+    rules = noise or Disclosure(k, store.rounding_key()).within(PLATFORMS, sample.seen.by_window["30d"])
     return _disclosed(midnight, sample.seen, sample.distributions, rules, BOUNDS)
 
 
@@ -142,7 +144,7 @@ def windows(rules: Disclosure | Noise, seen: Seen) -> tuple[Shares, int | None]:
     """What may be shown of the windows, and of the silent platforms."""
     month = seen.by_window["30d"]
     nested = {window: seen.by_window[window] for window in ("30d", "7d", "1d")} | {"active": month - seen.silent}
-    shown = dict(rules.nested("platforms", nested))
+    shown = dict(rules.nested(PLATFORMS, nested))
     active = shown.pop("active", None)
     silent = shown["30d"] - active if active is not None and "30d" in shown else None
     return {window: shown[window] for window in seen.by_window if window in shown}, silent

@@ -9,7 +9,7 @@ from typing import Any
 
 from ff_observe.collector.acceptance import accept
 from ff_observe.collector.disclosure import Disclosure
-from ff_observe.collector.fleet import BOUNDS
+from ff_observe.collector.fleet import BOUNDS, PLATFORMS
 from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.collector.unknown_fields import MAX_NAMES, OTHER, UnknownFields
 from tests.attack.world import HONEST, RELEASE_DAY, SETTINGS, World, sender
@@ -94,6 +94,21 @@ def differencing_over_a_year(_make: MakeWorld, _size: int) -> Result:
             totals.append(shown.total)
         found.add(statistics.mean(totals[180:]) - statistics.mean(totals[:180]))
     return Result("the victim's 73 users", f"{sorted(found)}, in steps of 100", found <= {0, 100})
+
+
+def the_mean_of_a_page(_make: MakeWorld, _size: int) -> Result:
+    """All platforms report all counts: how many there are is on the page for each count. Is the mean any better?"""
+    k, there = SETTINGS.public_k, 137
+    off: list[tuple[float, float]] = []
+    for number in range(400):
+        rules = Disclosure(k, number.to_bytes(32)).within(PLATFORMS, there)
+        (once,) = rules.nested(PLATFORMS, {"30d": there}).values()
+        shown = [
+            resource.platforms for name in BOUNDS if (resource := rules.resource(name, [(3, there)], BOUNDS[name]))
+        ]
+        off.append((once + k - 1 - there, statistics.mean([once, *shown]) + k - 1 - there))
+    one, mean = (statistics.pstdev(errors) for errors in zip(*off, strict=True))
+    return Result("the number of platforms", f"off by {mean:.1f}, by {one:.1f} from one figure", mean >= one)
 
 
 def sybils_behind_one_address(make: MakeWorld, size: int) -> Result:
@@ -257,6 +272,7 @@ ATTACKS: tuple[Attack, ...] = (
     differencing_within_a_day,
     differencing_between_days,
     differencing_over_a_year,
+    the_mean_of_a_page,
     sybils_behind_one_address,
     sybils_behind_one_address_ten_a_day,
     sybils_over_a_change_of_the_key,

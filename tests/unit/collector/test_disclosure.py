@@ -73,6 +73,51 @@ def test_where_a_value_appears_depends_on_the_key_and_not_on_its_count_alone() -
     assert appears == {5, 6, 7, 8, 9}
 
 
+KEYS = [number.to_bytes(32) for number in range(40)]
+
+
+def test_all_platforms_are_one_number_however_often_it_is_shown() -> None:
+    """Rounded after offsets of their own, their mean would be the number itself."""
+    found = set()
+    for key in KEYS:
+        rules = Disclosure(10, key).within("platforms", 100)
+        users = rules.resource("users", [(0, 100)], 1000)
+        teams = rules.resource("teams", [(1, 97), (2, 3)], 1000)
+        assert users is not None
+        assert teams is not None
+        shown = {
+            *rules.nested("platforms", {"30d": 100, "7d": 100}).values(),
+            *rules.shares("driver", [("docker", 100)], str).values(),
+            *rules.shares("version", [("2.33.2", 94), ("2.32.0", 6)], str).values(),
+            users.platforms,
+            *users.sizes.values(),
+            teams.platforms,
+        }
+        assert len(shown) == 1
+        found |= shown
+    assert found == {90, 100}, "it depends on the key"
+
+
+def test_a_count_that_few_platforms_lack_is_shown_with_all_of_them_and_where_few_end_is_secret() -> None:
+    ends = set()
+    for key in KEYS:
+        rules = Disclosure(5, key).within("platforms", 100)
+        (every,) = rules.nested("platforms", {"30d": 100}).values()
+        missing = 0
+        while (found := rules.resource("users", [(7, 100 - missing)])) is not None and found.platforms == every:
+            missing += 1
+        ends.add(missing)
+    assert min(ends) == 5
+    assert ends >= {5, 6, 7, 8, 9}
+
+
+def test_a_size_that_all_have_who_report_a_count_is_shown_as_they_are() -> None:
+    for key in KEYS:
+        found = Disclosure(10, key).within("platforms", 100).resource("users", [(None, 55), (0, 45)], 1000)
+        assert found is not None
+        assert found.sizes == {"0": found.platforms}
+
+
 def test_a_change_of_few_platforms_is_withheld_and_does_not_follow_from_the_others() -> None:
     def changes(new: int, returning: int, lost: int, before: int = 100) -> Shares:
         return Disclosure(5).changes({"new": (new, 100), "returning": (returning, 100), "lost": (lost, before)})
