@@ -183,7 +183,8 @@ class Disclosure:
     def _rounded(self, name: str, number: int, step: int) -> int:
         if self.rounding_key is None or step <= 1:
             return number
-        digest = hmac.digest(self.rounding_key, f"{name}/{step}".encode(), "sha256")
+        # One number for every step: the multiples of one that follows another are among those before, as far as can be.
+        digest = hmac.digest(self.rounding_key, name.encode(), "sha256")
         offset = int.from_bytes(digest[:16], "big") % step
         return max(0, (number - offset) // step * step)
 

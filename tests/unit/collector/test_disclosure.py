@@ -240,6 +240,15 @@ def _steps() -> list[int]:
     return sorted(digit * 10**power for digit in (1, 2, 5) for power in range(17))
 
 
+def test_a_number_that_is_later_rounded_to_larger_steps_says_nothing_new() -> None:
+    """As when the largest platform grows. Two offsets would say in which of two steps that overlap the number is."""
+    for key in KEYS:
+        rules = Disclosure(10, key)
+        numbers = range(10_000, 12_000)
+        shown = {tuple(rules._rounded("users sum", number, step) for step in (10, 100, 1000)) for number in numbers}
+        assert len(shown) == len({finest for finest, *_ in shown})
+
+
 def test_a_rounded_quantile_has_two_digits() -> None:
     found = Disclosure(5, KEY).resource("users", of_each(list(range(1001, 1160))))
     assert found is not None
