@@ -231,13 +231,24 @@ def test_a_rounded_sum_changes_by_less_than_shows_who_joined(values: list[int], 
     if before is not None and after is not None:
         assert before.total is not None
         assert after.total is not None
-        step = next(size for size in _steps() if size >= max(values))
+        step = next(size for size in _steps() if size >= max([3, *values]))
         assert after.total - before.total in (0, step)
         assert before.total <= sum(values)
 
 
 def _steps() -> list[int]:
     return sorted(digit * 10**power for digit in (1, 2, 5) for power in range(17))
+
+
+def test_the_sum_of_what_some_have_one_of_says_no_more_than_their_number_would() -> None:
+    for key in KEYS:
+        totals = set()
+        for there in range(200, 220):
+            found = Disclosure(10, key).resource("remote_brokers", [(0, 300), (1, there)], 100)
+            assert found is not None
+            totals.add(found.total)
+        assert len(totals) <= 3
+        assert all(total is not None and total % 10 == 0 for total in totals)
 
 
 def test_a_number_that_is_later_rounded_to_larger_steps_says_nothing_new() -> None:
