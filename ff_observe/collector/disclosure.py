@@ -128,8 +128,8 @@ class Disclosure:
         if not self._may_sum(counts):
             return Resource(reporting, None, {}, sizes, bound)
         total = sum(value * platforms for value, platforms in counts)
-        # The step is as large as the largest platform: when that joins, the sum changes by one step at most. It is also as
-        # large as for a number of platforms, which the sum is where none has more than one.
+        # The step is as large as the largest platform: when that joins, the sum changes by one step at most. It is also
+        # as large as for a number of platforms, which the sum is where none has more than one.
         total = self._rounded(f"{name} sum", total, _one_two_five(max(counts[-1][0], self.k)))
         quantiles = {quantile: self._quantile(counts, quantile) for quantile in QUANTILES}
         shown = {quantile: value for quantile, value in quantiles.items() if value is not None}
