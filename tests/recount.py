@@ -22,11 +22,12 @@ BY_VALUE = (
     "platform.config.email.enabled",
     "platform.license.type",
 )
+BY_SIZE = {field.dotted for field in COUNT_FIELDS}
 BOUNDS = [0, *(digit * 10**power for power in range(16) for digit in (1, 2, 5))]
 
 
-def recounted(pings: Iterable[Ping]) -> set[Rollup]:
-    """Every roll-up of every day."""
+def recounted(pings: Iterable[Ping], most_values: int = 500) -> set[Rollup]:
+    """Every roll-up of every day; of each field that is no number, so many values by name."""
     latest: dict[str, dict[date, Ping]] = {}
     sent: Counter[date] = Counter()
     for ping in sorted(pings, key=lambda ping: ping.received_at):
@@ -44,7 +45,21 @@ def recounted(pings: Iterable[Ping]) -> set[Rollup]:
                 totals[day, field, value] += total
     for day, number in crowds(latest).items():
         platforms[day, "crowd", ""] = number
-    return {Rollup(*key, number, totals[key]) for key, number in platforms.items()}
+    return {Rollup(*key, number, totals[key]) for key, number in shortened(platforms, most_values).items()}
+
+
+def shortened(platforms: Mapping[tuple[date, str, str], int], most_values: int) -> Counter[tuple[date, str, str]]:
+    """All but the most frequent values of each day under the name `other`, together with the platforms that say so."""
+    found: Counter[tuple[date, str, str]] = Counter()
+    places: Counter[tuple[date, str]] = Counter()
+    for (day, field, value), number in sorted(platforms.items(), key=lambda each: (-each[1], each[0])):
+        is_kept = value != "other" and places[day, field] < most_values
+        if field in BY_SIZE or is_kept:
+            places[day, field] += 1
+            found[day, field, value] = number
+        else:
+            found[day, field, "other"] += number
+    return found
 
 
 def crowds(latest: Mapping[str, Mapping[date, Ping]]) -> dict[date, int]:

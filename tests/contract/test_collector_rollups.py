@@ -3,7 +3,7 @@
 import contextlib
 import random
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import psycopg
@@ -24,6 +24,7 @@ from tests.unit.collector.pings import NOON, ping
 FIELDS = ("pings", "seen", "gap", "upgrade", "cohort", "crowd", *BY_VALUE, *(field.dotted for field in COUNT_FIELDS))
 NAMES = [f"platform-{number}" for number in range(9)]
 VERSIONS = ("2.31.0", "2.32.1", "2.33.2")
+DRIVERS = ("localfs", "docker")
 SENDERS = [None, *(bytes([number]) * 32 for number in range(2, 8))]
 
 
@@ -60,7 +61,7 @@ def sampled(store: Store, until: date, days: int) -> tuple[dict[str, int], int] 
     return None if found is None else (found.seen.by_window, found.seen.silent)
 
 
-def some(draw: random.Random, at: datetime) -> list[Ping]:
+def some(draw: random.Random, at: datetime, drivers: Sequence[str] = DRIVERS) -> list[Ping]:
     """Pings of a day, each at a moment of its own; some arrive late, or twice."""
     return [
         ping(
@@ -70,7 +71,7 @@ def some(draw: random.Random, at: datetime) -> list[Ping]:
             env__flowforge=draw.choice(VERSIONS),
             platform__counts__users=draw.choice((0, 1, 4, 5, 99, 100, 2**53 - 1)),
             platform__config__broker__enabled=draw.random() < 0.5,
-            platform__config__driver=draw.choice(("localfs", "docker")),
+            platform__config__driver=draw.choice(drivers),
         )
         for number, name in enumerate(draw.sample(NAMES, draw.randrange(len(NAMES))) * draw.choice((1, 1, 2)))
     ]
@@ -108,6 +109,8 @@ def test_roll_ups_equal_a_recount_after_any_history(
 ) -> None:
     monkeypatch.setattr("ff_observe.collector.store.sqlite_sightings.ADDED_AT_ONCE", 3)
     draw = random.Random(seed)
+    most_values = draw.choice((2, 500))
+    monkeypatch.setattr("ff_observe.collector.store.rollups.MOST_VALUES", most_values)
     stores = [make_store(), make_store()]
     writers = [BlockingWriter(store) for store in stores]
     now = NOON
@@ -115,7 +118,7 @@ def test_roll_ups_equal_a_recount_after_any_history(
         now += timedelta(days=draw.choice((0, 1, 1, 1, 1, 2, 35)), hours=draw.choice((0, 0, 1)))
         store = draw.choice(stores)
         writer = draw.choice(writers)
-        writer.write(some(draw, now))
+        writer.write(some(draw, now, (*DRIVERS, "other", "stub")))
         match draw.randrange(8):
             case 0:
                 store.forget(ping(draw.choice(NAMES)).instance_id)
@@ -133,17 +136,30 @@ def test_roll_ups_equal_a_recount_after_any_history(
     for store in stores:
         fold_all(store, now)
         pings = stored(store)
-        assert kept(store) == recounted(pings)
+        assert kept(store) == recounted(pings, most_values)
         for days in (1, 2, 3):
             assert sampled(store, now.date(), days) == released(pings, now.date(), days, 2)
     for writer in writers:
         writer.close()
 
 
+@pytest.mark.parametrize("names", [499, 500, 501])
+def test_platforms_that_say_other_belong_to_the_rest(names: int, store: Store, writer: BlockingWriter) -> None:
+    said = ["other", "other", *(f"driver{number}" for number in range(names))]
+    pings = [ping(f"{number}", NOON, platform__config__driver=driver) for number, driver in enumerate(said)]
+    writer.write(pings)
+    fold_all(store, NOON)
+    assert kept(store) == recounted(pings)
+    drivers = store.rollups(NOON.date(), NOON.date(), ["platform.config.driver"])
+    assert {row.value: row.platforms for row in drivers}["other"] == (2 if names < 501 else 3)
+
+
 def test_a_day_is_kept_without_its_pings_and_without_what_few_had(store: Store, writer: BlockingWriter) -> None:
     old = NOON - timedelta(days=9)
-    writer.write([ping(f"{number}", old, platform__counts__users=7) for number in range(6)])
-    writer.write([ping("rare", old, env__flowforge="2.1.0-ours", platform__counts__users=4321)])
+    for name in range(6):
+        writer.write([ping(f"{name}", old, platform__counts__users=7, platform__config__driver="other")])
+    odd = ping("rare", old, env__flowforge="2.1.0-o", platform__counts__users=4321, platform__config__driver="o")
+    writer.write([odd])
     three_days_of_pings(writer, NOON)
     fold_all(store, NOON)
     day = old.date()
@@ -152,8 +168,10 @@ def test_a_day_is_kept_without_its_pings_and_without_what_few_had(store: Store, 
     store.prune(NOON, timedelta(days=5))
     store.forget(ping("rare").instance_id)
     fold_all(store, NOON)
-    assert set(store.rollups(day, day, ["seen", "env.flowforge", "platform.counts.users"])) == {
+    fields = ["seen", "env.flowforge", "platform.config.driver", "platform.counts.users"]
+    assert set(store.rollups(day, day, fields)) == {
         Rollup(day, "seen", "", 7),
+        Rollup(day, "platform.config.driver", "other", 7),
         Rollup(day, "env.flowforge", "2.33.2", 6),
         Rollup(day, "env.flowforge", "other", 1),
         Rollup(day, "platform.counts.users", "5", 6, 42),

@@ -68,7 +68,7 @@ def of_day(
     if crowd:
         rows.append(Rollup(day, CROWD, "", crowd))
     for field, counted in ((SEEN, seen), (GAP, gaps), (UPGRADE, upgrades), (COHORT, cohorts)):
-        rows += _frequent([Rollup(day, field, value, platforms) for value, platforms in counted.items()])
+        rows += _frequent(day, field, counted)
     for index, distribution in distributions.items():
         rows += _of_field(day, index, distribution)
     return rows
@@ -82,10 +82,12 @@ def _gap(day: date, one: Sighting) -> str:
 
 def _of_field(day: date, index: int, distribution: Distribution) -> list[Rollup]:
     field = FIELDS[index]
-    if field.rolled_up is RollupRule.BY_VALUE:
-        return _frequent([Rollup(day, field.dotted, text(value), platforms) for value, platforms in distribution])
     platforms: Counter[str] = Counter()
     totals: Counter[str] = Counter()
+    if field.rolled_up is RollupRule.BY_VALUE:
+        for value, number in distribution:
+            platforms[text(value)] += number
+        return _frequent(day, field.dotted, platforms)
     for value, number in distribution:
         key = LEFT_OUT if value is None else str(size(int(value)))
         platforms[key] += number
@@ -113,9 +115,13 @@ def place(least: int) -> int:
     return 0 if least < 1 else 3 * len(str(least)) - {"1": 2, "2": 1, "5": 0}[str(least)[0]]
 
 
-def _frequent(rows: list[Rollup]) -> list[Rollup]:
-    rows.sort(key=lambda row: (-row.platforms, row.value))
-    return rows[:MOST_VALUES] + _merged(rows[MOST_VALUES:])
+def _frequent(day: date, field: str, counted: Mapping[str, int]) -> list[Rollup]:
+    """The most frequent values, and `other` for the rest. What platforms say is `other` belongs to the rest, too: a day
+    has each value once."""
+    named = [Rollup(day, field, value, platforms) for value, platforms in counted.items() if value != OTHER]
+    named.sort(key=lambda row: (-row.platforms, row.value))
+    rest = counted.get(OTHER, 0) + sum(row.platforms for row in named[MOST_VALUES:])
+    return named[:MOST_VALUES] + ([Rollup(day, field, OTHER, rest)] if rest else [])
 
 
 def _merged(rows: Sequence[Rollup]) -> list[Rollup]:
