@@ -41,7 +41,7 @@ class UnknownFields:
         """The label for a field: its own name, or `other`."""
         if day != self._day:
             self._begin(day)
-        if not _FIELD_NAME.fullmatch(name):
+        if name == OTHER or not _FIELD_NAME.fullmatch(name):
             return OTHER
         self._add(name, hash(sender))
         if name not in self._shown and len(self._senders(name)) >= self._k:

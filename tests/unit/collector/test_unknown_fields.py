@@ -54,6 +54,14 @@ def test_a_name_that_is_sent_no_longer_is_hidden_after_two_days() -> None:
     assert counted.label("ghosts", sender(1), DAY + timedelta(days=2)) == OTHER
 
 
+def test_a_field_that_is_called_other_is_counted_with_the_rest_and_never_hidden() -> None:
+    hidden: list[str] = []
+    counted = fields(1, hidden)
+    assert send(counted, OTHER, 3) == OTHER
+    counted.label("ghosts", sender(1), DAY + timedelta(days=2))
+    assert hidden == [], "what is hidden is dropped from /metrics"
+
+
 def test_a_hundred_junk_names_give_way_to_one_that_more_senders_sent() -> None:
     hidden: list[str] = []
     counted = fields(k=2, hidden=hidden)
