@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -143,6 +144,7 @@ class Collector:
         self._rolled_up: datetime | None = None
         self._copied: datetime | None = None
         self._sink = None if settings.fleet_analytics is None else _sink(settings.fleet_analytics, settings.retention)
+        self._rolling_up = StateLog(log)
         self._sending = StateLog(log)
         self._tidying = StateLog(log)
         self._pruning = StateLog(log)
@@ -217,8 +219,8 @@ class Collector:
 
     def fold(self) -> float:
         """Roll up the days that have changed. Returns the seconds until the next time: today is rolled up again and
-        again; while older days are due, as after an update, half of the time is spent on them. Roll-ups wait for each
-        other, as counts do."""
+        again; while older days are due, as after an update, half of the time is spent on them, but not on those that
+        failed. Roll-ups wait for each other, as counts do."""
         with self._folding:
             began, began_at = self._clock.monotonic(), self._clock.now()
             try:
@@ -227,15 +229,25 @@ class Collector:
                 if folded.is_complete_before(today):
                     self.metrics.day = take_day(self.store, today - timedelta(days=1), self.settings.k)
                 self.metrics.findings = findings_of_yesterday(self.store, folded, began_at, self.settings.k)
-            except StoreError:  # as when counting
+            except StoreError as error:
+                self._say_whether_days_fail([str(error)])
                 return FOLD_SECONDS
+            self._say_whether_days_fail([folded.failed[day] for day in sorted(folded.failed)])
             took = self._clock.monotonic() - began
             oldest = folded.oldest_due
             self._rolled_up = began_at if oldest is None else datetime.combine(oldest, time(), UTC)
             self._fold_seconds = took
-            if folded.days and folded.oldest_due is not None:
+            if folded.days and folded.more:
                 return max(1.0, took)
             return min(UPKEEP_SECONDS, max(FOLD_SECONDS, IDLE_SHARE * took))
+
+    def _say_whether_days_fail(self, reasons: Sequence[str]) -> None:
+        if self._server.is_stopping:
+            return
+        if reasons:
+            self._rolling_up.failing(f"days are not rolled up: {reasons[0]}")
+        else:
+            self._rolling_up.working("days are rolled up again")
 
     def copy(self) -> float:
         """Copy days that are over, and rolled up, to ClickHouse. Returns the seconds until the next time."""

@@ -1,10 +1,12 @@
 """The figures of the days that are over, in every store, against a recount of the pings themselves."""
 
+import logging
 import random
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -17,9 +19,10 @@ from ff_observe.collector.disclosure import Disclosure
 from ff_observe.collector.fleet import disclosed
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store import Rollup, Store
+from ff_observe.collector.store import Rollup, Store, StoreError
 from tests.contract.conftest import MakeStore, counted
-from tests.contract.test_collector_rollups import fold_all
+from tests.contract.test_collector_rollups import fold_all, refusing
+from tests.fakes import FakeClock
 from tests.pace import in_full
 from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -143,6 +146,44 @@ def test_a_collector_shows_a_day_once_it_is_over_and_every_day_is_rolled_up(
         writer.write([ping("late", later(hours=-13))])
         collector.fold()
         assert collector.metrics.day[catalogue.DAILY_BY_NODEJS_VERSION] == {("20",): 6}
+
+
+def test_a_collector_says_once_that_days_fail_and_shows_those_before(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make_store()
+    monkeypatch.setattr("ff_observe.collector.service.open_store", lambda _: store)
+    session: object = store._session  # type: ignore[attr-defined]  # of both stores
+    caplog.set_level(logging.INFO, "ff_observe.collector.service")
+    collector = Collector(CollectorSettings(port=0), FakeClock(NOON))
+    with BlockingWriter(store) as writer:
+        for ago in range(3, -1, -1):
+            writer.write([ping(f"{n}", later(days=-ago)) for n in range(5)])
+        with refusing(TODAY):
+            collector.fold()
+            assert collector.fold() == 60
+            assert collector.metrics.day[catalogue.DAILY_BY_NODEJS_VERSION] == {("20",): 5}
+        collector.fold()
+        store.forget(ping("0").instance_id)
+        with refusing(TODAY - timedelta(days=3)):
+            collector.fold()
+            writer.write([ping("late", NOON)])
+            assert collector.fold() == 60, "not at once: of the days that are due only today did not fail"
+    for broken in (False, True, False):
+        monkeypatch.setattr(store, "_session", cut if broken else session)
+        assert collector.fold() == 60
+    collector.stop(0)
+    collector.fold()  # which the stop interrupts
+    said = [(record.levelname, record.getMessage().partition(f"{TODAY.year}")[0]) for record in caplog.records]
+    refused = f"days are not rolled up: {type(store).__name__.removesuffix('Store')} could not roll up "
+    warnings = [refused, refused, "days are not rolled up: cut"]
+    assert said == [
+        said for warning in warnings for said in (("WARNING", warning), ("INFO", "days are rolled up again"))
+    ]
+
+
+def cut(what: str) -> AbstractContextManager[None]:
+    raise StoreError("cut")
 
 
 def test_an_older_roll_up_never_replaces_a_newer_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,17 @@
 
 import contextlib
 import random
+import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
 from ff_observe.collector.fleet import take_fleet
-from ff_observe.collector.store import Ping, Rollup, Store, StoreError
+from ff_observe.collector.store import Ping, Rollup, Store, StoreError, rollups
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import SQLiteStore
 from ff_observe.ping_contract import COUNT_FIELDS
@@ -19,7 +21,7 @@ from tests.contract.conftest import MakeStore, counted, three_days_of_pings
 from tests.pace import in_full
 from tests.recount import BY_VALUE, recounted, released
 from tests.unit.collector.blocking_writer import BlockingWriter
-from tests.unit.collector.pings import NOON, ping
+from tests.unit.collector.pings import NOON, later, ping
 
 FIELDS = ("pings", "seen", "gap", "upgrade", "cohort", "crowd", *BY_VALUE, *(field.dotted for field in COUNT_FIELDS))
 NAMES = [f"platform-{number}" for number in range(9)]
@@ -75,6 +77,19 @@ def some(draw: random.Random, at: datetime, drivers: Sequence[str] = DRIVERS) ->
         )
         for number, name in enumerate(draw.sample(NAMES, draw.randrange(len(NAMES))) * draw.choice((1, 1, 2)))
     ]
+
+
+@contextlib.contextmanager
+def refusing(*days: date) -> Iterator[None]:
+    """The database refuses the roll-ups of these days, which have every row twice."""
+    of_day = rollups.of_day
+
+    def twice(day: date, *said: Any) -> list[Rollup]:
+        return of_day(day, *said) * (2 if day in days else 1)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rollups, "of_day", twice)
+        yield
 
 
 class KilledError(Exception):
@@ -192,6 +207,36 @@ def test_the_days_of_an_older_store_are_rolled_up_once_and_no_other_again(make_s
         assert store.fold(NOON, 100).days == 0
         writer.write([ping("b", NOON - timedelta(hours=20)), ping("b", NOON - timedelta(hours=1))])
         assert store.fold(NOON, 100).days == 2, "yesterday, to which it was late, and today"
+
+
+def test_days_that_fail_hold_up_no_other(store: Store, writer: BlockingWriter) -> None:
+    days = [NOON.date() - timedelta(days=ago) for ago in reversed(range(9))]
+    for day in days:
+        writer.write([ping("platform-0", datetime.combine(day, time(9), UTC))])
+    failing = [*days[:4], days[-1]]
+    with refusing(*failing):
+        found = [store.fold(NOON, 3) for _ in range(6)]
+        assert [each.days for each in found] == [0, 1, 1, 2, 0, 0], "one place of three is for a day that failed before"
+        assert [each.more for each in found] == [True, True, True, False, False, False]
+        assert list(found[-1].due) == failing
+        assert kept(store) == {row for row in recounted(stored(store)) if row.day not in failing}
+    assert sorted(found[-1].failed) == failing
+    for day, why in found[-1].failed.items():
+        assert re.fullmatch(f"(SQLite|PostgreSQL) could not roll up {day}: [^0-9]*( .SQLSTATE 23505.)?", why)
+    assert [list(store.fold(NOON, 3).due) for _ in failing][-1] == []
+    assert kept(store) == recounted(stored(store))
+
+
+def test_a_day_that_fails_does_not_outdate_its_copy(store: Store, writer: BlockingWriter) -> None:
+    for ago in reversed(range(6)):
+        writer.write([ping(name, later(days=-ago)) for name in ("platform-0", "platform-1")])
+    fold_all(store, NOON)
+    day = NOON.date() - timedelta(days=5)
+    store.forget(ping("platform-1").instance_id)
+    assert store.confirm_copy("a copy", day, store.announce_copy("a copy", day))
+    with refusing(day):
+        assert list(store.fold(NOON, 9).failed) == list(store.fold(NOON, 9).failed) == [day]
+    assert [copy.stale for copy in store.copies()] == [False]
 
 
 def test_a_platform_is_known_since_the_first_of_its_pings_in_a_batch(store: Store, writer: BlockingWriter) -> None:

@@ -108,10 +108,21 @@ class Rollup(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """How many days were rolled up, and the oldest that is still due."""
+    """How many days were rolled up; those that are still `due`, in ascending order; and why some of them failed, when
+    they were last tried."""
 
     days: int
-    oldest_due: date | None
+    due: Sequence[date]
+    failed: Mapping[date, str]
+
+    @property
+    def oldest_due(self) -> date | None:
+        return min(self.due, default=None)
+
+    @property
+    def more(self) -> bool:
+        """Whether days are due that have not failed."""
+        return any(day not in self.failed for day in self.due)
 
     def is_complete_before(self, day: date) -> bool:
         """Whether every day before is rolled up."""
@@ -175,7 +186,8 @@ class Store(Protocol):
         """Roll up the days that have changed since they were last rolled up, `most` of them: the newest and the oldest.
 
         A day is a transaction that replaces its roll-ups by what its pings say: however often it is done, interrupted
-        or repeated, they are the same. `at` is the present.
+        or repeated, they are the same. One that fails is due again, and holds up no other: of those that failed, each
+        call tries one, along with another if there is one. `at` is the present.
         """
 
     def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:

@@ -20,15 +20,14 @@ from ff_observe.collector.store import (
 )
 from ff_observe.collector.store.columns import NAMES, restored_row
 from ff_observe.collector.store.copies import CopiedStore
+from ff_observe.collector.store.folding import FoldingStore
 from ff_observe.collector.store.model import (
     DAYS_PRUNED_AT_ONCE,
     READ_AT_ONCE,
     Columns,
     Count,
-    Folded,
     Ping,
     Pruned,
-    Rollup,
     StoreError,
 )
 from ff_observe.collector.store.postgresql_connections import (
@@ -43,19 +42,17 @@ from ff_observe.collector.store.postgresql_connections import (
 from ff_observe.collector.store.postgresql_erasure import forget_statistics, note, rewrite_noted
 from ff_observe.collector.store.postgresql_schema import (
     add_partitions,
+    days_before,
     drop,
     drop_empty,
     migrate,
     newest_days,
-    partitions,
-    pings_before,
 )
 from ff_observe.collector.store.postgresql_writer import PostgreSQLWriter, ServerClock, server_clock
 from ff_observe.collector.store.present import EARLIEST, LATEST, Present, days_from, present
 from ff_observe.collector.store.public import PublicStore
 from ff_observe.config.secret import Secret
 from ff_observe.log import StateLog
-from ff_observe.ping_contract import Value
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +74,15 @@ _COLUMN_LIST = sql.SQL(", ").join(map(sql.Identifier, NAMES))
 _IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock request that waits
 
 
-class PostgreSQLStore(PublicStore[Connection], CopiedStore):
+class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedStore):
     """A database of pings."""
 
     name = "postgresql"
     public = postgresql_fleet
+    rolling_up = postgresql_rollups
 
     def __init__(self, url: Secret, window: timedelta, clock: ServerClock = server_clock) -> None:
+        super().__init__()
         self.url = url
         self._window = window
         self._clock = clock
@@ -144,19 +143,6 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
         with self._running("read the last count") as run:
             return counting.last(run)
 
-    def fold(self, at: datetime, most: int) -> Folded:
-        with self._session("roll up") as connection:
-            found = self._present(connection, at)
-            return postgresql_rollups.fold(connection, partitions(connection), found, most)
-
-    def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
-        with self._session("read roll-ups") as connection:
-            return postgresql_rollups.select(connection, since, until, fields)
-
-    def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]:
-        with self._session("read a day") as connection:
-            return postgresql_rollups.crosstab(connection, day, first, second)
-
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = _SELECT.format(_COLUMN_LIST, sql.SQL("instance_id = %s ORDER BY received_at"))
         with self._session("export") as connection:
@@ -165,8 +151,7 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
 
     def pings_by_day(self, since: date, until: date) -> Mapping[date, int]:
         with self._session("count pings") as connection:
-            there = {day: name for day, name in partitions(connection).items() if day <= until}
-            return dict(sorted(postgresql_rollups.pings_by_day(connection, there, since).items()))
+            return postgresql_rollups.pings_by_day(connection, since, until)
 
     def read_day(self, day: date) -> Generator[Columns, None, None]:
         where = sql.SQL("received_at >= %s AND received_at < %s ORDER BY received_at, instance_id")
@@ -225,11 +210,11 @@ class PostgreSQLStore(PublicStore[Connection], CopiedStore):
         with self._session("prune") as connection:
             found = self._present(connection, now)
             old = found.old(retention)
-            doubtful = found.doubts(now) and pings_before(connection, now - retention) != []
+            doubtful = found.doubts(now) and days_before(connection, now - retention) != []
             if old is None:
                 return Pruned(doubtful=doubtful)
-            due = pings_before(connection, old)
-            dropped = sum(drop(connection, name) for name in due[:DAYS_PRUNED_AT_ONCE])
+            due = days_before(connection, old)
+            dropped = sum(drop(connection, day) for day in due[:DAYS_PRUNED_AT_ONCE])
             postgresql_rollups.delete_before(connection, (old + retention).date() - rollups)
             gone = "DELETE FROM platform WHERE last_seen < %s AND last_seen > %s"
             counts_from = max(old, old + retention - timedelta(days=sightings.DAYS + 1)).date()

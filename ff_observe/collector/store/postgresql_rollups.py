@@ -10,8 +10,10 @@ from psycopg import sql
 
 from ff_observe.collector.store import copies, counting, postgresql_sightings, rollups
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
-from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup
+from ff_observe.collector.store.model import Count, Distribution, Rollup
 from ff_observe.collector.store.postgresql_connections import Connection
+from ff_observe.collector.store.postgresql_erasure import note
+from ff_observe.collector.store.postgresql_partitions import PARENT_FIRST, partitions
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Sighting
 from ff_observe.collector.store.sightings import window
@@ -29,9 +31,6 @@ TABLES = {
     "document text NOT NULL)",
 }
 LOCK = 0x66665F666F6C64  # "ff_fold": one collector at a time rolls up
-PARENT_FIRST = b"LOCK TABLE ONLY ping IN ACCESS SHARE MODE"
-"""Begins a transaction that names a partition. What stores pings, or alters `ping`, locks it before its partitions: in
-the other order the two deadlock."""
 MOST_GROUPED = 31
 """So many columns fit into one GROUPING()."""
 _BEGINNING = EARLIEST.date() + timedelta(days=1)
@@ -124,35 +123,33 @@ def run_by(connection: Connection) -> copies.Run:
     return run
 
 
-def fold(connection: Connection, there: Mapping[date, str], found: Present, most: int) -> Folded:
-    """See `Store.fold`; `there` are the partitions of pings."""
+def mark_changed(connection: Connection, found: Present) -> None:
+    """Have the days that have changed rolled up, unless another collector does so."""
     with connection.transaction():
-        if _alone(connection):
-            connection.execute(PARENT_FIRST)
-            _mark_changed(connection, there, found)
-    due = [day for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day").fetchall()]
-    folded = sum(_fold_day(connection, day, found.likely.date()) for day in rollups.at_once(due, most))
-    (oldest,) = connection.execute("SELECT min(day) FROM fleet_due").fetchone() or (None,)
-    return Folded(folded, oldest)
+        if not _alone(connection):
+            return
+        connection.execute(PARENT_FIRST)
+        row = connection.execute("SELECT changes_from, pruned_before FROM fleet_state").fetchone()
+        since = max([_BEGINNING, *(row or ())])
+        pings = pings_by_day(connection, since, date.max)
+        known = {each.day: each.platforms for each in select(connection, since, date.max, [rollups.PINGS])}
+        mark(connection, rollups.changed(pings, known))
+        mark(connection, set(postgresql_sightings.unknown(connection, found.likely.date())) - set(due(connection)))
+        # Whatever is still under way is younger than a day before the present.
+        settled = _BEGINNING if found.earliest is None else found.earliest.date() - timedelta(days=1)
+        _advance(connection, changes_from=settled)
 
 
-def _mark_changed(connection: Connection, there: Mapping[date, str], found: Present) -> None:
-    row = connection.execute("SELECT changes_from, pruned_before FROM fleet_state").fetchone()
-    since = max([_BEGINNING, *(row or ())])
-    pings = pings_by_day(connection, there, since)
-    known = {each.day: each.platforms for each in select(connection, since, date.max, [rollups.PINGS])}
-    mark(connection, rollups.changed(pings, known))
-    mark(connection, postgresql_sightings.unknown(connection, found.likely.date()))
-    # Whatever is still under way is younger than a day before the present.
-    settled = _BEGINNING if found.earliest is None else found.earliest.date() - timedelta(days=1)
-    _advance(connection, changes_from=settled)
+def due(connection: Connection) -> list[date]:
+    """The days that are still to be rolled up, in ascending order."""
+    return [day for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day").fetchall()]
 
 
-def pings_by_day(connection: Connection, there: Mapping[date, str], since: date) -> dict[date, int]:
-    """How many pings each day from then on has, those without any left out; `there` are the partitions of pings."""
+def pings_by_day(connection: Connection, since: date, until: date) -> dict[date, int]:
+    """How many pings each day from `since` to `until` has, those without any left out."""
     found: dict[date, int] = {}
-    for day, name in there.items():
-        if day >= since:
+    for day, name in sorted(partitions(connection).items()):
+        if since <= day <= until:
             query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
             (found[day],) = connection.execute(query).fetchone() or (0,)
     return {day: pings for day, pings in found.items() if pings}
@@ -167,8 +164,8 @@ def _advance(connection: Connection, *, changes_from: date = _BEGINNING, pruned_
     )
 
 
-def _fold_day(connection: Connection, day: date, today: date) -> bool:
-    """Whether it was done: not if another collector does so, or the day was marked again meanwhile."""
+def fold_day(connection: Connection, day: date, today: date) -> bool:
+    """Roll up a day. Whether it was done: not if another collector does so, or the day was marked again meanwhile."""
     try:
         with connection.transaction():
             connection.execute(CONSISTENT)
@@ -182,7 +179,7 @@ def _fold_day(connection: Connection, day: date, today: date) -> bool:
             if day in window(today):
                 postgresql_sightings.add(connection, day)
             if erased == (True,):
-                connection.execute("INSERT INTO collector_rewrite (name) VALUES ('fleet_day') ON CONFLICT DO NOTHING")
+                note(connection, ["fleet_day"])
     except psycopg.errors.SerializationFailure:
         return False
     return True

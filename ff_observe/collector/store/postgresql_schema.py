@@ -1,7 +1,6 @@
 """The PostgreSQL tables: created and extended by the collector itself, one partition of pings for each day (UTC)."""
 
 import contextlib
-import re
 from collections.abc import Iterator, Set
 from datetime import UTC, date, datetime, timedelta
 
@@ -19,10 +18,10 @@ from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.postgresql_erasure import COLUMNS as KEPT_OUT_OF_STATISTICS
 from ff_observe.collector.store.postgresql_erasure import sampled, without_statistics
+from ff_observe.collector.store.postgresql_partitions import PARENT_FIRST, partition, partitions
 from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
 
 LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
-_PARTITION = re.compile("ping_([0-9]{8})")
 TYPES = {str: "text", int: "bigint", bool: "boolean"}
 _DEFINITIONS = {column.name: f"{column.name} {TYPES[column.field.type]}" for column in COLUMNS}
 _ALL = ", ".join(_DEFINITIONS.values())
@@ -94,20 +93,6 @@ def _missing(connection: Connection) -> list[bytes]:
     return [statement.encode("ascii") for statement in statements]
 
 
-def partitions(connection: Connection) -> dict[date, str]:
-    """The existing partitions, by day."""
-    rows = connection.execute(
-        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'ping'::regclass"
-    )
-    names = [str(name) for (name,) in rows]
-    found = [(name, _PARTITION.fullmatch(name)) for name in names]
-    return {_day(match[1]): name for name, match in found if match}
-
-
-def _day(digits: str) -> date:
-    return datetime.strptime(digits, "%Y%m%d").replace(tzinfo=UTC).date()
-
-
 def add_partitions(connection: Connection, days: Set[date]) -> None:
     """Have a partition for each of the days. Attaching a partition waits for no reader, unlike creating it in place."""
     if days <= partitions(connection).keys():
@@ -115,9 +100,9 @@ def add_partitions(connection: Connection, days: Set[date]) -> None:
     with _alone(connection):
         there = partitions(connection)
         for day in sorted(days - there.keys()):
-            name = sql.Identifier(f"ping_{day:%Y%m%d}")
+            name = sql.Identifier(partition(day))
             connection.execute(sql.SQL("CREATE TABLE {} (LIKE ping INCLUDING ALL)").format(name))
-            connection.execute(without_statistics(f"ping_{day:%Y%m%d}", KEPT_OUT_OF_STATISTICS["ping"]).encode("ascii"))
+            connection.execute(without_statistics(partition(day), KEPT_OUT_OF_STATISTICS["ping"]).encode("ascii"))
             connection.execute(
                 sql.SQL("ALTER TABLE ping ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
                     name,
@@ -138,22 +123,22 @@ def newest_days(connection: Connection) -> list[date]:
     return days
 
 
-def pings_before(connection: Connection, before: datetime) -> list[str]:
-    """The partitions of days that ended before then and have pings, oldest first. Those on the first day of all still
-    wait for their dates."""
+def days_before(connection: Connection, before: datetime) -> list[date]:
+    """The days that ended before then and have pings, oldest first. Those on the first day of all still wait for their
+    dates."""
     end = before.astimezone(UTC).date()
-    old = [name for day, name in sorted(partitions(connection).items()) if EARLIEST.date() < day < end]
-    return [name for name in old if _holds_pings(connection, name)]
+    old = [(day, name) for day, name in sorted(partitions(connection).items()) if EARLIEST.date() < day < end]
+    return [day for day, name in old if _holds_pings(connection, name)]
 
 
-def drop(connection: Connection, name: str) -> int:
-    """Drop a partition. Returns how many pings it held."""
+def drop(connection: Connection, day: date) -> int:
+    """Drop the partition of a day. Returns how many pings it held."""
+    table = sql.Identifier(partition(day))
     with _alone(connection):
-        connection.execute(postgresql_rollups.PARENT_FIRST)
-        (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone() or (0,)
-        connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-        if found := _PARTITION.fullmatch(name):
-            postgresql_rollups.seal(connection, _day(found[1]) + timedelta(days=1))
+        connection.execute(PARENT_FIRST)
+        (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() or (0,)
+        connection.execute(sql.SQL("DROP TABLE {}").format(table))
+        postgresql_rollups.seal(connection, day + timedelta(days=1))
     return int(held)
 
 

@@ -153,12 +153,6 @@ def changed(there: Mapping[date, int], known: Mapping[date, int]) -> set[date]:
 _REACH = timedelta(days=LONGEST_GAP)
 
 
-def at_once(due: Sequence[date], most: int) -> Sequence[date]:
-    """The days to roll up next, of those that are due in ascending order: the newest, because it is asked for most, and
-    the oldest. Until the first day that differs is rolled up, all days after it are marked again."""
-    return [*due[: max(1, most - 1)], *due[-1:]][:most] if len(due) > most else due
-
-
 def ascending(distribution: Iterable[tuple[Any, int]]) -> Distribution:
     """In the order of the values; those left out last."""
     return sorted(distribution, key=lambda each: (each[0] is None, "" if each[0] is None else each[0]))

@@ -13,15 +13,14 @@ from ff_observe.collector.store import copies, counting, sightings, sqlite_fleet
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, Column, restored, restored_row
 from ff_observe.collector.store.copies import CopiedStore
+from ff_observe.collector.store.folding import FoldingStore
 from ff_observe.collector.store.model import (
     DAYS_PRUNED_AT_ONCE,
     READ_AT_ONCE,
     Columns,
     Count,
-    Folded,
     Ping,
     Pruned,
-    Rollup,
     StoreError,
 )
 from ff_observe.collector.store.present import EARLIEST, Present, present
@@ -37,7 +36,6 @@ from ff_observe.collector.store.sqlite_schema import (
 )
 from ff_observe.collector.store.sqlite_writer import SQLiteWriter
 from ff_observe.errors import FFObserveError, Problem
-from ff_observe.ping_contract import Value
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +56,15 @@ _OLDEST = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_
 _EARLIEST = moment(EARLIEST)
 
 
-class SQLiteStore(PublicStore[sqlite3.Connection], CopiedStore):
+class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connection], CopiedStore):
     """A file of pings. Readers and the writer do not wait for each other (WAL)."""
 
     name = "sqlite"
     public = sqlite_fleet
+    rolling_up = sqlite_rollups
 
     def __init__(self, path: Path, window: timedelta) -> None:
+        super().__init__()
         self.path = path
         self._window = window
         self._made = threading.Event()
@@ -92,18 +92,6 @@ class SQLiteStore(PublicStore[sqlite3.Connection], CopiedStore):
     def last_count(self) -> Count | None:
         with self._running("read the last count") as run:
             return counting.last(run)
-
-    def fold(self, at: datetime, most: int) -> Folded:
-        with self._session("roll up") as connection:
-            return sqlite_rollups.fold(connection, self._present(connection, at), most)
-
-    def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
-        with self._session("read roll-ups") as connection:
-            return sqlite_rollups.select(connection, since, until, fields)
-
-    def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]:
-        with self._session("read a day") as connection:
-            return sqlite_rollups.crosstab(connection, day, first, second)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608 - only names of our own columns

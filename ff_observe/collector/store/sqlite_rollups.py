@@ -10,7 +10,7 @@ from typing import Any
 
 from ff_observe.collector.store import copies, counting, rollups, sqlite_sightings
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
-from ff_observe.collector.store.model import Count, Distribution, Folded, Rollup
+from ff_observe.collector.store.model import Count, Distribution, Rollup
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Sighting
 from ff_observe.collector.store.sightings import window
@@ -111,16 +111,8 @@ def run_by(connection: sqlite3.Connection) -> copies.Run:
     return lambda statement, *values: connection.execute(statement, values).fetchall()
 
 
-def fold(connection: sqlite3.Connection, found: Present, most: int) -> Folded:
-    """See `Store.fold`."""
-    _mark_changed(connection, found)
-    due = [date.fromisoformat(day) for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day")]
-    folded = sum(_fold_day(connection, day, found.likely.date()) for day in rollups.at_once(due, most))
-    (oldest,) = connection.execute("SELECT min(day) FROM fleet_due").fetchone()
-    return Folded(folded, None if oldest is None else date.fromisoformat(oldest))
-
-
-def _mark_changed(connection: sqlite3.Connection, found: Present) -> None:
+def mark_changed(connection: sqlite3.Connection, found: Present) -> None:
+    """Have the days that have changed rolled up."""
     (since,) = connection.execute("SELECT max(changes_from, pruned_before, ?) FROM fleet_state", (_FIRST,)).fetchone()
     there = pings_by_day(connection, since)
     rows = connection.execute(
@@ -129,10 +121,16 @@ def _mark_changed(connection: sqlite3.Connection, found: Present) -> None:
     known = {date.fromisoformat(day): pings for day, pings in rows}
     with _writing(connection):
         mark(connection, (day.isoformat() for day in rollups.changed(there, known)))
-        mark(connection, (day.isoformat() for day in sqlite_sightings.unknown(connection, found.likely.date())))
+        unknown = set(sqlite_sightings.unknown(connection, found.likely.date())) - set(due(connection))
+        mark(connection, (day.isoformat() for day in unknown))
         if found.earliest is not None:
             settled = (found.earliest.date() - timedelta(days=1)).isoformat()  # whatever is still under way is younger
             connection.execute("UPDATE fleet_state SET changes_from = max(changes_from, ?)", (settled,))
+
+
+def due(connection: sqlite3.Connection) -> list[date]:
+    """The days that are still to be rolled up, in ascending order."""
+    return [date.fromisoformat(day) for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day")]
 
 
 _FIRST = (EARLIEST.date() + timedelta(days=1)).isoformat()
@@ -154,8 +152,8 @@ def pings_by_day(connection: sqlite3.Connection, since: str) -> Mapping[date, in
 _PINGS = "SELECT count(*) FROM ping WHERE received_at >= ? AND received_at < ?"
 
 
-def _fold_day(connection: sqlite3.Connection, day: date, today: date) -> bool:
-    """Whether it was done: not if the day was marked again, or its pings deleted, meanwhile."""
+def fold_day(connection: sqlite3.Connection, day: date, today: date) -> bool:
+    """Roll up a day. Whether it was done: not if the day was marked again, or its pings deleted, meanwhile."""
     between = (day.isoformat(), (day + timedelta(days=1)).isoformat())
     with reading(connection):
         marked = connection.execute("SELECT mark FROM fleet_due WHERE day = ?", between[:1]).fetchone()
