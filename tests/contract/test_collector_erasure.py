@@ -6,7 +6,7 @@ import re
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.postgresql_erasure import note
 from ff_observe.collector.store.postgresql_schema import add_partitions, partitions
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
-from tests.contract.conftest import WINDOW, MakeStore, postgresql_store, three_days_of_pings
+from tests.contract.conftest import WINDOW, MakeStore, counted, postgresql_store, three_days_of_pings
+from tests.contract.test_collector_rollups import fold_all
 from tests.real_parts import postgresql
 from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -37,7 +38,7 @@ def planted(at_days: float = 0) -> list[Ping]:
     return [ping(ID, later(days=at_days), sender=SENDER, os__release=VALUE)]
 
 
-def holding(store: Store, postgres: postgresql.Cluster | None) -> set[str]:
+def holding(store: Store, postgres: postgresql.Cluster | None, marks: Iterable[bytes] = MARKS) -> set[str]:
     """The files that hold a mark. The write-ahead log of PostgreSQL is not searched: docs/collector.md says what of it
     is kept, and until when."""
     if isinstance(store, SQLiteStore):
@@ -54,7 +55,7 @@ def holding(store: Store, postgres: postgresql.Cluster | None) -> set[str]:
     for path in files:
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             content = path.read_bytes()
-            found |= {path.name for mark in MARKS if mark in content}
+            found |= {path.name for mark in marks if mark in content}
     return found
 
 
@@ -104,6 +105,37 @@ def test_no_copy_stays_where_a_ping_was_before_it_was_dated_anew(
     assert [each.received_at for each in store.export(ID)] == [NOON]
     assert store.forget(ID) == 1
     assert holding(store, cluster) == set()
+
+
+VERSION = "6.6.6-planted"
+WITHOUT_ID = (VERSION.encode(), SENDER, SENDER.hex().encode())
+
+
+def test_what_was_made_of_pruned_pings_is_in_no_file_after_the_next_upkeep(
+    store: Store, writer: BlockingWriter, cluster: postgresql.Cluster | None
+) -> None:
+    """Roll-ups, counts, and the rows of a platform that still pings: few, so that they are not written over."""
+    for day in (0, 1, 17, 18, 19):
+        planted = ping(ID, later(days=day), sender=SENDER, env__flowforge=VERSION)
+        writer.write([planted if day == 0 else ping(ID, later(days=day), sender=None)])
+        counted(store, later(days=day))
+        fold_all(store, later(days=day + 1))
+    assert holding(store, cluster, WITHOUT_ID), "the search would find it"
+    assert store.prune(later(days=19), timedelta(days=17)).pings == 2, "with the day of the upgrade from it"
+    store.tidy(later(days=19))
+    assert holding(store, cluster, WITHOUT_ID) == set()
+
+
+def test_roll_ups_that_were_deleted_are_in_no_file_after_the_next_upkeep(
+    store: Store, writer: BlockingWriter, cluster: postgresql.Cluster | None
+) -> None:
+    writer.write([ping(f"{index}", env__flowforge=VERSION) for index in range(9)])
+    three_days_of_pings(writer, later(days=20))
+    fold_all(store, later(days=20))
+    for rollups in (30, 15):
+        store.prune(later(days=20), timedelta(days=10), timedelta(days=rollups))
+        store.tidy(later(days=20))
+        assert (holding(store, cluster, WITHOUT_ID) == set()) == (rollups == 15), "nine had it: it is kept until then"
 
 
 @contextlib.contextmanager

@@ -215,15 +215,15 @@ class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedS
                 return Pruned(doubtful=doubtful)
             due = days_before(connection, old)
             dropped = sum(drop(connection, day) for day in due[:DAYS_PRUNED_AT_ONCE])
-            postgresql_rollups.delete_before(connection, (old + retention).date() - rollups)
             gone = "DELETE FROM platform WHERE last_seen < %s AND last_seen > %s"
             counts_from = max(old, old + retention - timedelta(days=sightings.DAYS + 1)).date()
             with connection.transaction():
-                platforms = connection.execute(gone, (old, EARLIEST)).rowcount
-                seen = postgresql_sightings.delete_before(connection, counts_from)
-                # The pages of `platform` also hold older pings of platforms that stay.
-                changed = {"platform": platforms > 0 or due != [], "fleet_seen": seen > 0}
-                note(connection, [table for table, is_changed in changed.items() if is_changed])
+                changed = {
+                    "fleet_day": postgresql_rollups.delete_before(connection, (old + retention).date() - rollups),
+                    "platform": connection.execute(gone, (old, EARLIEST)).rowcount,
+                    "fleet_seen": postgresql_sightings.delete_before(connection, counts_from),
+                }
+                note(connection, [table for table, rows in changed.items() if rows])
         return Pruned(dropped, len(due) > DAYS_PRUNED_AT_ONCE, doubtful)
 
     def tidy(self, now: datetime) -> None:

@@ -24,6 +24,8 @@ COLUMNS = {
     "collector_key": ("wrapped",),
 }
 """The columns whose values must not be in statistics, by table: all but moments."""
+MADE_OF_PINGS = ("fleet_count", "fleet_day", "fleet_seen", "platform")
+"""The tables whose files hold earlier rows, made of pings that are deleted since."""
 _KEPT = re.compile("[0-9]+")
 _NOTE = "INSERT INTO collector_rewrite (name) VALUES (%s) ON CONFLICT (name) DO UPDATE SET name = excluded.name"
 """Makes a new version of a row that is there, with another `xmin`."""

@@ -237,9 +237,9 @@ def _rows(connection: Connection, where: str, values: Sequence[object]) -> Itera
     yield from (Rollup(*row) for row in connection.execute(query.encode("ascii"), values).fetchall())
 
 
-def delete_before(connection: Connection, day: date) -> None:
-    """Delete the roll-ups of older days."""
-    connection.execute("DELETE FROM fleet_day WHERE day < %s", (day,))
+def delete_before(connection: Connection, day: date) -> int:
+    """Delete the roll-ups of older days; returns how many."""
+    return connection.execute("DELETE FROM fleet_day WHERE day < %s", (day,)).rowcount
 
 
 def crosstab(

@@ -17,7 +17,7 @@ from ff_observe.collector.store.columns import COLUMNS
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.postgresql_erasure import COLUMNS as KEPT_OUT_OF_STATISTICS
-from ff_observe.collector.store.postgresql_erasure import sampled, without_statistics
+from ff_observe.collector.store.postgresql_erasure import MADE_OF_PINGS, note, sampled, without_statistics
 from ff_observe.collector.store.postgresql_partitions import PARENT_FIRST, partition, partitions
 from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
 
@@ -139,6 +139,7 @@ def drop(connection: Connection, day: date) -> int:
         (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() or (0,)
         connection.execute(sql.SQL("DROP TABLE {}").format(table))
         postgresql_rollups.seal(connection, day + timedelta(days=1))
+        note(connection, MADE_OF_PINGS)
     return int(held)
 
 
