@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,9 @@ from ff_observe.collector.safe_errors import without_values
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
-from ff_observe.collector.store import StoreError
+from ff_observe.collector.store import Pruned, StoreError
 from ff_observe.collector.store.opening import open_store
+from ff_observe.collector.store.rollups import PATIENCE
 from ff_observe.collector.unknown_fields import UnknownFields
 from ff_observe.errors import FFObserveError, what_to_change_to_listen
 from ff_observe.http.hosts import AllowedHosts
@@ -148,6 +149,7 @@ class Collector:
         self._sending = StateLog(log)
         self._tidying = StateLog(log)
         self._pruning = StateLog(log)
+        self._awaited: date | None = None
         interval = settings.fleet_interval_seconds
         fresh = timedelta(seconds=interval / 2)
         self._upkeep = (
@@ -287,6 +289,7 @@ class Collector:
             )
         else:
             self._pruning.working("the clock and the newest pings agree again on what is old")
+        self._say_what_pruning_met(pruned)
         return PRUNING_SECONDS if pruned.unfinished else UPKEEP_SECONDS
 
     def _tidy(self, now: datetime) -> None:
@@ -297,6 +300,15 @@ class Collector:
                 self._tidying.failing(f"the store could not be tidied up: {error}")
         else:
             self._tidying.working("the store is tidied up again")
+
+    def _say_what_pruning_met(self, pruned: Pruned) -> None:
+        if pruned.awaited not in (None, self._awaited):
+            message = "old pings are kept for up to %d days longer: %s is still to be rolled up"
+            log.info(message, PATIENCE.days, pruned.awaited)
+        self._awaited = pruned.awaited
+        if pruned.lost:
+            days = ", ".join(map(str, pruned.lost))
+            log.warning("nothing is kept of days that were not rolled up before their pings had to go: %s", days)
 
     async def _is_ready(self) -> bool:
         return self._keys.sender.is_open and await self._ingest.probe()

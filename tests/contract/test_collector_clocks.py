@@ -9,6 +9,7 @@ from ff_observe.collector.store import Pruned, Store
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.config.secret import Secret
 from tests.contract.conftest import WINDOW, MakeStore, counted, three_days_of_pings
+from tests.contract.test_collector_rollups import fold_all
 from tests.real_parts import postgresql
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
@@ -49,6 +50,7 @@ def test_nothing_is_pruned_before_pings_of_three_days_agree_with_the_clock(
     writer.write([ping("old", NOON)])
     for days, pruned in ((500, Pruned(doubtful=True)), (501, Pruned(doubtful=True)), (502, Pruned(1))):
         writer.write([ping("new", later(days=days))])
+        fold_all(store, later(days=days))
         assert store.prune(later(days=days), RETENTION) == pruned
     assert stored(store, "old") == []
 
@@ -56,6 +58,7 @@ def test_nothing_is_pruned_before_pings_of_three_days_agree_with_the_clock(
 def test_a_prune_deletes_the_pings_of_few_days_at_once(store: Store, writer: BlockingWriter) -> None:
     for days in range(8):
         writer.write([ping(f"{days}", later(days=days))])
+    fold_all(store, later(days=7))
     found = [store.prune(later(days=7), timedelta(days=2)) for _ in range(4)]
     assert [(each.pings, each.more) for each in found] == [(2, True), (2, True), (1, False), (0, False)]
 
@@ -103,6 +106,7 @@ def test_what_a_clock_dated_in_the_future_is_dated_and_deleted_like_the_rest(
     store.tidy(later(minutes=1))
     assert stored(store, "future") == [later(minutes=1)]
     three_days_of_pings(writer, later(days=410))
+    fold_all(store, later(days=410))
     assert store.prune(later(days=410), RETENTION).pings == 2
     assert store.prune(later(days=410), RETENTION).pings == 2
     assert stored(store, "future") == []

@@ -91,6 +91,7 @@ def test_what_was_pruned_is_in_no_file_after_the_next_upkeep(
     writer.write([*planted(), *(ping(f"{index}", sender=None) for index in range(40))])
     three_days_of_pings(writer, later(days=20))
     assert holding(store, cluster), "the search would find it"
+    fold_all(store, later(days=20))
     assert store.prune(later(days=20), timedelta(days=10)).pings == 41
     store.tidy(later(days=20))
     assert holding(store, cluster) == set()

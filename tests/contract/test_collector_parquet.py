@@ -20,6 +20,7 @@ from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import SQLiteStore
 from ff_observe.errors import FFObserveError
 from tests.contract.conftest import three_days_of_pings
+from tests.contract.test_collector_rollups import fold_all
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
 
@@ -205,6 +206,7 @@ def test_exported_days_that_are_deleted_by_age_are_searched(
 ) -> None:
     write_days(writer, {9: "a", 8: "a forgotten"})
     three_days_of_pings(writer, NOON)
+    fold_all(store, NOON)
     export(settings, directory)
     store.prune(NOON, timedelta(days=5))
     assert export(settings, directory) == {}

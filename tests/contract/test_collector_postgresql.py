@@ -18,6 +18,7 @@ from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.postgresql_schema import LOCK, drop_empty
 from ff_observe.config.secret import Secret
 from tests.contract.conftest import counted, postgresql_store, three_days_of_pings
+from tests.contract.test_collector_rollups import fold_all
 from tests.real_parts import postgresql
 from tests.real_parts.collector import collecting, sample
 from tests.real_parts.processes import free_port, wait_until
@@ -37,6 +38,7 @@ def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Clu
         assert rows == [("ping_20261122", 1), ("ping_20261123", 1), ("ping_20261203", 1)]
         with BlockingWriter(store) as writer:
             three_days_of_pings(writer, later(days=10))
+        fold_all(store, later(days=10))
         assert store.prune(later(days=10), timedelta(days=10)) == Pruned(1)
         left = session.execute("SELECT min(inhrelid::regclass::text) FROM pg_inherits").fetchone()
     assert left == ("ping_20261123",)
@@ -108,6 +110,7 @@ def test_a_day_begins_and_ends_in_utc_wherever_the_database_is(postgres: postgre
     assert [each.received_at for partition in edges.values() for each in store.export(partition)] == list(edges)
     three_days_of_pings(writer, midnight + timedelta(days=10))
     writer.close()
+    fold_all(store, midnight + timedelta(days=10))
     assert store.prune(midnight + timedelta(days=10, microseconds=-1), timedelta(days=10)).pings == 0
     assert store.prune(midnight + timedelta(days=10), timedelta(days=10)).pings == 1
 
@@ -216,6 +219,7 @@ def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres
     writer = BlockingWriter(store)
     writer.write([ping("old", later(days=-5))])
     three_days_of_pings(writer, NOON)
+    fold_all(store, NOON)
     with psycopg.connect(url) as backup:
         backup.execute("LOCK TABLE ping, platform, recent IN ACCESS SHARE MODE")
         store.tidy(later(days=10))  # makes the partitions of days to come

@@ -17,6 +17,7 @@ from ff_observe.collector.settings_kinds import SQLiteFile
 from ff_observe.collector.store import StoreError, sqlite, sqlite_schema
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.store.sqlite import open_sqlite
+from tests.contract.test_collector_rollups import fold_all
 from tests.other_users import somebody_else, unable_to_enter
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import later, ping
@@ -150,6 +151,7 @@ def test_forgotten_platforms_are_deleted_in_portions(tmp_path: Path, monkeypatch
         writer.write([ping(f"{index}") for index in range(10)])
         for days in (5, 6, 7):
             writer.write([ping("new", later(days=days))])
+        fold_all(store, later(days=7))
         monkeypatch.setattr(sqlite, "connect", connect)
         store.prune(later(days=7), timedelta(days=2))
     left.append(platforms())

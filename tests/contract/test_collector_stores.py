@@ -17,6 +17,7 @@ from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.ping_contract import FIELDS, MAX_COUNT
 from tests.contract.conftest import MakeStore, counted, documents, three_days_of_pings
+from tests.contract.test_collector_rollups import fold_all
 from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.endless import make_counting_endless
@@ -221,6 +222,7 @@ def test_what_is_older_than_the_retention_is_deleted(store: Store, writer: Block
     writer.write([ping("old", later(days=-5)), ping("both", later(days=-5))])
     three_days_of_pings(writer, NOON)
     writer.write([ping("both", NOON)])
+    fold_all(store, NOON)
     assert store.prune(NOON, timedelta(days=2)) == Pruned(2)
     assert documents(store, "old") == []
     assert len(documents(store, "both")) == 1
@@ -242,6 +244,7 @@ def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, mo
     writer = BlockingWriter(store)
     writer.write([ping(f"{index}", later(days=-5)) for index in range(10)])
     three_days_of_pings(writer, NOON)
+    fold_all(store, NOON)
     assert store.prune(NOON, timedelta(days=2)).pings == 10
     writer.close()
 
@@ -254,6 +257,7 @@ def test_a_large_day_is_pruned_in_several_goes(tmp_path: Path, monkeypatch: pyte
         for days in (-6, -5, -4):
             writer.write([ping(f"{index}", later(days=days)) for index in range(5)])
         three_days_of_pings(writer, NOON)
+    fold_all(store, NOON)
     found = [store.prune(NOON, timedelta(days=2)) for _ in range(4)]
     assert [each.pings for each in found] == [6, 4, 5, 0], "of two days at most, before the next goes"
     assert [each.unfinished for each in found] == [True, False, False, False]

@@ -67,12 +67,15 @@ class Seen:
 class Pruned:
     """How many pings were deleted, whether more days are due, whether only the clock says that more is due (neither the
     server's clock nor the newest pings agree that it is that late), and whether pings of a day are left that this prune
-    began with."""
+    began with. `awaited` is the first day that has to be rolled up before more is deleted; of the days that are `lost`,
+    whose pings had waited for too long, nothing is kept."""
 
     pings: int = 0
     more: bool = False
     doubtful: bool = False
     unfinished: bool = False
+    awaited: date | None = None
+    lost: tuple[date, ...] = ()
 
 
 Columns = Sequence[Sequence[Any]]
@@ -255,7 +258,8 @@ class Store(Protocol):
         witness of the present; and the roll-ups of days older than `rollups`. What is `unfinished` is to be continued
         soon.
 
-        Without its pings a day can never be rolled up again: what few platforms had on it is merged."""
+        Without its pings a day can never be rolled up again: what few platforms had on it is merged. So pings wait for
+        the days that are counted from them to be rolled up, but for two days at most."""
 
     def tidy(self, now: datetime) -> None:
         """Hourly upkeep: forget digests past the duplicate window, prepare for the coming days, correct the dates of

@@ -51,6 +51,7 @@ from ff_observe.collector.store.postgresql_schema import (
 from ff_observe.collector.store.postgresql_writer import PostgreSQLWriter, ServerClock, server_clock
 from ff_observe.collector.store.present import EARLIEST, LATEST, Present, days_from, present
 from ff_observe.collector.store.public import PublicStore
+from ff_observe.collector.store.rollups import Pruning
 from ff_observe.config.secret import Secret
 from ff_observe.log import StateLog
 
@@ -213,18 +214,24 @@ class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedS
             doubtful = found.doubts(now) and days_before(connection, now - retention) != []
             if old is None:
                 return Pruned(doubtful=doubtful)
-            due = days_before(connection, old)
-            dropped = sum(drop(connection, day) for day in due[:DAYS_PRUNED_AT_ONCE])
+            pruning = Pruning(old, (old + retention).date())
+            postgresql_rollups.mark_changed(connection, found)
+            postgresql_rollups.wait(connection, pruning)
+            awaited = postgresql_rollups.awaited(connection, pruning)
+            end = pruning.end(awaited)
+            dropped = [drop(connection, day, pruning) for day in days_before(connection, end)[:DAYS_PRUNED_AT_ONCE]]
             gone = "DELETE FROM platform WHERE last_seen < %s AND last_seen > %s"
-            counts_from = max(old, old + retention - timedelta(days=sightings.DAYS + 1)).date()
+            counts_from = max(end, old + retention - timedelta(days=sightings.DAYS + 1)).date()
             with connection.transaction():
                 changed = {
                     "fleet_day": postgresql_rollups.delete_before(connection, (old + retention).date() - rollups),
-                    "platform": connection.execute(gone, (old, EARLIEST)).rowcount,
+                    "platform": connection.execute(gone, (end, EARLIEST)).rowcount,
                     "fleet_seen": postgresql_sightings.delete_before(connection, counts_from),
                 }
                 note(connection, [table for table, rows in changed.items() if rows])
-        return Pruned(dropped, len(due) > DAYS_PRUNED_AT_ONCE, doubtful)
+            more = days_before(connection, old) != []
+        lost = tuple(day for _, days in dropped for day in days)
+        return Pruned(sum(pings for pings, _ in dropped), more, doubtful, awaited=awaited if more else None, lost=lost)
 
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:

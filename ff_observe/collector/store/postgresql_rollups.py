@@ -22,14 +22,17 @@ from ff_observe.ping_contract import Value
 TABLES = {
     "fleet_day": "CREATE TABLE fleet_day (day date NOT NULL, field text NOT NULL, value text NOT NULL, "
     "platforms bigint NOT NULL, total bigint NOT NULL, PRIMARY KEY (day, field, value))",
-    # `erased` where something was deleted from the day: what it said before must not stay in the files.
-    "fleet_due": "CREATE TABLE fleet_due (day date PRIMARY KEY, erased boolean NOT NULL)",
+    # `erased` where something was deleted from the day: what it said before must not stay in the files. `waits_since`
+    # is the day on which pruning began to wait for it.
+    "fleet_due": "CREATE TABLE fleet_due (day date PRIMARY KEY, erased boolean NOT NULL, waits_since date)",
     # Days before `changes_from` change no more unless they are marked; pings from before `pruned_before` are deleted.
     "fleet_state": "CREATE TABLE fleet_state (id integer PRIMARY KEY CHECK (id = 1), "
     "changes_from date NOT NULL, pruned_before date NOT NULL)",
     "fleet_count": "CREATE TABLE fleet_count (id integer PRIMARY KEY CHECK (id = 1), taken_at timestamptz NOT NULL, "
     "document text NOT NULL)",
 }
+ADDED = {"waits_since": "waits_since date"}
+"""Columns of `fleet_due` that earlier versions lack."""
 LOCK = 0x66665F666F6C64  # "ff_fold": one collector at a time rolls up
 MOST_GROUPED = 31
 """So many columns fit into one GROUPING()."""
@@ -213,18 +216,39 @@ def _replace(connection: Connection, day: date, rows: Iterable[Rollup]) -> None:
             copy.write_row(row)
 
 
-def seal(connection: Connection, end: date) -> None:
-    """The pings of days before `end` are deleted: those are never rolled up again. For an open transaction."""
+def wait(connection: Connection, pruning: rollups.Pruning) -> None:
+    """Begin to wait for the days that are counted from old pings, but for one that is just being rolled up."""
+    connection.execute(
+        "UPDATE fleet_due SET waits_since = %s WHERE day IN "
+        "(SELECT day FROM fleet_due WHERE day < %s AND waits_since IS NULL FOR UPDATE SKIP LOCKED)",
+        (pruning.today, pruning.counted_before),
+    )
+
+
+def awaited(connection: Connection, pruning: rollups.Pruning) -> date | None:
+    """The first day that old pings wait for."""
+    row = connection.execute(
+        "SELECT min(day) FROM fleet_due WHERE day < %s AND (waits_since IS NULL OR waits_since > %s)",
+        (pruning.counted_before, pruning.patient_since),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def seal(connection: Connection, end: date) -> list[date]:
+    """The pings of days before `end` are deleted: those are never rolled up again. Returns the ones that were still to
+    be: what is kept of them may count who was forgotten, and goes. For an open transaction."""
+    due = connection.execute("DELETE FROM fleet_due WHERE day < %s RETURNING day", (end,)).fetchall()
+    lost = sorted(day for (day,) in due)
     row = connection.execute("SELECT pruned_before FROM fleet_state").fetchone()
     begin = date.min if row is None else row[0]
     days: dict[date, list[Rollup]] = {}
     for each in _rows(connection, "day >= %s AND day < %s", (begin, end)):
         days.setdefault(each.day, []).append(each)
     for day, rows in days.items():
-        _replace(connection, day, rollups.sealed(rows))
+        _replace(connection, day, [] if day in lost else rollups.sealed(rows))
     _advance(connection, pruned_before=end)
     postgresql_sightings.seal(connection, end)
-    connection.execute("DELETE FROM fleet_due WHERE day < %s", (end,))
+    return lost
 
 
 def select(connection: Connection, since: date, until: date, fields: Sequence[str]) -> list[Rollup]:

@@ -20,10 +20,13 @@ from ff_observe.collector.store.postgresql_erasure import COLUMNS as KEPT_OUT_OF
 from ff_observe.collector.store.postgresql_erasure import MADE_OF_PINGS, note, sampled, without_statistics
 from ff_observe.collector.store.postgresql_partitions import PARENT_FIRST, partition, partitions
 from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
+from ff_observe.collector.store.rollups import Pruning
 
 LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
 TYPES = {str: "text", int: "bigint", bool: "boolean"}
 _DEFINITIONS = {column.name: f"{column.name} {TYPES[column.field.type]}" for column in COLUMNS}
+_COLUMNS = {"ping": _DEFINITIONS, "platform": _DEFINITIONS, "fleet_due": postgresql_rollups.ADDED}
+"""Columns that a table of an earlier version may lack."""
 _ALL = ", ".join(_DEFINITIONS.values())
 _OBJECTS = {
     "ping": f"CREATE TABLE ping (received_at timestamptz NOT NULL, sender bytea, {_ALL}) "
@@ -79,14 +82,14 @@ def _missing(connection: Connection) -> list[bytes]:
     )
     there = {str(name) for (name,) in rows}
     statements = [statement for name, statement in _OBJECTS.items() if name not in there]
-    for table in there & {"ping", "platform"}:
+    for table in there & _COLUMNS.keys():
         rows = connection.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped", (table,)
         )
         columns = {str(name) for (name,) in rows}
         statements += [
             f"ALTER TABLE {table} ADD COLUMN {definition}"
-            for column, definition in _DEFINITIONS.items()
+            for column, definition in _COLUMNS[table].items()
             if column not in columns
         ]
     statements += [without_statistics(table, columns) for table, columns in sampled(connection).items()]
@@ -131,16 +134,21 @@ def days_before(connection: Connection, before: datetime) -> list[date]:
     return [day for day, name in old if _holds_pings(connection, name)]
 
 
-def drop(connection: Connection, day: date) -> int:
-    """Drop the partition of a day. Returns how many pings it held."""
+def drop(connection: Connection, day: date, pruning: Pruning) -> tuple[int, list[date]]:
+    """Drop the partition of a day, if nothing waits for it. Returns how many pings it held, and the days that are lost
+    with it."""
     table = sql.Identifier(partition(day))
     with _alone(connection):
         connection.execute(PARENT_FIRST)
         (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() or (0,)
+        # As `DROP TABLE` does. What deletes or changes pings marks their days before it lets go of the table.
+        connection.execute("LOCK TABLE ONLY ping IN ACCESS EXCLUSIVE MODE")
+        if day >= pruning.end(postgresql_rollups.awaited(connection, pruning)).date():
+            return 0, []
         connection.execute(sql.SQL("DROP TABLE {}").format(table))
-        postgresql_rollups.seal(connection, day + timedelta(days=1))
+        lost = postgresql_rollups.seal(connection, day + timedelta(days=1))
         note(connection, MADE_OF_PINGS)
-    return int(held)
+    return int(held), lost
 
 
 def drop_empty(connection: Connection, kept: Set[date]) -> None:

@@ -11,7 +11,8 @@ Besides the fields of the ping a day has these:
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from ff_observe.collector.store.model import Distribution, Rollup
@@ -28,6 +29,8 @@ MOST_VALUES = 500
 """A field keeps its most frequent values of a day; who sends thousands of versions fills no disk."""
 FEW = 5
 """What fewer platforms had on a day is merged once its pings are deleted: `forget` could not take it out any more."""
+PATIENCE = timedelta(days=2)
+"""So long old pings wait for the days that are counted from them to be rolled up."""
 LARGEST_TOTAL = 2**63 - 1
 """Sums beyond what a database's integer holds are cut to it."""
 
@@ -151,6 +154,29 @@ def changed(there: Mapping[date, int], known: Mapping[date, int]) -> set[date]:
 
 
 _REACH = timedelta(days=LONGEST_GAP)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Pings from before `old` are to be deleted `today`, once the days that are counted from them are rolled up: their
+    own, and those after it, because their platforms were seen before."""
+
+    old: datetime
+    today: date
+
+    @property
+    def counted_before(self) -> date:
+        """Days before it are counted from old pings. Today is too, of a short retention, but never over."""
+        return min(self.today, (self.old + _REACH).date() + timedelta(days=1))
+
+    @property
+    def patient_since(self) -> date:
+        """A day that was waited for on that day is not waited for any more."""
+        return self.today - PATIENCE
+
+    def end(self, awaited: date | None) -> datetime:
+        """Pings from before then may be deleted; `awaited` is the first day that is still to be rolled up."""
+        return self.old if awaited is None else min(self.old, datetime.combine(awaited - _REACH, time(), UTC))
 
 
 def ascending(distribution: Iterable[tuple[Any, int]]) -> Distribution:

@@ -25,6 +25,7 @@ from ff_observe.collector.store.model import (
 )
 from ff_observe.collector.store.present import EARLIEST, Present, present
 from ff_observe.collector.store.public import PublicStore
+from ff_observe.collector.store.rollups import Pruning
 from ff_observe.collector.store.sqlite_schema import (
     clear_log,
     connect,
@@ -155,19 +156,24 @@ class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connecti
             doubtful = found.doubts(now) and _oldest(connection, now - retention) is not None
             if old is None:
                 return Pruned(doubtful=doubtful)
-            begun = min(old, sqlite_rollups.sealed_before(connection))
+            present_at, lost = old + retention, list[date]()
+            pruning = Pruning(old, present_at.date())
+            sqlite_rollups.mark_changed(connection, found)
+            sqlite_rollups.wait(connection, pruning)
+            awaited = sqlite_rollups.awaited(connection, pruning)
+            end = pruning.end(awaited)
+            begun = min(end, sqlite_rollups.sealed_before(connection))
             if _oldest(connection, begun) is None:
-                begun = _begin(connection, old)
+                begun, lost = _begin(connection, pruning)
             pruned = _delete(connection, begun)
             if pruned == PORTIONS * PRUNED_AT_ONCE:
-                return Pruned(pruned, more=True, doubtful=doubtful, unfinished=True)
-            present_at = old + retention
-            _delete_rows(connection, "platform", "last_seen < ? AND last_seen > ?", moment(old), _EARLIEST)
-            counts_from = max(old, present_at - timedelta(days=sightings.DAYS + 1)).date()
+                return Pruned(pruned, more=True, doubtful=doubtful, unfinished=True, lost=tuple(lost))
+            _delete_rows(connection, "platform", "last_seen < ? AND last_seen > ?", moment(end), _EARLIEST)
+            counts_from = max(end, present_at - timedelta(days=sightings.DAYS + 1)).date()
             _delete_rows(connection, "fleet_seen", "day < ?", counts_from.toordinal())
             sqlite_rollups.delete_before(connection, present_at.date() - rollups)
             more = _oldest(connection, old) is not None
-        return Pruned(pruned, more, doubtful)
+        return Pruned(pruned, more, doubtful, awaited=awaited if more else None, lost=tuple(lost))
 
     def tidy(self, now: datetime) -> None:
         with self._session("tidy up") as connection:
@@ -186,20 +192,19 @@ class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connecti
         self._interrupted.set()
 
 
-def _begin(connection: sqlite3.Connection, old: datetime) -> datetime:
-    """Seal the oldest days with pings from before `old`; returns the moment before which they are."""
-    end = EARLIEST
-    for _ in range(DAYS_PRUNED_AT_ONCE):
-        query = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_at > ? AND received_at >= ?"
-        (oldest,) = connection.execute(query, (moment(old), _EARLIEST, moment(end))).fetchone()
-        if oldest is None:
-            break
-        end = datetime.combine(datetime.fromisoformat(oldest).date() + timedelta(days=1), time(), UTC)
-    begun = min(old, end)
-    if end > EARLIEST:
-        with transaction(connection):
-            sqlite_rollups.seal(connection, begun)
-    return begun
+def _begin(connection: sqlite3.Connection, pruning: Pruning) -> tuple[datetime, list[date]]:
+    """Seal the oldest days with old pings that nothing waits for; returns the moment before which they are, and the
+    days that are lost with them."""
+    with transaction(connection):
+        ripe, end = pruning.end(sqlite_rollups.awaited(connection, pruning)), EARLIEST
+        for _ in range(DAYS_PRUNED_AT_ONCE):
+            query = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_at > ? AND received_at >= ?"
+            (oldest,) = connection.execute(query, (moment(ripe), _EARLIEST, moment(end))).fetchone()
+            if oldest is None:
+                break
+            end = datetime.combine(datetime.fromisoformat(oldest).date() + timedelta(days=1), time(), UTC)
+        begun = min(ripe, end)
+        return begun, sqlite_rollups.seal(connection, begun) if end > EARLIEST else []
 
 
 def _delete(connection: sqlite3.Connection, before: datetime) -> int:

@@ -19,7 +19,8 @@ from ff_observe.ping_contract import Value
 TABLES = (
     """CREATE TABLE IF NOT EXISTS fleet_day (day TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL,
     platforms INTEGER NOT NULL, total INTEGER NOT NULL, PRIMARY KEY (day, field, value)) WITHOUT ROWID""",
-    "CREATE TABLE IF NOT EXISTS fleet_due (day TEXT PRIMARY KEY, mark BLOB NOT NULL)",
+    # `waits_since` is the day on which pruning began to wait for it.
+    "CREATE TABLE IF NOT EXISTS fleet_due (day TEXT PRIMARY KEY, mark BLOB NOT NULL, waits_since TEXT)",
     # Days before `changes_from` change no more unless they are marked; pings from before `pruned_before` are deleted.
     """CREATE TABLE IF NOT EXISTS fleet_state (id INTEGER PRIMARY KEY CHECK (id = 1),
     changes_from TEXT NOT NULL, pruned_before TEXT NOT NULL)""",
@@ -212,21 +213,41 @@ def sealed_before(connection: sqlite3.Connection) -> datetime:
     return datetime.combine(date.fromisoformat(end), time(), UTC) if end else EARLIEST
 
 
-def seal(connection: sqlite3.Connection, before: datetime) -> None:
+def wait(connection: sqlite3.Connection, pruning: rollups.Pruning) -> None:
+    """Begin to wait for the days that are counted from old pings."""
+    connection.execute(
+        "UPDATE fleet_due SET waits_since = ? WHERE day < ? AND waits_since IS NULL",
+        (pruning.today.isoformat(), pruning.counted_before.isoformat()),
+    )
+
+
+def awaited(connection: sqlite3.Connection, pruning: rollups.Pruning) -> date | None:
+    """The first day that old pings wait for."""
+    (day,) = connection.execute(
+        "SELECT min(day) FROM fleet_due WHERE day < ? AND (waits_since IS NULL OR waits_since > ?)",
+        (pruning.counted_before.isoformat(), pruning.patient_since.isoformat()),
+    ).fetchone()
+    return None if day is None else date.fromisoformat(day)
+
+
+def seal(connection: sqlite3.Connection, before: datetime) -> list[date]:
     """Pings received before then are about to be deleted: their days, also a part of one, are never rolled up again.
-    For an open transaction."""
+    Returns the ones that were still to be: what is kept of them may count who was forgotten, and goes. For an open
+    transaction."""
     end = (before.astimezone(UTC) - timedelta(microseconds=1)).date() + timedelta(days=1)
     (begin,) = connection.execute("SELECT pruned_before FROM fleet_state").fetchone()
     if end.isoformat() <= begin:
-        return
+        return []
+    lost = [day for day in due(connection) if day < end]
+    connection.execute("DELETE FROM fleet_due WHERE day < ?", (end.isoformat(),))
     days: dict[date, list[Rollup]] = {}
     for row in _select(connection, "day >= ? AND day < ?", (begin, end.isoformat())):
         days.setdefault(row.day, []).append(row)
     for day, rows in days.items():
-        _replace(connection, day, rollups.sealed(rows))
+        _replace(connection, day, [] if day in lost else rollups.sealed(rows))
     connection.execute("UPDATE fleet_state SET pruned_before = ?", (end.isoformat(),))
     sqlite_sightings.seal(connection, end)
-    connection.execute("DELETE FROM fleet_due WHERE day < ?", (end.isoformat(),))
+    return lost
 
 
 def select(connection: sqlite3.Connection, since: date, until: date, fields: Sequence[str]) -> list[Rollup]:

@@ -4,14 +4,14 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
 from ff_observe.collector.store import copies, sqlite_fleet, sqlite_rollups, sqlite_sightings
 from ff_observe.collector.store.batch import moment
-from ff_observe.collector.store.columns import COLUMNS, NAMES
+from ff_observe.collector.store.columns import COLUMNS
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
 from ff_observe.presence import exists, is_file
@@ -102,10 +102,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         for table in _TABLES:
             definitions = [f"{column.name} {_TYPES[column.field.type]}" for column in COLUMNS]
             connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_OWN[table]}, {', '.join(definitions)})")
-            there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
-            for name, definition in zip(NAMES, definitions, strict=True):
-                if name not in there:
-                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
+            _widen(connection, table, definitions)
         connection.execute("CREATE INDEX IF NOT EXISTS ping_by_instance ON ping (instance_id, received_at)")
         connection.execute("CREATE INDEX IF NOT EXISTS ping_by_time ON ping (received_at)")
         connection.execute("CREATE UNIQUE INDEX IF NOT EXISTS platform_by_instance ON platform (instance_id)")
@@ -121,7 +118,16 @@ def migrate(connection: sqlite3.Connection) -> None:
             copies.TABLE.format("IF NOT EXISTS"),
         ):
             connection.execute(statement)
+        _widen(connection, "fleet_due", ["waits_since TEXT"])
         connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
+
+
+def _widen(connection: sqlite3.Connection, table: str, definitions: Iterable[str]) -> None:
+    """Add the columns that a table of an earlier version lacks."""
+    there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    for definition in definitions:
+        if definition.partition(" ")[0] not in there:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
 
 
 def clear_log(connection: sqlite3.Connection, attempts: int, stopped: threading.Event) -> bool:
