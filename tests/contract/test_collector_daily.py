@@ -20,6 +20,7 @@ from ff_observe.collector.fleet import disclosed
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Rollup, Store, StoreError
+from ff_observe.collector.store.sqlite import SQLiteStore
 from tests.contract.conftest import MakeStore, counted
 from tests.contract.test_collector_rollups import fold_all, refusing
 from tests.fakes import FakeClock
@@ -175,7 +176,8 @@ def test_a_collector_says_once_that_days_fail_and_shows_those_before(
     collector.stop(0)
     collector.fold()  # which the stop interrupts
     said = [(record.levelname, record.getMessage().partition(f"{TODAY.year}")[0]) for record in caplog.records]
-    refused = f"days are not rolled up: {type(store).__name__.removesuffix('Store')} could not roll up "
+    place = f"SQLite database {store.path}:" if isinstance(store, SQLiteStore) else "PostgreSQL"
+    refused = f"days are not rolled up: {place} could not roll up "
     warnings = [refused, refused, "days are not rolled up: cut"]
     assert said == [
         said for warning in warnings for said in (("WARNING", warning), ("INFO", "days are rolled up again"))

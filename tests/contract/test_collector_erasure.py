@@ -333,8 +333,9 @@ def test_who_notes_tables_while_others_do_never_deadlocks_with_them(postgres: po
     with BlockingWriter(store) as writer:
         writer.write(planted(-20))
         three_days_of_pings(writer, NOON)
+    fold_all(store, NOON)
     with session_of(store) as session:
-        session.execute("INSERT INTO fleet_seen (instance_id, day, days, sender) VALUES (%s, 1, 1, '')", (ID,))
+        session.execute("INSERT INTO fleet_seen (instance_id, day, days, sender) VALUES ('long ago', 1, 1, '')")
     pruned: list[int] = []
     pruning = threading.Thread(target=lambda: pruned.append(store.prune(NOON, timedelta(days=10)).pings))
     with psycopg.connect(url) as forgetting:

@@ -222,7 +222,9 @@ def test_days_that_fail_hold_up_no_other(store: Store, writer: BlockingWriter) -
         assert kept(store) == {row for row in recounted(stored(store)) if row.day not in failing}
     assert sorted(found[-1].failed) == failing
     for day, why in found[-1].failed.items():
-        assert re.fullmatch(f"(SQLite|PostgreSQL) could not roll up {day}: [^0-9]*( .SQLSTATE 23505.)?", why)
+        assert re.fullmatch(
+            f"(SQLite database .*:|PostgreSQL) could not roll up {day}: [^0-9]*( .SQLSTATE 23505.)?", why
+        )
     assert [list(store.fold(NOON, 3).due) for _ in failing][-1] == []
     assert kept(store) == recounted(stored(store))
 

@@ -13,6 +13,7 @@ from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Count, StoreError
 from tests.contract.conftest import three_days_of_pings
+from tests.contract.test_collector_rollups import fold_all
 from tests.fakes import FakeClock
 from tests.real_parts.collector import collecting, sample, send
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -67,6 +68,7 @@ def test_old_pings_are_deleted_while_the_store_cannot_be_tidied_up(
         for day in range(5):
             writer.write([ping("instance-1", later(days=day))])
         three_days_of_pings(writer, later(days=20))
+    fold_all(collector.store, later(days=20))
     caplog.set_level(logging.INFO, "ff_observe.collector.service")
     with monkeypatch.context() as broken:
         broken.setattr(collector.store, "tidy", fails)

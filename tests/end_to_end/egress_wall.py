@@ -49,7 +49,9 @@ def rules(policy: dict[str, Any]) -> str:
 def _policy(home: str, *options: str) -> dict[str, Any]:
     from ff_observe.cli import main
 
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    printed = io.BytesIO()
+    output = io.TextIOWrapper(printed, encoding="utf-8")
+    with contextlib.redirect_stdout(output):
         assert main(["--home", home, "egress", "--network-policy", "kubernetes", *options]) == 0
     policy: dict[str, Any] = yaml.safe_load(printed.getvalue())
     return policy
