@@ -71,7 +71,9 @@ SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
             Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),
             Section("ff_observe/catalogue/quality.py", quality_table.render),
         ),
-        "docs/egress.md": (Section("ff_observe/egress/flowfuse.py", egress_table.render),),
+        "docs/egress.md": (
+            Section("ff_observe/egress/flowfuse_server.py and flowfuse_clients.py", egress_table.render),
+        ),
         "docs/securing-metrics.md": (
             Section("ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)),
         ),
