@@ -11,6 +11,7 @@ from ff_observe.http.tls import MOST_HANDSHAKE_BYTES, TlsSession
 if TYPE_CHECKING:
     from ff_observe.http.server import Server
 
+_MOST_DISCARDED = 4 * 2**20  # bytes from a client that has its last answer
 _SMALL = 2048  # bytes of a body up to which copying it behind its head is cheaper than a second write
 
 
@@ -26,10 +27,18 @@ class Channel(asyncio.BufferedProtocol, ABC):
         self._reading_paused = False
         self.is_held = False
         self._read_while_held = b""
+        self.is_ended = False
+        """Whether everything has been sent, and what still comes is discarded."""
+        self._discarded_bytes = 0
 
     @abstractmethod
     def take(self, data: memoryview) -> None:
         """Handle the decrypted data from the client."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing more is sent or handled."""
+        return self.is_ended or self.transport.is_closing()
 
     @property
     def scheme(self) -> str:
@@ -68,6 +77,11 @@ class Channel(asyncio.BufferedProtocol, ABC):
             self._received(memoryview(self._read_while_held))
 
     def _received(self, data: memoryview) -> None:
+        if self.is_ended:
+            self._discarded_bytes += len(data)
+            if self._discarded_bytes > _MOST_DISCARDED:
+                self.transport.abort()
+            return
         if self.server.tls is None:
             self.take(data)
             return
@@ -108,7 +122,7 @@ class Channel(asyncio.BufferedProtocol, ABC):
     def _take_encrypted(self, tls: TlsSession) -> None:
         try:
             for part in tls.plain():
-                if self.transport.is_closing():
+                if self.is_closing:
                     return
                 if not part:
                     self.close()
@@ -121,7 +135,7 @@ class Channel(asyncio.BufferedProtocol, ABC):
 
     def write(self, head: bytes, body: bytes = b"") -> None:
         """Send bytes, encrypted if the connection is."""
-        if self.transport.is_closing():
+        if self.is_closing:
             return
         if self._tls is not None:
             try:
@@ -135,9 +149,25 @@ class Channel(asyncio.BufferedProtocol, ABC):
 
     def close(self) -> None:
         """Close once everything written has left."""
-        if self._tls is not None and self._tls.established and not self.transport.is_closing():
+        if not self.is_closing:
+            self._announce_end()
+            self.transport.close()
+
+    def end(self) -> None:
+        """Send nothing more, and discard what still comes, until the client closes.
+
+        To close while the client is sending would reset the connection, and an answer on its way could be lost
+        (RFC 9112, 9.6).
+        """
+        if not self.is_closing:
+            self._announce_end()
+            self.transport.write_eof()
+            self.resume_reading()
+            self.is_ended = True
+
+    def _announce_end(self) -> None:
+        if self._tls is not None and self._tls.established:
             self.transport.write(self._tls.closing())
-        self.transport.close()
 
     def pause_reading(self) -> None:
         """Stop reading for now."""

@@ -19,6 +19,7 @@ from ff_observe.http.refusals import Closing, Problem
 if TYPE_CHECKING:
     from ff_observe.http.server import Server
 
+_DISCARDING_SECONDS = 2.0  # of what comes from a client that has its last answer
 _MUCH_BODY = 64 * 1024  # of a body that is not being read: beyond this, reading pauses
 
 
@@ -52,6 +53,7 @@ class Connection(Channel):
         self._writing_paused = False
         self._unsent = 0
         self._unsent_since = 0.0
+        self._ended_at = 0.0
 
     # Called by asyncio.
 
@@ -67,7 +69,7 @@ class Connection(Channel):
 
     def resume_writing(self) -> None:
         self._writing_paused = False
-        if self._current is None and not self.transport.is_closing():
+        if self._current is None and not self.is_closing:
             self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -84,7 +86,7 @@ class Connection(Channel):
         self.waiting.clear()
 
     def take(self, data: memoryview) -> None:
-        if self._is_refused or self.transport.is_closing():
+        if self._is_refused or self.is_closing:
             return
         if self._parser is None:
             self._parser = self._new_parser()
@@ -129,7 +131,7 @@ class Connection(Channel):
         return parser
 
     def on_message_begin(self) -> None:
-        if self.transport.is_closing():
+        if self.is_closing:
             raise _RefusedError  # nothing that follows the last answer is handled (RFC 9112, 9.6)
         self._url = b""
         self._headers = []
@@ -196,7 +198,7 @@ class Connection(Channel):
             self,
             scope,
             keep_alive=version != "1.0" and parser.should_keep_alive() and not parser.should_upgrade(),
-            expects_continue=expects_continue,
+            expects_continue=expects_continue and version != "1.0",  # RFC 9110, 10.1.1
             refused=None if allowed else Problem.WRONG_HOST,
         )
         if is_next:
@@ -244,7 +246,10 @@ class Connection(Channel):
         self.write(head, b"" if exchange.scope["method"] == "HEAD" else body)
         self._current = None
         if not exchange.keep_alive:
-            self.close()
+            if exchange.more_body or self._is_refused:
+                self._end()
+            else:
+                self.close()
         elif not self._writing_paused:
             self._go_on()
         else:
@@ -252,7 +257,7 @@ class Connection(Channel):
 
     def _go_on(self) -> None:
         """Begin the next pipelined request; if there is none, read or wait for one."""
-        if self.transport.is_closing():
+        if self.is_closing:
             return
         if self.waiting:
             exchange = self.waiting.popleft()
@@ -294,7 +299,8 @@ class Connection(Channel):
 
     def displace(self) -> None:
         """Close to make room for another connection."""
-        self.server.refusals.closed(Closing.TOO_MANY)
+        if not self.is_ended:
+            self.server.refusals.closed(Closing.TOO_MANY)
         self.transport.abort()
 
     def close_if_slow(self, now: float) -> None:
@@ -305,6 +311,10 @@ class Connection(Channel):
         elif unsent and now - self._unsent_since >= self._limits.request_seconds:
             self.server.refusals.closed(Closing.TOO_SLOW)
             self.transport.abort()
+            return
+        if self.is_ended:
+            if not unsent and now - max(self._ended_at, self._unsent_since) >= _DISCARDING_SECONDS:
+                self.transport.abort()
             return
         if self.arriving_since is None or self.transport.is_closing() or self.waiting:
             return
@@ -328,7 +338,7 @@ class Connection(Channel):
         If earlier requests are still to be answered, the last of these answers closes, and the refused request gets
         none: it would be taken for theirs (RFC 9112, 9.3.2).
         """
-        if self._is_refused or self.transport.is_closing():
+        if self._is_refused or self.is_closing:
             return
         self._is_refused = True
         self.server.refusals.refused(problem)
@@ -342,7 +352,11 @@ class Connection(Channel):
             self.write(render_head(answer.status, answer.headers, self.date, keep_alive=False), answer.body)
             if refused is not None:
                 refused.complete = True
-        self.close()
+        self._end()
+
+    def _end(self) -> None:
+        self.end()
+        self._ended_at = self.server.now()
 
     def _refuse_here(self, problem: Problem) -> None:
         self.refuse(problem)

@@ -79,13 +79,14 @@ def statuses(received: bytes) -> list[int]:
 class Transport(asyncio.Transport):
     """Of a client that reads everything at once."""
 
-    aborted = closed = False
+    aborted = closed = ended = False
+    unsent = 0
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unsent
 
     def pause_reading(self) -> None:
         pass
@@ -95,6 +96,9 @@ class Transport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         pass
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def close(self) -> None:
         self.closed = True

@@ -121,10 +121,10 @@ def test_a_request_has_its_time_from_the_answer_to_the_one_before() -> None:
         first = connection._current
         assert first is not None
         first.respond(text(200, "late"))
-        before = transport.closed
+        before = transport.ended
         connection.close_if_slow(connection.arriving_since + 10)
         for task in server._tasks:
             task.cancel()
-        return before, transport.closed
+        return before, transport.ended
 
     assert asyncio.run(pipeline()) == (False, True)
