@@ -1,6 +1,7 @@
 """Wraps a collector's keys before the database keeps them: with a key in a file, or by a command such as a KMS's."""
 
 import contextlib
+import errno
 import os
 import secrets
 import selectors
@@ -15,7 +16,7 @@ from ff_observe.collector.settings import WRAPPING_COMMAND, WRAPPING_KEY_FILE
 from ff_observe.collector.store import StoreError
 from ff_observe.config.key import VARIABLES
 from ff_observe.config.reading import UnreadableFileError, read_text
-from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.errors import ConfigurationError, FFObserveError, Problem
 
 _FORMAT = b"\x01"  # of what `WrappingKeyFile` makes: this, a nonce, AES-256-GCM
 _NONCE_BYTES = 12
@@ -24,6 +25,11 @@ LARGEST = 16_384
 COMMAND_SECONDS = 10.0
 REAPING_SECONDS = 1.0
 """A program that was killed ends at once, unless it is another user's, or waits for a disk."""
+_TO_BE_CHANGED = (
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.ENOEXEC),
+)
+"""The system's errors of a path or of its rights. Any other may pass: too many open files, no memory, a disk."""
 
 
 class Wrapping(Protocol):
@@ -41,6 +47,11 @@ class Wrapping(Protocol):
 
 class NotOpenedError(ConfigurationError):
     """The wrapping can be used, and does not open what it was given."""
+
+
+def _unusable(wrapping: Wrapping, what: str, error: OSError) -> FFObserveError:
+    wrong = wrapping.wrong(f"{what}: {error.strerror}")
+    return wrong if error.errno in _TO_BE_CHANGED else StoreError(str(wrong))
 
 
 class WrappingKeyFile:
@@ -81,9 +92,12 @@ class WrappingKeyFile:
             if self._file.stat().st_mode & 0o077:
                 raise self.wrong(f"{self._file} may be used by others; run: chmod 600 {self._file}")
             key = bytes.fromhex(read_text(self._file, LARGEST).strip())
-        except (OSError, UnreadableFileError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise self.wrong(f"{self._file} cannot be used: {reason}") from None
+        except OSError as error:
+            raise _unusable(self, f"{self._file} cannot be used", error) from None
+        except UnreadableFileError as error:
+            if isinstance(error.__cause__, OSError):
+                raise _unusable(self, f"{self._file} cannot be read", error.__cause__) from None
+            raise self.wrong(f"{self._file} cannot be used: {error}") from None
         except ValueError:
             key = b""
         if len(key) != _KEY_BYTES:
@@ -147,7 +161,7 @@ class WrappingCommand:
                 start_new_session=True,
             )
         except OSError as error:
-            raise self.wrong(f"{self._command[0]} cannot be run: {error.strerror}") from None
+            raise _unusable(self, f"{self._command[0]} cannot be run", error) from None
 
     def _check(self, verb: str, status: int | None, output: bytes, *, is_late: bool) -> None:
         if is_late:

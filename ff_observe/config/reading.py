@@ -10,7 +10,8 @@ LARGEST_FILE: Final = 1024 * 1024  # bytes; a real flowforge.yml has some kiloby
 
 
 class UnreadableFileError(Exception):
-    """The file cannot be used. `line` and `column` count from 1, and are 0 if the whole file is meant."""
+    """The file cannot be used. `line` and `column` count from 1, and are 0 if the whole file is meant. Its cause is the
+    `OSError` of a file that cannot be read."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0, *, missing: bool = False) -> None:
         super().__init__(message)
@@ -41,7 +42,7 @@ def _read_bytes(path: Path, largest: int) -> bytes:
     except FileNotFoundError:
         raise UnreadableFileError("there is no such file", missing=True) from None
     except (OSError, ValueError) as error:
-        raise UnreadableFileError(f"the file cannot be read: {_reason(error)}") from None
+        raise UnreadableFileError(f"the file cannot be read: {_reason(error)}") from error
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
@@ -52,7 +53,7 @@ def _read_bytes(path: Path, largest: int) -> bytes:
             raise UnreadableFileError(f"the file has {status.st_size} bytes; at most {largest} are read")
         return _read_at_most(descriptor, largest)
     except OSError as error:
-        raise UnreadableFileError(f"the file cannot be read: {_reason(error)}") from None
+        raise UnreadableFileError(f"the file cannot be read: {_reason(error)}") from error
     finally:
         os.close(descriptor)
 

@@ -4,9 +4,12 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 
 from ff_observe.collector import wrapping as wrapping_module
 from ff_observe.collector.store import StoreError
-from ff_observe.collector.wrapping import LARGEST, WrappingCommand, WrappingKeyFile
+from ff_observe.collector.wrapping import LARGEST, Wrapping, WrappingCommand, WrappingKeyFile
 from ff_observe.errors import ConfigurationError
 from tests.real_parts.processes import wait_until
 
@@ -206,3 +209,34 @@ def test_a_command_of_another_user_is_not_waited_for(
 def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone cannot be run: No such file"):
         WrappingCommand((str(tmp_path / "gone"),), "collector.yml").wrap(SECRET)
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open no further file until the block ends."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open("/", os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (key_file, r"keys\.wrapping_key_file: .*/wrapping\.key cannot be read: Too many open files"),
+        (partial(command, text="print('wrapped', end='')"), r"keys\.wrapping_command: .*/kms cannot be run: Too many"),
+    ],
+)
+def test_what_the_machine_lacks_for_now_is_no_error_of_the_configuration(
+    tmp_path: Path, kind: Callable[[Path], Wrapping], said: str
+) -> None:
+    wrapping = kind(tmp_path)
+    wrapped = wrapping.wrap(SECRET)
+    for use in (partial(wrapping.wrap, SECRET), partial(wrapping.unwrap, wrapped)):
+        with pytest.raises(StoreError, match=said) as raised, no_more_files():
+            use()
+        assert raised.value.exit_status == 1
