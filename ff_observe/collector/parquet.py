@@ -52,6 +52,8 @@ def export_days(
     schema = _schema(arrow, sender_hashes=sender_hashes)
     try:
         with _alone(directory):
+            for left in directory.glob(f"day=*/{_UNFINISHED}"):  # by an export that was killed
+                left.unlink()
             target = str(directory.resolve())
             pings = store.pings_by_day(since, until)
             copied = {copy.day for copy in store.copies() if copy.target == target and copy.kept}
@@ -120,19 +122,22 @@ def _write(arrow: Any, store: Store, day: date, file: Path, schema: "pyarrow.Sch
     file.parent.mkdir(exist_ok=True)
     unfinished = file.with_name(_UNFINISHED)
     pings = 0
-    try:
-        with unfinished.open("wb") as output:
+    with unfinished.open("xb") as output:
+        try:
             with arrow.parquet.ParquetWriter(output, schema, compression="zstd") as writer:
                 for part in _groups(arrow, store, day, schema):
                     writer.write_table(part, row_group_size=ROWS_IN_A_GROUP)
                     pings += part.num_rows
             output.flush()
             os.fsync(output.fileno())
-        if pings:
-            unfinished.replace(file)
-            _sync(file.parent)
-    finally:
-        unfinished.unlink(missing_ok=True)
+            if pings:
+                unfinished.replace(file)
+            else:
+                unfinished.unlink()
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+    _sync(file.parent)
     return pings
 
 
@@ -156,6 +161,7 @@ def _groups(arrow: Any, store: Store, day: date, schema: "pyarrow.Schema") -> It
 
 def _remove(file: Path) -> None:
     file.unlink(missing_ok=True)
+    _sync(file.parent)  # or a power failure could bring it back, after the store has dropped its note of it
     with contextlib.suppress(OSError):  # something of others is in it
         file.parent.rmdir()
 

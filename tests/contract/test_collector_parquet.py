@@ -216,6 +216,50 @@ def test_exported_days_that_are_deleted_by_age_are_searched(
     assert commands.forget(settings, ID) == Forgotten(0, [], [directory / name(8)], [directory])
 
 
+def test_what_a_killed_export_left_unfinished_is_removed_and_what_a_link_leads_to_is_not_written(
+    settings: CollectorSettings, writer: BlockingWriter, directory: Path
+) -> None:
+    """Killed while it wrote hashes of senders into a file that was complete without them, for example."""
+    write_days(writer, {3: "a", 2: "a", 1: "a"})
+    export(settings, directory)
+    left = (directory / name(3)).with_name(".pings.parquet.new")
+    left.write_bytes(b"PAR1 half of a file")
+    other = directory.with_name("other")
+    other.write_bytes(b"of others")
+    (directory / name(1)).with_name(left.name).symlink_to(other)
+    writer.write([ping("b", later(days=-1))])
+    assert export(settings, directory, since=day(2)) == {name(1): 2}
+    assert files(directory) == {name(3): 1, name(2): 1, name(1): 2}
+    assert other.read_bytes() == b"of others"
+
+
+def test_a_file_that_cannot_take_its_place_is_removed(
+    settings: CollectorSettings, writer: BlockingWriter, directory: Path
+) -> None:
+    write_days(writer, {1: "a"})
+    (directory / name(1) / "of others").mkdir(parents=True)
+    with pytest.raises(FFObserveError, match=r"cannot write .*: Is a directory"):
+        export(settings, directory)
+    assert files(directory) == {}
+
+
+def test_the_disk_has_a_deletion_before_the_store_drops_its_note_of_the_file(
+    settings: CollectorSettings, store: Store, writer: BlockingWriter, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_days(writer, {1: "forgotten"})
+    export(settings, directory)
+    store.forget(ID)
+    synced: list[tuple[list[Path], list[date]]] = []
+
+    def observed(synced_directory: Path) -> None:
+        synced.append((list(synced_directory.iterdir()), [copy.day for copy in store.copies()]))
+
+    monkeypatch.setattr(parquet, "_sync", observed)
+    assert export(settings, directory) == {name(1): None}
+    assert synced[-1] == ([], [day(1)])
+    assert store.copies() == []
+
+
 def test_two_exports_into_one_directory_are_refused(store: Store, writer: BlockingWriter, directory: Path) -> None:
     writer.write([ping("a", later(days=-1))])
     first = parquet.export_days(store, directory, day(1), day(1))
