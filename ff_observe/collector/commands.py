@@ -134,8 +134,8 @@ def forget(settings: CollectorSettings, instance_id: str) -> Forgotten:
         if not directory.is_absolute():
             continue  # it is a database
         file = parquet.file_of(directory, copy.day)
-        if directory.is_dir() and not any(file.parent.glob("*")):
-            store.drop_copy(copy.target, copy.day)  # it was deleted by hand
+        if parquet.is_deleted(directory, file):
+            store.drop_copy(copy.target, copy.day)
         elif copy.kept:
             stale += [file] if copy.stale else []
         elif (holds := parquet.holds(file, instance_id)) is None:

@@ -203,6 +203,16 @@ def _entry(column: Any) -> dict[str, str]:
     }
 
 
+def is_deleted(directory: Path, file: Path) -> bool:
+    """Whether the file of a day was deleted by hand: its own directory is empty or gone, and that of all days there."""
+    try:
+        return not any(file.parent.iterdir())
+    except FileNotFoundError:
+        return directory.is_dir()
+    except OSError:  # it may be there, where this user may not look
+        return False
+
+
 def holds(file: Path, instance_id: str) -> bool | None:
     """Whether a file holds pings of an instance; None if it cannot be read here."""
     try:

@@ -21,6 +21,7 @@ from ff_observe.collector.store.sqlite import SQLiteStore
 from ff_observe.errors import FFObserveError
 from tests.contract.conftest import three_days_of_pings
 from tests.contract.test_collector_rollups import fold_all
+from tests.other_users import unable_to_enter
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
 
@@ -258,6 +259,18 @@ def test_the_disk_has_a_deletion_before_the_store_drops_its_note_of_the_file(
     assert export(settings, directory) == {name(1): None}
     assert synced[-1] == ([], [day(1)])
     assert store.copies() == []
+
+
+def test_a_file_that_this_user_may_not_look_for_does_not_count_as_deleted(open_directory: Path) -> None:
+    closed = parquet.file_of(open_directory, day(1)).parent
+    closed.mkdir()
+    (closed / "pings.parquet").touch()
+    with unable_to_enter(closed):
+        assert not parquet.is_deleted(open_directory, closed / "pings.parquet")
+    with unable_to_enter(open_directory):
+        assert not parquet.is_deleted(open_directory, closed / "pings.parquet")
+    assert not parquet.is_deleted(open_directory / "unmounted", open_directory / "unmounted" / name(1))
+    assert parquet.is_deleted(open_directory, open_directory / name(2))
 
 
 def test_two_exports_into_one_directory_are_refused(store: Store, writer: BlockingWriter, directory: Path) -> None:
