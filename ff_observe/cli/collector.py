@@ -237,9 +237,9 @@ def forget(options: argparse.Namespace) -> int:
     start_logging(options)
     with progress("deleting what is stored"):
         forgotten = commands.forget(named_settings(options), options.instance_id)
-    if not (forgotten.pings or forgotten.stale or forgotten.old):
-        raise _nothing_stored(options)
-    print(f"deleted {_pings(forgotten.pings)}")
+    is_found = forgotten.pings or forgotten.stale or forgotten.old
+    if is_found:
+        print(f"deleted {_pings(forgotten.pings)}")
     for files, what in (
         (
             forgotten.stale,
@@ -253,6 +253,8 @@ def forget(options: argparse.Namespace) -> int:
     ):
         if files:
             print(f"{what}:", *files, sep="\n  ")
+    if not is_found:
+        raise _nothing_stored(options)
     return 0
 
 

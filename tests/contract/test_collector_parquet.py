@@ -282,6 +282,24 @@ def test_two_exports_into_one_directory_are_refused(store: Store, writer: Blocki
     first.close()
 
 
+def test_forgetting_names_the_directories_it_cannot_search_also_where_nothing_is_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = sqlite.open_sqlite(tmp_path / "pings" / "pings.sqlite3", timedelta(0), "collector")
+    with BlockingWriter(store) as writer:
+        write_days(writer, {9: "forgotten"})
+        three_days_of_pings(writer, NOON)
+    fold_all(store, NOON)
+    to = tmp_path / "to"
+    list(parquet.export_days(store, to, day(9), day(9)))
+    store.prune(NOON, timedelta(days=5))
+    (to / name(9)).write_bytes(b"not any more")
+    assert main(["collector", "forget", ID, "--data-dir", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1:] == [f"  {to}"]
+    assert "nothing is stored about an instance" in said.err
+
+
 def test_the_command_line_exports_names_the_files_and_says_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
