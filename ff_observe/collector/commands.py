@@ -71,7 +71,7 @@ def verify(keys: Sequence[str], files: Sequence[Path]) -> list[str]:
 
 
 def _downloaded(file: Path) -> Download:
-    proof = file.with_suffix(".proof")
+    proof = file.parent / f"{file.stem}.proof"
     try:
         return Download(str(file), file.read_bytes(), proof.read_bytes())
     except OSError as error:

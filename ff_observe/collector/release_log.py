@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Self
 
 from ff_observe.collector.store import Released
@@ -80,7 +81,7 @@ class _Verified:
             raise NoteError(f"it is not what was released on {released_on}")
         if _day_in(download.document) != released_on:
             raise NoteError(f"it has another day than {released_on}, on which it was released")
-        named = re.search("[0-9]{4}-[0-9]{2}-[0-9]{2}", download.name)
+        named = re.search("[0-9]{4}-[0-9]{2}-[0-9]{2}", PurePath(download.name).name)
         if named is not None and named[0] != released_on:
             raise NoteError(f"it was released on {released_on}")
         return cls(download.name, date.fromisoformat(released_on), proof)

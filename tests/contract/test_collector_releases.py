@@ -59,7 +59,7 @@ def verify(files: list[Path], key: str = PUBLIC_KEY) -> int:
 def test_releases_in_a_row_are_verified_without_the_earlier_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], span: slice
 ) -> None:
-    files = downloaded(tmp_path, released(20)[span])
+    files = downloaded(tmp_path / "of 2026-12-31", released(20)[span])
     assert verify(files) == 0
     assert "intact" in capsys.readouterr().out
 
@@ -161,6 +161,8 @@ def test_another_key_is_refused_and_two_keys_cover_a_change(tmp_path: Path, caps
 
 
 def test_a_file_without_its_proof_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify([Path()]) == 1
+    assert "cannot read .: Is a directory" in capsys.readouterr().err
     (file,) = downloaded(tmp_path, released(1))
     file.with_suffix(".proof").unlink()
     assert verify([file]) == 1
