@@ -3,11 +3,14 @@
 import argparse
 import sys
 from datetime import timedelta
+from typing import Final
 
 from ff_observe.cli.backfill import HEAD_HOURS, add_target, labels_of, output_of
 from ff_observe.cli.options import moment, settings_of
 from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError, UsageError
+
+LONGEST_STEP_SECONDS: Final = 366 * 86_400
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,8 +53,8 @@ def run(options: argparse.Namespace) -> int:
 
     labels = labels_of(options)
     until = options.until or SystemClock().now() - timedelta(hours=HEAD_HOURS)
-    if options.step < 1:
-        raise UsageError("--step is a number of seconds, at least 1")
+    if not 1 <= options.step <= LONGEST_STEP_SECONDS:
+        raise UsageError(f"--step is a number of seconds, from 1 to {LONGEST_STEP_SECONDS}")
     span = Span(options.since, until, timedelta(seconds=options.step))
     try:
         settings = settings_of(options)

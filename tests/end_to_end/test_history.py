@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from ff_observe.cli import main
 from ff_observe.clock import FrozenClock
 from ff_observe.demo.platform import DemoPlatform
 from ff_observe.history import GROWING, Span, write
@@ -113,3 +114,9 @@ def test_a_label_that_is_none_is_refused(home: Path) -> None:
     ended = ff_observe("--home", home, "history", "--label", "no label", directory=home)
     assert ended.returncode == 2
     assert ended.stderr == "ff-observe: 'no label' is not a label such as job=flowfuse\n"
+
+
+@pytest.mark.parametrize("step", ["0.5", "nan", "inf", "1e300"])
+def test_a_step_that_is_no_time_between_samples_is_refused(step: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", "--step", step]) == 2
+    assert "--step is a number of seconds, from 1 to 31622400" in capsys.readouterr().err
