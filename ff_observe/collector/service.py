@@ -141,6 +141,7 @@ class Collector:
         self._thread: threading.Thread | None = None
         self._counting = threading.Lock()
         self._folding = threading.Lock()
+        self._copying = threading.Lock()
         self._fold_seconds: float | None = None
         self._rolled_up: datetime | None = None
         self._copied: datetime | None = None
@@ -252,20 +253,22 @@ class Collector:
             self._rolling_up.working("days are rolled up again")
 
     def copy(self) -> float:
-        """Copy days that are over, and rolled up, to ClickHouse. Returns the seconds until the next time."""
+        """Copy days that are over, and rolled up, to ClickHouse. Returns the seconds until the next time. Copies wait
+        for each other, as counts do."""
         if self._sink is None:
             return UPKEEP_SECONDS
-        today = self._clock.now().astimezone(UTC).date()
-        try:
-            oldest_due = self._sink.send(self.store, today, FOLDED_AT_ONCE)
-        except StoreError as error:
-            if not self._server.is_stopping:
-                self._sending.failing(f"days could not be copied to {self._sink.server.name}: {error}")
-            return FOLD_SECONDS
-        self._sending.working(f"days are copied to {self._sink.server.name} again")
-        if oldest_due is not None:
-            self._copied = datetime.combine(oldest_due, time(), UTC)
-        return FOLD_SECONDS if oldest_due in (None, today) else 1.0
+        with self._copying:
+            today = self._clock.now().astimezone(UTC).date()
+            try:
+                oldest_due = self._sink.send(self.store, today, FOLDED_AT_ONCE)
+            except StoreError as error:
+                if not self._server.is_stopping:
+                    self._sending.failing(f"days could not be copied to {self._sink.server.name}: {error}")
+                return FOLD_SECONDS
+            self._sending.working(f"days are copied to {self._sink.server.name} again")
+            if oldest_due is not None:
+                self._copied = datetime.combine(oldest_due, time(), UTC)
+            return FOLD_SECONDS if oldest_due in (None, today) else 1.0
 
     def keep_up(self) -> float:
         """Tidy up, and delete pings older than the retention, whether it could be tidied up or not. Returns the seconds

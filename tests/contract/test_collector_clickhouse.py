@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -317,3 +318,30 @@ def test_a_collector_copies_days_and_goes_on_after_the_server_was_killed(
         collector.copy()
         assert main(command) == 0
         assert [row["platforms"] for row in json.loads(capsys.readouterr().out)] == [2, 2, 2]
+
+
+def test_copies_of_one_collector_wait_for_each_other(
+    database: ClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A program that has a collector in it may ask for one while the collector's own thread copies."""
+    settings = CollectorSettings(data_dir=tmp_path, fleet_analytics=database)
+    assert settings.database_file is not None
+    now = SystemClock().now()
+    with BlockingWriter(open_sqlite(settings.database_file, timedelta(0), "collector")) as writer:
+        writer.write([ping("a", now - timedelta(days=1))])
+    collector = Collector(settings, FrozenClock(now))
+    collector.fold()
+    other = threading.Thread(target=collector.copy)
+    read_day = SQLiteStore.read_day
+
+    def read_while_another_begins(store: SQLiteStore, day: date) -> Any:
+        if other.ident is None:
+            other.start()
+            other.join(0.5)  # it comes to its end, unless it waits
+        return read_day(store, day)
+
+    monkeypatch.setattr(SQLiteStore, "read_day", read_while_another_begins)
+    collector.copy()
+    other.join()
+    assert Server(database).run("count", "SELECT count() FROM ping") == [[1]]
+    assert "could not be copied" not in caplog.text
