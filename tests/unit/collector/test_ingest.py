@@ -1,15 +1,18 @@
 """Group commit: who shares one, who is acknowledged when, and what happens when the store does not answer."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
-from ff_observe.clock import SystemClock
+from ff_observe.clock import Clock, SystemClock
+from ff_observe.collector import ingest as ingest_module
 from ff_observe.collector.ingest import Ingest, Outcome
 from ff_observe.collector.store import Ping, StoreError
+from tests.fakes import FakeClock
 from tests.unit.collector.pings import ping
 
 
@@ -47,12 +50,14 @@ class HeldWriter:
         self.left = True
 
 
-def run(test: Callable[[Ingest, HeldWriter], Coroutine[Any, Any, None]], **options: Any) -> HeldWriter:
+def run(
+    test: Callable[[Ingest, HeldWriter], Coroutine[Any, Any, None]], clock: Clock | None = None, **options: Any
+) -> HeldWriter:
     """Run a test in an event loop with an ingest."""
     writer = HeldWriter()
 
     async def main() -> None:
-        ingest = Ingest(writer, SystemClock(), **options)
+        ingest = Ingest(writer, clock or SystemClock(), **options)
         try:
             async with asyncio.timeout(10):
                 await test(ingest, writer)
@@ -166,14 +171,16 @@ def test_an_error_nobody_thought_of_is_a_failure_too_and_is_not_quoted(caplog: A
     assert "canary" not in caplog.text
 
 
-def test_a_store_that_hangs_does_not_hold_its_senders() -> None:
+def test_a_store_that_hangs_does_not_hold_its_senders(caplog: pytest.LogCaptureFixture) -> None:
     async def test(ingest: Ingest, writer: HeldWriter) -> None:
         tasks = submitted(ingest, "a")
         await began(writer)
         late = submitted(ingest, "b")
         assert await asyncio.gather(*tasks, *late) == [Outcome.UNAVAILABLE] * 2
 
-    run(test, patience_seconds=0.05)
+    with caplog.at_level(logging.WARNING):
+        run(test, patience_seconds=0.05)
+    assert "the store has not answered for 0 s" in [record.getMessage() for record in caplog.records]
 
 
 def test_while_a_store_hangs_for_good_everybody_is_turned_away_at_once() -> None:
@@ -191,6 +198,60 @@ def test_while_a_store_hangs_for_good_everybody_is_turned_away_at_once() -> None
         assert await ingest.submit(ping("d")) is Outcome.STORED
 
     assert run(test, patience_seconds=0.05, pause_seconds=0).batches == [["a"], ["d"]]
+
+
+def test_a_commit_is_observed_with_its_pings_and_its_time_and_a_probe_is_not() -> None:
+    clock = FakeClock()
+    observed: list[tuple[int, float]] = []
+
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        pings = submitted(ingest, "a", "b")
+        await began(writer)
+        clock.advance(0.25)
+        writer.released.release()
+        await asyncio.gather(*pings)
+        writer.released.release()
+        assert await ingest.probe()
+
+    run(test, clock, on_commit=lambda *commit: observed.append(commit))
+    assert observed == [(2, 0.25)]
+
+
+def test_a_commit_takes_nothing_of_the_request_that_began_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is for others too, and lives longer."""
+    of_request: contextvars.ContextVar[str] = contextvars.ContextVar("of_request", default="")
+    seen: list[str] = []
+
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        write = writer.write
+
+        async def observed(pings: Sequence[Ping]) -> Sequence[bool]:
+            seen.append(of_request.get())
+            return await write(pings)
+
+        monkeypatch.setattr(writer, "write", observed)
+        of_request.set("a secret")
+        writer.released.release()
+        await ingest.submit(ping("a"))
+
+    run(test)
+    assert seen == [""]
+
+
+def test_the_store_is_probed_again_and_again_without_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_module, "PROBE_SECONDS", 0)
+
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        assert ingest.up is None
+        probing = asyncio.create_task(ingest.probe_regularly())
+        for failing in (None, StoreError("read-only"), None):
+            writer.failing = failing
+            writer.released.release()
+            while ingest.up is not (failing is None):
+                await asyncio.sleep(0)
+        probing.cancel()
+
+    assert run(test, pause_seconds=0).batches[:3] == [[], [], []]
 
 
 def test_a_probe_commits_without_a_ping() -> None:
@@ -267,7 +328,7 @@ def test_all_who_wait_are_turned_away_when_told_to_and_so_is_whoever_comes() -> 
         assert [each.result() for each in waiting] == [Outcome.UNAVAILABLE] * 3
         assert ingest.waiting == 0
 
-    writer = run(test)
+    writer = run(test, pause_seconds=0)
     assert writer.batches == [["a"]]
     assert writer.closed
 
