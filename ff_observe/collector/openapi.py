@@ -112,7 +112,16 @@ def document() -> Json:
     }
     not_public = {"description": "Not public.", "content": {"application/json": {"schema": _ERROR}}}
     no_release = {"description": "No release of that day.", "content": {"application/json": {"schema": _ERROR}}}
-    not_yet = {"description": "Not counted yet.", "content": {"application/json": {"schema": _ERROR}}}
+    not_yet = {
+        "description": "Not counted yet.",
+        "content": {"application/json": {"schema": _ERROR}},
+        "headers": _RETRY_AFTER,
+    }
+
+    def public(operation: str, summary: str, answer: Json) -> Json:
+        responses = {"200": answer, "404": not_public, "503": not_yet}
+        return {"get": {"operationId": operation, "summary": summary, "responses": responses}}
+
     return {
         "openapi": "3.1.0",
         "info": {
@@ -132,31 +141,17 @@ def document() -> Json:
                     "responses": {
                         "200": _text("The page.", "text/html"),
                         "405": {**not_public, "headers": _ALLOW},
-                        "503": {**not_yet, "headers": _RETRY_AFTER},
+                        "503": not_yet,
                     },
                 },
             },
-            "/fleet.json": {
-                "get": {
-                    "operationId": "getFleet",
-                    "summary": "The fleet as data, where it is public",
-                    "responses": {"200": fleet, "404": not_public, "503": {**not_yet, "headers": _RETRY_AFTER}},
-                }
-            },
-            INDEX_PATH: {
-                "get": {
-                    "operationId": "getReleases",
-                    "summary": "The days of all releases, and the key that signs them, where the fleet is public",
-                    "responses": {"200": fleet, "404": not_public, "503": {**not_yet, "headers": _RETRY_AFTER}},
-                }
-            },
-            HISTORY_PATH: {
-                "get": {
-                    "operationId": "getHistory",
-                    "summary": "The figures of all releases as columns, where the fleet is public",
-                    "responses": {"200": history, "404": not_public, "503": {**not_yet, "headers": _RETRY_AFTER}},
-                }
-            },
+            "/fleet.json": public("getFleet", "The fleet as data, where it is public", fleet),
+            INDEX_PATH: public(
+                "getReleases", "The days of all releases, and the key that signs them, where the fleet is public", fleet
+            ),
+            HISTORY_PATH: public(
+                "getHistory", "The figures of all releases as columns, where the fleet is public", history
+            ),
             "/releases/{day}.json": {
                 "get": {
                     "operationId": "getRelease",
