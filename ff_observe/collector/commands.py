@@ -178,18 +178,12 @@ def store_of_rollups(settings: CollectorSettings) -> Store:
 
 def existing_store(settings: CollectorSettings) -> Store:
     """A missing file is an error: with a mistyped path, "nothing is stored" would be a false answer."""
-    file = settings.database_file
-    if file is not None and _is_missing(file):
-        raise StoreError(f"there is no {file}; say where the pings are with --settings, --database or --data-dir")
+    if (file := settings.database_file) is not None:
+        try:
+            file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            where = "say where the pings are with --settings, --database or --data-dir"
+            raise StoreError(f"there is no {file}; {where}") from None
+        except OSError:  # this user may not look: opening it says so
+            pass
     return open_store(settings)
-
-
-def _is_missing(file: Path) -> bool:
-    """False also where this user may not look: opening it says so."""
-    try:
-        file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False

@@ -27,7 +27,7 @@ from ff_observe.collector.responses import error, refusal_answer
 from ff_observe.collector.safe_errors import without_values
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.settings_kinds import ClickHouse
+from ff_observe.collector.settings_kinds import ClickHouse, show_listen
 from ff_observe.collector.store import Pruned, StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.store.rollups import PATIENCE
@@ -178,7 +178,9 @@ class Collector:
             raise FFObserveError("the collector did not start in time")
         for periodic in self._upkeep:
             periodic.start()
-        log.info("collecting pings on http://%s/ping into %s", _place(self.settings.host, self.port), self.store.name)
+        log.info(
+            "collecting pings on http://%s/ping into %s", show_listen((self.settings.host, self.port)), self.store.name
+        )
 
     def stop(self, deadline: float) -> None:
         """Answer and store what has been received, then end. Idempotent."""
@@ -343,7 +345,7 @@ class Collector:
         try:
             return listen(self.settings.host, self.settings.port)
         except OSError as error:
-            place = _place(self.settings.host, self.settings.port)
+            place = show_listen((self.settings.host, self.settings.port))
             hint = what_to_change_to_listen(error, self.settings.port)
             message = f"cannot listen on {place} ({reason(error)}); {hint}"
             raise FFObserveError(str(errors.Problem(self.settings.named_in, 0, 0, "listen", message))) from None
@@ -372,10 +374,6 @@ def _sink(database: ClickHouse, retention: timedelta) -> "Sink":
     from ff_observe.collector.clickhouse.sink import Sink  # with urllib3, which few collectors need
 
     return Sink(database, retention)
-
-
-def _place(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _log_error(error: BaseException) -> None:

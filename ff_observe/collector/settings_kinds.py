@@ -48,7 +48,8 @@ def parse_listen(text: str) -> tuple[str, int]:
     return found["six"] or found["host"] or "0.0.0.0", int(found["port"])  # noqa: S104 - it was asked for
 
 
-def _show_listen(address: tuple[str, int]) -> str:
+def show_listen(address: tuple[str, int]) -> str:
+    """As `parse_listen` reads it."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -180,7 +181,7 @@ def _of_text(parse: Callable[[str], T]) -> Callable[[Node], T | None]:
     return read
 
 
-LISTEN: Final = Kind("`HOST:PORT`", _of_text(parse_listen), show=_show_listen)
+LISTEN: Final = Kind("`HOST:PORT`", _of_text(parse_listen), show=show_listen)
 DATABASE: Final = Kind("`sqlite:PATH` or a PostgreSQL URL", _of_text(parse_database))
 ANALYTICS: Final = Kind("ClickHouse URL", _of_text(parse_analytics))
 REPLICA: Final = Kind("PostgreSQL URL", _of_text(parse_replica))
