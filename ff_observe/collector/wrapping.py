@@ -9,8 +9,8 @@ import signal
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Protocol
 
 from ff_observe.collector.settings import WRAPPING_COMMAND, WRAPPING_KEY_FILE
 from ff_observe.collector.store import StoreError
@@ -32,35 +32,38 @@ _TO_BE_CHANGED = (
 """The system's errors of a path or of its rights. Any other may pass: too many open files, no memory, a disk."""
 
 
-class Wrapping(Protocol):
+class Wrapping(ABC):
     """Wraps and unwraps. Both raise `ConfigurationError`, or `StoreError` for what may pass; no message holds a key."""
 
-    setting: str
+    def __init__(self, named_in: str, setting: str) -> None:
+        self.setting = setting
+        self._named_in = named_in
 
+    @abstractmethod
     def wrap(self, content: bytes) -> bytes: ...
+    @abstractmethod
     def unwrap(self, wrapped: bytes) -> bytes:
         """Raises `NotOpenedError` for what was wrapped otherwise, if the wrapping can tell."""
 
     def wrong(self, message: str) -> ConfigurationError:
         """An error that names the setting."""
+        return ConfigurationError((Problem(self._named_in, 0, 0, self.setting, message),))
+
+    def _unusable(self, what: str, error: OSError) -> FFObserveError:
+        wrong = self.wrong(f"{what}: {error.strerror}")
+        return wrong if error.errno in _TO_BE_CHANGED else StoreError(str(wrong))
 
 
 class NotOpenedError(ConfigurationError):
     """The wrapping can be used, and does not open what it was given."""
 
 
-def _unusable(wrapping: Wrapping, what: str, error: OSError) -> FFObserveError:
-    wrong = wrapping.wrong(f"{what}: {error.strerror}")
-    return wrong if error.errno in _TO_BE_CHANGED else StoreError(str(wrong))
-
-
-class WrappingKeyFile:
+class WrappingKeyFile(Wrapping):
     """AES-256-GCM (NIST SP 800-38D) with a random nonce, under the key in a file of mode 0600."""
 
     def __init__(self, file: Path, named_in: str, setting: str = WRAPPING_KEY_FILE.path) -> None:
-        self.setting = setting
+        super().__init__(named_in, setting)
         self._file = file
-        self._named_in = named_in
 
     def wrap(self, content: bytes) -> bytes:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -84,19 +87,16 @@ class WrappingKeyFile:
         )
         raise NotOpenedError(self.wrong(message).problems)
 
-    def wrong(self, message: str) -> ConfigurationError:
-        return ConfigurationError((Problem(self._named_in, 0, 0, self.setting, message),))
-
     def _key(self) -> bytes:
         try:
             if self._file.stat().st_mode & 0o077:
                 raise self.wrong(f"{self._file} may be used by others; run: chmod 600 {self._file}")
             key = bytes.fromhex(read_text(self._file, LARGEST).strip())
         except OSError as error:
-            raise _unusable(self, f"{self._file} cannot be used", error) from None
+            raise self._unusable(f"{self._file} cannot be used", error) from None
         except UnreadableFileError as error:
             if isinstance(error.__cause__, OSError):
-                raise _unusable(self, f"{self._file} cannot be read", error.__cause__) from None
+                raise self._unusable(f"{self._file} cannot be read", error.__cause__) from None
             raise self.wrong(f"{self._file} cannot be used: {error}") from None
         except ValueError:
             key = b""
@@ -105,7 +105,7 @@ class WrappingKeyFile:
         return key
 
 
-class WrappingCommand:
+class WrappingCommand(Wrapping):
     """A program that is run without a shell with `wrap` or `unwrap` as its last argument, reads from its standard input
     and writes to its standard output. What it writes to standard error is discarded, since it could hold the key."""
 
@@ -116,9 +116,8 @@ class WrappingCommand:
         patience_seconds: float = COMMAND_SECONDS,
         setting: str = WRAPPING_COMMAND.path,
     ) -> None:
-        self.setting = setting
+        super().__init__(named_in, setting)
         self._command = command
-        self._named_in = named_in
         self._patience_seconds = patience_seconds
 
     def wrap(self, content: bytes) -> bytes:
@@ -126,9 +125,6 @@ class WrappingCommand:
 
     def unwrap(self, wrapped: bytes) -> bytes:
         return self._run("unwrap", wrapped)
-
-    def wrong(self, message: str) -> ConfigurationError:
-        return ConfigurationError((Problem(self._named_in, 0, 0, self.setting, message),))
 
     def _run(self, verb: str, content: bytes) -> bytes:
         deadline = time.monotonic() + self._patience_seconds
@@ -161,7 +157,7 @@ class WrappingCommand:
                 start_new_session=True,
             )
         except OSError as error:
-            raise _unusable(self, f"{self._command[0]} cannot be run", error) from None
+            raise self._unusable(f"{self._command[0]} cannot be run", error) from None
 
     def _check(self, verb: str, status: int | None, output: bytes, *, is_late: bool) -> None:
         if is_late:
