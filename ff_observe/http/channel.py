@@ -94,9 +94,9 @@ class Channel(asyncio.BufferedProtocol, ABC):
         self._tls.received(data)
         if self._tls.established:
             self._take_encrypted(self._tls)
-        elif self._tls.received_bytes > MOST_HANDSHAKE_BYTES:
-            self.transport.abort()
         else:
+            if self._tls.received_bytes > MOST_HANDSHAKE_BYTES:
+                self.pause_reading()  # it may be the end of the handshake, and requests behind it
             self.server.handshakes.goes_on(self)
 
     def eof_received(self) -> None:
@@ -117,17 +117,20 @@ class Channel(asyncio.BufferedProtocol, ABC):
         self.transport.write(tls.outgoing())
         if established:
             self.server.handshakes.ends(self)
+            self.resume_reading()
             self._take_encrypted(tls)
+        elif tls.received_bytes > MOST_HANDSHAKE_BYTES:
+            self.transport.abort()
 
     def _take_encrypted(self, tls: TlsSession) -> None:
         try:
             for part in tls.plain():
-                if self.is_closing:
-                    return
                 if not part:
                     self.close()
                     return
                 self.take(memoryview(part))
+                if self.is_closing:  # nothing can be decrypted any more
+                    return
             if sent := tls.outgoing():  # keys are updated
                 self.transport.write(sent)
         except ssl.SSLError:

@@ -229,6 +229,32 @@ def test_what_is_no_tls_is_cut_off(tls: ssl.SSLContext, sent: bytes) -> None:
         assert b"HTTP/" not in raw(port, sent)
 
 
+def test_a_large_request_may_follow_the_handshake_at_once(tls: ssl.SSLContext, tmp_path: Path) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusting = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+    session = trusting.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with serving(context=tls) as (_, port), socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as client:
+        done = False
+        while not done:
+            try:
+                session.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                client.sendall(outgoing.read())
+                incoming.write(client.recv(65536))
+        body = 300_000 * b"x"
+        session.write(LAST.replace(b"GET", b"POST")[:-2] + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        client.sendall(outgoing.read())  # with the end of the handshake before it
+        received = b""
+        while part := client.recv(65536):
+            incoming.write(part)
+        incoming.write_eof()
+        with contextlib.suppress(ssl.SSLZeroReturnError):
+            while part := session.read(65536):
+                received += part
+    assert statuses(received) == [200]
+
+
 def test_answers_larger_than_a_record_arrive_whole_through_tls(tls: ssl.SSLContext, tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
     with (
