@@ -84,5 +84,5 @@ def misread_counters(expression: str) -> list[str]:
         found["name"]
         for found in asked
         if re.sub("_(bucket|sum|count)$", "", found["name"]) in counters
-        and found["function"] not in ("rate(", "increase(")
+        and found["function"] not in ("rate(", "increase(", "resets(")
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ff_observe.catalogue.audit import AUDIT
 from tests.alert_rules import Case, promtool_on, told_by_promtool
 from tests.dashboards import RULE_TESTS, RULES
 from tests.real_parts import prometheus
@@ -71,9 +72,11 @@ def failed_scrape(selector: str, values: Values, look: int) -> Values:
 
 
 def restart(selector: str, values: Values, look: int) -> Values:
-    """Two scrapes fail; counters begin anew."""
+    """Two scrapes fail; counters begin anew, but for those of FlowFuse's audit log."""
     last = values[look - 1] if 0 < look <= len(values) else "_"
-    begun = last if isinstance(last, float) and selector.partition("{")[0].endswith("_total") else 0.0
+    name = selector.partition("{")[0]
+    begins_anew = name.endswith("_total") and name not in {metric.name for metric in AUDIT}
+    begun = last if isinstance(last, float) and begins_anew else 0.0
     after = list(values)
     for index, value in enumerate(values):
         if value != "_" and index in (look - 2, look - 1):
