@@ -13,6 +13,7 @@ import pytest
 
 from ff_observe.catalogue.audit import SIGN_INS
 from ff_observe.generate.dashboards.queries import total
+from tests.alert_rules import promtool_on
 from tests.dashboards import RULES, Target, targets
 from tests.pictures.openmetrics import Sample, backfill
 from tests.platforms import case_named
@@ -188,3 +189,41 @@ def test_the_name_that_an_operator_gives_wins_and_tells_copies_apart(tmp_path: P
         assert asked.value(filled_in(total("flowfuse_users")), START) == 14
         rows = asked.query(filled_in(query("flowfuse-platform: Platforms A").expression), START)
         assert {dict(labels)["name"] for labels in rows} == {NAMED, "rehearsal"}
+
+
+PODS = [
+    {"job": "flowfuse", "instance": "flowfuse.forge", "platform_id": "0f1e2d3c4b5a6978", "pod": pod} for pod in "ab"
+]
+"""As the Helm chart has them scraped."""
+
+
+def selector(name: str, labels: dict[str, str]) -> str:
+    return name + "{" + ", ".join(f'{label}="{value}"' for label, value in labels.items()) + "}"
+
+
+def test_pods_that_share_an_instance_count_once(tmp_path: Path) -> None:
+    samples = [Sample(START, "ff_observe_reading_success", 0, {**pod, "reading": "devices"}) for pod in PODS]
+    backfill(samples, tmp_path / "prometheus")
+    with prometheus.prometheus(tmp_path / "prometheus", "{}") as asked:
+        both = [target for target in targets() if str(target) == "flowfuse-bridge: Failing readings A"]
+        assert [asked.value(filled_in(target.expression), START) for target in both] == [1, 1]
+
+
+def test_of_pods_that_share_an_instance_one_is_recorded(tmp_path: Path) -> None:
+    (rules,) = (path for path in RULES if path.stem == "flowfuse-admin-stats")
+    limit = {"resource": "users"}
+    series: dict[str, dict[str, str]] = {"flowfuse_up": {}, "flowfuse_users": {}, "flowfuse_license_limit": limit}
+    case = {
+        "input_series": [
+            {"series": selector(name, {**pod, **more}), "values": "7x5"}
+            for pod in PODS
+            for name, more in series.items()
+        ],
+        "promql_expr_test": [
+            {"expr": f"sum({name})", "eval_time": "2m", "exp_samples": [{"labels": "{}", "value": 7}]}
+            for name in ("flowforge_user_count", "flowforge_max_users")
+        ],
+    }
+    test = tmp_path / "test.yml"
+    test.write_text(json.dumps({"rule_files": [str(rules)], "tests": [{"interval": "1m", **case}]}), encoding="utf-8")
+    assert promtool_on(str(test)) == ""

@@ -80,6 +80,7 @@ def _now() -> list[p.Panel]:
 
 
 def _snapshots() -> list[p.Panel]:
+    failing = f"1 - {of(bridge.READING_SUCCESS)}"
     return [
         p.graph(
             bridge.SNAPSHOT_DURATION.title,
@@ -112,7 +113,7 @@ def _snapshots() -> list[p.Panel]:
         ),
         p.graph(
             "Failing readings",
-            [Query(f"sum by (instance) (1 - {of(bridge.READING_SUCCESS)})", "{{instance}}")],
+            [Query(f"sum by (instance) ({once(failing, 'instance', 'reading')})", "{{instance}}")],
             "How many readings of the database failed: the counts that are missing on the other dashboards.",
             unit=p.COUNT_UNIT,
             axis="readings",
