@@ -37,12 +37,12 @@ def rules(listed: Iterable[Contact], resolved: Resolve | None = None) -> list[di
     """The egress rules of a Kubernetes NetworkPolicy: names may be asked for, and each contact may be reached. What is
     on this machine needs no rule. Raises `FFObserveError` for a name that `resolved` does not know."""
     opened: dict[tuple[str, ...], set[int]] = {}
-    away = _elsewhere(listed)
-    inside = [contact for contact in away if _kind_of_peer(contact) == "inside"]
-    for contact in away:
-        if contact in inside:
-            continue
-        opened.setdefault(_addresses(contact, resolved), set()).add(contact.port)
+    inside = False
+    for contact in _elsewhere(listed):
+        if _kind_of_peer(contact) == "inside":
+            inside = True
+        else:
+            opened.setdefault(_addresses(contact, resolved), set()).add(contact.port)
     made: list[dict[str, Any]] = [{"ports": list(_DNS)}]
     for addresses, ports in sorted(opened.items()):
         rule: dict[str, Any] = {"ports": [{"port": port, "protocol": "TCP"} for port in sorted(ports)]}

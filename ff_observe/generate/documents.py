@@ -13,17 +13,13 @@ from ff_observe.generate import (
     collector_openapi,
     configuration_reference,
     dashboards,
-    disclosed_table,
     drawings,
-    egress_table,
     keys_table,
     metrics_reference,
-    outputs_table,
-    ping_fields_table,
     ping_schema,
-    quality_table,
     semantic_conventions,
     status_schema,
+    tables,
 )
 from ff_observe.generate.markdown import GENERATED
 from ff_observe.web.web_config import WEB_CONFIG
@@ -63,17 +59,15 @@ class Section(NamedTuple):
 SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
     {
         "PRIVACY.md": (
-            Section("ff_observe/outputs", outputs_table.render),
-            Section("ff_observe/ping_contract.py", ping_fields_table.render),
-            Section("ff_observe/catalogue", disclosed_table.render),
+            Section("ff_observe/outputs", tables.outputs),
+            Section("ff_observe/ping_contract.py", tables.ping_fields),
+            Section("ff_observe/catalogue", tables.disclosed),
         ),
         "docs/collector.md": (
             Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),
-            Section("ff_observe/catalogue/quality.py", quality_table.render),
+            Section("ff_observe/catalogue/quality.py", tables.quality),
         ),
-        "docs/egress.md": (
-            Section("ff_observe/egress/flowfuse_server.py and flowfuse_clients.py", egress_table.render),
-        ),
+        "docs/egress.md": (Section("ff_observe/egress/flowfuse_server.py and flowfuse_clients.py", tables.egress),),
         "docs/securing-metrics.md": (
             Section("ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)),
         ),
