@@ -10,12 +10,17 @@ import grp
 import os
 import pwd
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 _SEARCH: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS: Final = 40  # as Linux (path_resolution(7))
+# Linux' posix_acl_xattr.h: a version, and then the tag, the permissions and the id of each entry.
+_LIST_VERSION: Final = struct.pack("<I", 2)
+_ENTRY: Final = struct.Struct("<HHI")
+_USER, _OWNING_GROUP, _GROUP = 0x02, 0x04, 0x08
 
 
 class UntrustedPathError(OSError):
@@ -121,20 +126,29 @@ def _check(status: os.stat_result, place: str, *, passing: bool = False) -> None
         return
     if status.st_mode & stat.S_IWOTH:
         raise UntrustedPathError(errno.EPERM, "every user can write to it", place)
-    if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid):
-        raise UntrustedPathError(errno.EPERM, "other members of its group can write to it", place)
-    if status.st_mode & stat.S_IWGRP and _has_access_list(place):
-        raise UntrustedPathError(errno.EPERM, "its access control list may let others write to it", place)
+    if status.st_mode & stat.S_IWGRP:
+        _check_group(status, place)
 
 
-def _has_access_list(place: str) -> bool:
-    """Whether there is more than owner, group and others: their bits for the group are then what a list grants at most
-    (acl(5)). No other user can have put something else at `place`: the directories above it were checked."""
+def _check_group(status: os.stat_result, place: str) -> None:
+    """With an access control list the bits of the group are its mask: what it grants at most (acl(5)). No other user
+    can have put something else at `place`: the directories above it were checked."""
+    writable_by_list = UntrustedPathError(errno.EPERM, "its access control list may let others write to it", place)
     try:
-        os.getxattr(place, "system.posix_acl_access", follow_symlinks=False)
+        content = os.getxattr(place, "system.posix_acl_access", follow_symlinks=False)
     except (OSError, AttributeError):  # there is none, or no such thing on this system
-        return False
-    return True
+        content = _LIST_VERSION + _ENTRY.pack(_OWNING_GROUP, os.W_OK, 0)
+    if not content.startswith(_LIST_VERSION) or (len(content) - len(_LIST_VERSION)) % _ENTRY.size:
+        raise writable_by_list
+    for tag, permissions, identity in _ENTRY.iter_unpack(content[len(_LIST_VERSION) :]):
+        if not permissions & os.W_OK:
+            continue
+        if tag == _OWNING_GROUP and not _is_private(status.st_gid):
+            raise UntrustedPathError(errno.EPERM, "other members of its group can write to it", place)
+        if tag == _USER and identity not in (0, os.geteuid()):
+            raise writable_by_list
+        if tag == _GROUP and not _is_private(identity):
+            raise writable_by_list
 
 
 def _check_link(status: os.stat_result, place: str, links: int) -> None:

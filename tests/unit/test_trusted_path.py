@@ -174,14 +174,53 @@ def test_a_file_is_trusted_with_its_directories_and_what_a_link_leads_to(home: P
         check_trusted_file(home / "program")
 
 
-def test_an_access_control_list_that_lets_others_write_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `setfacl -m u:1001:rwx` makes it: the bits of the group are the list's mask."""
-    entries = ((1, 7, 0xFFFFFFFF), (2, 7, 1001), (4, 0, 0xFFFFFFFF), (0x10, 7, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
-    listed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+_NONE = 0xFFFFFFFF
+_STRANGER = 1001
+
+
+@pytest.mark.parametrize(
+    ("entries", "refused"),
+    [
+        ([(2, 7, _STRANGER), (4, 0, _NONE)], "access control list"),
+        ([(4, 0, _NONE), (8, 7, _STRANGER)], "access control list"),
+        ([(4, 7, _NONE)], "members of its group"),
+        ([(2, 7, 0), (2, 7, os.geteuid()), (4, 5, _NONE)], None),
+        ([(2, 5, _STRANGER), (4, 5, _NONE), (8, 5, _STRANGER)], None),
+        ([(4, 5, _NONE), (8, 7, os.getegid())], None),
+    ],
+    ids=["a user", "a group", "the owning group", "root and the caller", "others read", "the caller's own group"],
+)
+def test_an_access_control_list_counts_only_if_it_lets_others_write(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    accounts: Iterator[list[str]],
+    entries: list[tuple[int, int, int]],
+    refused: str | None,
+) -> None:
+    """As `setfacl -m u:1001:rwx` and the like make them: the bits of the group are the list's mask, and grant all."""
+    if refused == "members of its group":
+        next(accounts).append("mallory")
+    listed = struct.pack("<I", 2) + b"".join(
+        struct.pack("<HHI", *entry) for entry in [(1, 7, _NONE), *entries, (0x10, 7, _NONE), (0x20, 0, _NONE)]
+    )
     try:
         os.setxattr(home, "system.posix_acl_access", listed)
     except OSError:  # this file system has none
         home.chmod(0o770)
         monkeypatch.setattr(os, "getxattr", lambda *_, **__: listed)
-    with pytest.raises(UntrustedPathError, match=r"access control list|members of its group"), trusted_directory(home):
-        pass
+    if refused is None:
+        assert opens(home)
+    else:
+        with pytest.raises(UntrustedPathError, match=refused):
+            opens(home)
+
+
+@pytest.mark.parametrize("listed", [b"", struct.pack("<I", 3), struct.pack("<IH", 2, 4)], ids=["none", "new", "cut"])
+def test_an_access_control_list_of_another_form_is_refused(
+    home: Path, listed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file system in user space may answer. The kernel sets none such."""
+    home.chmod(0o770)
+    monkeypatch.setattr(os, "getxattr", lambda *_, **__: listed)
+    with pytest.raises(UntrustedPathError, match="access control list"):
+        opens(home)
