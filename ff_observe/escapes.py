@@ -7,7 +7,7 @@ level undoes the outermost escapes of all kinds, until none is left.
 import re
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,7 @@ _ESCAPE: Final = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_BREAK_IN_BASE64: Final = re.compile(r"(?<=[A-Za-z0-9+/_-])\r?\n[ \t]*(?=[A-Za-z0-9+/_-])")
 _BASES: Final = {"octal": 8, "decimal": 10}  # of the numbers of characters; the others are hexadecimal
 _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _LETTERS: Final = dict(zip("abefnrtv0", "\a\b\x1b\f\n\r\t\v\0", strict=True))
@@ -80,18 +81,23 @@ def levels(text: str) -> Iterator[Level]:
         if level is None:
             return
         yield level
-        level = _undone(level)
+        level = _replaced(level, _ESCAPE, _meaning)
 
 
-def _undone(below: Level) -> Level | None:
-    """The next level, None if there is nothing to undo."""
+def unbroken(level: Level) -> Level | None:
+    """The text with base64 in one line, which MIME and PEM break into several; None if no line may be such a part."""
+    return _replaced(level, _BREAK_IN_BASE64, lambda _: "")
+
+
+def _replaced(below: Level, pattern: re.Pattern[str], meaning_of: Callable[[re.Match[str]], str]) -> Level | None:
+    """The level above, None if nothing matches the pattern."""
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
     origins: list[tuple[int, int]] = []
     length = after = 0
-    for found in _ESCAPE.finditer(below.text):
-        meaning = _meaning(found)
+    for found in pattern.finditer(below.text):
+        meaning = meaning_of(found)
         start = length + found.start() - after
         pieces += (below.text[after : found.start()], meaning)
         length, after = start + len(meaning), found.end()

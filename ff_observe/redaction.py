@@ -5,7 +5,8 @@ driver, a log line, an exception of the host program.
 
 Secrets are passwords, tokens, keys, licences and DSNs, but no user names; a user name that stands alone in an http(s)
 URL is a key (that of a Sentry DSN). A secret is masked in each spelling that occurs: as it is, as Python, JSON, C, HTML
-and URLs escape it, also inside each other (see `escapes`), and in base64 with its user or inside of anything:
+and URLs escape it, also inside each other (see `escapes`), and in base64 with its user or inside of anything, in one
+line or several:
 - of less than 6 characters, only where a credential stands (quoted, before the `@` of a URL, after `Basic` or `Bearer`,
   as the value of a telling name), and in base64 only with its user: as a part of other words it is innocent, and masks
   would reveal where it occurs;
@@ -22,7 +23,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ff_observe.config.secret import MASK, Secret
-from ff_observe.escapes import levels
+from ff_observe.escapes import Level, levels, unbroken
 from ff_observe.platform_context import current_platform
 
 _SHORT = 6  # characters; anything shorter may be part of an innocent text
@@ -225,18 +226,25 @@ def _masked(text: str, known: Collection[_Forms]) -> str:
         return text
     found: list[tuple[int, int]] = []
     for level in levels(text):
-        for forms in known:
-            for between, of_that_kind in forms.items():
-                for form in of_that_kind:
-                    if form in level.text:  # ten times as fast as any pattern, and nearly always false
-                        places = _pattern(form, between).finditer(level.text)
-                        found += (level.place(*place.span()) for place in places)
+        found += _places(level, known, (_ANYWHERE, _TOKEN, _CREDENTIAL_PLACES, _BASE64))
+        if (joined := unbroken(level)) is not None:
+            found += _places(joined, known, (_ANYWHERE, _BASE64))
     pieces, end = list[str](), 0
     for place in sorted(found):
         if place[0] >= end:
             pieces += (text[end : place[0]], MASK)
         end = max(end, place[1])
     return "".join([*pieces, text[end:]])
+
+
+def _places(level: Level, known: Collection[_Forms], kinds: Collection[_Between]) -> Iterator[tuple[int, int]]:
+    """Where forms of these kinds are, in the text as it was given."""
+    for forms in known:
+        for between in kinds:
+            for form in forms.get(between, ()):
+                if form in level.text:  # ten times as fast as any pattern, and nearly always false
+                    for place in _pattern(form, between).finditer(level.text):
+                        yield level.place(*place.span())
 
 
 class Redactor:

@@ -103,18 +103,37 @@ def test_secrets_that_share_a_part_of_a_text_leave_nothing_of_each_other() -> No
     assert Redactor(["abcdefgh1", "fgh1zzzz9"]).known("=abcdefgh1zzzz9=") == f"={MASK}="
 
 
-@given(before=st.binary(max_size=9), secret=_secrets, after=st.binary(max_size=9), url_safe=st.booleans())
+@given(
+    before=st.binary(max_size=99),
+    secret=_secrets,
+    after=st.binary(max_size=99),
+    url_safe=st.booleans(),
+    width=st.sampled_from([1000, 76, 64]),
+    line_end=st.sampled_from(["\n", "\r\n", "\n  "]),
+)
+@example(before=b"x" * 50, secret="Xk9q7ZXk9q7Z", after=b"", url_safe=False, width=76, line_end="\n")
 def test_a_secret_is_masked_in_base64_inside_of_anything(
-    before: bytes, secret: str, after: bytes, url_safe: bool
+    before: bytes, secret: str, after: bytes, url_safe: bool, width: int, line_end: str
 ) -> None:
     encode = base64.urlsafe_b64encode if url_safe else base64.b64encode
-    written = encode(before + secret.encode() + after).decode()
+    digits = encode(before + secret.encode() + after).decode()
+    written = line_end.join(digits[start : start + width] for start in range(0, len(digits), width))
     left, mask, right = Redactor([secret], personal=False).known(written).partition(MASK)
     assert mask
     assert written.startswith(left)
     assert written.endswith(right)
+    left, right = ("".join(part.split()) for part in (left, right))
     assert len(left) * 6 <= len(before) * 8  # a digit is 6 bits
     assert len(right.rstrip("=")) * 6 - right.count("=") * 2 <= len(after) * 8  # the last one less
+
+
+@pytest.mark.parametrize("written", [repr, json.dumps, str])
+def test_a_long_password_is_masked_with_its_user_in_base64_of_several_lines(written: Callable[[str], str]) -> None:
+    password = "Xk29dfkWq81z" * 6
+    sent = base64.encodebytes(f"flowforge:{password}".encode()).decode().strip()
+    database = PostgreSQLDatabase(user="flowforge", password=Secret(password))
+    expected = written("QQQ").replace("QQQ", MASK)
+    assert Redactor(known_secrets(database), personal=False).known(written(sent)) == expected
 
 
 @pytest.mark.parametrize("password", ["Xk29dfkWq81z", "pw1"])
