@@ -34,7 +34,10 @@ class Change:
 
 def values(body: bytes) -> dict[str, Value]:
     """The values of a ping by their dotted names, in its order. Raises `ValueError` for what is no ping."""
-    return dict(_flat(json.loads(body), ""))
+    try:
+        return dict(_flat(json.loads(body), ""))
+    except RecursionError:
+        raise ValueError("this is no ping") from None
 
 
 def changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> list[Change]:

@@ -1,5 +1,6 @@
 """A ping in words: what each value is, and what changed since the last one that was delivered."""
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -43,7 +44,10 @@ def test_applied_to_the_one_the_changes_give_the_other(before: dict[str, object]
     assert json.dumps(made, sort_keys=True) == json.dumps(after, sort_keys=True)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"1", b'{"a": [1]}', b'{"a": null}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"1", b'{"a": [1]}', b'{"a": null}', b"\xff", b"[" * 10**5, b'{"a":' * 3000 + b"1" + b"}" * 3000],
+)
 def test_what_is_no_ping_is_an_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
         values(body)
@@ -79,7 +83,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert "no ping was delivered yet" in err
         said("send")
         assert "nothing changed" in said("show", "--diff")[0]
-        with sqlite3.connect(database) as connection:
+        with contextlib.closing(sqlite3.connect(database)) as connection, connection:
             users = connection.execute('SELECT count(*) FROM "Users"').fetchone()[0]
             connection.execute('DELETE FROM "ProjectSnapshots"')
         out, _ = said("show", "--diff")
