@@ -1,6 +1,7 @@
 """Reports the service's state to systemd (sd_notify(3), `WatchdogSec=`); without a service manager it does nothing."""
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -28,7 +29,7 @@ def notify(state: str) -> None:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
         try:
-            client.sendto(state.encode(), address.replace("@", "\0", 1))
+            client.sendto(state.encode(), re.sub("^@", "\0", address))
         except OSError:
             return
 

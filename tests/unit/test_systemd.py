@@ -23,12 +23,14 @@ class ScriptedSignals:
         return next(self._coming)
 
 
-@pytest.fixture
-def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+@pytest.fixture(params=["/{}/user@1000", "@{}/user@1000"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """systemd's socket: a path, or an abstract name."""
+    address = request.param.format(str(tmp_path).strip("/"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
+        listening.bind(f"\0{address[1:]}" if address.startswith("@") else address)
         listening.setblocking(False)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
         yield listening
 
 
@@ -66,7 +68,7 @@ def test_the_watchdog_hears_of_a_service_that_responds_and_not_of_one_that_does_
         {"WATCHDOG_USEC": "soon"},
         {"WATCHDOG_USEC": "0"},
         {"WATCHDOG_USEC": "-1"},
-        {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"},
+        {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid() + 1)},
     ],
     ids=str,
 )
