@@ -10,6 +10,8 @@ from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.trusted_path import check_naming_file
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_LINE_END: Final = re.compile(r"\r\n|[\r\n]")  # not all that Unicode has: a value may hold those
+_BLANK: Final = " \t"
 
 
 def read_environment_file(file: Path) -> dict[str, str]:
@@ -23,24 +25,24 @@ def read_environment_file(file: Path) -> dict[str, str]:
         message = f"as root, ff-observe takes no variables from this file: {not_for_root(error)}"
         raise ConfigurationError((Problem(str(file), 0, 0, "", message),)) from None
     try:
-        lines = read_text(file).splitlines()
+        lines = _LINE_END.split(read_text(file))
     except UnreadableFileError as error:
         raise ConfigurationError((Problem(str(file), error.line, error.column, "", str(error)),)) from None
     variables: dict[str, str] = {}
     problems: list[Problem] = []
     for number, line in enumerate(lines, 1):
-        text = line.strip()
+        text = line.strip(_BLANK)
         if not text or text[0] in "#;":
             continue
         name, is_set, value = text.partition("=")
-        if not is_set or not _NAME.fullmatch(name.strip()) or "\0" in value:
+        name, value = name.rstrip(_BLANK), value.lstrip(_BLANK)
+        if not is_set or not _NAME.fullmatch(name) or "\0" in value:
             problems.append(
                 Problem(str(file), number, 1, "", "write NAME=value; a line that begins with # is a comment")
             )
             continue
-        value = value.strip()
         quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-        variables[name.strip()] = value[1:-1] if quoted else value
+        variables[name] = value[1:-1] if quoted else value
     if problems:
         raise ConfigurationError(tuple(problems))
     return variables
