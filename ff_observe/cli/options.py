@@ -143,8 +143,8 @@ def server_url(text: str) -> str:
 
 def _http_url(text: str) -> SplitResult | None:
     """Its parts, if it has a host, no user and no parameters."""
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return None

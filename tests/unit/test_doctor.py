@@ -113,7 +113,9 @@ def test_why_prometheus_lists_no_targets_is_said_in_words(status: int, body: byt
     assert finding.detail.startswith(f"{url} did not list its targets: {why}")
 
 
-@pytest.mark.parametrize("url", ["foo", "ftp://127.0.0.1", "http://", "http://127.0.0.1:x", "http://u@127.0.0.1:9090"])
+@pytest.mark.parametrize(
+    "url", ["foo", "ftp://127.0.0.1", "http://", "http://127.0.0.1:x", "http://u@127.0.0.1:9090", "http://[::1"]
+)
 def test_what_is_no_url_of_prometheus_is_a_wrong_command_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["doctor", "--prometheus", url])
