@@ -67,6 +67,39 @@ def test_a_ping_whose_answer_is_waited_for_is_in_the_ledger(number: int, status:
     assert verify(ledger) == []
 
 
+def test_a_ping_of_another_machine_leaves_no_receipt_if_its_delivery_is_interrupted(tmp_path: Path) -> None:
+    """It may have arrived, but no receipt may say so: the next try sends it once more."""
+    ended = threading.Event()
+
+    def answer_once_ended(handler: BaseHTTPRequestHandler) -> None:
+        ended.wait(60)
+        handler.send_response(200)
+        handler.end_headers()
+
+    platform = home_with(tmp_path / "home", "  type: sqlite\n", "  url: http://127.0.0.1:1/\n")
+    shutil.copy(DATABASE, platform / "var" / "forge.db")
+    exported = tmp_path / "ping.json"
+    with started("--home", platform, "ping", "export", exported, directory=tmp_path) as process:
+        assert process.wait(30) == 0
+    with receiver(answer_once_ended) as server:
+        between = home_with(tmp_path / "between", "  type: sqlite\n", f"  url: {server.url()}\n")
+        arguments = ("--home", between, "ping", "send", "--from", exported)
+        with started(*arguments, directory=tmp_path) as process:
+            try:
+                wait_until(lambda: server.requests, "the ping")
+                process.terminate()
+                assert process.wait(30) == 143
+            finally:
+                ended.set()
+        assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["ping.json"]
+        with started(*arguments, directory=tmp_path) as process:
+            assert process.wait(30) == 0
+        assert len({request.body for request in server.requests}) == 1
+        assert len(server.requests) == 2
+    assert (tmp_path / "ping.json.receipt").is_file()
+    assert list(between.rglob("pings.jsonl*")) == []
+
+
 def test_a_history_that_is_terminated_leaves_no_part_of_its_file(tmp_path: Path) -> None:
     at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     platform = DemoPlatform(
