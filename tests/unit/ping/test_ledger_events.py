@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.clock import SystemClock
 from ff_observe.outputs.ping import ledger as ledger_module
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_files import checkpoint_of, key_of, older, receipts_of
@@ -71,6 +72,22 @@ def test_a_file_of_another_program_is_no_ledger_and_stays_as_it_is(tmp_path: Pat
         Ledger(file, FakeClock()).withhold("opt_out_file")
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["important.conf"]
     assert file.read_text() == "line one\nlast line without its end"
+
+
+def test_bridges_that_begin_at_once_record_a_rule_once(tmp_path: Path) -> None:
+    Ledger(tmp_path / NAME, SystemClock()).withhold("file")
+    begun = threading.Barrier(8)
+
+    def begin() -> None:
+        begun.wait(30)
+        Ledger(tmp_path / NAME, SystemClock()).withhold("admin_setting")
+
+    bridges = [threading.Thread(target=begin) for _ in range(begun.parties)]
+    for bridge in bridges:
+        bridge.start()
+    for bridge in bridges:
+        bridge.join()
+    assert [entry.rule for entry in entries(tmp_path / NAME)] == ["file", "admin_setting"]
 
 
 def test_a_ledger_is_named_after_its_key_alone(tmp_path: Path) -> None:
