@@ -140,12 +140,7 @@ class Note:
             raise NoteError("it is no signed note: not in UTF-8") from None
         text, separator, rest = whole.rpartition("\n\n")
         lines = rest.removesuffix("\n").split("\n")
-        if (
-            len(content) > LARGEST_NOTE
-            or not separator
-            or not rest.endswith("\n")
-            or re.search(r"[^\n -\uffff]", whole)
-        ):
+        if len(content) > LARGEST_NOTE or not separator or not rest.endswith("\n") or _CONTROL.search(whole):
             raise NoteError("it is no signed note: a text, an empty line, and signatures")
         if not all(_LINE.fullmatch(line) for line in lines):
             raise NoteError("it is no signed note: a line below the text is no signature")

@@ -16,6 +16,7 @@ from ff_observe.outputs.ping.ledger_files import checkpoint_of, key_of, older, r
 from ff_observe.outputs.ping.ledger_proof import examine, prove
 from ff_observe.transparency.checkpoints import Proof
 from ff_observe.transparency.merkle import Tree, leaf_hash, root_by_inclusion
+from ff_observe.transparency.notes import Note, NoteError
 from tests.pace import in_full
 from tests.real_parts import aics_tlog
 from tests.unit.ping import tampering
@@ -211,3 +212,12 @@ def test_prove_prints_a_proof_and_only_of_what_is_there(
 def test_a_key_of_a_collector_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ping_log(Path("pings.jsonl"), "--verify", "--collector-key", text) == 2
     assert "--collector-key: it is no public key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["witness.example", "zéro", "\U0001f98a.example"])
+def test_a_note_may_have_a_signature_of_another_whose_name_has_any_letters(name: str) -> None:
+    """C2SP signed-note forbids control characters alone in a note, spaces and plus signs in a name."""
+    note = Note.parse(f"a text\n\n\u2014 {name} AAAAAAAA\n".encode())
+    assert note.lines == (f"\u2014 {name} AAAAAAAA",)
+    with pytest.raises(NoteError, match="no signed note"):
+        Note.parse(f"a\x1btext\n\n\u2014 {name} AAAAAAAA\n".encode())
