@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ff_observe.cli.options import OF_FLOWFORGE_YML, assignment, given_of_flowforge_yml
+from ff_observe.cli.options import OF_FLOWFORGE_YML, assignment, given_of_flowforge_yml, redactor_of
 from ff_observe.cli.signals import EndedBySignal, ending_as_exceptions
 from ff_observe.cli.spelling import SpellingParser
 from ff_observe.errors import FFObserveError, UsageError
@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.log_level == "debug":
             from ff_observe.log import indented
 
-            print(indented(_redacted(traceback.format_exc().rstrip(), options)), file=sys.stderr)
+            print(indented(redactor_of(options).text(traceback.format_exc().rstrip())), file=sys.stderr)
         message = f"unexpected {type(error).__name__}; run again with --log-level debug and report it"
         return _complain(message, 1, options)
     return status
@@ -218,14 +218,6 @@ def _drop_output() -> None:
 def _complain(message: str, status: int, options: argparse.Namespace) -> int:
     from ff_observe.log import escaped
 
-    for line in _redacted(message, options).split("\n"):
+    for line in redactor_of(options).text(message).split("\n"):
         print(f"ff-observe: {escaped(line)}", file=sys.stderr)
     return status
-
-
-def _redacted(text: str, options: argparse.Namespace) -> str:
-    """Without the secrets of the settings, as far as they were read."""
-    from ff_observe.redaction import Redactor
-
-    redactor: Redactor = getattr(options, "redactor", None) or Redactor(personal=False)
-    return redactor.text(text)

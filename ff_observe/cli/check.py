@@ -12,6 +12,7 @@ from ff_observe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
+    from ff_observe.errors import Problem
     from ff_observe.platform.snapshot import Snapshot
 
 ASK_SECONDS = 5.0
@@ -52,19 +53,25 @@ def run(options: argparse.Namespace) -> int:
 
 def _strict(options: argparse.Namespace) -> "Settings":
     """The settings; warnings of `run` are errors here."""
+    settings = settings_of(options)
+    problems = settings.warnings + problems_besides(settings)
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def problems_besides(settings: "Settings") -> "tuple[Problem, ...]":
+    """What is wrong with the web configuration, and with the variables that complete OTLP's settings."""
     from ff_observe.outputs.otlp.output import check as check_otlp
     from ff_observe.wiring import web_security
 
-    settings = settings_of(options)
-    problems = settings.warnings
+    problems: tuple[Problem, ...] = ()
     for check in (lambda read: web_security(read.prometheus), check_otlp):
         try:
             check(settings)
         except ConfigurationError as error:
             problems += error.problems
-    if problems:
-        raise ConfigurationError(problems)
-    return settings
+    return problems
 
 
 def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":

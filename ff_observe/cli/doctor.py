@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from ff_observe.cli.options import quiet, server_url, settings_of
+from ff_observe.cli.check import problems_besides
+from ff_observe.cli.options import quiet, redactor_of, server_url, settings_of
 from ff_observe.cli.terminal import mapped, painted, progress
 from ff_observe.clock import SystemClock
 from ff_observe.errors import ConfigurationError
@@ -43,7 +44,6 @@ def run(options: argparse.Namespace) -> int:
     from ff_observe.cli.run import leave
     from ff_observe.log import escaped
     from ff_observe.problems import Severity, worst_first
-    from ff_observe.redaction import Redactor
 
     status, found = 0, []
     with progress("examining the platform"):
@@ -55,8 +55,7 @@ def run(options: argparse.Namespace) -> int:
     found = worst_first(found)
     if any(finding.severity is Severity.ERROR for finding in found):
         status = status or 1
-    redactor = getattr(options, "redactor", None) or Redactor(personal=False)
-    findings = mapped([asdict(finding) for finding in found], redactor.text)
+    findings = mapped([asdict(finding) for finding in found], redactor_of(options).text)
     if options.json:
         print(json.dumps({"worst": found[0].severity, "findings": findings}, indent=2), flush=True)
     else:
@@ -70,16 +69,11 @@ def _examined(settings: "Settings", options: argparse.Namespace) -> "Iterator[Fi
     from ff_observe.doctor.network import examine_network
     from ff_observe.doctor.platform import PLATFORM
     from ff_observe.doctor.serving import PORT, examine_scrapes
-    from ff_observe.outputs.otlp.output import check as check_otlp
     from ff_observe.problems import Finding, Severity, find_problems
-    from ff_observe.wiring import open_platform, web_security
+    from ff_observe.wiring import open_platform
 
     yield Finding("configuration", Severity.OK, f"{settings.file} is valid", "")
-    for check in (lambda read: web_security(read.prometheus), check_otlp):
-        try:
-            check(settings)
-        except ConfigurationError as error:
-            yield from map(_wrong, error.problems)
+    yield from map(_wrong, problems_besides(settings))
     with quiet("ff_observe.platform"), open_platform(settings, asks_flowfuse=True) as platform:
         snapshot = platform.snapshots.current(ASK_SECONDS)
         if snapshot.up:

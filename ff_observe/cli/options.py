@@ -13,6 +13,7 @@ from ff_observe.clock import Clock, FrozenClock, SystemClock
 if TYPE_CHECKING:  # importing the parser of the file would slow `--help` down
     from ff_observe.config.platforms import Platforms
     from ff_observe.config.settings import Settings
+    from ff_observe.redaction import Redactor
 
 OF_FLOWFORGE_YML: Final = ("--home", "--config", "--overlay", "--set")
 """The global options that name flowforge.yml, or change what is read of it."""
@@ -47,11 +48,17 @@ def settings_of(options: argparse.Namespace) -> "Settings":
 def hide_secrets(options: argparse.Namespace, settings: object) -> None:
     """From now on log and errors mask the secrets of `settings`, in addition to earlier ones: after a reload,
     components with the old settings still stop, or keep running."""
-    from ff_observe.redaction import Redactor, known_secrets
+    from ff_observe.redaction import known_secrets
 
-    redactor = getattr(options, "redactor", None) or Redactor(personal=False)
-    options.redactor = redactor.with_secrets(known_secrets(settings))
+    options.redactor = redactor_of(options).with_secrets(known_secrets(settings))
     start_logging(options)
+
+
+def redactor_of(options: argparse.Namespace) -> "Redactor":
+    """What masks the secrets of the settings, as far as they were read."""
+    from ff_observe.redaction import Redactor
+
+    return getattr(options, "redactor", None) or Redactor(personal=False)
 
 
 def platforms_of(options: argparse.Namespace) -> "Platforms":

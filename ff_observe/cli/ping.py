@@ -115,9 +115,11 @@ def _write(body: bytes) -> None:
 
 
 def _explain(body: bytes) -> None:
-    from ff_observe.outputs.ping.explained import explanation, in_words, values
+    from ff_observe.outputs.ping.explained import in_words, values
+    from ff_observe.ping_contract import FIELDS
 
-    print("\n\n".join(in_words(field, value) for field, value in explanation(values(body))))
+    sent = values(body)
+    print("\n\n".join(in_words(field, sent.get(field.dotted)) for field in FIELDS))
 
 
 def _show_changes(body: bytes, ledger: Path | None) -> int:

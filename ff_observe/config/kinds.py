@@ -1,8 +1,7 @@
 """The kinds of value inside `telemetry` and in ff-observe's own files, where a value must be of its kind."""
 
-import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -97,13 +96,17 @@ def _integer(node: Node, lowest: int, highest: int) -> int | None:
     return value
 
 
-def _seconds(node: Node) -> float | None:
+def _number(node: Node, fits: Callable[[float], bool], what_to_write: str) -> float | None:
     value = node.value if isinstance(node, Scalar) else ""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not 0 < value <= 86400:
-        raise WrongValueError("write a number of seconds: more than 0, at most 86400")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+        raise WrongValueError(what_to_write)
     return float(value)
+
+
+def _seconds(node: Node) -> float | None:
+    return _number(node, lambda value: 0 < value <= 86400, "write a number of seconds: more than 0, at most 86400")
 
 
 def _host(node: Node) -> str | None:
@@ -318,13 +321,10 @@ def whole(lowest: int, highest: int, name: str = "") -> Kind[int]:
 def number(lowest: float, highest: float) -> Kind[float]:
     """A number within bounds, whole or not."""
 
+    what_to_write = f"write a number from {lowest:g} to {highest:g}, without quotes"
+
     def read(node: Node) -> float | None:
-        value = node.value if isinstance(node, Scalar) else ""
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
-            raise WrongValueError(f"write a number from {lowest:g} to {highest:g}, without quotes")
-        return float(value)
+        return _number(node, lambda value: lowest <= value <= highest, what_to_write)
 
     return Kind(f"{lowest:g} to {highest:g}", read, show=lambda value: f"{value:g}")
 

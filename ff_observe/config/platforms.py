@@ -9,14 +9,16 @@ from typing import Any, Final
 
 from ff_observe.config import declaration, kinds
 from ff_observe.config.environment_file import read_environment_file
-from ff_observe.config.key import FileKeys, Key, declared
+from ff_observe.config.key import FileKeys, Key
 from ff_observe.config.kind import Kind, WrongValueError, refuse
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.load import find_file, load_settings
+from ff_observe.config.nodes import Entry as MapEntry
 from ff_observe.config.nodes import Map, Node, Scalar, Sequence
 from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.reader import Reader, read_tree, wrong
 from ff_observe.config.settings import PrometheusSettings, Settings
+from ff_observe.config.yaml_core import parse
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.presence import is_directory
 
@@ -147,14 +149,19 @@ PLATFORMS = Key(
     "Each platform: its `name`; `home`, or `config` (the file itself); `environment_file`; `labels` for Prometheus.",
     "0.1.0",
 )
-HOST = replace(declaration.PROMETHEUS_HOST, path="host")
-PORT = replace(declaration.PROMETHEUS_PORT, path="port")
-ALLOWED_HOSTS = replace(declaration.PROMETHEUS_ALLOWED_HOSTS, path="allowed_hosts")
-WEB_CONFIG_FILE = replace(declaration.PROMETHEUS_WEB_CONFIG_FILE, path="web_config_file")
-BEARER_TOKEN_FILE = replace(declaration.PROMETHEUS_BEARER_TOKEN_FILE, path="bearer_token_file")
-ALLOW_PUBLIC = replace(declaration.PROMETHEUS_ALLOW_PUBLIC, path="allow_public")
+_SERVING: Final = tuple(
+    replace(key, path=key.path.rpartition(".")[2])
+    for key in (
+        declaration.PROMETHEUS_HOST,
+        declaration.PROMETHEUS_PORT,
+        declaration.PROMETHEUS_ALLOWED_HOSTS,
+        declaration.PROMETHEUS_WEB_CONFIG_FILE,
+        declaration.PROMETHEUS_BEARER_TOKEN_FILE,
+        declaration.PROMETHEUS_ALLOW_PUBLIC,
+    )
+)
 
-PLATFORMS_FILE: Final = FileKeys(declared(globals()))
+PLATFORMS_FILE: Final = FileKeys((HOMES, PLATFORMS, *_SERVING))
 
 
 def load_platforms(path: str | os.PathLike[str], variables: Mapping[str, str] | None = None) -> Platforms:
@@ -178,19 +185,10 @@ def _read_list(file: Path, warnings: list[Problem]) -> tuple[PrometheusSettings,
     if tree is None:
         raise wrong(file, "the file is empty: list platforms in it")
     reader = Reader(file, tree, PLATFORMS_FILE, file.parent)
-    host, port = reader.value(HOST), reader.value(PORT)
-    web = PrometheusSettings(
-        enabled=True,
-        host=host,
-        port=port,
-        allowed_hosts=reader.value(ALLOWED_HOSTS),
-        web_config_file=reader.value(WEB_CONFIG_FILE),
-        bearer_token_file=reader.value(BEARER_TOKEN_FILE),
-        allow_public=reader.value(ALLOW_PUBLIC),
-    )
+    web = PrometheusSettings(enabled=True, **{key.path: reader.value(key) for key in _SERVING})
     secured = web.web_config_file is not None or web.bearer_token_file is not None or web.allow_public
     if not (is_loopback(web.host) or secured):
-        reader.problem(HOST.path, open_to_all(web.host))
+        reader.problem("host", open_to_all(web.host))
     homes, listed = reader.value(HOMES), reader.value(PLATFORMS) or ()
     reader.problems += check_keys(reader)
     reader.finish()
@@ -201,9 +199,6 @@ def _read_list(file: Path, warnings: list[Problem]) -> tuple[PrometheusSettings,
 
 
 def _a_bare_list_too(text: str) -> Node | None:
-    from ff_observe.config.nodes import Entry as MapEntry
-    from ff_observe.config.yaml_core import parse
-
     tree = parse(text)
     return Map(tree.place, {PLATFORMS.path: MapEntry(tree.place, tree)}) if isinstance(tree, Sequence) else tree
 

@@ -56,11 +56,6 @@ def last_delivered(entries: Iterable[Entry]) -> Entry | None:
     return last
 
 
-def explanation(sent: Mapping[str, Value]) -> list[tuple[Field, Value | None]]:
-    """Every field of the contract with its value in this ping, None where it is absent."""
-    return [(field, sent.get(field.dotted)) for field in FIELDS]
-
-
 def origin(field: Field) -> str:
     """Where its value comes from, with FlowFuse's name of the table that is counted."""
     return field.origin if field.table is None else f"{field.origin}, from `{TABLES[field.table].name}`"

@@ -6,7 +6,6 @@ collector cosigned. Its owner can rewrite all of it but the cosignatures.
 
 import contextlib
 import errno
-import hashlib
 import json
 import secrets
 from collections.abc import Iterator
@@ -159,10 +158,8 @@ class Ledger:
             except NoteError as error:
                 message = f"{error}; remove it, and a new one is made"
                 raise OSError(errno.EINVAL, message, str(self.path.with_name(name))) from None
-        seed = secrets.token_bytes(32)
-        public = SigningKey("new", SIGNATURE, seed).verifier.public
         # The name says nothing of the platform: a collector that sees it learns no more than from the ping.
-        key = SigningKey(f"ff-observe/ledger/{hashlib.sha256(public).hexdigest()[:16]}", SIGNATURE, seed)
+        key = SigningKey.named_after_itself("ff-observe/ledger", SIGNATURE, secrets.token_bytes(32))
         files.write(name, key.encoded().encode() + b"\n")
         return key, True
 
