@@ -51,9 +51,19 @@ def _writers(table: str) -> str:
     return f"CASE WHEN pg_is_in_recovery() THEN NULL ELSE ({held}) END"
 
 
+_QUESTION_MARK = r"\\u003f"  # as a replacement of `regexp_replace`
+_NOT_TEXT = r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})"
+"""Escapes that JSON allows and PostgreSQL refuses, with everything around them: tenants can write them into settings.
+JavaScript escapes half of a surrogate pair, and never a whole one. A question mark is known in every encoding. The same
+letters after an escaped backslash are replaced too, which keeps the JSON valid."""
+
+
 def _json(column: str, path: tuple[str, ...]) -> str:
     """What FlowFuse keeps as text; an empty one is no JSON."""
-    return f"NULLIF(CAST({column} AS text), '')::json #> '{{{','.join(path)}}}'"
+    text = f"CAST({column} AS text)"
+    mended = f"regexp_replace({text}, '{_NOT_TEXT}', '{_QUESTION_MARK}', 'g')"
+    text = f"CASE WHEN strpos({text}, '\\u') > 0 THEN {mended} ELSE {text} END"  # few hold any: that takes no time
+    return f"NULLIF({text}, '')::json #> '{{{','.join(path)}}}'"
 
 
 def _json_text(column: str, path: tuple[str, ...]) -> str:

@@ -26,6 +26,9 @@ def empty(postgres: Cluster) -> Iterator[PostgreSQLSource]:
         ('{"a": {"b": 1234567890123456789}}', "1234567890123456789", None),
         ('{"a": {"b": "1.5"}}', "1.5", None),
         ('{"a": {}}', None, None),
+        (r'{"c": "\u0000", "a": {"b": "it\u0000"}}', "it?", None),
+        (r'{"c": "\ud800", "a": {"b": "\uDFFF\uD83D"}}', "??", None),
+        (r'{"c": "\\u0000", "a": {"b": "\u003d\\ud800"}}', r"=\u003f", None),
         ("", None, None),
     ],
 )
