@@ -133,8 +133,8 @@ class Server:
             tcp_user_timeout=10_000,
         )
 
-    def one_line(self, error: BaseException) -> str:
-        """The message of an error without line breaks, and without the password if it occurs."""
+    def one_line(self, error: object) -> str:
+        """An error or its message without line breaks, and without the password if it occurs."""
         text, password = str(error), self._database.password
         if password is not None and password.reveal():  # first: it may hold line breaks itself
             text = text.replace(password.reveal(), MASK)
@@ -266,7 +266,8 @@ class Session:
             raise TooSlowError(f"{self._server.where} needed more than {self._seconds:g} s; is it overloaded?")
         if self._libpq.status != pq.ConnStatus.OK or (refused.sqlstate or "08")[:2] in _CONNECTION_ENDS:
             raise self._lost(refused)
-        raise StatementError(self._server.one_line(refused))
+        # Without detail and context, where PostgreSQL quotes rows.
+        raise StatementError(self._server.one_line(refused.diag.message_primary or refused))
 
     def _results(self) -> "Iterator[psycopg.pq.abc.PGresult]":
         poll = select.poll()

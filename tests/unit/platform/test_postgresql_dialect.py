@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.sql import StatementError
 from tests.platforms import cluster_database
 from tests.real_parts.postgresql import Cluster
 
@@ -38,6 +39,13 @@ def test_a_value_in_json_is_found_by_its_path(
     column, path = f"'{content}'::varchar", ("a", "b")
     asked = f"SELECT {empty.dialect.json_text(column, path)}, {empty.dialect.json_integer(column, path)}"
     assert empty.select(asked) == [(text, integer)]
+
+
+def test_why_json_is_refused_is_said_without_what_it_holds(empty: PostgreSQLSource) -> None:
+    column = """'{"npmrc": "_authToken=planted", "a": }'::text"""
+    with pytest.raises(StatementError) as caught:
+        empty.select(f"SELECT {empty.dialect.json_text(column, ('a', 'b'))}")
+    assert str(caught.value) == "invalid input syntax for type json"
 
 
 def test_elements_and_keys_of_json_are_rows_where_it_has_any(empty: PostgreSQLSource) -> None:
