@@ -14,7 +14,8 @@ from ff_observe.platform.sources.sql import Row, StatementError, literal, quoted
 
 _ROLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}", re.ASCII)
 
-_WRITING: Final = "INSERT, UPDATE, DELETE, TRUNCATE"
+_WRITING_COLUMNS: Final = "INSERT, UPDATE"
+_WRITING_TABLES: Final = "DELETE, TRUNCATE"
 
 
 class Column(NamedTuple):
@@ -61,7 +62,8 @@ def role_privileges(database: PostgreSQLDatabase) -> RolePrivileges:
         f" (SELECT string_agg(c.relname || '.' || a.attname, ' ' ORDER BY 1) {_present()}"
         " AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')),"
         f" (SELECT string_agg(DISTINCT c.relname::text, ' ') {_present()}"
-        f" AND has_table_privilege(c.oid, {literal(_WRITING)}))"
+        f" AND (has_table_privilege(c.oid, {literal(_WRITING_TABLES)})"
+        f" OR has_any_column_privilege(c.oid, {literal(_WRITING_COLUMNS)})))"
     )
     ((role, superuser, milliseconds, lacking, writable),), pooled = _ask(database, statement)
     return RolePrivileges(

@@ -143,13 +143,16 @@ def test_a_write_is_refused(reader: PostgreSQLDatabase, postgres: Cluster, datab
                     connection.execute(sql.SQL(statement).format(sql.Identifier(table)))
 
 
-def test_each_column_that_is_taken_away_is_named(reader: PostgreSQLDatabase, postgres: Cluster, database: str) -> None:
+def test_columns_that_are_taken_away_or_may_be_written_are_noticed(
+    reader: PostgreSQLDatabase, postgres: Cluster, database: str
+) -> None:
     with postgres.connect(database) as owner:
         owner.execute(f'REVOKE SELECT (admin) ON "Users" FROM {ROLE}'.encode())
-        owner.execute(f'GRANT UPDATE ON "Teams" TO {ROLE}'.encode())
+        owner.execute(f'GRANT DELETE ON "Teams" TO {ROLE}'.encode())
+        owner.execute(f'GRANT UPDATE (password) ON "Users" TO {ROLE}'.encode())
     found = role_privileges(reader)
     assert found.lacking == ("Users.admin",)
-    assert found.writable == ("Teams",)
+    assert found.writable == ("Teams", "Users")
 
 
 def test_the_owner_may_write(postgres: Cluster, database: str) -> None:
