@@ -26,7 +26,7 @@ from ff_observe.platform.sources.questions import (
     sizes,
 )
 from ff_observe.platform.sources.reduction import REASON, Reduction
-from ff_observe.platform.sources.schema import SETTINGS, TABLES
+from ff_observe.platform.sources.schema import INSTANCE_ID, SETTINGS, TABLES
 from ff_observe.platform.sources.sql import (
     Columns,
     Dialect,
@@ -140,14 +140,12 @@ class Counting:
         }
         self._insufficient: dict[str, tuple[str | None, ...]] = {}  # known values that did not add up, by count
         self._failed: dict[str, tuple[str, datetime]] = {}  # by name of the part: why, and when to retry
-        self._complained: set[str] = set()
         self._pause: dict[str, timedelta] = {}  # by name of the part that failed last time, too
-        self._parts: tuple[Part, ...] = ()
+        self._planned: _Plan | None = None
         self._lacking: Mapping[str, str] = {}
-        self._statement: Statement | None = None
-        self._moving: Statement | None = None
         self._said: Mapping[str, str] = {}
         self._refused: StatementError | None = None
+        self._platform: object = None  # FlowFuse's id of the one that was read last
         self._last: tuple[str, Answer] | None = None  # the data stamp of a complete answer, and the answer
 
     def forget(self) -> None:
@@ -216,12 +214,12 @@ class Counting:
         )
 
     def _read_what_moves(self, session: Session, at: datetime, data_stamp: str | None) -> Answer | None:
-        if self._last is None or data_stamp is None or self._last[0] != data_stamp or self._failed:
+        if self._planned is None or self._last is None or self._last[0] != data_stamp or self._failed:
             return None
-        assert self._moving is not None
+        moving = self._planned.moving
         try:
-            stamp, rows = self._moving.split(self._ask(session, self._moving, at, "what moves with the clock"))
-            moved = _readings(self._moving.parts, rows)
+            stamp, rows = moving.split(self._ask(session, moving, at, "what moves with the clock"))
+            moved = _readings(moving.parts, rows)
         except (StatementError, UnexpectedAnswerError):
             return None
         if stamp != (self._schema_stamp, data_stamp):
@@ -261,10 +259,15 @@ class Counting:
         assert self._columns is not None
         columns = frozenset((table, frozenset(names)) for table, names in self._columns.items())
         known, left_out = frozenset(self._known.items()), self._reduction.of(self._counts)
-        planned = _planned(self._counts, columns, known, frozenset(self._failed), left_out, self._dialect)
-        self._columns, self._parts = planned.columns, planned.parts
-        self._lacking = {**planned.lacking, **answerable(self._dear, self._columns)[1]}
-        self._statement, self._moving = planned.statement, planned.moving
+        self._planned = _planned(self._counts, columns, known, frozenset(self._failed), left_out, self._dialect)
+        self._columns = self._planned.columns
+        self._lacking = {**self._planned.lacking, **answerable(self._dear, self._columns)[1]}
+
+    def _notice_platform(self, platform: object) -> None:
+        """What is known of counts with an interval is not of another one that took its place at the same address."""
+        if self._platform not in (None, platform):
+            self._intervals.drop()
+        self._platform = platform
 
     def _say_what_is_lacking(self) -> None:
         for name, missing in self._lacking.items():
@@ -278,14 +281,14 @@ class Counting:
 
     def _try(self, session: Session, at: datetime) -> Answer | None:
         """Run one statement; None if it must be repeated because the schema or the values have changed."""
-        assert self._statement is not None
-        before = self._statement
+        assert self._planned is not None
+        before = self._planned.statement
         try:
             (schema_stamp, data_stamp), rows = before.split(self._ask(session, before, at, "counts"))
         except StatementError as error:
             self._refused = error
             if not self._schema_changed(session):
-                self._find_failing(session, at, error)
+                self._find_failing(session, at, error, before.parts)
             return None
         if schema_stamp != self._schema_stamp and self._schema_changed(session):
             return None
@@ -298,10 +301,11 @@ class Counting:
             self._plan()
             return None
         settings, failures = read_settings(rows.get(SETTINGS_PART, []))
+        if SETTINGS_PART in rows and not failures:
+            self._notice_platform(settings.get(INSTANCE_ID))
         answer = Answer(settings, readings, {**failures, **self._failures()}, caps)
-        for name in self._complained - self._failed.keys():
+        for name in self._pause.keys() - self._failed.keys():
             log.info("%s: %s can be read again", self._where, name)
-        self._complained &= self._failed.keys()
         self._pause = {name: pause for name, pause in self._pause.items() if name in self._failed}
         self._last = None if data_stamp is None or self._reduction.is_on else (data_stamp, answer)
         self._learn(readings)
@@ -315,11 +319,9 @@ class Counting:
         self._look_at_schema(session)
         return self._columns != before
 
-    def _find_failing(self, session: Session, at: datetime, error: StatementError) -> None:
+    def _find_failing(self, session: Session, at: datetime, error: StatementError, asked: Sequence[Part]) -> None:
         """Ask each table alone, to leave out those that fail. Raises `SourceError` if all do."""
-        assert self._statement is not None
         assert self._columns is not None
-        asked = self._statement.parts
         found: dict[str, str] = {}
         for part in asked:
             alone = Statement([part], self._dialect, self._columns)
@@ -330,9 +332,8 @@ class Counting:
         if len(found) == len(asked):
             raise SourceError(f"{self._where} cannot be read: {error}") from error
         for name, reason in found.items():
-            level = logging.DEBUG if name in self._complained else logging.WARNING
+            level = logging.DEBUG if name in self._pause else logging.WARNING
             log.log(level, "%s: %s; what depends on it is not reported", self._where, reason)
-            self._complained.add(name)
             self._pause[name] = min(2 * self._pause.get(name, RETRY_FAILED_TABLES[0] / 2), RETRY_FAILED_TABLES[1])
             self._failed[name] = (reason, at + self._pause[name])
         self._plan()
@@ -346,7 +347,7 @@ class Counting:
     def _failures(self) -> dict[str, str]:
         failures = self._hidden()
         failures.update(dict.fromkeys(self._reduction.of(self._counts) - self._lacking.keys(), REASON))
-        for part in self._parts:
+        for part in self._planned.parts if self._planned is not None else ():
             if part.name in self._failed:
                 reason = self._failed[part.name][0]
                 names = [SETTINGS_READING] if part.name == SETTINGS_PART else part.readers
@@ -355,25 +356,24 @@ class Counting:
 
     def _hidden(self) -> dict[str, str]:
         """Why counts are not read whose table is a view or the like: it could hold anything, without end."""
-        of_settings = [SETTINGS_READING] if SETTINGS.name in self._not_tables else []
         tables = {count.name: TABLES[count.of.table].name for count in self._counts if count.name in self._lacking}
+        tables[SETTINGS_READING] = SETTINGS.name
         hidden = {name: table for name, table in tables.items() if table in self._not_tables}
-        hidden.update(dict.fromkeys(of_settings, SETTINGS.name))
         return {name: f"{table} is not a table; only tables are read" for name, table in hidden.items()}
 
     def _learn(self, readings: Mapping[str, Reading]) -> None:
         """Count values seen in groups without grouping from now on, which is several times cheaper."""
         known = dict(self._known)
+        unknown = readings.keys() - known.keys()
         for count in self._counts:
             question = count.of
-            if not isinstance(question, RowsBy) or not question.expected or count.name not in readings:
+            if not isinstance(question, RowsBy) or not question.expected or count.name not in unknown:
                 continue
-            if count.name not in known:
-                found = [None if key[0] == NO_VALUE else key[0] for key in readings[count.name]]
-                values = tuple(dict.fromkeys((*question.expected, *found)))
-                fits = len(values) <= MAX_KNOWN_VALUES and all(value is None or is_simple(value) for value in values)
-                if fits and values != self._insufficient.get(count.name):
-                    known[count.name] = values
+            found = [None if key[0] == NO_VALUE else key[0] for key in readings[count.name]]
+            values = tuple(dict.fromkeys((*question.expected, *found)))
+            fits = len(values) <= MAX_KNOWN_VALUES and all(value is None or is_simple(value) for value in values)
+            if fits and values != self._insufficient.get(count.name):
+                known[count.name] = values
         if known != self._known:
             self._known = known
             self._plan()

@@ -100,6 +100,10 @@ class Intervals:
             if due:
                 turn.asked_at = None
 
+    def drop(self) -> None:
+        """What is known is of another platform."""
+        self._turns = [_turn(turn.counts, self._dialect) for turn in self._turns]
+
     def ask(self, query: Query, at: datetime, data_stamp: str | None, complained: Iterable[str] = ()) -> None:
         """Ask some that are due, the most overdue ones first. Reasons that others were not read for, `complained`, are
         not worth another warning."""

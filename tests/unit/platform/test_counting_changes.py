@@ -275,6 +275,18 @@ def test_dear_counts_are_asked_again_of_another_database_alone(database: Databas
     assert len(database.asked) == 3
 
 
+def test_dear_counts_of_another_platform_are_gone_with_its_id(database: Database) -> None:
+    """A server in whose place there is another has the same address, and its tables have the same columns."""
+    answer = database.counting.read_due(database, AT, database.read(AT))
+    assert answer.readings["states"] == {("running",): 2}
+    database.refuse = lambda sql: not of_counts(sql) and not of_schema(sql)
+    assert "states" in database.counting.read_due(database, AT + SECOND, database.read(AT + SECOND)).readings
+    database.connection.execute("UPDATE PlatformSettings SET value = 'another'")
+    answer = database.counting.read_due(database, AT + 2 * SECOND, database.read(AT + 2 * SECOND))
+    assert "states" not in answer.readings
+    assert "states" in answer.failures
+
+
 def test_what_takes_too_long_is_left_out_until_the_pause_is_over(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
