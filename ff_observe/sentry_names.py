@@ -3,7 +3,8 @@
 import re
 from typing import Final
 
-_REFUSED: Final = re.compile(r"[\x00-\x1f\x7f/\\]+")
+# With halves of surrogate pairs, as Python reads a variable that is no UTF-8: Sentry refuses the whole event with one.
+_REFUSED: Final = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]+")
 _MAX_ENVIRONMENT: Final = 64
 _MAX_VERSION: Final = 100
 

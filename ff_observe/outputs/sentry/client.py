@@ -347,3 +347,5 @@ def _shorten(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _shorten(item) for key, item in value.items()}
     return value
+        # Sentry refuses an event with half a surrogate pair, as Python reads a file name that is no UTF-8.
+        value = value.encode(errors="replace").decode()

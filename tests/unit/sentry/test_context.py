@@ -1,6 +1,7 @@
 """What an event tells: thread, component, environment and release; and when there is none at all."""
 
 import itertools
+import json
 import logging
 import subprocess
 import sys
@@ -96,6 +97,7 @@ def test_the_environment_is_sentry_env_else_node_env_else_unknown(
         ("..", "unknown"),
         ("Prod EU", "Prod EU"),
     ],
+        ("caf\udce9", "caf-"),
 )
 def test_an_environment_that_sentry_would_discard_is_made_legal(
     server: Receiver, environment: str, expected: str
@@ -110,10 +112,22 @@ def test_an_environment_that_sentry_would_discard_is_made_legal(
 
 def test_an_error_event_is_valid_for_sentry_itself(server: Receiver) -> None:
     with Bridge(settings(server.dsn)) as bridge:
-        logging.getLogger("ff_observe.test").warning("something went before")
-        provoke(bridge.sentry, ValueError("x" * 20_000))
+        latin_1 = "caf\udce9.yml"  # as Python names such a file
+        logging.getLogger("ff_observe.test").warning("something went before, for %s", latin_1)
+        provoke(bridge.sentry, ValueError(f"{latin_1} is missing" + "x" * 20_000))
     [event] = server.events()
-    assert not StoreNormalizer(project_id=1, remove_other=True).normalize_event(dict(event)).get("errors")
+    normalizer = StoreNormalizer(project_id=1, remove_other=True)
+    assert not normalizer.normalize_event(raw_event=json.dumps(event)).get("errors")
+
+
+def test_a_log_line_that_cannot_be_formatted_is_no_error_of_the_one_who_logs(server: Receiver) -> None:
+    log = logging.getLogger("ff_observe.test")
+    with working_for("acme"), Bridge(settings(server.dsn)) as bridge:
+        log.warning("this went before")
+        [ours] = [each for each in logging.getLogger().handlers if type(each).__module__.startswith("ff_observe.")]
+        ours.handle(log.makeRecord(log.name, logging.WARNING, __file__, 1, "%d", ("no number",), None))
+        provoke(bridge.sentry, ValueError())
+    assert [line["message"] for line in server.events()[0]["breadcrumbs"]["values"]] == ["this went before"]
 
 
 def test_without_a_version_there_is_no_release_whatever_the_environment_says(
