@@ -6,6 +6,7 @@ transport passes nothing but events and check-ins. The SDK cannot add data that 
 name, local variables, source lines, modules, a release of another project): every such option is set here.
 """
 
+import contextlib
 import logging
 import platform
 import sys
@@ -217,15 +218,16 @@ class _LogLines(logging.Handler):
         self.addFilter(lambda _record: current_platform() == platform)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.latest.append(
-            {
-                "type": "log",
-                "level": record.levelname.lower(),
-                "category": record.name,
-                "message": record.getMessage(),
-                "timestamp": datetime.fromtimestamp(record.created, UTC),
-            }
-        )
+        with contextlib.suppress(Exception):  # arguments that do not fit their text: reported by the log's own handler
+            self.latest.append(
+                {
+                    "type": "log",
+                    "level": record.levelname.lower(),
+                    "category": record.name,
+                    "message": record.getMessage(),
+                    "timestamp": datetime.fromtimestamp(record.created, UTC),
+                }
+            )
 
 
 class EventTransport(HttpTransport):

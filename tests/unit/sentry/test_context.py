@@ -12,6 +12,7 @@ from sentry_relay.processing import StoreNormalizer
 
 from ff_observe.config.environment import read_environment
 from ff_observe.outputs.sentry.component import send_test_event
+from ff_observe.platform_context import working_for
 from tests.network_guard import guarded_environment
 from tests.real_parts.envelopes import Receiver
 from tests.unit.sentry.samples import VERSION, Bridge, provoke, settings
@@ -96,8 +97,8 @@ def test_the_environment_is_sentry_env_else_node_env_else_unknown(
         ("x" * 70, "x" * 64),
         ("..", "unknown"),
         ("Prod EU", "Prod EU"),
-    ],
         ("caf\udce9", "caf-"),
+    ],
 )
 def test_an_environment_that_sentry_would_discard_is_made_legal(
     server: Receiver, environment: str, expected: str
