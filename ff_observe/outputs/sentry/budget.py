@@ -80,6 +80,11 @@ class EventBudget:
             self._untold = Suppressed(self._clock.now(), rest) if rest else None
             self._in_event = Counter()
 
+    def lost(self) -> None:
+        """An admitted event did not arrive: the next says what it said."""
+        with self._lock:
+            self._in_event = Counter()
+
     def _objection(self, place: tuple[object, ...], now: float) -> Reason | None:
         while self._admitted and now - self._admitted[0] >= DAY_SECONDS:
             self._admitted.popleft()

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 SERVER_NAME = "ff-observe"
 REQUEST_SECONDS = 10.0
+_ABORT_SECONDS = 0.5  # far beyond what the SDK's thread needs to notice an abort
+_MOST_ANSWERED = 65_536  # bytes that are read of an answer: Sentry's has about fifty
 _MOST_LOG_LINES = 50
 MAX_TEXT = 8192  # characters of one string; Sentry refuses events over 1 MiB
 
@@ -231,7 +233,7 @@ class _LogLines(logging.Handler):
 
 
 class EventTransport(HttpTransport):
-    """The SDK's transport, reporting the outcome of each event.
+    """The SDK's transport, reporting one outcome of each event.
 
     It follows no redirect (the key in the header would be sent along) and does not retry: the SDK's queue is small, and
     an error that matters recurs.
@@ -242,8 +244,8 @@ class EventTransport(HttpTransport):
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._connection = AbortableConnection()
-        self._proxy: str | None = None
         self._failure: str | None = None
+        self._closed = False
         super().__init__(options)
 
     def capture_envelope(self, envelope: Envelope) -> None:
@@ -251,57 +253,72 @@ class EventTransport(HttpTransport):
         # for sampling, which we do not use; contains a key that `before_send` has masked
         envelope.headers.pop("trace", None)
         envelope.items[:] = [item for item in envelope.items if item.type in _SENT]
-        if envelope.items:
+        if envelope.items and not self._closed:
             self.observer.handed_over()
             super().capture_envelope(envelope)
 
+    def kill(self) -> None:
+        """Abort what is being sent, drop what waits and end the SDK's thread, which would send it all first."""
+        self._closed = True
+        self._connection.abort()
+        self._worker.flush(_ABORT_SECONDS)  # a full queue would not take the order to end
+        super().kill()
+
     def on_dropped_event(self, reason: str) -> None:
-        """Called by the SDK when an event is lost."""
-        failure, self._failure = self._failure, None
-        self.observer.settled(failure or _REASONS.get(reason, reason))
+        """Called by the SDK for most events that are lost; `_send_envelope` settles all that were queued."""
+        if reason == "full_queue":
+            self.observer.settled("too many events are waiting")
 
     def _make_pool(self) -> urllib3.PoolManager:
-        """Replaces the SDK's pool, which does not authenticate to proxies and trusts other authorities."""
-        assert self.parsed_dsn is not None
-        url = self._auth.get_api_url(EndpointType.ENVELOPE)
-        self._proxy = proxy_for(url)
-        return make_pool(url, self._proxy, lambda: self._connection, urllib3.Timeout(REQUEST_SECONDS))
+        """Replaces the SDK's pool, which does not authenticate to proxies and trusts other authorities. Not used: each
+        request has a pool of its own, so that what is wrong with proxy or authorities is the outcome of an event."""
+        return urllib3.PoolManager()
+
+    def _send_envelope(self, envelope: Envelope) -> None:
+        if self._closed:
+            return
+        self._failure = "it asked for a pause"  # unless there is a request
+        try:
+            super()._send_envelope(envelope)
+        finally:
+            if self._failure is None or not self._closed:
+                self.observer.settled(self._failure)
 
     def _request(
         self, method: str, endpoint_type: EndpointType, body: Any, headers: Mapping[str, str]
     ) -> urllib3.BaseHTTPResponse:
-        self._connection = AbortableConnection()
+        connection = self._connection = AbortableConnection()
+        if self._closed:
+            connection.abort()
+        url = self._auth.get_api_url(endpoint_type)
+        proxy = None
         try:
-            with self._connection.limited(REQUEST_SECONDS):
-                response = self._pool.request(
+            proxy = proxy_for(url)
+            with (
+                connection.limited(REQUEST_SECONDS),
+                make_pool(url, proxy, lambda: connection, urllib3.Timeout(REQUEST_SECONDS)) as pool,
+            ):
+                response = pool.request(
                     method,
-                    self._auth.get_api_url(endpoint_type),
+                    url,
                     body=body,
                     headers={**headers, "Connection": "close"},  # an idle connection could not be aborted
                     retries=False,
                     redirect=False,
+                    preload_content=False,
                 )
-            if self._connection.is_aborted:  # http.client accepts headers cut short by our abort as complete
+                read = response.read(_MOST_ANSWERED, decode_content=False)
+                response.close()
+            if connection.is_aborted:  # http.client accepts headers cut short by our abort as complete
                 raise TimeoutError
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            cause = TimeoutError() if self._connection.is_aborted else error
-            self._failure = unreached(cause, proxy=self._proxy)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            self._failure = unreached(TimeoutError() if connection.is_aborted else error, proxy=proxy)
             raise
-        finally:
-            self._pool.clear()
-        if 200 <= response.status < 300:
-            self.observer.settled(None)
-        else:
+        self._failure = None
+        if not 200 <= response.status < 300:
             explanation = self.cleaner.text(response.headers.get("X-Sentry-Error", ""))[:200]
             self._failure = f"it answered HTTP {response.status}" + (f" ({explanation})" if explanation else "")
-        return response
-
-
-_REASONS = {
-    "self_rate_limits": "it asked for a pause",
-    "full_queue": "too many events are waiting",
-    "network": "it could not be reached",
-}
+        return urllib3.HTTPResponse(read, response.headers, response.status)  # the SDK would read on
 
 
 def clean_event(event: Mapping[str, Any], release: str | None, redactor: Redactor) -> dict[str, Any]:
@@ -343,11 +360,11 @@ def _without_source(value: Any) -> Any:
 
 def _shorten(value: Any) -> Any:
     if isinstance(value, str):
+        # Sentry refuses an event with half a surrogate pair, as Python reads a file name that is no UTF-8.
+        value = value.encode(errors="replace").decode()
         return value if len(value) <= MAX_TEXT else value[: MAX_TEXT - 1] + "…"
     if isinstance(value, list):
         return [_shorten(item) for item in value]
     if isinstance(value, dict):
         return {key: _shorten(item) for key, item in value.items()}
     return value
-        # Sentry refuses an event with half a surrogate pair, as Python reads a file name that is no UTF-8.
-        value = value.encode(errors="replace").decode()

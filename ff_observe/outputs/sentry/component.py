@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 NAME = "backend_sentry"
 KEY = "telemetry.backend.sentry.dsn"
+STOP_SECONDS = 2.0  # as the SDK waits for what it has to send (its `shutdown_timeout`)
 
 _HOOK: ProcessWide[Callable[["threading.ExceptHookArgs"], Any]] = ProcessWide(
     lambda: threading.excepthook, lambda hook: setattr(threading, "excepthook", hook)
@@ -76,7 +77,6 @@ class BackendSentry:
         self._lock = threading.Lock()
         self._pending = 0
         self._failing = False
-        self._lost_of_pending = False
 
     def start(self) -> None:
         """Raises `ConfigurationError` for an invalid DSN."""
@@ -88,13 +88,14 @@ class BackendSentry:
             _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
 
     def stop(self, deadline: float) -> None:
-        """Sends what is waiting, until `deadline`; events left then are counted as dropped."""
+        """Sends what is waiting for up to `STOP_SECONDS`, and by `deadline`; events left then are counted as
+        dropped."""
         client, self._client = self._client, None
         if client is None:
             return
         if self._hooked:
             _HOOK.restore(self._thread_ended)
-        client.close(deadline - self._clock.monotonic())
+        client.close(min(STOP_SECONDS, deadline - self._clock.monotonic()))
         with self._lock:
             lost, self._pending = self._pending, 0
         if lost:
@@ -123,11 +124,10 @@ class BackendSentry:
                 return  # counted as lost when the bridge stopped
             self._pending -= 1
             changed, self._failing = self._failing != (failure is not None), failure is not None
-            self._lost_of_pending |= self._failing
-            if self._pending == 0:
-                if not self._lost_of_pending:
-                    self._budget.arrived()
-                self._lost_of_pending = False
+            if failure is not None:
+                self._budget.lost()
+            elif self._pending == 0:
+                self._budget.arrived()
         self._metrics.add(SENTRY_EVENTS, "captured" if failure is None else "dropped")
         self._metrics.delivery(NAME, failure)
         if failure is None:

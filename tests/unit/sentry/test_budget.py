@@ -1,5 +1,6 @@
 """How many events are sent at most, and that the others are counted and named in an event that is."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -112,3 +113,17 @@ def test_an_event_that_does_not_arrive_leaves_the_number_to_the_next() -> None:
         server.status = 200
         provoke(bridge.sentry, IndexError())
     assert [event["contexts"].get("suppressed", {}).get("events") for event in server.events()] == [None, 2, 2]
+
+
+def test_a_check_in_that_arrives_does_not_stand_for_the_event_that_did_not() -> None:
+    with receiver(status=500) as server:
+        told = settings(server.dsn)
+        with Bridge(replace(told, backend_sentry=replace(told.backend_sentry, monitor="daily-ping"))) as bridge:
+            for error in (ValueError("sent"), ValueError("held back"), KeyError("says so, in vain")):
+                provoke(bridge.sentry, error)
+            bridge.wait_for(3)
+            server.status = 200
+            bridge.sentry.check_in(True)
+            bridge.wait_for(4)
+            provoke(bridge.sentry, IndexError())
+    assert server.events()[-1]["contexts"]["suppressed"]["events"] == 1

@@ -1,9 +1,13 @@
 """How events get there, how many, and how it ends; and the test event of the command line."""
 
+import contextlib
 import logging
 import re
+import socket
 import ssl
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +152,37 @@ def test_the_stop_ends_by_its_deadline_even_if_the_server_hangs(caplog: pytest.L
     assert bridge.counted() == (0, 2)
 
 
+def test_the_stop_does_not_use_up_a_later_deadline_for_a_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ff_observe.outputs.sentry.client.REQUEST_SECONDS", 60.0)
+    with receiver(hangs=True) as server:
+        bridge = Bridge(settings(server.dsn))
+        bridge.sentry.start()
+        provoke(bridge.sentry, ValueError())
+        assert server.asked.wait(60)
+        with within(5):
+            bridge.sentry.stop(bridge.clock.monotonic() + 60)
+    assert bridge.counted() == (0, 1)
+
+
+def test_what_the_stop_counts_as_dropped_is_not_sent_later_and_the_sending_thread_ends() -> None:
+    told = settings("http://placeholder@127.0.0.1/7")
+    with receiver(hangs=True) as server:
+        bridge = Bridge(replace(told, backend_sentry=BackendSentrySettings(Secret(server.dsn), per_minute=1000)))
+        bridge.sentry.start()
+        for number in range(150):  # more than the SDK's queue holds
+            provoke(bridge.sentry, type(f"Error{number}", (Exception,), {})())
+        assert server.asked.wait(60)
+        bridge.sentry.stop(bridge.clock.monotonic() + 0.1)
+        server.hangs = False
+        server.released.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("sentry-sdk"):
+                thread.join(60)
+                assert not thread.is_alive()
+    assert len(server.requests) == 1
+    assert bridge.counted() == (0, 150)
+
+
 def test_after_the_stop_it_takes_nothing_and_may_be_stopped_again(server: Receiver) -> None:
     bridge = Bridge(settings(server.dsn))
     bridge.sentry.stop(bridge.clock.monotonic())
@@ -191,6 +226,40 @@ def test_a_pause_the_server_asks_for_is_kept(server: Receiver) -> None:
     assert bridge.counted() == (1, 1)
 
 
+@pytest.mark.parametrize("scope", ["", "error;monitor"])
+def test_a_check_in_within_a_pause_is_dropped_at_once(server: Receiver, scope: str) -> None:
+    server.headers = {"X-Sentry-Rate-Limits": f"60:{scope}:organization"}
+    told = settings(server.dsn)
+    told = replace(told, backend_sentry=replace(told.backend_sentry, monitor="daily-ping"))
+    with Bridge(told) as bridge:
+        provoke(bridge.sentry, ValueError("1"))
+        bridge.wait_for(1)
+        bridge.sentry.check_in(True)
+        bridge.wait_for(2)
+    assert len(server.requests) == 1
+    assert bridge.counted() == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("http_proxy", "socks5://127.0.0.1:1", "only http:// and https:// proxies are supported"),
+        ("http_proxy", "http://127.0.0.1:planted", "its name is not one that a host can have"),
+        ("REQUESTS_CA_BUNDLE", "/nonexistent/authorities.pem", "No such file or directory"),
+    ],
+)
+def test_a_proxy_or_authorities_that_cannot_be_used_cost_events_and_not_the_start(
+    variable: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(variable, value)
+    scheme = "https" if variable == "REQUESTS_CA_BUNDLE" else "http"
+    with Bridge(settings(f"{scheme}://{KEY}@127.0.0.1:{free_port()}/7")) as bridge:
+        provoke(bridge.sentry, ValueError())
+        bridge.wait_for(1)
+    assert bridge.counted() == (0, 1)
+    assert reason in caplog.text
+
+
 def test_a_proxy_is_honoured(server: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
     send_test_event(settings(f"http://{KEY}@sentry.internal.example/7"), VERSION)
@@ -208,6 +277,22 @@ def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     endless = trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     with tcp_server(endless) as (port, _), pytest.raises(DeliveryError, match="it did not answer in time"):
         send_test_event(settings(f"http://{KEY}@127.0.0.1:{port}/7"), VERSION, timeout_seconds=60)
+
+
+def test_of_an_answer_without_end_only_the_beginning_is_read() -> None:
+    gone = threading.Event()
+
+    def talk(client: socket.socket) -> None:
+        client.recv(65536)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                client.sendall(bytes(65536))
+        gone.set()
+
+    with tcp_server(talk) as (port, _):
+        send_test_event(settings(f"http://{KEY}@127.0.0.1:{port}/7"), VERSION, timeout_seconds=60)
+        assert gone.wait(60)
 
 
 def test_a_private_authority_is_honoured_and_an_unknown_one_refused(
