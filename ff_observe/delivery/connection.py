@@ -32,26 +32,32 @@ class AbortableConnection:
         return self._aborted.is_set()
 
     def connect(self, host: str, port: int, timeout_seconds: float) -> socket.socket:
-        """A connected TCP socket to the first address of `host` that accepts, within the timeout for all of them."""
+        """A connected TCP socket to the first address of `host` that accepts, within the timeout for all of them. Each
+        has an equal share of the time that is left: one that drops packets does not use up that of the others."""
         give_up = time.monotonic() + timeout_seconds
         last: OSError = OSError(f"{host} has no address")
-        for family, kind, protocol, _, address in self._addresses(host, port, timeout_seconds):
-            candidate = socket.socket(family, kind, protocol)
+        addresses = self._addresses(host, port, timeout_seconds)
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            share = (give_up - time.monotonic()) / (len(addresses) - tried)
             try:
-                self._hold(candidate)
-                candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                candidate.settimeout(max(0.001, give_up - time.monotonic()))
-                candidate.connect(address)
+                candidate = socket.socket(family, kind, protocol)  # fails for IPv6 on a machine without it
+                self._connect(candidate, address, max(0.001, share))
             except OSError as error:
-                candidate.close()
                 last = error
-            except BaseException:
-                candidate.close()
-                raise
             else:
                 candidate.settimeout(timeout_seconds)  # for the TLS handshake that follows
                 return candidate
         raise last
+
+    def _connect(self, candidate: socket.socket, address: Any, timeout_seconds: float) -> None:
+        try:
+            self._hold(candidate)
+            candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            candidate.settimeout(timeout_seconds)
+            candidate.connect(address)
+        except BaseException:
+            candidate.close()
+            raise
 
     def _addresses(self, host: str, port: int, timeout_seconds: float) -> list[Any]:
         """Looked up in a separate thread, since a look-up whose name server does not answer cannot be interrupted."""
