@@ -35,7 +35,8 @@ def reported_release(page: bytes) -> tuple[bool, str | None]:
         if place.kind is Kind.OURS and _ASSIGNMENT in place.text:
             try:
                 config, _ = json.JSONDecoder().raw_decode(place.text.partition(_ASSIGNMENT)[2])
-            except ValueError:  # another tool has rewritten it since
+                version = config.get("version")
+            except (ValueError, RecursionError, AttributeError):  # another tool has rewritten it since
                 continue
-            return True, config.get("version")
+            return True, version if isinstance(version, str) else None
     return False, None

@@ -149,6 +149,17 @@ def test_the_release_a_rendered_page_reports_can_be_read() -> None:
     assert reported_release(page.replace(b'"dsn"', b"dsn")) == (False, None)
 
 
+@pytest.mark.parametrize("config", ["5", "null", '["a"]', "[" * 100_000])
+def test_a_configuration_that_another_tool_has_rewritten_is_none(config: str) -> None:
+    page = render_page(b"<head></head>", (Script("sentry", f"window.sentryConfig = {config};"),))
+    assert reported_release(page) == (False, None)
+
+
+def test_a_version_that_another_tool_has_rewritten_is_no_release() -> None:
+    page = render_page(b"<head></head>", (Script("sentry", 'window.sentryConfig = {"version":5};'),))
+    assert reported_release(page) == (True, None)
+
+
 def streamed(page: bytes, size: int) -> bytes:
     stream = PageStream(SCRIPTS)
     pieces = [stream.feed(page[start : start + size]) for start in range(0, len(page), size)]
