@@ -127,7 +127,7 @@ class Scanner:
             close = self._match(re.compile(rf"</{name}(?=[{_SPACE}/>])", re.IGNORECASE), end).end()
             return self._attributes(close)[1]
         if name == "plaintext":
-            return len(self.text)
+            raise _Incomplete  # it never ends
         if name == "template":
             self._templates += 1
         elif name == "body" and not self._templates:
