@@ -16,6 +16,7 @@ ErrorSink = Callable[[BaseException, str], None]
 """Receives an error that a thread survived, with the thread's name. Backend Sentry is one."""
 
 _LONGEST_PAUSE_SECONDS = 3600.0
+_NO_THREAD_SECONDS = 5.0
 
 
 class Schedule:
@@ -55,7 +56,8 @@ class Schedule:
             self._changed.clear()
             due, pause = self._take()
             for task in due:
-                self._workers.submit(task.name, task.run_once, waits=True)
+                if not self._workers.submit(task.name, task.run_once, waits=True):
+                    self.later(task, _NO_THREAD_SECONDS)
             self._clock.wait(self._changed, pause)
 
     def _take(self) -> tuple[list["Periodic"], float]:

@@ -184,7 +184,8 @@ def stop_in_parallel(platforms: Sequence[RunningPlatform], process: Process, dea
 
     assert process.workers is not None
     for platform in platforms:
-        process.workers.submit(platform.name, partial(stop, platform))
+        if not process.workers.submit(platform.name, partial(stop, platform)):
+            stop(platform)
     for _ in platforms:
         if not open_ends.acquire(timeout=max(0.0, deadline - process.clock.monotonic())):
             errors.append(TimeoutError("some platforms did not stop in time"))

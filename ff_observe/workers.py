@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from ff_observe.log import StateLog
+
 log = logging.getLogger(__name__)
 
 MOST: Final = 16
@@ -44,17 +46,24 @@ class Workers:
         self._free: set[threading.Thread] = set()  # started or idle, without a job so far
         self._watching: threading.Thread | None = None
         self._stopped = False
+        self._state = StateLog(log)
 
-    def submit(self, name: str, job: Job, *, waits: bool = False, first: bool = False) -> None:
-        """Run `job` in a thread, which is called `name` meanwhile, with `first` before all that waits for one. After
-        `stop` nothing is run any more."""
+    def submit(self, name: str, job: Job, *, waits: bool = False, first: bool = False) -> bool:
+        """Run `job` in a thread, which is called `name` meanwhile, with `first` before all that waits for one.
+
+        Returns whether it will be: not after `stop`, nor where there is no thread and the system refuses to start one.
+        """
         with self._changed:
             if self._stopped:
-                return
+                return False
             jobs = self._waiting_jobs if waits else self._jobs
             (jobs.appendleft if first else jobs.append)((name, job))
             self._provide()
+            if not self._free and not self._running:
+                jobs.remove((name, job))
+                return False
             self._changed.notify_all()
+            return True
 
     def finish(self, seconds: float) -> bool:
         """Wait for the threads that are there, `seconds` in all. Returns whether no job is under way any more."""
@@ -86,12 +95,22 @@ class Workers:
             and len(self._free) + self._quick() < self._most
             and len(self._free) + len(self._running) < MOST_THREADS
         ):
-            thread = threading.Thread(target=self._work, name="worker", daemon=True)
-            self._free.add(thread)
-            thread.start()
+            started = self._started(threading.Thread(target=self._work, name="worker", daemon=True))
+            if started is None:
+                break
+            self._free.add(started)
         if self._watching is None and len(self._jobs) + len(self._waiting_jobs) > len(self._free):
-            self._watching = threading.Thread(target=self._watch, name="workers", daemon=True)
-            self._watching.start()
+            self._watching = self._started(threading.Thread(target=self._watch, name="workers", daemon=True))
+
+    def _started(self, thread: threading.Thread) -> threading.Thread | None:
+        """None where the system has no thread to give: one that runs already takes the job then."""
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._state.failing(f"work has to wait: {error}")
+            return None
+        self._state.working("threads can be started again")
+        return thread
 
     def _quick(self, *, waits: bool = False) -> int:
         """How many threads are at work on a job that is not slow (one that waits for others)."""
@@ -115,7 +134,7 @@ class Workers:
             thread.name, job = found
             try:
                 job()
-            except Exception:
+            except BaseException:  # the thread goes on to other jobs
                 log.exception("%s failed", thread.name)
             finally:
                 thread.name = "worker"

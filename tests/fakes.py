@@ -1,9 +1,10 @@
-"""Time and chance as tests own them: a clock that moves only when told to, and a die with chosen throws."""
+"""Time, chance and threads as tests own them: a clock that moves only when told to, a die with chosen throws."""
 
+import contextlib
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -113,3 +114,13 @@ class FakeRandom(random.Random):
 
     def random(self) -> float:
         return self._values.pop(0) if len(self._values) > 1 else self._values[0]
+
+
+@contextlib.contextmanager
+def no_more_threads() -> Iterator[None]:
+    """The system refuses to start threads, as at a limit of processes: each asks for more memory than has addresses."""
+    before = threading.stack_size(1 << 48)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)

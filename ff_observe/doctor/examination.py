@@ -61,11 +61,14 @@ class Examination:
                 return _done(latest[0])
             if self._stopped:
                 return _done(() if latest is None else latest[0])
-            if self._under_way is None:
-                self._under_way = Future()
-                run = contextvars.copy_context().run  # its log lines name the platform that is examined
-                self._workers.submit("examination", partial(run, self._run, self._under_way), waits=True)
-            return self._under_way
+            if self._under_way is not None:
+                return self._under_way
+            asked: Future[tuple[Finding, ...]] = Future()
+            run = contextvars.copy_context().run  # its log lines name the platform that is examined
+            if not self._workers.submit("examination", partial(run, self._run, asked), waits=True):
+                return _done(() if latest is None else latest[0])
+            self._under_way = asked
+            return asked
 
     def _run(self, asked: "Future[tuple[Finding, ...]]") -> None:
         found: tuple[Finding, ...] = ()

@@ -148,12 +148,16 @@ class Snapshots:
                 done: Future[Snapshot] = Future()
                 done.set_result(fresh)
                 return done
-            if self._under_way is None:
-                self._under_way = Future()
-                # In the context of the first request, so that in a trace the snapshot is a part of that work.
-                run = contextvars.copy_context().run
-                self._workers.submit("snapshot", partial(run, self._run, self._under_way))
-            return self._under_way
+            if self._under_way is not None:
+                return self._under_way
+            asked: Future[Snapshot] = Future()
+            # In the context of the first request, so that in a trace the snapshot is a part of that work.
+            run = contextvars.copy_context().run
+            if self._workers.submit("snapshot", partial(run, self._run, asked)):
+                self._under_way = asked
+            else:
+                asked.set_exception(RuntimeError("there is no thread to take a snapshot in"))
+            return asked
 
     def take(self, at: datetime | None = None) -> Snapshot:
         """Take a separate snapshot now, with `at` as the present of everything that depends on time. Never raises

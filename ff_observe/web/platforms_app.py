@@ -251,7 +251,8 @@ class PlatformsApp:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the server stopped
                 loop.call_soon_threadsafe(settle, outcome)
 
-        self._workers.submit("platforms page", job, first=True)
+        if not self._workers.submit("platforms page", job, first=True):
+            raise RuntimeError("there is no thread to make the page in")
         return await made
 
 

@@ -1,5 +1,6 @@
 """The pool of threads that platforms share, and the schedule of their tasks on it."""
 
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from ff_observe.clock import SystemClock
 from ff_observe.periodic import Periodic, Schedule
 from ff_observe.platform_context import current_platform, working_for
 from ff_observe.workers import Workers
+from tests.fakes import FakeClock, no_more_threads
 
 PATIENCE = 60.0
 
@@ -150,3 +152,63 @@ def test_a_task_on_a_schedule_that_does_not_come_back_is_said(workers: Workers) 
         hanging.stop(clock.monotonic())
     released.set()
     schedule.stop(clock.monotonic() + PATIENCE)
+
+
+def test_a_job_that_finds_no_thread_is_refused_and_the_next_ones_run(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    pool, ran, refused = Workers(2), threading.Event(), threading.Event()
+    with no_more_threads():
+        assert not pool.submit("refused", refused.set)
+        assert not pool.submit("refused", refused.set, waits=True)
+    assert pool.submit("job", ran.set)
+    assert ran.wait(PATIENCE)
+    assert pool.stop(PATIENCE)
+    assert not refused.is_set()
+    assert [record.getMessage() for record in caplog.records] == [
+        "work has to wait: can't start new thread",
+        "threads can be started again",
+    ]
+
+
+def test_a_job_that_finds_no_thread_waits_for_one_at_work(workers: Workers) -> None:
+    begun, ended, ran = threading.Event(), threading.Event(), threading.Event()
+
+    def job() -> None:
+        begun.set()
+        ended.wait(PATIENCE)
+
+    workers.submit("job", job)
+    assert begun.wait(PATIENCE)
+    with no_more_threads():
+        assert workers.submit("next", ran.set)
+        ended.set()
+        assert ran.wait(PATIENCE)
+
+
+def test_a_thread_survives_whatever_a_job_raises(caplog: pytest.LogCaptureFixture) -> None:
+    pool, ran = Workers(1), threading.Event()
+
+    def exits() -> None:
+        raise SystemExit(1)
+
+    pool.submit("exits", exits)
+    assert pool.finish(PATIENCE)
+    pool.submit("next", ran.set)
+    assert ran.wait(PATIENCE)
+    assert pool.stop(PATIENCE)
+    assert "exits failed" in caplog.text
+
+
+def test_a_task_that_finds_no_thread_runs_later() -> None:
+    clock, pool, ran = FakeClock(), Workers(2), threading.Event()
+    schedule = Schedule(clock, pool)
+    Periodic("a task", ran.set, clock, first_after=1.0, schedule=schedule).start()
+    schedule.start()
+    clock.await_waiters(1)
+    with no_more_threads():
+        clock.advance(1)
+    assert not ran.is_set()
+    clock.advance(5)
+    assert ran.wait(PATIENCE)
+    schedule.stop(clock.monotonic() + PATIENCE)
+    assert pool.stop(PATIENCE)

@@ -20,6 +20,7 @@ from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import SETTINGS_READING
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.self_metrics import SelfMetrics
+from tests.fakes import no_more_threads
 from tests.platforms import case_named, writable_copy
 from tests.unit.platform.scripted_source import AT, PLATFORM, ScriptedSource, StandingClock
 
@@ -382,3 +383,11 @@ def test_a_real_database_that_goes_and_comes_back_needs_no_restart(
     away.rename(path)
     clock.seconds = 20
     assert snapshots.current().readings["flowfuse_users"] == {(): 6}
+
+
+def test_a_snapshot_that_finds_no_thread_fails_and_the_next_is_taken(snapshots: Snapshots) -> None:
+    with no_more_threads():
+        refused = snapshots.request()
+    with pytest.raises(RuntimeError, match="no thread"):
+        refused.result(0)
+    assert snapshots.request().result(10).up
