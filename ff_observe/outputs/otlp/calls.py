@@ -5,6 +5,7 @@ The SDK (1.45) does not look at the answer, and grpc logs a traceback for each o
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,8 +39,12 @@ class NotTakenError(grpc.RpcError):
 class Calls:
     """Makes the stubs of one exporter, channel after channel. `problem` is why the last call failed."""
 
-    def __init__(self, service: ServiceDescriptor, answer: type[Message], authority: Path | None) -> None:
+    def __init__(
+        self, service: ServiceDescriptor, answer: type[Message], authority: Path | None, headers: Mapping[str, str]
+    ) -> None:
         self.problem: str | None = None
+        # Values of names with this ending are bytes ("gRPC over HTTP2", "Custom-Metadata").
+        self.metadata = [(name, value.encode() if name.endswith("-bin") else value) for name, value in headers.items()]
         self._authority = authority
         self._method = f"/{service.full_name}/Export"
         self._answer = answer
@@ -70,7 +75,8 @@ class _Stub:
 
     def Export(self, **arguments: Any) -> None:  # noqa: N802 - named so by the protocol
         try:
-            body: bytes = self._call(**arguments)
+            # Ours: the SDK adds those of the environment, and one process may serve several platforms.
+            body: bytes = self._call(**arguments | {"metadata": self._calls.metadata})
         except grpc.RpcError as error:
             self._calls.failed(error)
             raise

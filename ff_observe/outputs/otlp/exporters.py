@@ -63,17 +63,16 @@ def _over_http(destination: Destination) -> Exporting[Any]:
 
     module, name, service, answer = _PLACES[destination.signal]
     exporter_class = getattr(import_module(f"opentelemetry.exporter.otlp.proto.http.{module}"), name)
-    session = ExportSession(getattr(_messages(service), answer), destination.certificate)
+    session = ExportSession(getattr(_messages(service), answer), destination.certificate, _headers(destination))
     exporter = exporter_class(
         endpoint=destination.endpoint.reveal(),
-        headers={name: value.reveal() for name, value in destination.headers},
         timeout=destination.timeout_seconds,
         compression=Compression.Gzip if destination.compression == "gzip" else Compression.NoCompression,
-        certificate_file=_text(destination.certificate),
-        client_certificate_file=_text(destination.client_certificate),
-        client_key_file=_text(destination.client_key),
         session=session,
     )
+    certificate, key = destination.client_certificate, destination.client_key
+    # In place of what the exporter found in the environment.
+    session.cert = (str(certificate), str(key)) if certificate and key else None
 
     def cut() -> None:
         session.cut()
@@ -99,11 +98,10 @@ def _over_grpc(destination: Destination) -> Exporting[Any]:
         raise FFObserveError("OTLP over gRPC: an endpoint holds no user and password; use a header instead")
     messages = _messages(service)
     [described] = messages.DESCRIPTOR.services_by_name.values()
-    calls = Calls(described, getattr(messages, answer), destination.certificate)
+    calls = Calls(described, getattr(messages, answer), destination.certificate, _headers(destination))
     exporter = over(exporter_class, calls)(
         endpoint=endpoint,
         insecure=destination.insecure,
-        headers={name: value.reveal() for name, value in destination.headers},
         timeout=destination.timeout_seconds,
         compression=grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression,
         credentials=None
@@ -123,8 +121,8 @@ def _messages(service: str) -> Any:
     return import_module(f"opentelemetry.proto.collector.{service}.v1.{service}_service_pb2")
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def _headers(destination: Destination) -> dict[str, str]:
+    return {name: value.reveal() for name, value in destination.headers}
 
 
 def _content(path: Path | None) -> bytes | None:

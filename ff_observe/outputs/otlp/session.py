@@ -31,6 +31,8 @@ from ff_observe.outputs.otlp.answers import (
     problem_in,
 )
 
+_OF_THE_SDK = frozenset({"content-type", "content-encoding", "user-agent"})
+
 
 class NotDeliveredError(requests.RequestException):
     """The receiver answered, and did not accept the data. No retry: the next export sends current values."""
@@ -39,13 +41,15 @@ class NotDeliveredError(requests.RequestException):
 class ExportSession(requests.Session):
     """One connection per request, and no request longer than its timeout. `problem` is why the last one failed.
 
-    `answer` is the type of the receiver's message (OTLP specification, "OTLP/HTTP Response").
+    `answer` is the type of the receiver's message (OTLP specification, "OTLP/HTTP Response"). `headers` are sent, and
+    none that the SDK found in the environment: one process may serve several platforms, each with its own.
     """
 
-    def __init__(self, answer: type[Message], authority: Path | None) -> None:
+    def __init__(self, answer: type[Message], authority: Path | None, headers: dict[str, str]) -> None:
         super().__init__()
         self.problem: str | None = None
         self._answer = answer
+        self._sent = headers
         self._lock = threading.Lock()
         self._connection: AbortableConnection | None = None
         self._is_cut = False
@@ -75,6 +79,8 @@ class ExportSession(requests.Session):
             self._connection = connection
         try:
             proxy = proxy_for(url)
+            own = {name: value for name, value in options["headers"].items() if name.lower() in _OF_THE_SDK}
+            options["headers"] = own | self._sent
             options |= {"auth": _authenticate, "stream": True, "proxies": {"all": proxy} if proxy else {}}
             if url.startswith("https:"):
                 self._adapter.load_trust()  # slow, so before the request's time begins

@@ -77,7 +77,7 @@ def tls_receiver(directory: Path, *, asks_for_a_certificate: bool = False) -> It
 
 class GrpcReceiver(metrics_service_pb2_grpc.MetricsServiceServicer):
     def __init__(self) -> None:
-        self.metadata: list[dict[str, str]] = []
+        self.metadata: list[dict[str, str | bytes]] = []
 
     def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in the protocol
         self.metadata.append({item.key: item.value for item in context.invocation_metadata()})

@@ -30,13 +30,27 @@ def test_headers_and_compression_of_the_file_are_used(compression: str) -> None:
 
 
 def test_headers_of_the_variables_are_sent_along_and_those_of_the_file_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=variable,x-other=kept%20as%20is")
+    variables = {"OTEL_EXPORTER_OTLP_HEADERS": "api-key=variable,x-other=kept%20as%20is"}
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "")
     with sink() as receiver:
         settings = OtlpSettings(endpoint=Secret(receiver.url), headers=(("Api-Key", Secret("file")),))
-        assert export_once(settings) == "delivered"
+        assert export_once(settings, variables) == "delivered"
         sent = receiver.headers[-1]
     assert (sent["api-key"], sent["x-other"]) == ("file", "kept as is")
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_headers_of_the_process_are_not_sent_where_a_platform_has_its_own(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=of-the-process")
+    for variables in ({}, {"OTEL_EXPORTER_OTLP_HEADERS": "x-scope-orgid=acme"}):
+        with sink() as http, grpc_receiver() as (grpc_server, port):
+            url = http.url if protocol == "http/protobuf" else f"http://127.0.0.1:{port}"
+            assert export_once(OtlpSettings(endpoint=Secret(url), protocol=protocol), variables) == "delivered"
+            sent = http.headers[-1] if protocol == "http/protobuf" else grpc_server.metadata[-1]
+        assert "api-key" not in sent
+        assert ("x-scope-orgid" in sent) is bool(variables)
 
 
 def test_credentials_of_a_netrc_are_not_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,10 +88,12 @@ def shown(directory: Path) -> dict[str, str]:
     }
 
 
-def test_a_receiver_that_asks_for_a_certificate_is_shown_it(tmp_path: Path) -> None:
+def test_a_receiver_that_asks_for_a_certificate_is_shown_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tls_receiver(tmp_path, asks_for_a_certificate=True) as (url, authority):
         settings = OtlpSettings(endpoint=Secret(url), certificate=authority)
         assert export_once(settings, shown(tmp_path)) == "delivered"
+        for variable, path in shown(tmp_path).items():  # of the process: this platform has other variables
+            monkeypatch.setenv(variable, path)
         assert export_once(replace(settings, timeout_seconds=0.5)) == "failed"
 
 
@@ -113,6 +129,13 @@ def test_grpc_takes_headers_however_they_are_spelled() -> None:
         )
         assert export_once(settings) == "delivered"
     assert receiver.metadata[-1]["api-key"] == "planted"
+
+
+def test_grpc_sends_a_binary_header_as_bytes() -> None:
+    with grpc_receiver() as (receiver, port):
+        settings = OtlpSettings(endpoint=Secret(f"http://127.0.0.1:{port}"), protocol="grpc")
+        assert export_once(settings, {"OTEL_EXPORTER_OTLP_HEADERS": "token-bin=planted"}) == "delivered"
+    assert receiver.metadata[-1]["token-bin"] == b"planted"
 
 
 def test_grpc_trusts_a_private_authority_when_named(tmp_path: Path) -> None:
