@@ -7,6 +7,7 @@ ends or is held up in between.
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -43,17 +44,12 @@ def without_statistics(table: str, columns: Iterable[str]) -> str:
 
 def sampled(connection: Connection) -> dict[str, list[str]]:
     """The columns that ANALYZE samples although it must not, by table."""
-    found: dict[str, list[str]] = {}
-    for table, columns in COLUMNS.items():
-        rows = connection.execute(
-            "SELECT attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relname = %s "
-            "AND relkind IN ('r', 'p') AND pg_table_is_visible(attrelid) "
-            "AND attname = ANY(%s) AND attstattarget IS DISTINCT FROM 0",
-            (table, list(columns)),
-        ).fetchall()
-        if rows:
-            found[table] = [str(name) for (name,) in rows]
-    return found
+    rows = connection.execute(
+        "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relname = ANY(%s) "
+        "AND relkind IN ('r', 'p') AND pg_table_is_visible(attrelid) AND attstattarget IS DISTINCT FROM 0",
+        (list(COLUMNS),),
+    ).fetchall()
+    return _of_columns(rows)
 
 
 def note(connection: Connection, tables: Iterable[str]) -> None:
@@ -140,6 +136,11 @@ def _samples(connection: Connection) -> dict[str, list[str]]:
         "WHERE coalesce(parent.relname, child.relname) = ANY(%s) AND pg_table_is_visible(child.oid)",
         (list(COLUMNS),),
     ).fetchall()
+    return _of_columns(rows)
+
+
+def _of_columns(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[str]]:
+    """Those pairs of table and column that are among `COLUMNS`, by table."""
     found = {(str(table), str(column)) for table, column in rows}
     samples = {table: [name for name in columns if (table, name) in found] for table, columns in COLUMNS.items()}
     return {table: names for table, names in samples.items() if names}

@@ -82,16 +82,18 @@ def _missing(connection: Connection) -> list[bytes]:
     )
     there = {str(name) for (name,) in rows}
     statements = [statement for name, statement in _OBJECTS.items() if name not in there]
-    for table in there & _COLUMNS.keys():
-        rows = connection.execute(
-            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped", (table,)
-        )
-        columns = {str(name) for (name,) in rows}
-        statements += [
-            f"ALTER TABLE {table} ADD COLUMN {definition}"
-            for column, definition in _COLUMNS[table].items()
-            if column not in columns
-        ]
+    rows = connection.execute(
+        "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
+        "WHERE relname = ANY(%s) AND pg_table_is_visible(attrelid) AND NOT attisdropped",
+        (list(_COLUMNS),),
+    )
+    columns = {(str(table), str(column)) for table, column in rows}
+    statements += [
+        f"ALTER TABLE {table} ADD COLUMN {definition}"
+        for table in there & _COLUMNS.keys()
+        for column, definition in _COLUMNS[table].items()
+        if (table, column) not in columns
+    ]
     statements += [without_statistics(table, columns) for table, columns in sampled(connection).items()]
     return [statement.encode("ascii") for statement in statements]
 
