@@ -5,14 +5,18 @@ import gc
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import hypothesis
 
 _TURNS = 1_000_000
 
 
-def in_full(nightly: int, else_: int) -> int:
-    """How often to repeat what is random: `nightly` times in `make nightly`, fewer elsewhere."""
+T = TypeVar("T")
+
+
+def in_full(nightly: T, else_: T) -> T:
+    """How often to repeat what is random, or with what: `nightly` in `make nightly`, less elsewhere."""
     return nightly if hypothesis.settings.get_current_profile_name() == "nightly" else else_
 
 
