@@ -4,7 +4,6 @@ import contextlib
 import logging
 import random
 import threading
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,9 +12,8 @@ import pytest
 
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store import Pruned, Rollup, Store, StoreError, postgresql_rollups, rollups, sqlite_rollups
+from ff_observe.collector.store import Pruned, Rollup, Store, StoreError, postgresql_rollups, rollups, statements
 from ff_observe.collector.store.postgresql import PostgreSQLStore
-from ff_observe.collector.store.sqlite import SQLiteStore
 from tests.contract.conftest import MakeStore
 from tests.contract.test_collector_rollups import FIELDS, change, fold_all, kept, refusing, some, stored
 from tests.fakes import FakeClock
@@ -123,8 +121,7 @@ def test_a_platform_that_is_forgotten_during_a_prune_is_not_kept_by_it(
 ) -> None:
     write(writer, range(6), "platform-0", "forgotten")
     fold_all(store, NOON)
-    module = sqlite_rollups if isinstance(store, SQLiteStore) else postgresql_rollups
-    awaited: Callable[..., date | None] = module.awaited
+    awaited = statements.awaited
     forgotten: list[int] = []
 
     def forgetting(*arguments: Any) -> date | None:
@@ -133,7 +130,7 @@ def test_a_platform_that_is_forgotten_during_a_prune_is_not_kept_by_it(
             forgotten.append(make_store().forget(ping("forgotten").instance_id))
         return found
 
-    monkeypatch.setattr(module, "awaited", forgetting)
+    monkeypatch.setattr(statements, "awaited", forgetting)
     assert store.prune(NOON, timedelta(days=3)).pings == 0
     assert forgotten == [6]
     fold_all(store, NOON)

@@ -122,7 +122,7 @@ def kill_while_folding(store: Store, at: datetime, after: int, monkeypatch: pyte
 def test_roll_ups_equal_a_recount_after_any_history(
     seed: int, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ff_observe.collector.store.sqlite_sightings.ADDED_AT_ONCE", 3)
+    monkeypatch.setattr("ff_observe.collector.store.sqlite_rollups.ADDED_AT_ONCE", 3)
     draw = random.Random(seed)
     most_values = draw.choice((2, 500))
     monkeypatch.setattr("ff_observe.collector.store.rollups.MOST_VALUES", most_values)

@@ -1,8 +1,8 @@
 """Where pings are kept: an embedded SQLite file, or PostgreSQL."""
 
-from ff_observe.collector.store.copies import Copy
 from ff_observe.collector.store.model import (
     Columns,
+    Copy,
     Count,
     Distribution,
     Folded,

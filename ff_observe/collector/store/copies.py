@@ -4,52 +4,20 @@ A copy is announced, replaces the one before, and is confirmed. Whatever changes
 counted against it until a newer one is confirmed: also if the process ends in between.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
-Run = Callable[..., Sequence[tuple[Any, ...]]]
-"""Runs a statement, with `?` for each value, and returns its rows. Both databases read these statements alike."""
-
-TABLE = """CREATE TABLE {} day_copy (target TEXT NOT NULL, day TEXT NOT NULL, changes INTEGER NOT NULL,
-PRIMARY KEY (target, day))"""
+from ff_observe.collector.store.model import Copy
+from ff_observe.collector.store.sessions import Connection, Sessions
+from ff_observe.collector.store.statements import pruned_before
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """The copy of a day in a directory or a database (`target`). `stale` if the day has changed since, or the copy was
-    never confirmed; `kept` if the store still has the day, and can make the copy anew."""
-
-    target: str
-    day: date
-    stale: bool
-    kept: bool
-
-
-def mark(run: Run, day: str) -> None:
-    """Pings of a day are changed, or deleted; for the transaction that does so."""
-    run("UPDATE day_copy SET changes = changes + 1 WHERE day = ?", day)
-
-
-class CopiedStore(ABC):
+class CopiedStore(Sessions[Connection]):
     """See `Store` for the methods."""
-
-    @abstractmethod
-    def _running(self, what: str) -> AbstractContextManager[Run]:
-        """What runs statements until the block ends, each in a transaction of its own; `what` names the work in
-        errors."""
-
-    @abstractmethod
-    def copying(self) -> AbstractContextManager[bool]:
-        """See `Store`."""
 
     def kept_since(self) -> date:
         with self._running("read its state") as run:
-            rows = run("SELECT CAST(pruned_before AS TEXT) FROM fleet_state")
-        return date.fromisoformat(rows[0][0]) if rows and rows[0][0] else date.min
+            return pruned_before(run)
 
     def copies(self) -> Sequence[Copy]:
         first = self.kept_since()

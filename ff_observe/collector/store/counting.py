@@ -19,9 +19,9 @@ import orjson
 
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
-from ff_observe.collector.store.copies import Run
 from ff_observe.collector.store.model import Count, Distribution, Seen, StoreError
 from ff_observe.collector.store.rollups import ROLLED_UP, ascending
+from ff_observe.collector.store.sessions import Run
 from ff_observe.ping_contract import FIELDS
 
 COUNTED_AT_ONCE = 50

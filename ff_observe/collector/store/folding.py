@@ -1,19 +1,18 @@
-"""The methods of a store for roll-ups: which days are rolled up next, over the statements of its database.
+"""The methods of a store for roll-ups and counts: which days are rolled up next, over the statements of its database.
 
 Each day has a session of its own: what fails there, for whatever reason, keeps no other day from being rolled up.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from datetime import date, datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from ff_observe.collector.store.model import Folded, Rollup, StoreError
+from ff_observe.collector.store import counting, statements
+from ff_observe.collector.store.model import Count, Folded, Rollup, StoreError
 from ff_observe.collector.store.present import Present
+from ff_observe.collector.store.sessions import Connection, Sessions
 from ff_observe.ping_contract import Value
 
-Connection = TypeVar("Connection")
 Used = TypeVar("Used", contravariant=True)
 
 
@@ -21,15 +20,13 @@ class Statements(Protocol[Used]):
     """A module of one database's statements: `postgresql_rollups` or `sqlite_rollups`."""
 
     def mark_changed(self, connection: Used, found: Present, /) -> None: ...
-    def due(self, connection: Used, /) -> Sequence[date]: ...
     def fold_day(self, connection: Used, day: date, today: date, /) -> bool: ...
-    def select(self, connection: Used, since: date, until: date, fields: Sequence[str], /) -> list[Rollup]: ...
     def crosstab(
         self, connection: Used, day: date, first: int, second: int, /
     ) -> Sequence[tuple[Value | None, Value | None, int]]: ...
 
 
-class FoldingStore(ABC, Generic[Connection]):
+class FoldingStore(Sessions[Connection]):
     """See `Store` for the methods."""
 
     rolling_up: Statements[Connection]
@@ -38,22 +35,14 @@ class FoldingStore(ABC, Generic[Connection]):
         self._failed: dict[date, str] = {}
         """Why days could not be rolled up, the one that was tried longest ago first."""
 
-    @abstractmethod
-    def _session(self, what: str) -> AbstractContextManager[Connection]:
-        """A connection until the block ends; `what` names the work in errors."""
-
-    @abstractmethod
-    def _present(self, connection: Connection, now: datetime) -> Present:
-        """What its witnesses say; `now` is what the clock does."""
-
     def fold(self, at: datetime, most: int) -> Folded:
         with self._session("roll up") as connection:
             found = self._present(connection, at)
             self.rolling_up.mark_changed(connection, found)
-            due = self.rolling_up.due(connection)
+            due = statements.due(self._run_by(connection))
         days = [self._fold_day(day, found.likely.date()) for day in at_once(due, most, self._failed)]
-        with self._session("roll up") as connection:
-            due = self.rolling_up.due(connection)
+        with self._running("roll up") as run:
+            due = statements.due(run)
         self._failed = {day: why for day, why in self._failed.items() if day in due}
         return Folded(sum(days), due, dict(self._failed))
 
@@ -67,8 +56,12 @@ class FoldingStore(ABC, Generic[Connection]):
             return False
 
     def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
-        with self._session("read roll-ups") as connection:
-            return self.rolling_up.select(connection, since, until, fields)
+        with self._running("read roll-ups") as run:
+            return statements.select(run, since, until, fields)
+
+    def last_count(self) -> Count | None:
+        with self._running("read the last count") as run:
+            return counting.last(run)
 
     def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]:
         with self._session("read a day") as connection:

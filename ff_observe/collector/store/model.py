@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from ff_observe.collector.store.copies import Copy
 from ff_observe.errors import FFObserveError
 from ff_observe.ping_contract import Value, Values, document
 
@@ -132,6 +131,17 @@ class Folded:
         return self.oldest_due is None or self.oldest_due >= day
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The copy of a day in a directory or a database (`target`). `stale` if the day has changed since, or the copy was
+    never confirmed; `kept` if the store still has the day, and can make the copy anew."""
+
+    target: str
+    day: date
+    stale: bool
+    kept: bool
+
+
 class Released(NamedTuple):
     """A public release: its number in the log of releases, from 0 on, and its proof (see `release_log.py`)."""
 
@@ -139,9 +149,6 @@ class Released(NamedTuple):
     day: date
     document: str
     proof: str
-
-
-ROUNDING_KEY_BYTES = 32
 
 
 class Writer(Protocol):

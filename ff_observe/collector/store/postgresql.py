@@ -5,19 +5,12 @@ import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import (
-    copies,
-    counting,
-    postgresql_fleet,
-    postgresql_keys,
-    postgresql_rollups,
-    postgresql_sightings,
-    sightings,
-)
+from ff_observe.collector.store import postgresql_keys, postgresql_rollups, sightings, statements
 from ff_observe.collector.store.columns import NAMES, restored_row
 from ff_observe.collector.store.copies import CopiedStore
 from ff_observe.collector.store.folding import FoldingStore
@@ -52,6 +45,7 @@ from ff_observe.collector.store.postgresql_writer import PostgreSQLWriter, Serve
 from ff_observe.collector.store.present import EARLIEST, LATEST, Present, days_from, present
 from ff_observe.collector.store.public import PublicStore
 from ff_observe.collector.store.rollups import Pruning
+from ff_observe.collector.store.sessions import Run
 from ff_observe.config.secret import Secret
 from ff_observe.log import StateLog
 
@@ -75,11 +69,10 @@ _COLUMN_LIST = sql.SQL(", ").join(map(sql.Identifier, NAMES))
 _IMPATIENT = "SET LOCAL lock_timeout = '500ms'"  # pings queue up behind a lock request that waits
 
 
-class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedStore):
+class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedStore[Connection]):
     """A database of pings."""
 
     name = "postgresql"
-    public = postgresql_fleet
     rolling_up = postgresql_rollups
 
     def __init__(self, url: Secret, window: timedelta, clock: ServerClock = server_clock) -> None:
@@ -128,6 +121,9 @@ class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedS
         else:
             self._rewriting.working("no copies of what was deleted are left in the files of tables")
 
+    def _run_by(self, connection: Connection) -> Run:
+        return postgresql_rollups.run_by(connection)
+
     def _present(self, connection: Connection, now: datetime) -> Present:
         return present(self._clocks(connection, now), newest_days(connection))
 
@@ -140,9 +136,12 @@ class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedS
             interrupted = self._interruption.requested
             return postgresql_rollups.count(connection, at, silent_after_days, found, interrupted)
 
-    def last_count(self) -> Count | None:
-        with self._running("read the last count") as run:
-            return counting.last(run)
+    def sample(self, at: datetime, days: int, silent_after_days: int) -> Count | None:
+        with self._session("sample the fleet") as connection, connection.transaction():
+            connection.execute(postgresql_rollups.CONSISTENT)
+            connection.execute("SET LOCAL work_mem = '64MB'")
+            distributions = partial(postgresql_rollups.distributions, connection)
+            return sightings.sample(self._run_by(connection), distributions, at, days, silent_after_days)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = _SELECT.format(_COLUMN_LIST, sql.SQL("instance_id = %s ORDER BY received_at"))
@@ -165,11 +164,6 @@ class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedS
             while portion := rows.fetchmany(READ_AT_ONCE):
                 yield list(zip(*portion, strict=True))
 
-    @contextlib.contextmanager
-    def _running(self, what: str) -> Iterator[copies.Run]:
-        with self._session(what) as connection:
-            yield postgresql_rollups.run_by(connection)
-
     def copying(self) -> AbstractContextManager[bool]:
         return self._alone("copy days", COPY_LOCK)
 
@@ -186,7 +180,7 @@ class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedS
                 if deleted or platforms:
                     postgresql_rollups.mark(connection, (day for _, day in deleted), erased=True)
                     connection.execute("DELETE FROM fleet_count")
-                    postgresql_sightings.forget(connection, [instance_id])
+                    connection.execute("DELETE FROM fleet_seen WHERE instance_id = %s", (instance_id,))
                     erased = ["fleet_count", "fleet_seen", "platform", "recent"]
                     note(connection, [*erased, *(str(table) for table, _ in deleted)])
             with connection.transaction():
@@ -214,19 +208,21 @@ class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedS
             doubtful = found.doubts(now) and days_before(connection, now - retention) != []
             if old is None:
                 return Pruned(doubtful=doubtful)
-            pruning = Pruning(old, (old + retention).date())
+            present_at = old + retention
+            pruning = Pruning(old, present_at.date())
             postgresql_rollups.mark_changed(connection, found)
             postgresql_rollups.wait(connection, pruning)
-            awaited = postgresql_rollups.awaited(connection, pruning)
+            awaited = statements.awaited(self._run_by(connection), pruning)
             end = pruning.end(awaited)
             dropped = [drop(connection, day, pruning) for day in days_before(connection, end)[:DAYS_PRUNED_AT_ONCE]]
+            too_old = present_at.date() - rollups
             gone = "DELETE FROM platform WHERE last_seen < %s AND last_seen > %s"
-            counts_from = max(end, old + retention - timedelta(days=sightings.DAYS + 1)).date()
+            counts_from = max(end, present_at - timedelta(days=sightings.DAYS + 1)).toordinal()
             with connection.transaction():
                 changed = {
-                    "fleet_day": postgresql_rollups.delete_before(connection, (old + retention).date() - rollups),
+                    "fleet_day": connection.execute("DELETE FROM fleet_day WHERE day < %s", (too_old,)).rowcount,
                     "platform": connection.execute(gone, (end, EARLIEST)).rowcount,
-                    "fleet_seen": postgresql_sightings.delete_before(connection, counts_from),
+                    "fleet_seen": connection.execute("DELETE FROM fleet_seen WHERE day < %s", (counts_from,)).rowcount,
                 }
                 note(connection, [table for table, rows in changed.items() if rows])
             more = days_before(connection, old) != []
@@ -278,7 +274,7 @@ class PostgreSQLStore(PublicStore[Connection], FoldingStore[Connection], CopiedS
             ).fetchall()
             if days:
                 postgresql_rollups.mark(connection, [*(day for (day,) in days), found.likely.date()])
-                postgresql_sightings.forget(connection, names)
+                connection.execute("DELETE FROM fleet_seen WHERE instance_id = ANY(%s)", (names,))
             for table, column, right in _RIGHT:
                 update = sql.SQL("UPDATE {0} SET {1} = {2} WHERE {1} > %(future)s OR {1} <= %(past)s")
                 named = update.format(sql.Identifier(table), sql.Identifier(column), sql.SQL(right))

@@ -1,14 +1,15 @@
 """The roll-ups in PostgreSQL: reading a day, replacing what is kept of it, and which days are due."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from ff_observe.collector.store import copies, counting, postgresql_sightings, rollups
+from ff_observe.collector.store import counting, rollups, sightings, statements
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Rollup
 from ff_observe.collector.store.postgresql_connections import Connection
@@ -16,6 +17,7 @@ from ff_observe.collector.store.postgresql_erasure import note
 from ff_observe.collector.store.postgresql_partitions import PARENT_FIRST, partitions
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Sighting
+from ff_observe.collector.store.sessions import Run
 from ff_observe.collector.store.sightings import window
 from ff_observe.ping_contract import Value
 
@@ -28,8 +30,6 @@ TABLES = {
     # Days before `changes_from` change no more unless they are marked; pings from before `pruned_before` are deleted.
     "fleet_state": "CREATE TABLE fleet_state (id integer PRIMARY KEY CHECK (id = 1), "
     "changes_from date NOT NULL, pruned_before date NOT NULL)",
-    "fleet_count": "CREATE TABLE fleet_count (id integer PRIMARY KEY CHECK (id = 1), taken_at timestamptz NOT NULL, "
-    "document text NOT NULL)",
 }
 ADDED = {"waits_since": "waits_since date"}
 """Columns of `fleet_due` that earlier versions lack."""
@@ -70,6 +70,11 @@ SELECT coalesce(max(platforms), 0) FROM (
   WHERE first_seen >= {day} AND sender IS NOT NULL GROUP BY sender
 ) AS senders
 """
+_ADD = """
+INSERT INTO fleet_seen (instance_id, day, days, sender)
+SELECT DISTINCT ON (instance_id) instance_id, {ordinal}, 1, coalesce(sender, '') FROM ping
+WHERE received_at >= {day} AND received_at < {next} ORDER BY instance_id, received_at DESC, sender
+"""
 
 
 def _alone(connection: Connection) -> bool:
@@ -85,7 +90,7 @@ def count(
     return counting.take(run_by(connection), walk, at, silent_after_days, interrupted)
 
 
-def distributions(connection: Connection, where: sql.Composable) -> Mapping[int, Distribution]:
+def distributions(connection: Connection, where: str) -> Mapping[int, Distribution]:
     """The values of every rolled-up field, in one pass for each `MOST_GROUPED` of them."""
     found: dict[int, list[tuple[Value | None, int]]] = {index: [] for index in rollups.ROLLED_UP}
     for first in range(0, len(rollups.ROLLED_UP), MOST_GROUPED):
@@ -95,7 +100,7 @@ def distributions(connection: Connection, where: sql.Composable) -> Mapping[int,
         sets = sql.SQL(", ").join(sql.SQL("({})").format(name) for name in names)
         query = sql.SQL("SELECT grouping({0}), count(*), {0} FROM {1} GROUP BY GROUPING SETS ({2})")
         places = {(1 << len(indexes)) - 1 - (1 << (len(indexes) - 1 - n)): n for n in range(len(indexes))}
-        for grouped, platforms, *row in connection.execute(query.format(listed, where, sets)):
+        for grouped, platforms, *row in connection.execute(query.format(listed, sql.SQL(where), sets)):
             place = places[grouped]
             index = indexes[place]
             found[index].append((restored(COLUMNS[index], row[place]), platforms))
@@ -112,11 +117,10 @@ def mark(connection: Connection, days: Iterable[date], *, erased: bool = False) 
             "ON CONFLICT (day) DO UPDATE SET erased = fleet_due.erased OR excluded.erased",
             {"day": day, "erased": erased},
         )
-        postgresql_sightings.withdraw(connection, day)  # after a collector that is entering it: the row above waits
-        copies.mark(run_by(connection), day.isoformat())
+        statements.withdraw(run_by(connection), day)  # after a collector that is entering it: the row above waits
 
 
-def run_by(connection: Connection) -> copies.Run:
+def run_by(connection: Connection) -> Run:
     """Runs the statements that both databases share."""
 
     def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -135,17 +139,13 @@ def mark_changed(connection: Connection, found: Present) -> None:
         row = connection.execute("SELECT changes_from, pruned_before FROM fleet_state").fetchone()
         since = max([_BEGINNING, *(row or ())])
         pings = pings_by_day(connection, since, date.max)
-        known = {each.day: each.platforms for each in select(connection, since, date.max, [rollups.PINGS])}
+        run = run_by(connection)
+        known = {each.day: each.platforms for each in statements.select(run, since, date.max, [rollups.PINGS])}
         mark(connection, rollups.changed(pings, known))
-        mark(connection, set(postgresql_sightings.unknown(connection, found.likely.date())) - set(due(connection)))
+        mark(connection, set(sightings.unknown(run, found.likely.date())) - set(statements.due(run)))
         # Whatever is still under way is younger than a day before the present.
         settled = _BEGINNING if found.earliest is None else found.earliest.date() - timedelta(days=1)
         _advance(connection, changes_from=settled)
-
-
-def due(connection: Connection) -> list[date]:
-    """The days that are still to be rolled up, in ascending order."""
-    return [day for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day").fetchall()]
 
 
 def pings_by_day(connection: Connection, since: date, until: date) -> dict[date, int]:
@@ -180,7 +180,7 @@ def fold_day(connection: Connection, day: date, today: date) -> bool:
                 return False
             _replace(connection, day, _read(connection, day))
             if day in window(today):
-                postgresql_sightings.add(connection, day)
+                _add(connection, day)
             if erased == (True,):
                 note(connection, ["fleet_day"])
     except psycopg.errors.SerializationFailure:
@@ -195,15 +195,22 @@ def _read(connection: Connection, day: date) -> list[Rollup]:
     where = sql.SQL("ping WHERE received_at >= {day} AND received_at < {next}").format(**literals)
     (pings,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(where)).fetchone() or (0,)
     _create_last(connection, literals)
-    sightings = connection.execute(sql.SQL(_SIGHTINGS).format(**literals)).fetchall()
+    seen = connection.execute(sql.SQL(_SIGHTINGS).format(**literals)).fetchall()
     (crowd,) = connection.execute(sql.SQL(_CROWD).format(**literals)).fetchone() or (0,)
-    found = distributions(connection, sql.SQL("last"))
-    return rollups.of_day(day, pings, [Sighting(*each) for each in sightings], found, crowd)
+    found = distributions(connection, "last")
+    return rollups.of_day(day, pings, [Sighting(*each) for each in seen], found, crowd)
 
 
 def _create_last(connection: Connection, literals: Mapping[str, sql.Literal]) -> None:
     """The last ping of each platform on a day."""
     connection.execute(sql.SQL(f"CREATE TEMP TABLE last ON COMMIT DROP AS {_LAST}").format(**literals))
+
+
+def _add(connection: Connection, day: date) -> None:
+    """Enter a day that is over into `fleet_seen`. For the transaction that rolls it up."""
+    literals = {"day": sql.Literal(day), "next": sql.Literal(day + timedelta(days=1))}
+    connection.execute(sql.SQL(_ADD + sightings.ADD).format(**literals, ordinal=sql.Literal(day.toordinal())))
+    connection.execute("INSERT INTO fleet_seen_day (day) VALUES (%s) ON CONFLICT DO NOTHING", (day.toordinal(),))
 
 
 def _replace(connection: Connection, day: date, rows: Iterable[Rollup]) -> None:
@@ -225,45 +232,11 @@ def wait(connection: Connection, pruning: rollups.Pruning) -> None:
     )
 
 
-def awaited(connection: Connection, pruning: rollups.Pruning) -> date | None:
-    """The first day that old pings wait for."""
-    row = connection.execute(
-        "SELECT min(day) FROM fleet_due WHERE day < %s AND (waits_since IS NULL OR waits_since > %s)",
-        (pruning.counted_before, pruning.patient_since),
-    ).fetchone()
-    return None if row is None else row[0]
-
-
 def seal(connection: Connection, end: date) -> list[date]:
-    """The pings of days before `end` are deleted: those are never rolled up again. Returns the ones that were still to
-    be: what is kept of them may count who was forgotten, and goes. For an open transaction."""
-    due = connection.execute("DELETE FROM fleet_due WHERE day < %s RETURNING day", (end,)).fetchall()
-    lost = sorted(day for (day,) in due)
-    row = connection.execute("SELECT pruned_before FROM fleet_state").fetchone()
-    begin = date.min if row is None else row[0]
-    days: dict[date, list[Rollup]] = {}
-    for each in _rows(connection, "day >= %s AND day < %s", (begin, end)):
-        days.setdefault(each.day, []).append(each)
-    for day, rows in days.items():
-        _replace(connection, day, [] if day in lost else rollups.sealed(rows))
+    """See `statements.seal`."""
+    lost = statements.seal(run_by(connection), end, partial(_replace, connection))
     _advance(connection, pruned_before=end)
-    postgresql_sightings.seal(connection, end)
     return lost
-
-
-def select(connection: Connection, since: date, until: date, fields: Sequence[str]) -> list[Rollup]:
-    """See `Store.rollups`."""
-    return list(_rows(connection, "day >= %s AND day <= %s AND field = ANY(%s)", (since, until, list(fields))))
-
-
-def _rows(connection: Connection, where: str, values: Sequence[object]) -> Iterator[Rollup]:
-    query = f"SELECT day, field, value, platforms, total FROM fleet_day WHERE {where} ORDER BY day, field, value"  # noqa: S608 - our own conditions
-    yield from (Rollup(*row) for row in connection.execute(query.encode("ascii"), values).fetchall())
-
-
-def delete_before(connection: Connection, day: date) -> int:
-    """Delete the roll-ups of older days; returns how many."""
-    return connection.execute("DELETE FROM fleet_day WHERE day < %s", (day,)).rowcount
 
 
 def crosstab(

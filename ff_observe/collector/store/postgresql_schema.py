@@ -6,13 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from ff_observe.collector.store import (
-    copies,
-    postgresql_fleet,
-    postgresql_keys,
-    postgresql_rollups,
-    postgresql_sightings,
-)
+from ff_observe.collector.store import postgresql_keys, postgresql_rollups, statements
 from ff_observe.collector.store.columns import COLUMNS
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.postgresql_connections import Connection
@@ -39,11 +33,12 @@ _OBJECTS = {
     "received_at timestamptz NOT NULL, until timestamptz NOT NULL)",
     "collector_rewrite": "CREATE TABLE collector_rewrite (name text PRIMARY KEY)",
     "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
-    **postgresql_fleet.TABLES,
     **postgresql_rollups.TABLES,
     **postgresql_keys.TABLES,
-    "day_copy": copies.TABLE.format(""),
-    **postgresql_sightings.TABLES,
+    **{
+        name: statement.format(moment="timestamptz", date="date", key="bytea", sender="bytea")
+        for name, statement in statements.TABLES.items()
+    },
 }
 
 
@@ -145,7 +140,7 @@ def drop(connection: Connection, day: date, pruning: Pruning) -> tuple[int, list
         (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() or (0,)
         # As `DROP TABLE` does. What deletes or changes pings marks their days before it lets go of the table.
         connection.execute("LOCK TABLE ONLY ping IN ACCESS EXCLUSIVE MODE")
-        if day >= pruning.end(postgresql_rollups.awaited(connection, pruning)).date():
+        if day >= pruning.end(statements.awaited(postgresql_rollups.run_by(connection), pruning)).date():
             return 0, []
         connection.execute(sql.SQL("DROP TABLE {}").format(table))
         lost = postgresql_rollups.seal(connection, day + timedelta(days=1))

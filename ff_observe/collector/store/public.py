@@ -1,56 +1,42 @@
-"""The methods of a store for public figures: one session of the store each, over the statements of its database."""
+"""The methods of a store for public figures, but for the sample: see `sightings`."""
 
-from abc import ABC, abstractmethod
+import secrets
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from datetime import date, datetime
 
-from ff_observe.collector.store.model import Count, Released
-from ff_observe.collector.store.present import Present
+from ff_observe.collector.store.model import Released
+from ff_observe.collector.store.sessions import Connection, Sessions
 
-Connection = TypeVar("Connection")
-Used = TypeVar("Used", contravariant=True)
+ROUNDING_KEY_BYTES = 32
 
 
-class Statements(Protocol[Used]):
-    """A module of one database's statements: `postgresql_fleet` or `sqlite_fleet`."""
-
-    def sample(self, connection: Used, at: datetime, days: int, silent_after_days: int, /) -> Count | None: ...
-    def rounding_key(self, connection: Used, /) -> bytes: ...
-    def releases(self, connection: Used, first: int, /) -> Sequence[Released]: ...
-    def release(self, connection: Used, released: Released, /) -> bool: ...
-
-
-class PublicStore(ABC, Generic[Connection]):
+class PublicStore(Sessions[Connection]):
     """See `Store` for the methods."""
-
-    public: Statements[Connection]
-
-    @abstractmethod
-    def _session(self, what: str) -> AbstractContextManager[Connection]:
-        """A connection until the block ends; `what` names the work in errors."""
-
-    @abstractmethod
-    def _present(self, connection: Connection, now: datetime) -> Present:
-        """What its witnesses say; `now` is what the clock does."""
-
-    def sample(self, at: datetime, days: int, silent_after_days: int) -> Count | None:
-        with self._session("sample the fleet") as connection:
-            return self.public.sample(connection, at, days, silent_after_days)
 
     def contradicts(self, at: datetime) -> bool:
         with self._session("read its days") as connection:
             return self._present(connection, at).contradicts(at)
 
     def rounding_key(self) -> bytes:
-        with self._session("read the fleet's key") as connection:
-            return self.public.rounding_key(connection)
+        drawn = secrets.token_bytes(ROUNDING_KEY_BYTES)
+        with self._running("read the fleet's key") as run:
+            run("INSERT INTO fleet_rounding (id, key) VALUES (1, ?) ON CONFLICT DO NOTHING", drawn)
+            ((key,),) = run("SELECT key FROM fleet_rounding")
+        return bytes(key)
 
     def releases(self, first: int) -> Sequence[Released]:
-        with self._session("read releases") as connection:
-            return self.public.releases(connection, first)
+        query = "SELECT number, CAST(day AS TEXT), document, proof FROM fleet_log WHERE number >= ? ORDER BY number"
+        with self._running("read releases") as run:
+            rows = run(query, first)
+        return [Released(number, date.fromisoformat(day), document, proof) for number, day, document, proof in rows]
 
     def release(self, released: Released) -> bool:
-        with self._session("release") as connection:
-            return self.public.release(connection, released)
+        """In one statement, so that of two collectors one succeeds."""
+        number, day, document, proof = released
+        with self._running("release") as run:
+            added = run(
+                "INSERT INTO fleet_log SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM fleet_log) = ? "
+                "ON CONFLICT DO NOTHING RETURNING number",
+                *(number, day.isoformat(), document, proof, number),
+            )
+        return added != []

@@ -5,19 +5,16 @@ each day before; and the sender of its last ping on it. `fleet_seen_day` has the
 is marked leaves it until it is rolled up again. Both databases understand the same statements.
 """
 
-from datetime import date, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
 
 from ff_observe.catalogue.quality import CROWD_OF_FEW_SENDERS
+from ff_observe.collector.store.model import Count, Distribution, Seen
+from ff_observe.collector.store.sessions import Run
 
 DAYS = 30
 """So many days before a release count."""
 _BITS = (1 << (DAYS + 1)) - 1
-
-TABLES = {
-    "fleet_seen": "CREATE TABLE fleet_seen (instance_id text PRIMARY KEY, day integer NOT NULL, days bigint NOT NULL, "
-    "sender {binary} NOT NULL)",
-    "fleet_seen_day": "CREATE TABLE fleet_seen_day (day integer PRIMARY KEY)",
-}
 
 ADD = f"""
 ON CONFLICT (instance_id) DO UPDATE SET
@@ -46,10 +43,11 @@ WITH known AS (
 )
 SELECT instance_id, seen FROM placed WHERE place = 1
 """
-SEEN = (
+_SEEN = (
     "SELECT count(*) FILTER (WHERE seen & 1 <> 0), count(*) FILTER (WHERE seen & 127 <> 0), count(*), "
     "count(*) FILTER (WHERE seen & {lately} = 0) FROM sample"
 )
+"""How many platforms of the sample were seen in a day, a week, and at all; and how many are silent."""
 
 
 def window(until: date) -> list[date]:
@@ -57,7 +55,37 @@ def window(until: date) -> list[date]:
     return [until - timedelta(days=ago) for ago in range(1, DAYS + 1)]
 
 
-def counted(until: date, known: set[date], days: int) -> str:
+def known(run: Run, until: date) -> set[date]:
+    """The days before `until` that the rows know of."""
+    return {date.fromordinal(day) for (day,) in run("SELECT day FROM fleet_seen_day WHERE day < ?", until.toordinal())}
+
+
+def unknown(run: Run, until: date) -> list[date]:
+    """The days before `until` that count, have pings, and are still to be entered."""
+    has_pings = "SELECT 1 FROM ping WHERE received_at >= ? AND received_at < ? LIMIT 1"
+    others = set(window(until)) - known(run, until)
+    return [day for day in others if run(has_pings, day.isoformat(), (day + timedelta(days=1)).isoformat())]
+
+
+def sample(
+    run: Run,
+    distributions: Callable[[str], Mapping[int, Distribution]],
+    at: datetime,
+    days: int,
+    silent_after_days: int,
+) -> Count | None:
+    """See `Store.sample`; `distributions` reads what follows FROM. For a transaction that reads as of one moment."""
+    until = at.astimezone(UTC).date()
+    if unknown(run, until):
+        return None
+    run(f"CREATE TEMP TABLE sample AS {_counted(until, known(run, until), days)}")
+    ((day, week, month, silent),) = run(_SEEN.format(lately=(1 << silent_after_days) - 1))
+    found = distributions("sample JOIN platform USING (instance_id)")
+    run("DROP TABLE sample")  # behind a pooler, sessions stay
+    return Count(at, Seen({"1d": day, "7d": week, "30d": month}, silent), found)
+
+
+def _counted(until: date, known: set[date], days: int) -> str:
     """The query of the platforms that count: of those behind one sender that were seen on enough of the `known` days,
     the one known longest; none of a crowd that was first seen on one day behind one sender. `seen` has a bit for each
     day, that for the last day before `until` first."""
@@ -65,8 +93,3 @@ def counted(until: date, known: set[date], days: int) -> str:
     return _COUNTED.format(
         last=until.toordinal() - 1, mask=mask, number=_NUMBER, days=days, crowd=CROWD_OF_FEW_SENDERS.least
     )
-
-
-def seen(silent_after_days: int) -> str:
-    """The query of how many platforms of the sample were seen in a day, a week, and at all; and how many are silent."""
-    return SEEN.format(lately=(1 << silent_after_days) - 1)

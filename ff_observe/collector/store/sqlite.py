@@ -6,10 +6,11 @@ import sqlite3
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ff_observe.collector.store import copies, counting, sightings, sqlite_fleet, sqlite_rollups
+from ff_observe.collector.store import sightings, sqlite_rollups, statements
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, Column, restored, restored_row
 from ff_observe.collector.store.copies import CopiedStore
@@ -26,6 +27,7 @@ from ff_observe.collector.store.model import (
 from ff_observe.collector.store.present import EARLIEST, Present, present
 from ff_observe.collector.store.public import PublicStore
 from ff_observe.collector.store.rollups import Pruning
+from ff_observe.collector.store.sessions import Run
 from ff_observe.collector.store.sqlite_schema import (
     clear_log,
     connect,
@@ -57,11 +59,10 @@ _OLDEST = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_
 _EARLIEST = moment(EARLIEST)
 
 
-class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connection], CopiedStore):
+class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connection], CopiedStore[sqlite3.Connection]):
     """A file of pings. Readers and the writer do not wait for each other (WAL)."""
 
     name = "sqlite"
-    public = sqlite_fleet
     rolling_up = sqlite_rollups
 
     def __init__(self, path: Path, window: timedelta) -> None:
@@ -83,6 +84,9 @@ class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connecti
                 self._made.set()
             yield connection
 
+    def _run_by(self, connection: sqlite3.Connection) -> Run:
+        return sqlite_rollups.run_by(connection)
+
     def _present(self, connection: sqlite3.Connection, now: datetime) -> Present:
         return present([now], newest_days(connection))
 
@@ -90,9 +94,10 @@ class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connecti
         with self._session("count platforms") as connection:
             return sqlite_rollups.count(connection, at, silent_after_days, self._interrupted)
 
-    def last_count(self) -> Count | None:
-        with self._running("read the last count") as run:
-            return counting.last(run)
+    def sample(self, at: datetime, days: int, silent_after_days: int) -> Count | None:
+        with self._session("sample the fleet") as connection, sqlite_rollups.reading(connection):
+            distributions = partial(sqlite_rollups.distributions, connection)
+            return sightings.sample(self._run_by(connection), distributions, at, days, silent_after_days)
 
     def export(self, instance_id: str) -> Iterator[Ping]:
         query = f"SELECT received_at, sender, {_COLUMN_LIST} FROM ping WHERE instance_id = ? ORDER BY received_at"  # noqa: S608 - only names of our own columns
@@ -122,11 +127,6 @@ class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connecti
                     [None if each is None else datetime.fromisoformat(each) for each in first_seen],
                     *(_restored(column, each) for column, each in zip(COLUMNS, values, strict=True)),
                 ]
-
-    @contextlib.contextmanager
-    def _running(self, what: str) -> Iterator[copies.Run]:
-        with self._session(what) as connection:
-            yield sqlite_rollups.run_by(connection)
 
     @contextlib.contextmanager
     def copying(self) -> Iterator[bool]:
@@ -160,9 +160,10 @@ class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connecti
             pruning = Pruning(old, present_at.date())
             sqlite_rollups.mark_changed(connection, found)
             sqlite_rollups.wait(connection, pruning)
-            awaited = sqlite_rollups.awaited(connection, pruning)
+            run = self._run_by(connection)
+            awaited = statements.awaited(run, pruning)
             end = pruning.end(awaited)
-            begun = min(end, sqlite_rollups.sealed_before(connection))
+            begun = min(end, datetime.combine(statements.pruned_before(run), time(), UTC))
             if _oldest(connection, begun) is None:
                 begun, lost = _begin(connection, pruning)
             pruned = _delete(connection, begun)
@@ -171,7 +172,7 @@ class SQLiteStore(PublicStore[sqlite3.Connection], FoldingStore[sqlite3.Connecti
             _delete_rows(connection, "platform", "last_seen < ? AND last_seen > ?", moment(end), _EARLIEST)
             counts_from = max(end, present_at - timedelta(days=sightings.DAYS + 1)).date()
             _delete_rows(connection, "fleet_seen", "day < ?", counts_from.toordinal())
-            sqlite_rollups.delete_before(connection, present_at.date() - rollups)
+            connection.execute("DELETE FROM fleet_day WHERE day < ?", ((present_at.date() - rollups).isoformat(),))
             more = _oldest(connection, old) is not None
         return Pruned(pruned, more, doubtful, awaited=awaited if more else None, lost=tuple(lost))
 
@@ -196,7 +197,7 @@ def _begin(connection: sqlite3.Connection, pruning: Pruning) -> tuple[datetime, 
     """Seal the oldest days with old pings that nothing waits for; returns the moment before which they are, and the
     days that are lost with them."""
     with transaction(connection):
-        ripe, end = pruning.end(sqlite_rollups.awaited(connection, pruning)), EARLIEST
+        ripe, end = pruning.end(statements.awaited(sqlite_rollups.run_by(connection), pruning)), EARLIEST
         for _ in range(DAYS_PRUNED_AT_ONCE):
             query = "SELECT min(received_at) FROM ping WHERE received_at < ? AND received_at > ? AND received_at >= ?"
             (oldest,) = connection.execute(query, (moment(ripe), _EARLIEST, moment(end))).fetchone()

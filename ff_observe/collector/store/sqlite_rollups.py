@@ -4,30 +4,37 @@ import contextlib
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from ff_observe.collector.store import copies, counting, rollups, sqlite_sightings
+from ff_observe.collector.store import counting, rollups, sightings, statements
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Rollup
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Sighting
+from ff_observe.collector.store.sessions import Run
 from ff_observe.collector.store.sightings import window
 from ff_observe.ping_contract import Value
 
 TABLES = (
-    """CREATE TABLE IF NOT EXISTS fleet_day (day TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL,
+    """CREATE TABLE fleet_day (day TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL,
     platforms INTEGER NOT NULL, total INTEGER NOT NULL, PRIMARY KEY (day, field, value)) WITHOUT ROWID""",
     # `waits_since` is the day on which pruning began to wait for it.
-    "CREATE TABLE IF NOT EXISTS fleet_due (day TEXT PRIMARY KEY, mark BLOB NOT NULL, waits_since TEXT)",
+    "CREATE TABLE fleet_due (day TEXT PRIMARY KEY, mark BLOB NOT NULL, waits_since TEXT)",
     # Days before `changes_from` change no more unless they are marked; pings from before `pruned_before` are deleted.
-    """CREATE TABLE IF NOT EXISTS fleet_state (id INTEGER PRIMARY KEY CHECK (id = 1),
+    """CREATE TABLE fleet_state (id INTEGER PRIMARY KEY CHECK (id = 1),
     changes_from TEXT NOT NULL, pruned_before TEXT NOT NULL)""",
     "INSERT OR IGNORE INTO fleet_state (id, changes_from, pruned_before) VALUES (1, '', '')",
-    """CREATE TABLE IF NOT EXISTS fleet_count (id INTEGER PRIMARY KEY CHECK (id = 1), taken_at TEXT NOT NULL,
-    document TEXT NOT NULL)""",
 )
+ADDED_AT_ONCE = 2000
+"""Platforms entered into `fleet_seen` in one transaction: pings are stored in between."""
+_ADD = f"""
+INSERT INTO fleet_seen (instance_id, day, days, sender)
+SELECT ping.instance_id, ?, 1, coalesce(ping.sender, '') FROM last JOIN ping ON ping.rowid = ping_id
+WHERE last.rowid BETWEEN ? AND ? {sightings.ADD}
+"""  # noqa: S608 - our own names
 _MARK = """
 INSERT INTO fleet_due (day, mark) SELECT :day, randomblob(8) WHERE :day >= (SELECT pruned_before FROM fleet_state)
 ON CONFLICT (day) DO UPDATE SET mark = excluded.mark
@@ -103,11 +110,10 @@ def mark(connection: sqlite3.Connection, days: Iterable[str]) -> None:
     """Have days rolled up again, from the next commit on."""
     for day in days:
         connection.execute(_MARK, {"day": day})
-        sqlite_sightings.withdraw(connection, date.fromisoformat(day))
-        copies.mark(run_by(connection), day)
+        statements.withdraw(run_by(connection), date.fromisoformat(day))
 
 
-def run_by(connection: sqlite3.Connection) -> copies.Run:
+def run_by(connection: sqlite3.Connection) -> Run:
     """Runs the statements that both databases share."""
     return lambda statement, *values: connection.execute(statement, values).fetchall()
 
@@ -122,16 +128,12 @@ def mark_changed(connection: sqlite3.Connection, found: Present) -> None:
     known = {date.fromisoformat(day): pings for day, pings in rows}
     with _writing(connection):
         mark(connection, (day.isoformat() for day in rollups.changed(there, known)))
-        unknown = set(sqlite_sightings.unknown(connection, found.likely.date())) - set(due(connection))
+        run = run_by(connection)
+        unknown = set(sightings.unknown(run, found.likely.date())) - set(statements.due(run))
         mark(connection, (day.isoformat() for day in unknown))
         if found.earliest is not None:
             settled = (found.earliest.date() - timedelta(days=1)).isoformat()  # whatever is still under way is younger
             connection.execute("UPDATE fleet_state SET changes_from = max(changes_from, ?)", (settled,))
-
-
-def due(connection: sqlite3.Connection) -> list[date]:
-    """The days that are still to be rolled up, in ascending order."""
-    return [date.fromisoformat(day) for (day,) in connection.execute("SELECT day FROM fleet_due ORDER BY day")]
 
 
 _FIRST = (EARLIEST.date() + timedelta(days=1)).isoformat()
@@ -161,7 +163,7 @@ def fold_day(connection: sqlite3.Connection, day: date, today: date) -> bool:
         (pings,) = connection.execute(_PINGS, between).fetchone()
         _create_last(connection, day)
         since = (day - timedelta(days=rollups.LONGEST_GAP)).isoformat()
-        sightings = [
+        seen = [
             Sighting(before and date.fromisoformat(before), old, new, date.fromisoformat(first), platforms)
             for before, old, new, first, platforms in connection.execute(
                 _SIGHTINGS, {"day": between[0], "since": since}
@@ -169,7 +171,7 @@ def fold_day(connection: sqlite3.Connection, day: date, today: date) -> bool:
         ]
         found = distributions(connection, "last JOIN ping ON ping.rowid = ping_id")
         (crowd,) = connection.execute(_CROWD, between[:1]).fetchone()
-        rows = rollups.of_day(day, pings, sightings, found, crowd)
+        rows = rollups.of_day(day, pings, seen, found, crowd)
 
     def is_still_right() -> bool:
         still = connection.execute(
@@ -178,17 +180,18 @@ def fold_day(connection: sqlite3.Connection, day: date, today: date) -> bool:
         return still is not None and still == marked
 
     counts = day in window(today)
-    for first in sqlite_sightings.portions(connection) if counts else ():
+    (newest,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM last").fetchone()
+    for first in range(1, newest + 1, ADDED_AT_ONCE) if counts else ():
         with _writing(connection):
             if not is_still_right():
                 return False
-            sqlite_sightings.add(connection, day, first)
+            connection.execute(_ADD, (day.toordinal(), first, first + ADDED_AT_ONCE - 1))
     with _writing(connection):
         if not is_still_right():
             return False
         _replace(connection, day, rows)
         if counts:
-            sqlite_sightings.added(connection, day)
+            connection.execute("INSERT OR IGNORE INTO fleet_seen_day (day) VALUES (?)", (day.toordinal(),))
         connection.execute("DELETE FROM fleet_due WHERE day = ?", between[:1])
     return True
 
@@ -207,12 +210,6 @@ def _replace(connection: sqlite3.Connection, day: date, rows: Iterable[Rollup]) 
     )
 
 
-def sealed_before(connection: sqlite3.Connection) -> datetime:
-    """The end of the last day whose pings are deleted, or about to be."""
-    (end,) = connection.execute("SELECT pruned_before FROM fleet_state").fetchone()
-    return datetime.combine(date.fromisoformat(end), time(), UTC) if end else EARLIEST
-
-
 def wait(connection: sqlite3.Connection, pruning: rollups.Pruning) -> None:
     """Begin to wait for the days that are counted from old pings."""
     connection.execute(
@@ -221,50 +218,12 @@ def wait(connection: sqlite3.Connection, pruning: rollups.Pruning) -> None:
     )
 
 
-def awaited(connection: sqlite3.Connection, pruning: rollups.Pruning) -> date | None:
-    """The first day that old pings wait for."""
-    (day,) = connection.execute(
-        "SELECT min(day) FROM fleet_due WHERE day < ? AND (waits_since IS NULL OR waits_since > ?)",
-        (pruning.counted_before.isoformat(), pruning.patient_since.isoformat()),
-    ).fetchone()
-    return None if day is None else date.fromisoformat(day)
-
-
 def seal(connection: sqlite3.Connection, before: datetime) -> list[date]:
-    """Pings received before then are about to be deleted: their days, also a part of one, are never rolled up again.
-    Returns the ones that were still to be: what is kept of them may count who was forgotten, and goes. For an open
-    transaction."""
+    """Pings received before then are about to be deleted, also of a part of a day: see `statements.seal`."""
     end = (before.astimezone(UTC) - timedelta(microseconds=1)).date() + timedelta(days=1)
-    (begin,) = connection.execute("SELECT pruned_before FROM fleet_state").fetchone()
-    if end.isoformat() <= begin:
-        return []
-    lost = [day for day in due(connection) if day < end]
-    connection.execute("DELETE FROM fleet_due WHERE day < ?", (end.isoformat(),))
-    days: dict[date, list[Rollup]] = {}
-    for row in _select(connection, "day >= ? AND day < ?", (begin, end.isoformat())):
-        days.setdefault(row.day, []).append(row)
-    for day, rows in days.items():
-        _replace(connection, day, [] if day in lost else rollups.sealed(rows))
-    connection.execute("UPDATE fleet_state SET pruned_before = ?", (end.isoformat(),))
-    sqlite_sightings.seal(connection, end)
+    lost = statements.seal(run_by(connection), end, partial(_replace, connection))
+    connection.execute("UPDATE fleet_state SET pruned_before = max(pruned_before, ?)", (end.isoformat(),))
     return lost
-
-
-def select(connection: sqlite3.Connection, since: date, until: date, fields: Sequence[str]) -> list[Rollup]:
-    """See `Store.rollups`."""
-    where = f"day >= ? AND day <= ? AND field IN ({', '.join('?' * len(fields))})"
-    return list(_select(connection, where, (since.isoformat(), until.isoformat(), *fields)))
-
-
-def _select(connection: sqlite3.Connection, where: str, values: Sequence[str]) -> Iterator[Rollup]:
-    query = f"SELECT day, field, value, platforms, total FROM fleet_day WHERE {where} ORDER BY day, field, value"  # noqa: S608 - our own conditions
-    for day, *rest in connection.execute(query, values).fetchall():
-        yield Rollup(date.fromisoformat(day), *rest)
-
-
-def delete_before(connection: sqlite3.Connection, day: date) -> None:
-    """Delete the roll-ups of older days."""
-    connection.execute("DELETE FROM fleet_day WHERE day < ?", (day.isoformat(),))
 
 
 def crosstab(

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
-from ff_observe.collector.store import copies, sqlite_fleet, sqlite_rollups, sqlite_sightings
+from ff_observe.collector.store import sqlite_rollups, statements
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS
 from ff_observe.collector.store.model import StoreError
@@ -111,13 +111,9 @@ def migrate(connection: sqlite3.Connection) -> None:
             "(digest TEXT PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL, until TEXT NOT NULL) "
             "WITHOUT ROWID"
         )
-        for statement in (
-            *sqlite_fleet.TABLES,
-            *sqlite_rollups.TABLES,
-            *sqlite_sightings.TABLES,
-            copies.TABLE.format("IF NOT EXISTS"),
-        ):
-            connection.execute(statement)
+        for statement in (*sqlite_rollups.TABLES, *statements.TABLES.values()):
+            made = statement.format(moment="TEXT", date="TEXT", key="BLOB", sender="TEXT")
+            connection.execute(made.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
         _widen(connection, "fleet_due", ["waits_since TEXT"])
         connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
 
