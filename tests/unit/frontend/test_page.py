@@ -186,7 +186,8 @@ MARKUP = st.lists(
     st.sampled_from(
         ["<script>", "<SCRIPT a='>'>", "</script>", "</script", "<!--", "-->", "--!>", "<!", "-", "<style>",
          "</style >", "<title>", "</title", "<template>", "</template>", "<head>", "</head>", "<body a=b>",
-         "<plaintext>", "<meta content='a>", "'", '"', ">", "<", "/", "=", " ", "a", "<script data-ff-observe>", PLACEHOLDER]
+         "<plaintext>", "<meta content='a>", "'", '"', ">", "<", "/", "=", " ", "a", "<script data-ff-observe>",
+         PLACEHOLDER]
     ),
     max_size=40,
 ).map("".join)  # fmt: skip
