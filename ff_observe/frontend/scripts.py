@@ -31,40 +31,31 @@ def call(function: str, *arguments: object) -> str:
     return f"({function})({','.join(javascript(argument) for argument in arguments)});"
 
 
-def check_nonce(nonce: str) -> str:
-    """Returns `nonce`. Raises `UsageError` where the Content Security Policy grammar does not allow it."""
-    if not _NONCE.fullmatch(nonce):
-        raise UsageError("a CSP nonce may only hold letters, digits and + / - _ =, and must not be empty")
-    return nonce
-
-
 @dataclass(frozen=True, slots=True)
 class Script:
     """One inline script. `name` is the service it belongs to: `consent`, `posthog`, `sentry`, `plausible`.
 
     `body` is ASCII and contains no `<` and no `&`: it means the same in HTML, in XHTML and in every encoding that a
-    browser reads.
+    browser reads. Raises `UsageError` for a nonce that the Content Security Policy grammar does not allow.
     """
 
     name: str
     body: str
     nonce: str | None = None
 
-    @property
-    def attributes(self) -> tuple[tuple[str, str], ...]:
-        """The attributes of the element, in order."""
-        nonce = (("nonce", check_nonce(self.nonce)),) if self.nonce is not None else ()
-        return ((MARKER, self.name), *nonce)
+    def __post_init__(self) -> None:
+        if self.nonce is not None and not _NONCE.fullmatch(self.nonce):
+            raise UsageError("a CSP nonce may only hold letters, digits and + / - _ =, and must not be empty")
 
     @property
     def element(self) -> str:
         """The whole element as markup."""
-        attributes = "".join(f' {name}="{value}"' for name, value in self.attributes)
-        return f"<script{attributes}>{self.body}</script>"
+        nonce = "" if self.nonce is None else f' nonce="{self.nonce}"'
+        return f'<script {MARKER}="{self.name}"{nonce}>{self.body}</script>'
 
     @property
     def csp_source(self) -> str:
         """The source that `script-src` must list for this script to run: its nonce, else its hash."""
         if self.nonce is not None:
-            return f"'nonce-{check_nonce(self.nonce)}'"
+            return f"'nonce-{self.nonce}'"
         return f"'sha256-{base64.b64encode(hashlib.sha256(self.body.encode()).digest()).decode()}'"

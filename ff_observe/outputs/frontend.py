@@ -11,17 +11,45 @@ from ff_observe.platform.snapshot import Snapshot
 _PLAUSIBLE: Final = (key_of.PLAUSIBLE_DOMAIN.path, key_of.OLD_PLAUSIBLE_DOMAIN.path)
 
 
-_FIX: Final = "`ff-observe frontend csp` prints the policy the page needs; the browser's console names what it blocks."
+def _service(
+    name: str,
+    key: str,
+    *,
+    title: str,
+    content: str,
+    receiver: str,
+    example: str,
+    key_in_use: Callable[[Settings], str] | None = None,
+) -> Output:
+    """The output of one service: a field of `FrontendSettings`, which is None unless the service is configured."""
 
-
-def _by_key(is_set: Callable[[Settings], bool], key: Callable[[Settings], str]) -> Callable[..., Status]:
     def status(settings: Settings, _snapshot: Snapshot | None) -> Status:
-        if not is_set(settings):
-            return Status(False, f"{key(settings)} is not set")
+        used = key if key_in_use is None else key_in_use(settings)
+        if getattr(settings.frontend, name) is None:
+            return Status(False, f"{used} is not set")
         consent = "; held until the visitor consents" if settings.frontend.consent_required else ""
-        return Status(True, f"{key(settings)} is set{consent}")
+        return Status(True, f"{used} is set{consent}")
 
-    return status
+    def origins(settings: Settings) -> tuple[str, ...]:
+        """From the sources that the service's snippet needs in a Content Security Policy."""
+        from ff_observe.frontend.services import csp_sources
+
+        sources = csp_sources(FrontendSettings(**{name: getattr(settings.frontend, name)})).values()
+        return tuple(dict.fromkeys(each for listed in sources for each in listed if "://" in each))
+
+    return Output(
+        name=f"frontend_{name}",
+        title=title,
+        content=content,
+        receiver=receiver,
+        key=key,
+        example=example,
+        stop=f"leave `{key}` out",
+        fix="`ff-observe frontend csp` prints the policy the page needs; the browser's console names what it blocks.",
+        document="frontend",
+        status=status,
+        origins=origins,
+    )
 
 
 def _plausible_key(settings: Settings) -> str:
@@ -29,59 +57,30 @@ def _plausible_key(settings: Settings) -> str:
     return next((note.key for note in settings.notes if note.key in _PLAUSIBLE), _PLAUSIBLE[0])
 
 
-def _origins(service: str) -> Callable[[Settings], tuple[str, ...]]:
-    """The origins of one service, from the sources that its snippet needs in a Content Security Policy."""
-
-    def origins(settings: Settings) -> tuple[str, ...]:
-        from ff_observe.frontend.services import csp_sources
-
-        own = getattr(settings.frontend, service)
-        sources = csp_sources(FrontendSettings(**{service: own})).values()
-        return tuple(dict.fromkeys(each for listed in sources for each in listed if "://" in each))
-
-    return origins
-
-
-OUTPUTS: Final[tuple[Output, ...]] = (
-    Output(
-        name="frontend_posthog",
+OUTPUTS: Final = (
+    _service(
+        "posthog",
+        key_of.POSTHOG_APIKEY.path,
         title="Frontend PostHog",
         content="what visitors of FlowFuse's pages do; with FlowFuse's frontend also their names and e-mail addresses",
         receiver="the PostHog of your apiurl",
-        key=key_of.POSTHOG_APIKEY.path,
         example="phc_key",
-        stop=f"leave `{key_of.POSTHOG_APIKEY.path}` out",
-        fix=_FIX,
-        document="frontend",
-        status=_by_key(lambda settings: settings.frontend.posthog is not None, lambda _: key_of.POSTHOG_APIKEY.path),
-        origins=_origins("posthog"),
     ),
-    Output(
-        name="frontend_sentry",
+    _service(
+        "sentry",
+        key_of.FRONTEND_SENTRY_DSN.path,
         title="Frontend Sentry",
         content="errors in visitors' browsers; with FlowFuse's frontend also their names and e-mail addresses",
         receiver="the Sentry of your dsn",
-        key=key_of.FRONTEND_SENTRY_DSN.path,
         example="https://key@sentry.example.com/1",
-        stop=f"leave `{key_of.FRONTEND_SENTRY_DSN.path}` out",
-        fix=_FIX,
-        document="frontend",
-        status=_by_key(
-            lambda settings: settings.frontend.sentry is not None, lambda _: key_of.FRONTEND_SENTRY_DSN.path
-        ),
-        origins=_origins("sentry"),
     ),
-    Output(
-        name="frontend_plausible",
+    _service(
+        "plausible",
+        _PLAUSIBLE[0],
+        key_in_use=_plausible_key,
         title="Frontend Plausible",
         content="page views, without cookies",
         receiver="Plausible, for your domain",
-        key=key_of.PLAUSIBLE_DOMAIN.path,
         example="forge.example.com",
-        stop=f"leave `{key_of.PLAUSIBLE_DOMAIN.path}` out",
-        fix=_FIX,
-        document="frontend",
-        status=_by_key(lambda settings: settings.frontend.plausible is not None, _plausible_key),
-        origins=_origins("plausible"),
     ),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.errors import SourceMapsError
-from ff_observe.source_maps import upload_source_maps
+from ff_observe.source_maps.upload import upload_source_maps
 from tests.frontend_commands import RELEASE, Platform
 from tests.network_guard import guarded_environment
 from tests.real_parts import browser as real_browser

@@ -1,6 +1,7 @@
 """Backend Sentry on its own: settings, a clock that can be turned, and the component with what a test asks of it."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from ff_observe.catalogue.bridge import SENTRY_EVENTS
@@ -40,6 +41,18 @@ def settings(dsn: str | None, **variables: str) -> Settings:
         backend_sentry=BackendSentrySettings(Secret(dsn) if dsn else None),
         environment=read_environment(variables),
     )
+
+
+def monitored(dsn: str, **variables: str) -> Settings:
+    """The settings with a monitor for the daily ping."""
+    told = settings(dsn, **variables)
+    return replace(told, backend_sentry=replace(told.backend_sentry, monitor="daily-ping"))
+
+
+def another_error(number: int) -> Exception:
+    """An error of a type of its own, so that it is no repetition."""
+    kind: type[Exception] = type(f"Error{number}", (Exception,), {})
+    return kind("planted")
 
 
 class Bridge:

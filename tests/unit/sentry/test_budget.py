@@ -1,6 +1,5 @@
 """How many events are sent at most, and that the others are counted and named in an event that is."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -10,13 +9,7 @@ from ff_observe.catalogue.bridge import SENTRY_SUPPRESSED
 from ff_observe.outputs.sentry.budget import Admitted, EventBudget, Reason
 from tests.fakes import FakeClock
 from tests.real_parts.envelopes import Receiver, receiver
-from tests.unit.sentry.samples import Bridge, provoke, settings
-
-
-def another_error(number: int) -> Exception:
-    """An error of a type of its own, so that it is no repetition."""
-    kind: type[Exception] = type(f"Error{number}", (Exception,), {})
-    return kind("planted")
+from tests.unit.sentry.samples import Bridge, another_error, monitored, provoke, settings
 
 
 @given(
@@ -116,14 +109,12 @@ def test_an_event_that_does_not_arrive_leaves_the_number_to_the_next() -> None:
 
 
 def test_a_check_in_that_arrives_does_not_stand_for_the_event_that_did_not() -> None:
-    with receiver(status=500) as server:
-        told = settings(server.dsn)
-        with Bridge(replace(told, backend_sentry=replace(told.backend_sentry, monitor="daily-ping"))) as bridge:
-            for error in (ValueError("sent"), ValueError("held back"), KeyError("says so, in vain")):
-                provoke(bridge.sentry, error)
-            bridge.wait_for(3)
-            server.status = 200
-            bridge.sentry.check_in(True)
-            bridge.wait_for(4)
-            provoke(bridge.sentry, IndexError())
+    with receiver(status=500) as server, Bridge(monitored(server.dsn)) as bridge:
+        for error in (ValueError("sent"), ValueError("held back"), KeyError("says so, in vain")):
+            provoke(bridge.sentry, error)
+        bridge.wait_for(3)
+        server.status = 200
+        bridge.sentry.check_in(True)
+        bridge.wait_for(4)
+        provoke(bridge.sentry, IndexError())
     assert server.events()[-1]["contexts"]["suppressed"]["events"] == 1

@@ -10,19 +10,13 @@ from sentry_sdk.crons import capture_checkin
 
 from ff_observe.bridge import Bridge as RunningBridge
 from ff_observe.config.secret import Secret
-from ff_observe.config.settings import Settings
 from ff_observe.platform_context import working_for
 from tests.end_to_end import otlp_bridge
 from tests.real_parts.envelopes import Receiver
 from tests.real_parts.processes import wait_until
 from tests.unit.ping.receivers import answer as ping_answer
 from tests.unit.ping.receivers import receiver as ping_receiver
-from tests.unit.sentry.samples import Bridge, settings
-
-
-def monitored(dsn: str) -> Settings:
-    told = settings(dsn, SENTRY_ENV="staging")
-    return replace(told, backend_sentry=replace(told.backend_sentry, monitor="daily-ping"))
+from tests.unit.sentry.samples import Bridge, monitored, settings
 
 
 @pytest.mark.parametrize("platform", [None, "acme"])
@@ -30,7 +24,7 @@ def monitored(dsn: str) -> Settings:
 def test_a_check_in_says_how_the_day_ended_and_when_the_next_is_due(
     server: Receiver, delivered: bool, status: str, platform: str | None
 ) -> None:
-    with working_for(platform), Bridge(monitored(server.dsn)) as bridge:
+    with working_for(platform), Bridge(monitored(server.dsn, SENTRY_ENV="staging")) as bridge:
         bridge.sentry.check_in(delivered)
     [(head, body)] = server.requests[0].items()
     assert head["type"] == "check_in"

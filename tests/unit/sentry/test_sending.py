@@ -29,7 +29,7 @@ from tests.real_parts.certificates import make_certificate
 from tests.real_parts.envelopes import KEY, Receiver, receiver
 from tests.real_parts.processes import free_port
 from tests.unit.ping.receivers import tcp_server, trickling
-from tests.unit.sentry.samples import VERSION, Bridge, provoke, settings
+from tests.unit.sentry.samples import VERSION, Bridge, another_error, monitored, provoke, settings
 
 
 def test_the_same_error_is_sent_once_an_hour(server: Receiver) -> None:
@@ -170,7 +170,7 @@ def test_what_the_stop_counts_as_dropped_is_not_sent_later_and_the_sending_threa
         bridge = Bridge(replace(told, backend_sentry=BackendSentrySettings(Secret(server.dsn), per_minute=1000)))
         bridge.sentry.start()
         for number in range(150):  # more than the SDK's queue holds
-            provoke(bridge.sentry, type(f"Error{number}", (Exception,), {})())
+            provoke(bridge.sentry, another_error(number))
         assert server.asked.wait(60)
         bridge.sentry.stop(bridge.clock.monotonic() + 0.1)
         server.hangs = False
@@ -229,9 +229,7 @@ def test_a_pause_the_server_asks_for_is_kept(server: Receiver) -> None:
 @pytest.mark.parametrize("scope", ["", "error;monitor"])
 def test_a_check_in_within_a_pause_is_dropped_at_once(server: Receiver, scope: str) -> None:
     server.headers = {"X-Sentry-Rate-Limits": f"60:{scope}:organization"}
-    told = settings(server.dsn)
-    told = replace(told, backend_sentry=replace(told.backend_sentry, monitor="daily-ping"))
-    with Bridge(told) as bridge:
+    with Bridge(monitored(server.dsn)) as bridge:
         provoke(bridge.sentry, ValueError("1"))
         bridge.wait_for(1)
         bridge.sentry.check_in(True)

@@ -13,8 +13,7 @@ from ff_observe.cli import main
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings
 from ff_observe.errors import SourceMapsError
 from ff_observe.frontend import Script, render_page, snippets
-from ff_observe.source_maps import upload_source_maps
-from ff_observe.source_maps.upload import NO_TOKEN
+from ff_observe.source_maps.upload import NO_TOKEN, upload_source_maps
 from tests.other_users import unable_to_enter
 
 TOKEN = "planted-token"
