@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from ff_observe.clock import Clock
 from ff_observe.outputs.ping.schedule import Moment
@@ -84,16 +84,14 @@ class ElectionState:
     look_seconds: float = LOOK_SECONDS
 
 
-class Election:
-    """Used by the ping thread alone, except for `abort`. Where bridges need not be informed, only `look` does
-    something."""
+class Election(Protocol):
+    """Used by the ping thread alone, except for `abort`."""
 
-    shares_memory = False
+    shares_memory: bool
     """Whether all bridges of the platform share what the disk remembers."""
 
     def look(self, *, owed: bool) -> ElectionState:
         """Take part, and report the state. `owed`: this bridge sends a ping now, if it may. Never raises."""
-        raise NotImplementedError
 
     def failed(self) -> None:
         """The ping in progress was not delivered, and is still owed."""
@@ -108,8 +106,10 @@ class Election:
         """Leave. Another bridge may lead at once."""
 
 
-class Fixed(Election):
+class Fixed:
     """No election: the configuration says that this bridge always sends, or never."""
+
+    shares_memory = False
 
     def __init__(self, role: Role, note: str = "") -> None:
         self._standing = ElectionState(role, may_send=role is Role.ALONE, note=note, look_seconds=math.inf)
@@ -117,9 +117,23 @@ class Fixed(Election):
     def look(self, *, owed: bool) -> ElectionState:
         return self._standing
 
+    def failed(self) -> None:
+        """There is no other bridge to inform."""
 
-class LockElection(Election):
+    def delivered(self) -> None:
+        """There is no other bridge to inform."""
+
+    def abort(self) -> None:
+        """Nothing here waits."""
+
+    def close(self) -> None:
+        """Nothing was acquired."""
+
+
+class LockElection:
     """The election described above. `open_locks` raises `LocksLostError` or `LocksUnsuitableError`."""
+
+    shares_memory = False
 
     def __init__(self, open_locks: Callable[[], Locks], clock: Clock) -> None:
         self._open_locks = open_locks
