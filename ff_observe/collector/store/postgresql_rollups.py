@@ -1,5 +1,6 @@
 """The roll-ups in PostgreSQL: reading a day, replacing what is kept of it, and which days are due."""
 
+import contextlib
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
@@ -154,7 +155,8 @@ def pings_by_day(connection: Connection, since: date, until: date) -> dict[date,
     for day, name in sorted(partitions(connection).items()):
         if since <= day <= until:
             query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
-            (found[day],) = connection.execute(query).fetchone() or (0,)
+            with contextlib.suppress(psycopg.errors.UndefinedTable):  # another collector has dropped it since
+                (found[day],) = connection.execute(query).fetchone() or (0,)
     return {day: pings for day, pings in found.items() if pings}
 
 

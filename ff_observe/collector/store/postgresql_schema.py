@@ -15,6 +15,7 @@ from ff_observe.collector.store.postgresql_erasure import MADE_OF_PINGS, note, s
 from ff_observe.collector.store.postgresql_partitions import PARENT_FIRST, partition, partitions
 from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
 from ff_observe.collector.store.rollups import Pruning
+from ff_observe.collector.store.statements import has_pings
 
 LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
 TYPES = {str: "text", int: "bigint", bool: "boolean"}
@@ -115,8 +116,9 @@ def add_partitions(connection: Connection, days: Set[date]) -> None:
 def newest_days(connection: Connection) -> list[date]:
     """The newest days that have pings; a date from a clock far off is no witness."""
     days: list[date] = []
-    for day, name in sorted(partitions(connection).items(), reverse=True):
-        if EARLIEST.date() < day < LATEST.date() and _holds_pings(connection, name):
+    run = postgresql_rollups.run_by(connection)
+    for day in sorted(partitions(connection), reverse=True):
+        if EARLIEST.date() < day < LATEST.date() and has_pings(run, day):
             days.append(day)
         if len(days) == WITNESSES:
             break
@@ -126,16 +128,18 @@ def newest_days(connection: Connection) -> list[date]:
 def days_before(connection: Connection, before: datetime) -> list[date]:
     """The days that ended before then and have pings, oldest first. Those on the first day of all still wait for their
     dates."""
-    end = before.astimezone(UTC).date()
-    old = [(day, name) for day, name in sorted(partitions(connection).items()) if EARLIEST.date() < day < end]
-    return [day for day, name in old if _holds_pings(connection, name)]
+    end, run = before.astimezone(UTC).date(), postgresql_rollups.run_by(connection)
+    old = [day for day in sorted(partitions(connection)) if EARLIEST.date() < day < end]
+    return [day for day in old if has_pings(run, day)]
 
 
 def drop(connection: Connection, day: date, pruning: Pruning) -> tuple[int, list[date]]:
-    """Drop the partition of a day, if nothing waits for it. Returns how many pings it held, and the days that are lost
-    with it."""
+    """Drop the partition of a day, if nothing waits for it, and no other collector has. Returns how many pings it held,
+    and the days that are lost with it."""
     table = sql.Identifier(partition(day))
     with _alone(connection):
+        if day not in partitions(connection):
+            return 0, []
         connection.execute(PARENT_FIRST)
         (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() or (0,)
         # As `DROP TABLE` does. What deletes or changes pings marks their days before it lets go of the table.
@@ -149,19 +153,17 @@ def drop(connection: Connection, day: date, pruning: Pruning) -> tuple[int, list
 
 
 def drop_empty(connection: Connection, kept: Set[date]) -> None:
-    """Drop the partitions without pings, except for those of `keep`: days without a ping, and days that a wrong clock
+    """Drop the partitions without pings, except for those of `kept`: days without a ping, and days that a wrong clock
     created."""
-    for day, name in partitions(connection).items():
-        if day in kept or _holds_pings(connection, name):
+    run = postgresql_rollups.run_by(connection)
+    for day in partitions(connection).keys() - kept:
+        if has_pings(run, day):
             continue
         with _alone(connection):
-            table = sql.Identifier(name)
+            if day not in partitions(connection):
+                continue
+            table = sql.Identifier(partition(day))
             # As `DROP TABLE` does, the parent first (see `PARENT_FIRST`).
             connection.execute(sql.SQL("LOCK TABLE ONLY ping, {} IN ACCESS EXCLUSIVE MODE").format(table))
-            if not _holds_pings(connection, name):  # and none has arrived meanwhile
+            if not has_pings(run, day):  # and none has arrived meanwhile
                 connection.execute(sql.SQL("DROP TABLE {}").format(table))
-
-
-def _holds_pings(connection: Connection, name: str) -> bool:
-    query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name))
-    return connection.execute(query).fetchone() == (True,)

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from ff_observe.catalogue.quality import CROWD_OF_FEW_SENDERS
 from ff_observe.collector.store.model import Count, Distribution, Seen
 from ff_observe.collector.store.sessions import Run
+from ff_observe.collector.store.statements import has_pings
 
 DAYS = 30
 """So many days before a release count."""
@@ -62,9 +63,7 @@ def known(run: Run, until: date) -> set[date]:
 
 def unknown(run: Run, until: date) -> list[date]:
     """The days before `until` that count, have pings, and are still to be entered."""
-    has_pings = "SELECT 1 FROM ping WHERE received_at >= ? AND received_at < ? LIMIT 1"
-    others = set(window(until)) - known(run, until)
-    return [day for day in others if run(has_pings, day.isoformat(), (day + timedelta(days=1)).isoformat())]
+    return [day for day in set(window(until)) - known(run, until) if has_pings(run, day)]
 
 
 def sample(

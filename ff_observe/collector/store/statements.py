@@ -1,7 +1,7 @@
 """The statements that both databases read alike: which days are due, and what is kept of each."""
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from ff_observe.collector.store import rollups
 from ff_observe.collector.store.model import Rollup
@@ -27,6 +27,12 @@ def withdraw(run: Run, day: date) -> None:
     the transaction that changes it."""
     run("DELETE FROM fleet_seen_day WHERE day = ?", day.toordinal())
     run("UPDATE day_copy SET changes = changes + 1 WHERE day = ?", day.isoformat())
+
+
+def has_pings(run: Run, day: date) -> bool:
+    """In PostgreSQL it asks `ping`, not a partition that another collector may drop at any time."""
+    query = "SELECT 1 FROM ping WHERE received_at >= ? AND received_at < ? LIMIT 1"
+    return bool(run(query, day.isoformat(), (day + timedelta(days=1)).isoformat()))
 
 
 def due(run: Run) -> list[date]:
