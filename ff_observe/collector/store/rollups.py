@@ -10,7 +10,7 @@ Besides the fields of the ping a day has these:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -127,23 +127,18 @@ def _frequent(day: date, field: str, counted: Mapping[str, int]) -> list[Rollup]
     return named[:MOST_VALUES] + ([Rollup(day, field, OTHER, rest)] if rest else [])
 
 
-def _merged(rows: Sequence[Rollup]) -> list[Rollup]:
-    return [rows[0]._replace(value=OTHER, platforms=sum(row.platforms for row in rows))] if rows else []
-
-
 def sealed(rows: Iterable[Rollup]) -> list[Rollup]:
     """What stays of a day whose pings are deleted: no value that fewer than `FEW` platforms had, no sum over them."""
     kept: list[Rollup] = []
     merged: dict[str, list[Rollup]] = {}
     for row in rows:
-        few = row.platforms < FEW
-        if row.field in _EXACT or (not few and row.value != OTHER):
+        if row.field in _EXACT or (row.platforms >= FEW and row.value != OTHER):
             kept.append(row)
         elif row.field in _BY_SIZE:
             kept.append(row._replace(total=min(int(row.value or 0) * row.platforms, LARGEST_TOTAL)))
         else:
             merged.setdefault(row.field, []).append(row)
-    return kept + [row for found in merged.values() for row in _merged(found)]
+    return kept + [few[0]._replace(value=OTHER, platforms=sum(row.platforms for row in few)) for few in merged.values()]
 
 
 def changed(there: Mapping[date, int], known: Mapping[date, int]) -> set[date]:
@@ -180,5 +175,5 @@ class Pruning:
 
 
 def ascending(distribution: Iterable[tuple[Any, int]]) -> Distribution:
-    """In the order of the values; those left out last."""
-    return sorted(distribution, key=lambda each: (each[0] is None, "" if each[0] is None else each[0]))
+    """In the order of the values, of which none is twice; those left out last."""
+    return sorted(distribution, key=lambda each: (each[0] is None, each[0]))

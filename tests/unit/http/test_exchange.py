@@ -9,9 +9,9 @@ import pytest
 
 from ff_observe.http.asgi import AsgiHandler
 from ff_observe.http.connection import Connection
-from ff_observe.http.exchange import Exchange
+from ff_observe.http.exchange import Exchange, settle
 from ff_observe.http.limits import Limits
-from ff_observe.http.messages import text
+from ff_observe.http.messages import Answer, text
 from ff_observe.http.server import Server
 from tests.real_parts.collector import in_packets, raw
 from tests.real_parts.processes import wait_until
@@ -75,6 +75,91 @@ def test_no_more_of_a_body_is_read_than_its_reader_takes() -> None:
     assert received.endswith(b"\r\n\r\n200001\n")
 
 
+EXPECTING = b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class InTwoParts(Measuring):
+    """Reads on after it had more than `most_bytes`."""
+
+    def handle(self, exchange: Exchange) -> None:
+        exchange.read(self.most_bytes, lambda _: Measuring.handle(self, exchange))
+
+
+def test_a_client_is_asked_once_for_the_body_that_it_holds_back() -> None:
+    with serving(handler=InTwoParts(1)) as (_, port), socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(EXPECTING)
+        received = b""
+        while len(received) < len(CONTINUE):
+            received += client.recv(65536)
+        client.sendall(b"ab")
+        client.sendall(b"cd")
+        client.shutdown(socket.SHUT_WR)
+        while part := client.recv(65536):
+            received += part
+    assert received.startswith(CONTINUE + b"HTTP/1.1 20")
+    assert statuses(received)[0] == 100
+    assert received.count(b"HTTP/1.1") == 2
+
+
+class Answering:
+    """Answers `exchange`; what is then asked of it is recorded."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = answers
+        self.bodies: list[bytes | None] = []
+        self.is_being_read: list[bool] = []
+
+    def handle(self, exchange: Exchange) -> None:
+        for answer in self.answers:
+            exchange.respond(answer)
+        exchange.read(9, self.bodies.append)
+        self.is_being_read.append(exchange.is_being_read)
+
+    def stop_waiting(self) -> None:
+        pass
+
+
+def test_an_answered_request_is_neither_answered_nor_read_again() -> None:
+    handler = Answering(text(403, "no"), text(200, "yes"))
+    with serving(handler=handler) as (_, port):
+        assert statuses(raw(port, EXPECTING + b"body" + LAST)) == [403, 403]
+    assert handler.bodies == [None, None]
+    assert handler.is_being_read == [False, False]
+
+
+def test_an_answer_says_whether_the_connection_stays_and_it_does() -> None:
+    closing = Answer(200, ((b"content-length", b"0"), (b"connection", b"close")), b"")
+    with serving(handler=Answering(text(200, "stays"))) as (_, port):
+        first, _, second = raw(port, REQUEST + LAST).partition(b"stays\n")
+    assert (b"connection: close" in first, b"connection: close" in second) == (False, True)
+    with serving(handler=Answering(closing)) as (_, port):
+        assert raw(port, REQUEST + REQUEST).count(b"connection: close") == 1
+
+
+class AfterMuch:
+    """Reads a body once so much of it is there that reading has paused."""
+
+    def handle(self, exchange: Exchange) -> None:
+        exchange.run(partial(self.later, exchange))
+
+    async def later(self, exchange: Exchange) -> None:
+        while len(exchange.body) <= 64 * 1024:
+            await asyncio.sleep(0)
+        body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        exchange.read(400_000, body.set_result)
+        exchange.respond(text(200, f"{len(await body or b'')}"))
+
+    def stop_waiting(self) -> None:
+        pass
+
+
+def test_reading_resumes_for_a_body_that_is_read_late() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 400000\r\n\r\n"
+    with serving(handler=AfterMuch()) as (_, port):
+        assert raw(port, head + b"x" * 400_000, seconds=20).endswith(b"\r\n\r\n400000\n")
+
+
 class Later:
     """Answers in a task."""
 
@@ -128,3 +213,15 @@ def test_a_request_has_its_time_from_the_answer_to_the_one_before() -> None:
         return before, transport.ended
 
     assert asyncio.run(pipeline()) == (False, True)
+
+
+def test_what_is_settled_stays_so() -> None:
+    async def settling() -> tuple[int, bool]:
+        settled, cancelled = (asyncio.get_running_loop().create_future() for _ in range(2))
+        cancelled.cancel()
+        for result in (1, 2):
+            settle(settled, result)
+            settle(cancelled, result)
+        return await settled, cancelled.cancelled()
+
+    assert asyncio.run(settling()) == (1, True)
