@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ff_observe.catalogue import bridge as names
 from ff_observe.config.settings import Settings
-from ff_observe.outputs import OUTPUTS, statuses
+from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink
 from ff_observe.platform.snapshot import Snapshot
@@ -97,7 +97,14 @@ class RunningPlatform:
             for component in self._lasting:
                 component.reconfigure(settings, parts.platform.snapshots)
             self._settings_in_use()
-        return old.stop
+
+        def end() -> None:
+            try:
+                old.stop()
+            finally:
+                self._keep_deliveries()  # the last ones of what is off now came while it stopped
+
+        return end
 
     def reload_worked(self) -> None:
         """Publish that the file is in use as it is."""
@@ -124,6 +131,7 @@ class RunningPlatform:
     def _settings_in_use(self) -> None:
         self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, 1.0)
         self._publish_outputs(self.settings, None)
+        self._keep_deliveries()
         self._parts.watch.begin()
 
     def _publish_outputs(self, settings: Settings, snapshot: Snapshot | None) -> None:
@@ -132,8 +140,11 @@ class RunningPlatform:
             return  # a snapshot that was under way when the settings changed
         on = {output.name: status.on for output, status in statuses(settings, snapshot) if status.on is not None}
         self.self_metrics.replace(names.OUTPUT_ENABLED, {(name,): float(value) for name, value in on.items()})
-        if snapshot is None:
-            self.self_metrics.keep_deliveries({output.name for output in OUTPUTS if on.get(output.name) is not False})
+
+    def _keep_deliveries(self) -> None:
+        """Forget those of outputs that the settings switch off."""
+        kept = {output.name for output, status in statuses(self.settings, None) if status.on is not False}
+        self.self_metrics.keep_deliveries(kept)
 
 
 class CurrentApp:

@@ -34,7 +34,7 @@ class SelfMetrics:
         self.metrics = metrics
         self._clock = clock or SystemClock()
         self.version = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._values: dict[str, dict[tuple[str, ...], float]] = {
             metric.name: self._from_the_start(metric) for metric in metrics
         }
@@ -71,14 +71,15 @@ class SelfMetrics:
                 self._values[metric.name] = dict(reading)
                 self.version += 1
 
-    def delivery(self, output: str, failure: str | None, part: str = "") -> None:
+    def delivery(self, output: str, failure: str | None, part: str = "") -> Delivery:
         """Record how the last delivery of an output ended: None if it arrived, else the reason, without secrets.
 
         An output with several parts (signals of OTLP) delivers while all of them do.
         """
         with self._lock:
-            self._deliveries[output, part] = Delivery(self._clock.now(), failure)
-        self.set(OUTPUT_DELIVERED, float(output not in self.failures()), output)
+            last = self._deliveries[output, part] = Delivery(self._clock.now(), failure)
+            self._show_deliveries()
+            return last
 
     def failures(self) -> Mapping[str, str]:
         """Why the last delivery failed, by name of the output; outputs that deliver are absent."""
@@ -94,8 +95,17 @@ class SelfMetrics:
         """Forget the deliveries of all outputs but these: the others have been switched off."""
         with self._lock:
             self._deliveries = {key: last for key, last in self._deliveries.items() if key[0] in outputs}
-            delivered = dict(self._values[OUTPUT_DELIVERED.name])
-        self.replace(OUTPUT_DELIVERED, {key: value for key, value in delivered.items() if key[0] in outputs})
+            self._show_deliveries()
+
+    def forget_delivery(self, made: Delivery | None) -> None:
+        """Forget a delivery, unless another one followed: the part that made it has ended."""
+        with self._lock:
+            self._deliveries = {key: last for key, last in self._deliveries.items() if last is not made}
+            self._show_deliveries()
+
+    def _show_deliveries(self) -> None:
+        failing = self.failures()
+        self.replace(OUTPUT_DELIVERED, {(output,): float(output not in failing) for output, _ in self._deliveries})
 
     def readings(self) -> Mapping[str, Reading]:
         """All samples at this moment, by name of the metric; metrics without samples are absent."""

@@ -84,3 +84,13 @@ def test_an_output_delivers_while_all_its_parts_do() -> None:
     metrics.keep_deliveries({"ping"})
     assert metrics.readings()[name] == {("ping",): 1.0}
     assert metrics.failures() == {}
+
+
+def test_a_delivery_is_forgotten_unless_another_followed() -> None:
+    metrics = SelfMetrics()
+    before = metrics.delivery("otlp", "refused", "metrics")
+    last = metrics.delivery("otlp", None, "metrics")
+    metrics.forget_delivery(before)
+    assert metrics.deliveries() == {("otlp", "metrics"): last}
+    metrics.forget_delivery(last)
+    assert metrics.deliveries() == {}

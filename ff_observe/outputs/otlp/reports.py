@@ -8,7 +8,7 @@ from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.log import StateLog
 from ff_observe.outputs.otlp.output import NAME
 from ff_observe.redaction import Redactor
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.self_metrics import Delivery, SelfMetrics
 
 log = logging.getLogger("ff_observe.outputs.otlp")
 
@@ -31,20 +31,22 @@ class Reports:
         self._sdk_log = SdkLog()
         self._state = StateLog(log)
         self._redactor = redactor.with_addresses()
+        self._last: Delivery | None = None
 
     def begin(self) -> None:
         self._sdk_log.attach()
 
     def end(self) -> None:
-        """Idempotent."""
+        """Idempotent. Of a signal that is switched off, or sent elsewhere, no delivery is the last."""
         self._sdk_log.detach()
+        if self._self_metrics is not None:
+            self._self_metrics.forget_delivery(self._last)
 
     def __call__(self, problem: Callable[[], str | None], *, delivered: bool) -> None:
-        if self._self_metrics is not None:
-            self._self_metrics.add(OTLP_EXPORTS, "delivered" if delivered else "failed")
         reason = None if delivered else self._shortened(problem() or self._sdk_log.last)
         if self._self_metrics is not None:
-            self._self_metrics.delivery(NAME, reason, self._signal)
+            self._self_metrics.add(OTLP_EXPORTS, "delivered" if delivered else "failed")
+            self._last = self._self_metrics.delivery(NAME, reason, self._signal)
         if reason is None:
             self._state.working(f"OTLP {self._signal} are delivered again")
         else:

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -60,7 +61,11 @@ def test_an_answer_of_a_size_that_no_receiver_sends_is_not_read() -> None:
     )
 
 
-def test_a_key_that_a_receiver_quotes_is_in_no_log_and_on_no_page(tmp_path: Path, heard: Heard) -> None:
+def test_a_key_that_a_receiver_quotes_is_in_no_log_and_on_no_page(
+    tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+
     def quote(request: faulty.Request) -> None:
         request.body()
         said = f"{'x' * 200} the team {request.headers['x-team']} is over its quota"
@@ -71,8 +76,8 @@ def test_a_key_that_a_receiver_quotes_is_in_no_log_and_on_no_page(tmp_path: Path
         read = ff_observe.load_settings(sqlite_home(tmp_path))
         otlp = OtlpSettings(endpoint=Secret(receiver.url), headers=(("x-team", Secret(KEY)),), traces=True)
         with ff_observe.build_bridge(replace(read, otlp=otlp)) as bridge:
-            wait_until(bridge.self_metrics.failures, "a failed export")
-        deliveries = bridge.self_metrics.deliveries()  # traces leave at the stop
+            wait_until(lambda: len(bridge.self_metrics.deliveries()) == 2, "a failed export of each signal")
+            deliveries = bridge.self_metrics.deliveries()
     reasons = {part: str(delivery.failure) for (output, part), delivery in deliveries.items() if output == "otlp"}
     assert {part: f"the team {MASK}" in reason for part, reason in reasons.items()} == {"metrics": True, "traces": True}
     assert KEY[:8] not in "\n".join(heard.from_level(logging.DEBUG))

@@ -6,14 +6,21 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ff_observe.bridge import Bridge
+from ff_observe.catalogue.bridge import OUTPUT_DELIVERED, OUTPUT_ENABLED, SENTRY_EVENTS
+from ff_observe.config.secret import Secret
+from ff_observe.config.settings import BackendSentrySettings, OtlpSettings
 from ff_observe.outputs import OUTPUTS
 from ff_observe.outputs.model import Output
 from tests.platforms import case_named
+from tests.real_parts import envelopes
+from tests.real_parts.otlp import sink
+from tests.real_parts.processes import free_port, wait_until
 from tests.unit.outputs.examples import settings_with
 
 PATIENCE_SECONDS = 60.0  # far beyond what is needed, also on a busy machine: outcomes are asserted, not times
@@ -132,3 +139,42 @@ def test_a_reload_switches_it_on_and_off(output: Output, home: Path, others: Non
         bridge.snapshots.take()
         assert bridge.self_metrics.readings()["ff_observe_output_enabled"][output.name,] == float(on is not None)
     bridge.stop()
+
+
+def test_nothing_is_left_of_deliveries_that_were_switched_off(home: Path) -> None:
+    off = settings_with(home, None)
+    failing = OtlpSettings(endpoint=Secret(f"http://127.0.0.1:{free_port()}"), traces=True, timeout_seconds=0.3)
+    with sink() as taking, Bridge(replace(off, otlp=failing)) as bridge:
+        wait_until(bridge.self_metrics.failures, "a failed export")
+        bridge.reload(replace(off, otlp=OtlpSettings(endpoint=Secret(taking.url))))  # the traces leave now, in vain
+        wait_until(lambda: not bridge.self_metrics.failures(), "a delivered export")
+        assert set(bridge.self_metrics.deliveries()) <= {("otlp", "metrics")}
+        bridge.reload(off)
+        assert bridge.self_metrics.deliveries() == {}
+        assert OUTPUT_DELIVERED.name not in bridge.self_metrics.readings()
+
+
+def test_nothing_is_left_of_a_delivery_that_ends_after_it_was_switched_off(home: Path) -> None:
+    off = settings_with(home, None)
+    with envelopes.receiver() as sentry:
+        sentry.hangs, sentry.status = True, 500
+        on = replace(off, backend_sentry=BackendSentrySettings(Secret(sentry.dsn)))
+        with Bridge(on, stop_seconds=PATIENCE_SECONDS) as bridge:
+            enabled = bridge.self_metrics.readings()[OUTPUT_ENABLED.name]
+            assert enabled[("backend_sentry",)] == 1
+
+            def is_off() -> bool:
+                return bridge.self_metrics.readings()[OUTPUT_ENABLED.name][("backend_sentry",)] == 0
+
+            def refuse() -> None:
+                wait_until(is_off, "other settings", PATIENCE_SECONDS)
+                sentry.released.set()
+
+            bridge.capture(RuntimeError("for Sentry"), "test")
+            assert sentry.asked.wait(PATIENCE_SECONDS)
+            refusing = threading.Thread(target=refuse)
+            refusing.start()
+            bridge.reload(off)
+            refusing.join(PATIENCE_SECONDS)
+            assert bridge.self_metrics.readings()[SENTRY_EVENTS.name][("dropped",)] == 1
+            assert bridge.self_metrics.deliveries() == {}
