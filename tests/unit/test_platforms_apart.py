@@ -14,15 +14,17 @@ import pytest
 
 import ff_observe
 from ff_observe import tracing
+from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings
 from ff_observe.log import JSONFormatter, TextFormatter
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.platform_context import working_for
+from ff_observe.platform_context import current_platform, working_for
 from ff_observe.redaction import Redactor, RedactorOfPlatforms
 from tests.real_parts.envelopes import receiver
 from tests.real_parts.many_platforms import sqlite_home
-from tests.unit.otlp.test_signals import sending
+from tests.real_parts.processes import free_port
+from tests.unit.otlp.test_signals import sending, signals
 
 
 @pytest.fixture
@@ -117,6 +119,29 @@ def test_traces_and_logs_go_to_the_receiver_of_their_platform_alone() -> None:
     for name, sink in receivers.items():
         assert [record["body"]["stringValue"] for record in sink.logs()] == [f"line of {name}"]
         assert [span["name"] for span in sink.spans()] == [f"work for {name}"]
+
+
+def test_a_line_about_exports_names_their_platform() -> None:
+    lines: list[tuple[str | None, str]] = []
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append((current_platform(), record.getMessage()))
+
+    heard = Heard()
+    logging.getLogger("ff_observe").addHandler(heard)
+    try:
+        with working_for("acme"):
+            exporting = signals(f"http://127.0.0.1:{free_port()}", timeout=0.3)
+            exporting.start()
+            with tracing.span("work"):
+                pass
+        exporting.stop(SystemClock().monotonic() + 5)
+    finally:
+        logging.getLogger("ff_observe").removeHandler(heard)
+    [(platform, line)] = lines
+    assert platform == "acme"
+    assert line.startswith("OTLP traces are not delivered: ")
 
 
 def test_a_log_line_names_its_platform_and_hides_the_secrets_of_all() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.log import StateLog
 from ff_observe.outputs.otlp.output import NAME
+from ff_observe.platform_context import current_platform, working_for
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import Delivery, SelfMetrics
 
@@ -31,6 +32,7 @@ class Reports:
         self._sdk_log = SdkLog()
         self._state = StateLog(log)
         self._redactor = redactor.with_addresses()
+        self._platform = current_platform()
         self._last: Delivery | None = None
 
     def begin(self) -> None:
@@ -47,10 +49,11 @@ class Reports:
         if self._self_metrics is not None:
             self._self_metrics.add(OTLP_EXPORTS, "delivered" if delivered else "failed")
             self._last = self._self_metrics.delivery(NAME, reason, self._signal)
-        if reason is None:
-            self._state.working(f"OTLP {self._signal} are delivered again")
-        else:
-            self._state.failing(f"OTLP {self._signal} are not delivered: {reason}")
+        with working_for(self._platform):  # the SDK's threads do not know it
+            if reason is None:
+                self._state.working(f"OTLP {self._signal} are delivered again")
+            else:
+                self._state.failing(f"OTLP {self._signal} are not delivered: {reason}")
 
     def _shortened(self, reason: str) -> str:
         redacted = self._redactor.text(reason)
