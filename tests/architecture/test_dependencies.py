@@ -20,7 +20,7 @@ INTERNALS = {
     "opentelemetry-sdk": ("opentelemetry.sdk._logs", "_receive_metrics"),
     "opentelemetry-exporter-otlp-proto-http": ("_log_exporter",),
     "opentelemetry-exporter-otlp-proto-grpc": ("_initialize_channel_and_stub",),
-    "sentry-sdk": ("_make_pool", "_request", "_auth", "_pool"),
+    "sentry-sdk": ("_make_pool", "_send_envelope", "_request", "_auth"),
     "urllib3": ("_new_conn",),
     "requests": ("build_connection_pool_key_attributes", "cert_verify"),
 }

@@ -261,7 +261,7 @@ class EventTransport(HttpTransport):
         """Abort what is being sent, drop what waits and end the SDK's thread, which would send it all first."""
         self._closed = True
         self._connection.abort()
-        self._worker.flush(_ABORT_SECONDS)  # a full queue would not take the order to end
+        self.flush(_ABORT_SECONDS)  # a full queue would not take the order to end
         super().kill()
 
     def on_dropped_event(self, reason: str) -> None:
