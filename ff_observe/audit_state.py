@@ -49,8 +49,8 @@ class AuditState:
             log.warning("%s is not what ff-observe wrote: the audit log is counted anew", self._directory / name)
         return None
 
-    def save(self, platform: str, tally: Tally) -> None:
-        """Keep it for good: a crash leaves the old file or the new one. A failure is logged."""
+    def save(self, platform: str, tally: Tally) -> bool:
+        """Keep it for good: a crash leaves the old file or the new one. Returns whether it is; a failure is logged."""
         name = _name(platform)
         try:
             check_naming_file(self._named_in)
@@ -58,8 +58,9 @@ class AuditState:
                 files.write(name, _document(tally, platform))
         except OSError as error:
             self._failing(name, error)
-        else:
-            self._state.working(f"{self._directory / name} is written again")
+            return False
+        self._state.working(f"{self._directory / name} is written again")
+        return True
 
     def _failing(self, name: str, error: OSError) -> None:
         place = f"{error.filename}: " if error.filename not in (None, str(self._directory / name)) else ""

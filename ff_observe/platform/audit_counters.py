@@ -70,8 +70,8 @@ class Memory(Protocol):
     def load(self, platform: str) -> Tally | None:
         """The tally kept for a platform; None where there is none that can be trusted."""
 
-    def save(self, platform: str, tally: Tally) -> None:
-        """Keep it; a failure is only logged."""
+    def save(self, platform: str, tally: Tally) -> bool:
+        """Keep it; returns whether it is. A failure is only logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,5 +313,5 @@ class AuditCounters:
             is_due = at_once or now - when >= SAVE_AFTER_SECONDS or saved[1:] != state[1:]
             if saved == state or not is_due:
                 return
-        self._saved = now, state
-        self._memory.save(self._platform, self._tally)
+        kept = self._memory.save(self._platform, self._tally)
+        self._saved = now, state if kept else (None, *state[1:])  # tried again, though nothing new is counted

@@ -2,12 +2,14 @@
 
 import contextlib
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ff_observe.audit_state import AuditState
 from ff_observe.catalogue.audit import EVENTS, Event
 from ff_observe.errors import SourceError
 from ff_observe.platform import audit_counters
@@ -160,6 +162,27 @@ def test_replicas_count_the_same(log: Log) -> None:
         one.look("p")
         add(log, CRASHED)
         assert one.look("p") == two.look("p")
+
+
+def test_what_could_not_be_kept_is_kept_later_though_nothing_new_happened(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, os.strerror(28))
+
+    clock = StandingClock()
+    state = AuditState(tmp_path / "state", clock)
+    add(log, CRASHED)
+    with log.source() as source:
+        bridge = counters(source, clock, state)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            bridge.look("p")
+        assert state.load("p") is None
+        bridge.keep()
+    kept = state.load("p")
+    assert kept is not None
+    assert kept.complete
 
 
 def test_until_all_is_counted_there_are_no_counters_but_progress(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
