@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 
 from ff_observe.catalogue import bridge as catalogue
@@ -28,6 +28,7 @@ from ff_observe.web.status.document import (
 from ff_observe.web.status.frame import PRODUCT, head, icon, mark
 from ff_observe.web.status.markup import Content, Markup, element, join
 from ff_observe.web.status.prose import breakable, prose
+from ff_observe.web.status.values import is_moment, moment, number, rfc3339, shown
 
 _SEVERITY_WORDS: Final = {Severity.ERROR: "Problem", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
 _LEVEL_WORDS: Final = {Level.GOOD: "good", Level.NEAR: "near", Level.OVER: "over"}
@@ -131,8 +132,8 @@ def _first_figures(figures: Sequence[Figure], document: StatusDocument) -> Marku
         element(
             "li",
             element("h3", figure.title),
-            element("p", _number(figure.value), class_="number"),
-            curves.sparkline(figure.day, f"{figure.title} {_span(document)}"),
+            element("p", number(figure.value), class_="number"),
+            _curve(figure, document),
             *(_breakdown(each) for each in figure.breakdowns),
         )
         for figure in figures
@@ -140,8 +141,12 @@ def _first_figures(figures: Sequence[Figure], document: StatusDocument) -> Marku
     return _section("figures", f"Figures {_span(document)}", element("ul", *cards), quiet=True)
 
 
+def _curve(figure: Figure, document: StatusDocument) -> Markup:
+    return curves.sparkline(figure.day, f"{figure.title} {_span(document)}")
+
+
 def _breakdown(breakdown: Breakdown) -> Markup:
-    parts = [element("div", element("dt", part.label), element("dd", _number(part.value))) for part in breakdown.parts]
+    parts = [element("div", element("dt", part.label), element("dd", number(part.value))) for part in breakdown.parts]
     return element("dl", *parts, class_="parts", aria_label=breakdown.title)
 
 
@@ -152,8 +157,8 @@ def _other_figures(figures: Sequence[Figure], document: StatusDocument) -> Marku
         element(
             "tr",
             element("th", figure.title, scope="row"),
-            element("td", curves.sparkline(figure.day, f"{figure.title} {_span(document)}"), class_="curve"),
-            element("td", _number(figure.value), class_="value"),
+            element("td", None if is_moment(figure) else _curve(figure, document), class_="curve"),
+            element("td", shown(figure), class_="value"),
         )
         for figure in figures
     ]
@@ -174,13 +179,13 @@ def _licence(licence: Licence) -> Markup:
 
 
 def _limit(limit: Limit) -> Markup:
-    used = "unknown" if limit.used is None else _number(limit.used)
+    used = "unknown" if limit.used is None else number(limit.used)
     level = limit.level or Level.GOOD
     is_news = limit.level is not Level.GOOD or limit.reached_at is not None
     return element(
         "li",
         element("h3", limit.title, class_="name"),
-        element("span", element("strong", used), f" of {_number(limit.allowed)}", class_="usage"),
+        element("span", element("strong", used), f" of {number(limit.allowed)}", class_="usage"),
         curves.bar(limit.used, limit.allowed),
         element("p", prose(limit.outlook), class_="outlook") if is_news else None,
         class_=f"limit {_LEVEL_WORDS[level]}",
@@ -191,11 +196,11 @@ def _ping(ping: Ping, documents: str | None) -> Markup:
     words = "is sent" if ping.sent else "is not sent"
     last = None
     if ping.last is not None:
-        last = join(f"{ping.last.outcome} ", _moment(ping.last.at), f" to {ping.last.receiver}")
+        last = join(f"{ping.last.outcome} ", moment(ping.last.at), f" to {ping.last.receiver}")
     facts_ = [
         ("Rule", element("code", ping.rule)),
         ("Last", last or "none known"),
-        ("Next", _moment(ping.next_at) if ping.next_at else "none due"),
+        ("Next", moment(ping.next_at) if ping.next_at else "none due"),
     ]
     return _section(
         "ping",
@@ -212,8 +217,8 @@ def _ping(ping: Ping, documents: str | None) -> Markup:
 def _ping_content(ping: Ping) -> Iterable[Content]:
     if ping.changes is not None:
         count = len(ping.changes)
-        number = "Nothing changed" if count == 0 else "1 change" if count == 1 else f"{count} changes"
-        title = f"{number} since the last delivered ping"
+        words = "Nothing changed" if count == 0 else "1 change" if count == 1 else f"{count} changes"
+        title = f"{words} since the last delivered ping"
         rows = [_field_change(each) for each in ping.changes]
         yield _details("ping-changes", title, element("ul", *rows, class_="fields")) if rows else element("p", title)
     if ping.body is not None:
@@ -286,7 +291,7 @@ def _outputs(outputs: Sequence[Output], documents: str | None) -> Markup:
                 "div",
                 element("h3", title(output)),
                 element("p", prose(output.reason)),
-                element("p", output.last, " · " if output.last_at else None, _moment(output.last_at), class_="last")
+                element("p", output.last, " · " if output.last_at else None, moment(output.last_at), class_="last")
                 if output.state is not OutputState.OFF
                 else None,
             ),
@@ -303,9 +308,9 @@ def _egress(contacts: Sequence[Contact], documents: str | None) -> Markup:
     for party in parties:
         items = [_contact(contact) for contact in contacts if contact.by is party]
         hosts = {contact.place for contact in contacts if contact.by is party and contact.place is not None}
-        number = f"{len(hosts)} host{'s' if len(hosts) != 1 else ''}" if hosts else f"{len(items)} reasons"
+        places = f"{len(hosts)} host{'s' if len(hosts) != 1 else ''}" if hosts else f"{len(items)} reasons"
         identity = f"egress-{party.lower().replace(' ', '-')}"
-        lists.append(_details(identity, f"By {party}: {number}", element("ul", *items, class_="fields")))
+        lists.append(_details(identity, f"By {party}: {places}", element("ul", *items, class_="fields")))
     about = _about("what leaves", documents, "egress")
     return _section("egress", "What leaves the building", *lists or [element("p", "Nothing.")], about)
 
@@ -322,7 +327,7 @@ def _changes(changes: Sequence[Change]) -> Markup:
     items = [
         element(
             "li",
-            element("time", f"{change.at.astimezone(UTC):%Y-%m-%d %H:%M}", datetime=_rfc3339(change.at)),
+            element("time", f"{change.at.astimezone(UTC):%Y-%m-%d %H:%M}", datetime=rfc3339(change.at)),
             element("span", element("span", _CHANGE_WORDS[change.kind], class_="unseen"), prose(change.text)),
             class_=change.kind,
         )
@@ -345,12 +350,12 @@ def _links(links: Sequence[Link]) -> Markup:
 
 
 def _footer(document: StatusDocument) -> Markup:
-    moment = _moment(document.taken_at)
+    taken_at = moment(document.taken_at)
     if document.read_seconds is None:
-        return element("footer", "Nothing could be read from the platform at ", moment, ".")
+        return element("footer", "Nothing could be read from the platform at ", taken_at, ".")
     milliseconds = document.read_seconds * 1000
     took = f"{milliseconds:.0f} ms" if milliseconds >= 1 else "less than 1 ms"
-    return element("footer", "Read from the platform at ", moment, f" in {took}.")
+    return element("footer", "Read from the platform at ", taken_at, f" in {took}.")
 
 
 def _section(name: str, title: str, *children: Content, class_: str = "", quiet: bool = False) -> Markup:
@@ -369,16 +374,6 @@ def _list_of_facts(items: Iterable[tuple[str, Content]]) -> Markup:
     )
 
 
-def _moment(moment: datetime | None) -> Markup | None:
-    if moment is None:
-        return None
-    return element("time", f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", datetime=_rfc3339(moment))
-
-
-def _rfc3339(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def _span(document: StatusDocument) -> str:
     """The time that the curves cover, in words."""
     start = document.history.start
@@ -386,11 +381,6 @@ def _span(document: StatusDocument) -> str:
         return "now"
     hours = (document.taken_at - start).total_seconds() / 3600
     return "over the last day" if hours >= 23.5 else f"since {start:%H:%M} UTC"
-
-
-def _number(value: float | None) -> str:
-    """With thin spaces between thousands."""
-    return "\N{EN DASH}" if value is None else f"{value:,.0f}".replace(",", "\u202f")
 
 
 def _known(value: bool | None, yes: str, no: str) -> str:

@@ -280,3 +280,22 @@ def test_it_says_what_leaves_the_building_by_party() -> None:
     assert "By ff-observe: " in section
     assert "FlowFuse's own usage ping ping.flowforge.com:443" in section
     assert "To stop it: telemetry.enabled: false without a licence" in section
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("flowfuse_database_size_bytes", 1023, "1\u202f023 bytes"),
+        ("flowfuse_database_size_bytes", 1024, "1.0 KiB"),
+        ("flowfuse_database_disk_free_bytes", 60_299_608_064, "56.2 GiB"),
+        ("flowfuse_database_disk_free_bytes", 2**55, "32\u202f768.0 TiB"),
+        ("flowfuse_database_disk_free_bytes", 0, "0 bytes"),
+        ("flowfuse_personal_access_token_expiry_timestamp_seconds", 1_798_027_351, "2026-12-23 12:02:31 UTC"),
+        ("flowfuse_personal_access_token_expiry_timestamp_seconds", 2**43, "after the year 9999"),
+        ("flowfuse_sessions", 60_299, "60\u202f299"),
+    ],
+)
+def test_a_figure_has_the_unit_of_its_metric(name: str, value: float, words: str) -> None:
+    taken = snapshot()
+    read = replace(taken, readings={**taken.readings, name: {(): value}})
+    assert words in page(app(Provider(read))).words
