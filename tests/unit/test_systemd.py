@@ -70,7 +70,7 @@ def test_the_watchdog_hears_of_a_service_that_responds_and_not_of_one_that_does_
         {"WATCHDOG_USEC": "-1"},
         {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid() + 1)},
     ],
-    ids=str,
+    ids=["unset", "empty", "no number", "zero", "negative", "of another process"],
 )
 def test_without_a_watchdog_only_signals_are_waited_for(variables: dict[str, str]) -> None:
     assert systemd.watchdog_seconds(variables) is None

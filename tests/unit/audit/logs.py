@@ -1,7 +1,9 @@
 """A platform's audit log in both databases, as a test writes, deletes and restores it, and what it then comes to."""
 
 import contextlib
+import errno
 import json
+import os
 import shutil
 import sqlite3
 from collections import Counter
@@ -272,3 +274,8 @@ def counters(source: Queryable, clock: Any, memory: Any = None) -> AuditCounters
 def forget(directory: Path) -> None:
     """The state that a disk loses."""
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def full_disk(*_: object, **__: object) -> int:
+    """In place of `os.write`."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -17,7 +17,7 @@ from ff_observe.platform.sources.audit_log import AuditLog, Bounds, Stretch
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.sql import StatementError
 from tests.real_parts.postgresql import Cluster
-from tests.unit.audit.logs import BEGAN, STEP, Log, PostgreSQLLog, Row, SQLiteLog, counters, recount
+from tests.unit.audit.logs import BEGAN, STEP, Log, PostgreSQLLog, Row, SQLiteLog, counters, full_disk, recount
 from tests.unit.platform.scripted_source import StandingClock
 
 CRASHED: Row = ("crashed", None, "project", None)
@@ -167,16 +167,13 @@ def test_replicas_count_the_same(log: Log) -> None:
 def test_what_could_not_be_kept_is_kept_later_though_nothing_new_happened(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object, **__: object) -> int:
-        raise OSError(28, os.strerror(28))
-
     clock = StandingClock()
     state = AuditState(tmp_path / "state", clock)
     add(log, CRASHED)
     with log.source() as source:
         bridge = counters(source, clock, state)
         with monkeypatch.context() as patched:
-            patched.setattr(os, "write", full)
+            patched.setattr(os, "write", full_disk)
             bridge.look("p")
         assert state.load("p") is None
         bridge.keep()
