@@ -5,7 +5,7 @@ import itertools
 import os
 import sqlite3
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,13 @@ from ff_observe.collector.commands import existing_store
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import SQLiteFile
-from ff_observe.collector.store import StoreError, sqlite, sqlite_schema
+from ff_observe.collector.store import Released, StoreError, sqlite, sqlite_schema
 from ff_observe.collector.store.opening import open_store
-from ff_observe.collector.store.sqlite import open_sqlite
+from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from tests.contract.test_collector_rollups import fold_all
 from tests.other_users import somebody_else, unable_to_enter
 from tests.unit.collector.blocking_writer import BlockingWriter
-from tests.unit.collector.pings import later, ping
+from tests.unit.collector.pings import NOON, later, ping
 
 
 def deleted(file: Path) -> None:
@@ -157,3 +157,30 @@ def test_forgotten_platforms_are_deleted_in_portions(tmp_path: Path, monkeypatch
     left.append(platforms())
     assert (left[0], left[-1]) == (11, 1)
     assert max(before - after for before, after in itertools.pairwise(left)) <= 3
+
+
+WORKS: dict[str, Callable[[SQLiteStore], object]] = {
+    "roll up": lambda store: store.fold(NOON, 3),
+    "read roll-ups": lambda store: store.rollups(date.min, date.max, ["seen"]),
+    "read a day": lambda store: store.crosstab(NOON.date(), 1, 2),
+    "read the last count": SQLiteStore.last_count,
+    "count platforms": lambda store: store.count(NOON, 2),
+    "sample the fleet": lambda store: store.sample(NOON, 3, 2),
+    "read its days": lambda store: store.contradicts(NOON),
+    "read the fleet's key": SQLiteStore.rounding_key,
+    "read releases": lambda store: store.releases(0),
+    "release": lambda store: store.release(Released(0, NOON.date(), "", "")),
+    "read its state": SQLiteStore.kept_since,
+    "note a copy": lambda store: store.announce_copy("a copy", NOON.date()),
+    "forget": lambda store: store.forget("a"),
+    "prune": lambda store: store.prune(NOON, timedelta(days=3)),
+    "tidy up": lambda store: store.tidy(NOON),
+}
+
+
+@pytest.mark.parametrize("what", WORKS)
+def test_an_error_names_the_work_that_failed(what: str, tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    store.path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match=f"pings.sqlite3: could not {what}: file is not a database$"):
+        WORKS[what](store)
