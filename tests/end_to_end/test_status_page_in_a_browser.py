@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -9,11 +10,13 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from ff_observe.platform.sources.model import Reading
 from tests.pace import in_full
 from tests.platforms import case_named
 from tests.real_parts.bridge import home_with, running_bridge
 from tests.real_parts.processes import free_port, wait_until
 from tests.status_states import HOSTILE, STATES, failing_otlp, hostile, in_state, served
+from tests.unit.web.platforms import Provider, app, snapshot
 
 SIZES = {"phone": (360, 780), "laptop": (1280, 800), "wall": (2560, 1440)}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -129,6 +132,22 @@ def test_hostile_text_of_the_database_is_shown_as_text(browser: Browser, tmp_pat
         assert page.locator("img").count() == 0
         assert page.title() == "1 problem · ff-observe"
         assert complaints == []
+        page.close()
+
+
+def test_sizes_and_moments_among_the_counts_leave_room_for_their_titles(browser: Browser) -> None:
+    taken = snapshot()
+    token, disk = "flowfuse_personal_access_token_expiry_timestamp_seconds", "flowfuse_database_disk_free_bytes"
+    trial = "flowfuse_trial_end_timestamp_seconds"
+    of_others: dict[str, Reading] = {token: {(): 1_798_027_351.0}, trial: {(): 2.0**43}, disk: {(): 60_299_608_064.0}}
+    with served(app(Provider(replace(taken, readings={**taken.readings, **of_others})))) as (url, _):
+        page = browser.new_page(viewport={"width": 320, "height": 844})
+        page.goto(f"{url}/")
+        assert page.evaluate("document.documentElement.scrollWidth") == 320
+        assert broken_lines(page) == []
+        heights = [row.evaluate("e => e.clientHeight") for row in page.locator(".counts tbody th").all()]
+        assert heights
+        assert max(heights) < 130, "a word of a title is broken"
         page.close()
 
 

@@ -13,15 +13,16 @@ _MULTIPLES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def shown(figure: Figure) -> Content:
-    """What it is now, in the unit of its metric: a number, a size or a moment."""
+    """What it is now, in the unit of its metric: a number, a size or a day."""
     if figure.value is None or _UNITS.get(figure.name) not in ("s", "By"):
         return number(figure.value)
     if not is_moment(figure):
         return _size(figure.value)
     try:
-        return moment(datetime.fromtimestamp(figure.value, UTC))
+        at = datetime.fromtimestamp(figure.value, UTC)
     except (ValueError, OverflowError):  # users choose when their tokens expire
-        return "after the year 9999"
+        return "after 9999"
+    return element("time", f"{at:%Y-%m-%d}", datetime=rfc3339(at))
 
 
 def is_moment(figure: Figure) -> bool:
