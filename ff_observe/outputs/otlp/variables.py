@@ -2,6 +2,7 @@
 Exporter", "Environment Variable Specification"): empty means unset, one for a signal wins over the general one. Errors
 name the variable and, if it may hold a secret, not its value."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
@@ -44,8 +45,9 @@ class Variables:
         text = self.text(variable)
         if not text:
             return None
-        if not text.isascii() or not text.isdigit() or int(text) == 0:
-            self._problem(variable, f"must be a whole number of milliseconds above 0, such as 10000, and is {text!r}")
+        if not re.fullmatch("[0-9]{1,12}", text) or int(text) == 0:  # nothing waits for longer than those digits say
+            allowed = "a whole number of milliseconds above 0, of at most 12 digits"
+            self._problem(variable, f"must be {allowed}, such as 10000, and is {text!r}")
             return None
         return int(text) / 1000
 

@@ -108,6 +108,8 @@ def test_the_timeout_is_in_milliseconds_as_every_duration_of_the_specification()
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1" + "0" * 12),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "9" * 5_000),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sideways"),
     ],
