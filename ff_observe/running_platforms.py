@@ -131,8 +131,11 @@ class RunningPlatforms:
             self._labels[listed.name] = listed.labels
             try:
                 ends += self._take_one(listed)
-            except FFObserveError as error:
-                self._fails(listed.name, str(error).splitlines())
+            except Exception as error:
+                if not isinstance(error, FFObserveError):
+                    with working_for(listed.name):
+                        log.exception("its settings cannot be used")
+                self._fails(listed.name, _in_words(error).splitlines())
         self._publish()
         return ends
 
@@ -172,7 +175,7 @@ class RunningPlatforms:
             known = isinstance(error, FFObserveError)
             with working_for(name):
                 log.log(logging.ERROR, "it cannot be started: %s", error, exc_info=None if known else error)
-            self._problems[name] = (str(error) if known else f"an unexpected {type(error).__name__}: see the log",)
+            self._problems[name] = (_in_words(error),)
 
     def _publish(self) -> None:
         if None in self.running:
@@ -184,6 +187,10 @@ class RunningPlatforms:
 
     def _new(self, name: str | None, settings: Settings) -> RunningPlatform:
         return RunningPlatform(name, settings, self._process, **self._made_with)
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, FFObserveError) else f"an unexpected {type(error).__name__}: see the log"
 
 
 def _served(

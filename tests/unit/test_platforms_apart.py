@@ -16,11 +16,12 @@ import ff_observe
 from ff_observe import tracing
 from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
-from ff_observe.config.settings import BackendSentrySettings
+from ff_observe.config.settings import BackendSentrySettings, OtlpSettings
 from ff_observe.log import JSONFormatter, TextFormatter
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.platform_context import current_platform, working_for
 from ff_observe.redaction import Redactor, RedactorOfPlatforms
+from tests.fakes import no_more_threads
 from tests.real_parts.envelopes import receiver
 from tests.real_parts.many_platforms import sqlite_home
 from tests.real_parts.processes import free_port
@@ -62,6 +63,20 @@ def test_a_reload_leaves_alone_what_did_not_change(settings: dict[str, ff_observ
         assert set(bridge.platforms) == {"acme"}
         with pytest.raises(ff_observe.FFObserveError, match="start another process"):
             bridge.reload(settings["acme"])
+
+
+def test_one_whose_reload_fails_unexpectedly_keeps_its_settings_and_the_others_get_theirs(
+    settings: dict[str, ff_observe.Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    traced = OtlpSettings(endpoint=Secret(f"http://127.0.0.1:{free_port()}"), traces=True)
+    with ff_observe.build_bridge(settings) as bridge:
+        with no_more_threads():  # the SDK needs one
+            bridge.reload({"initech": replace(settings["initech"], otlp=traced)})
+        assert set(bridge.platforms) == {"initech"}
+        assert bridge.platforms["initech"].settings == settings["initech"]
+        [metrics] = get(bridge.app, "/platforms/initech/metrics")
+    assert "can't start new thread" in caplog.text
+    assert re.search(r"^ff_observe_config_last_reload_successful\{.*\} 0\.0$", metrics.text, re.MULTILINE)
 
 
 def test_one_that_cannot_start_is_left_out_and_says_so(settings: dict[str, ff_observe.Settings]) -> None:
