@@ -17,3 +17,8 @@ def otlp_name(metric: Metric) -> str:
         if name.startswith(prefix):
             return prefix[:-1] + "." + name.removeprefix(prefix)
     return name
+
+
+def encodable(text: str) -> str:
+    """Text that UTF-8 can encode: a lone surrogate (possible in JSON, as in a licence) becomes `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")

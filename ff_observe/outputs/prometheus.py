@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
+from ff_observe.catalogue.names import encodable
 from ff_observe.exposition.formats import Format, encode_one, join
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Reading
@@ -99,7 +100,7 @@ def _family(metric: Metric, reading: Reading, created: float | None, platform: M
         case _:
             family = GaugeMetricFamily(name, metric.help, labels=metric.labels, unit=unit)
     for values, number in reading.items():
-        labels = {**dict(zip(metric.labels, map(_encodable, values), strict=True)), **platform}
+        labels = {**dict(zip(metric.labels, map(encodable, values), strict=True)), **platform}
         family.add_sample(metric.name, labels, float(number))
         if metric.kind is Kind.COUNTER and created is not None:
             family.add_sample(f"{name}_created", labels, created)
@@ -110,8 +111,3 @@ def _unit(metric: Metric) -> str:
     """The OpenMetrics unit: legal only where the family's name ends with it (OpenMetrics 1.0.0, "Unit")."""
     unit = _OPENMETRICS_UNITS.get(metric.unit, "")
     return unit if unit and metric.name.removesuffix("_total").endswith(f"_{unit}") else ""
-
-
-def _encodable(value: str) -> str:
-    """A label value that UTF-8 can encode: a lone surrogate (possible in JSON, as in a licence) becomes `?`."""
-    return value.encode("utf-8", "replace").decode("utf-8")

@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.export import Metric as Exported
 from opentelemetry.sdk.resources import Resource
 
 from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
-from ff_observe.catalogue.names import otlp_name
+from ff_observe.catalogue.names import encodable, otlp_name
 from ff_observe.platform.sources.model import Reading
 from ff_observe.version import VERSION
 
@@ -128,7 +128,7 @@ class MetricsExport:
             return [
                 Observation(
                     value - before.get(label_values, 0),
-                    {**dict(zip(metric.labels, label_values, strict=True)), **self._platform},
+                    {**dict(zip(metric.labels, map(encodable, label_values), strict=True)), **self._platform},
                 )
                 for label_values, value in self._readings.get(metric.name, {}).items()
             ]

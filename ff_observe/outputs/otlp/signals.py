@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from ff_observe import tracing
+from ff_observe.catalogue.names import encodable
 from ff_observe.outputs.otlp.exporters import Exporting
 from ff_observe.redaction import Redactor
 from ff_observe.version import VERSION
@@ -134,20 +135,22 @@ class OtelLogHandler(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             attributes["exception.type"] = record.exc_info[0].__qualname__
             if self._with_tracebacks:
-                attributes["exception.message"] = self._redactor.text(str(record.exc_info[1]))
-                attributes["exception.stacktrace"] = self._redactor.text(
-                    logging.Formatter().formatException(record.exc_info)
-                )
+                attributes["exception.message"] = self._text(str(record.exc_info[1]))
+                attributes["exception.stacktrace"] = self._text(logging.Formatter().formatException(record.exc_info))
         self._provider.get_logger(record.name).emit(
             LogRecord(
                 timestamp=int(record.created * 1e9),
                 context=get_current(),
                 severity_number=_SEVERITIES.get(record.levelno, SeverityNumber.UNSPECIFIED),
                 severity_text=record.levelname,
-                body=self._redactor.text(record.getMessage()),
+                body=self._text(record.getMessage()),
                 attributes=attributes,
             )
         )
+
+    def _text(self, text: str) -> str:
+        """Redacted; one that cannot be encoded would cost all records of its batch."""
+        return encodable(self._redactor.text(text))
 
     def close(self) -> None:
         """Send what is left and end the SDK's thread. May take as long as the exporter's timeout."""

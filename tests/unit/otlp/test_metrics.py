@@ -34,7 +34,7 @@ from ff_observe.version import VERSION
 from tests import openmetrics_2
 
 EVERY = (*PLATFORM, *SELF)
-ODD_LABELS = ("Team  PRO", 'with "quotes", a \\ and a\nline break', "größer", "none")
+ODD_LABELS = ("Team  PRO", 'with "quotes", a \\ and a\nline break', "größer", "half of a pair: \ud800", "none")
 
 Families = dict[str, tuple[str, str, dict[tuple[tuple[str, str], ...], float]]]
 """By name: type, help, and value by sorted labels."""

@@ -125,6 +125,16 @@ def test_secrets_and_addresses_never_leave_in_a_log_record() -> None:
         assert planted not in str(record)
 
 
+def test_half_a_character_costs_no_record() -> None:
+    with sending() as receiver:
+        log.warning("before")
+        log.error("half a pair: \ud800", exc_info=ValueError("odd \ud800"))
+    before, odd = receiver.logs()
+    assert before["body"] == {"stringValue": "before"}
+    assert odd["body"] == {"stringValue": "half a pair: ?"}
+    assert attributes(odd)["exception.message"] == "odd ?"
+
+
 def test_without_tracebacks_an_error_is_a_line_and_a_type() -> None:
     with sending(with_tracebacks=False) as receiver:
         log.error("it failed", exc_info=OSError("told to Sentry"))
