@@ -6,21 +6,18 @@ from typing import Final
 from ff_observe.catalogue.model import Metric
 
 END: Final = "# EOF\n"
+ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 Labels = tuple[tuple[str, str], ...]
 
 
 def head(metric: Metric, note: str) -> str:
     """What comes before the samples of a metric; the `note` is added to its help."""
     name = metric.name.removesuffix("_total")
-    return f"# HELP {name} {_escaped(f'{metric.help} {note}')}\n# TYPE {name} {metric.kind}\n"
+    return f"# HELP {name} {f'{metric.help} {note}'.translate(ESCAPES)}\n# TYPE {name} {metric.kind}\n"
 
 
 def series(metric: Metric, labels: Labels, samples: Iterable[tuple[float, int]]) -> Iterable[str]:
     """The samples of one series, each with its moment in seconds since 1970, in the order of time."""
-    shown = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
+    shown = ",".join(f'{name}="{value.translate(ESCAPES)}"' for name, value in labels)
     for at, number in samples:
         yield f"{metric.name}{{{shown}}} {number} {at:.3f}\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -7,6 +7,15 @@ from ff_observe.exposition.formats import Escaping, Form, Format
 
 _OPENMETRICS = "application/openmetrics-text"
 _TEXT = "text/plain"
+_FORMATS: Final = {
+    (_OPENMETRICS, "2.0.0"): Format.OPENMETRICS_2_0_0,
+    (_OPENMETRICS, "1.0.0"): Format.OPENMETRICS_1_0_0,
+    (_OPENMETRICS, None): Format.OPENMETRICS_1_0_0,
+    (_TEXT, "1.0.0"): Format.TEXT_1_0_0,
+    (_TEXT, "0.0.4"): Format.TEXT_0_0_4,
+    (_TEXT, None): Format.TEXT_0_0_4,
+}
+"""By name and version: without a version the oldest, as OpenMetrics 2.0 asks. Before 1.0.0 it was a draft."""
 
 LONGEST_HEADER: Final = 1024
 """Bytes; Prometheus' `Accept` has some 250. A longer header counts as absent, so that parsing stays cheap."""
@@ -20,7 +29,7 @@ def negotiate(accept: bytes) -> Form:
     """
     best, best_quality = Form(Format.TEXT_0_0_4), 0.0
     for name, parameters in _elements(accept):
-        exposition_format = _named(name, parameters.get("version"))
+        exposition_format = _FORMATS.get((name, parameters.get("version")))
         quality = _quality(parameters)
         if exposition_format is not None and quality > best_quality:
             best, best_quality = Form(exposition_format, _escaping(exposition_format, parameters)), quality
@@ -31,20 +40,6 @@ def accepts_gzip(accept_encoding: bytes) -> bool:
     """Whether an `Accept-Encoding` header (empty where there is none) allows gzip."""
     qualities = {name: _quality(parameters) for name, parameters in _elements(accept_encoding)}
     return qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0))) > 0.0
-
-
-def _named(name: str, version: str | None) -> Format | None:
-    """The format that an element of `Accept` names: without a version the oldest, as OpenMetrics 2.0 asks. Before 1.0.0
-    it was a draft."""
-    if name == _OPENMETRICS and version == "2.0.0":
-        return Format.OPENMETRICS_2_0_0
-    if name == _OPENMETRICS and version in (None, "1.0.0"):
-        return Format.OPENMETRICS_1_0_0
-    if name == _TEXT and version == "1.0.0":
-        return Format.TEXT_1_0_0
-    if name == _TEXT and version in (None, "0.0.4"):
-        return Format.TEXT_0_0_4
-    return None
 
 
 def _escaping(exposition_format: Format, parameters: dict[str, str]) -> Escaping | None:

@@ -11,9 +11,10 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
+from ff_observe.exposition.backfill import ESCAPES
+
 CONTENT_TYPE: Final = "application/openmetrics-text; version=2.0.0; charset=utf-8"
 _SUFFIXES: Final = {"counter": "_total", "info": "_info"}
-_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 def encode(family: Family) -> bytes:
@@ -22,7 +23,7 @@ def encode(family: Family) -> bytes:
     lines = [f"# TYPE {name} {family.type}"]
     if family.unit:
         lines.append(f"# UNIT {name} {family.unit}")
-    lines.append(f"# HELP {name} {family.documentation.translate(_ESCAPES)}")
+    lines.append(f"# HELP {name} {family.documentation.translate(ESCAPES)}")
     created = f"{family.name}_created"
     starts = {_labels(sample.labels): sample.value for sample in family.samples if sample.name == created}
     own = [sample for sample in family.samples if sample.name != created or family.type == "gauge"]
@@ -58,5 +59,5 @@ def _histograms(samples: list[Sample]) -> Iterator[tuple[str, str]]:
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    inside = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in sorted(labels.items()))
+    inside = ",".join(f'{name}="{value.translate(ESCAPES)}"' for name, value in sorted(labels.items()))
     return f"{{{inside}}}" if inside else ""

@@ -3,6 +3,7 @@
 An unreachable receiver costs one warning, a counter, and a second at the stop.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from ff_observe.catalogue import PLATFORM, PROCESS
 from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.otlp.choice import Destination, Signal
-from ff_observe.outputs.otlp.exporters import Exporting, log_exporter, metric_exporter, span_exporter
+from ff_observe.outputs.otlp.exporters import Exporting, exporting_to
 from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, watched_log_exporter, watched_span_exporter
@@ -75,7 +76,7 @@ class OtlpMetrics:
 
     def start(self) -> None:
         """Raises `FFObserveError` if the protocol needs a package that is not installed."""
-        self._exporting = metric_exporter(self._destination)
+        self._exporting = exporting_to(self._destination)
         metrics = (*PLATFORM, *self._self_metrics.metrics, *PROCESS)
         counted = self._self_metrics.own_readings()
         self._export = MetricsExport(metrics, self._resource, self._exporting.exporter, counted)
@@ -92,13 +93,11 @@ class OtlpMetrics:
         if exporting is None or export is None:
             return
         try:
-            self._thread.stop(min(deadline, self._clock.monotonic() + GRACE_SECONDS))
-        except TimeoutError:
+            with contextlib.suppress(TimeoutError):
+                self._thread.stop(min(deadline, self._clock.monotonic() + GRACE_SECONDS))
             exporting.cut()
             if not self._reading:
                 self._thread.stop(deadline)
-        else:
-            exporting.cut()
         finally:
             export.close()
             self._reports.end()
@@ -161,9 +160,9 @@ class OtlpSignals:
         traces, logs = self._destinations.get("traces"), self._destinations.get("logs")
         try:
             if traces is not None:
-                self._trace_to(span_exporter(traces))
+                self._trace_to(exporting_to(traces))
             if logs is not None:
-                self._log_to(log_exporter(logs))
+                self._log_to(exporting_to(logs))
         except ValueError as error:  # the SDK raises it for its own variables (OTEL_BSP_…, OTEL_SPAN_…)
             raise FFObserveError(f"OTLP: a variable of OpenTelemetry cannot be used: {error}") from None
         # Only now: the SDK's messages about other variables, such as those of sampling, belong in the log.

@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk._logs.export import LogRecordExporter
-from opentelemetry.sdk.metrics.export import MetricExporter
-from opentelemetry.sdk.trace.export import SpanExporter
-
 from ff_observe.delivery.trust import authorities
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.otlp.choice import HTTP, Destination, Signal
@@ -35,22 +31,9 @@ class Exporting(Generic[E]):
     problem: Callable[[], str | None]
 
 
-def metric_exporter(destination: Destination) -> Exporting[MetricExporter]:
-    """Raises `FFObserveError` if the protocol needs a package that is not installed."""
-    return _make(destination)
-
-
-def span_exporter(destination: Destination) -> Exporting[SpanExporter]:
-    """Raises `FFObserveError` if the protocol needs a package that is not installed."""
-    return _make(destination)
-
-
-def log_exporter(destination: Destination) -> Exporting[LogRecordExporter]:
-    """Raises `FFObserveError` if the protocol needs a package that is not installed."""
-    return _make(destination)
-
-
-def _make(destination: Destination) -> Exporting[Any]:
+def exporting_to(destination: Destination) -> Exporting[Any]:
+    """With the exporter of the destination's signal. Raises `FFObserveError` if the protocol needs a package that is
+    not installed."""
     for name in [name for name, value in os.environ.items() if name.startswith("OTEL_") and not value]:
         del os.environ[name]  # the same as unset in the specification; the SDK takes some of them for an invalid number
     return _over_http(destination) if destination.protocol == HTTP else _over_grpc(destination)

@@ -20,11 +20,6 @@ from ff_observe.outputs.otlp.exporters import Exporting
 from ff_observe.redaction import Redactor
 from ff_observe.version import VERSION
 
-_KINDS = {
-    "internal": trace.SpanKind.INTERNAL,
-    "client": trace.SpanKind.CLIENT,
-    "server": trace.SpanKind.SERVER,
-}
 _SEVERITIES = {
     logging.DEBUG: SeverityNumber.DEBUG,
     logging.INFO: SeverityNumber.INFO,
@@ -82,7 +77,7 @@ class OtelTracer:
         with self._tracer.start_as_current_span(
             name,
             context=after[0] if after else None,
-            kind=_KINDS[kind],
+            kind=trace.SpanKind[kind.upper()],
             attributes=dict(attributes),
             links=[trace.Link(trace.get_current_span(context).get_span_context()) for context in after[1:]],
             record_exception=False,
