@@ -3,7 +3,7 @@
 from ff_observe.catalogue.model import Kind, Metric
 
 _PREFIXES = ("flowfuse_", "ff_observe_", "process_")
-_UNIT_SUFFIXES = {"s": "_seconds", "By": "_bytes"}
+UNIT_SUFFIXES = {"s": "_seconds", "By": "_bytes"}
 
 
 def otlp_name(metric: Metric) -> str:
@@ -12,7 +12,7 @@ def otlp_name(metric: Metric) -> str:
     name = metric.name
     if metric.kind is Kind.COUNTER:
         name = name.removesuffix("_total")
-    name = name.removesuffix(_UNIT_SUFFIXES.get(metric.unit, ""))
+    name = name.removesuffix(UNIT_SUFFIXES.get(metric.unit, ""))
     for prefix in _PREFIXES:
         if name.startswith(prefix):
             return prefix[:-1] + "." + name.removeprefix(prefix)

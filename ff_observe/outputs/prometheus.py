@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
-from ff_observe.catalogue.names import encodable
+from ff_observe.catalogue.names import UNIT_SUFFIXES, encodable
 from ff_observe.exposition.formats import Format, encode_one, join
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Reading
@@ -84,9 +84,6 @@ def _encoded(metric: Metric, shown: _Shown, exposition_format: Format) -> bytes:
         return b""
 
 
-_OPENMETRICS_UNITS = {"s": "seconds", "By": "bytes"}
-
-
 def _family(metric: Metric, reading: Reading, created: float | None, platform: Mapping[str, str]) -> Family:
     """`platform` is added to the labels of each sample."""
     family: Family
@@ -109,5 +106,5 @@ def _family(metric: Metric, reading: Reading, created: float | None, platform: M
 
 def _unit(metric: Metric) -> str:
     """The OpenMetrics unit: legal only where the family's name ends with it (OpenMetrics 1.0.0, "Unit")."""
-    unit = _OPENMETRICS_UNITS.get(metric.unit, "")
-    return unit if unit and metric.name.removesuffix("_total").endswith(f"_{unit}") else ""
+    suffix = UNIT_SUFFIXES.get(metric.unit, "")
+    return suffix.removeprefix("_") if metric.name.removesuffix("_total").endswith(suffix) else ""
