@@ -38,6 +38,7 @@ CORE: Final = (
     *("tests/unit/platform/test_sqlite.py", "tests/unit/platform/test_licence.py", "tests/unit/ping/test_ledger.py"),
     *("tests/unit/ping/test_ledger_proof.py", "tests/unit/web/test_authentication.py"),
     *("tests/contract/test_collector_sqlite.py", "tests/contract/test_collector_http.py"),
+    *("tests/unit/test_command_options.py", "tests/unit/test_systemd.py", "tests/unit/test_trusted_path.py"),
 )
 """What each of the dependencies is used for, and what differs between Pythons."""
 OF_POSTGRESQL: Final = (

@@ -16,8 +16,8 @@ _NOT_READ: Final = math.nan
 
 
 class Figures:
-    """Keeps the last value of each step. Steps are short at first, so that a young bridge has a curve to show, and are
-    joined in pairs until `MOST_STEPS` cover a day. For one thread at a time."""
+    """Keeps the last value that was read in each step. Steps are short at first, so that a young bridge has a curve to
+    show, and are joined in pairs until `MOST_STEPS` cover a day. For one thread at a time."""
 
     def __init__(self) -> None:
         self._columns: dict[str, array[float]] = {}
@@ -47,8 +47,8 @@ class Figures:
         self._extend(step - self._first + 1)
         for name in values.keys() - self._columns.keys():
             self._columns[name] = array("d", [_NOT_READ]) * self._length
-        for name, column in self._columns.items():
-            column[step - self._first] = values.get(name, _NOT_READ)
+        for name, value in values.items():
+            self._columns[name][step - self._first] = value
 
     def column(self, name: str) -> Sequence[float | None]:
         """The values of each step; None where it was not read. Empty where the name is unknown."""

@@ -4,7 +4,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ff_observe.web.status import curves
@@ -15,6 +15,7 @@ GAPS = st.one_of(st.floats(0, 60), st.floats(0, 4000), st.sampled_from([86_400.0
 
 
 @given(readings=st.lists(st.tuples(GAPS, st.one_of(st.none(), st.integers(0, 9))), min_size=1, max_size=20))
+@example([(0.0, 0), (25.0, 1), (0.0, None), (2675.0, None)])
 def test_each_step_holds_what_was_last_read_in_it(readings: list[tuple[float, int | None]]) -> None:
     figures, at, read = Figures(), START, []
     for gap, value in readings:
