@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -24,9 +23,11 @@ class ScriptedSignals:
 
 
 @pytest.fixture(params=["/{}/user@1000", "@{}/user@1000"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """systemd's socket: a path, or an abstract name."""
-    address = request.param.format(str(tmp_path).strip("/"))
+def manager(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[socket.socket]:
+    """systemd's socket: a path, or an abstract name. Neither may have more than 107 bytes."""
+    address = request.param.format(str(tmp_path_factory.mktemp("s")).strip("/"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{address[1:]}" if address.startswith("@") else address)
         listening.setblocking(False)
