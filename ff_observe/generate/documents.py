@@ -39,8 +39,8 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "docs/status.schema.json": status_schema.render,
         "docs/telemetry-payload.schema.json": ping_schema.render,
         **(
-            {f"grafana/dashboards/{uid}.json": partial(dashboards.render, uid) for uid in dashboards.MODULES}
-            | {f"grafana/dashboards-v2/{uid}.json": partial(dashboards.render_v2, uid) for uid in dashboards.MODULES}
+            {f"grafana/dashboards/{uid}.json": partial(dashboards.render, uid) for uid in dashboards.TITLES}
+            | {f"grafana/dashboards-v2/{uid}.json": partial(dashboards.render_v2, uid) for uid in dashboards.TITLES}
             if dashboards.can_be_made()
             else {}
         ),

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ff_observe.generate.dashboards import MODULES
-from ff_observe.generate.dashboards.frame import OF_COLLECTORS
+from ff_observe.generate.dashboards import OF_COLLECTORS, TITLES
 from tests.pictures.fleet_history import fleet_history
 from tests.pictures.fleet_year import fleet_year
 from tests.pictures.openmetrics import backfill, make_blocks
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         print(MISSING, file=sys.stderr)
         return 2
     end = last_moment(datetime.now(UTC))
-    uids = chosen.uids or MODULES
+    uids = chosen.uids or TITLES
     pictures = [(PICTURES / f"{{uid}}-{theme}.png", theme) for theme in ("dark", "light")]
     results = []
     with tempfile.TemporaryDirectory() as temporary:

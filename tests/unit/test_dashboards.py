@@ -42,7 +42,7 @@ each_target = pytest.mark.parametrize("target", list(targets()), ids=str)
 
 
 def test_there_is_a_file_for_each_dashboard_and_no_other() -> None:
-    assert {path.stem for path in DASHBOARDS} == set(generated.MODULES)
+    assert {path.stem for path in DASHBOARDS} == set(generated.TITLES)
 
 
 @each_dashboard

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ff_observe.generate.dashboards import MODULES
+from ff_observe.generate.dashboards import TITLES
 from tests.pictures import __main__ as pictures
 from tests.pictures import first_look
 
@@ -15,7 +15,7 @@ WIDTH = 1400
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("uid", MODULES)
+@pytest.mark.parametrize("uid", TITLES)
 def test_each_dashboard_has_a_small_picture_in_each_theme(uid: str, theme: str) -> None:
     picture = pictures.PICTURES / f"{uid}-{theme}.png"
     assert picture.stat().st_size < MAX_BYTES

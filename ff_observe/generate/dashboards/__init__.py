@@ -4,28 +4,32 @@ What needs `grafana-foundation-sdk` (a tool of those who develop ff-observe) is 
 """
 
 import json
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
 
 from ff_observe.generate.dashboards import schema_v2
 
-MODULES = MappingProxyType(
+TITLES: Mapping[str, str] = MappingProxyType(
     {
-        "flowfuse-platforms": "platforms",
-        "flowfuse-platform": "platform",
-        "flowfuse-health": "health",
-        "flowfuse-activity": "activity",
-        "flowfuse-rollout": "rollout",
-        "flowfuse-growth": "growth",
-        "flowfuse-licence": "licence",
-        "flowfuse-telemetry": "telemetry",
-        "flowfuse-fleet": "fleet",
-        "flowfuse-fleet-history": "fleet_history",
-        "flowfuse-bridge": "bridge",
+        "flowfuse-platforms": "Platforms",
+        "flowfuse-platform": "Platform",
+        "flowfuse-health": "Health",
+        "flowfuse-activity": "Activity",
+        "flowfuse-rollout": "Roll-out and upgrade",
+        "flowfuse-growth": "Cost and growth",
+        "flowfuse-licence": "Licence",
+        "flowfuse-telemetry": "Telemetry & privacy",
+        "flowfuse-bridge": "Bridge health",
+        "flowfuse-fleet": "Fleet",
+        "flowfuse-fleet-history": "Fleet history",
     }
 )
-"""uid → the module here whose `dashboard()` makes it. The uid is the name of the file, too."""
+"""uid → title. The uid is the name of the file, too, and names the module here whose `dashboard()` makes it."""
+
+OF_COLLECTORS = ("flowfuse-fleet", "flowfuse-fleet-history")
+"""Dashboards of collectors. The others are of bridges; a choice of targets holds within one kind only."""
 
 LIBRARY = "grafana-foundation-sdk"
 
@@ -39,7 +43,8 @@ def render(uid: str) -> str:
     """The text of the dashboard's file."""
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-    built = import_module(f"{__name__}.{MODULES[uid]}").dashboard().build()
+    module = uid.removeprefix("flowfuse-").replace("-", "_")
+    built = import_module(f"{__name__}.{module}").dashboard().build()
     return json.dumps(built, cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
 
 

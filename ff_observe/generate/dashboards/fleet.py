@@ -1,34 +1,26 @@
 """FlowFuse / Fleet: what a ping collector knows of all platforms that ping it, and how the collector is doing."""
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard
-
 from ff_observe.catalogue import collector, fleet, process
 from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import REASONS, VERSIONS
-from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.queries import Query, counted, of
+from ff_observe.generate.dashboards.frame import Dashboard, framed
+from ff_observe.generate.dashboards.queries import Query, counted, events, largest_first, of
 
 EMPTY = "no collector, or not counted yet"
 TOO_FEW = "too few platforms to show"
 
-ENABLED = 'enabled="true"'
 IN_A_DAY, IN_A_MONTH = 'window="1d"', 'window="30d"'
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
     return framed(
         "flowfuse-fleet",
         "All platforms that ping this collector: how many, which versions, what they run; and the collector itself.",
         collector.BUILD_INFO,
-        [
-            Row("", _now()),
-            Row("Platforms", _platforms()),
-            Row("What they run", _resources()),
-            Row("The collector", _collector()),
-        ],
+        {"": _now(), "Platforms": _platforms(), "What they run": _resources(), "The collector": _collector()},
+        empty=EMPTY,
     )
 
 
@@ -37,27 +29,9 @@ def _now() -> list[p.Panel]:
         f"sum(increase({of(metric)}[$__range]))" for metric in (collector.PINGS_REFUSED, collector.PINGS_ACCEPTED)
     )
     return [
-        p.number(
-            "Seen in 30 days",
-            _of_all(fleet.PLATFORMS, IN_A_MONTH),
-            fleet.PLATFORMS.help,
-            unit=p.COUNT_UNIT,
-            empty=EMPTY,
-        ),
-        p.number(
-            "Seen today",
-            _of_all(fleet.PLATFORMS, IN_A_DAY),
-            fleet.PLATFORMS.help,
-            unit=p.COUNT_UNIT,
-            empty=EMPTY,
-        ),
-        p.number(
-            "Silent",
-            _of_all(fleet.SILENT),
-            fleet.SILENT.help,
-            unit=p.COUNT_UNIT,
-            empty=TOO_FEW,
-        ),
+        p.number("Seen in 30 days", _of_all(fleet.PLATFORMS, IN_A_MONTH), fleet.PLATFORMS.help),
+        p.number("Seen today", _of_all(fleet.PLATFORMS, IN_A_DAY), fleet.PLATFORMS.help),
+        p.number("Silent", _of_all(fleet.SILENT), fleet.SILENT.help, empty=TOO_FEW),
         p.number(
             "Refused",
             f"{refused} / ({refused} + {accepted} > 0)",
@@ -68,20 +42,12 @@ def _now() -> list[p.Panel]:
             empty="nothing was received",
         ),
         p.number(
-            collector.STORE_UP.title,
+            collector.STORE_UP,
             f"min({of(collector.STORE_UP)})",
-            collector.STORE_UP.help,
-            unit="short",
             mappings={"0": ("failing", p.WORST), "1": ("stores", p.GOOD)},
             empty="no ping has come yet",
         ),
-        p.number(
-            fleet.TIMESTAMP.title,
-            f"1000 * min({of(fleet.TIMESTAMP)})",
-            fleet.TIMESTAMP.help,
-            unit=p.AGO_UNIT,
-            empty=EMPTY,
-        ),
+        p.number(fleet.TIMESTAMP, f"1000 * min({of(fleet.TIMESTAMP)})", unit=p.AGO_UNIT),
     ]
 
 
@@ -96,49 +62,41 @@ def _of_all(metric: Metric, *matchers: str, by: str = "") -> str:
     return whole_fleet(of(metric, *matchers), by)
 
 
+def _each(metric: Metric) -> Query:
+    (label,) = metric.labels
+    return Query(_of_all(metric, by=label), f"{{{{{label}}}}}")
+
+
 def _platforms() -> list[p.Panel]:
     with_state = f"max by (job, feature, enabled) ({of(fleet.BY_FEATURE)})"
+    enabled = _of_all(fleet.BY_FEATURE, 'enabled="true"', by="feature")
     return [
         p.graph(
-            fleet.PLATFORMS.title,
+            fleet.PLATFORMS,
             [
                 Query(_of_all(fleet.PLATFORMS, by="window"), "within {{window}}"),
                 Query(_of_all(fleet.SILENT), "silent"),
             ],
-            f"{fleet.PLATFORMS.help} {fleet.SILENT.help}",
-            unit=p.COUNT_UNIT,
+            fleet.SILENT.help,
             axis="platforms",
-            colors={
-                "within 1d": p.NEUTRAL,
-                "within 7d": "purple",
-                "within 30d": "super-light-blue",
-                "silent": p.BAD,
-            },
-            decimals=0,
-            empty=EMPTY,
+            colors={"within 1d": p.NEUTRAL, "within 7d": "purple", "within 30d": p.PALE, "silent": p.BAD},
         ),
         p.graph(
-            fleet.BY_VERSION.title,
-            [Query(_of_all(fleet.BY_VERSION, by="version"), "{{version}}")],
-            fleet.BY_VERSION.help,
-            unit=p.COUNT_UNIT,
+            fleet.BY_VERSION,
+            [_each(fleet.BY_VERSION)],
             axis="platforms",
             colors={**VERSIONS, "other": p.QUIET},
             stacked=True,
-            decimals=0,
             empty=TOO_FEW,
         ),
-        _by("Versions now", "version", fleet.BY_VERSION, width=5),
-        _by(fleet.BY_NODEJS_VERSION.title, "version", fleet.BY_NODEJS_VERSION, width=4),
-        _by(fleet.BY_DRIVER.title, "driver", fleet.BY_DRIVER, width=6),
-        _by(fleet.BY_LICENSE_TYPE.title, "license_type", fleet.BY_LICENSE_TYPE, width=4),
+        p.shares("Versions now", largest_first(_each(fleet.BY_VERSION)), fleet.BY_VERSION.help, width=5, empty=TOO_FEW),
+        *(
+            p.shares(metric, largest_first(_each(metric)), width=width, empty=TOO_FEW)
+            for metric, width in ((fleet.BY_NODEJS_VERSION, 4), (fleet.BY_DRIVER, 6), (fleet.BY_LICENSE_TYPE, 4))
+        ),
         p.shares(
-            fleet.BY_FEATURE.title,
-            Query(
-                f"{_of_all(fleet.BY_FEATURE, ENABLED, by='feature')} / sum by (feature) ({with_state})",
-                "{{feature}}",
-            ),
-            fleet.BY_FEATURE.help,
+            fleet.BY_FEATURE,
+            Query(f"{enabled} / sum by (feature) ({with_state})", "{{feature}}"),
             unit=p.SHARE_UNIT,
             width=5,
             maximum=1,
@@ -146,10 +104,9 @@ def _platforms() -> list[p.Panel]:
             empty=TOO_FEW,
         ),
         p.graph(
-            fleet.FINDINGS.title,
+            fleet.FINDINGS,
             [Query(f"{_of_all(fleet.FINDINGS, by='rule')} > 0", "{{rule}}")],
-            f"{fleet.FINDINGS.help} `ff-observe fleet quality` lists them.",
-            unit=p.COUNT_UNIT,
+            "`ff-observe fleet quality` lists them.",
             axis="findings",
             width=24,
             height=6,
@@ -161,23 +118,10 @@ def _platforms() -> list[p.Panel]:
                 "crowd_of_few_senders": "purple",
                 "unknown_value": p.NEUTRAL,
             },
-            stacked=True,
             bars=True,
-            decimals=0,
             empty="nothing doubtful in this time",
         ),
     ]
-
-
-def _by(title: str, label: str, metric: Metric, *, width: int) -> p.Panel:
-    return p.shares(
-        title,
-        Query(f"sort_desc({_of_all(metric, by=label)})", f"{{{{{label}}}}}"),
-        metric.help,
-        unit=p.COUNT_UNIT,
-        width=width,
-        empty=TOO_FEW,
-    )
 
 
 def _resources() -> list[p.Panel]:
@@ -187,21 +131,16 @@ def _resources() -> list[p.Panel]:
 
     return [
         t.rows(
-            fleet.RESOURCES.title,
-            [
-                _of_all(fleet.RESOURCES, by="resource"),
-                _of_all(fleet.REPORTING, by="resource"),
-                *(at_rank(rank) for rank in ("0.5", "0.9", "0.99")),
-            ],
+            fleet.RESOURCES,
             [
                 t.Column("resource", "Resource", mappings=p.titled(fleet.RESOURCE_TITLES)),
-                t.Column("Value #A", "In all", unit=p.COUNT_UNIT, width=85),
-                t.Column("Value #B", "Reporting", unit=p.COUNT_UNIT, width=95),
-                t.Column("Value #C", "Median", unit=p.COUNT_UNIT, width=80, decimals=0),
-                t.Column("Value #D", "Of 90 %", unit=p.COUNT_UNIT, width=85, decimals=0),
-                t.Column("Value #E", "Of 99 %", unit=p.COUNT_UNIT, width=85, decimals=0),
+                t.Values(_of_all(fleet.RESOURCES, by="resource"), "In all", unit=p.COUNT_UNIT, width=85),
+                t.Values(_of_all(fleet.REPORTING, by="resource"), "Reporting", unit=p.COUNT_UNIT, width=95),
+                t.Values(at_rank("0.5"), "Median", unit=p.COUNT_UNIT, width=80, decimals=0),
+                t.Values(at_rank("0.9"), "Of 90 %", unit=p.COUNT_UNIT, width=85, decimals=0),
+                t.Values(at_rank("0.99"), "Of 99 %", unit=p.COUNT_UNIT, width=85, decimals=0),
             ],
-            f"{fleet.RESOURCES.help} How many platforms report it, and what half of them, 90 % and 99 % have at most. "
+            "How many platforms report it, and what half of them, 90 % and 99 % have at most. "
             + fleet.RESOURCES_PER_PLATFORM.help,
             width=16,
             height=17,
@@ -220,7 +159,6 @@ def _sums(title: str, first: str, second: str, *, height: int = p.GRAPH_HEIGHT) 
         title,
         [Query(_of_all(fleet.RESOURCES, f'resource="{resource}"'), words[resource]) for resource in words],
         fleet.RESOURCES.help,
-        unit=p.COUNT_UNIT,
         axis=", ".join(words.values()),
         width=8,
         height=height,
@@ -237,50 +175,32 @@ def _collector() -> list[p.Panel]:
     )
     return [
         p.graph(
-            collector.PINGS_ACCEPTED.title,
-            [
-                Query(
-                    f"round(sum by (outcome) (increase({of(collector.PINGS_ACCEPTED)}[$__rate_interval])))",
-                    "{{outcome}}",
-                )
-            ],
-            collector.PINGS_ACCEPTED.help + " In steps of an hour or longer.",
-            unit=p.COUNT_UNIT,
+            collector.PINGS_ACCEPTED,
+            [events(collector.PINGS_ACCEPTED, "outcome")],
+            "In steps of an hour or longer.",
             axis="pings",
             width=8,
             colors={"stored": p.GOOD, "duplicate": p.QUIET},
-            stacked=True,
             bars=True,
-            decimals=0,
             interval="1h",
-            empty=EMPTY,
         ),
         p.graph(
-            collector.PINGS_REFUSED.title,
-            [
-                Query(
-                    f"round(sum by (reason) (increase({of(collector.PINGS_REFUSED)}[$__rate_interval]))) > 0",
-                    "{{reason}}",
-                )
-            ],
-            collector.PINGS_REFUSED.help + " In steps of an hour or longer.",
-            unit=p.COUNT_UNIT,
+            collector.PINGS_REFUSED,
+            [_odd(collector.PINGS_REFUSED, "reason")],
+            "In steps of an hour or longer.",
             axis="requests",
             width=8,
             colors=REASONS,
-            stacked=True,
             bars=True,
-            decimals=0,
             interval="1h",
             empty="nothing was refused in this time",
         ),
         p.graph(
-            collector.COMMIT_DURATION.title,
+            collector.COMMIT_DURATION,
             [
                 Query(f"histogram_quantile(0.5, {buckets})", "median"),
                 Query(f"histogram_quantile(0.99, {buckets})", "99th percentile"),
             ],
-            collector.COMMIT_DURATION.help,
             unit=p.SECONDS_UNIT,
             width=8,
             colors={"median": p.NEUTRAL, "99th percentile": "purple"},
@@ -294,33 +214,22 @@ def _collector() -> list[p.Panel]:
                 Query(f"{pings} / {commits}", in_text(collector.COMMIT_PINGS.title)),
             ],
             f"{collector.WAITING.help} {collector.CONNECTIONS.help} {collector.COMMIT_PINGS.help}",
-            unit=p.COUNT_UNIT,
             axis="pings, connections",
             colors={
                 in_text(collector.WAITING.title): p.BAD,
                 in_text(collector.CONNECTIONS.title): p.NEUTRAL,
                 in_text(collector.COMMIT_PINGS.title): "purple",
             },
-            empty=EMPTY,
+            decimals=None,
         ),
         p.graph(
             "Oddities",
             [
-                Query(
-                    f"round(sum by (reason) (increase({of(collector.CONNECTIONS_CLOSED)}[$__rate_interval]))) > 0",
-                    "closed: {{reason}}",
-                ),
-                Query(
-                    f"round(sum by (field) (increase({of(collector.UNKNOWN_FIELDS)}[$__rate_interval]))) > 0",
-                    "unknown field: {{field}}",
-                ),
-                Query(
-                    f"round(sum(increase({of(collector.PRUNED)}[$__rate_interval]))) > 0",
-                    in_text(collector.PRUNED.title),
-                ),
+                _odd(collector.CONNECTIONS_CLOSED, "reason", "closed: "),
+                _odd(collector.UNKNOWN_FIELDS, "field", "unknown field: "),
+                _odd(collector.PRUNED),
             ],
             f"{collector.CONNECTIONS_CLOSED.help} {collector.UNKNOWN_FIELDS.help} {collector.PRUNED.help}",
-            unit=p.COUNT_UNIT,
             axis="occurrences",
             colors={
                 "closed: too_slow": p.MILD,
@@ -328,57 +237,47 @@ def _collector() -> list[p.Panel]:
                 "/^unknown field/": "purple",
                 in_text(collector.PRUNED.title): p.QUIET,
             },
-            stacked=True,
             bars=True,
-            decimals=0,
             interval="1h",
             empty="nothing odd happened in this time",
         ),
-        t.rows(
-            "Collectors",
-            [
-                f"max by (instance, version, store) ({of(collector.BUILD_INFO)})",
-                f"1000 * max by (instance) ({of(process.START)})",
-                f"1000 * max by (instance) ({of(collector.KEY_CREATED)})",
-                f"1000 * max by (instance) ({of(collector.ROLLED_UP)})",
-                f"1000 * max by (instance) ({of(collector.COPIED)})",
-                f"max by (instance) ({of(collector.FOLD_DURATION)})",
-                f"min by (instance) ({of(collector.FAILOVER_SAFE)})",
-                f"max by (instance) ({of(collector.PRIVACY_SPENT)})",
-                f"max by (instance) ({of(collector.PRIVACY_BUDGET)})",
-            ],
-            [
-                t.Column("instance", "Instance"),
-                t.Column("version", "ff-observe", width=95),
-                t.Column("store", "Store", width=100),
-                t.Column("Value #B", "Started", unit=p.MINUTE_UNIT, width=150),
-                t.Column("Value #C", "Key made", unit=p.MINUTE_UNIT, width=150),
-                t.Column("Value #D", "Rolled up until", unit=p.MINUTE_UNIT, width=150),
-                t.Column("Value #E", "Copied until", unit=p.MINUTE_UNIT, width=150),
-                t.Column("Value #F", "To roll up", unit="s", width=85),
-                t.Column(
-                    "Value #G",
-                    "Fail-over",
-                    width=115,
-                    mappings={"0": ("loses pings", p.WORST), "1": ("safe", p.GOOD)},
-                ),
-                t.Column("Value #H", "ε spent", unit="short", width=75),
-                t.Column("Value #I", "ε budget", unit="short", width=80),
-            ],
-            " ".join(
-                metric.help
-                for metric in (
-                    collector.BUILD_INFO,
-                    collector.KEY_CREATED,
-                    collector.ROLLED_UP,
-                    collector.COPIED,
-                    collector.FOLD_DURATION,
-                    collector.FAILOVER_SAFE,
-                    collector.PRIVACY_SPENT,
-                    collector.PRIVACY_BUDGET,
-                )
-            ),
-            height=4,
-            empty=EMPTY,
-        ),
+        _collectors(),
     ]
+
+
+def _odd(counter: Metric, label: str = "", before: str = "") -> Query:
+    """What should not grow: only where it did."""
+    grown = events(counter, label)
+    return Query(f"{grown.expression} > 0", before + grown.legend)
+
+
+def _collectors() -> p.Panel:
+    def each(metric: Metric, of_several: str = "max") -> str:
+        return f"{of_several} by (instance) ({of(metric)})"
+
+    def moment(metric: Metric) -> str:
+        return f"1000 * {each(metric)}"
+
+    safe = {"0": ("loses pings", p.WORST), "1": ("safe", p.GOOD)}
+    columns = {
+        process.START: t.Values(moment(process.START), "Started", unit=p.MINUTE_UNIT, width=150),
+        collector.KEY_CREATED: t.Values(moment(collector.KEY_CREATED), "Key made", unit=p.MINUTE_UNIT, width=150),
+        collector.ROLLED_UP: t.Values(moment(collector.ROLLED_UP), "Rolled up until", unit=p.MINUTE_UNIT, width=150),
+        collector.COPIED: t.Values(moment(collector.COPIED), "Copied until", unit=p.MINUTE_UNIT, width=150),
+        collector.FOLD_DURATION: t.Values(each(collector.FOLD_DURATION), "To roll up", unit="s", width=85),
+        collector.FAILOVER_SAFE: t.Values(each(collector.FAILOVER_SAFE, "min"), "Fail-over", width=115, mappings=safe),
+        collector.PRIVACY_SPENT: t.Values(each(collector.PRIVACY_SPENT), "ε spent", unit="short", width=75),
+        collector.PRIVACY_BUDGET: t.Values(each(collector.PRIVACY_BUDGET), "ε budget", unit="short", width=80),
+    }
+    return t.rows(
+        "Collectors",
+        [
+            t.Column("instance", "Instance"),
+            t.Column("version", "ff-observe", width=95),
+            t.Column("store", "Store", width=100),
+            *columns.values(),
+        ],
+        " ".join(metric.help for metric in (collector.BUILD_INFO, *columns) if metric is not process.START),
+        labels_of=f"max by (instance, version, store) ({of(collector.BUILD_INFO)})",
+        height=4,
+    )

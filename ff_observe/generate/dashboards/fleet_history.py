@@ -1,6 +1,6 @@
 """FlowFuse / Fleet history: which versions, Node.js, drivers and licences a fleet had, and who came and went."""
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard
+from collections.abc import Mapping
 
 from ff_observe.catalogue import fleet
 from ff_observe.catalogue.model import Metric
@@ -8,28 +8,27 @@ from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import NODEJS, RELEASES
 from ff_observe.generate.dashboards.fleet import IN_A_MONTH, TOO_FEW, whole_fleet
-from ff_observe.generate.dashboards.frame import Row, framed
+from ff_observe.generate.dashboards.frame import Dashboard, framed
 from ff_observe.generate.dashboards.queries import Query, of
 
-EMPTY = "no day is over yet"
 YOUNG = "too few platforms, or no history"
 _A_DAY = "86399s"
 """A second less: at midnight, Prometheus 2 would also see the day before, of which a value may be gone."""
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
     return framed(
         "flowfuse-fleet-history",
         "The fleet of a collector day by day: versions and their adoption, Node.js, and which platforms came and went.",
         fleet.DAILY_TIMESTAMP,
-        [
-            Row("", _now()),
-            Row(fleet.BY_VERSION.title, _versions()),
-            Row("Node.js", _nodejs()),
-            Row("Coming and going", _changes()),
-            Row("Drivers and licences", _drivers()),
-        ],
+        {
+            "": _now(),
+            fleet.BY_VERSION.title: _versions(),
+            "Node.js": _nodejs(),
+            "Coming and going": _changes(),
+            "Drivers and licences": _drivers(),
+        },
+        empty=YOUNG,
         since="now-1y",
     )
 
@@ -55,21 +54,17 @@ _OF_CHURN = "Platforms lost within 30 days, as a share of those that pinged in t
 
 
 def _now() -> list[p.Panel]:
-    def number(title: str, query: str, description: str, empty: str = TOO_FEW) -> p.Panel:
-        return p.number(title, query, description, unit=p.COUNT_UNIT, empty=empty)
-
     return [
-        number("Seen in 30 days", _SEEN, fleet.PLATFORMS.help),
-        number("Joined in 30 days", _JOINED, f"{_OF_JOINED} {fleet.CHANGED.help}", YOUNG),
-        number("Lost in 30 days", _changed("lost"), fleet.CHANGED.help),
-        p.number("Churn in 30 days", _CHURN, _OF_CHURN, unit=p.SHARE_UNIT, decimals=1, empty=YOUNG),
-        number("Silent", _at(fleet.SILENT), fleet.SILENT.help),
+        p.number("Seen in 30 days", _SEEN, fleet.PLATFORMS.help, empty=TOO_FEW),
+        p.number("Joined in 30 days", _JOINED, f"{_OF_JOINED} {fleet.CHANGED.help}"),
+        p.number("Lost in 30 days", _changed("lost"), fleet.CHANGED.help, empty=TOO_FEW),
+        p.number("Churn in 30 days", _CHURN, _OF_CHURN, unit=p.SHARE_UNIT, decimals=1),
+        p.number("Silent", _at(fleet.SILENT), fleet.SILENT.help, empty=TOO_FEW),
         p.number(
-            fleet.DAILY_TIMESTAMP.title,
+            fleet.DAILY_TIMESTAMP,
             f"1000 * max(last_over_time({of(fleet.DAILY_TIMESTAMP)}[{_A_DAY}]))",
-            fleet.DAILY_TIMESTAMP.help,
             unit=p.AGO_UNIT,
-            empty=EMPTY,
+            empty="no day is over yet",
         ),
     ]
 
@@ -92,66 +87,59 @@ def _versions() -> list[p.Panel]:
             colors={**RELEASES, "other": p.QUIET},
             maximum=1,
             interval="1h",
-            empty=YOUNG,
         ),
         t.rows(
             "Versions of the last day",
-            [now, _share(metric, "version"), f"1000 * {shown}", f"(time() - {shown}) / 86400"],
             [
                 t.Column("version", "Version"),
-                t.Column("Value #A", "Platforms", unit=p.COUNT_UNIT, width=90),
-                t.Column("Value #B", "Share", unit=p.SHARE_UNIT, width=80, decimals=1),
-                t.Column("Value #C", "First shown", unit=p.DAY_UNIT, width=110),
-                t.Column("Value #D", "Days since", unit=p.COUNT_UNIT, width=95, decimals=0),
+                t.Values(now, "Platforms", unit=p.COUNT_UNIT, width=90),
+                t.Values(_share(metric, "version"), "Share", unit=p.SHARE_UNIT, width=80, decimals=1),
+                t.Values(f"1000 * {shown}", "First shown", unit=p.DAY_UNIT, width=110),
+                t.Values(f"(time() - {shown}) / 86400", "Days since", unit=p.COUNT_UNIT, width=95, decimals=0),
             ],
             f"{metric.help} When a version was first shown: by at least `fleet.k` platforms, in the time range chosen.",
             width=10,
             height=11,
             sort_by="Platforms",
             descending=True,
-            empty=YOUNG,
         ),
     ]
 
 
 def _nodejs() -> list[p.Panel]:
     metric = fleet.DAILY_BY_NODEJS_VERSION
+    before = _at(metric, by="version", before="90d")
     return [
-        _over_time(metric, "version", width=14, colors=NODEJS, legend="Node {{version}}"),
+        _over_time(metric, width=14, colors=NODEJS, legend="Node {{version}}"),
         t.rows(
             "Node.js of the last day",
-            [_at(metric, by="version"), _share(metric, "version"), _at(metric, by="version", before="90d")],
             [
                 t.Column("version", "Node.js"),
-                t.Column("Value #A", "Platforms", unit=p.COUNT_UNIT, width=90),
-                t.Column("Value #B", "Share", unit=p.SHARE_UNIT, width=80, decimals=1),
-                t.Column("Value #C", "90 days before", unit=p.COUNT_UNIT, width=120),
+                t.Values(_at(metric, by="version"), "Platforms", unit=p.COUNT_UNIT, width=90),
+                t.Values(_share(metric, "version"), "Share", unit=p.SHARE_UNIT, width=80, decimals=1),
+                t.Values(before, "90 days before", unit=p.COUNT_UNIT, width=120),
             ],
             metric.help,
             width=10,
             sort_by="Platforms",
             descending=True,
-            empty=YOUNG,
         ),
     ]
 
 
 def _over_time(
-    metric: Metric, label: str, *, width: int, colors: dict[str, str], legend: str = "", shades: str | None = None
+    metric: Metric, *, width: int = 12, colors: Mapping[str, str], legend: str = "", shades: str = p.CLASSIC
 ) -> p.Panel:
+    (label,) = metric.labels
     return p.graph(
-        metric.title,
+        metric,
         [Query(_at(metric, by=label), legend or f"{{{{{label}}}}}")],
-        metric.help,
-        unit=p.COUNT_UNIT,
         axis="platforms",
         width=width,
         colors={**colors, "/other$/": p.QUIET},
         shades=shades,
         stacked=True,
-        decimals=0,
         interval="1h",
-        empty=YOUNG,
     )
 
 
@@ -165,28 +153,17 @@ def _changes() -> list[p.Panel]:
                 Query(_at(fleet.SILENT), "silent"),
             ],
             f"{fleet.PLATFORMS.help} {fleet.SILENT.help}",
-            unit=p.COUNT_UNIT,
             axis="platforms",
             colors={"within 30d": p.PALE, "on the day": p.NEUTRAL, "silent": p.BAD},
-            decimals=0,
             interval="1h",
-            empty=YOUNG,
         ),
         p.graph(
             "Joined and lost in 30 days",
-            [
-                Query(_JOINED, "joined"),
-                Query(_changed("new"), "new"),
-                Query(_changed("returning"), "returning"),
-                Query(_changed("lost"), "lost"),
-            ],
+            [Query(_JOINED, "joined"), *(Query(_changed(how), how) for how in ("new", "returning", "lost"))],
             f"{_OF_JOINED} {fleet.CHANGED.help}",
-            unit=p.COUNT_UNIT,
             axis="platforms",
             colors={"joined": p.GOOD, "new": "#2aa198", "returning": p.NEUTRAL, "lost": p.BAD},
-            decimals=0,
             interval="1h",
-            empty=YOUNG,
         ),
         p.graph(
             "Churn",
@@ -196,9 +173,8 @@ def _changes() -> list[p.Panel]:
             width=8,
             color=p.BAD,
             interval="1h",
-            empty=YOUNG,
         ),
-        _over_time(fleet.DAILY_BY_FIRST_MONTH, "month", width=16, colors={}, shades=p.NEUTRAL),
+        _over_time(fleet.DAILY_BY_FIRST_MONTH, width=16, colors={}, shades=p.NEUTRAL),
     ]
 
 
@@ -206,6 +182,6 @@ def _drivers() -> list[p.Panel]:
     drivers = {"kubernetes": p.NEUTRAL, "docker": "purple", "localfs": "#2aa198", "stub": "#9c6644"}
     licences = {"EE": p.NEUTRAL, "CE": "purple", "DEV": "#2aa198"}
     return [
-        _over_time(fleet.DAILY_BY_DRIVER, "driver", width=12, colors=drivers),
-        _over_time(fleet.DAILY_BY_LICENSE_TYPE, "license_type", width=12, colors=licences),
+        _over_time(fleet.DAILY_BY_DRIVER, colors=drivers),
+        _over_time(fleet.DAILY_BY_LICENSE_TYPE, colors=licences),
     ]

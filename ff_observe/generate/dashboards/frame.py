@@ -1,46 +1,25 @@
 """What all dashboards share: variables, links to each other, rows of panels, identifiers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 
 from ff_observe.catalogue.model import Metric
-from ff_observe.generate.dashboards.panels import DATASOURCE, Panel
+from ff_observe.generate.dashboards import OF_COLLECTORS, TITLES
+from ff_observe.generate.dashboards.panels import DATASOURCE, Panel, say_when_empty
 
-TITLES = {
-    "flowfuse-platforms": "Platforms",
-    "flowfuse-platform": "Platform",
-    "flowfuse-health": "Health",
-    "flowfuse-activity": "Activity",
-    "flowfuse-rollout": "Roll-out and upgrade",
-    "flowfuse-growth": "Cost and growth",
-    "flowfuse-licence": "Licence",
-    "flowfuse-telemetry": "Telemetry & privacy",
-    "flowfuse-bridge": "Bridge health",
-    "flowfuse-fleet": "Fleet",
-    "flowfuse-fleet-history": "Fleet history",
-}
 COLUMNS = 24
 """Of Grafana's grid."""
 
-OF_COLLECTORS = ("flowfuse-fleet", "flowfuse-fleet-history")
-"""Dashboards of collectors. The others are of bridges; a choice of targets holds within one kind only."""
+Dashboard = build.Dashboard
+Rows = dict[str, Sequence[Panel]]
+"""Title → the panels under it; those without a title stand on top."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Panels under a title; without one, on top."""
-
-    title: str
-    panels: Sequence[Panel]
-
-
-def framed(
-    uid: str, description: str, presence: Metric, rows: Sequence[Row], *, since: str = "now-7d"
-) -> build.Dashboard:
-    """A whole dashboard. Its variables offer the targets that expose `presence`."""
+def framed(uid: str, description: str, presence: Metric, rows: Rows, *, empty: str, since: str = "now-7d") -> Dashboard:
+    """A whole dashboard. Its variables offer the targets that expose `presence`; `empty` is what its panels say without
+    data, where they say nothing else."""
     dashboard = (
         build.Dashboard(f"FlowFuse / {TITLES[uid]}")
         .uid(uid)
@@ -51,7 +30,7 @@ def framed(
         .timezone("browser")
         .readonly()
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .with_variable(_data_source())
+        .with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         .with_variable(_targets("job", "Job", presence.name))
         .with_variable(_targets("instance", "Instance", f'{presence.name}{{job=~"$job"}}'))
     )
@@ -59,13 +38,14 @@ def framed(
         if other != uid:
             dashboard.link(_link(other, title, same_kind=(uid in OF_COLLECTORS) == (other in OF_COLLECTORS)))
     top = 0
-    for row in rows:
-        if row.title:
+    for title, panels in rows.items():
+        if title:
             place = model.GridPos(x=0, y=top, w=COLUMNS, h=1)
-            dashboard.with_row(build.Row(row.title).collapsed(False).grid_pos(place))
+            dashboard.with_row(build.Row(title).collapsed(False).grid_pos(place))
             top += 1
-        top = _place(row.panels, top)
-        for panel in row.panels:
+        top = _place(panels, top)
+        for panel in panels:
+            say_when_empty(panel, empty)
             dashboard.with_panel(panel)
     for number, panel_or_row in enumerate(dashboard.build().panels or [], 1):
         panel_or_row.id_val = number
@@ -82,10 +62,6 @@ def _place(panels: Sequence[Panel], top: int) -> int:
         ends[x : x + size.w] = [y + size.h] * size.w
         panel.grid_pos(model.GridPos(x=x, y=y, w=size.w, h=size.h))
     return max(ends)
-
-
-def _data_source() -> build.DatasourceVariable:
-    return build.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
 def _targets(label: str, title: str, series: str) -> build.QueryVariable:

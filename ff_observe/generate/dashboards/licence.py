@@ -1,15 +1,12 @@
 """FlowFuse / Licence: usage against each limit, as FlowFuse counts it, and when a limit or the end is reached."""
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard
-
 from ff_observe.catalogue import facts
 from ff_observe.catalogue.model import in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
-from ff_observe.generate.dashboards.frame import Row, framed
+from ff_observe.generate.dashboards.frame import Dashboard, framed
 from ff_observe.generate.dashboards.queries import Query, named, of, once
 
-EMPTY = "no answer from the database"
 NO_END = "no end, or no answer"
 NOT_IN_SIGHT = "not in sight"
 
@@ -74,12 +71,12 @@ def suspension_at(expiry: str) -> str:
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
     return framed(
         "flowfuse-licence",
         "Usage against each limit of the licence, head room, and the dates that matter.",
         facts.UP,
-        [Row("", _licence()), Row("Limits", _limits()), Row("Usage over time", _over_time())],
+        {"": _licence(), "Limits": _limits(), "Usage over time": _over_time()},
+        empty=p.NO_ANSWER,
         since="now-30d",
     )
 
@@ -93,12 +90,9 @@ def _licence() -> list[p.Panel]:
     kinds = f"max by (license_type, tier) ({of(facts.LICENSE_INFO)})"
     return [
         p.number(
-            facts.LICENSE_ACTIVE.title,
+            facts.LICENSE_ACTIVE,
             f"min({of(facts.LICENSE_ACTIVE)})",
-            facts.LICENSE_ACTIVE.help,
-            unit="short",
             mappings={"0": ("none", p.QUIET), "1": ("loaded", p.GOOD)},
-            empty=EMPTY,
         ),
         p.word(
             "Type and tier",
@@ -113,7 +107,7 @@ def _licence() -> list[p.Panel]:
             facts.LICENSE_EXPIRY.help + " Of several platforms, the first.",
             unit=p.DAYS_UNIT,
             decimals=0,
-            steps=[(None, p.WORST), (7, p.BAD), (30, p.MILD), (60, p.GOOD)],
+            steps=p.DAYS_LEFT_STEPS,
             empty=NO_END,
         ),
         p.number(
@@ -130,8 +124,7 @@ def _licence() -> list[p.Panel]:
             "Usage of the limit that is closest to being reached.",
             unit=p.SHARE_UNIT,
             decimals=0,
-            steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
-            empty=EMPTY,
+            steps=p.FULLNESS_STEPS,
         ),
         p.number(
             "Limit reached",
@@ -154,45 +147,38 @@ def _limits() -> list[p.Panel]:
         """The past of a bridge, under the id that it exposes now."""
         return each(f"0 * {usage} + on (job, instance, resource) group_left () ({of_a_bridge})", of_bridges)
 
+    most = each_now(of_each(f"max_over_time({usage}[$__range])"))
+    growth = each_now(f"7 * 86400 * deriv({of_each(usage)}{GROWTH_OVER})")
+    reached_on = each_now(f"1000 * ({_reached()})", "min")
+    days_left = each_now(f"(({_reached()}) - time()) / 86400", "min")
     return [
         t.rows(
             "Head room",
             [
-                each(usage),
-                each(limit),
-                each(f"{limit} - {usage}"),
-                each_now(of_each(f"max_over_time({usage}[$__range])")),
-                each_now(f"7 * 86400 * deriv({of_each(usage)}{GROWTH_OVER})"),
-                each_now(f"1000 * ({_reached()})", "min"),
-                each_now(f"(({_reached()}) - time()) / 86400", "min"),
-            ],
-            [
                 t.Column("name", "Platform"),
                 t.Column("resource", "Limit of", mappings=p.titled(facts.LIMITS), width=115),
-                t.Column("Value #A", "In use", unit=p.COUNT_UNIT, width=75),
-                t.Column("Value #B", "Allowed", unit=p.COUNT_UNIT, width=85),
-                t.Column("Value #C", "Left", unit=p.COUNT_UNIT, width=65),
-                t.Column("Value #D", "High-water mark", unit=p.COUNT_UNIT, width=135),
-                t.Column("Value #E", "Growth per week", unit="short", width=140, decimals=1),
-                t.Column("Value #F", "Reached on", unit=p.DAY_UNIT, width=110, no_value=NOT_IN_SIGHT),
-                t.Column("Value #G", "Days left", unit=p.COUNT_UNIT, width=90, decimals=0),
+                t.Values(each(usage), "In use", unit=p.COUNT_UNIT, width=75),
+                t.Values(each(limit), "Allowed", unit=p.COUNT_UNIT, width=85),
+                t.Values(each(f"{limit} - {usage}"), "Left", unit=p.COUNT_UNIT, width=65),
+                t.Values(most, "High-water mark", unit=p.COUNT_UNIT, width=135),
+                t.Values(growth, "Growth per week", unit="short", width=140, decimals=1),
+                t.Values(reached_on, "Reached on", unit=p.DAY_UNIT, width=110, no_value=NOT_IN_SIGHT),
+                t.Values(days_left, "Days left", unit=p.COUNT_UNIT, width=90, decimals=0),
             ],
             facts.LICENSE_USAGE.help
             + " Left is negative where more is in use than a licence covers. The high-water mark is "
             "the most there was in the time range shown.",
             height=6,
-            empty=EMPTY,
         ),
         p.shares(
-            facts.LICENSE_USAGE.title,
+            facts.LICENSE_USAGE,
             Query(f"sort_desc(max by (resource) ({usage} / ({limit} > 0)))", "{{resource}}"),
-            facts.LICENSE_USAGE.help + " Of several platforms, the fullest.",
+            "Of several platforms, the fullest.",
             unit=p.SHARE_UNIT,
             height=10,
-            steps=[(None, p.GOOD), (0.8, p.MILD), (0.9, p.BAD), (1, p.WORST)],
+            steps=p.FULLNESS_STEPS,
             maximum=1,
             names=facts.LIMITS,
-            empty=EMPTY,
         ),
         p.note(
             "How to read this",
@@ -205,31 +191,26 @@ def _limits() -> list[p.Panel]:
 
 
 def _over_time() -> list[p.Panel]:
-    return [
-        _against_limit("instances", "instances|devices"),
-        _against_limit("users", "users"),
-        _against_limit("teams", "teams"),
-        _against_limit("mqtt_clients", "mqtt_clients"),
-    ]
+    return [_against_limit(resource) for resource in ("instances", "users", "teams", "mqtt_clients")]
 
 
-def _against_limit(resource: str, resources: str) -> p.Panel:
-    """Usage, and the limit as a dashed line; of several platforms, the fullest of each."""
-    matcher = f'resource=~"{resources}"'
-    combined = " On combined licences, hosted instances and devices together." if resource == "instances" else ""
-    of_what = "{{resource}} " if "|" in resources else ""
-    named = f"{resource} " if of_what else ""
+def _against_limit(resource: str) -> p.Panel:
+    """Usage, and the limit as a dashed line; of several platforms, the fullest of each. Devices are shown with the
+    instances."""
+    with_devices = resource == "instances"
+    matcher = f'resource=~"{"instances|devices" if with_devices else resource}"'
+    of_what = "{{resource}} " if with_devices else ""
+    named = "instances " if with_devices else ""
     return p.graph(
         f"{facts.LIMITS[resource]} against the limit",
         [
             Query(f"max by (resource) ({of(facts.LICENSE_USAGE, matcher)})", f"{of_what}in use"),
             Query(f"max by (resource) ({of(facts.LICENSE_LIMIT, matcher)})", f"{of_what}allowed"),
         ],
-        facts.LICENSE_USAGE.help + combined,
-        unit=p.COUNT_UNIT,
+        facts.LICENSE_USAGE.help
+        + (" On combined licences, hosted instances and devices together." if with_devices else ""),
         axis=in_text(facts.LIMITS[resource]),
-        colors={f"{named}in use": p.NEUTRAL, **({"devices in use": "purple"} if named else {})},
-        dashed={f"{named}allowed": p.WORST, **({"devices allowed": p.BAD} if named else {})},
-        decimals=0,
-        empty="no such limit, or no answer from the database" if resource == "mqtt_clients" else EMPTY,
+        colors={f"{named}in use": p.NEUTRAL, **({"devices in use": "purple"} if with_devices else {})},
+        dashed={f"{named}allowed": p.WORST, **({"devices allowed": p.BAD} if with_devices else {})},
+        empty="no such limit, or no answer from the database" if resource == "mqtt_clients" else "",
     )

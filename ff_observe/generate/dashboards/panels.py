@@ -1,9 +1,14 @@
 """The kinds of panels (tables: `tables.py`), each with one look on all dashboards. Colours mean something or are one
-neutral blue."""
+neutral blue.
+
+A panel that is about a metric has the title of the metric, and a description that begins with its help. `empty` is what
+a panel shows without data; where it is not given, its dashboard's is shown.
+"""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, table, text, timeseries
 from grafana_foundation_sdk.builders import dashboard as build
@@ -13,12 +18,14 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
 from ff_observe.catalogue.model import Metric, in_text
-from ff_observe.generate.dashboards.queries import Query, counted
+from ff_observe.generate.dashboards.queries import Query, counted, each, increase, largest_first, of, once, total
 
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 GOOD, MILD, BAD, WORST = "green", "yellow", "orange", "red"
 NEUTRAL, PALE = "blue", "super-light-blue"
+CLASSIC = ""
+"""In place of the colour of shades: Grafana's palette, a colour for each series."""
 QUIET = "#8e8e8e"
 """For what is off, unknown or of no concern; readable on dark and light."""
 
@@ -34,6 +41,13 @@ Panel = stat.Panel | bargauge.Panel | table.Panel | text.Panel | timeseries.Pane
 Step = tuple[float | None, str]
 Mappings = Mapping[str, tuple[str, str | None]]
 """Value → the words (and colour) that are shown for it."""
+NO_ANSWER, NO_BRIDGE = "no answer from the database", "no data from a bridge"
+NOT_COUNTED = "no answer from the database, or the audit log is being counted"
+
+SHARE_STEPS: Sequence[Step] = ((None, WORST), (0.5, BAD), (0.7, MILD), (0.9, GOOD))
+DAYS_LEFT_STEPS: Sequence[Step] = ((None, WORST), (7, BAD), (30, MILD), (60, GOOD))
+FULLNESS_STEPS: Sequence[Step] = ((None, GOOD), (0.8, MILD), (0.9, BAD), (1, WORST))
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _Drawn = TypeVar("_Drawn", stat.Panel, bargauge.Panel, table.Panel, timeseries.Panel)
 
@@ -47,16 +61,37 @@ class Form(Enum):
 
 
 def described(
-    panel: _Drawn, title: str, description: str, queries: Sequence[Query], unit: str, empty: str, form: Form
+    panel: _Drawn, about: str | Metric, description: str, queries: Sequence[Query], unit: str, empty: str, form: Form
 ) -> _Drawn:
-    panel.title(title).description(description).datasource(DATASOURCE).unit(unit).no_value(empty)
+    title = about if isinstance(about, str) else about.title
+    if isinstance(about, Metric):
+        description = f"{about.help} {description}".rstrip()
+    panel.title(title).description(description).datasource(DATASOURCE).unit(unit)
     for index, query in enumerate(queries):
         target = prometheus.Dataquery().expr(query.expression).ref_id(chr(ord("A") + index)).datasource(DATASOURCE)
         target.legend_format(query.legend or "__auto").format(
             PromQueryFormat.TABLE if form is Form.TABLE else PromQueryFormat.TIME_SERIES
         )
         panel.with_target(target.range() if form is Form.OVER_TIME else target.instant())
+    if empty:
+        say_when_empty(panel, empty)
     return panel
+
+
+def say_when_empty(panel: Panel, words: str) -> None:
+    """What a panel shows in place of missing values, unless it has such words. Grafana draws them as large as a number,
+    in the colour of the lowest threshold: without a colour of their own, an outage looks like good (or bad) news."""
+    if isinstance(panel, text.Panel):
+        return
+    config = panel.build().field_config
+    assert config is not None
+    if config.defaults.no_value is not None:
+        return
+    panel.no_value(words)
+    if isinstance(panel, stat.Panel | bargauge.Panel):
+        result = model.ValueMappingResult(text=words, color=QUIET, index=0)
+        match = model.DashboardSpecialValueMapOptions(match=model.SpecialValueMatch.NULL_AND_NAN, result=result)
+        panel.mappings([model.SpecialValueMap(options=match), *(config.defaults.mappings or [])])
 
 
 def _steps(steps: Sequence[Step]) -> build.ThresholdsConfig:
@@ -77,106 +112,119 @@ def titled(titles: Mapping[str, str]) -> Mappings:
     return {value: (title, None) for value, title in titles.items()}
 
 
-def _nothing(words: str) -> model.SpecialValueMap:
-    """Text for missing values. Grafana draws them as large as a number, in the colour of the lowest threshold:
-    without this, an outage looks like good (or bad) news."""
-    result = model.ValueMappingResult(text=words, color=QUIET, index=0)
-    return model.SpecialValueMap(
-        options=model.DashboardSpecialValueMapOptions(match=model.SpecialValueMatch.NULL_AND_NAN, result=result)
-    )
-
-
 def setting(name: str, value: object) -> model.DynamicConfigValue:
     return model.DynamicConfigValue(id_val=name, value=value)
 
 
-def _fixed(color: str) -> build.FieldColor:
-    return build.FieldColor().mode(model.FieldColorModeId.FIXED).fixed_color(color)
+def _colored(color: str) -> model.DynamicConfigValue:
+    return setting("color", {"mode": "fixed", "fixedColor": color})
+
+
+def _renamed(panel: stat.Panel | bargauge.Panel, names: Mapping[str, str]) -> None:
+    for legend, words in names.items():
+        panel.override_by_name(legend, [setting("displayName", words)])
 
 
 def number(
-    title: str,
-    query: str | Query,
-    description: str,
+    about: str | Metric,
+    query: str | Query = "",
+    description: str = "",
     *,
-    unit: str,
-    empty: str,
+    unit: str = COUNT_UNIT,
+    empty: str = "",
     width: int = 4,
-    steps: Sequence[Step] = (),
-    mappings: Mappings | None = None,
+    steps: Sequence[Step] = ((None, "text"),),
+    mappings: Mappings = NOTHING,
     decimals: int | None = None,
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str] = NOTHING,
     height: int = STAT_HEIGHT,
 ) -> stat.Panel:
-    """One number (or one for each series, with its name) as of now, large. Coloured only if `steps` or `mappings` say
-    what the colour means. `names` are other words for the legends."""
-    asked = query if isinstance(query, Query) else Query(query)
-    panel = _large(title, description, asked, unit, empty, width, mappings, Form.NOW).height(height)
+    """One number (or one for each series, with its name) as of now, large; by default the sum of the metric. Coloured
+    only if `steps` or `mappings` say what the colour means. `names` are other words for the legends."""
+    asked = query if isinstance(query, Query) else Query(query or total(about))
+    panel = _large(about, description, asked, unit, empty, width, mappings, Form.NOW).height(height)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.text_mode(options.BigValueTextMode.VALUE_AND_NAME if asked.legend else options.BigValueTextMode.VALUE)
-    panel.thresholds(_steps(steps or [(None, "text")]))
+    panel.thresholds(_steps(steps))
     if decimals is not None:
         panel.decimals(decimals)
-    for legend, words in (names or {}).items():
-        panel.override_by_name(legend, [setting("displayName", words)])
+    _renamed(panel, names)
     return panel
 
 
+def answers(about: Metric, otherwise: str, *, empty: str = "") -> stat.Panel:
+    """Whether the platforms answer, as the metric says it; `otherwise` are the words for one that does not."""
+    mappings = {"0": (otherwise, WORST), "1": ("answers", GOOD)}
+    query = f"min({once(of(about))})"
+    return number(about, query, "Of several platforms, the worst.", mappings=mappings, empty=empty)
+
+
 def word(
-    title: str,
-    query: str,
-    label: str,
-    description: str,
-    *,
-    empty: str,
-    width: int = 4,
-    mappings: Mappings | None = None,
+    title: str, query: str, label: str, description: str, *, empty: str, mappings: Mappings = NOTHING
 ) -> stat.Panel:
     """What a label says as of now, large; each of its values, if there are several."""
-    panel = _large(title, description, Query(query), "short", empty, width, mappings, Form.TABLE)
+    panel = _large(title, description, Query(query), COUNT_UNIT, empty, 4, mappings, Form.TABLE)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(True).fields(f"/^{label}$/"))
     panel.orientation(options.VizOrientation.HORIZONTAL)
     return panel.text_mode(options.BigValueTextMode.VALUE).thresholds(_steps([(None, "text")]))
 
 
 def _large(
-    title: str, description: str, query: Query, unit: str, empty: str, width: int, mappings: Mappings | None, form: Form
+    about: str | Metric,
+    description: str,
+    query: Query,
+    unit: str,
+    empty: str,
+    width: int,
+    mappings: Mappings,
+    form: Form,
 ) -> stat.Panel:
-    panel = described(stat.Panel(), title, description, [query], unit, empty, form)
+    panel = stat.Panel().mappings([value_map(mappings)] if mappings else [])
+    described(panel, about, description, [query], unit, empty, form)
     panel.span(width).height(STAT_HEIGHT).graph_mode(options.BigValueGraphMode.NONE)
     panel.color_mode(options.BigValueColorMode.VALUE)
-    panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-    return panel.mappings([_nothing(empty), *([value_map(mappings)] if mappings is not None else [])])
+    return panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
 
 
 def graph(
-    title: str,
-    queries: Sequence[Query],
-    description: str,
+    about: str | Metric,
+    queries: Sequence[Query] = (),
+    description: str = "",
     *,
-    unit: str,
-    empty: str,
+    unit: str = COUNT_UNIT,
+    empty: str = "",
     axis: str = "",
     width: int = 12,
     height: int = GRAPH_HEIGHT,
-    colors: Mapping[str, str] | None = None,
-    color: str | None = None,
-    dashed: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] = NOTHING,
+    color: str = "",
+    shades: str | None = None,
+    dashed: Mapping[str, str] = NOTHING,
     stacked: bool = False,
     bars: bool = False,
-    decimals: int | None = None,
+    decimals: int | None = 0,
     maximum: float | None = None,
-    from_zero: bool = True,
-    interval: str | None = None,
-    shades: str | None = None,
+    interval: str = "",
 ) -> timeseries.Panel:
-    """Series over time. `colors` are by the names of series (or /patterns/), `dashed` draws some as dashed lines in a
-    colour, `shades` tells targets apart by shades of one; `interval` is the shortest step."""
-    panel = described(timeseries.Panel(), title, description, queries, unit, empty, Form.OVER_TIME)
+    """Series over time, by default the metric for each value of its labels. `colors` are by the names of series (or
+    /patterns/), `dashed` draws some as dashed lines in a colour, `color` is that of all. Other series have `shades` of
+    one colour: by default of the neutral one, beside `colors` the `CLASSIC` ones. `decimals` are those of counts; None
+    leaves them to Grafana. `bars` are stacked; `interval` is the shortest step."""
+    if isinstance(about, Metric) and not queries:
+        queries = [each(about)]
+    panel = described(timeseries.Panel(), about, description, queries, unit, empty, Form.OVER_TIME)
+    stacked = stacked or bars
     # A stacked series at zero would draw its line over its neighbour's edge.
     panel.span(width).height(height).line_width(0 if stacked else 2)
-    panel.fill_opacity(70 if stacked else 8)
-    panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC))
+    panel.fill_opacity(70 if stacked else 8).axis_soft_min(0)
+    if shades is None:
+        shades = CLASSIC if colors else NEUTRAL
+    scheme = build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC)
+    if color:
+        scheme.mode(model.FieldColorModeId.FIXED).fixed_color(color)
+    elif shades:
+        scheme.mode(model.FieldColorModeId.SHADES).fixed_color(shades)
+    panel.color_scheme(scheme)
     panel.show_points(options.VisibilityMode.NEVER).span_nulls(False).axis_label(axis)
     panel.line_interpolation(
         options.LineInterpolation.LINEAR if unit != COUNT_UNIT else options.LineInterpolation.STEP_AFTER
@@ -192,30 +240,18 @@ def graph(
         panel.draw_style(options.GraphDrawStyle.BARS)
     if stacked:
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL).group("A"))
-    if from_zero:
-        panel.axis_soft_min(0)
-    if color is not None:
-        panel.color_scheme(_fixed(color))
-    if decimals is not None:
+    if unit == COUNT_UNIT and decimals is not None:
         panel.decimals(decimals)
     if maximum is not None:
         panel.max(maximum)
-    if interval is not None:
+    if interval:
         panel.interval(interval)
-    if shades is not None:
-        panel.color_scheme(build.FieldColor().mode(model.FieldColorModeId.SHADES).fixed_color(shades))
-    for name, its_color in (colors or {}).items():
+    for name, its_color in colors.items():
         override = panel.override_by_regexp if name.startswith("/") else panel.override_by_name
-        override(name, [setting("color", {"mode": "fixed", "fixedColor": its_color})])
-    for name, its_color in (dashed or {}).items():
-        panel.override_by_name(
-            name,
-            [
-                setting("color", {"mode": "fixed", "fixedColor": its_color}),
-                setting("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
-                setting("custom.fillOpacity", 0),
-            ],
-        )
+        override(name, [_colored(its_color)])
+    line = [setting("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}), setting("custom.fillOpacity", 0)]
+    for name, its_color in dashed.items():
+        panel.override_by_name(name, [_colored(its_color), *line])
     return panel
 
 
@@ -223,7 +259,7 @@ def counts(
     title: str,
     colors: Mapping[Metric, str],
     *,
-    empty: str,
+    empty: str = "",
     width: int = 12,
     height: int = GRAPH_HEIGHT,
     axis: str = "",
@@ -234,50 +270,68 @@ def counts(
         title,
         queries,
         " ".join(metric.help for metric in colors),
-        unit=COUNT_UNIT,
         axis=axis or ", ".join(query.legend for query in queries),
         width=width,
         height=height,
         colors={in_text(metric.title): color for metric, color in colors.items()},
-        decimals=0,
         empty=empty,
     )
 
 
+def values_over_time(count: Metric, colors: Mapping[str, str], *, axis: str) -> timeseries.Panel:
+    """The values of the only label as stacked areas, in the order and the colours of `colors`."""
+    (label,) = count.labels
+    words = {value: in_text(title) for value, title in count.value_titles.items()}
+    return graph(
+        count,
+        [Query(total(count, f'{label}="{value}"'), words[value]) for value in colors],
+        axis=axis,
+        colors={words[value]: color for value, color in colors.items()},
+        stacked=True,
+    )
+
+
+def increases(counter: Metric, color: str = NEUTRAL, *, empty: str, width: int = 12) -> timeseries.Panel:
+    """The growth of a counter as bars, stacked by the values of its only label."""
+    (label,) = counter.labels
+    queries = [
+        Query(increase(counter, f'{label}="{value}"'), in_text(title)) for value, title in counter.value_titles.items()
+    ]
+    return graph(counter, queries, width=width, shades=color, bars=True, interval="1h", empty=empty)
+
+
 def shares(
-    title: str,
-    query: Query,
-    description: str,
+    about: str | Metric,
+    query: Query | None = None,
+    description: str = "",
     *,
-    unit: str,
-    empty: str,
+    unit: str = COUNT_UNIT,
+    empty: str = "",
     width: int = 8,
     height: int = GRAPH_HEIGHT,
     steps: Sequence[Step] = ((None, NEUTRAL),),
-    minimum: float = 0,
     maximum: float | None = None,
-    decimals: int | None = 0,
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str] = NOTHING,
 ) -> bargauge.Panel:
-    """A bar for each series as of now. `names` are other words for the legends. `empty` must be short: Grafana writes
-    it beside an empty bar, on one line."""
-    panel = described(bargauge.Panel(), title, description, [query], unit, empty, Form.NOW)
+    """A bar for each series as of now, by default for each value of the metric's labels, the largest first. `names` are
+    other words for the legends. `empty` must be short: Grafana writes it beside an empty bar, on one line."""
+    if query is None:
+        assert isinstance(about, Metric)
+        query = largest_first(each(about))
+    panel = described(bargauge.Panel(), about, description, [query], unit, empty, Form.NOW)
     panel.span(width).height(height).orientation(options.VizOrientation.HORIZONTAL)
     panel.display_mode(options.BarGaugeDisplayMode.BASIC).value_mode(options.BarGaugeValueMode.TEXT)
     panel.name_placement(options.BarGaugeNamePlacement.LEFT).show_unfilled(True)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.thresholds(_steps(steps)).color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-    panel.min(minimum).text(common.VizTextDisplayOptions().title_size(14).value_size(16)).mappings([_nothing(empty)])
-    for legend, words in (names or {}).items():
-        panel.override_by_name(legend, [setting("displayName", words)])
+    panel.min(0).decimals(0).text(common.VizTextDisplayOptions().title_size(14).value_size(16))
+    _renamed(panel, names)
     if maximum is not None:
         panel.max(maximum)
-    if decimals is not None:
-        panel.decimals(decimals)
     return panel
 
 
-def note(title: str, markdown: str, *, width: int = 24, height: int = GRAPH_HEIGHT, description: str) -> text.Panel:
+def note(title: str, markdown: str, *, width: int, height: int, description: str) -> text.Panel:
     """Text, in Markdown."""
     panel = text.Panel().title(title).description(description).span(width).height(height)
     return panel.mode(TextMode.MARKDOWN).content(markdown)

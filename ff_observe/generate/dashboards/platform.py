@@ -1,19 +1,13 @@
 """FlowFuse / Platform: what is running now, and how it moved."""
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard
-
 from ff_observe.catalogue import COUNTS, audit, facts
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import STATES
-from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.metric_panels import increases, shares_by, values_over_time
-from ff_observe.generate.dashboards.queries import COUNT, Query, named, of, of_all, once, total, total_by
+from ff_observe.generate.dashboards.frame import Dashboard, framed
+from ff_observe.generate.dashboards.queries import COUNT, Query, each, named, of, of_all, once, total, total_by, what
 
-EMPTY = "no answer from the database"
 NO_TABLE = "no answer from the database, or a FlowFuse without this feature"
-NOT_COUNTED = "no answer from the database, or the audit log is being counted"
-NO_BRIDGE = "no data from a bridge"
 
 _LAST_SEEN = {"day": p.GOOD, "week": p.MILD, "month": p.BAD, "older": p.WORST, "never": p.QUIET}
 
@@ -22,18 +16,18 @@ _COUNTED = tuple(count for count in COUNTS if not count.labels)
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
     return framed(
         "flowfuse-platform",
         "Users, teams, hosted instances, devices and what they hold: now, and how it moved.",
         facts.UP,
-        [
-            Row("", _now()),
-            Row("Instances and devices", _running()),
-            Row("Growth", _growth()),
-            Row("From the audit log", _audited()),
-            Row("Installation", _installation()),
-        ],
+        {
+            "": _now(),
+            "Instances and devices": _running(),
+            "Growth": _growth(),
+            "From the audit log": _audited(),
+            "Installation": _installation(),
+        },
+        empty=p.NO_ANSWER,
     )
 
 
@@ -41,32 +35,14 @@ def _now() -> list[p.Panel]:
     devices = once(of(COUNT["devices_by_last_seen"]), "last_seen")
     today = total(COUNT["devices_by_last_seen"], 'last_seen="day"')
     return [
-        p.number(
-            facts.HTTP_UP.title,
-            f"min({once(of(facts.HTTP_UP))})",
-            facts.HTTP_UP.help + " Of several platforms, the worst.",
-            unit="short",
-            mappings={"0": ("no answer", p.WORST), "1": ("answers", p.GOOD)},
-            empty="not asked, or no bridge",
-        ),
-        p.number(
-            facts.DATABASE_UP.title,
-            f"min({once(of(facts.DATABASE_UP))})",
-            facts.DATABASE_UP.help + " Of several platforms, the worst.",
-            unit="short",
-            mappings={"0": ("unreachable", p.WORST), "1": ("answers", p.GOOD)},
-            empty=NO_BRIDGE,
-        ),
-        *(
-            p.number(count.title, total(count), count.help, unit=p.COUNT_UNIT, empty=EMPTY)
-            for count in (COUNT["users"], COUNT["teams"])
-        ),
+        p.answers(facts.HTTP_UP, "no answer", empty="not asked, or no bridge"),
+        p.answers(facts.DATABASE_UP, "unreachable", empty=p.NO_BRIDGE),
+        p.number(COUNT["users"]),
+        p.number(COUNT["teams"]),
         p.number(
             "Running",
             total(COUNT["instances_by_state"], 'state="running"'),
             "Hosted Node-RED instances that should run: those in the state `running`, crashed ones included.",
-            unit=p.COUNT_UNIT,
-            empty=EMPTY,
         ),
         p.number(
             "Devices today",
@@ -75,7 +51,7 @@ def _now() -> list[p.Panel]:
             "device online for 30 minutes only.",
             unit=p.SHARE_UNIT,
             decimals=0,
-            steps=[(None, p.WORST), (0.5, p.BAD), (0.7, p.MILD), (0.9, p.GOOD)],
+            steps=p.SHARE_STEPS,
             empty="no devices, or no answer",
         ),
     ]
@@ -83,33 +59,16 @@ def _now() -> list[p.Panel]:
 
 def _running() -> list[p.Panel]:
     return [
-        p.graph(
-            COUNT["instances_by_state"].title,
-            [Query(total_by(COUNT["instances_by_state"], "state"), "{{state}}")],
-            COUNT["instances_by_state"].help,
-            unit=p.COUNT_UNIT,
-            axis="instances",
-            colors=STATES,
-            stacked=True,
-            decimals=0,
-            empty=EMPTY,
-        ),
-        values_over_time(COUNT["devices_by_last_seen"], _LAST_SEEN, axis="devices", empty=EMPTY),
-        shares_by(COUNT["teams_by_type"], "team_type", width=6, empty=EMPTY),
-        shares_by(COUNT["devices_by_mode"], "mode", width=6, empty=EMPTY),
-        p.counts(
-            "Hosted instances and devices",
-            {COUNT["instances"]: p.NEUTRAL, COUNT["devices"]: "purple"},
-            empty=EMPTY,
-        ),
+        p.graph(COUNT["instances_by_state"], axis="instances", colors=STATES, stacked=True),
+        p.values_over_time(COUNT["devices_by_last_seen"], _LAST_SEEN, axis="devices"),
+        p.shares(COUNT["teams_by_type"], width=6),
+        p.shares(COUNT["devices_by_mode"], width=6),
+        p.counts("Hosted instances and devices", {COUNT["instances"]: p.NEUTRAL, COUNT["devices"]: "purple"}),
     ]
 
 
 def _growth() -> list[p.Panel]:
     every = of_all(_COUNTED)
-
-    def what(selector: str) -> str:
-        return f'label_replace({selector}, "what", "$1", "__name__", "flowfuse_(.+)")'
 
     def change(since: str) -> str:
         """Of each bridge by itself: one that was not there before has not grown from nothing, and one that did not
@@ -121,34 +80,23 @@ def _growth() -> list[p.Panel]:
         t.rows(
             "Counts, and their growth",
             [
-                f"sum by (what) ({once(what(every), 'what')})",
-                change("1d"),
-                change("1w"),
-            ],
-            [
-                t.Column(
-                    "what",
-                    "What",
-                    mappings=p.titled({name: count.title for name, count in COUNT.items() if count in _COUNTED}),
-                ),
-                t.Column("Value #A", "Now", unit=p.COUNT_UNIT, width=75),
-                t.Column("Value #B", "In a day", unit="short", width=85),
-                t.Column("Value #C", "In a week", unit="short", width=95),
+                t.what(_COUNTED),
+                t.Values(f"sum by (what) ({once(what(every), 'what')})", "Now", unit=p.COUNT_UNIT, width=75),
+                t.Values(change("1d"), "In a day", unit="short", width=85),
+                t.Values(change("1w"), "In a week", unit="short", width=95),
             ],
             "Every count of the platform as of now, and by how much it differs from a day and a week ago.",
             height=16,
             width=10,
             sort_by="Now",
             descending=True,
-            empty=EMPTY,
         ),
         p.counts(
             "People and teams",
             {COUNT["users"]: p.NEUTRAL, COUNT["teams"]: "purple", COUNT["invitations"]: p.MILD},
             width=14,
-            empty=EMPTY,
         ),
-        p.counts(COUNT["snapshots"].title, {COUNT["snapshots"]: p.NEUTRAL}, width=7, empty=EMPTY),
+        p.counts(COUNT["snapshots"].title, {COUNT["snapshots"]: p.NEUTRAL}, width=7),
         p.counts(
             "Libraries and brokers",
             {
@@ -167,77 +115,63 @@ def _growth() -> list[p.Panel]:
 def _audited() -> list[p.Panel]:
     events = once(f"increase({of(audit.AUDIT_EVENTS)}[$__rate_interval])", "event")
     return [
-        *(increases(metric, p.NEUTRAL, width=8, empty=NOT_COUNTED) for metric in audit.DERIVED),
+        *(p.increases(metric, width=8, empty=p.NOT_COUNTED) for metric in audit.DERIVED),
         p.graph(
-            audit.AUDIT_EVENTS.title,
+            audit.AUDIT_EVENTS,
             [Query(f"topk(10, sum by (event) ({events})) > 0", "{{event}}")],
-            audit.AUDIT_EVENTS.help,
-            unit=p.COUNT_UNIT,
             width=16,
-            shades=p.NEUTRAL,
-            decimals=0,
             interval="1h",
-            empty=NOT_COUNTED,
+            empty=p.NOT_COUNTED,
         ),
     ]
 
 
 def _installation() -> list[p.Panel]:
+    billing, trials = COUNT["teams_by_billing_state"], COUNT["trials_by_state"]
     return [
         t.rows(
             "Platforms",
-            [
-                named(once(of(facts.PLATFORM_INFO), "version", "nodejs_version", "driver")),
-                named(once(of(facts.INITIALISED))),
-            ],
             [
                 t.Column("name", "Platform"),
                 t.Column("version", "FlowFuse", width=95),
                 t.Column("nodejs_version", "Node.js", mappings={"": ("unknown", None)}, width=95),
                 t.Column("driver", "Driver", width=100),
-                t.Column(
-                    "Value #B",
+                t.Values(
+                    named(once(of(facts.INITIALISED))),
                     facts.INITIALISED.title,
                     mappings={"0": ("not completed", p.BAD), "1": ("completed", p.GOOD)},
                     width=115,
                 ),
             ],
             facts.PLATFORM_INFO.help,
+            labels_of=named(once(of(facts.PLATFORM_INFO), "version", "nodejs_version", "driver")),
             width=14,
             height=4,
-            empty=NO_BRIDGE,
+            empty=p.NO_BRIDGE,
         ),
         p.number(
-            facts.FEATURE_ENABLED.title,
+            facts.FEATURE_ENABLED,
             Query(f"max by (feature) ({of(facts.FEATURE_ENABLED)})", "{{feature}}"),
-            facts.FEATURE_ENABLED.help,
-            unit="short",
             width=10,
             height=4,
             mappings={"0": ("off", p.QUIET), "1": ("on", p.GOOD)},
             names=facts.FEATURE_ENABLED.value_titles,
-            empty=NO_BRIDGE,
+            empty=p.NO_BRIDGE,
         ),
         p.graph(
             "Subscriptions of teams",
-            [
-                Query(total_by(COUNT["teams_by_billing_state"], "state"), "{{state}}"),
-                Query(total_by(COUNT["trials_by_state"], "state"), "trial: {{state}}"),
-            ],
-            f"{COUNT['teams_by_billing_state'].help} {COUNT['trials_by_state'].help}",
-            unit=p.COUNT_UNIT,
+            [each(billing), Query(total_by(trials, "state"), "trial: {{state}}")],
+            f"{billing.help} {trials.help}",
             axis="teams",
             height=5,
-            decimals=0,
+            shades=p.CLASSIC,
             empty="only on a licensed platform that bills (billing in flowforge.yml)",
         ),
         p.graph(
-            facts.HTTP_DURATION.title,
+            facts.HTTP_DURATION,
             [Query(named(once(of(facts.HTTP_DURATION))), "{{name}}")],
-            facts.HTTP_DURATION.help,
             unit=p.SECONDS_UNIT,
             height=5,
-            shades=p.NEUTRAL,
             empty="no answer, or not asked",
         ),
     ]

@@ -49,7 +49,13 @@ def named(per_platform: str) -> str:
     bridges = by_platform(f"{of(facts.INFO)} or on (job, instance) {of(facts.UP)}")  # without an address, still a name
     address = f"topk by ({BY_PLATFORM}) (1, group by (base_url, {BY_PLATFORM}) ({bridges}))"
     with_address = f"{per_platform} * on ({BY_PLATFORM}) group_left (base_url) {address}"
-    joined = f'label_join({with_address}, "name", ";", "platform", "base_url", "platform_id", "target")'
+    return named_by(with_address, "platform", "base_url", "platform_id", "target")
+
+
+def named_by(vector: str, *labels: str) -> str:
+    """The vector, with a label `name`: the first of the values of some labels that is not empty."""
+    sources = ", ".join(f'"{source}"' for source in labels)
+    joined = f'label_join({vector}, "name", ";", {sources})'
     return f'label_replace({joined}, "name", "$1", "name", ";*([^;]+).*")'
 
 
@@ -68,6 +74,15 @@ def total_by(metric: Metric, *labels: str) -> str:
     return f"sum by ({', '.join(labels)}) ({once(of(metric), *labels)})"
 
 
+def each(metric: Metric) -> Query:
+    """The sum for each value of the metric's labels, which are its legend."""
+    return Query(total_by(metric, *metric.labels), ", ".join(f"{{{{{label}}}}}" for label in metric.labels))
+
+
+def largest_first(query: Query) -> Query:
+    return Query(f"sort_desc({query.expression})", query.legend)
+
+
 def increase(metric: Metric, *matchers: str, over: str = "$__rate_interval") -> str:
     """How much a counter grew, each platform once."""
     return f"sum({once(f'increase({of(metric, *matchers)}[{over}])', *metric.labels)})"
@@ -81,3 +96,21 @@ def counted(metric: Metric) -> Query:
 def of_all(metrics: Iterable[Metric]) -> str:
     """One selector of several metrics, for what the variables choose."""
     return f'{{__name__=~"{"|".join(metric.name for metric in metrics)}", {CHOSEN}}}'
+
+
+def what(vector: str) -> str:
+    """The vector, with a label `what`: the names of its counts, as in `COUNT`."""
+    return f'label_replace({vector}, "what", "$1", "__name__", "flowfuse_(.+)")'
+
+
+def events(counter: Metric, label: str = "") -> Query:
+    """How much a counter grew in all that is chosen, as a whole number: for each value of a label, or in all."""
+    grown = f"increase({of(counter)}[$__rate_interval])"
+    if not label:
+        return Query(f"round(sum({grown}))", in_text(counter.title))
+    return Query(f"round(sum by ({label}) ({grown}))", f"{{{{{label}}}}}")
+
+
+def per_minute(counter: Metric, label: str) -> Query:
+    """The pace of a counter in all that is chosen, for each value of a label."""
+    return Query(f"sum by ({label}) (60 * rate({of(counter)}[$__rate_interval]))", f"{{{{{label}}}}}")

@@ -1,33 +1,32 @@
 """FlowFuse / Roll-out and upgrade: is a roll-out through, and who still runs what is old."""
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard
-
 from ff_observe.catalogue import facts
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
-from ff_observe.generate.dashboards.frame import Row, framed
-from ff_observe.generate.dashboards.health import EMPTY
-from ff_observe.generate.dashboards.metric_panels import shares_by
-from ff_observe.generate.dashboards.queries import COUNT, Query, of, once, total, total_by, whole
+from ff_observe.generate.dashboards.frame import Dashboard, framed
+from ff_observe.generate.dashboards.queries import COUNT, Query, each, of, once, total, whole
 
-_ROLL_OUT = {"in_sync": p.GOOD, "behind": p.BAD, "none": p.QUIET}
-_WORDS = {"in_sync": "in sync", "behind": "behind", "none": "nothing rolled out"}
+NO_DEVICES = "no devices, or no answer"
+NO_INSTANCES = "no instances, or no answer"
+
+_BY = COUNT["devices_by_rollout"]
 _GROUPS = COUNT["device_group_devices"]
 _STACKS = COUNT["instances_by_stack"]
+_AGENTS = COUNT["devices_by_agent_version"]
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
     return framed(
         "flowfuse-rollout",
         "Devices in sync or behind, by group; stacks, and versions of agents, Node-RED and Node.js.",
         facts.UP,
-        [
-            Row("", _now()),
-            Row("Roll-out", _roll_out()),
-            Row("Versions on devices", _versions()),
-            Row("Stacks and certified nodes", _stacks()),
-        ],
+        {
+            "": _now(),
+            "Roll-out": _roll_out(),
+            "Versions on devices": _versions(),
+            "Stacks and certified nodes": _stacks(),
+        },
+        empty=p.NO_ANSWER,
     )
 
 
@@ -42,90 +41,72 @@ def _instances(outdated: str) -> str:
 
 
 def _now() -> list[p.Panel]:
-    by = COUNT["devices_by_rollout"]
-    rolled_out = whole(by, 'rollout=~"in_sync|behind"')
-    counted = of(COUNT["devices_by_agent_version"], 'version!~"none|other"')
+    rolled_out = whole(_BY, 'rollout=~"in_sync|behind"')
+    counted = of(_AGENTS, 'version!~"none|other"')
     newest = f"max({once(counted, 'version')})"
     return [
         p.number(
             "In sync",
-            _share(total(by, 'rollout="in_sync"'), rolled_out),
-            by.help,
+            _share(total(_BY, 'rollout="in_sync"'), rolled_out),
+            _BY.help,
             unit=p.SHARE_UNIT,
             decimals=0,
             steps=[(None, p.WORST), (0.5, p.BAD), (0.8, p.MILD), (0.95, p.GOOD)],
             empty="nothing rolled out, or no answer",
         ),
-        p.number(
-            "Behind",
-            total(by, 'rollout="behind"'),
-            by.help,
-            unit=p.COUNT_UNIT,
-            steps=[(None, p.GOOD), (1, p.MILD)],
-            empty=EMPTY,
-        ),
+        p.number("Behind", total(_BY, 'rollout="behind"'), _BY.help, steps=[(None, p.GOOD), (1, p.MILD)]),
         p.number(
             "On outdated stacks",
             _instances("true"),
             _STACKS.help,
-            unit=p.COUNT_UNIT,
             steps=[(None, p.GOOD), (1, p.MILD)],
-            empty="no instances, or no answer",
+            empty=NO_INSTANCES,
         ),
         p.number(
             "Agents on one version",
-            f"{newest} / ({whole(COUNT['devices_by_agent_version'])} > 0)",
-            "The share of devices with the version of the agent that most have. "
-            + COUNT["devices_by_agent_version"].help,
+            f"{newest} / ({whole(_AGENTS)} > 0)",
+            f"The share of devices with the version of the agent that most have. {_AGENTS.help}",
             unit=p.SHARE_UNIT,
             decimals=0,
-            empty="no devices, or no answer",
+            empty=NO_DEVICES,
         ),
-        *(
-            p.number(count.title, total(count), count.help, unit=p.COUNT_UNIT, empty=EMPTY)
-            for count in (COUNT["device_groups"], COUNT["pipeline_stages"])
-        ),
+        p.number(COUNT["device_groups"]),
+        p.number(COUNT["pipeline_stages"]),
     ]
 
 
 def _roll_out() -> list[p.Panel]:
-    by = COUNT["devices_by_rollout"]
+    words = {"in_sync": "in sync", "behind": "behind", "none": "nothing rolled out"}
 
     def of_groups(rollout: str) -> str:
         chosen = of(_GROUPS, f'rollout="{rollout}"')
         return f"sum by (device_group) ({once(chosen, 'device_group', 'rollout')})"
 
-    rolled_out = (
-        f"(({of_groups('in_sync')} + {of_groups('behind')}) or {of_groups('in_sync')} or {of_groups('behind')})"
-    )
+    in_sync, behind = of_groups("in_sync"), of_groups("behind")
+    rolled_out = f"(({in_sync} + {behind}) or {in_sync} or {behind})"
     return [
         p.graph(
-            by.title,
-            [Query(total(by, f'rollout="{value}"'), words) for value, words in _WORDS.items()],
-            by.help,
-            unit=p.COUNT_UNIT,
+            _BY,
+            [Query(total(_BY, f'rollout="{value}"'), title) for value, title in words.items()],
             axis="devices",
-            colors={_WORDS[value]: color for value, color in _ROLL_OUT.items()},
+            colors={"in sync": p.GOOD, "behind": p.BAD, "nothing rolled out": p.QUIET},
             stacked=True,
-            decimals=0,
-            empty=EMPTY,
         ),
         t.rows(
-            _GROUPS.title,
-            [
-                of_groups("in_sync"),
-                of_groups("behind"),
-                of_groups("none"),
-                f"({of_groups('in_sync')} or 0 * {rolled_out}) / {rolled_out}",
-            ],
+            _GROUPS,
             [
                 t.Column("device_group", "Group", mappings={"none": ("no group", None)}),
-                t.Column("Value #A", "In sync", unit=p.COUNT_UNIT, width=90, no_value="0"),
-                t.Column("Value #B", "Behind", unit=p.COUNT_UNIT, width=90, no_value="0"),
-                t.Column("Value #C", "Nothing rolled out", unit=p.COUNT_UNIT, width=150, no_value="0"),
-                t.Column("Value #D", "Share in sync", unit=p.SHARE_UNIT, width=120, decimals=0),
+                t.Values(in_sync, "In sync", unit=p.COUNT_UNIT, width=90, no_value="0"),
+                t.Values(behind, "Behind", unit=p.COUNT_UNIT, width=90, no_value="0"),
+                t.Values(of_groups("none"), "Nothing rolled out", unit=p.COUNT_UNIT, width=150, no_value="0"),
+                t.Values(
+                    f"({in_sync} or 0 * {rolled_out}) / {rolled_out}",
+                    "Share in sync",
+                    unit=p.SHARE_UNIT,
+                    width=120,
+                    decimals=0,
+                ),
             ],
-            _GROUPS.help,
             width=12,
             sort_by="Behind",
             descending=True,
@@ -135,56 +116,51 @@ def _roll_out() -> list[p.Panel]:
 
 
 def _versions() -> list[p.Panel]:
-    names = ("devices_by_agent_version", "devices_by_nodered_version", "devices_by_nodejs_version")
-    over_time = COUNT["devices_by_agent_version"]
     return [
-        *(shares_by(COUNT[name], "version", empty="no devices, or no answer") for name in names),
+        *(
+            p.shares(COUNT[f"devices_by_{of_what}_version"], empty=NO_DEVICES)
+            for of_what in ("agent", "nodered", "nodejs")
+        ),
         p.graph(
             "Agents, as they are upgraded",
-            [Query(total_by(over_time, "version"), "{{version}}")],
-            over_time.help,
-            unit=p.COUNT_UNIT,
+            [each(_AGENTS)],
+            _AGENTS.help,
             axis="devices",
             width=24,
-            shades=p.NEUTRAL,
             stacked=True,
-            decimals=0,
-            empty="no devices, or no answer",
+            empty=NO_DEVICES,
         ),
     ]
 
 
 def _stacks() -> list[p.Panel]:
-    certified = COUNT["certified_nodes"]
     return [
         t.rows(
-            _STACKS.title,
-            [f"sum by (stack, outdated) ({once(of(_STACKS), 'stack', 'outdated')})"],
+            _STACKS,
             [
                 t.Column("stack", "Stack"),
                 t.Column("outdated", "Replaced", mappings={"true": ("by a newer one", p.BAD), "false": ("no", p.GOOD)}),
-                t.Column("Value #A", "Instances", unit=p.COUNT_UNIT, width=100),
+                t.Values(
+                    f"sum by (stack, outdated) ({once(of(_STACKS), 'stack', 'outdated')})",
+                    "Instances",
+                    unit=p.COUNT_UNIT,
+                    width=100,
+                ),
             ],
-            _STACKS.help,
             width=8,
             sort_by="Instances",
             descending=True,
-            empty="no instances, or no answer",
+            empty=NO_INSTANCES,
         ),
         p.graph(
             "Instances on outdated stacks",
-            [
-                Query(_instances("true"), "outdated"),
-                Query(_instances("false"), "current"),
-            ],
+            [Query(_instances("true"), "outdated"), Query(_instances("false"), "current")],
             _STACKS.help,
-            unit=p.COUNT_UNIT,
             axis="instances",
             width=8,
             colors={"outdated": p.BAD, "current": p.GOOD},
             stacked=True,
-            decimals=0,
-            empty="no instances, or no answer",
+            empty=NO_INSTANCES,
         ),
-        shares_by(certified, "package", empty="none reported"),
+        p.shares(COUNT["certified_nodes"], empty="none reported"),
     ]

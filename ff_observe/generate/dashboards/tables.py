@@ -1,12 +1,13 @@
 """Tables, as the other kinds of panels are in `panels.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import common, table
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 
+from ff_observe.catalogue.model import Count, Metric
 from ff_observe.generate.dashboards.panels import (
     COUNT_UNIT,
     GRAPH_HEIGHT,
@@ -14,6 +15,7 @@ from ff_observe.generate.dashboards.panels import (
     Mappings,
     described,
     setting,
+    titled,
     value_map,
 )
 from ff_observe.generate.dashboards.queries import Query
@@ -21,9 +23,9 @@ from ff_observe.generate.dashboards.queries import Query
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table. `field` is a label, or `Value #A` … for the value of the first query and so on."""
+    """A column of the values of a label."""
 
-    field: str
+    of: str
     title: str
     unit: str = ""
     width: int | None = None
@@ -32,27 +34,40 @@ class Column:
     no_value: str = "-"
 
 
+class Values(Column):
+    """A column of the values of a query."""
+
+
+def what(counts: Iterable[Count]) -> Column:
+    """The column of the label `what` (`queries.what`) of some counts."""
+    titles = {count.name.removeprefix("flowfuse_"): count.title for count in counts}
+    return Column("what", "What", mappings=titled(titles))
+
+
 def rows(
-    title: str,
-    queries: Sequence[str],
+    about: str | Metric,
     columns: Sequence[Column],
-    description: str,
+    description: str = "",
     *,
-    empty: str,
+    labels_of: str = "",
+    empty: str = "",
     width: int = 24,
     height: int = GRAPH_HEIGHT,
     sort_by: str | None = None,
     descending: bool = False,
 ) -> table.Panel:
     """A table as of now: the answers of all queries side by side, joined by the labels they share. Only `columns` are
-    shown, in their order."""
-    asked = [Query(query) for query in queries]
-    panel = described(table.Panel(), title, description, asked, COUNT_UNIT, empty, Form.TABLE)
+    shown, in their order. Of the query `labels_of` no value is shown."""
+    values = [column.of for column in columns if isinstance(column, Values)]
+    asked = [labels_of, *values] if labels_of else values
+    panel = described(table.Panel(), about, description, list(map(Query, asked)), COUNT_UNIT, empty, Form.TABLE)
     panel.span(width).height(height).show_header(True).cell_height(options.TableCellHeight.SM)
     panel.align(options.FieldTextAlignment.AUTO).inspect(False)
-    only_one = len(queries) == 1
-    names = ["Value" if only_one and column.field == "Value #A" else column.field for column in columns]
-    if not only_one:
+    letters = iter("ABCDEFGHI"[bool(labels_of) :])
+    names = [f"Value #{next(letters)}" if isinstance(column, Values) else column.of for column in columns]
+    if len(asked) == 1:
+        names = ["Value" if isinstance(column, Values) else column.of for column in columns]
+    else:
         panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     panel.with_transformation(
         model.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": names}})
@@ -68,13 +83,13 @@ def rows(
         )
     )
     for column in columns:
-        panel.override_by_name(column.title, _column_properties(column))
+        panel.override_by_name(column.title, _properties(column))
     if sort_by is not None:
         panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(descending)])
     return panel
 
 
-def _column_properties(column: Column) -> list[model.DynamicConfigValue]:
+def _properties(column: Column) -> list[model.DynamicConfigValue]:
     properties = [setting("noValue", column.no_value)]
     if column.unit:
         properties.append(setting("unit", column.unit))
@@ -82,7 +97,7 @@ def _column_properties(column: Column) -> list[model.DynamicConfigValue]:
         properties.append(setting("custom.width", column.width))
     if column.decimals is not None:
         properties.append(setting("decimals", column.decimals))
-    if column.mappings is not None:
+    if column.mappings:
         properties.append(setting("mappings", [value_map(column.mappings)]))
         if any(color for _, color in column.mappings.values()):
             properties.append(setting("custom.cellOptions", {"type": "color-text"}))
