@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -102,8 +103,9 @@ def _probe(url: str) -> Iterator[Contact]:
     )
     yield probe
     if url.lower().startswith("http:"):
-        yield Contact(
-            *(way[0], DEFAULT_PORTS["https"], Party.BRIDGE, probe.why, probe.data, probe.key, probe.since, probe.stop),
+        yield replace(
+            probe,
+            port=DEFAULT_PORTS["https"],
             condition="if FlowFuse redirects to https on the same host, there or on the port it names",
         )
 

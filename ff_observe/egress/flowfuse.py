@@ -35,7 +35,7 @@ def contacts_of_flowfuse(settings: Settings, snapshot: Snapshot | None) -> Itera
         possible, condition = call.decide(facts)
         if not possible or facts.is_before(call.since):
             continue
-        address = settings.flowfuse_file.address(call.named_by)
+        address = settings.flowfuse_file.address(call.names_host)
         host = address.host if address is not None else call.host
         if not host:
             continue

@@ -3,15 +3,26 @@
 Written from FlowFuse 2.33.2; `since` is the first release whose source has the call.
 """
 
+from functools import partial
 from typing import Final
 
 from ff_observe.egress import flowfuse_rules as rules
 from ff_observe.egress.contact import Party
 from ff_observe.egress.flowfuse_rules import Call
 
+_browser = partial(Call, Party.BROWSER)
+_instances = partial(Call, Party.INSTANCES)
+_SALES = rules.if_on(
+    "billing.stripe.key",
+    licence=rules.ANY_LICENCE,
+    condition="when a user asks for a type of team that has to be asked for",
+)
+_REGISTRY = rules.if_on(
+    licence="if the licence and the team's type have certified nodes, and the database holds a token for them"
+)
+
 CLIENT_CALLS: Final[tuple[Call, ...]] = (
-    Call(
-        Party.BROWSER,
+    _browser(
         "PostHog, in FlowFuse's pages",
         "what visitors do, with user name, name and e-mail address of the user signed in, and name and size of teams",
         "telemetry.frontend.posthog.apikey",
@@ -22,8 +33,7 @@ CLIENT_CALLS: Final[tuple[Call, ...]] = (
         host="app.posthog.com",
         named_by="telemetry.frontend.posthog.apiurl",
     ),
-    Call(
-        Party.BROWSER,
+    _browser(
         "Sentry, in FlowFuse's pages",
         "errors in visitors' browsers, with user name, name and e-mail address of the user signed in",
         "telemetry.frontend.sentry.dsn",
@@ -31,10 +41,8 @@ CLIENT_CALLS: Final[tuple[Call, ...]] = (
         "forge/routes/ui/index.js",
         "1.12.3",
         rules.if_on("telemetry.frontend.sentry.dsn"),
-        named_by="telemetry.frontend.sentry.dsn",
     ),
-    Call(
-        Party.BROWSER,
+    _browser(
         "Google tag, in FlowFuse's pages",
         "visits; the tag may load more of Google's, which the policy in forge/forge.js lists",
         "telemetry.frontend.google.tag",
@@ -44,8 +52,7 @@ CLIENT_CALLS: Final[tuple[Call, ...]] = (
         rules.once_consented("telemetry.frontend.google.tag"),
         host="www.googletagmanager.com",
     ),
-    Call(
-        Party.BROWSER,
+    _browser(
         "HubSpot, in FlowFuse's pages",
         "visits and chats, with id and e-mail address of the user signed in; its script may load more of HubSpot's, "
         "which the policy in forge/forge.js lists",
@@ -56,19 +63,17 @@ CLIENT_CALLS: Final[tuple[Call, ...]] = (
         rules.once_consented("support.enabled", "support.frontend.hubspot.trackingcode"),
         host="js-eu1.hs-scripts.com",
     ),
-    Call(
-        Party.BROWSER,
+    _browser(
         "Bill of materials",
         "names of the packages that instances and devices use",
         "",
         "nothing in the file stops it",
         "frontend/src/api/external.js",
         "2.9.0",
-        rules.bill_of_materials,
+        rules.if_on(licence=rules.ENTERPRISE, condition="when a user opens a bill of materials"),
         host="registry.npmjs.com",
     ),
-    Call(
-        Party.BROWSER,
+    _browser(
         "Icons in the Expert's answers",
         "hosts that the answers refer to",
         "expert.enabled",
@@ -78,30 +83,27 @@ CLIENT_CALLS: Final[tuple[Call, ...]] = (
         rules.expert,
         host="www.google.com",
     ),
-    Call(
-        Party.BROWSER,
+    _browser(
         "Calendar of FlowFuse's sales (HubSpot)",
         "name and e-mail address of the user",
         "billing.stripe.key",
         "leave `billing` out",
         "frontend/src/composables/Hubspot.js",
         "2.17.0",
-        rules.sales,
+        _SALES,
         host="meetings-eu1.hubspot.com",
     ),
-    Call(
-        Party.BROWSER,
+    _browser(
         "Script of that calendar",
         "a request without content",
         "billing.stripe.key",
         "leave `billing` out",
         "frontend/src/composables/Hubspot.js",
         "2.17.0",
-        rules.sales,
+        _SALES,
         host="static.hsappstatic.net",
     ),
-    Call(
-        Party.BROWSER,
+    _browser(
         "Logo in FlowFuse's e-mails",
         "a request without content, from the mail programs of those who get them",
         "email.enabled",
@@ -111,8 +113,7 @@ CLIENT_CALLS: Final[tuple[Call, ...]] = (
         rules.if_on("email.enabled"),
         host="flowfuse.com",
     ),
-    Call(
-        Party.INSTANCES,
+    _instances(
         "MQTT broker, by its name for others",
         "commands and states of instances and devices; browsers use it too",
         "broker.public_url",
@@ -121,52 +122,47 @@ CLIENT_CALLS: Final[tuple[Call, ...]] = (
         "0.8.0",
         rules.if_on("broker.url", "broker.public_url"),
         port=1883,
-        named_by="broker.public_url",
     ),
-    Call(
-        Party.INSTANCES,
+    _instances(
         "Catalogue of Node-RED's nodes",
         "a request without content, from each browser that opens the palette of the editor",
         "",
         "name other catalogues in the templates of instances",
         "forge/lib/templates.js",
         "1.12.0",
-        lambda _facts: (True, "where the template of an instance names no other catalogue"),
+        rules.if_on(condition="where the template of an instance names no other catalogue"),
         host="catalogue.nodered.org",
     ),
-    Call(
-        Party.INSTANCES,
+    _instances(
         "FlowFuse's npm registry",
         "which certified packages are installed, with the platform's token",
         "ff-npm-registry.url",
         "take the token for FlowFuse's registry out (Admin Settings)",
         "forge/routes/api/project.js",
         "2.22.1",
-        rules.flowfuse_registry,
+        _REGISTRY,
         host="registry.flowfuse.com",
         named_by="ff-npm-registry.url",
     ),
-    Call(
-        Party.INSTANCES,
+    _instances(
         "Catalogue of certified nodes",
         "a request without content, from each browser that opens the palette of the editor",
         "ff-npm-registry.catalogue.certifiedNodes",
         "take the token for FlowFuse's registry out (Admin Settings)",
         "forge/routes/api/project.js",
         "2.22.1",
-        rules.flowfuse_registry,
+        _REGISTRY,
         host="ff-certified-nodes.flowfuse.cloud",
         named_by="ff-npm-registry.catalogue.certifiedNodes",
     ),
-    Call(
-        Party.INSTANCES,
+    _instances(
         "Catalogue of FlowFuse's nodes",
         "a request without content, from each browser that opens the palette of the editor",
         "ff-npm-registry.catalogue.ffNodes",
         "take the token for FlowFuse's registry out (Admin Settings)",
         "forge/routes/api/project.js",
         "2.22.1",
-        rules.flowfuse_registry,
+        _REGISTRY,
         host="ff-certified-nodes.flowfuse.cloud",
         named_by="ff-npm-registry.catalogue.ffNodes",
     ),

@@ -1,7 +1,7 @@
 """What a call of FlowFuse's is, and when it is made, as its source decides: from its file, its database, its
 licence and its version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,38 +30,37 @@ class Facts:
 Decision = tuple[bool, str]
 """Whether the call is possible, and under which condition; empty if the file alone decides."""
 
+Decide = Callable[[Facts], Decision]
+
 _NEVER: Final[Decision] = (False, "")
-_ENTERPRISE: Final = "if the licence is an enterprise one"
+ANY_LICENCE: Final = "if a licence is loaded"
+ENTERPRISE: Final = "if the licence is an enterprise one"
 
 
-def _runs_tasks(facts: Facts) -> bool:
-    return "housekeeper" not in facts.file.off
+def if_on(
+    *on: str, exactly: Collection[str] = (), but_for: Collection[str] = (), licence: str = "", condition: str = ""
+) -> Decide:
+    """Possible where the keys `on` are on, those of `exactly` are `true`, none of `but_for` is `false`, and the licence,
+    if one is needed, may be what `licence` says."""
+
+    def decide(facts: Facts) -> Decision:
+        file = facts.file
+        set_so = file.on.issuperset(on) and file.exactly_on.issuperset(exactly) and file.off.isdisjoint(but_for)
+        if not set_so or (licence and facts.licensed is False):
+            return _NEVER
+        unknown = "" if licence == ANY_LICENCE and facts.licensed else licence
+        return True, ", ".join(filter(None, (unknown, condition)))
+
+    return decide
 
 
 def usage_ping(facts: Facts) -> Decision:
-    if not _runs_tasks(facts) or (facts.licensed is False and "telemetry.enabled" in facts.file.off):
+    opted_out = "telemetry.enabled" in facts.file.off
+    if "housekeeper" in facts.file.off or (facts.licensed is False and opted_out):
         return _NEVER
-    if "telemetry.enabled" in facts.file.off:
+    if opted_out:
         return True, "if a licence is loaded and FF_TELEMETRY_DISABLED is not set for FlowFuse"
     return True, "if its set-up is done, its administrators allow it, and FF_TELEMETRY_DISABLED is not set for FlowFuse"
-
-
-def blueprints(facts: Facts) -> Decision:
-    if not _runs_tasks(facts) or "blueprintImport.enabled" in facts.file.off or facts.licensed is False:
-        return _NEVER
-    return (True, "") if facts.licensed else (True, "if a licence is loaded")
-
-
-def certified_nodes(facts: Facts) -> Decision:
-    if not _runs_tasks(facts) or facts.licensed is False:
-        return _NEVER
-    return True, "if the licence has certified nodes, and the database holds a token for FlowFuse's registry"
-
-
-def flowfuse_registry(facts: Facts) -> Decision:
-    if facts.licensed is False:
-        return _NEVER
-    return True, "if the licence and the team's type have certified nodes, and the database holds a token for them"
 
 
 def assistant(facts: Facts) -> Decision:
@@ -71,70 +70,20 @@ def assistant(facts: Facts) -> Decision:
 
 
 def expert(facts: Facts) -> Decision:
-    if "expert.enabled" not in facts.file.exactly_on:
-        return _NEVER
-    if facts.is_before("2.30.0"):  # forge/routes/api/expert.js; since then below forge/ee/routes
-        return True, "when a user asks it"
-    return _NEVER if facts.licensed is False else (True, f"{_ENTERPRISE}, when a user asks it")
+    """Before 2.30.0 in forge/routes/api/expert.js; since then below forge/ee/routes."""
+    licence = "" if facts.is_before("2.30.0") else ENTERPRISE
+    return if_on(exactly=["expert.enabled"], licence=licence, condition="when a user asks it")(facts)
 
 
-def expert_broker(facts: Facts) -> Decision:
-    bridged = {"broker.teamBroker.enabled", "expert.enabled"} <= facts.file.exactly_on
-    if not bridged or "expert.centralBroker.server" not in facts.file.on or facts.licensed is False:
-        return _NEVER
-    return True, _ENTERPRISE
-
-
-def team_broker_api(facts: Facts) -> Decision:
-    is_on = "broker.teamBroker.enabled" in facts.file.exactly_on and "broker.teamBroker.api.url" in facts.file.on
-    if not is_on or facts.licensed is False:
-        return _NEVER
-    return True, f"{_ENTERPRISE}, soon after each start and once a week"
-
-
-def bill_of_materials(facts: Facts) -> Decision:
-    return _NEVER if facts.licensed is False else (True, f"{_ENTERPRISE}, when a user opens a bill of materials")
-
-
-def sales(facts: Facts) -> Decision:
-    possible, _ = billing(facts)
-    return (True, "when a user asks for a type of team that has to be asked for") if possible else _NEVER
-
-
-def if_on(*keys: str, condition: str = "") -> Callable[[Facts], Decision]:
-    def decide(facts: Facts) -> Decision:
-        return (True, condition) if all(key in facts.file.on for key in keys) else _NEVER
-
-    return decide
-
-
-def once_consented(*keys: str) -> Callable[[Facts], Decision]:
+def once_consented(*on: str) -> Decide:
     """Since 2.31.2 a banner asks."""
-
-    def decide(facts: Facts) -> Decision:
-        condition = "" if facts.is_before("2.31.2") else "once the visitor consents"
-        return (True, condition) if all(key in facts.file.on for key in keys) else _NEVER
-
-    return decide
-
-
-def if_enterprise(*keys: str) -> Callable[[Facts], Decision]:
-    def decide(facts: Facts) -> Decision:
-        is_on = all(key in facts.file.on for key in keys) and facts.licensed is not False
-        return (True, _ENTERPRISE) if is_on else _NEVER
-
-    return decide
-
-
-def billing(facts: Facts) -> Decision:
-    if "billing.stripe.key" not in facts.file.on or facts.licensed is False:
-        return _NEVER
-    return (True, "") if facts.licensed else (True, "if a licence is loaded")
+    return lambda facts: if_on(*on, condition="" if facts.is_before("2.31.2") else "once the visitor consents")(facts)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. `named_by` is the key whose host takes the place of `host`; `port` applies where the key names none."""
+    """One call. `named_by` is the key whose host takes the place of `host`; without a `host`, `key` itself is that key.
+    `port` applies where the key names none."""
 
     by: Party
     why: str
@@ -143,7 +92,12 @@ class Call:
     stop: str
     source: str
     since: str
-    decide: Callable[[Facts], Decision]
+    decide: Decide
     host: str = ""
     port: int = 443
     named_by: str = ""
+
+    @property
+    def names_host(self) -> str:
+        """The key that names the host."""
+        return self.named_by or ("" if self.host else self.key)

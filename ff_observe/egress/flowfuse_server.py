@@ -3,15 +3,17 @@
 Written from FlowFuse 2.33.2; `since` is the first release whose source has the call.
 """
 
+from functools import partial
 from typing import Final
 
 from ff_observe.egress import flowfuse_rules as rules
 from ff_observe.egress.contact import Party
 from ff_observe.egress.flowfuse_rules import Call
 
+_server = partial(Call, Party.SERVER)
+
 SERVER_CALLS: Final[tuple[Call, ...]] = (
-    Call(
-        Party.SERVER,
+    _server(
         "FlowFuse's own usage ping",
         "counts, versions, instance id, licence id, once a day and at each start",
         "telemetry.url",
@@ -22,31 +24,31 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         host="ping.flowforge.com",
         named_by="telemetry.url",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Report of certified nodes",
         "instance id, and how many instances and devices use each certified package, once a day",
         "housekeeper",
         "`housekeeper: false`, or take the token for FlowFuse's registry out (Admin Settings)",
         "forge/housekeeper/tasks/certifiedNodes.js",
         "2.24.0",
-        rules.certified_nodes,
+        rules.if_on(
+            but_for=["housekeeper"],
+            licence="if the licence has certified nodes, and the database holds a token for FlowFuse's registry",
+        ),
         host="ff-certified-nodes.flowfuse.cloud",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Import of blueprints",
         "a request without content, a minute after each start and once a week",
         "blueprintImport.url",
         "`blueprintImport.enabled: false`",
         "forge/housekeeper/tasks/blueprintImport.js",
         "2.18.0",
-        rules.blueprints,
+        rules.if_on(but_for=["housekeeper", "blueprintImport.enabled"], licence=rules.ANY_LICENCE),
         host="app.flowfuse.com",
         named_by="blueprintImport.url",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Assistant",
         "prompts, code and flows of users, with ids of user, team and instance",
         "assistant.enabled",
@@ -57,8 +59,7 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         host="expert.flowfuse.com",
         named_by="assistant.service.url",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Expert",
         "chats of users and their context",
         "expert.enabled",
@@ -69,20 +70,21 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         host="expert.flowfuse.com",
         named_by="expert.service.url",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Broker of the Expert, from the team broker",
         "chats of users and their context, and the licence",
         "expert.centralBroker.server",
         "leave `expert.centralBroker` out",
         "forge/ee/lib/expert/emxq-bridge/setup.js",
         "2.31.0",
-        rules.expert_broker,
+        rules.if_on(
+            "expert.centralBroker.server",
+            exactly=["broker.teamBroker.enabled", "expert.enabled"],
+            licence=rules.ENTERPRISE,
+        ),
         port=8883,
-        named_by="expert.centralBroker.server",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "PostHog, from the server",
         "what users do, by user name, and names of their teams",
         "telemetry.frontend.posthog.apikey",
@@ -93,8 +95,7 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         host="app.posthog.com",
         named_by="telemetry.frontend.posthog.apiurl",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Sentry, from the server",
         "errors of FlowFuse, with name and e-mail address of the user signed in",
         "telemetry.backend.sentry.dsn",
@@ -102,10 +103,8 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         "forge/forge.js",
         "1.12.3",
         rules.if_on("telemetry.backend.sentry.dsn"),
-        named_by="telemetry.backend.sentry.dsn",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "FlowFuse's database",
         "all that FlowFuse keeps",
         "db.host",
@@ -117,8 +116,7 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         port=5432,
         named_by="db.host",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "MQTT broker",
         "commands and states of instances and devices",
         "broker.url",
@@ -127,21 +125,22 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         "0.8.0",
         rules.if_on("broker.url"),
         port=1883,
-        named_by="broker.url",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "API of the team broker",
         "the set-up of the Expert's bridge, with the licence",
         "broker.teamBroker.api.url",
         "leave `broker.teamBroker` out",
         "forge/ee/lib/expert/emxq-bridge/setup.js",
         "2.31.0",
-        rules.team_broker_api,
-        named_by="broker.teamBroker.api.url",
+        rules.if_on(
+            "broker.teamBroker.api.url",
+            exactly=["broker.teamBroker.enabled"],
+            licence=rules.ENTERPRISE,
+            condition="soon after each start and once a week",
+        ),
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Cache (Redis, Valkey)",
         "states of instances and devices",
         "cache.options.url",
@@ -150,45 +149,37 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         "2.23.0",
         rules.if_on("cache.driver", "cache.options.url", condition="if `cache.driver` is `redis`"),
         port=6379,
-        named_by="cache.options.url",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Databases of team tables",
         "databases, users and tables of teams",
         "tables.driver.options.backend.host",
         "`tables.enabled: false`",
         "forge/ee/lib/tables/drivers/postgres-supavisor.js",
         "2.20.0",
-        rules.if_enterprise("tables.enabled", "tables.driver.options.backend.host"),
+        rules.if_on("tables.enabled", "tables.driver.options.backend.host", licence=rules.ENTERPRISE),
         port=5432,
-        named_by="tables.driver.options.backend.host",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Databases of team tables, without a pooler",
         "databases, users and tables of teams",
         "tables.driver.options.database.host",
         "`tables.enabled: false`",
         "forge/ee/lib/tables/drivers/postgres-localfs.js",
         "2.20.0",
-        rules.if_enterprise("tables.enabled", "tables.driver.options.database.host"),
+        rules.if_on("tables.enabled", "tables.driver.options.database.host", licence=rules.ENTERPRISE),
         port=5432,
-        named_by="tables.driver.options.database.host",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Pooler of team tables (Supavisor)",
         "names and passwords of the databases of teams",
         "tables.driver.options.supavisor.url",
         "`tables.enabled: false`",
         "forge/ee/lib/tables/drivers/postgres-supavisor.js",
         "2.20.0",
-        rules.if_enterprise("tables.enabled", "tables.driver.options.supavisor.url"),
-        named_by="tables.driver.options.supavisor.url",
+        rules.if_on("tables.enabled", "tables.driver.options.supavisor.url", licence=rules.ENTERPRISE),
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "E-mail by SMTP",
         "e-mails to users",
         "email.smtp.host",
@@ -197,10 +188,8 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         "0.1.0",
         rules.if_on("email.enabled", "email.smtp"),
         port=587,
-        named_by="email.smtp.host",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "E-mail by Amazon SES",
         "e-mails to users",
         "email.ses.region",
@@ -208,28 +197,24 @@ SERVER_CALLS: Final[tuple[Call, ...]] = (
         "forge/postoffice/index.js",
         "0.2.0",
         rules.if_on("email.enabled", "email.ses"),
-        named_by="email.ses.region",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "Billing by Stripe",
         "teams, their subscriptions and those who pay",
         "billing.stripe.key",
         "leave `billing` out",
         "forge/ee/lib/billing/index.js",
         "0.3.0",
-        rules.billing,
+        rules.if_on("billing.stripe.key", licence=rules.ANY_LICENCE),
         host="api.stripe.com",
     ),
-    Call(
-        Party.SERVER,
+    _server(
         "npm registry of teams",
         "packages of teams",
         "npmRegistry.url",
         "`npmRegistry.enabled: false`",
         "forge/ee/routes/catalogues/index.js",
         "2.15.0",
-        rules.if_enterprise("npmRegistry.enabled", "npmRegistry.url"),
-        named_by="npmRegistry.url",
+        rules.if_on("npmRegistry.enabled", "npmRegistry.url", licence=rules.ENTERPRISE),
     ),
 )

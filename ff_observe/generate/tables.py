@@ -1,10 +1,10 @@
 """The derived tables within hand-written documents: PRIVACY.md, docs/collector.md and docs/egress.md."""
 
 from ff_observe.catalogue import PLATFORM, SELF
-from ff_observe.catalogue.model import Metric, Sensitivity
+from ff_observe.catalogue.model import Sensitivity
 from ff_observe.catalogue.quality import RULES
 from ff_observe.egress.flowfuse import CALLS
-from ff_observe.generate.markdown import table
+from ff_observe.generate.markdown import name_and_labels, table
 from ff_observe.outputs import OUTPUTS
 from ff_observe.outputs.ping.explained import origin
 from ff_observe.ping_contract import FIELDS, Field
@@ -31,7 +31,11 @@ def disclosed() -> str:
     return table(
         ("sensitivity", "what the samples disclose", "metrics"),
         (
-            (one.value, one.meaning, ", ".join(_named(each) for each in (*PLATFORM, *SELF) if each.sensitivity is one))
+            (
+                one.value,
+                one.meaning,
+                ", ".join(name_and_labels(each) for each in (*PLATFORM, *SELF) if each.sensitivity is one),
+            )
             for one in Sensitivity
         ),
     )
@@ -49,7 +53,7 @@ def egress() -> str:
         (
             (
                 call.by,
-                " or ".join(filter(None, (call.host, f"that of `{call.named_by}`" if call.named_by else ""))),
+                " or ".join(filter(None, (call.host, f"that of `{call.names_host}`" if call.names_host else ""))),
                 *(call.why, call.data, call.stop, call.since, f"`{call.source}`"),
             )
             for call in CALLS
@@ -74,8 +78,3 @@ def _of_field(field: Field) -> tuple[str, ...]:
         field.rolled_up,
         field.since,
     )
-
-
-def _named(metric: Metric) -> str:
-    labels = "{" + ", ".join(metric.labels) + "}" if metric.labels else ""
-    return f"`{metric.name}{labels}`"

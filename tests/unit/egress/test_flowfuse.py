@@ -211,7 +211,7 @@ def test_every_call_is_told_in_full() -> None:
     assert len({(call.why, call.by) for call in CALLS}) == len(CALLS)
     for call in CALLS:
         assert call.by in (Party.SERVER, Party.BROWSER, Party.INSTANCES)
-        assert all((call.data, call.stop, call.source, call.host or call.named_by)), call.why
+        assert all((call.data, call.stop, call.source, call.host or call.names_host)), call.why
         assert call.source.startswith(("forge/", "frontend/src/"))
         assert call.source.endswith((".js", ".vue"))
         numbers = [[int(number) for number in each.split(".")] for each in (call.since, READ_FROM)]
