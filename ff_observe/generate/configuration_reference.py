@@ -1,8 +1,7 @@
 """`docs/configuration.md`: every key that is read, from which places, and every environment variable."""
 
 from ff_observe.config.declaration import IGNORED_KEYS, OVERLAY, PLATFORM_KEYS, TELEMETRY_KEYS
-from ff_observe.generate import keys_table
-from ff_observe.generate.markdown import document, table
+from ff_observe.generate.markdown import document, keys, table
 
 ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
     ("FF_OBSERVE_SETTINGS", "The overlay file, where `--overlay` does not name it."),
@@ -14,10 +13,7 @@ ENVIRONMENT_VARIABLES: tuple[tuple[str, str], ...] = (
     ("DO_NOT_TRACK", "Stops the ping of an unlicensed platform, unless it is `0` or `false`."),
     ("FF_OBSERVE_FLOWFUSE_VERSION", "FlowFuse's version, where it cannot be found (containers)."),
     ("FF_OBSERVE_NODEJS_VERSION", "Version of the Node.js that runs FlowFuse, where it cannot be found."),
-    (
-        "SENTRY_AUTH_TOKEN",
-        "Token for `ff-observe sentry sourcemaps`, also from `.env`.",
-    ),
+    ("SENTRY_AUTH_TOKEN", "Token for `ff-observe sentry sourcemaps`, also from `.env`."),
     ("SENTRY_AUTH_TOKEN_FILE", "A file that holds that token."),
     ("SENTRY_ORG, SENTRY_PROJECT, SENTRY_URL", "Where source maps go; organisation and URL may be in the token."),
     ("NOTIFY_SOCKET", "Set by systemd: where `run` reports that it is ready, reloads or stops."),
@@ -97,14 +93,14 @@ def render() -> str:
         "ff_observe/config/declaration.py",
         _INTRODUCTION,
         "## Inside `telemetry`",
-        keys_table.render_with_variables(TELEMETRY_KEYS),
+        keys(TELEMETRY_KEYS, variables=True),
         f"FlowFuse's own, accepted and not used: {ignored}.",
         "## The database",
         _ROLE,
-        keys_table.render_with_variables(key for key in OVERLAY.keys if key in PLATFORM_KEYS),
+        keys((key for key in OVERLAY.keys if key in PLATFORM_KEYS), variables=True),
         "## The rest of the file, as far as it is read",
         "These say what FlowFuse is, and are read from `flowforge.yml` alone.",
-        keys_table.render(key for key in PLATFORM_KEYS if key not in OVERLAY.keys),
+        keys(key for key in PLATFORM_KEYS if key not in OVERLAY.keys),
         "## Environment variables",
         "An empty variable counts as not set.",
         table(("Variable", "Meaning"), ((f"`{name}`", meaning) for name, meaning in ENVIRONMENT_VARIABLES)),

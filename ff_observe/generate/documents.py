@@ -1,5 +1,6 @@
 """Every committed document that is derived, with its path and the function that writes it."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,21 +9,25 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ff_observe.cli import completion, manual
+from ff_observe.collector import openapi
 from ff_observe.collector.settings import COLLECTOR
 from ff_observe.generate import (
-    collector_openapi,
     configuration_reference,
     dashboards,
     drawings,
-    keys_table,
     metrics_reference,
     ping_schema,
     semantic_conventions,
     status_schema,
     tables,
 )
-from ff_observe.generate.markdown import GENERATED
+from ff_observe.generate.markdown import GENERATED, keys
 from ff_observe.web.web_config import WEB_CONFIG
+
+
+def _json(made: Callable[[], object]) -> str:
+    return json.dumps(made(), indent=2, ensure_ascii=False) + "\n"
+
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
@@ -33,11 +38,11 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         **{f"docs/drawings/{name}.svg": partial(drawings.render, name) for name in drawings.DRAWINGS},
         "docs/man/ff-observe.1": manual.render,
         "docs/metrics.md": metrics_reference.render,
-        "docs/openapi/collector.json": collector_openapi.render,
+        "docs/openapi/collector.json": partial(_json, openapi.document),
         "docs/semantic-conventions/manifest.yaml": semantic_conventions.manifest,
         "docs/semantic-conventions/metrics.yaml": semantic_conventions.registry,
-        "docs/status.schema.json": status_schema.render,
-        "docs/telemetry-payload.schema.json": ping_schema.render,
+        "docs/status.schema.json": partial(_json, status_schema.schema),
+        "docs/telemetry-payload.schema.json": partial(_json, ping_schema.schema),
         **(
             {f"grafana/dashboards/{uid}.json": partial(dashboards.render, uid) for uid in dashboards.TITLES}
             | {f"grafana/dashboards-v2/{uid}.json": partial(dashboards.render_v2, uid) for uid in dashboards.TITLES}
@@ -64,13 +69,11 @@ SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
             Section("ff_observe/catalogue", tables.disclosed),
         ),
         "docs/collector.md": (
-            Section("ff_observe/collector/settings.py", partial(keys_table.render, COLLECTOR.keys)),
+            Section("ff_observe/collector/settings.py", partial(keys, COLLECTOR.keys)),
             Section("ff_observe/catalogue/quality.py", tables.quality),
         ),
         "docs/egress.md": (Section("ff_observe/egress/flowfuse_server.py and flowfuse_clients.py", tables.egress),),
-        "docs/securing-metrics.md": (
-            Section("ff_observe/web/web_config.py", partial(keys_table.render, WEB_CONFIG.keys)),
-        ),
+        "docs/securing-metrics.md": (Section("ff_observe/web/web_config.py", partial(keys, WEB_CONFIG.keys)),),
     }
 )
 """Path of a hand-written document → its derived sections."""

@@ -6,7 +6,7 @@ from ff_observe.catalogue import AUDIT, BRIDGE, COLLECTOR, COUNTS, FACTS, FLEET,
 from ff_observe.catalogue.bridge import PLATFORMS
 from ff_observe.catalogue.model import Count, Metric, Sensitivity
 from ff_observe.catalogue.names import otlp_name
-from ff_observe.generate.markdown import document, table
+from ff_observe.generate.markdown import document, name_and_labels, table
 
 _INTRODUCTION = """\
 # Metrics
@@ -98,7 +98,6 @@ _HEADS = ("Metric", "Title", "Type", "Unit", "Meaning", "Sensitivity", "Since")
 
 def _cells(metric: Metric) -> tuple[str, ...]:
     """The cells below `_HEADS`; the name is followed by the labels."""
-    labels = "{" + ", ".join(metric.labels) + "}" if metric.labels else ""
     mark = " ²" if isinstance(metric, Count) and metric.billing else ""
     known = dict.fromkeys((*metric.label_values, *metric.value_titles))
     values = ", ".join(f"`{value}`" for value in known)
@@ -106,8 +105,15 @@ def _cells(metric: Metric) -> tuple[str, ...]:
     if isinstance(metric, Count) and metric.every_seconds:
         meaning += f" Asked every {_interval(metric.every_seconds)}."
     unit = f"`{metric.unit}`" if metric.unit else ""
-    name = f"`{metric.name}{labels}`{mark}"
-    return name, metric.title, metric.kind.value, unit, meaning, metric.sensitivity.value, metric.since
+    return (
+        name_and_labels(metric) + mark,
+        metric.title,
+        metric.kind.value,
+        unit,
+        meaning,
+        metric.sensitivity.value,
+        metric.since,
+    )
 
 
 def _interval(seconds: int) -> str:

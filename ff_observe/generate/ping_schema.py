@@ -1,6 +1,5 @@
 """`docs/telemetry-payload.schema.json`: the ping as a JSON Schema (draft 2020-12), from the contract."""
 
-import json
 from typing import Any
 
 from ff_observe.ping_contract import FIELDS, Field
@@ -30,11 +29,6 @@ def schema() -> dict[str, Any]:
         if field.required:
             parent.setdefault("required", []).append(field.path[-1])
     return root
-
-
-def render() -> str:
-    """The text of the document."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _object() -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`docs/status.schema.json`: what `/api/status` answers, as a JSON Schema (draft 2020-12)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -30,11 +29,6 @@ def schema() -> dict[str, Any]:
         **root,
         "$defs": dict(sorted(definitions.items())),
     }
-
-
-def render() -> str:
-    """The text of the document."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _object(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
