@@ -1,10 +1,11 @@
 """The demo platform's audit log: the work of people, programs and pipelines, and their failures."""
 
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
+
+from ff_observe.demo.company import stamp, times
 
 _ERROR = '{"error":{"code":"unexpected_error"}}'
 
@@ -51,23 +52,22 @@ _HABITS = (
 class AuditLog:
     """Adds to the audit log; the same `random` gives the same entries."""
 
-    def __init__(self, random: Random, stamp: Callable[[datetime], str]) -> None:
+    def __init__(self, random: Random) -> None:
         self._random = random
-        self._stamp = stamp
 
     def add(self, database: sqlite3.Connection, at: datetime, hours: float, busyness: float) -> None:
         """Add the events of the `hours` before `at`."""
         made = [
             (at - timedelta(hours=hours * self._random.random()), habit)
             for habit in _HABITS
-            for _ in range(self._times(habit.per_hour * hours * (1.0 if habit.by_machines else busyness)))
+            for _ in range(times(self._random, habit.per_hour * hours * (1.0 if habit.by_machines else busyness)))
         ]
         users = [row[0] for row in database.execute('SELECT "id" FROM "Users" ORDER BY "id"')]
         database.executemany(
             'INSERT INTO "AuditLogs" ("event", "entityType", "source", "body", "createdAt", "UserId")'
             " VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (*(habit.event, habit.kind, habit.source, habit.body, self._stamp(moment)), self._author(habit, users))
+                (*(habit.event, habit.kind, habit.source, habit.body, stamp(moment)), self._author(habit, users))
                 for moment, habit in sorted(made, key=lambda one: one[0])
             ],
         )
@@ -75,7 +75,3 @@ class AuditLog:
     def _author(self, habit: _EventRate, users: list[int]) -> int | None:
         """A few people do most of the work."""
         return None if habit.by_machines or not users else users[int(len(users) * self._random.random() ** 3)]
-
-    def _times(self, expected: float) -> int:
-        whole = int(expected)
-        return whole + (self._random.random() < expected - whole)

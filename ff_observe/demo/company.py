@@ -30,18 +30,8 @@ LAST_NAMES = (
 )
 TEAM_TYPES = ("Starter", "Team", "Enterprise")
 TEAMS = (
-    *(
-        "Intake",
-        "Pasteurisation",
-        "Bottling",
-        "Cold Store",
-        "Energy",
-        "Maintenance",
-        "Quality",
-        "Logistics",
-        "Packaging",
-    ),
-    *("Utilities", "Laboratory", "Dairy Farms"),
+    *("Intake", "Pasteurisation", "Bottling", "Cold Store", "Energy", "Maintenance", "Quality", "Logistics"),
+    *("Packaging", "Utilities", "Laboratory", "Dairy Farms"),
 )
 STACKS = ("3.1.15", "4.0.9", "4.1.2")
 INSTANCE_TYPES = ("Small", "Medium", "Large")
@@ -85,6 +75,18 @@ def insert_row(database: sqlite3.Connection, table: str, **row: object) -> None:
     columns = ", ".join(f'"{column}"' for column in row)
     places = ", ".join("?" * len(row))
     database.execute(f'INSERT INTO "{table}" ({columns}) VALUES ({places})', tuple(row.values()))  # noqa: S608 (own names)
+
+
+def times(random: Random, expected: float) -> int:
+    """A random whole number with the mean `expected`."""
+    whole = int(expected)
+    return whole + (random.random() < expected - whole)
+
+
+def some(random: Random, database: sqlite3.Connection, table: str, share: float, where: str = "1") -> list[object]:
+    """The ids of a random `share` of the rows of `table`, in the order in which they were added."""
+    rows = database.execute(f'SELECT "id" FROM "{table}" WHERE {where} ORDER BY rowid')  # noqa: S608 (own names)
+    return [row[0] for row in rows.fetchall() if random.random() < share]
 
 
 class Newcomers:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from ff_observe.demo.audit import AuditLog
-from ff_observe.demo.company import Company, Newcomers, stamp
+from ff_observe.demo.company import Company, Newcomers, some, stamp, times
 from ff_observe.demo.operations import Operations
 
 SNAPSHOTS_KEPT = 10  # FlowFuse keeps the last ten automatic snapshots of each owner
@@ -42,7 +42,7 @@ class Life:
     def __init__(self, company: Company, random: Random) -> None:
         self._company = company
         self._random = random
-        self._audit_log = AuditLog(Random(company.users), stamp)  # noqa: S311 - a demo; of its own, so that it changes nothing else
+        self._audit_log = AuditLog(Random(company.users))  # noqa: S311 - a demo; of its own, so that it changes nothing else
         self._operations = Operations(random)
 
     def pass_time(self, database: sqlite3.Connection, stretch: Stretch) -> None:
@@ -75,29 +75,20 @@ class Life:
             (modifier,),
         )
 
-    def _times(self, expected: float) -> int:
-        """A random whole number with the mean `expected`."""
-        whole = math.floor(expected)
-        return whole + (self._random.random() < expected - whole)
-
-    def _some(self, database: sqlite3.Connection, query: str, share: float) -> list[object]:
-        """First column of a random `share` of the rows of `query`, which must be ordered."""
-        return [row[0] for row in database.execute(query) if self._random.random() < share]
-
     def _room(self, database: sqlite3.Connection, table: str, first_day: int) -> float:
         """How much `table` can still grow: 1 when empty, 0 at its final size."""
         count: int = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]  # noqa: S608 (own names)
         return max(0.0, 1 - count / (GROWTH * first_day + 1))
 
     def _people(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
-        for _ in range(self._times(stretch.hours * stretch.busyness * 0.2)):
+        for _ in range(times(self._random, stretch.hours * stretch.busyness * 0.2)):
             new.invitation(stretch.at)
         hired = 0.1 * stretch.hours * self._room(database, "Users", self._company.users)
-        for identity in self._some(database, 'SELECT "id" FROM "Invitations" ORDER BY "id"', hired):
+        for identity in some(self._random, database, "Invitations", hired):
             database.execute('DELETE FROM "Invitations" WHERE "id" = ?', (identity,))
             new.user(stretch.at)
         database.execute('DELETE FROM "Invitations" WHERE "expiresAt" < ?', (stamp(stretch.at),))
-        left = self._some(database, 'SELECT "id" FROM "Users" WHERE NOT "admin" ORDER BY "id"', 0.00008 * stretch.hours)
+        left = some(self._random, database, "Users", 0.00008 * stretch.hours, 'NOT "admin"')
         for identity in left:
             database.execute('DELETE FROM "Users" WHERE "id" = ?', (identity,))
 
@@ -109,16 +100,15 @@ class Life:
             ("running", "suspended", 0.01 * hours * (1.2 - busy)),
             ("running", "stopped", 0.003 * hours),
         ):
-            query = f'SELECT "id" FROM "Projects" WHERE "state" = \'{state}\' ORDER BY rowid'  # noqa: S608 (own words)
-            for identity in self._some(database, query, share):
+            for identity in some(self._random, database, "Projects", share, f"\"state\" = '{state}'"):
                 database.execute(
                     'UPDATE "Projects" SET "state" = ?, "updatedAt" = ? WHERE "id" = ?',
                     (becomes, stamp(stretch.at), identity),
                 )
         room = self._room(database, "Projects", self._company.instances)
-        for _ in range(self._times(0.5 * hours * busy * room)):
+        for _ in range(times(self._random, 0.5 * hours * busy * room)):
             new.instance(stretch.at, "running")
-        for identity in self._some(database, 'SELECT "id" FROM "Projects" ORDER BY rowid', 0.0001 * hours):
+        for identity in some(self._random, database, "Projects", 0.0001 * hours):
             database.execute('DELETE FROM "Projects" WHERE "id" = ?', (identity,))
 
     def _devices(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
@@ -129,24 +119,23 @@ class Life:
             ('"state" = \'stopped\' AND "id" % 4 = 0', "running", 0.0015 * hours),  # in the field, rarely connected
             ("\"state\" = ''", "running", 0.08 * hours * busy),  # new: calls home for the first time
         ):
-            query = f'SELECT "id" FROM "Devices" WHERE {condition} ORDER BY "id"'  # noqa: S608 (own words)
-            for identity in self._some(database, query, share):
+            for identity in some(self._random, database, "Devices", share, condition):
                 database.execute('UPDATE "Devices" SET "state" = ? WHERE "id" = ?', (becomes, identity))
         database.execute('UPDATE "Devices" SET "lastSeenAt" = ? WHERE "state" = \'running\'', (stamp(stretch.at),))
-        changed = self._some(database, 'SELECT "id" FROM "Devices" ORDER BY "id"', 0.03 * hours * busy)
+        changed = some(self._random, database, "Devices", 0.03 * hours * busy)
         for identity in changed:
             mode = "developer" if self._random.random() < 0.2 else "autonomous"
             database.execute('UPDATE "Devices" SET "mode" = ? WHERE "id" = ?', (mode, identity))
         room = self._room(database, "Devices", self._company.devices)
-        for _ in range(self._times(1.2 * hours * busy * room)):
+        for _ in range(times(self._random, 1.2 * hours * busy * room)):
             new.device(stretch.at, None, "")
-        for identity in self._some(database, 'SELECT "id" FROM "Devices" ORDER BY "id"', 0.0001 * hours):
+        for identity in some(self._random, database, "Devices", 0.0001 * hours):
             database.execute('DELETE FROM "Devices" WHERE "id" = ?', (identity,))
 
     def _works(self, database: sqlite3.Connection, new: Newcomers, stretch: Stretch) -> None:
         """Things that people create: snapshots, library entries, blueprints, broker clients."""
         effort = stretch.hours * stretch.busyness
-        for _ in range(self._times(2.0 * effort)):
+        for _ in range(times(self._random, 2.0 * effort)):
             new.snapshot(stretch.at)
         database.execute(
             'DELETE FROM "ProjectSnapshots" WHERE "id" IN (SELECT "id" FROM (SELECT "id", '
@@ -164,5 +153,5 @@ class Life:
             ("TeamBrokerClients", company.broker_clients, new.broker_client),
         )
         for table, first_day, add in kinds:
-            for _ in range(self._times(0.3 * effort * self._room(database, table, first_day))):
+            for _ in range(times(self._random, 0.3 * effort * self._room(database, table, first_day))):
                 add(stretch.at)

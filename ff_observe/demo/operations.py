@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from random import Random
 
-from ff_observe.demo.company import STACKS, insert, insert_row, stamp
+from ff_observe.demo.company import STACKS, insert, insert_row, some, stamp
 
 GROUPS = ("Filling line", "Conveyors", "Cold chain", "Energy meters", "Milk trucks")
 AGENT_VERSIONS = ("3.3.2", "3.5.0", "3.6.1", "3.7.0")
@@ -14,11 +14,8 @@ NODERED_VERSIONS = ("3.1.15", "4.0.9", "4.1.2")
 NODEJS_VERSIONS = ("v18.20.8", "v20.20.2", "v22.14.0")
 CERTIFIED = ("@flowfuse-certified-nodes/opc-ua", "@flowfuse-certified-nodes/s7", "@flowfuse-nodes/nr-ai-nodes")
 _ROLES = (50, 30, 30, 30, 10, 5)
-_LIMITS: tuple[dict[str, int], ...] = (
-    {"users": 5, "devices": 4},
-    {"users": 25, "devices": 25},
-    {},
-)  # of the team types, in their order
+_LIMITS: tuple[dict[str, int], ...] = ({"users": 5, "devices": 4}, {"users": 25, "devices": 25}, {})
+"""Of the team types, in their order."""
 
 
 class Operations:
@@ -54,13 +51,8 @@ class Operations:
             insert(database, "TeamBrokerAgents", earlier(100), state="running", auth="x", TeamId=team)
         insert(database, "Tables", earlier(100), name="Batches", TeamId=1)
         for number in range(1, 4):
-            target = {
-                "targetType": "instance",
-                "targetId": str(number),
-                "nodeId": f"n{number}",
-                "endpointRoute": "/mcp",
-            }
-            insert(database, "MCPRegistrations", earlier(50), name=f"Line {number}", TeamId=number, **target)
+            node = {"targetId": str(number), "nodeId": f"n{number}", "name": f"Line {number}", "TeamId": number}
+            insert(database, "MCPRegistrations", earlier(50), targetType="instance", endpointRoute="/mcp", **node)
         for number, name in enumerate(GROUPS, 1):
             insert(database, "DeviceGroups", earlier(200), name=name, ApplicationId=1 + number % 3)
         self._providers(database, at)
@@ -87,22 +79,18 @@ class Operations:
             ('"editorConnected" = 0', "1", 0.5),
             ('"editorConnected" = 1', "\"state\" = 'running'", 0.02 + 0.05 * busyness),
         ):
-            query = f'SELECT "id" FROM "Devices" WHERE {condition} ORDER BY "id"'  # noqa: S608 - own words
-            for identity in self._some(database, query, share * hours):
+            for identity in some(self._random, database, "Devices", share * hours, condition):
                 database.execute(f'UPDATE "Devices" SET {assignment} WHERE "id" = ?', (identity,))  # noqa: S608 - own words
-        for identity in self._some(database, 'SELECT "id" FROM "Projects" ORDER BY rowid', 0.003 * hours * busyness):
+        for identity in some(self._random, database, "Projects", 0.003 * hours * busyness):
             newest = f'UPDATE "Projects" SET "ProjectStackId" = {len(STACKS)} WHERE "id" = ?'  # noqa: S608 - own words
             database.execute(newest, (identity,))
-        for identity in self._some(database, 'SELECT "id" FROM "PipelineStageGitRepos" ORDER BY "id"', 0.1 * hours):
+        for identity in some(self._random, database, "PipelineStageGitRepos", 0.1 * hours):
             status = self._random.choice(("success", "success", "success", "error", "pushing"))
             database.execute('UPDATE "PipelineStageGitRepos" SET "status" = ? WHERE "id" = ?', (status, identity))
         self._sessions(database, at, hours, busyness)
         database.execute(
             'DELETE FROM "Notifications" WHERE "id" < (SELECT max("id") FROM "Notifications") - 400'
         )  # demo's own: FlowFuse keeps them
-
-    def _some(self, database: sqlite3.Connection, query: str, share: float) -> list[object]:
-        return [row[0] for row in database.execute(query).fetchall() if self._random.random() < share]
 
     def _release(self, database: sqlite3.Connection, at: datetime, group: int) -> None:
         """Assign a new snapshot to a whole group; its devices follow when they next connect."""
@@ -147,11 +135,11 @@ class Operations:
     def _sessions(self, database: sqlite3.Connection, at: datetime, hours: float, busyness: float) -> None:
         """People sign in, receive notifications, and read some of them."""
         database.execute('DELETE FROM "Sessions" WHERE "expiresAt" < ?', (stamp(at),))
-        for user in self._some(database, 'SELECT "id" FROM "Users" ORDER BY "id"', 0.15 * hours * busyness):
+        for user in some(self._random, database, "Users", 0.15 * hours * busyness):
             sid, expires = f"{self._random.getrandbits(64):016x}", stamp(at + timedelta(hours=9))
             insert(database, "Sessions", at, sid=sid, expiresAt=expires, UserId=user)
             database.execute('UPDATE "Notifications" SET "read" = 1 WHERE "UserId" = ? AND "id" % 3 <> 0', (user,))
-        for user in self._some(database, 'SELECT "id" FROM "Users" ORDER BY "id"', 0.03 * hours):
+        for user in some(self._random, database, "Users", 0.03 * hours):
             insert_row(database, "Notifications", type="instance-crashed", read=0, UserId=user, createdAt=stamp(at))
 
     def _tokens(self, database: sqlite3.Connection, at: datetime) -> None:
