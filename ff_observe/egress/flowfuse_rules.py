@@ -40,8 +40,8 @@ ENTERPRISE: Final = "if the licence is an enterprise one"
 def if_on(
     *on: str, exactly: Collection[str] = (), but_for: Collection[str] = (), licence: str = "", condition: str = ""
 ) -> Decide:
-    """Possible where the keys `on` are on, those of `exactly` are `true`, none of `but_for` is `false`, and the licence,
-    if one is needed, may be what `licence` says."""
+    """Possible where the keys `on` are on, those of `exactly` are `true` and none of `but_for` is `false`. If a licence
+    is needed, `licence` is what is asked of it."""
 
     def decide(facts: Facts) -> Decision:
         file = facts.file
