@@ -144,6 +144,15 @@ COPIED = Metric(
     sensitivity=Sensitivity.OPERATIONAL,
     since="0.1.0",
 )
+FLEET_MAX_AGE = Metric(
+    "ff_observe_collector_fleet_max_age_seconds",
+    "Age of a count at most",
+    "How old a count of the fleet becomes before the next has ended, if that takes as long: twice as long as the last "
+    "took, and `fleet.interval_seconds`.",
+    "s",
+    sensitivity=Sensitivity.OPERATIONAL,
+    since="0.1.0",
+)
 PRIVACY_SPENT = Metric(
     "ff_observe_collector_privacy_spent_epsilon",
     "Privacy spent",
@@ -192,6 +201,7 @@ COLLECTOR: tuple[Metric, ...] = (
     FOLD_DURATION,
     ROLLED_UP,
     COPIED,
+    FLEET_MAX_AGE,
     PRIVACY_SPENT,
     PRIVACY_BUDGET,
     KEY_CREATED,

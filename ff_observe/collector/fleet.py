@@ -42,6 +42,8 @@ class Fleet:
     resources: Mapping[str, Resource] = field(default_factory=lambda: MappingProxyType({}))
     by_nodejs_version: Shares = field(default_factory=lambda: MappingProxyType({}))
     """For the operator alone: no release has it."""
+    took_seconds: float = 0.0
+    """As in `Count`."""
 
 
 _INDEX = {found.dotted: index for index, found in enumerate(FIELDS)}
@@ -95,7 +97,8 @@ def disclosed(count: Count, k: int) -> Fleet:
     """What `/metrics` may show of a count."""
     rules = Disclosure(k)
     nodejs = NODEJS_VERSION.shares(rules, count.distributions[_INDEX[NODEJS_VERSION.field]])
-    return replace(_disclosed(count.taken_at, count.seen, count.distributions, rules), by_nodejs_version=nodejs)
+    shown = _disclosed(count.taken_at, count.seen, count.distributions, rules)
+    return replace(shown, by_nodejs_version=nodejs, took_seconds=count.took_seconds)
 
 
 def take_release(

@@ -364,10 +364,15 @@ class Collector:
         gauge(catalogue.FOLD_DURATION, lambda: self._fold_seconds)
         gauge(catalogue.ROLLED_UP, lambda: None if self._rolled_up is None else seconds(self._rolled_up))
         gauge(catalogue.COPIED, lambda: None if self._copied is None else seconds(self._copied))
+        gauge(catalogue.FLEET_MAX_AGE, self._fleet_max_age_seconds)
         noisy = self.publication if self.settings.epsilon is not None else None
         gauge(catalogue.PRIVACY_SPENT, lambda: None if noisy is None else noisy.spent)
         gauge(catalogue.PRIVACY_BUDGET, lambda: None if noisy is None else self.settings.epsilon_budget)
         gauge(catalogue.KEY_CREATED, lambda: None if (made := self._keys.sender.created_at) is None else seconds(made))
+
+    def _fleet_max_age_seconds(self) -> float | None:
+        fleet = self.metrics.fleet
+        return None if fleet is None else self.settings.fleet_interval_seconds + 2 * fleet.took_seconds
 
 
 def _sink(database: ClickHouse, retention: timedelta) -> "Sink":

@@ -1,11 +1,13 @@
 """Counting the fleet in portions: what happens between two of them, in each store."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Count, Seen, Store, StoreError, counting
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import SQLiteStore
@@ -124,18 +126,14 @@ def test_a_count_is_not_kept_if_a_platform_is_forgotten_meanwhile(
 
 @pytest.mark.usefixtures("fleet")
 def test_a_count_rests_59_times_as_long_as_it_worked_at_most_a_fifth_of_a_second(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    make_store: MakeStore, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Clock:
-        seconds: Iterator[float] = iter([5, 5.001, 10, 10.01, 30])
-
-        def monotonic(self) -> float:
-            return next(self.seconds)
-
-    monkeypatch.setattr(counting, "time", Clock())
+    moments = iter([0, 5, 5.001, 10, 10.01, 30, 7200])
+    monkeypatch.setattr(counting, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     rests = resting(store, lambda _: None)
     counted(store, NOON)
     assert rests.asked == pytest.approx([59 * 0.001, 0.2])
+    assert take_fleet(make_store(), NOON, 1, 2, timedelta(hours=1)).took_seconds == 7200, "all collectors know it"
 
 
 def test_a_count_of_a_collector_that_knew_fewer_fields_has_no_values_of_the_others(store: Store) -> None:

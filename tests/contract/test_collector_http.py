@@ -242,6 +242,11 @@ def test_every_metric_of_the_catalogue_is_exposed_and_none_else(collector: Colle
     assert sample(collector.port, "ff_observe_collector_unknown_fields_total", field="platform.counts.ghosts") == 5
     assert sample(collector.port, "ff_observe_collector_pings_refused_total", reason="not_json") == 1
     assert sample(collector.port, "ff_observe_collector_commit_pings_sum") == 5
+    counted, interval = collector.metrics.fleet, collector.settings.fleet_interval_seconds
+    assert counted is not None
+    assert counted.took_seconds > 0
+    oldest = sample(collector.port, "ff_observe_collector_fleet_max_age_seconds")
+    assert oldest == pytest.approx(interval + 2 * counted.took_seconds)
 
 
 @pytest.mark.parametrize("metric", ALWAYS, ids=lambda metric: metric.name)

@@ -129,6 +129,7 @@ class _Collector:
         yield _sample(at, own.ROLLED_UP, (at - timedelta(seconds=40)).timestamp())
         yield _sample(at, own.COPIED, (at.replace(hour=0, minute=0)).timestamp())
         yield _sample(at, own.FOLD_DURATION, 1.4)
+        yield _sample(at, own.FLEET_MAX_AGE, 66)
         yield _sample(at, own.STORE_UP, 1)
         yield _sample(at, own.FAILOVER_SAFE, 1)
         yield _sample(at, own.PRIVACY_SPENT, 3)

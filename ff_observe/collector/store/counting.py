@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -62,6 +62,7 @@ class Walk:
 def take(run: Run, walk: Walk, at: datetime, silent_after_days: int, interrupted: threading.Event) -> Count:
     """Count the platforms of the last 30 days, and keep the result, unless a platform is forgotten meanwhile, which may
     be in it. Raises `StoreError` once interrupted."""
+    started = time.monotonic()
     run(_BEGIN, at.isoformat())
     since = [moment(at - timedelta(days=days)) for days in (*_WINDOWS.values(), silent_after_days)]
     month, portion, after = since[len(_WINDOWS) - 1], walk.portion(), walk.first
@@ -76,7 +77,7 @@ def take(run: Run, walk: Walk, at: datetime, silent_after_days: int, interrupted
         after = rows[-1][0]
         if interrupted.wait(min(LONGEST_REST_SECONDS, (SHARE - 1) * (time.monotonic() - began))):
             raise StoreError("the count is interrupted")
-    counted = _count(at, tallies)
+    counted = replace(_count(at, tallies), took_seconds=time.monotonic() - started)
     run(_END, at.isoformat(), _written(counted))
     return counted
 
@@ -103,7 +104,8 @@ def last(run: Run) -> Count | None:
 def _written(count: Count) -> str:
     """JSON, fields by their names, because other collectors may know more or fewer."""
     named = {FIELDS[index].dotted: distribution for index, distribution in count.distributions.items()}
-    document = {"windows": count.seen.by_window, "silent": count.seen.silent, "fields": named}
+    windows = {"windows": count.seen.by_window, "silent": count.seen.silent}
+    document = {**windows, "fields": named, "seconds": count.took_seconds}
     return orjson.dumps(document).decode("utf-8")
 
 
@@ -113,4 +115,4 @@ def _read(taken_at: datetime, document: str) -> Count:
         index: [(value, platforms) for value, platforms in found["fields"].get(FIELDS[index].dotted, ())]
         for index in ROLLED_UP
     }
-    return Count(taken_at, Seen(found["windows"], found["silent"]), fields)
+    return Count(taken_at, Seen(found["windows"], found["silent"]), fields, found.get("seconds", 0.0))

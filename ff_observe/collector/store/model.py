@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
@@ -90,11 +90,12 @@ Distribution = Sequence[tuple[Value | None, int]]
 @dataclass(frozen=True, slots=True)
 class Count:
     """Every platform of the 30 days before `taken_at`: how many there were, and their latest values by the index of the
-    field, in ascending order."""
+    field, in ascending order. `took_seconds` passed from then until the count ended."""
 
     taken_at: datetime
     seen: Seen
     distributions: Mapping[int, Distribution]
+    took_seconds: float = field(default=0.0, compare=False)
 
 
 class Rollup(NamedTuple):

@@ -260,12 +260,13 @@ def _collectors() -> p.Panel:
 
     safe = {"0": ("loses pings", p.WORST), "1": ("safe", p.GOOD)}
     columns = {
-        process.START: t.Values(moment(process.START), "Started", unit=p.MINUTE_UNIT, width=150),
-        collector.KEY_CREATED: t.Values(moment(collector.KEY_CREATED), "Key made", unit=p.MINUTE_UNIT, width=150),
-        collector.ROLLED_UP: t.Values(moment(collector.ROLLED_UP), "Rolled up until", unit=p.MINUTE_UNIT, width=150),
-        collector.COPIED: t.Values(moment(collector.COPIED), "Copied until", unit=p.MINUTE_UNIT, width=150),
+        process.START: t.Values(moment(process.START), "Started", unit=p.MINUTE_UNIT, width=132),
+        collector.KEY_CREATED: t.Values(moment(collector.KEY_CREATED), "Key made", unit=p.MINUTE_UNIT, width=132),
+        collector.ROLLED_UP: t.Values(moment(collector.ROLLED_UP), "Rolled up until", unit=p.MINUTE_UNIT, width=132),
+        collector.COPIED: t.Values(moment(collector.COPIED), "Copied until", unit=p.MINUTE_UNIT, width=132),
         collector.FOLD_DURATION: t.Values(each(collector.FOLD_DURATION), "To roll up", unit="s", width=85),
-        collector.FAILOVER_SAFE: t.Values(each(collector.FAILOVER_SAFE, "min"), "Fail-over", width=115, mappings=safe),
+        collector.FLEET_MAX_AGE: t.Values(each(collector.FLEET_MAX_AGE), "Oldest count", unit="s", width=105),
+        collector.FAILOVER_SAFE: t.Values(each(collector.FAILOVER_SAFE, "min"), "Fail-over", width=90, mappings=safe),
         collector.PRIVACY_SPENT: t.Values(each(collector.PRIVACY_SPENT), "ε spent", unit="short", width=75),
         collector.PRIVACY_BUDGET: t.Values(each(collector.PRIVACY_BUDGET), "ε budget", unit="short", width=80),
     }
@@ -274,7 +275,7 @@ def _collectors() -> p.Panel:
         [
             t.Column("instance", "Instance"),
             t.Column("version", "ff-observe", width=95),
-            t.Column("store", "Store", width=100),
+            t.Column("store", "Store", width=90),
             *columns.values(),
         ],
         " ".join(metric.help for metric in (collector.BUILD_INFO, *columns) if metric is not process.START),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 from grafana_foundation_sdk.builders import common, table
 from grafana_foundation_sdk.models import common as options
@@ -63,7 +64,7 @@ def rows(
     panel = described(table.Panel(), about, description, list(map(Query, asked)), COUNT_UNIT, empty, Form.TABLE)
     panel.span(width).height(height).show_header(True).cell_height(options.TableCellHeight.SM)
     panel.align(options.FieldTextAlignment.AUTO).inspect(False)
-    letters = iter("ABCDEFGHI"[bool(labels_of) :])
+    letters = iter(ascii_uppercase[bool(labels_of) :])
     names = [f"Value #{next(letters)}" if isinstance(column, Values) else column.of for column in columns]
     if len(asked) == 1:
         names = ["Value" if isinstance(column, Values) else column.of for column in columns]
