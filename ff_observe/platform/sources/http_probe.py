@@ -158,7 +158,7 @@ def _check(status: int, body: bytes) -> None:
         settings = None
     if not isinstance(settings, dict) or not ("features" in settings or "user:signup" in settings):
         raise _NotAliveError(
-            "answers with something other than FlowFuse's settings: another application, or a proxy's page?"
+            "answers with something other than FlowFuse's settings, as another application or a proxy would"
         )
 
 

@@ -94,7 +94,7 @@ def test_one_setting_of_flowfuse_suffices(settings: bytes) -> None:
         assert asked(flowfuse.url("")).up
 
 
-SOMETHING_ELSE = "answers with something other than FlowFuse's settings: another application, or a proxy's page?"
+SOMETHING_ELSE = "answers with something other than FlowFuse's settings, as another application or a proxy would"
 
 
 @pytest.mark.parametrize(
