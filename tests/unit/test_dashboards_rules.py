@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ff_observe.cli import build_parser
 from ff_observe.generate.dashboards.licence import limit_reached_at, of_each
 from ff_observe.generate.dashboards.queries import BY_PLATFORM, by_platform
 from tests.dashboards import OF_PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, known_names, misread_counters, rules
@@ -106,6 +107,16 @@ def test_the_documented_command_makes_every_runbook_url_absolute(tmp_path: Path)
 def test_each_runbook_has_an_alert() -> None:
     described = set(re.findall(r"^### (\w+)$", RUNBOOKS, re.MULTILINE))
     assert described == {alert["alert"] for alert in alerts()}, "docs/runbooks.md has `### <alert>` for each, no more"
+
+
+def test_the_commands_of_the_runbooks_exist() -> None:
+    commands = re.findall(r"`ff-observe ([a-z ]+)`", RUNBOOKS)
+    assert commands
+    for command in commands:
+        build_parser().parse_args(command.split())
+    units = re.findall(r"`systemctl status ?(\S*)`", RUNBOOKS)
+    assert units
+    assert {f"{unit}.service" for unit in units} <= {path.name for path in (ROOT / "deploy" / "systemd").iterdir()}
 
 
 def test_the_alerts_on_the_end_of_a_licence_name_the_hour() -> None:
