@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ff_observe.catalogue.model import NO_VALUE, Kind, Metric, Sensitivity
+from ff_observe.catalogue.model import NO_VALUE, Kind, Metric
 
 
 def _names(prefix: str, names: str) -> tuple[str, ...]:
@@ -141,8 +141,6 @@ AUDIT_EVENTS = Metric(
     "{event}",
     ("event", "source"),
     Kind.COUNTER,
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 INSTANCE_FAILURES = Derived(
     "flowfuse_instance_failures_total",
@@ -160,8 +158,6 @@ INSTANCE_FAILURES = Derived(
         "cpu": "High CPU usage",
         "memory": "High memory usage",
     },
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
     rules=(
         Rule("crashed", ("crashed",), device=False),
         Rule("safe_mode", ("safe-mode",), device=False),
@@ -181,8 +177,6 @@ DEVICE_FAILURES = Derived(
     Kind.COUNTER,
     ("crashed", "safe_mode", "start_failed"),
     {"crashed": "Crashed", "safe_mode": "Safe mode", "start_failed": "Start or stop failed"},
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
     rules=(
         Rule("crashed", ("crashed",), device=True),
         Rule("safe_mode", ("safe-mode",), device=True),
@@ -202,8 +196,6 @@ DEPLOYMENTS = Derived(
     Kind.COUNTER,
     ("people", "api", "ai", "pipeline"),
     {"people": "People", "api": "API", "ai": "AI agents", "pipeline": "Pipelines"},
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
     rules=(
         Rule("pipeline", ("application.pipeline.stage-deployed",), failed=False),
         Rule(
@@ -227,8 +219,6 @@ SIGN_INS = Derived(
     Kind.COUNTER,
     ("success", "failure"),
     {"success": "Succeeded", "failure": "Failed"},
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
     rules=(
         Rule("success", ("account.login",), failed=False),
         Rule("failure", ("account.login",), failed=True),

@@ -1,6 +1,6 @@
 """The metrics of the bridge itself, `ff_observe_*`. Their live values are in `self_metrics.py`."""
 
-from ff_observe.catalogue.model import Kind, Metric, Sensitivity
+from ff_observe.catalogue.model import Kind, Metric
 
 BUILD_INFO = Metric(
     "ff_observe_build_info",
@@ -8,24 +8,18 @@ BUILD_INFO = Metric(
     "Versions of the bridge and of the Python that runs it; the value is always 1.",
     labels=("version", "python_version"),
     kind=Kind.INFO,
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 SNAPSHOT_TIMESTAMP = Metric(
     "ff_observe_snapshot_timestamp_seconds",
     "Time of the snapshot",
     "When the snapshot in this exposition was taken, in seconds since 1970.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 SNAPSHOT_DURATION = Metric(
     "ff_observe_snapshot_duration_seconds",
     "Time to read the database",
     "How long reading the database took for the last snapshot.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 SNAPSHOTS = Metric(
     "ff_observe_snapshots_total",
@@ -35,8 +29,6 @@ SNAPSHOTS = Metric(
     ("outcome",),
     Kind.COUNTER,
     ("ok", "partial", "failed"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 READING_SUCCESS = Metric(
     "ff_observe_reading_success",
@@ -46,8 +38,6 @@ READING_SUCCESS = Metric(
     "counts the rows of each table; for ten minutes, other counts of tables of more than 100,000 rows then fail, and "
     "all other counts if the smaller tables take too long as well.",
     labels=("reading",),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 LABEL_VALUES_CAPPED = Metric(
     "ff_observe_label_values_capped",
@@ -56,16 +46,12 @@ LABEL_VALUES_CAPPED = Metric(
     "and summed into `other` (`number`), or cut to 128 characters (`length`). In a table of more than 100,000 rows, "
     "values that FlowFuse is not known to write are summed under that name too, and count as one.",
     labels=("reading", "cap"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 AUDIT_LOG_COUNTED = Metric(
     "ff_observe_audit_log_counted_ratio",
     "Audit log counted",
     "How much of the platform's audit log is counted, from 0 to 1. Below 1 while it is counted anew, and where a "
     "transaction that writes to it stays open. Absent where this FlowFuse has no audit log, or it cannot be read.",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PINGS = Metric(
     "ff_observe_pings_total",
@@ -75,8 +61,6 @@ PINGS = Metric(
     ("outcome",),
     Kind.COUNTER,
     ("delivered", "rejected", "failed"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PING_BYTES = Metric(
     "ff_observe_ping_sent_bytes_total",
@@ -84,46 +68,34 @@ PING_BYTES = Metric(
     "Bytes of pings delivered.",
     "By",
     kind=Kind.COUNTER,
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PING_ENABLED = Metric(
     "ff_observe_ping_enabled",
     "Core ping",
     "Whether the ping may be sent (1) or not (0), and which rule decided.",
     labels=("rule",),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PING_LEADER = Metric(
     "ff_observe_ping_leader",
     "Sends the ping",
     "Whether this bridge of its platform is the one to send a ping that may be sent (1), or not (0).",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PING_OPT_OUT_IGNORED = Metric(
     "ff_observe_ping_opt_out_ignored",
     "Opt-out ignored",
     "Whether a licensed platform asks to opt out, which its licence does not allow (1), or not (0).",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PING_LAST_SUCCESS = Metric(
     "ff_observe_ping_last_success_timestamp_seconds",
     "Ping last delivered",
     "When a ping was last delivered, in seconds since 1970.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PING_NEXT = Metric(
     "ff_observe_ping_next_timestamp_seconds",
     "Next ping due",
     "When the next ping is due, in seconds since 1970.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 OUTPUT_ENABLED = Metric(
     "ff_observe_output_enabled",
@@ -131,8 +103,6 @@ OUTPUT_ENABLED = Metric(
     "Whether an output of the bridge is on (1) or off (0). For the ping it says whether the ping may be sent for the "
     "platform as last read, and is absent before that.",
     labels=("output",),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 OUTPUT_DELIVERED = Metric(
     "ff_observe_output_last_delivery_successful",
@@ -140,16 +110,12 @@ OUTPUT_DELIVERED = Metric(
     "Whether the last delivery of an output arrived (1) or not (0). Absent before the first, and for outputs that are "
     "fetched from the bridge or loaded by a browser.",
     labels=("output",),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 CONFIG_RELOAD_SUCCESS = Metric(
     "ff_observe_config_last_reload_successful",
     "Configuration",
     "Whether the settings in use are those of flowforge.yml as last read (1) or older ones, because it could not be "
     "changed over to (0).",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 SENTRY_EVENTS = Metric(
     "ff_observe_sentry_events_total",
@@ -159,8 +125,6 @@ SENTRY_EVENTS = Metric(
     ("outcome",),
     Kind.COUNTER,
     ("captured", "dropped"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 SENTRY_SUPPRESSED = Metric(
     "ff_observe_sentry_events_suppressed_total",
@@ -171,8 +135,6 @@ SENTRY_SUPPRESSED = Metric(
     ("reason",),
     Kind.COUNTER,
     ("repeated", "minute_budget", "day_budget"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 OTLP_EXPORTS = Metric(
     "ff_observe_otlp_exports_total",
@@ -182,8 +144,6 @@ OTLP_EXPORTS = Metric(
     ("outcome",),
     Kind.COUNTER,
     ("delivered", "failed"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 BRIDGE: tuple[Metric, ...] = (
     BUILD_INFO,
@@ -216,6 +176,4 @@ PLATFORMS = Metric(
     "{platform}",
     ("state",),
     label_values=("unusable", "down", "troubled", "unread", "up"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )

@@ -1,6 +1,6 @@
 """The metrics of a ping collector itself (`ff_observe_collector_*`)."""
 
-from ff_observe.catalogue.model import Kind, Metric, Sensitivity
+from ff_observe.catalogue.model import Kind, Metric
 
 PINGS_ACCEPTED = Metric(
     "ff_observe_collector_pings_accepted_total",
@@ -10,8 +10,6 @@ PINGS_ACCEPTED = Metric(
     ("outcome",),
     Kind.COUNTER,
     ("stored", "duplicate"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PINGS_REFUSED = Metric(
     "ff_observe_collector_pings_refused_total",
@@ -34,8 +32,6 @@ PINGS_REFUSED = Metric(
         *("too_deep", "not_an_object", "missing_field", "wrong_type", "out_of_range", "too_long"),
         *("wrong_form", "overloaded", "store_unavailable", "internal"),
     ),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 UNKNOWN_FIELDS = Metric(
     "ff_observe_collector_unknown_fields_total",
@@ -46,8 +42,6 @@ UNKNOWN_FIELDS = Metric(
     ("field",),
     Kind.COUNTER,
     ("other",),
-    sensitivity=Sensitivity.IDENTIFIER,
-    since="0.1.0",
 )
 COMMIT_DURATION = Metric(
     "ff_observe_collector_commit_duration_seconds",
@@ -55,8 +49,6 @@ COMMIT_DURATION = Metric(
     "How long it took to store pings durably, by commit.",
     "s",
     kind=Kind.HISTOGRAM,
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 COMMIT_PINGS = Metric(
     "ff_observe_collector_commit_pings",
@@ -64,39 +56,29 @@ COMMIT_PINGS = Metric(
     "How many pings shared a commit.",
     "{ping}",
     kind=Kind.HISTOGRAM,
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 WAITING = Metric(
     "ff_observe_collector_waiting_pings",
     "Pings waiting",
     "Pings received that are not committed yet.",
     "{ping}",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 STORE_UP = Metric(
     "ff_observe_collector_store_up",
     "Store",
     "Whether the store took the last durable write (1) or not (0): a batch of pings, or a probe every 10 seconds.",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 FAILOVER_SAFE = Metric(
     "ff_observe_collector_failover_safe",
     "Safe from a fail-over",
     "Whether acknowledged pings survive a fail-over of PostgreSQL (1) or can be lost (0), by its settings at the last "
     "probe, every 10 seconds. Always 1 for SQLite, which has none.",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 CONNECTIONS = Metric(
     "ff_observe_collector_connections",
     "Connections",
     "Open HTTP connections.",
     "{connection}",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 CONNECTIONS_CLOSED = Metric(
     "ff_observe_collector_connections_closed_total",
@@ -106,8 +88,6 @@ CONNECTIONS_CLOSED = Metric(
     ("reason",),
     Kind.COUNTER,
     ("too_slow", "too_many"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PRUNED = Metric(
     "ff_observe_collector_pruned_pings_total",
@@ -115,16 +95,12 @@ PRUNED = Metric(
     "Pings deleted because they were older than the retention.",
     "{ping}",
     kind=Kind.COUNTER,
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 FOLD_DURATION = Metric(
     "ff_observe_collector_fold_duration_seconds",
     "Time to roll up",
     "How long it took this collector last to find the days that have changed, and to roll up to three of them.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 ROLLED_UP = Metric(
     "ff_observe_collector_rolled_up_timestamp_seconds",
@@ -132,8 +108,6 @@ ROLLED_UP = Metric(
     "Until when the roll-ups are complete, in seconds since 1970: when the oldest day began that is still due, else "
     "when days were last rolled up.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 COPIED = Metric(
     "ff_observe_collector_copied_timestamp_seconds",
@@ -141,8 +115,6 @@ COPIED = Metric(
     "Until when all days are copied to ClickHouse, in seconds since 1970: when the oldest day began that is still to "
     "be copied, today at the latest. Only with `fleet.analytics`.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 FLEET_MAX_AGE = Metric(
     "ff_observe_collector_fleet_max_age_seconds",
@@ -157,23 +129,17 @@ PRIVACY_SPENT = Metric(
     "ff_observe_collector_privacy_spent_epsilon",
     "Privacy spent",
     "The sum of the ε of all releases of the fleet. Only with `fleet.epsilon`.",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PRIVACY_BUDGET = Metric(
     "ff_observe_collector_privacy_budget_epsilon",
     "Privacy budget",
     "The ε of all releases together after which there are no more (`fleet.epsilon_budget`). Only with `fleet.epsilon`.",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 KEY_CREATED = Metric(
     "ff_observe_collector_key_created_timestamp_seconds",
     "Hashing key made",
     "When the key that hashes addresses was made, in seconds since 1970.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 BUILD_INFO = Metric(
     "ff_observe_collector_build_info",
@@ -181,8 +147,6 @@ BUILD_INFO = Metric(
     "Version of the collector and the kind of its store; the value is always 1.",
     labels=("version", "store"),
     kind=Kind.INFO,
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 
 COLLECTOR: tuple[Metric, ...] = (

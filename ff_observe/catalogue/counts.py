@@ -5,7 +5,7 @@ The order here is that of the ping. Sources: FlowFuse forge/monitor (ping), forg
 
 from ff_observe.catalogue.bounds import CLIENTS, LICENSED, MADE, SET_UP
 from ff_observe.catalogue.inventory import INVENTORY
-from ff_observe.catalogue.model import Count, PingField, Sensitivity
+from ff_observe.catalogue.model import Count, PingField
 from ff_observe.catalogue.operation import OPERATION
 from ff_observe.catalogue.questions import AgeBucket, IsTrue, Rows, RowsBy, RowsByAge, RowsByName, RowsWhere
 from ff_observe.catalogue.review import SIZE, USE
@@ -26,8 +26,6 @@ REPORTED: tuple[Count, ...] = (
         "{user}",
         of=Rows("users"),
         ping=(PingField(("users",), review=SIZE, bound=LICENSED),),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_admins",
@@ -35,8 +33,6 @@ REPORTED: tuple[Count, ...] = (
         "Users who are platform administrators.",
         "{user}",
         of=RowsWhere("users", IsTrue("admin")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_invitations",
@@ -44,8 +40,6 @@ REPORTED: tuple[Count, ...] = (
         "Open invitations to teams, expired ones included until FlowFuse deletes them.",
         "{invitation}",
         of=Rows("invitations"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_teams",
@@ -54,8 +48,6 @@ REPORTED: tuple[Count, ...] = (
         "{team}",
         of=Rows("teams"),
         ping=(PingField(("teams",), review=SIZE, bound=LICENSED),),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_teams_by_type",
@@ -64,8 +56,6 @@ REPORTED: tuple[Count, ...] = (
         "{team}",
         ("team_type",),
         of=RowsByName("teams", "team_type", "team_types", "name"),
-        sensitivity=Sensitivity.IDENTIFIER,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_instances",
@@ -74,8 +64,6 @@ REPORTED: tuple[Count, ...] = (
         "{instance}",
         of=Rows("instances"),
         ping=(PingField(("projects",), review=SIZE, bound=LICENSED),),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_instances_by_state",
@@ -90,8 +78,6 @@ REPORTED: tuple[Count, ...] = (
                 ("projectsByState", "suspended"), "suspended", "Suspended instances", review=SIZE, bound=LICENSED
             ),
         ),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_devices",
@@ -100,8 +86,6 @@ REPORTED: tuple[Count, ...] = (
         "{device}",
         of=Rows("devices"),
         ping=(PingField(("devices",), review=SIZE, bound=LICENSED),),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_devices_by_mode",
@@ -110,8 +94,6 @@ REPORTED: tuple[Count, ...] = (
         "{device}",
         ("mode",),
         of=RowsBy("devices", "mode", ("autonomous", "developer")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_devices_by_last_seen",
@@ -133,8 +115,6 @@ REPORTED: tuple[Count, ...] = (
             PingField(("devicesByLastSeen", "never"), "never", "Devices never seen", review=SIZE, bound=LICENSED),
             PingField(("devicesByLastSeen", "day"), "day", "Devices seen within a day", review=SIZE, bound=LICENSED),
         ),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_snapshots",
@@ -143,8 +123,6 @@ REPORTED: tuple[Count, ...] = (
         "{snapshot}",
         of=Rows("snapshots"),
         ping=(PingField(("projectSnapshots",), review=SIZE, bound=MADE),),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     # FlowFuse sends the number of stacks as `projectTemplates` and of templates as `projectStacks` (every version from
     # 2.0 on, forge/monitor/metrics). Ours are each under their own name; PRIVACY.md says so.
@@ -155,8 +133,6 @@ REPORTED: tuple[Count, ...] = (
         "{template}",
         of=Rows("templates"),
         ping=(PingField(("projectTemplates",), review=USE, bound=SET_UP),),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_stacks",
@@ -166,8 +142,6 @@ REPORTED: tuple[Count, ...] = (
         "{stack}",
         of=Rows("stacks"),
         ping=(PingField(("projectStacks",), review=USE, bound=SET_UP),),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_library_entries",
@@ -176,8 +150,6 @@ REPORTED: tuple[Count, ...] = (
         "{entry}",
         of=Rows("library_entries"),
         ping=(PingField(("libraryEntries",), review=USE, bound=MADE),),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_blueprints",
@@ -187,8 +159,6 @@ REPORTED: tuple[Count, ...] = (
         of=Rows("blueprints"),
         ping=(PingField(("blueprints",), review=USE, bound=SET_UP),),
         enterprise=True,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_shared_library_entries",
@@ -198,8 +168,6 @@ REPORTED: tuple[Count, ...] = (
         of=Rows("shared_library_entries"),
         ping=(PingField(("sharedLibraryEntries",), review=USE, bound=MADE),),
         enterprise=True,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_team_broker_clients",
@@ -209,8 +177,6 @@ REPORTED: tuple[Count, ...] = (
         of=Rows("team_broker_clients"),
         ping=(PingField(("teamBrokerClients",), review=USE, bound=CLIENTS),),
         enterprise=True,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_remote_brokers",
@@ -220,8 +186,6 @@ REPORTED: tuple[Count, ...] = (
         of=Rows("remote_brokers"),
         ping=(PingField(("remoteBrokers",), review=USE, bound=SET_UP),),
         enterprise=True,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_teams_by_billing_state",
@@ -231,8 +195,6 @@ REPORTED: tuple[Count, ...] = (
         ("state",),
         of=RowsBy("subscriptions", "status"),
         billing=True,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_trials_by_state",
@@ -242,8 +204,6 @@ REPORTED: tuple[Count, ...] = (
         ("state",),
         of=RowsBy("subscriptions", "trial_status", only=("status", "trial")),
         billing=True,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
 )
 

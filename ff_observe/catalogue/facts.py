@@ -1,6 +1,6 @@
 """What is known of the platform besides its counts: whether it answers, its licence, its versions, its features."""
 
-from ff_observe.catalogue.model import Kind, Metric, Sensitivity
+from ff_observe.catalogue.model import Kind, Metric
 
 LIMITS = {
     "users": "Users",
@@ -16,15 +16,11 @@ UP = Metric(
     "Platform's database",
     "Whether the platform's database answered the last time it was asked (1) or not (0): the same as "
     "`flowfuse_database_up`. Whether FlowFuse itself answers is `flowfuse_http_up`.",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 DATABASE_UP = Metric(
     "flowfuse_database_up",
     "Database",
     "Whether the platform's database answered the last time it was asked (1) or not (0).",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 INFO = Metric(
     "flowfuse_info",
@@ -33,16 +29,12 @@ INFO = Metric(
     "where the file names none.",
     labels=("base_url",),
     kind=Kind.INFO,
-    sensitivity=Sensitivity.IDENTIFIER,
-    since="0.1.0",
 )
 HTTP_UP = Metric(
     "flowfuse_http_up",
     "FlowFuse",
     "Whether FlowFuse itself answered over HTTP the last time it was asked (1) or not (0). Absent where neither "
     "`base_url` nor `probe_url` names its address.",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 HTTP_DURATION = Metric(
     "flowfuse_http_duration_seconds",
@@ -50,22 +42,16 @@ HTTP_DURATION = Metric(
     "How long FlowFuse took to answer over HTTP, from name resolution to the end of the answer. Absent while it does "
     "not answer.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 INITIALISED = Metric(
     "flowfuse_initialised",
     "Set-up",
     "Whether the platform's set-up has been completed (1) or not (0).",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 LICENSE_ACTIVE = Metric(
     "flowfuse_license_active",
     "Licence",
     "Whether a valid licence is loaded (1) or not (0). An expired licence is still loaded.",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 LICENSE_INFO = Metric(
     "flowfuse_license_info",
@@ -73,8 +59,6 @@ LICENSE_INFO = Metric(
     "The licence that is loaded; the value is always 1.",
     labels=("license_id", "license_type", "tier"),
     kind=Kind.INFO,
-    sensitivity=Sensitivity.IDENTIFIER,
-    since="0.1.0",
 )
 LICENSE_EXPIRY = Metric(
     "flowfuse_license_expiry_timestamp_seconds",
@@ -82,8 +66,6 @@ LICENSE_EXPIRY = Metric(
     "When the licence expires, in seconds since 1970. From then on FlowFuse 2.8 and later refuses new devices, and new "
     "and suspended instances do not start; at the next 02:00 it suspends all running ones.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 LICENSE_LIMIT = Metric(
     "flowfuse_license_limit",
@@ -91,16 +73,12 @@ LICENSE_LIMIT = Metric(
     "How many of a resource the licence, or FlowFuse without one, allows. With a licence FlowFuse permits more and "
     "audits it; without one it refuses more. Without `devices`, the limit of `instances` covers devices too.",
     labels=("resource",),
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 LICENSE_USAGE = Metric(
     "flowfuse_license_usage",
     "Usage of each limit",
     "How many of a resource are in use, counted as the limit of the same `resource` counts them.",
     labels=("resource",),
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 PLATFORM_INFO = Metric(
     "flowfuse_platform_info",
@@ -108,8 +86,6 @@ PLATFORM_INFO = Metric(
     "Versions and driver of the platform, empty where unknown; the value is always 1.",
     labels=("version", "nodejs_version", "driver"),
     kind=Kind.INFO,
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 FEATURE_ENABLED = Metric(
     "flowfuse_feature_enabled",
@@ -117,8 +93,6 @@ FEATURE_ENABLED = Metric(
     "Whether a feature is configured in flowforge.yml (1) or not (0).",
     labels=("feature",),
     label_values=("broker", "file_store", "email"),
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 
 FACTS: tuple[Metric, ...] = (

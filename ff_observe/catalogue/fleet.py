@@ -2,7 +2,7 @@
 
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.facts import FEATURE_ENABLED
-from ff_observe.catalogue.model import Metric, Sensitivity, resource_titles
+from ff_observe.catalogue.model import Metric, resource_titles
 from ff_observe.catalogue.quality import RULES
 
 WINDOWS = ("1d", "7d", "30d")
@@ -15,8 +15,6 @@ PLATFORMS = Metric(
     "{platform}",
     ("window",),
     label_values=WINDOWS,
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 SILENT = Metric(
     "flowfuse_fleet_silent_platforms",
@@ -24,8 +22,6 @@ SILENT = Metric(
     "Platforms that pinged within the last 30 days, but not within `fleet.silent_after_days`. Absent where they are "
     "fewer than `fleet.k`, though not for 0.",
     "{platform}",
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 BY_VERSION = Metric(
     "flowfuse_fleet_platforms_by_version",
@@ -33,8 +29,6 @@ BY_VERSION = Metric(
     "Platforms of the last 30 days by their FlowFuse version; rare ones, and those unlike a release, are `other`.",
     "{platform}",
     ("version",),
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 BY_NODEJS_VERSION = Metric(
     "flowfuse_fleet_platforms_by_nodejs_version",
@@ -42,8 +36,6 @@ BY_NODEJS_VERSION = Metric(
     "Platforms of the last 30 days by the major version of Node.js that runs FlowFuse; rare ones are `other`.",
     "{platform}",
     ("version",),
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 BY_DRIVER = Metric(
     "flowfuse_fleet_platforms_by_driver",
@@ -51,8 +43,6 @@ BY_DRIVER = Metric(
     "Platforms of the last 30 days by their driver; rare ones, and those that are not FlowFuse's, are `other`.",
     "{platform}",
     ("driver",),
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 BY_LICENSE_TYPE = Metric(
     "flowfuse_fleet_platforms_by_license_type",
@@ -60,8 +50,6 @@ BY_LICENSE_TYPE = Metric(
     "Platforms of the last 30 days by the type of their licence; rare ones are `other`.",
     "{platform}",
     ("license_type",),
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 BY_FEATURE = Metric(
     "flowfuse_fleet_platforms_by_feature",
@@ -70,8 +58,6 @@ BY_FEATURE = Metric(
     "{platform}",
     ("feature", "enabled"),
     value_titles=FEATURE_ENABLED.value_titles,
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 RESOURCE_TITLES = resource_titles(COUNTS)
 """The counts of the ping under the names of their metrics, with their titles."""
@@ -83,8 +69,6 @@ RESOURCES = Metric(
     "than 0 of it, or one dominates.",
     labels=("resource",),
     value_titles=RESOURCE_TITLES,
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 RESOURCES_PER_PLATFORM = Metric(
     "flowfuse_fleet_resources_per_platform",
@@ -94,8 +78,6 @@ RESOURCES_PER_PLATFORM = Metric(
     "too few.",
     labels=("resource", "rank"),
     value_titles=RESOURCE_TITLES,
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 REPORTING = Metric(
     "flowfuse_fleet_reporting_platforms",
@@ -103,8 +85,6 @@ REPORTING = Metric(
     "Platforms of the last 30 days whose ping has this count. Absent where its sum is.",
     "{platform}",
     ("resource",),
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 FINDINGS = Metric(
     "flowfuse_fleet_findings",
@@ -115,16 +95,12 @@ FINDINGS = Metric(
     ("rule",),
     label_values=tuple(rule.name for rule in RULES),
     value_titles={rule.name: rule.title for rule in RULES},
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 TIMESTAMP = Metric(
     "flowfuse_fleet_timestamp_seconds",
     "Fleet counted",
     "When the fleet was last counted, in seconds since 1970.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 
 DAILY_TIMESTAMP = Metric(
@@ -133,8 +109,6 @@ DAILY_TIMESTAMP = Metric(
     "When the day ended that `flowfuse_fleet_daily_…` and `flowfuse_fleet_changed_platforms` are of, in seconds since "
     "1970: the last day that is over (UTC).",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 DAILY_BY_VERSION = Metric(
     "flowfuse_fleet_daily_platforms_by_version",
@@ -143,8 +117,6 @@ DAILY_BY_VERSION = Metric(
     "release, are `other`.",
     "{platform}",
     ("version",),
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 DAILY_BY_NODEJS_VERSION = Metric(
     "flowfuse_fleet_daily_platforms_by_nodejs_version",
@@ -153,8 +125,6 @@ DAILY_BY_NODEJS_VERSION = Metric(
     "ones are `other`.",
     "{platform}",
     ("version",),
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 DAILY_BY_DRIVER = Metric(
     "flowfuse_fleet_daily_platforms_by_driver",
@@ -163,8 +133,6 @@ DAILY_BY_DRIVER = Metric(
     "FlowFuse's, are `other`.",
     "{platform}",
     ("driver",),
-    sensitivity=Sensitivity.VERSION,
-    since="0.1.0",
 )
 DAILY_BY_LICENSE_TYPE = Metric(
     "flowfuse_fleet_daily_platforms_by_license_type",
@@ -172,8 +140,6 @@ DAILY_BY_LICENSE_TYPE = Metric(
     "Platforms that pinged on the last day that is over (UTC) by the type of their licence; rare ones are `other`.",
     "{platform}",
     ("license_type",),
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 DAILY_BY_FIRST_MONTH = Metric(
     "flowfuse_fleet_daily_platforms_by_first_month",
@@ -182,8 +148,6 @@ DAILY_BY_FIRST_MONTH = Metric(
     "of few platforms are `other`.",
     "{platform}",
     ("month",),
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 CHANGED = Metric(
     "flowfuse_fleet_changed_platforms",
@@ -193,8 +157,6 @@ CHANGED = Metric(
     "that did not, are fewer than `fleet.k`, though not for 0; then one more is absent, which would tell them.",
     "{platform}",
     ("change", "window"),
-    sensitivity=Sensitivity.COUNT,
-    since="0.1.0",
 )
 
 DAILY: tuple[Metric, ...] = (

@@ -3,7 +3,7 @@
 Sources: FlowFuse forge/db/models and forge/ee/db/models.
 """
 
-from ff_observe.catalogue.model import Count, Sensitivity
+from ff_observe.catalogue.model import Count
 from ff_observe.catalogue.questions import (
     BeginsWith,
     Cases,
@@ -47,8 +47,6 @@ INVENTORY: tuple[Count, ...] = (
         "Users with multi-factor authentication switched on.",
         "{user}",
         of=RowsWhere("users", IsTrue("mfa")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_users_with_sso",
@@ -56,8 +54,6 @@ INVENTORY: tuple[Count, ...] = (
         "Users who sign in through an SSO provider.",
         "{user}",
         of=RowsWhere("users", IsTrue("sso")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_users_suspended",
@@ -65,8 +61,6 @@ INVENTORY: tuple[Count, ...] = (
         "Users who are suspended and cannot sign in.",
         "{user}",
         of=RowsWhere("users", IsTrue("suspended")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_users_unverified",
@@ -74,8 +68,6 @@ INVENTORY: tuple[Count, ...] = (
         "Users who have not confirmed their e-mail address.",
         "{user}",
         of=RowsWhere("users", Not(IsTrue("email_verified"))),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_memberships_by_role",
@@ -85,8 +77,6 @@ INVENTORY: tuple[Count, ...] = (
         ("role",),
         of=RowsByCase("memberships", _ROLES),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_teams_suspended",
@@ -94,8 +84,6 @@ INVENTORY: tuple[Count, ...] = (
         "Teams that are suspended.",
         "{team}",
         of=RowsWhere("teams", IsTrue("suspended")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_teams_over_limit",
@@ -107,8 +95,6 @@ INVENTORY: tuple[Count, ...] = (
         label_values=("users", "devices", "runtimes"),
         of=TeamsOverLimit(),
         every_seconds=15 * MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_applications",
@@ -116,8 +102,6 @@ INVENTORY: tuple[Count, ...] = (
         "Applications of all teams.",
         "{application}",
         of=Rows("applications"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_device_groups",
@@ -125,8 +109,6 @@ INVENTORY: tuple[Count, ...] = (
         "Device groups of all applications.",
         "{group}",
         of=Rows("device_groups"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_pipelines",
@@ -134,8 +116,6 @@ INVENTORY: tuple[Count, ...] = (
         "DevOps pipelines of all applications.",
         "{pipeline}",
         of=Rows("pipelines"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_pipeline_stages",
@@ -143,8 +123,6 @@ INVENTORY: tuple[Count, ...] = (
         "Stages of all DevOps pipelines.",
         "{stage}",
         of=Rows("pipeline_stages"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_git_stages_by_status",
@@ -154,8 +132,6 @@ INVENTORY: tuple[Count, ...] = (
         "{stage}",
         ("status",),
         of=RowsBy("git_stages", "status", ("success", "error", "pushing", "pulling")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_git_tokens",
@@ -163,8 +139,6 @@ INVENTORY: tuple[Count, ...] = (
         "Tokens for Git repositories that teams have stored.",
         "{token}",
         of=Rows("git_tokens"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_team_tables",
@@ -172,8 +146,6 @@ INVENTORY: tuple[Count, ...] = (
         "Databases that teams have made with FlowFuse Tables.",
         "{database}",
         of=Rows("team_tables"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_mcp_registrations",
@@ -181,8 +153,6 @@ INVENTORY: tuple[Count, ...] = (
         "MCP servers that instances and devices have registered.",
         "{registration}",
         of=Rows("mcp_registrations"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_topic_schemas",
@@ -190,8 +160,6 @@ INVENTORY: tuple[Count, ...] = (
         "MQTT topics that FlowFuse has seen on the teams' brokers.",
         "{topic}",
         of=Rows("topic_schemas"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_instances_by_stack",
@@ -202,8 +170,6 @@ INVENTORY: tuple[Count, ...] = (
         ("stack", "outdated"),
         of=MostFrequent("instances", "stack", "stacks", "name", _OUTDATED),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.IDENTIFIER,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_instances_by_type",
@@ -214,8 +180,6 @@ INVENTORY: tuple[Count, ...] = (
         ("instance_type",),
         of=MostFrequent("instances", "instance_type", "instance_types", "name"),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.IDENTIFIER,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_snapshots_by_origin",
@@ -226,8 +190,6 @@ INVENTORY: tuple[Count, ...] = (
         ("origin",),
         of=RowsByCase("snapshots", _ORIGIN),
         every_seconds=15 * MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_database_size_bytes",
@@ -236,8 +198,6 @@ INVENTORY: tuple[Count, ...] = (
         "By",
         of=DatabaseSize(),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.OPERATIONAL,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_table_size_bytes",
@@ -248,8 +208,6 @@ INVENTORY: tuple[Count, ...] = (
         ("table",),
         of=TableSizes(),
         every_seconds=HOUR,
-        sensitivity=Sensitivity.OPERATIONAL,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_database_disk_free_bytes",
@@ -259,7 +217,5 @@ INVENTORY: tuple[Count, ...] = (
         "By",
         of=DiskFree(),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.OPERATIONAL,
-        since="0.1.0",
     ),
 )

@@ -36,6 +36,22 @@ class Sensitivity(StrEnum):
         return member
 
 
+_IDENTIFIERS = "base_url device_group field instance_type license_id provider stack team_type"
+_VERSIONS = "driver nodejs_version package python_version version"
+_CHOSEN_BY_SOFTWARE = (
+    "by cap change enabled event expiry feature kind last_seen license_type limit mode month origin outcome outdated "
+    "output rank reading reason role rollout rule source state status store table tier window"
+)
+LABELS: Mapping[str, Sensitivity | None] = {
+    **dict.fromkeys(_IDENTIFIERS.split(), Sensitivity.IDENTIFIER),
+    **dict.fromkeys(_VERSIONS.split(), Sensitivity.VERSION),
+    "resource": Sensitivity.COUNT,
+    **dict.fromkeys(_CHOSEN_BY_SOFTWARE.split()),
+}
+"""What the values of each label disclose; None if nothing in themselves. A new label is added here."""
+
+FIRST_VERSION = "0.1.0"
+
 PLATFORM_ID = "platform_id"
 """The label that names the platform, on every sample of its bridges: bridges of one platform agree on it. Absent while
 the platform is not known."""
@@ -48,7 +64,7 @@ class Metric:
     `name` is the Prometheus name (a counter's ends in `_total`, an info's in `_info`), `title` the name on dashboards
     and pages, `unit` the UCUM unit that OTLP carries (`{user}`, `s`), `labels` the names of its labels. `label_values`
     lists the values that exist from the start, `value_titles` the titles of values whose own spelling is not meant for
-    people. `since` is the first version of ff-observe that has the metric.
+    people. `since` is the first version of ff-observe that has the metric; one that comes later names it.
 
     A boolean has no unit: with `1`, a translation to Prometheus would call a gauge `…_ratio` (OpenTelemetry
     specification, compatibility/prometheus_and_openmetrics.md, metric metadata).
@@ -62,8 +78,18 @@ class Metric:
     kind: Kind = Kind.GAUGE
     label_values: tuple[str, ...] = ()
     value_titles: Mapping[str, str] = field(default_factory=dict, hash=False)
-    sensitivity: Sensitivity = field(kw_only=True)
-    since: str = field(kw_only=True)
+    since: str = field(default=FIRST_VERSION, kw_only=True)
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        """What its labels disclose, the most telling one; else whether it is a number of the platform's or the fleet's
+        own things."""
+        disclosed = [LABELS[label] for label in self.labels]
+        for found in (Sensitivity.IDENTIFIER, Sensitivity.VERSION, Sensitivity.COUNT):
+            if found in disclosed:
+                return found
+        counts = self.kind is Kind.GAUGE and self.unit.startswith("{") and self.name.startswith("flowfuse_")
+        return Sensitivity.COUNT if counts else Sensitivity.OPERATIONAL
 
 
 NO_VALUE = "none"

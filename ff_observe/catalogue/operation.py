@@ -4,7 +4,7 @@ Sources: FlowFuse forge/db/models and forge/ee/db/models, forge/housekeeper/task
 """
 
 from ff_observe.catalogue.inventory import HOUR, MINUTE
-from ff_observe.catalogue.model import Count, Sensitivity
+from ff_observe.catalogue.model import Count
 from ff_observe.catalogue.questions import (
     AgeBucket,
     All,
@@ -46,8 +46,6 @@ OPERATION: tuple[Count, ...] = (
         ("status",),
         value_titles={"online": "Online", "offline": "Offline", "not_seen": "Not seen"},
         of=RowsByAge("devices", "last_seen", (_ONLINE,), never="not_seen", older="offline"),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_devices_by_state",
@@ -58,8 +56,6 @@ OPERATION: tuple[Count, ...] = (
         ("state",),
         of=MostFrequent("devices", "state"),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_devices_by_rollout",
@@ -70,8 +66,6 @@ OPERATION: tuple[Count, ...] = (
         ("rollout",),
         of=RowsByCase("devices", _ROLL_OUT),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_device_editor_tunnels",
@@ -80,8 +74,6 @@ OPERATION: tuple[Count, ...] = (
         "{device}",
         of=RowsWhere("devices", IsTrue("editor_connected")),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_device_group_devices",
@@ -92,8 +84,6 @@ OPERATION: tuple[Count, ...] = (
         ("device_group", "rollout"),
         of=MostFrequent("devices", "device_group", "device_groups", "name", _ROLL_OUT),
         every_seconds=5 * MINUTE,
-        sensitivity=Sensitivity.IDENTIFIER,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_devices_by_agent_version",
@@ -104,8 +94,6 @@ OPERATION: tuple[Count, ...] = (
         ("version",),
         of=MostFrequent("devices", "agent_version"),
         every_seconds=5 * MINUTE,
-        sensitivity=Sensitivity.VERSION,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_devices_by_nodered_version",
@@ -115,8 +103,6 @@ OPERATION: tuple[Count, ...] = (
         ("version",),
         of=MostFrequent("devices", "nodered_version"),
         every_seconds=5 * MINUTE,
-        sensitivity=Sensitivity.VERSION,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_devices_by_nodejs_version",
@@ -126,8 +112,6 @@ OPERATION: tuple[Count, ...] = (
         ("version",),
         of=MostFrequent("devices", "nodejs_version"),
         every_seconds=5 * MINUTE,
-        sensitivity=Sensitivity.VERSION,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_users_active",
@@ -138,8 +122,6 @@ OPERATION: tuple[Count, ...] = (
         value_titles={"day": "Within one day", "week": "Within a week", "month": "Within 4 weeks"},
         of=DistinctSince("audit_log", "user", "created", _ACTIVE),
         every_seconds=15 * MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_sessions",
@@ -148,8 +130,6 @@ OPERATION: tuple[Count, ...] = (
         "{session}",
         of=RowsWhere("sessions", LiesAhead("expires")),
         every_seconds=MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_access_tokens_by_expiry",
@@ -160,8 +140,6 @@ OPERATION: tuple[Count, ...] = (
         ("expiry",),
         of=RowsByCase("access_tokens", _EXPIRY),
         every_seconds=5 * MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_personal_access_tokens_by_expiry",
@@ -171,8 +149,6 @@ OPERATION: tuple[Count, ...] = (
         ("expiry",),
         of=RowsByCase("access_tokens", _EXPIRY, _PERSONAL),
         every_seconds=5 * MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_personal_access_token_expiry_timestamp_seconds",
@@ -181,8 +157,6 @@ OPERATION: tuple[Count, ...] = (
         "s",
         of=Earliest("access_tokens", "expires", _PERSONAL),
         every_seconds=5 * MINUTE,
-        sensitivity=Sensitivity.OPERATIONAL,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_sso_certificate_expiry_timestamp_seconds",
@@ -193,8 +167,6 @@ OPERATION: tuple[Count, ...] = (
         ("provider",),
         of=CertificateExpiry(),
         every_seconds=15 * MINUTE,
-        sensitivity=Sensitivity.IDENTIFIER,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_trial_end_timestamp_seconds",
@@ -205,8 +177,6 @@ OPERATION: tuple[Count, ...] = (
         of=Earliest("subscriptions", "trial_ends", Is("status", "trial")),
         billing=True,
         every_seconds=15 * MINUTE,
-        sensitivity=Sensitivity.OPERATIONAL,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_team_broker_agents_by_state",
@@ -215,8 +185,6 @@ OPERATION: tuple[Count, ...] = (
         "{agent}",
         ("state",),
         of=RowsBy("team_broker_agents", "state", ("running", "suspended")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_remote_brokers_by_state",
@@ -225,8 +193,6 @@ OPERATION: tuple[Count, ...] = (
         "{broker}",
         ("state",),
         of=RowsBy("remote_brokers", "state", ("running", "suspended")),
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_notifications_unread",
@@ -235,8 +201,6 @@ OPERATION: tuple[Count, ...] = (
         "{notification}",
         of=RowsWhere("notifications", Not(IsTrue("read"))),
         every_seconds=5 * MINUTE,
-        sensitivity=Sensitivity.COUNT,
-        since="0.1.0",
     ),
     Count(
         "flowfuse_certified_nodes",
@@ -252,7 +216,5 @@ OPERATION: tuple[Count, ...] = (
         of=CertifiedNodes(),
         licensed=True,
         every_seconds=HOUR,
-        sensitivity=Sensitivity.VERSION,
-        since="0.1.0",
     ),
 )

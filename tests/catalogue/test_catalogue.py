@@ -13,7 +13,7 @@ from ff_observe.catalogue import BRIDGE, COLLECTOR, COUNTS, FLEET, METRICS, PLAT
 from ff_observe.catalogue.audit import AUDIT_EVENTS
 from ff_observe.catalogue.bounds import Bound
 from ff_observe.catalogue.counts import REPORTED
-from ff_observe.catalogue.model import Count, Kind, Metric, Sensitivity, in_text, ping_fields
+from ff_observe.catalogue.model import LABELS, Count, Kind, Metric, Sensitivity, in_text, ping_fields
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.catalogue.questions import MostFrequent, Rows, RowsBy, RowsByAge, RowsByCase, RowsByName, RowsWhere
 from ff_observe.ping_contract import COUNT_FIELDS, FIELDS
@@ -33,17 +33,6 @@ OTHER_THAN_BASE_UNITS = re.compile(
 )
 
 LEFT_OUT = "in its entry in ff_observe/catalogue/, name, title, help and unit follow in this order; is one left out?"
-
-VERSIONS = {"version", "python_version", "nodejs_version", "driver", "package"}
-IDENTIFIERS = {"license_id", "field", "base_url", "team_type", "stack", "instance_type", "device_group", "provider"}
-HARMLESS = {
-    *("event", "source", "kind", "by"),
-    *("output", "outcome", "reading", "cap", "rule", "reason", "store"),
-    *("resource", "feature", "enabled", "window", "rank"),
-    *("license_type", "tier", "state", "mode", "last_seen", "status", "rollout", "role", "origin", "expiry"),
-    *("limit", "outdated", "table", "month", "change"),
-}
-"""Labels whose values FlowFuse or ff-observe chose, and which name no version."""
 
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 each_count = pytest.mark.parametrize("count", COUNTS, ids=lambda count: count.name)
@@ -134,23 +123,40 @@ def test_a_metric_is_not_newer_than_this_version(metric: Metric) -> None:
     assert tuple(map(int, metric.since.split("."))) <= tuple(map(int, VERSION.split(".")))
 
 
-@each_metric
-def test_sensitivity_follows_from_what_the_labels_hold(metric: Metric) -> None:
-    """A new label is added here to what it discloses."""
-    if IDENTIFIERS & set(metric.labels):
-        expected = Sensitivity.IDENTIFIER
-    elif VERSIONS & set(metric.labels):
-        expected = Sensitivity.VERSION
-    elif (
-        (isinstance(metric, Count) and metric.unit not in ("s", "By"))
-        or (metric in FLEET and metric.unit != "s")
-        or metric.labels == ("resource",)
-    ):
-        expected = Sensitivity.COUNT
-    else:
-        expected = Sensitivity.OPERATIONAL
-    assert metric.sensitivity is expected
-    assert set(metric.labels) <= HARMLESS | IDENTIFIERS | VERSIONS
+@pytest.mark.parametrize(
+    ("labels", "sensitivity"),
+    [
+        (("version", "driver"), Sensitivity.VERSION),
+        (("version", "license_id"), Sensitivity.IDENTIFIER),
+        (("resource", "rank"), Sensitivity.COUNT),
+        (("state",), Sensitivity.OPERATIONAL),
+        ((), Sensitivity.OPERATIONAL),
+    ],
+)
+def test_the_most_telling_label_decides_how_sensitive_a_metric_is(
+    labels: tuple[str, ...], sensitivity: Sensitivity
+) -> None:
+    assert Metric("flowfuse_things", "Things", "Things.", labels=labels).sensitivity is sensitivity
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "kind", "sensitivity"),
+    [
+        ("flowfuse_things", "{thing}", Kind.GAUGE, Sensitivity.COUNT),
+        ("ff_observe_things", "{thing}", Kind.GAUGE, Sensitivity.OPERATIONAL),
+        ("flowfuse_things_total", "{thing}", Kind.COUNTER, Sensitivity.OPERATIONAL),
+        ("flowfuse_things_bytes", "By", Kind.GAUGE, Sensitivity.OPERATIONAL),
+    ],
+)
+def test_without_such_a_label_only_numbers_of_the_platforms_things_are_counts(
+    name: str, unit: str, kind: Kind, sensitivity: Sensitivity
+) -> None:
+    assert Metric(name, "Things", "Things.", unit, kind=kind).sensitivity is sensitivity
+
+
+def test_what_each_label_discloses_is_declared() -> None:
+    """In ff_observe/catalogue/model.py, LABELS."""
+    assert {label for metric in METRICS for label in metric.labels} == LABELS.keys()
 
 
 @each_metric

@@ -2,10 +2,12 @@
 
 import copy
 import subprocess
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
+from ff_observe.catalogue import METRICS, Metric
 from ff_observe.generate import semantic_conventions
 from tests.catalogue.changes import Change, changes, unannounced
 from tests.recordings import ROOT
@@ -15,10 +17,24 @@ NOW: dict[str, Any] = yaml.load(semantic_conventions.registry(), yaml.CSafeLoade
 
 
 def released() -> dict[str, Any]:
-    """The registry of the newest tag `v…`; today's, where there was no release yet or git does not know it."""
-    tag = _git("describe", "--tags", "--abbrev=0", "--match", "v[0-9]*").strip()
-    text = _git("show", f"{tag}:{REGISTRY}") if tag else ""
+    """The registry of the last release; today's, where there was none yet or git does not know it."""
+    text = _git("show", f"{tag}:{REGISTRY}") if (tag := last_release()) else ""
     return yaml.load(text, yaml.CSafeLoader) if text else NOW
+
+
+def last_release() -> str:
+    """The newest tag `v…`."""
+    return _git("describe", "--tags", "--abbrev=0", "--match", "v[0-9]*").strip()
+
+
+def dated_back(metrics: Iterable[Metric], reference: str, release: str) -> list[str]:
+    """Those that are not in the reference of a release although they name it, or an earlier one, as their first."""
+
+    def numbers(version: str) -> list[int]:
+        return [int(number) for number in version.removeprefix("v").split(".")]
+
+    late = (metric for metric in metrics if f"`{metric.name}`" not in reference)
+    return [metric.name for metric in late if numbers(metric.since) <= numbers(release)]
 
 
 def _git(*arguments: str) -> str:
@@ -27,6 +43,13 @@ def _git(*arguments: str) -> str:
 
 def test_a_breaking_change_since_the_last_release_is_in_the_changelog() -> None:
     assert unannounced(released(), NOW, (ROOT / "CHANGELOG.md").read_text()) == []
+
+
+def test_a_metric_that_the_last_release_lacks_names_a_later_one_as_its_first() -> None:
+    release = last_release()
+    assert not release or dated_back(METRICS, _git("show", f"{release}:docs/metrics.md"), release) == []
+    users, teams, devices = (Metric(name, "", "", since=f"0.{place}.0") for place, name in enumerate("utd", start=9))
+    assert dated_back([users, teams, devices], "| `u` |", "v0.10.0") == ["t"]
 
 
 def test_each_kind_of_change_is_classified() -> None:
