@@ -19,17 +19,8 @@ PINGS_REFUSED = Metric(
     ("reason",),
     Kind.COUNTER,
     (
-        *(
-            "too_large",
-            "media_type",
-            "content_encoding",
-            "too_slow",
-            "malformed_http",
-            "incomplete",
-            "not_utf8",
-            "not_json",
-        ),
-        *("too_deep", "not_an_object", "missing_field", "wrong_type", "out_of_range", "too_long"),
+        *("too_large", "media_type", "content_encoding", "too_slow", "malformed_http", "incomplete", "not_utf8"),
+        *("not_json", "too_deep", "not_an_object", "missing_field", "wrong_type", "out_of_range", "too_long"),
         *("wrong_form", "overloaded", "store_unavailable", "internal"),
     ),
 )

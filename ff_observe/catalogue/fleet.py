@@ -1,7 +1,6 @@
 """The metrics of the fleet whose pings a collector has (`flowfuse_fleet_*`)."""
 
 from ff_observe.catalogue.counts import COUNTS
-from ff_observe.catalogue.facts import FEATURE_ENABLED
 from ff_observe.catalogue.model import Metric, resource_titles
 from ff_observe.catalogue.quality import RULES
 
@@ -23,33 +22,44 @@ SILENT = Metric(
     "fewer than `fleet.k`, though not for 0.",
     "{platform}",
 )
-BY_VERSION = Metric(
-    "flowfuse_fleet_platforms_by_version",
+
+
+def _by(field: str, title: str, meaning: str, label: str) -> tuple[Metric, Metric]:
+    """Of the last 30 days, and of the last day that is over."""
+    month = Metric(
+        f"flowfuse_fleet_platforms_by_{field}",
+        title,
+        f"Platforms of the last 30 days by {meaning}",
+        "{platform}",
+        (label,),
+    )
+    day = Metric(
+        f"flowfuse_fleet_daily_platforms_by_{field}",
+        f"{title} by day",
+        f"Platforms that pinged on the last day that is over (UTC) by {meaning}",
+        "{platform}",
+        (label,),
+    )
+    return month, day
+
+
+BY_VERSION, DAILY_BY_VERSION = _by(
+    "version",
     "FlowFuse versions",
-    "Platforms of the last 30 days by their FlowFuse version; rare ones, and those unlike a release, are `other`.",
-    "{platform}",
-    ("version",),
+    "their FlowFuse version; rare ones, and those unlike a release, are `other`.",
+    "version",
 )
-BY_NODEJS_VERSION = Metric(
-    "flowfuse_fleet_platforms_by_nodejs_version",
+BY_NODEJS_VERSION, DAILY_BY_NODEJS_VERSION = _by(
+    "nodejs_version",
     "Node versions",
-    "Platforms of the last 30 days by the major version of Node.js that runs FlowFuse; rare ones are `other`.",
-    "{platform}",
-    ("version",),
+    "the major version of Node.js that runs FlowFuse; rare ones are `other`.",
+    "version",
 )
-BY_DRIVER = Metric(
-    "flowfuse_fleet_platforms_by_driver",
-    "Drivers",
-    "Platforms of the last 30 days by their driver; rare ones, and those that are not FlowFuse's, are `other`.",
-    "{platform}",
-    ("driver",),
+BY_DRIVER, DAILY_BY_DRIVER = _by(
+    "driver", "Drivers", "their driver; rare ones, and those that are not FlowFuse's, are `other`.", "driver"
 )
-BY_LICENSE_TYPE = Metric(
-    "flowfuse_fleet_platforms_by_license_type",
-    "Licence types",
-    "Platforms of the last 30 days by the type of their licence; rare ones are `other`.",
-    "{platform}",
-    ("license_type",),
+BY_LICENSE_TYPE, DAILY_BY_LICENSE_TYPE = _by(
+    "license_type", "Licence types", "the type of their licence; rare ones are `other`.", "license_type"
 )
 BY_FEATURE = Metric(
     "flowfuse_fleet_platforms_by_feature",
@@ -57,7 +67,6 @@ BY_FEATURE = Metric(
     "Platforms of the last 30 days by whether a feature is enabled; a state that few platforms share is `other`.",
     "{platform}",
     ("feature", "enabled"),
-    value_titles=FEATURE_ENABLED.value_titles,
 )
 RESOURCE_TITLES = resource_titles(COUNTS)
 """The counts of the ping under the names of their metrics, with their titles."""
@@ -109,37 +118,6 @@ DAILY_TIMESTAMP = Metric(
     "When the day ended that `flowfuse_fleet_daily_…` and `flowfuse_fleet_changed_platforms` are of, in seconds since "
     "1970: the last day that is over (UTC).",
     "s",
-)
-DAILY_BY_VERSION = Metric(
-    "flowfuse_fleet_daily_platforms_by_version",
-    "FlowFuse versions by day",
-    "Platforms that pinged on the last day that is over (UTC) by their FlowFuse version; rare ones, and those unlike a "
-    "release, are `other`.",
-    "{platform}",
-    ("version",),
-)
-DAILY_BY_NODEJS_VERSION = Metric(
-    "flowfuse_fleet_daily_platforms_by_nodejs_version",
-    "Node versions by day",
-    "Platforms that pinged on the last day that is over (UTC) by the major version of Node.js that runs FlowFuse; rare "
-    "ones are `other`.",
-    "{platform}",
-    ("version",),
-)
-DAILY_BY_DRIVER = Metric(
-    "flowfuse_fleet_daily_platforms_by_driver",
-    "Drivers by day",
-    "Platforms that pinged on the last day that is over (UTC) by their driver; rare ones, and those that are not "
-    "FlowFuse's, are `other`.",
-    "{platform}",
-    ("driver",),
-)
-DAILY_BY_LICENSE_TYPE = Metric(
-    "flowfuse_fleet_daily_platforms_by_license_type",
-    "Licence types by day",
-    "Platforms that pinged on the last day that is over (UTC) by the type of their licence; rare ones are `other`.",
-    "{platform}",
-    ("license_type",),
 )
 DAILY_BY_FIRST_MONTH = Metric(
     "flowfuse_fleet_daily_platforms_by_first_month",
