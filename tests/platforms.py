@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from ff_observe.catalogue.counts import REPORTED
-from ff_observe.catalogue.questions import IsTrue, Question, RowsBy, RowsByAge, RowsByName, RowsWhere
+from ff_observe.catalogue.questions import Is, IsTrue, MostFrequent, Question, RowsBy, RowsByAge, RowsWhere
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
@@ -113,14 +113,17 @@ def _counted(rows: Rows, question: Question, at: datetime) -> Mapping[tuple[str,
     match question:
         case RowsWhere(table, IsTrue(column)):
             return {(): sum(bool(value) for (value,) in values(table, column))}
-        case RowsByName(table, column, other, name_column):
+        case MostFrequent(table, column, other, name_column):
             names: dict[Any, Any] = dict(values(other, "id", name_column))
             return _tally([names.get(value) for (value,) in values(table, column)])
         case RowsByAge(table, column):
             seen = [_bucket(value, at) for (value,) in values(table, column)]
             return {(bucket,): seen.count(bucket) for bucket in ("day", "week", "month", "older", "never")}
-        case RowsBy(table, column, expected, only):
-            kept = [row[0] for row in values(table, column, *(only[:1] if only else ())) if row[1:] == (only or ())[1:]]
+        case RowsBy(table, column, expected, Is(condition, value)):
+            kept = [found for found, other_value in values(table, column, condition) if other_value == value]
+            return {(value,): 0 for value in expected} | _tally(kept)
+        case RowsBy(table, column, expected):
+            kept = [found for (found,) in values(table, column)]
             return {(value,): 0 for value in expected} | _tally(kept)
         case _:
             return {(): len(values(question.table, "id"))}

@@ -7,7 +7,7 @@ from ff_observe.catalogue.bounds import CLIENTS, LICENSED, MADE, SET_UP
 from ff_observe.catalogue.inventory import INVENTORY
 from ff_observe.catalogue.model import Count, PingField
 from ff_observe.catalogue.operation import OPERATION
-from ff_observe.catalogue.questions import AgeBucket, IsTrue, Rows, RowsBy, RowsByAge, RowsByName, RowsWhere
+from ff_observe.catalogue.questions import AgeBucket, Is, IsTrue, MostFrequent, Rows, RowsBy, RowsByAge, RowsWhere
 from ff_observe.catalogue.review import SIZE, USE
 
 DAY_SECONDS = 86_400
@@ -55,7 +55,7 @@ REPORTED: tuple[Count, ...] = (
         "Teams by the name of their team type; `none` for teams without one.",
         "{team}",
         ("team_type",),
-        of=RowsByName("teams", "team_type", "team_types", "name"),
+        of=MostFrequent("teams", "team_type", "team_types", "name", most=100),
     ),
     Count(
         "flowfuse_instances",
@@ -202,7 +202,7 @@ REPORTED: tuple[Count, ...] = (
         "Subscriptions on trial by the state of the trial, on a licensed platform that bills.",
         "{team}",
         ("state",),
-        of=RowsBy("subscriptions", "trial_status", only=("status", "trial")),
+        of=RowsBy("subscriptions", "trial_status", where=Is("status", "trial")),
         billing=True,
     ),
 )

@@ -114,23 +114,14 @@ class RowsBy:
     """The rows of a table for each value of `column`.
 
     `expected` are the values FlowFuse is known to write: a source may count those without grouping, as long as any
-    other value is still found. A row without a value counts under `NO_VALUE`.
+    other value is still found. A row without a value counts under `NO_VALUE`. With `where`, only the rows that it holds
+    for.
     """
 
     table: str
     column: str
     expected: tuple[str, ...] = ()
-    only: tuple[str, str] | None = None  # (column, value): count just the rows with this value
-
-
-@dataclass(frozen=True, slots=True)
-class RowsByName:
-    """The rows of a table for each row of `other` that they refer to through `column`, by its `name_column`."""
-
-    table: str
-    column: str
-    other: str
-    name_column: str
+    where: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +236,6 @@ Question = (
     Rows
     | RowsWhere
     | RowsBy
-    | RowsByName
     | RowsByCase
     | MostFrequent
     | RowsByAge

@@ -15,7 +15,7 @@ from ff_observe.catalogue.bounds import Bound
 from ff_observe.catalogue.counts import REPORTED
 from ff_observe.catalogue.model import LABELS, Count, Kind, Metric, Sensitivity, in_text, ping_fields
 from ff_observe.catalogue.names import otlp_name
-from ff_observe.catalogue.questions import MostFrequent, Rows, RowsBy, RowsByAge, RowsByCase, RowsByName, RowsWhere
+from ff_observe.catalogue.questions import MostFrequent, Rows, RowsBy, RowsByAge, RowsByCase, RowsWhere
 from ff_observe.ping_contract import COUNT_FIELDS, FIELDS
 from ff_observe.platform.sources.conditions import needed_columns
 from ff_observe.platform.sources.own_statements import is_own
@@ -181,7 +181,7 @@ def test_a_count_has_as_many_labels_as_its_question_gives(count: Count) -> None:
     match count.of:
         case Rows(table) | RowsWhere(table, _):
             assert (table != "", count.labels) == (True, ())
-        case RowsBy(table) | RowsByName(table) | RowsByAge(table) | RowsByCase(table):
+        case RowsBy(table) | RowsByAge(table) | RowsByCase(table):
             assert (table != "", len(count.labels)) == (True, 1)
         case MostFrequent(table, cases=cases):
             assert (table != "", len(count.labels)) == (True, 1 if cases is None else 2)

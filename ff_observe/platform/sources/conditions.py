@@ -6,6 +6,8 @@ from ff_observe.catalogue.questions import (
     All,
     BeginsWith,
     Cases,
+    CertificateExpiry,
+    CertifiedNodes,
     Condition,
     DistinctSince,
     Earliest,
@@ -19,13 +21,13 @@ from ff_observe.catalogue.questions import (
     RowsBy,
     RowsByAge,
     RowsByCase,
-    RowsByName,
     RowsWhere,
     Same,
+    TeamsOverLimit,
     columns_of,
 )
-from ff_observe.platform.sources.schema import TABLES, Table
-from ff_observe.platform.sources.sql import Dialect, column, literal, quoted
+from ff_observe.platform.sources.schema import SETTINGS, TABLES, Table
+from ff_observe.platform.sources.sql import Columns, Dialect, column, literal, quoted
 
 _OTHER = "other."
 
@@ -71,44 +73,62 @@ def cases_sql(
     return [*found, (cases.otherwise, " AND ".join([*restricted, *earlier]))]
 
 
+def missing_for(question: Question, columns: Columns) -> str | None:
+    """What of FlowFuse's schema the question cannot do without, and is not there."""
+    needed = list(needed_columns(question))
+    asked = [TABLES[question.table]] if question.table else []
+    for table in (*asked, *(table for table, _ in needed)):
+        if table.name not in columns:
+            return f"table {table.name}"
+    for table, name in needed:
+        if name not in columns[table.name]:
+            return f"column {table.name}.{name}"
+    return None
+
+
 def needed_columns(question: Question) -> Iterator[tuple[Table, str]]:
-    """The columns, by FlowFuse's names, without which a question that is asked of one table cannot be answered."""
-    table = TABLES[question.table]
+    """The columns, by FlowFuse's names, without which a question cannot be answered."""
+
+    def of(table: str, *names: str) -> Iterator[tuple[Table, str]]:
+        yield from ((TABLES[table], TABLES[table].columns[name]) for name in names)
+
     conditions: list[Condition | None] = []
-    other: Table | None = None
+    other = ""
     match question:
         case RowsWhere(condition=condition):
             conditions = [condition]
         case RowsByAge(column=name):
-            yield table, table.columns[name]
-        case RowsBy(column=name, only=only):
-            yield table, table.columns[name]
-            if only is not None:
-                yield table, table.columns[only[0]]
-        case RowsByName(column=name, other=other_name, name_column=name_column):
-            yield table, table.columns[name]
-            yield from _joined(TABLES[other_name], name_column)
+            yield from of(question.table, name)
+        case RowsBy(column=name, where=where) | Earliest(column=name, where=where):
+            yield from of(question.table, name)
+            conditions = [where]
         case RowsByCase(cases=cases, where=where):
             conditions = [*(condition for _, condition in cases.first), where]
-        case MostFrequent(column=name, other=other_name, name_column=name_column, cases=some_cases):
-            yield table, table.columns[name]
-            if other_name:
-                other = TABLES[other_name]
-                yield from _joined(other, name_column)
+        case MostFrequent(column=name, other=other, name_column=name_column, cases=some_cases):
+            yield from of(question.table, name)
+            if other:
+                yield TABLES[other], TABLES[other].key
+                yield from of(other, name_column)
             if some_cases is not None:
                 conditions = [condition for _, condition in some_cases.first]
-        case Earliest(column=name, where=where):
-            yield table, table.columns[name]
-            conditions = [where]
         case DistinctSince(column=name, moment_column=moment):
-            yield from ((table, table.columns[name]), (table, table.columns[moment]), (table, table.key))
-    for some in conditions:
-        for logical in columns_of(some) if some is not None else ():
-            if other is not None and logical.startswith(_OTHER):
-                yield other, other.columns[logical.removeprefix(_OTHER)]
-            else:
-                yield table, table.columns[logical]
-
-
-def _joined(other: Table, name_column: str) -> Iterator[tuple[Table, str]]:
-    yield from ((other, other.key), (other, other.columns[name_column]))
+            yield from of(question.table, name, moment)
+            yield TABLES[question.table], TABLES[question.table].key
+        case TeamsOverLimit():
+            yield from of("teams", "team_type")
+            yield from of("team_types", "properties")
+            for table in ("memberships", "devices", "instances"):
+                yield from of(table, "team")
+        case CertificateExpiry():
+            yield from of("sso_providers", "name", "active", "options")
+        case CertifiedNodes():
+            yield from of("instances", "state")
+            yield from of("instance_settings", "instance", "key", "value", "value_type")
+            yield from of("devices", "state", "last_seen", "active")
+            yield from of("snapshots", "settings")
+            yield from ((SETTINGS, SETTINGS.columns[name]) for name in ("key", "value"))
+    for logical in (name for some in conditions if some is not None for name in columns_of(some)):
+        if other and logical.startswith(_OTHER):
+            yield from of(other, logical.removeprefix(_OTHER))
+        else:
+            yield from of(question.table, logical)

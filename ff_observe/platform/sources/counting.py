@@ -14,7 +14,7 @@ from ff_observe import tracing
 from ff_observe.catalogue.model import NO_VALUE, Count
 from ff_observe.catalogue.questions import RowsBy, RowsByAge
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.intervals import Intervals
+from ff_observe.platform.sources import intervals
 from ff_observe.platform.sources.model import SETTINGS_READING, Answer, Reading
 from ff_observe.platform.sources.questions import (
     SETTINGS_PART,
@@ -72,9 +72,9 @@ class Queryable(Protocol):
 class Session(Protocol):
     """An open connection that runs statements."""
 
-    def query(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
-        """The rows of a statement in which `moments` stand as `:name`; more than `MAX_ROWS` are an error, and so is one
-        that takes longer than `limit_seconds`.
+    def query(self, sql: str, at: datetime | None = None, limit_seconds: float | None = None) -> list[Row]:
+        """The rows of a statement, with `at` as the present of moments in it; more than `MAX_ROWS` are an error, and so
+        is one that takes longer than `limit_seconds`.
 
         Raises `StatementError`, or `SourceError` if nothing else can be asked either.
         """
@@ -126,7 +126,7 @@ class Counting:
         """`directory` is that of the database's file, where it has one."""
         self._counts = tuple(count for count in counts if not count.every_seconds)
         self._dear = tuple(count for count in counts if count.every_seconds)
-        self._intervals = Intervals(dialect, where, directory)
+        self._intervals = intervals.Intervals(dialect, where, directory)
         self._reduction = Reduction(where)
         self._dialect = dialect
         self._where = where
@@ -194,9 +194,9 @@ class Counting:
     def read_due(self, session: Session, at: datetime, answer: Answer, data_stamp: str | None = None) -> Answer:
         """`answer` with the counts that have an interval of their own, some of them asked again if that is over."""
 
-        def query(sql: str, moments: Mapping[str, str], limit_seconds: float) -> list[Row]:
+        def query(sql: str) -> list[Row]:
             with traced(self._dialect, "SELECT", "counts with an interval"):
-                return session.query(sql, moments, limit_seconds)
+                return session.query(sql, at, intervals.STATEMENT_SECONDS)
 
         if not self._reduction.began(at):  # as much time again would be too long for a scrape
             self._intervals.ask(query, at, data_stamp, answer.failures.values())
@@ -229,12 +229,12 @@ class Counting:
 
     def _ask(self, session: Session, statement: Statement, at: datetime, what: str) -> list[Row]:
         with traced(self._dialect, "SELECT", what):
-            return _of_width(statement.width, session.query(statement.sql, statement.moments(at)))
+            return _of_width(statement.width, session.query(statement.sql, at))
 
     def _look_at_schema(self, session: Session) -> None:
         try:
             with traced(self._dialect, "SELECT", "schema"):
-                rows = _of_width(3, session.query(self._dialect.columns(table_names()), {}))
+                rows = _of_width(3, session.query(self._dialect.columns(table_names())))
         except StatementError as error:
             raise SourceError(f"{self._where}: cannot see which tables it has: {error}") from error
         except UnexpectedAnswerError:

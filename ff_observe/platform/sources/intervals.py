@@ -16,7 +16,6 @@ from ff_observe.platform.sources.model import Caps, Reading
 from ff_observe.platform.sources.own_statements import Asking, ask, is_own
 from ff_observe.platform.sources.questions import standalone
 from ff_observe.platform.sources.sql import (
-    CUT_OFF,
     Columns,
     Dialect,
     Part,
@@ -24,7 +23,6 @@ from ff_observe.platform.sources.sql import (
     StatementError,
     StatementTooSlowError,
     UnexpectedAnswerError,
-    moment,
 )
 
 log = logging.getLogger(__name__)
@@ -36,7 +34,7 @@ STATEMENT_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 60
 """What was refused, as of a table that is locked, is asked again after this time: what is too slow, when it is due."""
 
-Query = Callable[[str, Mapping[str, str], float], list[Row]]
+Query = Callable[[str], list[Row]]
 
 
 @dataclass(slots=True)
@@ -120,7 +118,7 @@ class Intervals:
                 return
             asked = True
             try:
-                self._ask(turn, query, at, said)
+                self._ask(turn, query, said)
             except SourceError as error:
                 turn.failure, turn.refused, turn.asked_at = str(error), True, at
                 log.debug("%s: %s", ", ".join(turn.names), error)
@@ -128,9 +126,9 @@ class Intervals:
             turn.asked_at = at
             turn.stamp = data_stamp if turn.failure is None else None
 
-    def _ask(self, turn: _Turn, query: Query, at: datetime, said: tuple[str, ...]) -> None:
+    def _ask(self, turn: _Turn, query: Query, said: tuple[str, ...]) -> None:
         try:
-            turn.readings, turn.caps = self._answer(turn, query, at)
+            turn.readings, turn.caps = self._answer(turn, query)
         except (StatementError, UnexpectedAnswerError) as error:
             reason = str(error) or "an answer of another form"
             others = (other.logged for other in self._turns) if not isinstance(error, StatementTooSlowError) else ()
@@ -144,20 +142,16 @@ class Intervals:
             log.info("%s: %s is reported again", self._where, ", ".join(turn.names))
         turn.failure, turn.refused, turn.logged = None, False, ""
 
-    def _answer(self, turn: _Turn, query: Query, at: datetime) -> tuple[Mapping[str, Reading], Mapping[str, Caps]]:
-        def limited(sql: str, moments: Mapping[str, str]) -> list[Row]:
-            return query(sql, moments, STATEMENT_SECONDS)
-
+    def _answer(self, turn: _Turn, query: Query) -> tuple[Mapping[str, Reading], Mapping[str, Caps]]:
         part = turn.part
         if part is None:
             (count,) = turn.counts
             try:
-                reading, caps = ask(count.of, Asking(limited, at, self._columns, self._dialect, self._directory))
+                reading, caps = ask(count.of, Asking(query, self._columns, self._dialect, self._directory))
             except (ValueError, IndexError) as error:  # fewer rows, or rows of another width, than were asked for
                 raise UnexpectedAnswerError from error
             return {count.name: reading}, {} if caps is None else {count.name: caps}
-        seconds = {int(some) for some in CUT_OFF.findall(turn.sql)}
-        rows = limited(turn.sql, {f"before_{some}": moment(at - timedelta(seconds=some)) for some in seconds})
+        rows = query(turn.sql)
         if any(len(row) != len(part.labels) + part.width for row in rows):
             raise UnexpectedAnswerError
         readings = {name: read(rows) for name, read in part.readers.items()}

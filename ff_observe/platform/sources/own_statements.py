@@ -4,9 +4,8 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from ff_observe.catalogue.model import OTHER_VALUES
@@ -20,21 +19,19 @@ from ff_observe.catalogue.questions import (
     TableSizes,
     TeamsOverLimit,
 )
-from ff_observe.platform.sources.conditions import needed_columns
 from ff_observe.platform.sources.model import Caps, Reading
-from ff_observe.platform.sources.schema import REGISTRY_TOKEN, SETTINGS, TABLES, Table
+from ff_observe.platform.sources.schema import REGISTRY_TOKEN, TABLES, Table
 from ff_observe.platform.sources.sql import (
     MAX_LABEL_CHARACTERS,
     MAX_VALUES,
     Columns,
     Dialect,
     Row,
-    UnexpectedAnswerError,
+    as_number,
     as_text,
     beginning,
     cut,
     literal,
-    moment,
     quoted,
 )
 
@@ -46,10 +43,9 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*)-----END CERTIFICATE-----", r
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What an own statement may use: `query` runs one, `at` is the present, `directory` that of the database's file."""
+    """What an own statement may use: `query` runs one, `directory` is that of the database's file."""
 
-    query: Callable[[str, Mapping[str, str]], list[Row]]
-    at: datetime
+    query: Callable[[str], list[Row]]
     columns: Columns
     dialect: Dialect
     directory: Path | None
@@ -66,57 +62,12 @@ def is_own(question: Question) -> bool:
     return type(question) in _ASK
 
 
-def missing_for(question: Question, columns: Columns) -> str | None:
-    """What of FlowFuse's schema an own statement cannot do without, and is not there."""
-    for table, name in _needed(question):
-        if table.name not in columns:
-            return f"table {table.name}"
-        if name not in columns[table.name]:
-            return f"column {table.name}.{name}"
-    return None
-
-
 def ask(question: Question, asking: Asking) -> Found:
     """The reading, and what was capped of it where label values come from the database.
 
     Raises `StatementError`, `SourceError`, `UnexpectedAnswerError`.
     """
     return _ASK[type(question)](question, asking)
-
-
-def _needed(question: Question) -> list[tuple[Table, str]]:
-    def of(table: str, *names: str) -> list[tuple[Table, str]]:
-        return [(TABLES[table], TABLES[table].columns[name]) for name in names]
-
-    match question:
-        case TeamsOverLimit():
-            return [
-                *of("teams", "team_type"),
-                *of("team_types", "properties"),
-                *of("memberships", "team"),
-                *of("devices", "team"),
-                *of("instances", "team"),
-            ]
-        case CertificateExpiry():
-            return of("sso_providers", "name", "active", "options")
-        case CertifiedNodes():
-            return [
-                *of("instances", "state"),
-                *of("instance_settings", "instance", "key", "value", "value_type"),
-                *of("devices", "state", "last_seen", "active"),
-                *of("snapshots", "settings"),
-                *((SETTINGS, SETTINGS.columns[name]) for name in ("key", "value")),
-            ]
-        case DistinctSince():
-            return list(needed_columns(question))
-        case _:
-            return []
-
-
-def _number(value: int | str | None) -> int:
-    if not isinstance(value, int) or value < 0:
-        raise UnexpectedAnswerError
-    return value
 
 
 def _distinct_since(question: DistinctSince, asking: Asking) -> Found:
@@ -133,7 +84,6 @@ def _distinct_since(question: DistinctSince, asking: Asking) -> Found:
         f" UNION ALL SELECT CASE WHEN {look} THEN low ELSE (low + high) / 2 + 1 END,"
         f" CASE WHEN {look} THEN (low + high) / 2 ELSE high END FROM look WHERE low < high"
         ") SELECT CAST(max(low) AS bigint) FROM look",
-        _moments(asking.at, [longest]),
     )
     first = found[0][0]
     if first is None:
@@ -144,14 +94,9 @@ def _distinct_since(question: DistinctSince, asking: Asking) -> Found:
         for window in question.windows
     )
     rows = asking.query(
-        f"SELECT {windows} FROM {name} t WHERE t.{key} >= {_number(first) - _SLACK_ROWS}",
-        _moments(asking.at, [window.under_seconds for window in question.windows]),
+        f"SELECT {windows} FROM {name} t WHERE t.{key} >= {as_number(first) - _SLACK_ROWS}",
     )
-    return {(window.name,): _number(value) for window, value in zip(question.windows, rows[0], strict=True)}, None
-
-
-def _moments(at: datetime, seconds: Sequence[int]) -> dict[str, str]:
-    return {f"before_{some}": moment(at - timedelta(seconds=some)) for some in seconds}
+    return {(window.name,): as_number(value) for window, value in zip(question.windows, rows[0], strict=True)}, None
 
 
 def _teams_over_limit(_: TeamsOverLimit, asking: Asking) -> Found:
@@ -181,10 +126,9 @@ def _teams_over_limit(_: TeamsOverLimit, asking: Asking) -> Found:
         f'SELECT {over} FROM "Teams" t LEFT JOIN "TeamTypes" o ON o."id" = t."TeamTypeId"'
         + of("m", "memberships")
         + of("d", "devices")
-        + of("i", "instances"),
-        {},
+        + of("i", "instances")
     )
-    return {(kind,): _number(value) for kind, value in zip(numbers, rows[0], strict=True)}, None
+    return {(kind,): as_number(value) for kind, value in zip(numbers, rows[0], strict=True)}, None
 
 
 def _certificate_expiry(_: CertificateExpiry, asking: Asking) -> Found:
@@ -195,7 +139,6 @@ def _certificate_expiry(_: CertificateExpiry, asking: Asking) -> Found:
     rows = asking.query(
         f"SELECT {beginning(quoted('name'), MAX_LABEL_CHARACTERS)}, {certificate} FROM {quoted(table.name)}"
         f' WHERE "active" IS TRUE{saml} ORDER BY "id" LIMIT {10 * MAX_VALUES}',
-        {},
     )
     found: dict[tuple[str, ...], float] = {}
     for name, text in rows:
@@ -251,28 +194,27 @@ def _certified_nodes(_: CertifiedNodes, asking: Asking) -> Found:
     shown = f"CASE WHEN place <= {MAX_VALUES} THEN {package} ELSE {literal(OTHER_VALUES)} END"
     rows = asking.query(
         f"SELECT {shown}, CAST(sum(n) AS bigint), max(place) FROM ({ranked}) r GROUP BY 1",
-        _moments(asking.at, [86_400]),
     )
     found: dict[tuple[str, ...], float] = {}
     for name, number, _place in rows:
         key = (cut(as_text(name) or ""),)
-        found[key] = found.get(key, 0) + _number(number)
-    most = max((_number(place) for _, _, place in rows), default=0)
+        found[key] = found.get(key, 0) + as_number(number)
+    most = max((as_number(place) for _, _, place in rows), default=0)
     return found, Caps(max(0, most - MAX_VALUES), sum(key[0].endswith("…") for key in found))
 
 
 def _database_size(_: DatabaseSize, asking: Asking) -> Found:
-    return {(): _number(asking.query(asking.dialect.database_size, {})[0][0])}, None
+    return {(): as_number(asking.query(asking.dialect.database_size)[0][0])}, None
 
 
 def _table_sizes(question: TableSizes, asking: Asking) -> Found:
-    size = _number(asking.query(asking.dialect.database_size, {})[0][0])
+    size = as_number(asking.query(asking.dialect.database_size)[0][0])
     if asking.dialect.largest_walked is not None and size > asking.dialect.largest_walked:
         return {}, None
-    if asking.dialect.has_table_sizes is not None and asking.query(asking.dialect.has_table_sizes, {}) == []:
+    if asking.dialect.has_table_sizes is not None and asking.query(asking.dialect.has_table_sizes) == []:
         return {}, None
-    rows = asking.query(f"{asking.dialect.table_sizes} ORDER BY 2 DESC, 1 LIMIT {question.most}", {})
-    return {(cut(as_text(name) or ""),): _number(bytes_) for name, bytes_ in rows}, None
+    rows = asking.query(f"{asking.dialect.table_sizes} ORDER BY 2 DESC, 1 LIMIT {question.most}")
+    return {(cut(as_text(name) or ""),): as_number(bytes_) for name, bytes_ in rows}, None
 
 
 def _disk_free(_: DiskFree, asking: Asking) -> Found:

@@ -142,7 +142,7 @@ class PostgreSQLSource:
 
     def select(self, sql: str) -> list[Row]:
         """See `Queryable.select`."""
-        return self._ask(lambda connection: limited(connection, self._server, SELECT_SECONDS).query(sql, {}))
+        return self._ask(lambda connection: limited(connection, self._server, SELECT_SECONDS).query(sql))
 
     def _ask(self, ask: "Callable[[psycopg.Connection[Row]], T]") -> "T":
         with self._reading:

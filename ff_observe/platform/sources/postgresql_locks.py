@@ -122,7 +122,7 @@ class _Session:
     def ask(self, statements: str) -> list[Row]:
         """The rows of the statements; the last of them is a SELECT."""
         try:
-            return Session(self._connection, self._server).query(statements, {})
+            return Session(self._connection, self._server).query(statements)
         except (SourceError, StatementError) as error:
             raise LocksLostError(str(error)) from None
 

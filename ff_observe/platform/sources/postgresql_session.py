@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,15 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.postgresql_tls import explain_refusal, tls_options
-from ff_observe.platform.sources.sql import CUT_OFF, MAX_ROWS, Row, StatementError, StatementTooSlowError, literal
+from ff_observe.platform.sources.sql import (
+    CUT_OFF,
+    MAX_ROWS,
+    Row,
+    StatementError,
+    StatementTooSlowError,
+    literal,
+    moments,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -203,24 +212,27 @@ class Session:
         self._server = server
         self._until = time.monotonic() + READ_LIMIT_SECONDS
 
-    def query(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
+    def query(self, sql: str, at: datetime | None = None, limit_seconds: float | None = None) -> list[Row]:
         repeated = self._repeated
-        if repeated is None or not moments or limit_seconds is not None or not repeated.comes_again(sql):
-            return self._query_text(sql, moments, limit_seconds)
+        if repeated is None or at is None or limit_seconds is not None or not repeated.comes_again(sql):
+            return self._query_text(sql, at, limit_seconds)
         try:
-            return self._query_prepared(repeated, sql, moments)
+            return self._query_prepared(repeated, sql, at)
         except StatementError:
-            rows = self._query_text(sql, moments)  # where that fails too it says better why
+            rows = self._query_text(sql, at)  # where that fails too it says better why
             repeated.refuse()
             return rows
 
-    def _query_text(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
+    def _query_text(self, sql: str, at: datetime | None, limit_seconds: float | None = None) -> list[Row]:
         # In the same message, hence for this statement alone (see `POOLED_PREFIX`).
         limit = f"SET LOCAL statement_timeout = {limit_seconds * 1000:.0f}; " if limit_seconds is not None else ""
-        text = self._prefix + limit + CUT_OFF.sub(lambda found: literal(moments[found[0][1:]]), sql)
+        if at is not None:
+            present = moments(sql, at)
+            sql = CUT_OFF.sub(lambda found: literal(present[found[0][1:]]), sql)
+        text = self._prefix + limit + sql
         return self._ask(lambda: self._libpq.send_query(text.encode()), limit_seconds=limit_seconds)
 
-    def _query_prepared(self, repeated: Repeated, sql: str, moments: Mapping[str, str]) -> list[Row]:
+    def _query_prepared(self, repeated: Repeated, sql: str, at: datetime) -> list[Row]:
         name = _name(sql)
         if name != repeated.prepared:
             if repeated.prepared:
@@ -230,7 +242,8 @@ class Session:
             text = CUT_OFF.sub(lambda _: f"${next(numbers)}", sql).encode()
             self._ask(lambda: self._libpq.send_prepare(name, text), has_rows=False)
             repeated.prepared = name
-        values = [moments[found[0][1:]].encode() for found in CUT_OFF.finditer(sql)]
+        present = moments(sql, at)
+        values = [present[found[0][1:]].encode() for found in CUT_OFF.finditer(sql)]
         return self._ask(lambda: self._libpq.send_query_prepared(name, values))
 
     def _ask(self, send: Callable[[], None], *, has_rows: bool = True, limit_seconds: float | None = None) -> list[Row]:

@@ -79,7 +79,7 @@ def _ask(database: PostgreSQLDatabase, statement: str) -> tuple[list[Row], bool]
     server = Server(database, "ff-observe examination")
     connection = server.connect()
     try:
-        return Session(connection, server).query(statement, {}), server.pooled
+        return Session(connection, server).query(statement), server.pooled
     except StatementError as error:
         raise SourceError(f"{server.where}: {error}") from None
     finally:
@@ -109,10 +109,9 @@ def grants(role: str, columns: Iterable[Column]) -> str:
     return _whole(
         role,
         [
-            *(f"GRANT USAGE ON SCHEMA {_identifier(schema)} TO {quoted(role)};" for schema in schemas),
+            *(f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {quoted(role)};" for schema in schemas),
             *(
-                f"GRANT SELECT ({', '.join(map(_identifier, names))}) ON {_identifier(schema)}.{_identifier(table)}"
-                f" TO {quoted(role)};"
+                f"GRANT SELECT ({', '.join(map(quoted, names))}) ON {quoted(schema)}.{quoted(table)} TO {quoted(role)};"
                 for (schema, table), names in by_table
             ),
         ],
@@ -164,7 +163,3 @@ def _whole(role: str, statements: list[str]) -> str:
             "COMMIT;",
         ]
     )
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

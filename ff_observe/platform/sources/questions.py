@@ -12,12 +12,10 @@ from ff_observe.catalogue.questions import (
     RowsBy,
     RowsByAge,
     RowsByCase,
-    RowsByName,
     RowsWhere,
 )
-from ff_observe.platform.sources.conditions import cases_sql, condition_sql, needed_columns
+from ff_observe.platform.sources.conditions import cases_sql, condition_sql, missing_for
 from ff_observe.platform.sources.model import SETTINGS_READING, Caps, Reading
-from ff_observe.platform.sources.own_statements import is_own, missing_for
 from ff_observe.platform.sources.schema import SETTING_KEYS, SETTINGS, TABLES
 from ff_observe.platform.sources.sql import (
     MAX_LABEL_CHARACTERS,
@@ -25,7 +23,7 @@ from ff_observe.platform.sources.sql import (
     Dialect,
     Part,
     Row,
-    UnexpectedAnswerError,
+    as_number,
     as_text,
     beginning,
     column,
@@ -40,8 +38,6 @@ Known = Mapping[str, tuple[str | None, ...]]
 SETTINGS_PART = "settings"
 MAX_SETTING_CHARACTERS = 65_536
 """A licence, by far the longest of the settings that are read, has several thousand."""
-_MAX_NUMBER = 2**63  # of a row that either database can count
-
 
 MOST_GROUPED_ROWS = 100_000
 """Of a larger table, values that are not known are counted together: to sort a million different ones, which tenants
@@ -78,8 +74,7 @@ def answerable(counts: Sequence[Count], columns: Columns) -> tuple[list[Count], 
     """The counts that this database can answer, and what it lacks for each of the others, by name."""
     lacking: dict[str, str] = {}
     for count in counts:
-        missing = missing_for(count.of, columns) if is_own(count.of) else _missing(count, columns)
-        if missing is not None:
+        if (missing := missing_for(count.of, columns)) is not None:
             lacking[count.name] = missing
     return [count for count in counts if count.name not in lacking], lacking
 
@@ -135,23 +130,12 @@ def _without_surrogates(value: object) -> object:
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
-def _missing(count: Count, columns: Columns) -> str | None:
-    needed = list(needed_columns(count.of))
-    for table in (TABLES[count.of.table], *(table for table, _ in needed)):
-        if table.name not in columns:
-            return f"table {table.name}"
-    for table, name in needed:
-        if name not in columns[table.name]:
-            return f"column {table.name}.{name}"
-    return None
-
-
 def _reader(part: Part, count: Count, known: Known, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
     match count.of:
         case Rows():
-            return _total(part, "count(*)")
+            return _total(part, _count())
         case RowsWhere(condition=condition):
-            return _total(part, f"count(*) FILTER (WHERE {condition_sql(condition, part.table, dialect)})")
+            return _total(part, _count(condition_sql(condition, part.table, dialect)))
         case RowsByCase() as by_case:
             return _by_case(part, by_case, dialect)
         case MostFrequent() as most:
@@ -160,28 +144,28 @@ def _reader(part: Part, count: Count, known: Known, dialect: Dialect) -> Callabl
             return _earliest(part, earliest, dialect)
         case RowsByAge() as by_age:
             return _by_age(part, by_age, dialect)
-        case RowsByName() as by_name:
-            return _by_name(part, by_name, count.name)
         case RowsBy() as by_value:
             if count.name in known:
-                return _by_known_value(part, by_value, count.name, known[count.name])
-            return _by_value(part, by_value, count.name)
+                return _by_known_value(part, by_value, count.name, known[count.name], dialect)
+            return _by_value(part, by_value, count.name, dialect)
         case _:
             raise AssertionError(f"{count.name} has a statement of its own")
 
 
+def _count(*tests: str) -> str:
+    """The number of rows that all of the tests hold for."""
+    return f"count(*) FILTER (WHERE {' AND '.join(tests)})" if tests else "count(*)"
+
+
+def _where(question: Earliest | RowsBy, part: Part, dialect: Dialect) -> list[str]:
+    return [] if question.where is None else [condition_sql(question.where, part.table, dialect)]
+
+
 def _sum(part: Part, rows: Sequence[Row], place: int) -> int:
-    """A number over all groups of a part. (`len(part.labels)` is only final once the whole part is planned.)"""
-    return sum(_number(row[place + len(part.labels)]) for row in rows)
-
-
-def _number(value: int | str | None) -> int:
-    """A number of rows; NULL, the sum over no rows, is 0. Raises `UnexpectedAnswerError` for anything else."""
-    if value is None:
-        return 0
-    if not isinstance(value, int) or not 0 <= value < _MAX_NUMBER:
-        raise UnexpectedAnswerError
-    return value
+    """A number over all groups of a part; NULL, the sum over no rows, is 0. (`len(part.labels)` is only final once the
+    whole part is planned.)"""
+    values = [row[place + len(part.labels)] for row in rows]
+    return sum(as_number(value) for value in values if value is not None)
 
 
 def _total(part: Part, expression: str) -> Callable[[Sequence[Row]], Reading]:
@@ -190,24 +174,20 @@ def _total(part: Part, expression: str) -> Callable[[Sequence[Row]], Reading]:
 
 
 def _by_case(part: Part, question: RowsByCase, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
-    places = [
-        (value, part.number(f"count(*) FILTER (WHERE {test})"))
-        for value, test in cases_sql(question.cases, part.table, dialect, question.where)
-    ]
+    cases = cases_sql(question.cases, part.table, dialect, question.where)
+    places = [(value, part.number(_count(test))) for value, test in cases]
     return lambda rows: {(value,): _sum(part, rows, place) for value, place in places}
 
 
 def _earliest(part: Part, question: Earliest, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
     moment_column = column(part.table.columns[question.column])
-    tests = [f"({dialect.moment(moment_column)} >= :before_0)"]
-    if question.where is not None:
-        tests.append(condition_sql(question.where, part.table, dialect))
+    tests = [f"({dialect.moment(moment_column)} >= :before_0)", *_where(question, part, dialect)]
     place = part.number(dialect.epoch(f"min({moment_column}) FILTER (WHERE {' AND '.join(tests)})"))
 
     def read(rows: Sequence[Row]) -> Reading:
         assert not part.grouped, "a first moment is not summed over groups"
         found = rows[0][place]
-        return {} if found is None else {(): _number(found)}
+        return {} if found is None else {(): as_number(found)}
 
     return read
 
@@ -215,7 +195,6 @@ def _earliest(part: Part, question: Earliest, dialect: Dialect) -> Callable[[Seq
 def _most_frequent(
     part: Part, question: MostFrequent, name: str, dialect: Dialect
 ) -> Callable[[Sequence[Row]], Reading]:
-    """Alone in its part: crossed with another label, the values of one would multiply those of the other."""
     other = TABLES[question.other] if question.other else None
     value = column(part.table.columns[question.column])
     if other is not None:
@@ -225,30 +204,25 @@ def _most_frequent(
     label = part.label(value)
     part.caps[name] = lambda rows: _caps(part, rows, label)
     if question.cases is None:
-        every = part.number("count(*)")
+        every = part.number(_count())
         return lambda rows: _grouped(part, rows, label, every)
-    places = [
-        (case, part.number(f"count(*) FILTER (WHERE {test})"))
-        for case, test in cases_sql(question.cases, part.table, dialect, None, other)
-    ]
+    cases = cases_sql(question.cases, part.table, dialect, None, other)
+    places = [(case, part.number(_count(test))) for case, test in cases]
 
     def read(rows: Sequence[Row]) -> Reading:
         by_case = {case: _grouped(part, rows, label, place) for case, place in places}
         found = {(*key, case): number for case, reading in by_case.items() for key, number in reading.items()}
-        return {key: found[key] for key in sorted(found) if found[key]}
+        return {key: found[key] for key in sorted(found)}
 
     return read
 
 
 def _by_age(part: Part, question: RowsByAge, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
     moment_column = column(part.table.columns[question.column])
-    every = part.number("count(*)")
+    every = part.number(_count())
     seen = part.number(f"count({moment_column})")
     since = [
-        (
-            bucket.name,
-            part.number(f"count(*) FILTER (WHERE {dialect.moment(moment_column)} >= :before_{bucket.under_seconds})"),
-        )
+        (bucket.name, part.number(_count(f"{dialect.moment(moment_column)} >= :before_{bucket.under_seconds}")))
         for bucket in question.buckets
     ]
 
@@ -266,63 +240,42 @@ def _by_age(part: Part, question: RowsByAge, dialect: Dialect) -> Callable[[Sequ
     return read
 
 
-def _by_name(part: Part, question: RowsByName, name: str) -> Callable[[Sequence[Row]], Reading]:
-    other = TABLES[question.other]
-    reference = column(part.table.columns[question.column])
-    part.join = f" LEFT JOIN {quoted(other.name)} o ON o.{quoted(other.key)} = {reference}"  # does not multiply rows
-    label = part.label(f"o.{quoted(other.columns[question.name_column])}")
-    every = part.number("count(*)")
-    part.caps[name] = lambda rows: _caps(part, rows, label)
-    return lambda rows: _grouped(part, rows, label, every)
-
-
-def _by_value(part: Part, question: RowsBy, name: str) -> Callable[[Sequence[Row]], Reading]:
-    label = part.label(column(part.table.columns[question.column]), question.expected)
-    every = part.number("count(*)")
-    part.caps[name] = lambda rows: _caps(part, rows, label)
-    if question.only is None:
-        return lambda rows: {**dict.fromkeys(_labels(question), 0), **_grouped(part, rows, label, every)}
-    only_column, only_value = question.only
-    only_label = part.label(column(part.table.columns[only_column]), (only_value,))
-    return lambda rows: {
-        **dict.fromkeys(_labels(question), 0),
-        **_grouped(part, [row for row in rows if row[only_label] == only_value], label, every),
-    }
-
-
-def _labels(question: RowsBy) -> list[tuple[str, ...]]:
+def _by_value(part: Part, question: RowsBy, name: str, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:
     """The values that FlowFuse is known to write are reported at 0 too."""
-    return [(value,) for value in question.expected]
+    label = part.label(column(part.table.columns[question.column]), question.expected)
+    counted = part.number(_count(*_where(question, part, dialect)))
+    part.caps[name] = lambda rows: _caps(part, rows, label)
+    zero: dict[tuple[str, ...], float] = {(value,): 0 for value in question.expected}
+    return lambda rows: {**zero, **_grouped(part, rows, label, counted)}
 
 
-def _grouped(part: Part, rows: Sequence[Row], label: int, every: int) -> dict[tuple[str, ...], float]:
+def _grouped(part: Part, rows: Sequence[Row], label: int, place: int) -> dict[tuple[str, ...], float]:
+    """A number by the values of a label, as far as it is not 0."""
     reading: dict[tuple[str, ...], float] = {}
     for row in rows:
-        key = (cut(as_text(row[label]) or NO_VALUE),)
-        reading[key] = reading.get(key, 0) + _sum(part, [row], every)
+        if number := _sum(part, [row], place):
+            key = (cut(as_text(row[label]) or NO_VALUE),)
+            reading[key] = reading.get(key, 0) + number
     return reading
 
 
 def _caps(part: Part, rows: Sequence[Row], label: int) -> Caps:
     values = {as_text(row[label]) or "" for row in rows}
-    most = max((_number(row[part.rank(label)]) for row in rows), default=0)
+    most = max((as_number(row[part.rank(label)]) for row in rows), default=0)
     return Caps(max(0, most - part.most_values), sum(len(value) > MAX_LABEL_CHARACTERS for value in values))
 
 
 def _by_known_value(
-    part: Part, question: RowsBy, name: str, values: Sequence[str | None]
+    part: Part, question: RowsBy, name: str, values: Sequence[str | None], dialect: Dialect
 ) -> Callable[[Sequence[Row]], Reading]:
     value_column = column(part.table.columns[question.column])
-    only = ""
-    if question.only is not None:
-        only = f"{column(part.table.columns[question.only[0]])} = {literal(question.only[1])}"
-    every = part.number(f"count(*) FILTER (WHERE {only})" if only else "count(*)")
+    where = _where(question, part, dialect)
+    every = part.number(_count(*where))
     part.caps[name] = lambda rows: Caps(number=int((OTHER_VALUES,) in read(rows)))
-    restricted = f" AND {only}" if only else ""
     places = []
     for value in values:
         test = f"{value_column} IS NULL" if value is None else f"{value_column} = {literal(value)}"
-        places.append((value or NO_VALUE, part.number(f"count(*) FILTER (WHERE {test}{restricted})")))
+        places.append((value or NO_VALUE, part.number(_count(test, *where))))
 
     def read(rows: Sequence[Row]) -> Reading:
         found = {(value,): _sum(part, rows, place) for value, place in places}

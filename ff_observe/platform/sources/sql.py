@@ -26,6 +26,7 @@ MAX_ROWS = 20_000
 """Far more than the largest answer has. A session refuses more."""
 
 _SIMPLE_VALUE = re.compile(r"[A-Za-z0-9_ .-]{0,64}")
+_MAX_NUMBER = 2**63  # either database can count less
 CUT_OFF = re.compile(r":before_(\d+)\b")
 """A moment in a statement, so many seconds ago."""
 
@@ -75,7 +76,7 @@ def is_simple(value: str) -> bool:
 
 
 def quoted(identifier: str) -> str:
-    return '"' + identifier + '"'
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 def column(name: str) -> str:
@@ -104,6 +105,11 @@ def moment(at: datetime) -> str:
     """A moment as FlowFuse writes it into SQLite, where moments are text; PostgreSQL reads the same."""
     utc = at.astimezone(UTC)
     return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d} +00:00"
+
+
+def moments(sql: str, at: datetime) -> dict[str, str]:
+    """The moments that stand in a statement as `:name`, with `at` as the present."""
+    return {f"before_{some}": moment(at - timedelta(seconds=int(some))) for some in set(CUT_OFF.findall(sql))}
 
 
 def beginning(expression: str, characters: int) -> str:
@@ -239,7 +245,6 @@ class Statement:
         selects = [f"SELECT 0, {stamps}, {padding}"]
         selects += [self._select(position, shared) for position, shared in enumerate(self._selects, start=1)]
         self.sql = " UNION ALL ".join(selects)
-        self._seconds = {int(seconds) for seconds in CUT_OFF.findall(self.sql)}
 
     def _select(self, position: int, parts: tuple[Part, ...]) -> str:
         labels: list[str] = []
@@ -256,10 +261,6 @@ class Statement:
             *["NULL"] * (self._numbers - len(numbers)),
         ]
         return f"SELECT {position}, {', '.join(columns)}{source}"
-
-    def moments(self, at: datetime) -> dict[str, str]:
-        """The timestamps that stand in the statement as `:name`, with `at` as the present."""
-        return {f"before_{seconds}": moment(at - timedelta(seconds=seconds)) for seconds in self._seconds}
 
     def split(self, rows: Sequence[Row]) -> tuple[tuple[str | None, str | None], dict[str, list[Row]]]:
         """The stamp, and the rows of each part by its name, as `(labels…, numbers…)` without padding. Raises
@@ -288,6 +289,13 @@ class Statement:
 def _share(parts: Sequence[Part], size: int) -> list[tuple[Part, ...]]:
     """Whole tables side by side in one row: fewer rows are cheaper to plan."""
     return [tuple(parts[start : start + size]) for start in range(0, len(parts), size)]
+
+
+def as_number(value: int | str | None) -> int:
+    """A value of a row as a number of rows, bytes or seconds. Raises `UnexpectedAnswerError` for anything else."""
+    if not isinstance(value, int) or not 0 <= value < _MAX_NUMBER:
+        raise UnexpectedAnswerError
+    return value
 
 
 def as_text(value: int | str | None) -> str | None:

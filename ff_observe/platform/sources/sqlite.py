@@ -6,8 +6,9 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -17,7 +18,16 @@ from ff_observe.errors import SourceError
 from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, TooSlowError, traced
 from ff_observe.platform.sources.limit import TimeLimit
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.sql import MAX_ROWS, Dialect, Row, StatementError, StatementTooSlowError, literal
+from ff_observe.platform.sources.sql import (
+    MAX_ROWS,
+    Dialect,
+    Row,
+    StatementError,
+    StatementTooSlowError,
+    as_text,
+    literal,
+    moments,
+)
 from ff_observe.presence import exists
 
 READ_LIMIT_SECONDS = 4.0
@@ -46,10 +56,6 @@ _CONNECTION_SETTINGS = (
 _EXCLUSIVE = "PRAGMA locking_mode = exclusive"
 
 
-def _names(tables: Sequence[str]) -> str:
-    return ", ".join(literal(table) for table in tables)
-
-
 _IS_STORED = "m.type = 'table' AND m.rootpage > 0"  # neither a view nor a virtual table, whose content is computed
 
 
@@ -66,7 +72,7 @@ DIALECT = Dialect(
     columns=lambda tables: (
         "SELECT m.name, c.name, (SELECT schema_version FROM pragma_schema_version)"
         f" FROM sqlite_master m LEFT JOIN pragma_table_info(CASE WHEN {_IS_STORED} THEN m.name END) c"
-        f" WHERE m.type IN ('table', 'view') AND m.name IN ({_names(tables)})"
+        f" WHERE m.type IN ('table', 'view') AND m.name IN ({', '.join(map(literal, tables))})"
     ),
     schema_stamp=lambda _: "(SELECT schema_version FROM pragma_schema_version)",
     data_stamp="(SELECT data_version FROM pragma_data_version)",
@@ -148,14 +154,7 @@ class SQLiteSource:
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
-
-        def count(session: "_Session", is_kept: bool) -> Answer:
-            if not is_kept:
-                return self._count(session, at)
-            with traced(DIALECT, "PRAGMA", "data_version"):
-                (version,) = session.query("PRAGMA data_version", {})[0]
-            return self._count(session, at, str(version))
-
+        count = partial(self._count, at)
         try:
             try:
                 return self._within(self._limit, count)
@@ -172,14 +171,18 @@ class SQLiteSource:
                 "holding it locked?"
             ) from None
 
-    def _count(self, session: "_Session", at: datetime, version: str | None = None) -> Answer:
-        answer = self._counting.read(session, at, version)
+    def _count(self, at: datetime, session: "_Session", is_kept: bool) -> Answer:
+        version: int | str | None = None
+        if is_kept:
+            with traced(DIALECT, "PRAGMA", "data_version"):
+                ((version,),) = session.query("PRAGMA data_version")
+        answer = self._counting.read(session, at, as_text(version))
         self._limit.restart()  # between two statements nothing is held
-        return self._counting.read_due(session, at, answer, version)
+        return self._counting.read_due(session, at, answer, as_text(version))
 
     def select(self, sql: str) -> list[Row]:
         """See `Queryable.select`."""
-        return self._within(self._select_limit, lambda session, _: session.query(sql, {}))
+        return self._within(self._select_limit, lambda session, _: session.query(sql))
 
     def _within(self, limit: TimeLimit, ask: "Callable[[_Session, bool], T]") -> "T":
         """Ask in a session, which is `kept` for the next time or not. Raises `TooSlowError` once `limit` has expired,
@@ -189,13 +192,9 @@ class SQLiteSource:
             try:
                 with limit:
                     answer = self._ask(ask)
-            except StatementError:
-                if limit.expired:
+            except (SourceError, StatementError) as error:
+                if limit.expired or isinstance(error, SourceError):
                     self._disconnect()
-                    raise TooSlowError(f"{self._where} did not answer in time") from None
-                raise
-            except SourceError:
-                self._disconnect()
                 if limit.expired:
                     raise TooSlowError(f"{self._where} did not answer in time") from None
                 raise
@@ -261,7 +260,7 @@ class SQLiteSource:
         self._identity, self._index_identity = found, index
         session = _Session(self._connection, self._where, self._closing)
         if self._maps:
-            session.query(_MAP, {})
+            session.query(_MAP)
         return ask(session, True)
 
     def _check_library(self) -> None:
@@ -355,13 +354,13 @@ class _Session:
         self._where = where
         self._closing = closing
 
-    def query(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
+    def query(self, sql: str, at: datetime | None = None, limit_seconds: float | None = None) -> list[Row]:
         if limit_seconds is None:
-            return self._query(sql, moments)
+            return self._query(sql, at)
         end = time.monotonic() + limit_seconds
         self._connection.set_progress_handler(lambda: time.monotonic() > end, _LIMITED_OPERATIONS)
         try:
-            return self._query(sql, moments)
+            return self._query(sql, at)
         except SourceError:
             if time.monotonic() > end and not self._closing.is_set():
                 raise StatementTooSlowError(limit_seconds) from None
@@ -369,11 +368,12 @@ class _Session:
         finally:
             self._connection.set_progress_handler(None, _LIMITED_OPERATIONS)
 
-    def _query(self, sql: str, moments: Mapping[str, str]) -> list[Row]:
+    def _query(self, sql: str, at: datetime | None) -> list[Row]:
+        present = {} if at is None else moments(sql, at)
         until = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                with contextlib.closing(self._connection.execute(sql, moments)) as cursor:
+                with contextlib.closing(self._connection.execute(sql, present)) as cursor:
                     rows = cursor.fetchmany(MAX_ROWS + 1)
             except MemoryError as error:
                 raise StatementError("not enough memory") from error

@@ -7,7 +7,6 @@ from datetime import timedelta
 from ff_observe import limits
 from ff_observe.catalogue import COUNTS, facts
 from ff_observe.catalogue.model import Count
-from ff_observe.catalogue.questions import RowsBy, RowsByAge, RowsByName
 from ff_observe.config.public import is_loopback
 from ff_observe.config.settings import Settings
 from ff_observe.egress.listing import contacts
@@ -165,8 +164,8 @@ def _figures(snapshot: Snapshot, figures: Figures) -> Iterator[shape.Figure]:
 def _breakdowns(figure: Count, snapshot: Snapshot) -> Iterator[shape.Breakdown]:
     """The counts of the same rows by a label. That of a part of the rows has none."""
     for count in COUNTS:
-        labelled = isinstance(count.of, RowsBy | RowsByName | RowsByAge) and getattr(count.of, "only", None) is None
-        if labelled and type(figure.of).__name__ == "Rows" and count.of.table == figure.of.table:
+        of_all = len(count.labels) == 1 and not count.every_seconds and getattr(count.of, "where", None) is None
+        if of_all and type(figure.of).__name__ == "Rows" and count.of.table == figure.of.table:
             parts = tuple(
                 shape.Part(count.value_titles.get(label, label), value)
                 for (label,), value in snapshot.readings.get(count.name, {}).items()

@@ -12,7 +12,7 @@ from ff_observe.catalogue.questions import AgeBucket, IsTrue, MostFrequent, Ques
 from ff_observe.platform.sources import schema
 from ff_observe.platform.sources.counting import Counting
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.sql import Columns, Row, StatementError
+from ff_observe.platform.sources.sql import Columns, Row, StatementError, moments
 from ff_observe.platform.sources.sqlite import DIALECT
 from tests.reduced.schema import Row as Written
 from tests.reduced.schema import script
@@ -69,14 +69,14 @@ class Database:
     answer: Callable[[str, list[Row]], list[Row]] = lambda sql, rows: rows
     limits: list[float | None] = field(default_factory=list)
 
-    def query(self, sql: str, moments: Mapping[str, str], limit_seconds: float | None = None) -> list[Row]:
+    def query(self, sql: str, at: datetime | None = None, limit_seconds: float | None = None) -> list[Row]:
         self.asked.append(sql)
         self.limits.append(limit_seconds)
         self.meanwhile(sql)
         if self.refuse(sql):
             raise StatementError(f"damage {len(self.asked)}")
         try:
-            rows = self.connection.execute(sql, moments).fetchall()
+            rows = self.connection.execute(sql, moments(sql, at) if at else {}).fetchall()
         except sqlite3.OperationalError as error:
             raise StatementError(str(error)) from error
         return self.answer(sql, rows)

@@ -219,9 +219,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     answer = intervals.Intervals._answer
 
-    def noted(self: intervals.Intervals, turn: intervals._Turn, query: intervals.Query, at: datetime) -> Answered:
+    def noted(self: intervals.Intervals, turn: intervals._Turn, query: intervals.Query) -> Answered:
         names.append(turn.names[0])
-        return answer(self, turn, query, at)
+        return answer(self, turn, query)
 
     monkeypatch.setattr(intervals.Intervals, "_answer", noted)
     return names
@@ -266,10 +266,10 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
     errors: dict[str, Exception] = {}
     answer = intervals.Intervals._answer
 
-    def refused(self: intervals.Intervals, turn: intervals._Turn, query: intervals.Query, at: datetime) -> Answered:
+    def refused(self: intervals.Intervals, turn: intervals._Turn, query: intervals.Query) -> Answered:
         if turn.names[0] in errors:
             raise errors[turn.names[0]]
-        return answer(self, turn, query, at)
+        return answer(self, turn, query)
 
     monkeypatch.setattr(intervals.Intervals, "_answer", refused)
     return errors

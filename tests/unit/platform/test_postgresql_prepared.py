@@ -10,7 +10,7 @@ import pytest
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_session import Repeated, Server, Session
-from ff_observe.platform.sources.sql import StatementError
+from ff_observe.platform.sources.sql import StatementError, moment
 from tests.platforms import case_named, cluster_database, postgresql_rows, reported, truth
 from tests.real_parts.postgresql import Cluster
 from tests.unit.platform.hostile_server import Answer, error, message
@@ -30,9 +30,8 @@ def asked_again(scripted: Scripted, *times: int, sql: str = SINCE, **arguments: 
     scripted.statements.clear()
     with contextlib.closing(server.connect()) as connection:
         for time in times:
-            moments = {"before_60": f"{time} - 60", "before_6": f"{time} - 6"} if ":" in sql else {}
             asking = Session(connection, server, arguments.get("prefix"), repeated=repeated)
-            assert asking.query(sql, moments, arguments.get("limit_seconds")) == [(1,)]
+            assert asking.query(sql, at(time) if ":" in sql else None, arguments.get("limit_seconds")) == [(1,)]
     return scripted.statements
 
 
@@ -40,12 +39,18 @@ def takes_prepared(asked: str) -> Answer:
     return iter(()) if asked.startswith("PREPARE") else answered()
 
 
+def at(time: int) -> datetime:
+    return AT + timedelta(seconds=time)
+
+
 def text(time: int) -> str:
-    return f"SELECT f(a >= '{time} - 60'), f(b >= '{time} - 6'), f(c >= '{time} - 60')"
+    return (
+        f"SELECT f(a >= '{moment(at(time - 60))}'), f(b >= '{moment(at(time - 6))}'), f(c >= '{moment(at(time - 60))}')"
+    )
 
 
 def executed(time: int) -> str:
-    return f"EXECUTE {NAME} ({time} - 60, {time} - 6, {time} - 60)"
+    return f"EXECUTE {NAME} ({moment(at(time - 60))}, {moment(at(time - 6))}, {moment(at(time - 60))})"
 
 
 def test_what_comes_again_is_prepared_once(scripted: Scripted) -> None:
@@ -75,15 +80,15 @@ def test_a_new_statement_replaces_the_prepared_one_when_it_comes_again(scripted:
     server, repeated = Server(scripted.database), Repeated()
     with contextlib.closing(server.connect()) as connection:
         for sql in (SINCE, SINCE, "SELECT (:before_6)", SINCE, SINCE, "SELECT (:before_6)", "SELECT (:before_6)"):
-            Session(connection, server, repeated=repeated).query(sql, {"before_60": "1 - 60", "before_6": "1 - 6"})
+            Session(connection, server, repeated=repeated).query(sql, at(1))
     other = f"ff_observe_{blake2b(b'SELECT (:before_6)', digest_size=8).hexdigest()}"
     assert scripted.statements == [
         text(1),
         *(PREPARED, executed(1)),
-        "SELECT ('1 - 6')",
+        f"SELECT ('{moment(at(-5))}')",
         *(text(1), executed(1)),  # the server still holds it
-        "SELECT ('1 - 6')",
-        *(f"DEALLOCATE {NAME}", f"PREPARE {other} AS SELECT ($1)", f"EXECUTE {other} (1 - 6)"),
+        f"SELECT ('{moment(at(-5))}')",
+        *(f"DEALLOCATE {NAME}", f"PREPARE {other} AS SELECT ($1)", f"EXECUTE {other} ({moment(at(-5))})"),
     ]
 
 
@@ -99,16 +104,15 @@ def test_where_statements_are_answered_only_as_text_none_is_prepared_again(scrip
 
 def test_what_is_refused_as_text_too_is_an_error_and_stays_prepared(scripted: Scripted) -> None:
     server, repeated = Server(scripted.database), Repeated()
-    moments = {"before_60": "1 - 60", "before_6": "1 - 6"}
     scripted.answer_to = takes_prepared
     with contextlib.closing(server.connect()) as connection:
         for _ in range(2):
-            Session(connection, server, repeated=repeated).query(SINCE, moments)
+            Session(connection, server, repeated=repeated).query(SINCE, at(1))
         scripted.answer_to = lambda asked: iter([error("55P03", "prepared" if asked[0] == "E" else "as text")])
         with pytest.raises(StatementError, match=r"^as text$"):
-            Session(connection, server, repeated=repeated).query(SINCE, moments)
+            Session(connection, server, repeated=repeated).query(SINCE, at(1))
         scripted.answer_to = takes_prepared
-        Session(connection, server, repeated=repeated).query(SINCE, moments)
+        Session(connection, server, repeated=repeated).query(SINCE, at(1))
     assert scripted.statements == [text(1), PREPARED, *(executed(1),) * 2, text(1), executed(1)]
 
 

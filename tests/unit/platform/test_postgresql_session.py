@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -47,7 +48,7 @@ def ask(scripted: Scripted, *answer: bytes, **arguments: Any) -> list[Row]:
     """What `answer` is to a session that asks something."""
     scripted.answer = lambda: iter(answer)
     with session(scripted) as opened:
-        return opened.query("SELECT 1", {}, **arguments)
+        return opened.query("SELECT 1", **arguments)
 
 
 def test_a_session_begins_read_only_whatever_the_environment_says(
@@ -159,12 +160,13 @@ def test_a_message_is_one_line_without_the_password(password: Secret | None, say
 
 
 def test_a_statement_goes_with_its_moments_its_limit_and_what_stands_before_it(scripted: Scripted) -> None:
-    moments = {"before_60": "it's", "before_6": "b"}
     with session(scripted) as plain, session(scripted, prefix="SET x; ") as prefixed:
-        assert plain.query("SELECT f(:before_60), f(:before_6), f(:other)", moments) == [(1,)]
-        prefixed.query("SELECT 1", {}, 1.5)
+        assert plain.query(
+            "SELECT f(:before_60), f(:before_6), f(:other)", datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+        ) == [(1,)]
+        prefixed.query("SELECT 1", limit_seconds=1.5)
     assert scripted.statements == [
-        "SELECT f('it''s'), f('b'), f(:other)",
+        "SELECT f('2026-11-23 11:59:00.000 +00:00'), f('2026-11-23 11:59:54.000 +00:00'), f(:other)",
         "SET x; SET LOCAL statement_timeout = 1500; SELECT 1",
     ]
 
@@ -174,8 +176,8 @@ def test_behind_a_pooler_the_settings_go_with_each_statement(scripted: Scripted,
     server = Server(scripted.database)
     with contextlib.closing(server.connect()) as connection:
         server.pooled = pooled
-        Session(connection, server).query("SELECT 1", {})
-        limited(connection, server, 1.5).query("SELECT 2", {})
+        Session(connection, server).query("SELECT 1")
+        limited(connection, server, 1.5).query("SELECT 2")
     settings = postgresql_session.POOLED_PREFIX if pooled else ""
     assert scripted.statements == [
         f"{settings}SELECT 1",
@@ -190,7 +192,7 @@ def test_a_statement_longer_than_the_buffers_reaches_a_server_that_is_silent_unt
     with session(scripted) as opened:
         with socket.socket(fileno=os.dup(opened._libpq.socket)) as twin:
             twin.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        assert opened.query(long, {}) == [(1,)]
+        assert opened.query(long) == [(1,)]
     assert scripted.statements == [long]
 
 
@@ -230,10 +232,10 @@ def test_a_refused_statement_is_told_by_its_first_error_and_leaves_the_session(s
         for answer in (refusals, (description([INT8]), row([b"1"]), *refusals)):
             scripted.answer = functools.partial(iter, answer)
             with pytest.raises(StatementError) as caught:
-                opened.query("SELECT 1", {})
+                opened.query("SELECT 1")
             assert str(caught.value) == "no such table"
         scripted.answer = answered
-        assert opened.query("SELECT 1", {}) == [(1,)]
+        assert opened.query("SELECT 1") == [(1,)]
 
 
 @pytest.mark.parametrize("code", ["08006", "57P01", "57014"])
@@ -255,7 +257,7 @@ def test_a_statement_with_a_limit_of_its_own_that_was_ended_says_so(scripted: Sc
     scripted.answer = lambda: iter([error("57014", "canceled")])
     server = Server(scripted.database)
     with contextlib.closing(server.connect()) as connection, pytest.raises(TooSlowError, match=r"more than 1\.5 s;"):
-        limited(connection, server, 1.5).query("SELECT 1", {})
+        limited(connection, server, 1.5).query("SELECT 1")
 
 
 def test_no_answer_at_all_is_an_error_of_the_session(scripted: Scripted) -> None:
@@ -271,14 +273,14 @@ def test_a_server_that_goes_while_it_answers_is_an_error_of_the_session(
 ) -> None:
     scripted.answer = lambda: itertools.chain(before, gone())
     with session(scripted) as opened, pytest.raises(ConnectionLostError, match=f"^{scripted.where}: "):
-        opened.query("SELECT 1", {})
+        opened.query("SELECT 1")
 
 
 def test_a_session_that_was_closed_is_lost(scripted: Scripted) -> None:
     with session(scripted) as opened:
         opened._libpq.finish()
         with pytest.raises(ConnectionLostError, match=f"^{scripted.where}: .*closed"):
-            opened.query("SELECT 1", {})
+            opened.query("SELECT 1")
 
 
 def test_all_statements_of_a_session_share_one_limit(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +319,7 @@ def test_a_server_that_does_not_answer_is_given_up(scripted: Scripted, monkeypat
     scripted.answer = wait
     try:
         with session(scripted) as opened, pytest.raises(ConnectionLostError, match="did not answer within") as caught:
-            opened.query("SELECT 1", {})
+            opened.query("SELECT 1")
     finally:
         silent.set()
     assert caught.value.given_up
@@ -331,7 +333,7 @@ def test_a_session_that_is_cut_ends_at_once_even_while_it_waits(scripted: Script
     scripted.answer = answer_too_late
     server = Server(scripted.database)
     with contextlib.closing(server.connect()) as connection, pytest.raises(ConnectionLostError) as caught:
-        Session(connection, server).query("SELECT 1", {})
+        Session(connection, server).query("SELECT 1")
     assert not caught.value.given_up
     cut(connection)  # closed by now: no error
     connection.fileno = lambda: -1  # type: ignore[method-assign]  # closed by another thread in this moment

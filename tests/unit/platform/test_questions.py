@@ -25,7 +25,6 @@ from ff_observe.catalogue.questions import (
     RowsBy,
     RowsByAge,
     RowsByCase,
-    RowsByName,
     RowsWhere,
     TeamsOverLimit,
 )
@@ -57,7 +56,7 @@ CUT = "l" * 127 + "…"
 HALL = "h" * 128
 BY_STATE = Cases((("new", Is("state", "new")), ("running", Is("state", "running"))), "else")
 IS_LINE = Cases((("line", Is("other.name", "Line")),), "no line")
-OF_TRIALS = RowsBy("subscriptions", "trial_status", ("created",), only=("status", "trial"))
+OF_TRIALS = RowsBy("subscriptions", "trial_status", ("created",), where=Is("status", "trial"))
 MODES = RowsBy("devices", "mode", ("autonomous", "developer"))
 
 DEVICES: list[Written] = [
@@ -107,7 +106,7 @@ def answer(
     parts, lacking = plan(list(counts), EVERYTHING, known or {}, DIALECT)
     assert lacking == {}
     statement = Statement(parts, DIALECT, EVERYTHING)
-    _, rows = statement.split(database.execute(statement.sql, statement.moments(AT)).fetchall())
+    _, rows = statement.split(database.execute(statement.sql, sql.moments(statement.sql, AT)).fetchall())
     return (
         {name: read(rows[part.name]) for part in parts for name, read in part.readers.items()},
         {name: of(rows[part.name]) for part in parts for name, of in part.caps.items()},
@@ -158,12 +157,11 @@ ANSWERS: list[tuple[Question, Mapping[str | tuple[str, ...], float], Caps | None
         None,
     ),
     (MostFrequent("stacks", "name", most=0), {}, NOTHING_CUT),
-    (RowsByName("devices", "device_group", "device_groups", "name"), {"none": 4, "Line": 2, HALL: 1}, NOTHING_CUT),
     (MODES, {"autonomous": 3, "developer": 0, "none": 2, "fleet": 1, CUT: 1}, CUT_ONCE),
     (RowsBy("subscriptions", "status"), {"trial": 3, "active": 2}, NOTHING_CUT),
     (OF_TRIALS, {"created": 1, "ended": 2}, NOTHING_CUT),
     (
-        RowsBy("subscriptions", "trial_status", ("failed",), only=("status", "trial")),
+        RowsBy("subscriptions", "trial_status", ("failed",), where=Is("status", "trial")),
         {"failed": 0, "created": 1, "ended": 2},
         NOTHING_CUT,
     ),
@@ -184,7 +182,7 @@ def test_a_question_reads_its_answer(
 
 def test_questions_to_one_table_share_its_rows(database: sqlite3.Connection) -> None:
     """A label of one groups the rows of the others, which sum them."""
-    own = (MostFrequent, Earliest, RowsByName)
+    own = (MostFrequent, Earliest)
     together = [entry for entry in ANSWERS if not isinstance(entry[0], own)]
     found, _ = answer(database, [count(question, str(place)) for place, (question, _, _) in enumerate(together)])
     for place, (question, _, _) in enumerate(together):
@@ -275,9 +273,9 @@ def test_without_a_table_of_settings_they_are_not_asked_for() -> None:
         (MODES, "Devices", None, "table Devices"),
         (MODES, "Devices", "mode", "column Devices.mode"),
         (OF_TRIALS, "Subscriptions", "status", "column Subscriptions.status"),
-        (RowsByName("devices", "device_group", "device_groups", "name"), "DeviceGroups", None, "table DeviceGroups"),
+        (MostFrequent("devices", "device_group", "device_groups", "name"), "DeviceGroups", None, "table DeviceGroups"),
         (
-            RowsByName("devices", "device_group", "device_groups", "name"),
+            MostFrequent("devices", "device_group", "device_groups", "name"),
             "DeviceGroups",
             "name",
             "column DeviceGroups.name",
@@ -301,7 +299,7 @@ def test_rare_values_that_flowfuse_writes_are_told_apart(
     monkeypatch.setattr(sql, "MAX_VALUES", 1)
     found, caps = answer(database, [count(RowsBy("devices", "state", ("new",)))])
     assert (found["asked"], caps["asked"]) == ({("new",): 1, ("other",): 6}, Caps(number=3))
-    ended = RowsBy("subscriptions", "trial_status", ("none",), only=("status", "active"))
+    ended = RowsBy("subscriptions", "trial_status", ("none",), where=Is("status", "active"))
     assert answer(database, [count(ended)])[0]["asked"] == {("none",): 1, ("other",): 1}
 
 

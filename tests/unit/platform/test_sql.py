@@ -26,6 +26,7 @@ from ff_observe.platform.sources.sql import (
     literal,
     missing,
     moment,
+    moments,
     table_names,
 )
 from ff_observe.platform.sources.sqlite import DIALECT
@@ -66,7 +67,7 @@ def words(most: int | None = None, kept: tuple[str, ...] = ()) -> Part:
 
 def rows_of(database: sqlite3.Connection, *parts: Part) -> dict[str, list[Row]]:
     statement = Statement(parts, STAMPED, {})
-    found = database.execute(statement.sql, statement.moments(AT)).fetchall()
+    found = database.execute(statement.sql, moments(statement.sql, AT)).fetchall()
     assert {len(row) for row in found} == {statement.width}
     stamp, rows = statement.split(found)
     assert stamp == (f"{len(TABLES) + 1} missing", "7")
@@ -216,7 +217,7 @@ def test_a_statement_holds_the_moments_that_its_parts_compare_with(database: sql
     for seconds in (0, 86_400):
         part.number(f"count(*) FILTER (WHERE {made} >= :before_{seconds})")
     day_before = "2026-11-22 12:00:00.123 +00:00"
-    assert Statement([part], DIALECT, {}).moments(AT) == {"before_0": moment(AT), "before_86400": day_before}
+    assert moments(Statement([part], DIALECT, {}).sql, AT) == {"before_0": moment(AT), "before_86400": day_before}
     database.execute('INSERT INTO "Things" ("madeAt") VALUES (?)', (moment(AT - timedelta(milliseconds=1)),))
     assert rows_of(database, part) == {"words": [(0, 1)]}
 

@@ -143,7 +143,7 @@ class TestWriteAheadLog:
 
     def test_a_statement_has_the_limit_that_it_is_given(self, path: Path) -> None:
         with contextlib.closing(SQLiteSource(path)) as source, pytest.raises(StatementTooSlowError):
-            source._ask(lambda session, _: session.query(ENDLESS, {}, 0.001))
+            source._ask(lambda session, _: session.query(ENDLESS, None, 0.001))
 
     def test_a_statement_that_takes_too_long_is_ended(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sqlite, "SELECT_SECONDS", 0.05)

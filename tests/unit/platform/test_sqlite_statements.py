@@ -150,7 +150,7 @@ def ask(connection: sqlite3.Connection, sql: str, limit: float | None = None, *,
     is_closing = threading.Event()
     if closing:
         is_closing.set()
-    return sqlite._Session(connection, "the database", is_closing).query(sql, {}, limit)
+    return sqlite._Session(connection, "the database", is_closing).query(sql, None, limit)
 
 
 @pytest.mark.parametrize(

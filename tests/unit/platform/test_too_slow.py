@@ -187,13 +187,13 @@ def test_dear_counts_wait_where_the_reading_was_repeated(tmp_path: Path, monkeyp
     expired: list[str] = []
     with contextlib.closing(SQLiteSource(path)) as source:
 
-        def query(self: sqlite._Session, sql: str, moments: Any, limit: float | None = None) -> object:
+        def query(self: sqlite._Session, sql: str, at: Any = None, limit: float | None = None) -> object:
             limits.add(limit)
             if limit is None and of_devices(sql) and not expired:
                 expired.append(sql)
                 vars(source)["_limit"].expired = True
                 raise SourceError("interrupted")
-            return plain(self, sql, moments, limit)
+            return plain(self, sql, at, limit)
 
         monkeypatch.setattr(sqlite._Session, "query", query)
         assert source.read(AT).failures["flowfuse_devices_by_mode"] == reduction.REASON
