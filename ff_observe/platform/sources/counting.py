@@ -128,7 +128,7 @@ class Counting:
         self._dear = tuple(count for count in counts if count.every_seconds)
         self._intervals = intervals.Intervals(dialect, where, directory)
         self._reduction = Reduction(where)
-        self._dialect = dialect
+        self.dialect = dialect
         self._where = where
         self._columns: Columns | None = None
         self._not_tables: frozenset[str] = frozenset()  # views and the like with a table's name
@@ -147,6 +147,10 @@ class Counting:
         self._refused: StatementError | None = None
         self._platform: object = None  # FlowFuse's id of the one that was read last
         self._last: tuple[str, Answer] | None = None  # the data stamp of a complete answer, and the answer
+
+    def use(self, dialect: Dialect) -> None:
+        """Ask so from the next look at the schema on."""
+        self.dialect = self._intervals.dialect = dialect
 
     def forget(self) -> None:
         """The database may have been replaced: look at its schema before the next statement."""
@@ -195,7 +199,7 @@ class Counting:
         """`answer` with the counts that have an interval of their own, some of them asked again if that is over."""
 
         def query(sql: str) -> list[Row]:
-            with traced(self._dialect, "SELECT", "counts with an interval"):
+            with traced(self.dialect, "SELECT", "counts with an interval"):
                 return session.query(sql, at, intervals.STATEMENT_SECONDS)
 
         if not self._reduction.began(at):  # as much time again would be too long for a scrape
@@ -228,13 +232,13 @@ class Counting:
         return replace(before, readings={**before.readings, **moved}, unchanged=True)
 
     def _ask(self, session: Session, statement: Statement, at: datetime, what: str) -> list[Row]:
-        with traced(self._dialect, "SELECT", what):
+        with traced(self.dialect, "SELECT", what):
             return _of_width(statement.width, session.query(statement.sql, at))
 
     def _look_at_schema(self, session: Session) -> None:
         try:
-            with traced(self._dialect, "SELECT", "schema"):
-                rows = _of_width(3, session.query(self._dialect.columns(table_names())))
+            with traced(self.dialect, "SELECT", "schema"):
+                rows = _of_width(3, session.query(self.dialect.columns(table_names())))
         except StatementError as error:
             raise SourceError(f"{self._where}: cannot see which tables it has: {error}") from error
         except UnexpectedAnswerError:
@@ -259,7 +263,7 @@ class Counting:
         assert self._columns is not None
         columns = frozenset((table, frozenset(names)) for table, names in self._columns.items())
         known, left_out = frozenset(self._known.items()), self._reduction.of(self._counts)
-        self._planned = _planned(self._counts, columns, known, frozenset(self._failed), left_out, self._dialect)
+        self._planned = _planned(self._counts, columns, known, frozenset(self._failed), left_out, self.dialect)
         self._columns = self._planned.columns
         self._lacking = {**self._planned.lacking, **answerable(self._dear, self._columns)[1]}
 
@@ -324,7 +328,7 @@ class Counting:
         assert self._columns is not None
         found: dict[str, str] = {}
         for part in asked:
-            alone = Statement([part], self._dialect, self._columns)
+            alone = Statement([part], self.dialect, self._columns)
             try:
                 self._ask(session, alone, at, part.table.name)
             except StatementError as own_error:

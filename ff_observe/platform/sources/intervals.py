@@ -73,7 +73,7 @@ class Intervals:
     """The counts of one database that have an interval. Used by one thread at a time."""
 
     def __init__(self, dialect: Dialect, where: str, directory: Path | None) -> None:
-        self._dialect = dialect
+        self.dialect = dialect
         self._where = where
         self._directory = directory
         self._columns: Columns = {}
@@ -85,7 +85,7 @@ class Intervals:
         self._columns = columns
         self._turns = []
         for together in _together(counts):
-            turn = _turn(together, self._dialect)
+            turn = _turn(together, self.dialect)
             known = before.get(turn.names)
             if known is not None:
                 known.part, known.sql = turn.part, turn.sql
@@ -100,7 +100,7 @@ class Intervals:
 
     def drop(self) -> None:
         """What is known is of another platform."""
-        self._turns = [_turn(turn.counts, self._dialect) for turn in self._turns]
+        self._turns = [_turn(turn.counts, self.dialect) for turn in self._turns]
 
     def ask(self, query: Query, at: datetime, data_stamp: str | None, complained: Iterable[str] = ()) -> None:
         """Ask some that are due, the most overdue ones first. Reasons that others were not read for, `complained`, are
@@ -147,7 +147,7 @@ class Intervals:
         if part is None:
             (count,) = turn.counts
             try:
-                reading, caps = ask(count.of, Asking(query, self._columns, self._dialect, self._directory))
+                reading, caps = ask(count.of, Asking(query, self._columns, self.dialect, self._directory))
             except (ValueError, IndexError) as error:  # fewer rows, or rows of another width, than were asked for
                 raise UnexpectedAnswerError from error
             return {count.name: reading}, {} if caps is None else {count.name: caps}

@@ -58,54 +58,56 @@ JavaScript escapes half of a surrogate pair, and never a whole one. A question m
 letters after an escaped backslash are replaced too, which keeps the JSON valid."""
 
 
-def _json(column: str, path: tuple[str, ...]) -> str:
-    """What FlowFuse keeps as text; an empty one is no JSON."""
-    text = f"CAST({column} AS text)"
-    mended = f"regexp_replace({text}, '{_NOT_TEXT}', '{_QUESTION_MARK}', 'g')"
-    text = f"CASE WHEN strpos({text}, '\\u') > 0 THEN {mended} ELSE {text} END"  # few hold any: that takes no time
-    return f"NULLIF({text}, '')::json #> '{{{','.join(path)}}}'"
+def _dialect(is_json: str) -> Dialect:
+    """`is_json` follows a text and tests, as far as the server can, whether it is JSON: what is none holds nothing."""
+
+    def json(column: str, path: tuple[str, ...], operator: str = "#>") -> str:
+        text = f"CAST({column} AS text)"
+        mended = f"regexp_replace({text}, '{_NOT_TEXT}', '{_QUESTION_MARK}', 'g')"
+        text = f"CASE WHEN strpos({text}, '\\u') > 0 THEN {mended} ELSE {text} END"  # few hold any: that takes no time
+        return f"(CASE WHEN ({text}) {is_json} THEN {text} END)::json {operator} '{{{','.join(path)}}}'"
+
+    def json_text(column: str, path: tuple[str, ...]) -> str:
+        return f"({json(column, path, '#>>')})"
+
+    def json_integer(column: str, path: tuple[str, ...]) -> str:
+        text = json_text(column, path)
+        return f"CASE WHEN {text} ~ '^-?[0-9]{{1,18}}$' THEN CAST({text} AS bigint) END"
+
+    def of_type(kind: str, column: str, path: tuple[str, ...], otherwise: str) -> str:
+        found = json(column, path)
+        return f"CASE WHEN json_typeof({found}) = '{kind}' THEN {found} ELSE '{otherwise}' END"
+
+    return Dialect(
+        system="postgresql",
+        # A column that the role must not read is left out, as one that this FlowFuse lacks; a table of which it must
+        # read none is asked, and fails with PostgreSQL's own words.
+        columns=lambda tables: (
+            "SELECT c.relname, a.attname, '' FROM pg_class c LEFT JOIN pg_attribute a"
+            " ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
+            " AND (has_column_privilege(c.oid, a.attnum, 'SELECT') OR NOT has_any_column_privilege(c.oid, 'SELECT'))"
+            f" WHERE c.oid IN ({', '.join(_regclass(table) for table in tables)})"
+        ),
+        schema_stamp=_missing_that_is_there,
+        data_stamp="NULL",
+        moment=lambda column: column,
+        milliseconds=lambda column: f"CAST(round(extract(epoch FROM {column}) * 1000) AS bigint)",
+        writers=_writers,
+        epoch=lambda expression: f"CAST(floor(extract(epoch FROM {expression})) AS bigint)",
+        json_text=json_text,
+        json_integer=json_integer,
+        json_elements=lambda column, path: f"json_array_elements({of_type('array', column, path, '[]')})",
+        json_keys=lambda column, path: f"json_each({of_type('object', column, path, '{}')})",
+        database_size="SELECT pg_database_size(current_database())",
+        table_sizes=(
+            "SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c"
+            " WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace = current_schema()::regnamespace"
+        ),
+    )
 
 
-def _json_text(column: str, path: tuple[str, ...]) -> str:
-    return f"({_json(column, path).replace('#>', '#>>')})"
-
-
-def _json_integer(column: str, path: tuple[str, ...]) -> str:
-    text = _json_text(column, path)
-    return f"CASE WHEN {text} ~ '^-?[0-9]{{1,18}}$' THEN CAST({text} AS bigint) END"
-
-
-DIALECT = Dialect(
-    system="postgresql",
-    # A column that the role must not read is left out, as one that this FlowFuse lacks; a table of which it must read
-    # none is asked, and fails with PostgreSQL's own words.
-    columns=lambda tables: (
-        "SELECT c.relname, a.attname, '' FROM pg_class c LEFT JOIN pg_attribute a"
-        " ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
-        " AND (has_column_privilege(c.oid, a.attnum, 'SELECT') OR NOT has_any_column_privilege(c.oid, 'SELECT'))"
-        f" WHERE c.oid IN ({', '.join(_regclass(table) for table in tables)})"
-    ),
-    schema_stamp=_missing_that_is_there,
-    data_stamp="NULL",
-    moment=lambda column: column,
-    milliseconds=lambda column: f"CAST(round(extract(epoch FROM {column}) * 1000) AS bigint)",
-    writers=_writers,
-    epoch=lambda expression: f"CAST(floor(extract(epoch FROM {expression})) AS bigint)",
-    json_text=_json_text,
-    json_integer=_json_integer,
-    json_elements=lambda column, path: (
-        f"json_array_elements(CASE WHEN json_typeof({_json(column, path)}) = 'array'"
-        f" THEN {_json(column, path)} ELSE '[]' END)"
-    ),
-    json_keys=lambda column, path: (
-        f"json_each(CASE WHEN json_typeof({_json(column, path)}) = 'object' THEN {_json(column, path)} ELSE '{{}}' END)"
-    ),
-    database_size="SELECT pg_database_size(current_database())",
-    table_sizes=(
-        "SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c"
-        " WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace = current_schema()::regnamespace"
-    ),
-)
+DIALECT = _dialect("<> ''")
+_DIALECT_OF_16 = _dialect("IS JSON")
 
 
 class PostgreSQLSource:
@@ -122,7 +124,7 @@ class PostgreSQLSource:
     @property
     def dialect(self) -> Dialect:
         """See `Queryable.dialect`."""
-        return DIALECT
+        return self._counting.dialect
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
@@ -175,6 +177,7 @@ class PostgreSQLSource:
         if self._connection is None:
             self._counting.forget()
             self._connection = self._server.connect()
+            self._counting.use(_DIALECT_OF_16 if self._connection.info.server_version >= 160000 else DIALECT)
             self._repeated = Repeated()
         return self._connection
 

@@ -60,8 +60,8 @@ _IS_STORED = "m.type = 'table' AND m.rootpage > 0"  # neither a view nor a virtu
 
 
 def _json(column: str, path: tuple[str, ...]) -> str:
-    """What FlowFuse keeps as text; an empty one is no JSON."""
-    return f"NULLIF({column}, ''), '$.{'.'.join(path)}'"
+    """What FlowFuse keeps as text; one that is empty, or nested deeper than SQLite reads, is no JSON."""
+    return f"CASE WHEN json_valid({column}) THEN {column} END, '$.{'.'.join(path)}'"
 
 
 LARGEST_WALKED = 256 * 2**20

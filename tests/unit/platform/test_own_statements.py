@@ -349,6 +349,34 @@ def test_rare_packages_are_summed_and_long_names_are_cut(platform: Platform, mon
     )
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"palette": ',
+        "{'palette': 1}",
+        '{"palette": {"modules": ["@flowfuse-nodes/a"]}}',
+        '{"a": ' * 2_001 + "1" + "}" * 2_001,
+    ],
+    ids=["cut off", "no JSON", "of another form", "nested too deeply"],
+)
+def test_json_that_cannot_be_read_holds_nothing_and_takes_no_other_down(platform: Platform, content: str) -> None:
+    package = "@flowfuse-nodes/mqtt"
+    platform.write([REPORTS, *running(package), *running("@flowfuse-nodes/lost")])
+    lost = "UPDATE ProjectSettings SET value = ? WHERE ProjectId = '@flowfuse-nodes/lost'"
+    platform.database.execute(lost, [content])
+    platform.write([("ProjectSnapshots", {"id": 1, "settings": content})])
+    platform.write([("Devices", {"state": "running", "lastSeenAt": AT, "activeSnapshotId": 1})])
+    assert platform.ask(CertifiedNodes()) == ({(package,): 1}, Caps())
+    platform.write([provider("Plant", LATER), provider("Lost", None, options=content)])
+    assert platform.ask(CertificateExpiry())[0] == {("Plant",): expiry(LATER)}
+    platform.write(
+        [("TeamTypes", {"id": place, "properties": of}) for place, of in enumerate((json.dumps(TEAM), content))]
+    )
+    platform.write([("Teams", {"id": 7 + place, "TeamTypeId": place, "properties": content}) for place in (0, 1)])
+    platform.write([("TeamMembers", {"TeamId": 7 + place}) for place in (0, 0, 1, 1)])
+    assert platform.ask(TeamsOverLimit())[0] == {("users",): 1, ("devices",): 0, ("runtimes",): 0}
+
+
 MADE = "SELECT * FROM (VALUES ('c', 1), ('b', 3), ('a', 1), ('d', 3), (printf('%129s', 'e'), 0))"
 
 

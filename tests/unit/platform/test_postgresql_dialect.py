@@ -48,6 +48,28 @@ def test_why_json_is_refused_is_said_without_what_it_holds(empty: PostgreSQLSour
     assert str(caught.value) == "invalid input syntax for type json"
 
 
+@pytest.mark.parametrize("content", ['{"a": {"b": 1}', '{"a": {"b": 1},}', "{a: 1}", '{"a": {"b": "\t"}}', "NaN", " "])
+def test_text_that_is_no_json_holds_nothing_where_the_server_can_tell(empty: PostgreSQLSource, content: str) -> None:
+    ((version,),) = empty.select("SELECT current_setting('server_version_num')::int")
+    column, path, dialect = f"'{content}'::text", ("a", "b"), empty.dialect
+    asked = f"SELECT {dialect.json_text(column, path)}, {dialect.json_integer(column, path)}"
+    tables = (dialect.json_elements(column, path), dialect.json_keys(column, path))
+    if int(str(version)) >= 160000:
+        assert empty.select(asked) == [(None, None)]
+        assert [empty.select(f"SELECT * FROM {table}") for table in tables] == [[], []]
+    else:
+        for sql in (asked, *(f"SELECT * FROM {table}" for table in tables)):
+            with pytest.raises(StatementError, match=r"^invalid input syntax for type json$"):
+                empty.select(sql)
+
+
+def test_json_as_deep_as_flowfuse_can_write_it_is_read(empty: PostgreSQLSource) -> None:
+    """Node.js writes up to some 4,500 levels."""
+    deep = f"""'{'{"a": ' * 6_000}1{"}" * 6_000}'::text"""
+    empty.select("SELECT 1")
+    assert empty.select(f"SELECT {empty.dialect.json_text(deep, ('b',))}") == [(None,)]
+
+
 def test_elements_and_keys_of_json_are_rows_where_it_has_any(empty: PostgreSQLSource) -> None:
     def found(make: Callable[[str, tuple[str, ...]], str], content: str) -> int | str | None:
         table = make(f"'{content}'::text", ("a", "b"))
