@@ -1,7 +1,7 @@
 """Reads FlowFuse's PostgreSQL database, in a session that cannot write and never stays in a transaction."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +11,7 @@ from ff_observe.errors import SourceError
 from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, TooSlowError
 from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Repeated, Server, Session, cut, limited
-from ff_observe.platform.sources.sql import Dialect, Row, literal, quoted
+from ff_observe.platform.sources.sql import Dialect, Row, literal, quoted, table_names
 
 if TYPE_CHECKING:
     import psycopg
@@ -24,6 +24,10 @@ T = TypeVar("T")
 def _regclass(table: str) -> str:
     """The table as the session's search path resolves it; NULL if it does not exist."""
     return f"to_regclass({literal(quoted(table))})"
+
+
+def _regclasses(tables: Iterable[str]) -> str:
+    return ", ".join(map(_regclass, tables))
 
 
 def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
@@ -86,7 +90,7 @@ def _dialect(is_json: str) -> Dialect:
             "SELECT c.relname, a.attname, '' FROM pg_class c LEFT JOIN pg_attribute a"
             " ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
             " AND (has_column_privilege(c.oid, a.attnum, 'SELECT') OR NOT has_any_column_privilege(c.oid, 'SELECT'))"
-            f" WHERE c.oid IN ({', '.join(_regclass(table) for table in tables)})"
+            f" WHERE c.oid IN ({_regclasses(tables)})"
         ),
         schema_stamp=_missing_that_is_there,
         data_stamp="NULL",
@@ -101,7 +105,8 @@ def _dialect(is_json: str) -> Dialect:
         database_size="SELECT pg_database_size(current_database())",
         table_sizes=(
             "SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c"
-            " WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace = current_schema()::regnamespace"
+            " WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace IN"
+            f" (SELECT relnamespace FROM pg_class WHERE oid IN ({_regclasses(table_names())}))"
         ),
     )
 

@@ -81,6 +81,15 @@ def test_elements_and_keys_of_json_are_rows_where_it_has_any(empty: PostgreSQLSo
     assert [found(empty.dialect.json_keys, content) for content in (array, keys, "{}", "")] == [0, 3, 0, 0]
 
 
+def test_the_sizes_are_those_of_the_schema_that_holds_the_platforms_tables(postgres: Cluster) -> None:
+    name = postgres.create("schemas")
+    with postgres.connect(name) as connection:
+        connection.execute('CREATE SCHEMA forge; CREATE TABLE forge."Users" (); CREATE TABLE forge."Others" ()')
+        connection.execute('CREATE TABLE strange (); ALTER DATABASE schemas SET search_path = "$user", public, forge')
+    with contextlib.closing(PostgreSQLSource(cluster_database(postgres, name))) as source:
+        assert {table for table, _ in source.select(source.dialect.table_sizes)} == {"Users", "Others"}
+
+
 def test_what_is_missing_is_seen_as_soon_as_it_is_there(postgres: Cluster) -> None:
     missing = [("Teams", None), ("Devices", "mode")]
     name = postgres.create("missing")
