@@ -90,6 +90,7 @@ class World:
         self.team_type = "enterprise"
         self.licence: Licence | None = LICENCE
         self.initialised = True
+        self.instance_id: str | None = INSTANCE_ID
         self.database: str | None = None  # why it does not answer
         self.http = HttpAnswer(0.021)
 
@@ -97,13 +98,14 @@ class World:
         """The platform at this moment."""
         now = self.clock.now()
         installation = Installation(flowfuse_version="2.33.2", nodejs_version="v20.19.5")
+        name = platform_facts.platform_id(self.instance_id)
         if self.database is not None:
             readings = platform_facts.liveness(database=False, http=self.http)
             failures = {f"flowfuse_{name}": self.database for name in self.counts}
-            return Snapshot(now, 2.0, False, installation, readings, failures, self.http)
+            return Snapshot(now, 2.0, False, installation, readings, failures, self.http, platform_id=name)
         installation = replace(
             installation,
-            instance_id=INSTANCE_ID,
+            instance_id=self.instance_id,
             initialised=self.initialised,
             telemetry_allowed=True,
             licence=self.licence,
@@ -113,7 +115,7 @@ class World:
             **platform_facts.liveness(database=True, http=self.http),
             **platform_facts.readings(answer, installation, self.settings.platform),
         }
-        return Snapshot(now, 0.0084, True, installation, readings, {}, self.http)
+        return Snapshot(now, 0.0084, True, installation, readings, {}, self.http, platform_id=name)
 
     def source(self) -> StatusSource:
         return replace(source(self.settings, self.self_metrics, self.memory), examined=self._examined)

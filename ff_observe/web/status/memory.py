@@ -59,18 +59,22 @@ class Memory:
         self._changes: deque[Change] = deque(maxlen=MOST_CHANGES)
         self._findings: dict[tuple[str, str], str] = {}
         self._facts: dict[str, str] = {}
-        self._platform: object = None
+        self._database: object = None
+        self._platform_id: str | None = None
         self._ledger: tuple[object, Sent] = (None, Sent())
         self.version = 0  # grows with every change of what is shown
 
-    def begin(self, platform: object) -> None:
-        """Remember `platform` (anything that tells one from another) from now on; figures of another are forgotten."""
+    def begin(self, database: object, platform_id: str | None = None) -> None:
+        """Remember the platform with this database and id from now on, as far as it is known yet; figures of another,
+        also of one whose database had this place, are forgotten."""
         with self._lock:
-            if self._platform not in (None, platform):
+            replaced = platform_id is not None and self._platform_id not in (None, platform_id)
+            if replaced or self._database not in (None, database):
                 self._figures.clear()
                 self._findings.clear()
                 self._facts.clear()
-            self._platform = platform
+                self._platform_id = None
+            self._database, self._platform_id = database, platform_id or self._platform_id
 
     def keep(self, snapshot: Snapshot) -> None:
         """Keep the figures of a moment."""

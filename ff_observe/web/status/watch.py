@@ -67,6 +67,7 @@ class Watch:
     def observe(self, snapshot: Snapshot) -> None:
         """Remember what a snapshot says, and what changed with it."""
         memory = self._source.memory
+        memory.begin(self._source.settings.database, snapshot.platform_id)
         memory.read_ledger(self._source.settings.ping.ledger)
         memory.keep(snapshot)
         self._observed = snapshot

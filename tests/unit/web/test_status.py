@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from ff_observe.config.settings import (
     OtlpSettings,
     PingSettings,
-    PostgreSQLDatabase,
     SQLiteDatabase,
 )
 from ff_observe.generate.status_schema import schema
@@ -272,13 +271,35 @@ def test_the_log_is_bounded_in_number_and_time(world: World) -> None:
     assert document(world)["changes"] == []
 
 
-def test_another_platform_begins_without_the_curves_of_the_one_before(world: World) -> None:
-    world.settings = replace(world.settings, database=SQLiteDatabase(Path("/opt/flowforge/var/forge.db")))
-    world.look()
-    world.look()
+def users_read(world: World) -> int:
+    """In how many steps of the day the curve of users has a value."""
     (users, *_) = document(world)["figures"]
-    assert len([value for value in users["day"] if value is not None]) == 1
-    assert isinstance(World(Path()).settings.database, PostgreSQLDatabase)
+    return len([value for value in users["day"] if value is not None])
+
+
+@pytest.mark.parametrize("what", ["database", "instance_id"])
+def test_another_platform_begins_without_the_curves_of_the_one_before(world: World, what: str) -> None:
+    """Also one whose database took the place of the other's."""
+    for _ in range(2):
+        world.clock.advance(3600)
+        world.look()
+    assert users_read(world) == 3
+    if what == "database":
+        world.settings = replace(world.settings, database=SQLiteDatabase(Path("/opt/flowforge/var/forge.db")))
+    else:
+        world.instance_id = "another"
+    world.clock.advance(3600)
+    world.look()
+    assert users_read(world) == 1
+
+
+def test_a_platform_whose_id_is_not_known_yet_is_the_one_before(world: World) -> None:
+    names = (world.instance_id, None, world.instance_id)
+    for name in names:
+        world.instance_id = name
+        world.clock.advance(3600)
+        world.look()
+    assert users_read(world) == 1 + len(names)
 
 
 def test_the_page_is_made_once_for_a_moment(world: World) -> None:
