@@ -5,6 +5,7 @@ Sources: FlowFuse forge/auditLog (what the platform writes), forge/routes/loggin
 devices post), frontend/src/data/audit-events.json (names of earlier versions).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -236,24 +237,20 @@ FALLIBLE: frozenset[str] = frozenset(
 """The events whose body is read to see whether it reports an error."""
 
 
-def derive(counted: Iterable[tuple[Event, int]]) -> dict[str, dict[tuple[str, ...], int]]:
+def derive(counted: Iterable[tuple[Event, int]]) -> dict[str, Counter[tuple[str, ...]]]:
     """The readings of `AUDIT` for these numbers of events. Derived counters have every label value, also at 0."""
-    readings: dict[str, dict[tuple[str, ...], int]] = {
-        metric.name: {(value,): 0 for value in metric.label_values} for metric in AUDIT
-    }
+    readings: dict[str, Counter[tuple[str, ...]]] = {metric.name: Counter() for metric in AUDIT}
+    for metric in AUDIT:
+        readings[metric.name].update(dict.fromkeys(((value,) for value in metric.label_values), 0))
     for event, number in counted:
-        _add(readings[AUDIT_EVENTS.name], (event.event, event.source), number)
+        readings[AUDIT_EVENTS.name][event.event, event.source] += number
         for metric in DERIVED:
             value = value_of(metric, event)
             if value is not None:
-                _add(readings[metric.name], (value,), number)
+                readings[metric.name][value,] += number
     return readings
 
 
 def value_of(metric: Derived, event: Event) -> str | None:
     """The label value of `metric` under which `event` counts; None if it does not count."""
     return next((value for rule in metric.rules if (value := rule.value_of(event)) is not None), None)
-
-
-def _add(reading: dict[tuple[str, ...], int], key: tuple[str, ...], number: int) -> None:
-    reading[key] = reading.get(key, 0) + number

@@ -18,7 +18,7 @@ from ff_observe.catalogue.audit import Event, derive
 from ff_observe.clock import Clock
 from ff_observe.errors import SourceError
 from ff_observe.log import StateLog
-from ff_observe.platform.sources.audit_log import AuditLog, Bounds, Stretch
+from ff_observe.platform.sources.audit_log import AuditLog, Bounds
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.model import Reading
 from ff_observe.platform.sources.sql import StatementError
@@ -53,11 +53,6 @@ class Tally:
     began: datetime | None = None
     complete: bool = False
     checked: datetime | None = None
-
-    def take(self, stretch: Stretch) -> None:
-        """Count a stretch that follows."""
-        self.events.update(stretch.events)
-        self.cursor, self.entry = stretch.last, stretch.entry
 
     def is_of(self, bounds: Bounds) -> bool:
         """Whether it was counted in the log with these bounds."""
@@ -186,9 +181,17 @@ class AuditCounters:
         return counted
 
     def _look(self) -> Counted:
-        bounds = self._bounds()
+        """Look where the log ends, and how far it is settled; count what is new. Starts anew if it is another log."""
+        bounds = self._log.bounds(self._tally.cursor)
         if bounds is None:
+            self._count_anew()
             return Counted()
+        if not self._tally.is_of(bounds):
+            log.warning("the audit log is not the one that was counted (a backup, deleted entries): it is counted anew")
+            self._count_anew()
+        self._tally.first, self._tally.began = bounds.first, bounds.began
+        self._last = bounds.last or 0
+        self._settle(bounds)
         until = time.monotonic() + LOOK_SECONDS
         while self._left and time.monotonic() < until and self._count_slice():
             pass
@@ -208,20 +211,6 @@ class AuditCounters:
 
         self._counted = self._guarded(step)
         return more
-
-    def _bounds(self) -> Bounds | None:
-        """Look where the log ends, and how far it is settled. Starts anew if it is another log."""
-        bounds = self._log.bounds(self._tally.cursor)
-        if bounds is None:
-            self._count_anew()
-            return None
-        if not self._tally.is_of(bounds):
-            log.warning("the audit log is not the one that was counted (a backup, deleted entries): it is counted anew")
-            self._count_anew()
-        self._tally.first, self._tally.began = bounds.first, bounds.began
-        self._last = bounds.last or 0
-        self._settle(bounds)
-        return bounds
 
     def _settle(self, bounds: Bounds) -> None:
         """Move `_settled` up to the largest id below which no entry can appear any more.
@@ -280,7 +269,8 @@ class AuditCounters:
             self._count_anew()  # another log took its place since the bounds were read
             return False
         if stretch.entries:
-            tally.take(stretch)
+            tally.events.update(stretch.events)
+            tally.cursor, tally.entry = stretch.last, stretch.entry
         if took > 2 * SLICE_SECONDS:
             self._slice = max(SMALLEST_SLICE, size // 2)
         elif took < SLICE_SECONDS / 2 and stretch.entries == size:
@@ -292,16 +282,12 @@ class AuditCounters:
         if self._settled is not None and not self._left and not tally.complete:
             tally.complete, tally.checked = True, self._clock.now()
         self._save()
-        share = self._share()
-        if not tally.complete:
-            return Counted(share=share)
-        return Counted(derive(tally.events.items()), tally.began, share)
-
-    def _share(self) -> float:
-        first = self._tally.first or 0
-        if self._tally.complete and self._tally.cursor >= self._last:
-            return 1.0
-        return max(0, self._tally.cursor - first + 1) / (self._last - first + 2)  # below 1
+        first = tally.first or 0
+        if not tally.complete or tally.cursor < self._last:
+            share = max(0, tally.cursor - first + 1) / (self._last - first + 2)  # below 1
+        else:
+            share = 1.0
+        return Counted(derive(tally.events.items()), tally.began, share) if tally.complete else Counted(share=share)
 
     def _save(self, *, at_once: bool = False) -> None:
         if self._memory is None or self._platform is None or self._tally.cursor == 0:

@@ -17,6 +17,7 @@ from ff_observe.platform.sources.sql import Row, StatementError, as_text, litera
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TABLE = quoted(AUDIT_LOG.name)
 _KEY = quoted(AUDIT_LOG.key)
+_ATTEMPTS = 4  # a changed schema costs one
 _ERROR, _NO_ERROR = '{"error":', '{"error":null'
 """How FlowFuse begins the body of an event that failed (forge/auditLog/formatters.js: `error` is the first member), and
 how it begins what an instance or a device posts with no error in that member."""
@@ -63,19 +64,23 @@ class AuditLog:
 
         Raises `SourceError` or `StatementError`.
         """
-        if not self._columns and not self._look_at_schema():
-            return None
-        (row,) = self._select(
-            f"SELECT (SELECT max({_KEY}) FROM {_TABLE}), (SELECT min({_KEY}) FROM {_TABLE}),"
-            f" (SELECT {self._milliseconds(_column('created'))} FROM {_TABLE} a"
-            f" WHERE a.{_KEY} = (SELECT min({_KEY}) FROM {_TABLE})),"
-            f" {self._entry(str(after))}, {self._source.dialect.writers(AUDIT_LOG.name)}, {self._schema_stamp()}",
-            width=6,
-        )
-        last, first, began, entry, writers, stamp = row
-        if as_text(stamp) != self._stamp:  # upgraded, or another database: look again before anything is counted
-            self._columns = frozenset()
-            return self.bounds(after)
+        for _ in range(_ATTEMPTS):
+            if not self._columns and not self._look_at_schema():
+                return None
+            (row,) = self._select(
+                f"SELECT (SELECT max({_KEY}) FROM {_TABLE}), (SELECT min({_KEY}) FROM {_TABLE}),"
+                f" (SELECT {self._milliseconds(_column('created'))} FROM {_TABLE} a"
+                f" WHERE a.{_KEY} = (SELECT min({_KEY}) FROM {_TABLE})),"
+                f" {self._entry(str(after))}, {self._source.dialect.writers(AUDIT_LOG.name)},"
+                f" {self._source.dialect.schema_stamp(self._missing())}",
+                width=6,
+            )
+            last, first, began, entry, writers, stamp = row
+            if as_text(stamp) == self._stamp:
+                break
+            self._columns = frozenset()  # upgraded, or another database: look again before anything is counted
+        else:
+            raise _no_such_log()
         if writers is None:
             raise SourceError(
                 "the database is a standby, which does not know of the primary's open transactions: the audit log can "
@@ -153,16 +158,11 @@ class AuditLog:
     def _look_at_schema(self) -> bool:
         rows = self._select(self._source.dialect.columns([AUDIT_LOG.name]), width=3)
         self._columns = frozenset(str(name) for _, name, _ in rows if name is not None)
-        if self._columns:
-            (row,) = self._select(f"SELECT {self._schema_stamp()}", width=1)
-            self._stamp = as_text(row[0])
+        self._stamp = as_text(rows[0][2]) if rows else None
         return bool(self._columns)
 
-    def _schema_stamp(self) -> str:
-        missing: list[tuple[str, str | None]] = [
-            (AUDIT_LOG.name, name) for name in AUDIT_LOG.columns.values() if name not in self._columns
-        ]
-        return self._source.dialect.schema_stamp(missing)
+    def _missing(self) -> list[tuple[str, str | None]]:
+        return [(AUDIT_LOG.name, name) for name in AUDIT_LOG.columns.values() if name not in self._columns]
 
     def _entry(self, identity: str) -> str:
         """An expression that tells the entry of this id from another that took its place. No name is in it."""

@@ -36,6 +36,7 @@ from ff_observe.platform.sources.sql import (
     StatementError,
     UnexpectedAnswerError,
     is_simple,
+    of_width,
     table_names,
 )
 
@@ -233,12 +234,12 @@ class Counting:
 
     def _ask(self, session: Session, statement: Statement, at: datetime, what: str) -> list[Row]:
         with traced(self.dialect, "SELECT", what):
-            return _of_width(statement.width, session.query(statement.sql, at))
+            return of_width(statement.width, session.query(statement.sql, at))
 
     def _look_at_schema(self, session: Session) -> None:
         try:
             with traced(self.dialect, "SELECT", "schema"):
-                rows = _of_width(3, session.query(self.dialect.columns(table_names())))
+                rows = of_width(3, session.query(self.dialect.columns(table_names())))
         except StatementError as error:
             raise SourceError(f"{self._where}: cannot see which tables it has: {error}") from error
         except UnexpectedAnswerError:
@@ -396,9 +397,3 @@ def _readings(parts: Sequence[Part], rows: Mapping[str, list[Row]]) -> dict[str,
     if short:
         raise DoesNotAddUpError(short)
     return readings
-
-
-def _of_width(width: int, rows: list[Row]) -> list[Row]:
-    if any(len(row) != width for row in rows):
-        raise UnexpectedAnswerError
-    return rows

@@ -135,9 +135,8 @@ class HttpProbe:
         host = url.hostname or ""
         if url.scheme == "http":
             return http.client.HTTPConnection(host, url.port, timeout=LIMIT_SECONDS)
-        from ff_observe.delivery.trust import (
-            client_context,  # TLS costs memory, which a platform without it does not need
-        )
+        # TLS costs memory, which a platform without it does not need.
+        from ff_observe.delivery.trust import client_context
 
         if self._tls is None:
             self._tls = client_context()

@@ -23,6 +23,7 @@ from ff_observe.platform.sources.sql import (
     StatementError,
     StatementTooSlowError,
     UnexpectedAnswerError,
+    of_width,
 )
 
 log = logging.getLogger(__name__)
@@ -151,9 +152,7 @@ class Intervals:
             except (ValueError, IndexError) as error:  # fewer rows, or rows of another width, than were asked for
                 raise UnexpectedAnswerError from error
             return {count.name: reading}, {} if caps is None else {count.name: caps}
-        rows = query(turn.sql)
-        if any(len(row) != len(part.labels) + part.width for row in rows):
-            raise UnexpectedAnswerError
+        rows = of_width(len(part.labels) + part.width, query(turn.sql))
         readings = {name: read(rows) for name, read in part.readers.items()}
         return readings, {name: of(rows) for name, of in part.caps.items()}
 

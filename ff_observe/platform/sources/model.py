@@ -91,7 +91,7 @@ class Answer:
     settings: Mapping[str, object]
     readings: Mapping[str, Reading]
     failures: Mapping[str, str]
-    caps: Mapping[str, Caps] = field(default_factory=lambda: MappingProxyType({}))
+    caps: Mapping[str, Caps] = field(default_factory=dict)  # of a type that can be sent to another process
     unchanged: bool = False
 
 

@@ -208,10 +208,7 @@ def _database_size(_: DatabaseSize, asking: Asking) -> Found:
 
 
 def _table_sizes(question: TableSizes, asking: Asking) -> Found:
-    size = as_number(asking.query(asking.dialect.database_size)[0][0])
-    if asking.dialect.largest_walked is not None and size > asking.dialect.largest_walked:
-        return {}, None
-    if asking.dialect.has_table_sizes is not None and asking.query(asking.dialect.has_table_sizes) == []:
+    if asking.dialect.may_size_tables is not None and asking.query(asking.dialect.may_size_tables) == []:
         return {}, None
     rows = asking.query(f"{asking.dialect.table_sizes} ORDER BY 2 DESC, 1 LIMIT {question.most}")
     return {(cut(as_text(name) or ""),): as_number(bytes_) for name, bytes_ in rows}, None

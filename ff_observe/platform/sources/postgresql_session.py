@@ -7,7 +7,7 @@ import re
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -116,31 +116,28 @@ class Server:
         return reason
 
     def _open(self, options: str) -> "psycopg.Connection[Row]":
-        with tls_options(self._database) as tls:
-            return self._open_with(options, tls)
-
-    def _open_with(self, options: str, tls: Mapping[str, Any]) -> "psycopg.Connection[Row]":
         import psycopg
 
         database = self._database
-        return psycopg.connect(
-            **tls,
-            host=database.host,
-            port=database.port,
-            user=database.user,
-            password=database.password.reveal() if database.password else None,
-            dbname=database.database,
-            connect_timeout=CONNECT_SECONDS,
-            application_name=self._application,
-            client_encoding="UTF8",
-            options=options,  # an empty value is not sent, whatever PGOPTIONS says
-            autocommit=True,
-            prepare_threshold=None,
-            keepalives_idle=30,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=10_000,
-        )
+        with tls_options(database) as tls:
+            return psycopg.connect(
+                **tls,
+                host=database.host,
+                port=database.port,
+                user=database.user,
+                password=database.password.reveal() if database.password else None,
+                dbname=database.database,
+                connect_timeout=CONNECT_SECONDS,
+                application_name=self._application,
+                client_encoding="UTF8",
+                options=options,  # an empty value is not sent, whatever PGOPTIONS says
+                autocommit=True,
+                prepare_threshold=None,
+                keepalives_idle=30,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=10_000,
+            )
 
     def one_line(self, error: object) -> str:
         """An error or its message without line breaks, and without the password if it occurs."""

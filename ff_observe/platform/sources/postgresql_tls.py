@@ -10,6 +10,7 @@ import ssl
 import struct
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.settings import PostgreSQLDatabase
@@ -21,7 +22,7 @@ _NO_FILE = f"{os.devnull}/none"
 
 
 @contextlib.contextmanager
-def tls_options(database: PostgreSQLDatabase) -> Iterator[dict[str, str]]:
+def tls_options(database: PostgreSQLDatabase) -> Iterator[dict[str, Any]]:
     """libpq's parameters, valid until the block ends. Raises `OSError` for a missing file of authorities."""
     if not database.ssl:
         yield {}

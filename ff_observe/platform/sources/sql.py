@@ -44,7 +44,7 @@ class Dialect:
     `epoch` makes one of the seconds since 1970 of a timestamp. `json_text` and `json_integer` take a value out of a
     column of JSON text by its path, NULL if there is none; `json_elements` and `json_keys` make a table of a list
     (`value`) or of the keys of an object (`key`). `database_size` selects bytes, `table_sizes` name and bytes of each
-    table: with SQLite by reading all of it, which `largest_walked` bytes bound, and if `has_table_sizes` selects a row.
+    table, if `may_size_tables` selects a row: SQLite reads all of the database for it.
     """
 
     system: str
@@ -61,8 +61,7 @@ class Dialect:
     json_keys: Callable[[str, tuple[str, ...]], str]
     database_size: str
     table_sizes: str
-    largest_walked: int | None = None
-    has_table_sizes: str | None = None
+    may_size_tables: str | None = None
 
 
 def literal(text: str) -> str:
@@ -289,6 +288,13 @@ class Statement:
 def _share(parts: Sequence[Part], size: int) -> list[tuple[Part, ...]]:
     """Whole tables side by side in one row: fewer rows are cheaper to plan."""
     return [tuple(parts[start : start + size]) for start in range(0, len(parts), size)]
+
+
+def of_width(width: int, rows: list[Row]) -> list[Row]:
+    """The rows, all with so many columns. Raises `UnexpectedAnswerError`."""
+    if any(len(row) != width for row in rows):
+        raise UnexpectedAnswerError
+    return rows
 
 
 def as_number(value: int | str | None) -> int:

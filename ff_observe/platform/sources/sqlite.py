@@ -66,6 +66,7 @@ def _json(column: str, path: tuple[str, ...]) -> str:
 
 LARGEST_WALKED = 256 * 2**20
 """Bytes of a database of which every page may be read for the sizes of its tables."""
+_SIZE = "(SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)"
 
 DIALECT = Dialect(
     system="sqlite",
@@ -88,13 +89,12 @@ DIALECT = Dialect(
     json_integer=lambda column, path: f"CAST(json_extract({_json(column, path)}) AS integer)",
     json_elements=lambda column, path: f"json_each({_json(column, path)})",
     json_keys=lambda column, path: f"json_each({_json(column, path)})",
-    database_size="SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+    database_size=f"SELECT {_SIZE}",
     table_sizes=(
         "SELECT m.tbl_name, CAST(sum(d.pgsize) AS integer) FROM dbstat d JOIN sqlite_master m ON m.name = d.name"
         " WHERE d.aggregate = TRUE GROUP BY m.tbl_name"
     ),
-    largest_walked=LARGEST_WALKED,
-    has_table_sizes="SELECT 1 FROM pragma_module_list WHERE name = 'dbstat'",
+    may_size_tables=f"SELECT 1 FROM pragma_module_list WHERE name = 'dbstat' AND {_SIZE} <= {LARGEST_WALKED}",
 )
 
 T = TypeVar("T")

@@ -149,17 +149,11 @@ def main(path: Path) -> None:
             method, argument = pickle.loads(_exactly(questions, int.from_bytes(size, "big")))  # noqa: S301 - what `_ask` has written
             found: object
             try:
-                found = _plain(source.read(argument)) if method == "read" else source.select(argument)
+                found = source.read(argument) if method == "read" else source.select(argument)
             except _ERRORS as error:
                 found = type(error)(str(error))
             answers.write(_framed(found))
             answers.flush()
-
-
-def _plain(answer: Answer) -> Answer:
-    """The same without read-only views of maps, which cannot be sent to another process."""
-    readings = {name: dict(reading) for name, reading in answer.readings.items()}
-    return Answer(dict(answer.settings), readings, dict(answer.failures), dict(answer.caps), answer.unchanged)
 
 
 if __name__ == "__main__":

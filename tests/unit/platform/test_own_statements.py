@@ -36,7 +36,7 @@ from ff_observe.platform.sources.own_statements import (
     is_own,
 )
 from ff_observe.platform.sources.sql import MAX_VALUES, Columns, Dialect, Row, UnexpectedAnswerError, moments
-from ff_observe.platform.sources.sqlite import DIALECT
+from ff_observe.platform.sources.sqlite import DIALECT, LARGEST_WALKED
 from tests.real_parts.certificates import root_authority, self_signed
 from tests.reduced.schema import Row as Written
 from tests.reduced.schema import script
@@ -147,7 +147,7 @@ def test_what_is_read_is_spelled_as_in_flowfuse_in_these_very_letters(platform: 
         (DatabaseSize(), [[(-1,)]]),
         (DatabaseSize(), [[("1",)]]),
         (DatabaseSize(), [[(None,)]]),
-        (TableSizes(), [[(1,)], [(1,)], [("Users", -1)]]),
+        (TableSizes(), [[(1,)], [("Users", -1)]]),
         (ACTIVE, [[(1,)], [(1, -1)]]),
         (ACTIVE, [[("1",)]]),
         (TeamsOverLimit(), [[(0, 0, None)]]),
@@ -381,23 +381,29 @@ MADE = "SELECT * FROM (VALUES ('c', 1), ('b', 3), ('a', 1), ('d', 3), (printf('%
 
 
 @pytest.mark.parametrize(
-    ("size", "walked", "has_sizes", "most", "found"),
+    ("may", "most", "found"),
     [
-        (7, 7, "SELECT 1", 3, {"b": 3, "d": 3, "a": 1}),
-        (8, None, None, 5, {"b": 3, "d": 3, "a": 1, "c": 1, " " * 127 + "…": 0}),
-        (8, 7, "SELECT 1", 3, {}),
-        (7, 7, "SELECT 1 WHERE FALSE", 3, {}),
+        ("SELECT 1", 3, {"b": 3, "d": 3, "a": 1}),
+        (None, 5, {"b": 3, "d": 3, "a": 1, "c": 1, " " * 127 + "…": 0}),
+        ("SELECT 1 WHERE FALSE", 3, {}),
     ],
-    ids=["small enough", "cheap", "too large", "not compiled in"],
 )
 def test_the_largest_tables_come_first_and_those_of_one_size_by_name(
-    platform: Platform, size: int, walked: int | None, has_sizes: str | None, most: int, found: dict[str, int]
+    platform: Platform, may: str | None, most: int, found: dict[str, int]
 ) -> None:
-    dialect = replace(DIALECT, database_size=f"SELECT {size}", table_sizes=MADE)
-    platform.dialect = replace(dialect, largest_walked=walked, has_table_sizes=has_sizes)
+    platform.dialect = replace(DIALECT, table_sizes=MADE, may_size_tables=may)
     sizes, caps = platform.ask(TableSizes(most))
     assert list(sizes.items()) == [((name,), number) for name, number in found.items()]
     assert caps is None
+
+
+def test_tables_are_not_sized_where_too_much_would_be_read(platform: Platform) -> None:
+    may = DIALECT.may_size_tables
+    assert may is not None
+    ((size,),) = platform.query(DIALECT.database_size)
+    compiled_in = platform.query("SELECT 1 FROM pragma_module_list WHERE name = 'dbstat'")
+    for largest, expected in ((size, compiled_in), (int(str(size)) - 1, [])):
+        assert platform.query(may.replace(str(LARGEST_WALKED), str(largest))) == expected
 
 
 def test_the_size_of_a_database_is_that_of_its_pages(platform: Platform) -> None:
@@ -408,7 +414,7 @@ def test_the_size_of_a_database_is_that_of_its_pages(platform: Platform) -> None
 @pytest.mark.parametrize(
     ("question", "answers", "value"),
     [
-        (TableSizes(), [[(0,)], [(1,)], [(None, 1)]], 1),
+        (TableSizes(), [[(1,)], [(None, 1)]], 1),
         (CertifiedNodes(), [[(None, 1, 1)]], 1),
         (CertificateExpiry(), [[(None, LATER)]], expiry(LATER)),
     ],
