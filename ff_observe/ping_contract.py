@@ -11,8 +11,8 @@ from datetime import date
 from enum import StrEnum
 
 from ff_observe.catalogue import COUNTS
-from ff_observe.catalogue.model import Count, PingField, Sensitivity, ping_fields
-from ff_observe.catalogue.review import IDENTITY, LICENCE, SUPPORT, USE, Review
+from ff_observe.catalogue.model import Count, Sensitivity, ping_fields
+from ff_observe.catalogue.ping_field import IDENTITY, LICENCE, SUPPORT, USE, PingField, Review
 
 PATH = "/ping"
 MAX_BODY_BYTES = 64 * 1024

@@ -3,12 +3,11 @@
 The order here is that of the ping. Sources: FlowFuse forge/monitor (ping), forge/routes/api/admin.js (statistics).
 """
 
-from ff_observe.catalogue.bounds import CLIENTS, LICENSED, MADE, SET_UP
 from ff_observe.catalogue.inventory import INVENTORY
-from ff_observe.catalogue.model import Count, PingField
+from ff_observe.catalogue.model import Count
 from ff_observe.catalogue.operation import OPERATION
+from ff_observe.catalogue.ping_field import CLIENTS, LICENSED, MADE, SET_UP, SIZE, USE, PingField
 from ff_observe.catalogue.questions import AgeBucket, Is, IsTrue, MostFrequent, Rows, RowsBy, RowsByAge, RowsWhere
-from ff_observe.catalogue.review import SIZE, USE
 
 DAY_SECONDS = 86_400
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from ff_observe.catalogue.bounds import Bound
+from ff_observe.catalogue.ping_field import PingField
 from ff_observe.catalogue.questions import Question, Rows
-from ff_observe.catalogue.review import Review
 
 
 class Kind(StrEnum):
@@ -98,22 +97,6 @@ NO_VALUE = "none"
 
 OTHER_VALUES = "other"
 """Label value for the rows of all values that are not counted by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class PingField:
-    """Where (part of) a count stands in the ping, below `platform.counts`.
-
-    `path` has one or two keys. `label_value` picks one value of a labelled count (0 where the platform has none), and
-    `title` describes it; None takes the count itself. Without a valid `review` it is neither sent nor stored. `bound`
-    is what one platform adds to a public sum at most.
-    """
-
-    path: tuple[str, ...]
-    label_value: str | None = None
-    title: str = ""
-    review: Review | None = None
-    bound: Bound | None = None
 
 
 _NO_QUESTION = Rows("")  # the fields of `Metric` have defaults

@@ -24,11 +24,15 @@ class Snapshot:
     duration_seconds: float
     up: bool
     installation: Installation
-    readings: Mapping[str, Reading] = field(default_factory=lambda: MappingProxyType({}))
-    failures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
     http: HttpAnswer | None = None
     counted_since: datetime | None = None
     platform_id: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("readings", "failures"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def readings_with(self, of_the_bridge: Mapping[str, Reading]) -> dict[str, Reading]:
         """All readings that an output shows for this moment. The bridge's metrics about the last snapshot are

@@ -9,7 +9,6 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from types import MappingProxyType
 
 from ff_observe import tracing
 from ff_observe.catalogue import COUNTS, bridge
@@ -248,7 +247,7 @@ class Snapshots:
         finally:
             self._waits_for_http = None
         readings = {**snapshot.readings, **facts.liveness(database=snapshot.up, http=http)}
-        return replace(snapshot, readings=MappingProxyType(readings), http=http)
+        return replace(snapshot, readings=readings, http=http)
 
     def _latest_http(self) -> HttpAnswer | None:
         return self._probe.latest() if self._probe is not None else None
@@ -275,17 +274,8 @@ class Snapshots:
             failures[AUDIT_EVENTS.name] = counted.failure
         self._publish_caps(answer, readings)
         self._expected = frozenset(count.name for count in COUNTS if count.name in readings or count.name in failures)
-        return Snapshot(
-            at,
-            seconds,
-            True,
-            known,
-            MappingProxyType(readings),
-            MappingProxyType(failures),
-            http,
-            counted.since,
-            platform_id=facts.platform_id(self.instance_id),
-        )
+        platform_id = facts.platform_id(self.instance_id)
+        return Snapshot(at, seconds, True, known, readings, failures, http, counted.since, platform_id)
 
     def _count_events(self, platform: str | None, answer: Answer) -> Counted:
         """The audit log's counters. In the moment of the snapshot, since they cost next to nothing then."""
@@ -304,16 +294,8 @@ class Snapshots:
             **facts.without_database(known, self._platform),
         }
         failures = dict.fromkeys(sorted(self._expected), reason)
-        return Snapshot(
-            at,
-            seconds,
-            False,
-            known,
-            MappingProxyType(readings),
-            MappingProxyType(failures),
-            http,
-            platform_id=facts.platform_id(self.instance_id),
-        )
+        platform_id = facts.platform_id(self.instance_id)
+        return Snapshot(at, seconds, False, known, readings, failures, http, platform_id=platform_id)
 
     def _publish(self, snapshot: Snapshot) -> None:
         """Publish how taking it went, in the bridge's own metrics."""

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from ff_observe.catalogue import BRIDGE, COLLECTOR, COUNTS, FLEET, METRICS, PLATFORM, SELF
 from ff_observe.catalogue.audit import AUDIT_EVENTS
-from ff_observe.catalogue.bounds import Bound
 from ff_observe.catalogue.counts import REPORTED
 from ff_observe.catalogue.model import LABELS, Count, Kind, Metric, Sensitivity, in_text, ping_fields
 from ff_observe.catalogue.names import otlp_name
+from ff_observe.catalogue.ping_field import Bound
 from ff_observe.catalogue.questions import MostFrequent, Rows, RowsBy, RowsByAge, RowsByCase, RowsWhere
 from ff_observe.ping_contract import COUNT_FIELDS, FIELDS
 from ff_observe.platform.sources.conditions import needed_columns
@@ -43,24 +43,17 @@ def test_names_are_unique_on_every_output() -> None:
     assert len({otlp_name(metric) for metric in METRICS}) == len(METRICS)
 
 
-@pytest.mark.parametrize("metric", PLATFORM, ids=lambda metric: metric.name)
-def test_what_is_true_of_the_platform_is_called_flowfuse(metric: Metric) -> None:
-    assert re.fullmatch(r"flowfuse(_[a-z]+)+", metric.name)
-
-
-@pytest.mark.parametrize("metric", BRIDGE, ids=lambda metric: metric.name)
-def test_what_is_true_of_the_bridge_is_called_ff_observe(metric: Metric) -> None:
-    assert re.fullmatch(r"ff_observe(_[a-z]+)+", metric.name)
-
-
-@pytest.mark.parametrize("metric", COLLECTOR, ids=lambda metric: metric.name)
-def test_what_is_true_of_the_collector_is_called_ff_observe_collector(metric: Metric) -> None:
-    assert re.fullmatch(r"ff_observe_collector(_[a-z]+)+", metric.name)
-
-
-@pytest.mark.parametrize("metric", FLEET, ids=lambda metric: metric.name)
-def test_what_is_true_of_the_fleet_is_called_flowfuse_fleet(metric: Metric) -> None:
-    assert re.fullmatch(r"flowfuse_fleet(_[a-z]+)+", metric.name)
+@pytest.mark.parametrize(
+    ("metrics", "begin"),
+    [
+        (PLATFORM, "flowfuse"),
+        (BRIDGE, "ff_observe"),
+        (COLLECTOR, "ff_observe_collector"),
+        (FLEET, "flowfuse_fleet"),
+    ],
+)
+def test_a_name_begins_with_what_the_metric_is_true_of(metrics: tuple[Metric, ...], begin: str) -> None:
+    assert [metric.name for metric in metrics if not re.fullmatch(rf"{begin}(_[a-z]+)+", metric.name)] == []
 
 
 @each_metric

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe import ping_contract
-from ff_observe.catalogue.review import Review
+from ff_observe.catalogue.ping_field import Review
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping
 from ff_observe.config.settings import PlatformSettings

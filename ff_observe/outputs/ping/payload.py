@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC
 
 from ff_observe.catalogue import COUNTS
-from ff_observe.catalogue.model import Count, PingField, ping_fields
+from ff_observe.catalogue.model import Count, ping_fields
+from ff_observe.catalogue.ping_field import PingField
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import DeliveryError
 from ff_observe.ping_contract import FIELDS, Value, document, reviewed

@@ -120,16 +120,12 @@ class PostgreSQLSource:
 
     def __init__(self, database: PostgreSQLDatabase, counts: Sequence[Count] = COUNTS) -> None:
         self._server = Server(database)
+        self.dialect = DIALECT
         self._counting = Counting(counts, DIALECT, self._server.where)
         self._connection: psycopg.Connection[Row] | None = None
         self._repeated = Repeated()
         self._reading = threading.Lock()
         self._closing = threading.Event()
-
-    @property
-    def dialect(self) -> Dialect:
-        """See `Queryable.dialect`."""
-        return self._counting.dialect
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""
@@ -171,7 +167,8 @@ class PostgreSQLSource:
     def close(self) -> None:
         """See `Source.close`."""
         self._closing.set()
-        self._abort()
+        if (connection := self._connection) is not None:
+            cut(connection)
         if self._reading.acquire(timeout=CLOSE_SECONDS):
             try:
                 self._disconnect()
@@ -182,7 +179,8 @@ class PostgreSQLSource:
         if self._connection is None:
             self._counting.forget()
             self._connection = self._server.connect()
-            self._counting.use(_DIALECT_OF_16 if self._connection.info.server_version >= 160000 else DIALECT)
+            self.dialect = _DIALECT_OF_16 if self._connection.info.server_version >= 160000 else DIALECT
+            self._counting.use(self.dialect)
             self._repeated = Repeated()
         return self._connection
 
@@ -191,12 +189,3 @@ class PostgreSQLSource:
         self._counting.forget()
         if connection is not None:
             connection.close()
-
-    def _abort(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            cut(connection)
-
-    @property
-    def where(self) -> str:
-        return self._server.where

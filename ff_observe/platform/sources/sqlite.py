@@ -134,6 +134,8 @@ class SQLiteSource:
     (see `sqlite_process`): a program that truncates a mapped file kills every process that reads on (SIGBUS).
     """
 
+    dialect = DIALECT
+
     def __init__(self, path: Path, counts: Sequence[Count] = COUNTS, *, maps: bool = False) -> None:
         self._path = path
         self._maps = maps
@@ -146,11 +148,6 @@ class SQLiteSource:
         self._closing = threading.Event()
         self._limit = TimeLimit(READ_LIMIT_SECONDS, self._interrupt)
         self._select_limit = TimeLimit(SELECT_SECONDS, self._interrupt)
-
-    @property
-    def dialect(self) -> Dialect:
-        """See `Queryable.dialect`."""
-        return DIALECT
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""

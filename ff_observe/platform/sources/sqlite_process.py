@@ -19,7 +19,7 @@ from typing import IO, Final
 
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.sql import Dialect, Row, StatementError
+from ff_observe.platform.sources.sql import Row, StatementError
 from ff_observe.platform.sources.sqlite import DIALECT, READ_LIMIT_SECONDS, SQLiteSource
 from ff_observe.presence import exists
 
@@ -36,17 +36,14 @@ _ERRORS: Final = (SourceError, StatementError)
 class GuardedSQLiteSource:
     """See `Source`. The process is started when it is first needed, and again if it was killed."""
 
+    dialect = DIALECT
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._here = SQLiteSource(path)
         self._process: subprocess.Popen[bytes] | None = None
         self._asking = threading.Lock()
         self._closing = threading.Event()
-
-    @property
-    def dialect(self) -> Dialect:
-        """See `Queryable.dialect`."""
-        return DIALECT
 
     def read(self, at: datetime) -> Answer:
         """See `Source.read`."""

@@ -86,13 +86,13 @@ def test_versions_driver_and_features_are_known_without_the_database() -> None:
     assert other["flowfuse_feature_enabled"] == {("broker",): 0, ("file_store",): 1, ("email",): 0}
 
 
-@pytest.mark.parametrize("true", [True, 1, -0.5, "false", "0", [], {}])
+@pytest.mark.parametrize("true", [True, 1, -0.5, "false", "0", " ", [], {}])
 def test_what_javascript_takes_for_true_is_true(true: object) -> None:
     made = found({"setup:initialised": true, "telemetry:enabled": true})
     assert (made.initialised, made.telemetry_allowed) == (True, True)
 
 
-@pytest.mark.parametrize("false", [False, None, 0, 0.0, ""])
+@pytest.mark.parametrize("false", [False, None, 0, 0.0, -0.0, ""])
 def test_what_javascript_takes_for_false_is_false(false: object) -> None:
     made = found({"setup:initialised": false, "telemetry:enabled": false})
     assert (made.initialised, made.telemetry_allowed) == (False, False)

@@ -23,7 +23,7 @@ from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_session import ConnectionLostError
 from tests.network_guard import guarded_environment
 from tests.pace import pace, within
-from tests.platforms import case_named, cluster_database, postgresql_rows, reported, truth
+from tests.platforms import case_named, cluster_database, reported
 from tests.real_parts.postgresql import PASSWORD, Cluster, initialise, server
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.platform.hostile import compute_team_type_names
@@ -107,23 +107,6 @@ def test_the_session_is_never_left_in_a_transaction(source: PostgreSQLSource, po
             [connection_of(source).info.backend_pid],
         ).fetchall()
     assert rows == [("idle", "ff-observe")]
-
-
-def test_an_odd_mode_and_a_team_without_type_are_counted(source: PostgreSQLSource, postgres: Cluster) -> None:
-    source.read(AT)
-    source.read(AT)
-    write(
-        postgres,
-        "UPDATE \"Devices\" SET mode = 'it''s \"odd\"; --' WHERE id = 1",
-        'UPDATE "Devices" SET mode = NULL WHERE id = 2',
-        "UPDATE \"Devices\" SET mode = '' WHERE id = 3",
-        'UPDATE "Teams" SET "TeamTypeId" = NULL WHERE id = 1',
-    )
-    for _ in range(3):
-        readings = source.read(AT).readings
-        with postgres.connect("changed") as connection:
-            assert reported(readings) == truth(postgresql_rows(connection), AT)
-        assert readings["flowfuse_devices_by_mode"][("none",)] == 2
 
 
 def test_an_upgrade_is_noticed_while_running(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -281,41 +280,6 @@ def test_the_bridge_tells_how_its_readings_went(
     assert set(now["ff_observe_reading_success"].values()) == {0}
 
 
-@pytest.mark.parametrize(
-    ("value", "is_true"),
-    [
-        *((value, False) for value in (None, False, 0, 0.0, -0.0, "")),
-        *((value, True) for value in (True, 1, -1, "false", "0", "no", " ", ["list"], {"map": 1})),
-        ([], True),
-        ({}, True),
-    ],
-)
-def test_settings_are_true_as_in_javascript(
-    snapshots: Snapshots, source: ScriptedSource, value: Any, *, is_true: bool
-) -> None:
-    source.settings = {"setup:initialised": value, "telemetry:enabled": value}
-    known = snapshots.take().installation
-    assert known.initialised is is_true
-    assert known.telemetry_allowed is is_true
-
-
-@pytest.mark.parametrize(("value", "known"), [("abc", "abc"), ("", None), (None, None), (17, None), ([], None)])
-def test_an_instance_id_is_text_or_unknown(
-    snapshots: Snapshots, source: ScriptedSource, value: object, known: str | None
-) -> None:
-    source.settings = {"instanceId": value}
-    assert snapshots.take().installation.instance_id == known
-
-
-def test_settings_without_a_row_have_flowfuses_defaults(snapshots: Snapshots, source: ScriptedSource) -> None:
-    source.settings = {}
-    snapshot = snapshots.take()
-    assert snapshot.installation.initialised is False
-    assert snapshot.installation.telemetry_allowed is True
-    assert snapshot.installation.instance_id is None
-    assert snapshot.readings["flowfuse_initialised"] == {(): 0}
-
-
 def test_settings_that_could_not_be_read_are_unknown_not_defaults(snapshots: Snapshots, source: ScriptedSource) -> None:
     source.settings, source.failures = {}, {SETTINGS_READING: "permission denied"}
     snapshot = snapshots.take()
@@ -328,26 +292,6 @@ def test_settings_that_could_not_be_read_are_unknown_not_defaults(snapshots: Sna
         "flowfuse_license_active": "permission denied",
     }
     assert snapshot.readings["flowfuse_users"] == {(): 3}
-
-
-def test_without_a_licence_the_limits_are_those_of_the_community_edition_and_billing_is_not_told(
-    snapshots: Snapshots,
-) -> None:
-    readings = snapshots.take().readings
-    assert readings["flowfuse_license_active"] == {(): 0}
-    assert "flowfuse_license_info" not in readings
-    assert readings["flowfuse_license_limit"] == {("users",): 5, ("teams",): 5, ("instances",): 5}
-    assert readings["flowfuse_license_usage"] == {("users",): 3, ("teams",): 2, ("instances",): 12}
-    assert "flowfuse_teams_by_billing_state" not in readings
-
-
-def test_usage_that_could_not_be_counted_is_absent_and_its_limit_is_not(
-    snapshots: Snapshots, source: ScriptedSource
-) -> None:
-    del source.readings["flowfuse_devices"]
-    readings = snapshots.take().readings
-    assert readings["flowfuse_license_usage"] == {("users",): 3, ("teams",): 2}
-    assert ("instances",) in readings["flowfuse_license_limit"]
 
 
 def test_a_licence_that_is_not_accepted_counts_as_none_and_is_warned_of_once_without_showing_it(

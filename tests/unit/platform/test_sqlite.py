@@ -113,21 +113,6 @@ def test_a_mode_never_seen_before_is_counted(source: SQLiteSource, path: Path, m
         assert answer.readings["flowfuse_devices_by_mode"][(mode or "none",)] == 1
 
 
-def test_more_values_than_can_be_asked_for_are_counted_by_grouping(source: SQLiteSource, path: Path) -> None:
-    for number in range(40):
-        add_device(path, f"d{number}", f"mode {number}")
-    for _ in range(3):
-        assert reported(source.read(AT).readings) == truth(sqlite_rows(path), AT)
-
-
-def test_a_value_that_vanishes_is_not_told_at_zero(source: SQLiteSource, path: Path) -> None:
-    add_device(path, "odd one", "Fleet Mode")
-    source.read(AT)
-    source.read(AT)
-    write(path, "DELETE FROM Devices WHERE mode = 'Fleet Mode'")
-    assert set(source.read(AT).readings["flowfuse_devices_by_mode"]) == {("autonomous",), ("developer",)}
-
-
 def test_an_upgrade_is_noticed_while_running(
     source: SQLiteSource, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -254,32 +239,6 @@ def test_a_damaged_table_does_not_take_the_others_down(
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
 
 
-def test_a_setting_that_is_not_json_is_told_as_a_failure(source: SQLiteSource, path: Path) -> None:
-    write(path, "UPDATE PlatformSettings SET value = '{oops', valueType = 1 WHERE key = 'setup:initialised'")
-    answer = source.read(AT)
-    assert "setup:initialised" not in answer.settings
-    assert "setup:initialised" in answer.failures["platform_settings"]
-    assert answer.readings["flowfuse_users"] == {(): 5}
-
-
-def test_settings_are_decoded_by_their_type(source: SQLiteSource, path: Path) -> None:
-    write(
-        path,
-        "DELETE FROM PlatformSettings",
-        "INSERT INTO PlatformSettings VALUES ('telemetry:enabled', 'false', 0, 1, 1)",
-        "INSERT INTO PlatformSettings VALUES ('setup:initialised', 'false', 1, 1, 1)",
-        "INSERT INTO PlatformSettings VALUES ('license', NULL, 1, 1, 1)",
-        "INSERT INTO PlatformSettings VALUES ('instanceId', '17', 0, 1, 1)",
-        "INSERT INTO PlatformSettings VALUES ('cookieSecret', 'planted', 0, 1, 1)",
-    )
-    assert source.read(AT).settings == {
-        "telemetry:enabled": "false",
-        "setup:initialised": False,
-        "license": None,
-        "instanceId": "17",
-    }
-
-
 def test_a_text_that_is_not_utf8_spoils_no_other_value(source: SQLiteSource, path: Path) -> None:
     write(path, "UPDATE Devices SET mode = CAST(x'ff41' AS text) WHERE id = 1")
     for _ in range(3):
@@ -287,18 +246,6 @@ def test_a_text_that_is_not_utf8_spoils_no_other_value(source: SQLiteSource, pat
         assert answer.failures == {}
         assert answer.readings["flowfuse_devices_by_mode"][("\ufffdA",)] == 1
         assert sum(answer.readings["flowfuse_devices_by_mode"].values()) == answer.readings["flowfuse_devices"][()]
-
-
-def test_a_dear_count_that_is_due_is_asked_again_only_if_something_was_written(
-    source: SQLiteSource, path: Path
-) -> None:
-    source.read(AT)
-    asked = statements_of(source)
-    for hours, is_written in ((1, False), (2, True)):
-        if is_written:
-            add_device(path, "new")
-        source.read(AT + timedelta(hours=hours))
-        assert any('"TeamMembers"' in statement for statement in asked) is is_written
 
 
 def test_it_is_read_by_one_thread_after_the_other(source: SQLiteSource) -> None:
@@ -336,10 +283,6 @@ def test_a_file_is_another_one_if_it_has_another_place_or_became_shorter(
 ) -> None:
     assert sqlite._is_other(found, (1, 2, 100, 5)) is is_other
     assert not sqlite._is_other(found, None)
-
-
-def test_how_much_the_disk_of_the_file_has_left_is_told(source: SQLiteSource) -> None:
-    assert source.read(AT).readings["flowfuse_database_disk_free_bytes"][()] > 0
 
 
 def test_no_page_is_held_between_readings(source: SQLiteSource) -> None:
