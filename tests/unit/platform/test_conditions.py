@@ -12,7 +12,11 @@ from ff_observe.catalogue.questions import (
     All,
     BeginsWith,
     Cases,
+    CertificateExpiry,
+    CertifiedNodes,
     Condition,
+    DatabaseSize,
+    DiskFree,
     DistinctSince,
     Earliest,
     Is,
@@ -28,6 +32,8 @@ from ff_observe.catalogue.questions import (
     RowsByCase,
     RowsWhere,
     Same,
+    TableSizes,
+    TeamsOverLimit,
 )
 from ff_observe.platform.sources.conditions import cases_sql, condition_sql, needed_columns
 from ff_observe.platform.sources.schema import Table
@@ -158,6 +164,26 @@ HOUR = (AgeBucket("hour", 3600),)
             DistinctSince("audit_log", "user", "created", HOUR),
             {("AuditLogs", "UserId"), ("AuditLogs", "createdAt"), ("AuditLogs", "id")},
         ),
+        (
+            TeamsOverLimit(),
+            {
+                *(("Teams", "TeamTypeId"), ("TeamTypes", "properties")),
+                *((table, "TeamId") for table in ("TeamMembers", "Devices", "Projects")),
+            },
+        ),
+        (CertificateExpiry(), {("SAMLProviders", name) for name in ("name", "active", "options")}),
+        (
+            CertifiedNodes(),
+            {
+                *(("Projects", "state"), ("ProjectSnapshots", "settings")),
+                *(("ProjectSettings", name) for name in ("ProjectId", "key", "value", "valueType")),
+                *(("Devices", name) for name in ("state", "lastSeenAt", "activeSnapshotId")),
+                *(("PlatformSettings", name) for name in ("key", "value")),
+            },
+        ),
+        (DatabaseSize(), set()),
+        (TableSizes(), set()),
+        (DiskFree(), set()),
     ],
     ids=lambda it: type(it).__name__,
 )

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,19 +21,16 @@ from ff_observe.catalogue.questions import (
     DiskFree,
     DistinctSince,
     Question,
-    Rows,
     TableSizes,
     TeamsOverLimit,
 )
 from ff_observe.platform.sources import own_statements
-from ff_observe.platform.sources.conditions import missing_for
 from ff_observe.platform.sources.model import Caps
 from ff_observe.platform.sources.own_statements import (
     MAX_CERTIFICATE_CHARACTERS,
     Asking,
     Found,
     ask,
-    is_own,
 )
 from ff_observe.platform.sources.sql import MAX_VALUES, Columns, Dialect, Row, UnexpectedAnswerError, moments
 from ff_observe.platform.sources.sqlite import DIALECT, LARGEST_WALKED
@@ -57,23 +54,6 @@ READ = {
     "PlatformSettings": ("key", "value"),
 }
 """What of FlowFuse's tables they may read."""
-NEEDED: Mapping[Question, Mapping[str, tuple[str, ...]]] = {
-    ACTIVE: {"AuditLogs": ("id", "UserId", "createdAt")},
-    TeamsOverLimit(): {
-        "Teams": ("TeamTypeId",),
-        "TeamTypes": ("properties",),
-        **dict.fromkeys(("TeamMembers", "Devices", "Projects"), ("TeamId",)),
-    },
-    CertificateExpiry(): {"SAMLProviders": ("name", "active", "options")},
-    CertifiedNodes(): {
-        "Projects": ("state",),
-        "ProjectSettings": ("ProjectId", "key", "value", "valueType"),
-        "Devices": ("state", "lastSeenAt", "activeSnapshotId"),
-        "ProjectSnapshots": ("settings",),
-        "PlatformSettings": ("key", "value"),
-    },
-}
-"""Without which they cannot be asked."""
 REPORTS = ("PlatformSettings", {"key": "platform:ff-npm-registry:token", "value": "planted", "valueType": 0})
 
 
@@ -111,31 +91,10 @@ def answering(*answers: list[Row]) -> Asking:
     return Asking(lambda sql: next(given), EVERYTHING, DIALECT, None)
 
 
-@pytest.mark.parametrize("question", NEEDED, ids=lambda question: type(question).__name__)
-def test_a_question_says_which_table_or_column_it_lacks(question: Question) -> None:
-    assert missing_for(question, EVERYTHING) is None
-    for table, columns in NEEDED[question].items():
-        without = {name: there for name, there in EVERYTHING.items() if name != table}
-        assert missing_for(question, without) == f"table {table}"
-        for column in columns:
-            without = {**EVERYTHING, table: EVERYTHING[table] - {column}}
-            assert missing_for(question, without) == f"column {table}.{column}"
-
-
-def test_a_question_needs_no_other_column() -> None:
-    for question, needed in NEEDED.items():
-        assert is_own(question)
-        assert missing_for(question, {table: set(columns) for table, columns in needed.items()}) is None
-    for question in (DatabaseSize(), TableSizes(), DiskFree()):
-        assert is_own(question)
-        assert missing_for(question, {}) is None
-    assert not is_own(Rows("users"))
-
-
 def test_what_is_read_is_spelled_as_in_flowfuse_in_these_very_letters(platform: Platform) -> None:
     """PostgreSQL tells upper and lower case apart in names in quotes; SQLite does not."""
     platform.write([("AuditLogs", {"UserId": 1, "createdAt": AT})])
-    for question in NEEDED:
+    for question in (ACTIVE, TeamsOverLimit(), CertificateExpiry(), CertifiedNodes()):
         platform.ask(question)
     names = {name for sql in platform.asked for name in re.findall('"([^"]*)"', sql)}
     assert names == {*READ, *(column for columns in READ.values() for column in columns)}
