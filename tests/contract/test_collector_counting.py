@@ -9,8 +9,6 @@ import pytest
 
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Count, Seen, Store, StoreError, counting
-from ff_observe.collector.store.postgresql import PostgreSQLStore
-from ff_observe.collector.store.sqlite import SQLiteStore
 from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import MakeStore, counted
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -38,12 +36,7 @@ class Rests(threading.Event):
 
 def resting(store: Store, meanwhile: Callable[[int], object]) -> Rests:
     """Have a count do that instead of each of its rests; it gets how many there were."""
-    rests = Rests(meanwhile)
-    if isinstance(store, SQLiteStore):
-        store._interrupted = rests
-    else:
-        assert isinstance(store, PostgreSQLStore)
-        store._interruption.requested = rests
+    store._interrupted = rests = Rests(meanwhile)
     return rests
 
 
@@ -139,8 +132,8 @@ def test_a_count_rests_59_times_as_long_as_it_worked_at_most_a_fifth_of_a_second
 def test_a_count_of_a_collector_that_knew_fewer_fields_has_no_values_of_the_others(store: Store) -> None:
     document = '{"windows": {"1d": 1, "7d": 2, "30d": 3}, "silent": 0, "fields": {"env.flowforge": [["2.33.2", 3]]}}'
     assert store.last_count() is None
-    with store._running("keep a count") as run:  # type: ignore[attr-defined]  # of both stores
-        run("INSERT INTO fleet_count (id, taken_at, document) VALUES (1, ?, ?)", NOON.isoformat(), document)
+    with store._session("keep a count") as session:
+        session.run("INSERT INTO fleet_count (id, taken_at, document) VALUES (1, ?, ?)", NOON.isoformat(), document)
     count = store.last_count()
     assert count is not None
     assert [list(values) for values in count.distributions.values() if values] == [[("2.33.2", 3)]]

@@ -159,7 +159,7 @@ def test_a_collector_says_once_that_days_fail_and_shows_those_before(
 ) -> None:
     store = make_store()
     monkeypatch.setattr("ff_observe.collector.service.open_store", lambda _: store)
-    session: object = store._session  # type: ignore[attr-defined]  # of both stores
+    session: object = store._session
     caplog.set_level(logging.INFO, "ff_observe.collector.service")
     collector = Collector(CollectorSettings(port=0), FakeClock(NOON))
     with BlockingWriter(store) as writer:

@@ -18,8 +18,7 @@ from ff_observe.collector.store import sqlite as sqlite_store
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.postgresql_erasure import note
-from ff_observe.collector.store.postgresql_partitions import partitions
-from ff_observe.collector.store.postgresql_schema import add_partitions
+from ff_observe.collector.store.postgresql_schema import add_partitions, partitions
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from tests.contract.conftest import WINDOW, MakeStore, counted, postgresql_store, three_days_of_pings
 from tests.contract.test_collector_rollups import fold_all

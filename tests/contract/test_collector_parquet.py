@@ -14,10 +14,10 @@ from ff_observe.cli import main
 from ff_observe.collector import commands, parquet
 from ff_observe.collector.commands import Forgotten
 from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer, SQLiteFile
-from ff_observe.collector.store import Ping, Store, postgresql, sqlite
+from ff_observe.collector.store import Ping, Store, postgresql_session, sqlite_session
 from ff_observe.collector.store.columns import COLUMNS, NAMES
 from ff_observe.collector.store.postgresql import PostgreSQLStore
-from ff_observe.collector.store.sqlite import SQLiteStore
+from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from ff_observe.errors import FFObserveError
 from tests.contract.conftest import three_days_of_pings
 from tests.contract.test_collector_rollups import fold_all
@@ -131,7 +131,7 @@ def test_a_day_is_read_and_written_in_portions(
 ) -> None:
     writer.write([ping(f"{number}", later(days=-1, seconds=number)) for number in range(25)])
     monkeypatch.setattr(parquet, "ROWS_IN_A_GROUP", 8)
-    for module in (postgresql, sqlite):
+    for module in (postgresql_session, sqlite_session):
         monkeypatch.setattr(module, "READ_AT_ONCE", 4)
     assert [len(portion[0]) for portion in store.read_day(day(1))] == [4, 4, 4, 4, 4, 4, 1]
     list(parquet.export_days(store, directory, day(1), day(1)))
@@ -285,7 +285,7 @@ def test_two_exports_into_one_directory_are_refused(store: Store, writer: Blocki
 def test_forgetting_names_the_directories_it_cannot_search_also_where_nothing_is_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = sqlite.open_sqlite(tmp_path / "pings" / "pings.sqlite3", timedelta(0), "collector")
+    store = open_sqlite(tmp_path / "pings" / "pings.sqlite3", timedelta(0), "collector")
     with BlockingWriter(store) as writer:
         write_days(writer, {9: "forgotten"})
         three_days_of_pings(writer, NOON)
@@ -304,7 +304,7 @@ def test_the_command_line_exports_names_the_files_and_says_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, to = tmp_path / "data", tmp_path / "to"
-    store = sqlite.open_sqlite(data / "pings" / "pings.sqlite3", timedelta(0), "collector")
+    store = open_sqlite(data / "pings" / "pings.sqlite3", timedelta(0), "collector")
     with BlockingWriter(store) as writer:
         writer.write([ping(who, later(days=-1)) for who in ("a", "forgotten")])
 

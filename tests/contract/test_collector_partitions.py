@@ -8,9 +8,9 @@ from datetime import date, timedelta
 import psycopg
 import pytest
 
-from ff_observe.collector.store import Store, postgresql_rollups, postgresql_schema
+from ff_observe.collector.store import Store, postgresql_schema, postgresql_session
 from ff_observe.collector.store.postgresql_connections import Connection
-from ff_observe.collector.store.postgresql_partitions import partition, partitions
+from ff_observe.collector.store.postgresql_schema import partition, partitions
 from tests.contract.conftest import postgresql_store
 from tests.contract.test_collector_rollups import fold_all
 from tests.real_parts import postgresql
@@ -33,7 +33,7 @@ def drop_after_listing(monkeypatch: pytest.MonkeyPatch, url: str, ago: int, list
                 other.execute(f"DROP TABLE IF EXISTS {partition(later(days=-ago).date())}".encode())
         return found
 
-    for module in (postgresql_schema, postgresql_rollups):
+    for module in (postgresql_schema, postgresql_session):
         monkeypatch.setattr(module, "partitions", dropping)
 
 

@@ -15,7 +15,7 @@ from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer
 from ff_observe.collector.settings_kinds import parse_database
 from ff_observe.collector.store import Pruned, StoreError
 from ff_observe.collector.store.postgresql import PostgreSQLStore
-from ff_observe.collector.store.postgresql_schema import LOCK, drop_empty
+from ff_observe.collector.store.postgresql_schema import LOCK
 from ff_observe.config.secret import Secret
 from tests.contract.conftest import counted, postgresql_store, three_days_of_pings
 from tests.contract.test_collector_rollups import fold_all
@@ -56,7 +56,7 @@ def test_what_names_a_partition_locks_the_table_before_it(postgres: postgresql.C
     works: dict[str, Callable[[], object]] = {
         "fold": partial(store.fold, now, 100),
         "prune": partial(store.prune, now, timedelta(days=5)),
-        "drop empty ones": partial(drop_empty_partitions, url),
+        "drop empty ones": partial(drop_empty_partitions, store),
     }
 
     def keep_working() -> None:
@@ -83,9 +83,9 @@ def test_what_names_a_partition_locks_the_table_before_it(postgres: postgresql.C
     assert held == [(0,)]
 
 
-def drop_empty_partitions(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        drop_empty(connection, set())
+def drop_empty_partitions(store: PostgreSQLStore) -> None:
+    with store._session("drop partitions") as session:
+        session.drop_empty(set())
 
 
 _HELD_BY_WHO_WAITS = """

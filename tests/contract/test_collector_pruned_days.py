@@ -12,7 +12,7 @@ import pytest
 
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.store import Pruned, Rollup, Store, StoreError, postgresql_rollups, rollups, statements
+from ff_observe.collector.store import Pruned, Rollup, Store, StoreError, folding, rollups
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from tests.contract.conftest import MakeStore
 from tests.contract.test_collector_rollups import FIELDS, change, fold_all, kept, refusing, some, stored
@@ -121,7 +121,7 @@ def test_a_platform_that_is_forgotten_during_a_prune_is_not_kept_by_it(
 ) -> None:
     write(writer, range(6), "platform-0", "forgotten")
     fold_all(store, NOON)
-    awaited = statements.awaited
+    awaited = folding.awaited
     forgotten: list[int] = []
 
     def forgetting(*arguments: Any) -> date | None:
@@ -130,7 +130,7 @@ def test_a_platform_that_is_forgotten_during_a_prune_is_not_kept_by_it(
             forgotten.append(make_store().forget(ping("forgotten").instance_id))
         return found
 
-    monkeypatch.setattr(statements, "awaited", forgetting)
+    monkeypatch.setattr(folding, "awaited", forgetting)
     assert store.prune(NOON, timedelta(days=3)).pings == 0
     assert forgotten == [6]
     fold_all(store, NOON)
@@ -169,7 +169,7 @@ def test_a_prune_waits_for_what_is_being_forgotten(
 ) -> None:
     write(writer, range(6), "platform-0", "forgotten")
     fold_all(store, NOON)
-    mark = postgresql_rollups.mark
+    mark = folding.mark
     found: list[Pruned] = []
 
     def prune() -> None:
@@ -184,7 +184,7 @@ def test_a_prune_waits_for_what_is_being_forgotten(
         pruning.start()
         wait_until(lambda: is_waiting(store) or not pruning.is_alive(), "the prune")
 
-    monkeypatch.setattr(postgresql_rollups, "mark", marking)
+    monkeypatch.setattr(folding, "mark", marking)
     store.forget(ping("forgotten").instance_id)
     pruning.join()
     assert found in ([], [Pruned(more=True)]), "it began before the days were marked"

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from ff_observe.collector.fleet import take_fleet
-from ff_observe.collector.store import Ping, Rollup, Store, StoreError, rollups
+from ff_observe.collector.store import Ping, Rollup, Store, StoreError, folding, rollups
 from ff_observe.collector.store.postgresql import PostgreSQLStore
+from ff_observe.collector.store.session import Session
 from ff_observe.collector.store.sqlite import SQLiteStore
 from ff_observe.ping_contract import COUNT_FIELDS
 from ff_observe.ping_contract import FIELDS as ALL_FIELDS
@@ -98,22 +99,19 @@ class KilledError(Exception):
 
 def kill_while_folding(store: Store, at: datetime, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process ends before some row of a roll-up is handed to the database."""
-    from ff_observe.collector.store import postgresql_rollups, sqlite_rollups
+    replace = folding.replace
 
-    module = postgresql_rollups if isinstance(store, PostgreSQLStore) else sqlite_rollups
-    replace = module._replace
-
-    def killed(connection: object, day: date, rows: Iterable[Rollup]) -> None:
+    def killed(session: Session, day: date, rows: Iterable[Rollup]) -> None:
         def until_killed() -> Iterable[Rollup]:
             for number, row in enumerate(rows):
                 if number == after:
                     raise KilledError
                 yield row
 
-        replace(connection, day, until_killed())
+        replace(session, day, until_killed())
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_replace", killed)
+        patched.setattr(folding, "replace", killed)
         with contextlib.suppress(KilledError, StoreError):
             store.fold(at, 3)
 
@@ -122,7 +120,7 @@ def kill_while_folding(store: Store, at: datetime, after: int, monkeypatch: pyte
 def test_roll_ups_equal_a_recount_after_any_history(
     seed: int, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ff_observe.collector.store.sqlite_rollups.ADDED_AT_ONCE", 3)
+    monkeypatch.setattr("ff_observe.collector.store.sqlite_session.ADDED_AT_ONCE", 3)
     draw = random.Random(seed)
     most_values = draw.choice((2, 500))
     monkeypatch.setattr("ff_observe.collector.store.rollups.MOST_VALUES", most_values)

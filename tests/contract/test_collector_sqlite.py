@@ -14,7 +14,7 @@ from ff_observe.collector.commands import existing_store
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import SQLiteFile
-from ff_observe.collector.store import Released, StoreError, sqlite, sqlite_schema
+from ff_observe.collector.store import Released, StoreError, sqlite, sqlite_schema, sqlite_session
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from tests.contract.test_collector_rollups import fold_all
@@ -135,7 +135,7 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
 
 def test_forgotten_platforms_are_deleted_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
-    monkeypatch.setattr(sqlite, "PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr(sqlite_session, "PRUNED_AT_ONCE", 3)
     left: list[int] = []
 
     def platforms() -> int:

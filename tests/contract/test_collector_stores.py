@@ -239,7 +239,7 @@ def test_upkeep_forgets_duplicates_that_are_past_their_window(store: Store, writ
 
 
 def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ff_observe.collector.store.sqlite.PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr("ff_observe.collector.store.sqlite_session.PRUNED_AT_ONCE", 3)
     store = make_store()
     writer = BlockingWriter(store)
     writer.write([ping(f"{index}", later(days=-5)) for index in range(10)])
@@ -250,8 +250,8 @@ def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, mo
 
 
 def test_a_large_day_is_pruned_in_several_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ff_observe.collector.store.sqlite.PRUNED_AT_ONCE", 3)
-    monkeypatch.setattr("ff_observe.collector.store.sqlite.PORTIONS", 2)
+    monkeypatch.setattr("ff_observe.collector.store.sqlite_session.PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr("ff_observe.collector.store.sqlite_session.PORTIONS", 2)
     store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
     with BlockingWriter(store) as writer:
         for days in (-6, -5, -4):

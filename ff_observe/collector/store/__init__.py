@@ -11,10 +11,10 @@ from ff_observe.collector.store.model import (
     Released,
     Rollup,
     Seen,
-    Store,
     StoreError,
     Writer,
 )
+from ff_observe.collector.store.store import Store
 
 __all__ = [
     "Columns",

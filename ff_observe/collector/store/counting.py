@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -21,7 +21,7 @@ from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Seen, StoreError
 from ff_observe.collector.store.rollups import ROLLED_UP, ascending
-from ff_observe.collector.store.sessions import Run
+from ff_observe.collector.store.session import Session, Walk
 from ff_observe.ping_contract import FIELDS
 
 COUNTED_AT_ONCE = 50
@@ -39,37 +39,28 @@ _BEGIN = "INSERT INTO fleet_count (id, taken_at, document) VALUES (1, ?, '') ON 
 _END = "UPDATE fleet_count SET taken_at = ?, document = ? WHERE id = 1"
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """The way through the platforms of a store: in the order of `key`, which a platform keeps, from after `first` on.
-    `known` is a condition on one value, `limit`, without which new platforms could keep a count from ending."""
-
-    key: str
-    first: object
-    known: str
-    limit: object
-
-    def portion(self) -> str:
-        """The statement that reads the next platforms: the key of each, whether it was seen after each of four moments,
-        and the values of its fields."""
-        seen = ", ".join(["last_seen > ?"] * 4)
-        return (
-            f"SELECT {self.key}, {seen}, {_FIELDS} FROM platform "  # noqa: S608 - only our own names
-            f"WHERE {self.key} > ? AND {self.known} AND last_seen > ? ORDER BY {self.key} LIMIT {COUNTED_AT_ONCE}"
-        )
+def _portion(walk: Walk) -> str:
+    """The statement that reads the next platforms: the key of each, whether it was seen after each of four moments, and
+    the values of its fields."""
+    seen = ", ".join(["last_seen > ?"] * 4)
+    return (
+        f"SELECT {walk.key}, {seen}, {_FIELDS} FROM platform "  # noqa: S608 - only our own names
+        f"WHERE {walk.key} > ? AND {walk.known} AND last_seen > ? ORDER BY {walk.key} LIMIT {COUNTED_AT_ONCE}"
+    )
 
 
-def take(run: Run, walk: Walk, at: datetime, silent_after_days: int, interrupted: threading.Event) -> Count:
+def take(session: Session, at: datetime, silent_after_days: int, interrupted: threading.Event) -> Count:
     """Count the platforms of the last 30 days, and keep the result, unless a platform is forgotten meanwhile, which may
     be in it. Raises `StoreError` once interrupted."""
     started = time.monotonic()
-    run(_BEGIN, at.isoformat())
+    walk = session.walk(at)
+    session.run(_BEGIN, at.isoformat())
     since = [moment(at - timedelta(days=days)) for days in (*_WINDOWS.values(), silent_after_days)]
-    month, portion, after = since[len(_WINDOWS) - 1], walk.portion(), walk.first
+    month, portion, after = since[len(_WINDOWS) - 1], _portion(walk), walk.first
     tallies = [Counter[Any]() for _ in (*since, *ROLLED_UP)]
     while True:
         began = time.monotonic()
-        rows = run(portion, *since, after, walk.limit, month)
+        rows = session.run(portion, *since, after, walk.limit, month)
         for place, tally in enumerate(tallies, 1):
             tally.update(map(itemgetter(place), rows))
         if len(rows) < COUNTED_AT_ONCE:
@@ -78,7 +69,7 @@ def take(run: Run, walk: Walk, at: datetime, silent_after_days: int, interrupted
         if interrupted.wait(min(LONGEST_REST_SECONDS, (SHARE - 1) * (time.monotonic() - began))):
             raise StoreError("the count is interrupted")
     counted = replace(_count(at, tallies), took_seconds=time.monotonic() - started)
-    run(_END, at.isoformat(), _written(counted))
+    session.run(_END, at.isoformat(), _written(counted))
     return counted
 
 
@@ -94,9 +85,9 @@ def _count(at: datetime, tallies: Sequence[Counter[Any]]) -> Count:
     return Count(at, Seen(by_window, by_window["30d"] - lately), distributions)
 
 
-def last(run: Run) -> Count | None:
+def last(session: Session) -> Count | None:
     """The result of the last one."""
-    for taken_at, document in run(_LAST):
+    for taken_at, document in session.run(_LAST):
         return _read(datetime.fromisoformat(taken_at), document)
     return None
 

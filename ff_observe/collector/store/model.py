@@ -1,9 +1,8 @@
-"""The data that goes into a store and comes out of it, and the interface of every store."""
+"""The data that goes into a store and comes out of it, and the interface of what writes it."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -176,104 +175,3 @@ class Writer(Protocol):
 
     def leave(self) -> None:
         """Close the connection without waiting for a `write` that hangs: it is closed once that ends."""
-
-
-class Store(Protocol):
-    """A store of pings. Every method opens what it needs and may be called from any thread."""
-
-    name: str
-
-    def writer(self) -> Writer:
-        """A writer; it connects, and creates or migrates the schema, on its first `write`."""
-
-    def count(self, at: datetime, silent_after_days: int) -> Count | None:
-        """Count every platform, and keep the result for all collectors; None while another collector counts. `at` is
-        the present."""
-
-    def last_count(self) -> Count | None:
-        """The last count that any collector kept; None if there is none, or a platform was forgotten since."""
-
-    def fold(self, at: datetime, most: int) -> Folded:
-        """Roll up the days that have changed since they were last rolled up, `most` of them: the newest and the oldest.
-
-        A day is a transaction that replaces its roll-ups by what its pings say: however often it is done, interrupted
-        or repeated, they are the same. One that fails is due again, and holds up no other: of those that failed, each
-        call tries one, along with another if there is one. `at` is the present.
-        """
-
-    def rollups(self, since: date, until: date, fields: Sequence[str]) -> Sequence[Rollup]:
-        """The roll-ups of these fields, from the day `since` to the day `until`, in order."""
-
-    def crosstab(self, day: date, first: int, second: int) -> Sequence[tuple[Value | None, Value | None, int]]:
-        """How many platforms had each pair of values of two fields (by index) on a day, read from its pings."""
-
-    def sample(self, at: datetime, days: int, silent_after_days: int) -> Count | None:
-        """The platforms that count in public, and their latest values: one for each sender, which pinged on at least
-        `days` different days of the 30 before `at`, which is the beginning of a day (UTC). None while one of those days
-        is still to be rolled up."""
-
-    def contradicts(self, at: datetime) -> bool:
-        """Whether the days of the stored pings, or the server's clock, say that `at` is still days ahead."""
-
-    def rounding_key(self) -> bytes:
-        """The secret from which the rounding offsets of public figures are derived; drawn once for the life of the
-        store."""
-
-    def releases(self, first: int) -> Sequence[Released]:
-        """The public releases from the number `first` on, in order."""
-
-    def release(self, released: Released) -> bool:
-        """Add a release; False if it does not follow the last one, as when another collector has added it."""
-
-    def export(self, instance_id: str) -> Iterator[Ping]:
-        """Everything stored of an instance, oldest first."""
-
-    def pings_by_day(self, since: date, until: date) -> Mapping[date, int]:
-        """How many pings each day (UTC) has, from `since` to `until`; days without any are left out."""
-
-    def read_day(self, day: date) -> Generator[Columns, None, None]:
-        """The pings of a day, in the order in which they were received, as of one moment."""
-
-    def kept_since(self) -> date:
-        """The first day that has not been deleted by age."""
-
-    def copying(self) -> AbstractContextManager[bool]:
-        """Whether no other collector copies days until the block ends."""
-
-    def copies(self) -> Sequence[Copy]:
-        """Every copy of a day outside of the store."""
-
-    def announce_copy(self, target: str, day: date) -> int:
-        """Must be called before a day is read to be copied. Returns how often the day has changed since the last copy,
-        at least 1 if there is none."""
-
-    def confirm_copy(self, target: str, day: date, changes: int) -> bool:
-        """The copy is complete, and the one before is gone. False if the day has changed since it was announced, with
-        this result: then it has to be made again."""
-
-    def drop_copy(self, target: str, day: date) -> None:
-        """The copy does not exist any more."""
-
-    def forget(self, instance_id: str) -> int:
-        """Delete everything stored of an instance, also from the raw files. Returns how many pings that were.
-
-        Raises `StoreError` if the database cannot clear its files now: the pings are deleted even so, and upkeep or
-        another `forget` clears the files later.
-        """
-
-    def prune(self, now: datetime, retention: timedelta, rollups: timedelta = timedelta(days=36_500)) -> Pruned:
-        """Delete the oldest days of what is older than `retention`, both by the clock (`now`) and by every other
-        witness of the present; and the roll-ups of days older than `rollups`. What is `unfinished` is to be continued
-        soon.
-
-        Without its pings a day can never be rolled up again: what few platforms had on it is merged. So pings wait for
-        the days that are counted from them to be rolled up, but for two days at most."""
-
-    def tidy(self, now: datetime) -> None:
-        """Hourly upkeep: forget digests past the duplicate window, prepare for the coming days, correct the dates of
-        pings that a wrong clock dated in the future or before the first collector, and clear deleted rows from the raw
-        files."""
-
-    def interrupt(self) -> None:
-        """Make running and future calls in other threads fail soon with `StoreError`: the process is about to end. The
-        writer is not affected."""

@@ -1,7 +1,7 @@
 """Opens the store that the settings name. SQLite and psycopg are imported only where they are used."""
 
 from ff_observe.collector.settings import DATA_DIR, DATABASE, CollectorSettings, PostgreSQLServer
-from ff_observe.collector.store.model import Store
+from ff_observe.collector.store.store import Store
 
 
 def open_store(settings: CollectorSettings) -> Store:

@@ -1,26 +1,26 @@
 """The PostgreSQL tables: created and extended by the collector itself, one partition of pings for each day (UTC)."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Set
 from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from ff_observe.collector.store import postgresql_keys, postgresql_rollups, statements
-from ff_observe.collector.store.columns import COLUMNS
+from ff_observe.collector.store.columns import COLUMNS, TABLES
 from ff_observe.collector.store.model import StoreError
 from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.postgresql_erasure import COLUMNS as KEPT_OUT_OF_STATISTICS
-from ff_observe.collector.store.postgresql_erasure import MADE_OF_PINGS, note, sampled, without_statistics
-from ff_observe.collector.store.postgresql_partitions import PARENT_FIRST, partition, partitions
-from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
-from ff_observe.collector.store.rollups import Pruning
-from ff_observe.collector.store.statements import has_pings
+from ff_observe.collector.store.postgresql_erasure import sampled, without_statistics
 
 LOCK = 0x66665F70696E67  # "ff_ping": one collector at a time changes the schema
+PARENT_FIRST = b"LOCK TABLE ONLY ping IN ACCESS SHARE MODE"
+"""Begins a transaction that names a partition. What stores pings, or alters `ping`, locks it before its partitions: in
+the other order the two deadlock."""
+_PARTITION = re.compile("ping_([0-9]{8})")
 TYPES = {str: "text", int: "bigint", bool: "boolean"}
 _DEFINITIONS = {column.name: f"{column.name} {TYPES[column.field.type]}" for column in COLUMNS}
-_COLUMNS = {"ping": _DEFINITIONS, "platform": _DEFINITIONS, "fleet_due": postgresql_rollups.ADDED}
+_COLUMNS = {"ping": _DEFINITIONS, "platform": _DEFINITIONS, "fleet_due": {"waits_since": "waits_since date"}}
 """Columns that a table of an earlier version may lack."""
 _ALL = ", ".join(_DEFINITIONS.values())
 _OBJECTS = {
@@ -30,21 +30,26 @@ _OBJECTS = {
     # Leaves room in each page, so that the daily update of a platform stays in its page and touches no index.
     "platform": f"CREATE TABLE platform (first_seen timestamptz NOT NULL, last_seen timestamptz NOT NULL, {_ALL}, "
     "PRIMARY KEY (instance_id)) WITH (fillfactor = 70)",
-    "recent": "CREATE TABLE recent (digest bytea PRIMARY KEY, instance_id text NOT NULL, "
-    "received_at timestamptz NOT NULL, until timestamptz NOT NULL)",
     "collector_rewrite": "CREATE TABLE collector_rewrite (name text PRIMARY KEY)",
     "collector_probe": "CREATE TABLE collector_probe (id integer PRIMARY KEY CHECK (id = 1), at timestamptz NOT NULL)",
-    **postgresql_rollups.TABLES,
-    **postgresql_keys.TABLES,
+    "collector_key": "CREATE TABLE collector_key (name text PRIMARY KEY, wrapped bytea NOT NULL)",
     **{
-        name: statement.format(moment="timestamptz", date="date", key="bytea", sender="bytea")
-        for name, statement in statements.TABLES.items()
+        name: statement.format(
+            moment="timestamptz",
+            date="date",
+            key="bytea",
+            hash="bytea",
+            marked="erased boolean",  # where something was deleted: what the day said before goes from the files, too
+            by_key="",
+        )
+        for name, statement in TABLES.items()
     },
 }
 
 
 @contextlib.contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
+def alone(connection: Connection) -> Iterator[None]:
+    """A transaction in which no other collector changes the schema."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         # Pings queue up behind a waiting lock request, and a backup holds the tables for hours: so give up soon and
@@ -65,7 +70,7 @@ def migrate(connection: Connection) -> None:
         return
     if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
         raise StoreError("this replica lacks tables of this version: start a collector on the database it follows")
-    with _alone(connection):
+    with alone(connection):
         for _ in range(2):  # first the tables, then statements that need existing tables
             for statement in _missing(connection):  # another collector may have done it
                 connection.execute(statement)
@@ -94,11 +99,26 @@ def _missing(connection: Connection) -> list[bytes]:
     return [statement.encode("ascii") for statement in statements]
 
 
+def partition(day: date) -> str:
+    """The name of a day's partition."""
+    return f"ping_{day:%Y%m%d}"
+
+
+def partitions(connection: Connection) -> dict[date, str]:
+    """The existing partitions, by day."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'ping'::regclass"
+    )
+    names = [str(name) for (name,) in rows]
+    found = [(name, _PARTITION.fullmatch(name)) for name in names]
+    return {datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC).date(): name for name, match in found if match}
+
+
 def add_partitions(connection: Connection, days: Set[date]) -> None:
     """Have a partition for each of the days. Attaching a partition waits for no reader, unlike creating it in place."""
     if days <= partitions(connection).keys():
         return
-    with _alone(connection):
+    with alone(connection):
         there = partitions(connection)
         for day in sorted(days - there.keys()):
             name = sql.Identifier(partition(day))
@@ -111,59 +131,3 @@ def add_partitions(connection: Connection, days: Set[date]) -> None:
                     sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00"),
                 )
             )
-
-
-def newest_days(connection: Connection) -> list[date]:
-    """The newest days that have pings; a date from a clock far off is no witness."""
-    days: list[date] = []
-    run = postgresql_rollups.run_by(connection)
-    for day in sorted(partitions(connection), reverse=True):
-        if EARLIEST.date() < day < LATEST.date() and has_pings(run, day):
-            days.append(day)
-        if len(days) == WITNESSES:
-            break
-    return days
-
-
-def days_before(connection: Connection, before: datetime) -> list[date]:
-    """The days that ended before then and have pings, oldest first. Those on the first day of all still wait for their
-    dates."""
-    end, run = before.astimezone(UTC).date(), postgresql_rollups.run_by(connection)
-    old = [day for day in sorted(partitions(connection)) if EARLIEST.date() < day < end]
-    return [day for day in old if has_pings(run, day)]
-
-
-def drop(connection: Connection, day: date, pruning: Pruning) -> tuple[int, list[date]]:
-    """Drop the partition of a day, if nothing waits for it, and no other collector has. Returns how many pings it held,
-    and the days that are lost with it."""
-    table = sql.Identifier(partition(day))
-    with _alone(connection):
-        if day not in partitions(connection):
-            return 0, []
-        connection.execute(PARENT_FIRST)
-        (held,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() or (0,)
-        # As `DROP TABLE` does. What deletes or changes pings marks their days before it lets go of the table.
-        connection.execute("LOCK TABLE ONLY ping IN ACCESS EXCLUSIVE MODE")
-        if day >= pruning.end(statements.awaited(postgresql_rollups.run_by(connection), pruning)).date():
-            return 0, []
-        connection.execute(sql.SQL("DROP TABLE {}").format(table))
-        lost = postgresql_rollups.seal(connection, day + timedelta(days=1))
-        note(connection, MADE_OF_PINGS)
-    return int(held), lost
-
-
-def drop_empty(connection: Connection, kept: Set[date]) -> None:
-    """Drop the partitions without pings, except for those of `kept`: days without a ping, and days that a wrong clock
-    created."""
-    run = postgresql_rollups.run_by(connection)
-    for day in partitions(connection).keys() - kept:
-        if has_pings(run, day):
-            continue
-        with _alone(connection):
-            if day not in partitions(connection):
-                continue
-            table = sql.Identifier(partition(day))
-            # As `DROP TABLE` does, the parent first (see `PARENT_FIRST`).
-            connection.execute(sql.SQL("LOCK TABLE ONLY ping, {} IN ACCESS EXCLUSIVE MODE").format(table))
-            if not has_pings(run, day):  # and none has arrived meanwhile
-                connection.execute(sql.SQL("DROP TABLE {}").format(table))

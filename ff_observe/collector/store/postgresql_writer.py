@@ -1,7 +1,7 @@
 """Stores pings in PostgreSQL: one statement for each batch, over one connection."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -23,12 +23,10 @@ from ff_observe.collector.store.postgresql_connections import (
     parameters,
 )
 from ff_observe.collector.store.postgresql_replication import SETTINGS, Confirmation
-from ff_observe.collector.store.postgresql_schema import TYPES, add_partitions, migrate, newest_days
+from ff_observe.collector.store.postgresql_schema import TYPES, add_partitions, migrate
+from ff_observe.collector.store.postgresql_session import PostgreSQLSession, ServerClock
 from ff_observe.collector.store.present import PingDater, days_from, vouched_for
 from ff_observe.config.secret import Secret
-
-ServerClock = Callable[[Connection], datetime | None]
-"""What the server's clock says; None where it is not used as a witness."""
 
 _COLUMN_LIST = ", ".join(NAMES)
 _PROBE = "INSERT INTO collector_probe (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
@@ -139,7 +137,11 @@ class PostgreSQLWriter:
         with contextlib.closing(connect(self._url, WRITING)) as connection, preparation.of(connection):
             migrate(connection)
             if pings:
-                pings = self._dater.date(pings, vouched_for(newest_days(connection)), self._clock(connection))
+                pings = self._dater.date(
+                    pings,
+                    vouched_for(PostgreSQLSession(connection, self._clock).newest_days()),
+                    self._clock(connection),
+                )
                 days = {ping.received_at.date() for ping in pings}
                 add_partitions(connection, days | days_from(max(days)))
             return pings

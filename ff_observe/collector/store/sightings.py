@@ -5,19 +5,19 @@ each day before; and the sender of its last ping on it. `fleet_seen_day` has the
 is marked leaves it until it is rolled up again. Both databases understand the same statements.
 """
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from ff_observe.catalogue.quality import CROWD_OF_FEW_SENDERS
-from ff_observe.collector.store.model import Count, Distribution, Seen
-from ff_observe.collector.store.sessions import Run
-from ff_observe.collector.store.statements import has_pings
+from ff_observe.collector.store.model import Count, Seen
+from ff_observe.collector.store.session import Session
 
 DAYS = 30
 """So many days before a release count."""
 _BITS = (1 << (DAYS + 1)) - 1
 
 ADD = f"""
+INSERT INTO fleet_seen (instance_id, day, days, sender)
+SELECT last.instance_id, ?, 1, coalesce(sender, '') FROM {{last}} WHERE {{which}} ORDER BY last.instance_id
 ON CONFLICT (instance_id) DO UPDATE SET
   days = CASE WHEN excluded.day - fleet_seen.day > {DAYS} THEN 1
     WHEN excluded.day >= fleet_seen.day THEN ((fleet_seen.days << (excluded.day - fleet_seen.day)) | 1) & {_BITS}
@@ -25,8 +25,11 @@ ON CONFLICT (instance_id) DO UPDATE SET
     ELSE fleet_seen.days | (1 << (fleet_seen.day - excluded.day)) END,
   sender = CASE WHEN excluded.day >= fleet_seen.day THEN excluded.sender ELSE fleet_seen.sender END,
   day = CASE WHEN excluded.day > fleet_seen.day THEN excluded.day ELSE fleet_seen.day END
-"""
-"""Adds a day to the rows of platforms, however often and in whatever order days come."""
+"""  # noqa: S608 - only our own names
+"""Adds a day to the rows of platforms, however often and in whatever order days come. In the order of their keys, so
+that it never deadlocks with what deletes some."""
+ADDED = "INSERT INTO fleet_seen_day (day) VALUES (?) ON CONFLICT DO NOTHING"
+"""Then the rows know of it."""
 
 _NUMBER = " + ".join(f"((seen >> {bit}) & 1)" for bit in range(DAYS))
 _COUNTED = """
@@ -56,31 +59,26 @@ def window(until: date) -> list[date]:
     return [until - timedelta(days=ago) for ago in range(1, DAYS + 1)]
 
 
-def known(run: Run, until: date) -> set[date]:
+def known(session: Session, until: date) -> set[date]:
     """The days before `until` that the rows know of."""
-    return {date.fromordinal(day) for (day,) in run("SELECT day FROM fleet_seen_day WHERE day < ?", until.toordinal())}
+    rows = session.run("SELECT day FROM fleet_seen_day WHERE day < ?", until.toordinal())
+    return {date.fromordinal(day) for (day,) in rows}
 
 
-def unknown(run: Run, until: date) -> list[date]:
+def unknown(session: Session, until: date) -> list[date]:
     """The days before `until` that count, have pings, and are still to be entered."""
-    return [day for day in set(window(until)) - known(run, until) if has_pings(run, day)]
+    return [day for day in set(window(until)) - known(session, until) if session.has_pings(day)]
 
 
-def sample(
-    run: Run,
-    distributions: Callable[[str], Mapping[int, Distribution]],
-    at: datetime,
-    days: int,
-    silent_after_days: int,
-) -> Count | None:
-    """See `Store.sample`; `distributions` reads what follows FROM. For a transaction that reads as of one moment."""
+def sample(session: Session, at: datetime, days: int, silent_after_days: int) -> Count | None:
+    """See `Store.sample`. For a transaction that reads as of one moment."""
     until = at.astimezone(UTC).date()
-    if unknown(run, until):
+    if unknown(session, until):
         return None
-    run(f"CREATE TEMP TABLE sample AS {_counted(until, known(run, until), days)}")
-    ((day, week, month, silent),) = run(_SEEN.format(lately=(1 << silent_after_days) - 1))
-    found = distributions("sample JOIN platform USING (instance_id)")
-    run("DROP TABLE sample")  # behind a pooler, sessions stay
+    session.run(f"CREATE TEMP TABLE sample AS {_counted(until, known(session, until), days)}")
+    ((day, week, month, silent),) = session.run(_SEEN.format(lately=(1 << silent_after_days) - 1))
+    found = session.distributions("sample JOIN platform USING (instance_id)")
+    session.run("DROP TABLE sample")  # behind a pooler, sessions stay
     return Count(at, Seen({"1d": day, "7d": week, "30d": month}, silent), found)
 
 

@@ -1,19 +1,15 @@
-"""The SQLite file of pings: its connections, its tables and newest days, and clearing its write-ahead log."""
+"""The SQLite file of pings: its connections, its tables, and clearing its write-ahead log."""
 
 import contextlib
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
-from ff_observe.collector.store import sqlite_rollups, statements
-from ff_observe.collector.store.batch import moment
-from ff_observe.collector.store.columns import COLUMNS
+from ff_observe.collector.store.columns import COLUMNS, TABLES
 from ff_observe.collector.store.model import StoreError
-from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
 from ff_observe.presence import exists, is_file
 
 BUSY_SECONDS = 5.0
@@ -106,13 +102,10 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE INDEX IF NOT EXISTS ping_by_instance ON ping (instance_id, received_at)")
         connection.execute("CREATE INDEX IF NOT EXISTS ping_by_time ON ping (received_at)")
         connection.execute("CREATE UNIQUE INDEX IF NOT EXISTS platform_by_instance ON platform (instance_id)")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS recent "
-            "(digest TEXT PRIMARY KEY, instance_id TEXT NOT NULL, received_at TEXT NOT NULL, until TEXT NOT NULL) "
-            "WITHOUT ROWID"
-        )
-        for statement in (*sqlite_rollups.TABLES, *statements.TABLES.values()):
-            made = statement.format(moment="TEXT", date="TEXT", key="BLOB", sender="TEXT")
+        for statement in TABLES.values():
+            made = statement.format(
+                moment="TEXT", date="TEXT", key="BLOB", hash="TEXT", marked="mark BLOB", by_key="WITHOUT ROWID"
+            )
             connection.execute(made.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
         _widen(connection, "fleet_due", ["waits_since TEXT"])
         connection.execute("CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT)")
@@ -140,16 +133,3 @@ def clear_log(connection: sqlite3.Connection, attempts: int, stopped: threading.
         return False
     finally:
         connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-
-
-def newest_days(connection: sqlite3.Connection) -> list[date]:
-    """The newest days that have pings; a date from a clock far off is no witness."""
-    days: list[date] = []
-    before = moment(LATEST)
-    while len(days) < WITNESSES:
-        (newest,) = connection.execute("SELECT max(received_at) FROM ping WHERE received_at < ?", (before,)).fetchone()
-        if newest is None or newest <= moment(EARLIEST):
-            break
-        before = newest[: len("2026-11-23")]
-        days.append(date.fromisoformat(before))
-    return days

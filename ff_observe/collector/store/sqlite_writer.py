@@ -12,7 +12,8 @@ from ff_observe.collector.store.blocking import BlockingThread
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.model import Ping
 from ff_observe.collector.store.present import PingDater, vouched_for
-from ff_observe.collector.store.sqlite_schema import connect, failing_as, migrate, newest_days, transaction
+from ff_observe.collector.store.sqlite_schema import connect, failing_as, migrate, transaction
+from ff_observe.collector.store.sqlite_session import SQLiteSession
 
 _COLUMN_LIST = ", ".join(NAMES)
 
@@ -92,7 +93,7 @@ class SQLiteWriter:
 
     def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
         if not self._dater.knows(pings):
-            pings = self._dater.date(pings, vouched_for(newest_days(connection)))
+            pings = self._dater.date(pings, vouched_for(SQLiteSession(connection).newest_days()))
         batch = distinct(pings)
         rows = encode(batch.values(), self._window)
         fresh = {digest for (digest,) in connection.execute(_RECOGNISE, (rows,)).fetchall()}
