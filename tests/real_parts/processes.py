@@ -1,4 +1,4 @@
-"""Real programs as context managers: each in a directory of its own, ended by its own process id."""
+"""Real programs as context managers: each in a directory of its own, ended by its process id, at the end of the run."""
 
 import contextlib
 import functools
@@ -105,6 +105,14 @@ def running(
             user=user,
             start_new_session=True,
         )
+    # A run that is killed ends nothing itself: the end of this pipe does.
+    watch = subprocess.Popen(
+        ["sh", "-c", 'read -r _; kill "$0"', str(process.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         if ready is not None:
 
@@ -117,6 +125,8 @@ def running(
             wait_until(ready_or_dead, f"{name} to be ready", seconds)
         yield process
     finally:
+        watch.kill()
+        watch.communicate()
         if process.poll() is None:
             process.terminate()
             try:
