@@ -9,17 +9,14 @@ import argparse
 import asyncio
 import os
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
-from pathlib import Path
 
 import psycopg
 
-from benchmarks.collector import durable_cluster, seconds_used_by
-from benchmarks.fleet import NOW, WINDOW, first_pings, processor_seconds
+from benchmarks.durable import durable_server, on_disk, seconds_used_by, timed, used_here
+from benchmarks.fleet import NOW, WINDOW, first_pings
 from ff_observe.collector.clickhouse.engine import ClickHouseEngine
 from ff_observe.collector.clickhouse.sink import Sink
 from ff_observe.collector.commands import FleetStore
@@ -29,9 +26,7 @@ from ff_observe.collector.store.columns import COLUMNS, NAMES
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.config.secret import Secret
 from ff_observe.ping_contract import FIELDS
-from tests.real_parts import clickhouse, postgresql
-from tests.real_parts.processes import free_port
-from tests.recordings import ROOT
+from tests.real_parts import clickhouse
 
 INSTANCE = "00000000-0000-4000-8000-000000000000"
 TODAY = NOW.date()
@@ -88,14 +83,6 @@ def fill(url: str, store: Store, platforms: int, days: int) -> None:
         session.execute("CHECKPOINT")
 
 
-def timed(what: str, task: Callable[[], object], used: Callable[[], float]) -> None:
-    before, began = used(), time.monotonic()
-    task()
-    wall = time.monotonic() - began
-    time.sleep(1)  # until the session has ended
-    print(f"    {what:34} {wall:8.2f} s {used() - before:8.2f} s of a processor", flush=True)
-
-
 def ask(name: str, engine: FleetStore, days: int, used: Callable[[], float]) -> None:
     print(f"{name}:")
     since, until = TODAY - timedelta(days=days), TODAY - timedelta(days=1)
@@ -110,36 +97,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--platforms", type=int, default=100_000)
     parser.add_argument("--days", type=int, default=7)
     options = parser.parse_args(arguments or [])
-    if postgresql.BINARIES is None:
-        raise SystemExit("needs PostgreSQL: apt-get install postgresql")
-    disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
-    disk.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as temporary:
-        directory, port = Path(temporary), free_port()
-        directory.chmod(0o755)  # PostgreSQL runs as a user of its own
-        durable_cluster(directory / "cluster")
-        url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
-        store = PostgreSQLStore(Secret(url), WINDOW, lambda _: None)
-        with (
-            postgresql.server(directory / "cluster", port),
-            clickhouse.running(directory / "clickhouse") as server,
-        ):
-            compare(url, store, server, directory, options.platforms, options.days)
+    with (
+        on_disk() as directory,
+        durable_server(directory) as (url, postmaster),
+        clickhouse.running(directory / "clickhouse") as server,
+    ):
+        compare(url, postmaster, server, options.platforms, options.days)
 
 
-def compare(url: str, store: Store, server: clickhouse.ClickHouse, directory: Path, platforms: int, days: int) -> None:
+def compare(url: str, postmaster: int, server: clickhouse.ClickHouse, platforms: int, days: int) -> None:
+    store = PostgreSQLStore(Secret(url), WINDOW, lambda _: None)
     fill(url, store, platforms, days)
     pings = (platforms + 1) * days
     print(f"{platforms} platforms, {days} days of their pings, load {os.getloadavg()[0]:.1f}", flush=True)
-    postmaster = int((directory / "cluster" / "data" / "postmaster.pid").read_text().split()[0])
-
-    def used_here() -> float:
-        return processor_seconds(postmaster)
+    by_postgresql = partial(used_here, postmaster)
 
     def used() -> float:
-        return used_here() + seconds_used_by(server.pid)
+        return by_postgresql() + seconds_used_by(server.pid)
 
-    timed(f"rolling up {days} days", lambda: store.fold(NOW, days), used_here)
+    timed(f"rolling up {days} days", lambda: store.fold(NOW, days), by_postgresql)
     database = ClickHouse(Secret(server.url("fleet")))
     sink = Sink(database, timedelta(days=36_500))
     timed(f"copying {days} days", lambda: sink.send(store, TODAY, days), used)
@@ -150,7 +126,7 @@ def compare(url: str, store: Store, server: clickhouse.ClickHouse, directory: Pa
     ((copied, rows),) = sink.server.run("measure", parts)
     assert rows == pings
     print(f"    bytes of a ping: {float(held) / pings:.0f} in PostgreSQL, {copied / rows:.0f} in ClickHouse")
-    ask("roll-ups, or pings where there are none, in PostgreSQL", store, days, used_here)
+    ask("roll-ups, or pings where there are none, in PostgreSQL", store, days, by_postgresql)
     ask("pings in ClickHouse", ClickHouseEngine(database), days, used)
     fields = QUESTIONS["every field"]
     answers = [set(engine.rollups(date.min, date.max, fields)) for engine in (store, ClickHouseEngine(database))]

@@ -16,7 +16,6 @@ and two idle cores.
 """
 
 import argparse
-import contextlib
 import itertools
 import json
 import os
@@ -25,7 +24,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,13 +32,13 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import ratios
+from benchmarks import ratios, wrk
+from benchmarks.durable import durable_server, on_disk, seconds_used_by
 from benchmarks.receivers import SENDER, Receiver, receiving
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.store.columns import NAMES
 from tests.real_parts import postgresql
-from tests.real_parts.processes import free_port
-from tests.recordings import COMMITTED, ROOT
+from tests.recordings import COMMITTED
 
 CONNECTIONS = (16, 64)
 PING = (COMMITTED / "v2.4.0-postgres-dev" / "ping.json").read_bytes()
@@ -52,12 +50,6 @@ function init() wrk.method = "POST"; wrk.headers["Content-Type"] = "application/
 function request()
   n = n + 1
   return wrk.format(nil, "/ping", nil, before .. string.format("%%s-%%04x-4000-8000-%%012x", "%s", id, n) .. after)
-end
-function done(summary, latency)
-  local failed = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status
-    + summary.errors.timeout
-  io.write(string.format("RESULT %%f %%f %%d\\n", summary.requests / summary.duration * 1e6,
-    latency:percentile(99) / 1e3, failed))
 end
 """
 
@@ -76,13 +68,9 @@ class Result:
 def load(port: int, connections: int, seconds: int, run: str) -> Result:
     """What wrk sees, every ping that of another instance."""
     before, after = PING.decode().split(json.loads(PING)["instanceId"])
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_LOAD % (json.dumps(before), json.dumps(after), blake2b(run.encode(), digest_size=4).hexdigest()))
-        script.flush()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, f"http://127.0.0.1:{port}"]
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    per_second, p99, failed = re.findall(r"RESULT (\S+) (\S+) (\S+)", output)[0]
-    return Result(float(per_second), float(p99), int(failed))
+    script = _LOAD % (json.dumps(before), json.dumps(after), blake2b(run.encode(), digest_size=4).hexdigest())
+    found = wrk.load(f"http://127.0.0.1:{port}", seconds, connections, script)
+    return Result(found.requests_per_second, found.p99_seconds * 1e3, found.failed)
 
 
 def pgbench(url: str, connections: int, seconds: int, script: Path, variables: list[str]) -> Result:
@@ -94,16 +82,6 @@ def pgbench(url: str, connections: int, seconds: int, script: Path, variables: l
     ]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return Result(float(re.findall(r"tps = ([0-9.]+)", output)[0]))
-
-
-def seconds_used_by(pid: int) -> float:
-    """Of a process, its children, and those of them that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    used = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # utime, stime, cutime and cstime
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-            used += seconds_used_by(int(child))
-    return used
 
 
 def using(ask: Callable[[], Result], seconds: int, server: int | None, database: int | None) -> Result:
@@ -131,14 +109,6 @@ def insert_script(directory: Path) -> tuple[Path, list[str]]:
     script.write_text(f"\\set n random(1, 1000000000000)\nINSERT INTO ping ({columns}) VALUES ({values});\n")
     texts = [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in present]
     return script, [part for name, text in [("sender", f"\\x{SENDER}"), *texts] for part in ("-D", f"{name}={text}")]
-
-
-def durable_cluster(directory: Path) -> None:
-    """A cluster as one would run it: the tests' own has fsync off."""
-    postgresql.initialise(directory)
-    config = directory / "data" / "postgresql.conf"
-    settings = config.read_text().replace("fsync = off", "fsync = on").replace("log_statement = all", "")
-    config.write_text(f"{settings}\nmax_connections = 200\nshared_buffers = 512MB\nmax_wal_size = 4GB\n")
 
 
 def row(name: str, connections: int, results: Sequence[Result]) -> None:
@@ -172,18 +142,14 @@ def compare(database: str, connections: int, found: Mapping[str, Sequence[Result
 def on_postgresql(directory: Path, rounds: int, seconds: int) -> int:
     """The collector against its rivals. Returns how many of the collector's requests failed."""
     failed = 0
-    cluster, port = directory / "cluster", free_port()
-    durable_cluster(cluster)
-    url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
     runs = itertools.count()
     with (
-        postgresql.server(cluster, port),
+        durable_server(directory) as (url, postmaster),
         receiving("collector", directory / "collector", "data", url) as ours,
         receiving("naive", directory / "naive", url) as theirs,
         receiving("uvicorn", directory / "uvicorn") as alone,
     ):
         script, variables = insert_script(directory)
-        postmaster = int((cluster / "data" / "postmaster.pid").read_text().split()[0])
 
         def loaded(server: Receiver, connections: int) -> Result:
             ask = partial(load, server.port, connections, seconds, f"p{next(runs)}")
@@ -244,11 +210,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(
         f"{'':34} {'conn':>4} {'pings/s':>12} {'p99 ms':>10} {'failed':>7}  us of processor: server, database, sender"
     )
-    disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
-    disk.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as made:
-        directory = Path(made)
-        directory.chmod(0o755)  # PostgreSQL runs as a user of its own
+    with on_disk() as directory:
         failed = sum(on(directory, options.rounds, options.seconds) for on in (on_postgresql, on_sqlite))
     if failed:
         raise SystemExit(f"{failed} requests of the collector failed: see the table")

@@ -13,7 +13,6 @@ import os
 import sqlite3
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from unittest import mock
 import psycopg
 
 from benchmarks import ratios
-from benchmarks.collector import durable_cluster
+from benchmarks.durable import durable_server, on_disk, timed, used_here
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.fleet import take_fleet, take_release
 from ff_observe.collector.store import Ping, Store, StoreError
@@ -35,9 +34,7 @@ from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
 from ff_observe.ping_contract import FIELDS
-from tests.real_parts import postgresql
-from tests.real_parts.processes import free_port
-from tests.recordings import COMMITTED, ROOT
+from tests.recordings import COMMITTED
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAYS = 2
@@ -93,12 +90,9 @@ def multiply(execute: Callable[[str], object], number: str, uuid: str, sender: s
 
 
 @contextlib.contextmanager
-def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Callable[[], Store]]:
-    cluster, port = directory / "cluster", free_port()
-    durable_cluster(cluster)
-    url = f"postgresql://postgres:{postgresql.PASSWORD}@127.0.0.1:{port}/postgres"
-    make_store = partial(PostgreSQLStore, Secret(url), WINDOW, lambda _: None)
-    with postgresql.server(cluster, port):
+def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[tuple[Callable[[], Store], int | None]]:
+    with durable_server(directory) as (url, postmaster):
+        make_store = partial(PostgreSQLStore, Secret(url), WINDOW, lambda _: None)
         asyncio.run(write_first_pings(make_store(), days))
         with psycopg.connect(url, autocommit=True) as session:
             rows = "generate_series(1, {}) AS numbers (i)"
@@ -111,11 +105,11 @@ def on_postgresql(directory: Path, platforms: int, days: int) -> Iterator[Callab
             )
             session.execute("VACUUM ANALYZE")
             session.execute("CHECKPOINT")
-        yield make_store
+        yield make_store, postmaster
 
 
 @contextlib.contextmanager
-def on_sqlite(directory: Path, platforms: int, days: int) -> Iterator[Callable[[], Store]]:
+def on_sqlite(directory: Path, platforms: int, days: int) -> Iterator[tuple[Callable[[], Store], int | None]]:
     store = open_sqlite(directory / "pings.sqlite3", WINDOW, "benchmark")
     asyncio.run(write_first_pings(store, days))
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as session:
@@ -123,7 +117,7 @@ def on_sqlite(directory: Path, platforms: int, days: int) -> Iterator[Callable[[
         session.execute("PRAGMA cache_size = -500000")
         uuid = f"printf('%08x000040008000%012x', i * {SCATTER} % 4294967296, i)"
         multiply(session.execute, rows, uuid, uuid, platforms)
-    yield lambda: open_sqlite(store.path, WINDOW, "benchmark")
+    yield lambda: open_sqlite(store.path, WINDOW, "benchmark"), None
 
 
 @contextlib.contextmanager
@@ -188,41 +182,22 @@ def slowed(name: str, make_store: Callable[[], Store]) -> None:
     ratios.note(f"{name}.ping_while_counting", share, less_is_better=True, target=SLOWER)
 
 
-def processor_seconds(postmaster: int | None) -> float:
-    """What this process has used, and those of PostgreSQL's sessions that have ended."""
-    ended = 0.0
-    if postmaster is not None:
-        fields = Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()
-        ended = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")  # cutime and cstime
-    return time.process_time() + ended
-
-
-def timed(what: str, task: Callable[[], object], postmaster: int | None) -> None:
-    used = processor_seconds(postmaster)
-    began = time.monotonic()
-    task()
-    wall = time.monotonic() - began
-    time.sleep(1)  # until the session has ended
-    used = processor_seconds(postmaster) - used
-    print(f"    {what:34} {wall:8.1f} s {used:8.1f} s of a processor", flush=True)
-
-
-def measure(name: str, make_store: Callable[[], Store], platforms: int, postmaster: int | None) -> None:
+def measure(name: str, make_store: Callable[[], Store], platforms: int, used: Callable[[], float]) -> None:
     """What a collector does with a store of that size."""
     store = make_store()
     with mock.patch.object(store_counting, "LONGEST_REST_SECONDS", 0):
-        timed("counting the fleet, without rests", lambda: take_fleet(store, NOW, 5, 2), postmaster)
-        timed("the same again", lambda: take_fleet(store, NOW, 5, 2), postmaster)
-    timed("reading the last count", lambda: take_fleet(store, NOW, 5, 2, timedelta(hours=1)), postmaster)
-    timed("rolling up two days", lambda: store.fold(NOW, DAYS + 1), postmaster)
-    timed("the day's public release", lambda: take_release(store, NOW, 5, 2, 2), postmaster)
+        timed("counting the fleet, without rests", lambda: take_fleet(store, NOW, 5, 2), used)
+        timed("the same again", lambda: take_fleet(store, NOW, 5, 2), used)
+    timed("reading the last count", lambda: take_fleet(store, NOW, 5, 2, timedelta(hours=1)), used)
+    timed("rolling up two days", lambda: store.fold(NOW, DAYS + 1), used)
+    timed("the day's public release", lambda: take_release(store, NOW, 5, 2, 2), used)
     fields = [field.dotted for field in FIELDS]
-    timed("reading all of their roll-ups", lambda: store.rollups(date.min, date.max, fields), postmaster)
+    timed("reading all of their roll-ups", lambda: store.rollups(date.min, date.max, fields), used)
     slowed(f"fleet.{name.lower()}.{platforms}", make_store)
     with pinging(store) as waits:
-        timed("forgetting an instance", lambda: store.forget(FORGOTTEN), postmaster)
-        timed("pruning two days", lambda: store.prune(NOW, timedelta(hours=1)), postmaster)
-        timed("upkeep", lambda: store.tidy(NOW), postmaster)
+        timed("forgetting an instance", lambda: store.forget(FORGOTTEN), used)
+        timed("pruning two days", lambda: store.prune(NOW, timedelta(hours=1)), used)
+        timed("upkeep", lambda: store.tidy(NOW), used)
     print(f"    {'longest wait of a ping meanwhile':34} {max(waits):8.1f} s")
 
 
@@ -233,18 +208,13 @@ def rebuild(store: Store) -> None:
 
 
 @contextlib.contextmanager
-def filled(name: str, platforms: int, days: int) -> Iterator[tuple[Callable[[], Store], int | None]]:
-    """A store that holds those pings, and the process of its server."""
-    disk = ROOT / ".cache"  # not a temporary directory, which may be in memory
-    disk.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=disk, prefix="bench-") as directory:
-        Path(directory).chmod(0o755)  # PostgreSQL runs as a user of its own
-        with STORES[name](Path(directory), platforms, days) as make_store:
-            lock = Path(directory) / "cluster" / "data" / "postmaster.pid"
-            time.sleep(1)
-            load = os.getloadavg()[0]
-            print(f"{name}, {platforms} platforms, {days} days of their pings, load {load:.1f}", flush=True)
-            yield make_store, int(lock.read_text().split()[0]) if lock.exists() else None
+def filled(name: str, platforms: int, days: int) -> Iterator[tuple[Callable[[], Store], Callable[[], float]]]:
+    """A store that holds those pings, and what says how much of a processor it has used."""
+    with on_disk() as directory, STORES[name](directory, platforms, days) as (make_store, postmaster):
+        time.sleep(1)
+        load = os.getloadavg()[0]
+        print(f"{name}, {platforms} platforms, {days} days of their pings, load {load:.1f}", flush=True)
+        yield make_store, partial(used_here, postmaster)
 
 
 STORES = {"PostgreSQL": on_postgresql, "SQLite": on_sqlite}
@@ -257,15 +227,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rebuilt", type=int, metavar="DAYS", default=30)
     parser.add_argument("--only", choices=tuple(STORES))
     options = parser.parse_args(arguments or [])
-    if postgresql.BINARIES is None:
-        raise SystemExit("needs PostgreSQL: apt-get install postgresql")
     for name in STORES if options.only is None else (options.only,):
         for platforms in options.platforms:
-            with filled(name, platforms, DAYS) as (make_store, postmaster):
-                measure(name, make_store, platforms, postmaster)
+            with filled(name, platforms, DAYS) as (make_store, used):
+                measure(name, make_store, platforms, used)
         if options.rebuilt:
-            with filled(name, REBUILT_PLATFORMS, options.rebuilt) as (make_store, postmaster):
-                timed("making all roll-ups anew", lambda: rebuild(make_store()), postmaster)
+            with filled(name, REBUILT_PLATFORMS, options.rebuilt) as (make_store, used):
+                timed("making all roll-ups anew", lambda: rebuild(make_store()), used)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tests.real_parts import postgresql
 WRK = """\
 #!{python}
 print("Running 5s test")
-print("RESULT 812.500000 2003.100000 17")
+print("RESULT 812.500000 0.301000 2.003100 17")
 """
 
 
