@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ff_observe.collector.store import Count, Store
@@ -13,6 +14,7 @@ from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
 from tests.contract.rotation import Rotation, rotation_in
 from tests.real_parts import postgresql
+from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import ping
 
@@ -32,9 +34,14 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
     """Opens the same, at first empty, store again and again, as several collectors would."""
     if request.param == "sqlite":
         return lambda: open_sqlite(tmp_path / "pings" / "pings.sqlite3", WINDOW, "collector")
-    cluster: postgresql.Cluster = request.getfixturevalue("postgres")
-    url = cluster.url(cluster.create(f"pings_{uuid.uuid4().hex}"))
+    url = request.getfixturevalue("in_postgresql").url.reveal()
     return lambda: postgresql_store(url)
+
+
+@pytest.fixture
+def in_postgresql(postgres: postgresql.Cluster) -> PostgreSQLStore:
+    """An empty store, for what PostgreSQL alone does."""
+    return postgresql_store(postgres.url(postgres.create(f"pings_{uuid.uuid4().hex}")))
 
 
 @pytest.fixture
@@ -69,3 +76,10 @@ def three_days_of_pings(writer: BlockingWriter, last: datetime) -> None:
     """As many as vouch for its being that day."""
     for days in (2, 1, 0):
         writer.write([ping(f"witness-{days}", last - timedelta(days=days))])
+
+
+def wait_for_lock(store: PostgreSQLStore) -> None:
+    """Until another session of the database waits for a lock."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with psycopg.connect(store.url.reveal(), autocommit=True) as session:
+        wait_until(lambda: session.execute(waits).fetchone() == (1,), "a session to wait for a lock")

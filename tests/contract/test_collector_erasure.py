@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,10 +21,9 @@ from ff_observe.collector.store.postgresql_connections import Connection
 from ff_observe.collector.store.postgresql_erasure import note
 from ff_observe.collector.store.postgresql_schema import add_partitions, partitions
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
-from tests.contract.conftest import WINDOW, MakeStore, counted, postgresql_store, three_days_of_pings
+from tests.contract.conftest import WINDOW, MakeStore, counted, postgresql_store, three_days_of_pings, wait_for_lock
 from tests.contract.test_collector_rollups import fold_all
 from tests.real_parts import postgresql
-from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
 
@@ -179,13 +179,14 @@ def test_copies_that_a_reader_keeps_are_an_error_and_removed_once_it_is_gone(
     assert holding(store, cluster) == set()
 
 
-def test_samples_taken_of_a_store_of_an_earlier_version_are_removed(postgres: postgresql.Cluster) -> None:
-    url = postgres.url(postgres.create(f"sampled_{uuid.uuid4().hex}"))
-    store = postgresql_store(url)
+def test_samples_taken_of_a_store_of_an_earlier_version_are_removed(
+    postgres: postgresql.Cluster, in_postgresql: PostgreSQLStore
+) -> None:
+    store = in_postgresql
     with BlockingWriter(store) as writer:
         writer.write([*planted(), *(ping(f"{index}") for index in range(200))])
     columns = re.findall("[a-z_]+", "instance_id platform_license_id os_release sender")
-    with psycopg.connect(url, autocommit=True) as session:
+    with session_of(store) as session:
         for table in ("ping", "ping_20261123", "platform"):
             for column in columns[: 3 if table == "platform" else 4]:
                 session.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS -1".encode())
@@ -224,9 +225,9 @@ CREATE OR REPLACE FUNCTION indexed(text) RETURNS text IMMUTABLE LANGUAGE plpgsql
 
 
 def test_a_table_that_cannot_be_rewritten_is_an_error_of_forget_and_keeps_no_other_from_it(
-    postgres: postgresql.Cluster, caplog: pytest.LogCaptureFixture
+    postgres: postgresql.Cluster, in_postgresql: PostgreSQLStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = postgresql_store(postgres.url(postgres.create(f"full_{uuid.uuid4().hex}")))
+    store = in_postgresql
     with BlockingWriter(store) as writer:
         writer.write([*planted(), *(ping(f"{index}", sender=None) for index in range(40))])
     caplog.set_level(logging.INFO, "ff_observe.collector")
@@ -254,8 +255,8 @@ def test_a_table_that_cannot_be_rewritten_is_an_error_of_forget_and_keeps_no_oth
     ]
 
 
-def test_tables_are_rewritten_while_an_empty_partition_cannot_be_dropped(postgres: postgresql.Cluster) -> None:
-    store = postgresql_store(postgres.url(postgres.create(f"partition_{uuid.uuid4().hex}")))
+def test_tables_are_rewritten_while_an_empty_partition_cannot_be_dropped(in_postgresql: PostgreSQLStore) -> None:
+    store = in_postgresql
     with BlockingWriter(store) as writer:
         writer.write([ping("a")])
     with session_of(store) as session, psycopg.connect(store.url.reveal()) as backup:
@@ -267,8 +268,8 @@ def test_tables_are_rewritten_while_an_empty_partition_cannot_be_dropped(postgre
         assert later(days=-40).date() in partitions(session)
 
 
-def test_rewriting_ends_with_its_connection(postgres: postgresql.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = postgresql_store(postgres.url(postgres.create(f"cut_{uuid.uuid4().hex}")))
+def test_rewriting_ends_with_its_connection(in_postgresql: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = in_postgresql
     with BlockingWriter(store) as writer:
         writer.write(planted())
     rewrite = postgresql_erasure._rewrite
@@ -300,9 +301,9 @@ def test_sqlite_forgets_while_a_collector_has_the_file_open(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("committed", ["before it is done", "after it is done"])
 def test_what_is_deleted_while_another_rewrites_the_table_is_removed_too(
-    postgres: postgresql.Cluster, monkeypatch: pytest.MonkeyPatch, committed: str
+    postgres: postgresql.Cluster, in_postgresql: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch, committed: str
 ) -> None:
-    store = postgresql_store(postgres.url(postgres.create(f"meanwhile_{uuid.uuid4().hex}")))
+    store = in_postgresql
     with BlockingWriter(store) as writer:
         writer.write([*planted(), *(ping(f"{index}", sender=None) for index in range(40))])
     rewrite = postgresql_erasure._rewrite
@@ -326,29 +327,25 @@ def test_what_is_deleted_while_another_rewrites_the_table_is_removed_too(
     assert holding(store, postgres) == set()
 
 
-def test_who_notes_tables_while_others_do_never_deadlocks_with_them(postgres: postgresql.Cluster) -> None:
-    url = postgres.url(postgres.create(f"notes_{uuid.uuid4().hex}"))
-    store = postgresql_store(url)
+def test_who_notes_tables_while_others_do_never_deadlocks_with_them(in_postgresql: PostgreSQLStore) -> None:
+    store = in_postgresql
     with BlockingWriter(store) as writer:
         writer.write(planted(-20))
         three_days_of_pings(writer, NOON)
     fold_all(store, NOON)
     with session_of(store) as session:
         session.execute("INSERT INTO fleet_seen (instance_id, day, days, sender) VALUES ('long ago', 1, 1, '')")
-    pruned: list[int] = []
-    pruning = threading.Thread(target=lambda: pruned.append(store.prune(NOON, timedelta(days=10)).pings))
-    with psycopg.connect(url) as forgetting:
+    with ThreadPoolExecutor() as pool, psycopg.connect(store.url.reveal()) as forgetting:
         forgetting.execute("DELETE FROM fleet_seen")
-        pruning.start()
+        pruning = pool.submit(store.prune, NOON, timedelta(days=10))
         wait_for_lock(store)
         note(forgetting, ["fleet_count", "fleet_seen", "platform", "recent"])
         forgetting.commit()
-    pruning.join()
-    assert pruned == [1]
+        assert pruning.result().pings == 1
 
 
-def test_notes_are_locked_in_one_order(postgres: postgresql.Cluster) -> None:
-    store = postgresql_store(postgres.url(postgres.create(f"order_{uuid.uuid4().hex}")))
+def test_notes_are_locked_in_one_order(in_postgresql: PostgreSQLStore) -> None:
+    store = in_postgresql
     assert list(store.export(ID)) == []
     with session_of(store) as session:
         note(session, ["platform", "recent"])
@@ -364,10 +361,3 @@ def test_notes_are_locked_in_one_order(postgres: postgresql.Cluster) -> None:
         finally:
             first.commit()
             other.join()
-
-
-def wait_for_lock(store: Store) -> None:
-    """Until another session of the database waits for a lock."""
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    with session_of(store) as session:
-        wait_until(lambda: session.execute(waits).fetchone() == (1,), "a session to wait for a lock")

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from ff_observe.collector.store import Pruned, StoreError
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.postgresql_schema import LOCK
 from ff_observe.config.secret import Secret
-from tests.contract.conftest import counted, postgresql_store, three_days_of_pings
+from tests.contract.conftest import counted, postgresql_store, three_days_of_pings, wait_for_lock
 from tests.contract.test_collector_rollups import fold_all
 from tests.real_parts import postgresql
 from tests.real_parts.collector import collecting, sample
@@ -26,14 +27,12 @@ from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping
 
 
-def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Cluster) -> None:
-    url = postgres.url(postgres.create("partitions"))
-    store = postgresql_store(url)
-    writer = BlockingWriter(store)
-    writer.write([ping("a", later(days=-1)), ping("b", NOON)])
-    writer.write([ping("a", later(days=10))])
-    writer.close()
-    with psycopg.connect(url, autocommit=True) as session:
+def test_pings_of_a_day_are_in_a_partition_of_their_own(in_postgresql: PostgreSQLStore) -> None:
+    store = in_postgresql
+    with BlockingWriter(store) as writer:
+        writer.write([ping("a", later(days=-1)), ping("b", NOON)])
+        writer.write([ping("a", later(days=10))])
+    with psycopg.connect(store.url.reveal(), autocommit=True) as session:
         rows = session.execute("SELECT tableoid::regclass::text, count(*) FROM ping GROUP BY 1 ORDER BY 1").fetchall()
         assert rows == [("ping_20261122", 1), ("ping_20261123", 1), ("ping_20261203", 1)]
         with BlockingWriter(store) as writer:
@@ -45,10 +44,9 @@ def test_pings_of_a_day_are_in_a_partition_of_their_own(postgres: postgresql.Clu
 
 
 @pytest.mark.parametrize("work", ["fold", "prune", "drop empty ones"])
-def test_what_names_a_partition_locks_the_table_before_it(postgres: postgresql.Cluster, work: str) -> None:
+def test_what_names_a_partition_locks_the_table_before_it(in_postgresql: PostgreSQLStore, work: str) -> None:
     """As `ALTER TABLE` does, an operator's or that of a newer collector: in the other order the two deadlock."""
-    url = postgres.url(postgres.create(f"order_{work[:4]}"))
-    store, now = postgresql_store(url), later(days=10)
+    store, url, now = in_postgresql, in_postgresql.url.reveal(), later(days=10)
     with BlockingWriter(store) as writer:
         writer.write([ping("a", NOON)])  # the day after it gets a partition, too
         three_days_of_pings(writer, now)
@@ -126,39 +124,34 @@ def test_a_day_begins_without_another_connection(postgres: postgresql.Cluster) -
             session.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
 
 
-def test_a_partition_that_upkeep_has_dropped_is_made_again(postgres: postgresql.Cluster) -> None:
-    url = postgres.url(postgres.create("dropped"))
-    store = postgresql_store(url)
-    with BlockingWriter(store) as writer:
+def test_a_partition_that_upkeep_has_dropped_is_made_again(in_postgresql: PostgreSQLStore) -> None:
+    with BlockingWriter(in_postgresql) as writer:
         three_days_of_pings(writer, NOON)
         writer.write([ping("a", later(days=40))])  # by a clock that is ahead, which upkeep corrects
-        store.tidy(NOON)
-        with psycopg.connect(url) as session:
+        in_postgresql.tidy(NOON)
+        with psycopg.connect(in_postgresql.url.reveal()) as session:
             there = session.execute("SELECT count(*) FROM pg_class WHERE relname = 'ping_20270103'").fetchone()
         assert there == (0,)
         assert writer.write([ping("b", later(days=41))]) == [True]
 
 
 def test_postgresql_that_went_away_is_an_error_and_then_found_again(postgres: postgresql.Cluster) -> None:
-    url = postgres.url(postgres.create("gone"))
-    writer = BlockingWriter(postgresql_store(url))
-    writer.write([ping("a")])
-    with postgres.connect() as session:
-        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'gone'")
-    with pytest.raises(StoreError, match="AdminShutdown"):
-        writer.write([ping("b")])
-    assert writer.write([ping("b")]) == [True]
-    writer.close()
+    with BlockingWriter(postgresql_store(postgres.url(postgres.create("gone")))) as writer:
+        writer.write([ping("a")])
+        with postgres.connect() as session:
+            session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'gone'")
+        with pytest.raises(StoreError, match="AdminShutdown"):
+            writer.write([ping("b")])
+        assert writer.write([ping("b")]) == [True]
 
 
 def test_a_database_in_another_encoding_is_refused(postgres: postgresql.Cluster) -> None:
     with postgres.connect() as session:
         session.execute("DROP DATABASE IF EXISTS latin")
         session.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
-    writer = BlockingWriter(postgresql_store(postgres.url("latin")))
-    with pytest.raises(StoreError, match="ENCODING 'UTF8'"):
+    refused = pytest.raises(StoreError, match="ENCODING 'UTF8'")
+    with BlockingWriter(postgresql_store(postgres.url("latin"))) as writer, refused:
         writer.write([ping("a")])
-    writer.close()
 
 
 def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: postgresql.Cluster) -> None:
@@ -179,59 +172,35 @@ def test_an_error_of_the_database_tells_neither_password_nor_ping(postgres: post
     ],
 )
 def test_a_write_that_hangs_in_postgresql_is_aborted(
-    postgres: postgresql.Cluster, tables_are_there: bool, lock: str
+    in_postgresql: PostgreSQLStore, tables_are_there: bool, lock: str
 ) -> None:
-    url = postgres.url(postgres.create("hanging"))
-    writer = BlockingWriter(postgresql_store(url))
-    if tables_are_there:
-        writer.write([])
-    failed: list[StoreError] = []
-
-    def write() -> None:
-        try:
-            writer.write([ping("a")])
-        except StoreError as error:
-            failed.append(error)
-
-    with psycopg.connect(url) as holder:
-        holder.execute(lock.encode())
-        thread = threading.Thread(target=write)
-        thread.start()
-        with postgres.connect() as session:
-            while session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
-                assert thread.is_alive()
-        writer.abort()
-        thread.join(3)  # by itself it would wait for 9 s
-        assert len(failed) == 1
-    assert writer.write([ping("a")]) == [True]
-    writer.close()
+    with BlockingWriter(in_postgresql) as writer:
+        if tables_are_there:
+            writer.write([])
+        with psycopg.connect(in_postgresql.url.reveal()) as holder, ThreadPoolExecutor() as pool:
+            holder.execute(lock.encode())
+            writing = pool.submit(writer.write, [ping("a")])
+            wait_for_lock(in_postgresql)
+            writer.abort()
+            assert isinstance(writing.exception(3), StoreError), "by itself it would wait for 9 s"
+        assert writer.write([ping("a")]) == [True]
 
 
-def _pruned_in_vain(store: PostgreSQLStore) -> None:
-    with pytest.raises(StoreError, match="LockNotAvailable"):
-        store.prune(NOON, timedelta(days=2))
-
-
-def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(postgres: postgresql.Cluster) -> None:
+def test_a_backup_that_holds_the_tables_keeps_no_ping_from_being_stored(in_postgresql: PostgreSQLStore) -> None:
     """pg_dump holds this lock on every table until it is done, hours perhaps."""
-    url = postgres.url(postgres.create("backup"))
-    store = postgresql_store(url)
-    writer = BlockingWriter(store)
-    writer.write([ping("old", later(days=-5))])
-    three_days_of_pings(writer, NOON)
-    fold_all(store, NOON)
-    with psycopg.connect(url) as backup:
-        backup.execute("LOCK TABLE ping, platform, recent IN ACCESS SHARE MODE")
-        store.tidy(later(days=10))  # makes the partitions of days to come
-        pruning = threading.Thread(target=_pruned_in_vain, args=(store,))
-        pruning.start()
-        with postgres.connect("backup") as session:
-            while session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
-                assert pruning.is_alive()
-        assert writer.write([ping("in between")]) == [True]
-        pruning.join()
-    assert store.prune(NOON, timedelta(days=2)).pings == 1
-    writer.close()
+    store = in_postgresql
+    with BlockingWriter(store) as writer:
+        writer.write([ping("old", later(days=-5))])
+        three_days_of_pings(writer, NOON)
+        fold_all(store, NOON)
+        with psycopg.connect(store.url.reveal()) as backup, ThreadPoolExecutor() as pool:
+            backup.execute("LOCK TABLE ping, platform, recent IN ACCESS SHARE MODE")
+            store.tidy(later(days=10))  # makes the partitions of days to come
+            pruning = pool.submit(store.prune, NOON, timedelta(days=2))
+            wait_for_lock(store)
+            assert writer.write([ping("in between")]) == [True]
+            assert "LockNotAvailable" in str(pruning.exception())
+        assert store.prune(NOON, timedelta(days=2)).pings == 1
 
 
 def test_a_database_that_writes_dates_in_another_way_is_read(postgres: postgresql.Cluster) -> None:

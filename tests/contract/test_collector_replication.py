@@ -2,8 +2,8 @@
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,22 +52,13 @@ def _confirmed_by(session: "psycopg.Connection[tuple[object, ...]]", names: str)
 
 def outcome_of_a_cancelled_wait(
     session: "psycopg.Connection[tuple[object, ...]]", writer: BlockingWriter, name: str
-) -> "list[bool] | StoreError":
+) -> BaseException | None:
     """What a write comes to whose wait for a standby an administrator cancels."""
-    outcome: list[list[bool] | StoreError] = []
-
-    def write() -> None:
-        try:
-            outcome.append(writer.write([ping(name, NOON)]))
-        except StoreError as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    (pid,) = wait_until(lambda: session.execute(WAITING).fetchone(), "a commit that waits for a standby")
-    session.execute("SELECT pg_cancel_backend(%s)", (pid,))
-    thread.join()
-    return outcome[0]
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(writer.write, [ping(name, NOON)])
+        (pid,) = wait_until(lambda: session.execute(WAITING).fetchone(), "a commit that waits for a standby")
+        session.execute("SELECT pg_cancel_backend(%s)", (pid,))
+        return writing.exception()
 
 
 def test_neither_a_commit_nor_a_duplicate_counts_before_a_standby_has_confirmed_it(cluster: postgresql.Cluster) -> None:

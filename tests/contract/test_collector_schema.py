@@ -3,21 +3,21 @@
 import contextlib
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from ff_observe.collector.store import Store, StoreError
+from ff_observe.collector.store import Store
 from ff_observe.collector.store.columns import COLUMNS, column_name
-from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.postgresql_connections import READING, WRITING
 from ff_observe.collector.store.postgresql_connections import connect as connect_postgresql
-from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
+from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.collector.store.sqlite_schema import connect as connect_sqlite
 from ff_observe.config.secret import Secret
 from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import WINDOW, MakeStore, documents
+from tests.contract.test_collector_rollups import change
 from tests.real_parts import postgresql
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import ping
@@ -37,14 +37,12 @@ def test_a_store_of_an_earlier_contract_gets_the_new_columns_and_keeps_its_pings
     make_store: MakeStore,
 ) -> None:
     store = make_store()
-    writer = BlockingWriter(store)
-    writer.write([ping("old", platform__counts__users=7)])
-    writer.close()
+    with BlockingWriter(store) as writer:
+        writer.write([ping("old", platform__counts__users=7)])
     _forget_a_column(store, "platform_counts_teams")
     again = make_store()
-    writer = BlockingWriter(again)
-    assert writer.write([ping("new", platform__counts__teams=8)]) == [True]
-    writer.close()
+    with BlockingWriter(again) as writer:
+        assert writer.write([ping("new", platform__counts__teams=8)]) == [True]
     (old,), (new,) = documents(again, "old"), documents(again, "new")
     assert old["platform"]["counts"] == {"users": 7, "projectsByState": {"suspended": 5}}  # type: ignore[index]  # any JSON
     assert new["platform"]["counts"]["teams"] == 8  # type: ignore[index]  # any JSON
@@ -52,25 +50,14 @@ def test_a_store_of_an_earlier_contract_gets_the_new_columns_and_keeps_its_pings
 
 def _forget_a_column(store: Store, column: str) -> None:
     """Make the store as a collector would have made it whose contract lacks a field."""
-    statements = [f"ALTER TABLE {table} DROP COLUMN {column}" for table in ("ping", "platform")]
-    if isinstance(store, SQLiteStore):
-        connection = sqlite3.connect(store.path)
-        for statement in statements:
-            connection.execute(statement)
-        connection.close()
-    else:
-        assert isinstance(store, PostgreSQLStore)
-        with psycopg.connect(store.url.reveal(), autocommit=True) as session:
-            for statement in statements:
-                session.execute(statement.encode())
+    change(store, *(f"ALTER TABLE {table} DROP COLUMN {column}" for table in ("ping", "platform")))
 
 
 def test_collectors_that_start_at_once_on_a_store_of_an_earlier_contract_widen_it_together(
     make_store: MakeStore,
 ) -> None:
-    writer = BlockingWriter(make_store())
-    writer.write([ping("old")])
-    writer.close()
+    with BlockingWriter(make_store()) as writer:
+        writer.write([ping("old")])
     lacking = ["platform_counts_teams", "platform_config_email_enabled", "env_nodejs", "platform_license_id"]
     for column in lacking:
         _forget_a_column(make_store(), column)
@@ -80,21 +67,11 @@ def test_collectors_that_start_at_once_on_a_store_of_an_earlier_contract_widen_i
     assert len(documents(make_store(), "old")) == 1
 
 
-def test_a_store_of_a_later_contract_is_used_as_it_is(make_store: MakeStore) -> None:
-    store = make_store()
-    writer = BlockingWriter(store)
+def test_a_store_of_a_later_contract_is_used_as_it_is(store: Store, writer: BlockingWriter) -> None:
     writer.write([])
-    if isinstance(store, SQLiteStore):
-        connection = sqlite3.connect(store.path)
-        connection.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines INTEGER")
-        connection.close()
-    else:
-        assert isinstance(store, PostgreSQLStore)
-        with psycopg.connect(store.url.reveal(), autocommit=True) as session:
-            session.execute("ALTER TABLE ping ADD COLUMN platform_counts_pipelines bigint")
+    change(store, "ALTER TABLE ping ADD COLUMN platform_counts_pipelines bigint")
     assert writer.write([ping("a")]) == [True]
     assert len(documents(store, "a")) == 1
-    writer.close()
 
 
 def test_collectors_that_start_at_once_make_the_schema_together(make_store: MakeStore) -> None:
@@ -104,22 +81,13 @@ def test_collectors_that_start_at_once_make_the_schema_together(make_store: Make
 
 def _start_at_once(make_store: MakeStore) -> None:
     """Five collectors, each of which stores a ping."""
-    failed: list[Exception] = []
 
-    def start(index: int) -> None:
-        writer = BlockingWriter(make_store())
-        try:
-            writer.write([ping(f"{index}")])
-        except StoreError as error:
-            failed.append(error)
-        writer.close()
+    def start(index: int) -> list[bool]:
+        with BlockingWriter(make_store()) as writer:
+            return writer.write([ping(f"{index}")])
 
-    threads = [threading.Thread(target=start, args=(index,)) for index in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
+    with ThreadPoolExecutor(5) as pool:
+        assert list(pool.map(start, range(5))) == [[True]] * 5
 
 
 @pytest.mark.parametrize("setting", ["off", "local"])
@@ -141,21 +109,15 @@ def test_a_count_takes_one_core_of_postgresql_at_most(postgres: postgresql.Clust
 
 def test_a_new_sqlite_file_that_another_is_writing_is_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "pings.sqlite3"
-    stored: list[bool] = []
-    writer = BlockingWriter(open_sqlite(file, WINDOW, "collector"))
-
-    def write() -> None:
-        stored.extend(writer.write([ping("a")]))
-        writer.close()
-
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+    with (
+        contextlib.closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other,
+        BlockingWriter(open_sqlite(file, WINDOW, "collector")) as writer,
+    ):
         other.execute("BEGIN IMMEDIATE")
-        writing = threading.Thread(target=write)
-        writing.start()
-        writing.join(0.2)
-        other.execute("ROLLBACK")
-    writing.join()
-    assert stored == [True]
+        rollback = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+        rollback.start()
+        assert writer.write([ping("a")]) == [True]
+        rollback.join()
 
 
 def test_sqlite_commits_durably(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What every store of pings must do, run against each: an embedded SQLite file and a real PostgreSQL."""
 
-import threading
 import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 import psycopg
@@ -129,29 +131,21 @@ def test_a_payload_is_a_duplicate_also_when_another_came_between(writer: Blockin
 
 
 def test_a_duplicate_is_recognised_by_another_collector_and_after_a_restart(make_store: MakeStore) -> None:
-    first, second = BlockingWriter(make_store()), BlockingWriter(make_store())
-    assert first.write([ping("a")]) == [True]
-    assert second.write([ping("a", later(seconds=5))]) == [False]
-    first.close()
-    second.close()
+    with BlockingWriter(make_store()) as first, BlockingWriter(make_store()) as second:
+        assert first.write([ping("a")]) == [True]
+        assert second.write([ping("a", later(seconds=5))]) == [False]
 
 
 def test_collectors_that_write_the_same_pings_at_once_store_each_once(make_store: MakeStore) -> None:
     pings = [ping(f"instance-{index}") for index in range(50)]
-    stored: list[bool] = []
 
-    def write(order: list[Ping]) -> None:
-        writer = BlockingWriter(make_store())
-        for start in range(0, len(order), 10):
-            stored.extend(writer.write(order[start : start + 10]))
-        writer.close()
+    def write(order: list[Ping]) -> list[bool]:
+        with BlockingWriter(make_store()) as writer:
+            return [each for start in range(0, len(order), 10) for each in writer.write(order[start : start + 10])]
 
-    threads = [threading.Thread(target=write, args=(order,)) for order in (pings, pings[::-1], pings[25:] + pings[:25])]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (stored.count(True), stored.count(False)) == (50, 100)
+    with ThreadPoolExecutor(3) as pool:
+        stored = Counter(chain.from_iterable(pool.map(write, (pings, pings[::-1], pings[25:] + pings[:25]))))
+    assert stored == {True: 50, False: 100}
     assert all(len(documents(make_store(), each.instance_id)) == 1 for each in pings)
 
 
@@ -238,15 +232,14 @@ def test_upkeep_forgets_duplicates_that_are_past_their_window(store: Store, writ
     assert writer.write([ping("a", later(minutes=91))]) == [True]
 
 
-def test_more_pings_than_are_pruned_at_once_are_pruned(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_pings_than_are_pruned_at_once_are_pruned(
+    store: Store, writer: BlockingWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ff_observe.collector.store.sqlite_session.PRUNED_AT_ONCE", 3)
-    store = make_store()
-    writer = BlockingWriter(store)
     writer.write([ping(f"{index}", later(days=-5)) for index in range(10)])
     three_days_of_pings(writer, NOON)
     fold_all(store, NOON)
     assert store.prune(NOON, timedelta(days=2)).pings == 10
-    writer.close()
 
 
 def test_a_large_day_is_pruned_in_several_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,21 +271,12 @@ def test_a_count_that_takes_long_is_interrupted_and_none_begins_after(store: Sto
     writer.write([ping("a")])
     store.count(NOON, silent_after_days=2)
     make_counting_endless(store)
-    failed: list[StoreError] = []
-
-    def count() -> None:
-        try:
-            store.count(NOON, silent_after_days=2)
-        except StoreError as error:
-            failed.append(error)
-
-    counting = threading.Thread(target=count)
-    counting.start()
-    counting.join(0.2)
-    assert counting.is_alive()
-    store.interrupt()
-    counting.join(10)
-    assert len(failed) == 1
+    with ThreadPoolExecutor() as pool:
+        counting = pool.submit(store.count, NOON, silent_after_days=2)
+        with pytest.raises(TimeoutError):
+            counting.result(0.2)
+        store.interrupt()
+        assert isinstance(counting.exception(10), StoreError)
     with pytest.raises(StoreError):
         store.count(NOON, silent_after_days=2)
     if isinstance(store, PostgreSQLStore):
