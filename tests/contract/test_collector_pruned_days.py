@@ -15,7 +15,7 @@ from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Pruned, Rollup, Store, StoreError, folding, rollups
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from tests.contract.conftest import MakeStore
-from tests.contract.test_collector_rollups import FIELDS, change, fold_all, kept, refusing, some, stored
+from tests.contract.test_collector_rollups import FIELDS, change, fold_all, kept, refusing, sampled, some, stored
 from tests.fakes import FakeClock
 from tests.pace import in_full
 from tests.real_parts.processes import wait_until
@@ -136,6 +136,8 @@ def test_a_platform_that_is_forgotten_during_a_prune_is_not_kept_by_it(
     fold_all(store, NOON)
     assert store.prune(NOON, timedelta(days=3)).pings == 2
     assert {row.platforms for row in store.rollups(date.min, date.max, ["seen"])} == {1}
+    counted = [sampled(store, TODAY, days) for days in (3, 4)]
+    assert counted == [({"1d": n, "7d": n, "30d": n}, 0) for n in (1, 0)], "no release counts the days that are deleted"
 
 
 def test_a_collector_says_what_old_pings_wait_for_and_what_is_lost(

@@ -42,8 +42,7 @@ def kept(store: Store) -> set[Rollup]:
 
 
 def fold_all(store: Store, at: datetime) -> None:
-    while store.fold(at, 3).oldest_due is not None:
-        pass
+    assert any(store.fold(at, 3).oldest_due is None for _ in range(100)), "days stay due"
 
 
 def change(store: Store, *statements: str) -> None:

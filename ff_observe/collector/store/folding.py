@@ -128,8 +128,8 @@ def awaited(session: Session, pruning: rollups.Pruning) -> date | None:
 
 def pruned_before(session: Session) -> date:
     """The end of the last day whose pings are deleted, or about to be."""
-    rows = session.run("SELECT CAST(pruned_before AS TEXT) FROM fleet_state")
-    return date.fromisoformat(rows[0][0]) if rows and rows[0][0] else date.min
+    ((day,),) = session.run("SELECT CAST(max(pruned_before) AS TEXT) FROM fleet_state")
+    return date.fromisoformat(day) if day else date.min
 
 
 def seal(session: Session, end: date) -> list[date]:

@@ -63,10 +63,12 @@ class PostgreSQLStore(Store):
     def _alone(self, what: str, lock: int) -> Iterator[bool]:
         """The lock belongs to a transaction, over a connection of its own: behind a pooler other collectors get the
         same session."""
-        with self._session(what, LOCKING) as session, session.writing():
+        with self._session(what, LOCKING) as session:
+            session.run("BEGIN")
             # Without a parameter: the portal of one would hold a snapshot, for which vacuum waits.
             query = f"SELECT pg_try_advisory_xact_lock({lock:d})"
             yield session.connection.execute(query.encode("ascii")).fetchone() == (True,)
+            session.run("COMMIT")
 
     def _rewrite_noted(self, attempts: int) -> list[str]:
         with self._session("rewrite tables", REWRITING) as session:
