@@ -17,8 +17,8 @@ from ff_observe.collector.store.postgresql_connections import (
 )
 from ff_observe.collector.store.postgresql_erasure import forget_statistics, rewrite_noted
 from ff_observe.collector.store.postgresql_schema import add_partitions, migrate
-from ff_observe.collector.store.postgresql_session import PostgreSQLSession, ServerClock
-from ff_observe.collector.store.postgresql_writer import PostgreSQLWriter, server_clock
+from ff_observe.collector.store.postgresql_session import PostgreSQLSession, ServerClock, server_clock
+from ff_observe.collector.store.postgresql_writer import PostgreSQLWriter
 from ff_observe.collector.store.present import days_from, present
 from ff_observe.collector.store.store import Store
 from ff_observe.config.secret import Secret

@@ -26,6 +26,13 @@ _VERSION = NAMES[rollups.VERSION]
 _ROLLED_UP = [NAMES[index] for index in rollups.ROLLED_UP]
 
 
+def server_clock(connection: Connection) -> datetime:
+    """The server's own time."""
+    (now,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
+    assert isinstance(now, datetime)
+    return now.astimezone(UTC)
+
+
 class PostgreSQLSession(Session):
     """See `Session` for the methods."""
 

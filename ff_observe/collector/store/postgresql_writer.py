@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import psycopg
@@ -14,7 +14,6 @@ from ff_observe.collector.store.model import Ping, StoreError
 from ff_observe.collector.store.postgresql_connections import (
     WRITING,
     AsyncConnection,
-    Connection,
     Interruption,
     connect,
     cut,
@@ -71,13 +70,6 @@ WITH batch AS MATERIALIZED (
 )
 SELECT encode(digest, 'hex') FROM fresh
 """  # noqa: S608 - only names of our own columns
-
-
-def server_clock(connection: Connection) -> datetime:
-    """The server's own time."""
-    (now,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
-    assert isinstance(now, datetime)
-    return now.astimezone(UTC)
 
 
 class PostgreSQLWriter:

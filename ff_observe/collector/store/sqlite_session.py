@@ -214,7 +214,7 @@ GROUP BY 1, 2, 3, 4
             return
         ((newest,),) = self.run(f"SELECT coalesce(max(rowid), 0) FROM {table}")  # noqa: S608 - our own names
         for first in range(1, newest + 1, PRUNED_AT_ONCE):
-            portion = f"DELETE FROM {table} WHERE rowid BETWEEN ? AND ? AND {condition}"  # noqa: S608 - our own conditions
+            portion = f"DELETE FROM {table} WHERE rowid BETWEEN ? AND ? AND ({condition})"  # noqa: S608 - our own conditions
             self.run(portion, first, first + PRUNED_AT_ONCE - 1, *values)
 
     def note(self, tables: Iterable[str], days: Iterable[date] = ()) -> None:
