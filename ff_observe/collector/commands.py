@@ -10,13 +10,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from ff_observe.collector import parquet, release_log, rewrapping
+from ff_observe.collector import parquet, release_log
 from ff_observe.collector.daily import Rollups
-from ff_observe.collector.key_keeping import shared
+from ff_observe.collector.keys import shared
 from ff_observe.collector.parquet import ExportedFile
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.release_log import Download
-from ff_observe.collector.rewrapping import Rewrapped
 from ff_observe.collector.settings import PREVIOUS_WRAPPING_COMMAND, PREVIOUS_WRAPPING_KEY_FILE, CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Ping, Store, StoreError
@@ -46,14 +45,14 @@ def public_key(settings: CollectorSettings, *, make: bool, of_releases: bool = F
     return str(receipts.releases_key.verifier) if of_releases else receipts.public_key
 
 
-def rewrap(settings: CollectorSettings) -> Iterator[Rewrapped]:
+def rewrap(settings: CollectorSettings) -> Iterator[shared.Rewrapped]:
     """Wrap the keys in the database by the wrapping that the settings name instead of the previous one, which they name
     too. Raises `ConfigurationError` or `StoreError`; repeated, it does what is left."""
     if settings.previous_wrapping_key_file is None and not settings.previous_wrapping_command:
         message = f"name here what wraps the keys until now, or in {PREVIOUS_WRAPPING_COMMAND.path}"
         raise ConfigurationError((Problem(settings.named_in, 0, 0, PREVIOUS_WRAPPING_KEY_FILE.path, message),))
     is_empty = True
-    for key in rewrapping.rewrap(*shared(settings)):
+    for key in shared.rewrap(*shared.keys_in_database(settings)):
         is_empty = False
         yield key
     if is_empty:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Self
 
 from ff_observe.clock import Clock
-from ff_observe.collector.key_file import FileKeeping, KeyKeeping, unusable
-from ff_observe.collector.key_keeping import keeping
+from ff_observe.collector.keys.keeping import FileKeeping, KeyKeeping
+from ff_observe.collector.keys.shared import keeping
 from ff_observe.collector.settings import RECEIPTS_KEY_FILE, CollectorSettings
 from ff_observe.collector.store import Store
 from ff_observe.transparency.checkpoints import Checkpoint
@@ -42,10 +42,7 @@ class Receipts:
         """Read the key; if there is none, make one, unless `make` is false. Raises `ConfigurationError` if there is
         none or other users can read it, `FFObserveError` if the process cannot read or make it, and `StoreError` if it
         cannot be had now."""
-        try:
-            kept = self._keeping.exchange(_once) if make else self._keeping.read()
-        except OSError as error:
-            raise unusable(self._keeping, f"cannot be used: {error.strerror}") from None
+        kept = self._keeping.exchange(_once) if make else self._keeping.read()
         if kept is None:
             raise self._keeping.wrong(
                 "does not exist; name the collector's directory with --settings or --data-dir, "

@@ -11,8 +11,8 @@ import threading
 from datetime import datetime, timedelta
 from typing import Self
 
-from ff_observe.collector.key_file import FileKeeping, KeyKeeping, unusable
-from ff_observe.collector.key_keeping import keeping
+from ff_observe.collector.keys.keeping import FileKeeping, KeyKeeping
+from ff_observe.collector.keys.shared import keeping
 from ff_observe.collector.sender_address import Address
 from ff_observe.collector.settings import KEY_FILE, CollectorSettings
 from ff_observe.collector.store import Store
@@ -55,14 +55,6 @@ class SenderHash:
         """How often to `replace_if_due` at least, to notice a key that another process made."""
         return self._keeping.seconds_between_looks
 
-    def open(self, now: datetime) -> None:
-        """Read the key, or make one. Raises `ConfigurationError` if other users can read it, `FFObserveError` if the
-        process cannot read or make it, and `StoreError` if it cannot be had now."""
-        try:
-            self.replace_if_due(now)
-        except OSError as error:
-            raise unusable(self._keeping, f"cannot be used: {error.strerror}") from None
-
     def of(self, address: Address | None) -> bytes | None:
         """The hash of an address, 32 bytes; None where there is none."""
         if address is None:
@@ -72,12 +64,12 @@ class SenderHash:
         return keyed.digest()
 
     def replace_if_due(self, now: datetime) -> float:
-        """Replace the key if it is older than its lifetime, destroying the old one, and use the one that another
+        """Make the first key; replace one that is older than its lifetime, destroying it; and use the one that another
         process made. Returns the seconds until it is due.
 
         The clock alone decides: a wrong one replaces a key too early, at the cost of not recognising a sender again,
-        and never too late, as could happen if other witnesses had to agree. Raises `OSError` or `StoreError` if the key
-        cannot be kept; the present key stays in use.
+        and never too late, as could happen if other witnesses had to agree. Raises what `KeyKeeping` does; the present
+        key then stays in use.
         """
 
         def decide(kept: bytes | None) -> bytes:

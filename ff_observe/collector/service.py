@@ -17,7 +17,7 @@ from ff_observe.collector.app import PING_REQUESTS, CollectorApp
 from ff_observe.collector.daily import take_day
 from ff_observe.collector.fleet import disclosed, take_fleet
 from ff_observe.collector.ingest import Ingest
-from ff_observe.collector.keys import Keys
+from ff_observe.collector.keys.both import Keys
 from ff_observe.collector.metrics import CollectorMetrics, seconds
 from ff_observe.collector.publication import Publication
 from ff_observe.collector.quality import findings_of_yesterday

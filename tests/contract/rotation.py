@@ -99,5 +99,5 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         record.getMessage()
         for record in caplog.records
-        if record.levelno >= logging.WARNING and record.name == "ff_observe.collector.keys"
+        if record.levelno >= logging.WARNING and record.name == "ff_observe.collector.keys.both"
     ]

@@ -9,9 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from ff_observe.collector.key_keeping import shared
-from ff_observe.collector.rewrapping import Rewrapped, rewrap
-from ff_observe.collector.shared_keys import WrappedKeys
+from ff_observe.collector.keys.shared import Rewrapped, WrappedKeys, keys_in_database, rewrap
 from tests.contract.rotation import NEW, OLD, Rotation, wrapped_by
 from tests.contract.test_collector_shared_keys import SENDER, opened, rows
 from tests.fakes import FakeClock
@@ -33,7 +31,7 @@ def test_a_key_that_a_collector_replaces_meanwhile_is_not_lost(rotation: Rotatio
         clock.adjust(timedelta(days=30).total_seconds())
         collector.look_after()
 
-    store, wrapping = shared(settings)
+    store, wrapping = keys_in_database(settings)
     done = list(rewrap(Overtaken(store, replace), wrapping))
     setting = "keys.wrapping_command"
     assert done == [Rewrapped("receipts", setting, was_before=False), Rewrapped("sender", setting, was_before=by_new)]
@@ -49,7 +47,7 @@ def test_a_row_that_is_deleted_meanwhile_stays_deleted(rotation: Rotation) -> No
         with psycopg.connect(rotation.database) as session:
             session.execute("DELETE FROM collector_key WHERE name = 'sender'")
 
-    store, wrapping = shared(rotation.settings(new, old))
+    store, wrapping = keys_in_database(rotation.settings(new, old))
     assert [each.name for each in rewrap(Overtaken(store, delete), wrapping)] == ["receipts"]
     assert set(rows(rotation.database)) == {"receipts"}
 

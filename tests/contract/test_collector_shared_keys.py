@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from ff_observe.cli import main
-from ff_observe.collector.keys import Keys
+from ff_observe.collector.keys.both import Keys
 from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer, SQLiteFile
 from ff_observe.collector.store import StoreError
 from ff_observe.collector.store.opening import open_store

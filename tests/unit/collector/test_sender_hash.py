@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ff_observe.collector.key_file import FileKeeping
+from ff_observe.collector.keys.keeping import FileKeeping
 from ff_observe.collector.sender_hash import SenderHash, is_key
 from ff_observe.errors import ConfigurationError, FFObserveError
 from tests.unit.collector.pings import NOON, later
@@ -34,7 +34,7 @@ def closed(key_file: Path) -> SenderHash:
 
 def opened(key_file: Path) -> SenderHash:
     made = closed(key_file)
-    made.open(NOON)
+    made.replace_if_due(NOON)
     return made
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_key_of_ours_is_never_overwritten(key_file: Path, cont
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FFObserveError, match=r"sender\.key cannot be used: ") as raised:
-        closed(tmp_path / "file" / "sender.key").open(NOON)
+        closed(tmp_path / "file" / "sender.key").replace_if_due(NOON)
     assert raised.value.exit_status == 1, "the machine can change, and the settings are right"
 
 
@@ -116,7 +116,7 @@ def test_after_its_lifetime_the_key_is_replaced_and_the_old_one_is_nowhere(key_f
 
 def test_a_key_from_the_future_is_replaced(key_file: Path) -> None:
     """After the clock was set back by more than a lifetime, a key must not live for ever."""
-    closed(key_file).open(later(days=300))
+    closed(key_file).replace_if_due(later(days=300))
     assert opened(key_file).created_at == NOON
 
 
@@ -160,10 +160,10 @@ def test_a_process_killed_at_any_step_of_a_replacement_leaves_one_good_key(
         patched.setattr(os, "fsync", killed_before(os.fsync))
         patched.setattr(Path, "replace", killed_before(Path.replace))
         with contextlib.suppress(Killed):
-            closed(key_file).open(later(days=30))
+            closed(key_file).replace_if_due(later(days=30))
     assert next(steps) == min(step + 1, 5), "there are five such steps"
     again = closed(key_file)
-    again.open(later(days=30))
+    again.replace_if_due(later(days=30))
     assert again.created_at == later(days=30)
     assert old_key not in "".join(path.read_text() for path in key_file.parent.iterdir())
     assert [path.name for path in key_file.parent.iterdir() if path.stat().st_size] == ["sender.key"]

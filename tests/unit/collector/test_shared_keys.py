@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.collector.key_file import FileKeeping
-from ff_observe.collector.key_wrapping import KeyWrapping
-from ff_observe.collector.shared_keys import SharedKeeping
-from ff_observe.collector.wrapping import WrappingKeyFile
+from ff_observe.collector.keys.keeping import FileKeeping
+from ff_observe.collector.keys.shared import SharedKeeping
+from ff_observe.collector.keys.wrapping import KeyWrapping, WrappingKeyFile
 from ff_observe.errors import FFObserveError
 
 
@@ -30,18 +29,11 @@ class Kept:
         return True
 
 
-class Undying(FileKeeping):
-    """A file on a disk that takes no writes."""
-
-    def destroy(self) -> None:
-        raise OSError(30, "Read-only file system")
-
-
-def shared(directory: Path, kind: type[FileKeeping] = FileKeeping) -> SharedKeeping:
+def shared(directory: Path) -> SharedKeeping:
     wrapping = directory / "wrapping.key"
     wrapping.write_text("5a" * 32)
     wrapping.chmod(0o600)
-    file = kind(directory / "keys" / "sender.key", lambda _: True, "address.key_file", "collector.yml")
+    file = FileKeeping(directory / "keys" / "sender.key", lambda _: True, "address.key_file", "collector.yml")
     return SharedKeeping(
         "sender", Kept(), KeyWrapping(WrappingKeyFile(wrapping, "collector.yml")), file, destroys_file=True
     )
@@ -54,11 +46,17 @@ def test_a_file_that_cannot_be_read_is_no_error_of_the_configuration(tmp_path: P
     assert raised.value.exit_status == 1
 
 
-def test_a_file_that_cannot_be_destroyed_is_no_error_of_the_configuration(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_destroyed_is_no_error_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refused)
     file = tmp_path / "keys" / "sender.key"
     file.parent.mkdir()
     file.write_bytes(b"kept")
     file.chmod(0o600)
     with pytest.raises(FFObserveError, match=r"cannot be destroyed \(Read-only.*: the database keeps this") as raised:
-        shared(tmp_path, Undying).exchange(lambda kept: kept or b"made")
+        shared(tmp_path).exchange(lambda kept: kept or b"made")
     assert raised.value.exit_status == 1

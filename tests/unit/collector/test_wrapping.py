@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.collector import wrapping as wrapping_module
+from ff_observe.collector.keys import wrapping as wrapping_module
+from ff_observe.collector.keys.wrapping import LARGEST, Wrapping, WrappingCommand, WrappingKeyFile
 from ff_observe.collector.store import StoreError
-from ff_observe.collector.wrapping import LARGEST, Wrapping, WrappingCommand, WrappingKeyFile
 from ff_observe.errors import ConfigurationError
 from tests.real_parts.processes import wait_until
 

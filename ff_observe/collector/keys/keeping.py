@@ -1,4 +1,4 @@
-"""Where a collector's keys are kept: the interface, and a private file for each."""
+"""Where a key is kept: the interface, and a private file."""
 
 import contextlib
 import errno
@@ -19,7 +19,8 @@ class KeyKeeping(Protocol):
     """Keeps one key for all processes that use it. Its format is known to its owner alone.
 
     Every method raises `ConfigurationError` if the settings, or other users' rights, are in the way, `StoreError` if a
-    database or command fails for now, and `FFObserveError` for what else is wrong with the machine.
+    database or command fails for now, and `FFObserveError` for what else is wrong with the machine: a full disk, a
+    missing right.
     """
 
     seconds_between_looks: float
@@ -30,16 +31,10 @@ class KeyKeeping(Protocol):
 
     def exchange(self, decide: Callable[[bytes | None], bytes]) -> bytes:
         """Keep the key that `decide` makes of the present one (None if there is none), and return it. A key that is
-        replaced is destroyed. Of several processes one at a time decides. Raises `OSError` if a file cannot be
-        written; the present key stays."""
+        replaced is destroyed. Of several processes one at a time decides. After an error the present key stays."""
 
     def wrong(self, message: str) -> ConfigurationError:
         """An error that names where the key is kept."""
-
-
-def unusable(keeping: KeyKeeping, what: str) -> FFObserveError:
-    """The error where the machine is in the way and not the settings: a full disk, a missing right."""
-    return FFObserveError(str(keeping.wrong(what)))
 
 
 class FileKeeping:
@@ -56,30 +51,40 @@ class FileKeeping:
         self._named_in = named_in
 
     def read(self) -> bytes | None:
-        if self._fresh.exists():
-            with self._other_processes_wait():
-                self._finish_what_was_cut_short()
-        return self._read()
+        with self._explained("cannot be read: {}"):
+            if self._fresh.exists():
+                with self._other_processes_wait():
+                    self._finish_what_was_cut_short()
+            return self._read()
 
     def exchange(self, decide: Callable[[bytes | None], bytes]) -> bytes:
-        self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._other_processes_wait():
-            self._finish_what_was_cut_short()
-            kept = self._read()
-            decided = decide(kept)
-            if decided != kept:
-                self._write(decided)
-                self._put_in_place()
-            return decided
+        with self._explained("cannot be used: {}"):
+            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._other_processes_wait():
+                self._finish_what_was_cut_short()
+                kept = self._read()
+                decided = decide(kept)
+                if decided != kept:
+                    self._write(decided)
+                    self._put_in_place()
+                return decided
 
     def destroy(self) -> None:
-        """Overwrite the key in place on the disk, and remove the file."""
-        for file in (self._fresh, self.file):
-            self._overwrite(file)
-            file.unlink(missing_ok=True)
+        """Overwrite the key in place on the disk, and remove the file, after the database has taken it over."""
+        with self._explained("cannot be destroyed ({}): the database keeps this key now; remove it by hand"):
+            for file in (self._fresh, self.file):
+                self._overwrite(file)
+                file.unlink(missing_ok=True)
 
     def wrong(self, message: str) -> ConfigurationError:
         return ConfigurationError((Problem(self._named_in, 0, 0, self._key, f"{self.file} {message}"),))
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FFObserveError(str(self.wrong(what.format(error.strerror)))) from None
 
     @contextlib.contextmanager
     def _other_processes_wait(self) -> Iterator[None]:

@@ -29,7 +29,7 @@ class Keys:
         """Open both. If the database or a command fails for now, `look_after` tries again. Raises `ConfigurationError`
         for what has to be changed."""
         try:
-            self._open()
+            self._bring_up_to_date()
         except StoreError as error:
             self._state.failing(f"pings are refused until the keys can be read: {error}")
 
@@ -37,17 +37,15 @@ class Keys:
         """Open what is not open, replace the key that hashes addresses when it is due, and use the one that another
         collector made. Returns the seconds until the next time, which are few enough for wall time to jump."""
         try:
-            if not self.sender.is_open:
-                self._open()
-            until_due = self.sender.replace_if_due(self._clock.now())
-        except (FFObserveError, OSError) as error:
+            until_due = self._bring_up_to_date()
+        except FFObserveError as error:
             consequence = "it stays in use" if self.sender.is_open else "pings are refused"
-            reason = error.strerror if isinstance(error, OSError) else error
-            self._state.failing(f"the key that hashes addresses cannot be looked after, {consequence}: {reason}")
+            self._state.failing(f"the key that hashes addresses cannot be looked after, {consequence}: {error}")
             return RETRY_SECONDS
         self._state.working("the keys can be looked after again")
         return min(self.sender.seconds_between_looks, 1.0 + until_due)
 
-    def _open(self) -> None:
-        self.receipts.open()
-        self.sender.open(self._clock.now())
+    def _bring_up_to_date(self) -> float:
+        if not self.sender.is_open:
+            self.receipts.open()
+        return self.sender.replace_if_due(self._clock.now())
