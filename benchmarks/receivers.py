@@ -11,8 +11,8 @@ import psycopg
 import uvicorn
 
 from ff_observe.collector.acceptance import Accepted, accept
+from ff_observe.collector.answers import SUCCESS
 from ff_observe.collector.commands import prepare_process
-from ff_observe.collector.responses import SUCCESS
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings_file import collector_settings
 from ff_observe.collector.settings_kinds import parse_database

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import orjson
 
-from ff_observe.collector.refusals import Reason, Refusal
+from ff_observe.collector.answers import Reason, Refusal
 from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, Field, Value, Values
 
 MAX_UNKNOWN_NAMES = 16

@@ -1,15 +1,16 @@
 """The collector's routes. Pings go to `PingReceiver`; other answers are rendered beforehand or off the event loop."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from ff_observe.collector.exposition import CollectorExposition
+from ff_observe.collector.answers import error, json_answer
 from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.openapi import document
 from ff_observe.collector.page import CONTENT_SECURITY_POLICY
 from ff_observe.collector.publication import HISTORY_PATH, INDEX_PATH, Archive, Release
 from ff_observe.collector.receive import PingReceiver
-from ff_observe.collector.responses import error, json_answer
+from ff_observe.exposition.rendered import Rendered
 from ff_observe.http.exchange import Exchange
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Scope, answer, text
 from ff_observe.ping_contract import PATH
@@ -41,7 +42,9 @@ class CollectorApp:
     def __init__(self, receiver: PingReceiver, metrics: CollectorMetrics, ready: Ready, *, public: bool) -> None:
         self._receiver = receiver
         self._ready = ready
-        self._exposition = CollectorExposition(metrics)
+        self._metrics = metrics
+        self._scraping = asyncio.Lock()
+        self._next_scrape: Rendered | None = None
         self._fixed = {
             "/-/healthy": _HEALTHY,
             "/openapi.json": json_answer(200, document()),
@@ -97,11 +100,19 @@ class CollectorApp:
         )
 
     async def _scrape(self, scope: Scope) -> Answer:
+        """The metrics at some moment after the call, rendered off the event loop, which must stay free for pings. One
+        exposition is rendered at a time; scrapes that arrive meanwhile share the next."""
         accept, accept_encoding = (
             b",".join(value for name, value in scope["headers"] if name == wanted)
             for wanted in (b"accept", b"accept-encoding")
         )
-        return await self._exposition.answer(accept, accept_encoding)
+        if self._next_scrape is None:
+            self._next_scrape = Rendered(self._metrics.exposition)
+        shared = self._next_scrape
+        async with self._scraping:
+            if self._next_scrape is shared:
+                self._next_scrape = None  # later requests want newer values
+            return await asyncio.to_thread(shared.answer, accept, accept_encoding)
 
     async def _readiness(self) -> Answer:
         return _READY if await self._ready() else _NOT_READY

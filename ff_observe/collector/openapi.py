@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from ff_observe.collector.answers import Reason
 from ff_observe.collector.history import DAILY
 from ff_observe.collector.publication import HISTORY_PATH, INDEX_PATH
-from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, PATH
 from ff_observe.version import VERSION
 
 Json = dict[str, Any]
 
-_ERROR = {"$ref": "#/components/schemas/Error"}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}}
+_ALLOW = {"Allow": {"description": "The methods there are.", "schema": {"type": "string"}}}
+_ANYTHING: Json = {"type": "object"}
 _DAY: Json = {
     "name": "day",
     "in": "path",
@@ -29,7 +30,6 @@ _MADE_FROM: Json = {
     },
     "required": ["first", "last", "count"],
 }
-_ALLOW = {"Allow": {"description": "The methods there are.", "schema": {"type": "string"}}}
 
 
 def ping_schema() -> Json:
@@ -45,29 +45,50 @@ def ping_schema() -> Json:
     return root
 
 
+def _named(schema: str) -> Json:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def _json(description: str, schema: Json) -> Json:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _error(description: str) -> Json:
+    return _json(description, _named("Error"))
+
+
 def _text(description: str, content_type: str = "text/plain") -> Json:
     return {"description": description, "content": {content_type: {"schema": {"type": "string"}}}}
+
+
+def _get(operation: str, summary: str, responses: Json, *parameters: Json) -> Json:
+    named = {"parameters": list(parameters)} if parameters else {}
+    return {"get": {"operationId": operation, "summary": summary, **named, "responses": responses}}
+
+
+def _with_status(name: str, *more: str) -> Json:
+    """The body of an answer of this interface that has a status, and `more` texts."""
+    return {
+        "type": "object",
+        "properties": {"status": {"const": name}, **{text: {"type": "string"} for text in more}},
+        "required": ["status", *more],
+        "additionalProperties": False,
+    }
 
 
 def _refusals() -> Json:
     by_status: dict[str, list[str]] = {}
     for reason in Reason:
-        refusal = Refusal(reason)
-        by_status.setdefault(str(refusal.status), []).append(reason.value.replace("_", " "))
-    responses: Json = {
-        status: {
-            "description": f"Not accepted: {', '.join(reasons)}.",
-            "content": {"application/json": {"schema": _ERROR}},
-        }
-        for status, reasons in sorted(by_status.items())
+        by_status.setdefault(str(reason.status), []).append(reason.value.replace("_", " "))
+    responses = {
+        status: _error(f"Not accepted: {', '.join(reasons)}.") for status, reasons in sorted(by_status.items())
     }
     responses["503"]["headers"] = _RETRY_AFTER
     return responses
 
 
-def document() -> Json:
-    """The complete document."""
-    ping = {
+def _ping() -> Json:
+    return {
         "summary": "Hand in a ping",
         "description": "Acknowledged only after it is durably stored. A ping of the same instance with the same "
         "payload within the window of duplicates is acknowledged and not stored again. Fields beyond the schema are "
@@ -81,10 +102,7 @@ def document() -> Json:
                 "schema": {"type": "string"},
             }
         ],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ping"}}},
-        },
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _named("Ping")}}},
         "responses": {
             "200": {
                 "description": "Stored.",
@@ -95,33 +113,36 @@ def document() -> Json:
                         "schema": {"type": "string"},
                     }
                 },
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Success"}}},
+                "content": {"application/json": {"schema": _named("Success")}},
             },
             **_refusals(),
         },
     }
-    fleet = {
-        "description": "Aggregates over the fleet.",
-        "content": {"application/json": {"schema": {"type": "object"}}},
-    }
-    history = {
-        "description": "The days of releases, and under the keys of a figure in a release a list of its numbers "
+
+
+def document() -> Json:
+    """The complete document."""
+    ping = _ping()
+    fleet = _json("Aggregates over the fleet.", _ANYTHING)
+    history = _json(
+        "The days of releases, and under the keys of a figure in a release a list of its numbers "
         "on these days, null where a release left it out. Of releases more than "
         f"{DAILY.days} days before the last it has the last of each week.",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/History"}}},
-    }
-    not_public = {"description": "Not public.", "content": {"application/json": {"schema": _ERROR}}}
-    no_release = {"description": "No release of that day.", "content": {"application/json": {"schema": _ERROR}}}
-    not_yet = {
-        "description": "Not counted yet.",
-        "content": {"application/json": {"schema": _ERROR}},
-        "headers": _RETRY_AFTER,
-    }
+        _named("History"),
+    )
+    not_public, no_release = _error("Not public."), _error("No release of that day.")
+    not_yet = {**_error("Not counted yet."), "headers": _RETRY_AFTER}
 
     def public(operation: str, summary: str, answer: Json) -> Json:
-        responses = {"200": answer, "404": not_public, "503": not_yet}
-        return {"get": {"operationId": operation, "summary": summary, "responses": responses}}
+        return _get(operation, summary, {"200": answer, "404": not_public, "503": not_yet})
 
+    page = {"200": _text("The page.", "text/html"), "405": {**not_public, "headers": _ALLOW}, "503": not_yet}
+    metrics = {
+        "text/plain": {"schema": {"type": "string"}},
+        "application/openmetrics-text": {"schema": {"type": "string"}},
+    }
+    proof = "The signed proof that the log of releases has it (C2SP tlog-proof)"
+    index = "The days of all releases, and the key that signs them, where the fleet is public"
     return {
         "openapi": "3.1.0",
         "info": {
@@ -135,76 +156,29 @@ def document() -> Json:
             PATH: {"post": {"operationId": "sendPing", **ping}},
             "/": {
                 "post": {"operationId": "sendPingToRoot", **ping},
-                "get": {
-                    "operationId": "getFleetPage",
-                    "summary": "The fleet as a page, where it is public",
-                    "responses": {
-                        "200": _text("The page.", "text/html"),
-                        "405": {**not_public, "headers": _ALLOW},
-                        "503": not_yet,
-                    },
-                },
+                **_get("getFleetPage", "The fleet as a page, where it is public", page),
             },
             "/fleet.json": public("getFleet", "The fleet as data, where it is public", fleet),
-            INDEX_PATH: public(
-                "getReleases", "The days of all releases, and the key that signs them, where the fleet is public", fleet
-            ),
+            INDEX_PATH: public("getReleases", index, fleet),
             HISTORY_PATH: public(
                 "getHistory", "The figures of all releases as columns, where the fleet is public", history
             ),
-            "/releases/{day}.json": {
-                "get": {
-                    "operationId": "getRelease",
-                    "summary": "What fleet.json was on a day",
-                    "parameters": [_DAY],
-                    "responses": {"200": fleet, "404": no_release},
-                }
-            },
-            "/releases/{day}.proof": {
-                "get": {
-                    "operationId": "getReleaseProof",
-                    "summary": "The signed proof that the log of releases has it (C2SP tlog-proof)",
-                    "parameters": [_DAY],
-                    "responses": {"200": _text("The proof."), "404": no_release},
-                }
-            },
-            "/metrics": {
-                "get": {
-                    "operationId": "getMetrics",
-                    "summary": "The collector's and the fleet's metrics",
-                    "responses": {
-                        "200": {
-                            "description": "In the format that was asked for.",
-                            "content": {
-                                "text/plain": {"schema": {"type": "string"}},
-                                "application/openmetrics-text": {"schema": {"type": "string"}},
-                            },
-                        }
-                    },
-                }
-            },
-            "/-/healthy": {
-                "get": {"operationId": "getHealthy", "summary": "Does it run", "responses": {"200": _text("It runs.")}}
-            },
-            "/-/ready": {
-                "get": {
-                    "operationId": "getReady",
-                    "summary": "Can pings be stored now",
-                    "responses": {"200": _text("They can."), "503": _text("They cannot.")},
-                }
-            },
-            "/openapi.json": {
-                "get": {
-                    "operationId": "getOpenApi",
-                    "summary": "This document",
-                    "responses": {
-                        "200": {
-                            "description": "This document.",
-                            "content": {"application/json": {"schema": {"type": "object"}}},
-                        }
-                    },
-                }
-            },
+            "/releases/{day}.json": _get(
+                "getRelease", "What fleet.json was on a day", {"200": fleet, "404": no_release}, _DAY
+            ),
+            "/releases/{day}.proof": _get(
+                "getReleaseProof", proof, {"200": _text("The proof."), "404": no_release}, _DAY
+            ),
+            "/metrics": _get(
+                "getMetrics",
+                "The collector's and the fleet's metrics",
+                {"200": {"description": "In the format that was asked for.", "content": metrics}},
+            ),
+            "/-/healthy": _get("getHealthy", "Does it run", {"200": _text("It runs.")}),
+            "/-/ready": _get(
+                "getReady", "Can pings be stored now", {"200": _text("They can."), "503": _text("They cannot.")}
+            ),
+            "/openapi.json": _get("getOpenApi", "This document", {"200": _json("This document.", _ANYTHING)}),
         },
         "components": {
             "schemas": {
@@ -214,18 +188,8 @@ def document() -> Json:
                     "properties": {"releases": _MADE_FROM, "day": {"type": "array", "items": _DAY["schema"]}},
                     "required": ["releases", "day"],
                 },
-                "Success": {
-                    "type": "object",
-                    "properties": {"status": {"const": "success"}},
-                    "required": ["status"],
-                    "additionalProperties": False,
-                },
-                "Error": {
-                    "type": "object",
-                    "properties": {"status": {"const": "error"}, "error": {"type": "string"}},
-                    "required": ["status", "error"],
-                    "additionalProperties": False,
-                },
+                "Success": _with_status("success"),
+                "Error": _with_status("error", "error"),
             }
         },
     }

@@ -4,18 +4,17 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from ff_observe import tracing
 from ff_observe.catalogue import collector as catalogue
 from ff_observe.clock import Clock
 from ff_observe.collector.acceptance import Accepted, accept
+from ff_observe.collector.answers import SUCCESS, Reason, Refusal, refusal_answer, success
 from ff_observe.collector.ingest import Ingest, Outcome
 from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.receipts import ANSWERED_IN, Receipts
-from ff_observe.collector.refusals import Reason, Refusal
-from ff_observe.collector.responses import SUCCESS, refusal_answer, success
-from ff_observe.collector.safe_errors import without_values
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.sender_hash import SenderHash
 from ff_observe.collector.store import Ping
@@ -37,28 +36,18 @@ _NOT_STORED = {Outcome.OVERLOADED: Reason.OVERLOADED, Outcome.UNAVAILABLE: Reaso
 _OUR_FAULT = (*_NOT_STORED.values(), Reason.INTERNAL)
 
 
+@dataclass(eq=False, slots=True)
 class PingReceiver:
     """Answers `POST /ping`."""
 
-    def __init__(
-        self,
-        ingest: Ingest,
-        address: SenderAddress,
-        sender_hash: SenderHash,
-        metrics: CollectorMetrics,
-        unknown_fields: UnknownFields,
-        clock: Clock,
-        receipts: Receipts,
-        on_ping: PingObserver | None = None,
-    ) -> None:
-        self._ingest = ingest
-        self._address = address
-        self._sender_hash = sender_hash
-        self._metrics = metrics
-        self._unknown_fields = unknown_fields
-        self._clock = clock
-        self._receipts = receipts
-        self._on_ping = on_ping
+    _ingest: Ingest
+    _address: SenderAddress
+    _sender_hash: SenderHash
+    _metrics: CollectorMetrics
+    _unknown_fields: UnknownFields
+    _clock: Clock
+    _receipts: Receipts
+    _on_ping: PingObserver | None = None
 
     def handle(self, exchange: Exchange) -> None:
         """See `Handler`."""
@@ -75,7 +64,7 @@ class PingReceiver:
             answered: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
             self._receive(exchange, partial(settle, answered))
             refusal = await answered
-            span.set_attribute("http.response.status_code", 200 if refusal is None else refusal.status)
+            span.set_attribute("http.response.status_code", 200 if refusal is None else refusal.reason.status)
             span.set_attribute("ff_observe.outcome", "acknowledged" if refusal is None else refusal.reason.value)
             if refusal is not None and refusal.reason in _OUR_FAULT:
                 span.fail(refusal.reason.value)
@@ -162,6 +151,16 @@ def _is_json(content_type: bytes) -> bool:
     kind, *parameters = content_type.lower().replace(b" ", b"").split(b";")
     charsets = [value.strip(b'"') for value in parameters if value.startswith(b"charset=")]
     return kind == b"application/json" and all(value in (b"charset=utf-8", b'charset="utf-8') for value in charsets)
+
+
+def without_values(error: BaseException) -> str:
+    """The exception's type and where it was raised, for the log: its message may quote the request."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if place is None:
+        return type(error).__name__
+    return f"{type(error).__name__} at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}"
 
 
 def _fault(error: Exception) -> Refusal:

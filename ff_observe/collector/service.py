@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ff_observe import errors
 from ff_observe.catalogue import collector as catalogue
 from ff_observe.clock import Clock, SystemClock
+from ff_observe.collector.answers import Reason, Refusal, error, refusal_answer
 from ff_observe.collector.app import PING_REQUESTS, CollectorApp
 from ff_observe.collector.daily import take_day
 from ff_observe.collector.fleet import disclosed, take_fleet
@@ -21,10 +22,7 @@ from ff_observe.collector.keys.both import Keys
 from ff_observe.collector.metrics import CollectorMetrics, seconds
 from ff_observe.collector.publication import Publication
 from ff_observe.collector.quality import findings_of_yesterday
-from ff_observe.collector.receive import PingObserver, PingReceiver
-from ff_observe.collector.refusals import Reason, Refusal
-from ff_observe.collector.responses import error, refusal_answer
-from ff_observe.collector.safe_errors import without_values
+from ff_observe.collector.receive import PingObserver, PingReceiver, without_values
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse, show_listen

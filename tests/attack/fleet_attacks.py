@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from ff_observe.collector.acceptance import accept
+from ff_observe.collector.answers import Reason, Refusal
 from ff_observe.collector.disclosure import Disclosure
 from ff_observe.collector.fleet import BOUNDS, PLATFORMS
-from ff_observe.collector.refusals import Reason, Refusal
 from ff_observe.collector.unknown_fields import MAX_NAMES, OTHER, UnknownFields
 from tests.attack.world import HONEST, RELEASE_DAY, SETTINGS, World, sender
 from tests.unit.collector.pings import NOON, body

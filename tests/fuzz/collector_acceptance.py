@@ -14,7 +14,7 @@ import atheris  # type: ignore[import-untyped]  # it has no types
 
 with atheris.instrument_imports():
     from ff_observe.collector import acceptance, sender_address
-    from ff_observe.collector.refusals import Refusal
+    from ff_observe.collector.answers import Refusal
     from ff_observe.collector.store.model import canonical
     from ff_observe.ping_contract import document
 
@@ -31,7 +31,7 @@ def one_input(data: bytes) -> None:
     """Raises where a promise is broken."""
     found = acceptance.accept(data)
     if isinstance(found, Refusal):
-        assert 400 <= found.status < 500
+        assert 400 <= found.reason.status < 500
         assert 0 < len(found.message) < 200
     else:
         again = acceptance.accept(json.dumps(document(found.values)).encode())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ff_observe.catalogue import collector as catalogue
 from ff_observe.collector import acceptance
 from ff_observe.collector.acceptance import MAX_UNKNOWN_NAMES, Accepted, accept
-from ff_observe.collector.refusals import Reason, Refusal
+from ff_observe.collector.answers import Reason, Refusal
 from ff_observe.collector.store.model import canonical
 from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, document
 from tests.recordings import cases
@@ -226,7 +226,7 @@ def test_every_reason_has_a_status_and_a_sentence_and_is_counted_from_the_start(
     field = "os.type" if reason in (Reason.MISSING_FIELD, Reason.WRONG_TYPE, Reason.OUT_OF_RANGE) else ""
     needs_field = {Reason.TOO_LONG, Reason.WRONG_FORM}
     refusal = Refusal(reason, "os.type" if reason in needs_field else field, "is wrong")
-    assert 400 <= refusal.status < 600
+    assert 400 <= refusal.reason.status < 600
     assert refusal.message
     assert reason.value in catalogue.PINGS_REFUSED.label_values
 
@@ -335,7 +335,7 @@ def _read_by_python(raw: bytes) -> bytes | Reason:
 def test_any_value_in_any_place_is_kept_exactly_or_refused_without_echo(value: object, dotted: str) -> None:
     found = accept(body(**{dotted.replace(".", "__"): value}))
     if isinstance(found, Refusal):
-        assert found.status == 400
+        assert found.reason.status == 400
         assert found.field in {
             "",
             *(".".join(field.path[: end + 1]) for field in FIELDS for end in range(len(field.path))),
