@@ -28,7 +28,7 @@ def add_parser(questions: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.collector.commands import store_of_fleet
-    from ff_observe.collector.daily_history import write
+    from ff_observe.collector.daily import write_history
 
     start_logging(options)
     labels, settings = labels_of(options), named_settings(options)
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     store = store_of_fleet(settings)
     if not store.rollups(options.since or date.min, until, ["seen"]):
         raise nothing_to_show(options.since, until)
-    lines = write(
+    lines = write_history(
         store,
         options.since,
         until,

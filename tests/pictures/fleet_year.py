@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from ff_observe.collector.daily_history import write
+from ff_observe.collector.daily import write_history
 from ff_observe.collector.store.sqlite import open_sqlite
 from tests.pictures.fleet_history import TARGET
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -92,4 +92,4 @@ def fleet_year(directory: Path, end: datetime) -> Iterator[str]:
             )
     while store.fold(end, DAYS).oldest_due is not None:
         pass
-    yield from write(store, None, until, dict(TARGET), k=5, silent_after_days=2)
+    yield from write_history(store, None, until, dict(TARGET), k=5, silent_after_days=2)
