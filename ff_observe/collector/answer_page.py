@@ -6,8 +6,7 @@ from datetime import date
 from html import escape
 
 from ff_observe.collector.charts import STYLES, Line, chart, grouped, named, stack
-from ff_observe.collector.page import bar, head
-from ff_observe.collector.page_history import by_number
+from ff_observe.collector.page import bar, by_number, head
 from ff_observe.collector.questions import Answer, Cell
 
 _DAY, _SHARE, _PLATFORMS = "day", "share", "platforms"

@@ -11,6 +11,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
+from ff_observe.collector.store.rollups import following
+
 WIDTH: Final = 1000
 HEIGHT: Final = 200
 STYLES: Final = 7
@@ -139,7 +141,7 @@ def _scale(most: float) -> tuple[float, float]:
     """The distance between two marks of the axis, 1, 2 or 5 times a power of ten, and where the axis ends."""
     step = 1
     while step * _STEPS < most:
-        step = step * 5 // 2 if str(step)[0] == "2" else step * 2
+        step = following(step)
     return step, max(step, -(-round(most, 6) // step) * step)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ff_observe.collector.store import Distribution
-from ff_observe.collector.store.rollups import size
+from ff_observe.collector.store.rollups import following, size
 from ff_observe.ping_contract import Value
 
 OTHER = "other"
@@ -210,9 +210,9 @@ def _ranks(counts: Iterable[tuple[int, int]], first: int, end: int) -> Iterable[
 
 
 def _one_two_five(number: int) -> int:
-    """The smallest of 1, 2, 5, 10, 20, 50, … that is not below `value`."""
-    power: int = 10 ** max(0, len(str(number)) - 1)
-    return next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= number)
+    """The smallest of 1, 2, 5, 10, 20, 50, … that is not below `number`."""
+    least = size(number)
+    return least if least == number else following(least)
 
 
 def _significant(value: float) -> float:

@@ -185,6 +185,10 @@ DRIVER = ByValue("driver", "platform.config.driver", _label(DRIVERS.__contains__
 LICENSE_TYPE = ByValue("license", "platform.license.type", _label(LICENSE_TYPES.__contains__), _known(LICENSE_TYPES))
 
 
+Document = Mapping[str, Any]
+"""What `as_json` makes of a fleet: a release."""
+
+
 def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:
     """The fleet as JSON, with the rules it was counted by; moments are ISO 8601, quantiles by their number, and
     the sizes of a count by the least of each group: `{"2": 40}` are 40 platforms that have 2 to 4."""

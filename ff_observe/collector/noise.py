@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ff_observe.collector.disclosure import MAX_LABEL_VALUES, Resource, Shares, bounded
 from ff_observe.collector.store import Distribution
-from ff_observe.collector.store.rollups import size
+from ff_observe.collector.store.rollups import following, size
 from ff_observe.ping_contract import Value
 
 DELTA: Final = 1e-9
@@ -116,9 +116,9 @@ def fits(spent: float, epsilon: float, budget: float) -> bool:
 
 def _groups(bound: int) -> list[int]:
     """The least of each group of sizes, from 0 to the bound."""
-    groups = [0, 1]
+    groups = [0]
     while groups[-1] < bound:
-        groups.append(groups[-1] * 5 // 2 if str(groups[-1])[0] == "2" else groups[-1] * 2)
+        groups.append(following(groups[-1]))
     return groups
 
 

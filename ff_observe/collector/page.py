@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.catalogue.quality import RULES
-from ff_observe.collector.charts import LEFT_OUT, grouped
+from ff_observe.collector.charts import LEFT_OUT, STYLES, Line, chart, grouped, named, shares, sparkline, stack
 from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
+from ff_observe.collector.fleet import Document
+from ff_observe.collector.history import DAILY
 from ff_observe.collector.noise import fits
-from ff_observe.collector.page_history import PageHistory
-from ff_observe.collector.store.rollups import place
+from ff_observe.collector.store.rollups import following, place
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
@@ -44,8 +46,11 @@ _FOOTER = (
 )
 _HEIGHT = 8
 _QUANTILES = {0.5: "Median", 0.9: "90 %", 0.99: "99 %"}
-Document = Mapping[str, Any]
-"""A fleet in the form of `fleet.as_json`."""
+_WINDOWS = {"30d": "in 30 days", "7d": "in 7 days", "1d": "in a day", "silent_platforms": "silent"}
+_TOO_FEW = "<p>Too few platforms to show.</p>"
+_CHANGED = "The rules changed meanwhile: see k, days and privacy in the data. "
+_BEGIN = "<section><h2>Over time</h2><p>Curves begin with the second release.</p></section>"
+Columns = Mapping[str, Sequence[float | None]]
 
 
 def render(document: Document, receipts_key: str, releases_key: str, history: Document | None = None) -> bytes:
@@ -76,6 +81,74 @@ def render(document: Document, receipts_key: str, releases_key: str, history: Do
         "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part).encode()
+
+
+class PageHistory:
+    """The last `history.DAILY` of a history (`History.as_json`) as parts of the page; without one, none."""
+
+    def __init__(self, history: Mapping[str, Any] | None) -> None:
+        self._history = history or {}
+        days = [date.fromisoformat(day) for day in self._history.get("day", ())]
+        self._skipped = sum(day < days[-1] - DAILY for day in days)
+        self._days = days[self._skipped :]
+
+    @property
+    def has_curves(self) -> bool:
+        """A curve has two points."""
+        return len(self._days) > 1
+
+    def platforms(self) -> str:
+        """The platforms and the silent ones; which releases the curves are made of."""
+        if not self.has_curves:
+            return _BEGIN if self._days else ""
+        seen = {**self._columns("platforms"), **self._columns()}
+        lines = [Line(name, seen[key]) for key, name in _WINDOWS.items() if key in seen]
+        rules = {**seen, **self._columns("privacy")}
+        changed = any(len(set(rules.get(key, ()))) > 1 for key in ("k", "days", "epsilon"))
+        return self._section(
+            "Platforms",
+            lines,
+            "",
+            f"From {len(self._days)} releases ({named(self._days[0])} to {named(self._days[-1])}). What a release left "
+            f"out is a gap. {_CHANGED if changed else ''}Shares are of the platforms whose value the release shows. "
+            'All numbers, and earlier ones: <a href="history.json">history.json</a>',
+        )
+
+    def adoption(self) -> Iterator[str]:
+        """The shares of versions, types of licence, drivers, and of platforms with a feature."""
+        if not self.has_curves:
+            return
+        versions = self._columns("platforms_by_version")
+        title = f"{catalogue.BY_VERSION.title} over time"
+        bands = stack(title, self._days, {name: versions[name] for name in sorted(versions, key=by_number)})
+        drawn = f"{bands}<p>Newer versions are above older ones.</p>" if bands else _TOO_FEW
+        yield f'<section><h2>{title}</h2>{drawn}</section><div class="columns three">'
+        for metric in (catalogue.BY_LICENSE_TYPE, catalogue.BY_DRIVER):
+            of = shares(self._columns(metric.name.removeprefix("flowfuse_fleet_")))
+            names = sorted(of, key=lambda name: (name == OTHER, -(of[name][-1] or 0), name))
+            lines = [Line(name, of[name], STYLES if name == OTHER else None) for name in names]
+            yield self._section(metric.title, lines, " %")
+        titles = catalogue.BY_FEATURE.value_titles
+        features = self._history.get("platforms_by_feature", {})
+        states = {feature: shares(self._columns("platforms_by_feature", feature)) for feature in features}
+        lines = [Line(titles.get(feature, feature), of["true"]) for feature, of in states.items() if "true" in of]
+        yield f"{self._section(catalogue.BY_FEATURE.title, lines, ' %')}</div>"
+
+    def total(self, resource: str, title: str) -> str:
+        """The sum of a count as a small curve."""
+        return sparkline(f"Sum of {title}:", self._days, self._columns("resources", resource).get("total", ()))
+
+    def _section(self, title: str, lines: Sequence[Line], unit: str, note: str = "") -> str:
+        title = f"{title} over time"
+        noted = note and f"<p>{note}</p>"
+        return f"<section><h2>{title}</h2>{chart(title, self._days, lines, unit) or _TOO_FEW}{noted}</section>"
+
+    def _columns(self, *path: str) -> Columns:
+        """The columns at a place of the history, for the days that are shown."""
+        place = self._history
+        for key in path:
+            place = place.get(key, {})
+        return {key: column[self._skipped :] for key, column in place.items() if isinstance(column, list)}
 
 
 def head(title: str) -> str:
@@ -113,12 +186,14 @@ def _figure(number: int | None, caption: str) -> str:
     return f'<p class="figure"><strong>{shown}</strong> <span>{caption}</span></p>'
 
 
-def _bars(metric: Metric, shares: Shares) -> str:
-    if not shares:
-        return f"<section><h2>{metric.title}</h2><p>Too few platforms to show.</p></section>"
-    total = sum(shares.values())
-    rows = "\n".join(_bar(label, platforms, total) for label, platforms in shares.items())
-    return f"<section><h2>{metric.title}</h2><table>{rows}</table></section>"
+def _bars(metric: Metric, platforms_by_value: Shares) -> str:
+    total = sum(platforms_by_value.values())
+    return _of_bars(metric, (_bar(value, platforms, total) for value, platforms in platforms_by_value.items()))
+
+
+def _of_bars(metric: Metric, bars: Iterable[str]) -> str:
+    rows = "\n".join(bars)
+    return f"<section><h2>{metric.title}</h2>{f'<table>{rows}</table>' if rows else _TOO_FEW}</section>"
 
 
 def _bar(label: str, platforms: int, total: int) -> str:
@@ -127,13 +202,13 @@ def _bar(label: str, platforms: int, total: int) -> str:
 
 
 def _features(by_feature: Mapping[str, Shares]) -> str:
-    rows = "\n".join(
-        _bar(catalogue.BY_FEATURE.value_titles.get(feature, feature), shares["true"], sum(shares.values()))
-        for feature, shares in by_feature.items()
-        if "true" in shares
+    titles = catalogue.BY_FEATURE.value_titles
+    bars = (
+        _bar(titles.get(feature, feature), states["true"], sum(states.values()))
+        for feature, states in by_feature.items()
+        if "true" in states
     )
-    body = f"<table>{rows}</table>" if rows else "<p>Too few platforms to show.</p>"
-    return f"<section><h2>{catalogue.BY_FEATURE.title}</h2>{body}</section>"
+    return _of_bars(catalogue.BY_FEATURE, bars)
 
 
 def _resources(resources: Mapping[str, Document], past: PageHistory) -> Iterator[str]:
@@ -177,11 +252,11 @@ def _histogram(resource: Document) -> str:
 
 
 def _of_group(least: int, bound: int) -> str:
-    """The counts of a group of sizes in words: its next begins at 2, 2.5 or 2 times its least."""
+    """The counts of a group of sizes in words."""
     if least >= bound:
         return f"{grouped(least)} or more"
-    last = (5 * least // 2 if str(least)[0] == "2" else 2 * least) - 1
-    return grouped(least) if last <= least else f"{grouped(least)} to {grouped(last)}"
+    last = following(least) - 1
+    return grouped(least) if last == least else f"{grouped(least)} to {grouped(last)}"
 
 
 def _cells(resource: Document, quantiles: Sequence[float]) -> Iterator[str]:
@@ -191,3 +266,9 @@ def _cells(resource: Document, quantiles: Sequence[float]) -> Iterator[str]:
         value = resource["quantiles"].get(str(quantile))
         yield LEFT_OUT if value is None else grouped(value) if value >= 1000 else f"{value:.1f}".removesuffix(".0")
     yield LEFT_OUT if resource["total"] is None else grouped(resource["total"])
+
+
+def by_number(version: str) -> list[str | int]:
+    """`other` first, then versions by their numbers."""
+    parts = re.split("([0-9]+)", version)
+    return ["" if version == OTHER else " ", *(int(part) if place % 2 else part for place, part in enumerate(parts))]

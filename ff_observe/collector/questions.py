@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from ff_observe.catalogue.quality import MISSING, NO_PINGS
 from ff_observe.collector.quality import Finding
 from ff_observe.collector.store import Rollup
-from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN, UPGRADE
+from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN, UPGRADE, following
 from ff_observe.collector.store.rollups import text as as_text
 from ff_observe.ping_contract import FIELDS, Field, RollupRule, Value
 
@@ -77,15 +77,8 @@ def histogram(rows: Sequence[Rollup]) -> Answer:
     """How many platforms have how many, on the last day."""
     newest = max((row.day for row in rows), default=None)
     sized = sorted((int(row.value), row.platforms, row.total) for row in rows if row.day == newest and row.value)
-    found = [(least, _most(least), platforms, total) for least, platforms, total in sized]
+    found = [(least, following(least) - 1, platforms, total) for least, platforms, total in sized]
     return Answer(("from", "to", "platforms", "sum"), found, bar="platforms")
-
-
-def _most(least: int) -> int:
-    """The largest number in the size that begins with `least`."""
-    if least < 2:
-        return least
-    return least * 5 // 2 - 1 if str(least)[0] == "2" else least * 2 - 1
 
 
 def crosstab(first: str, second: str, cells: Iterable[tuple[Value | None, Value | None, int]]) -> Answer:

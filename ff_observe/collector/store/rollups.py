@@ -113,6 +113,11 @@ def size(count: int) -> int:
     return next(step * power for step in (5, 2, 1) if step * power <= count)
 
 
+def following(size: int) -> int:
+    """The size after a size: 1 after 0, 2 after 1, 5 after 2, …"""
+    return size + 1 if size < 1 else size * 5 // 2 if str(size)[0] == "2" else size * 2
+
+
 def place(least: int) -> int:
     """The place of a size among 0, 1, 2, 5, 10, 20, …"""
     return 0 if least < 1 else 3 * len(str(least)) - {"1": 2, "2": 1, "5": 0}[str(least)[0]]
