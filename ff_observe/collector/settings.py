@@ -234,7 +234,6 @@ class CollectorSettings:
     fleet_analytics: ClickHouse | None = filled_by(FLEET_ANALYTICS)
     fleet_interval_seconds: float = filled_by(INTERVAL_SECONDS)
     limits: Limits = field(default_factory=Limits)
-    max_waiting: int = 10_000
     max_batch: int = 1_000
     named_in: str = "collector"
 

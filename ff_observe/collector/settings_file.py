@@ -5,12 +5,7 @@ from pathlib import Path
 
 from ff_observe.collector import settings as key
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.settings_kinds import (
-    PostgreSQLServer,
-    SQLiteFile,
-    parse_database,
-    parse_listen,
-)
+from ff_observe.collector.settings_kinds import PostgreSQLServer, SQLiteFile, parse_database, parse_listen
 from ff_observe.config.kind import WrongValueError
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.reader import LARGEST_SECRET_FILE, Reader, read_tree
@@ -53,28 +48,20 @@ def collector_settings(
 
 
 def _named_database(named: NamedDatabase) -> SQLiteFile | PostgreSQLServer:
+    place = named.name if named.file is None else f"{named.name}: {named.file}"
     try:
-        if named.file is not None:
-            return _database_in(named.file)
-        database = parse_database((named.url or Secret("")).reveal())
-    except (WrongValueError, UnreadableFileError) as error:
-        place = f"{named.file}: " if named.file is not None else ""
-        raise UsageError(f"{named.name}: {place}{error}") from None
+        url = (named.url or Secret("")).reveal() if named.file is None else read_text(named.file, LARGEST_SECRET_FILE)
+        database = parse_database(url)
+    except UnreadableFileError as error:
+        raise UsageError(f"{place}: {error}") from None
+    except WrongValueError as error:
+        raise UsageError(f"{place}: {'' if named.file is None else 'in that file, '}{error}") from None
     if named.seen and isinstance(database, PostgreSQLServer) and _has_password(database.url):
         raise UsageError(
             f"{named.name}: `ps` shows every user what is in a command, and this URL has a password: write it into a "
             "file for --database-file, or into FF_OBSERVE_COLLECTOR_DATABASE"
         )
     return database
-
-
-def _database_in(file: Path) -> SQLiteFile | PostgreSQLServer:
-    """Raises `UnreadableFileError`, or `WrongValueError` for a file that holds something else."""
-    text = read_text(file, LARGEST_SECRET_FILE)
-    try:
-        return parse_database(text)
-    except WrongValueError as error:
-        raise WrongValueError(f"in that file, {error}") from None
 
 
 def _has_password(url: Secret) -> bool:

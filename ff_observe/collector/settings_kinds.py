@@ -112,23 +112,33 @@ def parse_analytics(text: str) -> ClickHouse:
     return ClickHouse(Secret(text.strip()))
 
 
+T = TypeVar("T")
+
 A_LIST: Final = "write a list of addresses or networks, such as [10.0.0.0/8, ::1]"
+A_COMMAND: Final = (
+    "write a list of a program and its arguments, such as [/usr/local/bin/kms, alias/pings]; there is no shell"
+)
 
 
-def _networks(node: Node) -> tuple[Network, ...] | None:
-    if isinstance(node, Scalar) and node.value is None:
-        return None
-    if not isinstance(node, Sequence):
-        raise WrongValueError(A_LIST)
-    networks: list[Network] = []
-    mistakes: list[WrongValueError] = []
-    for item in node.items:
-        try:
-            networks.append(_network(item))
-        except WrongValueError as error:
-            mistakes.append(WrongValueError(str(error), item.place))
-    refuse(mistakes)
-    return tuple(networks)
+def _list_of(read: Callable[[Node], T], what_to_write: str) -> Callable[[Node], tuple[T, ...] | None]:
+    """Reads each item of a list; each mistake has the place of its item."""
+
+    def read_list(node: Node) -> tuple[T, ...] | None:
+        if isinstance(node, Scalar) and node.value is None:
+            return None
+        if not isinstance(node, Sequence):
+            raise WrongValueError(what_to_write)
+        items: list[T] = []
+        mistakes: list[WrongValueError] = []
+        for item in node.items:
+            try:
+                items.append(read(item))
+            except WrongValueError as error:
+                mistakes.append(WrongValueError(str(error), item.place))
+        refuse(mistakes)
+        return tuple(items)
+
+    return read_list
 
 
 def _network(node: Node) -> Network:
@@ -152,25 +162,17 @@ def _header(node: Node) -> ForwardedHeader | None:
 
 
 def _command(node: Node) -> tuple[str, ...] | None:
-    if isinstance(node, Scalar) and node.value is None:
-        return None
-    wrong = "write a list of a program and its arguments, such as [/usr/local/bin/kms, alias/pings]; there is no shell"
-    if not isinstance(node, Sequence) or not node.items:
-        raise WrongValueError(wrong)
-    words: list[str] = []
-    mistakes: list[WrongValueError] = []
-    for item in node.items:
-        try:
-            words.append(kinds.without_nul(kinds.TEXT.read(item) or ""))
-        except WrongValueError:
-            mistakes.append(WrongValueError(wrong, item.place))
-    refuse(mistakes)
-    if not words[0]:
-        raise WrongValueError(wrong)
-    return tuple(words)
+    words = _list_of(_word, A_COMMAND)(node)
+    if words is not None and not (words and words[0]):
+        raise WrongValueError(A_COMMAND)
+    return words
 
 
-T = TypeVar("T")
+def _word(node: Node) -> str:
+    try:
+        return kinds.without_nul(kinds.TEXT.read(node) or "")
+    except WrongValueError:
+        raise WrongValueError(A_COMMAND) from None
 
 
 def _of_text(parse: Callable[[str], T]) -> Callable[[Node], T | None]:
@@ -186,5 +188,5 @@ DATABASE: Final = Kind("`sqlite:PATH` or a PostgreSQL URL", _of_text(parse_datab
 ANALYTICS: Final = Kind("ClickHouse URL", _of_text(parse_analytics))
 REPLICA: Final = Kind("PostgreSQL URL", _of_text(parse_replica))
 COMMAND: Final = Kind("list of a program and its arguments", _command)
-NETWORKS: Final = Kind("list of networks", _networks)
+NETWORKS: Final = Kind("list of networks", _list_of(_network, A_LIST))
 HEADER: Final = Kind("`x-forwarded-for` or `forwarded`", _header)
