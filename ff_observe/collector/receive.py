@@ -18,11 +18,10 @@ from ff_observe.collector.receipts import ANSWERED_IN, Receipts
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.sender_hash import SenderHash
 from ff_observe.collector.store import Ping
-from ff_observe.collector.swapped_counts import put_right
 from ff_observe.collector.unknown_fields import UnknownFields
 from ff_observe.http.exchange import Exchange, settle
 from ff_observe.http.messages import Scope
-from ff_observe.ping_contract import MAX_BODY_BYTES, PATH, reviewed
+from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, PATH, Values, reviewed
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,10 @@ PingObserver = Callable[[Ping], None]
 Answering = Callable[[Refusal | None], None]
 """Called once, with None if the ping is acknowledged."""
 
+_TEMPLATES, _STACKS = (
+    next(index for index, field in enumerate(FIELDS) if field.path[-1] == name)
+    for name in ("projectTemplates", "projectStacks")
+)
 _NOT_STORED = {Outcome.OVERLOADED: Reason.OVERLOADED, Outcome.UNAVAILABLE: Reason.STORE_UNAVAILABLE}
 _OUR_FAULT = (*_NOT_STORED.values(), Reason.INTERNAL)
 
@@ -129,6 +132,26 @@ class PingReceiver:
         day = ping.received_at.date()
         for name in found.unknown:
             self._metrics.add(catalogue.UNKNOWN_FIELDS, self._unknown_fields.label(name, ping.sender, day))
+
+
+def put_right(values: Values, headers: Sequence[tuple[bytes, bytes]]) -> Values:
+    """The values with the counts of templates and stacks under their own names, without the two if the sender is
+    neither ff-observe nor FlowFuse, which counts `ProjectStacks` as `projectTemplates` and vice versa
+    (forge/monitor/metrics, 2.0 to 2.33).
+
+    A ping of FlowFuse can be recognised only by the `User-Agent` of its HTTP client, axios.
+    """
+    templates, stacks = values[_TEMPLATES], values[_STACKS]
+    if templates is None and stacks is None:
+        return values
+    product = next((value for name, value in headers if name == b"user-agent"), b"").partition(b"/")[0]
+    if product == b"ff-observe":
+        return values
+    if product != b"axios":
+        templates = stacks = None
+    changed = list(values)
+    changed[_TEMPLATES], changed[_STACKS] = stacks, templates
+    return tuple(changed)
 
 
 def _refused_by_head(headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:

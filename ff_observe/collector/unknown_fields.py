@@ -1,7 +1,7 @@
 """Counts fields outside the contract, by name, without letting a name expose a single sender."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 
 OTHER = "other"
@@ -70,11 +70,8 @@ class UnknownFields:
 
     def _drop_weakest(self) -> None:
         """Of the hidden names with the fewest senders, the oldest."""
-        weakest = min(self._candidates(), key=lambda name: len(self._today[name]))
-        del self._today[weakest]
-
-    def _candidates(self) -> Iterator[str]:
-        return (name for name in self._today if name not in self._shown)
+        hidden = (name for name in self._today if name not in self._shown)
+        del self._today[min(hidden, key=lambda name: len(self._today[name]))]
 
     def _show(self, name: str) -> None:
         if len(self._shown) >= MAX_NAMES:
