@@ -15,12 +15,11 @@ from ff_observe.collector.daily import Rollups
 from ff_observe.collector.keys import shared
 from ff_observe.collector.parquet import ExportedFile
 from ff_observe.collector.receipts import Receipts
-from ff_observe.collector.release_log import Download
 from ff_observe.collector.settings import PREVIOUS_WRAPPING_COMMAND, PREVIOUS_WRAPPING_KEY_FILE, CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store.opening import open_store
-from ff_observe.errors import ConfigurationError, FFObserveError, Problem, UsageError
+from ff_observe.errors import ConfigurationError, Problem, UsageError
 from ff_observe.ping_contract import Value
 from ff_observe.transparency.notes import NoteError, VerifierKey
 
@@ -60,21 +59,12 @@ def rewrap(settings: CollectorSettings) -> Iterator[shared.Rewrapped]:
 
 
 def verify(keys: Sequence[str], files: Sequence[Path]) -> list[str]:
-    """What is wrong with downloaded releases, each with its proof beside it. Raises `UsageError` for a key that is
-    none, `FFObserveError` for a file that cannot be read."""
+    """See `release_log.verify`. Raises `UsageError` for a key that is none."""
     try:
         known = [VerifierKey.parse(key) for key in keys]
     except NoteError as error:
         raise UsageError(f"--key: {error}") from None
-    return release_log.verify((_downloaded(file) for file in files), known)
-
-
-def _downloaded(file: Path) -> Download:
-    proof = file.parent / f"{file.stem}.proof"
-    try:
-        return Download(str(file), file.read_bytes(), proof.read_bytes())
-    except OSError as error:
-        raise FFObserveError(f"cannot read {error.filename}: {error.strerror}") from None
+    return release_log.verify(files, known)
 
 
 def export_days(

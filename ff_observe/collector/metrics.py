@@ -3,7 +3,6 @@
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric as Family
@@ -134,7 +133,7 @@ def _gauges(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) ->
 
 
 def _fleet_families(fleet: Fleet) -> Iterator[Family]:
-    yield _gauges(catalogue.TIMESTAMP, [((), seconds(fleet.taken_at))])
+    yield _gauges(catalogue.TIMESTAMP, [((), fleet.taken_at.timestamp())])
     yield _gauges(catalogue.SILENT, [] if fleet.silent is None else [((), fleet.silent)])
     for metric, shares in (
         (catalogue.PLATFORMS, fleet.platforms),
@@ -158,8 +157,3 @@ def _fleet_families(fleet: Fleet) -> Iterator[Family]:
         catalogue.RESOURCES_PER_PLATFORM,
         (((name, str(q)), value) for name, resource in resources for q, value in resource.quantiles.items()),
     )
-
-
-def seconds(moment: datetime) -> float:
-    """Seconds since 1970, the unit of timestamps in Prometheus."""
-    return moment.timestamp()

@@ -7,9 +7,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from ff_observe.catalogue.quality import (
     CROWD,
@@ -21,8 +21,8 @@ from ff_observe.catalogue.quality import (
     UNKNOWN_VALUE,
     Rule,
 )
-from ff_observe.collector.fleet import BOUNDS, DRIVERS, LICENSE_TYPES, RESOURCES, is_release
-from ff_observe.collector.store import Folded, Rollup, Store, rollups
+from ff_observe.collector.fleet import BOUNDS, DRIVERS, LICENSE_TYPES, RESOURCES, Document, is_release
+from ff_observe.collector.store import Rollup, Store, rollups
 from ff_observe.ping_contract import FIELDS, RollupRule
 
 USUAL_DAYS: Final = 7
@@ -48,10 +48,6 @@ _BY_VALUE, _BY_SIZE = (
 )
 
 
-Document = Mapping[str, Any]
-"""A release in the form of `fleet.as_json`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What breaks a rule on a day. Of unknown values, `field` is that of the ping and `value` the most frequent; a
@@ -72,18 +68,9 @@ def take_findings(store: Store, since: date, until: date) -> list[Finding]:
     return findings([*seen, *store.rollups(since - _BEFORE, until, fields)], since, until)
 
 
-def findings_of_yesterday(store: Store, folded: Folded, at: datetime, k: int) -> Mapping[str, int] | None:
-    """What `/metrics` may show of the last day that is over; None while days before today are still to be rolled up.
-    Raises `StoreError`."""
-    today = at.astimezone(UTC).date()
-    if not folded.is_complete_before(today):
-        return None
-    yesterday = today - timedelta(days=1)
-    return counted(take_findings(store, yesterday, yesterday), k)
-
-
 def counted(found: Iterable[Finding], k: int) -> Mapping[str, int]:
-    """How many findings each rule has, of those that rest on `k` platforms. No platform at all may be shown."""
+    """What `/metrics` may show: how many findings each rule has, of those that rest on `k` platforms. No platform at
+    all may be shown."""
     numbers = Counter({rule.name: 0 for rule in RULES})
     numbers.update(each.rule.name for each in found if not each.found or abs(each.found - each.usual) >= k)
     return numbers

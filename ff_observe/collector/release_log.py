@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from pathlib import PurePath
+from pathlib import Path
 from typing import Self
 
 from ff_observe.collector.store import Released
+from ff_observe.errors import FFObserveError
 from ff_observe.transparency.checkpoints import Checkpoint, Proof
 from ff_observe.transparency.merkle import Tree
 from ff_observe.transparency.notes import Note, NoteError, SigningKey, VerifierKey
@@ -53,50 +54,45 @@ class ReleaseLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
-    """A release as it was downloaded: the name of its file, and both contents."""
-
-    name: str
-    document: bytes
-    proof: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class _Verified:
     name: str
     day: date
     proof: Proof
 
     @classmethod
-    def of(cls, download: Download, keys: Sequence[VerifierKey]) -> Self:
-        """Raises `NoteError`."""
-        proof = Proof.parse(download.proof)
+    def of(cls, file: Path, keys: Sequence[VerifierKey]) -> Self:
+        """Raises `NoteError`, or `FFObserveError` for what cannot be read."""
+        try:
+            document, proof = file.read_bytes(), Proof.parse((file.parent / f"{file.stem}.proof").read_bytes())
+        except OSError as error:
+            raise FFObserveError(f"cannot read {error.filename}: {error.strerror}") from None
         if not any(proof.note.is_signed_by(key) for key in keys):
             raise NoteError("its proof is not signed by the key")
         found = _LEAF.fullmatch(proof.extra)
         if found is None or not proof.holds or proof.index + 1 != Checkpoint.parse(proof.note.text).size:
             raise NoteError("its proof was changed: it does not lead to the signed checkpoint")
         released_on = found[1].decode()
-        if hashlib.sha256(download.document).hexdigest().encode() != found[2]:
+        if hashlib.sha256(document).hexdigest().encode() != found[2]:
             raise NoteError(f"it is not what was released on {released_on}")
-        if _day_in(download.document) != released_on:
+        if _day_in(document) != released_on:
             raise NoteError(f"it has another day than {released_on}, on which it was released")
-        named = re.search("[0-9]{4}-[0-9]{2}-[0-9]{2}", PurePath(download.name).name)
+        named = re.search("[0-9]{4}-[0-9]{2}-[0-9]{2}", file.name)
         if named is not None and named[0] != released_on:
             raise NoteError(f"it was released on {released_on}")
-        return cls(download.name, date.fromisoformat(released_on), proof)
+        return cls(str(file), date.fromisoformat(released_on), proof)
 
 
-def verify(downloads: Iterable[Download], keys: Sequence[VerifierKey]) -> list[str]:
-    """What is wrong with releases, file by file: changed, signed by none of the keys, missing between others, not in
-    the order of their days, or not of one log."""
+def verify(files: Iterable[Path], keys: Sequence[VerifierKey]) -> list[str]:
+    """What is wrong with downloaded releases, each with its proof beside it, file by file: changed, signed by none of
+    the keys, missing between others, not in the order of their days, or not of one log. Raises `FFObserveError` for a
+    file that cannot be read."""
     findings: list[str] = []
     verified: list[_Verified] = []
-    for download in downloads:
+    for file in files:
         try:
-            verified.append(_Verified.of(download, keys))
+            verified.append(_Verified.of(file, keys))
         except ValueError as error:  # a NoteError, or a day that the calendar lacks
-            findings.append(f"{download.name}: {error}")
+            findings.append(f"{file}: {error}")
     return findings + list(_broken(sorted(verified, key=lambda each: each.proof.index)))
 
 

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,14 +18,14 @@ from ff_observe.collector.daily import take_day
 from ff_observe.collector.fleet import disclosed, take_fleet
 from ff_observe.collector.ingest import Ingest
 from ff_observe.collector.keys.both import Keys
-from ff_observe.collector.metrics import CollectorMetrics, seconds
+from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.publication import Publication
-from ff_observe.collector.quality import findings_of_yesterday
+from ff_observe.collector.quality import counted, take_findings
 from ff_observe.collector.receive import PingObserver, PingReceiver, without_values
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.settings import CollectorSettings
-from ff_observe.collector.settings_kinds import ClickHouse, show_listen
-from ff_observe.collector.store import Pruned, StoreError
+from ff_observe.collector.settings_kinds import show_listen
+from ff_observe.collector.store import Folded, Pruned, StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.store.rollups import PATIENCE
 from ff_observe.collector.unknown_fields import UnknownFields
@@ -73,11 +72,11 @@ _REASONS = {
 class _CountedRefusals(Refusals):
     """Refusals by the server, as JSON like those of pings, and counted with them."""
 
-    def __init__(self, metrics: CollectorMetrics, settings_file: str) -> None:
+    def __init__(self, metrics: CollectorMetrics) -> None:
         super().__init__()
         self._metrics = metrics
         wrong_host = (
-            f"this collector is not known by the name in the Host header; add it to allowed_hosts in {settings_file}"
+            "this collector is not known by the name in the Host header; add it to allowed_hosts in collector.yml"
         )
         self._answers = {
             **{problem: refusal_answer(Refusal(reason)) for problem, reason in _REASONS.items()},
@@ -108,13 +107,7 @@ class Collector:
         self._clock = clock or SystemClock()
         self._keys = Keys(settings, self.store, self._clock)
         self._writer = self.store.writer()
-        self._ingest = Ingest(
-            self._writer,
-            self._clock,
-            max_waiting=settings.max_waiting,
-            max_batch=settings.max_batch,
-            on_commit=self._observe_commit,
-        )
+        self._ingest = Ingest(self._writer, self._clock, max_batch=settings.max_batch, on_commit=self._observe_commit)
         address = SenderAddress(settings.trusted_proxies, settings.forwarded_header)
         unknown = UnknownFields(settings.k, partial(self.metrics.remove, catalogue.UNKNOWN_FIELDS))
         receipts = self._keys.receipts
@@ -132,7 +125,7 @@ class Collector:
         self._server = Server(
             self._app,
             settings.limits,
-            refusals=_CountedRefusals(self.metrics, "collector.yml"),
+            refusals=_CountedRefusals(self.metrics),
             on_fault=_log_error,
             open_to_any_host=PING_REQUESTS,  # anyone may send a ping, under any host name
         )
@@ -143,7 +136,7 @@ class Collector:
         self._fold_seconds: float | None = None
         self._rolled_up: datetime | None = None
         self._copied: datetime | None = None
-        self._sink = None if settings.fleet_analytics is None else _sink(settings.fleet_analytics, settings.retention)
+        self._sink = _sink(settings)
         self._rolling_up = StateLog(log)
         self._sending = StateLog(log)
         self._tidying = StateLog(log)
@@ -228,14 +221,14 @@ class Collector:
             began, began_at = self._clock.monotonic(), self._clock.now()
             try:
                 folded = self.store.fold(began_at, FOLDED_AT_ONCE)
-                today = began_at.astimezone(UTC).date()
-                if folded.is_complete_before(today):
-                    self.metrics.day = take_day(self.store, today - timedelta(days=1), self.settings.k)
-                self.metrics.findings = findings_of_yesterday(self.store, folded, began_at, self.settings.k)
+                self._show_yesterday(folded, began_at.astimezone(UTC).date())
             except StoreError as error:
-                self._say_whether_days_fail([str(error)])
+                self._failing(self._rolling_up, f"days are not rolled up: {error}")
                 return FOLD_SECONDS
-            self._say_whether_days_fail([folded.failed[day] for day in sorted(folded.failed)])
+            if folded.failed:
+                self._failing(self._rolling_up, f"days are not rolled up: {folded.failed[min(folded.failed)]}")
+            else:
+                self._rolling_up.working("days are rolled up again")
             took = self._clock.monotonic() - began
             oldest = folded.oldest_due
             self._rolled_up = began_at if oldest is None else datetime.combine(oldest, time(), UTC)
@@ -244,13 +237,17 @@ class Collector:
                 return max(1.0, took)
             return min(UPKEEP_SECONDS, max(FOLD_SECONDS, IDLE_SHARE * took))
 
-    def _say_whether_days_fail(self, reasons: Sequence[str]) -> None:
-        if self._server.is_stopping:
-            return
-        if reasons:
-            self._rolling_up.failing(f"days are not rolled up: {reasons[0]}")
-        else:
-            self._rolling_up.working("days are rolled up again")
+    def _show_yesterday(self, folded: Folded, today: date) -> None:
+        """Its figures stay those of the day before while days are still to be rolled up; findings are absent then."""
+        self.metrics.findings, k = None, self.settings.k
+        if folded.is_complete_before(today):
+            yesterday = today - timedelta(days=1)
+            self.metrics.day = take_day(self.store, yesterday, k)
+            self.metrics.findings = counted(take_findings(self.store, yesterday, yesterday), k)
+
+    def _failing(self, state: StateLog, message: str) -> None:
+        if not self._server.is_stopping:  # otherwise it was interrupted by the stop
+            state.failing(message)
 
     def copy(self) -> float:
         """Copy days that are over, and rolled up, to ClickHouse. Returns the seconds until the next time. Copies wait
@@ -262,8 +259,7 @@ class Collector:
             try:
                 oldest_due = self._sink.send(self.store, today, FOLDED_AT_ONCE)
             except StoreError as error:
-                if not self._server.is_stopping:
-                    self._sending.failing(f"days could not be copied to {self._sink.server.name}: {error}")
+                self._failing(self._sending, f"days could not be copied to {self._sink.server.name}: {error}")
                 return FOLD_SECONDS
             self._sending.working(f"days are copied to {self._sink.server.name} again")
             if oldest_due is not None:
@@ -278,7 +274,7 @@ class Collector:
         try:
             pruned = self.store.prune(now, self.settings.retention, self.settings.rollup_retention)
         except StoreError as error:
-            if not self._server.is_stopping:  # otherwise it was interrupted by the stop
+            if not self._server.is_stopping:
                 log.warning("old pings could not be deleted: %s", error)
             return UPKEEP_SECONDS
         self.metrics.add(catalogue.PRUNED, amount=pruned.pings)
@@ -299,8 +295,7 @@ class Collector:
         try:
             self.store.tidy(now)
         except StoreError as error:
-            if not self._server.is_stopping:
-                self._tidying.failing(f"the store could not be tidied up: {error}")
+            self._failing(self._tidying, f"the store could not be tidied up: {error}")
         else:
             self._tidying.working("the store is tidied up again")
 
@@ -360,23 +355,29 @@ class Collector:
         gauge(catalogue.FAILOVER_SAFE, lambda: self._writer.survives_failover)
         gauge(catalogue.CONNECTIONS, lambda: self._server.connection_count)
         gauge(catalogue.FOLD_DURATION, lambda: self._fold_seconds)
-        gauge(catalogue.ROLLED_UP, lambda: None if self._rolled_up is None else seconds(self._rolled_up))
-        gauge(catalogue.COPIED, lambda: None if self._copied is None else seconds(self._copied))
+        gauge(catalogue.ROLLED_UP, lambda: _seconds(self._rolled_up))
+        gauge(catalogue.COPIED, lambda: _seconds(self._copied))
         gauge(catalogue.FLEET_MAX_AGE, self._fleet_max_age_seconds)
         noisy = self.publication if self.settings.epsilon is not None else None
         gauge(catalogue.PRIVACY_SPENT, lambda: None if noisy is None else noisy.spent)
         gauge(catalogue.PRIVACY_BUDGET, lambda: None if noisy is None else self.settings.epsilon_budget)
-        gauge(catalogue.KEY_CREATED, lambda: None if (made := self._keys.sender.created_at) is None else seconds(made))
+        gauge(catalogue.KEY_CREATED, lambda: _seconds(self._keys.sender.created_at))
 
     def _fleet_max_age_seconds(self) -> float | None:
         fleet = self.metrics.fleet
         return None if fleet is None else self.settings.fleet_interval_seconds + 2 * fleet.took_seconds
 
 
-def _sink(database: ClickHouse, retention: timedelta) -> "Sink":
+def _sink(settings: CollectorSettings) -> "Sink | None":
+    if settings.fleet_analytics is None:
+        return None
     from ff_observe.collector.clickhouse.sink import Sink  # with urllib3, which few collectors need
 
-    return Sink(database, retention)
+    return Sink(settings.fleet_analytics, settings.retention)
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
 
 
 def _log_error(error: BaseException) -> None:
