@@ -17,7 +17,7 @@ from ff_observe.errors import DeliveryError, LedgerError
 from ff_observe.outputs.ping.consent import WITHHELD_BY, decide
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger, read_ledger
-from ff_observe.outputs.ping.ledger_lines import Entry, Event, Line, body_bytes, read_document
+from ff_observe.outputs.ping.ledger_lines import Entry, Event, Line, Lines, body_bytes, read_document
 from ff_observe.outputs.ping.ledger_proof import prove
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import preview
@@ -142,7 +142,7 @@ def take_receipt(receipt: Receipt, ledger: Ledger, collector: VerifierKey | None
     """Record that an exported ping was delivered, and keep the cosigned checkpoint. Returns whether that is new. Raises
     `LedgerError` for a receipt of another ledger, or one that is none."""
     lines = read_ledger(ledger.path)
-    held = [entry for entry in lines.entries if entry.sha256 == receipt.sha256]
+    held = _of_same_ping(lines, receipt)
     exported = next((entry for entry in reversed(held) if entry.outcome == Event.EXPORTED), None)
     if exported is None:
         raise LedgerError(f"{ledger.path} knows no exported ping with the SHA-256 {receipt.sha256}")
@@ -151,11 +151,16 @@ def take_receipt(receipt: Receipt, ledger: Ledger, collector: VerifierKey | None
             raise LedgerError("the key in telemetry.ping.receipts did not sign this receipt, or it was changed")
         _check(receipt.note, lines.tree.first, lines.tree.size, lines.tree.root, ledger.path)
         ledger.keep_receipt(str(receipt.note))
-    if _is_recorded(held, receipt):
-        return False
     delivered = Outcome(Result.DELIVERED, "", receipt.status, receipt.receiver)
-    ledger.append(delivered, body_bytes(exported.body), _BY_FILE + receipt.time)
+    with ledger.recording_deliveries():
+        if _is_recorded(_of_same_ping(read_ledger(ledger.path), receipt), receipt):
+            return False
+        ledger.append(delivered, body_bytes(exported.body), _BY_FILE + receipt.time)
     return True
+
+
+def _of_same_ping(lines: Lines, receipt: Receipt) -> list[Entry]:
+    return [entry for entry in lines.entries if entry.sha256 == receipt.sha256]
 
 
 def _check(note: Note, first: int, size: int, root: Callable[[int], bytes], ledger: Path) -> None:

@@ -86,6 +86,12 @@ class Ledger:
             if line not in lines:
                 files.write(name, b"".join([*lines, line]))
 
+    @contextlib.contextmanager
+    def recording_deliveries(self) -> Iterator[None]:
+        """No other process records what was delivered by file until the block ends. Raises `OSError`."""
+        with writable(self.path) as files, files.locked(f"{self.path.name}.deliveries", self._clock):
+            yield
+
     def _append(self, outcome: str, receiver: str, status: int | None, body: bytes, note: str | None = None) -> int:
         document = {"time": self._now(), "outcome": outcome, "receiver": receiver, "status": status}
         return self._write({**document, **body_members(body), **({} if note is None else {"note": note})})

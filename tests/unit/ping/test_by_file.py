@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from ff_observe.clock import SystemClock
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.demo.platform import DemoPlatform
-from ff_observe.outputs.ping.ledger import entries
+from ff_observe.outputs.ping.by_file import Receipt, take_receipt
+from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import examine
+from ff_observe.outputs.ping.outcome import Outcome
 from ff_observe.transparency.notes import VerifierKey
 from tests.real_parts.collector import collecting
+from tests.real_parts.processes import wait_until
 from tests.unit.ping.receivers import answer, receiver
 
 
@@ -136,6 +140,41 @@ def test_delivering_and_taking_in_twice_is_the_same_as_once(
     assert [outcome for outcome, _ in outcomes(home)] == ["exported", "delivered"]
     assert ping(home, "export", exported) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+def test_of_two_that_take_in_one_receipt_at_once_one_records_it(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported, taken = tmp_path / "ping.json", tmp_path / "ping.json.receipt"
+    assert ping(home, "export", exported) == 0
+    with receiver(answer(200)) as server:
+        assert ping(elsewhere(tmp_path, server.port), "send", "--from", exported) == 0
+    receipt = Receipt.parse(taken.read_bytes())
+    are_new: list[bool] = []
+    waits = threading.Event()
+    append, wait = Ledger.append, SystemClock.wait
+
+    def take() -> None:
+        are_new.append(take_receipt(receipt, Ledger(ledger(home), SystemClock()), None))
+
+    other = threading.Thread(target=take)
+
+    def overtaken(self: Ledger, outcome: Outcome, body: bytes, note: str | None = None) -> None:
+        if other.ident is None:
+            other.start()
+            wait_until(lambda: waits.is_set() or not other.is_alive(), "the other to end, or to wait for this one")
+        append(self, outcome, body, note)
+
+    def waiting(self: SystemClock, event: threading.Event, seconds: float) -> bool:
+        waits.set()
+        return wait(self, event, seconds)
+
+    monkeypatch.setattr(Ledger, "append", overtaken)
+    monkeypatch.setattr(SystemClock, "wait", waiting)
+    take()
+    other.join()
+    assert sorted(are_new) == [False, True]
+    assert [outcome for outcome, _ in outcomes(home)] == ["exported", "delivered"]
 
 
 @pytest.mark.parametrize("change", ["a count", "the index", "a hash", "the signature", "the key", "cut", "no export"])
