@@ -125,7 +125,10 @@ class PingReceiver:
         if found.unknown:
             self._count_unknown(found, ping)
         if outcome is Outcome.STORED and self._on_ping is not None:
-            self._on_ping(ping)
+            try:
+                self._on_ping(ping)
+            except Exception as error:  # the ping is stored: after a refusal it would be sent again
+                _log("a ping is stored, and what observes pings failed", error)
         return None
 
     def _count_unknown(self, found: Accepted, ping: Ping) -> None:
@@ -187,5 +190,9 @@ def without_values(error: BaseException) -> str:
 
 
 def _fault(error: Exception) -> Refusal:
-    log.error("a ping could not be handled: %s", without_values(error))
+    _log("a ping could not be handled", error)
     return Refusal(Reason.INTERNAL)
+
+
+def _log(what: str, error: Exception) -> None:
+    log.error("%s: %s", what, without_values(error))

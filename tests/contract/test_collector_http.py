@@ -79,6 +79,20 @@ def test_each_stored_ping_is_told_and_duplicates_are_not(settings: CollectorSett
     assert [ping.document() for ping in told] == [json.loads(body())]
 
 
+def test_an_observer_that_fails_is_logged_without_the_ping_which_is_stored_and_answered_so(
+    settings: CollectorSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(ping: Ping) -> None:
+        raise ValueError(ping.instance_id)
+
+    with collecting(settings, on_ping=fails) as running:
+        answered = send(running.port, body())
+        assert (answered.status, answered.body) == (200, SUCCESS)
+        assert len(list(export(settings, instance()))) == 1
+    assert re.search("what observes pings failed: ValueError at .*/test_collector_http.py:", caplog.text)
+    assert instance() not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("sent", "headers", "status", "error"),
     [
