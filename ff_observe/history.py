@@ -16,7 +16,7 @@ from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import SourceError
 from ff_observe.exposition.backfill import END, Labels, head, series
-from ff_observe.platform.sources.audit_log import AuditLog
+from ff_observe.platform.sources.audit_log import AuditLog, moment
 from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.schema import CREATED_AT, TABLES
 from ff_observe.platform.sources.sql import literal, quoted
@@ -112,7 +112,7 @@ def _made(source: Queryable, table: str, span: Span, progress: Callable[[float],
             f"SELECT CAST(a.id AS text), {created}, a.id FROM {quoted(table)} a {where} ORDER BY a.id LIMIT {ROWS}"  # noqa: S608 - a name of our own
         )
         for _, milliseconds, _ in rows:
-            made[span.index(_EPOCH + timedelta(milliseconds=_whole(milliseconds)))] += 1
+            made[span.index(moment(_whole(milliseconds)))] += 1
         read += len(rows)
         progress(min(1.0, read / max(1, whole)))
         if len(rows) < ROWS:

@@ -19,7 +19,7 @@ from ff_observe.history import GROWING, Span, write
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from tests.end_to_end.test_command_line import ff_observe
-from tests.platforms import case_named, postgresql_source, sqlite_source
+from tests.platforms import case_named, cluster_database, postgresql_source, sqlite_source
 from tests.real_parts import prometheus
 from tests.real_parts.postgresql import Cluster
 
@@ -108,6 +108,25 @@ def test_the_last_moment_is_what_a_recorded_platform_has(name: str, postgres: Cl
     stats = case.stats
     expected = (stats["userCount"], stats["teamCount"], stats["instanceCount"], stats["deviceCount"])
     assert tuple(last[each] for each in GROWING[:4]) == expected
+
+
+def test_rows_from_after_the_calendar_are_not_of_the_past(postgres: Cluster) -> None:
+    """PostgreSQL's calendar is longer than Python's."""
+    database = postgres.load("after_the_calendar", case_named("v2.4.0-postgres-dev").home / "dump.sql")
+    source = PostgreSQLSource(cluster_database(postgres, database))
+    with contextlib.closing(source), postgres.connect(database) as connection:
+
+        def history() -> list[str]:
+            return list(write(source, Span(None, NOW + timedelta(days=1), timedelta(hours=6)), {}, lambda *_: None))
+
+        before = history()
+        for row in (
+            """"ProjectSnapshots" (name, "updatedAt", "createdAt") VALUES ('late', now(), '12000-01-01')""",
+            """"AuditLogs" (event, "createdAt") VALUES ('account.login', '12000-01-01')""",
+        ):
+            connection.execute(f"INSERT INTO {row}")
+            assert history() == before
+        assert any(line.startswith("flowfuse_snapshots{} ") for line in before)
 
 
 def test_a_label_that_is_none_is_refused(home: Path) -> None:

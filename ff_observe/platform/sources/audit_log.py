@@ -201,4 +201,12 @@ def _number(value: int | str | None) -> int | None:
 
 def _moment(milliseconds: int | str | None) -> datetime | None:
     number = _number(milliseconds)
-    return None if number is None else _EPOCH + timedelta(milliseconds=number)
+    return None if number is None else moment(number)
+
+
+def moment(milliseconds: int) -> datetime:
+    """A time of the database; of what the calendar lacks, as PostgreSQL's year 12000, its first or last moment."""
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if milliseconds > 0 else datetime.min.replace(tzinfo=UTC)
