@@ -15,7 +15,7 @@ from ff_observe.catalogue.audit import AUDIT_EVENTS, DERIVED, Event, value_of
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import Metric
 from ff_observe.errors import SourceError
-from ff_observe.exposition.backfill import END, Labels, head, series
+from ff_observe.exposition.backfill import END, Labels, check_labels, head, series
 from ff_observe.platform.sources.audit_log import AuditLog, moment
 from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.schema import CREATED_AT, TABLES
@@ -55,7 +55,8 @@ def write(
     source: Queryable, span: Span, labels: Mapping[str, str], progress: Progress, *, every_event: bool = False
 ) -> Iterator[str]:
     """The lines of the exposition, with `every_event` also a series for each event and source that the audit log has,
-    which makes it ten times as long. Raises `SourceError`."""
+    which makes it ten times as long. Raises `SourceError`, or `UsageError` for a label that a metric has itself."""
+    check_labels(labels, (*DERIVED, *([AUDIT_EVENTS] if every_event else ())))
     common = tuple(labels.items())
     for metric in COUNTS:
         if metric.name in GROWING:

@@ -13,7 +13,7 @@ from ff_observe.collector.fleet import ByValue
 from ff_observe.collector.questions import MONTH, WEEK, Sightings
 from ff_observe.collector.store import Rollup, Seen
 from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN
-from ff_observe.exposition.backfill import END, head, series
+from ff_observe.exposition.backfill import END, check_labels, head, series
 from ff_observe.ping_contract import Value
 
 Figures = Mapping[tuple[str, ...], int]
@@ -114,11 +114,13 @@ def write_history(
     store: Rollups, since: date | None, until: date, labels: Mapping[str, str], *, k: int, silent_after_days: int
 ) -> Iterator[str]:
     """For each day what `/metrics` would have shown, as lines of OpenMetrics: a sample at the end of each day from the
-    first with pings, or `since`, to the last, or `until`. Raises `StoreError`.
+    first with pings, or `since`, to the last, or `until`. Raises `StoreError`, or `UsageError` for a label that a metric
+    has itself.
 
     One family of metrics at a time, and a month of roll-ups: what is held is what is shown, however many years these
     are.
     """
+    check_labels(labels, (*BY_VALUE, catalogue.CHANGED, catalogue.PLATFORMS, catalogue.SILENT))
     days = Days(store.rollups(date.min, until, SIGHTINGS), Disclosure(k))
     first, last = min(days.seen, default=until), max(days.seen, default=date.min)
     first = first if since is None else max(first, since)

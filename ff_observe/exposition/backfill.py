@@ -4,10 +4,19 @@ from collections.abc import Iterable
 from typing import Final
 
 from ff_observe.catalogue.model import Metric
+from ff_observe.errors import UsageError
 
 END: Final = "# EOF\n"
 ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 Labels = tuple[tuple[str, str], ...]
+
+
+def check_labels(given: Iterable[str], metrics: Iterable[Metric]) -> None:
+    """Raises `UsageError` if a label that is given for every sample is one that a metric has itself."""
+    for metric in metrics:
+        for name in metric.labels:
+            if name in given:
+                raise UsageError(f"--label {name}: {metric.name} has this label itself; choose another name")
 
 
 def head(metric: Metric, note: str) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 import subprocess
 import urllib.parse
@@ -133,6 +134,18 @@ def test_a_label_that_is_none_is_refused(home: Path) -> None:
     ended = ff_observe("--home", home, "history", "--label", "no label", directory=home)
     assert ended.returncode == 2
     assert ended.stderr == "ff-observe: 'no label' is not a label such as job=flowfuse\n"
+
+
+@pytest.mark.parametrize(("name", "options"), [("outcome", []), ("source", ["--every-event"])])
+def test_a_label_that_a_metric_has_itself_is_refused(
+    home: Path, name: str, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A series would have it twice, which no Prometheus takes."""
+    arguments = ["--home", str(home), "history", "--until", UNTIL.isoformat(), "--step", "86400"]
+    assert main([*arguments, *options, "--label", f"{name}=x"]) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert re.fullmatch(f"ff-observe: --label {name}: flowfuse_[a-z_]+ has this label itself; .*\n", written.err)
 
 
 @pytest.mark.parametrize("step", ["0.5", "nan", "inf", "1e300"])

@@ -144,6 +144,17 @@ def test_a_wrong_question_is_answered_with_what_to_write(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["version", "window", "change"])
+def test_a_label_of_the_history_that_a_metric_has_itself_is_refused(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, tmp_path: Path, name: str
+) -> None:
+    output = tmp_path / "history.om"
+    arguments = ["--label", "job=x", "--label", f"{name}=x", "--output", str(output), "--data-dir", str(data_dir)]
+    assert main(["fleet", "history", *arguments]) == 2
+    assert f"--label {name}: flowfuse_fleet_" in capsys.readouterr().err
+    assert not output.exists()
+
+
 def test_without_a_store_or_roll_ups_it_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["fleet", "silent", "--data-dir", str(tmp_path)]) == 1
     assert "there is no" in capsys.readouterr().err
