@@ -35,21 +35,25 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     questions = parser.add_subparsers(dest="question", metavar="QUESTION", required=True)
 
-    def add(name: str, text: str, answer: "Callable[[argparse.Namespace, Fleet], Answer]") -> argparse.ArgumentParser:
+    def add(
+        name: str, text: str, answer: "Callable[[argparse.Namespace, Fleet], Answer]", *, of_days: bool = True
+    ) -> argparse.ArgumentParser:
         question = questions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        since = f"the first day, as 2026-03-01 (default: {DAYS} days ago)"
-        question.add_argument("--since", type=calendar_day, metavar="DAY", help=since)
+        if of_days:
+            since = f"the first day, as 2026-03-01 (default: {DAYS} days ago)"
+            question.add_argument("--since", type=calendar_day, metavar="DAY", help=since)
         question.add_argument("--format", choices=("text", "json", "csv", "html"), default="text", help="of the answer")
         question.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: stdout)")
         add_settings(question)
-        question.set_defaults(run=run, answer=answer)
+        question.set_defaults(run=run, answer=answer, since=None)
         return question
 
     of = add("adoption", "how many platforms had each version, or value of another field, day by day", _adoption)
     of.add_argument("--of", metavar="FIELD", default="env.flowforge", help="a field of the ping, as env.nodejs")
     add("upgrades", "from which version to which platforms went", _upgrades)
     add("cohorts", "how many of those first seen in a month still pinged at the end of each month", _cohorts)
-    crosstab = add("crosstab", "how two fields go together, on the last whole day, read from its pings", _crosstab)
+    of_the_last_day = "how two fields go together, on the last whole day, read from its pings"
+    crosstab = add("crosstab", of_the_last_day, _crosstab, of_days=False)
     crosstab.add_argument("first", metavar="A", help="a field of the ping, as driver")
     crosstab.add_argument("second", metavar="B", help="another")
     of = add("histogram", "how many platforms have how many of a count, on the last whole day", _histogram)

@@ -114,8 +114,8 @@ def write_history(
     store: Rollups, since: date | None, until: date, labels: Mapping[str, str], *, k: int, silent_after_days: int
 ) -> Iterator[str]:
     """For each day what `/metrics` would have shown, as lines of OpenMetrics: a sample at the end of each day from the
-    first with pings, or `since`, to the last, or `until`. Raises `StoreError`, or `UsageError` for a label that a metric
-    has itself.
+    first with pings, or `since`, to the last, or `until`. Raises `StoreError`, or `UsageError` for a label that is a
+    metric's own.
 
     One family of metrics at a time, and a month of roll-ups: what is held is what is shown, however many years these
     are.

@@ -74,11 +74,11 @@ def cohorts(rows: Iterable[Rollup]) -> Answer:
 
 
 def histogram(rows: Sequence[Rollup]) -> Answer:
-    """How many platforms have how many, on the last day."""
+    """How many platforms have how many, on the last of the days."""
     newest = max((row.day for row in rows), default=None)
     sized = sorted((int(row.value), row.platforms, row.total) for row in rows if row.day == newest and row.value)
-    found = [(least, following(least) - 1, platforms, total) for least, platforms, total in sized]
-    return Answer(("from", "to", "platforms", "sum"), found, bar="platforms")
+    found = [(str(newest), least, following(least) - 1, platforms, total) for least, platforms, total in sized]
+    return Answer(("day", "from", "to", "platforms", "sum"), found, bar="platforms")
 
 
 def crosstab(first: str, second: str, cells: Iterable[tuple[Value | None, Value | None, int]]) -> Answer:

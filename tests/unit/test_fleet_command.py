@@ -100,8 +100,8 @@ def test_answers_are_of_whole_days_up_to_yesterday(capsys: pytest.CaptureFixture
         {"env.flowforge": "2.33.2", "platform.license.type": "CE", "platforms": 1},
     ]
     assert json.loads(asked(capsys, data_dir, "histogram", "users", "--format", "json")) == [
-        {"from": 5, "to": 9, "platforms": 1, "sum": 9},
-        {"from": 20, "to": 49, "platforms": 1, "sum": 30},
+        {"day": yesterday, "from": 5, "to": 9, "platforms": 1, "sum": 9},
+        {"day": yesterday, "from": 20, "to": 49, "platforms": 1, "sum": 30},
     ]
     since = (TODAY - timedelta(days=2)).date().isoformat()
     silent = json.loads(asked(capsys, data_dir, "silent", "--since", since, "--format", "json"))
@@ -109,6 +109,13 @@ def test_answers_are_of_whole_days_up_to_yesterday(capsys: pytest.CaptureFixture
     assert [silent[-1][key] for key in ("seen", "seen in 7 days", "seen in 30 days", "silent")] == [2, 3, 3, 1]
     (upgrade,) = json.loads(asked(capsys, data_dir, "upgrades", "--format", "json"))
     assert upgrade == {"from": "2.32.0", "to": "2.33.2", "platforms": 1}
+
+
+def test_a_question_of_one_day_takes_no_other(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    arguments = ["fleet", "crosstab", "flowforge", "driver", "--since", "2026-11-01", "--data-dir", str(data_dir)]
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "unrecognized option --since" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("question", ["silent", "quality", "missing-days"])

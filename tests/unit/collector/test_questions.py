@@ -75,8 +75,8 @@ def test_the_sizes_of_a_histogram_meet_and_hold_every_count() -> None:
     sizes = [size(bound) for bound in BOUNDS if bound <= MAX_COUNT]
     rows = [Rollup(DAY, "platform.counts.users", str(each), 1) for each in sizes]
     table = questions.histogram(rows).rows
-    assert [row[0] for row in table] == [bound for bound in BOUNDS if bound <= MAX_COUNT]
-    assert [row[1] for row in table[:-1]] == [int(str(row[0])) - 1 for row in table[1:]]
+    assert [row[1] for row in table] == [bound for bound in BOUNDS if bound <= MAX_COUNT]
+    assert [row[2] for row in table[:-1]] == [int(str(row[1])) - 1 for row in table[1:]]
     assert size(MAX_COUNT) == BOUNDS[-2] if BOUNDS[-1] > MAX_COUNT else BOUNDS[-1]
 
 
