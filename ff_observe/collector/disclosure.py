@@ -68,10 +68,7 @@ class Disclosure:
         If `other` holds fewer than `k` platforms, it takes in the rarest shown values too: where all values are known,
         as with a flag, the difference from the total would expose those few.
         """
-        named: dict[str, int] = {}
-        for value, platforms in distribution:
-            key = label(value)
-            named[key] = named.get(key, 0) + platforms
+        named = labelled(distribution, label)
         enough = [
             (platforms, key)
             for key, platforms in named.items()
@@ -188,6 +185,15 @@ class Disclosure:
         digest = hmac.digest(self.rounding_key, name.encode(), "sha256")
         offset = int.from_bytes(digest[:16], "big") % step
         return max(0, (number - offset) // step * step)
+
+
+def labelled(distribution: Distribution, label: Callable[[Value | None], str]) -> dict[str, int]:
+    """The number of platforms for each label."""
+    named: dict[str, int] = {}
+    for value, platforms in distribution:
+        key = label(value)
+        named[key] = named.get(key, 0) + platforms
+    return named
 
 
 def bounded(distribution: Distribution, bound: int | None) -> Sequence[tuple[int, int]]:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.counts import COUNTS
-from ff_observe.catalogue.model import NO_VALUE, ping_fields, resource_name
+from ff_observe.catalogue.model import NO_VALUE, Metric, ping_fields, resource_name
 from ff_observe.collector.disclosure import OTHER, Disclosure, Resource, Shares
 from ff_observe.collector.noise import Noise
 from ff_observe.collector.store import Count, Distribution, Seen, Store, StoreError
@@ -18,6 +19,8 @@ DRIVERS = frozenset({"localfs", "docker", "kubernetes", "stub"})
 """FlowFuse's own names (https://flowfuse.com/docs/install/configuration/); any other is shown as `other`."""
 LICENSE_TYPES = frozenset({"CE", "DEV", "EE"})
 _NODEJS = re.compile(r"v(0|[1-9][0-9]?)\.", re.ASCII)
+PREFIX = "flowfuse_fleet_"
+"""The names of figures in a release are those of their metrics without it."""
 PLATFORMS = "platforms"
 """The name of the figure of all platforms: what is rounded under it has one offset."""
 _RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-git)?", re.ASCII)
@@ -35,13 +38,9 @@ class Fleet:
     taken_at: datetime
     platforms: Shares
     silent: int | None
-    by_version: Shares
-    by_driver: Shares
-    by_license_type: Shares
+    by_value: Mapping[Metric, Shares]
     by_feature: Mapping[str, Shares]
     resources: Mapping[str, Resource] = field(default_factory=lambda: MappingProxyType({}))
-    by_nodejs_version: Shares = field(default_factory=lambda: MappingProxyType({}))
-    """For the operator alone: no release has it."""
     took_seconds: float = 0.0
     """As in `Count`."""
 
@@ -95,10 +94,8 @@ def take_fleet(store: Store, at: datetime, k: int, silent_after_days: int, fresh
 
 def disclosed(count: Count, k: int) -> Fleet:
     """What `/metrics` may show of a count."""
-    rules = Disclosure(k)
-    nodejs = NODEJS_VERSION.shares(rules, count.distributions[_INDEX[NODEJS_VERSION.field]])
-    shown = _disclosed(count.taken_at, count.seen, count.distributions, rules)
-    return replace(shown, by_nodejs_version=nodejs, took_seconds=count.took_seconds)
+    shown = _disclosed(count.taken_at, count.seen, count.distributions, Disclosure(k), BY_VALUE)
+    return replace(shown, took_seconds=count.took_seconds)
 
 
 def take_release(
@@ -113,7 +110,7 @@ def take_release(
     if sample is None:
         raise NotRolledUpError("the days before the release are still to be rolled up")
     rules = noise or Disclosure(k, store.rounding_key()).within(PLATFORMS, sample.seen.by_window["30d"])
-    return _disclosed(midnight, sample.seen, sample.distributions, rules, BOUNDS)
+    return _disclosed(midnight, sample.seen, sample.distributions, rules, PUBLIC_BY_VALUE, BOUNDS)
 
 
 def _disclosed(
@@ -121,20 +118,16 @@ def _disclosed(
     seen: Seen,
     found: Mapping[int, Distribution],
     rules: Disclosure | Noise,
+    by_value: "Mapping[Metric, ByValue]",
     bounds: Mapping[str, int] = MappingProxyType({}),
 ) -> Fleet:
     platforms, silent = windows(rules, seen)
-    by_version, by_driver, by_license_type = (
-        each.shares(rules, found[_INDEX[each.field]]) for each in (VERSION, DRIVER, LICENSE_TYPE)
-    )
     resources = {name: rules.resource(name, found[index], bounds.get(name)) for name, index in RESOURCES.items()}
     return Fleet(
         taken_at=at,
         platforms=platforms,
         silent=silent,
-        by_version=by_version,
-        by_driver=by_driver,
-        by_license_type=by_license_type,
+        by_value={metric: of.shares(rules, found[_INDEX[of.field]]) for metric, of in by_value.items()},
         by_feature={
             feature: rules.shares(feature, found[index], _label(lambda _: True), _STATES)
             for feature, index in _FEATURES.items()
@@ -184,6 +177,10 @@ NODEJS_VERSION = ByValue("nodejs", "env.nodejs", _nodejs_major)
 DRIVER = ByValue("driver", "platform.config.driver", _label(DRIVERS.__contains__), _known(DRIVERS))
 LICENSE_TYPE = ByValue("license", "platform.license.type", _label(LICENSE_TYPES.__contains__), _known(LICENSE_TYPES))
 
+PUBLIC_BY_VALUE = {catalogue.BY_VERSION: VERSION, catalogue.BY_DRIVER: DRIVER, catalogue.BY_LICENSE_TYPE: LICENSE_TYPE}
+BY_VALUE = {catalogue.BY_NODEJS_VERSION: NODEJS_VERSION, **PUBLIC_BY_VALUE}
+"""For the operator of the collector."""
+
 
 Document = Mapping[str, Any]
 """What `as_json` makes of a fleet: a release."""
@@ -199,9 +196,7 @@ def as_json(fleet: Fleet, k: int, days: int) -> dict[str, Any]:
         "days": days,
         "platforms": dict(fleet.platforms),
         "silent_platforms": fleet.silent,
-        "platforms_by_version": dict(fleet.by_version),
-        "platforms_by_driver": dict(fleet.by_driver),
-        "platforms_by_license_type": dict(fleet.by_license_type),
+        **{metric.name.removeprefix(PREFIX): dict(shares) for metric, shares in fleet.by_value.items()},
         "platforms_by_feature": {feature: dict(shares) for feature, shares in fleet.by_feature.items()},
         "resources": {
             name: {

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric as Family
@@ -12,7 +12,6 @@ from ff_observe.catalogue import collector as own
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.process import PROCESS, START
-from ff_observe.collector.daily import Figures
 from ff_observe.collector.fleet import Fleet
 from ff_observe.exposition.formats import Format, encode
 from ff_observe.process_metrics import process_readings
@@ -24,6 +23,8 @@ BUCKETS = {
 
 Gauge = Callable[[], float | None]
 """Read at each scrape; None where there is no value."""
+Reading = Mapping[tuple[str, ...], float]
+"""The samples of a metric by the values of its labels."""
 
 
 class _Histogram:
@@ -46,7 +47,7 @@ class CollectorMetrics(FamilySource):
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
-        self.day: Mapping[Metric, Figures] = {}
+        self.day: Mapping[Metric, Reading] = {}
         self.findings: Mapping[str, int] | None = None
         self._lock = threading.Lock()
         self._counters: dict[str, dict[tuple[str, ...], float]] = {
@@ -88,72 +89,59 @@ class CollectorMetrics(FamilySource):
         of_process = process_readings()
         created = of_process.get(START.name, {}).get(())
         for metric in own.COLLECTOR:
-            family = _family(metric)
-            if isinstance(family, CounterMetricFamily):
-                for labels, value in counters[metric.name].items():
-                    family.add_metric(labels, value, created)
-            elif isinstance(family, HistogramMetricFamily):
-                buckets, total = histograms[metric.name]
-                family.add_metric([], buckets, total)
+            if metric.name in histograms:
+                family = HistogramMetricFamily(metric.name, metric.help)
+                family.add_metric([], *histograms[metric.name])
+                yield family
             else:
-                labels, read = self._gauges[metric.name]
-                if (now := read()) is not None:
-                    family.add_sample(metric.name, dict(zip(metric.labels, labels, strict=True)), now)
-            yield family
+                yield _family(metric, counters[metric.name] if metric.name in counters else self._now(metric), created)
         for metric in PROCESS:
             if metric.name in of_process:
-                family = _family(metric)
-                family.add_sample(metric.name, {}, of_process[metric.name][()])
-                if metric.kind is Kind.COUNTER and created is not None:
-                    family.add_sample(metric.name.replace("_total", "_created"), {}, created)
-                yield family
-        if self.fleet is not None:
-            yield from _fleet_families(self.fleet)
-        yield from (_gauges(metric, figures.items()) for metric, figures in self.day.items())
+                yield _family(metric, of_process[metric.name], created)
+        shown = {} if self.fleet is None else _of_fleet(self.fleet)
+        shown |= self.day
         if self.findings is not None:
-            family = _family(catalogue.FINDINGS)
-            for rule, number in self.findings.items():
-                family.add_sample(catalogue.FINDINGS.name, {"rule": rule}, number)
-            yield family
+            shown[catalogue.FINDINGS] = {(rule,): number for rule, number in self.findings.items()}
+        for metric, reading in shown.items():
+            yield _family(metric, reading)
+
+    def _now(self, metric: Metric) -> Reading:
+        """A gauge at this moment."""
+        labels, read = self._gauges[metric.name]
+        return {} if (now := read()) is None else {labels: now}
 
 
-def _family(metric: Metric) -> Family:
-    kinds = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily, Kind.HISTOGRAM: HistogramMetricFamily}
-    if metric.kind is Kind.INFO:
-        return InfoMetricFamily(metric.name.removesuffix("_info"), metric.help, labels=metric.labels)
-    family: Family = kinds[metric.kind](metric.name, metric.help, labels=metric.labels)
+def _family(metric: Metric, reading: Reading, created: float | None = None) -> Family:
+    match metric.kind:
+        case Kind.COUNTER:
+            family: Family = CounterMetricFamily(metric.name, metric.help)
+        case Kind.INFO:
+            family = InfoMetricFamily(metric.name.removesuffix("_info"), metric.help)
+        case _:
+            family = GaugeMetricFamily(metric.name, metric.help)
+    for values, number in reading.items():
+        labels = dict(zip(metric.labels, values, strict=True))
+        family.add_sample(metric.name, labels, number)
+        if metric.kind is Kind.COUNTER and created is not None:
+            family.add_sample(metric.name.replace("_total", "_created"), labels, created)
     return family
 
 
-def _gauges(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
-
-
-def _fleet_families(fleet: Fleet) -> Iterator[Family]:
-    yield _gauges(catalogue.TIMESTAMP, [((), fleet.taken_at.timestamp())])
-    yield _gauges(catalogue.SILENT, [] if fleet.silent is None else [((), fleet.silent)])
-    for metric, shares in (
-        (catalogue.PLATFORMS, fleet.platforms),
-        (catalogue.BY_VERSION, fleet.by_version),
-        (catalogue.BY_NODEJS_VERSION, fleet.by_nodejs_version),
-        (catalogue.BY_DRIVER, fleet.by_driver),
-        (catalogue.BY_LICENSE_TYPE, fleet.by_license_type),
-    ):
-        yield _gauges(metric, (((value,), platforms) for value, platforms in shares.items()))
-    yield _gauges(
-        catalogue.BY_FEATURE,
-        (((feature, state), n) for feature, shares in fleet.by_feature.items() for state, n in shares.items()),
-    )
+def _of_fleet(fleet: Fleet) -> dict[Metric, Reading]:
+    by_value = {catalogue.PLATFORMS: fleet.platforms, **fleet.by_value}
     resources = fleet.resources.items()
-    yield _gauges(catalogue.REPORTING, (((name,), resource.platforms) for name, resource in resources))
-    yield _gauges(
-        catalogue.RESOURCES,
-        (((name,), resource.total) for name, resource in resources if resource.total is not None),
-    )
-    yield _gauges(
-        catalogue.RESOURCES_PER_PLATFORM,
-        (((name, str(q)), value) for name, resource in resources for q, value in resource.quantiles.items()),
-    )
+    return {
+        catalogue.TIMESTAMP: {(): fleet.taken_at.timestamp()},
+        catalogue.SILENT: {} if fleet.silent is None else {(): fleet.silent},
+        **{metric: {(value,): number for value, number in shares.items()} for metric, shares in by_value.items()},
+        catalogue.BY_FEATURE: {
+            (feature, state): number for feature, states in fleet.by_feature.items() for state, number in states.items()
+        },
+        catalogue.REPORTING: {(name,): resource.platforms for name, resource in resources},
+        catalogue.RESOURCES: {(name,): resource.total for name, resource in resources if resource.total is not None},
+        catalogue.RESOURCES_PER_PLATFORM: {
+            (name, str(quantile)): value
+            for name, resource in resources
+            for quantile, value in resource.quantiles.items()
+        },
+    }

@@ -14,7 +14,7 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
-from ff_observe.collector.disclosure import MAX_LABEL_VALUES, Resource, Shares, bounded
+from ff_observe.collector.disclosure import MAX_LABEL_VALUES, Resource, Shares, bounded, labelled
 from ff_observe.collector.store import Distribution
 from ff_observe.collector.store.rollups import following, size
 from ff_observe.ping_contract import Value
@@ -62,12 +62,10 @@ class Noise:
     ) -> Shares:
         """The number of platforms for each value, the most frequent first. Of `known` values those without platforms
         take noise too; others appear only beyond a threshold."""
-        named: dict[str, int] = dict.fromkeys(known, 0)
-        for value, platforms in distribution:
-            key = label(value)
-            named[key] = named.get(key, 0) + platforms
+        named = labelled(distribution, label)
         if known:
-            noisy = dict(zip(known, self._drawn([named[key] for key in known], 1, self.scale_of_shares), strict=True))
+            drawn = self._drawn([named.get(key, 0) for key in known], 1, self.scale_of_shares)
+            noisy = dict(zip(known, drawn, strict=True))
         else:
             noisy = self._beyond_threshold(named)
         least = self._least(self.scale_of_shares)

@@ -14,7 +14,7 @@ from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.catalogue.quality import RULES
 from ff_observe.collector.charts import LEFT_OUT, STYLES, Line, chart, grouped, named, shares, sparkline, stack
 from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
-from ff_observe.collector.fleet import Document
+from ff_observe.collector.fleet import PREFIX, Document
 from ff_observe.collector.history import DAILY
 from ff_observe.collector.noise import fits
 from ff_observe.collector.store.rollups import following, place
@@ -124,7 +124,7 @@ class PageHistory:
         drawn = f"{bands}<p>Newer versions are above older ones.</p>" if bands else _TOO_FEW
         yield f'<section><h2>{title}</h2>{drawn}</section><div class="columns three">'
         for metric in (catalogue.BY_LICENSE_TYPE, catalogue.BY_DRIVER):
-            of = shares(self._columns(metric.name.removeprefix("flowfuse_fleet_")))
+            of = shares(self._columns(metric.name.removeprefix(PREFIX)))
             names = sorted(of, key=lambda name: (name == OTHER, -(of[name][-1] or 0), name))
             lines = [Line(name, of[name], STYLES if name == OTHER else None) for name in names]
             yield self._section(metric.title, lines, " %")

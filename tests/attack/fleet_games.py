@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import NO_VALUE
 from ff_observe.collector import fleet
 from ff_observe.collector.disclosure import OTHER, Disclosure
@@ -114,15 +115,15 @@ def released(noise: Noise, platforms: int) -> Fleet:
             values[index] = [(True, platforms)]
     values |= {index: [(BOUNDS[name], platforms)] for name, index in RESOURCES.items()}
     seen = Seen({"1d": platforms, "7d": platforms, "30d": platforms}, 0)
-    return fleet._disclosed(datetime(2026, 3, 1, tzinfo=UTC), seen, values, noise, BOUNDS)
+    return fleet._disclosed(datetime(2026, 3, 1, tzinfo=UTC), seen, values, noise, fleet.PUBLIC_BY_VALUE, BOUNDS)
 
 
 def _beliefs(shown: Fleet, noise: Noise) -> Iterator[float]:
     shares = (
         shown.platforms.get("1d"),
-        shown.by_version.get("2.33.2"),
-        shown.by_driver.get("docker"),
-        shown.by_license_type.get("CE"),
+        shown.by_value[catalogue.BY_VERSION].get("2.33.2"),
+        shown.by_value[catalogue.BY_DRIVER].get("docker"),
+        shown.by_value[catalogue.BY_LICENSE_TYPE].get("CE"),
         *(states.get("true") for states in shown.by_feature.values()),
     )
     yield from (_belief(number, OTHERS, 1, noise.scale_of_shares) for number in shares)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ff_observe.catalogue import fleet as catalogue
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Pruned, Store, StoreError
 from ff_observe.collector.store.columns import NAMES
@@ -157,7 +158,7 @@ def test_an_empty_batch_is_a_probe(writer: BlockingWriter) -> None:
 def test_an_empty_store_has_an_empty_fleet(store: Store) -> None:
     fleet = take_fleet(store, NOON, k=5, silent_after_days=2)
     assert fleet.platforms == {"1d": 0, "7d": 0, "30d": 0}
-    assert (fleet.silent, fleet.by_version, fleet.resources) == (0, {}, {})
+    assert (fleet.silent, fleet.by_value[catalogue.BY_VERSION], fleet.resources) == (0, {}, {})
 
 
 def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, writer: BlockingWriter) -> None:
@@ -170,8 +171,8 @@ def test_the_fleet_counts_each_platform_once_with_its_latest_ping(store: Store, 
     fleet = take_fleet(store, later(seconds=1), k=5, silent_after_days=2)
     assert fleet.platforms == {"1d": 6, "30d": 15}, "or 4 would be those seen in 30 days and not in 7"
     assert fleet.silent == 9
-    assert fleet.by_version == {"2.33.2": 10, "2.4.0": 5}
-    assert fleet.by_license_type == {"other": 15}, "or 4 of another type would stand out"
+    assert fleet.by_value[catalogue.BY_VERSION] == {"2.33.2": 10, "2.4.0": 5}
+    assert fleet.by_value[catalogue.BY_LICENSE_TYPE] == {"other": 15}, "or 4 of another type would stand out"
     assert fleet.by_feature == {"broker": {"true": 15}, "file_store": {"none": 15}, "email": {"none": 15}}
     users = fleet.resources["users"]
     assert (users.platforms, users.total) == (15, sum(range(100, 106)) + 9 * 9)
