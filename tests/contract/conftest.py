@@ -8,12 +8,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ff_observe.collector.service import Collector
+from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Count, Store
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
 from tests.contract.rotation import Rotation, rotation_in
 from tests.real_parts import postgresql
+from tests.real_parts.collector import collecting
 from tests.real_parts.processes import wait_until
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import ping
@@ -54,6 +57,17 @@ def writer(store: Store) -> Iterator[BlockingWriter]:
     made = BlockingWriter(store)
     yield made
     made.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CollectorSettings:
+    return CollectorSettings(port=0, data_dir=tmp_path / "collector")
+
+
+@pytest.fixture
+def collector(settings: CollectorSettings) -> Iterator[Collector]:
+    with collecting(settings) as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -22,17 +21,6 @@ from tests.unit.collector.pings import body, instance
 
 SIZED = b"Content-Length: %d\r\n\r\n%b"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> CollectorSettings:
-    return CollectorSettings(port=0, data_dir=tmp_path / "collector")
-
-
-@pytest.fixture
-def collector(settings: CollectorSettings) -> Iterator[Collector]:
-    with collecting(settings) as running:
-        yield running
 
 
 def test_no_ping_behind_an_answer_that_closes_is_taken(collector: Collector) -> None:

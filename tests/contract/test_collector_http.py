@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -42,12 +41,6 @@ SUCCESS = b'{"status":"success"}'
 @pytest.fixture
 def settings(tmp_path: Path) -> CollectorSettings:
     return CollectorSettings(port=0, data_dir=tmp_path / "collector", public=True, k=1, public_k=1)
-
-
-@pytest.fixture
-def collector(settings: CollectorSettings) -> Iterator[Collector]:
-    with collecting(settings) as running:
-        yield running
 
 
 @pytest.mark.parametrize("path", ["/ping", "/", "/ping?from=flowfuse"])

@@ -3,9 +3,7 @@
 import contextlib
 import re
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,17 +14,6 @@ from ff_observe.http.limits import Limits
 from tests.real_parts.collector import collecting, in_packets, raw, sample, send
 from tests.real_parts.processes import wait_until
 from tests.unit.collector.pings import body
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> CollectorSettings:
-    return CollectorSettings(port=0, data_dir=tmp_path / "collector")
-
-
-@pytest.fixture
-def collector(settings: CollectorSettings) -> Iterator[Collector]:
-    with collecting(settings) as running:
-        yield running
 
 
 def test_more_connections_than_allowed_are_closed(settings: CollectorSettings) -> None:

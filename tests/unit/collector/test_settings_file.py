@@ -87,7 +87,7 @@ def written(directory: Path, text: str) -> Path:
 def problems(directory: Path, text: str) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         collector_settings(written(directory, text))
-    return [str(problem).removeprefix(f"{directory}/") for problem in caught.value.problems]
+    return [str(problem).removeprefix(f"{directory}/collector.yml:") for problem in caught.value.problems]
 
 
 def test_without_a_file_the_defaults_need_no_set_up() -> None:
@@ -164,18 +164,12 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (
-            "database: postgresql://a,b/pings?target_session_attrs=standby",
-            f"collector.yml:1:11: database: {A_WRITER}",
-        ),
-        (
-            "fleet: {database: 'sqlite:pings.db'}",
-            f"collector.yml:1:19: fleet.database: found a string (not shown); {A_REPLICA}",
-        ),
+        ("database: postgresql://a,b/pings?target_session_attrs=standby", f"1:11: database: {A_WRITER}"),
+        ("fleet: {database: 'sqlite:pings.db'}", f"1:19: fleet.database: found a string (not shown); {A_REPLICA}"),
         *(
             (
                 f"fleet: {{analytics: '{url}'}}",
-                f"collector.yml:1:20: fleet.analytics: found a string (not shown); {A_COPY}",
+                f"1:20: fleet.analytics: found a string (not shown); {A_COPY}",
             )
             for url in (
                 "https://u:hidden@h:8443/fleet",
@@ -186,115 +180,61 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
                 "clickhouse://u:hidden@h/fleet; DROP",
             )
         ),
-        ("listen: 10465", "collector.yml:1:9: listen: found the number 10465; write a string: put it in quotes"),
-        (
-            "listen: '::1:80'",
-            f'collector.yml:1:9: listen: found the string "::1:80"; {A_LISTEN}',
-        ),
-        (
-            "listen: 'a:65536'",
-            f'collector.yml:1:9: listen: found the string "a:65536"; {A_LISTEN}',
-        ),
-        (
-            "database: mysql://x",
-            f"collector.yml:1:11: database: found a string (not shown); {A_DATABASE}",
-        ),
+        ("listen: 10465", "1:9: listen: found the number 10465; write a string: put it in quotes"),
+        ("listen: '::1:80'", f'1:9: listen: found the string "::1:80"; {A_LISTEN}'),
+        ("listen: 'a:65536'", f'1:9: listen: found the string "a:65536"; {A_LISTEN}'),
+        ("database: mysql://x", f"1:11: database: found a string (not shown); {A_DATABASE}"),
         (
             "database: postgresql://u:hidden@h:port/d",
-            "collector.yml:1:11: database: found a string (not shown); the PostgreSQL URL has no valid port",
+            "1:11: database: found a string (not shown); the PostgreSQL URL has no valid port",
         ),
         (
             "database: postgresql://u:hidden@h:1,i:65536/d",
-            "collector.yml:1:11: database: found a string (not shown); the PostgreSQL URL has no valid port",
+            "1:11: database: found a string (not shown); the PostgreSQL URL has no valid port",
         ),
-        (
-            "database: postgresql://u:hidden%zz@h/d",
-            f"collector.yml:1:11: database: found a string (not shown); {NO_URL}",
-        ),
-        (
-            "retention_days: '30'",
-            f'collector.yml:1:17: retention_days: found the string "30"; {A_NUMBER}',
-        ),
-        (
-            "fleet:\n  public: yes",
-            f'collector.yml:2:11: fleet.public: found the string "yes"; {A_BOOLEAN}',
-        ),
+        ("database: postgresql://u:hidden%zz@h/d", f"1:11: database: found a string (not shown); {NO_URL}"),
+        ("retention_days: '30'", f'1:17: retention_days: found the string "30"; {A_NUMBER}'),
+        ("fleet:\n  public: yes", f'2:11: fleet.public: found the string "yes"; {A_BOOLEAN}'),
         (
             "fleet:\n  public_k: 4",
-            "collector.yml:2:13: fleet.public_k: write at least the 5 of fleet.k: the public sees no more than you",
+            "2:13: fleet.public_k: write at least the 5 of fleet.k: the public sees no more than you",
         ),
-        (
-            "keys: {previous_wrapping_key_file: a}",
-            f"collector.yml:1:36: keys.previous_wrapping_key_file: {A_SUCCESSOR}",
-        ),
-        (
-            "keys: {previous_wrapping_command: [a]}",
-            f"collector.yml:1:35: keys.previous_wrapping_command: {A_SUCCESSOR}",
-        ),
+        ("keys: {previous_wrapping_key_file: a}", f"1:36: keys.previous_wrapping_key_file: {A_SUCCESSOR}"),
+        ("keys: {previous_wrapping_command: [a]}", f"1:35: keys.previous_wrapping_command: {A_SUCCESSOR}"),
         (
             "keys:\n  wrapping_key_file: a\n  previous_wrapping_key_file: a",
-            f"collector.yml:3:31: keys.previous_wrapping_key_file: {ANOTHER}",
+            f"3:31: keys.previous_wrapping_key_file: {ANOTHER}",
         ),
         (
             "keys:\n  wrapping_command: [a, b]\n  previous_wrapping_command: [a, b]",
-            f"collector.yml:3:30: keys.previous_wrapping_command: {ANOTHER}",
+            f"3:30: keys.previous_wrapping_command: {ANOTHER}",
         ),
         (
             "keys:\n  wrapping_key_file: a\n  previous_wrapping_key_file: b\n  previous_wrapping_command: [b]",
-            f"collector.yml:4:30: keys.previous_wrapping_command: {NOT_BOTH}",
+            f"4:30: keys.previous_wrapping_command: {NOT_BOTH}",
         ),
         (
             "fleet:\n  k: 1\n  public_k: 1\n  epsilon: 1",
-            "collector.yml:4:12: fleet.epsilon: remove it, or set fleet.public_k to 2 or more: with 1 all is shown",
+            "4:12: fleet.epsilon: remove it, or set fleet.public_k to 2 or more: with 1 all is shown",
         ),
-        (
-            "fleet:\n  epsilon: 11",
-            "collector.yml:2:12: fleet.epsilon: write at most the 10 of fleet.epsilon_budget",
-        ),
-        (
-            "fleet:\n  epsilon: true",
-            f"collector.yml:2:12: fleet.epsilon: found the boolean true; {AN_EPSILON}",
-        ),
-        (
-            "fleet: 5",
-            "collector.yml:1:8: fleet: found a number (not shown); write a map: the keys below it, indented",
-        ),
+        ("fleet:\n  epsilon: 11", "2:12: fleet.epsilon: write at most the 10 of fleet.epsilon_budget"),
+        ("fleet:\n  epsilon: true", f"2:12: fleet.epsilon: found the boolean true; {AN_EPSILON}"),
+        ("fleet: 5", "1:8: fleet: found a number (not shown); write a map: the keys below it, indented"),
         (
             "address:\n  trusted_proxies: 10.0.0.1",
-            f'collector.yml:2:20: address.trusted_proxies: found the string "10.0.0.1"; {A_LIST}',
+            f'2:20: address.trusted_proxies: found the string "10.0.0.1"; {A_LIST}',
         ),
-        (
-            "address:\n  trusted_proxies: [10.0.0.1/33]",
-            f"collector.yml:2:21: address.trusted_proxies: {A_LIST}",
-        ),
-        (
-            "address:\n  trusted_proxies: ['::1', 1.2.3.4/8]",
-            f"collector.yml:2:28: address.trusted_proxies: {NO_NETWORK}",
-        ),
-        (
-            "address:\n  trusted_proxies: [5]",
-            f"collector.yml:2:21: address.trusted_proxies: {A_LIST}",
-        ),
-        (
-            "address:\n  header: x-real-ip",
-            f'collector.yml:2:11: address.header: found the string "x-real-ip"; {A_HEADER}',
-        ),
-        (
-            "duplicates:\n  windows: 3",
-            'collector.yml:2:3: duplicates.windows: unknown key; did you mean "window_minutes"?',
-        ),
-        ("- a", "collector.yml:1:1: found a list; write a map: one 'key: value' per line"),
-        (
-            "a: 'b",
-            "collector.yml:1:4: this is not YAML: while scanning a quoted scalar: found unexpected end of stream",
-        ),
-        (
-            "database_file: gone",
-            "collector.yml:1:16: database_file: the file it names cannot be used: there is no such file",
-        ),
+        ("address:\n  trusted_proxies: [10.0.0.1/33]", f"2:21: address.trusted_proxies: {A_LIST}"),
+        ("address:\n  trusted_proxies: ['::1', 1.2.3.4/8]", f"2:28: address.trusted_proxies: {NO_NETWORK}"),
+        ("address:\n  trusted_proxies: [5]", f"2:21: address.trusted_proxies: {A_LIST}"),
+        ("address:\n  header: x-real-ip", f'2:11: address.header: found the string "x-real-ip"; {A_HEADER}'),
+        ("duplicates:\n  windows: 3", '2:3: duplicates.windows: unknown key; did you mean "window_minutes"?'),
+        ("- a", "1:1: found a list; write a map: one 'key: value' per line"),
+        ("a: 'b", "1:4: this is not YAML: while scanning a quoted scalar: found unexpected end of stream"),
+        ("database_file: gone", "1:16: database_file: the file it names cannot be used: there is no such file"),
         (
             "database: sqlite:a\ndatabase_file: b",
-            'collector.yml:2:16: database_file: both "database" and "database_file" are set: keep one of them',
+            '2:16: database_file: both "database" and "database_file" are set: keep one of them',
         ),
     ],
 )
@@ -311,7 +251,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_a_secret_file_that_holds_something_else_is_told_without_its_content(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hidden")
     assert problems(tmp_path, "database_file: secret") == [
-        f"collector.yml:1:16: database_file: found a string (not shown); {A_DATABASE}"
+        f"1:16: database_file: found a string (not shown); {A_DATABASE}"
     ]
 
 
