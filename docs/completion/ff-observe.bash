@@ -74,7 +74,7 @@ _ff_observe() {
     ' fleet adoption') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir --of" -- "$current")) ;;
     ' fleet upgrades') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' fleet cohorts') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
-    ' fleet crosstab') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
+    ' fleet crosstab') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' fleet histogram') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' fleet silent') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;
     ' fleet missing-days') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --since --format -o --output --settings --database --database-file --data-dir" -- "$current")) ;;

@@ -289,7 +289,6 @@ complete -c ff-observe -n '__ff_observe_at \' fleet cohorts\'' -l data-dir -d 'w
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -s h -l help -d 'show this help message and exit'
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l log-format -d 'format of the log on stderr (default: text)' -x -a 'text json'
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
-complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l since -d 'the first day, as 2026-03-01 (default: 90 days ago)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -f -l format -d 'of the answer' -x -a 'text json csv html'
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet crosstab\'' -l settings -d 'a collector.yml; the other options win over it' -r -F

@@ -28,8 +28,8 @@ class Accepted(NamedTuple):
 
 
 class _Refused(Exception):  # noqa: N818 - no error: it carries the refusal out of the recursion
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
+    def __init__(self, reason: Reason, field: str, detail: str) -> None:
+        self.refusal = Refusal(reason, field, detail)
 
 
 _Tree: TypeAlias = dict[str, "tuple[int, type[Value], Container[object], Field] | _Tree"]
@@ -109,14 +109,14 @@ def _take(
                     known.add(checked)
         elif type(node) is dict:
             if type(value) is not dict:
-                raise _Refused(Refusal(Reason.WRONG_TYPE, prefix + key, "must be an object"))
+                raise _Refused(Reason.WRONG_TYPE, prefix + key, "must be an object")
             _take(node, value, values, unknown, f"{prefix}{key}.")
         elif len(unknown) < MAX_UNKNOWN_NAMES:
             unknown.append(prefix + key)
 
 
 def _wrong_type(field: Field) -> _Refused:
-    return _Refused(Refusal(Reason.WRONG_TYPE, field.dotted, f"must be {_TYPE_NAMES[field.type]}"))
+    return _Refused(Reason.WRONG_TYPE, field.dotted, f"must be {_TYPE_NAMES[field.type]}")
 
 
 def _text(field: Field, value: object) -> str:
@@ -124,11 +124,11 @@ def _text(field: Field, value: object) -> str:
     if not isinstance(value, str) or grammar is None:
         raise _wrong_type(field)
     if len(value) > grammar.maximum:
-        raise _Refused(Refusal(Reason.TOO_LONG, field.dotted, f"must not be longer than {grammar.maximum} characters"))
+        raise _Refused(Reason.TOO_LONG, field.dotted, f"must not be longer than {grammar.maximum} characters")
     if field.required and not value:
-        raise _Refused(Refusal(Reason.MISSING_FIELD, field.dotted, "must not be empty"))
+        raise _Refused(Reason.MISSING_FIELD, field.dotted, "must not be empty")
     if not grammar.fits(value):
-        raise _Refused(Refusal(Reason.WRONG_FORM, field.dotted, f"must be {grammar.description}"))
+        raise _Refused(Reason.WRONG_FORM, field.dotted, f"must be {grammar.description}")
     return value
 
 
@@ -138,8 +138,7 @@ def _number(field: Field, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong_type(field)
     if not 0 <= value <= MAX_COUNT:
-        detail = f"must be from 0 to {MAX_COUNT}"
-        raise _Refused(Refusal(Reason.OUT_OF_RANGE, field.dotted, detail))
+        raise _Refused(Reason.OUT_OF_RANGE, field.dotted, f"must be from 0 to {MAX_COUNT}")
     return value
 
 

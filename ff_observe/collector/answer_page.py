@@ -66,8 +66,8 @@ def _table(answer: Answer) -> Iterator[str]:
     most = 0.0 if place is None else max((_number(row[place]) for row in answer.rows), default=0.0)
     drawing = "" if place is None else '<th scope="col" class="drawing">Share of the largest</th>'
     headings = "".join(
-        f'<th scope="col"{"" if _is_number(answer, place) else _TEXT}>{escape(column)}</th>'
-        for place, column in enumerate(answer.columns)
+        f'<th scope="col"{"" if all(map(_is_number, cells)) else _TEXT}>{escape(column)}</th>'
+        for column, *cells in zip(answer.columns, *answer.rows, strict=True)
     )
     yield f"<thead><tr>{headings}{drawing}</tr></thead><tbody>"
     for row in answer.rows:
@@ -76,8 +76,8 @@ def _table(answer: Answer) -> Iterator[str]:
     yield "</tbody>"
 
 
-def _is_number(answer: Answer, place: int) -> bool:
-    return all(isinstance(row[place], int | float) for row in answer.rows)
+def _is_number(cell: Cell) -> bool:
+    return isinstance(cell, int | float)
 
 
 def _cell(cell: Cell) -> str:

@@ -17,7 +17,7 @@ from ff_observe.collector.parquet import ExportedFile
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import PREVIOUS_WRAPPING_COMMAND, PREVIOUS_WRAPPING_KEY_FILE, CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
-from ff_observe.collector.store import Ping, Store, StoreError
+from ff_observe.collector.store import Store, StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.errors import ConfigurationError, Problem, UsageError
 from ff_observe.ping_contract import Value
@@ -78,22 +78,13 @@ def export_days(
 
 
 def export(settings: CollectorSettings, instance_id: str) -> Iterator[str]:
-    """Everything stored of an instance, oldest first, each ping as a line of JSON. Raises `StoreError`."""
+    """Everything stored of an instance, oldest first, each ping as a line of JSON: when it was received, the hash of
+    the sender's address (hexadecimal or null), and its content. Raises `StoreError`."""
     for ping in existing_store(settings).export(instance_id):
-        yield exported(ping)
-
-
-def exported(ping: Ping) -> str:
-    """One stored ping as JSON: when it was received, the hash of the sender's address (hexadecimal or null), and its
-    content."""
-    return json.dumps(
-        {
-            "received_at": ping.received_at.isoformat(timespec="microseconds"),
-            "sender": None if ping.sender is None else ping.sender.hex(),
-            "ping": ping.document(),
-        },
-        ensure_ascii=False,
-    )
+        received_at = ping.received_at.isoformat(timespec="microseconds")
+        sender = None if ping.sender is None else ping.sender.hex()
+        exported = {"received_at": received_at, "sender": sender, "ping": ping.document()}
+        yield json.dumps(exported, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class History:
     """Every figure of the releases as a column. It grows by a release at a time: none is read again."""
 
     def __init__(self) -> None:
-        self._first: date | None = None
+        self._first: str | None = None
         self._count = 0
         self._days: list[date] = []
         self._columns: dict[Path, array[float]] = {}
@@ -35,16 +35,16 @@ class History:
         for path, column in self._columns.items():
             column.append(figures.get(path, nan))
         self._days.append(date.fromisoformat(document["day"]))
-        self._first = self._first or self._days[0]
+        self._first = self._first or document["day"]
         self._count += 1
         self._thin_out()
 
     def as_json(self) -> dict[str, Any]:
         """The days of the releases, and for each figure, under the keys that it has in a release, a list of its numbers
         on these days: None where a release left it out."""
-        last = self._days[-1] if self._days else None
+        last = str(self._days[-1]) if self._days else None
         history: dict[str, Any] = {
-            "releases": {"first": _text(self._first), "last": _text(last), "count": self._count},
+            "releases": {"first": self._first, "last": last, "count": self._count},
             "day": [str(day) for day in self._days],
         }
         for path, column in sorted(self._shown().items()):
@@ -86,10 +86,6 @@ def _figures(path: Path, value: object) -> Iterator[tuple[Path, float]]:
 
 def _week(day: date) -> tuple[int, int]:
     return day.isocalendar()[:2]
-
-
-def _text(day: date | None) -> str | None:
-    return None if day is None else str(day)
 
 
 def _plain(number: float) -> float:

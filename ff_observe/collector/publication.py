@@ -85,15 +85,11 @@ class Publication:
         self._store = store
         self._releases_key = releases_key
         self._receipts_key = receipts_key
+        self._settings = settings
         self._k = max(settings.k, settings.public_k)
-        self._days = settings.public_days
-        self._silent_after_days = settings.silent_after_days
         self._log = ReleaseLog()
         self._archive = Archive()
         self._history = History()
-        self._release_days = settings.release_days
-        self._epsilon = settings.epsilon
-        self._budget = settings.epsilon_budget
         self.spent = 0.0
         """The sum of the ε of all releases with noise."""
         self._spending = StateLog(log)
@@ -121,11 +117,11 @@ class Publication:
     def _release_if_due(self, now: datetime) -> None:
         self._read()
         today, last = now.astimezone(UTC).date(), self._log.last_day
-        if last is not None and (today - last).days < self._release_days:
+        if last is not None and (today - last).days < self._settings.release_days:
             return
         if self._store.contradicts(datetime.combine(today, time(), UTC)):
             return
-        if self._epsilon is not None and not self._can_spend(self._epsilon):
+        if self._settings.epsilon is not None and not self._can_spend(self._settings.epsilon):
             return
         try:
             document = json.dumps(self._taken(now))
@@ -139,23 +135,25 @@ class Publication:
         self._read()
 
     def _taken(self, now: datetime) -> dict[str, Any]:
+        epsilon, days, silent = self._settings.epsilon, self._settings.public_days, self._settings.silent_after_days
         noise = None
-        if self._epsilon is not None:
-            noise = Noise(self._epsilon, self._k, self._silent_after_days, shares=QUESTIONS, resources=len(RESOURCES))
-        fleet = take_release(self._store, now, self._k, self._days, self._silent_after_days, noise)
-        document = as_json(fleet, self._k, self._days)
+        if epsilon is not None:
+            noise = Noise(epsilon, self._k, silent, shares=QUESTIONS, resources=len(RESOURCES))
+        fleet = take_release(self._store, now, self._k, days, silent, noise)
+        document = as_json(fleet, self._k, days)
         document["findings"] = of_release(document, [json.loads(each) for each in self._archive.last(USUAL_DAYS)])
         if noise is None:
             return document
         spent = round(self.spent + noise.epsilon, 9)
-        return document | {"privacy": {**noise.described(), "spent": spent, "budget": self._budget}}
+        return document | {"privacy": {**noise.described(), "spent": spent, "budget": self._settings.epsilon_budget}}
 
     def _can_spend(self, epsilon: float) -> bool:
-        if fits(self.spent, epsilon, self._budget):
+        budget = self._settings.epsilon_budget
+        if fits(self.spent, epsilon, budget):
             self._spending.working("the fleet is released again")
             return True
         self._spending.failing(
-            f"the fleet is not released any more: releases spent {self.spent:g} of the {self._budget:g} of "
+            f"the fleet is not released any more: releases spent {self.spent:g} of the {budget:g} of "
             f"fleet.epsilon_budget, and fleet.epsilon is {epsilon:g}"
         )
         return False

@@ -17,20 +17,18 @@ __all__ = ["CollectorSettings", "PostgreSQLServer", "SQLiteFile"]
 
 _days = partial(kinds.lasting, timedelta(days=1))
 
-LISTEN = Key("listen", settings_kinds.LISTEN, "Where to listen.", "0.1.0", default=("127.0.0.1", 10465))
+LISTEN = Key("listen", settings_kinds.LISTEN, "Where to listen.", default=("127.0.0.1", 10465))
 ALLOWED_HOSTS = Key(
     "allowed_hosts",
     kinds.HOST_NAMES,
     "Names in the `Host` header that are answered besides loopback ones: see [Names](#names).",
-    "0.1.0",
     default=(),
 )
-DATA_DIR = Key("data_dir", kinds.PATH, "Where data and key are kept.", "0.1.0", default=Path("ff-observe-collector"))
+DATA_DIR = Key("data_dir", kinds.PATH, "Where data and key are kept.", default=Path("ff-observe-collector"))
 DATABASE = Key(
     "database",
     settings_kinds.DATABASE,
     "The database. A URL with a password is better kept in a file of its own.",
-    "0.1.0",
     default=settings_kinds.SQLiteFile(),
     otherwise="SQLite in `data_dir`",
     secret=True,
@@ -40,126 +38,100 @@ KEY_FILE = Key(
     "address.key_file",
     kinds.PATH,
     "The key that hashes addresses, apart from the data; mode 0600.",
-    "0.1.0",
     otherwise="`data_dir/key/sender.key`",
 )
 KEY_DAYS = Key(
     "address.key_days",
     _days(1, 366),
     "Days after which that key is replaced, and the old one destroyed.",
-    "0.1.0",
     default=timedelta(days=30),
 )
 RECEIPTS_KEY_FILE = Key(
     "receipts.key_file",
     kinds.PATH,
     "The key that signs [receipts](ledger.md#receipts), made once; mode 0600.",
-    "0.1.0",
     otherwise="`data_dir/key/receipts.key`",
 )
 WRAPPING_KEY_FILE = Key(
     "keys.wrapping_key_file",
     kinds.PATH,
     "Wraps both keys, which PostgreSQL then keeps: see [here](high-availability.md#several-collectors); mode 0600.",
-    "0.1.0",
     otherwise="each collector has files of its own",
 )
 WRAPPING_COMMAND = Key(
-    "keys.wrapping_command",
-    settings_kinds.COMMAND,
-    "The same, wrapped by a command, as of a KMS.",
-    "0.1.0",
-    default=(),
+    "keys.wrapping_command", settings_kinds.COMMAND, "The same, wrapped by a command, as of a KMS.", default=()
 )
 PREVIOUS_WRAPPING_KEY_FILE = Key(
     "keys.previous_wrapping_key_file",
     kinds.PATH,
     "What wrapped them before, for a [rotation](high-availability.md#rotating-the-wrapping-key); mode 0600.",
-    "0.1.0",
 )
 PREVIOUS_WRAPPING_COMMAND = Key(
     "keys.previous_wrapping_command",
     settings_kinds.COMMAND,
     "The same, where a command wrapped them before.",
-    "0.1.0",
     default=(),
 )
 TRUSTED_PROXIES = Key(
-    "address.trusted_proxies",
-    settings_kinds.NETWORKS,
-    "Proxies whose forwarding header is believed.",
-    "0.1.0",
-    default=(),
+    "address.trusted_proxies", settings_kinds.NETWORKS, "Proxies whose forwarding header is believed.", default=()
 )
 HEADER = Key(
     "address.header",
     settings_kinds.HEADER,
     "The header that these proxies set.",
-    "0.1.0",
     default=ForwardedHeader.X_FORWARDED_FOR,
 )
 WINDOW_MINUTES = Key(
     "duplicates.window_minutes",
     kinds.lasting(timedelta(minutes=1), 0, 1440),
     "Minutes within which the same ping of the same instance counts once.",
-    "0.1.0",
     default=timedelta(hours=1),
 )
 RETENTION_DAYS = Key(
     "retention_days",
     _days(1, 36_500),
     "Days after which pings are deleted: see [What is deleted](#what-is-deleted).",
-    "0.1.0",
     default=timedelta(days=400),
 )
 ROLLUP_DAYS = Key(
     "rollup_days",
     _days(1, 36_500),
     "Days after which roll-ups are deleted: see [The fleet](#the-fleet).",
-    "0.1.0",
     default=timedelta(days=1100),
 )
-K = Key("fleet.k", kinds.whole(1, 1000), "No figure of `/metrics` rests on fewer platforms.", "0.1.0", default=5)
+K = Key("fleet.k", kinds.whole(1, 1000), "No figure of `/metrics` rests on fewer platforms.", default=5)
 PUBLIC_K = Key(
     "fleet.public_k",
     kinds.whole(1, 1000),
     "No figure of the page and `fleet.json` rests on fewer senders; at least `fleet.k`.",
-    "0.1.0",
     default=10,
 )
 PUBLIC_DAYS = Key(
-    "fleet.public_days", kinds.whole(1, 30), "A platform counts there after pings on so many days.", "0.1.0", default=3
+    "fleet.public_days", kinds.whole(1, 30), "A platform counts there after pings on so many days.", default=3
 )
-RELEASE_DAYS = Key("fleet.release_days", kinds.whole(1, 366), "Days between releases of the page.", "0.1.0", default=1)
+RELEASE_DAYS = Key("fleet.release_days", kinds.whole(1, 366), "Days between releases of the page.", default=1)
 EPSILON = Key(
     "fleet.epsilon",
     kinds.number(0.001, 100),
     "The ε of a release: its figures get [noise](#noise).",
-    "0.1.0",
     otherwise="no noise",
 )
 EPSILON_BUDGET = Key(
-    "fleet.epsilon_budget", kinds.number(0.001, 10_000), "The ε of all releases together.", "0.1.0", default=10.0
+    "fleet.epsilon_budget", kinds.number(0.001, 10_000), "The ε of all releases together.", default=10.0
 )
 SILENT_AFTER_DAYS = Key(
-    "fleet.silent_after_days",
-    kinds.whole(1, 30),
-    "Days without a ping after which a platform is silent.",
-    "0.1.0",
-    default=2,
+    "fleet.silent_after_days", kinds.whole(1, 30), "Days without a ping after which a platform is silent.", default=2
 )
 INTERVAL_SECONDS = Key(
     "fleet.interval_seconds",
     kinds.whole(1, 86_400),
     "Seconds between counts of the fleet for `/metrics`, at least.",
-    "0.1.0",
     default=60,
 )
 FLEET_DATABASE = Key(
     "fleet.database",
     settings_kinds.REPLICA,
     "What `ff-observe fleet` reads: [a replica](high-availability.md#reading-on-a-standby).",
-    "0.1.0",
     otherwise="`database`",
     secret=True,
     file=True,
@@ -168,31 +140,27 @@ FLEET_ANALYTICS = Key(
     "fleet.analytics",
     settings_kinds.ANALYTICS,
     "A copy of the pings, which `ff-observe fleet` then asks: see [ClickHouse](#clickhouse).",
-    "0.1.0",
     otherwise="no copy",
     secret=True,
     file=True,
 )
-PUBLIC = Key("fleet.public", kinds.BOOLEAN, "Serve the page and `fleet.json`.", "0.1.0", default=False)
+PUBLIC = Key("fleet.public", kinds.BOOLEAN, "Serve the page and `fleet.json`.", default=False)
 CONNECTIONS = Key(
     "limits.connections",
     kinds.whole(10, 1_000_000),
     "Connections read at once; each more closes one of the address with the most, or waits for one to leave.",
-    "0.1.0",
     default=Limits().connections,
 )
 REQUEST_SECONDS = Key(
     "limits.request_seconds",
     kinds.whole(1, 300),
     "Seconds in which a request must have arrived in full, and some of its answer been taken.",
-    "0.1.0",
     default=int(Limits().request_seconds),
 )
 IDLE_SECONDS = Key(
     "limits.idle_seconds",
     kinds.whole(1, 300),
     "Seconds for which a connection may wait for the next request.",
-    "0.1.0",
     default=int(Limits().idle_seconds),
 )
 

@@ -26,7 +26,7 @@ class Key(Generic[T]):
     path: str
     kind: Kind[T]
     help: str
-    since: str
+    since: str = "0.1.0"
     default: T | None = None
     otherwise: str = ""
     secret: bool = False

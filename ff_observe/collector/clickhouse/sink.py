@@ -6,7 +6,7 @@ have changed since; see `copies.py`.
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from typing import Final
 
 from ff_observe.collector.clickhouse.schema import COLUMN_NAMES, migrate
@@ -96,9 +96,5 @@ def _converted(portion: Columns, day: date) -> Iterator[Sequence[object]]:
     """The columns as `COLUMN_NAMES` has them."""
     received, _, first_seen, *values = portion
     yield [at.astimezone(UTC).strftime(_MOMENT) for at in received]
-    yield [_date(seen, day) for seen in first_seen]
+    yield [(day if seen is None else seen.astimezone(UTC).date()).isoformat() for seen in first_seen]
     yield from values
-
-
-def _date(seen: datetime | None, day: date) -> str:
-    return (day if seen is None else seen.astimezone(UTC).date()).isoformat()
