@@ -142,12 +142,11 @@ _KEYS: Final[Mapping[str, Kind[Any]]] = {
     "labels": Kind("map of strings", _labels),
 }
 
-HOMES = Key("homes", kinds.PATH, "A directory whose subdirectories are FlowFuse homes, each named as it is.", "0.1.0")
+HOMES = Key("homes", kinds.PATH, "A directory whose subdirectories are FlowFuse homes, each named as it is.")
 PLATFORMS = Key(
     "platforms",
     Kind("list of maps", _entries),
     "Each platform: its `name`; `home`, or `config` (the file itself); `environment_file`; `labels` for Prometheus.",
-    "0.1.0",
 )
 _SERVING: Final = tuple(
     replace(key, path=key.path.rpartition(".")[2])

@@ -18,7 +18,3 @@ def test_telemetry_keys_are_inside_telemetry_and_the_others_are_not() -> None:
 
 def test_every_secret_can_stand_in_a_file_and_only_secrets_can() -> None:
     assert [key.path for key in EVERY_KEY if key.secret is not key.file] == []
-
-
-def test_every_key_has_a_sentence_for_people() -> None:
-    assert all(key.help.endswith(".") and len(key.help) < 120 for key in EVERY_KEY)
