@@ -194,7 +194,7 @@ complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l until -d 'ISO 860
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l step -d 'time between samples (default: 300; with more, panels show gaps unless Prometheus runs with a --query.lookback-delta as large)' -x
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l every-event -d 'also each event of the audit log by its name and source (ten times as much)'
 complete -c ff-observe -n '__ff_observe_at \' history\'' -f -l label -d 'a label of every sample: job=flowfuse' -x
-complete -c ff-observe -n '__ff_observe_at \' history\'' -s o -l output -d 'write to FILE (default: standard output)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' history\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a run -d 'receive pings'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a export -d 'print all pings stored of an instance, or write days of pings as Parquet'
 complete -c ff-observe -n '__ff_observe_at \' collector\'' -f -a forget -d 'delete everything stored about an instance'
@@ -340,7 +340,7 @@ complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l log-format 
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l log-level -d 'lowest level that is logged (default: info for commands that keep running, else warning)' -x -a 'debug info warning error'
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l since -d 'the first day (default: of the first ping)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l label -d 'a label of every sample: job=flowfuse-collector' -x
-complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -s o -l output -d 'write to FILE (default: standard output)' -r -F
+complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -s o -l output -d 'where to write (default: stdout)' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l settings -d 'a collector.yml; the other options win over it' -r -F
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -f -l database -d 'sqlite:PATH, or postgresql://… without a password, which `ps` would show (default: $FF_OBSERVE_COLLECTOR_DATABASE, else what collector.yml says, else SQLite in the data directory)' -x
 complete -c ff-observe -n '__ff_observe_at \' fleet history\'' -l database-file -d 'a file that holds the URL, with its password (default: $FF_OBSERVE_COLLECTOR_DATABASE_FILE)' -r -F

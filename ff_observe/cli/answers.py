@@ -1,17 +1,13 @@
-"""How an answer of `ff-observe fleet` is written: as text with bars and curves, JSON or CSV, to a terminal or file."""
+"""How an answer of `ff-observe fleet` is written: as text with bars and curves, JSON or CSV."""
 
-import contextlib
 import csv
 import io
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import date
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from ff_observe.cli.files import STANDARD_STREAM, replaced
 from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
@@ -33,45 +29,32 @@ def nothing_to_show(since: date | None, until: date) -> FFObserveError:
     )
 
 
-@contextlib.contextmanager
-def opened(output: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file in UTF-8 that is replaced as a whole."""
-    if output in (None, STANDARD_STREAM):
-        yield sys.stdout
-        return
-    with replaced(output) as file:
-        stream = io.TextIOWrapper(file, "utf-8", newline="")
-        yield stream
-        stream.detach()
-
-
-def write(answer: "Answer", form: str, stream: TextIO) -> None:
-    """Write the answer in a form: `text`, `json` or `csv`."""
+def written(answer: "Answer", form: str, encoding: str) -> bytes:
+    """The answer in a form: `text`, `json` or `csv`."""
+    text = io.StringIO()
     if form == "json":
         rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-        json.dump(rows, stream, indent=1)
-        stream.write("\n")
+        text.write(json.dumps(rows, indent=1) + "\n")
     elif form == "csv":
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(answer.columns)
-        writer.writerows(answer.rows)
+        csv.writer(text, lineterminator="\n").writerows([answer.columns, *answer.rows])
     else:
-        stream.writelines(f"{line}\n" for line in _text(answer, stream))
+        text.writelines(f"{line}\n" for line in _lines(answer, encoding))
+    return text.getvalue().encode(encoding, "backslashreplace")
 
 
-def _text(answer: "Answer", stream: TextIO) -> Iterator[str]:
+def _lines(answer: "Answer", encoding: str) -> Iterator[str]:
     if answer.curve is not None:
-        return _table(*_curves(answer, stream))
+        return _table(*_curves(answer, encoding))
     if answer.bar is None:
         return _table(answer.columns, [[_shown(cell) for cell in row] for row in answer.rows])
     place = answer.columns.index(answer.bar)
     most = max((_number(row[place]) for row in answer.rows), default=0) or 1
-    full = _drawable(stream, "█")
+    full = _drawable(encoding, "█")
     rows = [[*map(_shown, row), full * round(_number(row[place]) / most * BAR_WIDTH)] for row in answer.rows]
     return _table((*answer.columns, ""), rows)
 
 
-def _curves(answer: "Answer", stream: TextIO) -> tuple[tuple[str, ...], list[list[str]]]:
+def _curves(answer: "Answer", encoding: str) -> tuple[tuple[str, ...], list[list[str]]]:
     """A line for each value of the column `curve`: its platforms over the days, and on the last of them."""
     name, when, what = (answer.columns.index(column) for column in (answer.curve or "", "day", "platforms"))
     days = sorted({str(row[when]) for row in answer.rows})
@@ -79,7 +62,7 @@ def _curves(answer: "Answer", stream: TextIO) -> tuple[tuple[str, ...], list[lis
     for row in answer.rows:
         values.setdefault(str(row[name]), {})[str(row[when])] = _number(row[what])
     most = max((_number(row[what]) for row in answer.rows), default=0) or 1
-    levels = _LEVELS if _drawable(stream, _LEVELS) == _LEVELS else _PLAIN_LEVELS
+    levels = _LEVELS if _drawable(encoding, _LEVELS) == _LEVELS else _PLAIN_LEVELS
     last = {value: by_day.get(days[-1], 0) for value, by_day in values.items()} if days else {}
     whole = sum(last.values()) or 1
     rows = [
@@ -99,10 +82,10 @@ def _level(share: float, levels: str) -> str:
     return " " if share <= 0 else levels[min(len(levels) - 1, int(share * len(levels)))]
 
 
-def _drawable(stream: TextIO, drawing: str) -> str:
-    """The drawing, or a plain one where the stream's encoding has none of it."""
+def _drawable(encoding: str, drawing: str) -> str:
+    """The drawing, or a plain one where the encoding has none of it."""
     try:
-        drawing.encode(stream.encoding or "ascii")
+        drawing.encode(encoding)
     except UnicodeEncodeError:
         return "#"
     return drawing

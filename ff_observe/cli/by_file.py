@@ -9,6 +9,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import BinaryIO
 
+from ff_observe.cli.files import fresh
 from ff_observe.cli.options import settings_of
 from ff_observe.cli.terminal import READING, progress
 from ff_observe.clock import SystemClock
@@ -145,19 +146,9 @@ def _read(file: Path) -> bytes:
 
 @contextlib.contextmanager
 def _new_file(file: Path) -> Iterator[BinaryIO]:
-    """A new file, which is there with all that is written to it, synced to disk, or not at all. Raises `DeliveryError`
-    if it cannot be made or written."""
-    import secrets
-
-    fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    """See `fresh`. Raises `DeliveryError` if the file cannot be made or written."""
     try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:  # noqa: PTH123 - of a descriptor
+        with fresh(file, 0o600) as opened:
             yield opened
-            opened.flush()
-            os.fsync(opened.fileno())
-        fresh.rename(file)
     except OSError as error:
         raise DeliveryError(f"{file} cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink()

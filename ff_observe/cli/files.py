@@ -1,5 +1,6 @@
 """Files that commands write, and standard output for programs."""
 
+import argparse
 import contextlib
 import os
 import sys
@@ -16,10 +17,14 @@ def write_exactly(text: str) -> None:
     sys.stdout.buffer.write(text.encode())
 
 
-def replace_content(output: Path, content: bytes) -> None:
-    """Replace `output` with the content atomically; see `replaced`."""
-    with replaced(output) as file:
-        file.write(content)
+def add_output(parser: argparse.ArgumentParser, about: str = "where to write (default: stdout)") -> None:
+    """Add `--output`, which `opened` opens."""
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, default=STANDARD_STREAM, help=about)
+
+
+def opened(output: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    """Standard output, or a file that is replaced as a whole."""
+    return contextlib.nullcontext(sys.stdout.buffer) if output == STANDARD_STREAM else replaced(output)
 
 
 @contextlib.contextmanager
@@ -32,21 +37,34 @@ def replaced(output: Path) -> Iterator[BinaryIO]:
             yield device
         return
     target = output.resolve()
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    before = target.stat() if target.exists() else None
     try:
-        with fresh.open("xb") as file:
+        with fresh(target, 0o666 if before is None else 0o600) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            before = target.stat()
-            with contextlib.suppress(PermissionError):  # only root may change the owner
-                os.chown(fresh, before.st_uid, before.st_gid)
-            fresh.chmod(before.st_mode)
-        fresh.replace(target)
+            if before is not None:
+                with contextlib.suppress(PermissionError):  # only root may change the owner
+                    os.chown(file.fileno(), before.st_uid, before.st_gid)
+                os.chmod(file.fileno(), before.st_mode)  # noqa: PTH101 - of a descriptor
     except OSError as error:
         error.filename = str(output)
         raise
-    finally:
-        with contextlib.suppress(OSError):  # an error before it says what is wrong
-            fresh.unlink()
+
+
+@contextlib.contextmanager
+def fresh(target: Path, mode: int) -> Iterator[BinaryIO]:
+    """A new file, which takes the place of `target`, synced to disk, when the block ends without an exception; else
+    it is gone."""
+    import secrets
+
+    place = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        place.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the error before it says what is wrong
+            place.unlink()
+        raise

@@ -1,14 +1,15 @@
 """`ff-observe fleet`: what the collector's roll-ups say of the fleet."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ff_observe.cli import fleet_history
-from ff_observe.cli.answers import nothing_to_show, opened, write
+from ff_observe.cli.answers import nothing_to_show, written
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
+from ff_observe.cli.files import STANDARD_STREAM, add_output, opened
 from ff_observe.cli.options import start_logging
 from ff_observe.cli.terminal import progress
 from ff_observe.clock import SystemClock
@@ -43,7 +44,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
             since = f"the first day, as 2026-03-01 (default: {DAYS} days ago)"
             question.add_argument("--since", type=calendar_day, metavar="DAY", help=since)
         question.add_argument("--format", choices=("text", "json", "csv", "html"), default="text", help="of the answer")
-        question.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: stdout)")
+        add_output(question)
         add_settings(question)
         question.set_defaults(run=run, answer=answer, since=None)
         return question
@@ -94,11 +95,13 @@ def run(options: argparse.Namespace) -> int:
     is_good = options.answer in (_missing_days, _quality) and fleet.has_begun()
     is_empty = not answer.rows and not is_good
     if not is_empty or options.format != "text":
-        with opened(options.output) as stream:
-            if options.format == "html":
-                stream.buffer.write(_page(options, answer, fleet))
-            else:
-                write(answer, options.format, stream)
+        if options.format == "html":
+            content = _page(options, answer, fleet)
+        else:
+            encoding = sys.stdout.encoding if options.output == STANDARD_STREAM else "utf-8"
+            content = written(answer, options.format, encoding)
+        with opened(options.output) as file:
+            file.write(content)
     if is_empty:
         raise nothing_to_show(fleet.since, fleet.until)
     return 0

@@ -4,8 +4,9 @@ import argparse
 from datetime import date, timedelta
 
 from ff_observe.cli.answers import nothing_to_show
-from ff_observe.cli.backfill import HEAD_HOURS, add_target, labels_of, output_of
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
+from ff_observe.cli.files import opened
+from ff_observe.cli.history import HEAD_HOURS, add_target
 from ff_observe.cli.options import start_logging
 from ff_observe.clock import SystemClock
 
@@ -31,20 +32,14 @@ def run(options: argparse.Namespace) -> int:
     from ff_observe.collector.daily import write_history
 
     start_logging(options)
-    labels, settings = labels_of(options), named_settings(options)
+    settings = named_settings(options)
     until = (SystemClock().now() - timedelta(hours=HEAD_HOURS)).date() - timedelta(days=1)
     store = store_of_fleet(settings)
     if not store.rollups(options.since or date.min, until, ["seen"]):
         raise nothing_to_show(options.since, until)
-    lines = write_history(
-        store,
-        options.since,
-        until,
-        labels,
-        k=settings.k,
-        silent_after_days=settings.silent_after_days,
-    )
-    with output_of(options) as file:
+    labels, silent = dict(options.label), settings.silent_after_days
+    lines = write_history(store, options.since, until, labels, k=settings.k, silent_after_days=silent)
+    with opened(options.output) as file:
         for line in lines:
             file.write(line.encode())
     return 0

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ff_observe.cli.files import STANDARD_STREAM, replace_content, write_exactly
+from ff_observe.cli.files import STANDARD_STREAM, add_output, opened, write_exactly
 from ff_observe.cli.options import settings_of
 from ff_observe.errors import PageError
 
@@ -27,7 +27,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "before </head>. Rendering a page again gives the same page.",
     )
     render_parser.add_argument("page", metavar="INDEX.html", type=Path, help="the page to read (-: stdin)")
-    render_parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write (default: stdout)")
+    add_output(render_parser)
     render_parser.set_defaults(run=render)
 
     csp_parser = actions.add_parser(
@@ -46,10 +46,8 @@ def render(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     scripts = _scripts(settings)
     rendered = render_page(_read(options.page), scripts, csp_sources(settings.frontend, scripts))
-    if options.output in (None, STANDARD_STREAM):
-        sys.stdout.buffer.write(rendered)
-    else:
-        replace_content(options.output, rendered)
+    with opened(options.output) as file:
+        file.write(rendered)
     return 0
 
 

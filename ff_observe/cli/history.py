@@ -5,10 +5,13 @@ import sys
 from datetime import timedelta
 from typing import Final
 
-from ff_observe.cli.backfill import HEAD_HOURS, add_target, labels_of, output_of
+from ff_observe.cli.files import add_output, opened
 from ff_observe.cli.options import moment, settings_of
 from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError, UsageError
+
+HEAD_HOURS: Final = 3
+"""Prometheus keeps the last hours in memory: blocks may not overlap them (promtool, "Backfilling")."""
 
 LONGEST_STEP_SECONDS: Final = 366 * 86_400
 
@@ -51,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     from ff_observe.platform.sources.sql import StatementError
     from ff_observe.wiring import open_platform, open_queryable
 
-    labels = labels_of(options)
+    labels = dict(options.label)
     until = options.until or SystemClock().now() - timedelta(hours=HEAD_HOURS)
     if not 1 <= options.step <= LONGEST_STEP_SECONDS:
         raise UsageError(f"--step is a number of seconds, from 1 to {LONGEST_STEP_SECONDS}")
@@ -61,13 +64,27 @@ def run(options: argparse.Namespace) -> int:
         with open_platform(settings) as platform:
             identity = platform.snapshots.take().platform_id
         labels |= {} if identity is None else {PLATFORM_ID: identity}
-        with open_queryable(settings) as source, output_of(options) as file:
+        with open_queryable(settings) as source, opened(options.output) as file:
             progress = _progress if sys.stderr.isatty() else lambda *_: None
             for line in write(source, span, labels, progress, every_event=options.every_event):
                 file.write(line.encode())
     except StatementError as error:
         raise FFObserveError(f"the database refused to read the past: {error}") from None
     return 0
+
+
+def add_target(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add `--label` and `--output`."""
+    about = f"a label of every sample: {example}"
+    parser.add_argument("--label", action="append", default=[], type=_label, metavar="NAME=VALUE", help=about)
+    add_output(parser)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier() or not name.isascii() or name.startswith("__"):
+        raise UsageError(f"{text!r} is not a label such as job=flowfuse")
+    return name, value
 
 
 def _progress(what: str, share: float) -> None:

@@ -1,10 +1,8 @@
 """`ff-observe metrics`: one exposition on standard output."""
 
 import argparse
-import sys
-from pathlib import Path
 
-from ff_observe.cli.files import STANDARD_STREAM, replace_content
+from ff_observe.cli.files import add_output, opened
 from ff_observe.cli.options import add_at, clock_at, settings_of
 from ff_observe.cli.terminal import READING, progress
 
@@ -21,14 +19,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "what is known without it.",
     )
     parser.add_argument("--format", choices=("text", "openmetrics"), default="text", help="exposition format")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        help="where to write, such as a *.prom file for the textfile collector, which never finds half of it "
-        "(default: stdout)",
-    )
+    about = "such as a *.prom file for the textfile collector, which never finds half of it"
+    add_output(parser, f"where to write, {about} (default: stdout)")
     add_at(parser)
     parser.set_defaults(run=run)
 
@@ -45,8 +37,6 @@ def run(options: argparse.Namespace) -> int:
             platform.snapshots.count_audit_log(COUNT_SECONDS)
             snapshot = platform.snapshots.take()
         exposition = render(snapshot, platform.self_metrics.readings(), wanted)
-    if options.output in (None, STANDARD_STREAM):
-        sys.stdout.buffer.write(exposition)
-    else:
-        replace_content(options.output, exposition)
+    with opened(options.output) as file:
+        file.write(exposition)
     return 0 if snapshot.up else 1

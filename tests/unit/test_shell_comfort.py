@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import build_parser, by_file, completion, main, manual
-from ff_observe.cli.files import replace_content
+from ff_observe.cli.files import replaced
 from ff_observe.cli.grammar import grammar
 from ff_observe.cli.terminal import painted, progress
 from ff_observe.collector import commands
@@ -124,6 +124,29 @@ def test_metrics_are_written_whole_or_not_at_all(tmp_path: Path, capsys: pytest.
     assert f"{tmp_path}/nowhere/x.prom: No such file or directory" in capsys.readouterr().err
 
 
+def test_a_file_of_others_under_the_name_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output, mark = tmp_path / "x.prom", str(os.getpid())
+    monkeypatch.setattr("secrets.token_hex", lambda _: mark)
+    other = tmp_path / f".x.prom.{mark}"
+    other.write_text("of others")
+    with pytest.raises(FileExistsError) as caught, replaced(output):
+        pass
+    assert (caught.value.filename, other.read_text()) == (str(output), "of others")
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_and_is_open_to_none_before(tmp_path: Path) -> None:
+    output = tmp_path / "x.prom"
+    output.touch(0o604)
+    output.chmod(0o604)
+    with replaced(output):
+        (meanwhile,) = tmp_path.glob(".x.prom.*")
+        assert meanwhile.stat().st_mode & 0o777 == 0o600
+    assert output.stat().st_mode & 0o777 == 0o604
+    with pytest.raises(KeyboardInterrupt), replaced(output):
+        raise KeyboardInterrupt
+    assert [file.name for file in tmp_path.iterdir()] == ["x.prom"]
+
+
 def test_an_error_names_the_file_that_was_asked_for_and_no_temporary_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,8 +157,8 @@ def test_an_error_names_the_file_that_was_asked_for_and_no_temporary_one(
         monkeypatch.setattr(Path, name, refuse)
     monkeypatch.setattr(os, "open", refuse)
     output = tmp_path / "x.prom"
-    with pytest.raises(OSError, match="Read-only") as caught:
-        replace_content(output, b"")
+    with pytest.raises(OSError, match="Read-only") as caught, replaced(output):
+        pass
     assert caught.value.filename == str(output)
     sentence = f"^{output} cannot be written: Read-only file system$"
     with pytest.raises(DeliveryError, match=sentence), by_file._new_file(output):
