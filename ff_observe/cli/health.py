@@ -2,7 +2,6 @@
 
 import argparse
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ff_observe.cli.options import server_address, settings_of, start_logging
 from ff_observe.errors import FFObserveError
@@ -34,6 +33,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
+    from http.client import HTTPException
+
+    from ff_observe.doctor import serving
     from ff_observe.log import escaped
     from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
 
@@ -42,9 +44,11 @@ def run(options: argparse.Namespace) -> int:
     else:
         start_logging(options)
         url = options.url
-    status, text = _get(
-        url, READY_PATH if options.ready else HEALTHY_PATH, READY_SECONDS if options.ready else LIVE_SECONDS
-    )
+    path, seconds = (READY_PATH, READY_SECONDS) if options.ready else (HEALTHY_PATH, LIVE_SECONDS)
+    try:
+        status, text = serving.ask(url, path, seconds)
+    except (OSError, HTTPException) as error:
+        raise FFObserveError(f"{url} does not answer: {getattr(error, 'strerror', None) or error}") from error
     if status != 200:
         raise FFObserveError(f"{url} answers {status}: {escaped(text.strip())}")
     print(escaped(text.strip()))
@@ -63,27 +67,3 @@ def _url_of(settings: "Settings") -> str:
         )
     tls = prometheus.web_config_file is not None and WebSecurity(prometheus.web_config_file, None).tls
     return local_url(prometheus.host, prometheus.port, tls=tls)
-
-
-def _get(url: str, path: str, seconds: float) -> tuple[int, str]:
-    """Status and body. Proxies of the environment are not used: the server is on this machine."""
-    import http.client
-    import ssl
-
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        # The certificate names the host by which others reach the bridge, not a loopback address.
-        context = ssl._create_unverified_context()  # noqa: S323 - nothing secret is sent, and the peer is local
-        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=context)
-    else:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read(1000).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
-        raise FFObserveError(f"{url} does not answer: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        connection.close()

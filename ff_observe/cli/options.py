@@ -150,13 +150,10 @@ def server_url(text: str) -> str:
 
 def _http_url(text: str) -> SplitResult | None:
     """Its parts, if it has a host, no user and no parameters."""
-    try:
-        parts = urlsplit(text)
-        has_host = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return None
-    has_more = parts.username is not None or parts.query or parts.fragment
-    return parts if parts.scheme in ("http", "https") and has_host and not has_more else None
+    from ff_observe.config.kinds import is_http_url
+
+    parts = urlsplit(text) if is_http_url(text) else None
+    return None if parts is None or parts.username is not None or parts.query or parts.fragment else parts
 
 
 def clock_at(at: datetime | None) -> Clock:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from ff_observe.config import declaration as key
+from ff_observe.config.kinds import is_http_url
 from ff_observe.config.public import is_loopback
 from ff_observe.config.secret import MASK
 from ff_observe.doctor.model import Check, Subject, error, note, warning
@@ -185,12 +186,7 @@ def _proxies(_subject: Subject) -> Iterator[Finding]:
         if scheme not in ("http", "https", "all"):
             continue
         name = f"{scheme.upper()}_PROXY"
-        try:
-            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
+        if not is_http_url(proxy if "://" in proxy else f"http://{proxy}"):
             yield error(
                 "proxy",
                 f"{name} is no proxy that can be used",

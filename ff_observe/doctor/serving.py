@@ -1,6 +1,5 @@
 """Checks of where the bridge listens, and of who reads its metrics: for `doctor`, beside a bridge or without one."""
 
-import contextlib
 import http.client
 import json
 import ssl
@@ -14,12 +13,11 @@ from ff_observe.config.settings import PrometheusSettings
 from ff_observe.doctor.model import Check, Subject, error, note, warning
 from ff_observe.errors import FFObserveError
 from ff_observe.problems import Finding
-from ff_observe.web.server import listen
+from ff_observe.web.server import listen, local_url
 from ff_observe.web.web_config import read_web_config
 
 ANSWER_SECONDS: Final = 2.0
 MOST_BYTES: Final = 16 * 2**20  # Prometheus lists every target it has
-_ALL: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 
 
 def _port(subject: Subject) -> Iterator[Finding]:
@@ -33,25 +31,31 @@ def _port(subject: Subject) -> Iterator[Finding]:
 
 
 def _is_a_bridge(prometheus: PrometheusSettings) -> bool:
-    """Whether what listens there is ff-observe. Its certificate is not verified: the request holds no secret."""
-    host = _ALL.get(prometheus.host, prometheus.host)
-    connection = (
-        http.client.HTTPConnection(host, prometheus.port, timeout=ANSWER_SECONDS)
-        if prometheus.web_config_file is None or read_web_config(prometheus.web_config_file).tls is None
-        else http.client.HTTPSConnection(host, prometheus.port, timeout=ANSWER_SECONDS, context=_any_certificate())
-    )
-    with contextlib.closing(connection):
-        try:
-            connection.request("GET", "/-/healthy")
-            return connection.getresponse().read(4096).startswith(b"ff-observe is healthy")
-        except (OSError, http.client.HTTPException):
-            return False
+    """Whether what listens there is ff-observe."""
+    tls = prometheus.web_config_file is not None and read_web_config(prometheus.web_config_file).tls is not None
+    try:
+        _, text = ask(local_url(prometheus.host, prometheus.port, tls=tls), "/-/healthy", ANSWER_SECONDS)
+    except (OSError, http.client.HTTPException):
+        return False
+    return text.startswith("ff-observe is healthy")
 
 
-def _any_certificate() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
+def ask(url: str, path: str, seconds: float) -> tuple[int, str]:
+    """Status and body of a server on this machine, without the proxies of the environment. Raises `OSError` or
+    `http.client.HTTPException`."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds)
+    if parts.scheme == "https":
+        # The certificate names the host by which others reach the bridge, not a loopback address.
+        context = ssl._create_unverified_context()  # noqa: S323 - nothing secret is sent, and the peer is local
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=context)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read(1000).decode("utf-8", "replace")
+    finally:
+        connection.close()
 
 
 PORT: Final = Check("port", "The bridge can listen at its address, or does already", _port)
