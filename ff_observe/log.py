@@ -51,30 +51,39 @@ def indented(text: str) -> str:
     return "\n".join(f"  {escaped(line)}" for line in text.split("\n"))
 
 
-class TextFormatter(logging.Formatter):
-    """`TIME LEVEL logger: message`, and a traceback, indented, if there is one; `logger [NAME]: ` for one of several
-    platforms. Text is redacted first: what an escape stands in is not recognised as easily."""
-
+class _Formatter(logging.Formatter):
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
         self._redactor = redactor
+
+    def _parts(self, record: logging.LogRecord) -> list[str]:
+        """The traceback and the stack of a record, as one text of several lines each, redacted."""
+        parts = []
+        if record.exc_info:
+            parts.append(self.formatException(record.exc_info))
+        elif record.exc_text:
+            parts.append(record.exc_text)
+        if record.stack_info:
+            parts.append(self.formatStack(record.stack_info))
+        return [self._redactor.text(part) for part in parts]
+
+
+class TextFormatter(_Formatter):
+    """`TIME LEVEL logger: message`, and a traceback, indented, if there is one; `logger [NAME]: ` for one of several
+    platforms. Text is redacted first: what an escape stands in is not recognised as easily."""
 
     def format(self, record: logging.LogRecord) -> str:
         platform = current_platform()
         of_platform = f" [{escaped(platform)}]" if platform is not None else ""
         head = f"{_moment(record)} {record.levelname} {record.name}{of_platform}: "
         message = escaped(self._redactor.text(record.getMessage()))
-        return "\n".join([head + message, *(indented(self._redactor.text(part)) for part in _traceback(self, record))])
+        return "\n".join([head + message, *map(indented, self._parts(record))])
 
 
-class JSONFormatter(logging.Formatter):
+class JSONFormatter(_Formatter):
     """One JSON object in one line: time (RFC 3339), level, logger, message, thread; exception if there is one, trace_id
     and span_id if the code that logs is traced, and platform if it works for one of several. Shown on a terminal, it is
     as harmless as text."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        super().__init__()
-        self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
         members = {
@@ -84,9 +93,9 @@ class JSONFormatter(logging.Formatter):
             "message": self._redactor.text(record.getMessage()),
             "thread": record.threadName,
         }
-        traceback = _traceback(self, record)
-        if traceback:
-            members["exception"] = self._redactor.text("\n".join(traceback))
+        parts = self._parts(record)
+        if parts:
+            members["exception"] = "\n".join(parts)
         platform = current_platform()
         if platform is not None:
             members["platform"] = platform
@@ -99,18 +108,6 @@ class JSONFormatter(logging.Formatter):
 
 def _moment(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
-    """The traceback and the stack of a record, as one text of several lines each."""
-    parts = []
-    if record.exc_info:
-        parts.append(formatter.formatException(record.exc_info))
-    elif record.exc_text:
-        parts.append(record.exc_text)
-    if record.stack_info:
-        parts.append(formatter.formatStack(record.stack_info))
-    return parts
 
 
 class StateLog:

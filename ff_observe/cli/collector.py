@@ -187,7 +187,7 @@ def run(options: argparse.Namespace) -> int:
     signals = Signals()
     service.start()
     notify("READY=1")
-    while next_signal(signals, collector.responds) == signal.SIGHUP:
+    while next_signal(signals.wait, collector.responds) == signal.SIGHUP:
         log.warning("SIGHUP: the collector reads its settings at the start only; restart it to change them")
     notify("STOPPING=1")
     log.info("stopping")

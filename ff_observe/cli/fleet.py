@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from ff_observe.cli import fleet_history
 from ff_observe.cli.answers import nothing_to_show, written
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
 from ff_observe.cli.files import STANDARD_STREAM, add_output, opened
+from ff_observe.cli.history import HEAD_HOURS, add_target
 from ff_observe.cli.options import start_logging
 from ff_observe.cli.terminal import progress
 from ff_observe.clock import SystemClock
@@ -62,7 +62,23 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("silent", "day by day, how many platforms pinged, are new or back, silent or lost", _silent)
     add("missing-days", "days without pings, or with far fewer platforms than usual", _missing_days)
     add("quality", "days on which platforms, or what they say, are doubtful: missing, late, crowds, values", _quality)
-    fleet_history.add_parser(questions)
+    _add_history(questions)
+
+
+def _add_history(questions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = questions.add_parser(
+        "history",
+        help="write the fleet's past for Prometheus",
+        description="Writes what /metrics would have shown at the end of each day (UTC) since the first ping, as "
+        "OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics`: the daily figures, platforms "
+        "by window, silent, new, returning and lost ones. fleet.k holds for them as for /metrics. Give --label the job "
+        f"and instance of your scrape configuration. A day comes {HEAD_HOURS} hours after its end, as Prometheus holds "
+        "later samples in memory.",
+    )
+    parser.add_argument("--since", type=calendar_day, metavar="DAY", help="the first day (default: of the first ping)")
+    add_target(parser, "job=flowfuse-collector")
+    add_settings(parser)
+    parser.set_defaults(run=history)
 
 
 class Fleet:
@@ -188,3 +204,21 @@ def _page(options: argparse.Namespace, answer: "Answer", fleet: Fleet) -> bytes:
 
     asked = [str(value) for name in ("of", "first", "second", "count") if (value := getattr(options, name, None))]
     return render(answer, " ".join((options.question, *asked)), fleet.since, fleet.until)
+
+
+def history(options: argparse.Namespace) -> int:
+    from ff_observe.collector.commands import store_of_fleet
+    from ff_observe.collector.daily import write_history
+
+    start_logging(options)
+    settings = named_settings(options)
+    until = (SystemClock().now() - timedelta(hours=HEAD_HOURS)).date() - timedelta(days=1)
+    store = store_of_fleet(settings)
+    if not store.rollups(options.since or date.min, until, ["seen"]):
+        raise nothing_to_show(options.since, until)
+    labels, silent = dict(options.label), settings.silent_after_days
+    lines = write_history(store, options.since, until, labels, k=settings.k, silent_after_days=silent)
+    with opened(options.output) as file:
+        for line in lines:
+            file.write(line.encode())
+    return 0

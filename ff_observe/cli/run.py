@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     bridge.start()
     log.info("ff-observe reads %s and serves %s", _source(settings), bridge.listens_on)
     notify("READY=1")
-    while next_signal(signals, bridge.responds) == signal.SIGHUP:
+    while next_signal(signals.wait, bridge.responds) == signal.SIGHUP:
         notify("RELOADING=1")
         _reload(bridge, options, given)
         notify("READY=1")

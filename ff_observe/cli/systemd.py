@@ -4,19 +4,12 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from ff_observe.errors import FFObserveError
 
 SHORTEST_WATCHDOG_SECONDS: Final = 1.0
 _FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START
-
-
-class Signals(Protocol):
-    """See `cli.signals`."""
-
-    def wait(self, seconds: float | None = None) -> int | None:
-        """The next signal; None if none came within `seconds`."""
 
 
 def notify(state: str) -> None:
@@ -45,12 +38,12 @@ def watchdog_seconds(variables: Mapping[str, str]) -> float | None:
     return max(seconds, SHORTEST_WATCHDOG_SECONDS) if seconds > 0 else None
 
 
-def next_signal(signals: Signals, responds: Callable[[float], bool]) -> int:
-    """Wait for a signal. Until then, notify systemd's watchdog as long as the service `responds` within the seconds
-    given. It is asked three times per watchdog interval, so that one slow answer does not end it."""
+def next_signal(wait: Callable[[float | None], int | None], responds: Callable[[float], bool]) -> int:
+    """The next signal that `wait` receives. Until then, notify systemd's watchdog as long as the service `responds`
+    within the seconds given. It is asked three times per watchdog interval, so that one slow answer does not end it."""
     watchdog = watchdog_seconds(os.environ)
     pause = None if watchdog is None else watchdog / 3
-    while (number := signals.wait(pause)) is None:
+    while (number := wait(pause)) is None:
         if pause is not None and responds(pause / 2):
             notify("WATCHDOG=1")
     return number

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ff_observe.config.core_schema import resolve
 from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence
-from ff_observe.config.yaml_core import YAMLError, parse
+from ff_observe.config.yaml_core import YAMLError, parse, resolve
 
 MOST_TAGS: Final = 200
 MOST_BLAMED: Final = 5  # tags whose values change the file; finding each means parsing the whole file several times

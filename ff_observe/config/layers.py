@@ -2,6 +2,7 @@
 ones."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -41,7 +42,7 @@ class Layers:
 
     def add_file(self, file: Path, tree: Map) -> None:
         """Apply an overlay file. Keys that it does not name keep their value."""
-        named = placed(tree, str(file))
+        named = placed(tree, lambda place: replace(place, source=str(file)))
         assert isinstance(named, Map)
         reader = Reader(file, named, OVERLAY, self._directory)
         self.unknown += check_keys(reader)
@@ -99,7 +100,7 @@ class Layers:
                 node = parse(text)
             except YAMLError as error:
                 return self._wrong(source, key.path, f"{error} (the value is read as YAML)")
-            node = Scalar(place, None, "") if node is None else placed(node, source, whole=True)
+            node = Scalar(place, None, "") if node is None else placed(node, lambda _: place)
         return self._set(key.path, node)
 
     def _set_from_file(self, key: Key[Any], file: str, source: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 Value = str | int | float | bool | None
@@ -84,22 +85,15 @@ def find(root: Node | None, dotted: str) -> Node | None:
     return root
 
 
-def placed(node: Node, source: str, *, whole: bool = False) -> Node:
-    """The same node with `source` in its places; a `whole` node without lines has nothing but the source."""
-    place = Place(0, 0, source) if whole else Place(node.place.line, node.place.column, source)
+def placed(node: Node, at: Callable[[Place], Place]) -> Node:
+    """The same node with `at` of its places."""
     match node:
         case Map():
-            entries = {
-                name: Entry(
-                    place if whole else Place(entry.place.line, entry.place.column, source),
-                    placed(entry.value, source, whole=whole),
-                )
-                for name, entry in node.entries.items()
-            }
-            return Map(place, entries)
+            entries = {name: Entry(at(entry.place), placed(entry.value, at)) for name, entry in node.entries.items()}
+            return Map(at(node.place), entries)
         case Sequence():
-            return Sequence(place, tuple(placed(item, source, whole=whole) for item in node.items))
-    return replace(node, place=place)
+            return Sequence(at(node.place), tuple(placed(item, at) for item in node.items))
+    return replace(node, place=at(node.place))
 
 
 def shown(name: str) -> str:

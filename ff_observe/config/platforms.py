@@ -8,23 +8,27 @@ from pathlib import Path
 from typing import Any, Final
 
 from ff_observe.config import declaration, kinds
-from ff_observe.config.environment_file import read_environment_file
 from ff_observe.config.key import FileKeys, Key
 from ff_observe.config.kind import Kind, WrongValueError, refuse
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.load import find_file, load_settings
 from ff_observe.config.nodes import Entry as MapEntry
-from ff_observe.config.nodes import Map, Node, Scalar, Sequence
+from ff_observe.config.nodes import Map, Node, Place, Scalar, Sequence
 from ff_observe.config.public import is_loopback, open_to_all
-from ff_observe.config.reader import Reader, read_tree, wrong
+from ff_observe.config.reader import Reader, not_for_root, read_tree, wrong
+from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.config.yaml_core import parse
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.presence import is_directory
+from ff_observe.trusted_path import check_naming_file
 
 LONGEST_NAME: Final = 100
 LABELS_OF_OURS: Final = ("platform", "instance")
 _LABEL: Final = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_LINE_END: Final = re.compile(r"\r\n|[\r\n]")  # not all that Unicode has: a value may hold those
+_BLANK: Final = " \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,40 @@ def _load(entry: Entry, variables: Mapping[str, str]) -> ListedPlatform:
     except ConfigurationError as error:
         return ListedPlatform(entry.name, None, error.problems, entry.labels)
     return ListedPlatform(entry.name, settings, labels=entry.labels)
+
+
+def read_environment_file(file: Path) -> dict[str, str]:
+    """The variables of a file with one `NAME=value` a line, as systemd's `EnvironmentFile=` and `docker --env-file`; a
+    value in quotes is without them. They can name files: root reads none that another user can change. Raises
+    `ConfigurationError`, which shows no value."""
+    try:
+        check_naming_file(file)
+    except FileNotFoundError:
+        pass  # reading says so
+    except OSError as error:
+        raise wrong(file, f"as root, ff-observe takes no variables from this file: {not_for_root(error)}") from None
+    try:
+        lines = _LINE_END.split(read_text(file))
+    except UnreadableFileError as error:
+        raise wrong(file, str(error), Place(error.line, error.column)) from None
+    variables: dict[str, str] = {}
+    problems: list[Problem] = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip(_BLANK)
+        if not text or text[0] in "#;":
+            continue
+        name, is_set, value = text.partition("=")
+        name, value = name.rstrip(_BLANK), value.lstrip(_BLANK)
+        if not is_set or not _VARIABLE.fullmatch(name) or "\0" in value:
+            problems.append(
+                Problem(str(file), number, 1, "", "write NAME=value; a line that begins with # is a comment")
+            )
+            continue
+        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+        variables[name] = value[1:-1] if quoted else value
+    if problems:
+        raise ConfigurationError(tuple(problems))
+    return variables
 
 
 def _shared(variables: Mapping[str, str], name: str) -> dict[str, str]:

@@ -1,16 +1,16 @@
 """Parses YAML text as FlowFuse does (YAML 1.2 core schema) into nodes with their places, in bounded time and memory.
 
-Only the events of PyYAML's parser are used. Which text is which value (`core_schema`), what an alias means, which keys
-are equal and how deep a file may be are decided here.
+Only the events of PyYAML's parser are used. Which text is which value, what an alias means, which keys are equal and
+how deep a file may be are decided here.
 """
 
 import re
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Final
 
 import yaml
 
-from ff_observe.config.core_schema import resolve
 from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence, Value, shown
 
 # libyaml is about ten times faster than PyYAML's own parser and, following YAML 1.2, lets a tab stand between key and
@@ -27,8 +27,22 @@ _UNREADABLE: Final = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|\r(?!\n)"
 )
 
+# YAML 1.2.2, section 10.3.2, and the `yaml` package for Node that FlowFuse reads its file with. PyYAML's own resolver
+# follows YAML 1.1: `no` is false there, `010` is eight, `22:22` is 1342.
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)")
+_NOT_A_NUMBER = frozenset((".nan", ".NaN", ".NAN"))
+_LONGEST_INTEGER = 20  # longer text is beyond 2**53 (or has leading zeros): a float, like every number in JavaScript
+
 _PREFIX: Final = "tag:yaml.org,2002:"
-_SCALAR_TAGS: Final = frozenset(_PREFIX + name for name in ("str", "int", "float", "bool", "null"))
+_TYPES: Final = {
+    _PREFIX + name: of for name, of in {"int": int, "float": float, "bool": bool, "null": NoneType}.items()
+}
 _MAP_TAG: Final = _PREFIX + "map"
 _SEQUENCE_TAG: Final = _PREFIX + "seq"
 
@@ -197,6 +211,33 @@ def _as_object_key(key: Scalar) -> str:
     return key.value if isinstance(key.value, str) else str(key.value)
 
 
+def resolve(text: str) -> Value:
+    """The value of plain (unquoted) text. Integers that JavaScript cannot represent exactly become floats, as there."""
+    if text in _NULL:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if _INTEGER.fullmatch(text):
+        return _exact_or_float(int(text)) if len(text) <= _LONGEST_INTEGER else float(text)
+    if _OCTAL.fullmatch(text):
+        return _exact_or_float(int(text[2:], 8))
+    if _HEXADECIMAL.fullmatch(text):
+        return _exact_or_float(int(text[2:], 16))
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITE.fullmatch(text):
+        return float("-inf" if text.startswith("-") else "inf")
+    if text in _NOT_A_NUMBER:
+        return float("nan")
+    return text
+
+
+def _exact_or_float(number: int) -> int | float:
+    if number.bit_length() <= 53:
+        return number
+    return float(number) if number.bit_length() <= 1023 else float("inf")
+
+
 def _scalar(event: yaml.ScalarEvent) -> Scalar:
     place, text = _place(event.start_mark), event.value
     if event.tag is None:
@@ -204,23 +245,10 @@ def _scalar(event: yaml.ScalarEvent) -> Scalar:
         return Scalar(place, resolve(text) if implicit else text, text, implicit)
     if event.tag in ("!", _PREFIX + "str"):
         return Scalar(place, text, text)
-    if event.tag not in _SCALAR_TAGS:
+    if event.tag not in _TYPES:
         raise YAMLError(place, "this tag (!...) has no meaning here: write the value without it")
-    value = resolve(text)
-    return Scalar(place, value if _has_type(value, event.tag) else text, text)
-
-
-def _has_type(value: Value, tag: str) -> bool:
-    """Whether plain text that resolves to `value` may carry `tag`; otherwise FlowFuse's parser keeps the text."""
-    match tag.removeprefix(_PREFIX):
-        case "bool":
-            return isinstance(value, bool)
-        case "int":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "float":
-            return isinstance(value, float)
-        case _:
-            return value is None
+    value = resolve(text)  # of another type than that of the tag, FlowFuse's parser keeps the text
+    return Scalar(place, value if type(value) is _TYPES[event.tag] else text, text)
 
 
 def _refuse_cut_off(name: str, event: yaml.NodeEvent, text: str) -> None:

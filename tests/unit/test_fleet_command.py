@@ -21,8 +21,7 @@ DAYS = 20
 
 @pytest.fixture(autouse=True)
 def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("fleet", "fleet_history"):
-        monkeypatch.setattr(f"ff_observe.cli.{module}.SystemClock", lambda: FakeClock(TODAY + timedelta(hours=12)))
+    monkeypatch.setattr("ff_observe.cli.fleet.SystemClock", lambda: FakeClock(TODAY + timedelta(hours=12)))
 
 
 @pytest.fixture(scope="module")

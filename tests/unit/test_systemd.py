@@ -55,7 +55,7 @@ def test_the_watchdog_hears_of_a_service_that_responds_and_not_of_one_that_does_
         asked.append(within_seconds)
         return next(answers)
 
-    assert systemd.next_signal(signals, responds) == signal.SIGTERM
+    assert systemd.next_signal(signals.wait, responds) == signal.SIGTERM
     assert heard(manager) == [b"WATCHDOG=1"] * 2
     assert signals.pauses == [20.0] * 4
     assert asked == [10.0] * 3

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ff_observe.config.core_schema import resolve
+from ff_observe.config.yaml_core import resolve
 
 RECORDED: list[dict[str, Any]] = json.loads(
     (Path(__file__).resolve().parents[2] / "data" / "config" / "plain-values.json").read_text("utf-8")

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ff_observe.config.environment_file import read_environment_file
-from ff_observe.config.platforms import LONGEST_NAME, load_platforms, name_problem
+from ff_observe.config.platforms import LONGEST_NAME, load_platforms, name_problem, read_environment_file
 from ff_observe.errors import ConfigurationError
 from tests.other_users import unable_to_enter
 
