@@ -80,11 +80,7 @@ def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
     from ff_observe.wiring import open_platform
 
     try:
-        with (
-            quiet("ff_observe.platform"),
-            open_platform(settings, asks_flowfuse=True) as platform,
-            progress(READING),
-        ):
+        with quiet("ff_observe.platform"), open_platform(settings, asks_flowfuse=True) as platform, progress(READING):
             snapshot = platform.snapshots.current(ASK_SECONDS)
     except TimeoutError:
         return snapshot, True

@@ -246,10 +246,7 @@ def forget(options: argparse.Namespace) -> int:
             "these exported files are out of date, and may hold deleted pings; the same export again replaces them",
         ),
         (forgotten.old, "these exported files hold its pings, of days deleted here; delete it from them"),
-        (
-            forgotten.unread,
-            "files of days deleted here, which could not be read; look for it in these directories",
-        ),
+        (forgotten.unread, "files of days deleted here, which could not be read; look for it in these directories"),
     ):
         if files:
             print(f"{what}:", *files, sep="\n  ")

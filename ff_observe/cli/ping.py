@@ -34,9 +34,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add_at(show_parser)
     form = show_parser.add_mutually_exclusive_group()
     form.add_argument(
-        "--explain",
-        action="store_true",
-        help="each field: its value, its origin and purpose, and who reviewed it",
+        "--explain", action="store_true", help="each field: its value, its origin and purpose, and who reviewed it"
     )
     form.add_argument(
         "--diff", action="store_true", help="field by field, what changed since the last ping that was delivered"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ff_observe.config.nodes import Entry, Map, Node, Place, Scalar, Sequence
-from ff_observe.config.yaml_core import YAMLError, parse, resolve
+from ff_observe.config.yaml_core import YAMLError, parse, place_of, resolve
 
 MOST_TAGS: Final = 200
 MOST_BLAMED: Final = 5  # tags whose values change the file; finding each means parsing the whole file several times
@@ -103,7 +103,7 @@ def _find_tags(text: str) -> list[Tag]:
     for begin in _ANY_TAG.finditer(text):
         if begin.start() < end:
             continue
-        place = _place_of(text, begin.start())
+        place = place_of(text, begin.start())
         found = _TAG.match(text, begin.start())
         if found is None:
             problems.append((place, "of ERB only <%= ENV['NAME'] %> is understood: write the value, or that form"))
@@ -114,14 +114,10 @@ def _find_tags(text: str) -> list[Tag]:
             raise ERBError(((place, f"more than {MOST_TAGS} ERB tags in one file"),))
     private = _PRIVATE.search(text)
     if private is not None:
-        problems.append((_place_of(text, private.start()), "a character for private use: remove it"))
+        problems.append((place_of(text, private.start()), "a character for private use: remove it"))
     if problems:
         raise ERBError(tuple(problems))
     return tags
-
-
-def _place_of(text: str, index: int) -> Place:
-    return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
 def _replace(text: str, tags: list[Tag], replacement: Callable[[int, Tag], str]) -> str:

@@ -4,7 +4,7 @@ Read from `flowforge.yml` as FlowFuse sees it, without what lies over it. No val
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -42,27 +42,24 @@ class FlowFuseFile:
     on: frozenset[str] = frozenset()
     off: frozenset[str] = frozenset()
     exactly_on: frozenset[str] = frozenset()
-    addresses: tuple[tuple[str, Address], ...] = field(default=())
+    addresses: Mapping[str, Address] = field(default_factory=dict)
 
     def address(self, key: str) -> Address | None:
         """The host that a key names."""
-        return dict(self.addresses).get(key)
+        return self.addresses.get(key)
 
 
 def read_flowfuse_file(tree: Map) -> FlowFuseFile:
     """Every key of the file."""
-    on, off, exactly_on, addresses = set(), set(), set(), []
-    for path, node, beside in _keys(tree, ""):
-        if is_true(node):
-            on.add(path)
-        if isinstance(node, Scalar):
-            if node.value is False:
-                off.add(path)
-            if node.value is True:
-                exactly_on.add(path)
-            if (address := _address(path, node, beside)) is not None:
-                addresses.append((path, address))
-    return FlowFuseFile(frozenset(on), frozenset(off), frozenset(exactly_on), tuple(addresses))
+    keys = list(_keys(tree, ""))
+    scalars = [(path, node, beside) for path, node, beside in keys if isinstance(node, Scalar)]
+    addresses = {path: _address(path, node, beside) for path, node, beside in scalars}
+    return FlowFuseFile(
+        on=frozenset(path for path, node, _ in keys if is_true(node)),
+        off=frozenset(path for path, node, _ in scalars if node.value is False),
+        exactly_on=frozenset(path for path, node, _ in scalars if node.value is True),
+        addresses={path: address for path, address in addresses.items() if address is not None},
+    )
 
 
 def _keys(tree: Map, prefix: str) -> Iterator[tuple[str, Node, Map]]:

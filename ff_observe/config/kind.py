@@ -1,6 +1,6 @@
 """A kind of value: reads a node as a typed value or says what to write, and shows a value as it is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 from ff_observe.config.nodes import Map, Node, Place, Scalar, Sequence
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
 class WrongValueError(Exception):
@@ -35,6 +37,19 @@ def refuse(mistakes: list[WrongValueError]) -> None:
     if mistakes:
         first, *others = mistakes
         raise WrongValueError(str(first), first.place, first.below, tuple(others))
+
+
+def read_each(read: Callable[[Item], Value], items: Iterable[Item]) -> list[Value]:
+    """Every item read. Raises `WrongValueError` with the mistakes of all of them."""
+    values: list[Value] = []
+    mistakes: list[WrongValueError] = []
+    for item in items:
+        try:
+            values.append(read(item))
+        except WrongValueError as error:
+            mistakes += (error, *error.others)
+    refuse(mistakes)
+    return values
 
 
 def _show(value: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ff_observe.config.kind import Kind, WrongValueError, describe, refuse
+from ff_observe.config.kind import Kind, WrongValueError, describe, read_each
 from ff_observe.config.nodes import Entry, Map, Node, Scalar, Sequence
 from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.reading import UnreadableFileError, read_text
@@ -17,15 +17,12 @@ from ff_observe.transparency.notes import COSIGNATURE, NoteError, VerifierKey
 DSN_FORM: Final = "https://HOST/PROJECT-NUMBER, with KEY@ before HOST"  # no URL with a user, which is masked
 
 
-def _text(node: Node) -> str | None:
+def _text(node: Node, what_to_write: str = "") -> str | None:
     """A string; null and the empty string count as not set, as in FlowFuse."""
-    if isinstance(node, Scalar):
-        if node.value is None:
-            return None
-        if isinstance(node.value, str):
-            return node.value or None
-        raise WrongValueError("write a string: put it in quotes")
-    raise WrongValueError("write a string")
+    if isinstance(node, Scalar) and (node.value is None or isinstance(node.value, str)):
+        return node.value or None
+    in_quotes = ": put it in quotes" if isinstance(node, Scalar) else ""
+    raise WrongValueError(what_to_write or f"write a string{in_quotes}")
 
 
 _FALSE_WORDS = frozenset(("no", "n", "off", "false", "0", "disabled", "disable", "never", "none"))
@@ -44,12 +41,12 @@ def _boolean(node: Node) -> bool | None:
     raise WrongValueError("write true or false, without quotes")
 
 
-def _url(node: Node) -> str | None:
+def _url(
+    node: Node, what_to_write: str = "write a URL that begins with http:// or https:// and names a host"
+) -> str | None:
     url = _text(node)
-    if url is None:
-        return None
-    if not is_http_url(url):
-        raise WrongValueError("write a URL that begins with http:// or https:// and names a host")
+    if url is not None and not is_http_url(url):
+        raise WrongValueError(what_to_write)
     return url
 
 
@@ -66,10 +63,7 @@ def is_http_url(text: str) -> bool:
 def _dsn(node: Node) -> str | None:
     """Source: develop.sentry.dev/sdk/overview, "Parsing the DSN"."""
     allowed = f"write the DSN that Sentry shows for the project: {DSN_FORM}"
-    try:
-        dsn = _url(node)
-    except WrongValueError as error:
-        raise error if "quotes" in str(error) else WrongValueError(allowed) from None
+    dsn = _url(node, allowed)
     if dsn is not None:
         parts = urlsplit(dsn)
         if not parts.username or not re.fullmatch("[0-9]+", parts.path.rpartition("/")[2], re.ASCII):
@@ -127,15 +121,14 @@ def _host_names(node: Node) -> tuple[str, ...] | None:
         return None
     items = node.items if isinstance(node, Sequence) else (node,)
     wrong = "write a list of names or addresses without scheme and port: [metrics.example.com]"
-    names, mistakes = [], []
-    for item in items:
+
+    def read(item: Node) -> str:
         value = item.value if isinstance(item, Scalar) else None
         if isinstance(value, str) and _HOST_NAME.fullmatch(value):
-            names.append(value)
-        else:
-            mistakes.append(WrongValueError(wrong, item.place if isinstance(node, Sequence) else None))
-    refuse(mistakes)
-    return tuple(names) or None
+            return value
+        raise WrongValueError(wrong, item.place if isinstance(node, Sequence) else None)
+
+    return tuple(read_each(read, items)) or None
 
 
 def _http_path(node: Node) -> str | None:
@@ -175,10 +168,7 @@ OFF = "off"
 def _file_path_or_off(node: Node) -> str | None:
     """`no` or `none` would be taken for the name of a file, which is never intended."""
     what_to_write = 'write the path of a file, or "off"'
-    try:
-        path = _text(node)
-    except WrongValueError:
-        raise WrongValueError(what_to_write) from None
+    path = _text(node, what_to_write)
     if path is None or path == OFF:
         return path
     if path.strip().lower() in _FALSE_WORDS | _TRUE_WORDS or not path.isprintable() or path.endswith("/"):
@@ -190,12 +180,10 @@ def _url_or_off(node: Node) -> str | None:
     """A URL without credentials; `false` and the empty string are `OFF`."""
     if isinstance(node, Scalar) and (node.value is False or node.value in ("", OFF)):
         return OFF
-    try:
-        url = _url(node)
-    except WrongValueError:
-        url = ""
-    if url is not None and (not url or "@" in urlsplit(url).netloc):
-        raise WrongValueError("write FlowFuse's URL without user and password, or false: nothing is asked then")
+    what_to_write = "write FlowFuse's URL without user and password, or false: nothing is asked then"
+    url = _text(node, what_to_write)
+    if url is not None and (not is_http_url(url) or "@" in urlsplit(url).netloc):
+        raise WrongValueError(what_to_write)
     return url
 
 
@@ -207,24 +195,18 @@ def _headers(node: Node) -> tuple[tuple[str, Secret], ...] | None:
         return None
     if not isinstance(node, Map):
         raise WrongValueError("write a map: one line 'name: value' per header")
-    headers, mistakes = [], []
-    for name, entry in node.entries.items():
-        try:
-            headers.append((name, Secret(_header(name, entry))))
-        except WrongValueError as error:
-            mistakes.append(error)
-    refuse(mistakes)
-    return tuple(headers)
+    return tuple(read_each(_header, node.entries.items()))
 
 
-def _header(name: str, entry: Entry) -> str:
+def _header(named: tuple[str, Entry]) -> tuple[str, Secret]:
+    name, entry = named
     place = entry.value.place
     if not is_header_name(name):
         raise WrongValueError("the name of a header holds a character that it must not", entry.place)
     if isinstance(entry.value, Scalar) and entry.value.unset is not None:
         raise WrongValueError(unset_variable(entry.value), place, name)
     try:
-        return _header_value(entry.value) or ""
+        return name, Secret(_header_value(entry.value) or "")
     except WrongValueError as error:
         raise WrongValueError(str(error), place, name) from None
 
@@ -281,13 +263,10 @@ def choice(*allowed: str) -> Kind[str]:
     """One of a few words."""
 
     def read(node: Node) -> str | None:
-        words = " or ".join(f'"{word}"' for word in allowed)
-        try:
-            word = _text(node)
-        except WrongValueError:
-            raise WrongValueError(f"write {words}") from None
+        what_to_write = "write " + " or ".join(f'"{word}"' for word in allowed)
+        word = _text(node, what_to_write)
         if word is not None and word not in allowed:
-            raise WrongValueError(f"write {words}")
+            raise WrongValueError(what_to_write)
         return word
 
     return Kind(" or ".join(f"`{word}`" for word in allowed), read, text=True)
@@ -301,14 +280,12 @@ def words(known: Collection[str]) -> Kind[tuple[str, ...]]:
             return None
         if not isinstance(node, Sequence):
             raise WrongValueError("write a list: one line '- NAME' for each")
-        refuse(
-            [
-                WrongValueError(f"found {describe(item, secret=False)}; known are: {', '.join(known)}", item.place)
-                for item in node.items
-                if not (isinstance(item, Scalar) and item.value in known)
-            ]
-        )
-        return tuple(str(item.value) for item in node.items if isinstance(item, Scalar))
+        return tuple(read_each(word, node.items))
+
+    def word(item: Node) -> str:
+        if isinstance(item, Scalar) and item.value in known:
+            return str(item.value)
+        raise WrongValueError(f"found {describe(item, secret=False)}; known are: {', '.join(known)}", item.place)
 
     return Kind("list of " + ", ".join(f"`{word}`" for word in known), read)
 

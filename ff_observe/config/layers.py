@@ -20,7 +20,9 @@ OVERLAY_FILE: Final = "FF_OBSERVE_SETTINGS"
 OPTION: Final = "--set"
 
 _KEYS: Final[Mapping[str, Key[Any]]] = {key.path: key for key in OVERLAY.keys}
-_NAMES_OF_FILES: Final[Mapping[str, Key[Any]]] = {key.file_path: key for key in OVERLAY.keys if key.file}
+_NAMES_OF_FILES: Final[Mapping[str, str]] = {key.file_path: key.path for key in OVERLAY.keys if key.file}
+_SIBLINGS: Final = {**_NAMES_OF_FILES, **{path: name for name, path in _NAMES_OF_FILES.items()}}
+"""For a value the key that names its file, and vice versa."""
 _VARIABLES: Final = frozenset(name for key in OVERLAY.keys for name in (key.variable, f"{key.variable}_FILE"))
 
 
@@ -37,7 +39,7 @@ class Layers:
     def over(self, tree: Map) -> Map:
         """The tree of FlowFuse's file with these values in it."""
         for path, node in self._values.items():
-            tree = _put(_without(tree, _sibling(path)), path.split("."), node)
+            tree = _put(_without(tree, _SIBLINGS.get(path, "")), path.split("."), node)
         return tree
 
     def add_file(self, file: Path, tree: Map) -> None:
@@ -85,7 +87,7 @@ class Layers:
                 self._set_text(key, text, OPTION)
 
     def _set(self, path: str, node: Node) -> None:
-        self._values.pop(_sibling(path), None)
+        self._values.pop(_SIBLINGS.get(path, ""), None)
         self._values[path] = node
 
     def _set_text(self, key: Key[Any], text: str, source: str, *, rendered: bool = False) -> None:
@@ -124,13 +126,6 @@ class Layers:
                 close = get_close_matches(name, _VARIABLES, n=1, cutoff=0.85)
                 advice = f"did you mean {close[0]}?" if close else "docs/configuration.md names those of every key"
                 self.unknown += (Problem(name, 0, 0, "", f"this variable sets nothing; {advice}"),)
-
-
-def _sibling(path: str) -> str:
-    """For a value the key that names its file, and vice versa; empty if there is none."""
-    if path in _NAMES_OF_FILES:
-        return _NAMES_OF_FILES[path].path
-    return _KEYS[path].file_path if path in _KEYS and _KEYS[path].file else ""
 
 
 def _put(tree: Map, names: list[str], node: Node) -> Map:

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ff_observe.config import declaration, kinds
 from ff_observe.config.key import FileKeys, Key
-from ff_observe.config.kind import Kind, WrongValueError, refuse
+from ff_observe.config.kind import Kind, WrongValueError, read_each
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.load import find_file, load_settings
 from ff_observe.config.nodes import Entry as MapEntry
@@ -62,47 +62,6 @@ class Platforms:
     warnings: tuple[Problem, ...] = ()
 
 
-def _entries(node: Node) -> tuple[Entry, ...]:
-    if not isinstance(node, Sequence):
-        raise WrongValueError("write a list: '- name: NAME' and 'home: DIR' below it, for each platform")
-    entries: dict[str, Entry] = {}
-    mistakes: list[WrongValueError] = []
-    for item in node.items:
-        try:
-            entry = _entry(item)
-            if entry.name in entries:
-                mistakes.append(WrongValueError("another platform has this name already", item.place, "name"))
-            entries[entry.name] = entry
-        except WrongValueError as error:
-            mistakes += [error, *error.others]
-    refuse(mistakes)
-    return tuple(entries.values())
-
-
-def _entry(node: Node) -> Entry:
-    if not isinstance(node, Map):
-        raise WrongValueError("write a map with name, and home or config", node.place)
-    mistakes = [
-        WrongValueError(f"unknown key; known here: {', '.join(_KEYS)}", entry.place)
-        for name, entry in node.entries.items()
-        if name not in _KEYS
-    ]
-    values: dict[str, Any] = {}
-    for name, kind in _KEYS.items():
-        if name in node.entries:
-            value = node.entries[name].value
-            try:
-                values[name] = kind.read(value)
-            except WrongValueError as error:
-                mistakes.append(WrongValueError(str(error), error.place or value.place, name))
-    if not mistakes and not values.get("name"):
-        mistakes.append(WrongValueError("give the platform a name", node.place, "name"))
-    if not mistakes and not values.get("home") and not values.get("config"):
-        mistakes.append(WrongValueError("name the platform's home, or its configuration file (config)", node.place))
-    refuse(mistakes)
-    return Entry(**{name: value for name, value in values.items() if value is not None})
-
-
 def name_problem(name: str) -> str | None:
     """What is wrong with a name: it is one segment of a path, and of a line in the log."""
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or "/" in name or name in (".", ".."):
@@ -124,32 +83,36 @@ def _labels(node: Node) -> Mapping[str, str] | None:
         return None
     if not isinstance(node, Map):
         raise WrongValueError("write a map: one line 'LABEL: value' for each label")
-    labels: dict[str, str] = {}
-    mistakes: list[WrongValueError] = []
-    for name, entry in node.entries.items():
-        if not _LABEL.fullmatch(name) or name in LABELS_OF_OURS:
-            message = "a label has letters, digits and _, begins with no digit nor __, and is not platform or instance"
-            mistakes.append(WrongValueError(message, entry.place))
-        elif not isinstance(entry.value, Scalar) or entry.value.value is None:
-            mistakes.append(WrongValueError("write a string", entry.value.place))
-        else:
-            labels[name] = entry.value.text
-    refuse(mistakes)
-    return labels
+    return dict(read_each(_label, node.entries.items()))
 
 
-_KEYS: Final[Mapping[str, Kind[Any]]] = {
-    "name": Kind("string", _name),
-    "home": kinds.PATH,
-    "config": kinds.PATH,
-    "environment_file": kinds.PATH,
-    "labels": Kind("map of strings", _labels),
-}
+def _label(named: tuple[str, MapEntry]) -> tuple[str, str]:
+    name, entry = named
+    if not _LABEL.fullmatch(name) or name in LABELS_OF_OURS:
+        message = "a label has letters, digits and _, begins with no digit nor __, and is not platform or instance"
+        raise WrongValueError(message, entry.place)
+    if not isinstance(entry.value, Scalar) or entry.value.value is None:
+        raise WrongValueError("write a string", entry.value.place)
+    return name, entry.value.text
+
+
+def _list(node: Node) -> tuple[Node, ...]:
+    if not isinstance(node, Sequence):
+        raise WrongValueError("write a list: '- name: NAME' and 'home: DIR' below it, for each platform")
+    return node.items
+
+
+NAME = Key("name", Kind("string", _name), "The platform's name.")
+HOME = Key("home", kinds.PATH, "Its FlowFuse home.")
+CONFIG = Key("config", kinds.PATH, "Its configuration file, in place of the home.")
+ENVIRONMENT_FILE = Key("environment_file", kinds.PATH, "Variables for this platform alone.")
+LABELS = Key("labels", Kind("map of strings", _labels), "Labels for Prometheus.", default={})
+ENTRY_KEYS: Final = FileKeys((NAME, HOME, CONFIG, ENVIRONMENT_FILE, LABELS))
 
 HOMES = Key("homes", kinds.PATH, "A directory whose subdirectories are FlowFuse homes, each named as it is.")
 PLATFORMS = Key(
     "platforms",
-    Kind("list of maps", _entries),
+    Kind("list of maps", _list),
     "Each platform: its `name`; `home`, or `config` (the file itself); `environment_file`; `labels` for Prometheus.",
 )
 _SERVING: Final = tuple(
@@ -192,10 +155,9 @@ def _read_list(file: Path, warnings: list[Problem]) -> tuple[PrometheusSettings,
     secured = web.web_config_file is not None or web.bearer_token_file is not None or web.allow_public
     if not (is_loopback(web.host) or secured):
         reader.problem("host", open_to_all(web.host))
-    homes, listed = reader.value(HOMES), reader.value(PLATFORMS) or ()
+    homes, entries = reader.value(HOMES), _entries(reader, file)
     reader.problems += check_keys(reader)
     reader.finish()
-    entries = {entry.name: _absolute(entry, file.parent) for entry in listed}
     for found in _homes_in(homes, warnings) if homes is not None else ():
         entries.setdefault(found.name, found)
     return web, tuple(entries.values())
@@ -206,14 +168,28 @@ def _a_bare_list_too(text: str) -> Node | None:
     return Map(tree.place, {PLATFORMS.path: MapEntry(tree.place, tree)}) if isinstance(tree, Sequence) else tree
 
 
-def _absolute(entry: Entry, directory: Path) -> Entry:
-    def at(path: Path | None) -> Path | None:
-        return None if path is None else directory / path
-
-    home, config = at(entry.home), at(entry.config)
-    if home is None and config is not None:
-        home = config.parent.parent if config.parent.name == "etc" else config.parent
-    return replace(entry, home=home, config=config, environment_file=at(entry.environment_file))
+def _entries(reader: Reader, file: Path) -> dict[str, Entry]:
+    """The listed platforms by name. The reader gets the problems of each."""
+    entries: dict[str, Entry] = {}
+    for node in reader.value(PLATFORMS) or ():
+        if not isinstance(node, Map):
+            reader.problem(PLATFORMS.path, "write a map with name, and home or config", node.place)
+            continue
+        own = Reader(file, node, ENTRY_KEYS, file.parent)
+        name, home, config = own.value(NAME), own.value(HOME), own.value(CONFIG)
+        environment_file, labels = own.value(ENVIRONMENT_FILE), own.value(LABELS)
+        own.problems += check_keys(own)
+        if not own.problems and name is None:
+            own.problem(NAME.path, "give the platform a name", node.place)
+        if not own.problems and home is None and config is None:
+            own.problem("", "name the platform's home, or its configuration file (config)", node.place)
+        if not own.problems and name in entries:
+            own.problem(NAME.path, "another platform has this name already", node.place)
+        reader.problems += own.problems
+        if home is None and config is not None:
+            home = config.parent.parent if config.parent.name == "etc" else config.parent
+        entries[name] = Entry(name, home, config, environment_file, labels)
+    return entries
 
 
 def _homes_in(directory: Path, warnings: list[Problem]) -> Iterator[Entry]:

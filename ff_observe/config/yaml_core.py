@@ -266,14 +266,18 @@ def _refuse_unreadable(text: str) -> None:
     found = _UNREADABLE.search(text)
     if found is None:
         return
-    line_begins = text.rfind("\n", 0, found.start()) + 1
-    place = Place(text.count("\n", 0, found.start()) + 1, found.start() - line_begins + 1)
+    place = place_of(text, found.start())
     character = found.group()
     if character == "\0":
         raise YAMLError(place, "this is a binary file: it holds a NUL byte")
     if character == "\r":
         raise YAMLError(place, "a line ends with a carriage return alone; end lines with a line feed")
     raise YAMLError(place, f"the character U+{ord(character):04X} must not stand here: remove it")
+
+
+def place_of(text: str, index: int) -> Place:
+    """The line and column of a character."""
+    return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
 def _explained(error: yaml.YAMLError, text: str, innermost: Place) -> YAMLError:

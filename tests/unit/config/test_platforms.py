@@ -122,7 +122,7 @@ def test_the_state_of_each_is_kept_apart(tmp_path: Path) -> None:
         ("- {name: ../a, home: a}\n", "no slash"),
         ("- {name: 1, home: a}\n", "write a string"),
         ("- {name: a, home: a}\n- {name: a, home: b}\n", "another platform has this name"),
-        ("- {name: a, home: a, hme: b}\n", "known here: name, home, config, environment_file, labels"),
+        ("- {name: a, home: a, hme: b}\n", 'unknown key; did you mean "home"?'),
         ("- {name: a, home: a, labels: {__path__: b}}\n", "begins with no digit nor __"),
         ("- {name: a, home: a, labels: {platform: b}}\n", "is not platform or instance"),
         ("- {name: a, home: a, labels: {b: [c]}}\n", "write a string"),
@@ -139,8 +139,8 @@ def test_a_mistake_in_the_list_is_said_with_its_place(tmp_path: Path, text: str,
 
 
 def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:
-    told = problems_of(tmp_path, "- {name: a/b, home: a}\n- {name: c}\n- {name: d, home: 1}\n")
-    assert [line.split(":")[1] for line in told.splitlines()] == ["1", "2", "3"]
+    told = problems_of(tmp_path, "- {name: a/b, home: a}\n- {name: c}\n- {name: d, home: 1}\n- {name: c/d, home: a}\n")
+    assert [line.split(":")[1] for line in told.splitlines()] == ["1", "2", "3", "4"]
 
 
 def test_an_environment_file_shows_no_value_in_its_error(tmp_path: Path) -> None:

@@ -274,6 +274,6 @@ def test_of_any_file_hosts_and_ports_alone_are_kept(tree: object) -> None:
     assert isinstance(parsed, Map)
     kept = read_flowfuse_file(parsed)
     assert "planted" not in repr(kept)
-    for _, address in kept.addresses:
+    for address in kept.addresses.values():
         assert re.fullmatch(r"[a-z0-9_.:-]+", address.host)
         assert address.port is None or 1 <= address.port <= 65535
