@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ff_observe.cli.options import OF_FLOWFORGE_YML, assignment, given_of_flowforge_yml, redactor_of
 from ff_observe.cli.signals import EndedBySignal, ending_as_exceptions
@@ -56,6 +56,21 @@ Start with `ff-observe demo`, or `ff-observe --home /opt/flowforge check`.
 
 def build_parser(commands: Sequence[str] = _COMMANDS) -> argparse.ArgumentParser:
     """The command line, all of it by default. Each command's file adds its own part and sets `run`."""
+    gathered: list[tuple[str, str]] = []
+
+    class Gather(argparse.Action):
+        """Appends each value to one list, before or after the command."""
+
+        def __call__(self, parser: Any, namespace: Any, value: Any, option: str | None = None) -> None:
+            gathered.append(value)
+
+    class Command(SpellingParser):
+        """A command, or an action of one: takes the global options too, so that they may come before and after it."""
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            _add_global_options(self, Gather, are_idle=self.prog.split()[1] in WITHOUT_FLOWFORGE_YML)
+
     parser = SpellingParser(
         prog="ff-observe",
         description="Wires the observability of a FlowFuse platform from its flowforge.yml and its database.",
@@ -63,13 +78,8 @@ def build_parser(commands: Sequence[str] = _COMMANDS) -> argparse.ArgumentParser
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ff-observe {VERSION}")
-    gathered: list[tuple[str, str]] = []
-
-    class Command(_CommandParser):
-        assignments = gathered
-
     parser.set_defaults(home=None, config=None, overlay=None, set=gathered, log_format="text", log_level=None)
-    _add_global_options(parser, gathered)
+    _add_global_options(parser, Gather)
     parsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Command)
     for name in commands:
         importlib.import_module(f"ff_observe.cli.{name}").add_parser(parsers)
@@ -91,28 +101,6 @@ def _needed(arguments: Sequence[str]) -> Sequence[str]:
     return _COMMANDS
 
 
-class _CommandParser(SpellingParser):
-    """A command, or an action of one: takes the global options too, so that they may come before and after it."""
-
-    assignments: ClassVar[list[tuple[str, str]]]
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        command = self.prog.split()[1]
-        _add_global_options(self, self.assignments, are_idle=command in WITHOUT_FLOWFORGE_YML)
-
-
-class _Gather(argparse.Action):
-    """Appends each value to one list, before or after the command."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, into: list[Any], **options: Any) -> None:
-        super().__init__(option_strings, dest, **options)
-        self._into = into
-
-    def __call__(self, parser: Any, namespace: Any, value: Any, option: str | None = None) -> None:
-        self._into.append(value)
-
-
 _GLOBAL_OPTIONS: dict[str, dict[str, Any]] = {
     "--home": {
         "metavar": "DIR",
@@ -127,7 +115,6 @@ _GLOBAL_OPTIONS: dict[str, dict[str, Any]] = {
         "help": "settings that override that file (default: $FF_OBSERVE_SETTINGS, else ff-observe.yml beside it)",
     },
     "--set": {
-        "action": _Gather,
         "type": assignment,
         "metavar": "KEY=VALUE",
         "help": "set one key of that file, overriding everything else; may be repeated",
@@ -142,14 +129,14 @@ _GLOBAL_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def _add_global_options(
-    parser: argparse.ArgumentParser, assignments: list[tuple[str, str]], *, are_idle: bool = False
+    parser: argparse.ArgumentParser, gather: type[argparse.Action], *, are_idle: bool = False
 ) -> None:
     """Options without defaults: a subparser's default would overwrite a value given before the command. For the same
-    reason all parsers append `--set` to one shared list. Those of flowforge.yml are not shown if they `are_idle`."""
+    reason all parsers `gather` `--set` in one list. Those of flowforge.yml are not shown if they `are_idle`."""
     of_file = parser.add_argument_group("options of every command that reads flowforge.yml")
     of_all = parser.add_argument_group("options of every command")
     for name, options in _GLOBAL_OPTIONS.items():
-        further: dict[str, Any] = {"into": assignments} if options.get("action") is _Gather else {}
+        further: dict[str, Any] = {"action": gather} if name == "--set" else {}
         if name in OF_FLOWFORGE_YML and are_idle:
             further["help"] = argparse.SUPPRESS
         group = of_file if name in OF_FLOWFORGE_YML else of_all

@@ -41,7 +41,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     for kind in [options.kind] if options.kind else KINDS:
-        found = directory(kind)
+        found = installed_directory(kind, KINDS[kind][0])
+        if found is None:
+            raise FFObserveError(f"this installation has no {kind}; was it copied without its data? Install the wheel")
         if options.copy is not None:
             found = _copy(found, options.copy / kind)
         print(found if options.kind else f"{kind:13} {found}")
@@ -57,14 +59,3 @@ def _copy(source: Path, target: Path) -> Path:
         what = re.sub(r"\A\[Errno \d+\] ", "", reason).partition(": '")[0]
         more = f" (and {len(others)} more)" if others else ""
         raise FFObserveError(f"{file} cannot be written: {what}{more}") from None
-
-
-def directory(kind: str) -> Path:
-    """Where the files of a kind are: in the installed package, or in the checkout that it runs from.
-
-    Raises `FFObserveError` if they are in neither.
-    """
-    found = installed_directory(kind, KINDS[kind][0])
-    if found is None:
-        raise FFObserveError(f"this installation has no {kind}; was it copied without its data? Install the wheel")
-    return found

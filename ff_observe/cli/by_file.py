@@ -3,17 +3,19 @@
 import argparse
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ff_observe.cli.files import fresh
 from ff_observe.cli.options import settings_of
-from ff_observe.cli.terminal import READING, progress
+from ff_observe.cli.terminal import READING, progress, say
 from ff_observe.clock import SystemClock
 from ff_observe.errors import DeliveryError, LedgerError, UsageError
+
+if TYPE_CHECKING:
+    from ff_observe.transparency.notes import VerifierKey
 
 
 def add_parsers(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,6 +48,16 @@ def add_to_send(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def key_of(option: str, text: str | None) -> "VerifierKey | None":
+    """The public key that an option names. Raises `UsageError`."""
+    from ff_observe.transparency.notes import NoteError, VerifierKey
+
+    try:
+        return None if text is None else VerifierKey.parse(text)
+    except NoteError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
 def is_meant(options: argparse.Namespace) -> bool:
     """Whether an option of `ping send` concerns a ping of another machine."""
     return (options.source, options.receipt, options.ledger_key) != (None, None, None)
@@ -76,17 +88,13 @@ def export(options: argparse.Namespace) -> int:
 def send(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping import by_file
     from ff_observe.outputs.ping.delivery import Delivery
-    from ff_observe.transparency.notes import NoteError, VerifierKey
 
     if options.source is None:
         raise UsageError(f"{'--ledger-key' if options.receipt is None else '--receipt'} belongs to --from")
     settings, clock = settings_of(options), SystemClock()
     if settings.environment.ff_telemetry_disabled:
         raise DeliveryError("not sent: FF_TELEMETRY_DISABLED is set in the environment of ff-observe")
-    try:
-        expected = None if options.ledger_key is None else VerifierKey.parse(options.ledger_key)
-    except NoteError as error:
-        raise UsageError(f"--ledger-key: {error}") from None
+    expected = key_of("--ledger-key", options.ledger_key)
     with _naming(options.source):
         exported = by_file.Export.parse(_read(options.source), expected)
     file = options.receipt or options.source.with_name(f"{options.source.name}.receipt")
@@ -106,7 +114,7 @@ def send(options: argparse.Namespace) -> int:
         written.write(receipt.written())
     print(f"delivered to {receipt.receiver}; take {file} back, for `ff-observe ping receipt`")
     if exported.collector is not None and receipt.note is None:
-        print(f"ff-observe: it is refused there: {exported.collector.name} did not sign it", file=sys.stderr)
+        say(f"it is refused there: {exported.collector.name} did not sign it")
     return 0
 
 

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     except ConfigurationError as error:
         if not options.json:
             raise
-        print(json.dumps({"valid": False, "problems": [_place(problem) for problem in error.problems]}, indent=2))
+        print(json.dumps({"valid": False, "problems": list(map(asdict, error.problems))}, indent=2))
         return error.exit_status
     snapshot, hangs = (None, False) if options.offline else _ask(settings)
     answer = mapped(_answer(settings, snapshot, every_value=options.effective), options.redactor.text)
@@ -174,7 +174,3 @@ def _platform_line(platform: dict[str, Any]) -> str:
         *(f"{count} {name if count != 1 else name[:-1]}" for name, count in platform["counts"].items()),
     ]
     return f"The platform's database answers in {platform['milliseconds']} ms: {', '.join(facts)}."
-
-
-def _place(problem: Any) -> dict[str, object]:
-    return {name: getattr(problem, name) for name in ("file", "line", "column", "key", "message")}

@@ -4,19 +4,17 @@ import argparse
 import logging
 import os
 import signal
-import sys
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ff_observe.cli.files import write_exactly
 from ff_observe.cli.options import hide_secrets, start_logging
 from ff_observe.cli.run import STOP_SECONDS, leave, stop
 from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import next_signal, notify
-from ff_observe.cli.terminal import progress
-from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE, read_environment
+from ff_observe.cli.terminal import progress, say
+from ff_observe.config.environment import read_environment
 from ff_observe.config.secret import Secret
 from ff_observe.errors import FFObserveError, UsageError
 
@@ -24,8 +22,10 @@ if TYPE_CHECKING:
     from ff_observe.clock import Clock
     from ff_observe.collector.settings import CollectorSettings
     from ff_observe.collector.settings_file import NamedDatabase
-    from ff_observe.config.environment import Environment
     from ff_observe.service import Component
+
+COLLECTOR_DATABASE: Final = "FF_OBSERVE_COLLECTOR_DATABASE"
+COLLECTOR_DATABASE_FILE: Final = "FF_OBSERVE_COLLECTOR_DATABASE_FILE"
 
 log = logging.getLogger("ff_observe")
 
@@ -138,13 +138,13 @@ def named_settings(options: argparse.Namespace) -> "CollectorSettings":
     """Raises `ConfigurationError` or `UsageError`."""
     from ff_observe.collector.settings_file import collector_settings
 
-    environment = read_environment(os.environ)
-    urls = [url for url in (environment.collector_database, options.database) if url and _may_hold_a_password(url)]
-    hide_secrets(options, (replace(environment, collector_database=None), urls))
+    named = _named_database(options)
+    urls = [] if named is None or named.url is None or not _may_hold_a_password(named.url) else [named.url]
+    hide_secrets(options, (read_environment(os.environ), urls))
     settings = collector_settings(
         options.settings,
         listen=getattr(options, "listen", None),
-        database=_named_database(options, environment),
+        database=named,
         data_dir=options.data_dir,
     )
     hide_secrets(options, settings)
@@ -156,7 +156,7 @@ def _may_hold_a_password(url: Secret) -> bool:
     return any(mark in url.reveal() for mark in ("://", "@", "="))
 
 
-def _named_database(options: argparse.Namespace, environment: "Environment") -> "NamedDatabase | None":
+def _named_database(options: argparse.Namespace) -> "NamedDatabase | None":
     """What an option names, else what the environment does. Raises `UsageError` for two at once."""
     from ff_observe.collector.settings_file import NamedDatabase
 
@@ -164,12 +164,12 @@ def _named_database(options: argparse.Namespace, environment: "Environment") -> 
         return NamedDatabase("--database", url=options.database, seen=True)
     if options.database_file is not None:
         return NamedDatabase("--database-file", file=options.database_file)
-    url, file = environment.collector_database, environment.collector_database_file
-    if url is not None and file is not None:
+    url, file = os.environ.get(COLLECTOR_DATABASE), os.environ.get(COLLECTOR_DATABASE_FILE)
+    if url and file:
         raise UsageError(f"set either {COLLECTOR_DATABASE} or {COLLECTOR_DATABASE_FILE}, not both")
-    if url is not None:
-        return NamedDatabase(COLLECTOR_DATABASE, url=url)
-    return None if file is None else NamedDatabase(COLLECTOR_DATABASE_FILE, file=Path(file))
+    if url:
+        return NamedDatabase(COLLECTOR_DATABASE, url=Secret(url))
+    return NamedDatabase(COLLECTOR_DATABASE_FILE, file=Path(file)) if file else None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -287,7 +287,7 @@ def verify(options: argparse.Namespace) -> int:
     start_logging(options)
     findings = commands.verify(options.key, options.files)
     for finding in findings:
-        print(f"ff-observe: {finding}", file=sys.stderr)
+        say(finding)
     if not findings:
         count = len(options.files)
         print(f"{count} {'release' if count == 1 else 'releases'}, intact")

@@ -15,6 +15,7 @@ from ff_observe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
+    from ff_observe.errors import Problem
     from ff_observe.problems import Finding
 
 ASK_SECONDS: Final = 10.0
@@ -90,10 +91,10 @@ def _examined(settings: "Settings", options: argparse.Namespace) -> "Iterator[Fi
             ]
 
 
-def _wrong(problem: object) -> "Finding":
+def _wrong(problem: "Problem") -> "Finding":
     from ff_observe.problems import Finding, Severity
 
-    title = f"{getattr(problem, 'key', '') or 'The configuration'} is wrong"
+    title = f"{problem.key or 'The configuration'} is wrong"
     fix = "Correct it there; docs/configuration.md describes every key."
     return Finding("configuration", Severity.ERROR, title, f"{problem}.", fix)
 

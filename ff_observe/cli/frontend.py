@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ff_observe.cli.files import STANDARD_STREAM, add_output, opened, write_exactly
 from ff_observe.cli.options import settings_of
+from ff_observe.cli.terminal import say
 from ff_observe.errors import PageError
 
 if TYPE_CHECKING:
@@ -86,13 +87,9 @@ def _scripts(settings: "Settings") -> "tuple[Script, ...]":
     release = release_name(installed_versions(settings).flowfuse())
     scripts = snippets(settings.frontend, environment_name(settings.environment.name), release)
     for problem in (*settings.warnings, *settings.notes):
-        _say(f"warning: {problem}")
+        say(f"warning: {problem}")
     if not scripts:
-        _say(f"note: telemetry.frontend in {settings.file} configures no service")
+        say(f"note: telemetry.frontend in {settings.file} configures no service")
     if settings.frontend.sentry is not None and release is None:
-        _say("note: FlowFuse's version is not known, so errors have no release; set telemetry.platform.version")
+        say("note: FlowFuse's version is not known, so errors have no release; set telemetry.platform.version")
     return scripts
-
-
-def _say(line: str) -> None:
-    print(f"ff-observe: {line}", file=sys.stderr)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from ff_observe.cli import by_file
 from ff_observe.cli.files import write_exactly
 from ff_observe.cli.options import add_at, clock_at, settings_of
-from ff_observe.cli.terminal import READING, legible, progress
+from ff_observe.cli.terminal import READING, legible, progress, say
 from ff_observe.clock import SystemClock
 from ff_observe.errors import DeliveryError, LedgerError, SourceError, UsageError
 
 if TYPE_CHECKING:
     from ff_observe.outputs.ping.ledger_lines import Entry, Lines
-    from ff_observe.platform.snapshot import Snapshot
     from ff_observe.transparency.notes import VerifierKey
 
 
@@ -92,24 +91,20 @@ def show(options: argparse.Namespace) -> int:
     from ff_observe.wiring import open_platform
 
     settings = settings_of(options)
-    logging.getLogger("ff_observe.platform.snapshots").setLevel(logging.ERROR)  # `reachable` raises the same
+    logging.getLogger("ff_observe.platform.snapshots").setLevel(logging.ERROR)  # raised below
     with open_platform(settings, clock_at(options.at)) as platform:
         with progress(READING):
-            snapshot = reachable(platform.snapshots.take())
+            snapshot = platform.snapshots.take()
+        if not snapshot.up:
+            raise SourceError(next(iter(snapshot.failures.values()), "the platform's database does not answer"))
         body = preview(snapshot, platform.settings, operating_system())
     if options.explain:
         _explain(body)
     elif options.diff:
         return _show_changes(body, platform.settings.ping.ledger)
     else:
-        _write(body)
+        sys.stdout.buffer.write(body + (b"\n" if sys.stdout.isatty() else b""))
     return 0
-
-
-def _write(body: bytes) -> None:
-    sys.stdout.buffer.write(body)
-    if sys.stdout.isatty():
-        sys.stdout.buffer.write(b"\n")
 
 
 def _explain(body: bytes) -> None:
@@ -131,7 +126,7 @@ def _show_changes(body: bytes, ledger: Path | None) -> int:
     status = _warn(lines)
     last = last_delivered(lines.entries)
     if last is None:
-        print(f"ff-observe: no ping was delivered yet, or not by a bridge that writes to {ledger}", file=sys.stderr)
+        say(f"no ping was delivered yet, or not by a bridge that writes to {ledger}")
         return status
     time = escaped(last.time)
     try:
@@ -158,7 +153,7 @@ def why(options: argparse.Namespace) -> int:
             election = observe_election(platform.settings, instance_id, locks_in)
             decision = with_election(decision, election)
             if election.note and decision.allowed:
-                print(f"ff-observe: {escaped(election.note)}", file=sys.stderr)
+                say(escaped(election.note))
     if options.json:
         answer = {
             "allowed": decision.allowed,
@@ -194,10 +189,7 @@ def send(options: argparse.Namespace) -> int:
     if sent.outcome.result is not Result.DELIVERED:
         raise DeliveryError(f"{sent.outcome.result}: {sent.outcome.explanation}")
     print(sent.outcome.explanation)
-    print(
-        "ff-observe: this ping takes no part in the election of a sender: a running bridge sends today's all the same",
-        file=sys.stderr,
-    )
+    say("this ping takes no part in the election of a sender: a running bridge sends today's all the same")
     return 0
 
 
@@ -223,7 +215,7 @@ def show_log(options: argparse.Namespace) -> int:
     elif held:
         _print_table(held)
     elif not lines.is_begun:
-        print(f"ff-observe: nothing was sent yet, or not by a bridge that writes to {path}", file=sys.stderr)
+        say(f"nothing was sent yet, or not by a bridge that writes to {path}")
     return _warn(lines)
 
 
@@ -232,26 +224,19 @@ def _warn(lines: "Lines") -> int:
     if not lines.is_begun or not lines.findings:
         return 0
     for finding in lines.findings:
-        print(f"ff-observe: {finding}; see `ping log --verify`", file=sys.stderr)
+        say(f"{finding}; see `ping log --verify`")
     return 1
 
 
 def _ledger_and_key(options: argparse.Namespace) -> "tuple[Path, VerifierKey | None]":
     """The ledger, and the key of the collector whose receipts are believed."""
-    from ff_observe.transparency.notes import NoteError, VerifierKey
-
-    key, path = None, options.file
-    if path is None:
-        ping = settings_of(options).ping
-        key, path = ping.receipts, ping.ledger
-    if options.collector_key is not None:
-        try:
-            key = VerifierKey.parse(options.collector_key)
-        except NoteError as error:
-            raise UsageError(f"--collector-key: {error}") from None
-    if path is None:
+    key = by_file.key_of("--collector-key", options.collector_key)
+    if options.file is not None:
+        return options.file, key
+    ping = settings_of(options).ping
+    if ping.ledger is None:
         raise LedgerError("no ledger is kept: telemetry.ledger is off")
-    return path, key
+    return ping.ledger, key or ping.receipts
 
 
 def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path]") -> int:
@@ -261,7 +246,7 @@ def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path
     with progress("verifying the ledger"):
         verified = examine(path, collector, against)
     for finding in verified.findings:
-        print(f"ff-observe: {finding}", file=sys.stderr)
+        say(finding)
     if verified.findings:
         return 1
     held = list(verified.lines.entries)
@@ -312,10 +297,3 @@ def _print_table(held: "Iterable[Entry]") -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def reachable(snapshot: "Snapshot") -> "Snapshot":
-    """The snapshot, unless the database did not answer. Raises `SourceError` with the reason."""
-    if not snapshot.up:
-        raise SourceError(next(iter(snapshot.failures.values()), "the platform's database does not answer"))
-    return snapshot

@@ -20,6 +20,11 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
 
 
+def say(line: object) -> None:
+    """A remark beside the answer, on standard error."""
+    print(f"ff-observe: {line}", file=sys.stderr)
+
+
 def legible(signed: str, stream: TextIO) -> str:
     """A signed text for `stream`: a file gets it as it was signed; on a terminal what could control it is escaped."""
     from ff_observe.log import escaped

@@ -6,13 +6,9 @@ elsewhere; here only whether `OTEL_*` switches OTLP on or off, and which of thei
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import unquote
 
 from ff_observe.config.secret import Secret
-
-COLLECTOR_DATABASE: Final = "FF_OBSERVE_COLLECTOR_DATABASE"
-COLLECTOR_DATABASE_FILE: Final = "FF_OBSERVE_COLLECTOR_DATABASE_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +34,6 @@ class Environment:
     state_directory: str | None = None
     node_extra_ca_certs: str | None = None
     pg_ssl_root_cert: str | None = None
-    collector_database: Secret | None = None
-    collector_database_file: str | None = None
     otlp_variables: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
 
     @property
@@ -76,8 +70,6 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         state_directory=variables.get("STATE_DIRECTORY", "").partition(":")[0] or None,
         node_extra_ca_certs=variables.get("NODE_EXTRA_CA_CERTS") or None,
         pg_ssl_root_cert=variables.get("PGSSLROOTCERT") or None,
-        collector_database=Secret(database) if (database := variables.get(COLLECTOR_DATABASE)) else None,
-        collector_database_file=variables.get(COLLECTOR_DATABASE_FILE) or None,
         otlp_variables={name: value for name, value in variables.items() if value and name.startswith("OTEL_")},
     )
 

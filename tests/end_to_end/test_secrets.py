@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ff_observe.cli import WITHOUT_FLOWFORGE_YML, build_parser, main, run
+from ff_observe.cli.collector import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
 from ff_observe.cli.grammar import grammar
 from ff_observe.collector.settings import COLLECTOR, DATABASE, FLEET_ANALYTICS, FLEET_DATABASE
-from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
 from ff_observe.transparency.notes import SIGNATURE, SigningKey
 from tests.end_to_end.planted_errors import MARK
 from tests.end_to_end.planted_secrets import ANY, SECRET_KEYS, Vault, forms_of

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import build_parser, collector, main
+from ff_observe.cli.collector import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
 from ff_observe.collector.settings import PostgreSQLServer, SQLiteFile
-from ff_observe.config.environment import COLLECTOR_DATABASE, COLLECTOR_DATABASE_FILE
 from ff_observe.config.secret import MASK, Secret
 from ff_observe.errors import UsageError
 

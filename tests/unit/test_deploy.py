@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import build_parser
+from ff_observe.cli.collector import COLLECTOR_DATABASE_FILE
 from ff_observe.cli.signals import EndedBySignal
 from ff_observe.config.declaration import OVERLAY
-from ff_observe.config.environment import COLLECTOR_DATABASE_FILE
 
 DIRECTORY = Path(__file__).parents[2] / "deploy" / "systemd"
 UNITS = sorted(DIRECTORY.glob("*.service"))
