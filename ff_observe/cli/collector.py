@@ -106,7 +106,6 @@ def _add_export(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def calendar_day(text: str) -> date:
-    """A day on the command line."""
     try:
         return date.fromisoformat(text)
     except ValueError:

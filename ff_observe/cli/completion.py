@@ -34,7 +34,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def render(shell: str) -> str:
-    """The script for `bash`, `zsh` or `fish`."""
     from ff_observe.cli import build_parser
     from ff_observe.config.declaration import OVERLAY
 

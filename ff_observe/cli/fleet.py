@@ -94,7 +94,6 @@ class Fleet:
         return self.store.rollups(self.since - timedelta(days=before), self.until, fields)
 
     def has_begun(self) -> bool:
-        """Whether any day has been rolled up."""
         return bool(self.store.rollups(date.min, self.until, ["seen"]))
 
 

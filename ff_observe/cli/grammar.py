@@ -36,7 +36,6 @@ class Command:
     commands: tuple["Command", ...]
 
     def each(self) -> Iterator["Command"]:
-        """This command and all below it."""
         yield self
         for command in self.commands:
             yield from command.each()

@@ -86,7 +86,6 @@ def _level(options: argparse.Namespace) -> int:
 
 
 def assignment(text: str) -> tuple[str, str]:
-    """Read `KEY=VALUE`."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise argparse.ArgumentTypeError("write KEY=VALUE, such as telemetry.backend.prometheus.port=9000")
@@ -106,7 +105,6 @@ def quiet(logger: str) -> Iterator[None]:
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:
-    """Add `--at TIME`."""
     parser.add_argument(
         "--at",
         type=moment,

@@ -45,12 +45,10 @@ class FlowFuseFile:
     addresses: Mapping[str, Address] = field(default_factory=dict)
 
     def address(self, key: str) -> Address | None:
-        """The host that a key names."""
         return self.addresses.get(key)
 
 
 def read_flowfuse_file(tree: Map) -> FlowFuseFile:
-    """Every key of the file."""
     keys = list(_keys(tree, ""))
     scalars = [(path, node, beside) for path, node, beside in keys if isinstance(node, Scalar)]
     addresses = {path: _address(path, node, beside) for path, node, beside in scalars}

@@ -34,7 +34,6 @@ class Key(Generic[T]):
 
     @property
     def file_path(self) -> str:
-        """The dotted path of the sibling that names a file."""
         return f"{self.path}_file"
 
     @property
@@ -92,13 +91,11 @@ class FileKeys:
 
     @cached_property
     def leaves(self) -> frozenset[str]:
-        """The paths that hold a value."""
         files = (key.file_path for key in self.keys if key.file)
         return frozenset((*(key.path for key in self.keys), *files, *self.ignored))
 
     @cached_property
     def sections(self) -> frozenset[str]:
-        """The paths that hold further keys."""
         return frozenset(
             ".".join(parts[:length])
             for parts in (leaf.split(".") for leaf in self.leaves)

@@ -224,7 +224,6 @@ def _header_value(node: Node) -> str | None:
 
 
 def is_header_name(name: str) -> bool:
-    """Whether the text is a valid HTTP header name."""
     return _HEADER_NAME.fullmatch(name) is not None
 
 
@@ -260,7 +259,6 @@ def _verifier_key(node: Node) -> VerifierKey | None:
 
 
 def choice(*allowed: str) -> Kind[str]:
-    """One of a few words."""
 
     def read(node: Node) -> str | None:
         what_to_write = "write " + " or ".join(f'"{word}"' for word in allowed)
@@ -291,7 +289,6 @@ def words(known: Collection[str]) -> Kind[tuple[str, ...]]:
 
 
 def whole(lowest: int, highest: int, name: str = "") -> Kind[int]:
-    """An integer within bounds."""
     return Kind(name or f"{lowest} to {highest}", lambda node: _integer(node, lowest, highest))
 
 

@@ -80,13 +80,7 @@ class Reader:
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
 
-    @property
-    def taken(self) -> frozenset[str]:
-        """The paths of the keys that were read."""
-        return frozenset(self._values)
-
     def problem(self, dotted: str, message: str, place: Place | None = None) -> None:
-        """Note a problem with a key."""
         self.problems.append(self.at(place or self.place(dotted), dotted, message))
 
     def note(self, dotted: str, message: str) -> None:
@@ -121,7 +115,6 @@ class Reader:
         return MASK if key.secret else key.kind.show(value)
 
     def is_wrong(self, key: Key[Any]) -> bool:
-        """Whether this key has a noted problem."""
         return any(problem.key == key.path for problem in self.problems)
 
     def finish(self) -> None:
@@ -137,7 +130,9 @@ class Reader:
         for depth, name in enumerate(names, 1):
             node = child(node, name)
             if isinstance(node, Scalar) and node.unset is not None:
-                self._problem_of_unset(node, ".".join(names[:depth]))
+                found = self.at(node.place, ".".join(names[:depth]), kinds.unset_variable(node))
+                if found not in self.problems:  # many keys share a section
+                    self.problems.append(found)
                 return None
         return node
 
@@ -180,8 +175,10 @@ class Reader:
             last = key.path.rpartition(".")[2]
             self.problem(key.file_path, f'both "{last}" and "{last}_file" are set: keep one of them')
             return None, None
-        text = self._read_secret_file(from_file, key.file_path)
-        if text is None:
+        try:
+            text = read_secret_file(from_file, self.directory, self._file_of(from_file))
+        except WrongValueError as error:
+            self.problem(key.file_path, str(error))
             return None, None
         read_file = key.kind.read_file
         content = Scalar(from_file.place, text, text, rendered=True)
@@ -206,15 +203,3 @@ class Reader:
         if problem is not None:
             self.problem(key.path, problem)
         return path
-
-    def _problem_of_unset(self, node: Scalar, dotted: str) -> None:
-        found = self.at(node.place, dotted, kinds.unset_variable(node))
-        if found not in self.problems:  # many keys share a section
-            self.problems.append(found)
-
-    def _read_secret_file(self, node: Node, dotted: str) -> str | None:
-        try:
-            return read_secret_file(node, self.directory, self._file_of(node))
-        except WrongValueError as error:
-            self.problem(dotted, str(error))
-            return None

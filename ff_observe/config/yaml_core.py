@@ -276,7 +276,6 @@ def _refuse_unreadable(text: str) -> None:
 
 
 def place_of(text: str, index: int) -> Place:
-    """The line and column of a character."""
     return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 

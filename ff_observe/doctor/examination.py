@@ -3,7 +3,6 @@
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
 from functools import partial
 from typing import Final
 
@@ -23,69 +22,48 @@ class Examination:
         """`workers` run the examinations of several platforms; without them each runs in its own thread."""
         self._examine = examine
         self._clock = clock
-        self._lock = threading.Lock()  # for the three below
-        self._under_way: Future[tuple[Finding, ...]] | None = None
-        self._begun = False
         self._shares_workers = workers is not None
         self._workers = workers or Workers()
-        self._latest: tuple[tuple[Finding, ...], float] | None = None  # and the monotonic time of their end
+        self._changed = threading.Condition()  # for those below
+        self._requested = False
+        self._under_way = False
         self._stopped = False
+        self._latest: tuple[Finding, ...] = ()
+        self._ended: float | None = None  # the monotonic time
 
     def start(self) -> None:
         """Nothing to do: the first request starts the examination."""
 
     def stop(self, deadline: float) -> None:
         """Wait for an examination in progress; start no other."""
-        with self._lock:
-            self._stopped = True
-            asked = self._under_way if self._begun else None
         seconds = max(0.0, deadline - self._clock.monotonic())
+        with self._changed:
+            self._stopped = True
+            done = self._changed.wait_for(lambda: not self._under_way, seconds if self._shares_workers else 0.0)
         if not self._shares_workers:
             done = self._workers.finish(seconds)
-        else:
-            done = asked is None or not wait([asked], seconds).not_done
         if not done:
             raise TimeoutError("the examination did not end in time")
 
     def findings(self) -> tuple[Finding, ...]:
         """The last findings, at once; if they are older than `EVERY_SECONDS`, a new examination starts."""
-        self.request()
-        latest = self._latest
-        return () if latest is None else latest[0]
+        with self._changed:
+            is_fresh = self._ended is not None and self._clock.monotonic() < self._ended + EVERY_SECONDS
+            if not (is_fresh or self._requested or self._stopped):
+                run = contextvars.copy_context().run  # its log lines name the platform that is examined
+                self._requested = self._workers.submit("examination", partial(run, self._run), waits=True)
+            return self._latest
 
-    def request(self) -> "Future[tuple[Finding, ...]]":
-        """Findings not older than `EVERY_SECONDS`. `asyncio.wrap_future` makes the future awaitable."""
-        with self._lock:
-            latest = self._latest
-            if latest is not None and self._clock.monotonic() < latest[1]:
-                return _done(latest[0])
+    def _run(self) -> None:
+        with self._changed:
             if self._stopped:
-                return _done(() if latest is None else latest[0])
-            if self._under_way is not None:
-                return self._under_way
-            asked: Future[tuple[Finding, ...]] = Future()
-            run = contextvars.copy_context().run  # its log lines name the platform that is examined
-            if not self._workers.submit("examination", partial(run, self._run, asked), waits=True):
-                return _done(() if latest is None else latest[0])
-            self._under_way = asked
-            return asked
-
-    def _run(self, asked: "Future[tuple[Finding, ...]]") -> None:
+                return
+            self._under_way = True
         found: tuple[Finding, ...] = ()
-        with self._lock:
-            self._begun = not self._stopped
         try:
-            if self._begun:
-                found = tuple(self._examine())
+            found = tuple(self._examine())
         finally:
-            with self._lock:
-                self._begun = False
-                self._latest = (found, self._clock.monotonic() + EVERY_SECONDS)
-                self._under_way = None
-            asked.set_result(found)
-
-
-def _done(found: tuple[Finding, ...]) -> "Future[tuple[Finding, ...]]":
-    future: Future[tuple[Finding, ...]] = Future()
-    future.set_result(found)
-    return future
+            with self._changed:
+                self._latest, self._ended = found, self._clock.monotonic()
+                self._requested = self._under_way = False
+                self._changed.notify_all()

@@ -43,20 +43,16 @@ class Check:
 
 
 def run_checks(checks: Iterable[Check], subject: Subject) -> list[Finding]:
-    """The findings of all checks, in their order."""
     return [finding for check in checks for finding in check.run(subject)]
 
 
 def error(name: str, title: str, detail: str, fix: str) -> Finding:
-    """An error with this id."""
     return Finding(name, Severity.ERROR, title, detail, fix)
 
 
 def warning(name: str, title: str, detail: str, fix: str) -> Finding:
-    """A warning with this id."""
     return Finding(name, Severity.WARNING, title, detail, fix)
 
 
 def note(name: str, title: str, detail: str, fix: str) -> Finding:
-    """A note with this id."""
     return Finding(name, Severity.NOTE, title, detail, fix)

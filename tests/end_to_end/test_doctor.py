@@ -62,7 +62,9 @@ def page_of(world: World) -> str:
     bridge = build_bridge(load_settings(world.home))
     try:
         bridge.snapshots.current()
-        bridge._platforms.only._parts.examination.request().result()
+        examination = bridge._platforms.only._parts.examination
+        examination.findings()
+        wait_until(lambda: examination._ended is not None, "the examination")
         return words(bridge)
     finally:
         bridge.stop()

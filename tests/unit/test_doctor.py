@@ -1,6 +1,7 @@
 """Checks of `doctor` that need a clock or a moment of their own, and the examination of a running bridge."""
 
 import random
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,10 +23,12 @@ from ff_observe.doctor.scrapes import SILENT_SECONDS, Scrapes
 from ff_observe.doctor.serving import examine_scrapes
 from ff_observe.problems import Finding, Severity
 from ff_observe.wiring import open_platform
+from ff_observe.workers import Workers
 from tests.fakes import FakeClock
 from tests.other_users import unable_to_enter
 from tests.planted_faults import World, world
 from tests.real_parts.certificates import root_authority
+from tests.real_parts.processes import wait_until
 from tests.unit.ping import tampering
 from tests.unit.ping.receivers import answer, receiver
 
@@ -200,13 +203,34 @@ def test_an_examination_is_made_when_it_is_asked_for_and_kept_for_a_while() -> N
     examination = Examination(examine, clock)
     examination.start()
     assert made == []
-    assert examination.request().result() == (finding,)
+    wait_until(examination.findings, "the findings")
+    clock.advance(EVERY_SECONDS - 1)
     assert examination.findings() == (finding,)
     assert len(made) == 1
-    clock.advance(EVERY_SECONDS)
-    assert examination.request().result() == (finding,)
-    assert len(made) == 2
+    clock.advance(1)
+    assert examination.findings() == (finding,)
+    wait_until(lambda: len(made) == 2, "the second examination")
     examination.stop(clock.monotonic() + 5)
     clock.advance(EVERY_SECONDS)
-    assert examination.request().result() == (finding,)
+    assert examination.findings() == (finding,)
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("workers", [None, Workers()])
+def test_a_stop_waits_for_the_examination_under_way_and_begins_no_other(workers: Workers | None) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def examine() -> list[Finding]:
+        begun.set()
+        may_end.wait(60)
+        return [note("a", "A", "", "")]
+
+    clock = FakeClock()
+    examination = Examination(examine, clock, workers)
+    examination.findings()
+    assert begun.wait(60)
+    with pytest.raises(TimeoutError, match="did not end in time"):
+        examination.stop(clock.monotonic())
+    may_end.set()
+    examination.stop(clock.monotonic() + 60)
+    assert len(examination.findings()) == 1

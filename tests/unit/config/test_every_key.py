@@ -105,7 +105,7 @@ def files_with_everything(file: File) -> list[dict[str, str]]:
 def taken(file: File, directory: Path) -> frozenset[str]:
     """The keys that are asked for in reading the files with everything."""
     readers = (file.read(directory, written(values))[0] for values in files_with_everything(file))
-    return frozenset(path for reader in readers for path in reader.taken)
+    return frozenset(value.key for reader in readers for value in reader.effective())
 
 
 @pytest.fixture(scope="module")
