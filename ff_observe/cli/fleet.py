@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DAYS = 90
 MONTHS = 365
+READING_FLEET = "reading the fleet"
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -105,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     settings = named_settings(options)
     since = options.since and max(options.since, EARLIEST.date())  # days before it may leave the calendar
     fleet = Fleet(settings, store_of_fleet(settings), SystemClock().now().date(), since)
-    with progress("reading the fleet"):
+    with progress(READING_FLEET):
         answer = options.answer(options, fleet)
     is_good = options.answer in (_missing_days, _quality) and fleet.has_begun()
     is_empty = not answer.rows and not is_good
@@ -213,7 +214,9 @@ def history(options: argparse.Namespace) -> int:
     settings = named_settings(options)
     until = (SystemClock().now() - timedelta(hours=HEAD_HOURS)).date() - timedelta(days=1)
     store = store_of_fleet(settings)
-    if not store.rollups(options.since or date.min, until, ["seen"]):
+    with progress(READING_FLEET):
+        has_begun = bool(store.rollups(options.since or date.min, until, ["seen"]))
+    if not has_begun:
         raise nothing_to_show(options.since, until)
     labels, silent = dict(options.label), settings.silent_after_days
     lines = write_history(store, options.since, until, labels, k=settings.k, silent_after_days=silent)

@@ -7,6 +7,7 @@ from typing import Final
 
 from ff_observe.cli.files import add_output, opened
 from ff_observe.cli.options import moment, settings_of
+from ff_observe.cli.terminal import READING, progress
 from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError, UsageError
 
@@ -61,12 +62,12 @@ def run(options: argparse.Namespace) -> int:
     span = Span(options.since, until, timedelta(seconds=options.step))
     try:
         settings = settings_of(options)
-        with open_platform(settings) as platform:
+        with open_platform(settings) as platform, progress(READING):
             identity = platform.snapshots.take().platform_id
         labels |= {} if identity is None else {PLATFORM_ID: identity}
         with open_queryable(settings) as source, opened(options.output) as file:
-            progress = _progress if sys.stderr.isatty() else lambda *_: None
-            for line in write(source, span, labels, progress, every_event=options.every_event):
+            share = _show_share if sys.stderr.isatty() else lambda *_: None
+            for line in write(source, span, labels, share, every_event=options.every_event):
                 file.write(line.encode())
     except StatementError as error:
         raise FFObserveError(f"the database refused to read the past: {error}") from None
@@ -87,6 +88,6 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _progress(what: str, share: float) -> None:
+def _show_share(what: str, share: float) -> None:
     end = "\n" if share >= 1 else ""
     print(f"\r{what}: {share:4.0%} ", end=end, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """Completion in real shells, the manual page, colours and progress on a terminal, and files that are replaced whole."""
 
+import contextlib
 import errno
 import io
 import os
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -232,6 +234,28 @@ def test_progress_is_said_on_a_terminal_alone_and_gone_afterwards(
             said += screen.read(100)
     assert said.endswith(b" s \xe2\x80\xa6\r\x1b[Kthe end")
     assert b"quick" not in said
+
+
+@pytest.mark.parametrize("command", [["history", "--home", str(HOME)], ["fleet", "history"], ["fleet", "silent"]])
+def test_what_may_wait_for_a_database_says_so(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    @contextlib.contextmanager
+    def note(what: str) -> Iterator[None]:
+        said.append(what)
+        yield
+
+    monkeypatch.setattr(f"ff_observe.cli.{command[0]}.progress", note)
+    monkeypatch.setattr("ff_observe.collector.commands.store_of_fleet", lambda _: FleetWithoutRollups())
+    main([*command, *(["--data-dir", str(tmp_path)] if command[0] == "fleet" else ["-o", str(tmp_path / "o")])])
+    assert said == ["reading the fleet" if command[0] == "fleet" else "reading the platform's database"]
+
+
+class FleetWithoutRollups:
+    def rollups(self, *_: object) -> list[object]:
+        return []
 
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
