@@ -17,7 +17,7 @@ from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.settings import Database, OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
 from ff_observe.doctor.examination import Examination
 from ff_observe.doctor.model import Subject, run_checks
-from ff_observe.doctor.scrapes import Scrapes
+from ff_observe.doctor.serving import Scrapes
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.http.messages import Application
 from ff_observe.outputs import OUTPUTS, statuses

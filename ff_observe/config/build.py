@@ -74,7 +74,7 @@ def read_settings(reader: Reader, home: Path, file: Path, environment: Environme
 def _database(reader: Reader, home: Path, environment: Environment) -> Database:
     """Source of the defaults: forge/db/index.js."""
     section = reader.node("db")
-    if section is not None and is_true(section) and not isinstance(section, Map):
+    if is_true(section) and not isinstance(section, Map):
         reader.problem("db", f"found {describe(section, secret=True)}; write a map: type, storage, …")
     if reader.value(key.DATABASE_TYPE) == "postgres":
         return _postgresql(reader, environment)
@@ -108,8 +108,7 @@ def _note_what_surprises(database: PostgreSQLDatabase, reader: Reader) -> None:
     any_certificate, ssl = key.DATABASE_ACCEPT_ANY_CERTIFICATE.path, key.DATABASE_SSL.path
     if not database.ssl:
         for path in (any_certificate, key.DATABASE_CA_FILE.path):
-            node = reader.node(path)
-            if node is not None and is_true(node):
+            if is_true(reader.node(path)):
                 reader.note(path, f"without effect: {ssl} is not true, so no certificate is asked for")
         return
     written = reader.node(ssl)
@@ -143,12 +142,8 @@ def _driver(reader: Reader) -> str:
     """`driver.type`. A driver without a type is an error: FlowFuse does not start with it."""
     driver = reader.node("driver")
     written = find(reader.tree, key.DRIVER_TYPE.path)
-    if (
-        driver is not None
-        and is_true(driver)
-        and not is_true(written)
-        and not (isinstance(written, Scalar) and written.unset is not None)
-    ):
+    is_unset = isinstance(written, Scalar) and written.unset is not None
+    if is_true(driver) and not is_true(written) and not is_unset:
         message = "a driver needs a type: localfs, docker, kubernetes or stub"
         reader.problem(key.DRIVER_TYPE.path, message, driver.place)
     return str(reader.value(key.DRIVER_TYPE))
@@ -161,11 +156,8 @@ def _prometheus(reader: Reader) -> PrometheusSettings:
         enabled=flowfuse_enabled if bridge_enabled is None else bridge_enabled,
         probe_url=_probe_url(reader),
     )
-    files = (
-        find(reader.tree, key.PROMETHEUS_WEB_CONFIG_FILE.path),
-        find(reader.tree, key.PROMETHEUS_BEARER_TOKEN_FILE.path),
-    )
-    secured = any(file is not None and is_true(file) for file in files)
+    files = (key.PROMETHEUS_WEB_CONFIG_FILE, key.PROMETHEUS_BEARER_TOKEN_FILE)
+    secured = any(is_true(find(reader.tree, file.path)) for file in files)
     if not (is_loopback(prometheus.host) or secured or prometheus.allow_public):
         reader.problem(key.PROMETHEUS_HOST.path, open_to_all(prometheus.host))
     return prometheus

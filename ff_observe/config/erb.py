@@ -150,13 +150,14 @@ class _Substitution:
             case Scalar():
                 return self._scalar(node)
             case Sequence():
-                return Sequence(node.place, tuple(self._node(item) for item in node.items))
+                return Sequence(node.place, tuple(map(self._node, node.items)))
             case Map():
                 return Map(node.place, {key: self._entry(key, entry) for key, entry in node.entries.items()})
 
     def _entry(self, key: str, entry: Entry) -> Entry:
         for found in _STAND_IN.finditer(key):
-            self._problem(self._tag(found), "a variable may be a value, not a key: write the key itself")
+            message = "a variable may be a value, not a key: write the key itself"
+            self.problems[self._tag(found).place, message] = None
         return Entry(entry.place, self._node(entry.value))
 
     def _scalar(self, scalar: Scalar) -> Scalar:
@@ -172,9 +173,6 @@ class _Substitution:
 
     def _tag(self, found: re.Match[str]) -> Tag:
         return self._tags[int("".join(str(ord(digit) - _DIGIT_ZERO) for digit in found.group(1)))]
-
-    def _problem(self, tag: Tag, message: str) -> None:
-        self.problems[tag.place, message] = None
 
 
 def _alike(one: Node | None, other: Node | None) -> bool:

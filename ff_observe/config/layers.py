@@ -39,7 +39,9 @@ class Layers:
     def over(self, tree: Map) -> Map:
         """The tree of FlowFuse's file with these values in it."""
         for path, node in self._values.items():
-            tree = _put(_without(tree, _SIBLINGS.get(path, "")), path.split("."), node)
+            if path in _SIBLINGS:
+                tree = _put(tree, _SIBLINGS[path].split("."), Scalar(node.place, None, ""))
+            tree = _put(tree, path.split("."), node)
         return tree
 
     def add_file(self, file: Path, tree: Map) -> None:
@@ -135,13 +137,3 @@ def _put(tree: Map, names: list[str], node: Node) -> Map:
         section = below if isinstance(below, Map) else Map(node.place)
         node = _put(section, rest, node)
     return Map(tree.place, {**tree.entries, name: Entry(node.place, node)})
-
-
-def _without(tree: Map, path: str) -> Map:
-    name, _, rest = path.partition(".")
-    below = child(tree, name)
-    if not rest:
-        return Map(tree.place, {other: entry for other, entry in tree.entries.items() if other != name})
-    if not isinstance(below, Map):
-        return tree
-    return Map(tree.place, {**tree.entries, name: Entry(tree.entries[name].place, _without(below, rest))})

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 Value = str | int | float | bool | None
 
@@ -62,7 +63,7 @@ class Sequence:
 Node = Scalar | Map | Sequence
 
 
-def is_true(node: Node | None) -> bool:
+def is_true(node: Node | None) -> TypeGuard[Node]:
     """Whether the value is truthy in JavaScript: all but false, 0, NaN, the empty string, null and undefined."""
     if not isinstance(node, Scalar):
         return node is not None

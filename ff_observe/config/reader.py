@@ -169,9 +169,9 @@ class Reader:
         """The deciding node and its value; None if that is the default."""
         node = self.node(key.path)
         from_file = self.node(key.file_path) if key.file else None
-        if from_file is None or not is_true(from_file):
+        if not is_true(from_file):
             return node, None if node is None else self._read(key, node, key.path, key.kind.read)
-        if node is not None and is_true(node):
+        if is_true(node):
             last = key.path.rpartition(".")[2]
             self.problem(key.file_path, f'both "{last}" and "{last}_file" are set: keep one of them')
             return None, None

@@ -1,13 +1,14 @@
-"""Checks of where the bridge listens, and of who reads its metrics: for `doctor`, beside a bridge or without one."""
+"""Checks of where the bridge listens, and of who reads its metrics."""
 
 import http.client
 import json
 import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ff_observe.clock import Clock
 from ff_observe.config import declaration as key
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.doctor.model import Check, Subject, error, note, warning
@@ -17,6 +18,7 @@ from ff_observe.web.server import listen, local_url
 from ff_observe.web.web_config import read_web_config
 
 ANSWER_SECONDS: Final = 2.0
+SILENT_SECONDS: Final = 300.0
 MOST_BYTES: Final = 16 * 2**20  # Prometheus lists every target it has
 
 
@@ -59,6 +61,33 @@ def ask(url: str, path: str, seconds: float) -> tuple[int, str]:
 
 
 PORT: Final = Check("port", "The bridge can listen at its address, or does already", _port)
+
+
+class Scrapes:
+    """Whether the metrics of a running bridge are read, judged by the number of answered requests."""
+
+    def __init__(self, answered: Callable[[], int], clock: Clock) -> None:
+        self._answered = answered
+        self._clock = clock
+        self._seen = (0, clock.monotonic())  # how many, and since when
+
+    def look(self, _subject: Subject) -> Iterator[Finding]:
+        """A finding where nothing was answered for `SILENT_SECONDS`."""
+        answered, now = self._answered(), self._clock.monotonic()
+        if answered != self._seen[0]:
+            self._seen = (answered, now)
+        silent = now - self._seen[1]
+        if silent >= SILENT_SECONDS:
+            yield warning(
+                "not-scraped",
+                "Nothing reads the metrics",
+                f"They are on, and nothing has asked for them in the last {silent / 60:.0f} minutes.",
+                "Check the target of Prometheus; `ff-observe doctor --prometheus URL` asks it.",
+            )
+
+    @property
+    def check(self) -> Check:
+        return Check("scraped", "Something reads the metrics", self.look, lambda of: of.settings.prometheus.enabled)
 
 
 def examine_scrapes(subject: Subject, prometheus_url: str) -> list[Finding]:

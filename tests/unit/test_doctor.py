@@ -19,8 +19,7 @@ from ff_observe.doctor.examination import EVERY_SECONDS, Examination
 from ff_observe.doctor.machine import MACHINE
 from ff_observe.doctor.model import Check, Subject, note, run_checks
 from ff_observe.doctor.platform import PLATFORM, SLOW_SECONDS
-from ff_observe.doctor.scrapes import SILENT_SECONDS, Scrapes
-from ff_observe.doctor.serving import examine_scrapes
+from ff_observe.doctor.serving import SILENT_SECONDS, Scrapes, examine_scrapes
 from ff_observe.problems import Finding, Severity
 from ff_observe.wiring import open_platform
 from ff_observe.workers import Workers
