@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ff_observe.service import Component
 
 _FIRST_PING_SECONDS = 3.0
+_COLLECTOR = "collector"
 _BANNER = """\
 ff-observe demo: a made-up company on an embedded FlowFuse platform. No other machine is contacted.
 
@@ -69,17 +70,13 @@ def _claim(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         is_empty = not any(directory.iterdir())
         if is_empty:
-            _collector_in(directory).mkdir()
+            (directory / _COLLECTOR).mkdir()
     except OSError as error:
         raise FFObserveError(
             f"the demo cannot use {directory} ({error.strerror}); choose another with --directory"
         ) from None
     if not is_empty:
         raise UsageError(f"{directory} is not empty; give the demo an empty directory, or none for a temporary one")
-
-
-def _collector_in(directory: Path) -> Path:
-    return directory / "collector"
 
 
 def _run(directory: Path, options: argparse.Namespace) -> int:
@@ -97,7 +94,7 @@ def _run(directory: Path, options: argparse.Namespace) -> int:
     collector = Collector(
         CollectorSettings(
             port=options.collector_port,
-            data_dir=_collector_in(directory),
+            data_dir=directory / _COLLECTOR,
             k=1,
             public_k=1,
             public=True,

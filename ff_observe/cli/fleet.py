@@ -94,6 +94,12 @@ class Fleet:
     def rows(self, *fields: str, before: int = 0) -> "Sequence[Rollup]":
         return self.store.rollups(self.since - timedelta(days=before), self.until, fields)
 
+    def findings(self) -> "Sequence[Finding]":
+        from ff_observe.collector.commands import store_of_rollups
+        from ff_observe.collector.quality import take_findings
+
+        return take_findings(store_of_rollups(self.settings), self.since, self.until)
+
     def has_begun(self) -> bool:
         return bool(self.store.rollups(date.min, self.until, ["seen"]))
 
@@ -171,20 +177,13 @@ def _silent(_: argparse.Namespace, fleet: Fleet) -> "Answer":
 def _missing_days(_: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.collector import questions
 
-    return questions.missing_days(_findings(fleet))
+    return questions.missing_days(fleet.findings())
 
 
 def _quality(_: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.collector import questions
 
-    return questions.quality(_findings(fleet))
-
-
-def _findings(fleet: Fleet) -> "Sequence[Finding]":
-    from ff_observe.collector.commands import store_of_rollups
-    from ff_observe.collector.quality import take_findings
-
-    return take_findings(store_of_rollups(fleet.settings), fleet.since, fleet.until)
+    return questions.quality(fleet.findings())
 
 
 def _field(name: str, kind: "RollupRule") -> "Field":

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-_TAKES_FILES: Final = frozenset(("FILE", "INDEX.html"))
-_TAKES_DIRECTORIES: Final = frozenset(("DIR", "DIRECTORY"))
+_PATHS: Final = frozenset(("FILE", "INDEX.html", "DIR", "DIRECTORY"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class Argument:
     @property
     def takes_file(self) -> bool:
         """Whether the value is the path of a file or directory."""
-        return self.value in _TAKES_FILES | _TAKES_DIRECTORIES
+        return self.value in _PATHS
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,18 @@ def _text(node: Node, what_to_write: str = "") -> str | None:
     raise WrongValueError(what_to_write or f"write a string{in_quotes}")
 
 
+def _text_that(fits: Callable[[str], object], what_to_write: str, if_no_text: str = "") -> Callable[[Node], str | None]:
+    """Reads a string that `fits`."""
+
+    def read(node: Node) -> str | None:
+        text = _text(node, if_no_text)
+        if text is not None and not fits(text):
+            raise WrongValueError(what_to_write)
+        return text
+
+    return read
+
+
 _FALSE_WORDS = frozenset(("no", "n", "off", "false", "0", "disabled", "disable", "never", "none"))
 _TRUE_WORDS = frozenset(("yes", "y", "on", "true", "1", "enabled", "enable", "always"))
 
@@ -41,15 +53,6 @@ def _boolean(node: Node) -> bool | None:
     raise WrongValueError("write true or false, without quotes")
 
 
-def _url(
-    node: Node, what_to_write: str = "write a URL that begins with http:// or https:// and names a host"
-) -> str | None:
-    url = _text(node)
-    if url is not None and not is_http_url(url):
-        raise WrongValueError(what_to_write)
-    return url
-
-
 def is_http_url(text: str) -> bool:
     """Whether it begins with http:// or https:// and names a host, with a valid port, if any."""
     try:
@@ -60,23 +63,20 @@ def is_http_url(text: str) -> bool:
     return valid and not re.search(r"[\s\x00-\x1f\x7f]", text)
 
 
-def _dsn(node: Node) -> str | None:
+_url = _text_that(is_http_url, "write a URL that begins with http:// or https:// and names a host")
+
+
+def _is_dsn(text: str) -> bool:
     """Source: develop.sentry.dev/sdk/overview, "Parsing the DSN"."""
-    allowed = f"write the DSN that Sentry shows for the project: {DSN_FORM}"
-    dsn = _url(node, allowed)
-    if dsn is not None:
-        parts = urlsplit(dsn)
-        if not parts.username or not re.fullmatch("[0-9]+", parts.path.rpartition("/")[2], re.ASCII):
-            raise WrongValueError(allowed)
-    return dsn
+    parts = urlsplit(text if is_http_url(text) else "")
+    project = parts.path.rpartition("/")[2]
+    return bool(parts.username) and project.isascii() and project.isdecimal()
 
 
-def _monitor(node: Node) -> str | None:
-    """A slug as Sentry makes them: 50 characters at most."""
-    slug = _text(node)
-    if slug is not None and not re.fullmatch("(?=.*[a-z_-])[a-z0-9_-]{1,50}", slug, re.ASCII):
-        raise WrongValueError("write a slug of lower-case letters, digits, '-' and '_', at most 50, not digits alone")
-    return slug
+_monitor = _text_that(  # a slug as Sentry makes them
+    re.compile("(?=.*[a-z_-])[a-z0-9_-]{1,50}", re.ASCII).fullmatch,
+    "write a slug of lower-case letters, digits, '-' and '_', at most 50, not digits alone",
+)
 
 
 def _integer(node: Node, lowest: int, highest: int) -> int | None:
@@ -103,12 +103,10 @@ def _seconds(node: Node) -> float | None:
     return _number(node, lambda value: 0 < value <= 86400, "write a number of seconds: more than 0, at most 86400")
 
 
-def _host(node: Node) -> str | None:
-    host = _text(node)
-    if host is not None and not re.fullmatch(r"[A-Za-z0-9._:%-]{1,255}", host, re.ASCII):
-        raise WrongValueError("write an address or a host name, without scheme or port: 127.0.0.1, ::1, 0.0.0.0")
-    return host
-
+_host = _text_that(
+    re.compile(r"[A-Za-z0-9._:%-]{1,255}", re.ASCII).fullmatch,
+    "write an address or a host name, without scheme or port: 127.0.0.1, ::1, 0.0.0.0",
+)
 
 _HOST_NAME = re.compile(
     r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?\.?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?", re.ASCII
@@ -131,11 +129,10 @@ def _host_names(node: Node) -> tuple[str, ...] | None:
     return tuple(read_each(read, items)) or None
 
 
-def _http_path(node: Node) -> str | None:
-    path = _text(node)
-    if path is not None and (not re.fullmatch(r"/[A-Za-z0-9._~/-]+", path) or path.startswith(("//", "/-/"))):
-        raise WrongValueError('write a path such as "/metrics"; "/" and "/-/…" are taken')
-    return path
+_http_path = _text_that(
+    re.compile(r"/(?!/|-/)[A-Za-z0-9._~/-]+").fullmatch,
+    'write a path such as "/metrics"; "/" and "/-/…" are taken',
+)
 
 
 def without_nul(text: str) -> str:
@@ -165,15 +162,14 @@ def _problem_with_authority(path: Path) -> str | None:
 OFF = "off"
 
 
-def _file_path_or_off(node: Node) -> str | None:
+def _is_file_path(text: str) -> bool:
     """`no` or `none` would be taken for the name of a file, which is never intended."""
+    return text.strip().lower() not in _FALSE_WORDS | _TRUE_WORDS and text.isprintable() and not text.endswith("/")
+
+
+def _file_path_or_off(node: Node) -> str | None:
     what_to_write = 'write the path of a file, or "off"'
-    path = _text(node, what_to_write)
-    if path is None or path == OFF:
-        return path
-    if path.strip().lower() in _FALSE_WORDS | _TRUE_WORDS or not path.isprintable() or path.endswith("/"):
-        raise WrongValueError(what_to_write)
-    return path
+    return _text_that(lambda text: text == OFF or _is_file_path(text), what_to_write, what_to_write)(node)
 
 
 def _url_or_off(node: Node) -> str | None:
@@ -181,10 +177,8 @@ def _url_or_off(node: Node) -> str | None:
     if isinstance(node, Scalar) and (node.value is False or node.value in ("", OFF)):
         return OFF
     what_to_write = "write FlowFuse's URL without user and password, or false: nothing is asked then"
-    url = _text(node, what_to_write)
-    if url is not None and (not is_http_url(url) or "@" in urlsplit(url).netloc):
-        raise WrongValueError(what_to_write)
-    return url
+    read = _text_that(lambda url: is_http_url(url) and "@" not in urlsplit(url).netloc, what_to_write, what_to_write)
+    return read(node)
 
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, 5.6.2: token
@@ -216,13 +210,6 @@ def unset_variable(node: Scalar) -> str:
     return f"the environment variable {node.unset} is not set"
 
 
-def _header_value(node: Node) -> str | None:
-    value = _text(node)
-    if value is not None and not is_header_value(value):
-        raise WrongValueError("the value of a header is one line of ASCII")
-    return value
-
-
 def is_header_name(name: str) -> bool:
     return _HEADER_NAME.fullmatch(name) is not None
 
@@ -230,6 +217,9 @@ def is_header_name(name: str) -> bool:
 def is_header_value(value: str) -> bool:
     """Whether the text is a valid HTTP header value (RFC 9110, 5.5, without obsolete octets)."""
     return all(character == "\t" or " " <= character <= "~" for character in value)
+
+
+_header_value = _text_that(is_header_value, "the value of a header is one line of ASCII")
 
 
 def _header_lines(text: str) -> tuple[tuple[str, Secret], ...]:
@@ -260,13 +250,8 @@ def _verifier_key(node: Node) -> VerifierKey | None:
 
 def choice(*allowed: str) -> Kind[str]:
 
-    def read(node: Node) -> str | None:
-        what_to_write = "write " + " or ".join(f'"{word}"' for word in allowed)
-        word = _text(node, what_to_write)
-        if word is not None and word not in allowed:
-            raise WrongValueError(what_to_write)
-        return word
-
+    what_to_write = "write " + " or ".join(f'"{word}"' for word in allowed)
+    read = _text_that(allowed.__contains__, what_to_write, what_to_write)
     return Kind(" or ".join(f"`{word}`" for word in allowed), read, text=True)
 
 
@@ -317,7 +302,7 @@ BOOLEAN = Kind("boolean", _boolean)
 TEXT = Kind("string", _text, text=True)
 URL = Kind("http(s) URL", _url, text=True)
 URL_OR_OFF = Kind("http(s) URL, or `false`", _url_or_off)
-DSN = Kind("Sentry DSN", _dsn, text=True)
+DSN = Kind("Sentry DSN", _text_that(_is_dsn, f"write the DSN that Sentry shows for the project: {DSN_FORM}"), text=True)
 MONITOR = Kind("slug of a Sentry monitor", _monitor, text=True)
 PORT = whole(0, 65535, "port")
 HOST = Kind("address or host name", _host, text=True)
