@@ -3,10 +3,10 @@
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from ff_observe.cli.files import fresh
 from ff_observe.cli.options import settings_of
@@ -16,6 +16,8 @@ from ff_observe.errors import DeliveryError, LedgerError, UsageError
 
 if TYPE_CHECKING:
     from ff_observe.transparency.notes import VerifierKey
+
+T = TypeVar("T")
 
 
 def add_parsers(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -95,12 +97,10 @@ def send(options: argparse.Namespace) -> int:
     if settings.environment.ff_telemetry_disabled:
         raise DeliveryError("not sent: FF_TELEMETRY_DISABLED is set in the environment of ff-observe")
     expected = key_of("--ledger-key", options.ledger_key)
-    with _naming(options.source):
-        exported = by_file.Export.parse(_read(options.source), expected)
+    exported = _read(options.source, lambda content: by_file.Export.parse(content, expected))
     file = options.receipt or options.source.with_name(f"{options.source.name}.receipt")
     if file.exists():
-        with _naming(file):
-            receipt = by_file.Receipt.parse(_read(file))
+        receipt = _read(file, by_file.Receipt.parse)
         if not receipt.is_of(exported):
             raise UsageError(f"{file} is the receipt of another ping: name a new file with --receipt")
         print(f"was delivered at {receipt.time} to {receipt.receiver}; not sent again")
@@ -124,8 +124,7 @@ def receipt(options: argparse.Namespace) -> int:
 
     settings = settings_of(options)
     ledger = ledger_of(settings, SystemClock())
-    with _naming(options.file):
-        taken = by_file.Receipt.parse(_read(options.file))
+    taken = _read(options.file, by_file.Receipt.parse)
     try:
         is_new = by_file.take_receipt(taken, ledger, settings.ping.receipts)
     except OSError as error:
@@ -134,22 +133,17 @@ def receipt(options: argparse.Namespace) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """Errors name the file."""
+def _read(file: Path, parse: Callable[[bytes], T]) -> T:
+    """What a file holds. Raises `DeliveryError`, which names the file."""
+    from ff_observe.outputs.ping.by_file import LARGEST
+
     try:
-        yield
+        with file.open("rb") as opened:
+            return parse(opened.read(LARGEST + 1))
     except DeliveryError as error:
         raise DeliveryError(f"{file}: {error}") from None
     except OSError as error:
         raise DeliveryError(f"{file} cannot be read: {error.strerror or error}") from None
-
-
-def _read(file: Path) -> bytes:
-    from ff_observe.outputs.ping.by_file import LARGEST
-
-    with file.open("rb") as opened:
-        return opened.read(LARGEST + 1)
 
 
 @contextlib.contextmanager

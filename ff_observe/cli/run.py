@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ff_observe.cli.options import given_of_flowforge_yml, platforms_of, settings_of
 from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import listening_socket, next_signal, notify
-from ff_observe.config.public import is_loopback, open_to_all
+from ff_observe.config.public import open_to_all
 from ff_observe.errors import FFObserveError, UsageError
 from ff_observe.platform_context import working_for
 
@@ -84,9 +84,10 @@ def _read(options: argparse.Namespace, given: "socket.socket | None") -> "Settin
 
 def _address_of(given: "socket.socket", web: "PrometheusSettings") -> "PrometheusSettings":
     host, port = given.getsockname()[:2]
-    if not (is_loopback(host) or web.web_config_file or web.bearer_token_file or web.allow_public):
+    served = replace(web, host=host, port=port)
+    if served.is_open_to_all:
         raise FFObserveError(f"the socket of the service manager: {open_to_all(host)}")
-    return replace(web, host=host, port=port)
+    return served
 
 
 def _allow_many_files() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ff_observe.config import declaration as key
+from ff_observe.config import settings
 from ff_observe.config.environment import Environment
 from ff_observe.config.flowfuse_file import read_flowfuse_file
 from ff_observe.config.kind import describe
@@ -14,64 +15,48 @@ from ff_observe.config.known_keys import check_keys
 from ff_observe.config.layers import Layers
 from ff_observe.config.nodes import Map, Scalar, find, is_true
 from ff_observe.config.pem import problem_with_authority
-from ff_observe.config.public import is_loopback, open_to_all
+from ff_observe.config.public import open_to_all
 from ff_observe.config.reader import Reader
-from ff_observe.config.settings import (
-    PLAUSIBLE_DEPRECATION,
-    BackendSentrySettings,
-    Database,
-    FrontendSentrySettings,
-    FrontendSettings,
-    OtlpSettings,
-    PingSettings,
-    PlatformSettings,
-    PlausibleSettings,
-    PostgreSQLDatabase,
-    PostHogSettings,
-    PrometheusSettings,
-    Settings,
-    SQLiteDatabase,
-)
 
 
-def build_settings(tree: Map, home: Path, file: Path, environment: Environment, layers: Layers) -> Settings:
+def build_settings(tree: Map, home: Path, file: Path, environment: Environment, layers: Layers) -> settings.Settings:
     """Settings from a parsed file and the layers over it. Raises `ConfigurationError` with every problem, in the order
     of the file."""
     reader = Reader(file, tree, key.FLOWFORGE, home / "etc")
     unknown = (*check_keys(reader), *layers.unknown)
     reader.problems += layers.problems
     reader.tree = layers.over(tree)
-    settings = read_settings(reader, home, file, environment)
+    built = read_settings(reader, home, file, environment)
     if reader.problems:  # so that the author of the file sees every problem at once
         reader.problems += unknown
     reader.finish()
-    return replace(settings, flowfuse_file=read_flowfuse_file(tree), warnings=unknown, effective=reader.effective())
+    return replace(built, flowfuse_file=read_flowfuse_file(tree), warnings=unknown, effective=reader.effective())
 
 
-def read_settings(reader: Reader, home: Path, file: Path, environment: Environment) -> Settings:
+def read_settings(reader: Reader, home: Path, file: Path, environment: Environment) -> settings.Settings:
     """The values of the reader's file. The reader collects problems, and which keys were read."""
     return reader.fill(
-        Settings,
+        settings.Settings,
         home=home,
         file=file,
         database=_database(reader, home, environment),
-        platform=reader.fill(PlatformSettings, driver=_driver(reader)),
+        platform=reader.fill(settings.PlatformSettings, driver=_driver(reader)),
         ping=reader.fill(
-            PingSettings,
+            settings.PingSettings,
             ledger=(ledger := _ledger(reader, home, environment)),
             state_directory=_state_directory(home, environment) if ledger is None else ledger.parent,
             ledger_named_in=reader.named_in(key.LEDGER.path),
         ),
         prometheus=_prometheus(reader),
-        backend_sentry=reader.fill(BackendSentrySettings),
-        otlp=reader.fill(OtlpSettings),
+        backend_sentry=reader.fill(settings.BackendSentrySettings),
+        otlp=reader.fill(settings.OtlpSettings),
         frontend=_frontend(reader),
         environment=environment,
         notes=tuple(reader.notes),
     )
 
 
-def _database(reader: Reader, home: Path, environment: Environment) -> Database:
+def _database(reader: Reader, home: Path, environment: Environment) -> settings.Database:
     """Source of the defaults: forge/db/index.js."""
     section = reader.node("db")
     if is_true(section) and not isinstance(section, Map):
@@ -81,11 +66,11 @@ def _database(reader: Reader, home: Path, environment: Environment) -> Database:
     storage = reader.value(key.DATABASE_STORAGE)
     if storage == ":memory:":
         reader.problem(key.DATABASE_STORAGE.path, "a database in memory cannot be read from outside FlowFuse")
-    return SQLiteDatabase(home / "var" / storage)
+    return settings.SQLiteDatabase(home / "var" / storage)
 
 
-def _postgresql(reader: Reader, environment: Environment) -> PostgreSQLDatabase:
-    database = reader.fill(PostgreSQLDatabase)
+def _postgresql(reader: Reader, environment: Environment) -> settings.PostgreSQLDatabase:
+    database = reader.fill(settings.PostgreSQLDatabase)
     if database.accept_any_certificate and database.ca_file is not None:
         message = "with this, ca_file beside it means nothing: keep one of them"
         reader.problem(key.DATABASE_ACCEPT_ANY_CERTIFICATE.path, message)
@@ -96,7 +81,7 @@ def _postgresql(reader: Reader, environment: Environment) -> PostgreSQLDatabase:
     return database
 
 
-def _with_variables(database: PostgreSQLDatabase, environment: Environment) -> PostgreSQLDatabase:
+def _with_variables(database: settings.PostgreSQLDatabase, environment: Environment) -> settings.PostgreSQLDatabase:
     root = environment.pg_ssl_root_cert
     if root is not None and root != "system":  # libpq's word for the system's authorities
         return replace(database, ca_file=Path(root), ca_file_from="PGSSLROOTCERT")
@@ -104,7 +89,7 @@ def _with_variables(database: PostgreSQLDatabase, environment: Environment) -> P
     return database if extra is None else replace(database, extra_ca_file=Path(extra))
 
 
-def _note_what_surprises(database: PostgreSQLDatabase, reader: Reader) -> None:
+def _note_what_surprises(database: settings.PostgreSQLDatabase, reader: Reader) -> None:
     any_certificate, ssl = key.DATABASE_ACCEPT_ANY_CERTIFICATE.path, key.DATABASE_SSL.path
     if not database.ssl:
         for path in (any_certificate, key.DATABASE_CA_FILE.path):
@@ -149,16 +134,14 @@ def _driver(reader: Reader) -> str:
     return str(reader.value(key.DRIVER_TYPE))
 
 
-def _prometheus(reader: Reader) -> PrometheusSettings:
+def _prometheus(reader: Reader) -> settings.PrometheusSettings:
     flowfuse_enabled, bridge_enabled = reader.value(key.PROMETHEUS_ENABLED), reader.value(key.PROMETHEUS_BRIDGE_ENABLED)
     prometheus = reader.fill(
-        PrometheusSettings,
+        settings.PrometheusSettings,
         enabled=flowfuse_enabled if bridge_enabled is None else bridge_enabled,
         probe_url=_probe_url(reader),
     )
-    files = (key.PROMETHEUS_WEB_CONFIG_FILE, key.PROMETHEUS_BEARER_TOKEN_FILE)
-    secured = any(is_true(find(reader.tree, file.path)) for file in files)
-    if not (is_loopback(prometheus.host) or secured or prometheus.allow_public):
+    if prometheus.is_open_to_all:
         reader.problem(key.PROMETHEUS_HOST.path, open_to_all(prometheus.host))
     return prometheus
 
@@ -171,15 +154,15 @@ def _probe_url(reader: Reader) -> str | None:
     return base_url if base_url is not None and is_http_url(base_url) else None
 
 
-def _frontend(reader: Reader) -> FrontendSettings:
-    posthog, sentry = reader.fill(PostHogSettings), reader.fill(FrontendSentrySettings)
+def _frontend(reader: Reader) -> settings.FrontendSettings:
+    posthog, sentry = reader.fill(settings.PostHogSettings), reader.fill(settings.FrontendSentrySettings)
     if posthog.apikey and posthog.apikey.startswith("phx_"):
         message = "this is a personal key, and every visitor can read it: take the project's, which begins with phc_"
         reader.note(key.POSTHOG_APIKEY.path, message)
     if sentry.dsn and urlsplit(sentry.dsn).password:
         message = "this DSN holds a secret after its key, and every visitor can read it: leave :SECRET out"
         reader.note(key.FRONTEND_SENTRY_DSN.path, message)
-    return FrontendSettings(
+    return settings.FrontendSettings(
         posthog=posthog if posthog.apikey else None,
         sentry=sentry if sentry.dsn else None,
         plausible=_plausible(reader),
@@ -187,13 +170,13 @@ def _frontend(reader: Reader) -> FrontendSettings:
     )
 
 
-def _plausible(reader: Reader) -> PlausibleSettings | None:
+def _plausible(reader: Reader) -> settings.PlausibleSettings | None:
     """The new key wins over the old one; both are noted as deprecated."""
     domain, old_domain = reader.value(key.PLAUSIBLE_DOMAIN), reader.value(key.OLD_PLAUSIBLE_DOMAIN)
     if domain:
-        reader.note(key.PLAUSIBLE_DOMAIN.path, PLAUSIBLE_DEPRECATION)
+        reader.note(key.PLAUSIBLE_DOMAIN.path, settings.PLAUSIBLE_DEPRECATION)
     if old_domain:
-        message = f"this is the old place of {key.PLAUSIBLE_DOMAIN.path}. {PLAUSIBLE_DEPRECATION}"
+        message = f"this is the old place of {key.PLAUSIBLE_DOMAIN.path}. {settings.PLAUSIBLE_DEPRECATION}"
         reader.note(key.OLD_PLAUSIBLE_DOMAIN.path, message)
     chosen = domain or old_domain
-    return PlausibleSettings(chosen) if chosen else None
+    return settings.PlausibleSettings(chosen) if chosen else None

@@ -14,7 +14,7 @@ from ff_observe.config.known_keys import check_keys
 from ff_observe.config.load import find_file, load_settings
 from ff_observe.config.nodes import Entry as MapEntry
 from ff_observe.config.nodes import Map, Node, Place, Scalar, Sequence
-from ff_observe.config.public import is_loopback, open_to_all
+from ff_observe.config.public import open_to_all
 from ff_observe.config.reader import Reader, not_for_root, read_tree, wrong
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PrometheusSettings, Settings
@@ -152,8 +152,7 @@ def _read_list(file: Path, warnings: list[Problem]) -> tuple[PrometheusSettings,
         raise wrong(file, "the file is empty: list platforms in it")
     reader = Reader(file, tree, PLATFORMS_FILE, file.parent)
     web = PrometheusSettings(enabled=True, **{key.path: reader.value(key) for key in _SERVING})
-    secured = web.web_config_file is not None or web.bearer_token_file is not None or web.allow_public
-    if not (is_loopback(web.host) or secured):
+    if web.is_open_to_all:
         reader.problem("host", open_to_all(web.host))
     homes, entries = reader.value(HOMES), _entries(reader, file)
     reader.problems += check_keys(reader)
@@ -268,12 +267,13 @@ def _distinct(platforms: Iterator[ListedPlatform]) -> Iterator[ListedPlatform]:
     """Platforms that would write into the same files: the second is not used."""
     taken: dict[Path, str] = {}
     for platform in platforms:
-        ping = platform.settings.ping if platform.settings is not None else None
-        paths = (
-            {path for path in (ping.ledger, ping.state_directory) if path is not None} if ping is not None else set()
-        )
+        if platform.settings is None:
+            yield platform
+            continue
+        ping = platform.settings.ping
+        paths = {path for path in (ping.ledger, ping.state_directory) if path is not None}
         clash = next((path for path in sorted(paths) if path in taken), None)
-        if clash is not None and platform.settings is not None:
+        if clash is not None:
             message = (
                 f"{clash} holds what was sent for the platform {taken[clash]!r}: set STATE_DIRECTORY in this "
                 "platform's environment_file, or telemetry.ledger in its flowforge.yml"

@@ -10,6 +10,7 @@ from ff_observe.config import declaration as key
 from ff_observe.config.environment import Environment
 from ff_observe.config.flowfuse_file import FlowFuseFile
 from ff_observe.config.key import EffectiveValue, filled_by
+from ff_observe.config.public import is_loopback
 from ff_observe.config.secret import Secret
 from ff_observe.errors import Problem
 from ff_observe.transparency.notes import VerifierKey
@@ -98,6 +99,11 @@ class PrometheusSettings:
     web_config_file: Path | None = filled_by(key.PROMETHEUS_WEB_CONFIG_FILE)
     bearer_token_file: Path | None = filled_by(key.PROMETHEUS_BEARER_TOKEN_FILE)
     allow_public: bool = filled_by(key.PROMETHEUS_ALLOW_PUBLIC)
+
+    @property
+    def is_open_to_all(self) -> bool:
+        """Whether other machines are served without TLS and authentication, and no key allows it."""
+        return not (is_loopback(self.host) or self.web_config_file or self.bearer_token_file or self.allow_public)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ how deep a file may be are decided here.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, Final
@@ -29,14 +30,15 @@ _UNREADABLE: Final = re.compile(
 
 # YAML 1.2.2, section 10.3.2, and the `yaml` package for Node that FlowFuse reads its file with. PyYAML's own resolver
 # follows YAML 1.1: `no` is false there, `010` is eight, `22:22` is 1342.
-_NULL = frozenset(("", "~", "null", "Null", "NULL"))
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WORDS: Final[Mapping[str, Value]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 _INTEGER = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)")
-_NOT_A_NUMBER = frozenset((".nan", ".NaN", ".NAN"))
+_NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LONGEST_INTEGER = 20  # longer text is beyond 2**53 (or has leading zeros): a float, like every number in JavaScript
 
 _PREFIX: Final = "tag:yaml.org,2002:"
@@ -213,23 +215,15 @@ def _as_object_key(key: Scalar) -> str:
 
 def resolve(text: str) -> Value:
     """The value of plain (unquoted) text. Integers that JavaScript cannot represent exactly become floats, as there."""
-    if text in _NULL:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
+    if text in _WORDS:
+        return _WORDS[text]
     if _INTEGER.fullmatch(text):
         return _exact_or_float(int(text)) if len(text) <= _LONGEST_INTEGER else float(text)
-    if _OCTAL.fullmatch(text):
-        return _exact_or_float(int(text[2:], 8))
-    if _HEXADECIMAL.fullmatch(text):
-        return _exact_or_float(int(text[2:], 16))
+    if _OTHER_BASE.fullmatch(text):
+        return _exact_or_float(int(text, 0))
     if _FLOAT.fullmatch(text):
         return float(text)
-    if _INFINITE.fullmatch(text):
-        return float("-inf" if text.startswith("-") else "inf")
-    if text in _NOT_A_NUMBER:
-        return float("nan")
-    return text
+    return float(text.replace(".", "")) if _NO_NUMBER.fullmatch(text) else text
 
 
 def _exact_or_float(number: int) -> int | float:
