@@ -132,19 +132,15 @@ class Field:
         return ".".join(self.path)
 
 
-def _origin(count: Count, part: PingField) -> str:
-    metric = count.name + (f'{{{count.labels[0]}="{part.label_value}"}}' if part.label_value else "")
-    return f"counted in the platform's database: `{metric}`"
-
-
 def _count_field(count: Count, part: PingField) -> Field:
+    metric = count.name + (f'{{{count.labels[0]}="{part.label_value}"}}' if part.label_value else "")
     only = f" Here only `{part.label_value}`." if part.label_value else ""
     without_licence = " 0 without a licence." if count.enterprise else ""
     return Field(
         ("platform", "counts", *part.path),
         int,
         help=f"{count.help}{only}{without_licence}",
-        origin=_origin(count, part),
+        origin=f"counted in the platform's database: `{metric}`",
         table=count.of.table,
         sensitivity=Sensitivity.COUNT,
         since=count.since,
@@ -155,122 +151,80 @@ def _count_field(count: Count, part: PingField) -> Field:
 
 COUNT_FIELDS: tuple[Field, ...] = tuple(_count_field(count, part) for count, part in ping_fields(COUNTS))
 
+
+def _text(
+    dotted: str,
+    grammar: Grammar,
+    meaning: str,
+    origin: str,
+    sensitivity: Sensitivity = Sensitivity.VERSION,
+    review: Review = SUPPORT,
+    rolled_up: RollupRule = RollupRule.BY_VALUE,
+    *,
+    required: bool = False,
+) -> Field:
+    return Field(
+        tuple(dotted.split(".")),
+        str,
+        grammar,
+        required,
+        help=meaning,
+        origin=origin,
+        sensitivity=sensitivity,
+        review=review,
+        rolled_up=rolled_up,
+    )
+
+
+def _switch(name: str, meaning: str, origin: str) -> Field:
+    """Whether a part of FlowFuse is switched on."""
+    return Field(
+        ("platform", "config", name, "enabled"),
+        bool,
+        help=meaning,
+        origin=f"flowforge.yml: `{origin}`",
+        sensitivity=Sensitivity.OPERATIONAL,
+        review=USE,
+        rolled_up=RollupRule.BY_VALUE,
+    )
+
+
 FIELDS: tuple[Field, ...] = (
-    Field(
-        ("instanceId",),
-        str,
+    _text(
+        "instanceId",
         UUID,
+        "Random identifier that the platform drew when it was set up.",
+        "the platform's database: `PlatformSettings`, `instanceId`",
+        Sensitivity.IDENTIFIER,
+        IDENTITY,
+        RollupRule.NONE,
         required=True,
-        help="Random identifier that the platform drew when it was set up.",
-        origin="the platform's database: `PlatformSettings`, `instanceId`",
-        sensitivity=Sensitivity.IDENTIFIER,
-        review=IDENTITY,
     ),
-    Field(
-        ("os", "type"),
-        str,
-        SYSTEM,
-        help="Operating system, as Node.js names it.",
-        origin="the operating system",
-        sensitivity=Sensitivity.VERSION,
-        review=SUPPORT,
-        rolled_up=RollupRule.BY_VALUE,
-    ),
-    Field(
-        ("os", "release"),
-        str,
-        RELEASE,
-        help="Release of the operating system.",
-        origin="the operating system",
-        sensitivity=Sensitivity.VERSION,
-        review=SUPPORT,
-    ),
-    Field(
-        ("os", "arch"),
-        str,
-        ARCHITECTURE,
-        help="Processor architecture, as Node.js names it.",
-        origin="the operating system",
-        sensitivity=Sensitivity.VERSION,
-        review=SUPPORT,
-        rolled_up=RollupRule.BY_VALUE,
-    ),
-    Field(
-        ("env", "nodejs"),
-        str,
-        NODEJS,
-        help="Version of Node.js.",
-        origin="`node --version`, or FlowFuse's own `/metrics`",
-        sensitivity=Sensitivity.VERSION,
-        review=SUPPORT,
-        rolled_up=RollupRule.BY_VALUE,
-    ),
-    Field(
-        ("env", "flowforge"),
-        str,
-        FLOWFUSE,
-        help="Version of FlowFuse.",
-        origin="FlowFuse's `package.json`",
-        sensitivity=Sensitivity.VERSION,
-        review=SUPPORT,
-        rolled_up=RollupRule.BY_VALUE,
-    ),
+    _text("os.type", SYSTEM, "Operating system, as Node.js names it.", "the operating system"),
+    _text("os.release", RELEASE, "Release of the operating system.", "the operating system", rolled_up=RollupRule.NONE),
+    _text("os.arch", ARCHITECTURE, "Processor architecture, as Node.js names it.", "the operating system"),
+    _text("env.nodejs", NODEJS, "Version of Node.js.", "`node --version`, or FlowFuse's own `/metrics`"),
+    _text("env.flowforge", FLOWFUSE, "Version of FlowFuse.", "FlowFuse's `package.json`"),
     *COUNT_FIELDS,
-    Field(
-        ("platform", "config", "driver"),
-        str,
-        DRIVER,
-        help="What runs the instances.",
-        origin="flowforge.yml: `driver.type`",
-        sensitivity=Sensitivity.VERSION,
-        review=SUPPORT,
-        rolled_up=RollupRule.BY_VALUE,
-    ),
-    Field(
-        ("platform", "config", "broker", "enabled"),
-        bool,
-        help="Whether a broker is configured.",
-        origin="flowforge.yml: `broker`",
-        sensitivity=Sensitivity.OPERATIONAL,
-        review=USE,
-        rolled_up=RollupRule.BY_VALUE,
-    ),
-    Field(
-        ("platform", "config", "fileStore", "enabled"),
-        bool,
-        help="Whether a file store is configured.",
-        origin="flowforge.yml: `fileStore`",
-        sensitivity=Sensitivity.OPERATIONAL,
-        review=USE,
-        rolled_up=RollupRule.BY_VALUE,
-    ),
-    Field(
-        ("platform", "config", "email", "enabled"),
-        bool,
-        help="Whether e-mail is on.",
-        origin="flowforge.yml: `email.enabled`",
-        sensitivity=Sensitivity.OPERATIONAL,
-        review=USE,
-        rolled_up=RollupRule.BY_VALUE,
-    ),
-    Field(
-        ("platform", "license", "id"),
-        str,
+    _text("platform.config.driver", DRIVER, "What runs the instances.", "flowforge.yml: `driver.type`"),
+    _switch("broker", "Whether a broker is configured.", "broker"),
+    _switch("fileStore", "Whether a file store is configured.", "fileStore"),
+    _switch("email", "Whether e-mail is on.", "email.enabled"),
+    _text(
+        "platform.license.id",
         LICENCE_ID,
-        help="Identifier of the licence; empty without one.",
-        origin="the licence",
-        sensitivity=Sensitivity.IDENTIFIER,
-        review=LICENCE,
+        "Identifier of the licence; empty without one.",
+        "the licence",
+        Sensitivity.IDENTIFIER,
+        LICENCE,
+        RollupRule.NONE,
     ),
-    Field(
-        ("platform", "license", "type"),
-        str,
+    _text(
+        "platform.license.type",
         LICENCE_TYPE,
-        help="CE without a licence, EE or DEV with one.",
-        origin="the licence",
-        sensitivity=Sensitivity.VERSION,
+        "CE without a licence, EE or DEV with one.",
+        "the licence",
         review=LICENCE,
-        rolled_up=RollupRule.BY_VALUE,
     ),
 )
 """Every field a ping may hold, in the order it is sent. Nothing else leaves, and nothing else is accepted."""
