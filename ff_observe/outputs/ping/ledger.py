@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from ff_observe.clock import Clock
 from ff_observe.outputs.ping.ledger_files import (
+    CHECKPOINT,
+    KEY,
+    NEW,
+    OLDER,
+    RECEIPTS,
     LedgerFiles,
-    checkpoint_of,
-    key_of,
-    new,
-    older,
     read_files,
-    receipts_of,
     writable,
 )
 from ff_observe.outputs.ping.ledger_lines import (
@@ -75,11 +75,11 @@ class Ledger:
 
     def checkpoint(self) -> bytes | None:
         """The newest checkpoint, a signed note; None before there is one. Raises `OSError`."""
-        return read_files(self.path, self._clock).get(checkpoint_of(self.path.name))
+        return read_files(self.path, self._clock).get(self.path.name + CHECKPOINT)
 
     def keep_receipt(self, note: str) -> None:
         """Keep a cosigned checkpoint. Raises `OSError`."""
-        name = receipts_of(self.path.name)
+        name = self.path.name + RECEIPTS
         with writable(self.path) as files, files.locked(self.path.name, self._clock):
             lines = (files.read(name) or b"").splitlines(keepends=True)[1 - MOST_RECEIPTS :]
             line = json.dumps({"receipt": note}).encode() + b"\n"
@@ -100,12 +100,12 @@ class Ledger:
         """Returns the index of the leaf."""
         name = self.path.name
         with writable(self.path) as files, files.locked(name, self._clock):
-            if not files.exists(name) and files.exists(older(name)) and files.exists(new(name)):
-                files.replace(new(name), name)  # completes a `_begin` that a crash interrupted
+            if not files.exists(name) and files.exists(name + OLDER) and files.exists(name + NEW):
+                files.replace(name + NEW, name)  # completes a `_begin` that a crash interrupted
             self._check_file(files)
             key, is_new = self._key(files)
             present = _read(files, name)
-            before = present or _read(files, older(name))
+            before = present or _read(files, name + OLDER)
             tree = before.tree if before else Tree()
             if before and before.last_rule is not None and before.last_rule == document.get("rule"):
                 return tree.size - 1
@@ -128,7 +128,7 @@ class Ledger:
                 files.extend(name, present.whole, (b"\n" if present.is_unclosed else b"") + line + b"\n")
                 tree.add(line)
             checkpoint = Checkpoint(key.verifier.name, tree.size, tree.root())
-            files.write(checkpoint_of(name), key.sign(str(checkpoint)).encode())
+            files.write(name + CHECKPOINT, key.sign(str(checkpoint)).encode())
             return tree.size - 1
 
     def _begin(
@@ -141,22 +141,22 @@ class Ledger:
             line = opening(tree, self._now(), str(key.verifier)) if number == 0 else written(tree, document)
             tree.add(line)
             content += line + b"\n"
-        files.remove(new(name))
-        files.extend(new(name), 0, content)
+        files.remove(name + NEW)
+        files.extend(name + NEW, 0, content)
         if keep:
-            files.replace(name, older(name))
-        files.replace(new(name), name)
+            files.replace(name, name + OLDER)
+        files.replace(name + NEW, name)
 
     def _check_file(self, files: LedgerFiles) -> None:
         """Another program's file, to which the ledger would be added, and whose last line would be cut, is refused."""
         name = self.path.name
-        content = None if files.exists(key_of(name)) else files.read(name)
+        content = None if files.exists(name + KEY) else files.read(name)
         if content and not content.startswith(b"{"):
             raise OSError(errno.EEXIST, "it holds something else than a ledger: name another file", str(self.path))
 
     def _key(self, files: LedgerFiles) -> tuple[SigningKey, bool]:
         """The key of this installation, and whether it was made just now."""
-        name = key_of(self.path.name)
+        name = self.path.name + KEY
         content = files.read(name, private=True)
         if content is not None:
             try:
@@ -216,7 +216,7 @@ def _read(files: LedgerFiles, name: str) -> _FileState | None:
 
 def _broken(files: LedgerFiles, name: str, tree: Tree) -> str | None:
     """What the ledger lost, in words, if it does not continue its checkpoint."""
-    content = files.read(checkpoint_of(name))
+    content = files.read(name + CHECKPOINT)
     if content is None:
         return None
     try:

@@ -17,37 +17,18 @@ from ff_observe.trusted_path import trusted_directory
 LOCK_SECONDS: Final = 10.0  # others hold the lock for milliseconds; on a slow disk, which syncs thrice, longer
 LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are rotated long before
 
+# The files of a ledger, behind its name.
+OLDER: Final = ".1"
+NEW: Final = ".new"
+LOCK: Final = ".lock"
+KEY: Final = ".key"  # the private key that signs the checkpoints
+CHECKPOINT: Final = ".checkpoint"  # the newest
+RECEIPTS: Final = ".receipts"  # checkpoints that a collector cosigned
+
 _SEARCH: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 # Non-blocking: a pipe in place of the file must not hang the bridge.
 _OPEN: Final = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-
-
-def older(name: str) -> str:
-    return f"{name}.1"
-
-
-def new(name: str) -> str:
-    return f"{name}.new"
-
-
-def _lock(name: str) -> str:
-    return f"{name}.lock"
-
-
-def key_of(name: str) -> str:
-    """The private key that signs the checkpoints."""
-    return f"{name}.key"
-
-
-def checkpoint_of(name: str) -> str:
-    """The newest checkpoint."""
-    return f"{name}.checkpoint"
-
-
-def receipts_of(name: str) -> str:
-    """The checkpoints that a collector cosigned."""
-    return f"{name}.receipts"
 
 
 @contextlib.contextmanager
@@ -65,7 +46,7 @@ def read_files(path: Path, clock: Clock | None = None) -> dict[str, bytes]:
         directory = os.open(path.parent, _SEARCH)
     except FileNotFoundError:
         return {}
-    names = (older(path.name), path.name, checkpoint_of(path.name), receipts_of(path.name))
+    names = (path.name + OLDER, path.name, path.name + CHECKPOINT, path.name + RECEIPTS)
     try:
         files = LedgerFiles(directory, path.parent)
         with files.locked_for_reading(path.name, clock or SystemClock()):
@@ -84,10 +65,9 @@ class LedgerFiles:
 
     def check(self, name: str) -> None:
         """Raises `OSError` if an existing file of the ledger `name` cannot be opened that way."""
-        others = (older(name), new(name), _lock(name), key_of(name), checkpoint_of(name), receipts_of(name))
-        for each in (name, *others):
+        for ending in ("", OLDER, NEW, LOCK, KEY, CHECKPOINT, RECEIPTS):
             with contextlib.suppress(FileNotFoundError):
-                os.close(self._open(each, os.O_RDONLY))
+                os.close(self._open(name + ending, os.O_RDONLY))
 
     def exists(self, name: str) -> bool:
         with contextlib.suppress(FileNotFoundError):
@@ -135,9 +115,9 @@ class LedgerFiles:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a whole file, durably: a power failure leaves the old one or the new one."""
-        self.remove(new(name))
-        self.extend(new(name), 0, content)
-        self.replace(new(name), name)
+        self.remove(name + NEW)
+        self.extend(name + NEW, 0, content)
+        self.replace(name + NEW, name)
 
     def replace(self, name: str, replaced: str) -> None:
         """Rename a file, durably."""
@@ -156,7 +136,7 @@ class LedgerFiles:
     @contextlib.contextmanager
     def locked(self, name: str, clock: Clock) -> Iterator[None]:
         """Be the only writer of the ledger `name`, until the block ends. Raises `TimeoutError`."""
-        descriptor = self.open_to_lock(_lock(name))
+        descriptor = self.open_to_lock(name + LOCK)
         try:
             self._await_lock(descriptor, fcntl.LOCK_EX, name, clock)
             yield
@@ -167,7 +147,7 @@ class LedgerFiles:
     def locked_for_reading(self, name: str, clock: Clock) -> Iterator[None]:
         """Keep writers out, until the block ends. Raises `TimeoutError`."""
         try:
-            descriptor = self._open(_lock(name), os.O_RDONLY)
+            descriptor = self._open(name + LOCK, os.O_RDONLY)
         except (FileNotFoundError, PermissionError):  # a ledger that only its owner can lock, or a copy
             yield
             return

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ff_observe.log import escaped
-from ff_observe.outputs.ping.ledger_files import older
+from ff_observe.outputs.ping.ledger_files import OLDER
 from ff_observe.transparency.merkle import Tree
 from ff_observe.transparency.notes import NoteError, VerifierKey, decoded
 
@@ -146,7 +146,7 @@ class Lines:
 
 def read_lines(files: Mapping[str, bytes], path: Path) -> Lines:
     """Read the lines of a ledger's files. What is wrong is among the findings."""
-    named = [(name, files[name]) for name in (older(path.name), path.name) if name in files]
+    named = [(name, files[name]) for name in (path.name + OLDER, path.name) if name in files]
     openings = [read_document(content.partition(b"\n")[0]).get("ledger") for _, content in named]
     reader = _Reader(path)
     reader.found.is_begun = bool(files)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ff_observe.errors import LedgerError
 from ff_observe.outputs.ping.ledger import LARGEST_FILE
-from ff_observe.outputs.ping.ledger_files import checkpoint_of, older, read_files, receipts_of
+from ff_observe.outputs.ping.ledger_files import CHECKPOINT, OLDER, RECEIPTS, read_files
 from ff_observe.outputs.ping.ledger_lines import Finding, Lines, read_lines
 from ff_observe.transparency.checkpoints import Checkpoint, Proof, read_checkpoint
 from ff_observe.transparency.notes import Note, NoteError, VerifierKey
@@ -63,7 +63,7 @@ def examine(
     findings = list(lines.findings)
     findings += _dropped_early(path, files, lines, largest_file)
     witnesses: list[Witness] = []
-    own = path.with_name(checkpoint_of(path.name))
+    own = path.with_name(path.name + CHECKPOINT)
     if own.name in files:
         findings += _read_witness(own, 0, files[own.name], None, witnesses)
         if witnesses and lines.key is not None and not witnesses[0].note.is_signed_by(lines.key):
@@ -73,7 +73,7 @@ def examine(
     for file in against:
         findings += _read_witness(file, 0, file.read_bytes(), collector, witnesses)
     if collector is not None:
-        kept = path.with_name(receipts_of(path.name))
+        kept = path.with_name(path.name + RECEIPTS)
         for number, line in enumerate(files.get(kept.name, b"").splitlines(), 1):
             findings += _read_witness(kept, number, _receipt(line), collector, witnesses, receipt=True)
     witnesses.sort(key=lambda witness: witness.checkpoint.size)
@@ -83,13 +83,13 @@ def examine(
 
 def _dropped_early(path: Path, files: Mapping[str, bytes], lines: Lines, largest_file: int) -> Iterator[Finding]:
     """Lines are dropped with a whole file, when the one after it is full: not so that they may be lost unnoticed."""
-    before = files.get(older(path.name))
+    before = files.get(path.name + OLDER)
     if before is not None and path.name in files and lines.tree.first:
         first = next((line.document for line in lines.lines if (line.file, line.number) == (path.name, 2)), {})
         size = first.get("bytes")
         if len(before) + (size if type(size) is int else 0) <= largest_file:
             what = "it was put aside before it was full: lines before it are missing"
-            yield Finding(str(path.with_name(older(path.name))), 0, what)
+            yield Finding(str(path.with_name(path.name + OLDER)), 0, what)
 
 
 def _read_witness(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ff_observe.outputs.ping.ledger import Ledger
-from ff_observe.outputs.ping.ledger_files import checkpoint_of, key_of, older, receipts_of
+from ff_observe.outputs.ping.ledger_files import CHECKPOINT, KEY, OLDER, RECEIPTS
 from ff_observe.outputs.ping.ledger_lines import body_members, opening, written
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.transparency.checkpoints import Checkpoint
@@ -18,7 +18,7 @@ from tests.fakes import FakeClock
 
 NAME = "pings.jsonl"
 COLLECTOR = SigningKey("collector.example/receipts", COSIGNATURE, b"c" * 32)
-FILES = (NAME, older(NAME), checkpoint_of(NAME), key_of(NAME), receipts_of(NAME))
+FILES = (NAME, NAME + OLDER, NAME + CHECKPOINT, NAME + KEY, NAME + RECEIPTS)
 LARGEST_FILE = 3000
 KINDS = ("rewrite", "drop", "reorder", "insert", "roll back", "fork", "truncate", "drop a file", "put aside early")
 
@@ -56,7 +56,7 @@ def write(directory: Path, files: dict[str, bytes]) -> Path:
 
 def receipted(files: dict[str, bytes]) -> list[int]:
     """How many lines each receipt covers."""
-    lines = files[receipts_of(NAME)].splitlines()
+    lines = files[NAME + RECEIPTS].splitlines()
     return [int(json.loads(line)["receipt"].split("\n")[1]) for line in lines]
 
 
@@ -74,8 +74,8 @@ class Forger:
     def __init__(self, files: dict[str, bytes], chance: random.Random) -> None:
         self._files = files
         self._chance = chance
-        self._key = SigningKey.parse(files[key_of(NAME)].decode())
-        self._older = [json.loads(line) for line in files.get(older(NAME), b"").splitlines()]
+        self._key = SigningKey.parse(files[NAME + KEY].decode())
+        self._older = [json.loads(line) for line in files.get(NAME + OLDER, b"").splitlines()]
         self._present = [json.loads(line) for line in files[NAME].splitlines()]
         self._first = (self._older or self._present)[0]["index"]
 
@@ -100,7 +100,8 @@ class Forger:
             documents = documents[:at] + [{**documents[at], **_ANOTHER_BODY} for _ in range(more)]
             split = split if at > split else 0  # what is left, and what is new, is in one file
         elif kind == "drop a file":
-            return Forgery({name: content for name, content in self._files.items() if name != older(NAME)}, self._first)
+            kept = {name: content for name, content in self._files.items() if name != NAME + OLDER}
+            return Forgery(kept, self._first)
         else:  # what is older is lost by a rotation that was not due
             return self._put_aside()
         return Forgery(self._sealed(documents, split), self._first + at)
@@ -114,8 +115,8 @@ class Forger:
         content = line + b"\n"
         line = written(tree, {**self._present[-1], **_ANOTHER_BODY})
         tree.add(line)
-        files = {**self._files, older(NAME): self._files[NAME], NAME: content + line + b"\n"}
-        return Forgery({**files, checkpoint_of(NAME): self._checkpoint(tree)}, self._first)
+        files = {**self._files, NAME + OLDER: self._files[NAME], NAME: content + line + b"\n"}
+        return Forgery({**files, NAME + CHECKPOINT: self._checkpoint(tree)}, self._first)
 
     def _sealed(self, documents: Documents, split: int) -> dict[str, bytes]:
         """The files with these entries, as if they had been written so."""
@@ -128,9 +129,9 @@ class Forger:
                 line = written(tree, {name: value for name, value in document.items() if name != "root"})
             tree.add(line)
             contents[number >= split] += line + b"\n"
-        files = {name: content for name, content in self._files.items() if name not in (NAME, older(NAME))}
-        files |= {NAME: contents[1], checkpoint_of(NAME): self._checkpoint(tree)}
-        return files | ({older(NAME): contents[0]} if contents[0] else {})
+        files = {name: content for name, content in self._files.items() if name not in (NAME, NAME + OLDER)}
+        files |= {NAME: contents[1], NAME + CHECKPOINT: self._checkpoint(tree)}
+        return files | ({NAME + OLDER: contents[0]} if contents[0] else {})
 
     def _checkpoint(self, tree: Tree) -> bytes:
         return self._key.sign(str(Checkpoint(self._key.verifier.name, tree.size, tree.root()))).encode()

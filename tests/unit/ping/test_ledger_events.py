@@ -15,7 +15,7 @@ import pytest
 from ff_observe.clock import SystemClock
 from ff_observe.outputs.ping import ledger as ledger_module
 from ff_observe.outputs.ping.ledger import Ledger, entries
-from ff_observe.outputs.ping.ledger_files import checkpoint_of, key_of, older, receipts_of
+from ff_observe.outputs.ping.ledger_files import CHECKPOINT, KEY, OLDER, RECEIPTS
 from ff_observe.outputs.ping.ledger_lines import Entry, Event
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Outcome, Result
@@ -94,7 +94,7 @@ def test_a_ledger_is_named_after_its_key_alone(tmp_path: Path) -> None:
     origins = []
     for name in ("one.jsonl", "two.jsonl"):
         ledger_of(tmp_path / name, b"{}")
-        origins.append((tmp_path / checkpoint_of(name)).read_text().partition("\n")[0])
+        origins.append((tmp_path / (name + CHECKPOINT)).read_text().partition("\n")[0])
     assert len(set(origins)) == 2
     assert all(re.fullmatch("ff-observe/ledger/[0-9a-f]{16}", origin) for origin in origins)
 
@@ -113,7 +113,7 @@ WRITES: dict[str, Callable[[Ledger], object]] = {
 
 @pytest.mark.parametrize(("write", "body_bytes"), [*zip(WRITES, (10, 0), strict=True)])
 def test_a_file_is_put_aside_once_the_next_body_would_not_fit(tmp_path: Path, write: str, body_bytes: int) -> None:
-    path, older_path = tmp_path / NAME, tmp_path / older(NAME)
+    path, older_path = tmp_path / NAME, tmp_path / (NAME + OLDER)
     ledger_of(path, b"{}")
     content = path.read_bytes()
     WRITES[write](Ledger(path, FakeClock(), len(content) + body_bytes))
@@ -174,14 +174,14 @@ def test_the_newest_receipts_are_kept_and_each_once(tmp_path: Path, monkeypatch:
     kept = []
     for note in ("a", "b", "b", "c", "d"):
         ledger.keep_receipt(note)
-        lines = (tmp_path / receipts_of(NAME)).read_text().splitlines()
+        lines = (tmp_path / (NAME + RECEIPTS)).read_text().splitlines()
         kept.append("".join(json.loads(line)["receipt"] for line in lines))
     assert kept == ["a", "ab", "ab", "abc", "bcd"]
 
 
 def test_a_key_that_is_none_is_named_with_what_to_do(tmp_path: Path) -> None:
     ledger = ledger_of(tmp_path / NAME, b"{}")
-    key = tmp_path / key_of(NAME)
+    key = tmp_path / (NAME + KEY)
     for content in (b"\xff\n", key.read_bytes()[:-9]):
         key.write_bytes(content)
         with pytest.raises(OSError, match="remove it, and a new one is made") as raised:
@@ -195,7 +195,7 @@ def test_a_key_that_is_none_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_cannot_be_read_is_told_by_the_next_entry(tmp_path: Path) -> None:
     ledger = ledger_of(tmp_path / NAME, b"{}")
-    (tmp_path / checkpoint_of(NAME)).write_bytes(b"\xff")
+    (tmp_path / (NAME + CHECKPOINT)).write_bytes(b"\xff")
     ledger.append(DELIVERED, b"after")
     *_, last = entries(tmp_path / NAME)
     assert last.broken == "its checkpoint could not be read"
@@ -204,9 +204,9 @@ def test_a_checkpoint_that_cannot_be_read_is_told_by_the_next_entry(tmp_path: Pa
 @pytest.mark.parametrize("largest_file", [1_000_000, 1], ids=["one file", "a file for each entry"])
 def test_a_crash_before_the_checkpoint_is_no_tampering(tmp_path: Path, largest_file: int) -> None:
     ledger = ledger_of(tmp_path / NAME, b"{}", largest_file=largest_file)
-    checkpoint = (tmp_path / checkpoint_of(NAME)).read_bytes()
+    checkpoint = (tmp_path / (NAME + CHECKPOINT)).read_bytes()
     ledger.append(DELIVERED, b"before the crash")
-    (tmp_path / checkpoint_of(NAME)).write_bytes(checkpoint)
+    (tmp_path / (NAME + CHECKPOINT)).write_bytes(checkpoint)
     ledger.append(DELIVERED, b"after")
     assert verify(tmp_path / NAME, largest_file=largest_file) == []
     assert {entry.broken for entry in entries(tmp_path / NAME)} == {None}
@@ -216,7 +216,7 @@ def test_a_checkpoint_of_just_the_files_before_the_present_one_is_compared_with_
     path, other = tmp_path / NAME, tmp_path / "other.jsonl"
     ledger = ledger_of(path, *numbered(2), largest_file=1)  # a file for each entry
     ledger_of(other, b"another ledger's")
-    other.with_name(checkpoint_of(other.name)).replace(path.with_name(checkpoint_of(NAME)))
+    other.with_name(other.name + CHECKPOINT).replace(path.with_name(NAME + CHECKPOINT))
     ledger.append(DELIVERED, b"after")
     *_, last = entries(path)
     assert last.broken == "the 2 lines of the checkpoint before it were not the same any more"

@@ -12,7 +12,7 @@ import pytest
 
 from ff_observe.cli import main
 from ff_observe.outputs.ping.ledger import read_ledger
-from ff_observe.outputs.ping.ledger_files import checkpoint_of, key_of, older, receipts_of
+from ff_observe.outputs.ping.ledger_files import CHECKPOINT, KEY, OLDER, RECEIPTS
 from ff_observe.outputs.ping.ledger_proof import examine, prove
 from ff_observe.transparency.checkpoints import Proof
 from ff_observe.transparency.merkle import Tree, leaf_hash, root_by_inclusion
@@ -42,8 +42,8 @@ def ledgers(tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
         directory: Path = tmp_path_factory.mktemp("ledger")
         made.append(tampering.make(directory, random.Random(entries), entries))
         assert examine(directory / NAME, COLLECTOR.verifier, largest_file=LARGEST_FILE).findings == []
-    assert [older(NAME) in files for files in made] == [False, False, True, True]
-    assert json.loads(made[-1][older(NAME)].partition(b"\n")[0])["index"] > 0
+    assert [NAME + OLDER in files for files in made] == [False, False, True, True]
+    assert json.loads(made[-1][NAME + OLDER].partition(b"\n")[0])["index"] > 0
     return made
 
 
@@ -54,7 +54,7 @@ def test_every_tampering_before_the_last_receipt_is_found_and_named(ledgers: Led
     for seed in range(in_full(1000, 100)):
         chance = random.Random(seed)
         files = chance.choice(ledgers)
-        kinds = tampering.KINDS if older(NAME) in files else tampering.KINDS[:-2]
+        kinds = tampering.KINDS if NAME + OLDER in files else tampering.KINDS[:-2]
         kind = kinds[seed % len(kinds)]
         forgery = Forger(files, chance).forge(kind)
         path = tampering.write(_directory(tmp_path / str(seed)), forgery.files)
@@ -68,7 +68,7 @@ def test_every_tampering_before_the_last_receipt_is_found_and_named(ledgers: Led
             continue
         # Where the oldest lines had been dropped, a file that is not full is missed without receipts as well.
         assert all(finding.what in DROPPED for finding in alone), where
-        named = [finding for finding in findings if Path(finding.file).name == receipts_of(NAME)]
+        named = [finding for finding in findings if Path(finding.file).name == NAME + RECEIPTS]
         assert bool(named) is is_covered, where
         if is_covered:
             entries = re.search(r"entr(?:y|ies) (\d+)(?: to (\d+))?", named[0].what)
@@ -86,7 +86,7 @@ def _directory(path: Path) -> Path:
 @pytest.mark.parametrize("change", ["key of another", "signature", "time", "cut"])
 def test_a_receipt_that_the_collector_did_not_sign_is_none(ledgers: Ledgers, tmp_path: Path, change: str) -> None:
     path = tampering.write(tmp_path, ledgers[0])
-    file = tmp_path / receipts_of(NAME)
+    file = tmp_path / (NAME + RECEIPTS)
     *others, last = file.read_text().splitlines()
     note = json.loads(last)["receipt"]
     head, _, encoded = note.rstrip("\n").rpartition(" ")
@@ -95,7 +95,7 @@ def test_a_receipt_that_the_collector_did_not_sign_is_none(ledgers: Ledgers, tmp
     note = f"{head} {base64.b64encode(content).decode()}\n" if change != "cut" else note[:-20] + "\n"
     file.write_text("\n".join([*others, json.dumps({"receipt": note}), ""]))
     [finding] = examine(path, COLLECTOR.verifier).findings
-    assert (Path(finding.file).name, finding.line) == (receipts_of(NAME), len(others) + 1)
+    assert (Path(finding.file).name, finding.line) == (NAME + RECEIPTS, len(others) + 1)
     assert finding.what.startswith("it is no ")
 
 
@@ -150,12 +150,12 @@ def test_what_another_implementation_signs_is_believed(ledgers: Ledgers, tmp_pat
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     path = tampering.write(tmp_path, ledgers[1])
-    seed = base64.b64decode(ledgers[1][key_of(NAME)].decode().split("+", 4)[4])[1:]
+    seed = base64.b64decode(ledgers[1][NAME + KEY].decode().split("+", 4)[4])[1:]
     tree = read_ledger(path).tree
-    origin = ledgers[1][checkpoint_of(NAME)].decode().partition("\n")[0]
+    origin = ledgers[1][NAME + CHECKPOINT].decode().partition("\n")[0]
     checkpoint = oracle.Checkpoint(origin, tree.size, tree.root())
     note = oracle.sign_checkpoint(checkpoint, Ed25519PrivateKey.from_private_bytes(seed), origin)
-    assert note.to_bytes() == ledgers[1][checkpoint_of(NAME)]
+    assert note.to_bytes() == ledgers[1][NAME + CHECKPOINT]
     line = COLLECTOR.cosign(str(note.text), 1_700_000_000)
     assert oracle.verify_checkpoint(
         oracle.parse_note(note.to_bytes().decode() + line),
@@ -183,9 +183,9 @@ def test_a_checkpoint_kept_elsewhere_convicts_a_ledger_that_was_rolled_back(
     assert f"covered by the receipt of 2026-11-26T12:00:00Z for {size} lines" in capsys.readouterr().out
     lines = ledgers[0][NAME].splitlines(keepends=True)
     other = tampering.make(_directory(tmp_path / "other"), random.Random(1), 2)
-    del other[receipts_of(NAME)]
+    del other[NAME + RECEIPTS]
     tampering.write(tmp_path, other)
-    (tmp_path / receipts_of(NAME)).unlink()
+    (tmp_path / (NAME + RECEIPTS)).unlink()
     assert len(lines) > 3
     assert ping_log(path, "--verify", *key) == 0
     capsys.readouterr()
