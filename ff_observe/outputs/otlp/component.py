@@ -9,10 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from opentelemetry.sdk._logs.export import LogRecordExporter
-from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.export import SpanExporter
 
 from ff_observe import tracing
 from ff_observe.catalogue import PLATFORM, PROCESS
@@ -22,7 +19,7 @@ from ff_observe.outputs.otlp.choice import Destination, Signal
 from ff_observe.outputs.otlp.exporters import Exporting, exporting_to
 from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
-from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, watched_log_exporter, watched_span_exporter
+from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, Watched
 from ff_observe.periodic import ErrorSink, Periodic, Schedule
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform_context import current_platform
@@ -32,6 +29,7 @@ from ff_observe.self_metrics import SelfMetrics
 GRACE_SECONDS = 1.0
 """How long an export in progress may take when the bridge stops: other parts have to stop within the same deadline."""
 
+_ABOUT_ITSELF: tuple[Signal, ...] = ("traces", "logs")
 _BRIDGE_LOGGER = logging.getLogger("ff_observe")
 
 
@@ -67,7 +65,7 @@ class OtlpMetrics:
         self._clock = clock
         self._interval = interval_seconds
         self._reports = Reports("metrics", self_metrics, redactor)
-        self._exporting: Exporting[MetricExporter] | None = None
+        self._exporting: Exporting | None = None
         self._export: MetricsExport | None = None
         self._reading = False  # the database is being read
         self._thread = Periodic(
@@ -149,7 +147,7 @@ class OtlpSignals:
         self._clock = clock
         self._redactor = redactor
         self._with_tracebacks = with_tracebacks
-        self._reports = {signal: Reports(signal, self_metrics, redactor) for signal in ("traces", "logs")}
+        self._reports = {signal: Reports(signal, self_metrics, redactor) for signal in _ABOUT_ITSELF}
         self._tracer: OtelTracer | None = None
         self._log_handler: OtelLogHandler | None = None
         self._cuts: list[Callable[[], None]] = []
@@ -157,12 +155,13 @@ class OtlpSignals:
     def start(self) -> None:
         """Raises `FFObserveError` if the protocol needs a package that is not installed, or a variable cannot be
         used."""
-        traces, logs = self._destinations.get("traces"), self._destinations.get("logs")
         try:
-            if traces is not None:
-                self._trace_to(exporting_to(traces))
-            if logs is not None:
-                self._log_to(exporting_to(logs))
+            if "traces" in self._destinations:
+                self._tracer = OtelTracer(self._resource, self._watched("traces"))
+            if "logs" in self._destinations:
+                self._log_handler = OtelLogHandler(
+                    self._resource, self._watched("logs"), self._redactor, with_tracebacks=self._with_tracebacks
+                )
         except ValueError as error:  # the SDK raises it for its own variables (OTEL_BSP_…, OTEL_SPAN_…)
             raise FFObserveError(f"OTLP: a variable of OpenTelemetry cannot be used: {error}") from None
         # Only now: the SDK's messages about other variables, such as those of sampling, belong in the log.
@@ -175,16 +174,10 @@ class OtlpSignals:
             self._log_handler.addFilter(lambda _record: current_platform() == platform)
             _BRIDGE_LOGGER.addHandler(self._log_handler)
 
-    def _trace_to(self, spans: Exporting[SpanExporter]) -> None:
-        self._cuts.append(spans.cut)
-        self._tracer = OtelTracer(self._resource, watched_span_exporter(spans, self._reports["traces"]))
-
-    def _log_to(self, records: Exporting[LogRecordExporter]) -> None:
-        self._cuts.append(records.cut)
-        exporter = watched_log_exporter(records, self._reports["logs"])
-        self._log_handler = OtelLogHandler(
-            self._resource, exporter, self._redactor, with_tracebacks=self._with_tracebacks
-        )
+    def _watched(self, signal: Signal) -> Watched:
+        exporting = exporting_to(self._destinations[signal])
+        self._cuts.append(exporting.cut)
+        return Watched(exporting, self._reports[signal])
 
     def stop(self, deadline: float) -> None:
         """Sends what is left; data that a receiver does not accept within a second is lost. Raises `TimeoutError`."""

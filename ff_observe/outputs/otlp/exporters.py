@@ -5,14 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from ff_observe.delivery.trust import authorities
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.otlp.choice import HTTP, Destination, Signal
-
-E = TypeVar("E")
 
 _PLACES: dict[Signal, tuple[str, str, str, str]] = {
     "metrics": ("metric_exporter", "OTLPMetricExporter", "metrics", "ExportMetricsServiceResponse"),
@@ -23,15 +21,15 @@ _PLACES: dict[Signal, tuple[str, str, str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Exporting(Generic[E]):
-    """An exporter. `cut` aborts an export from any thread; `problem` is why the last export failed, if known."""
+class Exporting:
+    """An exporter of the SDK. `cut` aborts an export from any thread; `problem` is why the last one failed, if known."""
 
-    exporter: E
+    exporter: Any
     cut: Callable[[], None]
     problem: Callable[[], str | None]
 
 
-def exporting_to(destination: Destination) -> Exporting[Any]:
+def exporting_to(destination: Destination) -> Exporting:
     """With the exporter of the destination's signal. Raises `FFObserveError` if the protocol needs a package that is
     not installed."""
     for name in [name for name, value in os.environ.items() if name.startswith("OTEL_") and not value]:
@@ -39,7 +37,7 @@ def exporting_to(destination: Destination) -> Exporting[Any]:
     return _over_http(destination) if destination.protocol == HTTP else _over_grpc(destination)
 
 
-def _over_http(destination: Destination) -> Exporting[Any]:
+def _over_http(destination: Destination) -> Exporting:
     from opentelemetry.exporter.otlp.proto.http import Compression
 
     from ff_observe.outputs.otlp.session import ExportSession
@@ -64,7 +62,7 @@ def _over_http(destination: Destination) -> Exporting[Any]:
     return Exporting(exporter, cut, lambda: session.problem)
 
 
-def _over_grpc(destination: Destination) -> Exporting[Any]:
+def _over_grpc(destination: Destination) -> Exporting:
     # The library below grpc writes to standard error, bypassing any log, for each handshake that fails.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     module, name, service, answer = _PLACES[destination.signal]

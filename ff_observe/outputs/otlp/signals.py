@@ -2,17 +2,17 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context, get_current
-from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from ff_observe import tracing
 from ff_observe.catalogue.names import encodable
@@ -49,37 +49,27 @@ class _Span:
 class OtelTracer:
     """The bridge's tracer over the SDK. Sampling follows the standard variables (`OTEL_TRACES_SAMPLER`)."""
 
-    def __init__(self, resource: Resource, exporter: SpanExporter) -> None:
+    def __init__(self, resource: Resource, exporter: Any) -> None:
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("ff_observe", VERSION)
 
+    @contextmanager
     def span(
         self,
         name: str,
         kind: tracing.Kind,
         attributes: Mapping[str, tracing.AttributeValue],
         after: Sequence[tracing.Context],
-    ) -> AbstractContextManager[tracing.Span]:
-        """See `Tracer.span`."""
-        contexts = [context for context in after if isinstance(context, Context)]
-        return self._span(name, kind, attributes, contexts)
-
-    @contextmanager
-    def _span(
-        self,
-        name: str,
-        kind: tracing.Kind,
-        attributes: Mapping[str, tracing.AttributeValue],
-        after: Sequence[Context],
     ) -> Iterator[tracing.Span]:
+        contexts = [context for context in after if isinstance(context, Context)]
         # The exception itself is reported once, by Sentry or the log; the span only records that one occurred.
         with self._tracer.start_as_current_span(
             name,
-            context=after[0] if after else None,
+            context=contexts[0] if contexts else None,
             kind=trace.SpanKind[kind.upper()],
             attributes=dict(attributes),
-            links=[trace.Link(trace.get_current_span(context).get_span_context()) for context in after[1:]],
+            links=[trace.Link(trace.get_current_span(context).get_span_context()) for context in contexts[1:]],
             record_exception=False,
             set_status_on_exception=False,
         ) as under_way:
@@ -110,9 +100,7 @@ class OtelLogHandler(logging.Handler):
     The SDK's own handler is deprecated in favour of a package that patches `logging` as a whole.
     """
 
-    def __init__(
-        self, resource: Resource, exporter: LogRecordExporter, redactor: Redactor, *, with_tracebacks: bool
-    ) -> None:
+    def __init__(self, resource: Resource, exporter: Any, redactor: Redactor, *, with_tracebacks: bool) -> None:
         super().__init__(logging.INFO)
         self._redactor = redactor
         self._with_tracebacks = with_tracebacks
@@ -153,36 +141,17 @@ class OtelLogHandler(logging.Handler):
         super().close()
 
 
-def watched_span_exporter(exporting: Exporting[SpanExporter], report: Report) -> SpanExporter:
-    """The exporter, reporting each export's outcome to `report`."""
-    inner = exporting.exporter
+class Watched:
+    """An exporter of spans or log records that reports each export's outcome to `report`."""
 
-    class Watched(SpanExporter):
-        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-            result = inner.export(spans)
-            report(exporting.problem, delivered=result is SpanExportResult.SUCCESS)
-            return result
+    def __init__(self, exporting: Exporting, report: Report) -> None:
+        self._exporting = exporting
+        self._report = report
 
-        def shutdown(self) -> None:
-            inner.shutdown()
+    def export(self, batch: Sequence[Any]) -> Any:
+        result = self._exporting.exporter.export(batch)
+        self._report(self._exporting.problem, delivered=result.name == "SUCCESS")
+        return result
 
-    return Watched()
-
-
-def watched_log_exporter(exporting: Exporting[LogRecordExporter], report: Report) -> LogRecordExporter:
-    """The exporter, reporting each export's outcome to `report`."""
-    inner = exporting.exporter
-
-    class Watched(LogRecordExporter):
-        def force_flush(self, timeout_millis: int = 10_000) -> bool:
-            return True  # nothing is buffered here
-
-        def export(self, batch: Sequence[ReadableLogRecord], **options: Any) -> LogRecordExportResult:
-            result = inner.export(batch, **options)
-            report(exporting.problem, delivered=result is LogRecordExportResult.SUCCESS)
-            return result
-
-        def shutdown(self) -> None:
-            inner.shutdown()  # type: ignore[no-untyped-call]  # so in the SDK
-
-    return Watched()
+    def shutdown(self) -> None:
+        self._exporting.exporter.shutdown()

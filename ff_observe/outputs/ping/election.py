@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from ff_observe.clock import Clock
 from ff_observe.outputs.ping.schedule import Moment
@@ -84,14 +84,15 @@ class ElectionState:
     look_seconds: float = LOOK_SECONDS
 
 
-class Election(Protocol):
-    """Used by the ping thread alone, except for `abort`."""
+class Election:
+    """Used by the ping thread alone, except for `abort`. Here is what an election does that needs nothing of it."""
 
-    shares_memory: bool
+    shares_memory = False
     """Whether all bridges of the platform share what the disk remembers."""
 
     def look(self, *, owed: bool) -> ElectionState:
         """Take part, and report the state. `owed`: this bridge sends a ping now, if it may. Never raises."""
+        raise NotImplementedError
 
     def failed(self) -> None:
         """The ping in progress was not delivered, and is still owed."""
@@ -106,34 +107,18 @@ class Election(Protocol):
         """Leave. Another bridge may lead at once."""
 
 
-class Fixed:
+class Fixed(Election):
     """No election: the configuration says that this bridge always sends, or never."""
 
-    shares_memory = False
-
-    def __init__(self, role: Role, note: str = "") -> None:
-        self._standing = ElectionState(role, may_send=role is Role.ALONE, note=note, look_seconds=math.inf)
+    def __init__(self, role: Role) -> None:
+        self._standing = ElectionState(role, may_send=role is Role.ALONE, look_seconds=math.inf)
 
     def look(self, *, owed: bool) -> ElectionState:
         return self._standing
 
-    def failed(self) -> None:
-        """There is no other bridge to inform."""
 
-    def delivered(self) -> None:
-        """There is no other bridge to inform."""
-
-    def abort(self) -> None:
-        """Nothing here waits."""
-
-    def close(self) -> None:
-        """Nothing was acquired."""
-
-
-class LockElection:
+class LockElection(Election):
     """The election described above. `open_locks` raises `LocksLostError` or `LocksUnsuitableError`."""
-
-    shares_memory = False
 
     def __init__(self, open_locks: Callable[[], Locks], clock: Clock) -> None:
         self._open_locks = open_locks
@@ -151,7 +136,6 @@ class LockElection:
         self._sending = False
 
     def look(self, *, owed: bool) -> ElectionState:
-        """See `Election.look`."""
         if self._unsuitable:
             return ElectionState(Role.ALONE, may_send=True, note=self._unsuitable, look_seconds=math.inf)
         try:
@@ -165,7 +149,6 @@ class LockElection:
             return self.look(owed=owed)
 
     def failed(self) -> None:
-        """See `Election.failed`."""
         self._sending = False
         self._take_back()
         if self._locks is not None:
@@ -175,17 +158,14 @@ class LockElection:
                 self._drop()
 
     def delivered(self) -> None:
-        """See `Election.delivered`."""
         self._begun, self._sending = None, False
 
     def abort(self) -> None:
-        """See `Election.abort`."""
         self._closed = True
         if (locks := self._locks) is not None:
             locks.abort()
 
     def close(self) -> None:
-        """See `Election.close`."""
         self._closed = True
         self._drop()
 

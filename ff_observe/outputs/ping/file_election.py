@@ -3,12 +3,12 @@
 import fcntl
 import os
 
-from ff_observe.outputs.ping.election import ElectionState, Role
+from ff_observe.outputs.ping.election import Election, ElectionState, Role
 from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 
 
-class FileElection:
-    """See `Election`. If no file can be locked, the bridge is alone."""
+class FileElection(Election):
+    """If no file can be locked, the bridge is alone."""
 
     shares_memory = True
 
@@ -17,7 +17,6 @@ class FileElection:
         self._descriptor: int | None = None
 
     def look(self, *, owed: bool) -> ElectionState:
-        """See `Election.look`."""
         try:
             role = Role.LEADER if self._lead() else Role.FOLLOWER
         except OSError as error:
@@ -28,17 +27,7 @@ class FileElection:
             last = None
         return ElectionState(role, may_send=role is Role.LEADER, last=last)
 
-    def failed(self) -> None:
-        """The memory has it."""
-
-    def delivered(self) -> None:
-        """The memory has it."""
-
-    def abort(self) -> None:
-        """Nothing here waits."""
-
     def close(self) -> None:
-        """See `Election.close`."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
