@@ -31,6 +31,13 @@ class Status:
     reason: str
 
 
+class CurrentSnapshot(Protocol):
+    """The part of `Snapshots` that producers use."""
+
+    def current(self) -> Snapshot:
+        """A fresh snapshot; not `up` if the database does not answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """The arguments from which an output's components are built.

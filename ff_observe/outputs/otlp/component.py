@@ -7,7 +7,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from opentelemetry.sdk.resources import Resource
 
@@ -15,6 +14,7 @@ from ff_observe import tracing
 from ff_observe.catalogue import PLATFORM, PROCESS
 from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError
+from ff_observe.outputs.model import CurrentSnapshot
 from ff_observe.outputs.otlp.choice import Destination, Signal
 from ff_observe.outputs.otlp.exporters import Exporting, exporting_to
 from ff_observe.outputs.otlp.metrics import MetricsExport
@@ -31,13 +31,6 @@ GRACE_SECONDS = 1.0
 
 _ABOUT_ITSELF: tuple[Signal, ...] = ("traces", "logs")
 _BRIDGE_LOGGER = logging.getLogger("ff_observe")
-
-
-class CurrentSnapshot(Protocol):
-    """A source of fresh snapshots."""
-
-    def current(self) -> Snapshot:
-        """The platform at present."""
 
 
 class OtlpMetrics:

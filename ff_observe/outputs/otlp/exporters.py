@@ -22,7 +22,7 @@ _PLACES: dict[Signal, tuple[str, str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Exporting:
-    """An exporter of the SDK. `cut` aborts an export from any thread; `problem` is why the last one failed, if known."""
+    """An exporter of the SDK. `cut` aborts an export from any thread; `problem` is why the last one failed."""
 
     exporter: Any
     cut: Callable[[], None]

@@ -4,7 +4,6 @@ import logging
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from ff_observe import tracing
 from ff_observe.catalogue import bridge
@@ -12,21 +11,20 @@ from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
 from ff_observe.log import StateLog
+from ff_observe.outputs.model import Context, CurrentSnapshot
 from ff_observe.outputs.ping import NAME
 from ff_observe.outputs.ping.agenda import NOT_READY_SECONDS, Agenda
 from ff_observe.outputs.ping.consent import Decision, Rule, decide, with_election
-from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, Election, ElectionState, Fixed, Role
-from ff_observe.outputs.ping.memory import PingMemory
-from ff_observe.outputs.ping.outcome import Outcome, PingSink, Result
-from ff_observe.outputs.ping.participation import Participation
+from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, ElectionState, Role
+from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.outputs.ping.participation import Elect, Participation
+from ff_observe.outputs.ping.participation import elect as usual_election
 from ff_observe.outputs.ping.recording import record_decision
 from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
-from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS, Moment
+from ff_observe.outputs.ping.schedule import Moment
 from ff_observe.outputs.ping.sending import Sender, send_once
-from ff_observe.periodic import ErrorSink, Periodic, Schedule
+from ff_observe.periodic import Periodic
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import OperatingSystem
-from ff_observe.self_metrics import SelfMetrics
 
 log = logging.getLogger(__name__)
 
@@ -34,83 +32,56 @@ STOP_SECONDS = 1.0
 """An aborted delivery ends at once. Only the database can hold the thread longer, and it is stopped later."""
 
 
-class SnapshotProvider(Protocol):
-    """The part of `Snapshots` that the ping uses."""
-
-    def current(self) -> Snapshot:
-        """A fresh snapshot; not `up` if the database does not answer."""
-
-
-Elect = Callable[[Settings, PingMemory, str], Election]
-"""Settings, what the disk remembers, and the platform's instance id → how its bridges agree on a sender."""
-
-
-def alone(_settings: Settings, _memory: PingMemory, _instance_id: str) -> Election:
-    """This bridge is the only one."""
-    return Fixed(Role.ALONE)
-
-
 class CorePing:
     """A component. A platform's first ping is due 30 s after the start, then one on each day at the platform's time.
 
     A due ping that may not be sent stays due until it may: completing the set-up, or allowing telemetry, takes effect.
     Consent is checked again before every attempt. Of several bridges of a platform only the one that `elect` chooses
-    sends; with `joins_at_once` this bridge takes part from the start on.
+    sends; where they coordinate in the database, this bridge takes part from the start on.
     """
 
     name = "core ping"
 
     def __init__(
         self,
-        settings: Settings,
-        snapshots: SnapshotProvider,
-        operating_system: OperatingSystem,
-        self_metrics: SelfMetrics,
-        clock: Clock,
+        context: Context,
         *,
-        chance: random.Random | None = None,
-        on_error: ErrorSink | None = None,
-        sender_for: Callable[[Settings], Sender] | None = None,
-        elect: Elect = alone,
-        joins_at_once: bool = False,
-        first_ping_seconds: float = FIRST_PING_SECONDS,
-        schedule: Schedule | None = None,
-        on_ping: PingSink = lambda _delivered: None,
+        sender_for: Callable[[Settings, Clock], Sender] = usual_sender_for,
+        elect: Elect = usual_election,
     ) -> None:
-        self._settings = settings
-        self._snapshots = snapshots
-        self._operating_system = operating_system
-        self._metrics = self_metrics
-        self._clock = clock
-        self._first_ping_seconds = first_ping_seconds
-        self._chance = chance or random.SystemRandom()
-        self._sender_for = sender_for or (lambda current: usual_sender_for(current, clock))
+        self._context = context
+        self._settings = settings = context.settings
+        self._snapshots: CurrentSnapshot = context.snapshots
+        self._metrics = context.self_metrics
+        self._clock = clock = context.clock
+        self._chance = context.chance or random.SystemRandom()
+        self._sender_for = sender_for
         self._sender: Sender | None = None
         self._sender_settings: Settings | None = None
         self._elect = elect
-        self._on_ping = on_ping
         self._participation: Participation | None = None
         self._started = Moment.present(clock)
-        self._not_before = clock.monotonic() + first_ping_seconds
+        self._not_before = clock.monotonic() + context.first_ping_seconds
         self._decision: Decision | None = None
         self._last: Result | None = None
         self._stopping = False
         self._nameless = StateLog(log)
         self._asking = False  # the database is being read
+        has_locks = settings.ping.sender == "elected" and context.locks_in(settings.database) is not None
         self._thread = Periodic(
             self.name,
             self.look,
             clock,
-            first_after=0.0 if joins_at_once else first_ping_seconds,
-            on_error=on_error,
+            first_after=0.0 if has_locks else context.first_ping_seconds,
+            on_error=context.on_error,
             on_stop=self._interrupt,
-            schedule=schedule,
+            schedule=context.schedule,
         )
 
     def start(self) -> None:
         self._started = Moment.present(self._clock)
-        self._not_before = self._clock.monotonic() + self._first_ping_seconds
-        first = self._clock.now() + timedelta(seconds=self._first_ping_seconds)
+        self._not_before = self._clock.monotonic() + self._context.first_ping_seconds
+        first = self._clock.now() + timedelta(seconds=self._context.first_ping_seconds)
         self._metrics.set(bridge.PING_NEXT, first.timestamp())
         self._thread.start()
 
@@ -128,7 +99,7 @@ class CorePing:
             if self._participation is not None:
                 self._participation.close()
 
-    def reconfigure(self, settings: Settings, snapshots: SnapshotProvider) -> None:
+    def reconfigure(self, settings: Settings, snapshots: CurrentSnapshot) -> None:
         """Switch to other settings and another platform, keeping the schedule: a reload causes no additional ping."""
         self._snapshots = snapshots
         self._settings = settings
@@ -186,7 +157,7 @@ class CorePing:
         if before is not None:
             before.close()
         self._participation = Participation(
-            settings, instance_id, self._elect, self._clock, self._chance, self._started, self._not_before, before
+            self._context, settings, instance_id, self._elect, self._chance, self._started, self._not_before, before
         )
         return self._participation
 
@@ -225,7 +196,7 @@ class CorePing:
         try:
             with tracing.span("ping", "client") as span:
                 try:
-                    sent = send_once(snapshot, settings, self._operating_system, self._sender_with(settings))
+                    sent = send_once(snapshot, settings, self._context.operating_system, self._sender_with(settings))
                     assert sent.outcome is not None, "the same snapshot and settings were allowed a moment before"
                     body, outcome = sent.body, sent.outcome
                 except DeliveryError as error:
@@ -235,7 +206,7 @@ class CorePing:
                     span.fail(outcome.result)
         finally:
             if participation.settle(outcome):
-                self._on_ping(outcome.result is Result.DELIVERED)
+                self._context.on_ping(outcome.result is Result.DELIVERED)
         if not self._stopping:
             self._publish(outcome, len(body or b""), participation.agenda)
 
@@ -250,7 +221,7 @@ class CorePing:
 
     def _sender_with(self, settings: Settings) -> Sender:
         if self._sender is None or self._sender_settings is not settings:
-            self._sender, self._sender_settings = self._sender_for(settings), settings
+            self._sender, self._sender_settings = self._sender_for(settings, self._clock), settings
             if self._stopping:  # asked to stop before there was anything to abort
                 self._sender.abort()
         return self._sender

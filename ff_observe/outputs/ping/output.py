@@ -34,24 +34,8 @@ def _open(settings: Settings) -> str:
 
 def _build(context: Context) -> "CorePing":
     from ff_observe.outputs.ping.component import CorePing
-    from ff_observe.outputs.ping.participation import elect
 
-    settings, clock = context.settings, context.clock
-    has_locks = settings.ping.sender == "elected" and context.locks_in(settings.database) is not None
-    return CorePing(
-        settings,
-        context.snapshots,
-        context.operating_system,
-        context.self_metrics,
-        clock,
-        chance=context.chance,
-        on_error=context.on_error,
-        elect=lambda current, memory, instance_id: elect(current, memory, instance_id, context.locks_in, clock),
-        joins_at_once=has_locks,
-        first_ping_seconds=context.first_ping_seconds,
-        schedule=context.schedule,
-        on_ping=context.on_ping,
-    )
+    return CorePing(context)
 
 
 def _destinations(settings: Settings) -> tuple[Destination]:

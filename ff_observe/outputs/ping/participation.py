@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Database, Settings
 from ff_observe.log import StateLog
+from ff_observe.outputs.model import Context
 from ff_observe.outputs.ping.agenda import Agenda
 from ff_observe.outputs.ping.election import Election, ElectionState, Fixed, LockElection, Role, observe
 from ff_observe.outputs.ping.file_election import FileElection
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 LocksIn = Callable[[Database], Callable[[str], Locks] | None]
 """See `Context.locks_in`."""
+
+Elect = Callable[[Settings, PingMemory, str, LocksIn, Clock], Election]
+"""See `elect`."""
 
 
 def elect(settings: Settings, memory: PingMemory, instance_id: str, locks_in: LocksIn, clock: Clock) -> Election:
@@ -53,16 +57,17 @@ class Participation:
 
     def __init__(
         self,
+        context: Context,
         settings: Settings,
         instance_id: str,
-        election: Callable[[Settings, PingMemory, str], Election],
-        clock: Clock,
+        elect: Elect,
         chance: random.Random,
         started: Moment,
         not_before: float,
         before: "Participation | None" = None,
     ) -> None:
         """`before` is the part that this bridge had with its previous settings."""
+        clock = context.clock
         self.instance_id = instance_id
         self._settings = settings
         self._memory = PingMemory(settings.ping.state_directory, instance_id, clock, settings.ping.ledger_named_in)
@@ -70,7 +75,7 @@ class Participation:
             self.agenda: Agenda = before.agenda
         else:
             self.agenda = self._new_agenda(clock, chance, started, not_before)
-        self._election = election(settings, self._memory, instance_id)
+        self._election = elect(settings, self._memory, instance_id, context.locks_in, clock)
         self._state: StateLog = before._state if before is not None else StateLog(log)
 
     def _new_agenda(self, clock: Clock, chance: random.Random, started: Moment, not_before: float) -> Agenda:

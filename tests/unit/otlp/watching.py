@@ -8,8 +8,9 @@ from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
+from ff_observe.outputs.model import CurrentSnapshot
 from ff_observe.outputs.otlp.choice import destinations
-from ff_observe.outputs.otlp.component import CurrentSnapshot, OtlpMetrics
+from ff_observe.outputs.otlp.component import OtlpMetrics
 from ff_observe.outputs.otlp.resource import ServiceResource
 from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics

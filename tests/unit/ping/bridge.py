@@ -5,11 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any, cast
 
+from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
+from ff_observe.outputs.model import Context, CurrentSnapshot
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.model import Reading
+from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from tests.fakes import FakeClock, FakeRandom
 from tests.unit.ping.receivers import Receiver, answer
@@ -34,6 +39,15 @@ class Platform:
         if isinstance(self.says, Exception):
             raise self.says
         return self.says
+
+
+def context(
+    told: Settings, platform: CurrentSnapshot, clock: Clock, metrics: SelfMetrics | None = None, **other: Any
+) -> Context:
+    """What `CorePing` is built from; keyword arguments replace what a test is not about."""
+    rest: dict[str, Any] = {"on_error": lambda _error, _name: None, "redactor": Redactor(), **other}
+    snapshots = cast("Snapshots", platform)
+    return Context(told, snapshots, lambda: None, OPERATING_SYSTEM, metrics or SelfMetrics(), clock, **rest)
 
 
 class Bridge:
@@ -63,14 +77,12 @@ class Bridge:
 
     def start(self, *chances: float, told: Settings | None = None) -> CorePing:
         ping = CorePing(
-            self.settings(told),
-            self.platform,
-            OPERATING_SYSTEM,
-            self.metrics,
-            self.clock,
-            chance=FakeRandom(chances or [0.75]),
-            on_error=lambda error, name: self.errors.append(error),
-            on_ping=self.ends.append,
+            context(
+                *(self.settings(told), self.platform, self.clock, self.metrics),
+                chance=FakeRandom(chances or [0.75]),
+                on_error=lambda error, name: self.errors.append(error),
+                on_ping=self.ends.append,
+            )
         )
         self.pings.append(ping)
         ping.start()

@@ -50,6 +50,6 @@ def settings(
         file=Path("/opt/flowforge/etc/flowforge.yml"),
         database=SQLiteDatabase(Path("/opt/flowforge/var/forge.db")),
         platform=PlatformSettings(housekeeper=housekeeper),
-        ping=PingSettings(enabled, Secret(url)),
+        ping=PingSettings(enabled, Secret(url), sender="always"),
         environment=Environment(ff_telemetry_disabled=ff_telemetry_disabled, do_not_track=do_not_track),
     )

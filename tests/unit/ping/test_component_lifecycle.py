@@ -9,11 +9,10 @@ from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.election import Election, Fixed, Role
-from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import send_once
 from ff_observe.platform.snapshot import Snapshot
-from tests.unit.ping.bridge import Bridge, Platform
+from tests.unit.ping.bridge import Bridge, Platform, context
 from tests.unit.ping.receivers import silent, tcp_server
 from tests.unit.ping.samples import OPERATING_SYSTEM, settings, snapshot
 
@@ -26,7 +25,7 @@ def test_the_thread_has_its_name_and_ends(bridge: Bridge) -> None:
 
 
 def test_stopping_is_legal_before_the_start_and_twice(bridge: Bridge) -> None:
-    ping = CorePing(settings(), bridge.platform, OPERATING_SYSTEM, bridge.metrics, bridge.clock)
+    ping = CorePing(context(settings(), bridge.platform, bridge.clock))
     ping.stop(bridge.clock.monotonic() + 5)
     ping.stop(bridge.clock.monotonic() + 5)
 
@@ -91,7 +90,7 @@ class Elections:
         self.made: list[Election] = []
         self.ended: list[str] = []
 
-    def __call__(self, settings: Settings, _memory: PingMemory, _instance_id: str) -> Election:
+    def __call__(self, settings: Settings, *_: object) -> Election:
         made = Chosen(Role.NEVER if settings.ping.sender == "never" else self.role)
         made.ended = self.ended
         self.made.append(made)
@@ -110,7 +109,7 @@ class Chosen(Fixed):
 
 def with_election(bridge: Bridge, role: Role) -> tuple[CorePing, Elections]:
     elections = Elections(role)
-    ping = CorePing(bridge.settings(), bridge.platform, OPERATING_SYSTEM, bridge.metrics, bridge.clock, elect=elections)
+    ping = CorePing(context(bridge.settings(), bridge.platform, bridge.clock, bridge.metrics), elect=elections)
     bridge.pings.append(ping)
     ping.start()
     bridge.clock.await_waiters(1)

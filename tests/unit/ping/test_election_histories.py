@@ -12,24 +12,23 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ff_observe.config.settings import PingSettings, Settings
+from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.election import LockElection
 from ff_observe.outputs.ping.file_election import FileElection
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import DailySchedule
-from ff_observe.self_metrics import SelfMetrics
 from tests.fakes import FakeClock
 from tests.pace import in_full
-from tests.unit.ping.bridge import Platform
+from tests.unit.ping.bridge import Platform, context
 from tests.unit.ping.lock_server import FakeLocks, LockServer
-from tests.unit.ping.samples import OPERATING_SYSTEM, settings, snapshot
+from tests.unit.ping.samples import settings, snapshot
 
 KINDS = ("no disk", "own disks", "one disk, SQLite")
 DAYS = 30
@@ -121,12 +120,7 @@ class Replica:
         self.attempted_at = -math.inf
 
     def start(self) -> None:
-        told = Settings(
-            home=self._settings.home,
-            file=self._settings.file,
-            database=self._settings.database,
-            ping=PingSettings(url=self._settings.ping.url, state_directory=self._disk),
-        )
+        told = replace(self._settings, ping=replace(self._settings.ping, state_directory=self._disk))
         world = self._world
 
         def connect() -> FakeLocks:
@@ -134,16 +128,9 @@ class Replica:
             return self._locks
 
         self.ping = CorePing(
-            told,
-            world.platform,
-            OPERATING_SYSTEM,
-            SelfMetrics(),
-            self.clock,
-            chance=world.chance,
-            sender_for=lambda _settings: Sending(
-                world.receiver, self.attempted, self.kill, lambda: len(world._alive()) > 1
-            ),
-            elect=lambda _settings, memory, _id: (
+            context(told, world.platform, self.clock, chance=world.chance),
+            sender_for=lambda *_: Sending(world.receiver, self.attempted, self.kill, lambda: len(world._alive()) > 1),
+            elect=lambda _settings, memory, *_: (
                 FileElection(memory) if world.on_sqlite else LockElection(connect, self.clock)
             ),
         )

@@ -13,21 +13,13 @@ from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.outputs.ping.recording import sender_for
-from ff_observe.platform.snapshot import Snapshot
-from ff_observe.self_metrics import SelfMetrics
 from tests.fakes import FakeClock, FakeRandom
 from tests.real_parts.processes import free_port
+from tests.unit.ping.bridge import Platform, context
 from tests.unit.ping.receivers import answer, receiver
-from tests.unit.ping.samples import OPERATING_SYSTEM, settings, snapshot
+from tests.unit.ping.samples import settings, snapshot
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-
-
-class Platform:
-    """Always the same snapshot."""
-
-    def current(self) -> Snapshot:
-        return snapshot()
 
 
 def with_ledger(path: Path, url: str) -> Settings:
@@ -37,7 +29,7 @@ def with_ledger(path: Path, url: str) -> Settings:
 
 def run_for(seconds: float, made: Settings) -> None:
     clock = FakeClock(START)
-    ping = CorePing(made, Platform(), OPERATING_SYSTEM, SelfMetrics(), clock, chance=FakeRandom([0.75]))
+    ping = CorePing(context(made, Platform(snapshot()), clock, chance=FakeRandom([0.75])))
     ping.start()
     clock.await_waiters(1)
     clock.advance(seconds)
