@@ -85,14 +85,18 @@ class ElectionState:
 
 
 class Election:
-    """Used by the ping thread alone, except for `abort`. Here is what an election does that needs nothing of it."""
+    """How the bridges of a platform agree on who sends. This one does not: by its configuration it always sends, or
+    never. Used by the ping thread alone, except for `abort`."""
 
     shares_memory = False
     """Whether all bridges of the platform share what the disk remembers."""
 
+    def __init__(self, role: Role) -> None:
+        self._standing = ElectionState(role, may_send=role is Role.ALONE, look_seconds=math.inf)
+
     def look(self, *, owed: bool) -> ElectionState:
         """Take part, and report the state. `owed`: this bridge sends a ping now, if it may. Never raises."""
-        raise NotImplementedError
+        return self._standing
 
     def failed(self) -> None:
         """The ping in progress was not delivered, and is still owed."""
@@ -105,16 +109,6 @@ class Election:
 
     def close(self) -> None:
         """Leave. Another bridge may lead at once."""
-
-
-class Fixed(Election):
-    """No election: the configuration says that this bridge always sends, or never."""
-
-    def __init__(self, role: Role) -> None:
-        self._standing = ElectionState(role, may_send=role is Role.ALONE, look_seconds=math.inf)
-
-    def look(self, *, owed: bool) -> ElectionState:
-        return self._standing
 
 
 class LockElection(Election):

@@ -9,7 +9,7 @@ from ff_observe.config.settings import Database, Settings
 from ff_observe.log import StateLog
 from ff_observe.outputs.model import Context
 from ff_observe.outputs.ping.agenda import Agenda
-from ff_observe.outputs.ping.election import Election, ElectionState, Fixed, LockElection, Role, observe
+from ff_observe.outputs.ping.election import Election, ElectionState, LockElection, Role, observe
 from ff_observe.outputs.ping.file_election import FileElection
 from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 from ff_observe.outputs.ping.outcome import Outcome, Result
@@ -28,9 +28,9 @@ Elect = Callable[[Settings, PingMemory, str, LocksIn, Clock], Election]
 def elect(settings: Settings, memory: PingMemory, instance_id: str, locks_in: LocksIn, clock: Clock) -> Election:
     """How the bridges of a platform agree on a sender. If the database has no locks they use the disk."""
     if settings.ping.sender == "never":
-        return Fixed(Role.NEVER)
+        return Election(Role.NEVER)
     if settings.ping.sender == "always":
-        return Fixed(Role.ALONE)
+        return Election(Role.ALONE)
     open_locks = locks_in(settings.database)
     if open_locks is None:
         return FileElection(memory)

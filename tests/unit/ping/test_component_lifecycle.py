@@ -8,7 +8,7 @@ import pytest
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.delivery import Delivery
-from ff_observe.outputs.ping.election import Election, Fixed, Role
+from ff_observe.outputs.ping.election import Election, Role
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import send_once
 from ff_observe.platform.snapshot import Snapshot
@@ -97,7 +97,7 @@ class Elections:
         return made
 
 
-class Chosen(Fixed):
+class Chosen(Election):
     ended: list[str]
 
     def abort(self) -> None:

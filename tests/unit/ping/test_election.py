@@ -272,7 +272,7 @@ def test_seen_from_outside_what_keeps_bridges_from_agreeing_is_said(error: Excep
 
 @pytest.mark.parametrize(("role", "may_send"), [(Role.ALONE, True), (Role.NEVER, False)])
 def test_without_an_election_the_file_decides(role: Role, may_send: bool) -> None:
-    fixed: election.Election = election.Fixed(role)
+    fixed = election.Election(role)
     assert fixed.look(owed=True).may_send is may_send
     closing: list[Callable[[], None]] = [fixed.failed, fixed.delivered, fixed.abort, fixed.close]
     for call in closing:
