@@ -16,7 +16,7 @@ from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError
 from ff_observe.outputs.model import CurrentSnapshot
 from ff_observe.outputs.otlp.choice import Destination, Signal
-from ff_observe.outputs.otlp.exporters import Exporting, exporting_to
+from ff_observe.outputs.otlp.exporters import exporting_to
 from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, Watched
@@ -58,7 +58,6 @@ class OtlpMetrics:
         self._clock = clock
         self._interval = interval_seconds
         self._reports = Reports("metrics", self_metrics, redactor)
-        self._exporting: Exporting | None = None
         self._export: MetricsExport | None = None
         self._reading = False  # the database is being read
         self._thread = Periodic(
@@ -67,10 +66,9 @@ class OtlpMetrics:
 
     def start(self) -> None:
         """Raises `FFObserveError` if the protocol needs a package that is not installed."""
-        self._exporting = exporting_to(self._destination)
         metrics = (*PLATFORM, *self._self_metrics.metrics, *PROCESS)
         counted = self._self_metrics.own_readings()
-        self._export = MetricsExport(metrics, self._resource, self._exporting.exporter, counted)
+        self._export = MetricsExport(metrics, self._resource, exporting_to(self._destination), counted)
         self._reports.begin()
         self._thread.start()
 
@@ -79,14 +77,13 @@ class OtlpMetrics:
 
         A thread that waits for the database is left alone: stopping the snapshots, which happens later, releases it.
         """
-        exporting, self._exporting = self._exporting, None
         export, self._export = self._export, None
-        if exporting is None or export is None:
+        if export is None:
             return
         try:
             with contextlib.suppress(TimeoutError):
                 self._thread.stop(min(deadline, self._clock.monotonic() + GRACE_SECONDS))
-            exporting.cut()
+            export.exporting.cut()
             if not self._reading:
                 self._thread.stop(deadline)
         finally:
@@ -94,18 +91,18 @@ class OtlpMetrics:
             self._reports.end()
 
     def _run(self) -> float:
-        export, exporting = self._export, self._exporting
-        if export is not None and exporting is not None:
+        export = self._export
+        if export is not None:
             with tracing.span("export metrics") as span:
                 snapshot = self._snapshot()
-                if self._exporting is None:  # stopped meanwhile
+                if self._export is None:  # stopped meanwhile
                     return self._interval
                 readings = snapshot.readings_with(self._self_metrics.readings())
                 delivered = export.export(readings, snapshot.platform_id, snapshot.counters_began(readings))
                 span.set_attribute("ff_observe.outcome", "delivered" if delivered else "failed")
                 if not delivered:
                     span.fail("failed")
-            self._reports(exporting.problem, delivered=delivered)
+            self._reports(export.exporting.problem, delivered=delivered)
         return self._interval
 
     def _snapshot(self) -> Snapshot:

@@ -1,8 +1,8 @@
 """Every metric of the catalogue as an instrument of the OpenTelemetry SDK, fed from one snapshot per export."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
@@ -19,6 +19,8 @@ from opentelemetry.sdk.resources import Resource
 
 from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
 from ff_observe.catalogue.names import encodable, otlp_name
+from ff_observe.outputs.otlp.answers import TakenInPart
+from ff_observe.outputs.otlp.exporters import Exporting
 from ff_observe.platform.sources.model import Reading
 from ff_observe.version import VERSION
 
@@ -29,15 +31,17 @@ class _Reader(MetricReader):
     """Exports on demand: the bridge's own thread decides when, and learns the outcome.
 
     The SDK's periodic reader asks each instrument by itself, discards the outcome, and cannot be stopped by a deadline.
+    Its differences are not used: those of an export that failed would be lost.
     """
 
     def __init__(self, exporter: MetricExporter) -> None:
-        super().__init__(
-            preferred_temporality=exporter._preferred_temporality,
-            preferred_aggregation=exporter._preferred_aggregation,
-        )
+        super().__init__(preferred_aggregation=exporter._preferred_aggregation)
         self._exporter = exporter
-        self.began: Mapping[str, int] = {}
+        preferred = (exporter._preferred_temporality or {}).get(ObservableCounter)
+        self._temporality = preferred or AggregationTemporality.CUMULATIVE
+        self.has_differences = self._temporality is AggregationTemporality.DELTA
+        self.since: Mapping[str, int] = {}
+        self.collected_at = 0
         self.delivered = False
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:
@@ -55,38 +59,52 @@ class _Reader(MetricReader):
         self.delivered = result is MetricExportResult.SUCCESS
 
     def _from_its_beginning(self, exported: Exported) -> Exported:
-        """A total with the time since which it counts: the SDK gives the time at which its instrument was made."""
-        data, began = exported.data, self.began.get(exported.name)
-        if began is None or not isinstance(data, Sum) or _is_difference(data.aggregation_temporality):
+        """A counter with the time since which it counts: the SDK gives the time at which its instrument was made."""
+        data, since = exported.data, self.since.get(exported.name)
+        if not isinstance(data, Sum):
             return exported
-        points = [replace(point, start_time_unix_nano=began) for point in data.data_points]
-        return replace(exported, data=replace(data, data_points=points))
+        self.collected_at = data.data_points[0].time_unix_nano
+        points = data.data_points
+        if since is not None:
+            points = [replace(point, start_time_unix_nano=since) for point in points]
+        return replace(exported, data=replace(data, data_points=points, aggregation_temporality=self._temporality))
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
         """Nothing is buffered: the exporter belongs to its creator."""
 
 
+class _Taken(NamedTuple):
+    """What the receiver has of a counter: its values up to a time (in nanoseconds; None before the first export), and
+    when it `began` (in seconds; None if that is not known)."""
+
+    reading: Reading
+    up_to: int | None = None
+    began: float | None = None
+
+
 class MetricsExport:
     """One resource's instruments. `export` sends one moment; not for concurrent use.
 
-    Where the receiver wants differences, counters do not report what was `counted` before, nor what a counter has when
-    it is first seen: that happened long ago, and would seem to happen now.
+    Where the receiver wants differences, counters report what was not taken before. What was `counted` before the first
+    export, and what a counter has when it is first seen, is left out: it happened long ago, and would seem to happen
+    now.
     """
 
     def __init__(
-        self, metrics: Iterable[Metric], resource: Resource, exporter: MetricExporter, counted: Readings | None = None
+        self, metrics: Sequence[Metric], resource: Resource, exporting: Exporting, counted: Readings | None = None
     ) -> None:
+        self.exporting = exporting
+        self._reader = _Reader(exporting.exporter)
         self._readings: Readings = {}
-        self._before: dict[str, Reading] = dict(counted or {})
-        self._last: dict[str, tuple[float, Reading]] = {}  # by name of a counter: when it began, and what it had
-        self._differences = _is_difference((exporter._preferred_temporality or {}).get(ObservableCounter))
+        self._names = {metric.name: otlp_name(metric) for metric in metrics}
+        self._counters = {metric.name for metric in metrics if metric.kind is Kind.COUNTER}
+        self._taken: dict[str, _Taken] = {}  # of counters, where the receiver wants differences
+        if self._reader.has_differences and counted is not None:
+            self._taken = {name: _Taken(counted[name]) for name in self._counters & counted.keys()}
         self._platform: Mapping[str, str] = {}
-        self._reader = _Reader(exporter)
         self._provider = MeterProvider(metric_readers=[self._reader], resource=resource, shutdown_on_exit=False)
         meter = self._provider.get_meter("ff_observe", VERSION)
-        self._names = {}
         for metric in metrics:
-            self._names[metric.name] = otlp_name(metric)
             create = meter.create_observable_counter if metric.kind is Kind.COUNTER else meter.create_observable_gauge
             create(otlp_name(metric), [self._callback(metric)], metric.unit, metric.help)
 
@@ -99,42 +117,45 @@ class MetricsExport:
         Never raises because of the receiver.
         """
         began = began or {}
-        if self._differences:
-            self._leave_out_what_was_before(readings, began)
+        since = {name: int(at * 1e9) for name, at in began.items()}
+        counters = self._counters & readings.keys()
+        if self._reader.has_differences:
+            for name in counters:
+                self._leave_out_what_was_before(name, readings[name], began.get(name))
+            since = {name: up_to for name in counters if (up_to := self._taken[name].up_to) is not None}
         self._readings = readings
-        self._reader.began = {self._names[name]: int(at * 1e9) for name, at in began.items() if name in self._names}
+        self._reader.since = {self._names[name]: at for name, at in since.items() if name in self._names}
         self._platform = {} if platform_id is None else {PLATFORM_ID: platform_id}
         self._reader.delivered = False
         self._reader.collect()
-        return self._reader.delivered
+        delivered = self._reader.delivered
+        if self._reader.has_differences and (delivered or isinstance(self.exporting.problem(), TakenInPart)):
+            for name in counters:
+                reading = {**self._taken[name].reading, **readings[name]}
+                self._taken[name] = _Taken(reading, self._reader.collected_at, began.get(name))
+        return delivered
 
     def close(self) -> None:
         """Release the instruments."""
         self._provider.shutdown()
 
-    def _leave_out_what_was_before(self, readings: Readings, began: Mapping[str, float]) -> None:
-        for name in began.keys() & readings.keys():
-            at, now = began[name], readings[name]
-            last_at, last = self._last.get(name, (None, {}))
-            if at != last_at and (last_at is not None or name not in self._before):
-                before = self._before.get(name, {})
-                reported = {labels: number - before.get(labels, 0) for labels, number in last.items()}
-                self._before[name] = {labels: number - reported.get(labels, 0) for labels, number in now.items()}
-            self._last[name] = at, now
+    def _leave_out_what_was_before(self, name: str, now: Reading, began: float | None) -> None:
+        """Of a counter that is seen for the first time, or that began anew, which its earlier values are no part of."""
+        taken = self._taken.get(name)
+        if taken is None:
+            self._taken[name] = _Taken(now, None, began)
+        elif taken.began not in (None, began):
+            self._taken[name] = _Taken(now, taken.up_to, began)
 
     def _callback(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            before = self._before.get(metric.name, {}) if self._differences else {}
+            taken = self._taken[metric.name].reading if metric.name in self._taken else {}
             return [
                 Observation(
-                    value - before.get(label_values, 0),
+                    value - taken.get(label_values, 0),
                     {**dict(zip(metric.labels, map(encodable, label_values), strict=True)), **self._platform},
                 )
                 for label_values, value in self._readings.get(metric.name, {}).items()
             ]
 
         return observe
-
-
-def _is_difference(temporality: AggregationTemporality | None) -> bool:
-    return temporality is AggregationTemporality.DELTA

@@ -28,6 +28,7 @@ from ff_observe.outputs.otlp.answers import (
     STOPPED,
     TOO_LATE,
     TOO_LONG,
+    TakenInPart,
     problem_in,
 )
 
@@ -36,6 +37,10 @@ _OF_THE_SDK = frozenset({"content-type", "content-encoding", "user-agent"})
 
 class NotDeliveredError(requests.RequestException):
     """The receiver answered, and did not accept the data. No retry: the next export sends current values."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 class ExportSession(requests.Session):
@@ -89,7 +94,7 @@ class ExportSession(requests.Session):
                 with response:
                     self._check(response)
         except NotDeliveredError as error:
-            self.problem = str(error)
+            self.problem = error.problem
             raise
         except (OSError, HTTPError, ValueError) as error:
             self.problem = STOPPED if self._is_cut else TOO_LATE if connection.is_aborted else self._why(error, proxy)
@@ -116,9 +121,9 @@ class ExportSession(requests.Session):
             return
         body = response.raw.read(MOST_OF_AN_ANSWER + 1, decode_content=True)
         if len(body) > MOST_OF_AN_ANSWER:
-            raise NotDeliveredError(TOO_LONG)
+            raise NotDeliveredError(TakenInPart(TOO_LONG))
         if response.headers.get("content-type", "").startswith("text/html"):
-            raise NotDeliveredError("it answered with a page for people: it is no OTLP receiver")
+            raise NotDeliveredError(TakenInPart("it answered with a page for people: it is no OTLP receiver"))
         if response.headers.get("content-type", "").startswith("application/x-protobuf"):
             problem = problem_in(body, self._answer)
             if problem is not None:

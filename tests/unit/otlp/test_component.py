@@ -54,8 +54,10 @@ def test_counts_arrive_again_after_a_receiver_recovered_and_the_log_says_so_once
     with faulty.faulty() as receiver:
         receiver.behaviour = fault
         otlp = output(receiver.port, metrics, timeout=timeout_that_fails(reason))
-        fail_and_recover(otlp, metrics, receiver.recover)
+        is_taken = fail_and_recover(otlp, metrics, receiver.recover)
         assert receiver.arrived >= 2
+    answers = (faulty.answer_nonsense, faulty.answer_a_page, faulty.answer_at_length, faulty.take_a_part)
+    assert is_taken is (fault in answers)  # and where counters are differences, none is sent twice
     assert_said_once(heard, reason)
 
 

@@ -1,6 +1,7 @@
 """Names, units and values over OTLP, with the SDK's own Prometheus exporter as the oracle."""
 
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema_rs
@@ -26,6 +27,8 @@ from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.exposition.formats import Format
 from ff_observe.generate import documents, semantic_conventions
+from ff_observe.outputs.otlp.answers import TakenInPart
+from ff_observe.outputs.otlp.exporters import Exporting
 from ff_observe.outputs.otlp.metrics import MetricsExport, Readings
 from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshot import Snapshot
@@ -56,10 +59,20 @@ class Kept(MetricExporter):
     def __init__(self, temporality: AggregationTemporality = AggregationTemporality.CUMULATIVE) -> None:
         super().__init__(preferred_temporality={ObservableCounter: temporality})
         self.last: MetricsData | None = None
+        self.problem: str | None = None
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: object) -> MetricExportResult:
         self.last = metrics_data
-        return MetricExportResult.SUCCESS
+        return MetricExportResult.SUCCESS if self.problem is None else MetricExportResult.FAILURE
+
+    def metrics(self) -> list[Any]:
+        """Those of the last export."""
+        assert self.last is not None
+        [scope] = self.last.resource_metrics[0].scope_metrics
+        return list(scope.metrics)
+
+    def exporting(self) -> Exporting:
+        return Exporting(self, lambda: None, lambda: self.problem)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         return True
@@ -71,7 +84,7 @@ class Kept(MetricExporter):
 def translated(*moments: Readings, platform_id: str | None = None) -> Families:
     """What OpenTelemetry's own translation to Prometheus makes of our last export."""
     exporter = Kept()
-    export = MetricsExport(EVERY, Resource({}), exporter)
+    export = MetricsExport(EVERY, Resource({}), exporter.exporting())
     for moment in moments:
         assert export.export(moment, platform_id)
     export.close()
@@ -151,7 +164,7 @@ def counters_sent(
     """For each reading of an audit log (entries, when it began): start in seconds, and value, of each counter."""
     exporter = Kept(temporality)
     counted: Readings = {"ff_observe_pings_total": {("delivered",): 3}}
-    export = MetricsExport((*EVERY, process.START), Resource({}), exporter, counted)
+    export = MetricsExport((*EVERY, process.START), Resource({}), exporter.exporting(), counted)
     sent = []
     for number, (entries, since) in enumerate(logs):
         platform: Readings = {"flowfuse_sign_ins_total": {("failure",): entries}}
@@ -160,12 +173,10 @@ def counters_sent(
         snapshot = Snapshot(since, 0.01, True, Installation(), platform, counted_since=since)
         readings = snapshot.readings_with({**own, **began})
         export.export(readings, None, snapshot.counters_began(readings))
-        assert exporter.last is not None
-        [scope] = exporter.last.resource_metrics[0].scope_metrics
         sent.append(
             {
                 each.name: (each.data.data_points[0].start_time_unix_nano // 10**9, each.data.data_points[0].value)
-                for each in scope.metrics
+                for each in exporter.metrics()
                 if isinstance(each.data, Sum)
             }
         )
@@ -188,21 +199,45 @@ def test_as_a_difference_a_counter_does_not_show_what_happened_before_the_first_
     assert [each["ff_observe.pings"][1] for each in sent] == [1, 1, 1, 1]
 
 
-def test_a_difference_spans_an_export_without_the_counter() -> None:
+@pytest.mark.parametrize(
+    ("entries", "problem", "differences"),
+    [
+        (None, None, [0, 8]),
+        (73, "it did not answer in time", [0, 3, 8]),
+        (73, TakenInPart("it rejected 1 of what was sent"), [0, 3, 5]),
+    ],
+)
+def test_a_difference_begins_with_the_last_one_that_was_taken(
+    entries: int | None, problem: str | None, differences: list[int]
+) -> None:
     exporter = Kept(AggregationTemporality.DELTA)
-    export = MetricsExport(EVERY, Resource({}), exporter)
-    began = {"flowfuse_sign_ins_total": FIRST_ENTRY.timestamp()}
-    sent = []
-    for entries in (70, 73, None, 78):
-        readings: Readings = {"flowfuse_users": {(): 1}}
-        if entries is not None:
-            readings = {"flowfuse_sign_ins_total": {("failure",): entries}}
-        export.export(readings, None, began if entries is not None else {})
-        assert exporter.last is not None
-        [scope] = exporter.last.resource_metrics[0].scope_metrics
-        sent.append([each.data.data_points[0].value for each in scope.metrics if isinstance(each.data, Sum)])
+    export = MetricsExport(EVERY, Resource({}), exporter.exporting())
+    sent: list[tuple[int, int, float]] = []
+    for counted, exporter.problem in ((70, None), (entries, problem), (78, None)):
+        readings: dict[str, Reading] = {"flowfuse_users": {(): 1}}
+        if counted is not None:
+            readings["flowfuse_sign_ins_total"] = {("failure",): counted}
+        delivered = export.export(readings, None, {"flowfuse_sign_ins_total": FIRST_ENTRY.timestamp()})
+        assert delivered is (exporter.problem is None)
+        sent += [
+            (point.start_time_unix_nano, point.time_unix_nano, point.value)
+            for each in exporter.metrics()
+            for point in each.data.data_points
+            if isinstance(each.data, Sum)
+        ]
     export.close()
-    assert sent == [[0], [3], [], [5]]
+    assert [value for *_, value in sent] == differences
+    last_taken = sent[-3 if type(problem) is str else -2]
+    assert sent[-1][0] == last_taken[1]  # without a gap
+
+
+def test_where_counters_are_differences_gauges_of_before_the_start_are_whole() -> None:
+    exporter = Kept(AggregationTemporality.DELTA)
+    readings: Readings = {"ff_observe_ping_leader": {(): 1}}
+    export = MetricsExport(EVERY, Resource({}), exporter.exporting(), readings)
+    assert export.export(readings)
+    export.close()
+    assert [each.data.data_points[0].value for each in exporter.metrics()] == [1]
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
@@ -223,7 +258,7 @@ def test_the_registry_of_semantic_conventions_describes_what_is_exported() -> No
     }
     assert {ref for refs, _ in described.values() for ref in refs} == {each["id"] for each in groups[0]["attributes"]}
     exporter = Kept()
-    export = MetricsExport(EVERY, Resource({}), exporter)
+    export = MetricsExport(EVERY, Resource({}), exporter.exporting())
     assert export.export(READINGS, platform_id="a")
     export.close()
     assert exporter.last is not None

@@ -9,6 +9,7 @@ from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.model import CurrentSnapshot
+from ff_observe.outputs.otlp.answers import TakenInPart
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpMetrics
 from ff_observe.outputs.otlp.resource import ServiceResource
@@ -60,15 +61,19 @@ def exports(metrics: SelfMetrics, outcome: str) -> float:
     return metrics.readings()[OTLP_EXPORTS.name][(outcome,)]
 
 
-def fail_and_recover(otlp: OtlpMetrics, metrics: SelfMetrics, mend: Callable[[], None]) -> None:
-    """Run an output until exports have failed, and then, once `mend` is done, have been delivered again."""
+def fail_and_recover(otlp: OtlpMetrics, metrics: SelfMetrics, mend: Callable[[], None]) -> bool:
+    """Run an output until exports have failed, and then, once `mend` is done, have been delivered again. Returns
+    whether some of what failed was taken all the same."""
     otlp.start()
     wait_until(lambda: exports(metrics, "failed") >= 2, "two failed exports")
     assert exports(metrics, "delivered") == 0
+    assert otlp._export is not None
+    is_taken = isinstance(otlp._export.exporting.problem(), TakenInPart)
     mend()
     # One of them may be an export that hung until then: it was answered, and not taken whole.
     wait_until(lambda: exports(metrics, "delivered") >= 3, "three delivered exports")
     otlp.stop(CLOCK.monotonic() + 5)
+    return is_taken
 
 
 def assert_said_once(heard: Heard, reason: str) -> None:
