@@ -26,13 +26,18 @@ from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from sentry_sdk.transport import HttpTransport
 from sentry_sdk.utils import BadDsn, Dsn, event_from_exception
 
+from ff_observe.config import declaration as key_of
+from ff_observe.config.kinds import DSN_FORM
+from ff_observe.config.settings import Settings
 from ff_observe.delivery.connection import AbortableConnection
 from ff_observe.delivery.errors import unreached
 from ff_observe.delivery.pools import make_pool
 from ff_observe.delivery.urls import proxy_for
+from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform_context import current_platform
 from ff_observe.redaction import Redactor
+from ff_observe.sentry_names import environment_name, release_name
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:
@@ -69,10 +74,6 @@ _IN_USE: ProcessWide[BaseClient] = ProcessWide(
 )
 
 
-class InvalidDsnError(ValueError):
-    """The problem with a DSN, without any part of it."""
-
-
 class Deliveries(Protocol):
     """Notified of each event on its way to the server. Called from the SDK's thread."""
 
@@ -88,15 +89,23 @@ Admission = Callable[[Mapping[str, Any]], Additions | None]
 """An event as the SDK has it → what to add to it (its `tags`, its `contexts`), or None to drop it."""
 
 
-def _check_dsn(dsn: str) -> None:
-    """Raises `InvalidDsnError` if the SDK would refuse it, or if its error would show it."""
-    try:
-        Dsn(dsn)
-    except BadDsn as error:
-        # Its text may hold a part of the DSN after a colon or in brackets: only the first words are its own.
-        raise InvalidDsnError(str(error).split("(")[0].split(" '")[0].strip().lower()) from None
-    except ValueError:
-        raise InvalidDsnError("the port or the host is malformed") from None
+def _checked_dsn(settings: Settings) -> str:
+    """Raises `ConfigurationError`, without any part of the DSN, if the SDK would refuse it, or if its error would show
+    it."""
+    dsn = settings.backend_sentry.dsn
+    if dsn is None:
+        problem = "is not set, so Sentry is off: write the DSN of your Sentry project there"
+    else:
+        try:
+            Dsn(dsn.reveal())
+            return dsn.reveal()
+        except BadDsn as error:
+            # Its text may hold a part of the DSN after a colon or in brackets: only the first words are its own.
+            why = str(error).split("(")[0].split(" '")[0].strip().lower()
+        except ValueError:
+            why = "the port or the host is malformed"
+        problem = f"is not a Sentry DSN: {why}; write {DSN_FORM}"
+    raise ConfigurationError((Problem(str(settings.file), 0, 0, key_of.BACKEND_SENTRY_DSN.path, problem),))
 
 
 class SentryClient:
@@ -105,20 +114,20 @@ class SentryClient:
     One of several platforms has its own client instead, which sees the log lines of that platform's work alone, and no
     error but those that are reported to it.
 
-    `release` is called for each event, and returns None if unknown. `admit` may add to an event, or drop
-    it. No `SENTRY_*` variable is used. Raises `InvalidDsnError`.
+    `version` (FlowFuse's) is called for each event, and returns None if unknown. `admit` may add to an event, or drop
+    it. No `SENTRY_*` variable is used. Raises `ConfigurationError`.
     """
 
     def __init__(
         self,
-        dsn: str,
-        environment: str,
-        release: Callable[[], str | None],
+        settings: Settings,
+        version: Callable[[], str | None],
         redactor: Redactor,
         deliveries: Deliveries,
         admit: Admission,
-        monitor: str | None = None,
     ) -> None:
+        monitor = settings.backend_sentry.monitor
+
         class Transport(EventTransport):
             observer = deliveries
             cleaner = redactor
@@ -129,15 +138,15 @@ class SentryClient:
             additions = hint[_ADDITIONS] if _ADDITIONS in hint else admit(event)
             if additions is None:
                 return None
-            cleaned = clean_event(event, release(), redactor)
+            cleaned = clean_event(event, release_name(version()), redactor)
             for part, values in additions.items():
                 cleaned[part].update(values)
             return cleaned  # type: ignore[return-value]  # a dict of the same shape
 
         of_platform = current_platform()
         options: dict[str, Any] = dict(  # noqa: C408 - keywords, as the SDK documents them
-            dsn=dsn,
-            environment=environment,
+            dsn=_checked_dsn(settings),
+            environment=environment_name(settings.environment.name),
             release="",  # `clean_event` sets it; None would take SENTRY_RELEASE, or the revision of where we run
             server_name=SERVER_NAME,
             transport=Transport,
@@ -163,7 +172,6 @@ class SentryClient:
             sentry_sdk.init(**options)
             return sentry_sdk.get_global_scope().client
 
-        _check_dsn(dsn)
         self._admit = admit
         self._monitor = monitor
         self._log_lines = None if of_platform is None else _LogLines(of_platform)

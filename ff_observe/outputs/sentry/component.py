@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from ff_observe.catalogue.bridge import SENTRY_EVENTS, SENTRY_SUPPRESSED
 from ff_observe.clock import Clock
-from ff_observe.config.kinds import DSN_FORM
+from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
-from ff_observe.errors import ConfigurationError, DeliveryError, Problem
+from ff_observe.errors import DeliveryError
+from ff_observe.log import StateLog
 from ff_observe.outputs.model import Components, Context, Destination, Output, Status
 from ff_observe.outputs.sentry.budget import Admitted, EventBudget, Reason
 from ff_observe.outputs.sentry.process_wide import ProcessWide
@@ -21,15 +22,13 @@ from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform_context import current_platform
 from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.sentry_names import environment_name, release_name
 
 if TYPE_CHECKING:
-    from ff_observe.outputs.sentry.client import Additions, Admission, Deliveries, SentryClient
+    from ff_observe.outputs.sentry.client import Additions, SentryClient
 
 log = logging.getLogger(__name__)
 
 NAME = "backend_sentry"
-KEY = "telemetry.backend.sentry.dsn"
 STOP_SECONDS = 2.0  # as the SDK waits for what it has to send (its `shutdown_timeout`)
 
 _HOOK: ProcessWide[Callable[["threading.ExceptHookArgs"], Any]] = ProcessWide(
@@ -76,13 +75,15 @@ class BackendSentry:
         self._hooked = False
         self._lock = threading.Lock()
         self._pending = 0
-        self._failing = False
+        self._state = StateLog(log)
 
     def start(self) -> None:
         """Raises `ConfigurationError` for an invalid DSN."""
         if self._settings.backend_sentry.dsn is None:
             return
-        self._client = _open(self._settings, self._version, self, self._admit, self._redactor)
+        from ff_observe.outputs.sentry.client import SentryClient
+
+        self._client = SentryClient(self._settings, self._version, self._redactor, self, self._admit)
         self._hooked = current_platform() is None  # of several platforms, no thread belongs to one
         if self._hooked:
             _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
@@ -123,7 +124,6 @@ class BackendSentry:
             if self._pending == 0:
                 return  # counted as lost when the bridge stopped
             self._pending -= 1
-            changed, self._failing = self._failing != (failure is not None), failure is not None
             if failure is not None:
                 self._budget.lost()
             elif self._pending == 0:
@@ -131,9 +131,9 @@ class BackendSentry:
         self._metrics.add(SENTRY_EVENTS, "captured" if failure is None else "dropped")
         self._metrics.delivery(NAME, failure)
         if failure is None:
-            log.log(logging.INFO if changed else logging.DEBUG, "Sentry takes events")
+            self._state.working("Sentry takes events")
         else:
-            log.log(logging.WARNING if changed else logging.DEBUG, "Sentry did not take an event: %s", failure)
+            self._state.failing(f"Sentry did not take an event: {failure}")
 
     def _admit(self, event: Mapping[str, Any]) -> "Additions | None":
         admitted = self._budget.admit(place_of(event))
@@ -198,15 +198,18 @@ def send_test_event(settings: Settings, version: str | None, *, timeout_seconds:
 
     Raises `ConfigurationError` without a (valid) DSN, `DeliveryError` with the reason if it did not arrive.
     """
+    from ff_observe.outputs.sentry.client import SentryClient
+
     outcome = _Outcome()
     redactor = Redactor(known_secrets(settings))
-    client = _open(settings, lambda: version, outcome, lambda _event: {}, redactor)
+    client = SentryClient(settings, lambda: version, redactor, outcome, lambda _event: {})
     try:
         event_id = client.capture_message("A test event of ff-observe: backend Sentry works")
         in_time = outcome.known.wait(timeout_seconds)
     finally:
         client.close(0.0)
-    server = _address(settings)
+    assert settings.backend_sentry.dsn is not None
+    server = urlsplit(settings.backend_sentry.dsn.reveal()).netloc.rpartition("@")[2]  # without the key
     if not in_time or event_id is None:
         raise DeliveryError(f"Sentry at {server} did not take the test event: no answer within {timeout_seconds:g} s")
     if outcome.failure is not None:
@@ -214,46 +217,9 @@ def send_test_event(settings: Settings, version: str | None, *, timeout_seconds:
     return event_id
 
 
-def _address(settings: Settings) -> str:
-    """Host and port of the DSN, without the key."""
-    dsn = settings.backend_sentry.dsn
-    return urlsplit(dsn.reveal()).netloc.rpartition("@")[2] if dsn is not None else ""
-
-
-def _open(
-    settings: Settings,
-    version: Callable[[], str | None],
-    deliveries: "Deliveries",
-    admit: "Admission",
-    redactor: Redactor,
-) -> "SentryClient":
-    """The client for these settings. Raises `ConfigurationError`, without the DSN in it."""
-    dsn = settings.backend_sentry.dsn
-    if dsn is None:
-        raise _problem(settings, "is not set, so Sentry is off: write the DSN of your Sentry project there")
-    from ff_observe.outputs.sentry.client import InvalidDsnError, SentryClient
-
-    try:
-        return SentryClient(
-            dsn.reveal(),
-            environment_name(settings.environment.name),
-            lambda: release_name(version()),
-            redactor,
-            deliveries,
-            admit,
-            settings.backend_sentry.monitor,
-        )
-    except InvalidDsnError as error:
-        raise _problem(settings, f"is not a Sentry DSN: {error}; write {DSN_FORM}") from None
-
-
-def _problem(settings: Settings, message: str) -> ConfigurationError:
-    return ConfigurationError((Problem(str(settings.file), 0, 0, KEY, message),))
-
-
 def _status(settings: Settings, _snapshot: Snapshot | None) -> Status:
     on = settings.backend_sentry.dsn is not None
-    return Status(on, f"{KEY} is {'set' if on else 'not set'}")
+    return Status(on, f"{key_of.BACKEND_SENTRY_DSN.path} is {'set' if on else 'not set'}")
 
 
 def _build(context: Context) -> Components:
@@ -274,10 +240,10 @@ OUTPUT = Output(
     document="sentry",
     content="errors of the bridge, scrubbed of secrets",
     receiver="the Sentry of your dsn",
-    key=KEY,
+    key=key_of.BACKEND_SENTRY_DSN.path,
     example="https://key@sentry.example.com/1",
-    stop=f"leave `{KEY}` out",
-    fix=f"Check `{KEY}`. `ff-observe sentry test` sends an event at once.",
+    stop=f"leave `{key_of.BACKEND_SENTRY_DSN.path}` out",
+    fix=f"Check `{key_of.BACKEND_SENTRY_DSN.path}`. `ff-observe sentry test` sends an event at once.",
     status=_status,
     build=_build,
     destinations=_destinations,
