@@ -30,7 +30,7 @@ class Destination:
     """Where one signal goes, and how.
 
     `endpoint` is complete: for HTTP with the path of the signal. `headers` come from the variables and the file, their
-    names in lower case, as gRPC requires.
+    names in lower case, as gRPC requires. `interval_seconds` is that of metrics.
     """
 
     signal: Signal
@@ -43,6 +43,7 @@ class Destination:
     client_certificate: Path | None
     client_key: Path | None
     insecure: bool
+    interval_seconds: float
 
 
 def destinations(
@@ -65,17 +66,6 @@ def destinations(
     return chosen
 
 
-def interval_seconds(settings: OtlpSettings, environment: Mapping[str, str]) -> float:
-    """The interval between exports of metrics: the file, else `OTEL_METRIC_EXPORT_INTERVAL`, else 60 s. Raises
-    `ConfigurationError`."""
-    if settings.interval_seconds is not None:
-        return settings.interval_seconds
-    variables = Variables(environment)
-    seconds = variables.seconds("OTEL_METRIC_EXPORT_INTERVAL")
-    variables.raise_problems()
-    return seconds or DEFAULT_INTERVAL_SECONDS
-
-
 def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -> Destination:
     protocol = settings.protocol or variables.word(signal, "PROTOCOL", (HTTP, GRPC)) or HTTP
     compression = settings.compression or variables.word(signal, "COMPRESSION", ("gzip", "none")) or "none"
@@ -85,6 +75,9 @@ def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -
     endpoint = _endpoint(settings, variables, signal, protocol)
     client_certificate, client_key = variables.certificate_and_key(signal)
     insecure, _ = variables.of_signal(signal, "INSECURE")
+    interval = settings.interval_seconds
+    if interval is None and signal == "metrics":
+        interval = variables.seconds("OTEL_METRIC_EXPORT_INTERVAL")
     return Destination(
         signal,
         protocol,
@@ -97,6 +90,7 @@ def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -
         client_key,
         # The variable is for an endpoint without a scheme; a scheme decides by itself.
         endpoint.startswith("http://") or ("://" not in endpoint and insecure.lower() == "true"),
+        DEFAULT_INTERVAL_SECONDS if interval is None else interval,
     )
 
 

@@ -14,13 +14,13 @@ from ff_observe import tracing
 from ff_observe.catalogue import PLATFORM, PROCESS
 from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError
-from ff_observe.outputs.model import CurrentSnapshot
+from ff_observe.outputs.model import Context
 from ff_observe.outputs.otlp.choice import Destination, Signal
 from ff_observe.outputs.otlp.exporters import exporting_to
 from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, Watched
-from ff_observe.periodic import ErrorSink, Periodic, Schedule
+from ff_observe.periodic import Periodic
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform_context import current_platform
 from ff_observe.redaction import Redactor
@@ -38,30 +38,22 @@ class OtlpMetrics:
 
     name = "otlp metrics"
 
-    def __init__(
-        self,
-        destination: Destination,
-        resource: Resource,
-        snapshots: CurrentSnapshot,
-        self_metrics: SelfMetrics,
-        clock: Clock,
-        redactor: Redactor,
-        interval_seconds: float,
-        *,
-        on_error: ErrorSink | None = None,
-        schedule: Schedule | None = None,
-    ) -> None:
+    def __init__(self, destination: Destination, resource: Resource, context: Context) -> None:
         self._destination = destination
         self._resource = resource
-        self._snapshots = snapshots
-        self._self_metrics = self_metrics
-        self._clock = clock
-        self._interval = interval_seconds
-        self._reports = Reports("metrics", self_metrics, redactor)
+        self._snapshots = context.snapshots
+        self._self_metrics = context.self_metrics
+        self._clock = context.clock
+        self._reports = Reports("metrics", context.self_metrics, context.redactor)
         self._export: MetricsExport | None = None
         self._reading = False  # the database is being read
         self._thread = Periodic(
-            self.name, self._run, clock, retry_seconds=interval_seconds, on_error=on_error, schedule=schedule
+            self.name,
+            self._run,
+            context.clock,
+            retry_seconds=destination.interval_seconds,
+            on_error=context.on_error,
+            schedule=context.schedule,
         )
 
     def start(self) -> None:
@@ -96,14 +88,14 @@ class OtlpMetrics:
             with tracing.span("export metrics") as span:
                 snapshot = self._snapshot()
                 if self._export is None:  # stopped meanwhile
-                    return self._interval
+                    return self._destination.interval_seconds
                 readings = snapshot.readings_with(self._self_metrics.readings())
                 delivered = export.export(readings, snapshot.platform_id, snapshot.counters_began(readings))
                 span.set_attribute("ff_observe.outcome", "delivered" if delivered else "failed")
                 if not delivered:
                     span.fail("failed")
             self._reports(export.exporting.problem, delivered=delivered)
-        return self._interval
+        return self._destination.interval_seconds
 
     def _snapshot(self) -> Snapshot:
         self._reading = True

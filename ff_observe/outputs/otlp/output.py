@@ -42,10 +42,9 @@ def import_component() -> ModuleType:
 def check(settings: Settings) -> None:
     """Raises `ConfigurationError` if OTLP is on and the variables that complete its settings cannot be used."""
     if status(settings).on:
-        from ff_observe.outputs.otlp.choice import destinations, interval_seconds
+        from ff_observe.outputs.otlp.choice import destinations
 
         destinations(settings.otlp, _variables(settings))
-        interval_seconds(settings.otlp, _variables(settings))
 
 
 def _variables(settings: Settings) -> Mapping[str, str]:
@@ -64,42 +63,24 @@ def _destinations(settings: Settings) -> tuple[Destination, ...]:
 
 
 def _build(context: Context) -> Components:
-    from ff_observe.outputs.otlp.choice import destinations, interval_seconds
+    from ff_observe.outputs.otlp.choice import destinations
 
     settings, snapshots = context.settings, context.snapshots
     chosen = destinations(settings.otlp, _variables(settings))
-    interval = interval_seconds(settings.otlp, _variables(settings))
     component = import_component()
     from ff_observe.outputs.otlp.resource import ServiceResource
 
     resource = ServiceResource("ff-observe", settings.environment.name, lambda: snapshots.instance_id)
     sinks: list[Component] = []
-    producers: list[Component] = []
     if "traces" in chosen or "logs" in chosen:
+        has_tracebacks = settings.backend_sentry.dsn is None
         sinks.append(
             component.OtlpSignals(
-                chosen,
-                resource,
-                context.self_metrics,
-                context.clock,
-                context.redactor,
-                with_tracebacks=settings.backend_sentry.dsn is None,
+                *(chosen, resource, context.self_metrics, context.clock, context.redactor),
+                with_tracebacks=has_tracebacks,
             )
         )
-    if "metrics" in chosen:
-        producers.append(
-            component.OtlpMetrics(
-                chosen["metrics"],
-                resource,
-                snapshots,
-                context.self_metrics,
-                context.clock,
-                context.redactor,
-                interval,
-                on_error=context.on_error,
-                schedule=context.schedule,
-            )
-        )
+    producers = [component.OtlpMetrics(chosen["metrics"], resource, context)] if "metrics" in chosen else []
     return Components(sinks, producers)
 
 

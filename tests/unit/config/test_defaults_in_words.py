@@ -15,7 +15,7 @@ from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
 from ff_observe.frontend.posthog import options
-from ff_observe.outputs.otlp.choice import destinations, interval_seconds
+from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.web.security import server_context
 from ff_observe.web.web_config import read_web_config
@@ -126,8 +126,7 @@ def _(home: Path) -> None:
     to = destinations(settings, variables)["metrics"]
     assert (to.endpoint.reveal(), to.protocol, to.compression) == ("http://h:1", "grpc", "gzip")
     assert [(name, value.reveal()) for name, value in to.headers] == [("a", "b")]
-    assert (to.certificate, to.timeout_seconds) == (certificate, 3)
-    assert interval_seconds(settings, variables) == 7
+    assert (to.certificate, to.timeout_seconds, to.interval_seconds) == (certificate, 3, 7)
 
 
 @without("telemetry.frontend.posthog.cookieless_mode")

@@ -14,22 +14,16 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.config.settings import OtlpSettings
-from ff_observe.outputs.otlp.choice import destinations
-from ff_observe.outputs.otlp.component import OtlpMetrics
-from ff_observe.outputs.otlp.resource import ServiceResource
-from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.processes import wait_until
-from tests.unit.otlp.faulty import Still
-from tests.unit.otlp.watching import CLOCK
+from tests.unit.otlp.watching import CLOCK, exporting_metrics
 
 
 def export_once(settings: OtlpSettings, variables: Mapping[str, str] | None = None) -> str:
     """Export until the outcome of one is known; returns it."""
     metrics = SelfMetrics()
-    destination = destinations(settings, variables or {})["metrics"]
-    otlp = OtlpMetrics(destination, ServiceResource("ff-observe", "test"), Still(), metrics, CLOCK, Redactor(), 60)
+    otlp = exporting_metrics(settings, metrics, variables or {})
 
     def outcome() -> str | None:
         counted = metrics.readings()[OTLP_EXPORTS.name]

@@ -8,7 +8,7 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.errors import ConfigurationError, FFObserveError
-from ff_observe.outputs.otlp.choice import destinations, interval_seconds
+from ff_observe.outputs.otlp.choice import destinations
 from tests.real_parts.certificates import make_certificate
 
 HERE = "http://127.0.0.1:4318"
@@ -199,19 +199,19 @@ def test_a_client_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "variables", "expected"),
     [
-        (OtlpSettings(interval_seconds=15), {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}, 15.0),
-        (OtlpSettings(), {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}, 5.0),
-        (OtlpSettings(), {"OTEL_METRIC_EXPORT_INTERVAL": ""}, 60.0),
-        (OtlpSettings(), {}, 60.0),
+        (OtlpSettings(enabled=True, interval_seconds=15), {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}, 15.0),
+        (ON, {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}, 5.0),
+        (ON, {"OTEL_METRIC_EXPORT_INTERVAL": ""}, 60.0),
+        (ON, {}, 60.0),
     ],
 )
 def test_the_interval_is_a_minute_unless_told(
     settings: OtlpSettings, variables: dict[str, str], expected: float
 ) -> None:
-    assert interval_seconds(settings, variables) == expected
+    assert destinations(settings, variables)["metrics"].interval_seconds == expected
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "nan", "-5"])
 def test_an_interval_that_is_none_is_an_error(text: str) -> None:
     with pytest.raises(FFObserveError, match="OTEL_METRIC_EXPORT_INTERVAL"):
-        interval_seconds(OtlpSettings(), {"OTEL_METRIC_EXPORT_INTERVAL": text})
+        destinations(ON, {"OTEL_METRIC_EXPORT_INTERVAL": text})

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.clock import SystemClock
@@ -13,11 +13,12 @@ from ff_observe.outputs.otlp.answers import TakenInPart
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpMetrics
 from ff_observe.outputs.otlp.resource import ServiceResource
-from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from tests.pace import pace
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp.faulty import Still
+from tests.unit.outputs.examples import context
+from tests.unit.ping import samples
 
 CLOCK = SystemClock()
 
@@ -45,11 +46,23 @@ def output(
     platform: CurrentSnapshot | None = None,
 ) -> OtlpMetrics:
     settings = OtlpSettings(
-        enabled=True, endpoint=Secret(f"http://127.0.0.1:{port}"), protocol=protocol, timeout_seconds=timeout
+        endpoint=Secret(f"http://127.0.0.1:{port}"),
+        protocol=protocol,
+        timeout_seconds=timeout,
+        interval_seconds=interval,
     )
+    return exporting_metrics(settings, metrics, {}, platform)
+
+
+def exporting_metrics(
+    settings: OtlpSettings,
+    metrics: SelfMetrics,
+    variables: Mapping[str, str],
+    platform: CurrentSnapshot | None = None,
+) -> OtlpMetrics:
+    destination = destinations(settings, variables)["metrics"]
     resource = ServiceResource("ff-observe", "test")
-    destination = destinations(settings, {})["metrics"]
-    return OtlpMetrics(destination, resource, platform or Still(), metrics, CLOCK, Redactor(), interval)
+    return OtlpMetrics(destination, resource, context(samples.settings(), platform or Still(), CLOCK, metrics))
 
 
 def timeout_that_fails(reason: str) -> float:

@@ -1,11 +1,17 @@
-"""Settings that switch on one output, by its own example."""
+"""Settings that switch on one output, by its own example, and the context of its components."""
 
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+from ff_observe.clock import Clock
 from ff_observe.config import load_settings
 from ff_observe.config.settings import Settings
-from ff_observe.outputs.model import Output
+from ff_observe.outputs.model import Context, CurrentSnapshot, Output
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.redaction import Redactor
+from ff_observe.self_metrics import SelfMetrics
+from tests.unit.ping.samples import OPERATING_SYSTEM
 
 
 def settings_with(home: Path, output: Output | None, receiver_port: int = 9) -> Settings:
@@ -39,3 +45,12 @@ def _lines(keys: dict[str, str], depth: int = 0) -> list[str]:
         indent = "  " * depth
         lines += [f"{indent}{name}:", *_lines(below, depth + 1)] if below else [f"{indent}{name}: {keys[name]}"]
     return lines
+
+
+def context(
+    told: Settings, platform: CurrentSnapshot, clock: Clock, metrics: SelfMetrics | None = None, **other: Any
+) -> Context:
+    """What components are built from; keyword arguments replace what a test is not about."""
+    rest: dict[str, Any] = {"on_error": lambda _error, _name: None, "redactor": Redactor(), **other}
+    snapshots = cast("Snapshots", platform)
+    return Context(told, snapshots, lambda: None, OPERATING_SYSTEM, metrics or SelfMetrics(), clock, **rest)

@@ -5,20 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, cast
 
-from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
-from ff_observe.outputs.model import Context, CurrentSnapshot
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.model import Reading
-from ff_observe.redaction import Redactor
 from ff_observe.self_metrics import SelfMetrics
 from tests.fakes import FakeClock, FakeRandom
+from tests.unit.outputs.examples import context
 from tests.unit.ping.receivers import Receiver, answer
-from tests.unit.ping.samples import OPERATING_SYSTEM, settings
+from tests.unit.ping.samples import settings
 
 DAY = 86_400.0
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -39,15 +35,6 @@ class Platform:
         if isinstance(self.says, Exception):
             raise self.says
         return self.says
-
-
-def context(
-    told: Settings, platform: CurrentSnapshot, clock: Clock, metrics: SelfMetrics | None = None, **other: Any
-) -> Context:
-    """What `CorePing` is built from; keyword arguments replace what a test is not about."""
-    rest: dict[str, Any] = {"on_error": lambda _error, _name: None, "redactor": Redactor(), **other}
-    snapshots = cast("Snapshots", platform)
-    return Context(told, snapshots, lambda: None, OPERATING_SYSTEM, metrics or SelfMetrics(), clock, **rest)
 
 
 class Bridge:

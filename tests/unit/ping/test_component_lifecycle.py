@@ -12,7 +12,8 @@ from ff_observe.outputs.ping.election import Election, Role
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import send_once
 from ff_observe.platform.snapshot import Snapshot
-from tests.unit.ping.bridge import Bridge, Platform, context
+from tests.unit.outputs.examples import context
+from tests.unit.ping.bridge import Bridge, Platform
 from tests.unit.ping.receivers import silent, tcp_server
 from tests.unit.ping.samples import OPERATING_SYSTEM, settings, snapshot
 

@@ -26,7 +26,8 @@ from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import DailySchedule
 from tests.fakes import FakeClock
 from tests.pace import in_full
-from tests.unit.ping.bridge import Platform, context
+from tests.unit.outputs.examples import context
+from tests.unit.ping.bridge import Platform
 from tests.unit.ping.lock_server import FakeLocks, LockServer
 from tests.unit.ping.samples import settings, snapshot
 

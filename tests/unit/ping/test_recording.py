@@ -15,7 +15,8 @@ from ff_observe.outputs.ping.outcome import Result
 from ff_observe.outputs.ping.recording import sender_for
 from tests.fakes import FakeClock, FakeRandom
 from tests.real_parts.processes import free_port
-from tests.unit.ping.bridge import Platform, context
+from tests.unit.outputs.examples import context
+from tests.unit.ping.bridge import Platform
 from tests.unit.ping.receivers import answer, receiver
 from tests.unit.ping.samples import settings, snapshot
 
