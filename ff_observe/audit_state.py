@@ -39,7 +39,7 @@ class AuditState:
         name = _name(platform)
         try:
             with writable(self._directory / name, make=False) as files:
-                _, content = files.read_last(name, _LARGEST)  # cut off, a larger one is not what `save` wrote
+                content = files.read_last(name, _LARGEST)  # cut off, a larger one is not what `save` wrote
             return _tally(content, platform)
         except FileNotFoundError:
             return None

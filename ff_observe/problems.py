@@ -14,7 +14,7 @@ from ff_observe.limits import AFTER_EXPIRY, EXPIRES_SOON, Level, headroom
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.consent import decide
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Licence, Reading
+from ff_observe.platform.sources.model import Reading
 from ff_observe.redaction import Redactor, known_secrets
 
 
@@ -179,12 +179,8 @@ def _licence(snapshot: Snapshot) -> Iterator[Finding]:
             "FlowFuse reads it as it starts: correct `license` in flowforge.yml, or, if it is in the database, delete "
             "the row `license` of the table `PlatformSettings`; then start FlowFuse.",
         )
-    if licence is not None and licence.expires_at is not None:
-        yield from _expiry(snapshot, licence)
-
-
-def _expiry(snapshot: Snapshot, licence: Licence) -> Iterator[Finding]:
-    assert licence.expires_at is not None
+    if licence is None or licence.expires_at is None:
+        return
     left, day = licence.expires_at - snapshot.taken_at, f"{licence.expires_at:%Y-%m-%d}"
     fix = "Renew it, and load the new one in FlowFuse: Admin Settings, License."
     if left <= timedelta():
@@ -259,10 +255,7 @@ def _unknown_keys(settings: Settings) -> Iterator[Finding]:
             "unknown-keys",
             Severity.WARNING,
             "The settings hold keys that ff-observe does not know",
-            "; ".join(
-                f"`{warning.key}` in {warning.place}" if warning.key else f"`{warning.place}`"
-                for warning in settings.warnings
-            )
+            "; ".join(f"`{each.key}` in {each.place}" if each.key else f"`{each.place}`" for each in settings.warnings)
             + ".",
             "`ff-observe check` guesses what was meant.",
         )

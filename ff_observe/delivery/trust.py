@@ -17,11 +17,16 @@ _HASHED: Final = re.compile(r"[0-9a-f]{8}\.\d+")  # the names under which OpenSS
 _NOT_ON_EVERY_PYTHON: Final = ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
 
 # OpenSSL's (and BoringSSL's, in grpc) messages about a certificate that it refuses.
-_EXPIRED: Final = re.compile("has expired")
-_NOT_YET_VALID: Final = re.compile("not yet valid")
-_OTHER_HOST: Final = re.compile("(?i)mismatch|peer name .* is not in")
-_NO_ROOT: Final = re.compile("unable to get issuer certificate")
-_UNKNOWN_AUTHORITY: Final = re.compile("self.signed|local issuer|verify the first certificate")
+_REFUSALS: Final = {
+    "has expired": "its certificate has expired: renew it on the server, or set this machine's clock",
+    "not yet valid": "its certificate is not valid yet: compare the clocks of the server and this machine",
+    "(?i)mismatch|peer name .* is not in": (
+        "its certificate is for another host ({why}): use a name it holds, or have it issued for this one"
+    ),
+    "unable to get issuer certificate": (
+        "its certificate is not trusted ({why}): name the root in {key}, an intermediate is not enough"
+    ),
+}
 
 
 def client_context(authority: str | os.PathLike[str] | None = None) -> ssl.SSLContext:
@@ -56,15 +61,10 @@ def explain(why: str, key: str = "SSL_CERT_FILE", named: object | None = None) -
     authority's file can be named, and `named` the file that it names now."""
     if key == "SSL_CERT_FILE":
         named = os.environ.get(key)
-    if _EXPIRED.search(why):
-        return "its certificate has expired: renew it on the server, or set this machine's clock"
-    if _NOT_YET_VALID.search(why):
-        return "its certificate is not valid yet: compare the clocks of the server and this machine"
-    if _OTHER_HOST.search(why):
-        return f"its certificate is for another host ({why}): use a name it holds, or have it issued for this one"
-    if _NO_ROOT.search(why):
-        return f"its certificate is not trusted ({why}): name the root in {key}, an intermediate is not enough"
-    if not _UNKNOWN_AUTHORITY.search(why):
+    for pattern, explanation in _REFUSALS.items():
+        if re.search(pattern, why):
+            return explanation.format(why=why, key=key)
+    if not re.search("self.signed|local issuer|verify the first certificate", why):
         return f"its certificate breaks a rule for certificates ({why}): have it issued again"
     if named:
         return f"its certificate is not trusted ({why}): {named}, which {key} names, does not hold its authority"

@@ -1,13 +1,12 @@
 """Checkpoints of a log (C2SP tlog-checkpoint), and proofs that a line is in it (C2SP tlog-proof)."""
 
-import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from ff_observe.transparency.merkle import leaf_hash, root_by_inclusion
-from ff_observe.transparency.notes import Note, NoteError, decoded
+from ff_observe.transparency.notes import Note, NoteError, decoded, encoded
 
 _TEXT: Final = re.compile(r"([!-~]{1,200})\n(0|[1-9][0-9]{0,17})\n([A-Za-z0-9+/]{43}=)\n", re.ASCII)
 _PROOF: Final = "c2sp.org/tlog-proof@v1"
@@ -32,7 +31,7 @@ class Checkpoint:
         return cls(found[1], int(found[2]), decoded(found[3]))
 
     def __str__(self) -> str:
-        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode('ascii')}\n"
+        return f"{self.origin}\n{self.size}\n{encoded(self.root)}\n"
 
 
 def read_checkpoint(content: bytes) -> tuple[Checkpoint, Note]:
@@ -67,8 +66,8 @@ class Proof:
         return cls(int(numbered[1]), hashes, Note.parse(rest), decoded(extra.removeprefix(_EXTRA)))
 
     def __str__(self) -> str:
-        lines = (base64.b64encode(each).decode("ascii") for each in self.path)
-        extra = _EXTRA + base64.b64encode(self.extra).decode("ascii")
+        lines = (encoded(each) for each in self.path)
+        extra = _EXTRA + encoded(self.extra)
         return "\n".join([_PROOF, extra, f"index {self.index}", *lines, "", str(self.note)])
 
     @property

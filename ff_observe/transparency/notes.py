@@ -42,17 +42,14 @@ class VerifierKey:
     @classmethod
     def parse(cls, text: str) -> Self:
         """A key in its usual form, `name+id+base64`. Raises `NoteError`."""
-        name, key_id, encoded = [*text.strip().split("+", 2), "", ""][:3]
-        content = decoded(encoded)
-        if not _NAME.fullmatch(name) or len(content) != 1 + _KEY_BYTES or content[0] not in (SIGNATURE, COSIGNATURE):
-            raise NoteError("it is no public key of the form NAME+ID+BASE64, of Ed25519")
-        key = cls(name, content[0], content[1:])
+        name, key_id, kind, public = _parts(text, "it is no public key of the form NAME+ID+BASE64, of Ed25519")
+        key = cls(name, kind, public)
         if key.id.hex() != key_id:
             raise NoteError("it is no public key: its id is another key's, so that some of it is missing or wrong")
         return key
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.id.hex()}+{_encoded(bytes([self.kind]) + self.public)}"
+        return f"{self.name}+{self.id.hex()}+{encoded(bytes([self.kind]) + self.public)}"
 
     @property
     def id(self) -> bytes:
@@ -94,22 +91,17 @@ class SigningKey:
     @classmethod
     def parse(cls, text: str) -> Self:
         """A key as `encoded` writes it. Raises `NoteError`, which does not quote it."""
-        wrong = NoteError("it holds no private key of ours")
-        if not text.startswith(_PRIVATE):
-            raise wrong
-        name, key_id, encoded = [*text.removeprefix(_PRIVATE).strip().split("+", 2), "", ""][:3]
-        content = decoded(encoded)
-        if not _NAME.fullmatch(name) or len(content) != 1 + _KEY_BYTES or content[0] not in (SIGNATURE, COSIGNATURE):
-            raise wrong
-        key = cls(name, content[0], content[1:])
-        if key.verifier.id.hex() != key_id:
-            raise wrong
+        wrong = "it holds no private key of ours"
+        name, key_id, kind, seed = _parts(text.removeprefix(_PRIVATE), wrong)
+        key = cls(name, kind, seed)
+        if key.verifier.id.hex() != key_id or not text.startswith(_PRIVATE):
+            raise NoteError(wrong)
         return key
 
     def encoded(self) -> str:
         """The key with its secret, in the form of Go's `sumdb/note`."""
         verifier = self.verifier
-        return f"{_PRIVATE}{verifier.name}+{verifier.id.hex()}+{_encoded(bytes([verifier.kind]) + self._seed)}"
+        return f"{_PRIVATE}{verifier.name}+{verifier.id.hex()}+{encoded(bytes([verifier.kind]) + self._seed)}"
 
     def sign(self, text: str) -> str:
         """The note: the text, which ends in a line break, and this key's signature."""
@@ -121,7 +113,7 @@ class SigningKey:
         return self._line(timestamp.to_bytes(_TIME_BYTES) + signature)
 
     def _line(self, signature: bytes) -> str:
-        return f"\u2014 {self.verifier.name} {_encoded(self.verifier.id + signature)}\n"
+        return f"\u2014 {self.verifier.name} {encoded(self.verifier.id + signature)}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +177,17 @@ def _cosigned(text: str, timestamp: int) -> bytes:
     return f"cosignature/v1\ntime {timestamp}\n{text}".encode()
 
 
-def _encoded(content: bytes) -> str:
+def _parts(key: str, wrong: str) -> tuple[str, str, int, bytes]:
+    """Name, id, kind and either half of a key. Raises `NoteError`, which says what is `wrong`."""
+    name, key_id, content = [*key.strip().split("+", 2), "", ""][:3]
+    half = decoded(content)
+    if not _NAME.fullmatch(name) or len(half) != 1 + _KEY_BYTES or half[0] not in (SIGNATURE, COSIGNATURE):
+        raise NoteError(wrong)
+    return name, key_id, half[0], half[1:]
+
+
+def encoded(content: bytes) -> str:
+    """The bytes in base64."""
     return base64.b64encode(content).decode("ascii")
 
 

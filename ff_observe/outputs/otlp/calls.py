@@ -37,52 +37,37 @@ class NotTakenError(grpc.RpcError):
 
 
 class Calls:
-    """Makes the stubs of one exporter, channel after channel. `problem` is why the last call failed."""
+    """What the SDK uses as the stub of a service, channel after channel. `problem` is why the last call failed."""
 
     def __init__(
         self, service: ServiceDescriptor, answer: type[Message], authority: Path | None, headers: Mapping[str, str]
     ) -> None:
         self.problem: str | None = None
         # Values of names with this ending are bytes ("gRPC over HTTP2", "Custom-Metadata").
-        self.metadata = [(name, value.encode() if name.endswith("-bin") else value) for name, value in headers.items()]
+        self._metadata = [(name, value.encode() if name.endswith("-bin") else value) for name, value in headers.items()]
         self._authority = authority
         self._method = f"/{service.full_name}/Export"
         self._answer = answer
 
-    def stub(self, channel: grpc.Channel) -> "_Stub":
-        return _Stub(channel.unary_unary(self._method, request_serializer=_serialized), self)
-
-    def check(self, body: bytes) -> None:
-        """Raises `NotTakenError`."""
-        self.problem = problem_in(body, self._answer)
-        if self.problem is not None:
-            raise NotTakenError(self.problem)
-
-    def failed(self, error: grpc.RpcError) -> None:
-        self.problem = _in_words(error, self._authority)
-
-    def closed(self) -> NotTakenError:
-        self.problem = STOPPED
-        return NotTakenError(STOPPED)
-
-
-class _Stub:
-    """The SDK uses this as the service's stub."""
-
-    def __init__(self, call: Any, calls: Calls) -> None:
-        self._call = call
-        self._calls = calls
+    def over(self, channel: grpc.Channel) -> "Calls":
+        self._call: Any = channel.unary_unary(
+            self._method, request_serializer=lambda message: message.SerializeToString()
+        )
+        return self
 
     def Export(self, **arguments: Any) -> None:  # noqa: N802 - named so by the protocol
         try:
             # Ours: the SDK adds those of the environment, and one process may serve several platforms.
-            body: bytes = self._call(**arguments | {"metadata": self._calls.metadata})
+            body: bytes = self._call(**arguments | {"metadata": self._metadata})
         except grpc.RpcError as error:
-            self._calls.failed(error)
+            self.problem = _in_words(error, self._authority)
             raise
         except ValueError:  # grpc raises this for a closed channel
-            raise self._calls.closed() from None
-        self._calls.check(body)
+            self.problem = STOPPED
+            raise NotTakenError(STOPPED) from None
+        self.problem = problem_in(body, self._answer)
+        if self.problem is not None:
+            raise NotTakenError(self.problem)
 
 
 def over(exporter_class: Any, calls: Calls) -> Any:
@@ -90,14 +75,10 @@ def over(exporter_class: Any, calls: Calls) -> Any:
 
     class Exporter(exporter_class):  # type: ignore[misc]  # the base is known when it runs
         def _initialize_channel_and_stub(self) -> None:  # the only place in the SDK to supply a stub
-            self._stub = calls.stub
+            self._stub = calls.over
             super()._initialize_channel_and_stub()
 
     return Exporter
-
-
-def _serialized(message: Message) -> bytes:
-    return message.SerializeToString()
 
 
 def _in_words(error: Any, authority: Path | None) -> str:

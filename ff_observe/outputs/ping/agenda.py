@@ -94,13 +94,9 @@ class Agenda:
         self._ask_at = self._clock.monotonic() + delay
         return True
 
-    def ask_soon(self, seconds: float) -> None:
-        """Ask again soon: another bridge has to agree first."""
+    def ask_after(self, seconds: float = REVIEW_SECONDS) -> None:
+        """Ask again then: another bridge has to agree first, or nothing is owed and consent was checked."""
         self._ask_at = self._clock.monotonic() + seconds
-
-    def reviewed(self) -> None:
-        """Consent was checked, and nothing is owed."""
-        self._ask_at = self._clock.monotonic() + REVIEW_SECONDS
 
     def wait(self) -> float:
         """Seconds until the next look; never long, since a waiting thread does not notice a clock that jumps."""

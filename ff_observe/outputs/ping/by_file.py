@@ -153,7 +153,8 @@ def take_receipt(receipt: Receipt, ledger: Ledger, collector: VerifierKey | None
         ledger.keep_receipt(str(receipt.note))
     delivered = Outcome(Result.DELIVERED, "", receipt.status, receipt.receiver)
     with ledger.recording_deliveries():
-        if _is_recorded(_of_same_ping(read_ledger(ledger.path), receipt), receipt):
+        held = _of_same_ping(read_ledger(ledger.path), receipt)
+        if any(_BY_FILE + receipt.time in (entry.note or "") for entry in held):
             return False
         ledger.append(delivered, body_bytes(exported.body), _BY_FILE + receipt.time)
     return True
@@ -170,10 +171,6 @@ def _check(note: Note, first: int, size: int, root: Callable[[int], bytes], ledg
         raise LedgerError(str(error)) from None
     if not first <= checkpoint.size <= size or root(checkpoint.size) != checkpoint.root:
         raise LedgerError(f"this receipt is of another ledger than {ledger}, or this one was changed since")
-
-
-def _is_recorded(held: list[Entry], receipt: Receipt) -> bool:
-    return any(entry.note is not None and _BY_FILE + receipt.time in entry.note for entry in held)
 
 
 def _document(content: bytes, form: str) -> dict[str, Any]:

@@ -180,13 +180,13 @@ class CorePing:
     ) -> None:
         agenda = participation.agenda
         if not agenda.owed:
-            agenda.reviewed()
+            agenda.ask_after()
         elif not decision.allowed:
             agenda.refused(ready=decision.rule not in (Rule.DATABASE_UNKNOWN, Rule.NOT_INITIALISED))
         elif election.may_send:
             self._send(participation, snapshot, settings)
         elif election.role is Role.LEADER:
-            agenda.ask_soon(LOOK_WHILE_OWED_SECONDS)  # the others have to know first
+            agenda.ask_after(LOOK_WHILE_OWED_SECONDS)  # the others have to know first
         else:
             agenda.refused(ready=election.role is Role.NEVER)
 

@@ -65,23 +65,9 @@ def decide(snapshot: Snapshot, settings: Settings) -> Decision:
         )
     opt_outs = _opt_outs(snapshot, settings)
     if installation.licence is not None:
-        return _licensed(tuple(opt_outs.values()))
-    if Rule.FILE in opt_outs:
-        return _no(
-            Rule.FILE,
-            f"{settings.file} says `telemetry.enabled: false`. Set it to true, or remove it, to send the ping.",
-        )
-    if Rule.ADMIN_SETTING in opt_outs:
-        return _no(
-            Rule.ADMIN_SETTING,
-            "an administrator has switched telemetry off in FlowFuse (Admin Settings, General). "
-            "Switch it on there to send the ping.",
-        )
-    if Rule.DO_NOT_TRACK in opt_outs:
-        return _no(
-            Rule.DO_NOT_TRACK,
-            "DO_NOT_TRACK is set in the environment of ff-observe. Unset it, or set it to 0, to send the ping.",
-        )
+        return _licensed([words for words, _ in opt_outs.values()])
+    for rule, (_, explanation) in opt_outs.items():
+        return _no(rule, explanation)
     return Decision(
         True,
         Rule.NO_OBJECTION,
@@ -151,7 +137,7 @@ def _no(rule: Rule, explanation: str) -> Decision:
     return Decision(False, rule, explanation)
 
 
-def _licensed(ignored: tuple[str, ...]) -> Decision:
+def _licensed(ignored: list[str]) -> Decision:
     if not ignored:
         return Decision(True, Rule.LICENSED, "a licence is loaded, and a licensed platform always sends the ping.")
     return Decision(
@@ -164,11 +150,24 @@ def _licensed(ignored: tuple[str, ...]) -> Decision:
     )
 
 
-def _opt_outs(snapshot: Snapshot, settings: Settings) -> dict[Rule, str]:
-    """The source of the opt-out, for telling a licensed platform that it is ignored."""
-    asked = {
-        Rule.FILE: (settings.ping.enabled is False, "`telemetry.enabled: false` in the file"),
-        Rule.ADMIN_SETTING: (snapshot.installation.telemetry_allowed is False, "the administrators' setting"),
-        Rule.DO_NOT_TRACK: (settings.environment.do_not_track, "DO_NOT_TRACK"),
-    }
-    return {rule: words for rule, (out, words) in asked.items() if out}
+def _opt_outs(snapshot: Snapshot, settings: Settings) -> dict[Rule, tuple[str, str]]:
+    """The opt-outs that are set, the first that decides first: in words, for telling a licensed platform that it is
+    ignored, and as the explanation of a decision."""
+    found: dict[Rule, tuple[str, str]] = {}
+    if settings.ping.enabled is False:
+        found[Rule.FILE] = (
+            "`telemetry.enabled: false` in the file",
+            f"{settings.file} says `telemetry.enabled: false`. Set it to true, or remove it, to send the ping.",
+        )
+    if snapshot.installation.telemetry_allowed is False:
+        where = "in FlowFuse (Admin Settings, General)"
+        found[Rule.ADMIN_SETTING] = (
+            "the administrators' setting",
+            f"an administrator has switched telemetry off {where}. Switch it on there to send the ping.",
+        )
+    if settings.environment.do_not_track:
+        found[Rule.DO_NOT_TRACK] = (
+            "DO_NOT_TRACK",
+            "DO_NOT_TRACK is set in the environment of ff-observe. Unset it, or set it to 0, to send the ping.",
+        )
+    return found

@@ -16,9 +16,8 @@ from ff_observe.delivery.connection import AbortableConnection
 from ff_observe.delivery.urls import DEFAULT_PORTS, authorization, host_and_port, proxy_for, without_credentials
 from ff_observe.outputs.ping.outcome import Outcome, Result, outcome_of_answer
 
-USER_AGENT = (
-    "ff-observe"  # distinguishes the bridge from FlowFuse itself; a version would be more than the contract names
-)
+# Distinguishes the bridge from FlowFuse itself; a version would be more than the contract names.
+USER_AGENT = "ff-observe"
 
 
 @dataclass(frozen=True, slots=True)

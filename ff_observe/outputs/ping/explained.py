@@ -49,11 +49,8 @@ def changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> list[Cha
 
 def last_delivered(entries: Iterable[Entry]) -> Entry | None:
     """The entry of the last ping that its receiver took."""
-    last = None
-    for entry in entries:
-        if entry.outcome == Result.DELIVERED:
-            last = entry
-    return last
+    delivered = [entry for entry in entries if entry.outcome == Result.DELIVERED]
+    return delivered[-1] if delivered else None
 
 
 def origin(field: Field) -> str:

@@ -89,12 +89,10 @@ class LedgerFiles:
             raise OSError(errno.EFBIG, f"has more than the {LARGEST_READ} bytes that are read", self._full(name))
         return content
 
-    def read_last(self, name: str, at_most: int) -> tuple[int, bytes]:
-        """The size of a file, and its last bytes."""
+    def read_last(self, name: str, at_most: int) -> bytes:
         with os.fdopen(self._open(name, os.O_RDONLY), "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(max(0, size - at_most))
-            return size, file.read()
+            file.seek(max(0, os.fstat(file.fileno()).st_size - at_most))
+            return file.read()
 
     def extend(self, name: str, whole: int, content: bytes) -> None:
         """Write `content` after the first `whole` bytes of the file; completely, or not at all."""

@@ -6,7 +6,6 @@ Older versions wrote lines with the SHA-256 of themselves and of the line before
 and are leaves as well, if a file with newer lines begins with them.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from typing import Any, Final
 from ff_observe.log import escaped
 from ff_observe.outputs.ping.ledger_files import OLDER
 from ff_observe.transparency.merkle import Tree
-from ff_observe.transparency.notes import NoteError, VerifierKey, decoded
+from ff_observe.transparency.notes import NoteError, VerifierKey, decoded, encoded
 
 FORMAT: Final = "ff-observe pings 2"
 OLD_FORMAT: Final = "ff-observe pings 1"
@@ -116,11 +115,6 @@ def opening(tree: Tree, time: str, key: str) -> bytes:
 def written(tree: Tree, document: Document) -> bytes:
     """The line of an entry, after the lines of `tree`."""
     return _written({**document, "root": encoded(tree.root())})
-
-
-def encoded(digest: bytes) -> str:
-    """As the hashes in checkpoints are written."""
-    return base64.b64encode(digest).decode("ascii")
 
 
 @dataclass(slots=True)

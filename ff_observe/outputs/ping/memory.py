@@ -107,8 +107,7 @@ class PingMemory:
 
     def _parse(self, files: LedgerFiles) -> Moment | None:
         """Raises `KeyError`, `TypeError`, `ValueError` or the like for anything that `save` did not write."""
-        _, content = files.read_last(NAME, _LARGEST)
-        document = json.loads(content)
+        document = json.loads(files.read_last(NAME, _LARGEST))
         if document["format"] != _FORMAT:
             raise ValueError("another format")
         # A file of another platform: this one has not sent any from here.

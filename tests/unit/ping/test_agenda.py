@@ -58,7 +58,7 @@ def test_a_first_ping_that_its_sender_took_back_is_asked_for_at_once() -> None:
     begun = agenda(clock, None)
     begun.others = Moment.present(clock)  # under way elsewhere
     assert begun.look()
-    begun.reviewed()
+    begun.ask_after()
     assert not begun.look()
     begun.others = None
     assert begun.look()
@@ -136,9 +136,9 @@ def test_after_a_refusal_it_asks_sooner_where_the_platform_is_not_ready() -> Non
 def test_it_never_waits_long_since_a_waiting_thread_does_not_notice_a_clock_that_jumps() -> None:
     clock = FakeClock()
     begun = agenda(clock, Moment.present(clock))
-    begun.reviewed()
+    begun.ask_after()
     assert begun.wait() == LOOK_SECONDS
-    begun.ask_soon(1)
+    begun.ask_after(1)
     assert begun.wait() == 1
 
 
@@ -227,7 +227,7 @@ def test_a_ping_before_its_time_of_day_is_the_one_of_that_day() -> None:
 def test_a_moment_to_ask_that_has_passed_is_now() -> None:
     clock = FakeClock()
     begun = agenda(clock, None)
-    begun.ask_soon(5)
+    begun.ask_after(5)
     clock.advance(10)
     assert begun.next_ping() == clock.now()
     assert begun.wait() == MIN_WAIT_SECONDS
@@ -237,8 +237,8 @@ def test_it_waits_until_the_next_ping_is_due_and_then_for_the_one_after() -> Non
     clock = FakeClock()
     begun = agenda(clock, Moment.present(clock, DAY))
     clock.advance(6 * HOUR - 10)
-    begun.reviewed()
+    begun.ask_after()
     assert begun.wait() == 10
     clock.advance(10)
-    begun.reviewed()
+    begun.ask_after()
     assert begun.wait() == LOOK_SECONDS
