@@ -67,7 +67,7 @@ def is_meant(options: argparse.Namespace) -> bool:
 
 def export(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping import by_file
-    from ff_observe.outputs.ping.recording import ledger_of
+    from ff_observe.outputs.ping.sending import ledger_of
     from ff_observe.platform.sources.installation import operating_system
     from ff_observe.wiring import open_platform
 
@@ -120,7 +120,7 @@ def send(options: argparse.Namespace) -> int:
 
 def receipt(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping import by_file
-    from ff_observe.outputs.ping.recording import ledger_of
+    from ff_observe.outputs.ping.sending import ledger_of
 
     settings = settings_of(options)
     ledger = ledger_of(settings, SystemClock())

@@ -172,8 +172,7 @@ def send(options: argparse.Namespace) -> int:
     if by_file.is_meant(options):
         return by_file.send(options)
     from ff_observe.outputs.ping.outcome import Result
-    from ff_observe.outputs.ping.recording import check_ledger, record_decision, sender_for
-    from ff_observe.outputs.ping.sending import send_once
+    from ff_observe.outputs.ping.sending import check_ledger, record_decision, send_once, sender_for
     from ff_observe.platform.sources.installation import operating_system
     from ff_observe.wiring import open_platform
 

@@ -18,7 +18,7 @@ from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, FFObserveError
 from ff_observe.outputs.ping.ledger_proof import examine
 from ff_observe.outputs.ping.outcome import Result
-from ff_observe.outputs.ping.recording import sender_for
+from ff_observe.outputs.ping.sending import sender_for
 from ff_observe.transparency.checkpoints import Checkpoint
 from ff_observe.transparency.notes import VerifierKey
 from tests.fakes import FakeClock

@@ -13,16 +13,14 @@ from ff_observe.errors import DeliveryError
 from ff_observe.log import StateLog
 from ff_observe.outputs.model import Context, CurrentSnapshot
 from ff_observe.outputs.ping import NAME
-from ff_observe.outputs.ping.agenda import NOT_READY_SECONDS, Agenda
 from ff_observe.outputs.ping.consent import Decision, Rule, decide, with_election
 from ff_observe.outputs.ping.election import LOOK_WHILE_OWED_SECONDS, ElectionState, Role
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.participation import Elect, Participation
 from ff_observe.outputs.ping.participation import elect as usual_election
-from ff_observe.outputs.ping.recording import record_decision
-from ff_observe.outputs.ping.recording import sender_for as usual_sender_for
-from ff_observe.outputs.ping.schedule import Moment
-from ff_observe.outputs.ping.sending import Sender, send_once
+from ff_observe.outputs.ping.schedule import NOT_READY_SECONDS, Agenda, Moment
+from ff_observe.outputs.ping.sending import Sender, record_decision, send_once
+from ff_observe.outputs.ping.sending import sender_for as usual_sender_for
 from ff_observe.periodic import Periodic
 from ff_observe.platform.snapshot import Snapshot
 

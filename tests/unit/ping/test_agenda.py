@@ -4,14 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from ff_observe.outputs.ping.agenda import (
+from ff_observe.outputs.ping.schedule import (
     LOOK_SECONDS,
+    MAX_ATTEMPTS,
     MIN_WAIT_SECONDS,
     NOT_READY_SECONDS,
     REVIEW_SECONDS,
     Agenda,
+    DailySchedule,
+    Moment,
 )
-from ff_observe.outputs.ping.schedule import MAX_ATTEMPTS, DailySchedule, Moment
 from tests.fakes import FakeClock, FakeRandom
 
 AT_18 = DailySchedule(timedelta(hours=18))

@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ff_observe.outputs.ping.agenda import LOOK_SECONDS, NOT_READY_SECONDS, REVIEW_SECONDS
-from ff_observe.outputs.ping.schedule import MAX_ATTEMPTS
+from ff_observe.outputs.ping.schedule import LOOK_SECONDS, MAX_ATTEMPTS, NOT_READY_SECONDS, REVIEW_SECONDS
 from ff_observe.outputs.ping.sending import preview
 from tests.unit.ping.bridge import DAY, NEXT_DAY, SIX_IN_THE_EVENING, START, Bridge
 from tests.unit.ping.receivers import answer, receiver

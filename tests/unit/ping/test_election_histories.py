@@ -20,8 +20,7 @@ import pytest
 
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
-from ff_observe.outputs.ping.election import LockElection
-from ff_observe.outputs.ping.file_election import FileElection
+from ff_observe.outputs.ping.election import FileElection, LockElection
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import DailySchedule
 from tests.fakes import FakeClock

@@ -4,8 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ff_observe.outputs.ping.election import Role
-from ff_observe.outputs.ping.file_election import FileElection
+from ff_observe.outputs.ping.election import FileElection, Role
 from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.schedule import Moment
 from tests.fakes import FakeClock
@@ -13,7 +12,7 @@ from tests.fakes import FakeClock
 LEADING = """
 import pathlib, sys
 from ff_observe.clock import SystemClock
-from ff_observe.outputs.ping.file_election import FileElection
+from ff_observe.outputs.ping.election import FileElection
 from ff_observe.outputs.ping.memory import PingMemory
 election = FileElection(PingMemory(pathlib.Path(sys.argv[1]), "one", SystemClock()))
 print(election.look(owed=False).role, flush=True)

@@ -158,7 +158,7 @@ def test_root_writes_no_file_that_another_users_configuration_names(
 def test_the_bridge_of_root_sends_the_ping_and_says_that_it_is_not_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from ff_observe.outputs.ping.recording import sender_for
+    from ff_observe.outputs.ping.sending import sender_for
     from tests.unit.ping.test_recording import START, with_ledger
 
     tmp_path.chmod(0o777)

@@ -12,7 +12,7 @@ from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Result
-from ff_observe.outputs.ping.recording import sender_for
+from ff_observe.outputs.ping.sending import sender_for
 from tests.fakes import FakeClock, FakeRandom
 from tests.real_parts.processes import free_port
 from tests.unit.outputs.examples import context
