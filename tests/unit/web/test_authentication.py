@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ff_observe.config.secret import Secret
 from ff_observe.web import authentication
 from ff_observe.web.authentication import Authenticator, Verdict, parse_basic
+from tests.fakes import no_more_threads
 from tests.real_parts import htpasswd
 
 TOKEN = "mF_9.B5f-4.1JqM"  # RFC 6750, 2.1
@@ -248,18 +249,10 @@ def test_a_client_that_leaves_as_it_is_turned_away_locks_no_other_out(
     assert asyncio.run(leave()) == (Verdict.DENIED, Verdict.ALLOWED)
 
 
-def test_a_thread_that_cannot_be_started_locks_no_other_out(
-    users: Mapping[str, Secret], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_thread_that_cannot_be_started_locks_no_other_out(users: Mapping[str, Secret]) -> None:
     authenticator = Authenticator(users, None)
-
-    def full(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", full)
-        with pytest.raises(RuntimeError):
-            checked(authenticator, basic("alice", "secret"))
+    with no_more_threads(), pytest.raises(RuntimeError):
+        checked(authenticator, basic("alice", "secret"))
     assert checked(authenticator, basic("alice", "secret")) == [Verdict.ALLOWED]
 
 
