@@ -13,20 +13,18 @@ from ff_observe.platform_context import current_platform
 AttributeValue = str | int | float | bool
 Kind = Literal["internal", "client", "server"]
 """The bridge's own work, a request to another service, or the answer to a request (OpenTelemetry's span kinds)."""
+Context = object
+"""The position in a trace of the work in progress, to continue from in another thread."""
 
 
-class Span(Protocol):
-    """Work under way."""
+class Span:
+    """Work under way; here, what nothing traces."""
 
     def set_attribute(self, name: str, value: AttributeValue) -> None:
         """Add an attribute, by OpenTelemetry's semantic conventions if there is one."""
 
     def fail(self, error_type: str) -> None:
         """Mark it as failed, with one of a few reasons: a class of error, an outcome."""
-
-
-class Context(Protocol):
-    """The position in a trace of the work in progress, to continue from in another thread."""
 
 
 class Tracer(Protocol):
@@ -44,17 +42,7 @@ class Tracer(Protocol):
         """The position of the work in progress in this thread or task."""
 
 
-class _Silence:
-    """The span if no tracer is installed."""
-
-    def set_attribute(self, name: str, value: AttributeValue) -> None:
-        pass
-
-    def fail(self, error_type: str) -> None:
-        pass
-
-
-_UNHEARD: AbstractContextManager[Span] = nullcontext(_Silence())
+_UNHEARD: AbstractContextManager[Span] = nullcontext(Span())
 _listening: list[tuple[str | None, Tracer]] = []
 
 

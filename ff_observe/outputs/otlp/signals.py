@@ -32,7 +32,7 @@ Report = Callable[..., None]
 """See `Reports.__call__`."""
 
 
-class _Span:
+class _Span(tracing.Span):
     """Our span interface over one of the SDK's."""
 
     def __init__(self, span: trace.Span) -> None:

@@ -26,11 +26,7 @@ def build_payload(
 ) -> dict[str, object]:
     """The ping as nested maps, in the order of the contract. Raises `DeliveryError` if a required field is unknown:
     there is no ping without the platform's instance id."""
-    known = {
-        **_facts(snapshot, operating_system),
-        **_counts(snapshot),
-        **_configuration(platform),
-    }
+    known = {**_facts(snapshot, platform, operating_system), **_counts(snapshot)}
     fitting = tuple(value if field.accepts(value := known.get(field.dotted)) else None for field in FIELDS)
     values = reviewed(fitting, snapshot.taken_at.astimezone(UTC).date())
     for field, value in zip(FIELDS, values, strict=True):
@@ -47,7 +43,9 @@ def encode(payload: Mapping[str, object]) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _facts(snapshot: Snapshot, operating_system: OperatingSystem) -> dict[str, Value | None]:
+def _facts(
+    snapshot: Snapshot, platform: PlatformSettings, operating_system: OperatingSystem
+) -> dict[str, Value | None]:
     installation = snapshot.installation
     licence = installation.licence
     return {
@@ -59,11 +57,6 @@ def _facts(snapshot: Snapshot, operating_system: OperatingSystem) -> dict[str, V
         "env.flowforge": installation.flowfuse_version,
         "platform.license.id": licence.id if licence else "",
         "platform.license.type": licence.type if licence else UNLICENSED,
-    }
-
-
-def _configuration(platform: PlatformSettings) -> dict[str, Value | None]:
-    return {
         "platform.config.driver": platform.driver,
         "platform.config.broker.enabled": platform.broker,
         "platform.config.fileStore.enabled": platform.file_store,

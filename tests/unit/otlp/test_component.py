@@ -1,9 +1,13 @@
 """The OTLP output against receivers that fail in every way: it counts, says so once, recovers, and stops in time."""
 
 import logging
+import re
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -18,8 +22,8 @@ from ff_observe.self_metrics import SelfMetrics
 from tests.pace import within
 from tests.real_parts.otlp import points, sink
 from tests.real_parts.processes import free_port, wait_until
-from tests.unit.otlp import faulty
-from tests.unit.otlp.faulty import Behaviour, Still
+from tests.unit.otlp import faulty, faulty_grpc
+from tests.unit.otlp.faulty import Still
 from tests.unit.otlp.watching import (
     CLOCK,
     Heard,
@@ -30,42 +34,60 @@ from tests.unit.otlp.watching import (
     timeout_that_fails,
 )
 
+HTTP, GRPC = "http/protobuf", "grpc"
+RECEIVERS: dict[str, Callable[..., AbstractContextManager[Any]]] = {HTTP: faulty.faulty, GRPC: faulty_grpc.faulty_grpc}
+BOTH = pytest.mark.parametrize("protocol", RECEIVERS)
+
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("protocol", "fault", "reason", "is_taken"),
     [
-        (faulty.hang, "did not answer in time"),
-        (faulty.drip, "did not answer in time"),
-        (faulty.busy, "HTTP 503"),
-        (faulty.drop, "the connection was closed|could not be reached: Connection reset"),
-        (faulty.garble, "not HTTP"),
-        (faulty.answer_nonsense, "its answer is malformed"),
-        (faulty.answer_a_page, "no OTLP receiver"),
-        (faulty.answer_at_length, "too long"),
-        (faulty.redirect, "redirect"),
-        (faulty.reject, "HTTP 400"),
-        (faulty.take_a_part, "rejected 3 of what was sent: too many labels"),
+        (HTTP, faulty.hang, "did not answer in time", False),
+        (HTTP, faulty.drip, "did not answer in time", False),
+        (HTTP, faulty.busy, "HTTP 503", False),
+        (HTTP, faulty.drop, "the connection was closed|could not be reached: Connection reset", False),
+        (HTTP, faulty.garble, "not HTTP", False),
+        (HTTP, faulty.answer_nonsense, "its answer is malformed", True),
+        (HTTP, faulty.answer_a_page, "no OTLP receiver", True),
+        (HTTP, faulty.answer_at_length, "too long", True),
+        (HTTP, faulty.redirect, "redirect", False),
+        (HTTP, faulty.reject, "HTTP 400", False),
+        (HTTP, faulty.take_a_part, "rejected 3 of what was sent: too many labels", True),
+        (GRPC, faulty_grpc.hang, "did not answer in time", False),
+        (GRPC, faulty_grpc.busy, "UNAVAILABLE, too much to do", False),
+        (GRPC, faulty_grpc.refuse, "UNAUTHENTICATED, who are you", False),
+        (GRPC, faulty_grpc.answer_nonsense, "its answer is malformed", True),
+        (GRPC, faulty_grpc.take_a_part, "rejected 3 of what was sent: too many labels", True),
     ],
 )
 def test_counts_arrive_again_after_a_receiver_recovered_and_the_log_says_so_once(
-    fault: Behaviour, reason: str, heard: Heard
+    protocol: str, fault: Any, reason: str, is_taken: bool, heard: Heard
 ) -> None:
+    """What an answer of success leaves in doubt is taken: where counters are differences, it is not sent again."""
     metrics = SelfMetrics()
-    with faulty.faulty() as receiver:
+    with RECEIVERS[protocol]() as receiver:
         receiver.behaviour = fault
-        otlp = output(receiver.port, metrics, timeout=timeout_that_fails(reason))
-        is_taken = fail_and_recover(otlp, metrics, receiver.recover)
+        otlp = output(receiver.port, metrics, protocol=protocol, timeout=timeout_that_fails(reason))
+        assert fail_and_recover(otlp, metrics, receiver.recover) is is_taken
         assert receiver.arrived >= 2
-    answers = (faulty.answer_nonsense, faulty.answer_a_page, faulty.answer_at_length, faulty.take_a_part)
-    assert is_taken is (fault in answers)  # and where counters are differences, none is sent twice
     assert_said_once(heard, reason)
 
 
-def test_a_receiver_that_asks_for_a_moment_is_given_it_within_the_same_export() -> None:
+def test_counts_arrive_again_after_connections_were_dropped_in_the_middle(heard: Heard) -> None:
     metrics = SelfMetrics()
-    with faulty.faulty() as receiver:
-        receiver.behaviour = faulty.busy_for_a_moment
-        otlp = output(receiver.port, metrics, interval=60, timeout=5)
+    with faulty_grpc.faulty_grpc() as receiver:
+        receiver.hangs_up = True
+        otlp = output(receiver.port, metrics, protocol=GRPC, timeout=timeout_that_fails(""))
+        fail_and_recover(otlp, metrics, receiver.recover)
+    assert_said_once(heard, "could not be reached")
+
+
+@BOTH
+def test_a_receiver_that_asks_for_a_moment_is_given_it_within_the_same_export(protocol: str) -> None:
+    metrics = SelfMetrics()
+    with RECEIVERS[protocol]() as receiver:
+        receiver.behaviour = faulty.busy_for_a_moment if protocol == HTTP else faulty_grpc.busy_for_a_moment
+        otlp = output(receiver.port, metrics, interval=60, timeout=5, protocol=protocol)
         otlp.start()
         wait_until(lambda: exports(metrics, "delivered") == 1, "the second try")
         otlp.stop(CLOCK.monotonic() + 5)
@@ -73,28 +95,43 @@ def test_a_receiver_that_asks_for_a_moment_is_given_it_within_the_same_export() 
     assert exports(metrics, "failed") == 0
 
 
-def test_counts_arrive_once_a_receiver_is_started_that_was_down(heard: Heard) -> None:
+@BOTH
+def test_counts_arrive_once_a_receiver_is_started_that_was_down(protocol: str, heard: Heard) -> None:
     metrics, port = SelfMetrics(), free_port()
-    otlp = output(port, metrics)
+    otlp = output(port, metrics, protocol=protocol)
     otlp.start()
     wait_until(lambda: exports(metrics, "failed") >= 2, "failed exports")
-    with faulty.faulty(port) as receiver:
+    with RECEIVERS[protocol](port) as receiver:
         wait_until(lambda: exports(metrics, "delivered") >= 2, "delivered exports")
         otlp.stop(CLOCK.monotonic() + 5)
         assert receiver.arrived >= 2
     [warning] = heard.from_level(logging.WARNING)
-    assert "could not be reached: Connection refused" in warning
+    assert re.search("could not be reached: .*Connection refused", warning)
 
 
-@pytest.mark.parametrize("fault", [faulty.hang, faulty.drip, faulty.busy])
-def test_an_export_that_does_not_end_is_cut_off_at_the_stop(fault: Behaviour) -> None:
-    with faulty.faulty() as receiver:
+@pytest.mark.parametrize(
+    ("protocol", "fault", "reason"),
+    [
+        (HTTP, faulty.hang, "had not answered when the bridge stopped"),
+        (HTTP, faulty.drip, "had not answered when the bridge stopped"),
+        (HTTP, faulty.busy, "HTTP 503"),
+        (GRPC, faulty_grpc.hang, "had not answered when the bridge stopped"),
+        (GRPC, faulty_grpc.busy, "too much"),
+    ],
+)
+def test_an_export_that_does_not_end_is_cut_off_at_the_stop_and_no_thread_stays(
+    protocol: str, fault: Any, reason: str, heard: Heard
+) -> None:
+    with RECEIVERS[protocol]() as receiver:
         receiver.behaviour = fault
-        otlp = output(receiver.port, SelfMetrics(), timeout=60)
+        otlp = output(receiver.port, SelfMetrics(), timeout=60, protocol=protocol)
         otlp.start()
         wait_until(lambda: receiver.asked, "an export under way")
         with within(component.GRACE_SECONDS + 1):
             otlp.stop(CLOCK.monotonic() + 5)
+        assert otlp.name not in {thread.name for thread in threading.enumerate()}
+    [warning] = heard.from_level(logging.WARNING)
+    assert reason in warning
 
 
 def test_an_export_under_way_may_end_when_the_bridge_stops() -> None:

@@ -34,7 +34,7 @@ CLOCK = SystemClock()
 
 
 @dataclasses.dataclass
-class Heard:
+class Heard(tracing.Span):
     name: str
     attributes: dict[str, object]
     failed: str | None = None
