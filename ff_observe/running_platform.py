@@ -4,10 +4,10 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from ff_observe.catalogue import bridge as names
 from ff_observe.config.settings import Settings
+from ff_observe.http.messages import Answer, Application, Scope
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink
@@ -19,9 +19,6 @@ from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component, Service
 from ff_observe.web.status.memory import Memory
 from ff_observe.wiring import Parts, Process, lasting_components
-
-if TYPE_CHECKING:
-    from ff_observe.http.messages import Answer, Application
 
 Undo = Callable[[], None]
 
@@ -66,7 +63,7 @@ class RunningPlatform:
         return self._parts.platform.snapshots
 
     @property
-    def settings_app(self) -> "Application":
+    def settings_app(self) -> Application:
         """What answers requests with the settings in use, without reporting its faults."""
         return self._parts.app
 
@@ -147,33 +144,28 @@ class RunningPlatform:
         self.self_metrics.keep_deliveries(kept)
 
 
-class CurrentApp:
-    """An ASGI application that may become another between two requests. Its faults are reported."""
+class CurrentApp(Application):
+    """An application that may become another between two requests. Its faults are reported."""
 
-    def __init__(self, app: "Application", on_error: ErrorSink, platform: str | None = None) -> None:
+    def __init__(self, app: Application, on_error: ErrorSink, platform: str | None = None) -> None:
         self._app = app
         self._on_error = on_error
         self._platform = platform
 
-    def become(self, app: "Application") -> None:
+    def become(self, app: Application) -> None:
         """Answer by `app` from the next request on."""
         self._app = app
 
     def stop_waiting(self) -> None:
-        """See `BridgeApp.stop_waiting`."""
         self._app.stop_waiting()
 
-    def answer_now(self, scope: Any) -> "Answer | None":
-        """See `Application.answer_now`."""
+    def answer_now(self, scope: Scope) -> Answer | None:
         return self._app.answer_now(scope)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # A coroutine function: servers tell an ASGI 3 application from older ones by that.
+    async def answer(self, scope: Scope) -> Answer:
         try:
             with working_for(self._platform):
-                await self._app(scope, receive, send)
-        except OSError:  # who asked is gone (ASGI, "Send - send event")
-            raise
+                return await self._app.answer(scope)
         except Exception as error:
             self._on_error(error, threading.current_thread().name)
             raise

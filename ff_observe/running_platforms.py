@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ff_observe.clock import Clock
 from ff_observe.config.platforms import ListedPlatform, Platforms
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
+from ff_observe.http.messages import Application
 from ff_observe.periodic import Schedule
 from ff_observe.platform_context import working_for
 from ff_observe.running_platform import RunningPlatform, stop_in_parallel
@@ -16,9 +17,6 @@ from ff_observe.service import Component
 from ff_observe.web.platforms_app import PlatformsApp, ServedPlatform
 from ff_observe.wiring import Process
 from ff_observe.workers import Workers
-
-if TYPE_CHECKING:
-    from ff_observe.http.messages import Application
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +75,7 @@ class RunningPlatforms:
         return self.running[None]
 
     @property
-    def app(self) -> "Application":
+    def app(self) -> Application:
         """What answers requests, with the settings of now."""
         return self.running[None].settings_app if None in self.running else self._list
 

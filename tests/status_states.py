@@ -22,7 +22,7 @@ from ff_observe.config.settings import (
 )
 from ff_observe.doctor.model import Subject, run_checks
 from ff_observe.doctor.platform import PLATFORM
-from ff_observe.http.messages import Answer, Application, Receive, Scope, Send
+from ff_observe.http.messages import Answer, Application, Scope
 from ff_observe.outputs.ping.ledger import Ledger
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.platform import facts as platform_facts
@@ -267,14 +267,14 @@ def in_state(change: Callable[[World], None], directory: Path, quarters: int = 1
     return world, app_of(Provider(world.snapshot()), world.source(), private=True)
 
 
-class Switch:
+class Switch(Application):
     """One application after another, for one server."""
 
     def __init__(self, app: Application) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
+    async def answer(self, scope: Scope) -> Answer:
+        return await self.app.answer(scope)
 
     def answer_now(self, scope: Scope) -> Answer | None:
         return self.app.answer_now(scope)

@@ -1,6 +1,7 @@
 """One request and its answer."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -121,6 +122,12 @@ def settle(future: "asyncio.Future[T]", result: T) -> None:
     """Set the result, unless who waited for it has been cancelled."""
     if not future.done():
         future.set_result(result)
+
+
+def settle_from_thread(future: "asyncio.Future[T]", result: T) -> None:
+    """`settle` in the future's event loop, unless that is closed: the server has stopped, and no request waits."""
+    with contextlib.suppress(RuntimeError):
+        future.get_loop().call_soon_threadsafe(settle, future, result)
 
 
 class Handler(Protocol):

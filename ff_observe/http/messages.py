@@ -1,9 +1,13 @@
-"""ASGI's message types, and complete answers that are made once and sent as often as needed."""
+"""ASGI's message types, complete answers that are made once and sent as often as needed, and what gives them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ff_observe.http.exchange import Exchange
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -13,18 +17,6 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 SECURITY_HEADERS: Headers = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 """In every answer: browsers do not guess another content type, and send no referrer to other sites."""
-
-
-class Application(Protocol):
-    """An ASGI application that answers immediately where no waiting is needed, and that a server can stop."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
-
-    def answer_now(self, scope: Scope) -> "Answer | None":
-        """The answer, if it needs neither waiting nor the request's body."""
-
-    def stop_waiting(self) -> None:
-        """Answer the requests that wait for something: the server is stopping."""
 
 
 class Answer:
@@ -41,6 +33,8 @@ class Answer:
 
     def overlaid(self, headers: Headers) -> "Answer":
         """The same answer with `headers`, which replace its own of the same name."""
+        if not headers:
+            return self
         if self._overlaid is None or self._overlaid[0] is not headers:
             names = {name for name, _ in headers}
             kept = tuple(header for header in self.headers if header[0] not in names)
@@ -51,6 +45,49 @@ class Answer:
         """Answer an ASGI request; without the body for HEAD."""
         await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+
+
+class Application(ABC):
+    """Answers a request by its head alone: for `Server` (see `Handler`), and for any ASGI server."""
+
+    @abstractmethod
+    def answer_now(self, scope: Scope) -> Answer | None:
+        """The answer, if it needs no waiting."""
+
+    @abstractmethod
+    async def answer(self, scope: Scope) -> Answer:
+        """The answer, whether it needs waiting or not."""
+
+    @abstractmethod
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait for something: the server is stopping. Call it on the event loop."""
+
+    def handle(self, exchange: "Exchange") -> None:
+        """See `Handler`. What is answered immediately needs no task."""
+        try:
+            found = self.answer_now(exchange.scope)
+        except Exception:  # raised again, and reported, by `answer`
+            found = None
+        if found is not None:
+            exchange.respond(found)
+        else:
+            exchange.run(partial(self._answer_later, exchange))
+
+    async def _answer_later(self, exchange: "Exchange") -> None:
+        exchange.respond(await self.answer(exchange.scope))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. A coroutine function: servers tell an ASGI 3 application from older ones by that."""
+        if scope["type"] == "http":
+            found = await self.answer(scope)
+            await found.send(scope, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        while scope["type"] == "lifespan":  # nothing to do, but servers ask
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
 
 
 def answer(

@@ -1,10 +1,10 @@
-"""The ASGI application of the bridge: status, `/metrics` and probes by exact path, without a framework."""
+"""The application of the bridge: status, `/metrics` and probes by exact path, without a framework."""
 
 from collections.abc import Awaitable, Callable
 
 from ff_observe import tracing
 from ff_observe.config.settings import PrometheusSettings
-from ff_observe.http.messages import ICON, ICON_PATH, Answer, Receive, Scope, Send, text
+from ff_observe.http.messages import ICON, ICON_PATH, Answer, Application, Scope, text
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.documents import document_page, drawing
 from ff_observe.web.exposition import SnapshotExposition
@@ -22,16 +22,16 @@ _METRICS_OFF = text(
     "Metrics are off. To turn them on, set telemetry.backend.prometheus.enabled: true in flowforge.yml, which opens "
     "FlowFuse's own /metrics too, or bridge_enabled: true there, which does not.",
 )
-_NOT_ALLOWED = text(405, "Only GET and HEAD are answered here.", (b"allow", b"GET, HEAD"))
-_HEALTHY = text(200, "ff-observe is healthy.")
+NOT_ALLOWED = text(405, "Only GET and HEAD are answered here.", (b"allow", b"GET, HEAD"))
+HEALTHY = text(200, "ff-observe is healthy.")
 _READY = text(200, "ff-observe is ready: the platform's database answers.")
 _NOT_READY = text(503, "ff-observe is not ready: the platform's database does not answer.")
 
 Page = Callable[[Scope], Awaitable[Answer]]
 
 
-class BridgeApp:
-    """Call it like any ASGI application. Its dependencies are passed in; it starts nothing by itself."""
+class BridgeApp(Application):
+    """Its dependencies are passed in; it starts nothing by itself."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class BridgeApp:
         self._exposition = SnapshotExposition(self_metrics)
         self._metrics_path = settings.path
         self._status_page = status_page
-        self._fixed: dict[str, Answer] = {HEALTHY_PATH: _HEALTHY, ICON_PATH: ICON, **ASSETS}
+        self._fixed: dict[str, Answer] = {HEALTHY_PATH: HEALTHY, ICON_PATH: ICON, **ASSETS}
         self._pages: dict[str, Page] = {
             "/": self._status,
             STATUS_PATH: self._status,
@@ -62,15 +62,10 @@ class BridgeApp:
             404, f"Nothing here. There is /, {settings.path}, {STATUS_PATH}, {HEALTHY_PATH} and {READY_PATH}."
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await other_protocol(scope, receive, send)
-            return
-        answer = self._fixed_answer(scope) or await self._pages[path_below_mount(scope)](scope)
-        await answer.send(scope, send)
+    async def answer(self, scope: Scope) -> Answer:
+        return self._fixed_answer(scope) or await self._pages[path_below_mount(scope)](scope)
 
     def answer_now(self, scope: Scope) -> Answer | None:
-        """See `Application.answer_now`: everything that does not wait for the database."""
         fixed = self._fixed_answer(scope)
         if fixed is not None or scope["path"] != self._metrics_path or tracing.is_on():
             return fixed  # a span needs a task to hold it
@@ -81,7 +76,6 @@ class BridgeApp:
         return self._exposition.answer(snapshot, accept, accept_encoding)
 
     def stop_waiting(self) -> None:
-        """Answer the requests that wait for the database: the server is stopping. Call it on the event loop."""
         self._snapshot.stop_waiting()
 
     def _fixed_answer(self, scope: Scope) -> Answer | None:
@@ -90,7 +84,7 @@ class BridgeApp:
         fixed = self._fixed.get(path)
         if fixed is None and path not in self._pages:
             return self._not_found
-        return fixed if scope["method"] in ("GET", "HEAD") else _NOT_ALLOWED
+        return fixed if scope["method"] in ("GET", "HEAD") else NOT_ALLOWED
 
     async def _scrape(self, scope: Scope) -> Answer:
         if not tracing.is_on():  # scrapes are answered thousands of times a second
@@ -162,15 +156,3 @@ def scrape_headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
         elif name == b"x-prometheus-scrape-timeout-seconds":
             timeout = value
     return accept, accept_encoding, timeout
-
-
-async def other_protocol(scope: Scope, receive: Receive, send: Send) -> None:
-    """Lifespan (nothing to do, but servers ask) and WebSocket (not supported)."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    while scope["type"] == "lifespan":
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

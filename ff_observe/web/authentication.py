@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import contextlib
 import hashlib
 import hmac
 import os
@@ -13,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 from ff_observe.config.secret import Secret
+from ff_observe.http.exchange import settle, settle_from_thread
 from ff_observe.http.peers import FairQueue, peer_of
 
 MOST_WAITING: Final = 512
@@ -125,8 +125,8 @@ class Authenticator:
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         peer = peer_of(client[0])
         turned_away = self._turns.add(peer, turn, again=client in self._denied)
-        if turned_away is not None and not turned_away.done():  # its client may have left just now
-            turned_away.set_result(False)
+        if turned_away is not None:
+            settle(turned_away, False)  # unless its client has left just now
         try:
             return await turn
         except asyncio.CancelledError:
@@ -166,17 +166,10 @@ def parse_basic(credentials: bytes) -> tuple[bytes, bytes] | None:
 def _computed(password: bytes, hashed: bytes) -> "asyncio.Future[bool]":
     """Whether they match, computed in a thread. The thread is a daemon: a hash that takes seconds must not delay the
     stop."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[bool] = loop.create_future()
-
-    def settle(right: bool) -> None:
-        if not outcome.done():
-            outcome.set_result(right)
+    outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def compute() -> None:
-        right = _matches(password, hashed)
-        with contextlib.suppress(RuntimeError):  # the loop was closed: the server stopped
-            loop.call_soon_threadsafe(settle, right)
+        settle_from_thread(outcome, _matches(password, hashed))
 
     threading.Thread(target=compute, name="password check", daemon=True).start()
     return outcome

@@ -1,11 +1,11 @@
-"""The ASGI application for several platforms: each below `/platforms/NAME/`, a list of all, and Prometheus' targets."""
+"""The application for several platforms: each below `/platforms/NAME/`, a list of all, and Prometheus' targets."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, quote
 
@@ -14,21 +14,23 @@ from ff_observe.catalogue import bridge as names
 from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.exposition.rendered import Rendered
-from ff_observe.http.messages import ICON, ICON_PATH, Answer, Application, Receive, Scope, Send, answer, text
+from ff_observe.http.exchange import settle, settle_from_thread
+from ff_observe.http.messages import ICON, ICON_PATH, Answer, Application, Scope, answer, text
 from ff_observe.outputs.prometheus import render_readings
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform_context import working_for
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.app import (
+    HEALTHY,
+    NOT_ALLOWED,
     PAGE_TIMEOUT_SECONDS,
     READY_TIMEOUT_SECONDS,
-    other_protocol,
     path_below_mount,
     scrape_headers,
 )
 from ff_observe.web.platforms_page import PlatformsPage, Row
-from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
+from ff_observe.web.status_page import ASSETS, HEALTHY_PATH, READY_PATH
 from ff_observe.workers import Workers
 
 METRICS_PATH: Final = "/metrics"
@@ -40,10 +42,9 @@ RECENT: Final = timedelta(seconds=60)
 
 _OF_THE_PROCESS: Final = (names.BUILD_INFO, names.PLATFORMS, *PROCESS)
 _PATHS: Final = ("/", METRICS_PATH, TARGETS_PATH, PROBE_PATH, HEALTHY_PATH, READY_PATH)
-_HEALTHY = text(200, "ff-observe is healthy.")
 _UNKNOWN = text(404, "There is no platform of this name: / lists those that there are.")
 _NOT_FOUND = text(404, f"Nothing here. There is {', '.join(_PATHS)} and {BELOW}NAME/.")
-_NOT_ALLOWED = text(405, "Only GET and HEAD are answered here.", (b"allow", b"GET, HEAD"))
+_FIXED: Final = {HEALTHY_PATH: HEALTHY, ICON_PATH: ICON, **ASSETS}
 _NO_TARGET = text(400, f"Name one platform: {PROBE_PATH}?target=NAME")
 
 
@@ -65,8 +66,8 @@ class ServedPlatform:
         return self.snapshots().latest if self.snapshots is not None else None
 
 
-class PlatformsApp:
-    """See `Application`. Serves what `serve` was last given."""
+class PlatformsApp(Application):
+    """Serves what `serve` was last given."""
 
     def __init__(self, clock: Clock, workers: Workers) -> None:
         self._clock = clock
@@ -75,50 +76,37 @@ class PlatformsApp:
         self._page = PlatformsPage()
         self._process = SelfMetrics((names.BUILD_INFO, names.PLATFORMS))
         self._process.process_started()
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: set[asyncio.Future[object]] = set()
 
     def serve(self, platforms: Iterable[ServedPlatform]) -> None:
         """Serve these from the next request on."""
         self._platforms = {platform.name: platform for platform in platforms}
 
     def answer_now(self, scope: Scope) -> Answer | None:
-        """See `Application.answer_now`."""
-        path = path_below_mount(scope)
-        if path == HEALTHY_PATH:
-            return self._allowed(scope) or _HEALTHY
-        if path == ICON_PATH:
-            return self._allowed(scope) or ICON
-        found = self._find(scope, path)
-        if isinstance(found, Answer):
-            return found
-        if found is not None:
+        found = self._find(scope, path_below_mount(scope))
+        if isinstance(found, tuple):
             app, below = found
             return app.answer_now(below)
-        return self._allowed(scope) if path in _PATHS else _NOT_FOUND
+        return found
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await other_protocol(scope, receive, send)
-            return
+    async def answer(self, scope: Scope) -> Answer:
         path = path_below_mount(scope)
         found = self._find(scope, path)
-        if found is not None and not isinstance(found, Answer):
+        if isinstance(found, tuple):
             app, below = found
-            await app(below, receive, send)
-            return
-        given = found or self.answer_now(scope) or await self._answer(scope, path)
-        await given.send(scope, send)
+            return await app.answer(below)
+        return found or await self._answer(scope, path)
 
     def stop_waiting(self) -> None:
-        """See `BridgeApp.stop_waiting`."""
-        for event in self._waiting:
-            event.set()
+        for taken in self._waiting:
+            settle(taken, None)
         for platform in self._platforms.values():
             if platform.app is not None:
                 platform.app.stop_waiting()
 
     def _find(self, scope: Scope, path: str) -> Answer | tuple[Application, dict[str, Any]] | None:
-        """The application that answers `path` and the request as it is for that; None where it is no platform's."""
+        """The answer; of a platform, the application that gives it and the request as it is for that; None if it has to
+        be made."""
         if path == PROBE_PATH:
             targets = parse_qs(scope.get("query_string", b"").decode("utf-8", "replace")).get("target", [])
             if len(targets) != 1:
@@ -126,8 +114,10 @@ class PlatformsApp:
             name, slash, rest = targets[0], "/", None
         elif path.startswith(BELOW):
             name, slash, rest = path.removeprefix(BELOW).partition("/")
+        elif path in _FIXED or path in _PATHS:
+            return self._allowed(scope) or _FIXED.get(path)
         else:
-            return None
+            return _NOT_FOUND
         platform = self._platforms.get(name)
         if platform is None:
             return _UNKNOWN
@@ -146,7 +136,7 @@ class PlatformsApp:
 
     @staticmethod
     def _allowed(scope: Scope) -> Answer | None:
-        return None if scope["method"] in ("GET", "HEAD") else _NOT_ALLOWED
+        return None if scope["method"] in ("GET", "HEAD") else NOT_ALLOWED
 
     async def _answer(self, scope: Scope, path: str) -> Answer:
         if path == METRICS_PATH:
@@ -198,62 +188,41 @@ class PlatformsApp:
 
     async def _read_all(self, timeout_seconds: float) -> None:
         """Have a snapshot taken of each platform of which there is none of the last minute, and wait for them."""
-        loop = asyncio.get_running_loop()
-        done = asyncio.Event()
-        left = 0
-
-        def taken(_: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the server stopped
-                loop.call_soon_threadsafe(count)
-
-        def count() -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                done.set()
-
-        now = self._clock.now()
+        loop, now = asyncio.get_running_loop(), self._clock.now()
+        waiting: set[asyncio.Future[object]] = set()
         for platform in self._platforms.values():
             latest = platform.latest
             if platform.snapshots is None or (latest is not None and now - latest.taken_at < RECENT):
                 continue
-            left += 1
+            taken: asyncio.Future[object] = loop.create_future()
+            waiting.add(taken)
             with working_for(platform.name):
-                platform.snapshots().request().add_done_callback(taken)
-        if not left:
+                platform.snapshots().request().add_done_callback(partial(settle_from_thread, taken))
+        if not waiting:
             return
-        self._waiting.add(done)
+        self._waiting |= waiting
         try:
-            await asyncio.wait_for(done.wait(), timeout_seconds)
-        except TimeoutError:
-            return
+            await asyncio.wait(waiting, timeout=timeout_seconds)
         finally:
-            self._waiting.discard(done)
+            self._waiting -= waiting
 
     async def _in_worker(self, make: Callable[[], Answer]) -> Answer:
         """`make` takes a while for hundreds of platforms: meanwhile others are answered."""
-        loop = asyncio.get_running_loop()
-        made: asyncio.Future[Answer] = loop.create_future()
-
-        def settle(outcome: Answer | Exception) -> None:
-            if made.done():
-                return
-            if isinstance(outcome, Exception):
-                made.set_exception(outcome)
-            else:
-                made.set_result(outcome)
+        made: asyncio.Future[Answer | Exception] = asyncio.get_running_loop().create_future()
 
         def job() -> None:
             try:
                 outcome: Answer | Exception = make()
             except Exception as error:
                 outcome = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the server stopped
-                loop.call_soon_threadsafe(settle, outcome)
+            settle_from_thread(made, outcome)
 
         if not self._workers.submit("platforms page", job, first=True):
             raise RuntimeError("there is no thread to make the page in")
-        return await made
+        outcome = await made
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 def _metrics_path(platform: ServedPlatform) -> str:

@@ -85,11 +85,10 @@ class WebServer:
         """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on."""
         listening = self._given() if self._given is not None else listen(self._host, self._port)
         self._listening_on, self._port = listening.getsockname()[:2]
-        from ff_observe.http.asgi import AsgiHandler
         from ff_observe.http.refusals import Refusals
         from ff_observe.http.server import Server  # heavy; here the address is known to be good
 
-        self._server = Server(AsgiHandler(self._app), self._limits, tls=self._tls, refusals=Refusals(ALLOWED_HOSTS_KEY))
+        self._server = Server(self._app, self._limits, tls=self._tls, refusals=Refusals(ALLOWED_HOSTS_KEY))
         self.allow_hosts(self._allowed_hosts)
         self._thread = threading.Thread(target=self._server.run, args=(listening,), name=self.name, daemon=True)
         self._thread.start()

@@ -2,12 +2,12 @@
 loop."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from concurrent.futures import Future
 from typing import Protocol
 
+from ff_observe.http.exchange import settle, settle_from_thread
 from ff_observe.platform.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -47,19 +47,14 @@ class SharedSnapshot:
     def stop_waiting(self) -> None:
         """Answer waiting requests with what is known: the server is stopping. Call it on the event loop."""
         if self._asked is not None:
-            _settle(self._asked, None)
+            settle(self._asked, None)
 
     def _ask(self) -> "asyncio.Future[Snapshot | None]":
         """One future of this loop for all waiting requests. Its result is None if no snapshot is available."""
-        loop = asyncio.get_running_loop()
-        asked: asyncio.Future[Snapshot | None] = loop.create_future()
+        asked: asyncio.Future[Snapshot | None] = asyncio.get_running_loop().create_future()
         asked.add_done_callback(self._forget)
 
-        def taken(snapshot: "Future[Snapshot]") -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed: the server stopped, and no request waits
-                loop.call_soon_threadsafe(_settle, asked, _outcome(snapshot))
-
-        self._snapshots.request().add_done_callback(taken)
+        self._snapshots.request().add_done_callback(lambda taken: settle_from_thread(asked, _outcome(taken)))
         return asked
 
     def _forget(self, asked: "asyncio.Future[Snapshot | None]") -> None:
@@ -74,8 +69,3 @@ def _outcome(taken: "Future[Snapshot]") -> Snapshot | None:
         return taken.result()
     log.error("taking a snapshot failed", exc_info=error)
     return None
-
-
-def _settle(asked: "asyncio.Future[Snapshot | None]", snapshot: Snapshot | None) -> None:
-    if not asked.done():
-        asked.set_result(snapshot)

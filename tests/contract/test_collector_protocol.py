@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -14,9 +15,9 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ff_observe.http.asgi import AsgiHandler
+from ff_observe.http.exchange import Exchange, settle
 from ff_observe.http.limits import Limits
-from ff_observe.http.messages import Receive, Scope, Send
+from ff_observe.http.messages import Answer, Receive, Scope, Send
 from ff_observe.http.server import Server
 from tests.real_parts.collector import in_packets
 
@@ -27,35 +28,46 @@ CLOSING = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 async def _told_back(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with what it was asked. Its paths say how: before the body is read, late, as the last, not at all."""
+    """As an ASGI application: answers with what it was asked. Its paths say how: before the body is read, late, as the
+    last, not at all."""
     body, more = b"", "unread" not in scope["path"]
     while more:
         message = await receive()
         assert message["type"] == "http.request"
         body, more = body + message["body"], message["more_body"]
+    await (await _answer(scope, body)).send({**scope, "method": "GET"}, send)
+
+
+class _ToldBack:
+    """The same as a handler of ours."""
+
+    def handle(self, exchange: Exchange) -> None:
+        exchange.run(partial(self._answer, exchange))
+
+    async def _answer(self, exchange: Exchange) -> None:
+        body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        if "unread" in exchange.scope["path"]:
+            body.set_result(b"")
+        else:
+            exchange.read(2**30, partial(settle, body))
+        whole = await body
+        assert whole is not None
+        exchange.respond(await _answer(exchange.scope, whole))
+
+    def stop_waiting(self) -> None:
+        pass
+
+
+async def _answer(scope: Scope, body: bytes) -> Answer:
     if "late" in scope["path"]:
         await asyncio.sleep(0.01)
     assert "fault" not in scope["path"]
     headers = [(name, value) for name, value in scope["headers"] if name != b"x-trailer"]  # uvicorn takes it for one
     told = {name: scope[name] for name in ("http_version", "method", "scheme", "path", "root_path")}
     seen = repr((told, scope["raw_path"], scope["query_string"], headers, len(body), body[:9])).encode()
-    sent = [(b"content-length", b"%d" % len(seen)), (b"x-method", scope["method"].encode())]
-    closing = [(b"connection", b"close")] if "closing" in scope["path"] else []
-    await send({"type": "http.response.start", "status": 200, "headers": sent + closing})
-    await send({"type": "http.response.body", "body": seen})
-
-
-class _ToldBack:
-    """The same as an application for our server, which asks first what can be answered at once."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _told_back(scope, receive, send)
-
-    def answer_now(self, scope: Scope) -> None:
-        return None
-
-    def stop_waiting(self) -> None:
-        pass
+    sent = ((b"content-length", b"%d" % len(seen)), (b"x-method", scope["method"].encode()))
+    closing = ((b"connection", b"close"),) if "closing" in scope["path"] else ()
+    return Answer(200, (*sent, *closing), seen)
 
 
 @contextlib.contextmanager
@@ -78,7 +90,7 @@ def _serving_by_uvicorn() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _serving_by_ours() -> Iterator[int]:
-    server = Server(AsgiHandler(_ToldBack()), Limits(), on_fault=lambda _fault: None)
+    server = Server(_ToldBack(), Limits(), on_fault=lambda _fault: None)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=(listening,))
         thread.start()

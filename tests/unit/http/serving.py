@@ -8,11 +8,10 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 
-from ff_observe.http.asgi import AsgiHandler
 from ff_observe.http.exchange import Handler
 from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
-from ff_observe.http.messages import Answer, Receive, Scope, Send, text
+from ff_observe.http.messages import Answer, Application, Scope, text
 from ff_observe.http.server import Server
 
 LARGE = text(200, "x" * 2**24)  # more than anything between two sockets can hold
@@ -21,7 +20,7 @@ REQUEST = b"GET /now HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = b"GET /now HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-class Told:
+class Told(Application):
     """`/now` and `/large` are answered at once, other paths by a task when `release` was called."""
 
     def __init__(self) -> None:
@@ -34,10 +33,10 @@ class Told:
     def answer_now(self, scope: Scope) -> Answer | None:
         return {"/now": SMALL, "/large": LARGE}.get(scope["path"])
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope) -> Answer:
         self.begun += 1
         try:
-            await asyncio.Event().wait()
+            return await asyncio.get_running_loop().create_future()
         finally:
             self.ended += 1
 
@@ -49,12 +48,11 @@ class Told:
 def serving(
     limits: Limits | None = None,
     context: ssl.SSLContext | None = None,
-    app: Told | None = None,
     handler: Handler | None = None,
     on_fault: Callable[[BaseException], None] | None = None,
 ) -> Iterator[tuple[Server, int]]:
     server = Server(
-        handler or AsgiHandler(app or Told()),
+        handler or Told(),
         limits or Limits(),
         tls=None if context is None else lambda: context,
         on_fault=on_fault,

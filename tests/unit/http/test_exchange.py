@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from ff_observe.http.asgi import AsgiHandler
 from ff_observe.http.connection import Connection
 from ff_observe.http.exchange import Exchange, settle
 from ff_observe.http.limits import Limits
@@ -193,7 +192,7 @@ def test_a_request_has_its_time_from_the_answer_to_the_one_before() -> None:
 
     async def pipeline() -> tuple[bool, bool]:
         app = Told()
-        server = Server(AsgiHandler(app), Limits(request_seconds=10))
+        server = Server(app, Limits(request_seconds=10))
         server._loop = asyncio.get_running_loop()
         connection, transport = Connection(server), Transport()
         connection.connection_made(transport)

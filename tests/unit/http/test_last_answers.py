@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.http.asgi import AsgiHandler
 from ff_observe.http.connection import Connection
 from ff_observe.http.exchange import Exchange
 from ff_observe.http.limits import Limits
@@ -62,7 +61,7 @@ def test_a_client_that_sends_all_before_it_reads_gets_the_refusal_through_tls(tm
 
 def test_nothing_behind_a_refusal_is_handled() -> None:
     app = Told()
-    with serving(app=app) as (_, port):
+    with serving(handler=app) as (_, port):
         received = raw(port, b"nonsense\r\n\r\n" + 100 * REQUEST.replace(b"/now", b"/never"))
         assert statuses(received) == [400]
         assert app.begun == 0
@@ -84,7 +83,7 @@ def test_a_client_that_has_its_last_answer_has_two_seconds_to_close(unsent: bool
             closed.append(closing)
 
     async def wait() -> None:
-        server = Server(AsgiHandler(Told()), Limits(), refusals=Counted())
+        server = Server(Told(), Limits(), refusals=Counted())
         connection, transport = Connection(server), Transport()
         connection.connection_made(transport)
         transport.unsent = 100 if unsent else 0

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.http.asgi import AsgiHandler
 from ff_observe.http.connection import Connection
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import render_head
@@ -99,7 +98,7 @@ def test_no_answer_is_begun_before_the_last_has_left() -> None:
 
 def test_a_question_whose_asker_is_gone_is_dropped() -> None:
     app = Told()
-    with serving(app=app) as (_, port):
+    with serving(handler=app) as (_, port):
         with socket.create_connection(("127.0.0.1", port), 5) as client:
             client.sendall(REQUEST.replace(b"/now", b"/never"))
             wait_until(lambda: app.begun == 1, "the request to be begun")
@@ -108,7 +107,7 @@ def test_a_question_whose_asker_is_gone_is_dropped() -> None:
 
 def test_connections_that_wait_for_an_answer_keep_nobody_out() -> None:
     app = Told()
-    with serving(Limits(connections=3, tenure_seconds=0), app=app) as (_, port), contextlib.ExitStack() as held:
+    with serving(Limits(connections=3, tenure_seconds=0), handler=app) as (_, port), contextlib.ExitStack() as held:
         for begun in range(1, 11):
             client = held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
             client.sendall(REQUEST.replace(b"/now", b"/never"))
@@ -168,9 +167,7 @@ def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and
             closed.append(closing)
 
     async def wait() -> None:
-        server = Server(
-            AsgiHandler(Told()), Limits(connections=1, tenure_seconds=3600, request_seconds=10), refusals=Counted()
-        )
+        server = Server(Told(), Limits(connections=1, tenure_seconds=3600, request_seconds=10), refusals=Counted())
         placed, held = Connection(server), Connection(server)
         transports = [Transport(), Transport()]
         for connection, transport in zip((placed, held), transports, strict=True):
@@ -186,7 +183,7 @@ def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and
 
 
 def test_who_was_accepted_just_before_the_stop_does_not_delay_it() -> None:
-    server, transport = Server(AsgiHandler(Told()), Limits()), Transport()
+    server, transport = Server(Told(), Limits()), Transport()
     server.request_stop(3600)
     Connection(server).connection_made(transport)
     assert transport.aborted
@@ -281,7 +278,7 @@ def test_the_open_files_of_the_process_bound_the_connections(monkeypatch: pytest
 
 
 def test_a_server_responds_unless_its_event_loop_is_blocked_or_gone() -> None:
-    assert not Server(AsgiHandler(Told()), Limits()).responds(0.0)  # it has not begun
+    assert not Server(Told(), Limits()).responds(0.0)  # it has not begun
     with serving() as (server, port):
         assert statuses(raw(port, LAST)) == [200]
         assert server.responds(PATIENCE_SECONDS)
