@@ -14,7 +14,8 @@ from ff_observe.periodic import Schedule
 from ff_observe.platform_context import working_for
 from ff_observe.running_platform import RunningPlatform, stop_in_parallel
 from ff_observe.service import Component
-from ff_observe.web.platforms_app import PlatformsApp, ServedPlatform
+from ff_observe.web.platforms_app import PlatformsApp
+from ff_observe.web.platforms_page import ServedPlatform
 from ff_observe.wiring import Process
 from ff_observe.workers import Workers
 
@@ -179,7 +180,7 @@ class RunningPlatforms:
         if None in self.running:
             return
         self._list.serve(
-            _served(name, self.running.get(name), self._problems.get(name, ()), labels)
+            ServedPlatform(name, labels, self._problems.get(name, ()), self.running.get(name))
             for name, labels in self._labels.items()
         )
 
@@ -189,22 +190,6 @@ class RunningPlatforms:
 
 def _in_words(error: Exception) -> str:
     return str(error) if isinstance(error, FFObserveError) else f"an unexpected {type(error).__name__}: see the log"
-
-
-def _served(
-    name: str, platform: RunningPlatform | None, problems: tuple[str, ...], labels: Mapping[str, str]
-) -> ServedPlatform:
-    if platform is None:
-        return ServedPlatform(name, labels, problems)
-    return ServedPlatform(
-        name,
-        labels,
-        problems,
-        platform.app,
-        lambda: platform.settings,
-        lambda: platform.snapshots,
-        platform.self_metrics,
-    )
 
 
 class _Ending:

@@ -4,10 +4,9 @@ from functools import cache
 
 from ff_observe.http.messages import Answer, answer
 from ff_observe.web.markdown import render, title
-from ff_observe.web.status.frame import PRODUCT, head, mark
+from ff_observe.web.status.frame import MARK, PRODUCT, page
 from ff_observe.web.status.further import documents, drawings
 from ff_observe.web.status.markup import element
-from ff_observe.web.status_page import POLICY
 
 
 @cache
@@ -16,15 +15,9 @@ def document_page(name: str) -> Answer:
     text = documents()[name].read_text(encoding="utf-8")
     home = element("a", PRODUCT, href="../")
     index = element("a", "Documentation", href="./")
-    body = element(
-        "body",
-        element("p", element("a", "Skip to the document", class_="skip", href="#document")),
-        element("header", mark(), element("nav", home, " · ", index, aria_label="Pages")),
-        element("main", render(text, _address), id="document", tabindex="-1"),
-        class_="document",
-    )
-    page = element("html", head(f"{title(text)} · {PRODUCT}", ".."), body, lang="en")
-    return answer(200, "text/html; charset=utf-8", f"<!doctype html>\n{page}\n".encode(), POLICY, cache="no-cache")
+    header = element("header", MARK, element("nav", home, " · ", index, aria_label="Pages"))
+    content = (render(text, _address),)
+    return page(f"{title(text)} · {PRODUCT}", "..", "document", header, content, cache="no-cache")
 
 
 @cache

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -12,13 +11,10 @@ from urllib.parse import parse_qs, quote
 from ff_observe.catalogue import PROCESS
 from ff_observe.catalogue import bridge as names
 from ff_observe.clock import Clock
-from ff_observe.config.settings import Settings
 from ff_observe.exposition.rendered import Rendered
 from ff_observe.http.exchange import settle, settle_from_thread
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Application, Scope, answer, text
 from ff_observe.outputs.prometheus import render_readings
-from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform_context import working_for
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.app import (
@@ -29,7 +25,7 @@ from ff_observe.web.app import (
     path_below_mount,
     scrape_headers,
 )
-from ff_observe.web.platforms_page import PlatformsPage, Row
+from ff_observe.web.platforms_page import PlatformsPage, Row, ServedPlatform, unusable
 from ff_observe.web.status_page import ASSETS, HEALTHY_PATH, READY_PATH
 from ff_observe.workers import Workers
 
@@ -45,25 +41,8 @@ _PATHS: Final = ("/", METRICS_PATH, TARGETS_PATH, PROBE_PATH, HEALTHY_PATH, READ
 _UNKNOWN = text(404, "There is no platform of this name: / lists those that there are.")
 _NOT_FOUND = text(404, f"Nothing here. There is {', '.join(_PATHS)} and {BELOW}NAME/.")
 _FIXED: Final = {HEALTHY_PATH: HEALTHY, ICON_PATH: ICON, **ASSETS}
+_UNUSABLE = text(503, "The configuration of this platform cannot be used: its page says why.")
 _NO_TARGET = text(400, f"Name one platform: {PROBE_PATH}?target=NAME")
-
-
-@dataclass(frozen=True, slots=True)
-class ServedPlatform:
-    """One of the platforms. `app` and what follows are None where its settings cannot be used: `problems` says why."""
-
-    name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    problems: Sequence[str] = ()
-    app: Application | None = None
-    settings: Callable[[], Settings] | None = None
-    snapshots: Callable[[], Snapshots] | None = None
-    self_metrics: SelfMetrics | None = None
-
-    @property
-    def latest(self) -> Snapshot | None:
-        """Its latest snapshot, however old."""
-        return self.snapshots().latest if self.snapshots is not None else None
 
 
 class PlatformsApp(Application):
@@ -101,8 +80,8 @@ class PlatformsApp(Application):
         for taken in self._waiting:
             settle(taken, None)
         for platform in self._platforms.values():
-            if platform.app is not None:
-                platform.app.stop_waiting()
+            if platform.running is not None:
+                platform.running.app.stop_waiting()
 
     def _find(self, scope: Scope, path: str) -> Answer | tuple[Application, dict[str, Any]] | None:
         """The answer; of a platform, the application that gives it and the request as it is for that; None if it has to
@@ -123,16 +102,11 @@ class PlatformsApp(Application):
             return _UNKNOWN
         if not slash:
             return self._allowed(scope) or text(308, "Moved.", (b"location", f"{quote(name)}/".encode()))
-        if platform.app is None or platform.settings is None:
-            return self._allowed(scope) or self._unusable(platform, rest)
-        path = platform.settings().prometheus.path if rest is None else f"/{rest}"
+        if platform.running is None:
+            return self._allowed(scope) or (unusable(platform) if rest == "" else _UNUSABLE)
+        path = platform.running.settings.prometheus.path if rest is None else f"/{rest}"
         # Without a root path: the links of a platform's page are relative, and hold wherever it is mounted.
-        return platform.app, {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
-
-    def _unusable(self, platform: ServedPlatform, rest: str | None) -> Answer:
-        if rest == "":
-            return self._page.unusable(platform.name, platform.problems)
-        return text(503, "The configuration of this platform cannot be used: its page says why.")
+        return platform.running.app, {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
 
     @staticmethod
     def _allowed(scope: Scope) -> Answer | None:
@@ -165,7 +139,7 @@ class PlatformsApp(Application):
                 },
             }
             for platform in self._platforms.values()
-            if platform.settings is None or platform.settings().prometheus.enabled
+            if platform.running is None or platform.running.settings.prometheus.enabled
         ]
         return answer(200, "application/json", json.dumps(groups).encode())
 
@@ -192,12 +166,12 @@ class PlatformsApp(Application):
         waiting: set[asyncio.Future[object]] = set()
         for platform in self._platforms.values():
             latest = platform.latest
-            if platform.snapshots is None or (latest is not None and now - latest.taken_at < RECENT):
+            if platform.running is None or (latest is not None and now - latest.taken_at < RECENT):
                 continue
             taken: asyncio.Future[object] = loop.create_future()
             waiting.add(taken)
             with working_for(platform.name):
-                platform.snapshots().request().add_done_callback(partial(settle_from_thread, taken))
+                platform.running.snapshots.request().add_done_callback(partial(settle_from_thread, taken))
         if not waiting:
             return
         self._waiting |= waiting
@@ -226,4 +200,4 @@ class PlatformsApp(Application):
 
 
 def _metrics_path(platform: ServedPlatform) -> str:
-    return platform.settings().prometheus.path if platform.settings is not None else METRICS_PATH
+    return METRICS_PATH if platform.running is None else platform.running.settings.prometheus.path

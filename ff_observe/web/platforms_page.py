@@ -1,61 +1,62 @@
 """The page that lists several platforms, worst first. A platform's own page is the status page."""
 
-import base64
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Final, Protocol
 from urllib.parse import quote
 
 from ff_observe.catalogue import bridge as names
 from ff_observe.config.settings import Settings
-from ff_observe.http.messages import Answer, answer
+from ff_observe.http.messages import Answer, Application
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.problems import find_problems
+from ff_observe.platform.snapshots import Snapshots
+from ff_observe.problems import Severity, find_problems
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.version import VERSION
-
-_PACKAGE = files("ff_observe.web")
-_STYLE = _PACKAGE.joinpath("platforms_page.css").read_text("utf-8")
-_PAGE = Template(_PACKAGE.joinpath("platforms_page.html").read_text("utf-8"))
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
-_HEADERS: Final = (
-    (
-        b"content-security-policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'".encode(),
-    ),
-)
+from ff_observe.web.status.frame import PRODUCT, header, page, product
+from ff_observe.web.status.markup import Markup, element
+from ff_observe.web.status.values import moment
 
 STATES: Final = {
-    "unusable": "cannot be used",
-    "down": "down",
-    "troubled": "problems",
-    "unread": "not read yet",
-    "up": "up",
+    "unusable": (Severity.ERROR, "cannot be used"),
+    "down": (Severity.ERROR, "down"),
+    "troubled": (Severity.WARNING, "problems"),
+    "unread": (Severity.NOTE, "not read yet"),
+    "up": (Severity.OK, "up"),
 }
-"""Of a platform, the worst first: name and words."""
+"""Of a platform, the worst first: how bad it is, and words."""
 
 _FIGURES: Final = ("flowfuse_users", "flowfuse_instances", "flowfuse_devices")
+_HEADS: Final = ("State", "Platform", "FlowFuse", "Users", "Instances", "Devices", "Ping", "Problems")
 
 
-class Listed(Protocol):
-    """What the list needs of a platform: see `ServedPlatform`."""
+class Running(Protocol):
+    """What is served of a platform: see `RunningPlatform`."""
 
     @property
-    def name(self) -> str: ...
+    def app(self) -> Application: ...
     @property
-    def problems(self) -> Sequence[str]: ...
+    def settings(self) -> Settings: ...
     @property
-    def settings(self) -> Callable[[], Settings] | None: ...
+    def snapshots(self) -> Snapshots: ...
     @property
-    def self_metrics(self) -> SelfMetrics | None: ...
+    def self_metrics(self) -> SelfMetrics: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPlatform:
+    """One of the platforms. Where its settings cannot be used none is running: `problems` says why."""
+
+    name: str
+    labels: Mapping[str, str]
+    problems: Sequence[str]
+    running: Running | None
+
     @property
-    def latest(self) -> Snapshot | None: ...
+    def latest(self) -> Snapshot | None:
+        """Its latest snapshot, however old."""
+        return None if self.running is None else self.running.snapshots.latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Row:
 
     name: str
     state: str
-    html: str
+    html: Markup
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -78,59 +79,56 @@ class PlatformsPage:
     def __init__(self) -> None:
         self._rows: dict[str, tuple[object, Row]] = {}
 
-    def row(self, platform: Listed) -> Row:
+    def row(self, platform: ServedPlatform) -> Row:
         """The row of one platform as it is now."""
-        snapshot, metrics = platform.latest, platform.self_metrics
-        settings = platform.settings() if platform.settings is not None else None
-        version = (snapshot, settings, metrics.version if metrics is not None else 0, tuple(platform.problems))
+        running, snapshot = platform.running, platform.latest
+        version = (snapshot, running and (running.settings, running.self_metrics.version), platform.problems)
         kept = self._rows.get(platform.name)
-        if kept is None or not _same(kept[0], version):
-            kept = self._rows[platform.name] = (
-                version,
-                _row(platform.name, platform.problems, settings, metrics, snapshot),
-            )
+        if kept is None or kept[0] != version:
+            kept = self._rows[platform.name] = (version, _row(platform, snapshot))
         return kept[1]
 
     def answer(self, rows: Sequence[Row], now: datetime) -> Answer:
         """The page with all rows, the worst first."""
-        return _answer(
-            200, "Platforms", _counts(rows), _table(rows), f"Put together at <time>{now:%Y-%m-%d %H:%M:%S} UTC</time>."
-        )
-
-    @staticmethod
-    def unusable(name: str, problems: Sequence[str]) -> Answer:
-        """The page of a platform whose settings cannot be used."""
-        items = "".join(f"<li><p>{escape(problem)}</p></li>\n" for problem in problems)
-        body = (
-            '<section class="problems" aria-labelledby="problems">\n'
-            f'<h2 id="problems">Its configuration cannot be used</h2>\n<ul>\n{items}</ul>\n'
-            '<p class="fix"><strong>What to do:</strong> correct it, and reload (SIGHUP).</p></section>\n'
-        )
-        state = ("down", STATES["unusable"])
-        return _answer(503, name, state, body, '<a href="../../">All platforms</a>')
+        head = element("tr", *(element("th", each, scope="col") for each in _HEADS))
+        body = (row.html for row in sorted(rows, key=lambda row: row.rank))
+        table = element("table", element("thead", head), element("tbody", *body))
+        content = element("section", table, class_="card", tabindex="0", aria_label="Platforms")
+        footer = element("footer", "Put together at ", moment(now), ".")
+        states = [row.state for row in rows]
+        present = [name for name in STATES if name in states]
+        worse = ", ".join(f"{states.count(name)} {STATES[name][1]}" for name in present if name != "up")
+        words = f"{len(rows)} platforms: {worse}" if worse else f"{len(rows)} platforms, all up"
+        worst = STATES[present[0]][0] if present else Severity.OK
+        above = header(product(VERSION), "Platforms", worst, words)
+        return page(f"{PRODUCT}: Platforms", ".", "platforms", above, (content,), footer)
 
 
-def _same(before: object, now: object) -> bool:
-    assert isinstance(before, tuple)
-    assert isinstance(now, tuple)
-    return before[0] is now[0] and before[1] is now[1] and before[2:] == now[2:]
+def unusable(platform: ServedPlatform) -> Answer:
+    """The page of a platform whose settings cannot be used."""
+    finding = element(
+        "li",
+        element("h3", "Its configuration cannot be used"),
+        *(element("p", problem) for problem in platform.problems),
+        element("p", element("strong", "What to do: "), "correct it, and reload (SIGHUP).", class_="fix"),
+        class_="finding error",
+    )
+    content = element("section", element("ul", finding), class_="problems", aria_label="Problems")
+    footer = element("footer", element("a", "All platforms", href="../../"))
+    above = header(product(VERSION), platform.name, *STATES["unusable"])
+    return page(f"{PRODUCT}: {platform.name}", "../..", "problems", above, (content,), footer, status=503)
 
 
-def _row(
-    name: str,
-    problems: Sequence[str],
-    settings: Settings | None,
-    metrics: SelfMetrics | None,
-    snapshot: Snapshot | None,
-) -> Row:
-    words, cells = "; ".join(problems), ["", "", "", "", ""]
-    if settings is None or metrics is None:
+def _row(platform: ServedPlatform, snapshot: Snapshot | None) -> Row:
+    running, words, cells = platform.running, "; ".join(platform.problems), [""] * 5
+    if running is None:
         state = "unusable"
     elif snapshot is None:
         state = "unread"
     else:
+        metrics = running.self_metrics
         readings = metrics.readings()
-        found = find_problems(settings, snapshot, readings, metrics.failures())
+        found = find_problems(running.settings, snapshot, readings, metrics.failures())
         state = "down" if not snapshot.up else "troubled" if found else "up"
         words = "; ".join(problem.title for problem in found)
         ping = any(readings.get(names.PING_ENABLED.name, {}).values())
@@ -139,50 +137,18 @@ def _row(
             *(_figure(snapshot, each) for each in _FIGURES),
             "on" if ping else "off",
         ]
-    badge = "on" if state == "up" else "off" if state == "unread" else "fails"
-    return Row(
-        name,
-        state,
-        f'<tr><td><span class="badge {badge}">{STATES[state]}</span></td>'
-        f'<th scope="row"><a href="platforms/{escape(quote(name, safe=""))}/">{escape(name)}</a></th>'
-        + "".join(f'<td class="figure">{escape(cell)}</td>' for cell in cells)
-        + f"<td>{escape(words)}</td></tr>\n",
+    severity, said = STATES[state]
+    badge = {Severity.OK: "on", Severity.NOTE: "off"}.get(severity, "fails")
+    html = element(
+        "tr",
+        element("td", element("span", said, class_=f"badge {badge}")),
+        element("th", element("a", platform.name, href=f"platforms/{quote(platform.name, safe='')}/"), scope="row"),
+        *(element("td", cell, class_="value") for cell in cells),
+        element("td", words),
     )
+    return Row(platform.name, state, html)
 
 
 def _figure(snapshot: Snapshot, name: str) -> str:
     reading = snapshot.readings.get(name)
     return f"{sum(reading.values()):,.0f}" if reading else ""
-
-
-def _counts(rows: Sequence[Row]) -> tuple[str, str]:
-    """Class and words of the badge on top."""
-    states = [row.state for row in rows]
-    worse = [f"{states.count(state)} {STATES[state]}" for state in STATES if state != "up" and state in states]
-    if not worse:
-        return "up", f"{len(rows)} platforms, all up"
-    bad = any(state in states for state in ("unusable", "down"))
-    return "down" if bad else "troubled", f"{len(rows)} platforms: {', '.join(worse)}"
-
-
-def _table(rows: Sequence[Row]) -> str:
-    heads = ("State", "Platform", "FlowFuse", "Users", "Instances", "Devices", "Ping", "Problems")
-    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
-    body = "".join(row.html for row in sorted(rows, key=lambda row: row.rank))
-    return (
-        '<section class="platforms" aria-label="Platforms"><div class="scrolls" tabindex="0"><table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div></section>\n"
-    )
-
-
-def _answer(status: int, title: str, state: tuple[str, str], body: str, footer: str) -> Answer:
-    page = _PAGE.substitute(
-        style=_STYLE,
-        version=escape(VERSION),
-        title=escape(title),
-        state=state[0],
-        state_words=escape(state[1]),
-        body=body,
-        footer=footer,
-    )
-    return answer(status, "text/html; charset=utf-8", page.encode("utf-8", "replace"), *_HEADERS)

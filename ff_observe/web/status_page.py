@@ -35,13 +35,6 @@ ASSETS: Final = {
     "/status.js": _asset("status.js", "text/javascript; charset=utf-8"),
 }
 
-CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
-)
-POLICY: Final = (b"content-security-policy", CONTENT_SECURITY_POLICY.encode())
-
-
 _DOCUMENTATION: Final = Link(f"{further.PATH}/", "Documentation", "Of this version; this bridge has it.")
 _TROUBLESHOOTING: Final = Link(f"{further.PATH}/troubleshooting", "Troubleshooting", "What else to ask, and how.")
 
@@ -108,8 +101,7 @@ class StatusPage:
         root = root_path or "."
         links = tuple(Link(root + link.path, link.title, link.about) for link in self._links)
         documents = root + further.PATH if further.documents() else None
-        page = render(moment.document, links, root, documents)
-        return answer(200, "text/html; charset=utf-8", page.encode(), POLICY)
+        return render(moment.document, links, root, documents)
 
 
 def _json(moment: _Moment) -> Answer:

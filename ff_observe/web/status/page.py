@@ -1,4 +1,4 @@
-"""The status document → the page that shows it. Pure, without a script or a style of its own."""
+"""The status document → the page that shows it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Final
 
 from ff_observe.catalogue import bridge as catalogue
 from ff_observe.catalogue import facts
+from ff_observe.http.messages import Answer
 from ff_observe.limits import Level
 from ff_observe.problems import Severity
 from ff_observe.web.status import curves, further
@@ -25,13 +26,12 @@ from ff_observe.web.status.document import (
     Ping,
     StatusDocument,
 )
-from ff_observe.web.status.frame import PRODUCT, head, icon, mark
+from ff_observe.web.status.frame import PRODUCT, header, page, product
 from ff_observe.web.status.markup import Content, Markup, element, join
 from ff_observe.web.status.prose import breakable, prose
 from ff_observe.web.status.values import is_moment, moment, number, rfc3339, shown
 
 _SEVERITY_WORDS: Final = {Severity.ERROR: "Problem", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
-_LEVEL_WORDS: Final = {Level.GOOD: "good", Level.NEAR: "near", Level.OVER: "over"}
 _CHANGE_WORDS: Final = {ChangeKind.BAD: "Worse: ", ChangeKind.GOOD: "Better: ", ChangeKind.NEUTRAL: ""}
 
 
@@ -44,20 +44,13 @@ class Link:
     about: str
 
 
-def render(document: StatusDocument, links: Sequence[Link], root: str = ".", documents: str | None = None) -> str:
+def render(document: StatusDocument, links: Sequence[Link], root: str = ".", documents: str | None = None) -> Answer:
     """The whole page. `root` is where the stylesheet and the script are, `documents` where the documents are, if there
     are any; both without a slash at the end."""
     title = " · ".join(filter(None, (document.summary, document.name, PRODUCT)))
-    script = element("script", "", src=f"{root}/status.js", defer=True)
-    body = element(
-        "body",
-        element("p", element("a", "Skip to the status", class_="skip", href="#status")),
-        _header(document),
-        element("p", "", id="lost", class_="lost", role="alert", hidden=True),
-        element("main", *_sections(document, links, documents), id="status", tabindex="-1"),
-        _footer(document),
-    )
-    return f"<!doctype html>\n{element('html', head(title, root, script), body, lang='en')}\n"
+    lost = element("p", "", id="lost", class_="lost", role="alert", hidden=True)
+    above = join(_header(document), lost)
+    return page(title, root, "status", above, _sections(document, links, documents), _footer(document), renews=True)
 
 
 def _sections(document: StatusDocument, links: Sequence[Link], documents: str | None) -> Iterable[Content]:
@@ -80,13 +73,11 @@ def _sections(document: StatusDocument, links: Sequence[Link], documents: str | 
 
 
 def _header(document: StatusDocument) -> Markup:
-    version = element("span", document.version, class_="version")
-    heading = element("h1", document.name or PRODUCT, " ", version if document.name is None else None)
-    about = f"{PRODUCT} {document.version}" if document.name else "Observability bridge for FlowFuse"
-    state = element(
-        "p", icon(document.state), document.summary, id="state", class_=f"state {document.state}", role="status"
-    )
-    return element("header", mark(), element("div", heading, element("p", about), class_="title"), state)
+    if document.name is None:
+        heading, about = product(document.version), "Observability bridge for FlowFuse"
+    else:
+        heading, about = join(document.name), f"{PRODUCT} {document.version}"
+    return header(heading, about, document.state, document.summary)
 
 
 def _findings(findings: Sequence[Finding], documents: str | None) -> Markup | None:
@@ -188,7 +179,7 @@ def _limit(limit: Limit) -> Markup:
         element("span", element("strong", used), f" of {number(limit.allowed)}", class_="usage"),
         curves.bar(limit.used, limit.allowed),
         element("p", prose(limit.outlook), class_="outlook") if is_news else None,
-        class_=f"limit {_LEVEL_WORDS[level]}",
+        class_=f"limit {level}",
     )
 
 

@@ -36,7 +36,8 @@ class Told(Application):
     async def answer(self, scope: Scope) -> Answer:
         self.begun += 1
         try:
-            return await asyncio.get_running_loop().create_future()
+            never: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            return await never
         finally:
             self.ended += 1
 
