@@ -129,8 +129,9 @@ def _row(platform: ServedPlatform, snapshot: Snapshot | None) -> Row:
         metrics = running.self_metrics
         readings = metrics.readings()
         found = find_problems(running.settings, snapshot, readings, metrics.failures())
-        state = "down" if not snapshot.up else "troubled" if found else "up"
-        words = "; ".join(problem.title for problem in found)
+        problems = [each.title for each in found if each.severity is not Severity.NOTE]
+        state = "down" if not snapshot.up else "troubled" if problems else "up"
+        words = "; ".join(problems)
         ping = any(readings.get(names.PING_ENABLED.name, {}).values())
         cells = [
             snapshot.installation.flowfuse_version or "",

@@ -1,0 +1,69 @@
+"""The list of platforms: what it says of each, and that it loads nothing that is not its own."""
+
+import asyncio
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+
+from ff_observe.catalogue.bridge import AUDIT_LOG_COUNTED
+from ff_observe.clock import SystemClock
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.self_metrics import SelfMetrics
+from ff_observe.web.platforms_app import PlatformsApp
+from ff_observe.web.platforms_page import PlatformsPage, ServedPlatform
+from ff_observe.workers import Workers
+from tests.unit.web.asgi import Reply, ask
+from tests.unit.web.platforms import Provider, app, settings, snapshot
+from tests.unit.web.test_status_page import Page
+
+
+@dataclass
+class Running:
+    """A platform whose latest snapshot is given."""
+
+    latest: Snapshot | None
+
+    def __post_init__(self) -> None:
+        self.app = app(Provider(self.latest))
+        self.settings = settings()
+        self.self_metrics = SelfMetrics()
+        self.snapshots: Any = self
+
+
+@pytest.mark.parametrize(
+    ("latest", "counting", "state", "words"),
+    [
+        (snapshot(), False, "up", ""),
+        (snapshot(), True, "up", ""),  # its audit log: there is a note
+        (snapshot(failures={"flowfuse_users": "no"}), True, "troubled", "A reading of the database fails"),
+        (snapshot({}, up=False), False, "down", "The platform's database does not answer"),
+        (None, False, "unread", ""),
+    ],
+)
+def test_a_platform_has_problems_only_where_something_is_wrong(
+    latest: Snapshot | None, counting: bool, state: str, words: str
+) -> None:
+    running = Running(latest)
+    if counting:
+        running.self_metrics.set(AUDIT_LOG_COUNTED, 0.5)
+    row = PlatformsPage().row(ServedPlatform("acme", {}, (), running))
+    assert row.state == state
+    assert unescape(row.html).endswith(f"<td>{words}</td>\n</tr>\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/platforms/broken/"])
+def test_everything_a_page_loads_is_its_own(path: str) -> None:
+    listed = PlatformsApp(SystemClock(), Workers())
+    listed.serve([ServedPlatform("broken", {}, ("this is not YAML",), None)])
+
+    async def load() -> tuple[Reply, list[Reply]]:
+        page = await ask(listed, path)
+        return page, [await ask(listed, urljoin(path, address)) for address in Page(page.text).external]
+
+    page, loaded = asyncio.run(load())
+    assert "this is not YAML" in page.text
+    assert [each.status for each in loaded] == [200, 200]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
