@@ -14,7 +14,7 @@ from ff_observe.errors import UsageError
 from ff_observe.frontend.csp import merge_csp
 from ff_observe.frontend.scripts import Script
 from ff_observe.frontend.services import csp_sources, deprecations, snippets
-from ff_observe.frontend.stream import Coding, Gzip, Identity, PageStream
+from ff_observe.frontend.stream import Gzip, Identity, PageStream
 
 Scope = MutableMapping[str, Any]  # Any: the ASGI specification leaves the values open
 Message = MutableMapping[str, Any]
@@ -130,7 +130,7 @@ class _Response:
         self._head = head
         self._fresh = fresh
         self._page = PageStream(scripts, sources)
-        self._coding: Coding | None = None  # None: everything passes through
+        self._coding: Identity | None = None  # None: everything passes through
         self._held: list[Message] = []  # the start, and the processed part of the body
 
     async def send(self, message: Message) -> None:
@@ -146,15 +146,15 @@ class _Response:
             await self._pass_unchanged()
         await self._send(message)
 
-    async def _body(self, message: Message, coding: Coding) -> None:
+    async def _body(self, message: Message, coding: Identity) -> None:
         if self._held:
             self._held.append(message)
         last = not message.get("more_body", False)
         try:
-            ready = self._page.feed(coding.decode(message.get("body", b"")))
+            ready = self._page.feed(coding.decode(message.get("body", b""), last=last))
         except zlib.error:
             if not self._held:
-                raise
+                raise  # breaks off what has begun: a broken body must not become whole
             await self._pass_unchanged()  # not encoded as declared: unreadable for us
             return
         if last:
@@ -177,7 +177,7 @@ class _Response:
             await self._send(message)
         self._held.clear()
 
-    def _headers(self, start: Message, coding: Coding) -> Headers:
+    def _headers(self, start: Message, coding: Identity) -> Headers:
         dropped = _OF_THE_ORIGINAL | {b"content-length"} | (_OF_CACHES if self._fresh else set())
         headers: Headers = []
         has_policy = False
@@ -186,7 +186,7 @@ class _Response:
             if lowered in _POLICIES:
                 has_policy = has_policy or lowered == _POLICIES[0]
                 value = merge_csp(value.decode("latin-1"), self._sources).encode("latin-1")
-            elif lowered == b"content-length" and isinstance(coding, Identity) and not self._head:
+            elif lowered == b"content-length" and not isinstance(coding, Gzip) and not self._head:
                 value = str(int(value) + self._page.added).encode()
             elif lowered in dropped:
                 continue
@@ -198,7 +198,7 @@ class _Response:
         return headers
 
 
-def _coding_of_page(start: Message) -> Coding | None:
+def _coding_of_page(start: Message) -> Identity | None:
     """How the body is encoded, if it is a page that can be read."""
     headers = {name.lower(): value for name, value in start.get("headers", ())}
     content_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()

@@ -3,7 +3,7 @@
 import codecs
 import zlib
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from ff_observe.frontend.markup import Scanner
 from ff_observe.frontend.page import Sources, apply, codec_of, edits_for
@@ -68,38 +68,35 @@ class PageStream:
         return body + held
 
 
-class Coding(Protocol):
-    """A content coding: decodes what comes in, encodes what goes out."""
-
-    def decode(self, piece: bytes) -> bytes: ...
-    def encode(self, piece: bytes, *, last: bool) -> bytes: ...
-
-
 class Identity:
-    """No content coding."""
+    """No content coding: decodes what comes in, encodes what goes out."""
 
-    def decode(self, piece: bytes) -> bytes:
+    def decode(self, piece: bytes, *, last: bool) -> bytes:
         return piece
 
     def encode(self, piece: bytes, *, last: bool) -> bytes:
         return piece
 
 
-class Gzip:
+class Gzip(Identity):
     """`Content-Encoding: gzip`. The output is flushed each time, so that a streamed page still streams."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(wbits=31)
         self._deflate = zlib.compressobj(level=6, wbits=31)
+        self._begun = False
 
-    def decode(self, piece: bytes) -> bytes:
-        """Raises `zlib.error` where the piece is not gzip."""
+    def decode(self, piece: bytes, *, last: bool) -> bytes:
+        """Raises `zlib.error` where the piece is not gzip, and where the last one leaves it incomplete."""
+        self._begun = self._begun or bool(piece)
         plain = self._inflate.decompress(piece)
         # a gzip file may consist of several members, one after the other (RFC 1952, 2.2)
         while self._inflate.unused_data:
             rest = self._inflate.unused_data
             self._inflate = zlib.decompressobj(wbits=31)
             plain += self._inflate.decompress(rest)
+        if last and self._begun and not self._inflate.eof:
+            raise zlib.error("the body ends before its gzip does")
         return plain
 
     def encode(self, piece: bytes, *, last: bool) -> bytes:

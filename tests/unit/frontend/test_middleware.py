@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,17 @@ def test_a_page_that_is_not_encoded_as_it_says_passes_as_it_is() -> None:
     sent = [start, {"type": "http.response.body", "body": b"\x1f", "more_body": True}]
     sent += [{"type": "http.response.body", "body": b"<head></head>"}]
     assert messages_of(wrapped, list(sent)) == sent
+
+
+@pytest.mark.parametrize("missing", [1, 8, 12])
+def test_a_compressed_page_that_is_cut_off_is_not_made_whole(missing: int) -> None:
+    start = {**START, "headers": [*START["headers"], (b"content-encoding", b"gzip")]}
+    cut = gzip.compress(PAGE.encode())[:-missing]
+    whole: list[Message] = [start, {"type": "http.response.body", "body": cut}]
+    assert messages_of(wrapped, list(whole)) == whole
+    pieces = [{"type": "http.response.body", "body": cut, "more_body": True}, {"type": "http.response.body"}]
+    with pytest.raises(zlib.error, match="ends before"):  # the server breaks off the answer
+        messages_of(wrapped, [start, *pieces])
 
 
 @pytest.mark.parametrize("head", [b"", b"<head>"])
