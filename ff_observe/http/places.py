@@ -53,11 +53,11 @@ class Places(Generic[C]):
 
     def members(self) -> list[C]:
         """All connections, with a place and without, at this moment."""
-        return [*self._placed.members(), *self._queue.items()]
+        return [*self._placed.items(), *self._queue.items()]
 
     def enter(self, connection: C) -> None:
         """Give a new connection a place, or let it wait for one; another, or itself, may be displaced."""
-        if not self._queue.holds(connection.peer) and self._has_place_for(connection.peer):
+        if not self._queue.count(connection.peer) and self._has_place_for(connection.peer):
             self._place(connection)
             return
         connection.hold()
@@ -68,9 +68,8 @@ class Places(Generic[C]):
             self._look_later()
 
     def leave(self, connection: C) -> None:
-        """A connection is closed."""
         self._queue.discard(connection.peer, connection)
-        self._placed.remove(connection.peer, connection)
+        self._placed.discard(connection.peer, connection)
         if len(self._placed) < self._placed.most:
             self._place_next()
 
