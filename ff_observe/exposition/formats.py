@@ -55,7 +55,6 @@ class Form(NamedTuple):
 
 
 def encode(families: Iterable[Family], exposition_format: Format) -> bytes:
-    """One exposition."""
     return join((encode_one(family, exposition_format) for family in families), exposition_format)
 
 

@@ -36,7 +36,6 @@ def render_page(page: bytes, scripts: Sequence[Script], sources: Sources | None 
 
 
 def places_in(page: bytes) -> list[Place]:
-    """The relevant places of a page, in order."""
     scanner = Scanner()
     scanner.feed(decode(page, codec_of(page))[0])
     return scanner.places

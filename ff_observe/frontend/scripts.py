@@ -49,7 +49,6 @@ class Script:
 
     @property
     def element(self) -> str:
-        """The whole element as markup."""
         nonce = "" if self.nonce is None else f' nonce="{self.nonce}"'
         return f'<script {MARKER}="{self.name}"{nonce}>{self.body}</script>'
 

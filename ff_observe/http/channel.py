@@ -42,7 +42,6 @@ class Channel(asyncio.BufferedProtocol, ABC):
 
     @property
     def scheme(self) -> str:
-        """The scheme of requested URLs."""
         return "http" if self._tls is None else "https"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -173,13 +172,11 @@ class Channel(asyncio.BufferedProtocol, ABC):
             self.transport.write(self._tls.closing())
 
     def pause_reading(self) -> None:
-        """Stop reading for now."""
         if not self._reading_paused and not self.transport.is_closing():
             self._reading_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Resume reading."""
         if self._reading_paused and not self.transport.is_closing():
             self._reading_paused = False
             self.transport.resume_reading()

@@ -179,8 +179,6 @@ class Connection(Channel):
         if "%" in path:
             path = unquote(path)
         scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": version,
             "method": method,
             "scheme": self.scheme,
@@ -298,7 +296,6 @@ class Connection(Channel):
         super().release()
 
     def displace(self) -> None:
-        """Close to make room for another connection."""
         if not self.is_ended:
             self.server.refusals.closed(Closing.TOO_MANY)
         self.transport.abort()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Exchange:
     """A request whose head has arrived, and its answer: complete, with its length, so that it leaves in one write.
 
-    `scope` describes the request as ASGI does.
+    `scope` describes the request as ASGI does, without its `type`.
     """
 
     __slots__ = (
@@ -88,7 +88,6 @@ class Exchange:
         return self._then is not None
 
     def begin(self, handler: "Handler") -> None:
-        """Have the request answered."""
         try:
             handler.handle(self)
         except Exception as error:

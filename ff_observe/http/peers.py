@@ -80,7 +80,6 @@ class _OfPeers(Generic[T]):
         return [item for lanes in self._peers.values() for item in (*lanes.first, *lanes.second)]
 
     def count(self, peer: Peer) -> int:
-        """How many a peer has."""
         return self._counts[peer]
 
     def discard(self, peer: Peer, item: T) -> None:

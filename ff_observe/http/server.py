@@ -29,10 +29,6 @@ _WAITING_PER_PLACE = 8  # one that waits takes little more than an open file
 _LOOK_SECONDS = 1.0
 
 
-def _ignore() -> None:
-    """Errors are ignored."""
-
-
 class Server:
     """`open_to_any_host` are methods and paths that are answered for any `Host` header."""
 
@@ -62,7 +58,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._stop_requested = False
+        self.is_stopping = False
         self._empty: asyncio.Event | None = None
         self.graceful_seconds = 1.0
 
@@ -79,7 +75,7 @@ class Server:
     def request_stop(self, graceful_seconds: float) -> None:
         """Answers in progress may take this long, then everything is closed."""
         self.graceful_seconds = graceful_seconds
-        self._stop_requested = True
+        self.is_stopping = True
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # it has already stopped
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -97,18 +93,11 @@ class Server:
         return ran.wait(within_seconds)
 
     @property
-    def is_stopping(self) -> bool:
-        """Whether `request_stop` was called."""
-        return self._stop_requested
-
-    @property
     def connections(self) -> list[Connection]:
-        """The open connections."""
         return self.places.members()
 
     @property
     def connection_count(self) -> int:
-        """The number of open connections."""
         return len(self.places)
 
     # On the event loop.
@@ -116,13 +105,13 @@ class Server:
     async def serve(
         self,
         listening: socket.socket,
-        on_started: Callable[[], None] = _ignore,
-        on_stopping: Callable[[], None] = _ignore,
+        on_started: Callable[[], None] = lambda: None,
+        on_stopping: Callable[[], None] = lambda: None,
     ) -> None:
         """Serve until `request_stop`; afterwards nothing is open."""
         loop = self._loop = asyncio.get_running_loop()
         self._stop, self._empty = asyncio.Event(), asyncio.Event()
-        if self._stop_requested:
+        if self.is_stopping:
             self._stop.set()
         possible = _connections_possible()
         places = min(self.limits.connections, possible * 3 // 4)
@@ -163,7 +152,6 @@ class Server:
     now = staticmethod(monotonic)
 
     def left(self, connection: Connection) -> None:
-        """A connection was closed."""
         self.places.leave(connection)
         self.handshakes.ends(connection)
         self._note_if_empty()
@@ -185,7 +173,7 @@ class Server:
         self._note_if_empty()
 
     def _note_if_empty(self) -> None:
-        if self._stop_requested and self._empty is not None and not len(self.places) and not self._tasks:
+        if self.is_stopping and self._empty is not None and not len(self.places) and not self._tasks:
             self._empty.set()
 
     def tls_context(self) -> ssl.SSLContext | None:

@@ -48,7 +48,6 @@ class TlsSession:
                 return
 
     def encrypted(self, *parts: bytes) -> bytes:
-        """The encrypted bytes for `parts`."""
         for part in parts:
             if part:
                 self._object.write(part)

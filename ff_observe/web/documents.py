@@ -22,7 +22,6 @@ def document_page(name: str) -> Answer:
 
 @cache
 def drawing(name: str) -> Answer:
-    """A drawing in a document."""
     return answer(200, "image/svg+xml", drawings()[name].read_bytes(), cache="no-cache")
 
 

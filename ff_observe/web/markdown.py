@@ -63,7 +63,6 @@ def title(text: str) -> str:
 
 
 def _while(rest: deque[str], holds: Callable[[str], object]) -> list[str]:
-    """Take lines as long as they are of a kind."""
     taken = []
     while rest and holds(rest[0]):
         taken.append(rest.popleft())

@@ -69,7 +69,6 @@ class Row:
 
     @property
     def rank(self) -> tuple[int, str]:
-        """By which the list is sorted."""
         return list(STATES).index(self.state), self.name
 
 
@@ -80,7 +79,6 @@ class PlatformsPage:
         self._rows: dict[str, tuple[object, Row]] = {}
 
     def row(self, platform: ServedPlatform) -> Row:
-        """The row of one platform as it is now."""
         running, snapshot = platform.running, platform.latest
         version = (snapshot, running and (running.settings, running.self_metrics.version), platform.problems)
         kept = self._rows.get(platform.name)

@@ -25,7 +25,7 @@ class SecuredApp(Application):
         if verdict is None:
             return None
         found = self._app.answer_now(scope) if verdict is Verdict.ALLOWED else current.unauthorized
-        return None if found is None else found.overlaid(current.headers)
+        return None if found is None else found.overlaid(current.config.headers)
 
     async def answer(self, scope: Scope) -> Answer:
         current = self._security.current()
@@ -37,7 +37,7 @@ class SecuredApp(Application):
             found = await self._app.answer(scope)
         else:
             found = _BUSY if verdict is Verdict.BUSY else current.unauthorized
-        return found.overlaid(current.headers)
+        return found.overlaid(current.config.headers)
 
     def stop_waiting(self) -> None:
         self._app.stop_waiting()

@@ -63,11 +63,6 @@ class Security:
         tls = self.config.tls
         return not self.authenticator.is_open or (tls is not None and tls.client_auth_type == CLIENT_AUTH_TYPES[-1])
 
-    @property
-    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Additional headers of every answer."""
-        return self.config.headers
-
 
 class WebSecurity:
     """The security that the files describe. Raises `ConfigurationError` if they cannot be used, only when it is
@@ -99,7 +94,6 @@ class WebSecurity:
         return context
 
     def current(self) -> Security:
-        """The security in force now."""
         for path, signature in self._watched.items():
             if _signature(path) != signature:
                 self._read_again()

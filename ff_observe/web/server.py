@@ -94,7 +94,6 @@ class WebServer:
         self._thread.start()
 
     def responds(self, within_seconds: float) -> bool:
-        """See `Server.responds`."""
         return self._server is not None and self._server.responds(within_seconds)
 
     def allow_hosts(self, names: Sequence[str]) -> None:

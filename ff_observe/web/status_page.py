@@ -79,7 +79,9 @@ class StatusPage:
         moment = self._at(snapshot, scraped_seconds_ago)
         key = root_path if path == "/" else path
         if key not in moment.answers:
-            moment.answers[key] = self._page(moment, root_path) if path == "/" else _json(moment)
+            # Relative where nothing says where the application is mounted: a proxy may serve it below a prefix.
+            root = root_path or "."
+            moment.answers[key] = render(moment.document, self._links, root) if path == "/" else _json(moment.document)
         return moment.answers[key]
 
     def _at(self, snapshot: Snapshot, scraped_seconds_ago: float | None) -> _Moment:
@@ -96,13 +98,6 @@ class StatusPage:
         self._moment = _Moment(snapshot, versions, now, document)
         return self._moment
 
-    def _page(self, moment: _Moment, root_path: str) -> Answer:
-        # Relative where nothing says where the application is mounted: a proxy may serve it below a prefix.
-        root = root_path or "."
-        links = tuple(Link(root + link.path, link.title, link.about) for link in self._links)
-        documents = root + further.PATH if further.documents() else None
-        return render(moment.document, links, root, documents)
 
-
-def _json(moment: _Moment) -> Answer:
-    return answer(200, "application/json", json.dumps(as_json(moment.document), ensure_ascii=False).encode())
+def _json(document: StatusDocument) -> Answer:
+    return answer(200, "application/json", json.dumps(as_json(document), ensure_ascii=False).encode())

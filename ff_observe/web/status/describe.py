@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ff_observe import limits
 from ff_observe.catalogue import COUNTS, facts
@@ -10,15 +10,15 @@ from ff_observe.catalogue.model import Count
 from ff_observe.config.public import is_loopback
 from ff_observe.config.settings import Settings
 from ff_observe.egress.listing import contacts
-from ff_observe.outputs import statuses
+from ff_observe.outputs import prometheus_output, statuses
+from ff_observe.outputs.model import Output, Status
 from ff_observe.outputs.ping.consent import decide_here
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem, Reading
 from ff_observe.problems import Finding, Severity, find_problems
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.self_metrics import Delivery, SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.status import document as shape
-from ff_observe.web.status.deliveries import describe_output
 from ff_observe.web.status.figures import Figures
 from ff_observe.web.status.memory import FIGURES, Condition, Memory, usage_column
 from ff_observe.web.status.ping import describe_ping
@@ -81,7 +81,7 @@ class StatusSource:
                     with_identifiers=with_identifiers,
                 ),
                 outputs=tuple(
-                    describe_output(output, status, self.self_metrics.deliveries(), scraped_at)
+                    _output(output, status, self.self_metrics.deliveries(), scraped_at)
                     for output, status in outputs
                     if output.name != "ping"  # has a place of its own
                 ),
@@ -114,6 +114,40 @@ def _facts(settings: Settings, snapshot: Snapshot, readings: Mapping[str, Readin
         yield "ping", f"The ping {'is' if decision.allowed else 'is not'} sent: `{decision.rule}`"
         yield "licence", f"Licence: {_licence_summary(snapshot)}"
         yield "initialised", f"The set-up is {'completed' if installation.initialised else 'not completed'}"
+
+
+def _output(
+    output: Output, status: Status, deliveries: Mapping[tuple[str, str], Delivery], scraped_at: datetime | None
+) -> shape.Output:
+    """`deliveries` are by output and part of it; `scraped_at` is when /metrics was last fetched."""
+    if not status.on:
+        return shape.Output(output.name, output.title, shape.OutputState.OFF, status.reason, "", None)
+    of_output = {part: delivery for (name, part), delivery in deliveries.items() if name == output.name}
+    fails = any(delivery.failure is not None for delivery in of_output.values())
+    state = shape.OutputState.FAILS if fails else shape.OutputState.ON
+    last, at = _last_delivery(output, of_output, scraped_at)
+    return shape.Output(output.name, output.title, state, status.reason, last, at)
+
+
+def _last_delivery(
+    output: Output, deliveries: Mapping[str, Delivery], scraped_at: datetime | None
+) -> tuple[str, datetime | None]:
+    if deliveries:
+        arrived = [part for part, delivery in deliveries.items() if delivery.failure is None]
+        failed = [part for part, delivery in deliveries.items() if delivery.failure is not None]
+        words = [f"{_parts(arrived)} delivered"] if arrived else []
+        words += [f"{_parts(failed)} not delivered"] if failed else []
+        sentence = ", ".join(words)
+        return f"{sentence[:1].upper()}{sentence[1:]}", max(delivery.at for delivery in deliveries.values())
+    if output is prometheus_output.OUTPUT:
+        return ("Metrics fetched" if scraped_at else "Not fetched since the bridge started"), scraped_at
+    if output.build is None:
+        return "Runs in the browsers of FlowFuse's users: the bridge does not see what it does", None
+    return "Nothing sent since the bridge started", None
+
+
+def _parts(parts: list[str]) -> str:
+    return " and ".join(parts) if any(parts) else "the last event"
 
 
 def _egress(settings: Settings, snapshot: Snapshot, *, with_hosts: bool) -> Iterator[shape.Contact]:

@@ -12,6 +12,10 @@ _INLINE: Final = frozenset(("a", "code", "del", "em", "ins", "span", "strong", "
 """Every other element is on a line of its own, for those who read the page with curl."""
 
 
+_LONG_KEY_OR_DATE: Final = re.compile(r"(?P<key>\w+(?:\.\w+){2,})|\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b")
+_QUOTED: Final = re.compile(r"`([^`]+)`")
+
+
 class Markup(str):
     """Text that is HTML already."""
 
@@ -33,6 +37,28 @@ def element(tag: str, *children: Content, **attributes: str | int | bool | None)
 def join(*children: Content) -> Markup:
     """Children without an element around them."""
     return Markup("".join(child if isinstance(child, Markup) else _escaped(child) for child in children if child))
+
+
+def prose(words: str) -> Markup:
+    """What stands in backquotes is code; see `breakable`."""
+    pieces = _QUOTED.split(words)
+    return join(
+        *(element("code", breakable(piece)) if odd % 2 else breakable(piece) for odd, piece in enumerate(pieces))
+    )
+
+
+def breakable(words: str) -> Markup:
+    """A long dotted key may break after a dot, and a date not at all."""
+    children: list[Content] = []
+    end = 0
+    for found in _LONG_KEY_OR_DATE.finditer(words):
+        children.append(words[end : found.start()])
+        *parts, last = found[0].split(".")
+        for part in parts:
+            children += [f"{part}.", element("wbr")]
+        children.append(last if found["key"] else element("span", last, class_="whole"))
+        end = found.end()
+    return join(*children, words[end:])
 
 
 def _escaped(text: str) -> str:

@@ -77,7 +77,6 @@ class Memory:
             self._database, self._platform_id = database, platform_id or self._platform_id
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Keep the figures of a moment."""
         values = {
             count.name: snapshot.readings[count.name][()]
             for count in FIGURES

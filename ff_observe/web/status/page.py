@@ -27,8 +27,7 @@ from ff_observe.web.status.document import (
     StatusDocument,
 )
 from ff_observe.web.status.frame import PRODUCT, header, page, product
-from ff_observe.web.status.markup import Content, Markup, element, join
-from ff_observe.web.status.prose import breakable, prose
+from ff_observe.web.status.markup import Content, Markup, breakable, element, join, prose
 from ff_observe.web.status.values import is_moment, moment, number, rfc3339, shown
 
 _SEVERITY_WORDS: Final = {Severity.ERROR: "Problem", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
@@ -37,23 +36,25 @@ _CHANGE_WORDS: Final = {ChangeKind.BAD: "Worse: ", ChangeKind.GOOD: "Better: ", 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A place to go from here; `path` is relative to the page."""
+    """A place to go from here."""
 
     path: str
     title: str
     about: str
 
 
-def render(document: StatusDocument, links: Sequence[Link], root: str = ".", documents: str | None = None) -> Answer:
-    """The whole page. `root` is where the stylesheet and the script are, `documents` where the documents are, if there
-    are any; both without a slash at the end."""
+def render(document: StatusDocument, links: Sequence[Link], root: str) -> Answer:
+    """The whole page. `root` is where the application is, without a slash at the end; `links` begin there."""
+    documents = root + further.PATH if further.documents() else None
     title = " · ".join(filter(None, (document.summary, document.name, PRODUCT)))
     lost = element("p", "", id="lost", class_="lost", role="alert", hidden=True)
     above = join(_header(document), lost)
-    return page(title, root, "status", above, _sections(document, links, documents), _footer(document), renews=True)
+    return page(
+        title, root, "status", above, _sections(document, links, root, documents), _footer(document), renews=True
+    )
 
 
-def _sections(document: StatusDocument, links: Sequence[Link], documents: str | None) -> Iterable[Content]:
+def _sections(document: StatusDocument, links: Sequence[Link], root: str, documents: str | None) -> Iterable[Content]:
     limited = {f"flowfuse_{resource}" for resource in facts.LIMITS}
     others = [figure for figure in document.figures if figure.name not in limited]
     yield _findings(document.findings, documents)
@@ -67,7 +68,7 @@ def _sections(document: StatusDocument, links: Sequence[Link], documents: str | 
         _outputs(document.outputs, documents),
         _egress(document.egress, documents),
         _other_figures(others, document),
-        _links(links),
+        _links(links, root),
         class_="board",
     )
 
@@ -110,7 +111,6 @@ def _fix(finding: Finding, documents: str | None) -> Markup:
 
 
 def _about(what: str, documents: str | None, name: str) -> Markup | None:
-    """A paragraph that links to a document."""
     if documents is None:
         return None
     return element("p", element("a", f"About {what}", href=f"{documents}/{name}"), class_="about")
@@ -332,9 +332,9 @@ def _changes(changes: Sequence[Change]) -> Markup:
     return _section("changes", "Changes in the last day (UTC)", content)
 
 
-def _links(links: Sequence[Link]) -> Markup:
+def _links(links: Sequence[Link], root: str) -> Markup:
     items = [
-        element("li", element("h3", element("a", link.title, href=link.path)), element("p", link.about))
+        element("li", element("h3", element("a", link.title, href=root + link.path)), element("p", link.about))
         for link in links
     ]
     return _section("links", "Look further", element("ul", *items))

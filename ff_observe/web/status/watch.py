@@ -1,26 +1,16 @@
 """Keeps the memory of the status current, whether or not anyone asks: a component of the service."""
 
-from concurrent.futures import Future
-from typing import Final, Protocol
+from typing import Final
 
 from ff_observe.clock import Clock
 from ff_observe.periodic import ErrorSink, Periodic, Schedule
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.problems import Finding
+from ff_observe.web.shared_snapshot import SnapshotProvider
 from ff_observe.web.status.describe import StatusSource
 
 LOOK_SECONDS: Final = 300.0
 """How often the platform is read where no output asks for it: often enough for a curve of a day and its changes."""
-
-
-class SnapshotProvider(Protocol):
-    """What it needs of `Snapshots`."""
-
-    def fresh(self) -> Snapshot | None:
-        """The latest snapshot while it is fresh."""
-
-    def request(self) -> "Future[Snapshot]":
-        """Have a snapshot taken in another thread."""
 
 
 class Watch:

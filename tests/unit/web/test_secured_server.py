@@ -291,7 +291,7 @@ def test_a_file_cut_short_wherever_while_it_is_written_opens_nothing(tmp_path: P
         if now.context is not None and before.context is not None:
             assert now.context.verify_mode == before.context.verify_mode, text[:size]
             assert now.context.minimum_version == before.context.minimum_version, text[:size]
-        assert {name for name, _ in now.headers} == {name for name, _ in before.headers}, text[:size]
+        assert {name for name, _ in now.config.headers} == {name for name, _ in before.config.headers}, text[:size]
     file.write_text(text)
     assert security.current().config == before.config
 
