@@ -8,10 +8,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 
-from ff_observe.http.exchange import Handler
+from ff_observe.http.exchange import Exchange, Handler
 from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import Answer, Application, Scope, text
+from ff_observe.http.refusals import Closing, Refusals
 from ff_observe.http.server import Server
 
 LARGE = text(200, "x" * 2**24)  # more than anything between two sockets can hold
@@ -43,6 +44,27 @@ class Told(Application):
 
     def stop_waiting(self) -> None:
         pass
+
+
+class By:
+    """A handler that is one function."""
+
+    def __init__(self, handle: Callable[[Exchange], None]) -> None:
+        self.handle = handle
+
+    def stop_waiting(self) -> None:
+        pass
+
+
+class Counted(Refusals):
+    """Keeps which connections were closed, and why."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closings: list[Closing] = []
+
+    def closed(self, closing: Closing) -> None:
+        self.closings.append(closing)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 import pytest
@@ -14,53 +15,42 @@ from ff_observe.http.messages import Answer, text
 from ff_observe.http.server import Server
 from tests.real_parts.collector import in_packets, raw
 from tests.real_parts.processes import wait_until
-from tests.unit.http.serving import LAST, REQUEST, Told, Transport, serving, statuses
+from tests.unit.http.serving import LAST, REQUEST, By, Told, Transport, serving, statuses
 
 
-class Faulty:
+def faulty(exchange: Exchange) -> None:
     """Fails at once at `/now`, later at `/later`, and forgets to answer anywhere else."""
 
-    def handle(self, exchange: Exchange) -> None:
-        if exchange.scope["path"] == "/now":
-            raise ValueError("planted at once")
-        exchange.run(partial(self.later, exchange.scope["path"]))
-
-    async def later(self, path: str) -> None:
-        if path == "/later":
+    async def later() -> None:
+        if exchange.scope["path"] == "/later":
             raise ValueError("planted later")
 
-    def stop_waiting(self) -> None:
-        pass
+    if exchange.scope["path"] == "/now":
+        raise ValueError("planted at once")
+    exchange.run(later)
 
 
 @pytest.mark.parametrize(("path", "reported"), [(b"/now", "at once"), (b"/later", "later"), (b"/else", "")])
 def test_who_gets_no_answer_is_answered_by_the_server_and_the_fault_reported(path: bytes, reported: str) -> None:
     faults: list[str] = []
-    with serving(handler=Faulty(), on_fault=lambda error: faults.append(str(error))) as (_, port):
+    with serving(handler=By(faulty), on_fault=lambda error: faults.append(str(error))) as (_, port):
         assert statuses(raw(port, REQUEST.replace(b"/now", path) + LAST)) == [500]  # and the connection is closed
     assert faults == ([f"planted {reported}"] if reported else [])
 
 
-class Measuring:
+def measure(exchange: Exchange, most_bytes: int = 200_000) -> None:
     """Answers with the length of the body, or of the part that is more than `most_bytes`."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self.most_bytes = most_bytes
+    def answer(body: bytes | None) -> None:
+        exchange.respond(text(200 if exchange.more_body else 201, "nothing" if body is None else f"{len(body)}"))
 
-    def handle(self, exchange: Exchange) -> None:
-        def answer(body: bytes | None) -> None:
-            exchange.respond(text(200 if exchange.more_body else 201, "nothing" if body is None else f"{len(body)}"))
-
-        exchange.read(self.most_bytes, answer)
-
-    def stop_waiting(self) -> None:
-        pass
+    exchange.read(most_bytes, answer)
 
 
 @pytest.mark.parametrize("size", [0, 1, 150_000, 200_000])
 def test_a_body_is_read_whole_up_to_what_its_reader_takes(size: int) -> None:
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size
-    with serving(handler=Measuring(200_000)) as (_, port):
+    with serving(handler=By(measure)) as (_, port):
         received = in_packets(port, [head, b"x" * (size // 2), b"x" * (size - size // 2)])
     assert statuses(received) == [201]
     assert received.endswith(b"\r\n\r\n%d\n" % size)
@@ -68,7 +58,7 @@ def test_a_body_is_read_whole_up_to_what_its_reader_takes(size: int) -> None:
 
 def test_no_more_of_a_body_is_read_than_its_reader_takes() -> None:
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 400000\r\n\r\n"
-    with serving(handler=Measuring(200_000)) as (_, port):
+    with serving(handler=By(measure)) as (_, port):
         received = in_packets(port, [head, b"x" * 200_001])
     assert statuses(received) == [200]
     assert received.endswith(b"\r\n\r\n200001\n")
@@ -78,15 +68,16 @@ EXPECTING = b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nCont
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class InTwoParts(Measuring):
-    """Reads on after it had more than `most_bytes`."""
-
-    def handle(self, exchange: Exchange) -> None:
-        exchange.read(self.most_bytes, lambda _: Measuring.handle(self, exchange))
+def measure_in_two_parts(exchange: Exchange) -> None:
+    """Reads on after it had more than a byte."""
+    exchange.read(1, lambda _: measure(exchange, 1))
 
 
 def test_a_client_is_asked_once_for_the_body_that_it_holds_back() -> None:
-    with serving(handler=InTwoParts(1)) as (_, port), socket.create_connection(("127.0.0.1", port), 5) as client:
+    with (
+        serving(handler=By(measure_in_two_parts)) as (_, port),
+        socket.create_connection(("127.0.0.1", port), 5) as client,
+    ):
         client.sendall(EXPECTING)
         received = b""
         while len(received) < len(CONTINUE):
@@ -101,22 +92,20 @@ def test_a_client_is_asked_once_for_the_body_that_it_holds_back() -> None:
     assert received.count(b"HTTP/1.1") == 2
 
 
-class Answering:
-    """Answers `exchange`; what is then asked of it is recorded."""
+class Answering(By):
+    """Answers each request; what is then asked of it is recorded."""
 
     def __init__(self, *answers: Answer) -> None:
+        super().__init__(self.answer)
         self.answers = answers
         self.bodies: list[bytes | None] = []
         self.is_being_read: list[bool] = []
 
-    def handle(self, exchange: Exchange) -> None:
+    def answer(self, exchange: Exchange) -> None:
         for answer in self.answers:
             exchange.respond(answer)
         exchange.read(9, self.bodies.append)
         self.is_being_read.append(exchange.is_being_read)
-
-    def stop_waiting(self) -> None:
-        pass
 
 
 def test_an_answered_request_is_neither_answered_nor_read_again() -> None:
@@ -136,47 +125,34 @@ def test_an_answer_says_whether_the_connection_stays_and_it_does() -> None:
         assert raw(port, REQUEST + REQUEST).count(b"connection: close") == 1
 
 
-class AfterMuch:
+async def after_much(exchange: Exchange) -> None:
     """Reads a body once so much of it is there that reading has paused."""
+    while len(exchange.body) <= 64 * 1024:
+        await asyncio.sleep(0)
+    body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    exchange.read(400_000, body.set_result)
+    exchange.respond(text(200, f"{len(await body or b'')}"))
 
-    def handle(self, exchange: Exchange) -> None:
-        exchange.run(partial(self.later, exchange))
 
-    async def later(self, exchange: Exchange) -> None:
-        while len(exchange.body) <= 64 * 1024:
-            await asyncio.sleep(0)
-        body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        exchange.read(400_000, body.set_result)
-        exchange.respond(text(200, f"{len(await body or b'')}"))
+async def later(exchange: Exchange) -> None:
+    await asyncio.sleep(0)
+    exchange.respond(text(200, "later"))
 
-    def stop_waiting(self) -> None:
-        pass
+
+def in_a_task(answer: Callable[[Exchange], Coroutine[None, None, None]]) -> By:
+    return By(lambda exchange: exchange.run(partial(answer, exchange)))
 
 
 def test_reading_resumes_for_a_body_that_is_read_late() -> None:
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 400000\r\n\r\n"
-    with serving(handler=AfterMuch()) as (_, port):
+    with serving(handler=in_a_task(after_much)) as (_, port):
         assert raw(port, head + b"x" * 400_000, seconds=20).endswith(b"\r\n\r\n400000\n")
-
-
-class Later:
-    """Answers in a task."""
-
-    def handle(self, exchange: Exchange) -> None:
-        exchange.run(partial(self.later, exchange))
-
-    async def later(self, exchange: Exchange) -> None:
-        await asyncio.sleep(0)
-        exchange.respond(text(200, "later"))
-
-    def stop_waiting(self) -> None:
-        pass
 
 
 def test_a_client_that_begins_its_next_request_waits_as_others_do() -> None:
     """One byte of it does not make a connection busy, which is displaced after all that wait for their clients."""
     limits = Limits(connections=3, tenure_seconds=0)
-    with serving(limits, handler=Later()) as (server, port), contextlib.ExitStack() as held:
+    with serving(limits, handler=in_a_task(later)) as (server, port), contextlib.ExitStack() as held:
         clients = [held.enter_context(socket.create_connection(("127.0.0.1", port), 5)) for _ in range(3)]
         for client, sent in zip(clients, (REQUEST + b"G", REQUEST + b"G", REQUEST), strict=True):
             client.sendall(sent)

@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 
 from ff_observe.http.connection import Connection
-from ff_observe.http.exchange import Exchange
 from ff_observe.http.limits import Limits
-from ff_observe.http.refusals import Closing, Refusals
 from ff_observe.http.server import Server
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.collector import raw
 from tests.real_parts.processes import PATIENCE_SECONDS
-from tests.unit.http.serving import REQUEST, SMALL, Told, Transport, serving, statuses
+from tests.unit.http.serving import REQUEST, SMALL, By, Counted, Told, Transport, serving, statuses
 
 POST = b"POST /never HTTP/1.1\r\nHost: localhost\r\n"
 BODY = 2**21 * b"x"  # more than the server takes, less than it discards
@@ -26,17 +24,12 @@ REFUSED = {
 }
 
 
-class _Reading:
-    def handle(self, exchange: Exchange) -> None:
-        exchange.read(2**30, lambda _body: exchange.respond(SMALL))
-
-    def stop_waiting(self) -> None:
-        pass
+READING = By(lambda exchange: exchange.read(2**30, lambda _body: exchange.respond(SMALL)))
 
 
 @pytest.mark.parametrize(("status", "sent"), REFUSED.values(), ids=REFUSED)
 def test_a_client_that_sends_all_before_it_reads_gets_the_refusal(status: int, sent: bytes) -> None:
-    with serving(handler=_Reading()) as (_, port):
+    with serving(handler=READING) as (_, port):
         for _ in range(20):
             assert statuses(raw(port, sent)) == [status]
 
@@ -48,7 +41,7 @@ def test_a_client_that_sends_all_before_it_reads_gets_the_refusal_through_tls(tm
     trusting = ssl.create_default_context(cafile=certificate)
     status, sent = REFUSED["the body"]
     with (
-        serving(context=context, handler=_Reading()) as (_, port),
+        serving(context=context, handler=READING) as (_, port),
         socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as plain,
         trusting.wrap_socket(plain, server_hostname="127.0.0.1") as client,
     ):
@@ -76,14 +69,10 @@ def test_a_client_that_never_ends_is_cut_off() -> None:
 
 @pytest.mark.parametrize("unsent", [False, True], ids=["read", "unread"])
 def test_a_client_that_has_its_last_answer_has_two_seconds_to_close(unsent: bool) -> None:
-    closed: list[Closing] = []
-
-    class Counted(Refusals):
-        def closed(self, closing: Closing) -> None:
-            closed.append(closing)
+    refusals = Counted()
 
     async def wait() -> None:
-        server = Server(Told(), Limits(), refusals=Counted())
+        server = Server(Told(), Limits(), refusals=refusals)
         connection, transport = Connection(server), Transport()
         connection.connection_made(transport)
         transport.unsent = 100 if unsent else 0
@@ -103,13 +92,13 @@ def test_a_client_that_has_its_last_answer_has_two_seconds_to_close(unsent: bool
         assert transport.aborted
 
     asyncio.run(wait())
-    assert closed == []
+    assert refusals.closings == []
 
 
 def test_an_expectation_of_http_1_0_is_ignored() -> None:
     """RFC 9110, 10.1.1: its clients do not know interim answers."""
     request = b"POST /x HTTP/1.0\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"
     newer = request.replace(b" HTTP/1.0\r\n", b" HTTP/1.1\r\nConnection: close\r\n")
-    with serving(handler=_Reading()) as (_, port):
+    with serving(handler=READING) as (_, port):
         assert statuses(raw(port, request)) == [200]
         assert statuses(raw(port, newer)) == [100, 200]

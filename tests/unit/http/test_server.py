@@ -14,12 +14,12 @@ import pytest
 from ff_observe.http.connection import Connection
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import render_head
-from ff_observe.http.refusals import Closing, Refusals
+from ff_observe.http.refusals import Closing
 from ff_observe.http.server import Server
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.collector import in_packets, raw
 from tests.real_parts.processes import PATIENCE_SECONDS, wait_until
-from tests.unit.http.serving import LARGE, LAST, REQUEST, SMALL, Told, Transport, serving, statuses
+from tests.unit.http.serving import LARGE, LAST, REQUEST, SMALL, Counted, Told, Transport, serving, statuses
 
 
 @pytest.fixture
@@ -160,14 +160,10 @@ def test_who_waits_for_a_place_does_not_delay_the_stop() -> None:
 
 
 def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and_not_slow() -> None:
-    closed: list[Closing] = []
-
-    class Counted(Refusals):
-        def closed(self, closing: Closing) -> None:
-            closed.append(closing)
+    refusals = Counted()
 
     async def wait() -> None:
-        server = Server(Told(), Limits(connections=1, tenure_seconds=3600, request_seconds=10), refusals=Counted())
+        server = Server(Told(), Limits(connections=1, tenure_seconds=3600, request_seconds=10), refusals=refusals)
         placed, held = Connection(server), Connection(server)
         transports = [Transport(), Transport()]
         for connection, transport in zip((placed, held), transports, strict=True):
@@ -179,7 +175,7 @@ def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and
         assert [transport.aborted for transport in transports] == [False, True]
 
     asyncio.run(wait())
-    assert closed == [Closing.TOO_MANY]
+    assert refusals.closings == [Closing.TOO_MANY]
 
 
 def test_who_was_accepted_just_before_the_stop_does_not_delay_it() -> None:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from ff_observe.frontend import Script, render_page, snippets
 from ff_observe.source_maps.upload import NO_TOKEN, upload_source_maps
 from tests.other_users import unable_to_enter
 
-TOKEN = "planted-token"
-GOOD_MAP = {"version": 3, "sources": ["a.js"], "sourcesContent": ["let a"], "mappings": "AAAA"}
+ENVIRONMENT = {"SENTRY_AUTH_TOKEN": "planted-token", "SENTRY_ORG": "o", "SENTRY_PROJECT": "p"}
+GOOD_MAP: Mapping[str, object] = {"version": 3, "sources": ["a.js"], "sourcesContent": ["let a"], "mappings": "AAAA"}
 
 
 def sentry_script(release: str | None) -> tuple[Script, ...]:
@@ -33,7 +34,11 @@ def encoded(content: object) -> str:
     return base64.b64encode(json.dumps(content).encode()).decode()
 
 
-def write(directory: Path, files: dict[str, str | dict[str, object]]) -> Path:
+Files = Mapping[str, str | Mapping[str, object]]
+BUNDLE: Files = {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": GOOD_MAP}
+
+
+def write(directory: Path, files: Files = BUNDLE) -> Path:
     built = directory / "dist"
     built.mkdir()
     for name, content in files.items():
@@ -48,7 +53,7 @@ def plan(built: Path, **named: str | None) -> list[str]:
     said: list[str] = []
     upload_source_maps(
         built,
-        environment={"SENTRY_AUTH_TOKEN": TOKEN, "SENTRY_ORG": "o", "SENTRY_PROJECT": "p"},
+        environment=ENVIRONMENT,
         show=said.append,
         dry_run=True,
         working_directory=built.parent,
@@ -71,7 +76,7 @@ def test_without_a_token_nothing_is_done_and_said(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_without_a_token_still_shows_the_plan(tmp_path: Path) -> None:
-    built = write(tmp_path, {"a.js": "a\n//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    built = write(tmp_path)
     said: list[str] = []
     upload_source_maps(built, environment={}, show=said.append, release="r@1", dry_run=True, working_directory=tmp_path)
     assert said == [NO_TOKEN, "would upload 1 source maps for release r@1 to Sentry:", "  a.js: a.js.map, 1 sources"]
@@ -84,12 +89,12 @@ def test_a_dry_run_without_a_token_still_shows_the_plan(tmp_path: Path) -> None:
      "//# sourceMappingURL=old.map\n//# sourceMappingURL=a.js.map\n\n//# debugId=0"],
 )  # fmt: skip
 def test_a_reference_is_read_as_browsers_read_it(tmp_path: Path, reference: str) -> None:
-    built = write(tmp_path, {"a.js": f"a\n{reference}", "a.js.map": dict(GOOD_MAP)})
+    built = write(tmp_path, {"a.js": f"a\n{reference}", "a.js.map": GOOD_MAP})
     assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
 
 
 def test_maps_in_bundles_index_maps_and_guarded_maps_are_fine(tmp_path: Path) -> None:
-    files: dict[str, str | dict[str, object]] = {
+    files: Files = {
         "inline.mjs": f"a\n//# sourceMappingURL=data:application/json;charset=utf-8;base64,{encoded(GOOD_MAP)}",
         "sub/index.cjs": "a\n//# sourceMappingURL=../maps/index.map",
         "maps/index.map": {"version": 3, "sections": []},
@@ -123,15 +128,10 @@ def test_maps_in_bundles_index_maps_and_guarded_maps_are_fine(tmp_path: Path) ->
         ({"a.js.map": GOOD_MAP}, "a.js.map: no bundle goes with this map"),
         ({"a.js": "//# sourceMappingURL=data:,{}"}, "a.js: its map within it is not in base64"),
         ({"a.js": "//# sourceMappingURL=data:;base64,!"}, "a.js: its map within it is broken"),
-        (
-            {"a.js": "//# sourceMappingURL=data:;base64,e30="},
-            "its map within it is not a source map of version 3",
-        ),
+        ({"a.js": "//# sourceMappingURL=data:;base64,e30="}, "its map within it is not a source map of version 3"),
     ],
 )
-def test_a_build_that_is_not_fit_is_refused(
-    tmp_path: Path, files: dict[str, str | dict[str, object]], message: str
-) -> None:
+def test_a_build_that_is_not_fit_is_refused(tmp_path: Path, files: Files, message: str) -> None:
     built = write(tmp_path, files)
     with pytest.raises(SourceMapsError) as raised:
         plan(built)
@@ -140,8 +140,7 @@ def test_a_build_that_is_not_fit_is_refused(
 
 
 def test_what_is_linked_from_elsewhere_is_refused_for_sentry_cli_would_change_it(tmp_path: Path) -> None:
-    bundle = "//# sourceMappingURL=a.js.map"
-    built = write(tmp_path, {"a.js": bundle, "a.js.map": dict(GOOD_MAP), "same.js": "a"})
+    built = write(tmp_path, {**BUNDLE, "same.js": "a"})
     (built / "again.js").symlink_to(built / "same.js")
     assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
     elsewhere = tmp_path / "elsewhere"
@@ -154,21 +153,18 @@ def test_what_is_linked_from_elsewhere_is_refused_for_sentry_cli_would_change_it
 
 
 def test_what_is_hidden_is_passed_over_as_sentry_cli_does(tmp_path: Path) -> None:
-    built = write(
-        tmp_path,
-        {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP), ".cache/b.js": "//# sourceMappingURL=x"},
-    )
+    built = write(tmp_path, {**BUNDLE, ".cache/b.js": "//# sourceMappingURL=x"})
     assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
-    files: dict[str, str | dict[str, object]] = {"a.js": "//# sourceMappingURL=gone.map", "b.js.map": dict(GOOD_MAP)}
+    files: Files = {"a.js": "//# sourceMappingURL=gone.map", "b.js.map": GOOD_MAP}
     with pytest.raises(SourceMapsError, match=r"(?s)a\.js: refers.*b\.js\.map: no bundle"):
         plan(write(tmp_path, files))
 
 
 def test_what_will_show_no_code_is_noted(tmp_path: Path) -> None:
-    files: dict[str, str | dict[str, object]] = {
+    files: Files = {
         "a.js": "//# sourceMappingURL=a.js.map",
         "a.js.map": {**GOOD_MAP, "sources": ["a", "b"], "sourcesContent": ["let a", None]},
         "plain.js": "a",
@@ -180,7 +176,7 @@ def test_what_will_show_no_code_is_noted(tmp_path: Path) -> None:
 
 
 def built_with_page(directory: Path, release: str | None) -> Path:
-    built = write(directory, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    built = write(directory)
     (built / "index.html").write_bytes(render_page(b"<head></head>", sentry_script(release)))
     (built / "other.html").write_text("<head></head>")
     return built
@@ -208,14 +204,14 @@ def test_a_release_the_page_will_not_report_is_refused(
 
 
 def test_a_release_other_than_the_configured_one_is_refused(tmp_path: Path) -> None:
-    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    built = write(tmp_path)
     with pytest.raises(SourceMapsError, match=r"--release: flowfuse@1\n.*FlowFuse's version.*: flowfuse@2"):
         plan(built, release="flowfuse@1", page_release="flowfuse@2")
     assert "release flowfuse@2 " in plan(built, release=None, page_release="flowfuse@2")[0]
 
 
 def test_an_unknown_release_is_asked_for(tmp_path: Path) -> None:
-    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    built = write(tmp_path)
     with pytest.raises(SourceMapsError, match="say --release flowfuse@<version>"):
         plan(built, release=None)
 
@@ -225,7 +221,7 @@ def test_a_build_beside_a_flowfuse_that_it_may_not_look_at_is_asked_for_the_rele
 ) -> None:
     (open_directory / "etc").mkdir()
     monkeypatch.setenv("FLOWFORGE_HOME", str(open_directory))
-    built = write(open_directory, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    built = write(open_directory)
     for rights in (contextlib.nullcontext(), unable_to_enter(open_directory / "etc")):  # the first loads the modules
         with rights:
             assert main(["sentry", "sourcemaps", str(built), "--dry-run"]) == 1
@@ -234,7 +230,7 @@ def test_a_build_beside_a_flowfuse_that_it_may_not_look_at_is_asked_for_the_rele
 
 @pytest.mark.parametrize("release", ["", "..", "a/b", "a\nb", "x" * 201, " padded "])
 def test_a_release_sentry_would_not_take_is_refused(tmp_path: Path, release: str) -> None:
-    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    built = write(tmp_path)
     with pytest.raises(SourceMapsError, match="is no release Sentry takes"):
         plan(built, release=release)
 
@@ -245,13 +241,13 @@ def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_without_sentry_cli_the_user_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = write(tmp_path, {"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": dict(GOOD_MAP)})
+    built = write(tmp_path)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SourceMapsError, match=r"pip install 'ff-observe\[build\]'"):
         upload_source_maps(
             built,
-            environment={"SENTRY_AUTH_TOKEN": TOKEN, "SENTRY_ORG": "o", "SENTRY_PROJECT": "p"},
+            environment=ENVIRONMENT,
             show=lambda line: None,
             release="r@1",
             working_directory=tmp_path,

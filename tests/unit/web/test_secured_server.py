@@ -26,6 +26,7 @@ from tests.unit.web.platforms import Provider, app, snapshot
 
 ALICE = "basic_auth_users:\n  alice: $2y$04$l1DVfP1Nj5yOBgpCtPncDugbEQt2Kypq5ZkWbB3ZiZl4a7TuZGpFO\n"  # secret
 TLS = "tls_server_config:\n  cert_file: certificate.pem\n  key_file: key.pem\n"
+REFUSED = r"alert|reset|closed|EOF|Broken|without response"
 OURS = {"authorization": "Basic " + base64.b64encode(b"alice:secret").decode()}
 
 
@@ -69,6 +70,10 @@ def status(server: WebServer, context: ssl.SSLContext, path: str = "/metrics", *
             return reply.status
     finally:
         connection.close()
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def identity(directory: Path) -> Path:
@@ -120,10 +125,10 @@ def test_only_a_client_whose_certificate_is_signed_by_the_authority_gets_in(tmp_
         text = f"{TLS}  client_ca_file: friend/certificate.pem\n  client_auth_type: {kind}\n"
         with served(tmp_path, text) as (server, _):
             assert status(server, client(tmp_path, friend)) == 200
-            with pytest.raises(OSError, match=r"alert|reset|closed|EOF|Broken|without response"):
+            with pytest.raises(OSError, match=REFUSED):
                 status(server, client(tmp_path, stranger))
             if without is None:
-                with pytest.raises(OSError, match=r"alert|reset|closed|EOF|Broken|without response"):
+                with pytest.raises(OSError, match=REFUSED):
                     status(server, client(tmp_path))
             else:
                 assert status(server, client(tmp_path)) == without
@@ -153,7 +158,7 @@ def test_a_certificate_that_is_half_replaced_changes_nothing_until_it_is_whole(
         (other / "certificate.pem").replace(tmp_path / "certificate.pem")
         for _ in range(3):
             assert status(server, trusts_old) == 200
-        warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        warnings = warnings_in(caplog)
         assert len(warnings) == 2  # once, in two lines
         assert "do not belong together" in warnings[0]
         assert warnings[1] == "the old web configuration stays in use"
@@ -169,7 +174,7 @@ def test_client_certificates_can_be_demanded_without_a_restart(tmp_path: Path) -
         file.write_text(
             f"{TLS}  client_ca_file: friend/certificate.pem\n  client_auth_type: RequireAndVerifyClientCert\n"
         )
-        with pytest.raises(OSError, match=r"alert|reset|closed|EOF|Broken|without response"):
+        with pytest.raises(OSError, match=REFUSED):
             status(server, client(tmp_path))
         assert status(server, client(tmp_path, friend)) == 200
 
@@ -213,14 +218,13 @@ def test_the_probes_are_open_where_the_application_is_mounted(tmp_path: Path) ->
 def test_two_authorization_headers_are_as_none(tmp_path: Path) -> None:
     application, _, _ = secured(tmp_path, ALICE)
     assert get(application, "/metrics", authorization=OURS["authorization"], Authorization="x").status == 200
-    twice = {"authorization": OURS["authorization"]}
     sent: list[int] = []
 
     async def send(message: dict[str, object]) -> None:
         if "status" in message:
             sent.append(int(str(message["status"])))
 
-    value = twice["authorization"].encode()
+    value = OURS["authorization"].encode()
     scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": [(b"authorization", value)] * 2}
     asyncio.run(application(scope, None, send))  # type: ignore[arg-type]  # nothing is received here
     assert sent == [401]
@@ -255,7 +259,7 @@ def test_a_bad_new_file_keeps_the_old_users_and_warns_once(
     for _ in range(3):
         assert get(application, "/metrics").status == 401
         assert get(application, "/metrics", **OURS).status == 200
-    messages = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    messages = warnings_in(caplog)
     assert messages[-1] == "the old web configuration stays in use"
     assert len(messages) == 2
     assert str(file) in messages[0]
@@ -313,7 +317,7 @@ def test_what_a_file_takes_away_is_said_once_and_taken_by_a_new_reading(
     file.write_text("# no more users\n")
     for _ in range(3):
         assert get(application, "/metrics").status == 401
-    said, kept = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    said, kept = warnings_in(caplog)
     assert "basic_auth_users" in said
     assert "send SIGHUP or restart" in said
     assert kept == "the old web configuration stays in use"
