@@ -6,20 +6,17 @@ import logging
 import re
 import secrets
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 from ff_observe.config.settings import FrontendSettings
 from ff_observe.errors import UsageError
 from ff_observe.frontend.csp import merge_csp
-from ff_observe.frontend.scripts import Script
 from ff_observe.frontend.services import csp_sources, deprecations, snippets
 from ff_observe.frontend.stream import Gzip, Identity, PageStream
+from ff_observe.http.messages import Message, Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]  # Any: the ASGI specification leaves the values open
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
@@ -35,13 +32,8 @@ _OF_THE_ORIGINAL: Final = frozenset(
 # A page with a nonce is for one visitor.
 _OF_CACHES: Final = frozenset({b"cache-control", b"cdn-cache-control", b"surrogate-control", b"expires"})
 # Conditional and range requests would be answered for the page without its snippets.
-_CONDITIONS: Final = (
-    b"if-none-match",
-    b"if-modified-since",
-    b"if-match",
-    b"if-unmodified-since",
-    b"range",
-    b"if-range",
+_CONDITIONS: Final = frozenset(
+    {b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"range", b"if-range"}
 )
 _HEADER: Final = re.compile(r"[\t\x20-\x7e]*")
 _SHORTCUTS: Final = ("http.response.pathsend", "http.response.zerocopysend")
@@ -93,7 +85,8 @@ class FrontendTelemetryMiddleware:
             scope = {**scope, NONCE_KEY: nonce}
             scripts = self._snippets(nonce)
             sources = csp_sources(self._settings, scripts)
-        response = _Response(send, scripts, sources, self._policy, head=scope["method"] == "HEAD", fresh=self._nonce)
+        page = PageStream(scripts, sources)
+        response = _Response(send, page, sources, self._policy, head=scope["method"] == "HEAD", fresh=self._nonce)
         await self._app(_for_pages(scope), receive, response.send)
 
 
@@ -111,89 +104,84 @@ def _for_pages(scope: Scope) -> Scope:
     }
 
 
+@dataclass(slots=True)
 class _Response:
     """One response on its way out: buffered until it is known by how much the page grows, or that it does not."""
 
-    def __init__(
-        self,
-        send: Send,
-        scripts: Sequence[Script],
-        sources: Mapping[str, tuple[str, ...]],
-        policy: str | None,
-        *,
-        head: bool,
-        fresh: bool,
-    ) -> None:
-        self._send = send
-        self._sources = sources
-        self._policy = policy
-        self._head = head
-        self._fresh = fresh
-        self._page = PageStream(scripts, sources)
-        self._coding: Identity | None = None  # None: everything passes through
-        self._held: list[Message] = []  # the start, and the processed part of the body
+    forward: Send
+    page: PageStream
+    sources: Mapping[str, tuple[str, ...]]
+    policy: str | None
+    head: bool
+    """Whether it answers a HEAD request."""
+    fresh: bool
+    """Whether it is for one visitor."""
+    coding: Identity | None = None
+    """None: everything passes through."""
+    held: list[Message] = field(default_factory=list)
+    """The start, and the processed part of the body."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._coding = _coding_of_page(message)
-            if self._coding is not None:
-                self._held.append(message)
+            self.coding = _coding_of_page(message)
+            if self.coding is not None:
+                self.held.append(message)
                 return
-        elif message["type"] == "http.response.body" and self._coding is not None:
-            await self._body(message, self._coding)
+        elif message["type"] == "http.response.body" and self.coding is not None:
+            await self._body(message, self.coding)
             return
         elif message["type"] in _SHORTCUTS:  # the server sends a file by itself: out of our reach
             await self._pass_unchanged()
-        await self._send(message)
+        await self.forward(message)
 
     async def _body(self, message: Message, coding: Identity) -> None:
-        if self._held:
-            self._held.append(message)
+        if self.held:
+            self.held.append(message)
         last = not message.get("more_body", False)
         try:
-            ready = self._page.feed(coding.decode(message.get("body", b""), last=last))
+            ready = self.page.feed(coding.decode(message.get("body", b""), last=last))
         except zlib.error:
-            if not self._held:
+            if not self.held:
                 raise  # breaks off what has begun: a broken body must not become whole
             await self._pass_unchanged()  # not encoded as declared: unreadable for us
             return
         if last:
-            ready += self._page.finish()
-        if self._held:
-            if not self._page.decided:
+            ready += self.page.finish()
+        if self.held:
+            if not self.page.decided:
                 return
-            if not self._page.changed and not self._head:
+            if not self.page.changed and not self.head:
                 await self._pass_unchanged()
                 return
-            start = self._held[0]
-            self._held.clear()
-            await self._send({**start, "headers": self._headers(start, coding)})
-        await self._send({**message, "body": b"" if self._head else coding.encode(ready, last=last)})
+            start = self.held[0]
+            self.held.clear()
+            await self.forward({**start, "headers": self._headers(start, coding)})
+        await self.forward({**message, "body": b"" if self.head else coding.encode(ready, last=last)})
 
     async def _pass_unchanged(self) -> None:
         """Send what is buffered unchanged, and everything that follows."""
-        self._coding = None
-        for message in self._held:
-            await self._send(message)
-        self._held.clear()
+        self.coding = None
+        for message in self.held:
+            await self.forward(message)
+        self.held.clear()
 
     def _headers(self, start: Message, coding: Identity) -> Headers:
-        dropped = _OF_THE_ORIGINAL | {b"content-length"} | (_OF_CACHES if self._fresh else set())
+        dropped = _OF_THE_ORIGINAL | {b"content-length"} | (_OF_CACHES if self.fresh else set())
         headers: Headers = []
         has_policy = False
         for name, value in start.get("headers", ()):
             lowered = name.lower()
             if lowered in _POLICIES:
                 has_policy = has_policy or lowered == _POLICIES[0]
-                value = merge_csp(value.decode("latin-1"), self._sources).encode("latin-1")
-            elif lowered == b"content-length" and not isinstance(coding, Gzip) and not self._head:
-                value = str(int(value) + self._page.added).encode()
+                value = merge_csp(value.decode("latin-1"), self.sources).encode("latin-1")
+            elif lowered == b"content-length" and not isinstance(coding, Gzip) and not self.head:
+                value = str(int(value) + self.page.added).encode()
             elif lowered in dropped:
                 continue
             headers.append((name, value))
-        if not has_policy and self._policy is not None:
-            headers.append((_POLICIES[0], merge_csp(self._policy, self._sources).encode("latin-1")))
-        if self._fresh:
+        if not has_policy and self.policy is not None:
+            headers.append((_POLICIES[0], merge_csp(self.policy, self.sources).encode("latin-1")))
+        if self.fresh:
             headers.append((b"cache-control", b"no-store"))
         return headers
 

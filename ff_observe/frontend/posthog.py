@@ -46,15 +46,10 @@ _LOADER: Final = """function (key, options, source, methods) {
 }"""
 
 
-def options(settings: PostHogSettings) -> Mapping[str, object]:
-    """The second argument of `posthog.init`: the configured options, under PostHog's own names."""
-    cookieless = {} if settings.cookieless_mode is None else {"cookieless_mode": settings.cookieless_mode}
-    return {"api_host": settings.apiurl, **cookieless, "capture_pageview": settings.capture_pageview}
-
-
 def snippet(settings: PostHogSettings) -> str:
-    source = f"{_assets(settings.apiurl)}/static/array.js"
-    return call(_LOADER, settings.apikey, options(settings), source, _METHODS)
+    cookieless = {} if settings.cookieless_mode is None else {"cookieless_mode": settings.cookieless_mode}
+    options = {"api_host": settings.apiurl, **cookieless, "capture_pageview": settings.capture_pageview}
+    return call(_LOADER, settings.apikey, options, f"{_assets(settings.apiurl)}/static/array.js", _METHODS)
 
 
 def sources(settings: PostHogSettings) -> Mapping[str, tuple[str, ...]]:

@@ -2,10 +2,29 @@
 them."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from ff_observe.config.settings import PLAUSIBLE_DEPRECATION, FrontendSettings
-from ff_observe.frontend import consent, plausible, posthog, sentry
-from ff_observe.frontend.scripts import Script
+from ff_observe.frontend import plausible, posthog, sentry
+from ff_observe.frontend.scripts import Script, call
+
+# With `telemetry.frontend.consent: required` every other script waits for `window.ffObserve.consent()`.
+# A page that knows the answer before it is parsed (from a cookie on the server, say) may set `window.ffObserve =
+# {consented: true}` above these scripts: then nothing is held back.
+_CONSENT: Final = """function () {
+  var known = window.ffObserve, waiting = [];
+  function start(run) {
+    try { run(); } catch (error) { setTimeout(function () { throw error; }); }
+  }
+  var hook = window.ffObserve = {
+    consented: known ? known.consented === true : false,
+    consent: function () {
+      hook.consented = true;
+      waiting.splice(0).forEach(start);
+    },
+    onConsent: function (run) { if (hook.consented) { start(run); } else { waiting.push(run); } }
+  };
+}"""
 
 
 def snippets(
@@ -17,7 +36,8 @@ def snippets(
     """
     bodies = tuple(_bodies(settings, environment_name, release))
     if bodies and settings.consent_required:
-        bodies = (("consent", consent.SNIPPET), *((name, consent.held(body)) for name, body in bodies))
+        held = ((name, f"window.ffObserve.onConsent(function () {{ {body} }});") for name, body in bodies)
+        bodies = (("consent", call(_CONSENT)), *held)
     return tuple(Script(name, body, nonce) for name, body in bodies)
 
 

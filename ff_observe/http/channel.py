@@ -40,10 +40,6 @@ class Channel(asyncio.BufferedProtocol, ABC):
         """Whether nothing more is sent or handled."""
         return self.is_ended or self.transport.is_closing()
 
-    @property
-    def scheme(self) -> str:
-        return "http" if self._tls is None else "https"
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=0)  # an answer is not begun before the previous one has left

@@ -181,7 +181,7 @@ class Connection(Channel):
         scope = {
             "http_version": version,
             "method": method,
-            "scheme": self.scheme,
+            "scheme": "http" if self.server.tls is None else "https",
             "path": path,
             "raw_path": raw_path,
             "query_string": url.query or b"",
@@ -277,11 +277,6 @@ class Connection(Channel):
         self.arriving_since = self.server.now()
         self.server.places.waits(self)
 
-    @property
-    def date(self) -> bytes:
-        """The value of a `Date` header, the same object for a second."""
-        return self.server.date
-
     # Bounds.
 
     def finish(self) -> None:
@@ -346,7 +341,7 @@ class Connection(Channel):
             return
         if refused is None or not refused.complete:
             answer: Answer = self.server.refusals.answer(problem)
-            self.write(render_head(answer.status, answer.headers, self.date, keep_alive=False), answer.body)
+            self.write(render_head(answer.status, answer.headers, self.server.date, keep_alive=False), answer.body)
             if refused is not None:
                 refused.complete = True
         self._end()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ff_observe.http.messages import Answer, Scope, render_head
@@ -12,38 +13,26 @@ if TYPE_CHECKING:
     from ff_observe.http.connection import Connection
 
 
+@dataclass(slots=True, eq=False)
 class Exchange:
     """A request whose head has arrived, and its answer: complete, with its length, so that it leaves in one write.
 
     `scope` describes the request as ASGI does, without its `type`.
     """
 
-    __slots__ = (
-        *("_connection", "_most_bytes", "_then", "body", "complete", "disconnected"),
-        *("expects_continue", "keep_alive", "more_body", "refused", "scope", "task"),
-    )
-
-    def __init__(
-        self,
-        connection: "Connection",
-        scope: Scope,
-        *,
-        keep_alive: bool,
-        expects_continue: bool,
-        refused: Problem | None,
-    ) -> None:
-        self._connection = connection
-        self.scope = scope
-        self.keep_alive = keep_alive
-        self.expects_continue = expects_continue
-        self.refused = refused
-        self.body = bytearray()
-        self.more_body = True
-        self.complete = False
-        self.disconnected = False
-        self.task: asyncio.Task[None] | None = None
-        self._most_bytes = 0
-        self._then: Callable[[bytes | None], None] | None = None
+    _connection: "Connection"
+    scope: Scope
+    _: KW_ONLY
+    keep_alive: bool
+    expects_continue: bool
+    refused: Problem | None
+    body: bytearray = field(default_factory=bytearray)
+    more_body: bool = True
+    complete: bool = False
+    disconnected: bool = False
+    task: "asyncio.Task[None] | None" = None
+    _most_bytes: int = 0
+    _then: Callable[[bytes | None], None] | None = None
 
     # Called by the handler.
 
@@ -66,7 +55,7 @@ class Exchange:
             return
         if answer.closes:
             self.keep_alive = False
-        head = render_head(answer.status, answer.headers, self._connection.date, self.keep_alive)
+        head = render_head(answer.status, answer.headers, self._connection.server.date, self.keep_alive)
         self._connection.complete(self, head, answer.body)
 
     def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

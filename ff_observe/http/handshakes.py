@@ -2,25 +2,19 @@
 by peer."""
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from ff_observe.http.peers import FairQueue, Peer
+from ff_observe.http.peers import FairQueue
 
-
-class Handshake(Protocol):
-    """A connection whose handshake is not complete."""
-
-    peer: Peer
-
-    def advance_handshake(self) -> None:
-        """Advance with the data that has arrived."""
+if TYPE_CHECKING:
+    from ff_observe.http.channel import Channel
 
 
 class Handshakes:
     """Those whose clients have sent something. At most `most`, the connections that are read. For one event loop."""
 
     def __init__(self, most: int) -> None:
-        self._turns: FairQueue[Handshake] = FairQueue(most)
+        self._turns: FairQueue[Channel] = FairQueue(most)
         self._is_running = False
 
     @property
@@ -28,7 +22,7 @@ class Handshakes:
         """Whether one waits for its turn."""
         return len(self._turns) > 0
 
-    def goes_on(self, connection: Handshake) -> None:
+    def goes_on(self, connection: "Channel") -> None:
         """Data arrived for it."""
         self._turns.discard(connection.peer, connection)
         self._turns.add(connection.peer, connection)
@@ -36,7 +30,7 @@ class Handshakes:
             self._is_running = True
             self._next()
 
-    def ends(self, connection: Handshake) -> None:
+    def ends(self, connection: "Channel") -> None:
         """The handshake is complete, or the connection is gone."""
         self._turns.discard(connection.peer, connection)
 

@@ -48,7 +48,7 @@ class Server:
         self.refusals = refusals or Refusals()
         self.report = on_fault or _log_fault
         self.hosts: AllowedHosts | None = None
-        self.date = b""
+        self.date = b""  # of the `Date` header, the same object for a second
         self.buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._open_to_any_host = open_to_any_host
         self.handshakes = Handshakes(limits.connections)

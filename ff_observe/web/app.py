@@ -6,7 +6,7 @@ from ff_observe import tracing
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Application, Scope, text
 from ff_observe.self_metrics import SelfMetrics
-from ff_observe.web.documents import document_page, drawing
+from ff_observe.web.documents import document
 from ff_observe.web.exposition import SnapshotExposition
 from ff_observe.web.shared_snapshot import SharedSnapshot, SnapshotProvider
 from ff_observe.web.status import further
@@ -22,7 +22,7 @@ _METRICS_OFF = text(
     "Metrics are off. To turn them on, set telemetry.backend.prometheus.enabled: true in flowforge.yml, which opens "
     "FlowFuse's own /metrics too, or bridge_enabled: true there, which does not.",
 )
-NOT_ALLOWED = text(405, "Only GET and HEAD are answered here.", (b"allow", b"GET, HEAD"))
+_NOT_ALLOWED = text(405, "Only GET and HEAD are answered here.", (b"allow", b"GET, HEAD"))
 HEALTHY = text(200, "ff-observe is healthy.")
 _READY = text(200, "ff-observe is ready: the platform's database answers.")
 _NOT_READY = text(503, "ff-observe is not ready: the platform's database does not answer.")
@@ -50,10 +50,9 @@ class BridgeApp(Application):
             STATUS_PATH: self._status,
             READY_PATH: self._ready,
         }
-        self._pages |= {f"{further.PATH}/{name}": self._document for name in further.documents()}
-        self._pages |= {f"{further.PATH}/{name}": self._drawing for name in further.drawings()}
         if further.documents():
-            self._pages[f"{further.PATH}/"] = self._document
+            names = ("", *further.documents(), *further.drawings())
+            self._pages |= {f"{further.PATH}/{name}": self._document for name in names}
         if settings.enabled:
             self._pages[settings.path] = self._scrape
         else:
@@ -84,7 +83,7 @@ class BridgeApp(Application):
         fixed = self._fixed.get(path)
         if fixed is None and path not in self._pages:
             return self._not_found
-        return fixed if scope["method"] in ("GET", "HEAD") else NOT_ALLOWED
+        return not_allowed(scope) or fixed
 
     async def _scrape(self, scope: Scope) -> Answer:
         if not tracing.is_on():  # scrapes are answered thousands of times a second
@@ -104,7 +103,6 @@ class BridgeApp(Application):
 
     @property
     def scrapes_answered(self) -> int:
-        """How many expositions were asked for."""
         return self._exposition.answered
 
     async def _status(self, scope: Scope) -> Answer:
@@ -114,14 +112,16 @@ class BridgeApp(Application):
         )
 
     async def _document(self, scope: Scope) -> Answer:
-        return document_page(path_below_mount(scope).rpartition("/")[2] or "README")
-
-    async def _drawing(self, scope: Scope) -> Answer:
-        return drawing(path_below_mount(scope).removeprefix(f"{further.PATH}/"))
+        return document(path_below_mount(scope).removeprefix(f"{further.PATH}/"))
 
     async def _ready(self, _scope: Scope) -> Answer:
         snapshot = self._snapshot.fresh() or await self._snapshot.current(READY_TIMEOUT_SECONDS)
         return _READY if snapshot.up else _NOT_READY
+
+
+def not_allowed(scope: Scope) -> Answer | None:
+    """The answer to a method that nothing here answers."""
+    return None if scope["method"] in ("GET", "HEAD") else _NOT_ALLOWED
 
 
 def answer_within_seconds(scrape_timeout: bytes) -> float:

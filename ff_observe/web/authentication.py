@@ -23,8 +23,6 @@ _BCRYPT_BYTES: Final = 72  # bcrypt uses no more of a password, and tools that m
 
 
 class Verdict(Enum):
-    """What to do with a request."""
-
     ALLOWED = "allowed"
     DENIED = "denied"
     BUSY = "busy"

@@ -10,19 +10,17 @@ from ff_observe.web.status.markup import element
 
 
 @cache
-def document_page(name: str) -> Answer:
-    """The page of a document. Its addresses are relative: the application may be mounted anywhere."""
-    text = documents()[name].read_text(encoding="utf-8")
+def document(name: str) -> Answer:
+    """The page of a document, or a drawing in one. Addresses in it are relative: the application may be mounted
+    anywhere."""
+    if name in drawings():
+        return answer(200, "image/svg+xml", drawings()[name].read_bytes(), cache="no-cache")
+    text = documents()[name or "README"].read_text(encoding="utf-8")
     home = element("a", PRODUCT, href="../")
     index = element("a", "Documentation", href="./")
     header = element("header", MARK, element("nav", home, " · ", index, aria_label="Pages"))
     content = (render(text, _address),)
     return page(f"{title(text)} · {PRODUCT}", "..", "document", header, content, cache="no-cache")
-
-
-@cache
-def drawing(name: str) -> Answer:
-    return answer(200, "image/svg+xml", drawings()[name].read_bytes(), cache="no-cache")
 
 
 def _address(target: str) -> str | None:

@@ -19,9 +19,9 @@ from ff_observe.platform_context import working_for
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.web.app import (
     HEALTHY,
-    NOT_ALLOWED,
     PAGE_TIMEOUT_SECONDS,
     READY_TIMEOUT_SECONDS,
+    not_allowed,
     path_below_mount,
     scrape_headers,
 )
@@ -94,23 +94,19 @@ class PlatformsApp(Application):
         elif path.startswith(BELOW):
             name, slash, rest = path.removeprefix(BELOW).partition("/")
         elif path in _FIXED or path in _PATHS:
-            return self._allowed(scope) or _FIXED.get(path)
+            return not_allowed(scope) or _FIXED.get(path)
         else:
             return _NOT_FOUND
         platform = self._platforms.get(name)
         if platform is None:
             return _UNKNOWN
         if not slash:
-            return self._allowed(scope) or text(308, "Moved.", (b"location", f"{quote(name)}/".encode()))
+            return not_allowed(scope) or text(308, "Moved.", (b"location", f"{quote(name)}/".encode()))
         if platform.running is None:
-            return self._allowed(scope) or (unusable(platform) if rest == "" else _UNUSABLE)
+            return not_allowed(scope) or (unusable(platform) if rest == "" else _UNUSABLE)
         path = platform.running.settings.prometheus.path if rest is None else f"/{rest}"
         # Without a root path: the links of a platform's page are relative, and hold wherever it is mounted.
         return platform.running.app, {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
-
-    @staticmethod
-    def _allowed(scope: Scope) -> Answer | None:
-        return None if scope["method"] in ("GET", "HEAD") else NOT_ALLOWED
 
     async def _answer(self, scope: Scope, path: str) -> Answer:
         if path == METRICS_PATH:
@@ -128,19 +124,18 @@ class PlatformsApp(Application):
         Prometheus found this very page."""
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         root = scope.get("root_path", "")
-        groups = [
-            {
-                "targets": [host],
-                "labels": {
+        groups = []
+        for platform in self._platforms.values():
+            prometheus = platform.running.settings.prometheus if platform.running is not None else None
+            if prometheus is None or prometheus.enabled:
+                path = METRICS_PATH if prometheus is None else prometheus.path
+                labels = {
                     **platform.labels,
-                    "__metrics_path__": f"{root}{BELOW}{platform.name}{_metrics_path(platform)}",
+                    "__metrics_path__": f"{root}{BELOW}{platform.name}{path}",
                     "platform": platform.name,
                     "instance": platform.name,
-                },
-            }
-            for platform in self._platforms.values()
-            if platform.running is None or platform.running.settings.prometheus.enabled
-        ]
+                }
+                groups.append({"targets": [host], "labels": labels})
         return answer(200, "application/json", json.dumps(groups).encode())
 
     def _metrics(self, scope: Scope) -> Answer:
@@ -197,7 +192,3 @@ class PlatformsApp(Application):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
-
-
-def _metrics_path(platform: ServedPlatform) -> str:
-    return METRICS_PATH if platform.running is None else platform.running.settings.prometheus.path

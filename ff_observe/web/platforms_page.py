@@ -67,10 +67,6 @@ class Row:
     state: str
     html: Markup
 
-    @property
-    def rank(self) -> tuple[int, str]:
-        return list(STATES).index(self.state), self.name
-
 
 class PlatformsPage:
     """Keeps each platform's row until something of it changes."""
@@ -89,7 +85,7 @@ class PlatformsPage:
     def answer(self, rows: Sequence[Row], now: datetime) -> Answer:
         """The page with all rows, the worst first."""
         head = element("tr", *(element("th", each, scope="col") for each in _HEADS))
-        body = (row.html for row in sorted(rows, key=lambda row: row.rank))
+        body = (row.html for row in sorted(rows, key=lambda row: (list(STATES).index(row.state), row.name)))
         table = element("table", element("thead", head), element("tbody", *body))
         content = element("section", table, class_="card", tabindex="0", aria_label="Platforms")
         footer = element("footer", "Put together at ", moment(now), ".")

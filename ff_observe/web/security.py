@@ -129,8 +129,7 @@ class WebSecurity:
         self._watched = {**{path: _signature(path) for path in self._watched}, **watched}
         config = WebConfig(Path()) if self._web_config_file is None else read_web_config(self._web_config_file)
         if config.tls is not None:
-            tls_files = (config.tls.cert_file, config.tls.key_file, config.tls.client_ca_file)
-            watched |= {path: _signature(path) for path in tls_files if path is not None}
+            watched |= {path: _signature(path) for path in config.tls.files.values()}
         self._watched = watched
         if config.users and find_spec("bcrypt") is None:
             message = "users need the package bcrypt: pip install 'ff-observe[web-auth]'"
@@ -210,18 +209,12 @@ def server_context(config: WebConfig, tls: TlsServerConfig) -> ssl.SSLContext:
 
 def _refuse_unreadable(config: WebConfig, tls: TlsServerConfig) -> None:
     """OpenSSL opens files by itself, and would wait for ever on a pipe."""
-    files: dict[str, Path | None] = {
-        "cert_file": tls.cert_file,
-        "key_file": tls.key_file,
-        "client_ca_file": tls.client_ca_file,
-    }
     problems: list[Problem] = []
-    for name, path in files.items():
+    for key, path in tls.files.items():
         try:
-            if path is not None:
-                read_text(path)
+            read_text(path)
         except UnreadableFileError as error:
-            problems.append(config.problem(f"{TLS}.{name}", f"the file it names cannot be used: {error}"))
+            problems.append(config.problem(key.path, f"the file it names cannot be used: {error}"))
     if problems:
         raise ConfigurationError(tuple(sorted(problems)))
 

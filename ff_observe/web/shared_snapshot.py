@@ -38,7 +38,7 @@ class SharedSnapshot:
         """A fresh snapshot, or after `timeout_seconds` one that says that the platform is not up."""
         began = time.monotonic()
         asked = self._asked
-        if asked is None or asked.get_loop() is not asyncio.get_running_loop():
+        if asked is None or asked.done() or asked.get_loop() is not asyncio.get_running_loop():
             asked = self._asked = self._ask()
         await asyncio.wait((asked,), timeout=timeout_seconds)
         answered = asked.result() if asked.done() else None
@@ -52,14 +52,8 @@ class SharedSnapshot:
     def _ask(self) -> "asyncio.Future[Snapshot | None]":
         """One future of this loop for all waiting requests. Its result is None if no snapshot is available."""
         asked: asyncio.Future[Snapshot | None] = asyncio.get_running_loop().create_future()
-        asked.add_done_callback(self._forget)
-
         self._snapshots.request().add_done_callback(lambda taken: settle_from_thread(asked, _outcome(taken)))
         return asked
-
-    def _forget(self, asked: "asyncio.Future[Snapshot | None]") -> None:
-        if self._asked is asked:
-            self._asked = None
 
 
 def _outcome(taken: "Future[Snapshot]") -> Snapshot | None:

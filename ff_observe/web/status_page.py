@@ -23,31 +23,26 @@ STATUS_PATH: Final = "/api/status"
 RENDER_SECONDS: Final = 1.0
 """While the database does not answer, each request has a snapshot of its own: rendered no more often than this."""
 
-_FILES = files("ff_observe.web.status")
-
-
-def _asset(name: str, content_type: str) -> Answer:
-    return answer(200, content_type, _FILES.joinpath(name).read_bytes(), cache="no-cache")
-
-
+_KINDS = {"status.css": "text/css; charset=utf-8", "status.js": "text/javascript; charset=utf-8"}
 ASSETS: Final = {
-    "/status.css": _asset("status.css", "text/css; charset=utf-8"),
-    "/status.js": _asset("status.js", "text/javascript; charset=utf-8"),
+    f"/{name}": answer(200, kind, files("ff_observe.web.status").joinpath(name).read_bytes(), cache="no-cache")
+    for name, kind in _KINDS.items()
 }
-
-_DOCUMENTATION: Final = Link(f"{further.PATH}/", "Documentation", "Of this version; this bridge has it.")
-_TROUBLESHOOTING: Final = Link(f"{further.PATH}/troubleshooting", "Troubleshooting", "What else to ask, and how.")
 
 
 def standard_links(settings: PrometheusSettings) -> tuple[Link, ...]:
     """Where the bridge itself can be looked at."""
     metrics = Link(settings.path, "Metrics", "Everything here as numbers, for Prometheus.")
     of_several = current_platform() is not None
+    documentation = (
+        Link(f"{further.PATH}/", "Documentation", "Of this version; this bridge has it."),
+        Link(f"{further.PATH}/troubleshooting", "Troubleshooting", "What else to ask, and how."),
+    )
     return (
         *((Link("/../../", "All platforms", "The list, the worst first."),) if of_several else ()),
         *((metrics,) if settings.enabled else ()),
         Link(STATUS_PATH, "Status as JSON", "All of this page, for programs."),
-        *((_DOCUMENTATION, _TROUBLESHOOTING) if further.documents() else ()),
+        *(documentation if further.documents() else ()),
         Link(HEALTHY_PATH, "Healthy", "Liveness: answers as long as the process lives."),
         Link(READY_PATH, "Ready", "Readiness: whether the platform's database can be read."),
     )

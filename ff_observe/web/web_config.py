@@ -168,6 +168,12 @@ class TlsServerConfig:
     curve: str | None = None
     prefer_server_cipher_suites: bool = filled_by(PREFER_SERVER_CIPHER_SUITES)
 
+    @property
+    def files(self) -> Mapping[Key[Any], Path]:
+        """The files that are named, by their keys."""
+        named = {CERT_FILE: self.cert_file, KEY_FILE: self.key_file, CLIENT_CA_FILE: self.client_ca_file}
+        return {key: file for key, file in named.items() if file is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:

@@ -210,14 +210,15 @@ def _breakdowns(figure: Count, snapshot: Snapshot) -> Iterator[shape.Breakdown]:
 
 def _licence(snapshot: Snapshot, figures: Figures) -> shape.Licence:
     licence = snapshot.installation.licence
+    level, outlook = _expiry(snapshot)
     return shape.Licence(
         active=None if facts.LICENSE_ACTIVE.name not in snapshot.readings else licence is not None,
         type=licence.type if licence else None,
         tier=licence.tier if licence else None,
         expires_at=licence.expires_at if licence else None,
-        level=_expiry_level(snapshot),
+        level=level,
         summary=_licence_summary(snapshot),
-        outlook=_expiry_outlook(snapshot),
+        outlook=outlook,
         limits=tuple(_limit(room, snapshot, figures) for room in limits.headroom(snapshot)),
     )
 
@@ -236,27 +237,19 @@ def _licence_summary(snapshot: Snapshot) -> str:
     return "none (CE)" if snapshot.up else "unknown"
 
 
-def _expiry_level(snapshot: Snapshot) -> limits.Level | None:
-    licence = snapshot.installation.licence
-    if licence is None or licence.expires_at is None:
-        return None
-    left = licence.expires_at - snapshot.taken_at
-    if left <= timedelta():
-        return limits.Level.OVER
-    return limits.Level.NEAR if left <= limits.EXPIRES_SOON else limits.Level.GOOD
-
-
-def _expiry_outlook(snapshot: Snapshot) -> str:
+def _expiry(snapshot: Snapshot) -> tuple[limits.Level | None, str]:
+    """How close the licence's expiry is, and what happens then, or without a licence."""
     licence = snapshot.installation.licence
     if licence is None and snapshot.up:
-        return "Without a licence, FlowFuse refuses to create more than its limits."
+        return None, "Without a licence, FlowFuse refuses to create more than its limits."
     if licence is None or licence.expires_at is None:
-        return ""
+        return None, ""
     left, day = licence.expires_at - snapshot.taken_at, f"{licence.expires_at:%Y-%m-%d}"
     if left <= timedelta():
-        return f"Expired since {day}: {limits.AFTER_EXPIRY}"
+        return limits.Level.OVER, f"Expired since {day}: {limits.AFTER_EXPIRY}"
+    level = limits.Level.NEAR if left <= limits.EXPIRES_SOON else limits.Level.GOOD
     days = "1 day" if left.days == 1 else f"{left.days} days"
-    return f"Expires on {day}, in {days}. From then on {limits.AFTER_EXPIRY}"
+    return level, f"Expires on {day}, in {days}. From then on {limits.AFTER_EXPIRY}"
 
 
 def _limit(room: limits.Headroom, snapshot: Snapshot, figures: Figures) -> shape.Limit:

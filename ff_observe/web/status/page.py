@@ -245,11 +245,12 @@ def _value(value: str | int | bool | None) -> str:
 
 def _platform(document: StatusDocument) -> Markup:
     platform = document.platform
+    completed = {None: "unknown", True: "completed", False: "not completed yet"}[platform.initialised]
     items: list[tuple[str, Content]] = [
         ("FlowFuse", platform.flowfuse_version or "unknown"),
         ("Node.js", platform.nodejs_version or "unknown"),
         ("Driver", platform.driver),
-        (facts.INITIALISED.title, _known(platform.initialised, "completed", "not completed yet")),
+        (facts.INITIALISED.title, completed),
     ]
     strips = [_strip("Database", platform.database_up, platform.database_day, document)]
     if platform.http_up is not None:
@@ -372,7 +373,3 @@ def _span(document: StatusDocument) -> str:
         return "now"
     hours = (document.taken_at - start).total_seconds() / 3600
     return "over the last day" if hours >= 23.5 else f"since {start:%H:%M} UTC"
-
-
-def _known(value: bool | None, yes: str, no: str) -> str:
-    return "unknown" if value is None else yes if value else no

@@ -14,7 +14,7 @@ from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
-from ff_observe.frontend.posthog import options
+from ff_observe.frontend.posthog import snippet
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.web.security import server_context
@@ -133,7 +133,7 @@ def _(home: Path) -> None:
 def _(home: Path) -> None:
     posthog = load(home, "telemetry: {frontend: {posthog: {apikey: phc_k}}}").frontend.posthog
     assert posthog is not None
-    assert "cookieless_mode" not in options(posthog)
+    assert "cookieless_mode" not in snippet(posthog)
 
 
 @without("tls_server_config.cipher_suites", "tls_server_config.curve_preferences")
