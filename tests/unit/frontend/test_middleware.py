@@ -51,6 +51,21 @@ def ask(app: Any, method: str = "GET", headers: Mapping[str, str] | None = None)
     return asyncio.run(go())
 
 
+def messages_from(app: Any, scope: Scope) -> list[Message]:
+    """What an application sends for a request."""
+    out: list[Message] = []
+
+    async def send(message: Message) -> None:
+        out.append(message)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    asyncio.run(app(scope, receive, send))
+    return out
+
+
 def messages_of(app: Any, sent: list[Message], scope: Scope | None = None) -> list[Message]:
     """What comes out of the middleware around an application that sends `sent`."""
 
@@ -58,16 +73,7 @@ def messages_of(app: Any, sent: list[Message], scope: Scope | None = None) -> li
         for message in sent:
             await send(message)
 
-    out: list[Message] = []
-
-    async def send(message: Message) -> None:
-        out.append(message)
-
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    asyncio.run(app(application)(scope or {"type": "http", "method": "GET", "headers": []}, receive, send))
-    return out
+    return messages_from(app(application), scope or {"type": "http", "method": "GET", "headers": []})
 
 
 def test_a_page_carries_the_snippets_and_its_right_length() -> None:
@@ -135,18 +141,9 @@ def test_a_page_streams_after_its_head(compressed: bool) -> None:
         app: ASGIApp = StreamingResponse(pieces(), media_type="text/html")
         await (GZipMiddleware(app, minimum_size=1) if compressed else app)(scope, receive, send)
 
-    out: list[Message] = []
-
-    async def send(message: Message) -> None:
-        out.append(message)
-
-    async def receive() -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
     headers = [(b"accept-encoding", b"gzip"), (b"accept", b"text/html")]
     scope = {"type": "http", "method": "GET", "headers": headers, "asgi": {"spec_version": "2.4"}}
-    asyncio.run(wrapped(application)(scope, receive, send))
+    out = messages_from(wrapped(application), scope)
     assert out[0]["type"] == "http.response.start"
     bodies = [message["body"] for message in out[1:]]
     assert [message["more_body"] for message in out[1:]] == [True] * (len(bodies) - 1) + [False]

@@ -112,55 +112,39 @@ def test_a_nonce_that_is_none_is_refused(nonce: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("url", "scripts", "others"),
     [
-        (
-            FrontendSettings(posthog=PostHogSettings("k")),
-            {
-                "script-src": ("https://us-assets.i.posthog.com",),
-                "connect-src": ("https://us.i.posthog.com", "https://us-assets.i.posthog.com"),
-                "worker-src": ("blob:",),
-            },
-        ),
-        (
-            FrontendSettings(posthog=PostHogSettings("k", "https://eu.posthog.com/")),
-            {
-                "script-src": ("https://eu-assets.i.posthog.com",),
-                "connect-src": ("https://eu.i.posthog.com", "https://eu-assets.i.posthog.com"),
-                "worker-src": ("blob:",),
-            },
-        ),
-        (
-            FrontendSettings(posthog=PostHogSettings("k", "http://posthog.lan:8000/path")),
-            {
-                "script-src": ("http://posthog.lan:8000",),
-                "connect-src": ("http://posthog.lan:8000",),
-                "worker-src": ("blob:",),
-            },
-        ),
-        (
-            FrontendSettings(posthog=PostHogSettings("k", "/ingest")),
-            {"script-src": ("'self'",), "connect-src": ("'self'",), "worker-src": ("blob:",)},
-        ),
-        (
-            FrontendSettings(sentry=FrontendSentrySettings("https://key@o1.ingest.de.sentry.io:443/2")),
-            {"connect-src": ("https://o1.ingest.de.sentry.io",), "worker-src": ("blob:",)},
-        ),
-        (
-            FrontendSettings(sentry=FrontendSentrySettings("https://key:secret@Bücher.example:9000/p/2")),
-            {"connect-src": ("https://xn--bcher-kva.example:9000",), "worker-src": ("blob:",)},
-        ),
-        (
-            FrontendSettings(plausible=PlausibleSettings("a.test")),
-            {"script-src": ("https://plausible.io",), "connect-src": ("https://plausible.io",)},
-        ),
-        (FrontendSettings(), {}),
+        ("https://us.i.posthog.com", "https://us-assets.i.posthog.com", ("https://us.i.posthog.com",)),
+        ("https://eu.posthog.com/", "https://eu-assets.i.posthog.com", ("https://eu.i.posthog.com",)),
+        ("http://posthog.lan:8000/path", "http://posthog.lan:8000", ()),
+        ("/ingest", "'self'", ()),
     ],
 )
-def test_the_sources_are_the_hosts_that_are_configured(
-    settings: FrontendSettings, expected: dict[str, tuple[str, ...]]
-) -> None:
-    assert csp_sources(settings) == expected
+def test_posthogs_sources_are_the_hosts_of_its_address(url: str, scripts: str, others: tuple[str, ...]) -> None:
+    assert csp_sources(FrontendSettings(posthog=PostHogSettings("k", url))) == {
+        "script-src": (scripts,),
+        "connect-src": (*others, scripts),
+        "worker-src": ("blob:",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("dsn", "host"),
+    [
+        ("https://key@o1.ingest.de.sentry.io:443/2", "https://o1.ingest.de.sentry.io"),
+        ("https://key:secret@Bücher.example:9000/p/2", "https://xn--bcher-kva.example:9000"),
+    ],
+)
+def test_sentrys_sources_are_the_host_of_its_dsn(dsn: str, host: str) -> None:
+    sources = csp_sources(FrontendSettings(sentry=FrontendSentrySettings(dsn)))
+    assert sources == {"connect-src": (host,), "worker-src": ("blob:",)}
+
+
+def test_plausibles_source_is_its_host_and_without_services_there_is_none() -> None:
+    host = ("https://plausible.io",)
+    sources = csp_sources(FrontendSettings(plausible=PlausibleSettings("a.test")))
+    assert sources == {"script-src": host, "connect-src": host}
+    assert csp_sources(FrontendSettings()) == {}
 
 
 @pytest.mark.parametrize(

@@ -232,16 +232,7 @@ def test_a_stopping_server_answers_those_who_wait() -> None:
 
 @pytest.mark.parametrize(
     ("announced", "seconds"),
-    [
-        (b"10", 9.5),
-        (b"15.0", 14.5),
-        (b"0.4", 0.2),
-        (b"", 9.5),
-        (b"soon", 9.5),
-        (b"-1", 9.5),
-        (b"nan", 9.5),
-        (b"1e9", 9.5),
-    ],
+    [(b"10", 9.5), (b"15.0", 14.5), (b"0.4", 0.2), *((each, 9.5) for each in (b"", b"soon", b"-1", b"nan", b"1e9"))],
 )
 def test_a_scrape_waits_less_than_the_timeout_it_announces(announced: bytes, seconds: float) -> None:
     assert answer_within_seconds(announced) == pytest.approx(seconds)

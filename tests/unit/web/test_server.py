@@ -127,28 +127,6 @@ def test_a_scrape_that_waits_for_a_hanging_database_is_answered_when_the_server_
     assert b"flowfuse_up 0.0\n" in reply
 
 
-def test_many_concurrent_scrapes_share_one_reading() -> None:
-    provider = Provider()
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(served(provider))
-        clients = [stack.enter_context(connect(server)) for _ in range(32)]
-        for client in clients:
-            client.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        with connect(server) as last:  # answered: those before it have arrived
-            last.sendall(b"GET /-/healthy HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-            received(last)
-        provider.release()
-        assert all(b"flowfuse_users 7.0\n" in received(client) for client in clients)
-    assert provider.asked == 1
-
-
-def test_a_request_larger_than_any_scrape_is_cut_off() -> None:
-    with served(Provider(snapshot())) as server, connect(server) as client:
-        with contextlib.suppress(ConnectionError):
-            client.sendall(b"GET /metrics HTTP/1.1\r\n" + b"x-filler: 0123456789\r\n" * 20_000)
-        assert received(client)[:12] in (b"HTTP/1.1 431", b"")  # nothing, where the rest of the request resets
-
-
 def test_a_request_that_does_not_come_to_its_end_is_cut_off() -> None:
     limits = replace(LIMITS, request_seconds=0.1)
     with served(Provider(snapshot()), limits=limits) as server, connect(server) as silent, connect(server) as slow:
@@ -162,18 +140,6 @@ def test_nonsense_is_answered_with_400_and_not_logged(caplog: pytest.LogCaptureF
         client.sendall(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
         assert received(client).startswith(b"HTTP/1.1 400")
     assert caplog.text == ""
-
-
-def test_the_connection_that_has_waited_longest_makes_room_for_a_new_one() -> None:
-    with (
-        served(Provider(snapshot()), limits=replace(LIMITS, connections=2)) as server,
-        connect(server) as first,
-        connect(server),
-        connect(server) as third,
-    ):
-        assert received(first) == b""
-        third.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        assert received(third).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(

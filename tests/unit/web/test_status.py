@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ff_observe.config.settings import OtlpSettings, PingSettings, PostgreSQLDatabase, SQLiteDatabase
 from ff_observe.config.settings import (
     OtlpSettings,
     PingSettings,
