@@ -6,17 +6,20 @@ import logging
 import re
 import secrets
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from ff_observe.config.settings import FrontendSettings
 from ff_observe.errors import UsageError
 from ff_observe.frontend.csp import merge_csp
 from ff_observe.frontend.services import csp_sources, deprecations, snippets
 from ff_observe.frontend.stream import Gzip, Identity, PageStream
-from ff_observe.http.messages import Message, Receive, Scope, Send
 
+Scope = MutableMapping[str, Any]  # Any: the ASGI specification leaves the values open
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 

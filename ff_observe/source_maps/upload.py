@@ -69,12 +69,9 @@ def agree_on_release(directory: Path, given: str | None, configured: str | None)
 
     Raises `SourceMapsError` if they differ, or if there is none.
     """
-    sources: dict[str, str | None] = {}
-    if given is not None:
-        sources["--release"] = given
-    if configured is not None:
-        sources["the configuration (FlowFuse's version)"] = configured
-    sources.update(_releases_of_pages(directory))
+    named = {"--release": given, "the configuration (FlowFuse's version)": configured}
+    known = {where: release for where, release in named.items() if release is not None}
+    sources = {**known, **_releases_of_pages(directory)}
     releases = set(sources.values())
     if not releases:
         raise SourceMapsError(

@@ -53,7 +53,7 @@ class WebServer:
         socket that listens already, in place of `host` and `port`."""
         self._app = app
         self._host = host
-        self._port = port
+        self.port = port  # once started, if that was 0, the one the system chose
         self._clock = clock
         self._tls = tls
         self._allowed_hosts = tuple(allowed_hosts)
@@ -64,14 +64,9 @@ class WebServer:
         self._thread: threading.Thread | None = None
 
     @property
-    def port(self) -> int:
-        """The configured port; once started, if that was 0, the one the system chose."""
-        return self._port
-
-    @property
     def url(self) -> str:
         """The URL on this machine, without a slash at the end."""
-        return local_url(self._host, self._port, tls=self._tls is not None)
+        return local_url(self._host, self.port, tls=self._tls is not None)
 
     @property
     def listens_on(self) -> str:
@@ -79,12 +74,12 @@ class WebServer:
         if self._host not in _REACHED_AT:
             return self.url
         kind = " IPv4" if self._host == "0.0.0.0" else ""  # noqa: S104  # nothing is bound here
-        return f"{'http' if self._tls is None else 'https'} on all{kind} addresses, port {self._port}"
+        return f"{'http' if self._tls is None else 'https'} on all{kind} addresses, port {self.port}"
 
     def start(self) -> None:
         """Listen, then serve. Raises `FFObserveError` if the address cannot be listened on."""
-        listening = self._given() if self._given is not None else listen(self._host, self._port)
-        self._listening_on, self._port = listening.getsockname()[:2]
+        listening = self._given() if self._given is not None else listen(self._host, self.port)
+        self._listening_on, self.port = listening.getsockname()[:2]
         from ff_observe.http.refusals import Refusals
         from ff_observe.http.server import Server  # heavy; here the address is known to be good
 

@@ -68,7 +68,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *LIFE,
     ),
     f"{P}.installed_files": (),
-    f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names", f"{P}.http.messages"),  # ASGI's types
+    f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.collector": (
         *(f"{P}.ping_contract", f"{P}.transparency", f"{P}.catalogue", f"{P}.process_metrics", *EDGE),

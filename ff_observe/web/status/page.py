@@ -269,28 +269,18 @@ def _strip(title: str, up: bool, day: Sequence[float | None], document: StatusDo
 
 
 def _outputs(outputs: Sequence[Output], documents: str | None) -> Markup:
-    def title(output: Output) -> Content:
-        name = further.document_of(output.name)
-        if documents is None or name is None:
-            return output.title
-        return element("a", output.title, href=f"{documents}/{name}")
+    return _section("outputs", "Outputs", element("ul", *(_output(each, documents) for each in outputs)))
 
-    items = [
-        element(
-            "li",
-            element("span", output.state, class_=f"badge {output.state}"),
-            element(
-                "div",
-                element("h3", title(output)),
-                element("p", prose(output.reason)),
-                element("p", output.last, " · " if output.last_at else None, moment(output.last_at), class_="last")
-                if output.state is not OutputState.OFF
-                else None,
-            ),
-        )
-        for output in outputs
-    ]
-    return _section("outputs", "Outputs", element("ul", *items))
+
+def _output(output: Output, documents: str | None) -> Markup:
+    name, last = further.document_of(output.name), None
+    title = (
+        output.title if documents is None or name is None else element("a", output.title, href=f"{documents}/{name}")
+    )
+    if output.state is not OutputState.OFF:
+        last = element("p", output.last, " · " if output.last_at else None, moment(output.last_at), class_="last")
+    badge = element("span", output.state, class_=f"badge {output.state}")
+    return element("li", badge, element("div", element("h3", title), element("p", prose(output.reason)), last))
 
 
 def _egress(contacts: Sequence[Contact], documents: str | None) -> Markup:

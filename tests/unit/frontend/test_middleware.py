@@ -20,8 +20,7 @@ from starlette.types import ASGIApp
 from ff_observe.config.settings import FrontendSentrySettings, FrontendSettings, PlausibleSettings
 from ff_observe.errors import ConfigurationError, UsageError
 from ff_observe.frontend import FrontendTelemetryMiddleware, csp_sources, merge_csp, render_page, snippets
-from ff_observe.frontend.middleware import NONCE_KEY
-from ff_observe.http.messages import Message, Scope
+from ff_observe.frontend.middleware import NONCE_KEY, Message, Scope
 
 SETTINGS = FrontendSettings(sentry=FrontendSentrySettings("https://key@sentry.test/1"))
 SCRIPTS = snippets(SETTINGS, "test", "flowfuse@1")
