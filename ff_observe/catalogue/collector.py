@@ -113,8 +113,6 @@ FLEET_MAX_AGE = Metric(
     "How old a count of the fleet becomes before the next has ended, if that takes as long: twice as long as the last "
     "took, and `fleet.interval_seconds`.",
     "s",
-    sensitivity=Sensitivity.OPERATIONAL,
-    since="0.1.0",
 )
 PRIVACY_SPENT = Metric(
     "ff_observe_collector_privacy_spent_epsilon",

@@ -27,15 +27,21 @@ def test_an_examination_has_its_last_findings() -> None:
     examination = Examination(examine, clock, workers)
     examination.start()
     with no_more_threads():
-        assert examination.request().result(0) == ()
-    assert [each.id for each in examination.request().result(60)] == ["number-0"]
-    assert workers.finish(60)
+        assert examination.findings() == ()
+    assert ended(examination, workers) == ["number-0"]
     clock.advance(EVERY_SECONDS)
     with no_more_threads():
-        assert [each.id for each in examination.request().result(0)] == ["number-0"]
-    assert [each.id for each in examination.request().result(60)] == ["number-1"]
+        assert [each.id for each in examination.findings()] == ["number-0"]
+    assert ended(examination, workers) == ["number-1"]
     examination.stop(clock.monotonic() + 5)
     assert workers.stop(60)
+
+
+def ended(examination: Examination, workers: Workers) -> list[str]:
+    """What an examination found that is over, after one was asked for."""
+    examination.findings()
+    assert workers.finish(60)
+    return [each.id for each in examination.findings()]
 
 
 def test_platforms_are_stopped_one_after_the_other() -> None:

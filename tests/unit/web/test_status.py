@@ -13,12 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.config.settings import OtlpSettings, PingSettings, PostgreSQLDatabase, SQLiteDatabase
-from ff_observe.config.settings import (
-    OtlpSettings,
-    PingSettings,
-    SQLiteDatabase,
-)
+from ff_observe.config.settings import OtlpSettings, PingSettings, SQLiteDatabase
 from ff_observe.generate.status_schema import schema
 from ff_observe.limits import Level
 from ff_observe.outputs import OUTPUTS
