@@ -7,7 +7,8 @@ from functools import partial
 
 from ff_observe.catalogue import bridge as names
 from ff_observe.config.settings import Settings
-from ff_observe.http.messages import Answer, Application, Scope
+from ff_observe.http.application import Application
+from ff_observe.http.messages import Answer, Scope
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.periodic import ErrorSink

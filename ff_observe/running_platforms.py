@@ -9,7 +9,7 @@ from ff_observe.clock import Clock
 from ff_observe.config.platforms import ListedPlatform, Platforms
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
-from ff_observe.http.messages import Application
+from ff_observe.http.application import Application
 from ff_observe.periodic import Schedule
 from ff_observe.platform_context import working_for
 from ff_observe.running_platform import RunningPlatform, stop_in_parallel

@@ -19,7 +19,7 @@ from ff_observe.doctor.examination import Examination
 from ff_observe.doctor.model import Subject, run_checks
 from ff_observe.doctor.serving import Scrapes
 from ff_observe.errors import ConfigurationError, Problem
-from ff_observe.http.messages import Application
+from ff_observe.http.application import Application
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp

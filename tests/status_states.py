@@ -22,7 +22,8 @@ from ff_observe.config.settings import (
 )
 from ff_observe.doctor.model import Subject, run_checks
 from ff_observe.doctor.platform import PLATFORM
-from ff_observe.http.messages import Answer, Application, Scope
+from ff_observe.http.application import Application
+from ff_observe.http.messages import Answer, Scope
 from ff_observe.outputs.ping.ledger import Ledger
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.platform import facts as platform_facts

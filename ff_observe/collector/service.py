@@ -162,7 +162,7 @@ class Collector:
         self._register_gauges()
         listening = self._bind()
         address, self.port = listening.getsockname()[:2]
-        self._server.hosts = AllowedHosts(address, self.settings.allowed_hosts)
+        self._server.allow_hosts(AllowedHosts(address, self.settings.allowed_hosts))
         self._thread = threading.Thread(target=self._run, args=(listening,), name="collector-http", daemon=True)
         self._thread.start()
         if not self._started.wait(START_SECONDS):

@@ -3,23 +3,21 @@
 import asyncio
 import ssl
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from ff_observe.http.peers import Peer, peer_of
+from ff_observe.http.shared import Shared
 from ff_observe.http.tls import MOST_HANDSHAKE_BYTES, TlsSession
-
-if TYPE_CHECKING:
-    from ff_observe.http.server import Server
 
 _MOST_DISCARDED = 4 * 2**20  # bytes from a client that has its last answer
 _SMALL = 2048  # bytes of a body up to which copying it behind its head is cheaper than a second write
 
 
 class Channel(asyncio.BufferedProtocol, ABC):
-    """One connection. All connections read into one buffer of the server's, in turn."""
+    """One connection. All connections read into one buffer of their server's, in turn."""
 
-    def __init__(self, server: "Server") -> None:
-        self.server = server
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
         self.transport: asyncio.Transport
         self.peer: Peer = ""
         self.client: tuple[str, int] | None = None
@@ -49,10 +47,10 @@ class Channel(asyncio.BufferedProtocol, ABC):
             self.peer = peer_of(self.client[0])
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.server.buffer[:1] if self.is_held else self.server.buffer
+        return self.shared.buffer[:1] if self.is_held else self.shared.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = self.server.buffer[:nbytes]
+        data = self.shared.buffer[:nbytes]
         if self.is_held:
             self._read_while_held = bytes(data)
             self.transport.pause_reading()
@@ -77,11 +75,11 @@ class Channel(asyncio.BufferedProtocol, ABC):
             if self._discarded_bytes > _MOST_DISCARDED:
                 self.transport.abort()
             return
-        if self.server.tls is None:
+        if self.shared.tls is None:
             self.take(data)
             return
         if self._tls is None:
-            context = self.server.tls_context()
+            context = self.shared.tls_context()
             if context is None:
                 self.transport.abort()
                 return
@@ -92,7 +90,7 @@ class Channel(asyncio.BufferedProtocol, ABC):
         else:
             if self._tls.received_bytes > MOST_HANDSHAKE_BYTES:
                 self.pause_reading()  # it may be the end of the handshake, and requests behind it
-            self.server.handshakes.goes_on(self)
+            self.shared.handshakes.goes_on(self)
 
     def eof_received(self) -> None:
         """The other end accepts no more data: the transport closes."""
@@ -106,12 +104,12 @@ class Channel(asyncio.BufferedProtocol, ABC):
             established = tls.advance_handshake()
         except ssl.SSLError:
             self.transport.write(tls.outgoing())  # the alert
-            self.server.handshakes.ends(self)
+            self.shared.handshakes.ends(self)
             self.transport.close()
             return
         self.transport.write(tls.outgoing())
         if established:
-            self.server.handshakes.ends(self)
+            self.shared.handshakes.ends(self)
             self.resume_reading()
             self._take_encrypted(tls)
         elif tls.received_bytes > MOST_HANDSHAKE_BYTES:

@@ -6,18 +6,15 @@ Nothing here logs: a message about a connection could contain the client's addre
 import asyncio
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import httptools
 
 from ff_observe.http.channel import Channel
-from ff_observe.http.exchange import Exchange
+from ff_observe.http.exchange import Exchange, Handler
 from ff_observe.http.messages import Answer, render_head
 from ff_observe.http.refusals import Closing, Problem
-
-if TYPE_CHECKING:
-    from ff_observe.http.server import Server
+from ff_observe.http.shared import Shared
 
 _DISCARDING_SECONDS = 2.0  # of what comes from a client that has its last answer
 _MUCH_BODY = 64 * 1024  # of a body that is not being read: beyond this, reading pauses
@@ -30,9 +27,10 @@ class _RefusedError(Exception):
 class Connection(Channel):
     """Handles requests one after another."""
 
-    def __init__(self, server: "Server") -> None:
-        super().__init__(server)
-        self._limits = server.limits
+    def __init__(self, shared: Shared, handler: Handler) -> None:
+        super().__init__(shared)
+        self._limits = shared.limits
+        self._handler = handler
         self.arriving_since: float | None = monotonic()
         """When the present wait for a request began; None while one is complete and being answered."""
         self.waiting: deque[Exchange] = deque()
@@ -59,10 +57,10 @@ class Connection(Channel):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if self.server.is_stopping:  # accepted before it, and too late for `finish`
+        if self.shared.is_stopping:  # accepted before it, and too late for `finish`
             self.transport.abort()
             return
-        self.server.places.enter(self)
+        self.shared.places.enter(self)
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -73,7 +71,7 @@ class Connection(Channel):
             self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.server.left(self)
+        self.shared.left(self)
         self._parser = None
         for exchange in (self._current, self._newest):
             if exchange is None or exchange.disconnected:
@@ -139,7 +137,7 @@ class Connection(Channel):
         self._bytes = 0
         self._in_head = True
         self._is_idle = False
-        self.arriving_since = self.server.now()
+        self.arriving_since = self.shared.now()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -181,7 +179,7 @@ class Connection(Channel):
         scope = {
             "http_version": version,
             "method": method,
-            "scheme": "http" if self.server.tls is None else "https",
+            "scheme": "http" if self.shared.tls is None else "https",
             "path": path,
             "raw_path": raw_path,
             "query_string": url.query or b"",
@@ -191,7 +189,7 @@ class Connection(Channel):
         }
         self._headers = []  # a trailer is no header (RFC 9110, 6.5.1): any sender may write one behind a proxy's
         self._in_head = False
-        allowed = self.server.answers_to(hosts[0] if hosts else b"", method, path)
+        allowed = self.shared.answers_to(hosts[0] if hosts else b"", method, path)
         exchange = self._newest = Exchange(
             self,
             scope,
@@ -225,17 +223,17 @@ class Connection(Channel):
         exchange.more_body = False
         exchange.notify()
         if self._current is not None:
-            self.server.places.is_busy(self)
+            self.shared.places.is_busy(self)
 
     # Called by exchanges.
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
         if exchange.refused is not None:
-            self.server.refusals.refused(exchange.refused)
-            exchange.respond(self.server.refusals.answer(exchange.refused))
+            self.shared.refusals.refused(exchange.refused)
+            exchange.respond(self.shared.refusals.answer(exchange.refused))
         else:
-            exchange.begin(self.server.handler)
+            exchange.begin(self._handler)
 
     def complete(self, exchange: Exchange, head: bytes, body: bytes) -> None:
         """Send the answer to the current request, and continue with the next."""
@@ -251,7 +249,7 @@ class Connection(Channel):
         elif not self._writing_paused:
             self._go_on()
         else:
-            self.server.places.waits(self)
+            self.shared.places.waits(self)
 
     def _go_on(self) -> None:
         """Begin the next pipelined request; if there is none, read or wait for one."""
@@ -260,22 +258,22 @@ class Connection(Channel):
         if self.waiting:
             exchange = self.waiting.popleft()
             if exchange.more_body:
-                self.arriving_since = self.server.now()  # until now it waited for us
-                self.server.places.waits(self)
+                self.arriving_since = self.shared.now()  # until now it waited for us
+                self.shared.places.waits(self)
             else:
-                self.server.places.is_busy(self)
+                self.shared.places.is_busy(self)
             self._begin(exchange)
             return
         self.resume_reading()
         if self.arriving_since is None:
             self._await_next()
         else:
-            self.server.places.waits(self)
+            self.shared.places.waits(self)
 
     def _await_next(self) -> None:
         self._is_idle = True
-        self.arriving_since = self.server.now()
-        self.server.places.waits(self)
+        self.arriving_since = self.shared.now()
+        self.shared.places.waits(self)
 
     # Bounds.
 
@@ -287,12 +285,12 @@ class Connection(Channel):
             self._newest.keep_alive = False
 
     def release(self) -> None:
-        self.arriving_since = self.server.now()  # until now it waited for us
+        self.arriving_since = self.shared.now()  # until now it waited for us
         super().release()
 
     def displace(self) -> None:
         if not self.is_ended:
-            self.server.refusals.closed(Closing.TOO_MANY)
+            self.shared.refusals.closed(Closing.TOO_MANY)
         self.transport.abort()
 
     def close_if_slow(self, now: float) -> None:
@@ -301,7 +299,7 @@ class Connection(Channel):
         if unsent != self._unsent:
             self._unsent, self._unsent_since = unsent, now
         elif unsent and now - self._unsent_since >= self._limits.request_seconds:
-            self.server.refusals.closed(Closing.TOO_SLOW)
+            self.shared.refusals.closed(Closing.TOO_SLOW)
             self.transport.abort()
             return
         if self.is_ended:
@@ -318,7 +316,7 @@ class Connection(Channel):
             if waited >= self._limits.idle_seconds:
                 self.close()
         elif waited >= self._limits.request_seconds:
-            self.server.refusals.closed(Closing.TOO_SLOW)
+            self.shared.refusals.closed(Closing.TOO_SLOW)
             if self._begun:
                 self.refuse(Problem.TOO_SLOW)
             else:
@@ -333,22 +331,22 @@ class Connection(Channel):
         if self._is_refused or self.is_closing:
             return
         self._is_refused = True
-        self.server.refusals.refused(problem)
+        self.shared.refusals.refused(problem)
         refused, earlier = self._refused_and_earlier()
         if earlier is not None and not earlier.complete:
             earlier.keep_alive = False
             self.pause_reading()
             return
         if refused is None or not refused.complete:
-            answer: Answer = self.server.refusals.answer(problem)
-            self.write(render_head(answer.status, answer.headers, self.server.date, keep_alive=False), answer.body)
+            answer: Answer = self.shared.refusals.answer(problem)
+            self.write(render_head(answer.status, answer.headers, self.shared.date, keep_alive=False), answer.body)
             if refused is not None:
                 refused.complete = True
         self._end()
 
     def _end(self) -> None:
         self.end()
-        self._ended_at = self.server.now()
+        self._ended_at = self.shared.now()
 
     def _refuse_here(self, problem: Problem) -> None:
         self.refuse(problem)

@@ -4,13 +4,26 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ff_observe.http.messages import Answer, Scope, render_head
 from ff_observe.http.refusals import Problem
+from ff_observe.http.shared import Shared
 
-if TYPE_CHECKING:
-    from ff_observe.http.connection import Connection
+
+class Carrier(Protocol):
+    """The connection of an exchange."""
+
+    shared: Shared
+
+    def write(self, head: bytes, body: bytes = b"") -> None:
+        """Send bytes, encrypted if the connection is."""
+
+    def resume_reading(self) -> None:
+        """Resume reading."""
+
+    def complete(self, exchange: "Exchange", head: bytes, body: bytes) -> None:
+        """Send the answer to the current request, and continue with the next."""
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +33,7 @@ class Exchange:
     `scope` describes the request as ASGI does, without its `type`.
     """
 
-    _connection: "Connection"
+    _connection: Carrier
     scope: Scope
     _: KW_ONLY
     keep_alive: bool
@@ -55,18 +68,18 @@ class Exchange:
             return
         if answer.closes:
             self.keep_alive = False
-        head = render_head(answer.status, answer.headers, self._connection.server.date, self.keep_alive)
+        head = render_head(answer.status, answer.headers, self._connection.shared.date, self.keep_alive)
         self._connection.complete(self, head, answer.body)
 
     def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have `work` answer, in a task."""
-        self.task = self._connection.server.run_task(self._answered_by(work))
+        self.task = self._connection.shared.run_task(self._answered_by(work))
 
     async def _answered_by(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await work()
         except Exception as error:
-            self._connection.server.report(error)
+            self._connection.shared.report(error)
         self._fail()
 
     # Called by the connection.
@@ -80,7 +93,7 @@ class Exchange:
         try:
             handler.handle(self)
         except Exception as error:
-            self._connection.server.report(error)
+            self._connection.shared.report(error)
             self._fail()
 
     def notify(self) -> None:
@@ -100,7 +113,7 @@ class Exchange:
         """Nothing of an answer has left if there is none by now."""
         if not self.complete:
             self.keep_alive = False
-            self.respond(self._connection.server.refusals.answer(Problem.FAULT))
+            self.respond(self._connection.shared.refusals.answer(Problem.FAULT))
 
 
 T = TypeVar("T")

@@ -2,19 +2,25 @@
 by peer."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from ff_observe.http.peers import FairQueue
+from ff_observe.http.peers import FairQueue, Peer
 
-if TYPE_CHECKING:
-    from ff_observe.http.channel import Channel
+
+class Handshake(Protocol):
+    """A connection whose handshake is not complete."""
+
+    peer: Peer
+
+    def advance_handshake(self) -> None:
+        """Advance with the data that has arrived."""
 
 
 class Handshakes:
     """Those whose clients have sent something. At most `most`, the connections that are read. For one event loop."""
 
     def __init__(self, most: int) -> None:
-        self._turns: FairQueue[Channel] = FairQueue(most)
+        self._turns: FairQueue[Handshake] = FairQueue(most)
         self._is_running = False
 
     @property
@@ -22,7 +28,7 @@ class Handshakes:
         """Whether one waits for its turn."""
         return len(self._turns) > 0
 
-    def goes_on(self, connection: "Channel") -> None:
+    def goes_on(self, connection: Handshake) -> None:
         """Data arrived for it."""
         self._turns.discard(connection.peer, connection)
         self._turns.add(connection.peer, connection)
@@ -30,7 +36,7 @@ class Handshakes:
             self._is_running = True
             self._next()
 
-    def ends(self, connection: "Channel") -> None:
+    def ends(self, connection: Handshake) -> None:
         """The handshake is complete, or the connection is gone."""
         self._turns.discard(connection.peer, connection)
 

@@ -12,8 +12,9 @@ from ff_observe.catalogue import PROCESS
 from ff_observe.catalogue import bridge as names
 from ff_observe.clock import Clock
 from ff_observe.exposition.rendered import Rendered
+from ff_observe.http.application import Application
 from ff_observe.http.exchange import settle, settle_from_thread
-from ff_observe.http.messages import ICON, ICON_PATH, Answer, Application, Scope, answer, text
+from ff_observe.http.messages import ICON, ICON_PATH, Answer, Scope, answer, text
 from ff_observe.outputs.prometheus import render_readings
 from ff_observe.platform_context import working_for
 from ff_observe.self_metrics import SelfMetrics

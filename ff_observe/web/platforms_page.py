@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from ff_observe.catalogue import bridge as names
 from ff_observe.config.settings import Settings
-from ff_observe.http.messages import Answer, Application
+from ff_observe.http.application import Application
+from ff_observe.http.messages import Answer
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.problems import Severity, find_problems

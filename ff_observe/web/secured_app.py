@@ -1,6 +1,7 @@
 """The bridge's application behind authentication, with the headers that the web configuration adds."""
 
-from ff_observe.http.messages import Answer, Application, Scope, text
+from ff_observe.http.application import Application
+from ff_observe.http.messages import Answer, Scope, text
 from ff_observe.web.app import path_below_mount
 from ff_observe.web.authentication import Verdict
 from ff_observe.web.security import Security, WebSecurity

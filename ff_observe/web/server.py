@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError, what_to_change_to_listen
+from ff_observe.http.application import Application
 from ff_observe.http.limits import Limits
-from ff_observe.http.messages import Application
 
 if TYPE_CHECKING:
     from ff_observe.http.server import Server
@@ -97,7 +97,7 @@ class WebServer:
 
         self._allowed_hosts = tuple(names)
         if self._server is not None:
-            self._server.hosts = AllowedHosts(self._listening_on, names)
+            self._server.allow_hosts(AllowedHosts(self._listening_on, names))
 
     def stop(self, deadline: float) -> None:
         """Let answers in progress finish for a moment, then close everything.

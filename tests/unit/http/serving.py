@@ -8,10 +8,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 
+from ff_observe.http.application import Application
 from ff_observe.http.exchange import Exchange, Handler
 from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.limits import Limits
-from ff_observe.http.messages import Answer, Application, Scope, text
+from ff_observe.http.messages import Answer, Scope, text
 from ff_observe.http.refusals import Closing, Refusals
 from ff_observe.http.server import Server
 
@@ -82,7 +83,7 @@ def serving(
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
-        server.hosts = AllowedHosts("127.0.0.1")
+        server.allow_hosts(AllowedHosts("127.0.0.1"))
         thread = threading.Thread(target=server.run, args=(listening,), daemon=True)
         thread.start()
         try:

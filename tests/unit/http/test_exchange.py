@@ -8,7 +8,6 @@ from functools import partial
 
 import pytest
 
-from ff_observe.http.connection import Connection
 from ff_observe.http.exchange import Exchange, settle
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import Answer, text
@@ -169,8 +168,7 @@ def test_a_request_has_its_time_from_the_answer_to_the_one_before() -> None:
     async def pipeline() -> tuple[bool, bool]:
         app = Told()
         server = Server(app, Limits(request_seconds=10))
-        server._loop = asyncio.get_running_loop()
-        connection, transport = Connection(server), Transport()
+        connection, transport = server.accepted(), Transport()
         connection.connection_made(transport)
         connection.take(
             memoryview(b"GET /never HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /x HTTP/1.1\r\nHost: localhost\r\n")
@@ -183,7 +181,7 @@ def test_a_request_has_its_time_from_the_answer_to_the_one_before() -> None:
         first.respond(text(200, "late"))
         before = transport.ended
         connection.close_if_slow(connection.arriving_since + 10)
-        for task in server._tasks:
+        for task in server._shared.tasks:
             task.cancel()
         return before, transport.ended
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.http.connection import Connection
 from ff_observe.http.limits import Limits
 from ff_observe.http.server import Server
 from tests.real_parts.certificates import make_certificate
@@ -73,7 +72,7 @@ def test_a_client_that_has_its_last_answer_has_two_seconds_to_close(unsent: bool
 
     async def wait() -> None:
         server = Server(Told(), Limits(), refusals=refusals)
-        connection, transport = Connection(server), Transport()
+        connection, transport = server.accepted(), Transport()
         connection.connection_made(transport)
         transport.unsent = 100 if unsent else 0
         connection.take(memoryview(b"nonsense\r\n\r\n"))

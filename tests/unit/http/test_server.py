@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.http.connection import Connection
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import render_head
 from ff_observe.http.refusals import Closing
@@ -164,7 +163,7 @@ def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and
 
     async def wait() -> None:
         server = Server(Told(), Limits(connections=1, tenure_seconds=3600, request_seconds=10), refusals=refusals)
-        placed, held = Connection(server), Connection(server)
+        placed, held = server.accepted(), server.accepted()
         transports = [Transport(), Transport()]
         for connection, transport in zip((placed, held), transports, strict=True):
             connection.connection_made(transport)
@@ -181,7 +180,7 @@ def test_who_has_waited_for_a_place_as_long_as_for_a_request_is_one_too_many_and
 def test_who_was_accepted_just_before_the_stop_does_not_delay_it() -> None:
     server, transport = Server(Told(), Limits()), Transport()
     server.request_stop(3600)
-    Connection(server).connection_made(transport)
+    server.accepted().connection_made(transport)
     assert transport.aborted
     assert server.connection_count == 0
 

@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from ff_observe.http.messages import Application, Message
+from ff_observe.http.application import Application
+from ff_observe.http.messages import Message
 
 
 @dataclass(frozen=True)
