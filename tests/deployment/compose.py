@@ -12,6 +12,13 @@ from tests.plain_machine import TOP
 
 OVERLAY = TOP / "deploy" / "compose" / "ff-observe.yml"
 FLOWFUSE = TOP / "tests" / "data" / "compose" / "docker-compose.yml"
+ON_LOOPBACK = {
+    "FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PORT": "0",
+    "FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_HOST": "127.0.0.1",
+    "FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PROBE_URL": "false",
+    "FF_TELEMETRY_DISABLED": "1",
+}
+"""Variables for a container's bridge on this machine, which has other tests that listen, and no FlowFuse `forge`."""
 
 
 def merged(directory: Path, flowfuse: Path = FLOWFUSE, *profiles: str, **variables: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.version import VERSION
 from tests import recordings
 from tests.deployment import manifests
-from tests.deployment.compose import FLOWFUSE, OVERLAY, merged, validate
+from tests.deployment.compose import FLOWFUSE, ON_LOOPBACK, OVERLAY, merged, validate
 from tests.plain_machine import TOP
 from tests.platforms import case_named
 from tests.real_parts import postgresql, prometheus
@@ -160,13 +160,7 @@ def test_the_role_that_the_overlay_makes_suffices_and_only_reads(
         .replace("host: postgres\n", f"host: 127.0.0.1\n  port: {postgres.port}\n  database: {database}\n")
     )
     (home / "etc" / "flowforge.yml").write_text(flowforge)
-    variables |= {
-        "FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PORT": "0",
-        "FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_HOST": "127.0.0.1",
-        "FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PROBE_URL": "false",
-        "FF_TELEMETRY_DISABLED": "1",
-    }
-    with running_bridge(home, tmp_path, **variables) as bridge:
+    with running_bridge(home, tmp_path, **variables | ON_LOOPBACK) as bridge:
         assert case.stats is not None
         assert bridge.value("flowfuse_users") == case.stats["userCount"]
     password = VARIABLES["FF_OBSERVE_DB_PASSWORD"]

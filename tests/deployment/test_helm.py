@@ -21,6 +21,7 @@ from ff_observe.egress.policy import rules
 from ff_observe.version import VERSION
 from tests import recordings
 from tests.deployment.chart import CHART, EXTRA_OBJECTS, MANIFESTS, NAMESPACE, documents, render, the
+from tests.deployment.compose import ON_LOOPBACK
 from tests.plain_machine import TOP
 from tests.platforms import case_named
 from tests.real_parts import postgresql
@@ -176,12 +177,7 @@ def test_a_bridge_runs_as_the_pod_runs_it(tmp_path: Path, postgres: postgresql.C
     flowforge = (TOP / "tests" / "data" / "config" / "kubernetes.yml").read_text()
     (tmp_path / "etc" / "flowforge.yml").write_text(flowforge.replace("database: flowforge", f"database: {database}"))
     variables = environment(the("Deployment", objects), tmp_path, postgresql.PASSWORD)
-    # This machine has other tests that listen, and no Service `forge`.
-    variables["FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PORT"] = "0"
-    variables["FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_HOST"] = "127.0.0.1"
-    variables["FF_OBSERVE_TELEMETRY_BACKEND_PROMETHEUS_PROBE_URL"] = "false"
-    variables["FF_TELEMETRY_DISABLED"] = "1"
-    with running_bridge(tmp_path, tmp_path, **variables) as bridge:
+    with running_bridge(tmp_path, tmp_path, **variables | ON_LOOPBACK) as bridge:
         assert bridge.get("/-/ready").status == 200
         assert case.stats is not None
         assert bridge.value("flowfuse_users") == case.stats["userCount"]

@@ -119,12 +119,6 @@ def test_the_commands_of_the_runbooks_exist() -> None:
     assert {f"{unit}.service" for unit in units} <= {path.name for path in (ROOT / "deploy" / "systemd").iterdir()}
 
 
-def test_the_alerts_on_the_end_of_a_licence_name_the_hour() -> None:
-    for alert in alerts():
-        if alert["alert"] in ("FlowFuseLicenceExpiring", "FlowFuseLicenceExpired"):
-            assert "02:00" in alert["annotations"]["description"]
-
-
 def test_each_alert_is_tested_for_firing_and_for_staying_quiet() -> None:
     fired, quiet = set(), set()
     for path in RULE_TESTS:
