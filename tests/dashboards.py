@@ -54,6 +54,27 @@ def targets() -> Iterator[Target]:
                 yield Target(path.stem, panel["title"], target["refId"], target["expr"])
 
 
+def query(name: str) -> Target:
+    """The query of that panel and letter."""
+    return next(target for target in targets() if str(target) == name)
+
+
+def filled_in(expression: str, instance: str = ".+", rate_interval: str = "5s") -> str:
+    """The expression with Grafana's variables filled in, so that everything is chosen."""
+    intervals = {"$__rate_interval": rate_interval, "$__interval": "5s", "$__range": "30s"}
+    for variable, value in {"$job": ".+", "$instance": instance, **intervals}.items():
+        expression = expression.replace(variable, value)
+    return expression
+
+
+def quick_rules(directory: Path) -> list[str]:
+    """Copies of all rules, their minutes shortened to seconds, and days left as they are."""
+    for path in RULES:
+        quick = re.sub(r"\b(\d+)m\b", r"\1s", path.read_text(encoding="utf-8"))
+        (directory / path.name).write_text(quick, encoding="utf-8")
+    return [str(directory / path.name) for path in RULES]
+
+
 def rules() -> Iterator[dict[str, Any]]:
     """Every rule of every file."""
     for path in RULES:

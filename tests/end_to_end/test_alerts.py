@@ -9,20 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.alert_rules import told_by_promtool
-from tests.dashboards import RULE_TESTS, RULES, alerts
+from tests.dashboards import RULE_TESTS, RULES, alerts, quick_rules
 from tests.platforms import case_named
 from tests.real_parts import alertmanager, postgresql, prometheus
 from tests.real_parts.bridge import home_with, running_bridge
 from tests.real_parts.processes import free_port, wait_until
 
 PLATFORM = case_named("v2.4.0-postgres-dev")
+pytestmark = prometheus.needed
+
 ALERT = "FlowFuseDatabaseUnreachable"
-
-
-@pytest.fixture(autouse=True)
-def real_prometheus() -> None:
-    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
-        pytest.skip(prometheus.MISSING)
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
@@ -82,15 +78,9 @@ def test_a_stopped_database_is_told_to_a_webhook_and_so_is_its_return(tmp_path: 
 
 
 def _config(directory: Path, target: str, alertmanager_port: int) -> str:
-    """Prometheus with all committed rules, its minutes shortened to seconds, and days left as they are."""
-    files = []
-    for path in RULES:
-        quick = re.sub(r"\b(\d+)m\b", r"\1s", path.read_text(encoding="utf-8"))
-        files.append(str(directory / path.name))
-        (directory / path.name).write_text(quick, encoding="utf-8")
     config = json.loads(prometheus.scrape({"flowfuse": target}, "1s"))
     config["global"]["evaluation_interval"] = "500ms"
-    config["rule_files"] = files
+    config["rule_files"] = quick_rules(directory)
     targets = [{"targets": [f"127.0.0.1:{alertmanager_port}"]}]
     config["alerting"] = {"alertmanagers": [{"static_configs": targets}]}
     return json.dumps(config)

@@ -24,6 +24,7 @@ Values = list[float | str]
 Disturbance = Callable[[str, Values, int], Values]
 """From the selector of a series, its values, and the index of the look."""
 
+pytestmark = prometheus.needed
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _REPEATED = re.compile(r"(?P<start>-?[\d.]+)?(?P<step>[+-][\d.]+)?(?P<gap>_)?x(?P<times>\d+)")
 
@@ -35,12 +36,6 @@ class Look:
     at_seconds: int
     alert: str
     firing: int
-
-
-@pytest.fixture(autouse=True)
-def real_promtool() -> None:
-    if prometheus.PROMTOOL is None:
-        pytest.skip(prometheus.MISSING)
 
 
 def seconds(duration: str) -> int:

@@ -22,7 +22,7 @@ from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.self_metrics import SelfMetrics
 from tests import recordings
-from tests.dashboards import RULES, Target, rules, targets
+from tests.dashboards import RULES, filled_in, query, rules, targets
 from tests.pictures.openmetrics import Sample, backfill
 from tests.pictures.platform_history import platform_samples
 from tests.real_parts import collector, prometheus
@@ -33,8 +33,9 @@ from tests.reduced import licences
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import body, instance, ping
 
+pytestmark = prometheus.needed
+
 PLATFORMS_OF_FLEET = 60
-EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "5s", "$__interval": "5s", "$__range": "30s"}
 
 EMPTY_ON_A_FRESH_DEMO = {
     "flowfuse-platform: Subscriptions of teams": "the demo does not bill",
@@ -69,17 +70,9 @@ EMPTY_ON_A_FRESH_DEMO = {
 """Queries (or whole panels) that find nothing, with the reason, which the panel's `noValue` gives too."""
 
 
-@pytest.fixture(autouse=True)
-def real_prometheus() -> None:
-    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
-        pytest.skip(prometheus.MISSING)
-
-
 @pytest.fixture(scope="module")
 def scraping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prometheus]:
     """A Prometheus that scrapes `ff-observe run` on the demo platform, and a collector with a small, varied fleet."""
-    if prometheus.PROMETHEUS is None:
-        pytest.skip(prometheus.MISSING)
     directory = tmp_path_factory.mktemp("scraped")
     with contextlib.ExitStack() as stack:
         had_pings_before(directory / "collector" / "data")
@@ -137,12 +130,6 @@ def send_pings(port: int, numbers: range) -> None:
         assert collector.send(port, ping).status == 200
 
 
-def filled_in(expression: str, instance: str = ".+") -> str:
-    for variable, value in {**EVERYTHING, "$instance": instance}.items():
-        expression = expression.replace(variable, value)
-    return expression
-
-
 def test_every_query_finds_something_or_its_panel_says_why_not(scraping: prometheus.Prometheus) -> None:
     unanswered = {
         str(target): filled_in(target.expression)
@@ -184,8 +171,6 @@ STATED = [case for case in recordings.cases() if case.stats is not None and not 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prometheus]:
     """A Prometheus that knows every recorded platform as it was when FlowFuse told its statistics, as an instance."""
-    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
-        pytest.skip(prometheus.MISSING)
     directory = tmp_path_factory.mktemp("told")
     with pytest.MonkeyPatch.context() as monkeypatch:
         licences.accept(monkeypatch)
@@ -279,7 +264,3 @@ def test_the_licence_dashboard_shows_what_the_platform_really_allows(told: prome
         assert (in_use["devices"], allowed["devices"]) == (stats["deviceCount"], stats["maxDevices"])
     else:
         assert in_use["instances"] == stats["instanceCount"] + stats["deviceCount"]
-
-
-def query(name: str) -> Target:
-    return next(target for target in targets() if str(target) == name)

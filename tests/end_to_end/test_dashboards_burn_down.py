@@ -10,7 +10,7 @@ import pytest
 
 from ff_observe.generate.dashboards import licence
 from ff_observe.generate.dashboards.licence import limit_reached_at, limit_reached_at_or_now, of_each
-from tests.dashboards import ROOT, targets
+from tests.dashboards import ROOT, query
 from tests.pictures.openmetrics import Sample, backfill
 from tests.real_parts import prometheus
 
@@ -154,7 +154,7 @@ def test_a_limit_that_is_full_is_reached_now_though_nothing_grows(told: promethe
 
 
 def test_the_dashboard_asks_what_is_tested_here() -> None:
-    shown = next(target for target in targets() if str(target) == "flowfuse-licence: Limit reached A")
+    shown = query("flowfuse-licence: Limit reached A")
     limit, usage = (of_each(f'{name}{{job=~"$job", instance=~"$instance"}}') for name in (LIMIT, USAGE))
     assert shown.expression == f"1000 * min({limit_reached_at_or_now(limit, usage)})"
     assert shown.expression.startswith(f"1000 * min(({limit_reached_at(limit, usage)}) or ")

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 from ff_observe.catalogue.audit import SIGN_INS
 from ff_observe.generate.dashboards.queries import total
 from tests.alert_rules import promtool_on
-from tests.dashboards import RULES, Target, targets
+from tests.dashboards import RULES, query, quick_rules, targets
+from tests.dashboards import filled_in as filled_in_as
 from tests.pictures.openmetrics import Sample, backfill
 from tests.platforms import case_named
 from tests.promql import selectors
@@ -23,8 +25,9 @@ from tests.real_parts.bridge import home_with, running_bridge
 from tests.real_parts.processes import free_port
 
 PLATFORM = case_named("v2.4.0-sqlite-dev")
-EVERYTHING = {"$job": ".+", "$instance": ".+", "$__rate_interval": "30s", "$__interval": "5s", "$__range": "30s"}
 NAMED = "paint shop"
+filled_in = partial(filled_in_as, rate_interval="30s")
+pytestmark = prometheus.needed
 
 OF_EACH_BRIDGE = {"flowfuse-bridge: Platform's database A", "flowfuse-platform: Time FlowFuse takes to answer A"}
 """What the bridges rightly tell apart."""
@@ -36,12 +39,6 @@ PER_PLATFORM = [
     and not target.uid.startswith("flowfuse-fleet")
     and str(target) not in OF_EACH_BRIDGE
 ]
-
-
-@pytest.fixture(autouse=True)
-def real_prometheus() -> None:
-    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
-        pytest.skip(prometheus.MISSING)
 
 
 @dataclass(frozen=True)
@@ -57,16 +54,8 @@ class Replicas:
         return self.asked.query(filled_in(expression, instance), at)
 
 
-def filled_in(expression: str, instance: str = ".+") -> str:
-    for variable, value in {**EVERYTHING, "$instance": instance}.items():
-        expression = expression.replace(variable, value)
-    return expression
-
-
 @pytest.fixture(scope="module")
 def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
-    if prometheus.PROMETHEUS is None:
-        pytest.skip(prometheus.MISSING)
     directory = tmp_path_factory.mktemp("replicas")
     address = f"http://127.0.0.1:{free_port()}"
     with contextlib.ExitStack() as stack:
@@ -82,20 +71,13 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
             scraped.append(bridge.url.removeprefix("http://"))
         config = json.loads(prometheus.scrape({f"job {number}": each for number, each in enumerate(scraped)}, "1s"))
         config["global"]["evaluation_interval"] = "1s"
-        config["rule_files"] = [str(rules_in_seconds(path, directory)) for path in RULES]
+        config["rule_files"] = quick_rules(directory)
         asked = stack.enter_context(prometheus.prometheus(directory / "prometheus", json.dumps(config)))
         asked.wait_for("count(flowfuse_users)", 2)
         asked.wait_for("count(flowforge_user_count) > bool 0", 1)
         # an increase is known from the second sample on, and the two bridges were not scraped at the same moments
         asked.wait_for(f"count(count by (instance) (count_over_time({SIGN_INS.name}[1m]) > 1))", 2)
         yield Replicas(asked, tuple(databases), tuple(scraped), address)
-
-
-def rules_in_seconds(path: Path, directory: Path) -> Path:
-    """The rules with their minutes as seconds."""
-    copy = directory / path.name
-    copy.write_text(re.sub(r"\b(\d+)m\b", r"\1s", path.read_text(encoding="utf-8")), encoding="utf-8")
-    return copy
 
 
 def test_every_figure_of_a_platform_is_what_one_bridge_says_though_two_say_it(replicas: Replicas) -> None:
@@ -119,10 +101,6 @@ def test_every_figure_of_a_platform_is_what_one_bridge_says_though_two_say_it(re
 def test_a_platform_is_a_row_under_its_address_without_the_password(replicas: Replicas) -> None:
     rows = replicas.figures(query("flowfuse-platform: Platforms A").expression, datetime.now(UTC))
     assert [dict(labels)["name"] for labels in rows] == [replicas.address]
-
-
-def query(name: str) -> Target:
-    return next(target for target in targets() if str(target) == name)
 
 
 def test_a_database_and_a_flowfuse_that_are_gone_raise_one_alert_each_which_names_the_platform(

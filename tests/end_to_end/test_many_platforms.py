@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.workers import MOST_THREADS
-from tests.dashboards import targets
-from tests.end_to_end.test_dashboards import filled_in
+from tests.dashboards import filled_in, targets
 from tests.network_guard import guarded_environment
 from tests.real_parts import prometheus
 from tests.real_parts.bridge import Bridge, running_bridge

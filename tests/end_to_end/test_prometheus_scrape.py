@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
-
 from ff_observe.clock import SystemClock
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings
 from ff_observe.exposition.formats import Format
@@ -26,6 +24,8 @@ from ff_observe.web.status_page import StatusPage
 from tests import recordings
 from tests.real_parts import prometheus
 from tests.unit.web.platforms import HOSTILE, Provider, app, settings, snapshot, source
+
+pytestmark = prometheus.needed
 
 CASE = recordings.named("v2.4.0-sqlite-ce")
 SETTINGS = PrometheusSettings(enabled=True)
@@ -54,12 +54,6 @@ def bridge(database: Path) -> Iterator[WebServer]:
             yield server
     finally:
         snapshots.stop(time.monotonic() + 5)
-
-
-@pytest.fixture(autouse=True)
-def real_prometheus() -> None:
-    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
-        pytest.skip(prometheus.MISSING)
 
 
 def test_promql_gives_the_users_of_a_recorded_platform(tmp_path: Path) -> None:
