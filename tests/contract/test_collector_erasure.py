@@ -334,6 +334,7 @@ def test_who_notes_tables_while_others_do_never_deadlocks_with_them(in_postgresq
         three_days_of_pings(writer, NOON)
     fold_all(store, NOON)
     with session_of(store) as session:
+        assert noted(session) == [], "nothing was deleted from the days that were rolled up"
         session.execute("INSERT INTO fleet_seen (instance_id, day, days, sender) VALUES ('long ago', 1, 1, '')")
     with ThreadPoolExecutor() as pool, psycopg.connect(store.url.reveal()) as forgetting:
         forgetting.execute("DELETE FROM fleet_seen")

@@ -136,6 +136,7 @@ def test_a_platform_that_is_forgotten_during_a_prune_is_not_kept_by_it(
     fold_all(store, NOON)
     assert store.prune(NOON, timedelta(days=3)).pings == 2
     assert {row.platforms for row in store.rollups(date.min, date.max, ["seen"])} == {1}
+    assert store.kept_since() == day(3)
     counted = [sampled(store, TODAY, days) for days in (3, 4)]
     assert counted == [({"1d": n, "7d": n, "30d": n}, 0) for n in (1, 0)], "no release counts the days that are deleted"
 

@@ -226,7 +226,7 @@ def test_days_that_fail_hold_up_no_other(store: Store, writer: BlockingWriter) -
     assert kept(store) == recounted(stored(store))
 
 
-def test_a_day_that_fails_does_not_outdate_its_copy(store: Store, writer: BlockingWriter) -> None:
+def test_a_day_that_changes_outdates_its_copy_and_one_that_fails_does_not(store: Store, writer: BlockingWriter) -> None:
     for ago in reversed(range(6)):
         writer.write([ping(name, later(days=-ago)) for name in ("platform-0", "platform-1")])
     fold_all(store, NOON)
@@ -236,6 +236,8 @@ def test_a_day_that_fails_does_not_outdate_its_copy(store: Store, writer: Blocki
     with refusing(day):
         assert list(store.fold(NOON, 9).failed) == list(store.fold(NOON, 9).failed) == [day]
     assert [copy.stale for copy in store.copies()] == [False]
+    store.forget(ping("platform-0").instance_id)
+    assert [copy.stale for copy in store.copies()] == [True]
 
 
 def test_a_platform_is_known_since_the_first_of_its_pings_in_a_batch(store: Store, writer: BlockingWriter) -> None:

@@ -27,11 +27,6 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ff_observe/outputs/ping/schedule.py": ("tests/unit/ping/test_schedule.py", "tests/unit/ping/test_agenda*.py"),
     "ff_observe/collector/acceptance.py": ("tests/unit/collector/test_acceptance.py",),
     "ff_observe/collector/store/rollups.py": ("tests/unit/collector/test_rollups.py",),
-    "ff_observe/collector/store/folding.py": (
-        "tests/unit/collector/test_rollups.py",
-        "tests/contract/test_collector_rollups.py",
-        "tests/contract/test_collector_pruned_days.py",
-    ),
     "ff_observe/collector/sender_address.py": ("tests/unit/collector/test_sender_address.py",),
     "ff_observe/escapes.py": ("tests/unit/test_escapes.py", "tests/unit/test_redaction*.py"),
     "ff_observe/http/peers.py": ("tests/unit/http/test_peers.py",),
