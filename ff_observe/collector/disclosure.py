@@ -5,7 +5,6 @@ minimum frequency, dominance and p% rules for sums, and rounding with an offset 
 """
 
 import hmac
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -149,7 +148,7 @@ class Disclosure:
         if total and not self._may_sum(around):
             return None
         mean = total / self.k
-        return mean if self.rounding_key is None else _significant(mean)
+        return mean if self.rounding_key is None else float(f"{mean:.{SIGNIFICANT_DIGITS}g}")
 
     def _may_sum(self, counts: Sequence[tuple[int, int]]) -> bool:
         """Whether the sum of these values, in ascending order, may be shown: `k` platforms contribute, and none
@@ -219,9 +218,3 @@ def _one_two_five(number: int) -> int:
     """The smallest of 1, 2, 5, 10, 20, 50, … that is not below `number`."""
     least = size(number)
     return least if least == number else following(least)
-
-
-def _significant(value: float) -> float:
-    if value == 0:
-        return 0.0
-    return round(value, SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(abs(value))))
