@@ -118,7 +118,7 @@ def _disclosed(
     seen: Seen,
     found: Mapping[int, Distribution],
     rules: Disclosure | Noise,
-    by_value: "Mapping[Metric, ByValue]",
+    by_value: Mapping[Metric, ByValue],
     bounds: Mapping[str, int] = MappingProxyType({}),
 ) -> Fleet:
     platforms, silent = windows(rules, seen)

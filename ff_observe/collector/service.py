@@ -239,11 +239,12 @@ class Collector:
 
     def _show_yesterday(self, folded: Folded, today: date) -> None:
         """Its figures stay those of the day before while days are still to be rolled up; findings are absent then."""
-        self.metrics.findings, k = None, self.settings.k
-        if folded.is_complete_before(today):
-            yesterday = today - timedelta(days=1)
-            self.metrics.day = take_day(self.store, yesterday, k)
-            self.metrics.findings = counted(take_findings(self.store, yesterday, yesterday), k)
+        if not folded.is_complete_before(today):
+            self.metrics.findings = None
+            return
+        yesterday, k = today - timedelta(days=1), self.settings.k
+        self.metrics.day = take_day(self.store, yesterday, k)
+        self.metrics.findings = counted(take_findings(self.store, yesterday, yesterday), k)
 
     def _failing(self, state: StateLog, message: str) -> None:
         if not self._server.is_stopping:  # otherwise it was interrupted by the stop
