@@ -6,7 +6,7 @@ A new key is one entry here and one field in `settings`, which the reader fills.
 
 from typing import Final
 
-from ff_observe.config import javascript_kinds, kinds
+from ff_observe.config import kinds
 from ff_observe.config.key import FileKeys, Key, declared
 
 _OTEL: Final = "the `OTEL_*` variables"
@@ -222,44 +222,27 @@ OLD_PLAUSIBLE_DOMAIN = Key(
 )
 # The rest of the file belongs to FlowFuse: its keys are read as FlowFuse reads them; all others are ignored.
 
-DATABASE_TYPE = Key("db.type", javascript_kinds.one_of("sqlite", "postgres"), "Kind of the database.", default="sqlite")
-DATABASE_STORAGE = Key(
-    "db.storage", javascript_kinds.WRITTEN, "The SQLite file, relative to `HOME/var`.", default="forge.db"
-)
-DATABASE_HOST = Key("db.host", javascript_kinds.WRITTEN, "Host of PostgreSQL.", default="postgres")
-DATABASE_PORT = Key("db.port", javascript_kinds.LOOSE_PORT, "Port of PostgreSQL.", default=5432)
-DATABASE_USER = Key("db.user", javascript_kinds.WRITTEN, "User of PostgreSQL.")
-DATABASE_PASSWORD = Key("db.password", javascript_kinds.WRITTEN, "Password of that user.", secret=True, file=True)
-DATABASE_NAME = Key("db.database", javascript_kinds.WRITTEN, "Name of the database.", default="flowforge")
-DATABASE_SSL = Key(
-    "db.ssl", javascript_kinds.TRUTH, "Connect to PostgreSQL with TLS, and verify its certificate.", default=False
-)
-DRIVER_TYPE = Key(
-    "driver.type", javascript_kinds.WRITTEN, "What runs the instances; reported as it is.", default="localfs"
-)
-NODE_PATH = Key(
-    "driver.options.node_path", javascript_kinds.WRITTEN, "The Node.js that runs FlowFuse, for its version."
-)
-BROKER = Key("broker", javascript_kinds.TRUTH, "Whether a broker is configured; an empty map counts.", default=False)
-FILE_STORE = Key(
-    "fileStore", javascript_kinds.TRUTH, "Whether a file store is configured; any map counts.", default=False
-)
-EMAIL = Key("email.enabled", javascript_kinds.TRUTH, "Whether e-mail is on.", default=False)
-BILLING = Key(
-    "billing", javascript_kinds.TRUTH, "Whether the platform bills: its billing states are counted then.", default=False
-)
+DATABASE_TYPE = Key("db.type", kinds.one_of("sqlite", "postgres"), "Kind of the database.", default="sqlite")
+DATABASE_STORAGE = Key("db.storage", kinds.WRITTEN, "The SQLite file, relative to `HOME/var`.", default="forge.db")
+DATABASE_HOST = Key("db.host", kinds.WRITTEN, "Host of PostgreSQL.", default="postgres")
+DATABASE_PORT = Key("db.port", kinds.LOOSE_PORT, "Port of PostgreSQL.", default=5432)
+DATABASE_USER = Key("db.user", kinds.WRITTEN, "User of PostgreSQL.")
+DATABASE_PASSWORD = Key("db.password", kinds.WRITTEN, "Password of that user.", secret=True, file=True)
+DATABASE_NAME = Key("db.database", kinds.WRITTEN, "Name of the database.", default="flowforge")
+DATABASE_SSL = Key("db.ssl", kinds.TRUTH, "Connect to PostgreSQL with TLS, and verify its certificate.", default=False)
+DRIVER_TYPE = Key("driver.type", kinds.WRITTEN, "What runs the instances; reported as it is.", default="localfs")
+NODE_PATH = Key("driver.options.node_path", kinds.WRITTEN, "The Node.js that runs FlowFuse, for its version.")
+BROKER = Key("broker", kinds.TRUTH, "Whether a broker is configured; an empty map counts.", default=False)
+FILE_STORE = Key("fileStore", kinds.TRUTH, "Whether a file store is configured; any map counts.", default=False)
+EMAIL = Key("email.enabled", kinds.TRUTH, "Whether e-mail is on.", default=False)
+BILLING = Key("billing", kinds.TRUTH, "Whether the platform bills: its billing states are counted then.", default=False)
 HOUSEKEEPER = Key(
-    "housekeeper",
-    javascript_kinds.NOT_FALSE,
-    "`false` stops FlowFuse's scheduled tasks, the core ping among them.",
-    default=True,
+    "housekeeper", kinds.NOT_FALSE, "`false` stops FlowFuse's scheduled tasks, the core ping among them.", default=True
 )
-LICENSE = Key(
-    "license", javascript_kinds.WRITTEN, "The licence, where the database holds none.", secret=True, file=True
-)
+LICENSE = Key("license", kinds.WRITTEN, "The licence, where the database holds none.", secret=True, file=True)
 BASE_URL = Key(
     "base_url",
-    javascript_kinds.WRITTEN,
+    kinds.WRITTEN,
     "Address of the platform, which is asked there whether it answers, and for Node.js' version if need be.",
 )
 

@@ -1,4 +1,5 @@
-"""The kinds of value inside `telemetry` and in ff-observe's own files, where a value must be of its kind."""
+"""The kinds of value. Inside `telemetry` and in ff-observe's own files a value must be of its kind; the rest of
+`flowforge.yml` is FlowFuse's, and interpreted as JavaScript does."""
 
 import re
 from collections.abc import Callable, Collection
@@ -8,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ff_observe.config.kind import Kind, WrongValueError, describe, read_each
-from ff_observe.config.nodes import Entry, Map, Node, Scalar, Sequence
+from ff_observe.config.nodes import Entry, Map, Node, Scalar, Sequence, is_true
 from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import Secret
@@ -298,6 +299,36 @@ def lasting(unit: timedelta, lowest: int, highest: int) -> Kind[timedelta]:
     return Kind(f"{lowest} to {highest}", read, show=lambda duration: str(duration // unit))
 
 
+def _written(node: Node) -> str | None:
+    """Any single value as written: a password of digits is a number in YAML and still a password."""
+    if not is_true(node):
+        return None
+    if isinstance(node, Scalar):
+        return without_nul(node.value) if isinstance(node.value, str) else node.text
+    raise WrongValueError("write a string")
+
+
+def _port_of_any_type(node: Node) -> int | None:
+    if not is_true(node):
+        return None
+    text = node.text if isinstance(node, Scalar) else ""
+    if not re.fullmatch("[0-9]{1,5}", text, re.ASCII) or not 1 <= int(text) <= 65535:
+        raise WrongValueError("write a whole number from 1 to 65535")
+    return int(text)
+
+
+def one_of(*allowed: str) -> Kind[str]:
+    """One of a few words; a value that is falsy in JavaScript is not set."""
+
+    def read(node: Node) -> str | None:
+        word = _written(node)
+        if word is not None and word not in allowed:
+            raise WrongValueError(f"write {' or '.join(allowed)}")
+        return word
+
+    return Kind(" or ".join(f"`{word}`" for word in allowed), read, text=True)
+
+
 BOOLEAN = Kind("boolean", _boolean)
 TEXT = Kind("string", _text, text=True)
 URL = Kind("http(s) URL", _url, text=True)
@@ -316,3 +347,9 @@ FILE = Kind("path of a file", _path, problem_with=_problem_with_file, text=True)
 AUTHORITY = Kind("path of a file", _path, problem_with=_problem_with_authority, text=True)
 VERIFIER_KEY = Kind("public key", _verifier_key, text=True)
 FILE_OR_OFF = Kind("path of a file, or `off`", _file_path_or_off, text=True)
+
+TRUTH = Kind("anything that is true in JavaScript", is_true)
+# forge/housekeeper/index.js asks `=== false`: a string or 0 does not count.
+NOT_FALSE = Kind("boolean", lambda node: not (isinstance(node, Scalar) and node.value is False))
+WRITTEN = Kind("string", _written, text=True)
+LOOSE_PORT = Kind("port", _port_of_any_type)

@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 import yaml
 
-from ff_observe.config import javascript_kinds, kinds
+from ff_observe.config import kinds
 from ff_observe.config.declaration import EVERY_KEY, OVERLAY
 from ff_observe.config.key import Key
 from ff_observe.config.kind import Kind
@@ -116,7 +116,7 @@ def _headers(vault: Vault, place: str, _address: str, plain: bool) -> Value:
 
 
 _BY_KIND: Mapping[Kind[Any], Write] = {
-    javascript_kinds.WRITTEN: _text,
+    kinds.WRITTEN: _text,
     kinds.TEXT: _text,
     kinds.URL: _url,
     kinds.DSN: _dsn,

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ff_observe.collector import settings, settings_file
-from ff_observe.config import build, declaration
+from ff_observe.config import build, declaration, load_settings
 from ff_observe.config.environment import Environment
 from ff_observe.config.key import FileKeys, Key
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.nodes import Map
 from ff_observe.config.reader import Reader
+from ff_observe.config.settings import Settings
 from ff_observe.config.yaml_core import parse
 from ff_observe.web import web_config
 
@@ -32,6 +33,13 @@ class File:
         read = self.read_settings(reader)
         reader.problems += check_keys(reader)
         return reader, read
+
+
+def load(home: Path, text: str, **variables: str) -> Settings:
+    """The settings of a home whose flowforge.yml holds `text`."""
+    (home / "etc").mkdir(exist_ok=True)
+    (home / "etc" / "flowforge.yml").write_text(text)
+    return load_settings(home=home, variables=variables)
 
 
 def written(values: Mapping[str, str]) -> str:

@@ -11,9 +11,8 @@ from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
-from ff_observe.config import load_settings
 from ff_observe.config.environment import read_environment
-from ff_observe.config.settings import PostgreSQLDatabase, Settings
+from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.frontend.posthog import snippet
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.platform.sources.installation import InstalledVersions
@@ -21,7 +20,7 @@ from ff_observe.web.security import server_context
 from ff_observe.web.web_config import read_web_config
 from tests.attack.world import World
 from tests.real_parts.certificates import make_certificate
-from tests.unit.config.files import EVERY_KEY
+from tests.unit.config.files import EVERY_KEY, load
 
 CHECKS: dict[str, Callable[[Path], None]] = {}
 
@@ -34,12 +33,6 @@ def without(*paths: str) -> Callable[[Callable[[Path], None]], Callable[[Path], 
         return check
 
     return register
-
-
-def load(home: Path, text: str, **variables: str) -> Settings:
-    (home / "etc").mkdir(exist_ok=True)
-    (home / "etc" / "flowforge.yml").write_text(text)
-    return load_settings(home=home, variables=variables)
 
 
 def test_every_default_in_words_is_checked() -> None:

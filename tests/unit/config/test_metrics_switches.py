@@ -5,18 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.config import load_settings
-from ff_observe.config.settings import Settings
 from ff_observe.platform.snapshots import MINIMUM_INTERVAL_SECONDS
 from ff_observe.platform.sources.http_probe import PATH
+from tests.unit.config.files import load
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def load(home: Path, text: str) -> Settings:
-    file = home / "flowforge.yml"
-    file.write_text(text)
-    return load_settings(home=home, config=file, variables={})
 
 
 @pytest.mark.parametrize(

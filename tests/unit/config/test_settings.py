@@ -24,16 +24,9 @@ from ff_observe.config.settings import (
 from ff_observe.errors import ConfigurationError
 from ff_observe.transparency.notes import VerifierKey
 from tests.real_parts.certificates import make_certificate
+from tests.unit.config.files import load
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "config"
-
-
-def load(home: Path, text: str, **variables: str) -> Settings:
-    """The settings of a home whose file holds `text`."""
-    file = home / "etc" / "flowforge.yml"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(text)
-    return load_settings(home=home, variables=variables)
 
 
 def test_a_file_that_says_nothing_has_the_documented_defaults(tmp_path: Path) -> None:

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.config import load_settings
 from ff_observe.errors import Problem
+from tests.unit.config.files import load
 
 
 def warnings(home: Path, text: str) -> tuple[Problem, ...]:
-    file = home / "flowforge.yml"
-    file.write_text(text)
-    return load_settings(home=home, config=file, variables={}).warnings
+    return load(home, text).warnings
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.config import load_settings
-from ff_observe.config.settings import PostgreSQLDatabase, Settings, SQLiteDatabase
-from ff_observe.errors import ConfigurationError, Problem
-
-
-def load(home: Path, text: str) -> Settings:
-    (home / "etc").mkdir(exist_ok=True)
-    (home / "etc" / "flowforge.yml").write_text(text)
-    return load_settings(home=home, variables={"PGPASSWORD": "planted"})
+from ff_observe.config.settings import PostgreSQLDatabase, SQLiteDatabase
+from ff_observe.errors import ConfigurationError
+from tests.unit.config.files import load
 
 
 def problems(home: Path, text: str) -> list[tuple[int, str, str]]:
     with pytest.raises(ConfigurationError) as caught:
         load(home, text)
-    return [(problem.line, problem.key, problem.message) for problem in _sorted(caught.value.problems)]
-
-
-def _sorted(found: tuple[Problem, ...]) -> list[Problem]:
-    return sorted(found, key=lambda problem: problem.line)
+    return sorted((problem.line, problem.key, problem.message) for problem in caught.value.problems)
 
 
 def test_a_password_of_the_mail_server_need_not_be_set(tmp_path: Path) -> None:
@@ -30,6 +20,7 @@ def test_a_password_of_the_mail_server_need_not_be_set(tmp_path: Path) -> None:
         tmp_path,
         "email:\n  enabled: true\n  smtp:\n    auth: {user: forge, pass: <%= ENV['SMTPPASSWORD'] %>}\n"
         "db: {type: postgres, password: <%= ENV['PGPASSWORD'] %>}\n",
+        PGPASSWORD="planted",
     )
     assert settings.platform.email
     assert isinstance(settings.database, PostgreSQLDatabase)
