@@ -194,6 +194,7 @@ def send(options: argparse.Namespace) -> int:
 
 def show_log(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.ledger import read_ledger
+    from ff_observe.outputs.ping.ledger_proof import prove
 
     path, collector = _ledger_and_key(options)
     if options.against and not options.verify:
@@ -201,7 +202,8 @@ def show_log(options: argparse.Namespace) -> int:
     if options.verify:
         return _verify(path, collector, options.against)
     if options.prove is not None:
-        return _prove(path, collector, options.prove)
+        write_exactly(legible(str(prove(path, options.prove, collector)), sys.stdout))
+        return 0
     if options.checkpoint:
         return _print_checkpoint(path, collector)
     lines = read_ledger(path)
@@ -258,13 +260,6 @@ def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path
     for entry in held:
         if entry.note:  # a chain that holds may be an attacker's own
             print(escaped(f"{entry.time}: {entry.note}"))
-    return 0
-
-
-def _prove(path: Path, collector: "VerifierKey | None", index: int) -> int:
-    from ff_observe.outputs.ping.ledger_proof import prove
-
-    write_exactly(legible(str(prove(path, index, collector)), sys.stdout))
     return 0
 
 

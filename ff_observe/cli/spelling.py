@@ -5,7 +5,7 @@ argparse takes the value of an unknown option for the command, and complains of 
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -17,7 +17,7 @@ class SpellingParser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def _check_spelling(self, words: Sequence[str]) -> None:
-        commands = self._commands()
+        commands = _commands_of(self)
         left = iter(words)
         for word in left:
             if word == "--":
@@ -35,9 +35,6 @@ class SpellingParser(argparse.ArgumentParser):
             if commands is not None and action is not None and action.nargs != 0 and not equals:
                 next(left, None)
 
-    def _commands(self) -> "argparse._SubParsersAction[argparse.ArgumentParser] | None":
-        return next((action for action in self._actions if isinstance(action, argparse._SubParsersAction)), None)
-
     def _option(self, name: str) -> argparse.Action | None:
         """The option, which may be abbreviated; argparse refuses an abbreviation of several."""
         known = self._option_string_actions
@@ -46,9 +43,9 @@ class SpellingParser(argparse.ArgumentParser):
         return next((known[each] for each in known if name.startswith("--") and each.startswith(name)), None)
 
     def _refuse_option(self, name: str) -> None:
-        own, below = set(_options_of(self)), set(_options_below(self))
+        own, below = _options_of(self), _options_below(self)
         meant = name if name in below else _nearest(name, own | below)
-        place = self._commands()
+        place = _commands_of(self)
         behind = "" if meant in own or place is None else f" behind {place.metavar}"
         if meant is None:
             self.error(f"unrecognized option {name}")
@@ -61,18 +58,18 @@ class SpellingParser(argparse.ArgumentParser):
             self.error(f"argument {commands.metavar}: invalid choice: {word!r}, did you mean {meant!r}?")
 
 
-def _options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        if action.help != argparse.SUPPRESS:
-            yield from action.option_strings
+def _commands_of(parser: argparse.ArgumentParser) -> "argparse._SubParsersAction[argparse.ArgumentParser] | None":
+    return next((action for action in parser._actions if isinstance(action, argparse._SubParsersAction)), None)
 
 
-def _options_below(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from _options_of(below)
-                yield from _options_below(below)
+def _options_of(parser: argparse.ArgumentParser) -> set[str]:
+    return {flag for action in parser._actions if action.help != argparse.SUPPRESS for flag in action.option_strings}
+
+
+def _options_below(parser: argparse.ArgumentParser) -> set[str]:
+    commands = _commands_of(parser)
+    parsers = () if commands is None else commands.choices.values()
+    return {flag for below in parsers for flag in _options_of(below) | _options_below(below)}
 
 
 def _nearest(word: str, known: Iterable[str]) -> str | None:
