@@ -137,13 +137,13 @@ def named_settings(options: argparse.Namespace) -> "CollectorSettings":
     """Raises `ConfigurationError` or `UsageError`."""
     from ff_observe.collector.settings_file import collector_settings
 
-    named = _named_database(options)
-    urls = [] if named is None or named.url is None or not _may_hold_a_password(named.url) else [named.url]
+    of_variable = Secret(os.environ.get(COLLECTOR_DATABASE, ""))
+    urls = [url for url in (of_variable, options.database) if url and _may_hold_a_password(url)]
     hide_secrets(options, (read_environment(os.environ), urls))
     settings = collector_settings(
         options.settings,
         listen=getattr(options, "listen", None),
-        database=named,
+        database=_named_database(options),
         data_dir=options.data_dir,
     )
     hide_secrets(options, settings)
