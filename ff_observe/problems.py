@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from ff_observe.catalogue import audit, bridge
 from ff_observe.config import declaration as key_of
@@ -83,64 +83,59 @@ def _database(settings: Settings, snapshot: Snapshot) -> Iterator[Finding]:
     if snapshot.up:
         return
     reason = next(iter(snapshot.failures.values()), "it gave no reason")
-    if isinstance(settings.database, SQLiteDatabase):
-        fix = f"Check `db.storage` in {settings.file}, and that the user of ff-observe may read that file."
-        fault = _Fault("", "database-unreachable", fix)
-    else:
-        fix = f"Check that PostgreSQL runs, and host, port, user and password in the section `db` of {settings.file}."
-        other = _Fault("", "database-unreachable", fix)
-        fault = next((one for one in _POSTGRESQL_FAULTS if re.search(one.said, reason)), other)
+    faults = _SQLITE_FAULTS if isinstance(settings.database, SQLiteDatabase) else _POSTGRESQL_FAULTS
+    fault, fix = next((fault, fix.format(file=settings.file)) for said, fault, fix in faults if re.search(said, reason))
     title = "The platform's database does not answer"
-    yield Finding(fault.id, Severity.ERROR, title, _sentence(reason), f"{fault.fix} The bridge recovers by itself.")
+    yield Finding(fault, Severity.ERROR, title, _sentence(reason), f"{fix} The bridge recovers by itself.")
 
 
-class _Fault(NamedTuple):
-    """The error message of an unreadable database, and what it means."""
-
-    said: str
-    id: str
-    fix: str
-
-
+_SQLITE_FAULTS: Final = (
+    ("", "database-unreachable", "Check `db.storage` in {file}, and that the user of ff-observe may read that file."),
+)
 _POSTGRESQL_FAULTS: Final = (
-    _Fault(
+    (
         "password authentication failed|no password supplied",
         "database-password",
         "Check `db.user` and `db.password`: `ff-observe check --effective` says where each comes from.",
     ),
-    _Fault(
+    (
         "resolve host|translate host|[Nn]ame or service not known|No address associated|idna",
         "database-host",
         "Check `db.host`: in a container it is the name of PostgreSQL's service, which a shared network resolves.",
     ),
-    _Fault(
+    (
         "[Cc]onnection refused",
         "database-refused",
         "Check that PostgreSQL runs and listens at `db.host` and `db.port`, and that no firewall is between.",
     ),
-    _Fault('database ".*" does not exist', "database-name", "Check `db.database`: it is the name that FlowFuse uses."),
-    _Fault(
+    ('database ".*" does not exist', "database-name", "Check `db.database`: it is the name that FlowFuse uses."),
+    (
         "certificate|SSL|TLS",
         "database-tls",
         "Name the authority of PostgreSQL's certificate in `telemetry.database.ca_file`; `db.ssl` switches TLS.",
     ),
-    _Fault(
+    (
         "none of FlowFuse's tables",
         "database-empty",
         "Check `db.database`; if it is right, start FlowFuse once, then run the SQL of `ff-observe database grants`.",
     ),
-    _Fault(
+    (
         "permission denied",
         "database-privileges",
         "Run the SQL of `ff-observe database grants` as the owner of FlowFuse's tables.",
     ),
-    _Fault(
+    (
         "timed? ?out|timeout|did not answer within|needed more than",
         "database-slow",
         "Check the load of the database, and that no firewall drops packets between it and this machine.",
     ),
+    (
+        "",
+        "database-unreachable",
+        "Check that PostgreSQL runs, and host, port, user and password in the section `db` of {file}.",
+    ),
 )
-"""The first match decides."""
+"""What the message of a database that cannot be read says, what that is, and its fix: the first match decides."""
 
 
 def _flowfuse(settings: Settings, snapshot: Snapshot) -> Iterator[Finding]:

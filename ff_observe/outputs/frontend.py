@@ -1,6 +1,5 @@
 """The services that FlowFuse's pages load in a visitor's browser. `ff_observe.frontend` renders their snippets."""
 
-from collections.abc import Callable
 from typing import Final
 
 from ff_observe.config import declaration as key_of
@@ -19,12 +18,12 @@ def _service(
     content: str,
     receiver: str,
     example: str,
-    key_in_use: Callable[[Settings], str] | None = None,
 ) -> Output:
     """The output of one service: a field of `FrontendSettings`, which is None unless the service is configured."""
 
     def status(settings: Settings, _snapshot: Snapshot | None) -> Status:
-        used = key if key_in_use is None else key_in_use(settings)
+        # Both keys of Plausible are noted as deprecated; the new one, which wins, comes first.
+        used = next((note.key for note in settings.notes if note.key in _PLAUSIBLE), key) if key in _PLAUSIBLE else key
         if getattr(settings.frontend, name) is None:
             return Status(False, f"{used} is not set")
         consent = "; held until the visitor consents" if settings.frontend.consent_required else ""
@@ -52,11 +51,6 @@ def _service(
     )
 
 
-def _plausible_key(settings: Settings) -> str:
-    """Both keys are noted as deprecated; the new one, which wins, comes first."""
-    return next((note.key for note in settings.notes if note.key in _PLAUSIBLE), _PLAUSIBLE[0])
-
-
 OUTPUTS: Final = (
     _service(
         "posthog",
@@ -77,7 +71,6 @@ OUTPUTS: Final = (
     _service(
         "plausible",
         _PLAUSIBLE[0],
-        key_in_use=_plausible_key,
         title="Frontend Plausible",
         content="page views, without cookies",
         receiver="Plausible, for your domain",

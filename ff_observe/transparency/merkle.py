@@ -47,14 +47,10 @@ class Tree:
 
     def root(self, size: int | None = None) -> bytes:
         """The root when it had `size` leaves, from `first` on; now, if that is not given."""
-        if size is not None and size != self.size:
-            if not self.first <= size <= self.size:
-                raise ValueError(f"the root of {size} leaves is not known")
-            return self._range(0, size) if size else EMPTY_ROOT
-        node = self._peaks[-1] if self._peaks else EMPTY_ROOT
-        for left in reversed(self._peaks[:-1]):
-            node = node_hash(left, node)
-        return node
+        size = self.size if size is None else size
+        if not self.first <= size <= self.size:
+            raise ValueError(f"the root of {size} leaves is not known")
+        return self._range(0, size) if size else EMPTY_ROOT
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """The audit path of a leaf in the tree of `size` leaves (section 2.1.1), from the leaf upwards."""

@@ -17,7 +17,6 @@ _MOST_OF_A_REASON = 300  # characters; most of it may be quoted from the receive
 
 _SDK_LOGGER = logging.getLogger("opentelemetry")
 _lock = threading.Lock()
-_attached: list["SdkLog"] = []
 
 
 class Reports:
@@ -73,15 +72,11 @@ class SdkLog(logging.Handler):
 
     def attach(self) -> None:
         with _lock:
-            if self not in _attached:
-                _attached.append(self)
-                _SDK_LOGGER.addHandler(self)
-                _SDK_LOGGER.propagate = False
+            _SDK_LOGGER.addHandler(self)
+            _SDK_LOGGER.propagate = False
 
     def detach(self) -> None:
         """Idempotent."""
         with _lock:
-            if self in _attached:
-                _attached.remove(self)
-                _SDK_LOGGER.removeHandler(self)
-                _SDK_LOGGER.propagate = not _attached
+            _SDK_LOGGER.removeHandler(self)
+            _SDK_LOGGER.propagate = not any(isinstance(each, SdkLog) for each in _SDK_LOGGER.handlers)

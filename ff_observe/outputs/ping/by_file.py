@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Self
 
 from ff_observe.config.settings import Settings
@@ -149,7 +148,13 @@ def take_receipt(receipt: Receipt, ledger: Ledger, collector: VerifierKey | None
     if collector is not None:
         if receipt.note is None or receipt.note.cosigned_at(collector) is None:
             raise LedgerError("the key in telemetry.ping.receipts did not sign this receipt, or it was changed")
-        _check(receipt.note, lines.tree.first, lines.tree.size, lines.tree.root, ledger.path)
+        try:
+            checkpoint = Checkpoint.parse(receipt.note.text)
+        except NoteError as error:
+            raise LedgerError(str(error)) from None
+        size, tree = checkpoint.size, lines.tree
+        if not tree.first <= size <= tree.size or tree.root(size) != checkpoint.root:
+            raise LedgerError(f"this receipt is of another ledger than {ledger.path}, or this one was changed since")
         ledger.keep_receipt(str(receipt.note))
     delivered = Outcome(Result.DELIVERED, "", receipt.status, receipt.receiver)
     with ledger.recording_deliveries():
@@ -162,15 +167,6 @@ def take_receipt(receipt: Receipt, ledger: Ledger, collector: VerifierKey | None
 
 def _of_same_ping(lines: Lines, receipt: Receipt) -> list[Entry]:
     return [entry for entry in lines.entries if entry.sha256 == receipt.sha256]
-
-
-def _check(note: Note, first: int, size: int, root: Callable[[int], bytes], ledger: Path) -> None:
-    try:
-        checkpoint = Checkpoint.parse(note.text)
-    except NoteError as error:
-        raise LedgerError(str(error)) from None
-    if not first <= checkpoint.size <= size or root(checkpoint.size) != checkpoint.root:
-        raise LedgerError(f"this receipt is of another ledger than {ledger}, or this one was changed since")
 
 
 def _document(content: bytes, form: str) -> dict[str, Any]:

@@ -80,13 +80,10 @@ def with_election(decision: Decision, election: ElectionState) -> Decision:
     """A ping that may be sent is sent by one bridge of the platform."""
     if not decision.allowed or election.role in (Role.LEADER, Role.ALONE):
         return decision
-    if election.role is Role.NEVER:
-        return _no(Rule.SENDER_NEVER, SENT_BY_ANOTHER[Rule.SENDER_NEVER])
-    if election.role is Role.FOLLOWER:
-        where = f" It runs on {election.leader_host}." if election.leader_host else ""
-        return _no(Rule.ANOTHER_BRIDGE, SENT_BY_ANOTHER[Rule.ANOTHER_BRIDGE] + where)
+    rule = {Role.NEVER: Rule.SENDER_NEVER, Role.FOLLOWER: Rule.ANOTHER_BRIDGE}.get(election.role, Rule.ELECTION_UNKNOWN)
+    where = f" It runs on {election.leader_host}." if election.leader_host else ""
     reason = f" ({election.note})" if election.note else ""
-    return _no(Rule.ELECTION_UNKNOWN, SENT_BY_ANOTHER[Rule.ELECTION_UNKNOWN] + reason)
+    return _no(rule, SENT_BY_ANOTHER[rule] + where + reason)
 
 
 WITHHELD_BY: Final = frozenset(Rule) - {
