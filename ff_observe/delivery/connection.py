@@ -115,6 +115,28 @@ class AbortableConnection:
                 self._handle = None
 
 
+class Connections:
+    """The connections of one sender, one after the other. `abort` ends the present one, and all that follow."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.current = AbortableConnection()
+        self.are_aborted = False
+
+    def new(self) -> AbortableConnection:
+        with self._lock:
+            self.current = AbortableConnection()
+            if self.are_aborted:
+                self.current.abort()
+            return self.current
+
+    def abort(self) -> None:
+        """Callable from any thread."""
+        with self._lock:
+            self.are_aborted = True
+            self.current.abort()
+
+
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

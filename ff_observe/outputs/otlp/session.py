@@ -5,7 +5,6 @@ interrupted; each is handled here. Retries and `Retry-After` are the SDK's.
 """
 
 import ssl
-import threading
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -17,7 +16,7 @@ from google.protobuf.message import Message
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from ff_observe.delivery.connection import AbortableConnection
+from ff_observe.delivery.connection import AbortableConnection, Connections
 from ff_observe.delivery.errors import unreached
 from ff_observe.delivery.pools import over, proxy_headers
 from ff_observe.delivery.trust import client_context, explain
@@ -44,7 +43,8 @@ class NotDeliveredError(requests.RequestException):
 
 
 class ExportSession(requests.Session):
-    """One connection per request, and no request longer than its timeout. `problem` is why the last one failed.
+    """One connection per request, and no request longer than its timeout. `problem` is why the last one failed. `cut`
+    aborts the one in progress, from any thread, and refuses new ones.
 
     `answer` is the type of the receiver's message (OTLP specification, "OTLP/HTTP Response"). `headers` are sent, and
     none that the SDK found in the environment: one process may serve several platforms, each with its own.
@@ -55,33 +55,21 @@ class ExportSession(requests.Session):
         self.problem: str | None = None
         self._answer = answer
         self._sent = headers
-        self._lock = threading.Lock()
-        self._connection: AbortableConnection | None = None
-        self._is_cut = False
+        self._connections = Connections()
+        self.cut = self._connections.abort
         # proxies and trust are the same for every output; credentials of a `.netrc` are not sent
         self.trust_env = False
         self.headers["Connection"] = "close"  # exports are rare, and an idle connection may be dead
         self._authority = authority
-        self._adapter = _Adapter(self._current, authority)
+        self._adapter = _Adapter(lambda: self._connections.current, authority)
         self.mount("http://", self._adapter)
         self.mount("https://", self._adapter)
-
-    def cut(self) -> None:
-        """Abort the request in progress, from any thread, and refuse new ones."""
-        with self._lock:
-            self._is_cut = True
-            if self._connection is not None:
-                self._connection.abort()
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         """Raises `RequestException` if there is no answer, or one that means that nothing was delivered."""
         url: str = options["url"]
         proxy = None
-        connection = AbortableConnection()
-        with self._lock:
-            if self._is_cut:
-                connection.abort()
-            self._connection = connection
+        connection = self._connections.new()
         try:
             proxy = proxy_for(url)
             own = {name: value for name, value in options["headers"].items() if name.lower() in _OF_THE_SDK}
@@ -97,7 +85,8 @@ class ExportSession(requests.Session):
             self.problem = error.problem
             raise
         except (OSError, HTTPError, ValueError) as error:
-            self.problem = STOPPED if self._is_cut else TOO_LATE if connection.is_aborted else self._why(error, proxy)
+            is_late, is_cut = connection.is_aborted, self._connections.are_aborted
+            self.problem = STOPPED if is_cut else TOO_LATE if is_late else self._why(error, proxy)
             raise
         self.problem = None if response.ok else f"it answered HTTP {response.status_code} ({response.reason})"
         if response.status_code == HTTPStatus.NOT_FOUND:
@@ -107,10 +96,6 @@ class ExportSession(requests.Session):
     def _why(self, error: BaseException, proxy: str | None) -> str:
         explained = partial(explain, key=AUTHORITY_KEY, named=self._authority)
         return unreached(error, proxy=proxy, explain_certificate=explained)
-
-    def _current(self) -> AbortableConnection:
-        assert self._connection is not None
-        return self._connection
 
     def _check(self, response: requests.Response) -> None:
         if response.is_redirect or 300 <= response.status_code < 400:

@@ -5,14 +5,13 @@ for, a checkpoint of the ledger is in a header.
 """
 
 import base64
-import threading
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from ff_observe.clock import Clock
 from ff_observe.config.secret import Secret
-from ff_observe.delivery.connection import AbortableConnection
+from ff_observe.delivery.connection import AbortableConnection, Connections
 from ff_observe.delivery.urls import DEFAULT_PORTS, authorization, host_and_port, proxy_for, without_credentials
 from ff_observe.outputs.ping.outcome import Outcome, Result, outcome_of_answer
 
@@ -36,9 +35,7 @@ class Delivery:
         self._url = url
         self._clock = clock
         self._timeouts = timeouts or Timeouts()
-        self._lock = threading.Lock()
-        self._connection: AbortableConnection | None = None
-        self._stopped = False
+        self._connections = Connections()
 
     @property
     def receiver(self) -> str | None:
@@ -57,20 +54,13 @@ class Delivery:
         if receiver is None:
             what = "is not a URL that starts with https:// or http:// and names a host"
             return Outcome(Result.REJECTED, f"telemetry.url {what}: correct it in the configuration")
-        connection = AbortableConnection()
-        with self._lock:
-            if self._stopped:
-                connection.abort()
-            self._connection = connection
+        connection = self._connections.new()
         with connection.limited(self._timeouts.total):
             return self._post(url, receiver, body, checkpoint, connection)
 
     def abort(self) -> None:
         """Abort a delivery in progress and refuse further ones: the bridge is stopping. Callable from any thread."""
-        with self._lock:
-            self._stopped = True
-            if self._connection is not None:
-                self._connection.abort()
+        self._connections.abort()
 
     def _post(
         self, url: str, receiver: str, body: bytes, checkpoint: str | None, connection: AbortableConnection
@@ -105,7 +95,8 @@ class Delivery:
         except (HTTPError, OSError, ValueError) as error:
             failure = unreached(error, receiver, proxy=proxy)
         if connection.is_aborted:  # http.client accepts headers cut short by our abort as complete
-            reason = "the bridge is stopping" if self._stopped else f"no whole answer within {self._timeouts.total:g} s"
+            is_stopping, limit = self._connections.are_aborted, f"{self._timeouts.total:g} s"
+            reason = "the bridge is stopping" if is_stopping else f"no whole answer within {limit}"
             failure = f"{receiver} could not be reached: {reason}"
         if failure is not None:
             return Outcome(Result.FAILED, failure, receiver=receiver)

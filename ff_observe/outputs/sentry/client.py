@@ -29,7 +29,7 @@ from sentry_sdk.utils import BadDsn, Dsn, event_from_exception
 from ff_observe.config import declaration as key_of
 from ff_observe.config.kinds import DSN_FORM
 from ff_observe.config.settings import Settings
-from ff_observe.delivery.connection import AbortableConnection
+from ff_observe.delivery.connection import Connections
 from ff_observe.delivery.errors import unreached
 from ff_observe.delivery.pools import make_pool
 from ff_observe.delivery.urls import proxy_for
@@ -251,7 +251,7 @@ class EventTransport(HttpTransport):
     cleaner: Redactor
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._connection = AbortableConnection()
+        self._connections = Connections()
         self._failure: str | None = None
         self._closed = False
         super().__init__(options)
@@ -268,7 +268,7 @@ class EventTransport(HttpTransport):
     def kill(self) -> None:
         """Abort what is being sent, drop what waits and end the SDK's thread, which would send it all first."""
         self._closed = True
-        self._connection.abort()
+        self._connections.abort()
         self.flush(_ABORT_SECONDS)  # a full queue would not take the order to end
         super().kill()
 
@@ -295,9 +295,7 @@ class EventTransport(HttpTransport):
     def _request(
         self, method: str, endpoint_type: EndpointType, body: Any, headers: Mapping[str, str]
     ) -> urllib3.BaseHTTPResponse:
-        connection = self._connection = AbortableConnection()
-        if self._closed:
-            connection.abort()
+        connection = self._connections.new()
         url = self._auth.get_api_url(endpoint_type)
         proxy = None
         try:
