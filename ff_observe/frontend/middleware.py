@@ -107,7 +107,7 @@ def _for_pages(scope: Scope) -> Scope:
     }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Response:
     """One response on its way out: buffered until it is known by how much the page grows, or that it does not."""
 

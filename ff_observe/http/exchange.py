@@ -26,7 +26,7 @@ class Carrier(Protocol):
         """Send the answer to the current request, and continue with the next."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)  # its scope holds what must not be logged
 class Exchange:
     """A request whose head has arrived, and its answer: complete, with its length, so that it leaves in one write.
 
