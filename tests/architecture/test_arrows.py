@@ -91,15 +91,15 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.demo": (f"{P}.config", f"{P}.platform.sources.schema", *LIFE),
     f"{P}.wiring": (P,),
     f"{P}.running_platform": (
-        *(f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http.messages", f"{P}.outputs", *LIFE),
+        *(f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http", f"{P}.outputs", *LIFE),
         f"{P}.web.status.memory",
     ),
     f"{P}.running_platforms": (
-        *(f"{P}.wiring", f"{P}.running_platform", f"{P}.config", f"{P}.http.messages", f"{P}.web", *LIFE),
+        *(f"{P}.wiring", f"{P}.running_platform", f"{P}.config", f"{P}.http", f"{P}.web", *LIFE),
     ),
     f"{P}.bridge": (
         *(f"{P}.wiring", f"{P}.running_platform", f"{P}.running_platforms", *READINGS, f"{P}.config"),
-        *(f"{P}.http.messages", f"{P}.outputs", f"{P}.web", *LIFE),
+        *(f"{P}.http", f"{P}.outputs", f"{P}.web", *LIFE),
     ),
     f"{P}.cli": (P,),
     f"{P}.__main__": (f"{P}.cli",),
