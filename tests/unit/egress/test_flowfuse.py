@@ -179,6 +179,12 @@ def test_without_a_licence_nothing_is_left_of_what_needs_one(tmp_path: Path) -> 
     assert {contact.place for contact in found(tmp_path, text, licensed)} == ALWAYS | OF_A_LICENCE | of_a_licence
 
 
+def test_what_needs_a_licence_says_so_while_none_is_known(tmp_path: Path) -> None:
+    billing = [each for each in found(tmp_path, "billing: {stripe: {key: k}}") if each.key.startswith("billing")]
+    assert {each.place for each in billing} == BILLING
+    assert [each.why for each in billing if not each.condition.startswith("if a licence is loaded")] == []
+
+
 def test_a_release_does_not_make_the_calls_of_later_ones(tmp_path: Path) -> None:
     text = "telemetry: {platform: {version: '2.4.0'}, frontend: {posthog: {apikey: phc_a}}}"
     listed = found(tmp_path, text)
