@@ -26,21 +26,13 @@ SILENT = Metric(
 
 def _by(field: str, title: str, meaning: str, label: str) -> tuple[Metric, Metric]:
     """Of the last 30 days, and of the last day that is over."""
-    month = Metric(
-        f"flowfuse_fleet_platforms_by_{field}",
-        title,
-        f"Platforms of the last 30 days by {meaning}",
-        "{platform}",
-        (label,),
+    month, day = "Platforms of the last 30 days by", "Platforms that pinged on the last day that is over (UTC) by"
+    return (
+        Metric(f"flowfuse_fleet_platforms_by_{field}", title, f"{month} {meaning}", "{platform}", (label,)),
+        Metric(
+            f"flowfuse_fleet_daily_platforms_by_{field}", f"{title} by day", f"{day} {meaning}", "{platform}", (label,)
+        ),
     )
-    day = Metric(
-        f"flowfuse_fleet_daily_platforms_by_{field}",
-        f"{title} by day",
-        f"Platforms that pinged on the last day that is over (UTC) by {meaning}",
-        "{platform}",
-        (label,),
-    )
-    return month, day
 
 
 BY_VERSION, DAILY_BY_VERSION = _by(

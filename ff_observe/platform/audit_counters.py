@@ -103,7 +103,7 @@ class AuditCounters:
         self._check: tuple[Tally, Tally] | None = None  # counted again so far, and what it must come to
         self._pending: _Pending | None = None
         self._settled: int | None = None  # up to which id every entry is there; None before that was found out
-        self._last = 0
+        self._last: int | None = None  # id of the log's end; None where there is no log
         self._slice = FIRST_SLICE
         self._saved: tuple[float, tuple[object, ...]] | None = None  # when, and what
         self._refused_until: float | None = None
@@ -119,7 +119,7 @@ class AuditCounters:
                 return self._counted
             if self._refused_until is not None and self._clock.monotonic() < self._refused_until:
                 return self._counted
-            self._counted = self._guarded(self._look)
+            self._guarded(self._look)
             return self._counted
 
     def catch_up(self, seconds: float = CATCH_UP_SECONDS) -> None:
@@ -129,7 +129,7 @@ class AuditCounters:
         while not self._stopping.is_set() and time.monotonic() < until:
             began = time.monotonic()
             with self._lock:
-                if self._counted.failure is not None or not self._step():
+                if self._counted.failure is not None or not self._guarded(self._step):
                     return
             self._stopping.wait(min(SLICE_SECONDS, time.monotonic() - began))
 
@@ -167,65 +167,60 @@ class AuditCounters:
     def _count_anew(self) -> None:
         self._tally, self._check, self._pending, self._settled = Tally(), None, None, None
 
-    def _guarded(self, work: Callable[[], Counted]) -> Counted:
+    def _guarded(self, count: Callable[[], bool]) -> bool:
+        """Count, and keep what is known then, also if the log cannot be read. Whether there is more to count."""
         try:
-            counted = work()
+            more = count()
+            self._counted = self._result()
         except (SourceError, StatementError) as error:
             if isinstance(error, StatementError):
                 self._refused_until = self._clock.monotonic() + RETRY_SECONDS
             failure = f"the audit log cannot be read: {error}"
             self._state.failing(failure)
-            return Counted(failure=failure)
+            self._counted = Counted(failure=failure)
+            return False
         self._refused_until = None
         self._state.working("the audit log can be read again")
-        return counted
+        return more
 
-    def _look(self) -> Counted:
+    def _look(self) -> bool:
         """Look where the log ends, and how far it is settled; count what is new. Starts anew if it is another log."""
         bounds = self._log.bounds(self._tally.cursor)
         if bounds is None:
             self._count_anew()
-            return Counted()
+            self._last = None
+            return False
         if not self._tally.is_of(bounds):
             log.warning("the audit log is not the one that was counted (a backup, deleted entries): it is counted anew")
             self._count_anew()
         self._tally.first, self._tally.began = bounds.first, bounds.began
         self._last = bounds.last or 0
-        self._settle(bounds)
+        self._settle(self._last, bounds.writers)
         until = time.monotonic() + LOOK_SECONDS
         while self._left and time.monotonic() < until and self._count_slice():
             pass
-        return self._result()
+        return self._left > 0
 
     def _step(self) -> bool:
         """One more slice, of the log or of its check. Whether there is more to do."""
-        more = False
+        if self._left:
+            return self._count_slice()
+        return self._is_settled and self._check_slice()
 
-        def step() -> Counted:
-            nonlocal more
-            if self._left:
-                more = self._count_slice()
-            elif self._is_settled:
-                more = self._check_slice()
-            return self._result()
-
-        self._counted = self._guarded(step)
-        return more
-
-    def _settle(self, bounds: Bounds) -> None:
+    def _settle(self, last: int, writers: frozenset[str]) -> None:
         """Move `_settled` up to the largest id below which no entry can appear any more.
 
         An entry that is not yet to be seen, with an id below that of one that is, belongs to a transaction that was
         open when the bounds were read. Once all of those have ended, everything up to `last` is there.
         """
-        if self._pending is not None and not self._pending.writers & bounds.writers:
+        if self._pending is not None and not self._pending.writers & writers:
             self._settled, self._pending = self._pending.last, None
-        if not bounds.writers:
-            self._settled, self._pending = self._last, None
-        elif self._settled is None or self._last > self._settled:
-            self._pending = self._pending or _Pending(self._last, bounds.writers)
+        if not writers:
+            self._settled, self._pending = last, None
+        elif self._settled is None or last > self._settled:
+            self._pending = self._pending or _Pending(last, writers)
             if self._tally.complete:  # where no id is missing, nothing can appear
-                unbroken = self._log.unbroken(self._tally.cursor, min(self._last, self._tally.cursor + FIRST_SLICE))
+                unbroken = self._log.unbroken(self._tally.cursor, min(last, self._tally.cursor + FIRST_SLICE))
                 self._settled = max(self._settled or 0, unbroken)
 
     def _count_slice(self) -> bool:
@@ -279,6 +274,8 @@ class AuditCounters:
 
     def _result(self) -> Counted:
         tally = self._tally
+        if self._last is None:
+            return Counted()
         if self._settled is not None and not self._left and not tally.complete:
             tally.complete, tally.checked = True, self._clock.now()
         self._save()

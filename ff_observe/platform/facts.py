@@ -15,14 +15,9 @@ from ff_observe.platform.sources.model import SETTINGS_READING, Answer, HttpAnsw
 _BILLING = frozenset(count.name for count in COUNTS if count.billing)
 _LICENSED = frozenset(count.name for count in COUNTS if count.licensed)
 
-LIMITED_COUNTS: Mapping[str, tuple[str, ...]] = {
-    "users": ("flowfuse_users",),
-    "teams": ("flowfuse_teams",),
-    "instances": ("flowfuse_instances",),
-    "devices": ("flowfuse_devices",),
-    "mqtt_clients": ("flowfuse_team_broker_clients",),
-}
-"""What a licence limits, and the counts held against each limit."""
+_LIMITED = {resource: (f"flowfuse_{resource}",) for resource in facts.LIMITS}
+_LIMITED["mqtt_clients"] = ("flowfuse_team_broker_clients",)
+"""The counts held against each limit of a licence."""
 _COMBINED_INSTANCES = ("flowfuse_instances", "flowfuse_devices")
 
 
@@ -134,7 +129,7 @@ def _headroom(counts: Mapping[str, Reading], licence: Licence | None) -> dict[st
     limit: dict[tuple[str, ...], float] = {}
     usage: dict[tuple[str, ...], float] = {}
     for resource, allowed in limits.items():
-        of = _COMBINED_INSTANCES if combined and resource == "instances" else LIMITED_COUNTS[resource]
+        of = _COMBINED_INSTANCES if combined and resource == "instances" else _LIMITED[resource]
         counted = all(name in counts for name in of)
         if resource == "mqtt_clients" and not counted:
             continue  # this FlowFuse has no broker for teams

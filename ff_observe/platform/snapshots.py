@@ -23,7 +23,7 @@ from ff_observe.platform.audit_counters import AuditCounters, Counted
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions
-from ff_observe.platform.sources.model import Answer, HttpAnswer, Installation, Reading, Source
+from ff_observe.platform.sources.model import Answer, Installation, Reading, Source
 from ff_observe.self_metrics import SelfMetrics
 from ff_observe.workers import Workers
 
@@ -249,9 +249,6 @@ class Snapshots:
         readings = {**snapshot.readings, **facts.liveness(database=snapshot.up, http=http)}
         return replace(snapshot, readings=readings, http=http)
 
-    def _latest_http(self) -> HttpAnswer | None:
-        return self._probe.latest() if self._probe is not None else None
-
     def _up(self, answer: Answer, at: datetime, seconds: float) -> Snapshot:
         known = facts.installation(answer, self._platform, self._without_database, at)
         if known.licence_problem is None:
@@ -262,7 +259,7 @@ class Snapshots:
             self._licence_state.failing(known.licence_problem)
         if known.instance_id is not None:
             self.instance_id = known.instance_id
-        http = self._latest_http()
+        http = self._probe.latest() if self._probe is not None else None
         counted = self._count_events(known.instance_id, answer)
         readings = {
             **facts.liveness(database=True, http=http),
@@ -288,7 +285,7 @@ class Snapshots:
 
     def _down(self, at: datetime, seconds: float, reason: str) -> Snapshot:
         known = self._without_database
-        http = self._latest_http()
+        http = self._probe.latest() if self._probe is not None else None
         readings: dict[str, Reading] = {
             **facts.liveness(database=False, http=http),
             **facts.without_database(known, self._platform),

@@ -11,7 +11,6 @@ from ff_observe.catalogue.fleet import RESOURCE_TITLES
 from ff_observe.catalogue.model import in_text
 from ff_observe.collector.fleet import RESOURCES
 from ff_observe.generate.dashboards.queries import total
-from ff_observe.platform.facts import LIMITED_COUNTS
 from tests.architecture.sources import ROOT
 from tests.dashboards import DASHBOARDS, panels
 from tests.promql import selectors
@@ -69,7 +68,3 @@ def test_every_count_of_the_fleet_has_a_title() -> None:
     assert list(RESOURCE_TITLES) == list(RESOURCES)
     assert RESOURCE_TITLES["instances_by_state_suspended"] == "Suspended instances"
     assert len(set(RESOURCE_TITLES.values())) == len(RESOURCE_TITLES)
-
-
-def test_every_limit_of_a_licence_has_a_title() -> None:
-    assert set(facts.LIMITS) == set(LIMITED_COUNTS)

@@ -37,13 +37,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         for module, *patterns in (
             ("conditions", "tests/unit/platform/test_conditions.py"),
             ("counting", "tests/unit/platform/test_counting_*.py"),
-            (
-                "flowfuse_metrics",
-                "tests/unit/platform/test_flowfuse_metrics.py",
-                "tests/unit/platform/test_installation.py",
-            ),
             ("http_probe", "tests/unit/platform/test_http_probe.py"),
-            ("installation", "tests/unit/platform/test_installation.py"),
+            ("installation", "tests/unit/platform/test_installation*.py"),
             ("intervals", "tests/unit/platform/test_intervals.py"),
             ("reduction", "tests/unit/platform/test_reduction.py"),
             ("licence", "tests/unit/platform/test_licence.py"),

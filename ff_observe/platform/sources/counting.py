@@ -205,12 +205,7 @@ class Counting:
 
         if not self._reduction.began(at):  # as much time again would be too long for a scrape
             self._intervals.ask(query, at, data_stamp, answer.failures.values())
-        return replace(
-            answer,
-            readings={**answer.readings, **self._intervals.readings},
-            failures={**answer.failures, **self._intervals.failures},
-            caps={**answer.caps, **self._intervals.caps},
-        )
+        return self._intervals.added_to(answer)
 
     def _unexpected(self) -> SourceError:
         return SourceError(

@@ -95,8 +95,6 @@ class HttpProbe:
     def _run(self, question: "Future[HttpAnswer]") -> None:
         try:
             question.set_result(HttpAnswer(self._seconds()))
-        except _NotAliveError as error:
-            question.set_result(HttpAnswer(None, str(error)))
         except Exception as error:
             question.set_result(HttpAnswer(None, _words(error)))
 
@@ -162,7 +160,9 @@ def _check(status: int, body: bytes) -> None:
 
 
 def _words(error: Exception) -> str:
-    """The error without its message, which may quote the server's answer."""
+    """The error without its message, unless it is our own: others may quote the server's answer."""
+    if isinstance(error, _NotAliveError):
+        return str(error)
     if isinstance(error, TimeoutError):
         return f"gave no complete answer within {LIMIT_SECONDS:g} s"
     if isinstance(error, ConnectionRefusedError):

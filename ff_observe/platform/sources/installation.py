@@ -6,6 +6,7 @@ None of these is in the database or in flowforge.yml.
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -15,7 +16,6 @@ from pathlib import Path
 from ff_observe.config.environment import Environment
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PlatformSettings, Settings
-from ff_observe.platform.sources import flowfuse_metrics
 from ff_observe.platform.sources.model import OperatingSystem
 from ff_observe.presence import exists
 from ff_observe.trusted_path import check_trusted_file
@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 NODE_TIMEOUT_SECONDS = 2.0
 ASK_FLOWFUSE_AGAIN_SECONDS = 60.0
+METRICS_SECONDS = 1.0
+METRICS_BYTES = 2**20  # FlowFuse's exposition has some 20 kB
+_BYTES_AT_ONCE = 2**16
+_NODE_IN_METRICS = re.compile(rb'^nodejs_version_info\{[^}]*\bversion="(v\d[\w.+-]{0,62})"', re.MULTILINE)
 MAX_VERSION_CHARACTERS = 64
 _PACKAGES = ("@flowfuse/flowfuse", "@flowforge/flowforge")  # the second until FlowFuse 2.0
 
@@ -105,7 +109,7 @@ class InstalledVersions:
             else:
                 log.info("%s", refusal)
         if self._nodejs is None and self._flowfuse_url is not None and time.monotonic() >= self._ask_flowfuse_at:
-            self._nodejs = flowfuse_metrics.node_version(self._flowfuse_url)
+            self._nodejs = node_version_of_flowfuse(self._flowfuse_url)
             self._ask_flowfuse_at = time.monotonic() + ASK_FLOWFUSE_AGAIN_SECONDS
         return self._nodejs
 
@@ -154,6 +158,36 @@ def _node_version(node: str) -> str | None:
     version = answered.stdout.decode("ascii", "replace").strip()
     is_version = version.startswith("v") and version[1:2].isdigit() and len(version) <= MAX_VERSION_CHARACTERS
     return version if is_version else None
+
+
+def node_version_of_flowfuse(base_url: str) -> str | None:
+    """The version in FlowFuse's own `/metrics`, for containers, where Node is not on the path.
+
+    None if FlowFuse does not answer, or its answer lacks it: perhaps its web page, which it answers with where
+    `telemetry.backend.prometheus.enabled` is off.
+    """
+    if not base_url.lower().startswith(("http://", "https://")):
+        return None
+    import urllib3  # costs memory and start-up time; not needed if Node is on the path
+    from urllib3.exceptions import HTTPError
+
+    from ff_observe.delivery.trust import client_context
+
+    until = time.monotonic() + METRICS_SECONDS
+    try:
+        trust = client_context() if base_url.lower().startswith("https:") else None
+        # Without retries no redirect is followed.
+        with urllib3.PoolManager(ssl_context=trust, timeout=METRICS_SECONDS, retries=False) as pool:
+            answer = pool.request("GET", f"{base_url.rstrip('/')}/metrics", preload_content=False)
+            body = b""
+            while (more := answer.read1(_BYTES_AT_ONCE)) and len(body) < METRICS_BYTES and time.monotonic() < until:
+                body += more
+            answer.close()
+    except (HTTPError, OSError, ValueError) as error:
+        log.debug("the version of Node.js cannot be read from FlowFuse: %s", type(error).__name__)
+        return None
+    found = _NODE_IN_METRICS.search(body)
+    return found[1].decode("ascii") if found else None
 
 
 def installed_versions(settings: Settings) -> InstalledVersions:

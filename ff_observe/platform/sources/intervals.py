@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Final
 from ff_observe.catalogue.model import Count
 from ff_observe.catalogue.questions import CertifiedNodes, DiskFree, DistinctSince, MostFrequent
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.model import Caps, Reading
+from ff_observe.platform.sources.model import Answer, Caps, Reading
 from ff_observe.platform.sources.own_statements import Asking, ask, is_own
 from ff_observe.platform.sources.questions import standalone
 from ff_observe.platform.sources.sql import (
@@ -156,17 +156,15 @@ class Intervals:
         readings = {name: read(rows) for name, read in part.readers.items()}
         return readings, {name: of(rows) for name, of in part.caps.items()}
 
-    @property
-    def readings(self) -> dict[str, Reading]:
-        return {name: reading for turn in self._turns for name, reading in turn.readings.items()}
-
-    @property
-    def caps(self) -> dict[str, Caps]:
-        return {name: caps for turn in self._turns for name, caps in turn.caps.items()}
-
-    @property
-    def failures(self) -> dict[str, str]:
-        return {name: turn.failure for turn in self._turns if turn.failure for name in turn.names}
+    def added_to(self, answer: Answer) -> Answer:
+        """The answer with what is known of them."""
+        readings, failures, caps = dict(answer.readings), dict(answer.failures), dict(answer.caps)
+        for turn in self._turns:
+            readings |= turn.readings
+            caps |= turn.caps
+            if turn.failure is not None:
+                failures |= dict.fromkeys(turn.names, turn.failure)
+        return replace(answer, readings=readings, failures=failures, caps=caps)
 
 
 def _together(counts: Sequence[Count]) -> list[tuple[Count, ...]]:

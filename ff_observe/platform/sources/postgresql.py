@@ -10,8 +10,8 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, TooSlowError
 from ff_observe.platform.sources.model import Answer
-from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Repeated, Server, Session, cut, limited
-from ff_observe.platform.sources.sql import Dialect, Row, literal, quoted, table_names
+from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Repeated, Server, Session, cut
+from ff_observe.platform.sources.sql import Dialect, Row, StatementTooSlowError, literal, quoted, table_names
 
 if TYPE_CHECKING:
     import psycopg
@@ -145,7 +145,10 @@ class PostgreSQLSource:
 
     def select(self, sql: str) -> list[Row]:
         """See `Queryable.select`."""
-        return self._ask(lambda connection: limited(connection, self._server, SELECT_SECONDS).query(sql))
+        try:
+            return self._ask(lambda connection: Session(connection, self._server).query(sql, None, SELECT_SECONDS))
+        except StatementTooSlowError:
+            raise self._server.too_slow(SELECT_SECONDS) from None
 
     def _ask(self, ask: "Callable[[psycopg.Connection[Row]], T]") -> "T":
         with self._reading:

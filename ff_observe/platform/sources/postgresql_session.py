@@ -139,6 +139,9 @@ class Server:
                 tcp_user_timeout=10_000,
             )
 
+    def too_slow(self, seconds: float) -> TooSlowError:
+        return TooSlowError(f"{self.where} needed more than {seconds:g} s; is it overloaded?")
+
     def one_line(self, error: object) -> str:
         """An error or its message without line breaks, and without the password if it occurs."""
         text, password = str(error), self._database.password
@@ -195,16 +198,12 @@ class Session:
         self,
         connection: "psycopg.Connection[Row]",
         server: Server,
-        prefix: str | None = None,
-        seconds: float = STATEMENT_SECONDS,
         repeated: Repeated | None = None,
     ) -> None:
-        """`prefix` stands in front of every statement, in the same message; by default the settings for a pooler.
-        `seconds` is how long the server lets a statement run. With `repeated`, that of the connection, statements with
-        moments are prepared; none is that something stands in front of."""
-        self._seconds = seconds
-        self._prefix = prefix if prefix is not None else POOLED_PREFIX if server.pooled else ""
-        self._repeated = repeated if not self._prefix else None
+        """With `repeated`, that of the connection, statements with moments are prepared; none is that settings for a
+        pooler stand in front of."""
+        self._prefix = POOLED_PREFIX if server.pooled else ""
+        self._repeated = repeated if not server.pooled else None
         self._libpq = connection.pgconn
         self._server = server
         self._until = time.monotonic() + READ_LIMIT_SECONDS
@@ -273,7 +272,7 @@ class Session:
         if isinstance(refused, psycopg.errors.QueryCanceled):
             if limit_seconds is not None:
                 raise StatementTooSlowError(limit_seconds)
-            raise TooSlowError(f"{self._server.where} needed more than {self._seconds:g} s; is it overloaded?")
+            raise self._server.too_slow(STATEMENT_SECONDS)
         if self._libpq.status != pq.ConnStatus.OK or (refused.sqlstate or "08")[:2] in _CONNECTION_ENDS:
             raise self._lost(refused)
         # Without detail and context, where PostgreSQL quotes rows.
@@ -307,12 +306,6 @@ class Session:
 
     def _lost(self, error: Exception) -> ConnectionLostError:
         return ConnectionLostError(f"{self._server.where}: {self._server.one_line(error)}")
-
-
-def limited(connection: "psycopg.Connection[Row]", server: Server, seconds: float) -> Session:
-    """A session whose statements end sooner than those of a reading."""
-    prefix = POOLED_PREFIX if server.pooled else ""
-    return Session(connection, server, f"{prefix}SET LOCAL statement_timeout = '{seconds:g}s'; ", seconds)
 
 
 def _name(sql: str) -> bytes:

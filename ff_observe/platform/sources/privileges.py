@@ -9,13 +9,10 @@ from typing import Final, NamedTuple
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError, UsageError
 from ff_observe.platform.sources.postgresql_session import Server, Session
-from ff_observe.platform.sources.schema import AUDIT_LOG, CREATED_AT, SETTINGS, TABLES
+from ff_observe.platform.sources.schema import CREATED_AT, SETTINGS, TABLES
 from ff_observe.platform.sources.sql import Row, StatementError, literal, quoted
 
 _ROLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}", re.ASCII)
-
-_WRITING_COLUMNS: Final = "INSERT, UPDATE"
-_WRITING_TABLES: Final = "DELETE, TRUNCATE"
 
 
 class Column(NamedTuple):
@@ -41,10 +38,10 @@ class RolePrivileges:
 def read_columns() -> dict[str, tuple[str, ...]]:
     """FlowFuse's tables, and of each the columns that statements name, without those that hold secrets too."""
     found: dict[str, tuple[str, ...]] = {}
-    for table in (*TABLES.values(), SETTINGS, AUDIT_LOG):
+    for table in (*TABLES.values(), SETTINGS):
         names = [name for logical, name in table.columns.items() if logical not in table.private]
         names += [CREATED_AT] if table.dated else []
-        found[table.name] = tuple(dict.fromkeys((*found.get(table.name, ()), table.key, *names)))
+        found[table.name] = tuple(dict.fromkeys((table.key, *names)))
     return found
 
 
@@ -62,8 +59,7 @@ def role_privileges(database: PostgreSQLDatabase) -> RolePrivileges:
         f" (SELECT string_agg(c.relname || '.' || a.attname, ' ' ORDER BY 1) {_present()}"
         " AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')),"
         f" (SELECT string_agg(DISTINCT c.relname::text, ' ') {_present()}"
-        f" AND (has_table_privilege(c.oid, {literal(_WRITING_TABLES)})"
-        f" OR has_any_column_privilege(c.oid, {literal(_WRITING_COLUMNS)})))"
+        " AND (has_table_privilege(c.oid, 'DELETE, TRUNCATE') OR has_any_column_privilege(c.oid, 'INSERT, UPDATE')))"
     )
     ((role, superuser, milliseconds, lacking, writable),), pooled = _ask(database, statement)
     return RolePrivileges(

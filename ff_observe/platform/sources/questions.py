@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence, Set
 
 from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES, Count
+from ff_observe.catalogue.names import encodable
 from ff_observe.catalogue.questions import (
     Earliest,
     MostFrequent,
@@ -116,18 +117,14 @@ def read_settings(rows: Sequence[Row]) -> tuple[dict[str, object], dict[str, str
             )
             continue
         try:
-            decode = value_type == 1 and value is not None
-            settings[str(key)] = _without_surrogates(json.loads(str(value))) if decode else value
+            decoded = json.loads(str(value)) if value_type == 1 and value is not None else value
+            # JSON may hold half of a surrogate pair. (Of lists and maps only the truth counts.)
+            settings[str(key)] = encodable(decoded) if isinstance(decoded, str) else decoded
         except ValueError:
             failures[SETTINGS_READING] = f"the platform setting {key!r} is marked as JSON but is not"
         except RecursionError:
             failures[SETTINGS_READING] = f"the platform setting {key!r} is JSON nested too deeply"
     return settings, failures
-
-
-def _without_surrogates(value: object) -> object:
-    """Text that UTF-8 can encode: JSON may hold half of a surrogate pair. (Of lists and maps only the truth counts.)"""
-    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
 def _reader(part: Part, count: Count, known: Known, dialect: Dialect) -> Callable[[Sequence[Row]], Reading]:

@@ -103,13 +103,20 @@ TABLES: Mapping[str, Table] = {
         "Subscriptions", {"status": "status", "trial_status": "trialStatus", "trial_ends": "trialEndsAt"}
     ),
     "notifications": Table("Notifications", {"read": "read"}),
-    "audit_log": Table("AuditLogs", {"user": "UserId", "created": "createdAt"}),
+    "audit_log": Table(
+        "AuditLogs",
+        {
+            "event": "event",
+            "body": "body",
+            "entity_type": "entityType",
+            "source": "source",
+            "user": "UserId",
+            "created": "createdAt",
+        },
+    ),
 }
 
-AUDIT_LOG = Table(
-    "AuditLogs",
-    {"event": "event", "body": "body", "entity_type": "entityType", "source": "source", "created": "createdAt"},
-)
+AUDIT_LOG = TABLES["audit_log"]
 """FlowFuse only ever adds rows. `source` is there since 2.33."""
 
 SETTINGS = Table("PlatformSettings", {"key": "key", "value": "value", "value_type": "valueType"}, key="key")

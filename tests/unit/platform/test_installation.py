@@ -14,7 +14,7 @@ import pytest
 
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
-from ff_observe.platform.sources import flowfuse_metrics, installation
+from ff_observe.platform.sources import installation
 from ff_observe.platform.sources.installation import InstalledVersions, installed_versions, operating_system
 from tests.fakes import FakeClock
 from tests.recordings import Case, frontends
@@ -328,7 +328,7 @@ def test_a_flowfuse_that_does_not_tell_leaves_it_unknown(tmp_path: Path, respond
 
 @pytest.mark.usefixtures("no_node")
 def test_a_flowfuse_that_hangs_leaves_it_unknown_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flowfuse_metrics, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(installation, "METRICS_SECONDS", 0.1)
     with tcp_server(silent) as (port, _):
         assert InstalledVersions(tmp_path, flowfuse_url=f"http://127.0.0.1:{port}").nodejs() is None
 

@@ -24,7 +24,7 @@ def test_a_source_keeps_its_connection_until_it_is_closed(scripted: Scripted, so
             assert source.select("SELECT 7") == [(1,)]
         assert len(scripted.beginnings) == connections
         source.close()
-    assert scripted.statements == ["SET LOCAL statement_timeout = '1s'; SELECT 7"] * 4
+    assert scripted.statements == ["SET LOCAL statement_timeout = 1000; SELECT 7"] * 4
 
 
 def test_a_refused_statement_keeps_the_connection(scripted: Scripted, source: PostgreSQLSource) -> None:

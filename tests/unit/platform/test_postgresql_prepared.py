@@ -30,7 +30,8 @@ def asked_again(scripted: Scripted, *times: int, sql: str = SINCE, **arguments: 
     scripted.statements.clear()
     with contextlib.closing(server.connect()) as connection:
         for time in times:
-            asking = Session(connection, server, arguments.get("prefix"), repeated=repeated)
+            server.pooled = arguments.get("pooled", False)
+            asking = Session(connection, server, repeated)
             assert asking.query(sql, at(time) if ":" in sql else None, arguments.get("limit_seconds")) == [(1,)]
     return scripted.statements
 
@@ -61,7 +62,7 @@ def test_what_comes_again_is_prepared_once(scripted: Scripted) -> None:
 
 @pytest.mark.parametrize(
     ("sql", "arguments"),
-    [("SELECT 1", {}), (SINCE, {"limit_seconds": 1.5}), (SINCE, {"prefix": "SET x; "})],
+    [("SELECT 1", {}), (SINCE, {"limit_seconds": 1.5}), (SINCE, {"pooled": True})],
     ids=["without moments", "with a limit", "behind a pooler"],
 )
 def test_what_stands_alone_or_behind_settings_is_not_prepared(

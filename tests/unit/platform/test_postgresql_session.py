@@ -19,7 +19,8 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import postgresql_session
 from ff_observe.platform.sources.counting import TooSlowError
-from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut, limited
+from ff_observe.platform.sources.postgresql import PostgreSQLSource
+from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Server, Session, cut
 from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlowError
 from tests.fakes import FakeClock
 from tests.real_parts.processes import free_port
@@ -38,10 +39,10 @@ from tests.unit.platform.scripted_server import DONE, Scripted, answered, gone
 
 
 @contextlib.contextmanager
-def session(scripted: Scripted, **options: Any) -> Iterator[Session]:
+def session(scripted: Scripted) -> Iterator[Session]:
     server = Server(scripted.database)
     with contextlib.closing(server.connect()) as connection:
-        yield Session(connection, server, **options)
+        yield Session(connection, server)
 
 
 def ask(scripted: Scripted, *answer: bytes, **arguments: Any) -> list[Row]:
@@ -160,14 +161,14 @@ def test_a_message_is_one_line_without_the_password(password: Secret | None, say
 
 
 def test_a_statement_goes_with_its_moments_its_limit_and_what_stands_before_it(scripted: Scripted) -> None:
-    with session(scripted) as plain, session(scripted, prefix="SET x; ") as prefixed:
-        assert plain.query(
+    with session(scripted) as opened:
+        assert opened.query(
             "SELECT f(:before_60), f(:before_6), f(:other)", datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         ) == [(1,)]
-        prefixed.query("SELECT 1", limit_seconds=1.5)
+        opened.query("SELECT 1", limit_seconds=1.5)
     assert scripted.statements == [
         "SELECT f('2026-11-23 11:59:00.000 +00:00'), f('2026-11-23 11:59:54.000 +00:00'), f(:other)",
-        "SET x; SET LOCAL statement_timeout = 1500; SELECT 1",
+        "SET LOCAL statement_timeout = 1500; SELECT 1",
     ]
 
 
@@ -177,11 +178,11 @@ def test_behind_a_pooler_the_settings_go_with_each_statement(scripted: Scripted,
     with contextlib.closing(server.connect()) as connection:
         server.pooled = pooled
         Session(connection, server).query("SELECT 1")
-        limited(connection, server, 1.5).query("SELECT 2")
+        Session(connection, server).query("SELECT 2", limit_seconds=1.5)
     settings = postgresql_session.POOLED_PREFIX if pooled else ""
     assert scripted.statements == [
         f"{settings}SELECT 1",
-        f"{settings}SET LOCAL statement_timeout = '1.5s'; SELECT 2",
+        f"{settings}SET LOCAL statement_timeout = 1500; SELECT 2",
     ]
 
 
@@ -255,9 +256,11 @@ def test_a_statement_with_a_limit_of_its_own_that_was_ended_says_so(scripted: Sc
     with pytest.raises(StatementTooSlowError, match=str(StatementTooSlowError(0.5))):
         ask(scripted, error("57014", "canceled"), limit_seconds=0.5)
     scripted.answer = lambda: iter([error("57014", "canceled")])
-    server = Server(scripted.database)
-    with contextlib.closing(server.connect()) as connection, pytest.raises(TooSlowError, match=r"more than 1\.5 s;"):
-        limited(connection, server, 1.5).query("SELECT 1")
+    with (
+        contextlib.closing(PostgreSQLSource(scripted.database)) as source,
+        pytest.raises(TooSlowError, match=r"needed more than 1 s;"),
+    ):
+        source.select("SELECT 1")
 
 
 def test_no_answer_at_all_is_an_error_of_the_session(scripted: Scripted) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.platform.sources.flowfuse_metrics import node_version
+from ff_observe.platform.sources.installation import node_version_of_flowfuse as node_version
 from tests.unit.ping.authority import make_authority
 from tests.unit.ping.receivers import answer, receiver
 
