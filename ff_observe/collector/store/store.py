@@ -302,9 +302,8 @@ class Store(ABC):
             for (table, column), right in _MOMENTS.items():
                 change = f"UPDATE {table} SET {column} = {right} WHERE {column} > ? OR {column} <= ?"  # noqa: S608 - our own names
                 session.run(change, likely, *limits)
-            session.note(
-                [], (date.fromisoformat(day) for day, is_wrong in days if is_wrong)
-            )  # `forget` finds no rows there
+            left = [date.fromisoformat(day) for day, is_wrong in days if is_wrong]
+            session.note([], left)  # where `forget` will find no rows
 
     @abstractmethod
     def interrupt(self) -> None:
