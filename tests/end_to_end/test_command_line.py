@@ -179,12 +179,6 @@ def test_check_tells_of_the_files_that_a_file_names_too(tmp_path: Path, capsys: 
     assert f"{home / 'etc' / 'web.yml'}:1:" in told
 
 
-def test_an_unknown_key_is_an_error_of_check_with_a_guess(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    home = home_with(tmp_path, "  type: sqlite\n", "  backend:\n    promethius:\n      enabled: true\n")
-    assert main(["--home", str(home), "check"]) == 78
-    assert "prometheus" in capsys.readouterr().err
-
-
 def test_check_says_which_outputs_are_on_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--home", str(HOME), "check", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)

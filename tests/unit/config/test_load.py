@@ -12,6 +12,7 @@ import pytest
 from ff_observe.config import find_file, find_home, load, load_settings
 from ff_observe.config.environment import Environment
 from ff_observe.errors import ConfigurationError
+from tests.other_users import somebody_else
 
 
 def refused(home: Path, config: Path | str | None = None) -> str:
@@ -91,35 +92,12 @@ def test_a_socket_is_refused(tmp_path: Path) -> None:
         assert "cannot be read" in refused(tmp_path, tmp_path / "socket")
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path) -> None:
-    file = tmp_path / "flowforge.yml"
+def test_a_file_that_may_not_be_read_is_told(open_directory: Path) -> None:
+    file = open_directory / "flowforge.yml"
     file.write_text("port: 1")
     file.chmod(0)
-    if os.geteuid() == 0:
-        # Root reads everything: become somebody else in a child of this process, which only root can do.
-        assert _as_nobody(file) == "Permission denied"
-    else:
-        assert "Permission denied" in refused(tmp_path, file)
-
-
-def _as_nobody(file: Path) -> str:
-    descriptor = os.open(file.parent, os.O_RDONLY)
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.fchdir(descriptor)
-            os.setuid(65534)
-            load_settings(home="/", config=file.name, variables={})
-        except ConfigurationError as error:
-            os.write(write_end, b"Permission denied" if "Permission denied" in str(error) else str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(descriptor)
-    os.close(write_end)
-    os.waitpid(child, 0)
-    with os.fdopen(read_end, "rb") as answer:
-        return answer.read().decode()
+    with somebody_else():
+        assert "Permission denied" in refused(open_directory, file)
 
 
 def test_a_loop_of_links_is_told(tmp_path: Path) -> None:
