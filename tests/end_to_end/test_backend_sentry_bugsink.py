@@ -23,6 +23,7 @@ from tests.fakes import FakeClock
 from tests.real_parts import bugsink as real_bugsink
 from tests.real_parts.bugsink import Server
 from tests.real_parts.processes import wait_until
+from tests.unit.outputs.examples import context
 from tests.unit.sentry.samples import provoke
 
 PASSWORD = "planted-database-password"
@@ -97,7 +98,9 @@ def test_an_error_of_a_periodic_task_is_there_without_any_secret(bugsink: Server
         )
 
     clock = SystemClock()
-    sentry = BackendSentry(settings(project.dsn, {"NODE_ENV": "production"}), lambda: "2.33.2", SelfMetrics(), clock)
+    sentry = BackendSentry(
+        context(settings(project.dsn, {"NODE_ENV": "production"}), None, clock, flowfuse_version=lambda: "2.33.2")
+    )
     task = Periodic("core ping", lambda: gather(f"password={PASSWORD}"), clock, on_error=sentry.capture)
     service = Service([sentry, task], clock)
     service.start()
@@ -119,7 +122,7 @@ def test_an_error_of_a_periodic_task_is_there_without_any_secret(bugsink: Server
 def test_a_loop_of_ten_thousand_errors_keeps_to_the_budget_and_its_last_event_names_the_rest(bugsink: Server) -> None:
     project = bugsink.create_project("failing loop")
     clock, metrics = FakeClock(), SelfMetrics()
-    sentry = BackendSentry(settings(project.dsn, {}), lambda: "2.33.2", metrics, clock)
+    sentry = BackendSentry(context(settings(project.dsn, {}), None, clock, metrics, flowfuse_version=lambda: "2.33.2"))
     kinds = [type(f"Error{number}", (Exception,), {}) for number in range(100)]  # each is an error of its own
 
     sentry.start()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ff_observe.catalogue.bridge import SENTRY_EVENTS, SENTRY_SUPPRESSED
-from ff_observe.clock import Clock
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
@@ -21,7 +20,6 @@ from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform_context import current_platform
 from ff_observe.redaction import Redactor, known_secrets
-from ff_observe.self_metrics import SelfMetrics
 
 if TYPE_CHECKING:
     from ff_observe.outputs.sentry.client import Additions, SentryClient
@@ -50,26 +48,17 @@ class BackendSentry:
     """Captures errors from `start` to `stop`; without a DSN it does nothing.
 
     `capture` is an `ErrorSink`. Errors that end any thread are captured too, unless the process serves several
-    platforms. `version` (FlowFuse's) is called for each event, since FlowFuse may be upgraded meanwhile.
+    platforms. FlowFuse's version is asked for with each event, since FlowFuse may be upgraded meanwhile.
     """
 
     name = "backend sentry"
 
-    def __init__(
-        self,
-        settings: Settings,
-        version: Callable[[], str | None],
-        metrics: SelfMetrics,
-        clock: Clock,
-        redactor: Redactor | None = None,
-    ) -> None:
-        self._settings = settings
-        self._redactor = redactor or Redactor(known_secrets(settings))
-        self._version = version
-        self._metrics = metrics
-        self._clock = clock
-        sentry = settings.backend_sentry
-        self._budget = EventBudget(sentry.per_minute, sentry.per_day, clock)
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._metrics = context.self_metrics
+        self._clock = context.clock
+        sentry = context.settings.backend_sentry
+        self._budget = EventBudget(sentry.per_minute, sentry.per_day, context.clock)
         self._client: SentryClient | None = None
         self._hook_before_ours = threading.excepthook
         self._hooked = False
@@ -79,11 +68,12 @@ class BackendSentry:
 
     def start(self) -> None:
         """Raises `ConfigurationError` for an invalid DSN."""
-        if self._settings.backend_sentry.dsn is None:
+        context = self._context
+        if context.settings.backend_sentry.dsn is None:
             return
         from ff_observe.outputs.sentry.client import SentryClient
 
-        self._client = SentryClient(self._settings, self._version, self._redactor, self, self._admit)
+        self._client = SentryClient(context.settings, context.flowfuse_version, context.redactor, self, self._admit)
         self._hooked = current_platform() is None  # of several platforms, no thread belongs to one
         if self._hooked:
             _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
@@ -223,9 +213,7 @@ def _status(settings: Settings, _snapshot: Snapshot | None) -> Status:
 
 
 def _build(context: Context) -> Components:
-    sentry = BackendSentry(
-        context.settings, context.flowfuse_version, context.self_metrics, context.clock, context.redactor
-    )
+    sentry = BackendSentry(context)
     return Components(sinks=(sentry,), on_error=sentry.capture, on_ping=sentry.check_in)
 
 

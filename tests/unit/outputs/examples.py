@@ -1,15 +1,14 @@
 """Settings that switch on one output, by its own example, and the context of its components."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from ff_observe.clock import Clock
 from ff_observe.config import load_settings
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.model import Context, CurrentSnapshot, Output
-from ff_observe.platform.snapshots import Snapshots
-from ff_observe.redaction import Redactor
+from ff_observe.redaction import Redactor, known_secrets
 from ff_observe.self_metrics import SelfMetrics
 from tests.unit.ping.samples import OPERATING_SYSTEM
 
@@ -48,9 +47,17 @@ def _lines(keys: dict[str, str], depth: int = 0) -> list[str]:
 
 
 def context(
-    told: Settings, platform: CurrentSnapshot, clock: Clock, metrics: SelfMetrics | None = None, **other: Any
+    told: Settings, platform: CurrentSnapshot | None, clock: Clock, metrics: SelfMetrics | None = None, **other: Any
 ) -> Context:
     """What components are built from; keyword arguments replace what a test is not about."""
-    rest: dict[str, Any] = {"on_error": lambda _error, _name: None, "redactor": Redactor(), **other}
-    snapshots = cast("Snapshots", platform)
-    return Context(told, snapshots, lambda: None, OPERATING_SYSTEM, metrics or SelfMetrics(), clock, **rest)
+    parts: dict[str, Any] = {
+        "settings": told,
+        "snapshots": platform,
+        "flowfuse_version": lambda: None,
+        "operating_system": OPERATING_SYSTEM,
+        "self_metrics": metrics or SelfMetrics(),
+        "clock": clock,
+        "on_error": lambda _error, _name: None,
+        "redactor": Redactor(known_secrets(told)),
+    }
+    return Context(**parts | other)

@@ -17,6 +17,7 @@ from ff_observe.config.settings import (
 from ff_observe.outputs.sentry.component import BackendSentry
 from ff_observe.self_metrics import SelfMetrics
 from tests.real_parts.processes import wait_until
+from tests.unit.outputs.examples import context
 
 VERSION = "2.33.2"
 PASSWORD = "planted-database-password"
@@ -62,7 +63,9 @@ class Bridge:
         self.clock = Time()
         self.metrics = SelfMetrics()
         self.version = version
-        self.sentry = BackendSentry(told, lambda: self.version, self.metrics, self.clock)
+        self.sentry = BackendSentry(
+            context(told, None, self.clock, self.metrics, flowfuse_version=lambda: self.version)
+        )
 
     def __enter__(self) -> "Bridge":
         self.sentry.start()

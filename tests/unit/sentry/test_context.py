@@ -154,14 +154,13 @@ def test_without_a_dsn_in_the_file_it_is_off_whatever_the_environment_says(
 
 def test_the_sdk_is_not_imported_while_it_is_off() -> None:
     code = """
-import pathlib, sys
+import sys
 from ff_observe.clock import SystemClock
-from ff_observe.config.settings import Settings, SQLiteDatabase
 from ff_observe.outputs.sentry.component import BackendSentry
-from ff_observe.self_metrics import SelfMetrics
+from tests.unit.outputs.examples import context
+from tests.unit.ping.samples import settings
 
-path = pathlib.Path("/nowhere")
-sentry = BackendSentry(Settings(path, path, SQLiteDatabase(path)), lambda: None, SelfMetrics(), SystemClock())
+sentry = BackendSentry(context(settings(), None, SystemClock()))
 sentry.start()
 sentry.capture(ValueError(), "core ping")
 sentry.stop(0)

@@ -22,12 +22,12 @@ from ff_observe.config.settings import (
 )
 from ff_observe.errors import ConfigurationError, DeliveryError
 from ff_observe.outputs.sentry.component import BackendSentry, send_test_event
-from ff_observe.self_metrics import SelfMetrics
 from ff_observe.service import Component
 from tests.pace import within
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.envelopes import KEY, Receiver, receiver
 from tests.real_parts.processes import free_port
+from tests.unit.outputs.examples import context
 from tests.unit.ping.receivers import tcp_server, trickling
 from tests.unit.sentry.samples import VERSION, Bridge, another_error, monitored, provoke, settings
 
@@ -194,7 +194,7 @@ def test_after_the_stop_it_takes_nothing_and_may_be_stopped_again(server: Receiv
 
 
 def test_it_is_a_component() -> None:
-    component: Component = BackendSentry(settings(None), lambda: None, SelfMetrics(), SystemClock())
+    component: Component = BackendSentry(context(settings(None), None, SystemClock()))
     assert component.name == "backend sentry"
     assert Settings(Path(), Path(), SQLiteDatabase(Path())).backend_sentry.dsn is None
 
