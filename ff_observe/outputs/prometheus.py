@@ -55,7 +55,6 @@ class Renderer:
 
 
 def render(snapshot: Snapshot, self_readings: Mapping[str, Reading], exposition_format: Format) -> bytes:
-    """See `Renderer.render`."""
     return Renderer().render(snapshot, self_readings, exposition_format)
 
 

@@ -136,7 +136,6 @@ class MetricsExport:
         return delivered
 
     def close(self) -> None:
-        """Release the instruments."""
         self._provider.shutdown()
 
     def _leave_out_what_was_before(self, name: str, now: Reading, began: float | None) -> None:

@@ -33,8 +33,6 @@ Report = Callable[..., None]
 
 
 class _Span(tracing.Span):
-    """Our span interface over one of the SDK's."""
-
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 

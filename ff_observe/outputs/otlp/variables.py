@@ -52,7 +52,6 @@ class Variables:
         return int(text) / 1000
 
     def authority(self, signal: str) -> Path | None:
-        """The file with the trusted authority."""
         path, variable = self._path(signal, "CERTIFICATE")
         if path is not None:
             self._problem(variable, problem_with_authority(path))

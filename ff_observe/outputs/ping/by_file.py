@@ -63,7 +63,6 @@ class Export:
         return cls(proof, key, collector, body_bytes(entry.body))
 
     def written(self) -> bytes:
-        """The content of the file."""
         document = {"proof": str(self.proof), "key": str(self.key)}
         collector = None if self.collector is None else str(self.collector)
         return _written(_EXPORT, {**document, "collector": collector})
@@ -102,7 +101,6 @@ class Receipt:
         return is_same and self.sha256 == hashlib.sha256(exported.body).hexdigest()
 
     def written(self) -> bytes:
-        """The content of the file."""
         described = {"sha256": self.sha256, "time": self.time, "receiver": self.receiver, "status": self.status}
         return _written(_RECEIPT, {**described, "note": None if self.note is None else str(self.note)})
 

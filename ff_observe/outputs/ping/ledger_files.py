@@ -49,7 +49,7 @@ def read_files(path: Path, clock: Clock | None = None) -> dict[str, bytes]:
     names = (path.name + OLDER, path.name, path.name + CHECKPOINT, path.name + RECEIPTS)
     try:
         files = LedgerFiles(directory, path.parent)
-        with files.locked_for_reading(path.name, clock or SystemClock()):
+        with files.locked(path.name, clock or SystemClock(), for_reading=True):
             found = [(name, files.read(name)) for name in names]
     finally:
         os.close(directory)
@@ -127,30 +127,21 @@ class LedgerFiles:
             os.close(directory)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._directory)
 
     @contextlib.contextmanager
-    def locked(self, name: str, clock: Clock) -> Iterator[None]:
-        """Be the only writer of the ledger `name`, until the block ends. Raises `TimeoutError`."""
-        descriptor = self.open_to_lock(name + LOCK)
+    def locked(self, name: str, clock: Clock, *, for_reading: bool = False) -> Iterator[None]:
+        """Be the only writer of the ledger `name`, or keep writers out, until the block ends. Raises `TimeoutError`."""
         try:
-            self._await_lock(descriptor, fcntl.LOCK_EX, name, clock)
-            yield
-        finally:
-            os.close(descriptor)
-
-    @contextlib.contextmanager
-    def locked_for_reading(self, name: str, clock: Clock) -> Iterator[None]:
-        """Keep writers out, until the block ends. Raises `TimeoutError`."""
-        try:
-            descriptor = self._open(name + LOCK, os.O_RDONLY)
-        except (FileNotFoundError, PermissionError):  # a ledger that only its owner can lock, or a copy
-            yield
+            descriptor = self._open(name + LOCK, os.O_RDONLY) if for_reading else self.open_to_lock(name + LOCK)
+        except (FileNotFoundError, PermissionError):
+            if not for_reading:
+                raise
+            yield  # a ledger that only its owner can lock, or a copy
             return
         try:
-            self._await_lock(descriptor, fcntl.LOCK_SH, name, clock)
+            self._await_lock(descriptor, fcntl.LOCK_SH if for_reading else fcntl.LOCK_EX, name, clock)
             yield
         finally:
             os.close(descriptor)

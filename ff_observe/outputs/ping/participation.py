@@ -118,11 +118,9 @@ class Participation:
         return True
 
     def abort(self) -> None:
-        """Abort whatever `look` waits for, from any thread."""
         self._election.abort()
 
     def close(self) -> None:
-        """Leave the election."""
         self._election.close()
 
     def _remember(self) -> None:

@@ -142,11 +142,9 @@ class RecordingSender:
         return outcome
 
     def withhold(self, rule: str) -> None:
-        """Record that a rule withholds the ping."""
         self._record(lambda: self._ledger.withhold(rule))
 
     def abort(self) -> None:
-        """See `Sender`."""
         self._sender.abort()
 
     def _checkpoint(self) -> Note | None:

@@ -171,5 +171,5 @@ def test_a_lock_is_asked_for_often_until_its_time_is_over(locked: Path, lock: An
 
 def test_many_readers_may_hold_the_lock_at_once(tmp_path: Path) -> None:
     (tmp_path / "pings.jsonl.lock").touch()
-    with writable(tmp_path / "pings.jsonl") as files, files.locked_for_reading("pings.jsonl", Waiting()):
+    with writable(tmp_path / "pings.jsonl") as files, files.locked("pings.jsonl", Waiting(), for_reading=True):
         assert read_files(tmp_path / "pings.jsonl", Waiting()) == {}
