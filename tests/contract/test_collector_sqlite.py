@@ -46,6 +46,23 @@ def test_nothing_is_stored_in_a_file_that_nobody_finds_any_more(lose: Callable[[
         assert [each.instance_id for each in store.export("b")] == ["b"]
 
 
+@pytest.mark.parametrize("content", [None, b""], ids=["moved", "another in its place"])
+def test_no_other_file_is_opened_while_one_is_open_under_its_name(content: bytes | None, tmp_path: Path) -> None:
+    """SQLite would take the log of the first for that of the second, and shorten what is mapped into memory."""
+    file = tmp_path / "pings.sqlite3"
+    first = sqlite_schema.connect(file)
+    first.execute("CREATE TABLE first (x)")
+    file.rename(tmp_path / "taken away")
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(sqlite3.OperationalError, match="its file has been moved or deleted"):
+        sqlite_schema.connect(file)
+    assert first.execute("SELECT * FROM first").fetchall() == []
+    first.close()
+    with contextlib.closing(sqlite_schema.connect(file)) as second:
+        assert second.execute("SELECT name FROM sqlite_schema").fetchall() == []
+
+
 def no_database(file: Path) -> None:
     file.write_bytes(b"root:x:0:0:root:/root:/bin/sh\n" * 50)
 

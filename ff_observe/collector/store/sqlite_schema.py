@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
 from ff_observe.collector.store.columns import COLUMNS, TABLES
@@ -16,6 +17,7 @@ BUSY_SECONDS = 5.0
 CLEARING_MILLISECONDS = 1000
 """How long one attempt to empty the log waits for readers. Pings wait meanwhile, for less than their own limit."""
 CLEARING_PAUSE_SECONDS = 0.1
+MOVED = "its file has been moved or deleted"
 
 _TYPES = {str: "TEXT", int: "INTEGER", bool: "INTEGER"}
 _TABLES = ("ping", "platform")
@@ -51,10 +53,48 @@ def why_never_usable(path: Path) -> str | None:
     return None
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+class Connection(sqlite3.Connection):
+    """A connection to the file that has this path now, which all that are open in this process have.
+
+    SQLite would open another file in its place with the log of the first, and shorten the index of that log, which is
+    mapped into memory: the process would end (SIGBUS). It knows that another process has it open, but not its own.
+    """
+
+    _open: ClassVar[dict["Connection", tuple[Path, tuple[int, int] | None]]] = {}
+
+    def begin(self, path: Path) -> None:
+        """Open the file at `path`. Raises `OperationalError` while the process has one open that was there before."""
+        if any(each == path and file != _file_at(path) for each, file in tuple(self._open.values())):
+            raise sqlite3.OperationalError(MOVED)
+        _use_wal(self)
+        self._open[self] = path, _file_at(path)
+
+    def check_that_it_is_kept(self) -> None:
+        """SQLite itself would go on writing to a deleted file."""
+        path, file = self._open[self]
+        if file is None or _file_at(path) != file:
+            raise sqlite3.OperationalError(MOVED)
+
+    def close(self) -> None:
+        super().close()
+        self._open.pop(self, None)
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file has this name, None if there is none."""
     try:
-        _use_wal(connection)
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def connect(path: Path) -> Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=Connection
+    )
+    try:
+        connection.begin(path)
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA secure_delete = ON")  # deleted data is overwritten, not only unlinked

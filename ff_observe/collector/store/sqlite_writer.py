@@ -12,7 +12,7 @@ from ff_observe.collector.store.blocking import BlockingThread
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.model import Ping
 from ff_observe.collector.store.present import PingDater, vouched_for
-from ff_observe.collector.store.sqlite_schema import connect, failing_as, migrate, transaction
+from ff_observe.collector.store.sqlite_schema import Connection, connect, failing_as, migrate, transaction
 from ff_observe.collector.store.sqlite_session import SQLiteSession
 
 _COLUMN_LIST = ", ".join(NAMES)
@@ -51,8 +51,7 @@ class SQLiteWriter:
     def __init__(self, path: Path, window: timedelta) -> None:
         self._path = path
         self._window = window
-        self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self._connection: Connection | None = None
         self._dater = PingDater()
         self._thread = BlockingThread("collector-writer")
 
@@ -65,13 +64,13 @@ class SQLiteWriter:
                 connection = self._connected()
                 with transaction(connection):
                     stored = self._store(connection, pings) if pings else self._probe(connection)
-                self._check_that_it_is_kept()
+                connection.check_that_it_is_kept()
             except sqlite3.Error:
                 self._close()
                 raise
             return stored
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> Connection:
         if self._connection is None:
             connection = connect(self._path)
             try:
@@ -79,13 +78,8 @@ class SQLiteWriter:
             except BaseException:
                 connection.close()
                 raise
-            self._connection, self._file = connection, _file(self._path)
+            self._connection = connection
         return self._connection
-
-    def _check_that_it_is_kept(self) -> None:
-        """SQLite itself would go on writing to a deleted file."""
-        if self._file is None or _file(self._path) != self._file:
-            raise sqlite3.OperationalError("its file has been moved or deleted")
 
     def _probe(self, connection: sqlite3.Connection) -> Sequence[bool]:
         connection.execute("REPLACE INTO probe (id, at) VALUES (1, datetime('now'))")
@@ -122,12 +116,3 @@ class SQLiteWriter:
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    """Which file has this name, None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
