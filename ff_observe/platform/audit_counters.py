@@ -280,11 +280,10 @@ class AuditCounters:
             tally.complete, tally.checked = True, self._clock.now()
         self._save()
         first = tally.first or 0
-        if not tally.complete or tally.cursor < self._last:
-            share = max(0, tally.cursor - first + 1) / (self._last - first + 2)  # below 1
-        else:
-            share = 1.0
-        return Counted(derive(tally.events.items()), tally.began, share) if tally.complete else Counted(share=share)
+        share = max(0, tally.cursor - first + 1) / (self._last - first + 2)  # below 1
+        if not tally.complete:
+            return Counted(share=share)
+        return Counted(derive(tally.events.items()), tally.began, share if tally.cursor < self._last else 1.0)
 
     def _save(self, *, at_once: bool = False) -> None:
         if self._memory is None or self._platform is None or self._tally.cursor == 0:

@@ -113,6 +113,7 @@ def _dialect(is_json: str) -> Dialect:
 
 DIALECT = _dialect("<> ''")
 _DIALECT_OF_16 = _dialect("IS JSON")
+"""From PostgreSQL 16 on. Earlier ones refuse a question for a text that is no JSON, which FlowFuse does not write."""
 
 
 class PostgreSQLSource:

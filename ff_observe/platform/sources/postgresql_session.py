@@ -194,12 +194,7 @@ class Session:
     Used for one reading: all its statements share one time limit.
     """
 
-    def __init__(
-        self,
-        connection: "psycopg.Connection[Row]",
-        server: Server,
-        repeated: Repeated | None = None,
-    ) -> None:
+    def __init__(self, connection: "psycopg.Connection[Row]", server: Server, repeated: Repeated | None = None) -> None:
         """With `repeated`, that of the connection, statements with moments are prepared; none is that settings for a
         pooler stand in front of."""
         self._prefix = POOLED_PREFIX if server.pooled else ""

@@ -192,6 +192,7 @@ def _earliest(part: Part, question: Earliest, dialect: Dialect) -> Callable[[Seq
 def _most_frequent(
     part: Part, question: MostFrequent, name: str, dialect: Dialect
 ) -> Callable[[Sequence[Row]], Reading]:
+    """Its `most` bounds every label of the part: with another than `MAX_VALUES`, it is asked by itself."""
     other = TABLES[question.other] if question.other else None
     value = column(part.table.columns[question.column])
     if other is not None:
