@@ -15,6 +15,8 @@ import pytest
 from ff_observe import wiring
 from ff_observe.cli import check, main
 from ff_observe.cli import run as run_command
+from ff_observe.platform.snapshot import Snapshot
+from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.model import Answer
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named, database_name, licence_of, postgresql_source
@@ -147,10 +149,12 @@ def test_a_hanging_server_is_status_1(tmp_path: Path, silent_server: int) -> Non
 def test_a_reading_that_cannot_be_interrupted_does_not_keep_the_command(
     licensed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    released = threading.Event()
+    begun, released = threading.Event(), threading.Event()
+    current = Snapshots.current
 
     class Stuck:
         def read(self, at: datetime) -> Answer:
+            begun.set()
             released.wait()
             raise AssertionError("released")
 
@@ -163,6 +167,12 @@ def test_a_reading_that_cannot_be_interrupted_does_not_keep_the_command(
         left.append(status)
         return status
 
+    def after_it_has_begun(snapshots: Snapshots, timeout_seconds: float) -> Snapshot:
+        current(snapshots, 0)
+        assert begun.wait(60)
+        return current(snapshots, timeout_seconds)
+
+    monkeypatch.setattr(Snapshots, "current", after_it_has_begun)
     monkeypatch.setattr(wiring, "_source", lambda _settings: Stuck())
     monkeypatch.setattr(wiring, "STOP_SECONDS", 0.01)
     monkeypatch.setattr(check, "ASK_SECONDS", 0.01)
