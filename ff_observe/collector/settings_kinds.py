@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ff_observe.collector.sender_address import ForwardedHeader, Network
 from ff_observe.config import kinds
-from ff_observe.config.kind import Kind, WrongValueError, refuse
+from ff_observe.config.kind import Kind, WrongValueError, read_each
 from ff_observe.config.nodes import Node, Scalar, Sequence
 from ff_observe.config.secret import Secret
 
@@ -123,20 +123,18 @@ A_COMMAND: Final = (
 def _list_of(read: Callable[[Node], T], what_to_write: str) -> Callable[[Node], tuple[T, ...] | None]:
     """Reads each item of a list; each mistake has the place of its item."""
 
+    def read_item(item: Node) -> T:
+        try:
+            return read(item)
+        except WrongValueError as error:
+            raise WrongValueError(str(error), item.place) from None
+
     def read_list(node: Node) -> tuple[T, ...] | None:
         if isinstance(node, Scalar) and node.value is None:
             return None
         if not isinstance(node, Sequence):
             raise WrongValueError(what_to_write)
-        items: list[T] = []
-        mistakes: list[WrongValueError] = []
-        for item in node.items:
-            try:
-                items.append(read(item))
-            except WrongValueError as error:
-                mistakes.append(WrongValueError(str(error), item.place))
-        refuse(mistakes)
-        return tuple(items)
+        return tuple(read_each(read_item, node.items))
 
     return read_list
 

@@ -101,48 +101,39 @@ def _client_auth_type(node: Node) -> str | None:
 
 _VERSIONS: Final = kinds.choice("TLS12", "TLS13")
 
-CERT_FILE = Key(f"{TLS}.cert_file", kinds.PATH, "Certificate in PEM, with its chain; needed for TLS.", "0.1.0")
-KEY_FILE = Key(f"{TLS}.key_file", kinds.PATH, "Its key in PEM, without password; needed for TLS.", "0.1.0")
-CLIENT_CA_FILE = Key(
-    f"{TLS}.client_ca_file",
-    kinds.PATH,
-    "Authority in PEM that signs the clients' certificates.",
-    "0.1.0",
-)
+CERT_FILE = Key(f"{TLS}.cert_file", kinds.PATH, "Certificate in PEM, with its chain; needed for TLS.")
+KEY_FILE = Key(f"{TLS}.key_file", kinds.PATH, "Its key in PEM, without password; needed for TLS.")
+CLIENT_CA_FILE = Key(f"{TLS}.client_ca_file", kinds.PATH, "Authority in PEM that signs the clients' certificates.")
 CLIENT_AUTH_TYPE = Key(
     f"{TLS}.client_auth_type",
     Kind(" or ".join(f"`{word}`" for word in CLIENT_AUTH_TYPES), _client_auth_type),
     "Whether clients show a certificate; all but the first need `client_ca_file`.",
-    "0.1.0",
     default="NoClientCert",
 )
-MIN_VERSION = Key(f"{TLS}.min_version", _VERSIONS, "Lowest version of TLS.", "0.1.0", default="TLS12")
-MAX_VERSION = Key(f"{TLS}.max_version", _VERSIONS, "Highest version of TLS.", "0.1.0", default="TLS13")
+MIN_VERSION = Key(f"{TLS}.min_version", _VERSIONS, "Lowest version of TLS.", default="TLS12")
+MAX_VERSION = Key(f"{TLS}.max_version", _VERSIONS, "Highest version of TLS.", default="TLS13")
 SUITES = Key(
     f"{TLS}.cipher_suites",
     kinds.words(CIPHER_SUITES),
     "Cipher suites of TLS 1.2. If all named are of TLS 1.3, TLS 1.2 is off.",
-    "0.1.0",
     otherwise="OpenSSL's",
 )
-CURVE_PREFERENCES = Key(f"{TLS}.curve_preferences", kinds.words(CURVES), "One curve.", "0.1.0", otherwise="OpenSSL's")
+CURVE_PREFERENCES = Key(f"{TLS}.curve_preferences", kinds.words(CURVES), "One curve.", otherwise="OpenSSL's")
 PREFER_SERVER_CIPHER_SUITES = Key(
     f"{TLS}.prefer_server_cipher_suites",
     kinds.BOOLEAN,
     "Whether the server's order of cipher suites counts, not the client's.",
-    "0.1.0",
     default=True,
 )
-HTTP2 = Key(f"{HTTP}.http2", kinds.BOOLEAN, "Accepted and not used: HTTP/1.1 is spoken.", "0.1.0")
+HTTP2 = Key(f"{HTTP}.http2", kinds.BOOLEAN, "Accepted and not used: HTTP/1.1 is spoken.")
 BASIC_AUTH_USERS = Key(
     USERS,
     Kind("map of bcrypt hashes by name", _users),
     f"Users with the hash of their password: `$2a$`, `$2b$` or `$2y$` with a cost up to {HIGHEST_COST}.",
-    "0.1.0",
     secret=True,
 )
 HEADER_KEYS: Final = tuple(
-    Key(f"{HEADERS}.{name}", kind, "Sent with every answer.", "0.1.0")
+    Key(f"{HEADERS}.{name}", kind, "Sent with every answer.")
     for name, kind in (
         ("Content-Security-Policy", kinds.HEADER_VALUE),
         ("X-Frame-Options", kinds.choice("deny", "sameorigin")),
