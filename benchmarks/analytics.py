@@ -17,6 +17,7 @@ import psycopg
 
 from benchmarks.durable import durable_server, on_disk, seconds_used_by, timed, used_here
 from benchmarks.fleet import NOW, WINDOW, first_pings
+from ff_observe.catalogue.ping_contract import FIELDS
 from ff_observe.collector.clickhouse.engine import ClickHouseEngine
 from ff_observe.collector.clickhouse.sink import Sink
 from ff_observe.collector.commands import FleetStore
@@ -25,7 +26,6 @@ from ff_observe.collector.store import Store
 from ff_observe.collector.store.columns import COLUMNS, NAMES
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.config.secret import Secret
-from ff_observe.ping_contract import FIELDS
 from tests.real_parts import clickhouse
 
 INSTANCE = "00000000-0000-4000-8000-000000000000"

@@ -23,7 +23,6 @@ from benchmarks import ratios
 from benchmarks.collection import seconds_taken
 from benchmarks.platforms import Size, audit_rows, postgresql_platform, sqlite_platform
 from ff_observe.catalogue.counts import REPORTED
-from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.platform.audit_counters import AuditCounters
@@ -33,6 +32,7 @@ from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.sql import Dialect, Row
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.platform.sources.sqlite_process import GuardedSQLiteSource
+from ff_observe.system.clock import SystemClock
 from tests.real_parts import postgresql
 from tests.real_parts.processes import open_directory
 

@@ -11,8 +11,6 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from ff_observe.bridge import build_bridge
-from ff_observe.clock import SystemClock
 from ff_observe.config.environment import Environment
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.exposition.formats import Format
@@ -20,7 +18,9 @@ from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.running.bridge import build_bridge
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 
 PLATFORM = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
 

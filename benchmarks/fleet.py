@@ -25,6 +25,7 @@ import psycopg
 
 from benchmarks import ratios
 from benchmarks.durable import durable_server, on_disk, timed, used_here
+from ff_observe.catalogue.ping_contract import FIELDS
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.fleet import take_fleet, take_release
 from ff_observe.collector.store import Ping, Store, StoreError
@@ -33,7 +34,6 @@ from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.secret import Secret
-from ff_observe.ping_contract import FIELDS
 from tests.recordings import COMMITTED
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

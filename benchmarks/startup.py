@@ -19,8 +19,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from ff_observe.clock import SystemClock
 from ff_observe.demo.platform import DemoPlatform
+from ff_observe.system.clock import SystemClock
 from tests.network_guard import guarded_environment
 from tests.real_parts.processes import free_port, running, wait_until
 

@@ -16,10 +16,10 @@ from ff_observe.errors import ConfigurationError, FFObserveError
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:
-    from ff_observe.bridge import Bridge, build_bridge
     from ff_observe.config import load_settings
     from ff_observe.config.platforms import Platforms, load_platforms
     from ff_observe.config.settings import Settings
+    from ff_observe.running.bridge import Bridge, build_bridge
 
 __version__ = VERSION
 
@@ -36,10 +36,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Bridge": "ff_observe.bridge",
+    "Bridge": "ff_observe.running.bridge",
     "Platforms": "ff_observe.config.platforms",
     "Settings": "ff_observe.config.settings",
-    "build_bridge": "ff_observe.bridge",
+    "build_bridge": "ff_observe.running.bridge",
     "load_platforms": "ff_observe.config.platforms",
     "load_settings": "ff_observe.config",
 }

@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Final
 
 from ff_observe.catalogue import audit, bridge
+from ff_observe.catalogue.model import Reading
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings, SQLiteDatabase
-from ff_observe.limits import AFTER_EXPIRY, EXPIRES_SOON, Level, headroom
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.consent import decide
+from ff_observe.platform.limits import AFTER_EXPIRY, EXPIRES_SOON, Level, headroom
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Reading
-from ff_observe.redaction import Redactor, known_secrets
+from ff_observe.signals.redaction import Redactor, known_secrets
 
 
 class Severity(StrEnum):

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import ping_fields
+from ff_observe.catalogue.ping_contract import COUNT_FIELDS, FIELDS, Value
 from ff_observe.collector.store import Ping, Rollup
-from ff_observe.ping_contract import COUNT_FIELDS, FIELDS, Value
 
 BY_VALUE = (
     "os.type",

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ff_observe.catalogue import bridge
-from ff_observe.clock import SystemClock
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import (
     BackendSentrySettings,
@@ -30,9 +30,10 @@ from ff_observe.platform import facts as platform_facts
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import Answer as DatabaseAnswer
-from ff_observe.platform.sources.model import HttpAnswer, Installation, Licence, Reading
+from ff_observe.platform.sources.model import HttpAnswer, Installation, Licence
 from ff_observe.problems import Finding
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
 from ff_observe.web.status.describe import StatusSource

@@ -8,6 +8,9 @@ from typing import Self
 from ff_observe.catalogue.ping_field import PingField
 from ff_observe.catalogue.questions import Question, Rows
 
+Reading = Mapping[tuple[str, ...], float]
+"""The samples of one metric: label values (in the order of the metric's `labels`) to value; `()` without labels."""
+
 
 class Kind(StrEnum):
     """The metric types in use, as OpenMetrics names them. In Prometheus' text format an info is a gauge."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ff_observe.errors import FFObserveError
-from ff_observe.installed_files import installed_directory
+from ff_observe.system.installed_files import installed_directory
 
 KINDS: Final = {
     "dashboards": ("grafana/dashboards", "Grafana's dashboards"),

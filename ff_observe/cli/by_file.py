@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from ff_observe.cli.files import fresh
 from ff_observe.cli.options import settings_of
 from ff_observe.cli.terminal import READING, progress, say
-from ff_observe.clock import SystemClock
 from ff_observe.errors import DeliveryError, LedgerError, UsageError
+from ff_observe.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from ff_observe.transparency.notes import VerifierKey
@@ -69,7 +69,7 @@ def export(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping import by_file
     from ff_observe.outputs.ping.sending import ledger_of
     from ff_observe.platform.sources.installation import operating_system
-    from ff_observe.wiring import open_platform
+    from ff_observe.running.wiring import open_platform
 
     settings = settings_of(options)
     ledger = ledger_of(settings, SystemClock())

@@ -35,7 +35,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.cli.run import leave
-    from ff_observe.log import escaped
+    from ff_observe.signals.log import escaped
 
     try:
         settings = _strict(options)
@@ -63,7 +63,7 @@ def _strict(options: argparse.Namespace) -> "Settings":
 def problems_besides(settings: "Settings") -> "tuple[Problem, ...]":
     """What is wrong with the web configuration, and with the variables that complete OTLP's settings."""
     from ff_observe.outputs.otlp.output import check as check_otlp
-    from ff_observe.wiring import web_security
+    from ff_observe.running.wiring import web_security
 
     problems: tuple[Problem, ...] = ()
     for check in (lambda read: web_security(read.prometheus), check_otlp):
@@ -77,7 +77,7 @@ def problems_besides(settings: "Settings") -> "tuple[Problem, ...]":
 def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
     """One snapshot, taken within `ASK_SECONDS`, and whether its thread still hangs. It is not `up` if the platform does
     not answer."""
-    from ff_observe.wiring import open_platform
+    from ff_observe.running.wiring import open_platform
 
     try:
         with quiet("ff_observe.platform"), open_platform(settings, asks_flowfuse=True) as platform, progress(READING):

@@ -19,10 +19,10 @@ from ff_observe.config.secret import Secret
 from ff_observe.errors import FFObserveError, UsageError
 
 if TYPE_CHECKING:
-    from ff_observe.clock import Clock
     from ff_observe.collector.settings import CollectorSettings
     from ff_observe.collector.settings_file import NamedDatabase
-    from ff_observe.service import Component
+    from ff_observe.lifecycle.service import Component
+    from ff_observe.system.clock import Clock
 
 COLLECTOR_DATABASE: Final = "FF_OBSERVE_COLLECTOR_DATABASE"
 COLLECTOR_DATABASE_FILE: Final = "FF_OBSERVE_COLLECTOR_DATABASE_FILE"
@@ -172,10 +172,10 @@ def _named_database(options: argparse.Namespace) -> "NamedDatabase | None":
 
 
 def run(options: argparse.Namespace) -> int:
-    from ff_observe.clock import SystemClock
     from ff_observe.collector.commands import prepare_process
     from ff_observe.collector.service import Collector
-    from ff_observe.service import Service
+    from ff_observe.lifecycle.service import Service
+    from ff_observe.system.clock import SystemClock
 
     start_logging(options)
     clock = SystemClock()
@@ -197,7 +197,7 @@ def _traced(settings: "CollectorSettings", clock: "Clock") -> "list[Component]":
     """The export of its own metrics over OTLP. The wiring imports the whole bridge, so it is loaded only if needed."""
     if not read_environment(os.environ).otlp_endpoint_named:
         return []
-    from ff_observe.wiring import collector_signals
+    from ff_observe.running.wiring import collector_signals
 
     return collector_signals(settings, clock)
 
@@ -219,8 +219,8 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _export_days(options: argparse.Namespace) -> int:
-    from ff_observe.clock import SystemClock
     from ff_observe.collector import commands
+    from ff_observe.system.clock import SystemClock
 
     if options.to is None or options.instance_id is not None:
         raise UsageError("Parquet holds the pings of all instances: name the directory with --to, and no INSTANCE_ID")

@@ -15,8 +15,8 @@ from ff_observe.cli.signals import Signals
 from ff_observe.errors import FFObserveError, UsageError
 
 if TYPE_CHECKING:
-    from ff_observe.clock import Clock
-    from ff_observe.service import Component
+    from ff_observe.lifecycle.service import Component
+    from ff_observe.system.clock import Clock
 
 _FIRST_PING_SECONDS = 3.0
 _COLLECTOR = "collector"
@@ -82,12 +82,12 @@ def _claim(directory: Path) -> None:
 def _run(directory: Path, options: argparse.Namespace) -> int:
     import random
 
-    from ff_observe.bridge import build_bridge
-    from ff_observe.clock import SystemClock
     from ff_observe.collector.service import Collector
     from ff_observe.collector.settings import CollectorSettings
     from ff_observe.config import load_settings
     from ff_observe.demo.platform import DemoPlatform
+    from ff_observe.running.bridge import build_bridge
+    from ff_observe.system.clock import SystemClock
 
     clock = SystemClock()
     signals = Signals()

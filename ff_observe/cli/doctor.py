@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from ff_observe.cli.check import problems_besides
 from ff_observe.cli.options import quiet, redactor_of, server_url, settings_of
 from ff_observe.cli.terminal import mapped, painted, progress
-from ff_observe.clock import SystemClock
 from ff_observe.errors import ConfigurationError
+from ff_observe.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from ff_observe.config.settings import Settings
@@ -43,8 +43,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.cli.run import leave
-    from ff_observe.log import escaped
     from ff_observe.problems import Severity, worst_first
+    from ff_observe.signals.log import escaped
 
     status, found = 0, []
     with progress("examining the platform"):
@@ -71,7 +71,7 @@ def _examined(settings: "Settings", options: argparse.Namespace) -> "Iterator[Fi
     from ff_observe.doctor.platform import PLATFORM
     from ff_observe.doctor.serving import PORT, examine_scrapes
     from ff_observe.problems import Finding, Severity, find_problems
-    from ff_observe.wiring import open_platform
+    from ff_observe.running.wiring import open_platform
 
     yield Finding("configuration", Severity.OK, f"{settings.file} is valid", "")
     yield from map(_wrong, problems_besides(settings))

@@ -12,16 +12,16 @@ from ff_observe.cli.files import STANDARD_STREAM, add_output, opened
 from ff_observe.cli.history import HEAD_HOURS, add_target
 from ff_observe.cli.options import start_logging
 from ff_observe.cli.terminal import progress
-from ff_observe.clock import SystemClock
 from ff_observe.errors import UsageError
+from ff_observe.system.clock import SystemClock
 
 if TYPE_CHECKING:
+    from ff_observe.catalogue.ping_contract import Field, RollupRule
     from ff_observe.collector.commands import FleetStore
     from ff_observe.collector.quality import Finding
     from ff_observe.collector.questions import Answer
     from ff_observe.collector.settings import CollectorSettings
     from ff_observe.collector.store import Rollup
-    from ff_observe.ping_contract import Field, RollupRule
 
 DAYS = 90
 MONTHS = 365
@@ -130,8 +130,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _adoption(options: argparse.Namespace, fleet: Fleet) -> "Answer":
+    from ff_observe.catalogue.ping_contract import RollupRule
     from ff_observe.collector import questions
-    from ff_observe.ping_contract import RollupRule
 
     return questions.adoption(fleet.rows(_field(options.of, RollupRule.BY_VALUE).dotted))
 
@@ -151,8 +151,8 @@ def _cohorts(options: argparse.Namespace, fleet: Fleet) -> "Answer":
 
 
 def _crosstab(options: argparse.Namespace, fleet: Fleet) -> "Answer":
+    from ff_observe.catalogue.ping_contract import FIELDS, RollupRule
     from ff_observe.collector import questions
-    from ff_observe.ping_contract import FIELDS, RollupRule
 
     fleet.since = fleet.until
     first, second = (_field(name, RollupRule.BY_VALUE) for name in (options.first, options.second))
@@ -161,8 +161,8 @@ def _crosstab(options: argparse.Namespace, fleet: Fleet) -> "Answer":
 
 
 def _histogram(options: argparse.Namespace, fleet: Fleet) -> "Answer":
+    from ff_observe.catalogue.ping_contract import RollupRule
     from ff_observe.collector import questions
-    from ff_observe.ping_contract import RollupRule
 
     return questions.histogram(fleet.rows(_field(options.count, RollupRule.BY_SIZE).dotted))
 
@@ -187,8 +187,8 @@ def _quality(_: argparse.Namespace, fleet: Fleet) -> "Answer":
 
 
 def _field(name: str, kind: "RollupRule") -> "Field":
+    from ff_observe.catalogue.ping_contract import FIELDS
     from ff_observe.collector.questions import matching
-    from ff_observe.ping_contract import FIELDS
 
     found = matching(name, (kind,))
     if len(found) == 1:

@@ -80,9 +80,9 @@ def csp(options: argparse.Namespace) -> int:
 
 
 def _scripts(settings: "Settings") -> "tuple[Script, ...]":
+    from ff_observe.config.sentry_names import environment_name, release_name
     from ff_observe.frontend.services import snippets
     from ff_observe.platform.sources.installation import installed_versions
-    from ff_observe.sentry_names import environment_name, release_name
 
     release = release_name(installed_versions(settings).flowfuse())
     scripts = snippets(settings.frontend, environment_name(settings.environment.name), release)

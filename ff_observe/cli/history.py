@@ -8,8 +8,8 @@ from typing import Final
 from ff_observe.cli.files import add_output, opened
 from ff_observe.cli.options import moment, settings_of
 from ff_observe.cli.terminal import READING, progress
-from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError, UsageError
+from ff_observe.system.clock import SystemClock
 
 HEAD_HOURS: Final = 3
 """Prometheus keeps the last hours in memory: blocks may not overlap them (promtool, "Backfilling")."""
@@ -51,9 +51,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.catalogue.model import PLATFORM_ID
-    from ff_observe.history import Span, write
+    from ff_observe.platform.history import Span, write
     from ff_observe.platform.sources.sql import StatementError
-    from ff_observe.wiring import open_platform, open_queryable
+    from ff_observe.running.wiring import open_platform, open_queryable
 
     labels = dict(options.label)
     until = options.until or SystemClock().now() - timedelta(hours=HEAD_HOURS)

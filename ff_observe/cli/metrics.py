@@ -28,7 +28,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.exposition.formats import Format
     from ff_observe.outputs.prometheus import render
-    from ff_observe.wiring import open_platform
+    from ff_observe.running.wiring import open_platform
 
     wanted = Format.OPENMETRICS_1_0_0 if options.format == "openmetrics" else Format.TEXT_0_0_4
     clock, now = clock_at(options.at), options.at is None

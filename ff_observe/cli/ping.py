@@ -13,8 +13,8 @@ from ff_observe.cli import by_file
 from ff_observe.cli.files import write_exactly
 from ff_observe.cli.options import add_at, clock_at, settings_of
 from ff_observe.cli.terminal import READING, legible, progress, say
-from ff_observe.clock import SystemClock
 from ff_observe.errors import DeliveryError, LedgerError, SourceError, UsageError
+from ff_observe.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from ff_observe.outputs.ping.ledger_lines import Entry, Lines
@@ -88,7 +88,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def show(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.sending import preview
     from ff_observe.platform.sources.installation import operating_system
-    from ff_observe.wiring import open_platform
+    from ff_observe.running.wiring import open_platform
 
     settings = settings_of(options)
     logging.getLogger("ff_observe.platform.snapshots").setLevel(logging.ERROR)  # raised below
@@ -108,17 +108,17 @@ def show(options: argparse.Namespace) -> int:
 
 
 def _explain(body: bytes) -> None:
+    from ff_observe.catalogue.ping_contract import FIELDS
     from ff_observe.outputs.ping.explained import in_words, values
-    from ff_observe.ping_contract import FIELDS
 
     sent = values(body)
     print("\n\n".join(in_words(field, sent.get(field.dotted)) for field in FIELDS))
 
 
 def _show_changes(body: bytes, ledger: Path | None) -> int:
-    from ff_observe.log import escaped
     from ff_observe.outputs.ping.explained import changes, last_delivered, values
     from ff_observe.outputs.ping.ledger import read_ledger
+    from ff_observe.signals.log import escaped
 
     if ledger is None:
         raise LedgerError("there is nothing to compare with: telemetry.ledger is off, so that no ping is kept")
@@ -140,10 +140,10 @@ def _show_changes(body: bytes, ledger: Path | None) -> int:
 
 
 def why(options: argparse.Namespace) -> int:
-    from ff_observe.log import escaped
     from ff_observe.outputs.ping.consent import decide, with_election
     from ff_observe.outputs.ping.participation import observe_election
-    from ff_observe.wiring import locks_in, open_platform
+    from ff_observe.running.wiring import locks_in, open_platform
+    from ff_observe.signals.log import escaped
 
     with open_platform(settings_of(options)) as platform, progress(READING):
         snapshot = platform.snapshots.take()
@@ -174,7 +174,7 @@ def send(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.outcome import Result
     from ff_observe.outputs.ping.sending import check_ledger, record_decision, send_once, sender_for
     from ff_observe.platform.sources.installation import operating_system
-    from ff_observe.wiring import open_platform
+    from ff_observe.running.wiring import open_platform
 
     settings = settings_of(options)
     check_ledger(settings, SystemClock())
@@ -241,8 +241,8 @@ def _ledger_and_key(options: argparse.Namespace) -> "tuple[Path, VerifierKey | N
 
 
 def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path]") -> int:
-    from ff_observe.log import escaped
     from ff_observe.outputs.ping.ledger_proof import examine
+    from ff_observe.signals.log import escaped
 
     with progress("verifying the ledger"):
         verified = examine(path, collector, against)
@@ -277,7 +277,7 @@ def _print_checkpoint(path: Path, collector: "VerifierKey | None") -> int:
 
 
 def _print_table(held: "Iterable[Entry]") -> None:
-    from ff_observe.log import escaped
+    from ff_observe.signals.log import escaped
 
     rows = [("N", "TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256")]
     for entry in held:

@@ -16,14 +16,14 @@ from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import listening_socket, next_signal, notify
 from ff_observe.config.public import open_to_all
 from ff_observe.errors import FFObserveError, UsageError
-from ff_observe.platform_context import working_for
+from ff_observe.signals.platform_context import working_for
 
 if TYPE_CHECKING:
     import socket
 
-    from ff_observe.bridge import Bridge
     from ff_observe.config.platforms import Platforms
     from ff_observe.config.settings import PrometheusSettings, Settings
+    from ff_observe.running.bridge import Bridge
 
 log = logging.getLogger("ff_observe")
 
@@ -48,7 +48,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(options: argparse.Namespace) -> int:
-    from ff_observe.bridge import build_bridge
+    from ff_observe.running.bridge import build_bridge
 
     given = listening_socket()
     settings = _read(options, given)

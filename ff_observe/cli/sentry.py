@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ff_observe.cli.options import settings_of
 from ff_observe.cli.terminal import progress
-from ff_observe.presence import exists
+from ff_observe.system.presence import exists
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,7 +45,7 @@ def test(options: argparse.Namespace) -> int:
 
 
 def sourcemaps(options: argparse.Namespace) -> int:
-    from ff_observe.log import escaped
+    from ff_observe.signals.log import escaped
     from ff_observe.source_maps.upload import upload_source_maps
 
     upload_source_maps(
@@ -63,8 +63,8 @@ def _page_release(options: argparse.Namespace) -> str | None:
     """What a page rendered on this machine would report; None where a build has no FlowFuse home at hand."""
     from ff_observe.config import find_file, find_home
     from ff_observe.config.environment import read_environment
+    from ff_observe.config.sentry_names import release_name
     from ff_observe.platform.sources.installation import installed_versions
-    from ff_observe.sentry_names import release_name
 
     named = options.home is not None or options.config is not None
     if not named and not exists(find_file(find_home(None, read_environment(os.environ)), None)):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from ff_observe.catalogue.ping_contract import MAX_BODY_BYTES, MAX_DEPTH
 from ff_observe.http.messages import Answer, answer
-from ff_observe.ping_contract import MAX_BODY_BYTES, MAX_DEPTH
 
 RETRY_SECONDS = (30, 90)
 """`Retry-After` is drawn from this range, so that senders who were turned away together do not return together."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from ff_observe.catalogue.ping_contract import PATH
 from ff_observe.collector.answers import error, json_answer
 from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.openapi import document
@@ -13,7 +14,6 @@ from ff_observe.collector.receive import PingReceiver
 from ff_observe.exposition.rendered import Rendered
 from ff_observe.http.exchange import Exchange
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Scope, answer, text
-from ff_observe.ping_contract import PATH
 
 Ready = Callable[[], Awaitable[bool]]
 

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector import parquet, release_log
 from ff_observe.collector.daily import Rollups
 from ff_observe.collector.keys import shared
@@ -20,7 +21,6 @@ from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Store, StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.errors import ConfigurationError, Problem, UsageError
-from ff_observe.ping_contract import Value
 from ff_observe.transparency.notes import NoteError, VerifierKey
 
 

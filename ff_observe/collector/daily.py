@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric
+from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector import fleet
 from ff_observe.collector.disclosure import OTHER, Disclosure
 from ff_observe.collector.fleet import ByValue
@@ -14,7 +15,6 @@ from ff_observe.collector.questions import MONTH, WEEK, Sightings
 from ff_observe.collector.store import Rollup, Seen
 from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN
 from ff_observe.exposition.backfill import END, check_labels, head, series
-from ff_observe.ping_contract import Value
 
 Figures = Mapping[tuple[str, ...], int]
 """The figures of a metric by the values of its labels."""

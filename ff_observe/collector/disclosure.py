@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector.store import Distribution
 from ff_observe.collector.store.rollups import following, size
-from ff_observe.ping_contract import Value
 
 OTHER = "other"
 QUANTILES = (0.5, 0.9, 0.99)

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from ff_observe import tracing
-from ff_observe.clock import Clock
 from ff_observe.collector.store import Ping, StoreError, Writer
+from ff_observe.signals import tracing
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
+from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector.disclosure import MAX_LABEL_VALUES, Resource, Shares, bounded, labelled
 from ff_observe.collector.store import Distribution
 from ff_observe.collector.store.rollups import following, size
-from ff_observe.ping_contract import Value
 
 DELTA: Final = 1e-9
 FOR_SHARES, FOR_SIZES, FOR_SUMS = 0.5, 0.25, 0.25

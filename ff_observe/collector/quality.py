@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from statistics import median
 from typing import Final
 
+from ff_observe.catalogue.ping_contract import FIELDS, RollupRule
 from ff_observe.catalogue.quality import (
     CROWD,
     CROWD_OF_FEW_SENDERS,
@@ -23,7 +24,6 @@ from ff_observe.catalogue.quality import (
 )
 from ff_observe.collector.fleet import BOUNDS, DRIVERS, LICENSE_TYPES, RESOURCES, Document, is_release
 from ff_observe.collector.store import Rollup, Store, rollups
-from ff_observe.ping_contract import FIELDS, RollupRule
 
 USUAL_DAYS: Final = 7
 HELD_DAYS: Final = 30

@@ -10,11 +10,11 @@ import secrets
 from collections.abc import Sequence
 from typing import Self
 
-from ff_observe.clock import Clock
 from ff_observe.collector.keys.keeping import FileKeeping, KeyKeeping
 from ff_observe.collector.keys.shared import keeping
 from ff_observe.collector.settings import RECEIPTS_KEY_FILE, CollectorSettings
 from ff_observe.collector.store import Store
+from ff_observe.system.clock import Clock
 from ff_observe.transparency.checkpoints import Checkpoint
 from ff_observe.transparency.notes import COSIGNATURE, SIGNATURE, NoteError, SigningKey
 

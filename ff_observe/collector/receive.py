@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ff_observe import tracing
 from ff_observe.catalogue import collector as catalogue
-from ff_observe.clock import Clock
+from ff_observe.catalogue.ping_contract import FIELDS, MAX_BODY_BYTES, PATH, Values, reviewed
 from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.answers import SUCCESS, Reason, Refusal, refusal_answer, success
 from ff_observe.collector.ingest import Ingest, Outcome
@@ -21,7 +20,8 @@ from ff_observe.collector.store import Ping
 from ff_observe.collector.unknown_fields import UnknownFields
 from ff_observe.http.exchange import Exchange, settle
 from ff_observe.http.messages import Scope
-from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, PATH, Values, reviewed
+from ff_observe.signals import tracing
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ff_observe import errors
 from ff_observe.catalogue import collector as catalogue
-from ff_observe.clock import Clock, SystemClock
 from ff_observe.collector.answers import Reason, Refusal, error, refusal_answer
 from ff_observe.collector.app import PING_REQUESTS, CollectorApp
 from ff_observe.collector.daily import take_day
@@ -34,8 +33,9 @@ from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.listening import listen, reason
 from ff_observe.http.refusals import Closing, Problem, Refusals
 from ff_observe.http.server import Server, loop_factory
-from ff_observe.log import StateLog
-from ff_observe.periodic import Periodic
+from ff_observe.lifecycle.periodic import Periodic
+from ff_observe.signals.log import StateLog
+from ff_observe.system.clock import Clock, SystemClock
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from ff_observe.config.nodes import Map, Node
 from ff_observe.config.reader import not_for_root, read_tree, wrong
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, Problem
-from ff_observe.presence import exists
-from ff_observe.trusted_path import check_naming_file
+from ff_observe.system.presence import exists
+from ff_observe.system.trusted_path import check_naming_file
 
 DEFAULT_HOME: Final = Path("/opt/flowforge")
 

@@ -20,8 +20,8 @@ from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.config.yaml_core import parse
 from ff_observe.errors import ConfigurationError, Problem
-from ff_observe.presence import is_directory
-from ff_observe.trusted_path import check_naming_file
+from ff_observe.system.presence import is_directory
+from ff_observe.system.trusted_path import check_naming_file
 
 LONGEST_NAME: Final = 100
 LABELS_OF_OURS: Final = ("platform", "instance")

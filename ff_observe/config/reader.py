@@ -13,7 +13,7 @@ from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.secret import MASK, Secret
 from ff_observe.config.yaml_core import YAMLError, parse
 from ff_observe.errors import ConfigurationError, Problem
-from ff_observe.trusted_path import check_naming_file
+from ff_observe.system.trusted_path import check_naming_file
 
 S = TypeVar("S")
 

@@ -11,13 +11,13 @@ from importlib import resources
 from pathlib import Path
 from random import Random
 
-from ff_observe.clock import Clock
 from ff_observe.demo.company import COMPANY, FLOWFUSE_VERSION, NODEJS_VERSION, Company, found, insert
 from ff_observe.demo.life import Life, Stretch
 from ff_observe.demo.operations import Operations
 from ff_observe.errors import UsageError
-from ff_observe.periodic import Periodic
+from ff_observe.lifecycle.periodic import Periodic
 from ff_observe.platform.sources.schema import TABLES
+from ff_observe.system.clock import Clock
 
 _FILE = """\
 # The demo platform of ff-observe: a made-up company. Nothing listens at these addresses but the demo itself.

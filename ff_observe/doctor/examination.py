@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from ff_observe.clock import Clock
+from ff_observe.lifecycle.workers import Workers
 from ff_observe.problems import Finding
-from ff_observe.workers import Workers
+from ff_observe.system.clock import Clock
 
 EVERY_SECONDS: Final = 60.0
 

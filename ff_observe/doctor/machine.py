@@ -15,8 +15,8 @@ from ff_observe.config.public import is_loopback
 from ff_observe.config.secret import MASK
 from ff_observe.doctor.model import Check, Subject, error, note, warning
 from ff_observe.outputs.ping.ledger_proof import verify
-from ff_observe.presence import exists, is_directory
 from ff_observe.problems import Finding
+from ff_observe.system.presence import exists, is_directory
 from ff_observe.web.web_config import read_web_config
 
 RENEW_WITHIN: Final = timedelta(days=14)

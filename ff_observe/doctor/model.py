@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.problems import Finding, Severity
+from ff_observe.system.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

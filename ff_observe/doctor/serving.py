@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ff_observe.clock import Clock
 from ff_observe.config import declaration as key
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.doctor.model import Check, Subject, error, note, warning
 from ff_observe.errors import FFObserveError
 from ff_observe.problems import Finding
+from ff_observe.system.clock import Clock
 from ff_observe.web.server import listen, local_url
 from ff_observe.web.web_config import read_web_config
 

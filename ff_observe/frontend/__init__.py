@@ -4,13 +4,13 @@ need.
 Pure functions from settings to text, and an ASGI middleware. Nothing here contacts anyone: browsers do.
 """
 
+from ff_observe.config.sentry_names import environment_name, release_name
 from ff_observe.frontend.csp import format_policy, merge_csp
 from ff_observe.frontend.middleware import FrontendTelemetryMiddleware
 from ff_observe.frontend.page import render_page
 from ff_observe.frontend.scripts import Script
 from ff_observe.frontend.sentry import reported_release
 from ff_observe.frontend.services import csp_sources, deprecations, snippets
-from ff_observe.sentry_names import environment_name, release_name
 
 __all__ = [
     "FrontendTelemetryMiddleware",

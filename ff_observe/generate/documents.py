@@ -65,7 +65,7 @@ SECTIONS: Mapping[str, tuple[Section, ...]] = MappingProxyType(
     {
         "PRIVACY.md": (
             Section("ff_observe/outputs", tables.outputs),
-            Section("ff_observe/ping_contract.py", tables.ping_fields),
+            Section("ff_observe/catalogue/ping_contract.py", tables.ping_fields),
             Section("ff_observe/catalogue", tables.disclosed),
         ),
         "docs/collector.md": (

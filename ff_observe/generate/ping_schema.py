@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ff_observe.ping_contract import FIELDS, Field
+from ff_observe.catalogue.ping_contract import FIELDS, Field
 
 
 def schema() -> dict[str, Any]:

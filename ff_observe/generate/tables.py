@@ -2,12 +2,12 @@
 
 from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.model import Sensitivity
+from ff_observe.catalogue.ping_contract import FIELDS, Field
 from ff_observe.catalogue.quality import RULES
 from ff_observe.egress.flowfuse import CALLS
 from ff_observe.generate.markdown import name_and_labels, table
 from ff_observe.outputs import OUTPUTS
 from ff_observe.outputs.ping.explained import origin
-from ff_observe.ping_contract import FIELDS, Field
 
 
 def outputs() -> str:

@@ -5,19 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ff_observe.clock import Clock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import Database, Settings
+from ff_observe.lifecycle.periodic import ErrorSink, Schedule
+from ff_observe.lifecycle.service import Component
 from ff_observe.outputs.ping.outcome import PingSink
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
-from ff_observe.periodic import ErrorSink, Schedule
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.locks import Locks
 from ff_observe.platform.sources.model import OperatingSystem
-from ff_observe.redaction import Redactor
-from ff_observe.self_metrics import SelfMetrics
-from ff_observe.service import Component
+from ff_observe.signals.redaction import Redactor
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

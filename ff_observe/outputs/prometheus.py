@@ -11,11 +11,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.metrics_core import Metric as Family
 
 from ff_observe.catalogue import PLATFORM, SELF
-from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
+from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric, Reading
 from ff_observe.catalogue.names import UNIT_SUFFIXES, encodable
 from ff_observe.exposition.formats import Format, encode_one, join
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Reading
 
 log = logging.getLogger(__name__)
 

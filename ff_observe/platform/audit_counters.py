@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from ff_observe.catalogue.audit import Event, derive
-from ff_observe.clock import Clock
+from ff_observe.catalogue.model import Reading
 from ff_observe.errors import SourceError
-from ff_observe.log import StateLog
 from ff_observe.platform.sources.audit_log import AuditLog, Bounds
 from ff_observe.platform.sources.counting import TooSlowError
-from ff_observe.platform.sources.model import Reading
 from ff_observe.platform.sources.sql import StatementError
+from ff_observe.signals.log import StateLog
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from ff_observe.catalogue import COUNTS, facts
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.platform.sources import schema
 from ff_observe.platform.sources.licence import UNLICENSED_LIMITS, LicenceError, verify_licence
-from ff_observe.platform.sources.model import SETTINGS_READING, Answer, HttpAnswer, Installation, Licence, Reading
+from ff_observe.platform.sources.model import SETTINGS_READING, Answer, HttpAnswer, Installation, Licence
 
 _BILLING = frozenset(count.name for count in COUNTS if count.billing)
 _LICENSED = frozenset(count.name for count in COUNTS if count.licensed)

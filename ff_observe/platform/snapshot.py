@@ -6,7 +6,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from ff_observe.catalogue import AUDIT, SELF, bridge, process
-from ff_observe.platform.sources.model import HttpAnswer, Installation, Reading
+from ff_observe.catalogue.model import Reading
+from ff_observe.platform.sources.model import HttpAnswer, Installation
 
 
 @dataclass(frozen=True, slots=True)

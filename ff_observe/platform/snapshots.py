@@ -10,22 +10,23 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from ff_observe import tracing
 from ff_observe.catalogue import COUNTS, bridge
 from ff_observe.catalogue.audit import AUDIT_EVENTS
-from ff_observe.clock import Clock
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import SourceError
-from ff_observe.log import StateLog
-from ff_observe.periodic import ErrorSink
+from ff_observe.lifecycle.periodic import ErrorSink
+from ff_observe.lifecycle.workers import Workers
 from ff_observe.platform import facts
 from ff_observe.platform.audit_counters import AuditCounters, Counted
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions
-from ff_observe.platform.sources.model import Answer, Installation, Reading, Source
-from ff_observe.self_metrics import SelfMetrics
-from ff_observe.workers import Workers
+from ff_observe.platform.sources.model import Answer, Installation, Source
+from ff_observe.signals import tracing
+from ff_observe.signals.log import StateLog
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

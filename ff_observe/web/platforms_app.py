@@ -10,14 +10,15 @@ from urllib.parse import parse_qs, quote
 
 from ff_observe.catalogue import PROCESS
 from ff_observe.catalogue import bridge as names
-from ff_observe.clock import Clock
 from ff_observe.exposition.rendered import Rendered
 from ff_observe.http.application import Application
 from ff_observe.http.exchange import settle, settle_from_thread
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Scope, answer, text
+from ff_observe.lifecycle.workers import Workers
 from ff_observe.outputs.prometheus import render_readings
-from ff_observe.platform_context import working_for
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.platform_context import working_for
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import Clock
 from ff_observe.web.app import (
     HEALTHY,
     PAGE_TIMEOUT_SECONDS,
@@ -28,7 +29,6 @@ from ff_observe.web.app import (
 )
 from ff_observe.web.platforms_page import PlatformsPage, Row, ServedPlatform, unusable
 from ff_observe.web.status_page import ASSETS, HEALTHY_PATH, READY_PATH
-from ff_observe.workers import Workers
 
 METRICS_PATH: Final = "/metrics"
 TARGETS_PATH: Final = "/-/targets"

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError, what_to_change_to_listen
 from ff_observe.http.application import Application
 from ff_observe.http.limits import Limits
+from ff_observe.system.clock import Clock
 
 if TYPE_CHECKING:
     from ff_observe.http.server import Server

@@ -40,17 +40,6 @@ class Module:
         """As `imports`, but only what is imported when the module is: at its top."""
         yield from self._imported(self.tree.body)
 
-    def runs(self) -> Iterator[tuple[str, int]]:
-        """As `imports`, without what is imported for types alone."""
-        for_types = {
-            id(inner)
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-            for below in node.body
-            for inner in ast.walk(below)
-        }
-        yield from self._imported(node for node in ast.walk(self.tree) if id(node) not in for_types)
-
     def bound(self) -> Iterator[tuple[str, str, int]]:
         """What the imports at the top bind: the name in this module, what it stands for, and the line."""
         for node in self.tree.body:

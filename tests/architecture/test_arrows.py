@@ -5,41 +5,33 @@ import pytest
 from tests.architecture.sources import Module, is_within, modules
 
 P = "ff_observe"
-GROUND = (
-    *(f"{P}.clock", f"{P}.errors", f"{P}.log", f"{P}.platform_context"),
-    *(f"{P}.presence", f"{P}.tracing", f"{P}.trusted_path", f"{P}.version"),
-)
-"""What everything else may stand on."""
+GROUND = (f"{P}.errors", f"{P}.system", f"{P}.version")
+"""What everything else may stand on, but for the catalogue."""
 
-FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.bridge")
+BELOW_SIGNALS = tuple(f"{P}.{name}" for name in ("catalogue", "config", "system", "transparency"))
+"""What neither logs nor measures."""
+
+FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.running.bridge")
 """What the package itself offers to those who use it as a library."""
 
 SENDING = ("outputs", "web")
-LIFE = (f"{P}.service", f"{P}.periodic", f"{P}.workers")
+LIFE = (f"{P}.lifecycle",)
 EDGE = (f"{P}.http", f"{P}.exposition")
 READINGS = (
     *(f"{P}.platform.{name}" for name in ("snapshot", "snapshots", "sources.model", "sources.locks")),
-    *(f"{P}.catalogue", f"{P}.self_metrics"),
+    f"{P}.catalogue",
 )
 
 ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.catalogue": (),
     f"{P}.transparency": (),
     f"{P}.config": (f"{P}.transparency.notes",),
-    f"{P}.service": (),
-    f"{P}.workers": (),
-    f"{P}.periodic": (f"{P}.workers",),
-    f"{P}.ping_contract": (f"{P}.catalogue",),
-    f"{P}.process_metrics": (f"{P}.catalogue",),
-    f"{P}.self_metrics": (f"{P}.catalogue", f"{P}.process_metrics", f"{P}.platform.sources.model"),
-    f"{P}.escapes": (),
-    f"{P}.redaction": (f"{P}.config.secret", f"{P}.escapes"),
-    f"{P}.sentry_names": (),
+    f"{P}.system": (),
+    f"{P}.signals": (f"{P}.catalogue", f"{P}.config.secret", f"{P}.system"),
+    f"{P}.lifecycle": (),
     f"{P}.delivery": (),
     f"{P}.platform.sources": (f"{P}.catalogue", f"{P}.config", f"{P}.delivery.trust"),
-    f"{P}.platform": (f"{P}.catalogue", f"{P}.config", f"{P}.self_metrics", *LIFE),
-    f"{P}.history": (f"{P}.catalogue", f"{P}.platform.sources", f"{P}.exposition.backfill"),
-    f"{P}.audit_state": (f"{P}.catalogue", f"{P}.platform.audit_counters", f"{P}.outputs.ping.ledger_files"),
+    f"{P}.platform": (f"{P}.catalogue", f"{P}.config", f"{P}.exposition.backfill", *LIFE),
     f"{P}.http": (),  # serves whatever it is given
     f"{P}.exposition": (f"{P}.http", f"{P}.catalogue.model"),
     f"{P}.outputs": (
@@ -47,31 +39,25 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.delivery",
         f"{P}.platform.sources.schema",  # FlowFuse's names of the tables that the ping is counted from
         f"{P}.exposition",
-        f"{P}.ping_contract",
         f"{P}.transparency",
         f"{P}.config",
-        f"{P}.redaction",
-        f"{P}.sentry_names",
         f"{P}.frontend.services",  # what a visitor's browser contacts
         *LIFE,
     ),
-    f"{P}.problems": (*READINGS, f"{P}.limits", f"{P}.config", f"{P}.outputs", f"{P}.redaction"),
+    f"{P}.problems": (*READINGS, f"{P}.platform.limits", f"{P}.config", f"{P}.outputs"),
     f"{P}.doctor": (
         *(f"{P}.problems", f"{P}.outputs", f"{P}.config", f"{P}.platform", f"{P}.delivery"),
-        *(f"{P}.web.server", f"{P}.web.web_config", f"{P}.workers"),
+        *(f"{P}.web.server", f"{P}.web.web_config", *LIFE),
     ),
     f"{P}.egress": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.delivery", f"{P}.source_maps"),
-    f"{P}.limits": (*READINGS,),
     f"{P}.web": (
-        *(*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", f"{P}.limits", f"{P}.ping_contract"),
-        *(f"{P}.egress", f"{P}.installed_files"),
+        *(*READINGS, *EDGE, f"{P}.config", f"{P}.outputs", f"{P}.problems", f"{P}.platform.limits", f"{P}.egress"),
         *LIFE,
     ),
-    f"{P}.installed_files": (),
-    f"{P}.frontend": (f"{P}.config", f"{P}.sentry_names"),
+    f"{P}.frontend": (f"{P}.config",),
     f"{P}.source_maps": (f"{P}.config", f"{P}.frontend"),  # both must agree on the release
     f"{P}.collector": (
-        *(f"{P}.ping_contract", f"{P}.transparency", f"{P}.catalogue", f"{P}.process_metrics", *EDGE),
+        *(f"{P}.transparency", f"{P}.catalogue", *EDGE),
         *(f"{P}.config.secret", f"{P}.delivery"),
         # collector.yml is read by the reader of every configuration file; what FlowFuse's file says stays unknown here.
         *(f"{P}.config.{name}" for name in ("key", "kind", "kinds", "known_keys", "nodes", "reader", "reading")),
@@ -82,24 +68,21 @@ ARROWS: dict[str, tuple[str, ...]] = {
         f"{P}.config",
         f"{P}.egress",
         f"{P}.outputs",
-        f"{P}.ping_contract",
         f"{P}.collector.openapi",
         *(f"{P}.collector.settings", f"{P}.web.web_config"),  # the keys of their files
         f"{P}.web.status.document",
         f"{P}.cli",  # the manual page is made from its parser
     ),
     f"{P}.demo": (f"{P}.config", f"{P}.platform.sources.schema", *LIFE),
-    f"{P}.wiring": (P,),
-    f"{P}.running_platform": (
-        *(f"{P}.wiring", *READINGS, f"{P}.redaction", f"{P}.config", f"{P}.http", f"{P}.outputs", *LIFE),
-        f"{P}.web.status.memory",
-    ),
-    f"{P}.running_platforms": (
-        *(f"{P}.wiring", f"{P}.running_platform", f"{P}.config", f"{P}.http", f"{P}.web", *LIFE),
-    ),
-    f"{P}.bridge": (
-        *(f"{P}.wiring", f"{P}.running_platform", f"{P}.running_platforms", *READINGS, f"{P}.config"),
-        *(f"{P}.http", f"{P}.outputs", f"{P}.web", *LIFE),
+    f"{P}.running.wiring": (P,),
+    f"{P}.running": (
+        *READINGS,
+        f"{P}.config",
+        f"{P}.http",
+        f"{P}.outputs",
+        f"{P}.platform",
+        f"{P}.web",
+        *LIFE,
     ),
     f"{P}.cli": (P,),
     f"{P}.__main__": (f"{P}.cli",),
@@ -111,16 +94,12 @@ def allowed(name: str) -> tuple[str, ...] | None:
     """What the module `name` may import of ours; None if nobody has said."""
     if name == P:
         return FACE
-    if name == f"{P}.log":
-        # What is logged is redacted on the way, and says which trace it belongs to.
-        return (name, f"{P}.redaction", f"{P}.config.secret", f"{P}.tracing", f"{P}.platform_context")
-    if name == f"{P}.tracing":
-        return (name, f"{P}.platform_context")
     if name in GROUND:
         return (name,)
     for package, others in ARROWS.items():
         if is_within(name, package):
-            return (package, *others, *(() if package == f"{P}.catalogue" else GROUND))
+            ground = () if package == f"{P}.catalogue" else GROUND
+            return (package, *others, *ground, *(() if package in BELOW_SIGNALS else (f"{P}.signals",)))
     return None
 
 
@@ -143,13 +122,13 @@ def test_no_arrows_go_round() -> None:
 
 
 def test_only_the_wiring_and_the_command_line_know_everything() -> None:
-    assert [package for package, others in ARROWS.items() if P in others] == [f"{P}.wiring", f"{P}.cli"]
+    assert [package for package, others in ARROWS.items() if P in others] == [f"{P}.running.wiring", f"{P}.cli"]
 
 
-@pytest.mark.parametrize("target", [f"{P}.wiring", f"{P}.cli"])
+@pytest.mark.parametrize("target", [f"{P}.running.wiring", f"{P}.cli"])
 def test_what_knows_everything_is_known_by_few(target: str) -> None:
     may = {
-        f"{P}.wiring": (f"{P}.wiring", f"{P}.running_platform", f"{P}.running_platforms", f"{P}.bridge", f"{P}.cli"),
+        f"{P}.running.wiring": (f"{P}.running", f"{P}.cli"),
         f"{P}.cli": (f"{P}.cli", f"{P}.__main__", f"{P}.generate.documents"),
     }[target]
     for module in modules():

@@ -24,10 +24,10 @@ LIGHT = {
     "ff_observe.config": NOT_FOR_HELP,
     "ff_observe.config.load": HEAVY,
     "ff_observe.frontend": NOT_FOR_HELP,
-    "ff_observe.ping_contract": NOT_FOR_HELP,
+    "ff_observe.catalogue.ping_contract": NOT_FOR_HELP,
     "ff_observe.platform.snapshots": HEAVY,
     "ff_observe.platform.sources.sqlite": HEAVY,
-    "ff_observe.wiring": HEAVY,
+    "ff_observe.running.wiring": HEAVY,
 }
 
 each_module = pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
@@ -52,7 +52,7 @@ def test_only_the_command_line_prints_or_exits(module: Module) -> None:
     if speaks(module):
         return
     reserved = {"print", "exit", "quit", "sys.exit", "os._exit", "sys.stdout", "sys.stderr", "input"}
-    if module.name == "ff_observe.log":
+    if module.name == "ff_observe.signals.log":
         reserved.remove("sys.stderr")  # where the log goes
     used = [
         f"{module.place}:{node.lineno}"
@@ -138,7 +138,7 @@ def exported(module: Module) -> list[str]:
 @each_module
 def test_the_time_of_day_comes_from_the_clock(module: Module) -> None:
     """Only `clock.py` asks the system. Chance comes from a `Random` that is given: ruff's S311 sees to that."""
-    if module.name == "ff_observe.clock":
+    if module.name == "ff_observe.system.clock":
         return
     asked = {"time.time", "time.sleep", "datetime.now", "datetime.utcnow", "datetime.datetime.now", "date.today"}
     used = [

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ff_observe.catalogue.ping_contract import FIELDS, Value
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.rollups import ROLLED_UP
-from ff_observe.ping_contract import FIELDS, Value
 from tests.unit.collector.sampled import Platform, release_of
 
 K = CollectorSettings().public_k

@@ -14,9 +14,9 @@ from ff_observe.catalogue.audit import AUDIT_EVENTS
 from ff_observe.catalogue.counts import REPORTED
 from ff_observe.catalogue.model import LABELS, Count, Kind, Metric, Sensitivity, in_text, ping_fields
 from ff_observe.catalogue.names import otlp_name
+from ff_observe.catalogue.ping_contract import COUNT_FIELDS, FIELDS
 from ff_observe.catalogue.ping_field import Bound
 from ff_observe.catalogue.questions import MostFrequent, Rows, RowsBy, RowsByAge, RowsByCase, RowsWhere
-from ff_observe.ping_contract import COUNT_FIELDS, FIELDS
 from ff_observe.platform.sources.conditions import needed_columns
 from ff_observe.platform.sources.own_statements import is_own
 from ff_observe.platform.sources.schema import TABLES

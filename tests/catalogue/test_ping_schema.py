@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from ff_observe.ping_contract import FIELDS, MAX_COUNT
+from ff_observe.catalogue.ping_contract import FIELDS, MAX_COUNT
 from tests import recordings
 
 SCHEMA: dict[str, Any] = json.loads(

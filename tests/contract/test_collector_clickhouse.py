@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from ff_observe.catalogue.ping_contract import FIELDS as ALL_FIELDS
 from ff_observe.cli import main
-from ff_observe.clock import FrozenClock, SystemClock
 from ff_observe.collector import commands
 from ff_observe.collector.clickhouse import schema
 from ff_observe.collector.clickhouse.engine import ClickHouseEngine
@@ -29,7 +29,7 @@ from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.rollups import CROWD
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
 from ff_observe.config.secret import Secret
-from ff_observe.ping_contract import FIELDS as ALL_FIELDS
+from ff_observe.system.clock import FrozenClock, SystemClock
 from tests.contract.conftest import MakeStore, postgresql_store, three_days_of_pings
 from tests.contract.test_collector_rollups import FIELDS, fold_all, kept, some, stored
 from tests.contract.test_collector_rollups import NAMES as PLATFORMS

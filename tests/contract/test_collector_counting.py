@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from ff_observe.catalogue.ping_contract import FIELDS
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Count, Seen, Store, StoreError, counting
-from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import MakeStore, counted
 from tests.unit.collector.blocking_writer import BlockingWriter
 from tests.unit.collector.pings import NOON, later, ping

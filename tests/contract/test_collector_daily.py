@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from ff_observe.catalogue import fleet as catalogue
-from ff_observe.clock import FrozenClock
 from ff_observe.collector.daily import SIGHTINGS, Days, take_day
 from ff_observe.collector.disclosure import Disclosure
 from ff_observe.collector.fleet import disclosed
@@ -21,6 +20,7 @@ from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Rollup, Store, StoreError
 from ff_observe.collector.store.sqlite import SQLiteStore
+from ff_observe.system.clock import FrozenClock
 from tests.contract.conftest import MakeStore, counted
 from tests.contract.test_collector_rollups import fold_all, refusing
 from tests.fakes import FakeClock

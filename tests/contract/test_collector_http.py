@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from ff_observe.catalogue.collector import COLLECTOR
 from ff_observe.catalogue.fleet import FLEET
+from ff_observe.catalogue.ping_contract import MAX_BODY_BYTES
 from ff_observe.catalogue.process import PROCESS
 from ff_observe.collector.commands import export, forget
 from ff_observe.collector.service import Collector
@@ -26,7 +27,6 @@ from ff_observe.collector.settings import CollectorSettings, SQLiteFile
 from ff_observe.collector.store import Ping
 from ff_observe.errors import FFObserveError
 from ff_observe.http.connection import Connection
-from ff_observe.ping_contract import MAX_BODY_BYTES
 from tests import openmetrics_2
 from tests.pace import within
 from tests.real_parts.collector import ask, collecting, raw, sample, send

@@ -10,11 +10,11 @@ import pytest
 
 from ff_observe.catalogue.quality import RULES
 from ff_observe.cli import main
-from ff_observe.clock import FrozenClock
 from ff_observe.collector.quality import take_findings
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping, Store
+from ff_observe.system.clock import FrozenClock
 from tests.contract.conftest import MakeStore
 from tests.contract.test_collector_rollups import fold_all, some
 from tests.fakes import FakeClock

@@ -11,13 +11,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from ff_observe.catalogue.ping_contract import COUNT_FIELDS
+from ff_observe.catalogue.ping_contract import FIELDS as ALL_FIELDS
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Rollup, Store, StoreError, folding, rollups
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.session import Session
 from ff_observe.collector.store.sqlite import SQLiteStore
-from ff_observe.ping_contract import COUNT_FIELDS
-from ff_observe.ping_contract import FIELDS as ALL_FIELDS
 from tests.contract.conftest import MakeStore, counted, three_days_of_pings
 from tests.pace import in_full
 from tests.recount import BY_VALUE, recounted, released

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ff_observe.catalogue.ping_contract import FIELDS
 from ff_observe.collector.store import Store
 from ff_observe.collector.store.columns import COLUMNS, column_name
 from ff_observe.collector.store.postgresql_connections import READING, WRITING
@@ -15,7 +16,6 @@ from ff_observe.collector.store.postgresql_connections import connect as connect
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.collector.store.sqlite_schema import connect as connect_sqlite
 from ff_observe.config.secret import Secret
-from ff_observe.ping_contract import FIELDS
 from tests.contract.conftest import WINDOW, MakeStore, documents
 from tests.contract.test_collector_rollups import change
 from tests.real_parts import postgresql

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ff_observe.catalogue import fleet as catalogue
+from ff_observe.catalogue.ping_contract import FIELDS, MAX_COUNT
 from ff_observe.collector.fleet import take_fleet
 from ff_observe.collector.store import Ping, Pruned, Store, StoreError
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.sqlite import open_sqlite
-from ff_observe.ping_contract import FIELDS, MAX_COUNT
 from tests.contract.conftest import MakeStore, counted, documents, three_days_of_pings
 from tests.contract.test_collector_rollups import fold_all
 from tests.real_parts.processes import wait_until

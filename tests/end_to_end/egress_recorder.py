@@ -183,9 +183,9 @@ def prepare() -> tuple[Names, Wire]:
 
 
 def _run(configuration: Configuration, names: Names, wire: Wire) -> Run:
-    from ff_observe.bridge import Bridge
     from ff_observe.config import load_settings
     from ff_observe.egress.listing import contacts, of_bridge
+    from ff_observe.running.bridge import Bridge
 
     os.environ.clear()
     os.environ.update({"HOME": configuration.home, "PATH": "", **configuration.variables})

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ff_observe.bridge import Bridge
 from ff_observe.config import load_settings
 from ff_observe.config.settings import Settings
+from ff_observe.running.bridge import Bridge
 from tests import recordings
 from tests.real_parts.postgresql import PASSWORD, Cluster
 

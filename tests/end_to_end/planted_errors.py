@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ff_observe.cli import main
-from ff_observe.periodic import Periodic
+from ff_observe.lifecycle.periodic import Periodic
 
 MARK = "planted error of"
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from ff_observe.catalogue.bridge import SENTRY_EVENTS, SENTRY_SUPPRESSED
-from ff_observe.clock import SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings, PlatformSettings, PostgreSQLDatabase, Settings
 from ff_observe.errors import DeliveryError
+from ff_observe.lifecycle.periodic import Periodic
+from ff_observe.lifecycle.service import Service
 from ff_observe.outputs.sentry.component import BackendSentry, send_test_event
-from ff_observe.periodic import Periodic
-from ff_observe.self_metrics import SelfMetrics
-from ff_observe.service import Service
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 from tests.fakes import FakeClock
 from tests.real_parts import bugsink as real_bugsink
 from tests.real_parts.bugsink import Server
@@ -111,7 +111,7 @@ def test_an_error_of_a_periodic_task_is_there_without_any_secret(bugsink: Server
     data = event["data"]
     assert (data["environment"], data["release"]) == ("production", "flowfuse@2.33.2")
     assert data["exception"]["values"][-1]["type"] == "RuntimeError"
-    assert (data["tags"]["thread"], data["tags"]["component"]) == ("core ping", "ff_observe.periodic")
+    assert (data["tags"]["thread"], data["tags"]["component"]) == ("core ping", "ff_observe.lifecycle.periodic")
     assert "asked by" in str(data["breadcrumbs"])
     kept = bugsink.everything_stored()
     assert data["exception"]["values"][-1]["value"].split(" ")[0].encode() in kept  # it is kept as plain text

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from ff_observe import wiring
 from ff_observe.cli import check, main
 from ff_observe.cli import run as run_command
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.model import Answer
+from ff_observe.running import wiring
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named, database_name, licence_of, postgresql_source
 from tests.real_parts.bridge import command, home_with

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.clock import FrozenClock, SystemClock
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.sqlite import open_sqlite
 from ff_observe.config.load import load_settings
@@ -20,7 +19,8 @@ from ff_observe.demo.platform import DemoPlatform
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import FrozenClock, SystemClock
 from tests import recordings
 from tests.dashboards import RULES, filled_in, query, rules, targets
 from tests.pictures.openmetrics import Sample, backfill

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ff_observe.bridge import build_bridge
 from ff_observe.cli import main
 from ff_observe.config import load_settings
+from ff_observe.running.bridge import build_bridge
 from tests.planted_faults import FAULTS, Fault, World, world
 from tests.real_parts.bridge import running_bridge
 from tests.real_parts.postgresql import PASSWORD

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.bridge import build_bridge
 from ff_observe.cli import main
 from ff_observe.config import load_settings
+from ff_observe.running.bridge import build_bridge
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named
 from tests.real_parts.certificates import make_certificate

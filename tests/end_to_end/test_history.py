@@ -14,11 +14,11 @@ from random import Random
 import pytest
 
 from ff_observe.cli import main
-from ff_observe.clock import FrozenClock
 from ff_observe.demo.platform import DemoPlatform
-from ff_observe.history import GROWING, Span, write
+from ff_observe.platform.history import GROWING, Span, write
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.sqlite import SQLiteSource
+from ff_observe.system.clock import FrozenClock
 from tests.end_to_end.test_command_line import ff_observe
 from tests.platforms import case_named, cluster_database, postgresql_source, sqlite_source
 from tests.real_parts import prometheus

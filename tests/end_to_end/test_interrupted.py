@@ -14,11 +14,11 @@ from random import Random
 
 import pytest
 
-from ff_observe.clock import FrozenClock
 from ff_observe.demo.platform import DemoPlatform
 from ff_observe.outputs.ping.ledger import entries
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.sending import INTERRUPTED
+from ff_observe.system.clock import FrozenClock
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named
 from tests.real_parts.bridge import command, home_with

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.workers import MOST_THREADS
+from ff_observe.lifecycle.workers import MOST_THREADS
 from tests.dashboards import filled_in, targets
 from tests.network_guard import guarded_environment
 from tests.real_parts import prometheus
@@ -163,7 +163,7 @@ def test_what_is_no_platform_is_refused(many: Many, path: str, status: int) -> N
 
 
 def test_the_log_says_which_platform_a_line_is_of(many: Many) -> None:
-    assert f" ff_observe.running_platforms [{BROKEN}]: " in many.bridge.log
+    assert f" ff_observe.running.platforms [{BROKEN}]: " in many.bridge.log
     wait_until(
         lambda: many.bridge.get(f"/platforms/{HANGING}/metrics") and f" [{HANGING}]: cannot connect" in many.bridge.log,
         "its line",

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ff_observe.bridge import build_bridge
 from ff_observe.config.load import load_settings
 from ff_observe.config.platforms import ListedPlatform, Platforms
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.errors import Problem
+from ff_observe.running.bridge import build_bridge
 from tests.pace import in_full
 from tests.real_parts.many_platforms import sqlite_home
 from tests.real_parts.processes import wait_until

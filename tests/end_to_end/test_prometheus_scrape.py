@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from ff_observe.clock import SystemClock
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings
 from ff_observe.exposition.formats import Format
 from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
-from ff_observe.platform.sources.model import Reading
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
 from ff_observe.web.status_page import StatusPage

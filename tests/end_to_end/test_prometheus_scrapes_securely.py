@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ff_observe.bridge import build_bridge
 from ff_observe.cli import main
 from ff_observe.config import load_settings
 from ff_observe.errors import ConfigurationError, FFObserveError
+from ff_observe.running.bridge import build_bridge
 from tests import recordings
 from tests.real_parts import htpasswd, prometheus
 from tests.real_parts.certificates import make_certificate

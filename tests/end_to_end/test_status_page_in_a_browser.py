@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ff_observe.platform.sources.model import Reading
+from ff_observe.catalogue.model import Reading
 from tests.pace import in_full
 from tests.platforms import case_named
 from tests.real_parts.bridge import home_with, running_bridge

@@ -13,10 +13,10 @@ from pathlib import Path
 import atheris  # type: ignore[import-untyped]  # it has no types
 
 with atheris.instrument_imports():
+    from ff_observe.catalogue.ping_contract import document
     from ff_observe.collector import acceptance, sender_address
     from ff_observe.collector.answers import Refusal
     from ff_observe.collector.store.model import canonical
-    from ff_observe.ping_contract import document
 
 from tests.recordings import cases
 

@@ -11,19 +11,19 @@ from random import Random
 from types import MappingProxyType
 
 from ff_observe.catalogue import PLATFORM, SELF, bridge, facts, process
-from ff_observe.clock import FrozenClock
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.load import load_settings
 from ff_observe.demo.platform import DemoPlatform
-from ff_observe.history import Span, write
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.platform.audit_counters import AuditCounters
+from ff_observe.platform.history import Span, write
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.audit_log import AuditLog
 from ff_observe.platform.sources.installation import InstalledVersions
-from ff_observe.platform.sources.model import Reading
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import FrozenClock
 from tests.pictures.openmetrics import Sample
 
 TARGET = MappingProxyType({"job": "flowfuse", "instance": "flowfuse.example.com:10464"})

@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from ff_observe.clock import Clock, SystemClock
 from ff_observe.collector.receive import PingObserver
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
+from ff_observe.system.clock import Clock, SystemClock
 from tests.network_guard import guarded_environment
 from tests.real_parts.processes import answers, free_port, running
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.bridge import build_bridge
 from ff_observe.cli import build_parser, check, main
 from ff_observe.cli.options import hide_secrets, settings_of
 from ff_observe.config import load_settings
 from ff_observe.errors import ConfigurationError, FFObserveError
+from ff_observe.running.bridge import build_bridge
 from ff_observe.web import server
 from tests.platforms import case_named
 from tests.real_parts.bridge import home_with, write_file

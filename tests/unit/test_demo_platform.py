@@ -12,7 +12,6 @@ from random import Random
 import pytest
 
 from ff_observe.catalogue import COUNTS
-from ff_observe.clock import Clock, FrozenClock, SystemClock
 from ff_observe.config import load_settings
 from ff_observe.config.settings import SQLiteDatabase
 from ff_observe.demo.company import COMPANY, Company, stamp
@@ -24,6 +23,7 @@ from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import Answer, Installation
 from ff_observe.platform.sources.schema import TABLES, Table
 from ff_observe.platform.sources.sqlite import SQLiteSource
+from ff_observe.system.clock import Clock, FrozenClock, SystemClock
 from tests import recordings
 from tests.real_parts.processes import wait_until
 

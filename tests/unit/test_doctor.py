@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from ff_observe.bridge import build_bridge
 from ff_observe.cli import main
 from ff_observe.cli import options as cli_options
-from ff_observe.clock import FrozenClock, SystemClock
 from ff_observe.config import load_settings
 from ff_observe.doctor.examination import EVERY_SECONDS, Examination
 from ff_observe.doctor.machine import MACHINE
 from ff_observe.doctor.model import Check, Subject, note, run_checks
 from ff_observe.doctor.platform import PLATFORM, SLOW_SECONDS
 from ff_observe.doctor.serving import SILENT_SECONDS, Scrapes, examine_scrapes
+from ff_observe.lifecycle.workers import Workers
 from ff_observe.problems import Finding, Severity
-from ff_observe.wiring import open_platform
-from ff_observe.workers import Workers
+from ff_observe.running.bridge import build_bridge
+from ff_observe.running.wiring import open_platform
+from ff_observe.system.clock import FrozenClock, SystemClock
 from tests.fakes import FakeClock
 from tests.other_users import unable_to_enter
 from tests.planted_faults import World, world

@@ -11,8 +11,8 @@ import yaml
 import ff_observe
 from ff_observe.cli import build_parser
 from ff_observe.config.platforms import PLATFORMS_FILE, load_platforms
+from ff_observe.lifecycle.workers import MOST, MOST_THREADS, SLOW_SECONDS
 from ff_observe.web import platforms_app
-from ff_observe.workers import MOST, MOST_THREADS, SLOW_SECONDS
 from tests.real_parts.many_platforms import sqlite_home
 from tests.real_parts.prometheus import MISSING, PROMTOOL
 

@@ -8,9 +8,9 @@ import pytest
 import ff_observe
 from ff_observe.doctor.examination import EVERY_SECONDS, Examination
 from ff_observe.doctor.model import note
+from ff_observe.lifecycle.workers import Workers
 from ff_observe.problems import Finding
-from ff_observe.running_platform import stop_in_parallel
-from ff_observe.workers import Workers
+from ff_observe.running.platform import stop_in_parallel
 from tests.fakes import FakeClock, no_more_threads
 from tests.unit.test_platforms_apart import get
 from tests.unit.test_platforms_apart import settings as settings

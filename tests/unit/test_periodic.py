@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ff_observe.periodic import Periodic
+from ff_observe.lifecycle.periodic import Periodic
 from tests.fakes import FakeClock
 
 Make = Callable[..., Periodic]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe import ping_contract
+from ff_observe.catalogue import ping_contract
+from ff_observe.catalogue.ping_contract import FIELDS, Field, reviewed
 from ff_observe.catalogue.ping_field import Review
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.outputs.ping.payload import build_payload
-from ff_observe.ping_contract import FIELDS, Field, reviewed
 from tests.real_parts.collector import collecting, send
 from tests.unit.collector.pings import body
 from tests.unit.ping.samples import OPERATING_SYSTEM, READINGS, snapshot

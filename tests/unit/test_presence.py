@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ff_observe import presence
+from ff_observe.system import presence
 from tests.other_users import unable_to_enter
 
 

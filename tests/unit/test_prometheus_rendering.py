@@ -15,12 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from ff_observe.catalogue import PLATFORM, SELF
 from ff_observe.catalogue.bridge import PING_BYTES, PINGS, SNAPSHOT_DURATION, SNAPSHOT_TIMESTAMP
-from ff_observe.catalogue.model import Kind
+from ff_observe.catalogue.model import Kind, Reading
 from ff_observe.exposition.formats import Format, encode, encode_one
 from ff_observe.outputs.prometheus import Renderer, render
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Reading
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
 from tests import openmetrics_2
 from tests.real_parts import prometheus
 from tests.unit.web.platforms import HOSTILE, MOMENT, READINGS, snapshot

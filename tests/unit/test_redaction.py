@@ -23,7 +23,7 @@ from ff_observe.config.settings import (
     PostgreSQLDatabase,
     Settings,
 )
-from ff_observe.redaction import Redactor, is_sensitive_key, known_secrets
+from ff_observe.signals.redaction import Redactor, is_sensitive_key, known_secrets
 from tests.pace import costing_at_most
 
 REDACTOR = Redactor()
@@ -102,7 +102,7 @@ def test_a_secret_is_known_by_its_form(form: str) -> None:
         "/run/secrets/db-token:12:3: found nothing",
         "password authentication failed for user flowforge",
         'SELECT count(*) FILTER (WHERE "verified_email") FROM "Users"',
-        "File ff_observe/periodic.py, line 57, in _run",
+        "File ff_observe/lifecycle/periodic.py, line 57, in _run",
         "0123456789abcdef0123456789abcdef",
         "basic authentication is on",
         "the cookie: is it set?",

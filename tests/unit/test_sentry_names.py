@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ff_observe.config.sentry_names import environment_name, release_name
 from ff_observe.frontend import reported_release
-from ff_observe.sentry_names import environment_name, release_name
 from ff_observe.source_maps.upload import agree_on_release
 from tests.frontend_commands import Platform
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.trusted_path import UntrustedPathError, check_trusted_file, trusted_directory
+from ff_observe.system.trusted_path import UntrustedPathError, check_trusted_file, trusted_directory
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
+from ff_observe.catalogue.ping_contract import FIELDS, MAX_COUNT, RollupRule, Value
 from ff_observe.collector.clickhouse.server import Server
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Distribution, Rollup, rollups
 from ff_observe.collector.store.columns import COLUMNS, NAMES
 from ff_observe.collector.store.rollups import Sighting
-from ff_observe.ping_contract import FIELDS, MAX_COUNT, RollupRule, Value
 
 _FIRST, _LAST = date(1970, 2, 1), date(2149, 6, 1)  # what a Date holds, with the days before
 _SIZES: Final = [0, *(size for power in range(16) for digit in (1, 2, 5) if (size := digit * 10**power) <= MAX_COUNT)]

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Final
 
+from ff_observe.catalogue.ping_contract import RollupRule
 from ff_observe.collector.clickhouse.server import Server
 from ff_observe.collector.store.columns import COLUMNS, Column
-from ff_observe.ping_contract import RollupRule
 
 _TYPES: Final = {str: "String", int: "UInt64", bool: "Bool"}
 OWN: Final = {"received_at": "DateTime64(6, 'UTC')", "first_seen": "Date"}

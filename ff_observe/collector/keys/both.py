@@ -2,13 +2,13 @@
 
 import logging
 
-from ff_observe.clock import Clock
 from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.sender_hash import SenderHash
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Store, StoreError
 from ff_observe.errors import FFObserveError
-from ff_observe.log import StateLog
+from ff_observe.signals.log import StateLog
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

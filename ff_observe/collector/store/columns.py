@@ -4,7 +4,7 @@ both databases have."""
 import re
 from dataclasses import dataclass
 
-from ff_observe.ping_contract import FIELDS, Field, Value
+from ff_observe.catalogue.ping_contract import FIELDS, Field, Value
 
 _CAPITAL = re.compile("(?<=[a-z0-9])([A-Z])")
 _LEGAL = re.compile("[a-z][a-z0-9_]{0,62}")  # PostgreSQL truncates names to 63 bytes

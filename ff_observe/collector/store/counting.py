@@ -17,12 +17,12 @@ from typing import Any
 
 import orjson
 
+from ff_observe.catalogue.ping_contract import FIELDS
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import Count, Distribution, Seen, StoreError
 from ff_observe.collector.store.rollups import ROLLED_UP, ascending
 from ff_observe.collector.store.session import Session, Walk
-from ff_observe.ping_contract import FIELDS
 
 COUNTED_AT_ONCE = 50
 """So many platforms take half a millisecond, for which a ping may wait."""

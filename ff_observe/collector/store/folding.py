@@ -4,12 +4,12 @@ use, of either database."""
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
+from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector.store import rollups, sightings
 from ff_observe.collector.store.columns import COLUMNS, restored
 from ff_observe.collector.store.model import Rollup
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.session import Session
-from ff_observe.ping_contract import Value
 
 _BEGINNING = (EARLIEST.date() + timedelta(days=1)).isoformat()
 """Pings of the day before wait for their dates."""

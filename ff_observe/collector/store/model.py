@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from ff_observe.catalogue.ping_contract import Value, Values, document
 from ff_observe.errors import FFObserveError
-from ff_observe.ping_contract import Value, Values, document
 
 DAYS_PRUNED_AT_ONCE = 2
 """One prune deletes pings of at most this many days, so that a mistake is noticed before it costs much."""

@@ -7,6 +7,7 @@ from itertools import islice
 
 import psycopg
 
+from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector.store import folding, rollups, sightings
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import DAYS_PRUNED_AT_ONCE, READ_AT_ONCE, Columns, Distribution, Pruned, Rollup
@@ -15,7 +16,6 @@ from ff_observe.collector.store.postgresql_erasure import MADE_OF_PINGS, note
 from ff_observe.collector.store.postgresql_schema import PARENT_FIRST, alone, partition, partitions
 from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
 from ff_observe.collector.store.session import Row, Session, Walk
-from ff_observe.ping_contract import Value
 
 ServerClock = Callable[[Connection], datetime | None]
 """What the server's clock says; None where it is not used as a witness."""

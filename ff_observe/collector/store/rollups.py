@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
+from ff_observe.catalogue.ping_contract import FIELDS, RollupRule, Value
 from ff_observe.collector.store.model import Distribution, Rollup
-from ff_observe.ping_contract import FIELDS, RollupRule, Value
 
 PINGS, SEEN, GAP, UPGRADE, COHORT, CROWD = "pings", "seen", "gap", "upgrade", "cohort", "crowd"
 NEW, RETURNING = "new", "returning"

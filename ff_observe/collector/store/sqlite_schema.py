@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ff_observe.collector.store.columns import COLUMNS, TABLES
 from ff_observe.collector.store.model import StoreError
-from ff_observe.presence import exists, is_file
+from ff_observe.system.presence import exists, is_file
 
 BUSY_SECONDS = 5.0
 CLEARING_MILLISECONDS = 1000

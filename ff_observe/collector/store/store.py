@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector.store import counting, folding, sightings
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import NAMES
@@ -26,7 +27,6 @@ from ff_observe.collector.store.model import (
 from ff_observe.collector.store.present import EARLIEST, Present
 from ff_observe.collector.store.rollups import Pruning
 from ff_observe.collector.store.session import Session
-from ff_observe.ping_contract import Value
 
 ROUNDING_KEY_BYTES = 32
 COPY_LOCK = 0x66665F636F7079  # "ff_copy": one collector at a time copies days

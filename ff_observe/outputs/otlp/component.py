@@ -10,21 +10,21 @@ from collections.abc import Callable, Mapping
 
 from opentelemetry.sdk.resources import Resource
 
-from ff_observe import tracing
 from ff_observe.catalogue import PLATFORM, PROCESS
-from ff_observe.clock import Clock
 from ff_observe.errors import FFObserveError
+from ff_observe.lifecycle.periodic import Periodic
 from ff_observe.outputs.model import Context
 from ff_observe.outputs.otlp.choice import Destination, Signal
 from ff_observe.outputs.otlp.exporters import exporting_to
 from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, Watched
-from ff_observe.periodic import Periodic
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform_context import current_platform
-from ff_observe.redaction import Redactor
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals import tracing
+from ff_observe.signals.platform_context import current_platform
+from ff_observe.signals.redaction import Redactor
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import Clock
 
 GRACE_SECONDS = 1.0
 """How long an export in progress may take when the bridge stops: other parts have to stop within the same deadline."""

@@ -17,11 +17,10 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.metrics.export import Metric as Exported
 from opentelemetry.sdk.resources import Resource
 
-from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric
+from ff_observe.catalogue.model import PLATFORM_ID, Kind, Metric, Reading
 from ff_observe.catalogue.names import encodable, otlp_name
 from ff_observe.outputs.otlp.answers import TakenInPart
 from ff_observe.outputs.otlp.exporters import Exporting
-from ff_observe.platform.sources.model import Reading
 from ff_observe.version import VERSION
 
 Readings = Mapping[str, Reading]

@@ -8,11 +8,10 @@ from types import ModuleType
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.errors import FFObserveError
+from ff_observe.lifecycle.service import Component
 from ff_observe.outputs.model import Components, Context, Destination, Output, Status
+from ff_observe.outputs.otlp.reports import NAME
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.service import Component
-
-NAME = "otlp"
 
 
 def status(settings: Settings, _snapshot: Snapshot | None = None) -> Status:

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
-from ff_observe.log import StateLog
-from ff_observe.outputs.otlp.output import NAME
-from ff_observe.platform_context import current_platform, working_for
-from ff_observe.redaction import Redactor
-from ff_observe.self_metrics import Delivery, SelfMetrics
+from ff_observe.signals.log import StateLog
+from ff_observe.signals.platform_context import current_platform, working_for
+from ff_observe.signals.redaction import Redactor
+from ff_observe.signals.self_metrics import Delivery, SelfMetrics
 
 log = logging.getLogger("ff_observe.outputs.otlp")
+
+NAME = "otlp"
 
 _MOST_OF_A_REASON = 300  # characters; most of it may be quoted from the receiver
 

@@ -14,10 +14,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from ff_observe import tracing
 from ff_observe.catalogue.names import encodable
 from ff_observe.outputs.otlp.exporters import Exporting
-from ff_observe.redaction import Redactor
+from ff_observe.signals import tracing
+from ff_observe.signals.redaction import Redactor
 from ff_observe.version import VERSION
 
 _SEVERITIES = {

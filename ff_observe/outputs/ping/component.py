@@ -5,12 +5,10 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from ff_observe import tracing
 from ff_observe.catalogue import bridge
-from ff_observe.clock import Clock
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
-from ff_observe.log import StateLog
+from ff_observe.lifecycle.periodic import Periodic
 from ff_observe.outputs.model import Context, CurrentSnapshot
 from ff_observe.outputs.ping import NAME
 from ff_observe.outputs.ping.consent import Decision, Rule, decide, with_election
@@ -21,8 +19,10 @@ from ff_observe.outputs.ping.participation import elect as usual_election
 from ff_observe.outputs.ping.schedule import NOT_READY_SECONDS, Agenda, Moment
 from ff_observe.outputs.ping.sending import Sender, record_decision, send_once
 from ff_observe.outputs.ping.sending import sender_for as usual_sender_for
-from ff_observe.periodic import Periodic
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.signals import tracing
+from ff_observe.signals.log import StateLog
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Final
 
 from ff_observe.catalogue import bridge
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.election import ElectionState, Role
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Reading
 
 
 class Rule(StrEnum):

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from ff_observe.clock import Clock
 from ff_observe.config.secret import Secret
 from ff_observe.delivery.connection import AbortableConnection, Connections
 from ff_observe.delivery.urls import DEFAULT_PORTS, authorization, host_and_port, proxy_for, without_credentials
 from ff_observe.outputs.ping.outcome import Outcome, Result, outcome_of_answer
+from ff_observe.system.clock import Clock
 
 # Distinguishes the bridge from FlowFuse itself; a version would be more than the contract names.
 USER_AGENT = "ff-observe"

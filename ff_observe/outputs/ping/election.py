@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ff_observe.clock import Clock
 from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 from ff_observe.outputs.ping.schedule import Moment
 from ff_observe.platform.sources.locks import (
@@ -36,6 +35,7 @@ from ff_observe.platform.sources.locks import (
     LocksLostError,
     LocksUnsuitableError,
 )
+from ff_observe.system.clock import Clock
 
 LOOK_SECONDS: Final = 10.0
 """The interval at which a bridge looks at the locks."""

@@ -14,7 +14,6 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 
-from ff_observe.clock import Clock
 from ff_observe.outputs.ping.ledger_files import (
     CHECKPOINT,
     KEY,
@@ -36,6 +35,7 @@ from ff_observe.outputs.ping.ledger_lines import (
     written,
 )
 from ff_observe.outputs.ping.outcome import Outcome
+from ff_observe.system.clock import Clock
 from ff_observe.transparency.checkpoints import Checkpoint, read_checkpoint
 from ff_observe.transparency.merkle import Tree
 from ff_observe.transparency.notes import SIGNATURE, NoteError, SigningKey

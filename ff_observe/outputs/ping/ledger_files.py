@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ff_observe.clock import Clock, SystemClock
-from ff_observe.trusted_path import trusted_directory
+from ff_observe.system.clock import Clock, SystemClock
+from ff_observe.system.trusted_path import trusted_directory
 
 LOCK_SECONDS: Final = 10.0  # others hold the lock for milliseconds; on a slow disk, which syncs thrice, longer
 LARGEST_READ: Final = 64 * 1024 * 1024  # bytes, of a file; a ledger's are rotated long before

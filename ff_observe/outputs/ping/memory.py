@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ff_observe.clock import Clock
-from ff_observe.log import StateLog
 from ff_observe.outputs.ping.ledger_files import LedgerFiles, writable
 from ff_observe.outputs.ping.schedule import Moment
-from ff_observe.trusted_path import check_naming_file
+from ff_observe.signals.log import StateLog
+from ff_observe.system.clock import Clock
+from ff_observe.system.trusted_path import check_naming_file
 
 log = logging.getLogger(__name__)
 

@@ -4,15 +4,15 @@ import logging
 import random
 from collections.abc import Callable
 
-from ff_observe.clock import Clock
 from ff_observe.config.settings import Database, Settings
-from ff_observe.log import StateLog
 from ff_observe.outputs.model import Context
 from ff_observe.outputs.ping.election import Election, ElectionState, FileElection, LockElection, Role, observe
 from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import Agenda, DailySchedule, Moment
 from ff_observe.platform.sources.locks import Locks
+from ff_observe.signals.log import StateLog
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import UTC
 
 from ff_observe.catalogue import COUNTS
-from ff_observe.catalogue.model import Count, ping_fields
+from ff_observe.catalogue.model import Count, Reading, ping_fields
+from ff_observe.catalogue.ping_contract import FIELDS, Value, document, reviewed
 from ff_observe.catalogue.ping_field import PingField
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import DeliveryError
-from ff_observe.ping_contract import FIELDS, Value, document, reviewed
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import OperatingSystem, Reading
+from ff_observe.platform.sources.model import OperatingSystem
 
 UNLICENSED = "CE"  # with an empty id: FlowFuse's value without a licence
 

@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from ff_observe.clock import Clock
+from ff_observe.system.clock import Clock
 
 FIRST_PING_SECONDS = 30.0  # from the start of the bridge to a platform's first ping
 DAY = timedelta(days=1)

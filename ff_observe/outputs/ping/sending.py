@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from ff_observe.clock import Clock
 from ff_observe.config.settings import PingSettings, Settings
 from ff_observe.errors import LedgerError
-from ff_observe.log import StateLog
 from ff_observe.outputs.ping.consent import WITHHELD_BY, Decision, decide
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger
@@ -20,9 +18,11 @@ from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.payload import build_payload, encode
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem
+from ff_observe.signals.log import StateLog
+from ff_observe.system.clock import Clock
+from ff_observe.system.trusted_path import check_naming_file
 from ff_observe.transparency.checkpoints import read_checkpoint
 from ff_observe.transparency.notes import Note, NoteError
-from ff_observe.trusted_path import check_naming_file
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from ff_observe.clock import Clock
+from ff_observe.system.clock import Clock
 
 REPEAT_SECONDS = 3600.0
 MINUTE_SECONDS = 60.0

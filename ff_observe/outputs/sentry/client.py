@@ -28,6 +28,7 @@ from sentry_sdk.utils import BadDsn, Dsn, event_from_exception
 
 from ff_observe.config import declaration as key_of
 from ff_observe.config.kinds import DSN_FORM
+from ff_observe.config.sentry_names import environment_name, release_name
 from ff_observe.config.settings import Settings
 from ff_observe.delivery.connection import Connections
 from ff_observe.delivery.errors import unreached
@@ -35,9 +36,8 @@ from ff_observe.delivery.pools import make_pool
 from ff_observe.delivery.urls import proxy_for
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.outputs.sentry.process_wide import ProcessWide
-from ff_observe.platform_context import current_platform
-from ff_observe.redaction import Redactor
-from ff_observe.sentry_names import environment_name, release_name
+from ff_observe.signals.platform_context import current_platform
+from ff_observe.signals.redaction import Redactor
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:

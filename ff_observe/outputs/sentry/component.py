@@ -13,13 +13,13 @@ from ff_observe.catalogue.bridge import SENTRY_EVENTS, SENTRY_SUPPRESSED
 from ff_observe.config import declaration as key_of
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
-from ff_observe.log import StateLog
 from ff_observe.outputs.model import Components, Context, Destination, Output, Status
 from ff_observe.outputs.sentry.budget import Admitted, EventBudget, Reason
 from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform_context import current_platform
-from ff_observe.redaction import Redactor, known_secrets
+from ff_observe.signals.log import StateLog
+from ff_observe.signals.platform_context import current_platform
+from ff_observe.signals.redaction import Redactor, known_secrets
 
 if TYPE_CHECKING:
     from ff_observe.outputs.sentry.client import Additions, SentryClient

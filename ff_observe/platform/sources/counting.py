@@ -10,12 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from ff_observe import tracing
-from ff_observe.catalogue.model import NO_VALUE, Count
+from ff_observe.catalogue.model import NO_VALUE, Count, Reading
 from ff_observe.catalogue.questions import RowsBy, RowsByAge
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import intervals
-from ff_observe.platform.sources.model import SETTINGS_READING, Answer, Reading
+from ff_observe.platform.sources.model import SETTINGS_READING, Answer
 from ff_observe.platform.sources.questions import (
     SETTINGS_PART,
     DoesNotAddUpError,
@@ -39,6 +38,7 @@ from ff_observe.platform.sources.sql import (
     of_width,
     table_names,
 )
+from ff_observe.signals import tracing
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from ff_observe.log import StateLog
 from ff_observe.platform.sources.model import HttpAnswer
+from ff_observe.signals.log import StateLog
 
 if TYPE_CHECKING:
     import ssl

@@ -17,8 +17,8 @@ from ff_observe.config.environment import Environment
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PlatformSettings, Settings
 from ff_observe.platform.sources.model import OperatingSystem
-from ff_observe.presence import exists
-from ff_observe.trusted_path import check_trusted_file
+from ff_observe.system.presence import exists
+from ff_observe.system.trusted_path import check_trusted_file
 
 log = logging.getLogger(__name__)
 

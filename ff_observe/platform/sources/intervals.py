@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from ff_observe.catalogue.model import Count
+from ff_observe.catalogue.model import Count, Reading
 from ff_observe.catalogue.questions import CertifiedNodes, DiskFree, DistinctSince, MostFrequent
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.model import Answer, Caps, Reading
+from ff_observe.platform.sources.model import Answer, Caps
 from ff_observe.platform.sources.own_statements import Asking, ask, is_own
 from ff_observe.platform.sources.questions import standalone
 from ff_observe.platform.sources.sql import (

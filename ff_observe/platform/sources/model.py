@@ -6,11 +6,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
 
+from ff_observe.catalogue.model import Reading
+
 SETTINGS_READING = "platform_settings"
 """The name in `Answer.failures` for platform settings that could not be read."""
-
-Reading = Mapping[tuple[str, ...], float]
-"""The samples of one metric: label values (in the order of the metric's `labels`) to value; `()` without labels."""
 
 
 @dataclass(frozen=True, slots=True)

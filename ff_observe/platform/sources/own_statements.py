@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ff_observe.catalogue.model import OTHER_VALUES
+from ff_observe.catalogue.model import OTHER_VALUES, Reading
 from ff_observe.catalogue.questions import (
     CertificateExpiry,
     CertifiedNodes,
@@ -19,7 +19,7 @@ from ff_observe.catalogue.questions import (
     TableSizes,
     TeamsOverLimit,
 )
-from ff_observe.platform.sources.model import Caps, Reading
+from ff_observe.platform.sources.model import Caps
 from ff_observe.platform.sources.schema import REGISTRY_TOKEN, TABLES, Table
 from ff_observe.platform.sources.sql import (
     MAX_LABEL_CHARACTERS,

@@ -15,7 +15,7 @@ from typing import Any
 from ff_observe.config.pem import problem_with_authority
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.delivery.trust import authorities, explain
-from ff_observe.presence import is_file
+from ff_observe.system.presence import is_file
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL, "Message Formats", SSLRequest
 _NO_FILE = f"{os.devnull}/none"

@@ -4,7 +4,7 @@ become a reading."""
 import json
 from collections.abc import Callable, Mapping, Sequence, Set
 
-from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES, Count
+from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES, Count, Reading
 from ff_observe.catalogue.names import encodable
 from ff_observe.catalogue.questions import (
     Earliest,
@@ -16,7 +16,7 @@ from ff_observe.catalogue.questions import (
     RowsWhere,
 )
 from ff_observe.platform.sources.conditions import cases_sql, condition_sql, missing_for
-from ff_observe.platform.sources.model import SETTINGS_READING, Caps, Reading
+from ff_observe.platform.sources.model import SETTINGS_READING, Caps
 from ff_observe.platform.sources.schema import SETTING_KEYS, SETTINGS, TABLES
 from ff_observe.platform.sources.sql import (
     MAX_LABEL_CHARACTERS,

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ff_observe.catalogue.model import OTHER_VALUES
-from ff_observe.platform.sources.model import Caps, Reading
+from ff_observe.catalogue.model import OTHER_VALUES, Reading
+from ff_observe.platform.sources.model import Caps
 from ff_observe.platform.sources.schema import SETTINGS, TABLES, Table
 
 Row = tuple[int | str | None, ...]

@@ -28,7 +28,7 @@ from ff_observe.platform.sources.sql import (
     literal,
     moments,
 )
-from ff_observe.presence import exists
+from ff_observe.system.presence import exists
 
 READ_LIMIT_SECONDS = 4.0
 """With a rollback journal a reader blocks writers; after 5 s a live FlowFuse answers HTTP 500 (SQLITE_BUSY)."""

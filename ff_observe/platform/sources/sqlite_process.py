@@ -21,7 +21,7 @@ from ff_observe.errors import SourceError
 from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.sql import Row, StatementError
 from ff_observe.platform.sources.sqlite import DIALECT, READ_LIMIT_SECONDS, SQLiteSource
-from ff_observe.presence import exists
+from ff_observe.system.presence import exists
 
 ANSWER_SECONDS: Final = 2 * READ_LIMIT_SECONDS + 6.0
 """For a reading that is repeated because it took too long, including the start of the process."""

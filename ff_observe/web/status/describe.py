@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ff_observe import limits
 from ff_observe.catalogue import COUNTS, facts
-from ff_observe.catalogue.model import Count
+from ff_observe.catalogue.model import Count, Reading
 from ff_observe.config.public import is_loopback
 from ff_observe.config.settings import Settings
 from ff_observe.egress.listing import contacts
 from ff_observe.outputs import prometheus_output, statuses
 from ff_observe.outputs.model import Output, Status
 from ff_observe.outputs.ping.consent import decide_here
+from ff_observe.platform import limits
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import OperatingSystem, Reading
+from ff_observe.platform.sources.model import OperatingSystem
 from ff_observe.problems import Finding, Severity, find_problems
-from ff_observe.self_metrics import Delivery, SelfMetrics
+from ff_observe.signals.self_metrics import Delivery, SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.status import document as shape
 from ff_observe.web.status.figures import Figures

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from ff_observe.egress.contact import Party
-from ff_observe.limits import Level
+from ff_observe.platform.limits import Level
 from ff_observe.problems import Severity
 
 

@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from ff_observe.installed_files import installed_directory
 from ff_observe.outputs import OUTPUTS
+from ff_observe.system.installed_files import installed_directory
 
 PATH: Final = "/docs"
 """Where the bridge serves them."""

@@ -8,7 +8,7 @@ from typing import Final
 from ff_observe.catalogue import bridge as catalogue
 from ff_observe.catalogue import facts
 from ff_observe.http.messages import Answer
-from ff_observe.limits import Level
+from ff_observe.platform.limits import Level
 from ff_observe.problems import Severity
 from ff_observe.web.status import curves, further
 from ff_observe.web.status.document import (

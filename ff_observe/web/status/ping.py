@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ff_observe.catalogue import bridge
+from ff_observe.catalogue.model import Reading
+from ff_observe.catalogue.ping_contract import FIELDS, LICENCE_ID, UUID, Field
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
 from ff_observe.outputs.ping.consent import decide_here
 from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.payload import build_payload, encode
-from ff_observe.ping_contract import FIELDS, LICENCE_ID, UUID, Field
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import OperatingSystem, Reading
+from ff_observe.platform.sources.model import OperatingSystem
 from ff_observe.web.status import document as shape
 from ff_observe.web.status.memory import Sent
 

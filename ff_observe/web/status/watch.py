@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from ff_observe.clock import Clock
-from ff_observe.periodic import ErrorSink, Periodic, Schedule
+from ff_observe.lifecycle.periodic import ErrorSink, Periodic, Schedule
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.problems import Finding
+from ff_observe.system.clock import Clock
 from ff_observe.web.shared_snapshot import SnapshotProvider
 from ff_observe.web.status.describe import StatusSource
 

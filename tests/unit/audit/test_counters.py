@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.audit_state import AuditState
 from ff_observe.catalogue.audit import EVENTS, Event
 from ff_observe.errors import SourceError
 from ff_observe.platform import audit_counters
 from ff_observe.platform.sources.audit_log import AuditLog, Bounds, Stretch
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.sql import StatementError
+from ff_observe.running.audit_state import AuditState
 from tests.real_parts.postgresql import Cluster
 from tests.unit.audit.logs import BEGAN, STEP, Log, PostgreSQLLog, Row, SQLiteLog, counters, full_disk, recount
 from tests.unit.platform.scripted_source import StandingClock
@@ -390,7 +390,7 @@ def test_a_standby_says_that_it_cannot_know(in_postgresql: PostgreSQLLog, monkey
 
 def test_none_of_it_is_in_the_ping() -> None:
     from ff_observe.catalogue import AUDIT
-    from ff_observe.ping_contract import FIELDS
+    from ff_observe.catalogue.ping_contract import FIELDS
 
     words = {
         word for metric in AUDIT for word in metric.name.removeprefix("flowfuse_").removesuffix("_total").split("_")

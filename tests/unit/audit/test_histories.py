@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ff_observe.audit_state import AuditState
 from ff_observe.platform.audit_counters import CHECK_AFTER, AuditCounters
 from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.sql import Dialect, Row
+from ff_observe.running.audit_state import AuditState
 from tests.pace import in_full
 from tests.real_parts.postgresql import Cluster
 from tests.unit.audit.logs import Log, PostgreSQLLog, SQLiteLog, counters, forget, random_row, recount

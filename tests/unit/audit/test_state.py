@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe import audit_state
-from ff_observe.audit_state import AuditState
 from ff_observe.catalogue.audit import Event
-from ff_observe.clock import SystemClock
 from ff_observe.platform.audit_counters import Tally
+from ff_observe.running import audit_state
+from ff_observe.running.audit_state import AuditState
+from ff_observe.system.clock import SystemClock
 
 AT = datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
 TALLY = Tally(

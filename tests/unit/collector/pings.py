@@ -5,8 +5,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ff_observe.catalogue.ping_contract import FIELDS, UUID, Value
 from ff_observe.collector.store import Ping
-from ff_observe.ping_contract import FIELDS, UUID, Value
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector.fleet import as_json, take_release
 from ff_observe.collector.store import Count, Seen, Store
 from ff_observe.collector.store.rollups import ROLLED_UP, ascending
-from ff_observe.ping_contract import Value
 from tests.unit.collector.pings import NOON
 
 Platform = Mapping[int, Value]

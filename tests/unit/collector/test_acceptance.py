@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ff_observe.catalogue import collector as catalogue
+from ff_observe.catalogue.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, document
 from ff_observe.collector import acceptance
 from ff_observe.collector.acceptance import MAX_UNKNOWN_NAMES, Accepted, accept
 from ff_observe.collector.answers import Reason, Refusal
 from ff_observe.collector.store.model import canonical
-from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, document
 from tests.recordings import cases
 from tests.unit.collector.pings import body, instance
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ff_observe.clock import Clock, SystemClock
 from ff_observe.collector import ingest as ingest_module
 from ff_observe.collector.ingest import Ingest, Outcome
 from ff_observe.collector.store import Ping, StoreError
+from ff_observe.system.clock import Clock, SystemClock
 from tests.fakes import FakeClock
 from tests.unit.collector.pings import ping
 

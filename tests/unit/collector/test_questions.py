@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from ff_observe.catalogue.ping_contract import MAX_COUNT
 from ff_observe.collector import questions
 from ff_observe.collector.quality import findings
 from ff_observe.collector.store import Ping, Rollup
 from ff_observe.collector.store.rollups import size
-from ff_observe.ping_contract import MAX_COUNT
 from tests.pace import in_full
 from tests.recount import BOUNDS, recounted
 from tests.unit.collector.pings import NOON, later, ping

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ff_observe.catalogue.ping_contract import FIELDS
 from ff_observe.collector.store import Distribution, Rollup
 from ff_observe.collector.store.folding import at_once
 from ff_observe.collector.store.rollups import (
@@ -23,7 +24,6 @@ from ff_observe.collector.store.rollups import (
     size,
     text,
 )
-from ff_observe.ping_contract import FIELDS
 from tests.recount import BOUNDS
 
 DAY = date(2026, 11, 23)

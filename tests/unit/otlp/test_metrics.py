@@ -23,7 +23,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from ff_observe.catalogue import PLATFORM, SELF, process
-from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.catalogue.model import Kind, Metric, Reading
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.exposition.formats import Format
 from ff_observe.generate import documents, semantic_conventions
@@ -32,7 +32,7 @@ from ff_observe.outputs.otlp.exporters import Exporting
 from ff_observe.outputs.otlp.metrics import MetricsExport, Readings
 from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Installation, Reading
+from ff_observe.platform.sources.model import Installation
 from ff_observe.version import VERSION
 from tests import openmetrics_2
 

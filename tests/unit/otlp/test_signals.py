@@ -7,19 +7,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from ff_observe import tracing
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
-from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.errors import FFObserveError, SourceError
-from ff_observe.log import JSONFormatter
 from ff_observe.outputs.otlp import component
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpSignals
 from ff_observe.outputs.otlp.resource import ServiceResource, service_instance_id
-from ff_observe.redaction import Redactor
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals import tracing
+from ff_observe.signals.log import JSONFormatter
+from ff_observe.signals.redaction import Redactor
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 from tests.pace import pace, within
 from tests.real_parts.otlp import Sink, attributes, sink
 from tests.real_parts.processes import wait_until

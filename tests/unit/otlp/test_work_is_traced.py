@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe import tracing
-from ff_observe.bridge import Bridge
 from ff_observe.catalogue.bridge import PINGS
-from ff_observe.clock import SystemClock
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings
-from ff_observe.service import Component
-from ff_observe.wiring import collector_signals
+from ff_observe.lifecycle.service import Component
+from ff_observe.running.bridge import Bridge
+from ff_observe.running.wiring import collector_signals
+from ff_observe.signals import tracing
+from ff_observe.system.clock import SystemClock
 from tests import recordings
 from tests.end_to_end import otlp_bridge
 from tests.real_parts import envelopes

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Mapping
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
-from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.model import CurrentSnapshot
@@ -13,7 +12,8 @@ from ff_observe.outputs.otlp.answers import TakenInPart
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpMetrics
 from ff_observe.outputs.otlp.resource import ServiceResource
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 from tests.pace import pace
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp.faulty import Still

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.bridge import Bridge
 from ff_observe.catalogue.bridge import OUTPUT_DELIVERED, OUTPUT_ENABLED, SENTRY_EVENTS
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings, OtlpSettings
 from ff_observe.outputs import OUTPUTS
 from ff_observe.outputs.model import Output
+from ff_observe.running.bridge import Bridge
 from tests.platforms import case_named
 from tests.real_parts import envelopes
 from tests.real_parts.otlp import sink

@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.environment import Environment
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PingSettings, PlatformSettings, Settings, SQLiteDatabase
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Installation, Licence, OperatingSystem, Reading
+from ff_observe.platform.sources.model import Installation, Licence, OperatingSystem
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPERATING_SYSTEM = OperatingSystem("Linux", "6.1.0-18-amd64", "x64")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import main
-from ff_observe.clock import SystemClock
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.demo.platform import DemoPlatform
@@ -18,6 +17,7 @@ from ff_observe.outputs.ping.by_file import Receipt, take_receipt
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import examine
 from ff_observe.outputs.ping.outcome import Outcome
+from ff_observe.system.clock import SystemClock
 from ff_observe.transparency.notes import VerifierKey
 from tests.real_parts.collector import collecting
 from tests.real_parts.processes import wait_until

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.clock import FrozenClock
 from ff_observe.config.secret import Secret
 from ff_observe.outputs.ping.delivery import Delivery, Timeouts
 from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.system.clock import FrozenClock
 from tests.real_parts.processes import free_port
 from tests.unit.ping.authority import Authority, make_authority
 from tests.unit.ping.receivers import (

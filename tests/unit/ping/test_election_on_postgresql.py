@@ -10,7 +10,7 @@ from ff_observe.config.settings import PingSettings, PostgreSQLDatabase
 from ff_observe.outputs.ping.election import SETTLE_SECONDS, Election, Role
 from ff_observe.outputs.ping.memory import PingMemory
 from ff_observe.outputs.ping.participation import elect
-from ff_observe.wiring import locks_in
+from ff_observe.running.wiring import locks_in
 from tests.fakes import FakeClock
 from tests.platforms import cluster_database
 from tests.real_parts import pgbouncer

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ff_observe.catalogue.ping_contract import FIELDS
 from ff_observe.cli import main
 from ff_observe.outputs.ping.explained import Change, changes, values
-from ff_observe.ping_contract import FIELDS
 from tests.platforms import case_named, writable_copy
 from tests.real_parts.bridge import home_with
 from tests.unit.ping.receivers import answer, receiver

@@ -11,7 +11,7 @@ from tests.fakes import FakeClock
 
 LEADING = """
 import pathlib, sys
-from ff_observe.clock import SystemClock
+from ff_observe.system.clock import SystemClock
 from ff_observe.outputs.ping.election import FileElection
 from ff_observe.outputs.ping.memory import PingMemory
 election = FileElection(PingMemory(pathlib.Path(sys.argv[1]), "one", SystemClock()))

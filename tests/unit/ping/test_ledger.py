@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ff_observe.clock import SystemClock
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_files import LOCK_SECONDS
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.system.clock import SystemClock
 from tests.fakes import FakeClock
 
 DELIVERED = Outcome(Result.DELIVERED, "fine", 200, "ping.example.com:443")

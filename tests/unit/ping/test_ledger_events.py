@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.clock import SystemClock
 from ff_observe.outputs.ping import ledger as ledger_module
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_files import CHECKPOINT, KEY, OLDER, RECEIPTS
 from ff_observe.outputs.ping.ledger_lines import Entry, Event
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.system.clock import SystemClock
 from tests.fakes import FakeClock
 from tests.unit.ping.test_ledger import DELIVERED, ledger_of, lines_of, numbered
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import main
-from ff_observe.clock import SystemClock
 from ff_observe.demo.platform import DemoPlatform
 from ff_observe.outputs.ping import ledger_files
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Outcome, Result
-from ff_observe.trusted_path import UntrustedPathError
+from ff_observe.system.clock import SystemClock
+from ff_observe.system.trusted_path import UntrustedPathError
 from tests.fakes import FakeClock
 from tests.unit.ping.receivers import answer, receiver
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.clock import SystemClock
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Outcome, Result
+from ff_observe.system.clock import SystemClock
 from tests import network_guard
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -19,7 +19,7 @@ DELIVERED = Outcome(Result.DELIVERED, "fine", 200, "ping.example.com:443")
 _WRITER = """
 import sys
 from pathlib import Path
-from ff_observe.clock import SystemClock
+from ff_observe.system.clock import SystemClock
 from ff_observe.outputs.ping.ledger import Ledger
 from ff_observe.outputs.ping.outcome import Outcome, Result
 ledger = Ledger(Path(sys.argv[1]), SystemClock(), int(sys.argv[4]))

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ff_observe.catalogue import COUNTS
+from ff_observe.catalogue.model import Reading
+from ff_observe.catalogue.ping_contract import FIELDS, MAX_BODY_BYTES, Values, reviewed
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import DeliveryError
 from ff_observe.outputs.ping.payload import build_payload, encode
-from ff_observe.ping_contract import FIELDS, MAX_BODY_BYTES, Values, reviewed
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.platform.sources.model import Installation, Licence, OperatingSystem, Reading
+from ff_observe.platform.sources.model import Installation, Licence, OperatingSystem
 from tests.recordings import Case, cases
 from tests.unit.ping.samples import LICENCE, NOW, OPERATING_SYSTEM, snapshot
 

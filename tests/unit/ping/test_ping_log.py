@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import main
-from ff_observe.clock import SystemClock
 from ff_observe.demo.platform import DemoPlatform
+from ff_observe.system.clock import SystemClock
 from tests.unit.ping.receivers import Receiver, answer, receiver
 
 

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from ff_observe.clock import SystemClock
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.errors import SourceError
-from ff_observe.platform.sources.model import Answer, Reading
+from ff_observe.platform.sources.model import Answer
+from ff_observe.system.clock import SystemClock
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 READINGS: dict[str, Reading] = {

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from ff_observe.catalogue.model import Reading
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.demo.company import DEVELOPMENT_LICENCE
 from ff_observe.platform import facts
-from ff_observe.platform.sources.model import SETTINGS_READING, Answer, HttpAnswer, Installation, Licence, Reading
+from ff_observe.platform.sources.model import SETTINGS_READING, Answer, HttpAnswer, Installation, Licence
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PLATFORM = PlatformSettings()

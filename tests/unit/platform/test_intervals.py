@@ -12,11 +12,12 @@ from random import Random
 import pytest
 
 from ff_observe.catalogue import COUNTS
+from ff_observe.catalogue.model import Reading
 from ff_observe.catalogue.questions import CertificateExpiry, CertifiedNodes, DistinctSince, MostFrequent, RowsByAge
 from ff_observe.config.secret import Secret
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import intervals
-from ff_observe.platform.sources.model import Answer, Caps, Reading
+from ff_observe.platform.sources.model import Answer, Caps
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.sql import Row, StatementError, StatementTooSlowError, UnexpectedAnswerError
 from ff_observe.platform.sources.sqlite import DIALECT, SQLiteSource

@@ -11,13 +11,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ff_observe import history
 from ff_observe.cli import main
-from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.errors import SourceError, UsageError
-from ff_observe.history import Span
+from ff_observe.platform import history
+from ff_observe.platform.history import Span
 from ff_observe.platform.sources import privileges
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks
@@ -28,6 +27,7 @@ from ff_observe.platform.sources.privileges import (
     read_columns,
     role_privileges,
 )
+from ff_observe.system.clock import SystemClock
 from tests.platforms import case_named, cluster_database, database_name, moment
 from tests.real_parts.bridge import home_with
 from tests.real_parts.postgresql import PASSWORD, Cluster

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ff_observe.catalogue import COUNTS, Count
+from ff_observe.catalogue.model import Reading
 from ff_observe.catalogue.questions import (
     AgeBucket,
     Cases,
@@ -29,7 +30,7 @@ from ff_observe.catalogue.questions import (
     TeamsOverLimit,
 )
 from ff_observe.platform.sources import questions, sql
-from ff_observe.platform.sources.model import Caps, Reading
+from ff_observe.platform.sources.model import Caps
 from ff_observe.platform.sources.own_statements import is_own
 from ff_observe.platform.sources.questions import (
     MAX_SETTING_CHARACTERS,

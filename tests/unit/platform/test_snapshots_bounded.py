@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.clock import SystemClock
 from ff_observe.config.settings import PlatformSettings
 from ff_observe.exposition.formats import Format
 from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 from tests.platforms import case_named, writable_copy
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

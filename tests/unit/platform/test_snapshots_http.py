@@ -7,7 +7,7 @@ import pytest
 from ff_observe.config.settings import PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources import http_probe
-from ff_observe.wiring import Platform, open_platform
+from ff_observe.running.wiring import Platform, open_platform
 from tests.fakes import FakeClock
 from tests.platforms import case_named
 from tests.real_parts.processes import wait_until

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from ff_observe.catalogue.bridge import SENTRY_EVENTS
-from ff_observe.clock import SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import (
@@ -15,7 +14,8 @@ from ff_observe.config.settings import (
     Settings,
 )
 from ff_observe.outputs.sentry.component import BackendSentry
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 from tests.real_parts.processes import wait_until
 from tests.unit.outputs.examples import context
 

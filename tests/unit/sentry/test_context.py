@@ -12,7 +12,7 @@ from sentry_relay.processing import StoreNormalizer
 
 from ff_observe.config.environment import read_environment
 from ff_observe.outputs.sentry.component import send_test_event
-from ff_observe.platform_context import working_for
+from ff_observe.signals.platform_context import working_for
 from tests.network_guard import guarded_environment
 from tests.real_parts.envelopes import Receiver
 from tests.unit.sentry.samples import VERSION, Bridge, provoke, settings
@@ -155,7 +155,7 @@ def test_without_a_dsn_in_the_file_it_is_off_whatever_the_environment_says(
 def test_the_sdk_is_not_imported_while_it_is_off() -> None:
     code = """
 import sys
-from ff_observe.clock import SystemClock
+from ff_observe.system.clock import SystemClock
 from ff_observe.outputs.sentry.component import BackendSentry
 from tests.unit.outputs.examples import context
 from tests.unit.ping.samples import settings

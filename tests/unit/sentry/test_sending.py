@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from ff_observe.clock import SystemClock
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import (
     BackendSentrySettings,
@@ -21,8 +20,9 @@ from ff_observe.config.settings import (
     SQLiteDatabase,
 )
 from ff_observe.errors import ConfigurationError, DeliveryError
+from ff_observe.lifecycle.service import Component
 from ff_observe.outputs.sentry.component import BackendSentry, send_test_event
-from ff_observe.service import Component
+from ff_observe.system.clock import SystemClock
 from tests.pace import within
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.envelopes import KEY, Receiver, receiver

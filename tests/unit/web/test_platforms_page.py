@@ -9,12 +9,12 @@ from urllib.parse import urljoin
 import pytest
 
 from ff_observe.catalogue.bridge import AUDIT_LOG_COUNTED
-from ff_observe.clock import SystemClock
+from ff_observe.lifecycle.workers import Workers
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.self_metrics import SelfMetrics
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import SystemClock
 from ff_observe.web.platforms_app import PlatformsApp
 from ff_observe.web.platforms_page import PlatformsPage, ServedPlatform
-from ff_observe.workers import Workers
 from tests.unit.web.asgi import Reply, ask
 from tests.unit.web.platforms import Provider, app, settings, snapshot
 from tests.unit.web.test_status_page import Page

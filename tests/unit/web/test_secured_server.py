@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.clock import SystemClock
 from ff_observe.errors import ConfigurationError
+from ff_observe.system.clock import SystemClock
 from ff_observe.web.secured_app import SecuredApp
 from ff_observe.web.security import WebSecurity
 from ff_observe.web.server import WebServer

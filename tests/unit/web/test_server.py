@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import pytest
 
-from ff_observe.clock import SystemClock
 from ff_observe.errors import FFObserveError
 from ff_observe.http.limits import Limits
+from ff_observe.system.clock import SystemClock
 from ff_observe.web.server import LIMITS, WebServer
 from tests.pace import within
 from tests.unit.web.platforms import Provider, app, snapshot

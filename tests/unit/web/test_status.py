@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from ff_observe.config.settings import OtlpSettings, PingSettings, SQLiteDatabase
 from ff_observe.generate.status_schema import schema
-from ff_observe.limits import Level
 from ff_observe.outputs import OUTPUTS
+from ff_observe.platform.limits import Level
 from ff_observe.problems import Finding, Severity
 from ff_observe.web.status.markup import Markup, element, join
 from ff_observe.web.status.memory import DAY, MOST_CHANGES

@@ -7,8 +7,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from ff_observe.clock import Clock
-from ff_observe.workers import Workers
+from ff_observe.lifecycle.workers import Workers
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ff_observe.audit_state import AuditState
-from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.environment import read_environment
 from ff_observe.config.public import is_loopback, open_to_all
 from ff_observe.config.settings import Database, OtlpSettings, PostgreSQLDatabase, PrometheusSettings, Settings
@@ -20,12 +18,14 @@ from ff_observe.doctor.model import Subject, run_checks
 from ff_observe.doctor.serving import Scrapes
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.http.application import Application
+from ff_observe.lifecycle.periodic import ErrorSink, Schedule
+from ff_observe.lifecycle.service import Component
+from ff_observe.lifecycle.workers import Workers
 from ff_observe.outputs import OUTPUTS, statuses
 from ff_observe.outputs.model import Context, LastingComponent
 from ff_observe.outputs.otlp import output as otlp
 from ff_observe.outputs.ping.outcome import PingSink
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
-from ff_observe.periodic import ErrorSink, Schedule
 from ff_observe.platform.audit_counters import AuditCounters
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
@@ -34,18 +34,18 @@ from ff_observe.platform.sources.counting import Queryable
 from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions, installed_versions, operating_system
 from ff_observe.platform.sources.locks import Locks
-from ff_observe.platform_context import current_platform
 from ff_observe.problems import Finding
-from ff_observe.redaction import Redactor, known_secrets
-from ff_observe.self_metrics import SelfMetrics
-from ff_observe.service import Component
+from ff_observe.running.audit_state import AuditState
+from ff_observe.signals.platform_context import current_platform
+from ff_observe.signals.redaction import Redactor, known_secrets
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import Clock, SystemClock
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import CONNECTIONS_OF_SEVERAL, LIMITS, WebServer
 from ff_observe.web.status.describe import StatusSource
 from ff_observe.web.status.memory import Memory
 from ff_observe.web.status.watch import Watch
 from ff_observe.web.status_page import StatusPage
-from ff_observe.workers import Workers
 
 if TYPE_CHECKING:
     from ff_observe.platform.sources.postgresql import PostgreSQLSource

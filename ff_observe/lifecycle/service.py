@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from ff_observe.clock import Clock
+from ff_observe.system.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -5,19 +5,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ff_observe.clock import Clock
 from ff_observe.config.platforms import ListedPlatform, Platforms
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
 from ff_observe.http.application import Application
-from ff_observe.periodic import Schedule
-from ff_observe.platform_context import working_for
-from ff_observe.running_platform import RunningPlatform, stop_in_parallel
-from ff_observe.service import Component
+from ff_observe.lifecycle.periodic import Schedule
+from ff_observe.lifecycle.service import Component
+from ff_observe.lifecycle.workers import Workers
+from ff_observe.running.platform import RunningPlatform, stop_in_parallel
+from ff_observe.running.wiring import Process
+from ff_observe.signals.platform_context import working_for
+from ff_observe.system.clock import Clock
 from ff_observe.web.platforms_app import PlatformsApp
 from ff_observe.web.platforms_page import ServedPlatform
-from ff_observe.wiring import Process
-from ff_observe.workers import Workers
 
 log = logging.getLogger(__name__)
 

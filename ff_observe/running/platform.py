@@ -9,17 +9,17 @@ from ff_observe.catalogue import bridge as names
 from ff_observe.config.settings import Settings
 from ff_observe.http.application import Application
 from ff_observe.http.messages import Answer, Scope
+from ff_observe.lifecycle.periodic import ErrorSink
+from ff_observe.lifecycle.service import Component, Service
 from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
-from ff_observe.periodic import ErrorSink
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
-from ff_observe.platform_context import working_for
-from ff_observe.redaction import Redactor
-from ff_observe.self_metrics import SelfMetrics
-from ff_observe.service import Component, Service
+from ff_observe.running.wiring import Parts, Process, lasting_components
+from ff_observe.signals.platform_context import working_for
+from ff_observe.signals.redaction import Redactor
+from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.web.status.memory import Memory
-from ff_observe.wiring import Parts, Process, lasting_components
 
 Undo = Callable[[], None]
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ff_observe.clock import Clock, SystemClock
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
+from ff_observe.lifecycle.service import Component, Service
 from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.platform.snapshots import Snapshots
-from ff_observe.running_platform import CurrentApp, RunningPlatform
-from ff_observe.running_platforms import Given, RunningPlatforms, one_or_several, web_of
-from ff_observe.self_metrics import SelfMetrics
-from ff_observe.service import Component, Service
-from ff_observe.wiring import STOP_SECONDS, make_server, secured, web_security
+from ff_observe.running.platform import CurrentApp, RunningPlatform
+from ff_observe.running.platforms import Given, RunningPlatforms, one_or_several, web_of
+from ff_observe.running.wiring import STOP_SECONDS, make_server, secured, web_security
+from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.system.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from ff_observe.web.security import WebSecurity

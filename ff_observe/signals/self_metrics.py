@@ -8,10 +8,9 @@ from datetime import datetime
 
 from ff_observe.catalogue import BRIDGE
 from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_DELIVERED
-from ff_observe.catalogue.model import Kind, Metric
-from ff_observe.clock import Clock, SystemClock
-from ff_observe.platform.sources.model import Reading
-from ff_observe.process_metrics import process_readings
+from ff_observe.catalogue.model import Kind, Metric, Reading
+from ff_observe.signals.process_metrics import process_readings
+from ff_observe.system.clock import Clock, SystemClock
 from ff_observe.version import VERSION
 
 

@@ -1,0 +1,1 @@
+"""What starts and stops, runs again and again, or shares threads."""

@@ -1,0 +1,1 @@
+"""A bridge at work: its parts, built from the settings, and the platforms that it serves."""
