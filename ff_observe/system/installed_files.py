@@ -5,6 +5,6 @@ from pathlib import Path
 
 def installed_directory(kind: str, place: str) -> Path | None:
     """The directory of a kind of files, which is `place` in a checkout; None if it is in neither."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     places = (package / "assets" / kind, package.parent / place)
     return next((found for found in places if found.is_dir()), None)
