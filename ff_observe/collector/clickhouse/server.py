@@ -1,7 +1,6 @@
 """Statements over ClickHouse's HTTP interface. What it answers to an error may quote values, and is never shown."""
 
 import re
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlencode, urlsplit
@@ -11,7 +10,7 @@ import urllib3
 
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import StoreError
-from ff_observe.delivery.connection import AbortableConnection
+from ff_observe.delivery.connection import Connections
 from ff_observe.delivery.errors import status_in_words, unreached
 from ff_observe.delivery.pools import make_pool
 
@@ -41,9 +40,7 @@ class Server:
             "X-ClickHouse-User": unquote(parts.username or "default"),
             **({"X-ClickHouse-Key": unquote(parts.password)} if parts.password else {}),
         }
-        self._lock = threading.Lock()
-        self._connection: AbortableConnection | None = None
-        self._interrupted = False
+        self._connections = Connections()
 
     def run(self, what: str, statement: str, **parameters: object) -> list[list[Any]]:
         """The rows of its answer; `{name:Type}` in the statement stands for a parameter. `what` names the work in
@@ -67,11 +64,7 @@ class Server:
         return answer
 
     def _post(self, url: str, body: bytes) -> tuple[int, bytes]:
-        connection = AbortableConnection()
-        with self._lock:
-            self._connection = connection
-            if self._interrupted:
-                connection.abort()
+        connection = self._connections.new()
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
         with connection.limited(ANSWER_SECONDS), make_pool(url, None, lambda: connection, timeout) as pool:
             answer = pool.request("POST", url, body=body, headers=self._headers, redirect=False, retries=False)
@@ -79,10 +72,7 @@ class Server:
 
     def interrupt(self) -> None:
         """Make running and future statements in other threads fail soon."""
-        with self._lock:
-            self._interrupted = True
-            if self._connection is not None:
-                self._connection.abort()
+        self._connections.abort()
 
 
 def _kind(status: int, answer: bytes) -> str:
