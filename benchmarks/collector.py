@@ -35,7 +35,7 @@ import psycopg
 from benchmarks import ratios, wrk
 from benchmarks.durable import durable_server, on_disk, seconds_used_by
 from benchmarks.receivers import SENDER, Receiver, receiving
-from ff_observe.collector.acceptance import Accepted, accept
+from ff_observe.collector.receiving.acceptance import Accepted, accept
 from ff_observe.collector.store.columns import NAMES
 from tests.real_parts import postgresql
 from tests.recordings import COMMITTED

@@ -26,8 +26,8 @@ import psycopg
 from benchmarks import ratios
 from benchmarks.durable import durable_server, on_disk, timed, used_here
 from ff_observe.catalogue.ping_contract import FIELDS
-from ff_observe.collector.acceptance import Accepted, accept
-from ff_observe.collector.fleet import take_fleet, take_release
+from ff_observe.collector.fleet.figures import take_fleet, take_release
+from ff_observe.collector.receiving.acceptance import Accepted, accept
 from ff_observe.collector.store import Ping, Store, StoreError
 from ff_observe.collector.store import counting as store_counting
 from ff_observe.collector.store.columns import NAMES

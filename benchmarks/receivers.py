@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import uvicorn
 
-from ff_observe.collector.acceptance import Accepted, accept
-from ff_observe.collector.answers import SUCCESS
 from ff_observe.collector.commands import prepare_process
+from ff_observe.collector.receiving.acceptance import Accepted, accept
+from ff_observe.collector.receiving.answers import SUCCESS
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings_file import collector_settings
 from ff_observe.collector.settings_kinds import parse_database

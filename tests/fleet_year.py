@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
 from ff_observe.catalogue.ping_contract import FIELDS, Value
-from ff_observe.collector.fleet import RESOURCES, as_json, take_release
+from ff_observe.collector.fleet.figures import RESOURCES, as_json, take_release
 from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.store import Count, Distribution, Released, Seen, Store
 from tests.attack.world import KEY

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ff_observe.errors import FFObserveError
 
 if TYPE_CHECKING:
-    from ff_observe.collector.questions import Answer, Cell
+    from ff_observe.collector.fleet.questions import Answer, Cell
 
 BAR_WIDTH = 40
 CURVE_WIDTH = 60

@@ -18,8 +18,8 @@ from ff_observe.system.clock import SystemClock
 if TYPE_CHECKING:
     from ff_observe.catalogue.ping_contract import Field, RollupRule
     from ff_observe.collector.commands import FleetStore
-    from ff_observe.collector.quality import Finding
-    from ff_observe.collector.questions import Answer
+    from ff_observe.collector.fleet.quality import Finding
+    from ff_observe.collector.fleet.questions import Answer
     from ff_observe.collector.settings import CollectorSettings
     from ff_observe.collector.store import Rollup
 
@@ -96,7 +96,7 @@ class Fleet:
 
     def findings(self) -> "Sequence[Finding]":
         from ff_observe.collector.commands import store_of_rollups
-        from ff_observe.collector.quality import take_findings
+        from ff_observe.collector.fleet.quality import take_findings
 
         return take_findings(store_of_rollups(self.settings), self.since, self.until)
 
@@ -131,19 +131,19 @@ def run(options: argparse.Namespace) -> int:
 
 def _adoption(options: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.catalogue.ping_contract import RollupRule
-    from ff_observe.collector import questions
+    from ff_observe.collector.fleet import questions
 
     return questions.adoption(fleet.rows(_field(options.of, RollupRule.BY_VALUE).dotted))
 
 
 def _upgrades(_: argparse.Namespace, fleet: Fleet) -> "Answer":
-    from ff_observe.collector import questions
+    from ff_observe.collector.fleet import questions
 
     return questions.upgrades(fleet.rows("upgrade"))
 
 
 def _cohorts(options: argparse.Namespace, fleet: Fleet) -> "Answer":
-    from ff_observe.collector import questions
+    from ff_observe.collector.fleet import questions
 
     if options.since is None:
         fleet.since = fleet.until - timedelta(days=MONTHS)
@@ -152,7 +152,7 @@ def _cohorts(options: argparse.Namespace, fleet: Fleet) -> "Answer":
 
 def _crosstab(options: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.catalogue.ping_contract import FIELDS, RollupRule
-    from ff_observe.collector import questions
+    from ff_observe.collector.fleet import questions
 
     fleet.since = fleet.until
     first, second = (_field(name, RollupRule.BY_VALUE) for name in (options.first, options.second))
@@ -162,33 +162,33 @@ def _crosstab(options: argparse.Namespace, fleet: Fleet) -> "Answer":
 
 def _histogram(options: argparse.Namespace, fleet: Fleet) -> "Answer":
     from ff_observe.catalogue.ping_contract import RollupRule
-    from ff_observe.collector import questions
+    from ff_observe.collector.fleet import questions
 
     return questions.histogram(fleet.rows(_field(options.count, RollupRule.BY_SIZE).dotted))
 
 
 def _silent(_: argparse.Namespace, fleet: Fleet) -> "Answer":
-    from ff_observe.collector import questions
+    from ff_observe.collector.fleet import questions
 
     rows = fleet.rows("seen", "gap", before=questions.MONTH)
     return questions.silent(rows, fleet.since, fleet.settings.silent_after_days)
 
 
 def _missing_days(_: argparse.Namespace, fleet: Fleet) -> "Answer":
-    from ff_observe.collector import questions
+    from ff_observe.collector.fleet import questions
 
     return questions.missing_days(fleet.findings())
 
 
 def _quality(_: argparse.Namespace, fleet: Fleet) -> "Answer":
-    from ff_observe.collector import questions
+    from ff_observe.collector.fleet import questions
 
     return questions.quality(fleet.findings())
 
 
 def _field(name: str, kind: "RollupRule") -> "Field":
     from ff_observe.catalogue.ping_contract import FIELDS
-    from ff_observe.collector.questions import matching
+    from ff_observe.collector.fleet.questions import matching
 
     found = matching(name, (kind,))
     if len(found) == 1:
@@ -199,7 +199,7 @@ def _field(name: str, kind: "RollupRule") -> "Field":
 
 
 def _page(options: argparse.Namespace, answer: "Answer", fleet: Fleet) -> bytes:
-    from ff_observe.collector.answer_page import render
+    from ff_observe.collector.pages.answer import render
 
     asked = [str(value) for name in ("of", "first", "second", "count") if (value := getattr(options, name, None))]
     return render(answer, " ".join((options.question, *asked)), fleet.since, fleet.until)
@@ -207,7 +207,7 @@ def _page(options: argparse.Namespace, answer: "Answer", fleet: Fleet) -> bytes:
 
 def history(options: argparse.Namespace) -> int:
     from ff_observe.collector.commands import store_of_fleet
-    from ff_observe.collector.daily import write_history
+    from ff_observe.collector.fleet.daily import write_history
 
     start_logging(options)
     settings = named_settings(options)

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from ff_observe.catalogue.ping_contract import PATH
-from ff_observe.collector.answers import error, json_answer
 from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.openapi import document
-from ff_observe.collector.page import CONTENT_SECURITY_POLICY
+from ff_observe.collector.pages.public import CONTENT_SECURITY_POLICY
 from ff_observe.collector.publication import HISTORY_PATH, INDEX_PATH, Archive, Release
-from ff_observe.collector.receive import PingReceiver
+from ff_observe.collector.receiving.answers import error, json_answer
+from ff_observe.collector.receiving.receiver import PingReceiver
 from ff_observe.exposition.rendered import Rendered
 from ff_observe.http.exchange import Exchange
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Scope, answer, text

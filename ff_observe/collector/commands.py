@@ -12,10 +12,10 @@ from typing import Protocol
 
 from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector import parquet, release_log
-from ff_observe.collector.daily import Rollups
+from ff_observe.collector.fleet.daily import Rollups
 from ff_observe.collector.keys import shared
+from ff_observe.collector.keys.receipts import Receipts
 from ff_observe.collector.parquet import ExportedFile
-from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import PREVIOUS_WRAPPING_COMMAND, PREVIOUS_WRAPPING_KEY_FILE, CollectorSettings
 from ff_observe.collector.settings_kinds import ClickHouse
 from ff_observe.collector.store import Store, StoreError

@@ -12,7 +12,7 @@ from ff_observe.catalogue import collector as own
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.process import PROCESS, START
-from ff_observe.collector.fleet import Fleet
+from ff_observe.collector.fleet.figures import Fleet
 from ff_observe.exposition.formats import Format, encode
 from ff_observe.signals.process_metrics import process_readings
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from ff_observe.catalogue.ping_contract import FIELDS, MAX_BODY_BYTES, PATH
-from ff_observe.collector.answers import Reason
-from ff_observe.collector.history import DAILY
+from ff_observe.collector.fleet.history import DAILY
 from ff_observe.collector.publication import HISTORY_PATH, INDEX_PATH
+from ff_observe.collector.receiving.answers import Reason
 from ff_observe.version import VERSION
 
 Json = dict[str, Any]

@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, time
 from importlib.util import find_spec
 from typing import Any, Final
 
-from ff_observe.collector.fleet import QUESTIONS, RESOURCES, Fleet, NotRolledUpError, as_json, take_release
-from ff_observe.collector.history import History
-from ff_observe.collector.noise import Noise, fits
-from ff_observe.collector.page import render
-from ff_observe.collector.quality import USUAL_DAYS, of_release
+from ff_observe.collector.fleet.figures import QUESTIONS, RESOURCES, Fleet, NotRolledUpError, as_json, take_release
+from ff_observe.collector.fleet.history import History
+from ff_observe.collector.fleet.noise import Noise, fits
+from ff_observe.collector.fleet.quality import USUAL_DAYS, of_release
+from ff_observe.collector.pages.public import render
 from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.settings import EPSILON, CollectorSettings
 from ff_observe.collector.store import Released, Store

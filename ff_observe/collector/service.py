@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from ff_observe import errors
 from ff_observe.catalogue import collector as catalogue
-from ff_observe.collector.answers import Reason, Refusal, error, refusal_answer
 from ff_observe.collector.app import PING_REQUESTS, CollectorApp
-from ff_observe.collector.daily import take_day
-from ff_observe.collector.fleet import disclosed, take_fleet
-from ff_observe.collector.ingest import Ingest
+from ff_observe.collector.fleet.daily import take_day
+from ff_observe.collector.fleet.figures import disclosed, take_fleet
+from ff_observe.collector.fleet.quality import counted, take_findings
 from ff_observe.collector.keys.both import Keys
 from ff_observe.collector.metrics import CollectorMetrics
 from ff_observe.collector.publication import Publication
-from ff_observe.collector.quality import counted, take_findings
-from ff_observe.collector.receive import PingObserver, PingReceiver, without_values
+from ff_observe.collector.receiving.answers import Reason, Refusal, error, refusal_answer
+from ff_observe.collector.receiving.ingest import Ingest
+from ff_observe.collector.receiving.receiver import PingObserver, PingReceiver, without_values
+from ff_observe.collector.receiving.unknown_fields import UnknownFields
 from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import show_listen
 from ff_observe.collector.store import Folded, Pruned, StoreError
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.store.rollups import PATIENCE
-from ff_observe.collector.unknown_fields import UnknownFields
 from ff_observe.errors import FFObserveError, what_to_change_to_listen
 from ff_observe.http.hosts import AllowedHosts
 from ff_observe.http.listening import listen, reason

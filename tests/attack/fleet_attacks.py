@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ff_observe.collector.acceptance import accept
-from ff_observe.collector.answers import Reason, Refusal
-from ff_observe.collector.disclosure import Disclosure
-from ff_observe.collector.fleet import BOUNDS, PLATFORMS
-from ff_observe.collector.unknown_fields import MAX_NAMES, OTHER, UnknownFields
+from ff_observe.collector.fleet.disclosure import Disclosure
+from ff_observe.collector.fleet.figures import BOUNDS, PLATFORMS
+from ff_observe.collector.receiving.acceptance import accept
+from ff_observe.collector.receiving.answers import Reason, Refusal
+from ff_observe.collector.receiving.unknown_fields import MAX_NAMES, OTHER, UnknownFields
 from tests.attack.world import HONEST, RELEASE_DAY, SETTINGS, World, sender
 from tests.unit.collector.pings import NOON, body
 

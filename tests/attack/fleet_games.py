@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import NO_VALUE
 from ff_observe.catalogue.ping_contract import FIELDS
-from ff_observe.collector import fleet
-from ff_observe.collector.disclosure import OTHER, Disclosure
-from ff_observe.collector.fleet import BOUNDS, QUESTIONS, RESOURCES, Fleet
-from ff_observe.collector.noise import DELTA, Noise
+from ff_observe.collector.fleet import figures as fleet
+from ff_observe.collector.fleet.disclosure import OTHER, Disclosure
+from ff_observe.collector.fleet.figures import BOUNDS, QUESTIONS, RESOURCES, Fleet
+from ff_observe.collector.fleet.noise import DELTA, Noise
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Distribution, Seen
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from ff_observe.collector.page import render
-from ff_observe.collector.quality import take_findings
+from ff_observe.collector.fleet.quality import take_findings
+from ff_observe.collector.pages.public import render
 from tests.attack.fleet_attacks import MakeWorld
 from tests.attack.world import HONEST, RELEASE_DAY, World
 from tests.unit.collector.pings import NOON, later

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ff_observe.collector.fleet import as_json, take_fleet
+from ff_observe.collector.fleet.figures import as_json, take_fleet
 from ff_observe.collector.publication import Publication
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping, Store

@@ -9,7 +9,7 @@ import pytest
 from ff_observe.catalogue import COUNTS, METRICS, facts
 from ff_observe.catalogue.fleet import RESOURCE_TITLES
 from ff_observe.catalogue.model import in_text
-from ff_observe.collector.fleet import RESOURCES
+from ff_observe.collector.fleet.figures import RESOURCES
 from ff_observe.generate.dashboards.queries import total
 from tests.architecture.sources import ROOT
 from tests.dashboards import DASHBOARDS, panels

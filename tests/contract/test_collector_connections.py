@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ff_observe.collector import ingest, service
+from ff_observe.collector import service
+from ff_observe.collector.receiving import ingest
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from ff_observe.catalogue.ping_contract import FIELDS
-from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.fleet.figures import take_fleet
 from ff_observe.collector.store import Count, Seen, Store, StoreError, counting
 from tests.contract.conftest import MakeStore, counted
 from tests.unit.collector.blocking_writer import BlockingWriter

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ff_observe.catalogue import fleet as catalogue
-from ff_observe.collector.daily import SIGHTINGS, Days, take_day
-from ff_observe.collector.disclosure import Disclosure
-from ff_observe.collector.fleet import disclosed
+from ff_observe.collector.fleet.daily import SIGHTINGS, Days, take_day
+from ff_observe.collector.fleet.disclosure import Disclosure
+from ff_observe.collector.fleet.figures import disclosed
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Rollup, Store, StoreError

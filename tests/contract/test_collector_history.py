@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.fleet.figures import take_fleet
 from ff_observe.collector.publication import Publication
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings

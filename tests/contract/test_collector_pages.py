@@ -13,7 +13,7 @@ import pytest
 
 from ff_observe.collector import publication
 from ff_observe.collector.metrics import CollectorMetrics
-from ff_observe.collector.page import render
+from ff_observe.collector.pages.public import render
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.opening import open_store

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ff_observe.collector import ingest
+from ff_observe.collector.receiving import ingest
 from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer
 from ff_observe.collector.settings_kinds import parse_database
 from ff_observe.collector.store import Pruned, StoreError

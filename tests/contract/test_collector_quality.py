@@ -10,7 +10,7 @@ import pytest
 
 from ff_observe.catalogue.quality import RULES
 from ff_observe.cli import main
-from ff_observe.collector.quality import take_findings
+from ff_observe.collector.fleet.quality import take_findings
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Ping, Store

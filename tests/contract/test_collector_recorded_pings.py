@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import main
-from ff_observe.collector.acceptance import Accepted, accept
+from ff_observe.collector.receiving.acceptance import Accepted, accept
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer, SQLiteFile
 from ff_observe.config.secret import Secret

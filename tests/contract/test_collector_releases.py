@@ -14,7 +14,7 @@ import pytest
 
 from ff_observe.cli import main
 from ff_observe.collector import publication as publication_module
-from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.fleet.figures import take_fleet
 from ff_observe.collector.publication import Publication, Release
 from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.service import Collector

@@ -13,7 +13,7 @@ import pytest
 
 from ff_observe.catalogue.ping_contract import COUNT_FIELDS
 from ff_observe.catalogue.ping_contract import FIELDS as ALL_FIELDS
-from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.fleet.figures import take_fleet
 from ff_observe.collector.store import Ping, Rollup, Store, StoreError, folding, rollups
 from ff_observe.collector.store.postgresql import PostgreSQLStore
 from ff_observe.collector.store.session import Session

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.ping_contract import FIELDS, MAX_COUNT
-from ff_observe.collector.fleet import take_fleet
+from ff_observe.collector.fleet.figures import take_fleet
 from ff_observe.collector.store import Ping, Pruned, Store, StoreError
 from ff_observe.collector.store.columns import NAMES
 from ff_observe.collector.store.postgresql import PostgreSQLStore

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.collector.fleet import Fleet
+from ff_observe.collector.fleet.figures import Fleet
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Count, StoreError

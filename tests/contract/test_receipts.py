@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ff_observe.cli import main
+from ff_observe.collector.keys.receipts import Receipts
 from ff_observe.collector.openapi import document
-from ff_observe.collector.receipts import Receipts
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.config.settings import Settings
 from ff_observe.errors import ConfigurationError, FFObserveError

@@ -27,7 +27,7 @@ import psycopg
 import pytest
 import yaml
 
-from ff_observe.collector.sender_hash import material
+from ff_observe.collector.keys.sender_hash import material
 from tests.real_parts import postgresql
 from tests.real_parts.collector import ask, process, send
 from tests.real_parts.processes import free_port, wait_until

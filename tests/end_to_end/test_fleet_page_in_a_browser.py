@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser
 
-from ff_observe.collector import answer_page
-from ff_observe.collector.questions import Answer
+from ff_observe.collector.fleet.questions import Answer
+from ff_observe.collector.pages import answer as answer_page
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.opening import open_store
 from tests.end_to_end.test_status_page_in_a_browser import violations

@@ -14,8 +14,9 @@ import atheris  # type: ignore[import-untyped]  # it has no types
 
 with atheris.instrument_imports():
     from ff_observe.catalogue.ping_contract import document
-    from ff_observe.collector import acceptance, sender_address
-    from ff_observe.collector.answers import Refusal
+    from ff_observe.collector import sender_address
+    from ff_observe.collector.receiving import acceptance
+    from ff_observe.collector.receiving.answers import Refusal
     from ff_observe.collector.store.model import canonical
 
 from tests.recordings import cases

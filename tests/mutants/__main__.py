@@ -25,7 +25,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ff_observe/outputs/ping/ledger.py": ("tests/unit/ping/test_ledger*.py",),
     "ff_observe/outputs/ping/ledger_files.py": ("tests/unit/ping/test_ledger*.py",),
     "ff_observe/outputs/ping/schedule.py": ("tests/unit/ping/test_schedule.py", "tests/unit/ping/test_agenda*.py"),
-    "ff_observe/collector/acceptance.py": ("tests/unit/collector/test_acceptance.py",),
+    "ff_observe/collector/receiving/acceptance.py": ("tests/unit/collector/test_acceptance.py",),
     "ff_observe/collector/store/rollups.py": ("tests/unit/collector/test_rollups.py",),
     "ff_observe/collector/sender_address.py": ("tests/unit/collector/test_sender_address.py",),
     "ff_observe/signals/escapes.py": ("tests/unit/test_escapes.py", "tests/unit/test_redaction*.py"),

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from ff_observe.catalogue import collector as own
 from ff_observe.catalogue import fleet, process
 from ff_observe.catalogue.model import Metric
-from ff_observe.collector.fleet import RESOURCES
+from ff_observe.collector.fleet.figures import RESOURCES
 from ff_observe.collector.metrics import BUCKETS
 from tests.pictures.openmetrics import Sample
 

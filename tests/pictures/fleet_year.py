@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from ff_observe.collector.daily import write_history
+from ff_observe.collector.fleet.daily import write_history
 from ff_observe.collector.store.sqlite import open_sqlite
 from tests.pictures.fleet_history import TARGET
 from tests.unit.collector.blocking_writer import BlockingWriter

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from ff_observe.collector.receive import PingObserver
+from ff_observe.collector.receiving.receiver import PingObserver
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.system.clock import Clock, SystemClock

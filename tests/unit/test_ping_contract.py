@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ff_observe.catalogue.ping_contract import FIELDS, FLOWFUSE, RELEASE, Field, Grammar
-from ff_observe.collector.acceptance import Accepted, accept
 from ff_observe.collector.openapi import ping_schema
+from ff_observe.collector.receiving.acceptance import Accepted, accept
 from ff_observe.generate.ping_schema import schema
 from tests.unit.collector.pings import body
 

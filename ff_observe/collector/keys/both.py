@@ -2,8 +2,8 @@
 
 import logging
 
-from ff_observe.collector.receipts import Receipts
-from ff_observe.collector.sender_hash import SenderHash
+from ff_observe.collector.keys.receipts import Receipts
+from ff_observe.collector.keys.sender_hash import SenderHash
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Store, StoreError
 from ff_observe.errors import FFObserveError

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from ff_observe.catalogue.ping_contract import Value
-from ff_observe.collector.fleet import as_json, take_release
+from ff_observe.collector.fleet.figures import as_json, take_release
 from ff_observe.collector.store import Count, Seen, Store
 from ff_observe.collector.store.rollups import ROLLED_UP, ascending
 from tests.unit.collector.pings import NOON

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ff_observe.catalogue import collector as catalogue
 from ff_observe.catalogue.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, document
-from ff_observe.collector import acceptance
-from ff_observe.collector.acceptance import MAX_UNKNOWN_NAMES, Accepted, accept
-from ff_observe.collector.answers import Reason, Refusal
+from ff_observe.collector.receiving import acceptance
+from ff_observe.collector.receiving.acceptance import MAX_UNKNOWN_NAMES, Accepted, accept
+from ff_observe.collector.receiving.answers import Reason, Refusal
 from ff_observe.collector.store.model import canonical
 from tests.recordings import cases
 from tests.unit.collector.pings import body, instance

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.collector.answer_page import render
-from ff_observe.collector.questions import Answer
+from ff_observe.collector.fleet.questions import Answer
+from ff_observe.collector.pages.answer import render
 from tests.unit.collector.test_charts import HOSTILE, Drawing
 
 SINCE, UNTIL = date(2026, 3, 1), date(2026, 3, 3)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.collector.charts import HEIGHT, WIDTH, Line, chart, shares, sparkline, stack
-from ff_observe.collector.history import History
-from ff_observe.collector.page import render
+from ff_observe.collector.fleet.history import History
+from ff_observe.collector.pages.charts import HEIGHT, WIDTH, Line, chart, shares, sparkline, stack
+from ff_observe.collector.pages.public import render
 
 FIRST = date(2026, 3, 1)
 

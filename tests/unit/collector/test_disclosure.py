@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.collector.disclosure import MAX_LABEL_VALUES, OTHER, Disclosure, Shares
+from ff_observe.collector.fleet.disclosure import MAX_LABEL_VALUES, OTHER, Disclosure, Shares
 from ff_observe.collector.store import Distribution
 
 KEY = b"\x05" * 32

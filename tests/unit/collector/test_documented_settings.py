@@ -6,11 +6,11 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from ff_observe.collector.disclosure import LARGEST_SHARE, P_PERCENT
-from ff_observe.collector.fleet import DRIVERS, LICENSE_TYPES
+from ff_observe.collector.fleet.disclosure import LARGEST_SHARE, P_PERCENT
+from ff_observe.collector.fleet.figures import DRIVERS, LICENSE_TYPES
+from ff_observe.collector.receiving.unknown_fields import MAX_NAMES, MAX_NAMES_PER_SENDER
 from ff_observe.collector.settings import DATA_DIR, LISTEN, CollectorSettings, PostgreSQLServer
 from ff_observe.collector.settings_file import read_collector_file
-from ff_observe.collector.unknown_fields import MAX_NAMES, MAX_NAMES_PER_SENDER
 from ff_observe.config.secret import Secret
 
 ROOT = Path(__file__).parents[3]

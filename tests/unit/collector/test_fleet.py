@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ff_observe.catalogue.ping_contract import COUNT_FIELDS, DRIVER, FIELDS, LICENCE_TYPE, Value
-from ff_observe.collector.disclosure import OTHER
-from ff_observe.collector.fleet import DRIVERS, LICENSE_TYPES, RESOURCES, is_release
+from ff_observe.collector.fleet.disclosure import OTHER
+from ff_observe.collector.fleet.figures import DRIVERS, LICENSE_TYPES, RESOURCES, is_release
 from tests.unit.collector.sampled import release_of
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.collector.history import DAILY, MOST_VERSIONS, History
+from ff_observe.collector.fleet.history import DAILY, MOST_VERSIONS, History
 
 FIRST = date(2026, 3, 2)  # a Monday
 VERSIONS = ("2.31.0", "2.32.0", "2.33.2", "other")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ff_observe.collector import ingest as ingest_module
-from ff_observe.collector.ingest import Ingest, Outcome
+from ff_observe.collector.receiving import ingest as ingest_module
+from ff_observe.collector.receiving.ingest import Ingest, Outcome
 from ff_observe.collector.store import Ping, StoreError
 from ff_observe.system.clock import Clock, SystemClock
 from tests.fakes import FakeClock

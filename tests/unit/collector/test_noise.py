@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ff_observe.collector.disclosure import OTHER, Resource
-from ff_observe.collector.noise import DELTA, OFF_BY, Noise, fits
+from ff_observe.collector.fleet.disclosure import OTHER, Resource
+from ff_observe.collector.fleet.noise import DELTA, OFF_BY, Noise, fits
 from tests.attack.fleet_games import OTHERS, released
 from tests.pace import in_full
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ff_observe.catalogue.quality import CROWD_OF_FEW_SENDERS, RULES
-from ff_observe.collector.quality import Finding, counted, findings, of_release
+from ff_observe.collector.fleet.quality import Finding, counted, findings, of_release
 from ff_observe.collector.store import Ping, Rollup
 from ff_observe.collector.store.rollups import OTHER, sealed
 from tests.recount import doubted, recounted

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from ff_observe.catalogue.ping_contract import MAX_COUNT
-from ff_observe.collector import questions
-from ff_observe.collector.quality import findings
+from ff_observe.collector.fleet import questions
+from ff_observe.collector.fleet.quality import findings
 from ff_observe.collector.store import Ping, Rollup
 from ff_observe.collector.store.rollups import size
 from tests.pace import in_full

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ff_observe.collector.keys.keeping import FileKeeping
-from ff_observe.collector.sender_hash import SenderHash, is_key
+from ff_observe.collector.keys.sender_hash import SenderHash, is_key
 from ff_observe.errors import ConfigurationError, FFObserveError
 from tests.unit.collector.pings import NOON, later
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ff_observe.collector.receive import put_right
+from ff_observe.collector.receiving.receiver import put_right
 from ff_observe.outputs.ping.delivery import USER_AGENT
 from tests.unit.collector.pings import ping
 

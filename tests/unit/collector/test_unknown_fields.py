@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_observe.collector import unknown_fields
-from ff_observe.collector.unknown_fields import MAX_NAMES, MAX_NAMES_PER_SENDER, OTHER, UnknownFields
+from ff_observe.collector.receiving import unknown_fields
+from ff_observe.collector.receiving.unknown_fields import MAX_NAMES, MAX_NAMES_PER_SENDER, OTHER, UnknownFields
 
 DAY = date(2026, 11, 23)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.collector.commands import store_of_fleet
-from ff_observe.collector.receipts import Receipts
+from ff_observe.collector.keys.receipts import Receipts
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite

@@ -15,7 +15,7 @@ from itertools import accumulate, pairwise
 from typing import Any, Final
 
 from ff_observe.catalogue.ping_contract import Value
-from ff_observe.collector.disclosure import MAX_LABEL_VALUES, Resource, Shares, bounded, labelled
+from ff_observe.collector.fleet.disclosure import MAX_LABEL_VALUES, Resource, Shares, bounded, labelled
 from ff_observe.collector.store import Distribution
 from ff_observe.collector.store.rollups import following, size
 

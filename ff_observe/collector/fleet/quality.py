@@ -22,7 +22,7 @@ from ff_observe.catalogue.quality import (
     UNKNOWN_VALUE,
     Rule,
 )
-from ff_observe.collector.fleet import BOUNDS, DRIVERS, LICENSE_TYPES, RESOURCES, Document, is_release
+from ff_observe.collector.fleet.figures import BOUNDS, DRIVERS, LICENSE_TYPES, RESOURCES, Document, is_release
 from ff_observe.collector.store import Rollup, Store, rollups
 
 USUAL_DAYS: Final = 7

@@ -9,15 +9,15 @@ from functools import partial
 
 from ff_observe.catalogue import collector as catalogue
 from ff_observe.catalogue.ping_contract import FIELDS, MAX_BODY_BYTES, PATH, Values, reviewed
-from ff_observe.collector.acceptance import Accepted, accept
-from ff_observe.collector.answers import SUCCESS, Reason, Refusal, refusal_answer, success
-from ff_observe.collector.ingest import Ingest, Outcome
+from ff_observe.collector.keys.receipts import ANSWERED_IN, Receipts
+from ff_observe.collector.keys.sender_hash import SenderHash
 from ff_observe.collector.metrics import CollectorMetrics
-from ff_observe.collector.receipts import ANSWERED_IN, Receipts
+from ff_observe.collector.receiving.acceptance import Accepted, accept
+from ff_observe.collector.receiving.answers import SUCCESS, Reason, Refusal, refusal_answer, success
+from ff_observe.collector.receiving.ingest import Ingest, Outcome
+from ff_observe.collector.receiving.unknown_fields import UnknownFields
 from ff_observe.collector.sender_address import SenderAddress
-from ff_observe.collector.sender_hash import SenderHash
 from ff_observe.collector.store import Ping
-from ff_observe.collector.unknown_fields import UnknownFields
 from ff_observe.http.exchange import Exchange, settle
 from ff_observe.http.messages import Scope
 from ff_observe.signals import tracing

@@ -11,8 +11,8 @@ from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.counts import COUNTS
 from ff_observe.catalogue.model import NO_VALUE, Metric, ping_fields, resource_name
 from ff_observe.catalogue.ping_contract import FIELDS, Value
-from ff_observe.collector.disclosure import OTHER, Disclosure, Resource, Shares
-from ff_observe.collector.noise import Noise
+from ff_observe.collector.fleet.disclosure import OTHER, Disclosure, Resource, Shares
+from ff_observe.collector.fleet.noise import Noise
 from ff_observe.collector.store import Count, Distribution, Seen, Store, StoreError
 
 DRIVERS = frozenset({"localfs", "docker", "kubernetes", "stub"})

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import orjson
 
 from ff_observe.catalogue.ping_contract import FIELDS, MAX_BODY_BYTES, MAX_COUNT, MAX_DEPTH, Field, Value, Values
-from ff_observe.collector.answers import Reason, Refusal
+from ff_observe.collector.receiving.answers import Reason, Refusal
 
 MAX_UNKNOWN_NAMES = 16
 """How many unknown fields of one ping are returned; the rest are ignored."""

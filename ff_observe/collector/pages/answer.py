@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import date
 from html import escape
 
-from ff_observe.collector.charts import STYLES, Line, chart, grouped, named, stack
-from ff_observe.collector.page import bar, by_number, head
-from ff_observe.collector.questions import Answer, Cell
+from ff_observe.collector.fleet.questions import Answer, Cell
+from ff_observe.collector.pages.charts import STYLES, Line, chart, grouped, named, stack
+from ff_observe.collector.pages.public import bar, by_number, head
 
 _DAY, _SHARE, _PLATFORMS = "day", "share", "platforms"
 _TEXT = ' class="text"'

@@ -8,10 +8,10 @@ from typing import Final, Protocol
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric
 from ff_observe.catalogue.ping_contract import Value
-from ff_observe.collector import fleet
-from ff_observe.collector.disclosure import OTHER, Disclosure
-from ff_observe.collector.fleet import ByValue
-from ff_observe.collector.questions import MONTH, WEEK, Sightings
+from ff_observe.collector.fleet import figures as fleet
+from ff_observe.collector.fleet.disclosure import OTHER, Disclosure
+from ff_observe.collector.fleet.figures import ByValue
+from ff_observe.collector.fleet.questions import MONTH, WEEK, Sightings
 from ff_observe.collector.store import Rollup, Seen
 from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN
 from ff_observe.exposition.backfill import END, check_labels, head, series

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 from ff_observe.catalogue.ping_contract import FIELDS, Field, RollupRule, Value
 from ff_observe.catalogue.quality import MISSING, NO_PINGS
-from ff_observe.collector.quality import Finding
+from ff_observe.collector.fleet.quality import Finding
 from ff_observe.collector.store import Rollup
 from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN, UPGRADE, following
 from ff_observe.collector.store.rollups import text as as_text

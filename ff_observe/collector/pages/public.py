@@ -12,11 +12,11 @@ from typing import Any
 from ff_observe.catalogue import fleet as catalogue
 from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.catalogue.quality import RULES
-from ff_observe.collector.charts import LEFT_OUT, STYLES, Line, chart, grouped, named, shares, sparkline, stack
-from ff_observe.collector.disclosure import OTHER, QUANTILES, Shares
-from ff_observe.collector.fleet import PREFIX, Document
-from ff_observe.collector.history import DAILY
-from ff_observe.collector.noise import fits
+from ff_observe.collector.fleet.disclosure import OTHER, QUANTILES, Shares
+from ff_observe.collector.fleet.figures import PREFIX, Document
+from ff_observe.collector.fleet.history import DAILY
+from ff_observe.collector.fleet.noise import fits
+from ff_observe.collector.pages.charts import LEFT_OUT, STYLES, Line, chart, grouped, named, shares, sparkline, stack
 from ff_observe.collector.store.rollups import following, place
 
 _STYLE = (files(__package__) / "page.css").read_text(encoding="utf-8")

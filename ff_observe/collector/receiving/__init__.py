@@ -1,0 +1,1 @@
+"""From a request to a stored ping: what is taken, what is refused and why, and the answer."""
