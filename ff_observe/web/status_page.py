@@ -95,4 +95,5 @@ class StatusPage:
 
 
 def _json(document: StatusDocument) -> Answer:
-    return answer(200, "application/json", json.dumps(as_json(document), ensure_ascii=False).encode())
+    text = json.dumps(as_json(document), ensure_ascii=False)
+    return answer(200, "application/json", text.encode("utf-8", "replace"))  # a path may be no UTF-8

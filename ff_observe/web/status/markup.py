@@ -4,8 +4,9 @@ import re
 from html import escape
 from typing import Final
 
-_UNSEEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, which HTML does not allow, and those that turn the direction of the text around them."""
+_UNSEEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, which HTML does not allow, those that turn the direction of the text around them, and halves of
+surrogate pairs, as Python reads a file name that is no UTF-8: they cannot be encoded."""
 
 _VOID: Final = frozenset(("img", "link", "meta", "wbr"))
 _INLINE: Final = frozenset(("a", "code", "del", "em", "ins", "span", "strong", "time", "wbr"))

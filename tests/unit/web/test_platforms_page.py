@@ -1,6 +1,7 @@
 """The list of platforms: what it says of each, and that it loads nothing that is not its own."""
 
 import asyncio
+import os
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -15,7 +16,7 @@ from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
 from ff_observe.web.platforms_app import PlatformsApp
 from ff_observe.web.platforms_page import PlatformsPage, ServedPlatform
-from tests.unit.web.asgi import Reply, ask
+from tests.unit.web.asgi import Reply, ask, get
 from tests.unit.web.platforms import Provider, app, settings, snapshot
 from tests.unit.web.test_status_page import Page
 
@@ -67,3 +68,12 @@ def test_everything_a_page_loads_is_its_own(path: str) -> None:
     assert "this is not YAML" in page.text
     assert [each.status for each in loaded] == [200, 200]
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/platforms/broken/", 503)])
+def test_a_problem_with_a_file_whose_name_is_no_utf_8_is_shown(path: str, status: int) -> None:
+    listed, file = PlatformsApp(SystemClock(), Workers()), os.fsdecode(b"/opt/fl\xf6w/etc/flowforge.yml")
+    listed.serve([ServedPlatform("broken", {}, (f"{file}: this is not YAML",), None)])
+    reply = get(listed, path)
+    assert reply.status == status
+    assert "/opt/fl\N{REPLACEMENT CHARACTER}w/etc/flowforge.yml: this is not YAML" in reply.text

@@ -1,5 +1,6 @@
 """The landing page: what it tells, and that nothing in it can become markup or reach outside."""
 
+import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -220,6 +221,14 @@ def test_unknown_keys_are_a_problem() -> None:
     unknown = (WrongKey("/opt/flowforge/etc/flowforge.yml", 7, 3, "telemetry.ulr", "unknown key"),)
     text = page(app(Provider(snapshot()), warnings=unknown)).text
     assert "telemetry.ulr in /opt/flowforge/etc/flowforge.yml:7:3" in text
+
+
+@pytest.mark.parametrize(("path", "shown"), [("/", "/opt/fl\N{REPLACEMENT CHARACTER}w"), ("/api/status", "/opt/fl?w")])
+def test_a_path_that_is_no_utf_8_is_shown_as_far_as_it_can_be(path: str, shown: str) -> None:
+    wrong = WrongKey(os.fsdecode(b"/opt/fl\xf6w/etc/flowforge.yml"), 7, 3, "telemetry.ulr", "unknown key")
+    reply = get(app(Provider(snapshot()), warnings=(wrong,)), path)
+    assert reply.status == 200
+    assert f"{shown}/etc/flowforge.yml:7:3" in reply.text.replace("<wbr>", "")
 
 
 def test_links_lead_to_metrics_status_and_probes() -> None:
