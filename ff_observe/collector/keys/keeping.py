@@ -69,12 +69,16 @@ class FileKeeping:
                     self._put_in_place()
                 return decided
 
-    def destroy(self) -> None:
-        """Overwrite the key in place on the disk, and remove the file, after the database has taken it over."""
+    def destroy(self) -> bool:
+        """Overwrite the key in place on the disk, and remove the file, after the database has taken it over. Whether
+        there was one."""
         with self._explained("cannot be destroyed ({}): the database keeps this key now; remove it by hand"):
+            if not self.file.exists():
+                return False
             for file in (self._fresh, self.file):
                 self._overwrite(file)
                 file.unlink(missing_ok=True)
+            return True
 
     def wrong(self, message: str) -> ConfigurationError:
         return ConfigurationError((Problem(self._named_in, 0, 0, self._key, f"{self.file} {message}"),))

@@ -59,8 +59,7 @@ class SharedKeeping:
             decided = decide(kept)
             if (wrapped is not None and decided == kept) or self._replace(wrapped, decided):
                 break
-        if self._destroys_file and self._earlier.file.exists():
-            self._earlier.destroy()
+        if self._destroys_file and self._earlier.destroy():
             file = self._earlier.file
             log.info("the database keeps the key %s for all collectors: %s is destroyed", self._name, file)
         return decided

@@ -9,6 +9,7 @@ from ff_observe.collector.keys.keeping import FileKeeping
 from ff_observe.collector.keys.shared import SharedKeeping
 from ff_observe.collector.keys.wrapping import KeyWrapping, WrappingKeyFile
 from ff_observe.errors import FFObserveError
+from tests.other_users import unable_to_enter
 
 
 class Kept:
@@ -60,3 +61,12 @@ def test_a_file_that_cannot_be_destroyed_is_no_error_of_the_configuration(
     with pytest.raises(FFObserveError, match=r"cannot be destroyed \(Read-only.*: the database keeps this") as raised:
         shared(tmp_path).exchange(lambda kept: kept or b"made")
     assert raised.value.exit_status == 1
+
+
+def test_a_file_where_this_user_may_not_look_for_it_is_no_error_of_the_configuration(open_directory: Path) -> None:
+    keeping = shared(open_directory)
+    (open_directory / "keys").mkdir()
+    assert keeping.exchange(lambda _: b"made") == b"made"
+    refused = pytest.raises(FFObserveError, match=r"sender\.key cannot be destroyed \(Permission denied\): the data")
+    with unable_to_enter(open_directory / "keys"), refused:
+        keeping.exchange(lambda kept: kept or b"another")
