@@ -14,9 +14,10 @@ from ff_observe.collector.commands import existing_store
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.settings_kinds import SQLiteFile
-from ff_observe.collector.store import Released, StoreError, sqlite, sqlite_schema, sqlite_session
+from ff_observe.collector.store import Released, StoreError, counting, sqlite, sqlite_schema, sqlite_session
 from ff_observe.collector.store.opening import open_store
 from ff_observe.collector.store.sqlite import SQLiteStore, open_sqlite
+from tests.contract.test_collector_counting import resting
 from tests.contract.test_collector_rollups import fold_all
 from tests.other_users import somebody_else, unable_to_enter
 from tests.unit.collector.blocking_writer import BlockingWriter
@@ -61,6 +62,33 @@ def test_no_other_file_is_opened_while_one_is_open_under_its_name(content: bytes
     first.close()
     with contextlib.closing(sqlite_schema.connect(file)) as second:
         assert second.execute("SELECT name FROM sqlite_schema").fetchall() == []
+
+
+def test_a_count_ends_with_its_file_for_which_pings_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "COUNTED_AT_ONCE", 1)
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    rests = resting(store, lambda _: store.path.rename(tmp_path / "taken away"))
+    moved = "its file has been moved or deleted"
+    with BlockingWriter(store) as writer:
+        writer.write([ping(f"{index}") for index in range(3)])
+        with pytest.raises(StoreError, match=f"could not count platforms: {moved}"):
+            store.count(NOON, 2)
+        assert len(rests.asked) == 1
+        with pytest.raises(StoreError, match=moved):
+            writer.write([ping("a")])
+        assert writer.write([ping("a")]) == [True]
+
+
+def test_the_reading_of_a_day_ends_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_session, "READ_AT_ONCE", 1)
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    with BlockingWriter(store) as writer:
+        writer.write([ping(f"{index}") for index in range(3)])
+    portions = store.read_day(NOON.date())
+    next(portions)
+    store.path.rename(tmp_path / "taken away")
+    with pytest.raises(StoreError, match="could not export: its file has been moved or deleted"):
+        next(portions)
 
 
 def no_database(file: Path) -> None:

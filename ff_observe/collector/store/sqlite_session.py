@@ -1,7 +1,6 @@
 """A session with an SQLite file: how its statements run, and those that only it has."""
 
 import contextlib
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,7 +12,7 @@ from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
 from ff_observe.collector.store.model import DAYS_PRUNED_AT_ONCE, READ_AT_ONCE, Columns, Distribution, Pruned, Rollup
 from ff_observe.collector.store.present import EARLIEST, LATEST, WITNESSES
 from ff_observe.collector.store.session import Row, Session, Walk
-from ff_observe.collector.store.sqlite_schema import transaction
+from ff_observe.collector.store.sqlite_schema import Connection, transaction
 
 PRUNED_AT_ONCE = 2000  # so that no ping waits long for the daily prune
 PORTIONS = 20
@@ -51,16 +50,19 @@ FROM seen JOIN ping ON ping.rowid = ping_id LEFT JOIN platform ON platform.insta
 GROUP BY 1, 2, 3, 4
 """  # noqa: S608 - only names of our own columns
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def run(self, statement: str, *values: object) -> Sequence[Row]:
+        """Not where the file has been moved: no ping is stored in the one in its place while this one is open."""
+        self.connection.check_that_it_is_kept()
         return self.connection.execute(statement, values).fetchall()
 
     def portions(self, statement: str, *values: object) -> Iterator[Sequence[Row]]:
         rows = self.connection.execute(statement, values)
         while portion := rows.fetchmany(READ_AT_ONCE):
             yield portion
+            self.connection.check_that_it_is_kept()
 
     def as_columns(self, rows: Sequence[Row]) -> Columns:
         at, sender, first_seen, *values = zip(*rows, strict=True)

@@ -85,7 +85,7 @@ class SQLiteWriter:
         connection.execute("REPLACE INTO probe (id, at) VALUES (1, datetime('now'))")
         return []
 
-    def _store(self, connection: sqlite3.Connection, pings: Sequence[Ping]) -> Sequence[bool]:
+    def _store(self, connection: Connection, pings: Sequence[Ping]) -> Sequence[bool]:
         if not self._dater.knows(pings):
             pings = self._dater.date(pings, vouched_for(SQLiteSession(connection).newest_days()))
         batch = distinct(pings)
