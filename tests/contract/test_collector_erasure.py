@@ -154,6 +154,18 @@ def reading(store: Store) -> Iterator[None]:
             yield
 
 
+def test_a_platform_whose_pings_are_pruned_is_forgotten(store: Store, writer: BlockingWriter) -> None:
+    """By a clock that is behind, which deletes a part of a day."""
+    writer.write([ping(ID, later(days=-4, hours=-4))])
+    for days in (3, 2, 1, 0):
+        writer.write([ping("another", later(days=-days))])
+    fold_all(store, NOON)
+    store.prune(later(days=-1), timedelta(days=3))
+    store.forget(ID)
+    with store._session("look") as session:
+        assert session.run("SELECT instance_id FROM fleet_seen") == [("another",)]
+
+
 @pytest.mark.parametrize("then", ["forget", "upkeep"])
 def test_copies_that_a_reader_keeps_are_an_error_and_removed_once_it_is_gone(
     store: Store,

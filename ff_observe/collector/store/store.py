@@ -236,11 +236,11 @@ class Store(ABC):
             session.run("DELETE FROM recent WHERE instance_id = ?", instance_id)
             pings = session.run(f"DELETE FROM ping WHERE instance_id = ? RETURNING {_DAY}", instance_id)  # noqa: S608 - our own words
             known = session.run("DELETE FROM platform WHERE instance_id = ? RETURNING 1", instance_id)
-            if pings or known:
-                days = {date.fromisoformat(day) for (day,) in pings}
-                folding.mark(session, days, erased=True)
+            days = {date.fromisoformat(day) for (day,) in pings}
+            folding.mark(session, days, erased=True)
+            seen = session.run("DELETE FROM fleet_seen WHERE instance_id = ? RETURNING 1", instance_id)
+            if pings or known or seen:
                 session.run("DELETE FROM fleet_count")
-                session.run("DELETE FROM fleet_seen WHERE instance_id = ?", instance_id)
                 session.note(["fleet_count", "fleet_seen", "platform", "recent"], days)
         if left := self._clear():
             raise StoreError(f"{len(pings)} pings are deleted, but copies are left in {left}")
