@@ -204,6 +204,27 @@ def test_forgotten_platforms_are_deleted_in_portions(tmp_path: Path, monkeypatch
     assert max(before - after for before, after in itertools.pairwise(left)) <= 3
 
 
+def test_upkeep_searches_pings_by_their_dates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hourly scan of all would read gigabytes."""
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    statements: list[str] = []
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = sqlite_schema.connect(path)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    with BlockingWriter(store) as writer:
+        writer.write([ping("a")])
+    monkeypatch.setattr(sqlite, "connect", connect)
+    store.tidy(NOON)
+    with contextlib.closing(sqlite3.connect(store.path)) as reader:
+        asked = [each for each in statements if each.startswith("SELECT") and " ping" in each]
+        steps = {step for each in asked for *_, step in reader.execute(f"EXPLAIN QUERY PLAN {each}")}
+    assert any("SEARCH ping" in step for step in steps)
+    assert not any("SCAN ping" in step for step in steps)
+
+
 WORKS: dict[str, Callable[[SQLiteStore], object]] = {
     "roll up": lambda store: store.fold(NOON, 3),
     "read roll-ups": lambda store: store.rollups(date.min, date.max, ["seen"]),
