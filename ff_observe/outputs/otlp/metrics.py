@@ -130,20 +130,25 @@ class MetricsExport:
         delivered = self._reader.delivered
         if self._reader.has_differences and (delivered or isinstance(self.exporting.problem(), TakenInPart)):
             for name in counters:
-                reading = {**self._taken[name].reading, **readings[name]}
-                self._taken[name] = _Taken(reading, self._reader.collected_at, began.get(name))
+                taken = self._taken[name]
+                reading = {**taken.reading, **readings[name]}
+                self._taken[name] = _Taken(reading, self._reader.collected_at, began.get(name, taken.began))
         return delivered
 
     def close(self) -> None:
         self._provider.shutdown()
 
     def _leave_out_what_was_before(self, name: str, now: Reading, began: float | None) -> None:
-        """Of a counter that is seen for the first time, or that began anew, which its earlier values are no part of."""
+        """Of a counter that is seen for the first time, or that began anew, which its earlier values are no part of.
+        What was deleted from one, as from the audit log, is no difference: those of a counter are never below 0."""
         taken = self._taken.get(name)
         if taken is None:
             self._taken[name] = _Taken(now, None, began)
-        elif taken.began not in (None, began):
+        elif began is not None and taken.began not in (None, began):
             self._taken[name] = _Taken(now, taken.up_to, began)
+        else:
+            less = {labels: value for labels, value in now.items() if value < taken.reading.get(labels, value)}
+            self._taken[name] = taken._replace(reading={**taken.reading, **less})
 
     def _callback(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:

@@ -199,6 +199,35 @@ def test_as_a_difference_a_counter_does_not_show_what_happened_before_the_first_
     assert [each["ff_observe.pings"][1] for each in sent] == [1, 1, 1, 1]
 
 
+def differences_of_sign_ins(*moments: tuple[int, datetime | None], problem: str | None = None) -> list[float]:
+    """What is sent for each reading (entries, when the audit log began); every export but the first has `problem`."""
+    exporter = Kept(AggregationTemporality.DELTA)
+    export = MetricsExport(EVERY, Resource({}), exporter.exporting())
+    sent = []
+    for entries, since in moments:
+        began = {} if since is None else {"flowfuse_sign_ins_total": since.timestamp()}
+        export.export({"flowfuse_sign_ins_total": {("failure",): entries}}, None, began)
+        [sign_ins] = exporter.metrics()
+        sent += [point.value for point in sign_ins.data.data_points]
+        exporter.problem = problem
+    export.close()
+    return sent
+
+
+def test_a_difference_is_whole_where_it_is_not_known_for_a_moment_when_its_counter_began() -> None:
+    """As of the process, where no more files can be opened, of which one says it."""
+    moments = (70, FIRST_ENTRY), (73, None), (78, FIRST_ENTRY), (50, RESTORED), (51, None)
+    assert differences_of_sign_ins(*moments) == [0, 3, 5, 0, 1]
+
+
+@pytest.mark.parametrize(("problem", "after_it"), [(None, [1, 3]), ("it did not answer in time", [1, 4])])
+def test_a_counter_from_which_something_was_deleted_has_no_difference_below_0(
+    problem: str | None, after_it: list[float]
+) -> None:
+    moments = [(entries, FIRST_ENTRY) for entries in (70, 60, 61, 64)]
+    assert differences_of_sign_ins(*moments, problem=problem) == [0, 0, *after_it]
+
+
 @pytest.mark.parametrize(
     ("entries", "problem", "differences"),
     [
