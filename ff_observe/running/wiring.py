@@ -229,8 +229,8 @@ def collector_signals(secrets: object, clock: Clock) -> list[Component]:
     from ff_observe.outputs.otlp.choice import destinations
 
     general = bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
-    chosen = destinations(OtlpSettings(), os.environ, traces_by_default=general)
-    if "traces" not in chosen and "logs" not in chosen:
+    chosen = destinations(OtlpSettings(), os.environ, ("traces", "logs"), traces_by_default=general)
+    if not chosen:
         return []
     component = otlp.import_component()
     from ff_observe.outputs.otlp.resource import ServiceResource

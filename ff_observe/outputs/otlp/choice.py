@@ -3,7 +3,7 @@
 Whether OTLP is on at all is decided by `output.status`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,9 +47,13 @@ class Destination:
 
 
 def destinations(
-    settings: OtlpSettings, environment: Mapping[str, str], *, traces_by_default: bool = False
+    settings: OtlpSettings,
+    environment: Mapping[str, str],
+    signals: Collection[Signal] = ("metrics", "traces", "logs"),
+    *,
+    traces_by_default: bool = False,
 ) -> dict[Signal, Destination]:
-    """The signals that are on: those that the file or the variables ask for (`otlp_signals`). Raises
+    """Those of `signals` that are on: that the file or the variables ask for (`otlp_signals`). Raises
     `ConfigurationError` for variables that cannot be used."""
     variables = Variables(environment)
     asked = otlp_signals(environment)
@@ -59,8 +63,8 @@ def destinations(
         "traces": settings.traces or traces_by_default or "traces" in asked,
         "logs": settings.logs or "logs" in asked,
     }
-    chosen = {signal: _destination(settings, variables, signal) for signal in on if on[signal]}
-    if on["metrics"]:  # read by the SDK, which ignores an invalid one
+    chosen = {signal: _destination(settings, variables, signal) for signal in signals if on[signal]}
+    if "metrics" in chosen:  # read by the SDK, which ignores an invalid one
         variables.word("metrics", "TEMPORALITY_PREFERENCE", _TEMPORALITIES)
     variables.raise_problems()
     return chosen

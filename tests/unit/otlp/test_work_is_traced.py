@@ -199,6 +199,12 @@ def test_the_collector_sends_nothing_unless_a_variable_names_where(monkeypatch: 
     assert collector_signals(CollectorSettings(), CLOCK) == []
 
 
+def test_the_collector_which_sends_no_metrics_does_not_ask_how_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "15s")
+    assert len(collector_signals(CollectorSettings(), CLOCK)) == 1
+
+
 def test_an_error_is_reported_to_sentry_once_and_not_again_over_otlp(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
