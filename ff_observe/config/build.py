@@ -141,9 +141,15 @@ def _prometheus(reader: Reader) -> settings.PrometheusSettings:
         enabled=flowfuse_enabled if bridge_enabled is None else bridge_enabled,
         probe_url=_probe_url(reader),
     )
-    if prometheus.is_open_to_all:
-        reader.problem(key.PROMETHEUS_HOST.path, open_to_all(prometheus.host))
+    refuse_if_open(reader, prometheus, key.PROMETHEUS_HOST.path.removesuffix("host"))
     return prometheus
+
+
+def refuse_if_open(reader: Reader, web: settings.PrometheusSettings, section: str = "") -> None:
+    """A problem where all are served. Where the file that should prevent it is wrong, that says enough."""
+    host, *files = (f"{section}{name}" for name in ("host", "web_config_file", "bearer_token_file"))
+    if web.is_open_to_all and not any(problem.key in files for problem in reader.problems):
+        reader.problem(host, open_to_all(web.host))
 
 
 def _probe_url(reader: Reader) -> str | None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from ff_observe.config import declaration, kinds
+from ff_observe.config.build import refuse_if_open
 from ff_observe.config.key import FileKeys, Key
 from ff_observe.config.kind import Kind, WrongValueError, read_each
 from ff_observe.config.known_keys import check_keys
 from ff_observe.config.load import find_file, load_settings
 from ff_observe.config.nodes import Entry as MapEntry
 from ff_observe.config.nodes import Map, Node, Place, Scalar, Sequence
-from ff_observe.config.public import open_to_all
 from ff_observe.config.reader import Reader, not_for_root, read_tree, wrong
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PrometheusSettings, Settings
@@ -152,8 +152,7 @@ def _read_list(file: Path, warnings: list[Problem]) -> tuple[PrometheusSettings,
         raise wrong(file, "the file is empty: list platforms in it")
     reader = Reader(file, tree, PLATFORMS_FILE, file.parent)
     web = PrometheusSettings(enabled=True, **{key.path: reader.value(key) for key in _SERVING})
-    if web.is_open_to_all:
-        reader.problem("host", open_to_all(web.host))
+    refuse_if_open(reader, web)
     homes, entries = reader.value(HOMES), _entries(reader, file)
     reader.problems += check_keys(reader)
     reader.finish()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ff_observe.config import load_settings
+from ff_observe.config.platforms import load_platforms
 from ff_observe.config.public import is_loopback
 from ff_observe.errors import ConfigurationError
 
@@ -59,3 +60,16 @@ def test_an_address_open_to_others_needs_security_or_consent(tmp_path: Path, key
         load_settings(home=tmp_path, variables={})
     assert "telemetry.backend.prometheus.host" in str(caught.value)
     assert str(caught.value).count("allow_public: true") == 1
+
+
+@pytest.mark.parametrize("wrong", ["web_config_file: 5", "web_config_file: [a]", "bearer_token_file: {}"])
+def test_a_file_that_should_secure_it_and_is_wrong_is_the_only_problem(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "etc").mkdir()
+    prometheus = f"host: 10.1.2.3, {wrong}"
+    (tmp_path / "etc" / "flowforge.yml").write_text(f"telemetry: {{backend: {{prometheus: {{{prometheus}}}}}}}\n")
+    listed = tmp_path / "platforms.yml"
+    listed.write_text(f"{{{prometheus}, platforms: []}}\n")
+    for load in (lambda: load_settings(home=tmp_path, variables={}), lambda: load_platforms(listed)):
+        with pytest.raises(ConfigurationError) as caught:
+            load()
+        assert [problem.key.rpartition(".")[2] for problem in caught.value.problems] == [wrong.partition(":")[0]]
