@@ -47,10 +47,10 @@ class Snapshot:
 
     def counters_began(self, readings: Mapping[str, Reading]) -> dict[str, float]:
         """When counters began, in seconds since 1970 by name: the bridge's own (also in `readings`) with its process,
-        those of the audit log with its first entry."""
+        those of the audit log with its first entry, unless it is dated before 1970 or ahead: no receiver takes that."""
         began: dict[str, float] = {}
         if started := readings.get(process.START.name):
             began |= dict.fromkeys((metric.name for metric in SELF), started[()])
-        if self.counted_since is not None:
+        if self.counted_since is not None and 0 <= self.counted_since.timestamp() <= self.taken_at.timestamp():
             began |= dict.fromkeys((metric.name for metric in AUDIT), self.counted_since.timestamp())
         return began

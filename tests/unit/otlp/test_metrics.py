@@ -8,6 +8,7 @@ import jsonschema_rs
 import pytest
 import yaml
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -190,6 +191,29 @@ def test_a_counter_begins_with_the_audit_log_or_the_process_whenever_its_export_
         "flowfuse.sign_ins": (FIRST_ENTRY.timestamp(), 70),
         "ff_observe.pings": (PROCESS_BEGAN.timestamp(), 4),
     }
+
+
+@pytest.mark.parametrize(
+    ("first_entry", "is_told"),
+    [
+        (RESTORED, True),
+        (datetime(1970, 1, 1, tzinfo=UTC), True),
+        (datetime(1969, 12, 31, tzinfo=UTC), False),
+        (datetime(2600, 1, 1, tzinfo=UTC), False),
+        (datetime.max.replace(tzinfo=UTC), False),
+    ],
+)
+def test_a_counter_has_no_beginning_that_otlp_cannot_carry(first_entry: datetime, is_told: bool) -> None:
+    """A time there is unsigned, in nanoseconds."""
+    snapshot = Snapshot(PROCESS_BEGAN, 0.01, True, Installation(), READINGS, counted_since=first_entry)
+    exporter = Kept()
+    export = MetricsExport(EVERY, Resource({}), exporter.exporting())
+    began = snapshot.counters_began({})
+    export.export(snapshot.readings, None, began)
+    starts = [point.start_time_unix_nano for each in exporter.metrics() for point in each.data.data_points]
+    export.close()
+    assert [NumberDataPoint(start_time_unix_nano=start) for start in starts if start is not None]
+    assert (began.get("flowfuse_sign_ins_total") == first_entry.timestamp()) is is_told
 
 
 def test_as_a_difference_a_counter_does_not_show_what_happened_before_the_first_export() -> None:
