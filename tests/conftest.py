@@ -1,6 +1,7 @@
 """The real parts as fixtures. The rules for every test are in `suite_rules.py`."""
 
 import math
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest_plugins = ["tests.suite_rules"]
+
+
+def pytest_configure() -> None:
+    """What tests end by a signal must notice it: `nohup` and a shell's background have programs ignore two of them."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
