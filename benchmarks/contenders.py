@@ -19,8 +19,8 @@ from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.running.bridge import build_bridge
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 
 PLATFORM = PlatformSettings(flowfuse_version="2.4.0", nodejs_version="v18.19.0")
 

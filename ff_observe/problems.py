@@ -15,7 +15,7 @@ from ff_observe.outputs import statuses
 from ff_observe.outputs.ping.consent import decide
 from ff_observe.platform.limits import AFTER_EXPIRY, EXPIRES_SOON, Level, headroom
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals.redaction import Redactor, known_secrets
+from ff_observe.telemetry.redaction import Redactor, known_secrets
 
 
 class Severity(StrEnum):

@@ -32,8 +32,8 @@ from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import Answer as DatabaseAnswer
 from ff_observe.platform.sources.model import HttpAnswer, Installation, Licence
 from ff_observe.problems import Finding
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
 from ff_observe.web.status.describe import StatusSource

@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{place}{error.strerror or error}", 1, options)
     except Exception as error:
         if options.log_level == "debug":
-            from ff_observe.signals.log import indented
+            from ff_observe.telemetry.log import indented
 
             print(indented(redactor_of(options).text(traceback.format_exc().rstrip())), file=sys.stderr)
         message = f"unexpected {type(error).__name__}; run again with --log-level debug and report it"
@@ -203,7 +203,7 @@ def _drop_output() -> None:
 
 
 def _complain(message: str, status: int, options: argparse.Namespace) -> int:
-    from ff_observe.signals.log import escaped
+    from ff_observe.telemetry.log import escaped
 
     for line in redactor_of(options).text(message).split("\n"):
         print(f"ff-observe: {escaped(line)}", file=sys.stderr)

@@ -35,7 +35,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.cli.run import leave
-    from ff_observe.signals.log import escaped
+    from ff_observe.telemetry.log import escaped
 
     try:
         settings = _strict(options)

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from http.client import HTTPException
 
     from ff_observe.doctor import serving
-    from ff_observe.signals.log import escaped
+    from ff_observe.telemetry.log import escaped
     from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
 
     if options.url is None:

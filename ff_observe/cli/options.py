@@ -13,7 +13,7 @@ from ff_observe.system.clock import Clock, FrozenClock, SystemClock
 if TYPE_CHECKING:  # importing the parser of the file would slow `--help` down
     from ff_observe.config.platforms import Platforms
     from ff_observe.config.settings import Settings
-    from ff_observe.signals.redaction import Redactor
+    from ff_observe.telemetry.redaction import Redactor
 
 OF_FLOWFORGE_YML: Final = ("--home", "--config", "--overlay", "--set")
 """The global options that name flowforge.yml, or change what is read of it."""
@@ -27,7 +27,7 @@ def given_of_flowforge_yml(options: argparse.Namespace) -> list[str]:
 def start_logging(options: argparse.Namespace) -> None:
     """Set up the log by `--log-format` and `--log-level`. Secrets that no settings name are recognised by their
     shape."""
-    from ff_observe.signals.log import configure_logging
+    from ff_observe.telemetry.log import configure_logging
 
     configure_logging(options.log_format, _level(options), redactor=getattr(options, "redactor", None))
 
@@ -48,7 +48,7 @@ def settings_of(options: argparse.Namespace) -> "Settings":
 def hide_secrets(options: argparse.Namespace, settings: object) -> None:
     """From now on log and errors mask the secrets of `settings`, in addition to earlier ones: after a reload,
     components with the old settings still stop, or keep running."""
-    from ff_observe.signals.redaction import known_secrets
+    from ff_observe.telemetry.redaction import known_secrets
 
     options.redactor = redactor_of(options).with_secrets(known_secrets(settings))
     start_logging(options)
@@ -56,7 +56,7 @@ def hide_secrets(options: argparse.Namespace, settings: object) -> None:
 
 def redactor_of(options: argparse.Namespace) -> "Redactor":
     """What masks the secrets of the settings, as far as they were read."""
-    from ff_observe.signals.redaction import Redactor
+    from ff_observe.telemetry.redaction import Redactor
 
     return getattr(options, "redactor", None) or Redactor(personal=False)
 
@@ -67,7 +67,7 @@ def platforms_of(options: argparse.Namespace) -> "Platforms":
     Raises `ConfigurationError`.
     """
     from ff_observe.config.platforms import load_platforms
-    from ff_observe.signals.redaction import RedactorOfPlatforms, known_secrets
+    from ff_observe.telemetry.redaction import RedactorOfPlatforms, known_secrets
 
     start_logging(options)
     platforms = load_platforms(options.platforms)

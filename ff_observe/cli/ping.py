@@ -118,7 +118,7 @@ def _explain(body: bytes) -> None:
 def _show_changes(body: bytes, ledger: Path | None) -> int:
     from ff_observe.outputs.ping.explained import changes, last_delivered, values
     from ff_observe.outputs.ping.ledger import read_ledger
-    from ff_observe.signals.log import escaped
+    from ff_observe.telemetry.log import escaped
 
     if ledger is None:
         raise LedgerError("there is nothing to compare with: telemetry.ledger is off, so that no ping is kept")
@@ -143,7 +143,7 @@ def why(options: argparse.Namespace) -> int:
     from ff_observe.outputs.ping.consent import decide, with_election
     from ff_observe.outputs.ping.participation import observe_election
     from ff_observe.running.wiring import locks_in, open_platform
-    from ff_observe.signals.log import escaped
+    from ff_observe.telemetry.log import escaped
 
     with open_platform(settings_of(options)) as platform, progress(READING):
         snapshot = platform.snapshots.take()
@@ -242,7 +242,7 @@ def _ledger_and_key(options: argparse.Namespace) -> "tuple[Path, VerifierKey | N
 
 def _verify(path: Path, collector: "VerifierKey | None", against: "Sequence[Path]") -> int:
     from ff_observe.outputs.ping.ledger_proof import examine
-    from ff_observe.signals.log import escaped
+    from ff_observe.telemetry.log import escaped
 
     with progress("verifying the ledger"):
         verified = examine(path, collector, against)
@@ -277,7 +277,7 @@ def _print_checkpoint(path: Path, collector: "VerifierKey | None") -> int:
 
 
 def _print_table(held: "Iterable[Entry]") -> None:
-    from ff_observe.signals.log import escaped
+    from ff_observe.telemetry.log import escaped
 
     rows = [("N", "TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256")]
     for entry in held:

@@ -16,7 +16,7 @@ from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import listening_socket, next_signal, notify
 from ff_observe.config.public import open_to_all
 from ff_observe.errors import FFObserveError, UsageError
-from ff_observe.signals.platform_context import working_for
+from ff_observe.telemetry.platform_context import working_for
 
 if TYPE_CHECKING:
     import socket

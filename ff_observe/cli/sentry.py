@@ -45,8 +45,8 @@ def test(options: argparse.Namespace) -> int:
 
 
 def sourcemaps(options: argparse.Namespace) -> int:
-    from ff_observe.signals.log import escaped
     from ff_observe.source_maps.upload import upload_source_maps
+    from ff_observe.telemetry.log import escaped
 
     upload_source_maps(
         options.directory,

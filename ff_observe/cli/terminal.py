@@ -27,7 +27,7 @@ def say(line: object) -> None:
 
 def legible(signed: str, stream: TextIO) -> str:
     """A signed text for `stream`: a file gets it as it was signed; on a terminal what could control it is escaped."""
-    from ff_observe.signals.log import escaped
+    from ff_observe.telemetry.log import escaped
 
     return "\n".join(map(escaped, signed.split("\n"))) if stream.isatty() else signed
 

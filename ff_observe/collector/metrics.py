@@ -14,7 +14,7 @@ from ff_observe.catalogue.model import Kind, Metric
 from ff_observe.catalogue.process import PROCESS, START
 from ff_observe.collector.fleet.figures import Fleet
 from ff_observe.exposition.formats import Format, encode
-from ff_observe.signals.process_metrics import process_readings
+from ff_observe.telemetry.process_metrics import process_readings
 
 BUCKETS = {
     own.COMMIT_DURATION.name: (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),

@@ -19,7 +19,7 @@ from ff_observe.collector.release_log import ReleaseLog
 from ff_observe.collector.settings import EPSILON, CollectorSettings
 from ff_observe.collector.store import Released, Store
 from ff_observe.errors import ConfigurationError, Problem
-from ff_observe.signals.log import StateLog
+from ff_observe.telemetry.log import StateLog
 from ff_observe.transparency.notes import SigningKey
 
 log = logging.getLogger(__name__)

@@ -34,8 +34,8 @@ from ff_observe.http.listening import listen, reason
 from ff_observe.http.refusals import Closing, Problem, Refusals
 from ff_observe.http.server import Server, loop_factory
 from ff_observe.lifecycle.periodic import Periodic
-from ff_observe.signals.log import StateLog
 from ff_observe.system.clock import Clock, SystemClock
+from ff_observe.telemetry.log import StateLog
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ff_observe.signals.log import StateLog
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

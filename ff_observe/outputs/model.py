@@ -15,9 +15,9 @@ from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.locks import Locks
 from ff_observe.platform.sources.model import OperatingSystem
-from ff_observe.signals.redaction import Redactor
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry.redaction import Redactor
+from ff_observe.telemetry.self_metrics import SelfMetrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from ff_observe.errors import SourceError
 from ff_observe.platform.sources.audit_log import AuditLog, Bounds
 from ff_observe.platform.sources.counting import TooSlowError
 from ff_observe.platform.sources.sql import StatementError
-from ff_observe.signals.log import StateLog
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

@@ -23,10 +23,10 @@ from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.http_probe import HttpProbe
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import Answer, Installation, Source
-from ff_observe.signals import tracing
-from ff_observe.signals.log import StateLog
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.log import StateLog
+from ff_observe.telemetry.self_metrics import SelfMetrics
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from ff_observe.catalogue.audit import EVENTS, FALLIBLE, SOURCES, Event
 from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES
 from ff_observe.outputs.ping.ledger_files import writable
 from ff_observe.platform.audit_counters import Tally
-from ff_observe.signals.log import StateLog
 from ff_observe.system.clock import Clock
 from ff_observe.system.trusted_path import check_naming_file
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

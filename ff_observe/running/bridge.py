@@ -14,8 +14,8 @@ from ff_observe.platform.snapshots import Snapshots
 from ff_observe.running.platform import CurrentApp, RunningPlatform
 from ff_observe.running.platforms import Given, RunningPlatforms, one_or_several, web_of
 from ff_observe.running.wiring import STOP_SECONDS, make_server, secured, web_security
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import Clock, SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 
 if TYPE_CHECKING:
     from ff_observe.web.security import WebSecurity

@@ -16,9 +16,9 @@ from ff_observe.outputs.ping.schedule import FIRST_PING_SECONDS
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.running.wiring import Parts, Process, lasting_components
-from ff_observe.signals.platform_context import working_for
-from ff_observe.signals.redaction import Redactor
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.platform_context import working_for
+from ff_observe.telemetry.redaction import Redactor
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.status.memory import Memory
 
 Undo = Callable[[], None]

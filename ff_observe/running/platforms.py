@@ -14,8 +14,8 @@ from ff_observe.lifecycle.service import Component
 from ff_observe.lifecycle.workers import Workers
 from ff_observe.running.platform import RunningPlatform, stop_in_parallel
 from ff_observe.running.wiring import Process
-from ff_observe.signals.platform_context import working_for
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry.platform_context import working_for
 from ff_observe.web.platforms_app import PlatformsApp
 from ff_observe.web.platforms_page import ServedPlatform
 

@@ -36,10 +36,10 @@ from ff_observe.platform.sources.installation import InstalledVersions, installe
 from ff_observe.platform.sources.locks import Locks
 from ff_observe.problems import Finding
 from ff_observe.running.audit_state import AuditState
-from ff_observe.signals.platform_context import current_platform
-from ff_observe.signals.redaction import Redactor, known_secrets
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import Clock, SystemClock
+from ff_observe.telemetry.platform_context import current_platform
+from ff_observe.telemetry.redaction import Redactor, known_secrets
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import CONNECTIONS_OF_SEVERAL, LIMITS, WebServer
 from ff_observe.web.status.describe import StatusSource

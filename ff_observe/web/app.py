@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.http.application import Application
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Scope, text
-from ff_observe.signals import tracing
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.documents import document
 from ff_observe.web.exposition import SnapshotExposition
 from ff_observe.web.shared_snapshot import SharedSnapshot, SnapshotProvider

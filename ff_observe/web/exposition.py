@@ -7,7 +7,7 @@ from ff_observe.exposition.rendered import Rendered
 from ff_observe.http.messages import Answer
 from ff_observe.outputs.prometheus import Renderer
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 
 
 class SnapshotExposition:

@@ -16,9 +16,9 @@ from ff_observe.http.exchange import settle, settle_from_thread
 from ff_observe.http.messages import ICON, ICON_PATH, Answer, Scope, answer, text
 from ff_observe.lifecycle.workers import Workers
 from ff_observe.outputs.prometheus import render_readings
-from ff_observe.signals.platform_context import working_for
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry.platform_context import working_for
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.app import (
     HEALTHY,
     PAGE_TIMEOUT_SECONDS,

@@ -13,7 +13,7 @@ from ff_observe.http.messages import Answer
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.problems import Severity, find_problems
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.status.frame import PRODUCT, header, page, product
 from ff_observe.web.status.markup import Markup, element

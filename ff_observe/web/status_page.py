@@ -10,7 +10,7 @@ from typing import Final
 from ff_observe.config.settings import PrometheusSettings
 from ff_observe.http.messages import Answer, answer
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals.platform_context import current_platform
+from ff_observe.telemetry.platform_context import current_platform
 from ff_observe.web.status import further
 from ff_observe.web.status.describe import StatusSource
 from ff_observe.web.status.document import StatusDocument, as_json

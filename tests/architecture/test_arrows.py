@@ -8,7 +8,7 @@ P = "ff_observe"
 GROUND = (f"{P}.errors", f"{P}.system", f"{P}.version")
 """What everything else may stand on, but for the catalogue."""
 
-BELOW_SIGNALS = tuple(f"{P}.{name}" for name in ("catalogue", "config", "system", "transparency"))
+BELOW_TELEMETRY = tuple(f"{P}.{name}" for name in ("catalogue", "config", "system", "transparency"))
 """What neither logs nor measures."""
 
 FACE = (f"{P}.version", f"{P}.errors", f"{P}.config", f"{P}.running.bridge")
@@ -27,7 +27,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.transparency": (),
     f"{P}.config": (f"{P}.transparency.notes",),
     f"{P}.system": (),
-    f"{P}.signals": (f"{P}.catalogue", f"{P}.config.secret", f"{P}.system"),
+    f"{P}.telemetry": (f"{P}.catalogue", f"{P}.config.secret", f"{P}.system"),
     f"{P}.lifecycle": (),
     f"{P}.delivery": (),
     f"{P}.platform.sources": (f"{P}.catalogue", f"{P}.config", f"{P}.delivery.trust"),
@@ -99,7 +99,7 @@ def allowed(name: str) -> tuple[str, ...] | None:
     for package, others in ARROWS.items():
         if is_within(name, package):
             ground = () if package == f"{P}.catalogue" else GROUND
-            return (package, *others, *ground, *(() if package in BELOW_SIGNALS else (f"{P}.signals",)))
+            return (package, *others, *ground, *(() if package in BELOW_TELEMETRY else (f"{P}.telemetry",)))
     return None
 
 

@@ -17,8 +17,8 @@ from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import Source
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import FrozenClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.platforms import moment, postgresql_source, sqlite_source
 from tests.recordings import Case, cases, home_of, probes
 from tests.reduced import licences

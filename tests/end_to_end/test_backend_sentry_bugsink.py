@@ -17,8 +17,8 @@ from ff_observe.errors import DeliveryError
 from ff_observe.lifecycle.periodic import Periodic
 from ff_observe.lifecycle.service import Service
 from ff_observe.outputs.sentry.component import BackendSentry, send_test_event
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.fakes import FakeClock
 from tests.real_parts import bugsink as real_bugsink
 from tests.real_parts.bugsink import Server

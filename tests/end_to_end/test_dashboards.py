@@ -19,8 +19,8 @@ from ff_observe.demo.platform import DemoPlatform
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import FrozenClock, SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests import recordings
 from tests.dashboards import RULES, filled_in, query, rules, targets
 from tests.pictures.openmetrics import Sample, backfill

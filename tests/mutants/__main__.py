@@ -28,7 +28,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ff_observe/collector/receiving/acceptance.py": ("tests/unit/collector/test_acceptance.py",),
     "ff_observe/collector/store/rollups.py": ("tests/unit/collector/test_rollups.py",),
     "ff_observe/collector/sender_address.py": ("tests/unit/collector/test_sender_address.py",),
-    "ff_observe/signals/escapes.py": ("tests/unit/test_escapes.py", "tests/unit/test_redaction*.py"),
+    "ff_observe/telemetry/escapes.py": ("tests/unit/test_escapes.py", "tests/unit/test_redaction*.py"),
     "ff_observe/http/peers.py": ("tests/unit/http/test_peers.py",),
     "ff_observe/http/places.py": ("tests/unit/http/test_places.py",),
     "ff_observe/platform/facts.py": ("tests/unit/platform/test_facts.py",),

@@ -22,8 +22,8 @@ from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.audit_log import AuditLog
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import FrozenClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.pictures.openmetrics import Sample
 
 TARGET = MappingProxyType({"job": "flowfuse", "instance": "flowfuse.example.com:10464"})

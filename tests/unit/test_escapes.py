@@ -2,7 +2,7 @@
 
 import pytest
 
-from ff_observe.signals.escapes import MOST_LEVELS, levels
+from ff_observe.telemetry.escapes import MOST_LEVELS, levels
 
 
 @pytest.mark.parametrize(

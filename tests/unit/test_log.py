@@ -15,8 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ff_observe.config.secret import MASK
-from ff_observe.signals.log import JSONFormatter, LogFormat, TextFormatter, configure_logging, escaped
-from ff_observe.signals.redaction import Redactor
+from ff_observe.telemetry.log import JSONFormatter, LogFormat, TextFormatter, configure_logging, escaped
+from ff_observe.telemetry.redaction import Redactor
 from tests.network_guard import guarded_environment
 
 MOMENT = datetime(2026, 3, 29, 1, 59, 59, 123_000, UTC)
@@ -168,7 +168,7 @@ def test_what_is_below_the_level_is_not_written(stream: io.StringIO) -> None:
 
 def test_it_goes_to_standard_error_and_leaves_standard_output_to_the_answers() -> None:
     code = (
-        "import logging; from ff_observe.signals.log import configure_logging;"
+        "import logging; from ff_observe.telemetry.log import configure_logging;"
         " configure_logging('json'); logging.error('x')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=guarded_environment())

@@ -25,7 +25,7 @@ from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import SETTINGS_READING, Installation
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.platforms import case_named
 from tests.unit.otlp.test_metrics import READINGS, families, translated
 from tests.unit.platform.scripted_source import AT, ScriptedSource, StandingClock

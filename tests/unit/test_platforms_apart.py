@@ -16,11 +16,11 @@ import ff_observe
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings, OtlpSettings
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.signals import tracing
-from ff_observe.signals.log import JSONFormatter, TextFormatter
-from ff_observe.signals.platform_context import current_platform, working_for
-from ff_observe.signals.redaction import Redactor, RedactorOfPlatforms
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.log import JSONFormatter, TextFormatter
+from ff_observe.telemetry.platform_context import current_platform, working_for
+from ff_observe.telemetry.redaction import Redactor, RedactorOfPlatforms
 from tests.fakes import no_more_threads
 from tests.real_parts.envelopes import receiver
 from tests.real_parts.many_platforms import sqlite_home

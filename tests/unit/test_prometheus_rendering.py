@@ -19,7 +19,7 @@ from ff_observe.catalogue.model import Kind, Reading
 from ff_observe.exposition.formats import Format, encode, encode_one
 from ff_observe.outputs.prometheus import Renderer, render
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests import openmetrics_2
 from tests.real_parts import prometheus
 from tests.unit.web.platforms import HOSTILE, MOMENT, READINGS, snapshot

@@ -23,7 +23,7 @@ from ff_observe.config.settings import (
     PostgreSQLDatabase,
     Settings,
 )
-from ff_observe.signals.redaction import Redactor, is_sensitive_key, known_secrets
+from ff_observe.telemetry.redaction import Redactor, is_sensitive_key, known_secrets
 from tests.pace import costing_at_most
 
 REDACTOR = Redactor()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ff_observe.config.secret import MASK, Secret
 from ff_observe.config.settings import PostgreSQLDatabase
-from ff_observe.signals.redaction import Redactor, known_secrets
+from ff_observe.telemetry.redaction import Redactor, known_secrets
 from tests.pace import costing_at_most
 
 WRITERS: dict[str, Callable[[str], str]] = {

@@ -11,8 +11,8 @@ import pytest
 
 from ff_observe.catalogue import process
 from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_ENABLED, PING_ENABLED, PINGS
-from ff_observe.signals import process_metrics
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry import process_metrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.version import VERSION
 
 

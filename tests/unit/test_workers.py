@@ -8,8 +8,8 @@ import pytest
 
 from ff_observe.lifecycle.periodic import Periodic, Schedule
 from ff_observe.lifecycle.workers import Workers
-from ff_observe.signals.platform_context import current_platform, working_for
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry.platform_context import current_platform, working_for
 from tests.fakes import FakeClock, no_more_threads
 
 PATIENCE = 60.0

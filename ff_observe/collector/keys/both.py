@@ -7,8 +7,8 @@ from ff_observe.collector.keys.sender_hash import SenderHash
 from ff_observe.collector.settings import CollectorSettings
 from ff_observe.collector.store import Store, StoreError
 from ff_observe.errors import FFObserveError
-from ff_observe.signals.log import StateLog
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from ff_observe.collector.store import Ping, StoreError, Writer
-from ff_observe.signals import tracing
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry import tracing
 
 log = logging.getLogger(__name__)
 

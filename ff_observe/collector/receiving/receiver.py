@@ -20,8 +20,8 @@ from ff_observe.collector.sender_address import SenderAddress
 from ff_observe.collector.store import Ping
 from ff_observe.http.exchange import Exchange, settle
 from ff_observe.http.messages import Scope
-from ff_observe.signals import tracing
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry import tracing
 
 log = logging.getLogger(__name__)
 

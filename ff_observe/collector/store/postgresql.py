@@ -22,7 +22,7 @@ from ff_observe.collector.store.postgresql_writer import PostgreSQLWriter
 from ff_observe.collector.store.present import days_from, present
 from ff_observe.collector.store.store import Store
 from ff_observe.config.secret import Secret
-from ff_observe.signals.log import StateLog
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.errors import Diagnostic
 
 from ff_observe.collector.store.model import StoreError
-from ff_observe.signals.log import StateLog
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

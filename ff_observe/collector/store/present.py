@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from ff_observe.collector.store.model import Ping
-from ff_observe.signals.log import StateLog
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, Watched
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals import tracing
-from ff_observe.signals.platform_context import current_platform
-from ff_observe.signals.redaction import Redactor
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.platform_context import current_platform
+from ff_observe.telemetry.redaction import Redactor
+from ff_observe.telemetry.self_metrics import SelfMetrics
 
 GRACE_SECONDS = 1.0
 """How long an export in progress may take when the bridge stops: other parts have to stop within the same deadline."""

@@ -5,10 +5,10 @@ import threading
 from collections.abc import Callable
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
-from ff_observe.signals.log import StateLog
-from ff_observe.signals.platform_context import current_platform, working_for
-from ff_observe.signals.redaction import Redactor
-from ff_observe.signals.self_metrics import Delivery, SelfMetrics
+from ff_observe.telemetry.log import StateLog
+from ff_observe.telemetry.platform_context import current_platform, working_for
+from ff_observe.telemetry.redaction import Redactor
+from ff_observe.telemetry.self_metrics import Delivery, SelfMetrics
 
 log = logging.getLogger("ff_observe.outputs.otlp")
 

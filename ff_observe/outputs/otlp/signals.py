@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from ff_observe.catalogue.names import encodable
 from ff_observe.outputs.otlp.exporters import Exporting
-from ff_observe.signals import tracing
-from ff_observe.signals.redaction import Redactor
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.redaction import Redactor
 from ff_observe.version import VERSION
 
 _SEVERITIES = {

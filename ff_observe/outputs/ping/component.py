@@ -20,9 +20,9 @@ from ff_observe.outputs.ping.schedule import NOT_READY_SECONDS, Agenda, Moment
 from ff_observe.outputs.ping.sending import Sender, record_decision, send_once
 from ff_observe.outputs.ping.sending import sender_for as usual_sender_for
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals import tracing
-from ff_observe.signals.log import StateLog
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

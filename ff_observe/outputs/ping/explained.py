@@ -8,7 +8,7 @@ from ff_observe.catalogue.ping_contract import FIELDS, Field, Value
 from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.platform.sources.schema import TABLES
-from ff_observe.signals.log import escaped
+from ff_observe.telemetry.log import escaped
 
 
 @dataclass(frozen=True, slots=True)

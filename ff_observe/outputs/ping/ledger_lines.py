@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ff_observe.outputs.ping.ledger_files import OLDER
-from ff_observe.signals.log import escaped
+from ff_observe.telemetry.log import escaped
 from ff_observe.transparency.merkle import Tree
 from ff_observe.transparency.notes import NoteError, VerifierKey, decoded, encoded
 

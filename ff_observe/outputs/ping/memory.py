@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from ff_observe.outputs.ping.ledger_files import LedgerFiles, writable
 from ff_observe.outputs.ping.schedule import Moment
-from ff_observe.signals.log import StateLog
 from ff_observe.system.clock import Clock
 from ff_observe.system.trusted_path import check_naming_file
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from ff_observe.outputs.ping.memory import PingMemory, UnknownPastError
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import Agenda, DailySchedule, Moment
 from ff_observe.platform.sources.locks import Locks
-from ff_observe.signals.log import StateLog
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry.log import StateLog
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.payload import build_payload, encode
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem
-from ff_observe.signals.log import StateLog
 from ff_observe.system.clock import Clock
 from ff_observe.system.trusted_path import check_naming_file
+from ff_observe.telemetry.log import StateLog
 from ff_observe.transparency.checkpoints import read_checkpoint
 from ff_observe.transparency.notes import Note, NoteError
 

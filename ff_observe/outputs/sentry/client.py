@@ -36,8 +36,8 @@ from ff_observe.delivery.pools import make_pool
 from ff_observe.delivery.urls import proxy_for
 from ff_observe.errors import ConfigurationError, Problem
 from ff_observe.outputs.sentry.process_wide import ProcessWide
-from ff_observe.signals.platform_context import current_platform
-from ff_observe.signals.redaction import Redactor
+from ff_observe.telemetry.platform_context import current_platform
+from ff_observe.telemetry.redaction import Redactor
 from ff_observe.version import VERSION
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from ff_observe.outputs.model import Components, Context, Destination, Output, S
 from ff_observe.outputs.sentry.budget import Admitted, EventBudget, Reason
 from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals.log import StateLog
-from ff_observe.signals.platform_context import current_platform
-from ff_observe.signals.redaction import Redactor, known_secrets
+from ff_observe.telemetry.log import StateLog
+from ff_observe.telemetry.platform_context import current_platform
+from ff_observe.telemetry.redaction import Redactor, known_secrets
 
 if TYPE_CHECKING:
     from ff_observe.outputs.sentry.client import Additions, SentryClient

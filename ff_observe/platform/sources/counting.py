@@ -38,7 +38,7 @@ from ff_observe.platform.sources.sql import (
     of_width,
     table_names,
 )
-from ff_observe.signals import tracing
+from ff_observe.telemetry import tracing
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ff_observe.platform.sources.model import HttpAnswer
-from ff_observe.signals.log import StateLog
+from ff_observe.telemetry.log import StateLog
 
 if TYPE_CHECKING:
     import ssl

@@ -16,7 +16,7 @@ from ff_observe.platform import limits
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem
 from ff_observe.problems import Finding, Severity, find_problems
-from ff_observe.signals.self_metrics import Delivery, SelfMetrics
+from ff_observe.telemetry.self_metrics import Delivery, SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.status import document as shape
 from ff_observe.web.status.figures import Figures

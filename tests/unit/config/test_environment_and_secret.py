@@ -8,7 +8,7 @@ import pytest
 
 from ff_observe.config.environment import Environment, read_environment
 from ff_observe.config.secret import Secret
-from ff_observe.signals.redaction import Redactor, known_secrets
+from ff_observe.telemetry.redaction import Redactor, known_secrets
 
 
 def test_empty_variables_count_as_unset() -> None:

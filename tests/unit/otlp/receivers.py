@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.config.settings import OtlpSettings
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.real_parts.certificates import make_certificate
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp.watching import CLOCK, exporting_metrics

@@ -18,7 +18,7 @@ from ff_observe.catalogue.model import Reading
 from ff_observe.catalogue.names import otlp_name
 from ff_observe.outputs.otlp import component
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.pace import within
 from tests.real_parts.otlp import points, sink
 from tests.real_parts.processes import free_port, wait_until

@@ -19,10 +19,10 @@ from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpSignals
 from ff_observe.outputs.otlp.resource import ServiceResource
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals import tracing
-from ff_observe.signals.process_metrics import process_readings
-from ff_observe.signals.redaction import Redactor
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.process_metrics import process_readings
+from ff_observe.telemetry.redaction import Redactor
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.pace import in_full
 from tests.real_parts.processes import free_port, wait_until
 from tests.unit.otlp.faulty import Still

@@ -18,8 +18,8 @@ from ff_observe.config.settings import OtlpSettings
 from ff_observe.outputs.otlp.answers import MOST_OF_AN_ANSWER, problem_in
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.problems import find_problems
-from ff_observe.signals.redaction import Redactor
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.redaction import Redactor
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.real_parts.many_platforms import sqlite_home
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp import faulty

@@ -15,11 +15,11 @@ from ff_observe.outputs.otlp import component
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpSignals
 from ff_observe.outputs.otlp.resource import ServiceResource, service_instance_id
-from ff_observe.signals import tracing
-from ff_observe.signals.log import JSONFormatter
-from ff_observe.signals.redaction import Redactor
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.log import JSONFormatter
+from ff_observe.telemetry.redaction import Redactor
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.pace import pace, within
 from tests.real_parts.otlp import Sink, attributes, sink
 from tests.real_parts.processes import wait_until

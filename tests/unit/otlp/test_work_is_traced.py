@@ -22,8 +22,8 @@ from ff_observe.config.settings import BackendSentrySettings
 from ff_observe.lifecycle.service import Component
 from ff_observe.running.bridge import Bridge
 from ff_observe.running.wiring import collector_signals
-from ff_observe.signals import tracing
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry import tracing
 from tests import recordings
 from tests.end_to_end import otlp_bridge
 from tests.real_parts import envelopes

@@ -12,8 +12,8 @@ from ff_observe.outputs.otlp.answers import TakenInPart
 from ff_observe.outputs.otlp.choice import destinations
 from ff_observe.outputs.otlp.component import OtlpMetrics
 from ff_observe.outputs.otlp.resource import ServiceResource
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.pace import pace
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp.faulty import Still

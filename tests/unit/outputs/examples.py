@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from ff_observe.config import load_settings
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.model import Context, CurrentSnapshot, Output
-from ff_observe.signals.redaction import Redactor, known_secrets
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import Clock
+from ff_observe.telemetry.redaction import Redactor, known_secrets
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.unit.ping.samples import OPERATING_SYSTEM
 
 

@@ -10,7 +10,7 @@ from ff_observe.catalogue.model import Reading
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.fakes import FakeClock, FakeRandom
 from tests.unit.outputs.examples import context
 from tests.unit.ping.receivers import Receiver, answer

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.fakes import FakeClock
 from tests.unit.ping.bridge import START, Bridge, Platform
 from tests.unit.ping.receivers import receiver

@@ -15,8 +15,8 @@ from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import FrozenClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.recordings import Case, assert_as_recorded, cases, home_of, probes
 from tests.reduced import licences
 from tests.unit.ping.samples import OPERATING_SYSTEM

@@ -12,7 +12,7 @@ from ff_observe.platform.sources import intervals, questions
 from ff_observe.platform.sources.model import Caps
 from ff_observe.platform.sources.reduction import PAUSE, REASON
 from ff_observe.platform.sources.sql import StatementError
-from ff_observe.signals import tracing
+from ff_observe.telemetry import tracing
 from tests.reduced.schema import script
 from tests.unit.platform.asked import (
     AT,

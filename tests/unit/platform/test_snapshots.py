@@ -18,7 +18,7 @@ from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.model import SETTINGS_READING
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.fakes import no_more_threads
 from tests.platforms import case_named, writable_copy
 from tests.unit.platform.scripted_source import AT, PLATFORM, ScriptedSource, StandingClock

@@ -15,8 +15,8 @@ from ff_observe.outputs.prometheus import render
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.platform.sources.installation import InstalledVersions
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.platforms import case_named, writable_copy
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ from ff_observe.catalogue.model import Reading
 from ff_observe.errors import SourceError
 from ff_observe.platform.sources import sqlite
 from ff_observe.platform.sources.sqlite import SQLiteSource
-from ff_observe.signals import tracing
+from ff_observe.telemetry import tracing
 from tests.platforms import case_named, reported, sqlite_rows, truth, writable_copy
 from tests.real_parts.processes import wait_until
 from tests.unit.otlp.test_work_is_traced import Listener

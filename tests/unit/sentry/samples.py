@@ -14,8 +14,8 @@ from ff_observe.config.settings import (
     Settings,
 )
 from ff_observe.outputs.sentry.component import BackendSentry
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from tests.real_parts.processes import wait_until
 from tests.unit.outputs.examples import context
 

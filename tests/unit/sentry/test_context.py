@@ -12,7 +12,7 @@ from sentry_relay.processing import StoreNormalizer
 
 from ff_observe.config.environment import read_environment
 from ff_observe.outputs.sentry.component import send_test_event
-from ff_observe.signals.platform_context import working_for
+from ff_observe.telemetry.platform_context import working_for
 from tests.network_guard import guarded_environment
 from tests.real_parts.envelopes import Receiver
 from tests.unit.sentry.samples import VERSION, Bridge, provoke, settings

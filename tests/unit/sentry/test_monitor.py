@@ -10,7 +10,7 @@ from sentry_sdk.crons import capture_checkin
 
 from ff_observe.config.secret import Secret
 from ff_observe.running.bridge import Bridge as RunningBridge
-from ff_observe.signals.platform_context import working_for
+from ff_observe.telemetry.platform_context import working_for
 from tests.end_to_end import otlp_bridge
 from tests.real_parts.envelopes import Receiver
 from tests.real_parts.processes import wait_until

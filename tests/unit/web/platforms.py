@@ -11,7 +11,7 @@ from ff_observe.catalogue.model import Reading
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings, Settings, SQLiteDatabase
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Installation, Licence, OperatingSystem
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.status.describe import StatusSource
 from ff_observe.web.status.memory import Memory

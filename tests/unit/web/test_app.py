@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ff_observe.catalogue.bridge import PINGS
 from ff_observe.config.settings import PrometheusSettings
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.app import answer_within_seconds
 from tests.pace import within
 from tests.unit.web.asgi import Reply, ask, get

@@ -12,8 +12,8 @@ import pytest
 from ff_observe.catalogue.bridge import AUDIT_LOG_COUNTED
 from ff_observe.lifecycle.workers import Workers
 from ff_observe.platform.snapshot import Snapshot
-from ff_observe.signals.self_metrics import SelfMetrics
 from ff_observe.system.clock import SystemClock
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.platforms_app import PlatformsApp
 from ff_observe.web.platforms_page import PlatformsPage, ServedPlatform
 from tests.unit.web.asgi import Reply, ask, get

@@ -21,7 +21,7 @@ from ff_observe.config.settings import (
 from ff_observe.errors import Problem as WrongKey
 from ff_observe.outputs import OUTPUTS
 from ff_observe.platform.sources.model import HttpAnswer, Licence
-from ff_observe.signals.self_metrics import SelfMetrics
+from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.app import BridgeApp
 from tests.unit.web.asgi import get

@@ -23,8 +23,8 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ff_observe.config.secret import MASK, Secret
-from ff_observe.signals.escapes import Level, levels, unbroken
-from ff_observe.signals.platform_context import current_platform
+from ff_observe.telemetry.escapes import Level, levels, unbroken
+from ff_observe.telemetry.platform_context import current_platform
 
 _SHORT = 6  # characters; anything shorter may be part of an innocent text
 _LONG = 16  # characters; no word is that long

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, Protocol
 
-from ff_observe.signals.platform_context import current_platform
+from ff_observe.telemetry.platform_context import current_platform
 
 AttributeValue = str | int | float | bool
 Kind = Literal["internal", "client", "server"]

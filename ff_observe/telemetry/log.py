@@ -7,9 +7,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
-from ff_observe.signals import tracing
-from ff_observe.signals.platform_context import current_platform
-from ff_observe.signals.redaction import Redactor
+from ff_observe.telemetry import tracing
+from ff_observe.telemetry.platform_context import current_platform
+from ff_observe.telemetry.redaction import Redactor
 
 LogFormat = Literal["text", "json"]
 

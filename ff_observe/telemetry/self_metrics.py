@@ -9,8 +9,8 @@ from datetime import datetime
 from ff_observe.catalogue import BRIDGE
 from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_DELIVERED
 from ff_observe.catalogue.model import Kind, Metric, Reading
-from ff_observe.signals.process_metrics import process_readings
 from ff_observe.system.clock import Clock, SystemClock
+from ff_observe.telemetry.process_metrics import process_readings
 from ff_observe.version import VERSION
 
 
