@@ -17,7 +17,7 @@ from tests.promql import selectors
 
 SHOWING = [
     *sorted((ROOT / "ff_observe" / "generate" / "dashboards").glob("*.py")),
-    ROOT / "ff_observe" / "collector" / "page.py",
+    *sorted((ROOT / "ff_observe" / "collector" / "pages").glob("*.py")),
     *sorted((ROOT / "ff_observe" / "web" / "status").glob("*.py")),
 ]
 """The modules that show metrics to people."""
