@@ -10,6 +10,7 @@ from ff_observe.catalogue import bridge as names
 from ff_observe.config.settings import Settings
 from ff_observe.http.application import Application
 from ff_observe.http.messages import Answer
+from ff_observe.outputs.ping import NAME as PING
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
 from ff_observe.problems import Severity, find_problems
@@ -127,11 +128,11 @@ def _row(platform: ServedPlatform, snapshot: Snapshot | None) -> Row:
         problems = [each.title for each in found if each.severity is not Severity.NOTE]
         state = "down" if not snapshot.up else "troubled" if problems else "up"
         words = "; ".join(problems)
-        ping = any(readings.get(names.PING_ENABLED.name, {}).values())
+        may_ping = readings.get(names.OUTPUT_ENABLED.name, {}).get((PING,))
         cells = [
             snapshot.installation.flowfuse_version or "",
             *(_figure(snapshot, each) for each in _FIGURES),
-            "on" if ping else "off",
+            "" if may_ping is None else "on" if may_ping else "off",
         ]
     severity, said = STATES[state]
     badge = {Severity.OK: "on", Severity.NOTE: "off"}.get(severity, "fails")

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from ff_observe.catalogue.bridge import AUDIT_LOG_COUNTED
+from ff_observe.catalogue.bridge import AUDIT_LOG_COUNTED, OUTPUT_ENABLED
 from ff_observe.lifecycle.workers import Workers
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.system.clock import SystemClock
@@ -53,6 +53,17 @@ def test_a_platform_has_problems_only_where_something_is_wrong(
     row = PlatformsPage().row(ServedPlatform("acme", {}, (), running))
     assert row.state == state
     assert unescape(row.html).endswith(f"<td>{words}</td>\n</tr>\n")
+
+
+@pytest.mark.parametrize(("reading", "cell"), [({("ping",): 1.0}, "on"), ({("ping",): 0.0}, "off"), ({}, "")])
+def test_a_ping_is_on_where_it_may_be_sent_also_before_the_first(
+    reading: dict[tuple[str, ...], float], cell: str
+) -> None:
+    """As `check` and the metric say; that another bridge of the platform sends it is said on its own page."""
+    running = Running(snapshot())
+    running.self_metrics.replace(OUTPUT_ENABLED, reading)
+    row = PlatformsPage().row(ServedPlatform("acme", {}, (), running))
+    assert f'<td class="value">{cell}</td>\n<td></td>\n</tr>' in row.html
 
 
 @pytest.mark.parametrize("path", ["/", "/platforms/broken/"])
