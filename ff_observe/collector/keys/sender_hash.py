@@ -16,6 +16,7 @@ from ff_observe.collector.keys.shared import keeping
 from ff_observe.collector.sender_address import Address
 from ff_observe.collector.settings import KEY_FILE, CollectorSettings
 from ff_observe.collector.store import Store
+from ff_observe.collector.store.present import SKEW
 
 KEY_BYTES = 32
 
@@ -68,13 +69,14 @@ class SenderHash:
         process made. Returns the seconds until it is due.
 
         The clock alone decides: a wrong one replaces a key too early, at the cost of not recognising a sender again,
-        and never too late, as could happen if other witnesses had to agree. Raises what `KeyKeeping` does; the present
-        key then stays in use.
+        and never too late, as could happen if other witnesses had to agree. A key from the future, but for how far the
+        clocks of collectors may be apart, is replaced, too: it would be due that much later. Raises what `KeyKeeping`
+        does; the present key then stays in use.
         """
 
         def decide(kept: bytes | None) -> bytes:
             made_at = None if kept is None else self._parsed(kept)[0]
-            is_good = made_at is not None and -self._lifetime <= now - made_at < self._lifetime
+            is_good = made_at is not None and -SKEW <= now - made_at < self._lifetime
             return kept if kept is not None and is_good else _encoded(now, secrets.token_bytes(KEY_BYTES))
 
         with self._lock:

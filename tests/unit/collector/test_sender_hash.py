@@ -114,10 +114,16 @@ def test_after_its_lifetime_the_key_is_replaced_and_the_old_one_is_nowhere(key_f
     assert key_file.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_key_from_the_future_is_replaced(key_file: Path) -> None:
-    """After the clock was set back by more than a lifetime, a key must not live for ever."""
-    closed(key_file).replace_if_due(later(days=300))
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(days=29), timedelta(days=300)], ids=str)
+def test_a_key_from_the_future_is_replaced(ahead: timedelta, key_file: Path) -> None:
+    """After the clock was set back, a key must not live for longer than others do."""
+    closed(key_file).replace_if_due(NOON + ahead)
     assert opened(key_file).created_at == NOON
+
+
+def test_a_collector_whose_clock_is_a_little_behind_uses_the_key_of_another(key_file: Path) -> None:
+    closed(key_file).replace_if_due(later(minutes=59))
+    assert opened(key_file).created_at == later(minutes=59)
 
 
 @pytest.mark.parametrize("wrong", [datetime(1972, 3, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)])
