@@ -64,6 +64,34 @@ def test_no_other_file_is_opened_while_one_is_open_under_its_name(content: bytes
         assert second.execute("SELECT name FROM sqlite_schema").fetchall() == []
 
 
+def test_a_backup_in_the_place_of_the_file_is_not_given_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would write the log into the backup, and pings into what comes of that."""
+    monkeypatch.setattr(sqlite_session, "READ_AT_ONCE", 1)
+    store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")
+    backup, taken_away = tmp_path / "backup", tmp_path / "taken away"
+    with BlockingWriter(store) as writer:
+        writer.write([ping("in the backup")])
+        with contextlib.closing(sqlite3.connect(store.path)) as connection:
+            connection.execute("VACUUM INTO ?", [str(backup)])
+        for number in range(300):
+            writer.write([ping(f"later-{number}")])
+        reading = store.read_day(NOON.date())
+        next(reading)
+        store.path.rename(taken_away)
+        backup.rename(store.path)
+        with pytest.raises(StoreError, match="its file has been moved or deleted"):
+            writer.write([])
+        with pytest.raises(StoreError, match="its file has been moved or deleted"):
+            next(reading)
+        assert writer.write([ping("after")]) == [True]
+    for file, pings in ((store.path, 2), (taken_away, 301)):
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert connection.execute("SELECT count(*) FROM ping").fetchone() == (pings,)
+
+
 def test_a_count_ends_with_its_file_for_which_pings_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "COUNTED_AT_ONCE", 1)
     store = open_sqlite(tmp_path / "pings.sqlite3", timedelta(hours=1), "collector")

@@ -76,8 +76,18 @@ class Connection(sqlite3.Connection):
             raise sqlite3.OperationalError(MOVED)
 
     def close(self) -> None:
+        path, file = self._open.get(self, (None, None))
+        if path is not None and _file_at(path) != file:
+            self._empty_log()
         super().close()
         self._open.pop(self, None)
+
+    def _empty_log(self) -> None:
+        """SQLite would leave the log of a file that has been moved, and take it for that of the one in its place. The
+        last of several connections succeeds, which is early enough."""
+        with contextlib.suppress(sqlite3.Error):
+            self.execute("PRAGMA busy_timeout = 0")
+            self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

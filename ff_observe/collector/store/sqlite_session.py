@@ -59,10 +59,10 @@ GROUP BY 1, 2, 3, 4
         return self.connection.execute(statement, values).fetchall()
 
     def portions(self, statement: str, *values: object) -> Iterator[Sequence[Row]]:
-        rows = self.connection.execute(statement, values)
-        while portion := rows.fetchmany(READ_AT_ONCE):
-            yield portion
-            self.connection.check_that_it_is_kept()
+        with contextlib.closing(self.connection.execute(statement, values)) as rows:
+            while portion := rows.fetchmany(READ_AT_ONCE):
+                yield portion
+                self.connection.check_that_it_is_kept()
 
     def as_columns(self, rows: Sequence[Row]) -> Columns:
         at, sender, first_seen, *values = zip(*rows, strict=True)
