@@ -28,7 +28,7 @@ UNKNOWN_FIELDS = Metric(
     "ff_observe_collector_unknown_fields_total",
     "Unknown fields",
     "Fields in accepted pings that the contract does not name, by their name. They are never stored. A name is shown "
-    "while at least `fleet.k` senders sent it today and yesterday; all others are `other`.",
+    "while at least `fleet.k` senders sent it today or yesterday; all others are `other`.",
     "{field}",
     ("field",),
     Kind.COUNTER,

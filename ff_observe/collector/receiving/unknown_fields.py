@@ -22,7 +22,7 @@ _Senders = dict[str, set[int]]
 
 
 class UnknownFields:
-    """In memory only, and bounded. A name is shown while `k` different senders sent it today and yesterday.
+    """In memory only, and bounded. A name is shown while `k` different senders sent it today or yesterday.
 
     Senders are distinguished by the hash of their address, since instances are easily invented. If more than
     `MAX_NAMES` names qualify, those with more senders stay. `on_hidden` is called for a name that is no longer shown.
