@@ -119,6 +119,7 @@ def test_a_store_of_an_earlier_version_waits_for_days_that_were_due_then(make_st
 def test_a_platform_that_is_forgotten_during_a_prune_is_not_kept_by_it(
     store: Store, writer: BlockingWriter, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert store.kept_since() == date.min
     write(writer, range(6), "platform-0", "forgotten")
     fold_all(store, NOON)
     awaited = folding.awaited

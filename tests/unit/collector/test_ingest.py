@@ -159,6 +159,23 @@ def test_it_recovers_by_itself() -> None:
     run(test, pause_seconds=0)
 
 
+def test_after_a_failure_it_pauses_and_no_longer() -> None:
+    clock = FakeClock()
+
+    async def test(ingest: Ingest, writer: HeldWriter) -> None:
+        writer.failing = StoreError("the disk is full")
+        writer.released.release()
+        assert await ingest.submit(ping("a")) is Outcome.UNAVAILABLE
+        writer.failing = None
+        writer.released.release()
+        clock.advance(0.25)
+        assert await ingest.submit(ping("a")) is Outcome.UNAVAILABLE
+        clock.advance(0.25)
+        assert await ingest.submit(ping("a")) is Outcome.STORED
+
+    assert run(test, clock).batches == [["a"], ["a"]]
+
+
 def test_an_error_nobody_thought_of_is_a_failure_too_and_is_not_quoted(caplog: Any) -> None:
     async def test(ingest: Ingest, writer: HeldWriter) -> None:
         writer.failing = ValueError("canary 192.0.2.1")
