@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from ff_observe.http.exchange import Exchange, settle
+from ff_observe.http.exchange import Exchange, settle, settle_from_thread
 from ff_observe.http.limits import Limits
 from ff_observe.http.messages import Answer, text
 from ff_observe.http.server import Server
@@ -198,3 +198,15 @@ def test_what_is_settled_stays_so() -> None:
         return await settled, cancelled.cancelled()
 
     assert asyncio.run(settling()) == (1, True)
+
+
+def test_what_a_thread_settles_is_settled_in_its_loop_unless_that_is_closed() -> None:
+    async def settling() -> tuple[int, "asyncio.Future[int]"]:
+        settled, late = (asyncio.get_running_loop().create_future() for _ in range(2))
+        await asyncio.to_thread(settle_from_thread, settled, 1)
+        async with asyncio.timeout(10):
+            return await settled, late
+
+    result, late = asyncio.run(settling())
+    settle_from_thread(late, 2)
+    assert (result, late.done()) == (1, False)
