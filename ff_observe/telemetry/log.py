@@ -110,6 +110,33 @@ def _moment(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+class Listener(logging.Handler):
+    """Hears the bridge's own lines, not those of the libraries or of a program it is part of, between `listen` and
+    `unlisten`. Without another handler Python still prints its warnings: a program that configures no logging, or does
+    so later, does not notice a listener."""
+
+    def listen(self) -> None:
+        _OWN.addHandler(_LAST_RESORT)
+        _OWN.addHandler(self)
+
+    def unlisten(self) -> None:
+        """Idempotent."""
+        _OWN.removeHandler(self)
+
+
+class _LastResort(Listener):
+    """Python's own is for lines without any handler, which a listener is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        others = (*_OWN.handlers, *logging.getLogger().handlers)
+        if logging.lastResort is not None and all(isinstance(each, Listener) for each in others):
+            logging.lastResort.handle(record)
+
+
+_OWN = logging.getLogger("ff_observe")
+_LAST_RESORT = _LastResort(logging.WARNING)
+
+
 class StateLog:
     """Logs a change of state and not each repetition: the first failure is a warning, the recovery an info."""
 

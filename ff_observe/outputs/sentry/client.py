@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import sentry_sdk
 import urllib3
-from sentry_sdk.client import BaseClient
 from sentry_sdk.consts import EndpointType
 from sentry_sdk.crons import capture_checkin
 from sentry_sdk.envelope import Envelope
-from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from sentry_sdk.transport import HttpTransport
 from sentry_sdk.utils import BadDsn, Dsn, event_from_exception
@@ -35,7 +33,7 @@ from ff_observe.delivery.errors import unreached
 from ff_observe.delivery.pools import make_pool
 from ff_observe.delivery.urls import proxy_for
 from ff_observe.errors import ConfigurationError, Problem
-from ff_observe.outputs.sentry.process_wide import ProcessWide
+from ff_observe.telemetry.log import Listener
 from ff_observe.telemetry.platform_context import current_platform
 from ff_observe.telemetry.redaction import Redactor
 from ff_observe.version import VERSION
@@ -67,11 +65,6 @@ _ADDITIONS = "ff_observe_additions"  # in the hint of an event that was admitted
 _AS_IS = frozenset({"event_id", "timestamp", "platform", "level", "sdk", "environment", "server_name"})
 _NEVER_SENT = frozenset({"user", "request", "modules", "release"})
 _NEVER_SENT_OF_A_FRAME = ("abs_path", "vars", "pre_context", "context_line", "post_context")
-
-
-_IN_USE: ProcessWide[BaseClient] = ProcessWide(
-    lambda: sentry_sdk.get_global_scope().client, lambda client: sentry_sdk.get_global_scope().set_client(client)
-)
 
 
 class Deliveries(Protocol):
@@ -109,10 +102,8 @@ def _checked_dsn(settings: Settings) -> str:
 
 
 class SentryClient:
-    """The SDK initialised for the whole process (`sentry_sdk.init`), until `close` restores the previous state.
-
-    One of several platforms has its own client instead, which sees the log lines of that platform's work alone, and no
-    error but those that are reported to it.
+    """A client of the SDK for what is reported to it, with the bridge's latest log lines; of several platforms, those
+    of one's work. A program's own use of the SDK (`sentry_sdk.init`) is left alone, and nothing of it is sent.
 
     `version` (FlowFuse's) is called for each event, and returns None if unknown. `admit` may add to an event, or drop
     it. No `SENTRY_*` variable is used. Raises `ConfigurationError`.
@@ -126,15 +117,13 @@ class SentryClient:
         deliveries: Deliveries,
         admit: Admission,
     ) -> None:
-        monitor = settings.backend_sentry.monitor
-
         class Transport(EventTransport):
             observer = deliveries
             cleaner = redactor
 
         def before_send(event: "Event", hint: "Hint") -> "Event | None":
             if event.get("type") == "check_in":
-                return _only(event, _CHECK_IN) if event.get("monitor_slug") == monitor else None
+                return _only(event, _CHECK_IN)  # type: ignore[no-any-return]  # a dict of the same shape
             additions = hint[_ADDITIONS] if _ADDITIONS in hint else admit(event)
             if additions is None:
                 return None
@@ -143,7 +132,6 @@ class SentryClient:
                 cleaned[part].update(values)
             return cleaned  # type: ignore[return-value]  # a dict of the same shape
 
-        of_platform = current_platform()
         options: dict[str, Any] = dict(  # noqa: C408 - keywords, as the SDK documents them
             dsn=_checked_dsn(settings),
             environment=environment_name(settings.environment.name),
@@ -156,11 +144,9 @@ class SentryClient:
             include_local_variables=False,
             include_source_context=False,
             max_value_length=sys.maxsize,  # SDKs that have a limit apply it before `before_send` can redact
-            # Of the integrations only log lines as breadcrumbs: the others add arguments, modules and outgoing
-            # URLs, or patch what is not ours. Log lines are no events: each error is captured once, with context.
+            # They add arguments, modules and outgoing URLs, or patch what is not ours.
             default_integrations=False,
             auto_enabling_integrations=False,
-            integrations=[LoggingIntegration(level=logging.INFO, event_level=None)] if of_platform is None else [],
             auto_session_tracking=False,
             send_client_reports=False,
             enable_backpressure_handling=False,
@@ -168,18 +154,11 @@ class SentryClient:
             debug=False,
         )
 
-        def initialised() -> BaseClient:
-            sentry_sdk.init(**options)
-            return sentry_sdk.get_global_scope().client
-
         self._admit = admit
-        self._monitor = monitor
-        self._log_lines = None if of_platform is None else _LogLines(of_platform)
-        if self._log_lines is None:
-            self._client, _ = _IN_USE.replace(initialised)
-        else:
-            self._client = sentry_sdk.Client(**options)
-            logging.getLogger().addHandler(self._log_lines)
+        self._monitor = settings.backend_sentry.monitor
+        self._client = sentry_sdk.Client(**options)
+        self._log_lines = _LogLines(current_platform())
+        self._log_lines.listen()
 
     def capture_error(self, error: BaseException, tags: Mapping[str, str], *, handled: bool) -> None:
         """Report `error`; `handled` says whether its thread survived it."""
@@ -204,25 +183,19 @@ class SentryClient:
             capture_checkin(self._monitor, status="ok" if is_ok else "error", monitor_config=_MONITOR)
 
     def close(self, timeout_seconds: float) -> None:
-        """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread and restore the previous
-        state."""
-        if self._log_lines is not None:
-            logging.getLogger().removeHandler(self._log_lines)
+        """Send what is waiting for up to `timeout_seconds`, then end the SDK's thread."""
+        self._log_lines.unlisten()
         self._client.close(timeout=max(0.0, timeout_seconds))
-        if self._log_lines is None:
-            _IN_USE.restore(self._client)
 
     def _capture(self, event: "Event", hint: "Hint | None" = None) -> str | None:
-        if self._log_lines is None:
-            return sentry_sdk.capture_event(event, hint)
         event["breadcrumbs"] = {"values": list(self._log_lines.latest)}
         return self._client.capture_event(event, hint, sentry_sdk.Scope())
 
 
-class _LogLines(logging.Handler):
-    """The latest log lines of the work for one platform, as breadcrumbs."""
+class _LogLines(Listener):
+    """The bridge's latest log lines as breadcrumbs; of one of several platforms, those of its work."""
 
-    def __init__(self, platform: str) -> None:
+    def __init__(self, platform: str | None) -> None:
         super().__init__(logging.INFO)
         self.latest: deque[dict[str, Any]] = deque(maxlen=_MOST_LOG_LINES)
         self.addFilter(lambda _record: current_platform() == platform)

@@ -1,4 +1,5 @@
-"""Backend Sentry: reports the errors of the bridge, and of a program it is part of, to the operator's Sentry.
+"""Backend Sentry: reports the errors of the bridge, and those that end a thread of a program it is part of, to the
+operator's Sentry.
 
 On only with `telemetry.backend.sentry.dsn`: `SENTRY_DSN` is not read. The SDK is imported only then.
 """

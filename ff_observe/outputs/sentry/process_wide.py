@@ -1,4 +1,4 @@
-"""A process-wide hook or client that we replace for a while and restore, in whatever order its holders release it."""
+"""A process-wide hook that we replace for a while and restore, in whatever order its holders release it."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar

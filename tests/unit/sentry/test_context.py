@@ -14,7 +14,7 @@ from ff_observe.config.environment import read_environment
 from ff_observe.outputs.sentry.component import send_test_event
 from ff_observe.telemetry.platform_context import working_for
 from tests.network_guard import guarded_environment
-from tests.real_parts.envelopes import Receiver
+from tests.real_parts.envelopes import Receiver, receiver
 from tests.unit.sentry.samples import VERSION, Bridge, provoke, settings
 
 
@@ -125,7 +125,7 @@ def test_a_log_line_that_cannot_be_formatted_is_no_error_of_the_one_who_logs(ser
     log = logging.getLogger("ff_observe.test")
     with working_for("acme"), Bridge(settings(server.dsn)) as bridge:
         log.warning("this went before")
-        [ours] = [each for each in logging.getLogger().handlers if type(each).__module__.startswith("ff_observe.")]
+        [ours] = [each for each in logging.getLogger("ff_observe").handlers if type(each).__name__ == "_LogLines"]
         ours.handle(log.makeRecord(log.name, logging.WARNING, __file__, 1, "%d", ("no number",), None))
         provoke(bridge.sentry, ValueError())
     assert [line["message"] for line in server.events()[0]["breadcrumbs"]["values"]] == ["this went before"]
@@ -171,35 +171,42 @@ print("sentry_sdk" in sys.modules, "urllib3" in sys.modules)
     assert done.stdout.split() == ["False", "False"], done.stderr
 
 
-def test_what_was_initialised_before_is_there_again_afterwards(server: Receiver) -> None:
+def test_a_program_keeps_its_own_sentry_for_its_own_errors(server: Receiver) -> None:
     import sentry_sdk
 
     before = sentry_sdk.get_global_scope().client
-    with Bridge(settings(server.dsn)):
-        assert sentry_sdk.get_client().dsn == server.dsn
-    assert sentry_sdk.get_global_scope().client is before
+    with receiver() as theirs:
+        own = sentry_sdk.Client(theirs.dsn, default_integrations=False)
+        sentry_sdk.get_global_scope().set_client(own)
+        try:
+            with Bridge(settings(server.dsn)) as bridge:
+                assert sentry_sdk.get_client() is own
+                sentry_sdk.capture_message("of the program")
+                provoke(bridge.sentry, ValueError("of the bridge"))
+            assert sentry_sdk.get_client() is own
+            own.close()
+        finally:
+            sentry_sdk.get_global_scope().set_client(before)
+        assert [event["message"] for event in theirs.events()] == ["of the program"]
+    assert [event["exception"]["values"][-1]["value"] for event in server.events()] == ["of the bridge"]
 
 
 @pytest.mark.parametrize("first_to_end", [0, 1])
-def test_it_is_there_again_after_the_settings_have_changed_too(
+def test_the_hook_of_threads_is_as_before_after_the_settings_have_changed_too(
     server: Receiver, first_to_end: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new one starts before the old one stops; the errors of threads go to one of them, once."""
-    import sentry_sdk
-
     seen: list[str] = []
     monkeypatch.setattr(threading, "excepthook", lambda arguments: seen.append(arguments.exc_type.__name__))
-    before, hook = sentry_sdk.get_global_scope().client, threading.excepthook
+    hook = threading.excepthook
     bridges = [Bridge(settings(server.dsn)), Bridge(settings(server.dsn))]
     for bridge in bridges:
         bridge.sentry.start()
     bridges.pop(first_to_end).__exit__()
-    assert sentry_sdk.get_client().is_active()
     thread = threading.Thread(target=lambda: [1].index(2), name="otlp push")
     thread.start()
     thread.join()
     bridges.pop().__exit__()
     assert len(server.events()) == 1
     assert seen == ["ValueError"]
-    assert sentry_sdk.get_global_scope().client is before
     assert threading.excepthook == hook

@@ -89,7 +89,7 @@ def test_source_lines_and_other_modules_are_not_sent(server: Receiver) -> None:
     assert "extra" not in event or "sys.argv" not in event["extra"]
 
 
-def test_nothing_but_events_leaves_even_if_the_host_program_asks(server: Receiver) -> None:
+def test_nothing_of_what_the_host_program_does_with_the_sdk_leaves(server: Receiver) -> None:
     import sentry_sdk
 
     with Bridge(settings(server.dsn)):
@@ -100,9 +100,7 @@ def test_nothing_but_events_leaves_even_if_the_host_program_asks(server: Receive
         sentry_sdk.set_user({"email": "jane.doe@example.org", "id": "4711"})
         sentry_sdk.capture_message("an event of the host")
         sentry_sdk.get_isolation_scope().set_user(None)
-    kinds = [head["type"] for request in server.requests for head, _ in request.items()]
-    assert kinds == ["event"]
-    assert "user" not in server.events()[0]
+    assert server.requests == []
 
 
 def test_no_copy_goes_to_a_sidecar_that_the_environment_names(
