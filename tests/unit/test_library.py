@@ -3,6 +3,8 @@
 import asyncio
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import ff_observe
+from tests.network_guard import guarded_environment
 from tests.platforms import case_named
 
 PLATFORM = case_named("v2.4.0-sqlite-ce")
@@ -68,3 +71,39 @@ def test_it_is_started_once(settings: ff_observe.Settings) -> None:
 def test_a_wrong_home_is_an_error_that_can_be_told(tmp_path: Path) -> None:
     with pytest.raises(ff_observe.ConfigurationError, match="there is no such file"):
         ff_observe.load_settings(home=tmp_path / "nowhere")
+
+
+PROGRAM = """
+import logging, sys
+import ff_observe
+
+platform = ff_observe.load_settings(home=sys.argv[1])
+for settings in (platform, {"acme": platform}):
+    with ff_observe.build_bridge(settings):
+        logging.getLogger("ff_observe.test").warning("of the bridge")
+        logging.getLogger("program").warning("of the program")
+        logging.basicConfig(format="configured: %(message)s", level=logging.INFO)
+        logging.getLogger("ff_observe.test").warning("of the bridge")
+        logging.getLogger("program").info("of the program")
+        logging.root.handlers.clear()
+"""
+
+
+def test_a_program_that_configures_no_logging_or_does_so_later_does_not_notice_the_outputs(
+    settings: ff_observe.Settings,
+) -> None:
+    settings.file.write_text(
+        "telemetry: {enabled: false, backend: {sentry: {dsn: 'http://key@127.0.0.1:9/1'},\n"
+        "  otlp: {endpoint: 'http://127.0.0.1:9', logs: true, interval: 3600}}}\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(settings.file.parent.parent)],
+        capture_output=True,
+        text=True,
+        env=guarded_environment(),
+    )
+    said = [line for line in ran.stderr.splitlines() if line.endswith(("of the bridge", "of the program"))]
+    assert said == 2 * [
+        *("of the bridge", "of the program"),
+        *("configured: of the bridge", "configured: of the program"),
+    ], ran.stderr

@@ -4,9 +4,8 @@ An unreachable receiver costs one warning, a counter, and a second at the stop.
 """
 
 import contextlib
-import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from opentelemetry.sdk.resources import Resource
 
@@ -30,7 +29,6 @@ GRACE_SECONDS = 1.0
 """How long an export in progress may take when the bridge stops: other parts have to stop within the same deadline."""
 
 _ABOUT_ITSELF: tuple[Signal, ...] = ("traces", "logs")
-_BRIDGE_LOGGER = logging.getLogger("ff_observe")
 
 
 class OtlpMetrics:
@@ -75,7 +73,8 @@ class OtlpMetrics:
         try:
             with contextlib.suppress(TimeoutError):
                 self._thread.stop(min(deadline, self._clock.monotonic() + GRACE_SECONDS))
-            export.exporting.cut()
+            with self._reports.of_the_sdk():
+                export.exporting.cut()
             if not self._reading:
                 self._thread.stop(deadline)
         finally:
@@ -90,7 +89,8 @@ class OtlpMetrics:
                 if self._export is None:  # stopped meanwhile
                     return self._destination.interval_seconds
                 readings = snapshot.readings_with(self._self_metrics.readings())
-                delivered = export.export(readings, snapshot.platform_id, snapshot.counters_began(readings))
+                with self._reports.of_the_sdk():
+                    delivered = export.export(readings, snapshot.platform_id, snapshot.counters_began(readings))
                 span.set_attribute("ff_observe.outcome", "delivered" if delivered else "failed")
                 if not delivered:
                     span.fail("failed")
@@ -132,17 +132,17 @@ class OtlpSignals:
         self._reports = {signal: Reports(signal, self_metrics, redactor) for signal in _ABOUT_ITSELF}
         self._tracer: OtelTracer | None = None
         self._log_handler: OtelLogHandler | None = None
-        self._cuts: list[Callable[[], None]] = []
+        self._watched: list[Watched] = []
 
     def start(self) -> None:
         """Raises `FFObserveError` if the protocol needs a package that is not installed, or a variable cannot be
         used."""
         try:
             if "traces" in self._destinations:
-                self._tracer = OtelTracer(self._resource, self._watched("traces"))
+                self._tracer = OtelTracer(self._resource, self._exporter("traces"))
             if "logs" in self._destinations:
                 self._log_handler = OtelLogHandler(
-                    self._resource, self._watched("logs"), self._redactor, with_tracebacks=self._with_tracebacks
+                    self._resource, self._exporter("logs"), self._redactor, with_tracebacks=self._with_tracebacks
                 )
         except ValueError as error:  # the SDK raises it for its own variables (OTEL_BSP_…, OTEL_SPAN_…)
             raise FFObserveError(f"OTLP: a variable of OpenTelemetry cannot be used: {error}") from None
@@ -154,30 +154,29 @@ class OtlpSignals:
         if self._log_handler is not None:
             platform = current_platform()
             self._log_handler.addFilter(lambda _record: current_platform() == platform)
-            _BRIDGE_LOGGER.addHandler(self._log_handler)
+            self._log_handler.listen()
 
-    def _watched(self, signal: Signal) -> Watched:
-        exporting = exporting_to(self._destinations[signal])
-        self._cuts.append(exporting.cut)
-        return Watched(exporting, self._reports[signal])
+    def _exporter(self, signal: Signal) -> Watched:
+        self._watched.append(Watched(exporting_to(self._destinations[signal]), self._reports[signal]))
+        return self._watched[-1]
 
     def stop(self, deadline: float) -> None:
         """Sends what is left; data that a receiver does not accept within a second is lost. Raises `TimeoutError`."""
         tracer, self._tracer = self._tracer, None
         handler, self._log_handler = self._log_handler, None
-        cuts, self._cuts = self._cuts, []
+        watched, self._watched = self._watched, []
         closing: list[threading.Thread] = []
         if tracer is not None:
             tracing.remove(tracer)
             closing.append(threading.Thread(target=tracer.shutdown, name="otlp traces closing", daemon=True))
         if handler is not None:
-            _BRIDGE_LOGGER.removeHandler(handler)
+            handler.unlisten()
             closing.append(threading.Thread(target=handler.close, name="otlp logs closing", daemon=True))
         for thread in closing:
             thread.start()
         self._join(closing, min(deadline, self._clock.monotonic() + GRACE_SECONDS))
-        for cut in cuts:
-            cut()
+        for exporter in watched:
+            exporter.cut()
         self._join(closing, deadline)
         for reports in self._reports.values():
             reports.end()

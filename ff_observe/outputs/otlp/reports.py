@@ -1,8 +1,9 @@
 """Reports the outcome of one signal's exports: a counter for each, a log line for each change."""
 
+import contextlib
 import logging
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 from ff_observe.catalogue.bridge import OTLP_EXPORTS
 from ff_observe.telemetry.log import StateLog
@@ -16,9 +17,6 @@ NAME = "otlp"
 
 _MOST_OF_A_REASON = 300  # characters; most of it may be quoted from the receiver
 
-_SDK_LOGGER = logging.getLogger("opentelemetry")
-_lock = threading.Lock()
-
 
 class Reports:
     """Call it after each export with whether it was delivered; between `begin` and `end`.
@@ -29,23 +27,37 @@ class Reports:
     def __init__(self, signal: str, self_metrics: SelfMetrics | None, redactor: Redactor) -> None:
         self._signal = signal
         self._self_metrics = self_metrics
-        self._sdk_log = SdkLog()
+        self._sdk_said = "no reason given"
         self._state = StateLog(log)
         self._redactor = redactor.with_addresses()
         self._platform = current_platform()
         self._last: Delivery | None = None
 
     def begin(self) -> None:
-        self._sdk_log.attach()
+        """Call it once the SDK's modules are loaded: each has a logger."""
+        for name in [name for name in logging.root.manager.loggerDict if name.startswith("opentelemetry.")]:
+            logging.getLogger(name).addFilter(_goes_on)
+
+    @contextlib.contextmanager
+    def of_the_sdk(self) -> Iterator[None]:
+        """Around each use of the SDK: what it logs, a line or a traceback for each failure, is kept for our one
+        warning, and goes no further. What it logs for a program that uses it too goes where it did."""
+        token = _USING.set(self)
+        try:
+            yield
+        finally:
+            _USING.reset(token)
+
+    def sdk_said(self, message: str) -> None:
+        self._sdk_said = message
 
     def end(self) -> None:
         """Idempotent. Of a signal that is switched off, or sent elsewhere, no delivery is the last."""
-        self._sdk_log.detach()
         if self._self_metrics is not None:
             self._self_metrics.forget_delivery(self._last)
 
     def __call__(self, problem: Callable[[], str | None], *, delivered: bool) -> None:
-        reason = None if delivered else self._shortened(problem() or self._sdk_log.last)
+        reason = None if delivered else self._shortened(problem() or self._sdk_said)
         if self._self_metrics is not None:
             self._self_metrics.add(OTLP_EXPORTS, "delivered" if delivered else "failed")
             self._last = self._self_metrics.delivery(NAME, reason, self._signal)
@@ -60,24 +72,11 @@ class Reports:
         return redacted if len(redacted) <= _MOST_OF_A_REASON else f"{redacted[: _MOST_OF_A_REASON - 1]}…"
 
 
-class SdkLog(logging.Handler):
-    """Keeps the SDK's log, a line or a traceback for each failure, out of the bridge's; `last` is its last message, for
-    our one warning. While any of these is attached, no other handler hears the SDK."""
+_USING: ContextVar[Reports | None] = ContextVar("ff_observe_otlp", default=None)
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = "no reason given"
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
-
-    def attach(self) -> None:
-        with _lock:
-            _SDK_LOGGER.addHandler(self)
-            _SDK_LOGGER.propagate = False
-
-    def detach(self) -> None:
-        """Idempotent."""
-        with _lock:
-            _SDK_LOGGER.removeHandler(self)
-            _SDK_LOGGER.propagate = not any(isinstance(each, SdkLog) for each in _SDK_LOGGER.handlers)
+def _goes_on(record: logging.LogRecord) -> bool:
+    reports = _USING.get()
+    if reports is not None:
+        reports.sdk_said(record.getMessage())
+    return reports is None

@@ -1,7 +1,7 @@
 """Traces and logs of the bridge itself, batched and sent by the SDK."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,12 +11,14 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from ff_observe.catalogue.names import encodable
 from ff_observe.outputs.otlp.exporters import Exporting
+from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.telemetry import tracing
+from ff_observe.telemetry.log import Listener
 from ff_observe.telemetry.redaction import Redactor
 from ff_observe.version import VERSION
 
@@ -27,9 +29,6 @@ _SEVERITIES = {
     logging.ERROR: SeverityNumber.ERROR,
     logging.CRITICAL: SeverityNumber.FATAL,
 }
-
-Report = Callable[..., None]
-"""See `Reports.__call__`."""
 
 
 class _Span(tracing.Span):
@@ -47,9 +46,9 @@ class _Span(tracing.Span):
 class OtelTracer:
     """The bridge's tracer over the SDK. Sampling follows the standard variables (`OTEL_TRACES_SAMPLER`)."""
 
-    def __init__(self, resource: Resource, exporter: Any) -> None:
+    def __init__(self, resource: Resource, exporter: "Watched") -> None:
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._provider.add_span_processor(_Batches(exporter))
         self._tracer = self._provider.get_tracer("ff_observe", VERSION)
 
     @contextmanager
@@ -92,18 +91,19 @@ class OtelTracer:
         self._provider.shutdown()
 
 
-class OtelLogHandler(logging.Handler):
+class OtelLogHandler(Listener):
     """Sends log records, with the trace they belong to.
 
     The SDK's own handler is deprecated in favour of a package that patches `logging` as a whole.
     """
 
-    def __init__(self, resource: Resource, exporter: Any, redactor: Redactor, *, with_tracebacks: bool) -> None:
+    def __init__(self, resource: Resource, exporter: "Watched", redactor: Redactor, *, with_tracebacks: bool) -> None:
         super().__init__(logging.INFO)
+        self._exporter = exporter
         self._redactor = redactor
         self._with_tracebacks = with_tracebacks
         self._provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+        self._provider.add_log_record_processor(BatchLogRecordProcessor(exporter))  # type: ignore[arg-type]  # has its methods
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -118,16 +118,16 @@ class OtelLogHandler(logging.Handler):
             if self._with_tracebacks:
                 attributes["exception.message"] = self._text(str(record.exc_info[1]))
                 attributes["exception.stacktrace"] = self._text(logging.Formatter().formatException(record.exc_info))
-        self._provider.get_logger(record.name).emit(
-            LogRecord(
-                timestamp=int(record.created * 1e9),
-                context=get_current(),
-                severity_number=_SEVERITIES.get(record.levelno, SeverityNumber.UNSPECIFIED),
-                severity_text=record.levelname,
-                body=self._text(record.getMessage()),
-                attributes=attributes,
-            )
+        line = LogRecord(
+            timestamp=int(record.created * 1e9),
+            context=get_current(),
+            severity_number=_SEVERITIES.get(record.levelno, SeverityNumber.UNSPECIFIED),
+            severity_text=record.levelname,
+            body=self._text(record.getMessage()),
+            attributes=attributes,
         )
+        with self._exporter.reports.of_the_sdk():
+            self._provider.get_logger(record.name).emit(line)
 
     def _text(self, text: str) -> str:
         """Redacted; one that cannot be encoded would cost all records of its batch."""
@@ -140,16 +140,33 @@ class OtelLogHandler(logging.Handler):
 
 
 class Watched:
-    """An exporter of spans or log records that reports each export's outcome to `report`."""
+    """An exporter of spans or log records that reports each export's outcome to `reports`."""
 
-    def __init__(self, exporting: Exporting, report: Report) -> None:
+    def __init__(self, exporting: Exporting, reports: Reports) -> None:
         self._exporting = exporting
-        self._report = report
+        self.reports = reports
 
     def export(self, batch: Sequence[Any]) -> Any:
-        result = self._exporting.exporter.export(batch)
-        self._report(self._exporting.problem, delivered=result.name == "SUCCESS")
+        with self.reports.of_the_sdk():
+            result = self._exporting.exporter.export(batch)
+        self.reports(self._exporting.problem, delivered=result.name == "SUCCESS")
         return result
 
     def shutdown(self) -> None:
-        self._exporting.exporter.shutdown()
+        with self.reports.of_the_sdk():
+            self._exporting.exporter.shutdown()
+
+    def cut(self) -> None:
+        """Abort an export, from any thread."""
+        with self.reports.of_the_sdk():
+            self._exporting.cut()
+
+
+class _Batches(BatchSpanProcessor):
+    def __init__(self, exporter: Watched) -> None:
+        super().__init__(exporter)  # type: ignore[arg-type]  # has its methods
+        self._reports = exporter.reports
+
+    def on_end(self, span: ReadableSpan) -> None:
+        with self._reports.of_the_sdk():  # the queue may be full
+            super().on_end(span)
