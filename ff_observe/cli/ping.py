@@ -281,7 +281,7 @@ def _print_table(held: "Iterable[Entry]") -> None:
 
     rows = [("N", "TIME", "OUTCOME", "STATUS", "RECEIVER", "BYTES", "SHA256")]
     for entry in held:
-        index = "-" if entry.index is None else str(entry.index)
+        index = str(entry.index)
         if entry.rule is not None:
             rows.append((index, entry.time, entry.outcome, "-", "-", "-", f"by the rule {entry.rule}"))
             continue

@@ -2,8 +2,6 @@
 
 Every line is a leaf of the ledger's Merkle tree, and holds in `root` the root of all lines before it. A file begins
 with an opening line, which holds the peaks of the tree before it instead, so that the ledger outlives its older files.
-Older versions wrote lines with the SHA-256 of themselves and of the line before, `hash` and `previous`: these are read,
-and are leaves as well, if a file with newer lines begins with them.
 """
 
 import hashlib
@@ -20,8 +18,6 @@ from ff_observe.transparency.merkle import Tree
 from ff_observe.transparency.notes import NoteError, VerifierKey, decoded, encoded
 
 FORMAT: Final = "ff-observe pings 2"
-OLD_FORMAT: Final = "ff-observe pings 1"
-OLD_BEGINNING: Final = "0" * 64
 
 Document = Mapping[str, Any]
 
@@ -44,11 +40,11 @@ class Entry:
     """One attempt, or another event. `body` is exactly what was sent, and `bytes` and `sha256` describe it; `receiver`
     is host and port only. Of a ping that was withheld, `rule` decided, and the other members are empty.
 
-    `index` is that of its leaf; None if its line is in no tree. `time` (RFC 3339, UTC) is when the outcome was known.
+    `index` is that of its leaf. `time` (RFC 3339, UTC) is when the outcome was known.
     `note` describes a repair made before this entry, and `broken` what the ledger had lost by then.
     """
 
-    index: int | None
+    index: int
     time: str
     outcome: str
     receiver: str = ""
@@ -83,17 +79,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line where it is. `index` is that of its leaf; None if it is in no tree."""
+    """A line where it is. `index` is that of its leaf."""
 
     file: str
     number: int
     content: bytes
-    index: int | None
+    index: int
     document: Document
 
     def entry(self) -> Entry | None:
         """The entry, if the line has the form of one."""
-        members = {name: value for name, value in self.document.items() if name not in ("root", "previous", "hash")}
+        members = {name: value for name, value in self.document.items() if name != "root"}
         required = _WITHHELD if members.get("outcome") == Event.WITHHELD else _ATTEMPT
         if not required <= members.keys() <= required | _OPTIONAL:
             return None
@@ -119,14 +115,13 @@ def written(tree: Tree, document: Document) -> bytes:
 
 @dataclass(slots=True)
 class Lines:
-    """What is in the files of a ledger: its lines, the tree of those that are in one, the key that verifies its
-    checkpoints, and what is wrong with the lines by themselves."""
+    """What is in the files of a ledger: its lines, their tree, the key that verifies its checkpoints, and what is wrong
+    with the lines by themselves."""
 
     lines: list[Line] = field(default_factory=list)
     tree: Tree = field(default_factory=Tree)
     key: VerifierKey | None = None
     findings: list[Finding] = field(default_factory=list)
-    provable: bool = False  # there is a line that is no old one
     is_begun: bool = True  # there is any of its files
 
     @property
@@ -141,14 +136,12 @@ class Lines:
 def read_lines(files: Mapping[str, bytes], path: Path) -> Lines:
     """Read the lines of a ledger's files. What is wrong is among the findings."""
     named = [(name, files[name]) for name in (path.name + OLDER, path.name) if name in files]
-    openings = [read_document(content.partition(b"\n")[0]).get("ledger") for _, content in named]
     reader = _Reader(path)
     reader.found.is_begun = bool(files)
     if path.name not in files:
         reader.found.findings.append(Finding(str(path), 0, "the file is missing"))
-    for number, (name, content) in enumerate(named):
-        # Old files are no part of the tree of a file that follows them in the old form.
-        reader.read(name, content, in_tree=all(form == FORMAT for form in openings[number + 1 :]))
+    for name, content in named:
+        reader.read(name, content)
     return reader.found
 
 
@@ -159,10 +152,9 @@ class _Reader:
         self.found = Lines()
         self._path = path
         self._present = path.name
-        self._last: bytes | None = None
         self._is_astray = False  # lines do not follow those before, which is said once for each file
 
-    def read(self, name: str, content: bytes, *, in_tree: bool) -> None:
+    def read(self, name: str, content: bytes) -> None:
         found, place = self.found, str(self._path.with_name(name))
         *lines, rest = content.split(b"\n")
         if rest:
@@ -171,25 +163,18 @@ class _Reader:
             found.findings.append(Finding(place, 0, "the file is empty"))
         for number, line in enumerate(lines, 1):
             document = read_document(line)
-            what = list(self._open(name, line, document) if number == 1 else self._follow(line, document))
+            what = list(self._open(name, document) if number == 1 else self._follow(line, document))
             found.findings += [Finding(place, number, each) for each in what]
-            found.lines.append(Line(name, number, line, found.tree.size if in_tree else None, document))
-            if in_tree:
-                found.tree.add(line)
+            found.lines.append(Line(name, number, line, found.tree.size, document))
+            found.tree.add(line)
             self._note_key(document)
-            self._last = line
         if rest:
             what_of_rest = "the line has no end: it was cut off, perhaps by a crash"
             found.findings.append(Finding(place, len(lines), what_of_rest))
 
-    def _open(self, name: str, line: bytes, document: Document) -> Iterator[str]:
+    def _open(self, name: str, document: Document) -> Iterator[str]:
         """What is wrong with the first line of a file."""
         self._is_astray = False
-        if document.get("ledger") == OLD_FORMAT and "hash" in document:
-            yield from self._old(line, document)
-            if self._last is None and name == self._present and document.get("previous") != OLD_BEGINNING:
-                yield "it continues another file, which is missing"
-            return
         try:
             stated = Tree(_number(document.get("index")), [decoded(str(peak)) for peak in document.get("peaks", ())])
         except (ValueError, TypeError):
@@ -197,8 +182,7 @@ class _Reader:
         if document.get("ledger") != FORMAT or stated is None:
             yield "it does not open the file: lines before it were removed, or it was changed"
             return
-        self.found.provable = True
-        if self._last is None:
+        if not self.found.lines:
             self.found.tree = stated  # the file before the older one was dropped
             if name == self._present and stated.size:
                 yield "it continues another file, which is missing"
@@ -208,11 +192,8 @@ class _Reader:
 
     def _follow(self, line: bytes, document: Document) -> Iterator[str]:
         """What is wrong with a line after the first."""
-        entry = Line("", 0, line, None, document).entry()
-        if "hash" in document and not self.found.provable:
-            yield from self._old(line, document)
-        elif "root" in document:
-            self.found.provable = True
+        entry = Line("", 0, line, self.found.tree.size, document).entry()
+        if "root" in document:
             if document["root"] != encoded(self.found.tree.root()) and not self._is_astray:
                 self._is_astray = True
                 yield "it does not follow the lines before: one was changed, removed, added or moved"
@@ -224,14 +205,6 @@ class _Reader:
             yield "its body has another size or SHA-256 than it says"
         if entry is not None and entry.broken is not None:
             yield f"when it was written, {entry.broken}"
-
-    def _old(self, line: bytes, document: Document) -> Iterator[str]:
-        text = json.dumps({name: value for name, value in document.items() if name != "hash"}, separators=(",", ":"))
-        seal = f',"hash":"{hashlib.sha256(text.encode()).hexdigest()}"}}'
-        if line != text[:-1].encode() + seal.encode():
-            yield "it was changed: its hash is of something else"
-        if self._last is not None and document.get("previous") != hashlib.sha256(self._last).hexdigest():
-            yield "it does not follow the line before: a line was changed, removed, added or moved"
 
     def _note_key(self, document: Document) -> None:
         if isinstance(document.get("key"), str):

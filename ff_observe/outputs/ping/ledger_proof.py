@@ -68,7 +68,7 @@ def examine(
         findings += _read_witness(own, 0, files[own.name], None, witnesses)
         if witnesses and lines.key is not None and not witnesses[0].note.is_signed_by(lines.key):
             findings.append(Finding(str(own), 0, "it is not signed with the key that the ledger names"))
-    elif lines.provable:
+    elif lines.lines:
         findings.append(Finding(str(own), 0, "the file is missing: the last lines may have been changed or removed"))
     for file in against:
         findings += _read_witness(file, 0, file.read_bytes(), collector, witnesses)
@@ -144,7 +144,7 @@ def prove(path: Path, index: int, collector: VerifierKey | None = None, *, large
     covering = [witness for witness in verified.witnesses if index < witness.checkpoint.size]
     receipts = [witness for witness in covering if witness.cosigned_at is not None]
     if not covering:
-        raise LedgerError(f"no checkpoint covers entry {index}: it was written by an older version, or in this moment")
+        raise LedgerError(f"no checkpoint covers entry {index}: it was written in this moment")
     witness = (receipts or covering[-1:])[0]
     return Proof(index, tree.inclusion(index, witness.checkpoint.size), witness.note, line.content)
 

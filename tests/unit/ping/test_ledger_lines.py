@@ -1,7 +1,5 @@
-"""The lines of a ledger by themselves: those of older versions, its key, and pings that were withheld."""
+"""The lines of a ledger by themselves: what each says of its body, the key, and pings that were withheld."""
 
-import base64
-import hashlib
 import json
 import stat
 from pathlib import Path
@@ -10,7 +8,7 @@ import pytest
 
 from ff_observe.outputs.ping.ledger import entries
 from ff_observe.outputs.ping.ledger_proof import verify
-from tests.unit.ping.test_ledger import DELIVERED, ledger_of, lines_of, numbered, root_of
+from tests.unit.ping.test_ledger import DELIVERED, ledger_of, lines_of, numbered
 
 
 def with_members(line: bytes, **changes: object) -> bytes:
@@ -26,58 +24,6 @@ def test_a_body_that_is_not_the_one_its_line_describes_is_found(tmp_path: Path, 
     path.write_bytes(b"\n".join([*lines, with_members(last, **changes), b""]))
     first, *_ = verify(path)
     assert str(first) == f"{path}, line 3: its body has another size or SHA-256 than it says"
-
-
-def old_sealed(document: dict[str, object]) -> bytes:
-    """A line as older versions wrote it."""
-    text = json.dumps(document, separators=(",", ":")).encode()
-    return text[:-1] + b',"hash":"%b"}' % hashlib.sha256(text).hexdigest().encode()
-
-
-def old_lines(*bodies: bytes, previous: str = "0" * 64) -> list[bytes]:
-    """A file of a ledger as older versions wrote it."""
-    lines = [old_sealed({"ledger": "ff-observe pings 1", "time": "2026-11-23T12:00:00.000Z", "previous": previous})]
-    for body in bodies:
-        document: dict[str, object] = {
-            "time": "2026-11-23T12:00:00.000Z",
-            "outcome": "delivered",
-            "receiver": "ping.example.com:443",
-            "status": 200,
-            "bytes": len(body),
-            "sha256": hashlib.sha256(body).hexdigest(),
-            "body": body.decode(),
-            "previous": hashlib.sha256(lines[-1]).hexdigest(),
-        }
-        lines.append(old_sealed(document))
-    return lines
-
-
-def test_a_ledger_of_an_older_version_is_verified_and_continued(tmp_path: Path) -> None:
-    path = tmp_path / "pings.jsonl"
-    older = old_lines(*numbered(2))
-    present = old_lines(*numbered(4)[2:], previous=hashlib.sha256(older[-1]).hexdigest())
-    (tmp_path / "pings.jsonl.1").write_bytes(b"\n".join([*older, b""]))
-    path.write_bytes(b"\n".join([*present, b""]))
-    assert verify(path) == []
-    ledger_of(path, b"new")
-    assert verify(path) == []
-    assert [entry.index for entry in entries(path)] == [None, None, 1, 2, 3]
-    assert base64.b64decode(json.loads(lines_of(path)[-1])["root"]) == root_of(present)
-    ledger_of(path, b"newer", largest_file=1)  # rotates
-    assert verify(path) == []
-    assert [(entry.index, entry.body) for entry in entries(path)][-2:] == [(3, "new"), (5, "newer")]
-
-
-@pytest.mark.parametrize("at", [0, 1, 2])
-def test_tampering_with_the_lines_of_an_older_version_is_found(tmp_path: Path, at: int) -> None:
-    path = tmp_path / "pings.jsonl"
-    lines = old_lines(*numbered(2))
-    lines[at] = lines[at].replace(b"2026", b"2025", 1)
-    path.write_bytes(b"\n".join([*lines, b""]))
-    assert (verify(path)[0].line, "its hash is of something else" in verify(path)[0].what) == (at + 1, True)
-    lines = old_lines(*numbered(3))
-    path.write_bytes(b"\n".join([*lines[:2], *lines[3:], b""]))
-    assert "does not follow the line before" in str(verify(path)[0])
 
 
 def test_the_key_is_made_once_and_no_one_else_may_read_it(tmp_path: Path) -> None:
