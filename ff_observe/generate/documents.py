@@ -14,7 +14,6 @@ from ff_observe.collector.settings import COLLECTOR
 from ff_observe.generate import (
     configuration_reference,
     dashboards,
-    drawings,
     metrics_reference,
     ping_schema,
     semantic_conventions,
@@ -35,7 +34,6 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "docs/completion/ff-observe.bash": partial(completion.render, "bash"),
         "docs/completion/ff-observe.fish": partial(completion.render, "fish"),
         "docs/configuration.md": configuration_reference.render,
-        **{f"docs/drawings/{name}.svg": partial(drawings.render, name) for name in drawings.DRAWINGS},
         "docs/man/ff-observe.1": manual.render,
         "docs/metrics.md": metrics_reference.render,
         "docs/openapi/collector.json": partial(_json, openapi.document),
