@@ -148,8 +148,9 @@ def test_without_such_a_label_only_numbers_of_the_platforms_things_are_counts(
 
 
 def test_what_each_label_discloses_is_declared() -> None:
-    """In ff_observe/catalogue/model.py, LABELS."""
-    assert {label for metric in METRICS for label in metric.labels} == LABELS.keys()
+    labels = {label for metric in METRICS for label in metric.labels}
+    assert labels - LABELS.keys() == set(), "ff_observe/catalogue/model.py: say in LABELS what its values disclose"
+    assert LABELS.keys() - labels == set(), "ff_observe/catalogue/model.py: LABELS has it, and no metric"
 
 
 @each_metric
