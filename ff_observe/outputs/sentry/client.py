@@ -144,7 +144,7 @@ class SentryClient:
             include_local_variables=False,
             include_source_context=False,
             max_value_length=sys.maxsize,  # SDKs that have a limit apply it before `before_send` can redact
-            # They add arguments, modules and outgoing URLs, or patch what is not ours.
+            # Integrations add arguments, modules and outgoing URLs, or patch what is not ours.
             default_integrations=False,
             auto_enabling_integrations=False,
             auto_session_tracking=False,
@@ -189,7 +189,9 @@ class SentryClient:
 
     def _capture(self, event: "Event", hint: "Hint | None" = None) -> str | None:
         event["breadcrumbs"] = {"values": list(self._log_lines.latest)}
-        return self._client.capture_event(event, hint, sentry_sdk.Scope())
+        with sentry_sdk.new_scope() as scope:  # or integrations of another client would see the event, and add to it
+            scope.set_client(self._client)
+            return self._client.capture_event(event, hint, sentry_sdk.Scope())
 
 
 class _LogLines(Listener):

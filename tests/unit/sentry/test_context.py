@@ -173,22 +173,30 @@ print("sentry_sdk" in sys.modules, "urllib3" in sys.modules)
 
 def test_a_program_keeps_its_own_sentry_for_its_own_errors(server: Receiver) -> None:
     import sentry_sdk
+    from sentry_sdk.integrations.argv import ArgvIntegration
+    from sentry_sdk.integrations.dedupe import DedupeIntegration
 
     before = sentry_sdk.get_global_scope().client
     with receiver() as theirs:
-        own = sentry_sdk.Client(theirs.dsn, default_integrations=False)
+        integrations = [ArgvIntegration(), DedupeIntegration()]
+        own = sentry_sdk.Client(theirs.dsn, default_integrations=False, integrations=integrations)
         sentry_sdk.get_global_scope().set_client(own)
         try:
             with Bridge(settings(server.dsn)) as bridge:
                 assert sentry_sdk.get_client() is own
                 sentry_sdk.capture_message("of the program")
-                provoke(bridge.sentry, ValueError("of the bridge"))
+                error = ValueError("of the bridge")
+                provoke(bridge.sentry, error)
+                sentry_sdk.capture_exception(error)  # as of an application that ours is mounted in
             assert sentry_sdk.get_client() is own
             own.close()
         finally:
             sentry_sdk.get_global_scope().set_client(before)
-        assert [event["message"] for event in theirs.events()] == ["of the program"]
-    assert [event["exception"]["values"][-1]["value"] for event in server.events()] == ["of the bridge"]
+        first, second = theirs.events()
+        assert (first["message"], second["exception"]["values"][-1]["value"]) == ("of the program", "of the bridge")
+    [event] = server.events()
+    assert event["exception"]["values"][-1]["value"] == "of the bridge"
+    assert "extra" not in event  # of their integrations
 
 
 @pytest.mark.parametrize("first_to_end", [0, 1])
