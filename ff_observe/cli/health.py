@@ -35,9 +35,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> int:
     from http.client import HTTPException
 
-    from ff_observe.doctor import serving
     from ff_observe.telemetry.log import escaped
-    from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
+    from ff_observe.web.local import HEALTHY_PATH, READY_PATH, ask
 
     if options.url is None:
         url = _url_of(settings_of(options))
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         url = options.url
     path, seconds = (READY_PATH, READY_SECONDS) if options.ready else (HEALTHY_PATH, LIVE_SECONDS)
     try:
-        status, text = serving.ask(url, path, seconds)
+        status, text = ask(url, path, seconds)
     except (OSError, HTTPException) as error:
         raise FFObserveError(f"{url} does not answer: {getattr(error, 'strerror', None) or error}") from error
     if status != 200:
@@ -56,8 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _url_of(settings: "Settings") -> str:
-    from ff_observe.web.security import WebSecurity
-    from ff_observe.web.server import local_url
+    from ff_observe.web.local import bridge_url
 
     prometheus = settings.prometheus
     if prometheus.port == 0:
@@ -65,5 +63,4 @@ def _url_of(settings: "Settings") -> str:
             "the port is 0, so that only the bridge knows the real one; set telemetry.backend.prometheus.port, or "
             "name the address with --url"
         )
-    tls = prometheus.web_config_file is not None and WebSecurity(prometheus.web_config_file, None).tls
-    return local_url(prometheus.host, prometheus.port, tls=tls)
+    return bridge_url(prometheus)

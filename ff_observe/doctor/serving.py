@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import ssl
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -14,8 +13,8 @@ from ff_observe.doctor.model import Check, Subject, error, note, warning
 from ff_observe.errors import FFObserveError
 from ff_observe.problems import Finding
 from ff_observe.system.clock import Clock
-from ff_observe.web.server import listen, local_url
-from ff_observe.web.web_config import read_web_config
+from ff_observe.web.local import HEALTHY_PATH, ask, bridge_url
+from ff_observe.web.server import listen
 
 ANSWER_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 300.0
@@ -34,30 +33,11 @@ def _port(subject: Subject) -> Iterator[Finding]:
 
 def _is_a_bridge(prometheus: PrometheusSettings) -> bool:
     """Whether what listens there is ff-observe."""
-    tls = prometheus.web_config_file is not None and read_web_config(prometheus.web_config_file).tls is not None
     try:
-        _, text = ask(local_url(prometheus.host, prometheus.port, tls=tls), "/-/healthy", ANSWER_SECONDS)
+        _, text = ask(bridge_url(prometheus), HEALTHY_PATH, ANSWER_SECONDS)
     except (OSError, http.client.HTTPException):
         return False
     return text.startswith("ff-observe is healthy")
-
-
-def ask(url: str, path: str, seconds: float) -> tuple[int, str]:
-    """Status and body of a server on this machine, without the proxies of the environment. Raises `OSError` or
-    `http.client.HTTPException`."""
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds)
-    if parts.scheme == "https":
-        # The certificate names the host by which others reach the bridge, not a loopback address.
-        context = ssl._create_unverified_context()  # noqa: S323 - nothing secret is sent, and the peer is local
-        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=context)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read(1000).decode("utf-8", "replace")
-    finally:
-        connection.close()
 
 
 PORT: Final = Check("port", "The bridge can listen at its address, or does already", _port)

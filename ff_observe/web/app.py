@@ -9,9 +9,10 @@ from ff_observe.telemetry import tracing
 from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.documents import document
 from ff_observe.web.exposition import SnapshotExposition
+from ff_observe.web.local import HEALTHY_PATH, READY_PATH
 from ff_observe.web.shared_snapshot import SharedSnapshot, SnapshotProvider
 from ff_observe.web.status import further
-from ff_observe.web.status_page import ASSETS, HEALTHY_PATH, READY_PATH, STATUS_PATH, StatusPage
+from ff_observe.web.status_page import ASSETS, STATUS_PATH, StatusPage
 
 DEFAULT_SCRAPE_TIMEOUT_SECONDS = 10.0  # Prometheus' own default
 LONGEST_SCRAPE_TIMEOUT_SECONDS = 120.0

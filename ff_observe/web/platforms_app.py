@@ -27,8 +27,9 @@ from ff_observe.web.app import (
     path_below_mount,
     scrape_headers,
 )
+from ff_observe.web.local import HEALTHY_PATH, READY_PATH
 from ff_observe.web.platforms_page import PlatformsPage, Row, ServedPlatform, unusable
-from ff_observe.web.status_page import ASSETS, HEALTHY_PATH, READY_PATH
+from ff_observe.web.status_page import ASSETS
 
 METRICS_PATH: Final = "/metrics"
 TARGETS_PATH: Final = "/-/targets"

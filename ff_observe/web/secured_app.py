@@ -4,8 +4,8 @@ from ff_observe.http.application import Application
 from ff_observe.http.messages import Answer, Scope, text
 from ff_observe.web.app import path_below_mount
 from ff_observe.web.authentication import Verdict
+from ff_observe.web.local import HEALTHY_PATH, READY_PATH
 from ff_observe.web.security import Security, WebSecurity
-from ff_observe.web.status_page import HEALTHY_PATH, READY_PATH
 
 OPEN_PATHS = frozenset((HEALTHY_PATH, READY_PATH))
 """Used by kubelets and load balancers, which have no credentials; they answer only yes or no."""

@@ -10,6 +10,7 @@ from ff_observe.errors import FFObserveError, what_to_change_to_listen
 from ff_observe.http.application import Application
 from ff_observe.http.limits import Limits
 from ff_observe.system.clock import Clock
+from ff_observe.web.local import REACHED_AT, local_url
 
 if TYPE_CHECKING:
     from ff_observe.http.server import Server
@@ -28,9 +29,6 @@ CONNECTIONS_OF_SEVERAL: Final = 4096
 """Where several platforms are served: Prometheus may keep a connection for each."""
 
 ALLOWED_HOSTS_KEY: Final = "telemetry.backend.prometheus.allowed_hosts in flowforge.yml"
-
-_REACHED_AT = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
-"""All addresses, and one of this machine's among them."""
 
 
 class WebServer:
@@ -71,7 +69,7 @@ class WebServer:
     @property
     def listens_on(self) -> str:
         """The URL, or a description of listening on all addresses."""
-        if self._host not in _REACHED_AT:
+        if self._host not in REACHED_AT:
             return self.url
         kind = " IPv4" if self._host == "0.0.0.0" else ""  # noqa: S104  # nothing is bound here
         return f"{'http' if self._tls is None else 'https'} on all{kind} addresses, port {self.port}"
@@ -111,13 +109,6 @@ class WebServer:
         self._thread.join(left_seconds)
         if self._thread.is_alive():
             raise TimeoutError(f"the thread {self.name!r} did not stop in time")
-
-
-def local_url(host: str, port: int, *, tls: bool) -> str:
-    """The URL on this machine of what listens on `host` and `port`, without a slash at the end."""
-    reached = _REACHED_AT.get(host, host)
-    scheme = "https" if tls else "http"
-    return f"{scheme}://[{reached}]:{port}" if ":" in reached else f"{scheme}://{reached}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -11,13 +11,12 @@ from ff_observe.config.settings import PrometheusSettings
 from ff_observe.http.messages import Answer, answer
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.telemetry.platform_context import current_platform
+from ff_observe.web.local import HEALTHY_PATH, READY_PATH
 from ff_observe.web.status import further
 from ff_observe.web.status.describe import StatusSource
 from ff_observe.web.status.document import StatusDocument, as_json
 from ff_observe.web.status.page import Link, render
 
-HEALTHY_PATH: Final = "/-/healthy"
-READY_PATH: Final = "/-/ready"
 STATUS_PATH: Final = "/api/status"
 
 RENDER_SECONDS: Final = 1.0

@@ -47,7 +47,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     f"{P}.problems": (*READINGS, f"{P}.platform.limits", f"{P}.config", f"{P}.outputs"),
     f"{P}.doctor": (
         *(f"{P}.problems", f"{P}.outputs", f"{P}.config", f"{P}.platform", f"{P}.delivery"),
-        *(f"{P}.web.server", f"{P}.web.web_config", *LIFE),
+        *(f"{P}.web.local", f"{P}.web.server", f"{P}.web.web_config", *LIFE),
     ),
     f"{P}.egress": (*READINGS, f"{P}.config", f"{P}.outputs", f"{P}.delivery", f"{P}.source_maps"),
     f"{P}.web": (

@@ -80,6 +80,14 @@ def test_a_command_loads_no_other(arguments: list[str]) -> None:
     assert loaded & {f"ff_observe.cli.{command}" for command in _COMMANDS} == {"ff_observe.cli.check"}
 
 
+def test_a_health_check_loads_no_part_of_the_bridge() -> None:
+    """Containers start one every 30 seconds."""
+    loaded = loaded_by("from ff_observe.cli import main; main(['health', '--url', 'http://127.0.0.1:9'])")
+    assert "ff_observe.web.local" in loaded
+    parts = ("catalogue", "doctor", "http", "outputs", "platform", "web.status")
+    assert [name for name in loaded if any(is_within(name, f"ff_observe.{part}") for part in parts)] == []
+
+
 def loaded_by(statements: str) -> set[str]:
     """The names of all modules that some statements load."""
     ended = subprocess.run(

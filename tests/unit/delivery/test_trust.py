@@ -176,6 +176,6 @@ def test_the_variable_that_is_set_already_is_named_with_its_file(monkeypatch: py
 def test_no_other_module_makes_a_context_for_clients(call: str) -> None:
     package = Path(trust.__file__).parents[1]
     users = {str(file.relative_to(package)) for file in package.rglob("*.py") if call in file.read_text()}
-    # Two load PEM that they hold; the doctor asks its own machine's port, whatever certificate is there.
-    others = {"config/pem.py", "platform/sources/postgresql_tls.py", "doctor/serving.py"}
+    # Two load PEM that they hold; health checks ask their own machine's port, whatever certificate is there.
+    others = {"config/pem.py", "platform/sources/postgresql_tls.py", "web/local.py"}
     assert users <= {"delivery/trust.py", *others}
