@@ -119,7 +119,8 @@ class PlatformsApp(Application):
             await self._read_all(READY_TIMEOUT_SECONDS)
             return self._ready()
         await self._read_all(PAGE_TIMEOUT_SECONDS)
-        return await self._in_worker(lambda: self._page.answer(self._rows(), self._clock.now()))
+        root = scope.get("root_path", "") or "."  # as the status page has it
+        return await self._in_worker(lambda: self._page.answer(self._rows(), self._clock.now(), root))
 
     def _targets(self, scope: Scope) -> Answer:
         """Prometheus' `http_sd_configs` (prometheus.io/docs/prometheus/latest/http_sd). The address is the one by which

@@ -17,7 +17,7 @@ from ff_observe.problems import Severity, find_problems
 from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.status.frame import PRODUCT, header, page, product
-from ff_observe.web.status.markup import Markup, element
+from ff_observe.web.status.markup import Markup, element, join
 from ff_observe.web.status.values import moment
 
 STATES: Final = {
@@ -67,7 +67,9 @@ class Row:
 
     name: str
     state: str
-    html: Markup
+    badge: Markup
+    cells: Markup
+    """All that are right of its name."""
 
 
 class PlatformsPage:
@@ -84,10 +86,11 @@ class PlatformsPage:
             kept = self._rows[platform.name] = (version, _row(platform, snapshot))
         return kept[1]
 
-    def answer(self, rows: Sequence[Row], now: datetime) -> Answer:
-        """The page with all rows, the worst first."""
+    def answer(self, rows: Sequence[Row], now: datetime, root: str) -> Answer:
+        """The page with all rows, the worst first. `root` is where the application is, without a slash at the end."""
         head = element("tr", *(element("th", each, scope="col") for each in _HEADS))
-        body = (row.html for row in sorted(rows, key=lambda row: (list(STATES).index(row.state), row.name)))
+        worst_first = sorted(rows, key=lambda row: (list(STATES).index(row.state), row.name))
+        body = (element("tr", row.badge, _link(row.name, root), row.cells) for row in worst_first)
         table = element("table", element("thead", head), element("tbody", *body))
         content = element("section", table, class_="card", tabindex="0", aria_label="Platforms")
         footer = element("footer", "Put together at ", moment(now), ".")
@@ -97,7 +100,7 @@ class PlatformsPage:
         words = f"{len(rows)} platforms: {worse}" if worse else f"{len(rows)} platforms, all up"
         worst = STATES[present[0]][0] if present else Severity.OK
         above = header(product(VERSION), "Platforms", worst, words)
-        return page(f"{PRODUCT}: Platforms", ".", "platforms", above, (content,), footer)
+        return page(f"{PRODUCT}: Platforms", root, "platforms", above, (content,), footer)
 
 
 def unusable(platform: ServedPlatform) -> Answer:
@@ -136,14 +139,12 @@ def _row(platform: ServedPlatform, snapshot: Snapshot | None) -> Row:
         ]
     severity, said = STATES[state]
     badge = {Severity.OK: "on", Severity.NOTE: "off"}.get(severity, "fails")
-    html = element(
-        "tr",
-        element("td", element("span", said, class_=f"badge {badge}")),
-        element("th", element("a", platform.name, href=f"platforms/{quote(platform.name, safe='')}/"), scope="row"),
-        *(element("td", cell, class_="value") for cell in cells),
-        element("td", words),
-    )
-    return Row(platform.name, state, html)
+    shown = join(*(element("td", cell, class_="value") for cell in cells), element("td", words))
+    return Row(platform.name, state, element("td", element("span", said, class_=f"badge {badge}")), shown)
+
+
+def _link(name: str, root: str) -> Markup:
+    return element("th", element("a", name, href=f"{root}/platforms/{quote(name, safe='')}/"), scope="row")
 
 
 def _figure(snapshot: Snapshot, name: str) -> str:

@@ -52,7 +52,7 @@ def test_a_platform_has_problems_only_where_something_is_wrong(
         running.self_metrics.set(AUDIT_LOG_COUNTED, 0.5)
     row = PlatformsPage().row(ServedPlatform("acme", {}, (), running))
     assert row.state == state
-    assert unescape(row.html).endswith(f"<td>{words}</td>\n</tr>\n")
+    assert unescape(row.cells).endswith(f"<td>{words}</td>\n")
 
 
 @pytest.mark.parametrize(("reading", "cell"), [({("ping",): 1.0}, "on"), ({("ping",): 0.0}, "off"), ({}, "")])
@@ -63,7 +63,7 @@ def test_a_ping_is_on_where_it_may_be_sent_also_before_the_first(
     running = Running(snapshot())
     running.self_metrics.replace(OUTPUT_ENABLED, reading)
     row = PlatformsPage().row(ServedPlatform("acme", {}, (), running))
-    assert f'<td class="value">{cell}</td>\n<td></td>\n</tr>' in row.html
+    assert row.cells.endswith(f'<td class="value">{cell}</td>\n<td></td>\n')
 
 
 @pytest.mark.parametrize("path", ["/", "/platforms/broken/"])
@@ -79,6 +79,16 @@ def test_everything_a_page_loads_is_its_own(path: str) -> None:
     assert "this is not YAML" in page.text
     assert [each.status for each in loaded] == [200, 200]
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("asked", ["/observe", "/observe/"])
+def test_the_addresses_of_the_list_hold_where_it_is_mounted(asked: str) -> None:
+    listed = PlatformsApp(SystemClock(), Workers())
+    listed.serve([ServedPlatform("broken", {}, (), None)])
+    page = Page(get(listed, asked, root_path="/observe").text)
+    addresses = [urljoin(asked, address) for address in (*page.external, *page.links[1:])]
+    assert addresses == ["/observe/favicon.ico", "/observe/status.css", "/observe/platforms/broken/"]
+    assert [get(listed, each, root_path="/observe").status for each in addresses] == [200, 200, 503]
 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 200), ("/platforms/broken/", 503)])
