@@ -21,8 +21,8 @@ READY_TIMEOUT_SECONDS = 5.0
 
 _METRICS_OFF = text(
     404,
-    "Metrics are off. To turn them on, set telemetry.backend.prometheus.enabled: true in flowforge.yml, which opens "
-    "FlowFuse's own /metrics too, or bridge_enabled: true there, which does not.",
+    "Metrics are off. To turn them on, set telemetry.backend.prometheus.bridge_enabled: true in flowforge.yml, or "
+    "enabled: true there, which opens FlowFuse's own /metrics too.",
 )
 _NOT_ALLOWED = text(405, "Only GET and HEAD are answered here.", (b"allow", b"GET, HEAD"))
 HEALTHY = text(200, "ff-observe is healthy.")

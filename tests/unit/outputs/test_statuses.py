@@ -1,12 +1,13 @@
 """Which outputs are on, and why."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from ff_observe.config import load_settings
 from ff_observe.outputs import OUTPUTS, statuses
-from ff_observe.outputs.model import Status
+from ff_observe.outputs.model import Output, Status
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import send_once
 from ff_observe.platform.sources.model import Licence
@@ -43,7 +44,7 @@ def test_by_default_everything_is_off_but_the_ping_which_the_database_decides(tm
         output.name: None if output.name == "ping" else False for output in OUTPUTS
     }
     assert outputs["ping"].reason == "the platform's database decides: set-up, licence and the administrators' setting"
-    assert outputs["prometheus"].reason == "telemetry.backend.prometheus.enabled is not true"
+    assert outputs["prometheus"].reason == "telemetry.backend.prometheus.bridge_enabled is not true"
 
 
 def test_with_everything_configured_every_output_but_the_refused_ping_is_on_and_no_secret_is_shown(
@@ -57,6 +58,23 @@ def test_with_everything_configured_every_output_but_the_refused_ping_is_on_and_
     shown = repr(outputs)
     for secret in ("example.com", "key@", "secret", "token", "phc_key"):
         assert secret not in shown
+
+
+STOPPED_BY_A_KEY = [
+    (output, key)
+    for output in OUTPUTS
+    for key, unless in re.findall(r"`(telemetry\S+): false`(.*)", output.stop)
+    if not unless.startswith(" on a platform")
+]
+
+
+@pytest.mark.parametrize(("output", "key"), STOPPED_BY_A_KEY, ids=[key for _, key in STOPPED_BY_A_KEY])
+def test_the_key_that_is_named_to_stop_an_output_stops_it_with_everything_configured(
+    output: Output, key: str, tmp_path: Path
+) -> None:
+    file = FOLDER / "good-everything.yml"
+    settings = load_settings(home=tmp_path, config=file, variables={}, assignments=[(key, "false")])
+    assert {one.name: status.on for one, status in statuses(settings, None)}[output.name] is False
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def test_a_change_of_the_bridges_own_metrics_is_shown_at_once() -> None:
 def test_metrics_are_off_unless_enabled_and_say_how_to_turn_them_on() -> None:
     reply = get(app(Provider(snapshot()), PrometheusSettings()), "/metrics")
     assert reply.status == 404
-    assert "telemetry.backend.prometheus.enabled: true" in reply.text
-    assert "bridge_enabled: true" in reply.text
+    assert "set telemetry.backend.prometheus.bridge_enabled: true" in reply.text
+    assert "enabled: true there, which opens FlowFuse's own /metrics too" in reply.text
 
 
 def test_metrics_are_served_at_the_path_that_is_set() -> None:
