@@ -37,14 +37,15 @@ def _secrets(subject: Subject) -> Iterator[Finding]:
     """Of the files that hold secrets, those that every user of this machine can read."""
     for place in _files_with_secrets(subject):
         try:
-            status = place.stat()
+            mode = place.stat().st_mode
+            can_be_reached = all(above.stat().st_mode & stat.S_IXOTH for above in place.resolve().parents)
         except OSError:
             continue
-        if status.st_mode & stat.S_IROTH:
+        if mode & stat.S_IROTH and can_be_reached:
             yield warning(
                 "secrets-readable",
                 f"Every user of this machine can read the secrets in {place.name}",
-                f"{place} has the mode {stat.S_IMODE(status.st_mode):04o}.",
+                f"{place} has the mode {stat.S_IMODE(mode):04o}.",
                 f"`chmod o= {place}`, with a group that FlowFuse and ff-observe share.",
             )
 

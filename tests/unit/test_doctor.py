@@ -70,6 +70,22 @@ def test_a_state_directory_that_may_not_be_entered_is_found(subject: Subject, op
     assert f"may not write to {closed}" in found["state-directory"].detail
 
 
+def test_secrets_are_open_to_every_user_where_the_directories_above_them_are(
+    subject: Subject, open_directory: Path
+) -> None:
+    file = open_directory / "etc" / "flowforge.yml"
+    file.parent.mkdir()
+    file.write_text("telemetry: {url: 'https://pings.example.com/secret'}")
+    file.chmod(0o644)
+    of_file = replace(subject, settings=load_settings(open_directory, variables={}))
+    for mode, severity in ((0o755, Severity.WARNING), (0o750, Severity.OK)):
+        file.parent.chmod(mode)
+        found = found_in(tuple(check for check in MACHINE if check.id == "secrets"), of_file)
+        assert [finding.severity for finding in found.values()] == [severity]
+    file.parent.chmod(0o755)
+    assert f"{file} has the mode 0644" in found_in(MACHINE, of_file)["secrets-readable"].detail
+
+
 def test_a_ledger_that_a_receipt_contradicts_is_found(subject: Subject, tmp_path: Path) -> None:
     """Rewritten with its own key, so that only the collector's receipts say otherwise."""
     files = tampering.make(tmp_path, random.Random(9), 9)
