@@ -10,7 +10,7 @@ function __ff_observe_at
 end
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a run -d 'run the bridge'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a demo -d 'everything at once, on an embedded platform'
-complete -c ff-observe -n '__ff_observe_at \'\'' -f -a check -d 'is flowforge.yml valid, does the platform answer, which outputs are on and why'
+complete -c ff-observe -n '__ff_observe_at \'\'' -f -a check -d 'is flowforge.yml valid, does the database answer, which outputs are on and why'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a health -d 'ask a running bridge whether it is healthy'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a doctor -d 'check everything, and say how to fix what fails'
 complete -c ff-observe -n '__ff_observe_at \'\'' -f -a egress -d 'every host that would be contacted: by whom, why, with which data, and what stops it'

@@ -1,4 +1,4 @@
-"""`ff-observe check`: is the file valid, does the platform answer, which outputs are on, and why."""
+"""`ff-observe check`: is the file valid, does the platform's database answer, which outputs are on, and why."""
 
 import argparse
 import json
@@ -22,10 +22,10 @@ ASK_SECONDS = 5.0
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "check",
-        help="is flowforge.yml valid, does the platform answer, which outputs are on and why",
+        help="is flowforge.yml valid, does the database answer, which outputs are on and why",
         description="Reads flowforge.yml, asks the platform's database once, and prints every problem, and which "
         "outputs are on and why. Unknown keys inside `telemetry` are errors here.",
-        epilog="exit status: 0 the platform answers, 1 it does not, 78 the configuration is wrong",
+        epilog="exit status: 0 the database answers, 1 it does not, 78 the configuration is wrong",
     )
     parser.add_argument("--offline", action="store_true", help="check the file alone: contact no database")
     parser.add_argument("--effective", action="store_true", help="list every value in use and where it came from")

@@ -105,6 +105,13 @@ def test_every_command_and_option_is_in_every_script_and_in_the_manual(scripts: 
                 assert f"-l {flag[2:]}" in (scripts / "fish").read_text() or not flag.startswith("--")
 
 
+def test_every_command_is_in_the_table_of_the_readme() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").partition("## Commands")[2].partition("Exit status")[0]
+    rows = [set(re.findall(r"[a-z-]+", row.split(" | ")[0])) for row in table.splitlines()]
+    named = [command.words for command in PROGRAM.each() if command.words and not command.commands]
+    assert [words for words in named if not any(row.issuperset(words) for row in rows)] == []
+
+
 def test_the_manual_page_is_good_roff() -> None:
     page = ROOT / "docs" / "man" / "ff-observe.1"
     groff = shell("groff")
