@@ -83,7 +83,10 @@ class Layers:
                 message = OVERLAY.refused.get(path.partition(".")[0]) or meant(OVERLAY, section, name)
                 self._wrong(OPTION, ".".join(map(shown, path.split("."))), f"unknown key; {message}")
             elif key.secret and text:
-                message = f"`ps` shows what is on a command line: write {key.file_path}=FILE, or set {key.variable}"
+                message = (
+                    f"`ps` shows what is on a command line: name a file that holds it in {key.file_path}, or set "
+                    f"{key.variable}"
+                )
                 self._wrong(OPTION, path, message)
             else:
                 self._set_text(key, text, OPTION)

@@ -8,12 +8,16 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ff_observe.cli import build_parser, check, main
 from ff_observe.cli.options import hide_secrets, settings_of
 from ff_observe.config import load_settings
+from ff_observe.config.declaration import OVERLAY
+from ff_observe.config.key import Key
+from ff_observe.config.secret import MASK
 from ff_observe.errors import ConfigurationError, FFObserveError
 from ff_observe.running.bridge import build_bridge
 from ff_observe.web import server
@@ -46,6 +50,17 @@ def home(tmp_path: Path) -> Path:
 
 def options_of(home: Path) -> argparse.Namespace:
     return build_parser().parse_args(["--home", str(home), "run"])
+
+
+@pytest.mark.parametrize("key", [key for key in OVERLAY.keys if key.secret], ids=lambda key: key.path)
+def test_a_secret_on_the_command_line_is_refused_in_words_of_which_none_is_masked(
+    key: Key[Any], home: Path, written: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--home", str(home), "--set", f"{key.path}={OLD}", "check", "--offline"]) == 78
+    said = written.readouterr().err
+    assert f" in {key.file_path}, or set {key.variable}\n" in said
+    assert MASK not in said
+    assert OLD not in said
 
 
 def test_a_reload_that_fails_leaves_the_secrets_masked(home: Path, written: pytest.CaptureFixture[str]) -> None:
