@@ -23,7 +23,7 @@ from ff_observe.web.status.values import moment
 STATES: Final = {
     "unusable": (Severity.ERROR, "cannot be used"),
     "down": (Severity.ERROR, "down"),
-    "troubled": (Severity.WARNING, "problems"),
+    "troubled": (Severity.WARNING, "with problems"),
     "unread": (Severity.NOTE, "not read yet"),
     "up": (Severity.OK, "up"),
 }

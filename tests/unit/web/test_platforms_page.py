@@ -55,6 +55,15 @@ def test_a_platform_has_problems_only_where_something_is_wrong(
     assert unescape(row.cells).endswith(f"<td>{words}</td>\n")
 
 
+def test_the_head_of_the_list_counts_platforms_and_not_their_problems() -> None:
+    page = PlatformsPage()
+    troubled = snapshot(failures={"flowfuse_users": "no"}, licence_problem="expired")
+    given = {"acme": Running(troubled), "initech": Running(snapshot())}
+    rows = [page.row(ServedPlatform(name, {}, (), running)) for name, running in given.items()]
+    assert rows[0].cells.count("; ") == 1
+    assert "2 platforms: 1 with problems" in page.answer(rows, SystemClock().now(), ".").body.decode()
+
+
 @pytest.mark.parametrize(("reading", "cell"), [({("ping",): 1.0}, "on"), ({("ping",): 0.0}, "off"), ({}, "")])
 def test_a_ping_is_on_where_it_may_be_sent_also_before_the_first(
     reading: dict[tuple[str, ...], float], cell: str
