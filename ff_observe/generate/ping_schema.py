@@ -12,7 +12,7 @@ def schema() -> dict[str, Any]:
     root = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "FlowFuse core ping",
-        "description": "The anonymous usage telemetry of one platform. A value that is unknown is absent.",
+        "description": "The usage telemetry of one platform, without names. A value that is unknown is absent.",
         **root,
     }
     for field in FIELDS:

@@ -24,19 +24,19 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(
 _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 CONTENT_SECURITY_POLICY = f"{_POLICY}; frame-ancestors 'none'"
 _PROTECTED = (
-    "Released from the anonymous pings of the 30 days before. A platform counts after pings on {days} "
+    "Released from the pings of the 30 days before. A platform counts after pings on {days} "
     "different days, and at most one behind each address. A figure that fewer than {k} platforms share, "
     "or that one of them dominates, is left out or counted as <em>other</em>; all others are rounded down."
 )
 _NOISY = (
-    "Released from the anonymous pings of the 30 days before. A platform counts after pings on {days} different days, "
+    "Released from the pings of the 30 days before. A platform counts after pings on {days} different days, "
     "and at most one behind each address. Random noise, drawn once, hides each of them: \u03b5 is "
     "{epsilon:g} in this release (\u03b4 {delta:g}), and {spent:g} of {budget:g} in all. In 95 of 100 cases the number "
     "of platforms with a value is off by {platforms} at most, a bar of \u201chow many have how many\u201d by {sizes}, "
     "and a sum by {bounds} times what one platform adds at most. Figures that are less than that are left out."
 )
 _LAST = " This is the last release: the next would spend more than there is."
-_UNPROTECTED = "From the anonymous pings of the last 30 days. Every platform counts, and every figure is shown."
+_UNPROTECTED = "From the pings of the last 30 days. Every platform counts, and every figure is shown."
 _FOOTER = (
     "<footer><p>{rules} Of a sender's address only a keyed hash is kept, whose key is destroyed on "
     'schedule. The same as data: <a href="fleet.json">fleet.json</a>, <a href="history.json">history.json</a>, '
