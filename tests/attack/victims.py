@@ -92,12 +92,12 @@ def ping_collector(directory: Path, web_config: str = "") -> Iterator[Victim]:
 
 
 @contextlib.contextmanager
-def node_exporter(directory: Path, web_config: str = "") -> Iterator[Victim]:
+def node_exporter(directory: Path, web_config: str = "", *options: str) -> Iterator[Victim]:
     """Debian's. It has no probe but its page."""
     assert NODE_EXPORTER is not None
     port = free_port()
     context = _context(directory, web_config)
-    command = [NODE_EXPORTER, f"--web.listen-address=127.0.0.1:{port}"]
+    command = [NODE_EXPORTER, f"--web.listen-address=127.0.0.1:{port}", *options]
     if web_config:
         (directory / "web.yml").write_text(web_config)
         command.append(f"--web.config.file={directory}/web.yml")

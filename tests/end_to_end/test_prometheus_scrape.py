@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import threading
 import time
 import urllib.request
@@ -9,7 +10,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from ff_observe.catalogue.model import Reading
+from ff_observe.cli import main
 from ff_observe.config.settings import PlatformSettings, PrometheusSettings
 from ff_observe.exposition.formats import Format
 from ff_observe.outputs.prometheus import render
@@ -22,7 +26,9 @@ from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
 from ff_observe.web.status_page import StatusPage
 from tests import recordings
+from tests.attack.victims import NODE_EXPORTER, node_exporter
 from tests.real_parts import prometheus
+from tests.real_parts.bridge import home_with
 from tests.unit.web.platforms import HOSTILE, Provider, app, settings, snapshot, source
 
 pytestmark = prometheus.needed
@@ -54,6 +60,22 @@ def bridge(database: Path) -> Iterator[WebServer]:
             yield server
     finally:
         snapshots.stop(time.monotonic() + 5)
+
+
+@pytest.mark.skipif(NODE_EXPORTER is None, reason="needs prometheus-node-exporter: apt-get install it")
+def test_node_exporter_passes_on_what_metrics_writes_beside_its_own(tmp_path: Path) -> None:
+    home = home_with(tmp_path / "home", "  type: sqlite\n", "  enabled: false\n")
+    shutil.copyfile(CASE.home / "var" / "forge.db", home / "var" / "forge.db")
+    directory = tmp_path / "textfile"
+    directory.mkdir()
+    assert main(["--home", str(home), "metrics", "-o", str(directory / "flowfuse.prom")]) == 0
+    options = ("--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={directory}")
+    with node_exporter(tmp_path, "", *options) as victim:
+        shown = urllib.request.urlopen(f"http://127.0.0.1:{victim.port}/metrics", timeout=10).read().decode()
+    assert "\nnode_textfile_scrape_error 0\n" in shown
+    samples = [line for line in (directory / "flowfuse.prom").read_text().splitlines() if not line.startswith("#")]
+    assert [sample for sample in samples if f"\n{sample.partition('{')[0]}{{" not in shown] == []
+    assert "level=error" not in next(tmp_path.glob("*node*exporter.log")).read_text()
 
 
 def test_promql_gives_the_users_of_a_recorded_platform(tmp_path: Path) -> None:
