@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.lifecycle.workers import MOST_THREADS
-from tests.dashboards import filled_in, targets
+from tests.dashboards import ROOT, filled_in, targets
 from tests.network_guard import guarded_environment
 from tests.real_parts import prometheus
 from tests.real_parts.bridge import Bridge, running_bridge
@@ -141,6 +141,19 @@ def test_pages_probe_and_readiness(many: Many) -> None:
     process = many.bridge.get("/metrics").text
     assert 'ff_observe_platforms{state="unusable"} 1.0' in process
     assert "process_resident_memory_bytes" in process
+
+
+def test_the_steps_of_the_runbooks_lead_to_a_platform(many: Many) -> None:
+    runbooks = (ROOT / "docs" / "runbooks.md").read_text("utf-8")
+    [below] = re.findall(r"`HOST:10464(/\w+/)NAME`", runbooks)
+    steps = sorted(set(re.findall(r"`curl http://INSTANCE(/\S*)`", runbooks)))
+    many.bridge.get(f"{below}{HANGING}/metrics")
+    broken, hanging = ([many.bridge.get(below + name + step) for step in steps] for name in (BROKEN, HANGING))
+    assert steps == ["/", "/-/healthy"]
+    assert [page.status for page in (*broken, *hanging)] == [503, 503, 200, 200]
+    assert "flowforge.yml:1:12" in broken[0].text
+    assert "configuration of this platform cannot be used" in broken[1].text
+    assert "database does not answer" in hanging[0].text
 
 
 @pytest.mark.parametrize(
