@@ -75,6 +75,7 @@ class Participation:
             self.agenda = self._new_agenda(clock, chance, started, not_before)
         self._election = elect(settings, self._memory, instance_id, context.locks_in, clock)
         self._state: StateLog = before._state if before is not None else StateLog(log)
+        self._role: Role | None = None  # while the others could be asked
 
     def _new_agenda(self, clock: Clock, chance: random.Random, started: Moment, not_before: float) -> Agenda:
         schedule = DailySchedule.of_platform(self.instance_id)
@@ -96,6 +97,9 @@ class Participation:
             self.agenda.others = election.last
             if not self._election.shares_memory:
                 self._remember()
+        if election.role not in (self._role, Role.UNKNOWN):
+            self._role = election.role
+            self.agenda.review()
         if election.note:
             self._state.failing(election.note)
         elif election.role is not Role.NEVER:

@@ -174,6 +174,11 @@ class Agenda:
         """Ask again then: another bridge has to agree first, or nothing is owed and consent was checked."""
         self._ask_at = self._clock.monotonic() + seconds
 
+    def review(self) -> None:
+        """Check consent soon, as another bridge may be the one to send; what is owed keeps its time."""
+        if not self.owed:
+            self._ask_at = max(self._not_before, min(self._ask_at, self._clock.monotonic()))
+
     def wait(self) -> float:
         """Seconds until the next look; never long, since a waiting thread does not notice a clock that jumps."""
         until_due = (self._next_due() - self._clock.now()).total_seconds()

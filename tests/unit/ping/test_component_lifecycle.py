@@ -8,7 +8,7 @@ import pytest
 from ff_observe.config.settings import Settings
 from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.delivery import Delivery
-from ff_observe.outputs.ping.election import Election, Role
+from ff_observe.outputs.ping.election import LOOK_SECONDS, Election, ElectionState, Role
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import send_once
 from ff_observe.platform.snapshot import Snapshot
@@ -135,6 +135,22 @@ def test_only_a_bridge_that_leads_sends_and_each_says_why(
     assert bridge.sample("ff_observe_ping_leader") == {(): leads}
     assert bridge.sample("ff_observe_ping_enabled") == {rule: leads}
     assert (bridge.sample("ff_observe_ping_next_timestamp_seconds") is not None) == bool(leads)
+
+
+def test_a_bridge_whose_role_changes_says_so_although_no_ping_is_owed(bridge: Bridge) -> None:
+    _, elections = with_election(bridge, Role.ALONE)
+    [election] = elections.made
+    election._standing = ElectionState(Role.ALONE)
+    bridge.clock.advance(1000)
+    follower, leader = "another_bridge", "no_objection"
+    for role, rule in ((Role.FOLLOWER, follower), (Role.UNKNOWN, follower), (Role.LEADER, leader)):
+        election._standing = ElectionState(role)
+        bridge.clock.advance(LOOK_SECONDS + 1)
+        assert bridge.sample("ff_observe_ping_enabled") == {(rule,): float(role is Role.LEADER)}
+    asked = bridge.platform.asked
+    bridge.clock.advance(5 * LOOK_SECONDS)
+    assert bridge.platform.asked == asked
+    assert len(bridge.arrived) == 1
 
 
 def test_stopping_leaves_the_election(bridge: Bridge) -> None:
