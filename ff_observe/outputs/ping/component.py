@@ -122,6 +122,7 @@ class CorePing:
         if participation is None:
             assert snapshot is not None
             self._take_note(decision := decide(snapshot, settings), settings)
+            self._metrics.replace(bridge.PING_NEXT, {})
             if decision.allowed:
                 self._nameless.failing("the ping cannot be sent: the database does not hold the platform's instanceId")
             return NOT_READY_SECONDS

@@ -303,6 +303,7 @@ def test_a_platform_without_an_instance_id_sends_nothing_and_is_asked_again(
     bridge.clock.advance(60)
     assert bridge.arrived == []
     assert "instanceId" in caplog.text
+    assert bridge.sample("ff_observe_ping_next_timestamp_seconds") is None
     bridge.platform.says = snapshot()
     bridge.clock.advance(60)
     assert len(bridge.arrived) == 1
