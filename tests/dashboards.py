@@ -59,10 +59,18 @@ def query(name: str) -> Target:
     return next(target for target in targets() if str(target) == name)
 
 
-def filled_in(expression: str, instance: str = ".+", rate_interval: str = "5s") -> str:
+def variables(uid: str) -> list[tuple[str, str]]:
+    """The series and the label whose values each variable of a dashboard offers, but for the data source."""
+    [path] = (path for path in DASHBOARDS if path.stem == uid)
+    queries = (variable["query"] for variable in dashboard(path)["templating"]["list"][1:])
+    found = (re.fullmatch(r"label_values\((.+), (\w+)\)", each) for each in queries)
+    return [(each[1], each[2]) for each in found if each]
+
+
+def filled_in(expression: str, instance: str = ".+", rate_interval: str = "5s", job: str = ".+") -> str:
     """The expression with Grafana's variables filled in, so that everything is chosen."""
     intervals = {"$__rate_interval": rate_interval, "$__interval": "5s", "$__range": "30s"}
-    for variable, value in {"$job": ".+", "$instance": instance, **intervals}.items():
+    for variable, value in {"$job": job, "$instance": instance, **intervals}.items():
         expression = expression.replace(variable, value)
     return expression
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ff_observe.lifecycle.workers import MOST_THREADS
-from tests.dashboards import ROOT, filled_in, targets
+from tests.dashboards import ROOT, filled_in, query, variables
 from tests.network_guard import guarded_environment
 from tests.real_parts import prometheus
 from tests.real_parts.bridge import Bridge, running_bridge
@@ -34,7 +34,7 @@ from tests.real_parts.processes import wait_until
 
 SQLITE, POSTGRESQL = 34, 4
 ALL = SQLITE + POSTGRESQL + 2
-TABLE_OF_ALL = ("flowfuse-platforms", "All platforms", "A")
+DASHBOARD = "flowfuse-platforms"
 
 
 @dataclass
@@ -53,6 +53,15 @@ class Many:
             found = connection.execute(statement).fetchone()
         assert found is not None
         return int(str(found[0]))
+
+
+def all_that_is_offered(server: prometheus.Prometheus) -> dict[str, str]:
+    """What Grafana fills in for each variable of the dashboard where all is chosen."""
+    chosen: dict[str, str] = {}
+    for series, label in variables(DASHBOARD):
+        found = server.query(f"group by ({label}) ({series.replace('$job', chosen.get('job', ''))})", keep_target=True)
+        chosen[label] = "|".join(value for ((_, value),) in found)
+    return chosen
 
 
 def is_up(exposition: str, metric: str = "flowfuse_up") -> bool:
@@ -83,10 +92,11 @@ def test_prometheus_finds_and_scrapes_each_by_http_sd(many: Many, tmp_path: Path
     config = (
         "global: {scrape_interval: 4s, scrape_timeout: 4s}\nscrape_configs:\n- job_name: flowfuse\n"
         f"  http_sd_configs: [{{url: '{many.bridge.url}/-/targets', refresh_interval: 1s}}]\n"
+        f"- job_name: ff-observe\n  static_configs: [{{targets: ['{many.bridge.url.removeprefix('http://')}']}}]\n"
     )
     with prometheus.prometheus(tmp_path, config) as server:
-        server.wait_for("count(up)", ALL)
-        server.wait_for("sum(up)", ALL - 1)
+        server.wait_for("count(up)", ALL + 1)
+        server.wait_for("sum(up)", ALL)
         assert set(server.query("up == 0")) == {(("platform", BROKEN),)}
         server.wait_for("sum(flowfuse_up)", ALL - 2)
         assert set(server.query("flowfuse_up == 0")) == {(("platform", HANGING),)}
@@ -94,8 +104,14 @@ def test_prometheus_finds_and_scrapes_each_by_http_sd(many: Many, tmp_path: Path
         found = [dict(each) for each in server.query('up{platform="sqlite-0"}', keep_target=True)]
         assert found == [labels]
         # The dashboard has one row for each, and those that need care have the lowest states.
-        [state] = [each for each in targets() if (each.uid, each.title, each.ref) == TABLE_OF_ALL]
-        rows = {dict(labels)["name"]: value for labels, value in server.query(filled_in(state.expression)).items()}
+        chosen = all_that_is_offered(server)
+        not_scraped, of_process, table = (
+            server.query(filled_in(query(f"{DASHBOARD}: {panel} A").expression, **chosen))
+            for panel in ("Not scraped", "Platforms of the process", "All platforms")
+        )
+        assert list(not_scraped.values()) == [1]
+        assert of_process[("state", "unusable"),] == 1
+        rows = {dict(labels)["name"]: value for labels, value in table.items()}
         assert len(rows) == ALL
         assert {name: value for name, value in rows.items() if value < 2} == {BROKEN: 0, HANGING: 1}
 

@@ -17,9 +17,19 @@ Rows = dict[str, Sequence[Panel]]
 """Title → the panels under it; those without a title stand on top."""
 
 
-def framed(uid: str, description: str, presence: Metric, rows: Rows, *, empty: str, since: str = "now-7d") -> Dashboard:
-    """A whole dashboard. Its variables offer the targets that expose `presence`; `empty` is what its panels say without
-    data, where they say nothing else."""
+def framed(
+    uid: str,
+    description: str,
+    presence: Metric,
+    rows: Rows,
+    *,
+    empty: str,
+    since: str = "now-7d",
+    also_down: bool = False,
+) -> Dashboard:
+    """A whole dashboard. Its variables offer the targets that expose `presence`, with `also_down` all targets of their
+    jobs; `empty` is what its panels say without data, where they say nothing else."""
+    offered = f'{{__name__=~"up|{presence.name}", job=~"$job"}}' if also_down else f'{presence.name}{{job=~"$job"}}'
     dashboard = (
         build.Dashboard(f"FlowFuse / {TITLES[uid]}")
         .uid(uid)
@@ -32,7 +42,7 @@ def framed(uid: str, description: str, presence: Metric, rows: Rows, *, empty: s
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .with_variable(build.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         .with_variable(_targets("job", "Job", presence.name))
-        .with_variable(_targets("instance", "Instance", f'{presence.name}{{job=~"$job"}}'))
+        .with_variable(_targets("instance", "Instance", offered))
     )
     for other, title in TITLES.items():
         if other != uid:

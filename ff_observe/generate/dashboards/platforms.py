@@ -10,7 +10,15 @@ _STATE: p.Mappings = {"0": ("not scraped", p.WORST), "1": ("database down", p.WO
 _FAILING: p.Mappings = {"0": ("none", p.QUIET)}
 
 UP = once(of(facts.UP))
-NOT_SCRAPED = f"{of('up')} == 0"
+_BUILD = bridge.BUILD_INFO
+_NAMED = 'platform!=""'
+NOT_SCRAPED = (
+    f"{of('up')} == 0 and on (job, instance) present_over_time({of(_BUILD)}[7d]) "
+    f"or {of('up')} == 0 and on (job) present_over_time({of(_BUILD, _NAMED)}[7d]) "
+    "and on (job, instance, platform) "
+    f'label_replace(group by (job, instance) ({of("up")}), "platform", "$1", "instance", "(.+)")'
+)
+"""As *FlowFuseBridgeDown* has it: a bridge of the last week, or a platform that others of its job are beside."""
 FAILING_READINGS = f"1 - {of(bridge.READING_SUCCESS)}"
 FAILING_OUTPUTS = f"1 - {of(bridge.OUTPUT_DELIVERED)}"
 
@@ -19,10 +27,11 @@ def dashboard() -> Dashboard:
     return framed(
         "flowfuse-platforms",
         "All platforms that are observed, one row each: which need care, and how large they are.",
-        facts.UP,
+        bridge.BUILD_INFO,
         {"": _now(), "Platforms": _platforms(), "Over time": _over_time()},
         empty="no platform is observed",
         since="now-24h",
+        also_down=True,
     )
 
 
