@@ -154,6 +154,18 @@ def test_a_dashboard_links_to_all_others_and_keeps_the_time(path: Path) -> None:
 
 
 @each_dashboard
+def test_a_coloured_column_is_nowhere_in_a_colour_that_grafana_chose(path: Path) -> None:
+    """Without thresholds of its own, whatever the words lack is green below 80."""
+    for panel in panels(path):
+        for override in panel["fieldConfig"].get("overrides", []) if panel["type"] == "table" else []:
+            properties = {each["id"]: each["value"] for each in override["properties"]}
+            if "custom.cellOptions" in properties:
+                [step] = properties["thresholds"]["steps"]
+                failing = override["matcher"]["options"].startswith("Failing")
+                assert step == {"value": None, "color": "orange" if failing else "text"}
+
+
+@each_dashboard
 def test_the_variables_are_data_source_job_and_instance(path: Path) -> None:
     source, job, instance = dashboard(path)["templating"]["list"]
     assert (source["type"], source["query"]) == ("datasource", "prometheus")

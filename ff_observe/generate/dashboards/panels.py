@@ -94,7 +94,7 @@ def say_when_empty(panel: Panel, words: str) -> None:
         panel.mappings([model.SpecialValueMap(options=match), *(config.defaults.mappings or [])])
 
 
-def _steps(steps: Sequence[Step]) -> build.ThresholdsConfig:
+def steps_of(steps: Sequence[Step]) -> build.ThresholdsConfig:
     thresholds = [model.Threshold(value=value, color=color) for value, color in steps]
     return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(thresholds)
 
@@ -145,7 +145,7 @@ def number(
     panel = _large(about, description, asked, unit, empty, width, mappings, Form.NOW).height(height)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.text_mode(options.BigValueTextMode.VALUE_AND_NAME if asked.legend else options.BigValueTextMode.VALUE)
-    panel.thresholds(_steps(steps))
+    panel.thresholds(steps_of(steps))
     if decimals is not None:
         panel.decimals(decimals)
     _renamed(panel, names)
@@ -166,7 +166,7 @@ def word(
     panel = _large(title, description, Query(query), COUNT_UNIT, empty, 4, mappings, Form.TABLE)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(True).fields(f"/^{label}$/"))
     panel.orientation(options.VizOrientation.HORIZONTAL)
-    return panel.text_mode(options.BigValueTextMode.VALUE).thresholds(_steps([(None, "text")]))
+    return panel.text_mode(options.BigValueTextMode.VALUE).thresholds(steps_of([(None, "text")]))
 
 
 def _large(
@@ -323,7 +323,7 @@ def shares(
     panel.display_mode(options.BarGaugeDisplayMode.BASIC).value_mode(options.BarGaugeValueMode.TEXT)
     panel.name_placement(options.BarGaugeNamePlacement.LEFT).show_unfilled(True)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
-    panel.thresholds(_steps(steps)).color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
+    panel.thresholds(steps_of(steps)).color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
     panel.min(0).decimals(0).text(common.VizTextDisplayOptions().title_size(14).value_size(16))
     _renamed(panel, names)
     if maximum is not None:

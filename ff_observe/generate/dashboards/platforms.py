@@ -80,8 +80,8 @@ def _platforms() -> list[p.Panel]:
                     t.Values(_by_name(named(once(of(count)))), count.title, width=130)
                     for count in (COUNT["users"], COUNT["instances"], COUNT["devices"])
                 ),
-                t.Values(_by_name(readings, "sum"), "Failing readings", mappings=_FAILING, width=140),
-                t.Values(_by_name(outputs, "sum"), "Failing outputs", mappings=_FAILING, width=140),
+                t.Values(_by_name(readings, "sum"), "Failing readings", mappings=_FAILING, otherwise=p.BAD, width=140),
+                t.Values(_by_name(outputs, "sum"), "Failing outputs", mappings=_FAILING, otherwise=p.BAD, width=140),
                 t.Values(_by_name(age), "Snapshot age", unit=p.SECONDS_UNIT, decimals=0, width=120),
             ],
             "Each platform once, however many bridges it has. The label `platform` of its target names it, else its "

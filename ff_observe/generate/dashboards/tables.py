@@ -16,6 +16,7 @@ from ff_observe.generate.dashboards.panels import (
     Mappings,
     described,
     setting,
+    steps_of,
     titled,
     value_map,
 )
@@ -24,7 +25,7 @@ from ff_observe.generate.dashboards.queries import Query
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the values of a label."""
+    """A column of the values of a label. Where `mappings` have colours, `otherwise` is that of values they lack."""
 
     of: str
     title: str
@@ -32,6 +33,7 @@ class Column:
     width: int | None = None
     decimals: int | None = None
     mappings: Mappings | None = None
+    otherwise: str = "text"
     no_value: str = "-"
 
 
@@ -102,4 +104,5 @@ def _properties(column: Column) -> list[model.DynamicConfigValue]:
         properties.append(setting("mappings", [value_map(column.mappings)]))
         if any(color for _, color in column.mappings.values()):
             properties.append(setting("custom.cellOptions", {"type": "color-text"}))
+            properties.append(setting("thresholds", steps_of([(None, column.otherwise)]).build()))
     return properties
