@@ -169,6 +169,19 @@ def test_the_name_that_an_operator_gives_wins_and_tells_copies_apart(tmp_path: P
         assert {dict(labels)["name"] for labels in rows} == {NAMED, "rehearsal"}
 
 
+def test_usage_stands_beside_the_limit_of_the_same_platforms(tmp_path: Path) -> None:
+    samples = [
+        Sample(START, f"flowfuse_license_{name}", value, {"job": "flowfuse", "instance": place, "resource": "users"})
+        for place, figures in {"large": (29, 100), "full": (24, 5), "unlimited": (7, None)}.items()
+        for name, value in zip(("usage", "limit"), figures, strict=True)
+        if value is not None
+    ]
+    backfill(samples, tmp_path / "prometheus")
+    with prometheus.prometheus(tmp_path / "prometheus", "{}") as asked:
+        of_panel = (query(f"flowfuse-licence: Users against the limit {ref}").expression for ref in "AB")
+        assert [asked.value(filled_in(expression), START) for expression in of_panel] == [53, 105]
+
+
 PODS = [
     {"job": "flowfuse", "instance": "flowfuse.forge", "platform_id": "0f1e2d3c4b5a6978", "pod": pod} for pod in "ab"
 ]

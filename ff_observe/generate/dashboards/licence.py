@@ -195,19 +195,21 @@ def _over_time() -> list[p.Panel]:
 
 
 def _against_limit(resource: str) -> p.Panel:
-    """Usage, and the limit as a dashed line; of several platforms, the fullest of each. Devices are shown with the
-    instances."""
+    """Usage, and the limit as a dashed line: of several platforms, the sums. Devices are shown with the instances."""
     with_devices = resource == "instances"
     matcher = f'resource=~"{"instances|devices" if with_devices else resource}"'
     of_what = "{{resource}} " if with_devices else ""
     named = "instances " if with_devices else ""
+    limit = of(facts.LICENSE_LIMIT, matcher)
+    limited = f"{of(facts.LICENSE_USAGE, matcher)} and on (job, instance, resource) {limit}"
     return p.graph(
         f"{facts.LIMITS[resource]} against the limit",
         [
-            Query(f"max by (resource) ({of(facts.LICENSE_USAGE, matcher)})", f"{of_what}in use"),
-            Query(f"max by (resource) ({of(facts.LICENSE_LIMIT, matcher)})", f"{of_what}allowed"),
+            Query(f"sum by (resource) ({once(limited, 'resource')})", f"{of_what}in use"),
+            Query(f"sum by (resource) ({once(limit, 'resource')})", f"{of_what}allowed"),
         ],
         facts.LICENSE_USAGE.help
+        + " Of several platforms, the sums."
         + (" On combined licences, hosted instances and devices together." if with_devices else ""),
         axis=in_text(facts.LIMITS[resource]),
         colors={f"{named}in use": p.NEUTRAL, **({"devices in use": "purple"} if with_devices else {})},
