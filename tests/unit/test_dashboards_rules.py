@@ -11,7 +11,8 @@ import yaml
 
 from ff_observe.cli import build_parser
 from ff_observe.generate.dashboards.licence import limit_reached_at, of_each
-from ff_observe.generate.dashboards.queries import BY_PLATFORM, by_platform
+from ff_observe.generate.dashboards.platforms import NOT_SCRAPED
+from ff_observe.generate.dashboards.queries import BY_PLATFORM, CHOSEN, by_platform
 from tests.dashboards import OF_PROMETHEUS, ROOT, RULE_TESTS, RULES, alerts, known_names, misread_counters, rules
 from tests.promql import selectors
 
@@ -223,3 +224,8 @@ def test_no_alert_waits_for_a_state_that_flowfuses_database_never_holds() -> Non
     for alert in alerts():
         for selector in selectors(alert["expr"]):
             assert not re.search("error|crashed|starting|safe", selector.matchers.get("state", ""))
+
+
+def test_a_platform_is_not_scraped_on_the_dashboard_where_the_alert_says_so() -> None:
+    [alert] = (each for each in alerts() if each["alert"] == "FlowFuseBridgeDown")
+    assert NOT_SCRAPED.replace(f"{{{CHOSEN}}}", "").replace(f", {CHOSEN}", "") == " ".join(alert["expr"].split())
