@@ -123,6 +123,7 @@ class Server:
             return psycopg.connect(
                 **tls,
                 host=database.host,
+                hostaddr="",  # PGHOSTADDR would send the password to another host, one that `egress` does not list
                 port=database.port,
                 user=database.user,
                 password=database.password.reveal() if database.password else None,

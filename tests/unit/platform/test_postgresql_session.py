@@ -71,6 +71,15 @@ def test_a_session_begins_read_only_whatever_the_environment_says(
     assert not server.pooled
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_server_is_the_one_that_the_file_names_whatever_the_environment_says(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.9")  # nothing listens there
+    Server(replace(scripted.database, host=host)).connect().close()
+    assert len(scripted.beginnings) == 1
+
+
 def test_a_connection_holds_no_transaction_and_notices_a_server_that_vanished(scripted: Scripted) -> None:
     with contextlib.closing(Server(scripted.database).connect()) as connection:
         assert (connection.autocommit, connection.prepare_threshold) == (True, None)
