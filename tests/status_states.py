@@ -36,7 +36,7 @@ from ff_observe.system.clock import SystemClock
 from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import WebServer
-from ff_observe.web.status.describe import StatusSource
+from ff_observe.web.status.describe import Audience, StatusSource
 from ff_observe.web.status.memory import Memory
 from ff_observe.web.status.watch import Watch
 from tests.fakes import FakeClock
@@ -163,7 +163,7 @@ class World:
     def send_ping(self) -> None:
         """The ping of the moment is delivered, and recorded."""
         assert self.settings.ping.ledger is not None
-        body = self.source().status(self.snapshot(), with_identifiers=True).ping.body
+        body = self.source().status(self.snapshot(), audience=Audience.IDENTIFIED).ping.body
         assert body is not None
         outcome = Outcome(Result.DELIVERED, "", 204, "ping.example:443")
         Ledger(self.settings.ping.ledger, self.clock).append(outcome, body.encode())
@@ -266,7 +266,7 @@ def in_state(change: Callable[[World], None], directory: Path, quarters: int = 1
     world.live_through_a_day(quarters)
     change(world)
     world.look()
-    return world, app_of(Provider(world.snapshot()), world.source(), private=True)
+    return world, app_of(Provider(world.snapshot()), world.source(), Audience.IDENTIFIED)
 
 
 class Switch(Application):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ff_observe.config.public import is_loopback
 from ff_observe.config.settings import PrometheusSettings, Settings
 from ff_observe.errors import FFObserveError
 from ff_observe.lifecycle.service import Component, Service
@@ -16,6 +17,7 @@ from ff_observe.running.platforms import Given, RunningPlatforms, one_or_several
 from ff_observe.running.wiring import STOP_SECONDS, make_server, secured, web_security
 from ff_observe.system.clock import Clock, SystemClock
 from ff_observe.telemetry.self_metrics import SelfMetrics
+from ff_observe.web.status.describe import Audience
 
 if TYPE_CHECKING:
     from ff_observe.web.security import WebSecurity
@@ -46,7 +48,7 @@ class Bridge:
         self._stop_seconds = stop_seconds
         self._listening = listening
         made_with = {"chance": chance, "first_ping_seconds": first_ping_seconds, "stop_seconds": stop_seconds}
-        self._platforms = RunningPlatforms(settings, self.clock, made_with, lambda: self._context.identifies_clients)
+        self._platforms = RunningPlatforms(settings, self.clock, made_with, self._audience)
         security = web_security(self._platforms.web)
         self.app = CurrentApp(secured(self._platforms.app, security), self._platforms.capture)
         self._context = _CurrentContext(security)
@@ -154,6 +156,12 @@ class Bridge:
     ) -> None:
         self.stop()
 
+    def _audience(self) -> Audience:
+        serves = self._server is not None
+        if self._context.identifies_clients(over_tls=serves):
+            return Audience.IDENTIFIED
+        return Audience.THIS_MACHINE if serves and is_loopback(self._platforms.web.host) else Audience.ANYONE
+
     def _new_server(self, web: PrometheusSettings, context: "_CurrentContext") -> "WebServer":
         tls = context.of_moment if context.exists else None
         return make_server(self.app, web, self.clock, tls, self._listening, several=self._platforms.several)
@@ -179,10 +187,9 @@ class _CurrentContext:
         """Whether there is TLS at all."""
         return _speaks_tls(self._security)
 
-    @property
-    def identifies_clients(self) -> bool:
-        """Whether each client has to show a password, a token or a certificate."""
-        return self._security is not None and self._security.current().identifies_clients
+    def identifies_clients(self, *, over_tls: bool) -> bool:
+        """Whether each client has to show a password, a token or, `over_tls`, a certificate."""
+        return self._security is not None and self._security.current().identifies_clients(over_tls=over_tls)
 
     def become(self, security: "WebSecurity | None") -> None:
         """Use `security` from the next handshake on."""

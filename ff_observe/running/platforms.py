@@ -18,6 +18,7 @@ from ff_observe.system.clock import Clock
 from ff_observe.telemetry.platform_context import working_for
 from ff_observe.web.platforms_app import PlatformsApp
 from ff_observe.web.platforms_page import ServedPlatform
+from ff_observe.web.status.describe import Audience
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +47,20 @@ class RunningPlatforms:
     name = "platforms"
 
     def __init__(
-        self, settings: Given, clock: Clock, made_with: Mapping[str, Any], identifies_clients: Callable[[], bool]
+        self, settings: Given, clock: Clock, made_with: Mapping[str, Any], audience: Callable[[], Audience]
     ) -> None:
         given = one_or_several(settings)
         self._clock = clock
         self._made_with = made_with
         self.web = web_of(given)
         self.running: dict[str | None, RunningPlatform] = {}
-        self._process = Process(clock, identifies_clients=identifies_clients)
+        self._process = Process(clock, audience=audience)
         self._is_started = False
         if isinstance(given, Settings):
             self.running[None] = self._new(None, given)
             return
         workers = Workers(idle_seconds=IDLE_WORKER_SECONDS)
-        self._process = Process(clock, workers, Schedule(clock, workers), identifies_clients)
+        self._process = Process(clock, workers, Schedule(clock, workers), audience)
         self._list = PlatformsApp(clock, workers)
         self._take(given)
 

@@ -42,7 +42,7 @@ from ff_observe.telemetry.redaction import Redactor, known_secrets
 from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.app import BridgeApp
 from ff_observe.web.server import CONNECTIONS_OF_SEVERAL, LIMITS, WebServer
-from ff_observe.web.status.describe import StatusSource
+from ff_observe.web.status.describe import Audience, StatusSource
 from ff_observe.web.status.memory import Memory
 from ff_observe.web.status.watch import Watch
 from ff_observe.web.status_page import StatusPage
@@ -99,13 +99,12 @@ def open_queryable(settings: Settings) -> Iterator[Queryable]:
 @dataclass(frozen=True, slots=True)
 class Process:
     """What all platforms of a process share. One platform has neither pool nor schedule: its tasks and its snapshots
-    have their own threads. `identifies_clients`: whether each client has to show a password, a token or a certificate.
-    """
+    have their own threads. `audience`: who can ask for their status."""
 
     clock: Clock
     workers: Workers | None = None
     schedule: Schedule | None = None
-    identifies_clients: Callable[[], bool] = lambda: False
+    audience: Callable[[], Audience] = lambda: Audience.ANYONE
 
 
 class Parts:
@@ -284,7 +283,7 @@ def _source(settings: Settings) -> "PostgreSQLSource | GuardedSQLiteSource":
 
 
 def _app(platform: Platform, process: Process, source: StatusSource) -> BridgeApp:
-    page = StatusPage(source, process.identifies_clients)
+    page = StatusPage(source, process.audience)
     return BridgeApp(platform.snapshots, platform.self_metrics, platform.settings.prometheus, page)
 
 

@@ -57,10 +57,9 @@ class Security:
     context: ssl.SSLContext | None
     unauthorized: Answer
 
-    @property
-    def identifies_clients(self) -> bool:
-        """Whether a request that is allowed has shown a password, the token or a certificate."""
-        tls = self.config.tls
+    def identifies_clients(self, *, over_tls: bool) -> bool:
+        """Whether a request that is allowed has shown a password, the token or, `over_tls` of ours, a certificate."""
+        tls = self.config.tls if over_tls else None
         return not self.authenticator.is_open or (tls is not None and tls.client_auth_type == CLIENT_AUTH_TYPES[-1])
 
 

@@ -13,7 +13,7 @@ from ff_observe.platform.snapshot import Snapshot
 from ff_observe.telemetry.platform_context import current_platform
 from ff_observe.web.local import HEALTHY_PATH, READY_PATH
 from ff_observe.web.status import further
-from ff_observe.web.status.describe import StatusSource
+from ff_observe.web.status.describe import Audience, StatusSource
 from ff_observe.web.status.document import StatusDocument, as_json
 from ff_observe.web.status.page import Link, render
 
@@ -59,12 +59,11 @@ class _Moment:
 
 
 class StatusPage:
-    """The status of one platform, for one thread. `is_private` says whether who asks has shown a password, a token or a
-    certificate: only then the ping is shown with what identifies the platform."""
+    """The status of one platform, for one thread. `audience` says who can ask at present."""
 
-    def __init__(self, source: StatusSource, is_private: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, source: StatusSource, audience: Callable[[], Audience] = lambda: Audience.ANYONE) -> None:
         self._source = source
-        self._is_private = is_private
+        self._audience = audience
         self._links = standard_links(source.settings.prometheus)
         self._moment: _Moment | None = None
 
@@ -79,16 +78,14 @@ class StatusPage:
         return moment.answers[key]
 
     def _at(self, snapshot: Snapshot, scraped_seconds_ago: float | None) -> _Moment:
-        private, examined = self._is_private(), tuple(self._source.examined())
-        versions = (private, examined, self._source.self_metrics.version, self._source.memory.version)
+        audience, examined = self._audience(), tuple(self._source.examined())
+        versions = (audience, examined, self._source.self_metrics.version, self._source.memory.version)
         before, now = self._moment, time.monotonic()
         if before is not None and before.versions == versions:
             both_down = not snapshot.up and not before.snapshot.up
             if snapshot is before.snapshot or (both_down and now - before.at < RENDER_SECONDS):
                 return before
-        document = self._source.status(
-            snapshot, examined, scraped_seconds_ago=scraped_seconds_ago, with_identifiers=private
-        )
+        document = self._source.status(snapshot, examined, scraped_seconds_ago=scraped_seconds_ago, audience=audience)
         self._moment = _Moment(snapshot, versions, now, document)
         return self._moment
 

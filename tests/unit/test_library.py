@@ -1,11 +1,13 @@
 """The bridge as a part of somebody else's program: `import ff_observe`."""
 
 import asyncio
+import json
 import re
 import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,8 @@ from starlette.routing import Mount
 import ff_observe
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named
+from tests.real_parts.certificates import make_certificate
+from tests.unit.web.asgi import get
 
 PLATFORM = case_named("v2.4.0-sqlite-ce")
 
@@ -49,6 +53,28 @@ def test_its_application_can_be_mounted_below_a_path_of_another(settings: ff_obs
     assert 'href="/observe/metrics"' in page.text
     assert re.search(rf"\nflowfuse_users\{{.*\}} {PLATFORM.stats['userCount']}.0\n", metrics.text)
     assert ready.status_code == 200
+
+
+DEMANDS_CERTIFICATES = """\
+tls_server_config:
+  cert_file: certificate.pem
+  key_file: key.pem
+  client_ca_file: certificate.pem
+  client_auth_type: RequireAndVerifyClientCert
+"""
+
+
+@pytest.mark.parametrize("web_config", ["", DEMANDS_CERTIFICATES])
+def test_where_it_is_mounted_it_knows_of_no_client_that_it_is_local_or_has_shown_a_certificate(
+    settings: ff_observe.Settings, tmp_path: Path, web_config: str
+) -> None:
+    make_certificate(tmp_path)
+    (tmp_path / "web-config.yml").write_text(web_config)
+    secured = replace(settings.prometheus, web_config_file=tmp_path / "web-config.yml")
+    with ff_observe.build_bridge(replace(settings, prometheus=secured)) as bridge:
+        told = json.loads(get(bridge.app, "/api/status").body)
+    assert {contact["place"] for contact in told["egress"]} == {None}
+    assert told["ping"]["hidden"] == ["instanceId", "platform.license.id"]
 
 
 def test_it_may_be_stopped_before_it_starts_and_twice(settings: ff_observe.Settings) -> None:

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 import ff_observe
+from ff_observe.config.platforms import ListedPlatform, Platforms
 from ff_observe.config.secret import Secret
-from ff_observe.config.settings import BackendSentrySettings, OtlpSettings
+from ff_observe.config.settings import BackendSentrySettings, OtlpSettings, PrometheusSettings
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.system.clock import SystemClock
 from ff_observe.telemetry import tracing
@@ -50,6 +51,22 @@ def test_the_library_holds_several_by_name(settings: dict[str, ff_observe.Settin
     assert re.search(r"^flowfuse_up\{.*\} 1\.0$", acme.text, re.MULTILINE)
     assert (unknown.status_code, listed.status_code) == (404, 200)
     assert not [thread for thread in threading.enumerate() if thread.name in ("schedule", "worker", "snapshot")]
+
+
+def test_hosts_are_not_for_others_where_the_list_opens_the_bridge_to_them(
+    settings: dict[str, ff_observe.Settings],
+) -> None:
+    listed = tuple(ListedPlatform(name, each) for name, each in settings.items())
+    serving = PrometheusSettings(enabled=True, port=0)
+    with ff_observe.build_bridge(Platforms(Path(), serving, listed), serve=True) as bridge:
+
+        def shown() -> set[str | None]:
+            told = httpx.get(f"{bridge.url}/platforms/acme/api/status").json()
+            return {contact["place"] for contact in told["egress"]}
+
+        assert shown() == {"catalogue.nodered.org:443"}
+        bridge.reload(Platforms(Path(), replace(serving, host="0.0.0.0", allow_public=True), listed))
+        assert shown() == {None}
 
 
 def test_a_reload_leaves_alone_what_did_not_change(settings: dict[str, ff_observe.Settings]) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 
 from ff_observe.catalogue import COUNTS, facts
 from ff_observe.catalogue.model import Count, Reading
-from ff_observe.config.public import is_loopback
 from ff_observe.config.settings import Settings
 from ff_observe.egress.listing import contacts
 from ff_observe.outputs import prometheus_output, statuses
@@ -29,6 +29,15 @@ FORECAST = timedelta(days=30)
 _COUNTED = {Severity.ERROR: "problem", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 
+class Audience(Enum):
+    """Who can ask for the status."""
+
+    ANYONE = "anyone"
+    THIS_MACHINE = "this machine"
+    IDENTIFIED = "identified"
+    """Only who has shown a password, the token or a certificate."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatusSource:
     """What the status of a platform is made of. `examined` gives what examinations found; `name` is the platform's,
@@ -47,10 +56,10 @@ class StatusSource:
         examined: Iterable[Finding] = (),
         *,
         scraped_seconds_ago: float | None = None,
-        with_identifiers: bool = False,
+        audience: Audience = Audience.ANYONE,
     ) -> shape.StatusDocument:
-        """The status at the moment of `snapshot`; `examined` is what the last examination found. `with_identifiers`
-        shows what identifies the platform in its ping."""
+        """The status at the moment of `snapshot`; `examined` is what the last examination found. Hosts are not for
+        anyone, and what identifies the platform in its ping only for those who have identified themselves."""
         readings = self.self_metrics.own_readings()
         findings = tuple(
             shape.Finding(each.id, each.severity, each.title, each.detail, each.fix)
@@ -78,14 +87,14 @@ class StatusSource:
                     readings,
                     self.memory.sent,
                     self.operating_system,
-                    with_identifiers=with_identifiers,
+                    with_identifiers=audience is Audience.IDENTIFIED,
                 ),
                 outputs=tuple(
                     _output(output, status, self.self_metrics.deliveries(), scraped_at)
                     for output, status in outputs
                     if output.name != "ping"  # has a place of its own
                 ),
-                egress=tuple(_egress(self.settings, snapshot, with_hosts=with_identifiers)),
+                egress=tuple(_egress(self.settings, snapshot, with_hosts=audience is not Audience.ANYONE)),
                 changes=changes,
             )
 
@@ -151,13 +160,11 @@ def _parts(parts: list[str]) -> str:
 
 
 def _egress(settings: Settings, snapshot: Snapshot, *, with_hosts: bool) -> Iterator[shape.Contact]:
-    """Hosts are shown to those who have identified themselves, and on an address that only this machine reaches."""
-    shown = with_hosts or is_loopback(settings.prometheus.host)
     for each in contacts(settings, snapshot):
         yield shape.Contact(
-            each.place if shown else None,
+            each.place if with_hosts else None,
             *(each.by, each.why, each.data, each.key, each.since, each.stop, each.condition),
-            (each.receiver or None) if shown else None,
+            (each.receiver or None) if with_hosts else None,
             each.source,
         )
 

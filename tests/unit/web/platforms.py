@@ -13,7 +13,7 @@ from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import Installation, Licence, OperatingSystem
 from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.app import BridgeApp
-from ff_observe.web.status.describe import StatusSource
+from ff_observe.web.status.describe import Audience, StatusSource
 from ff_observe.web.status.memory import Memory
 from ff_observe.web.status_page import StatusPage
 
@@ -113,6 +113,6 @@ def source(settings: Settings, self_metrics: SelfMetrics | None = None, memory: 
     )
 
 
-def app_of(provider: Provider, made: StatusSource, *, private: bool = False) -> BridgeApp:
-    """The HTTP edge. With `private`, those who ask have shown a password."""
-    return BridgeApp(provider, made.self_metrics, made.settings.prometheus, StatusPage(made, lambda: private))
+def app_of(provider: Provider, made: StatusSource, audience: Audience = Audience.THIS_MACHINE) -> BridgeApp:
+    """The HTTP edge, as `audience` sees it."""
+    return BridgeApp(provider, made.self_metrics, made.settings.prometheus, StatusPage(made, lambda: audience))

@@ -18,6 +18,7 @@ from ff_observe.generate.status_schema import schema
 from ff_observe.outputs import OUTPUTS
 from ff_observe.platform.limits import Level
 from ff_observe.problems import Finding, Severity
+from ff_observe.web.status.describe import Audience
 from ff_observe.web.status.markup import Markup, element, join
 from ff_observe.web.status.memory import DAY, MOST_CHANGES
 from ff_observe.web.status.watch import LOOK_SECONDS, Watch
@@ -41,12 +42,12 @@ from tests.unit.web.platforms import Provider, app_of
 VALIDATOR = jsonschema_rs.Draft202012Validator(schema(), validate_formats=True)
 
 
-def status(world: World, *, private: bool = False) -> Any:
-    return get(app_of(Provider(world.snapshot()), world.source(), private=private), "/api/status").body
+def status(world: World, audience: Audience = Audience.THIS_MACHINE) -> Any:
+    return get(app_of(Provider(world.snapshot()), world.source(), audience), "/api/status").body
 
 
-def document(world: World, *, private: bool = False) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(status(world, private=private))
+def document(world: World, audience: Audience = Audience.THIS_MACHINE) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(status(world, audience))
     return told
 
 
@@ -158,7 +159,7 @@ def test_the_ping_is_shown_whole_only_to_those_who_have_shown_who_they_are(world
     ping = document(world)["ping"]
     assert ping["hidden"] == ["instanceId", "platform.license.id"]
     assert LICENCE.id not in status(world).decode()
-    exact = document(world, private=True)["ping"]
+    exact = document(world, Audience.IDENTIFIED)["ping"]
     assert exact["hidden"] == []
     body, shown = json.loads(exact["body"]), json.loads(ping["body"])
     assert body["instanceId"] == INSTANCE_ID
@@ -315,7 +316,7 @@ def test_while_the_database_is_away_a_flood_of_requests_makes_one_page(world: Wo
 
 
 def test_the_page_holds_what_the_answer_holds(lived: World) -> None:
-    application = app_of(Provider(lived.snapshot()), lived.source(), private=True)
+    application = app_of(Provider(lived.snapshot()), lived.source(), Audience.IDENTIFIED)
     page = re.sub(r"<span[^>]*>|</span>", "", get(application).text)
     told = json.loads(get(application, "/api/status").body)
     shown = [told["ping"]["rule"], told["licence"]["summary"], *(change["text"] for change in told["changes"])]
@@ -375,10 +376,10 @@ def test_the_page_shows_what_an_examination_found_at_once(world: World) -> None:
 def test_what_leaves_is_listed_and_its_hosts_are_for_this_machine_or_those_who_identify_themselves(
     world: World,
 ) -> None:
-    local = document(world)["egress"]
-    elsewhere = replace(world.settings.prometheus, host="0.0.0.0", allow_public=True)
-    world.settings = replace(world.settings, prometheus=elsewhere)
-    public, private = document(world)["egress"], document(world, private=True)["egress"]
+    local, public, private = (
+        document(world, audience)["egress"]
+        for audience in (Audience.THIS_MACHINE, Audience.ANYONE, Audience.IDENTIFIED)
+    )
     assert "ping.flowforge.com:443" in {each["place"] for each in local}
     assert local == private
     assert {(each["place"], each["receiver"]) for each in public} == {(None, None)}
