@@ -78,12 +78,15 @@ class Channel(asyncio.BufferedProtocol, ABC):
         if self.shared.tls is None:
             self.take(data)
             return
+        context = self.shared.tls_context()
+        if context is None:
+            self.transport.abort()
+            return
         if self._tls is None:
-            context = self.shared.tls_context()
-            if context is None:
-                self.transport.abort()
-                return
             self._tls = TlsSession(context)
+        elif not self._tls.satisfies(context):
+            self.close()
+            return
         self._tls.received(data)
         if self._tls.established:
             self._take_encrypted(self._tls)

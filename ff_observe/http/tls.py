@@ -16,9 +16,14 @@ class TlsSession:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._context = context
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.established = False
         self.received_bytes = 0
+
+    def satisfies(self, context: ssl.SSLContext) -> bool:
+        """Whether it need not be opened anew under `context`: it is its own, or one that demands no certificate."""
+        return context is self._context or context.verify_mode is not ssl.CERT_REQUIRED
 
     def received(self, data: memoryview) -> None:
         """Buffer received data for `advance_handshake` or `plain`."""

@@ -26,6 +26,7 @@ from tests.unit.web.platforms import Provider, app, snapshot
 
 ALICE = "basic_auth_users:\n  alice: $2y$04$l1DVfP1Nj5yOBgpCtPncDugbEQt2Kypq5ZkWbB3ZiZl4a7TuZGpFO\n"  # secret
 TLS = "tls_server_config:\n  cert_file: certificate.pem\n  key_file: key.pem\n"
+FRIENDS_ONLY = f"{TLS}  client_ca_file: friend/certificate.pem\n  client_auth_type: RequireAndVerifyClientCert\n"
 REFUSED = r"alert|reset|closed|EOF|Broken|without response"
 OURS = {"authorization": "Basic " + base64.b64encode(b"alice:secret").decode()}
 
@@ -171,12 +172,23 @@ def test_client_certificates_can_be_demanded_without_a_restart(tmp_path: Path) -
     friend = identity(tmp_path / "friend")
     with served(tmp_path, TLS) as (server, file):
         assert status(server, client(tmp_path)) == 200
-        file.write_text(
-            f"{TLS}  client_ca_file: friend/certificate.pem\n  client_auth_type: RequireAndVerifyClientCert\n"
-        )
+        file.write_text(FRIENDS_ONLY)
         with pytest.raises(OSError, match=REFUSED):
             status(server, client(tmp_path))
         assert status(server, client(tmp_path, friend)) == 200
+
+
+def test_a_connection_from_before_certificates_were_demanded_gets_no_further_answer(tmp_path: Path) -> None:
+    identity(tmp_path / "friend")
+    with served(tmp_path, TLS) as (server, file):
+        old = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=60, context=client(tmp_path))
+        with contextlib.closing(old):
+            old.request("GET", "/metrics")
+            assert old.getresponse().read()
+            file.write_text(FRIENDS_ONLY)
+            old.request("GET", "/metrics")
+            with pytest.raises(OSError, match=REFUSED):
+                old.getresponse()
 
 
 def test_a_handshake_that_never_ends_does_not_delay_the_stop(tmp_path: Path) -> None:
