@@ -103,7 +103,8 @@ class GuardedSQLiteSource:
 
 
 def _start(path: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", __name__, str(path)]
+    # Without -P, modules in the current directory would come first: anyone's, in /tmp.
+    command = [sys.executable, "-P", "-m", __name__, str(path)]
     return subprocess.Popen(  # noqa: S603 - our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
     )

@@ -72,6 +72,15 @@ def test_with_a_log_it_answers_the_same_from_another_process(source: GuardedSQLi
 
 
 @pytest.mark.usefixtures("with_log")
+def test_the_process_runs_nothing_that_lies_where_it_is_started(
+    source: GuardedSQLiteSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "selectors.py").write_text("raise SystemExit('a module that another user has put there')\n")
+    monkeypatch.chdir(tmp_path)
+    assert source.read(AT).readings["flowfuse_devices"]
+
+
+@pytest.mark.usefixtures("with_log")
 def test_a_reader_that_was_killed_is_replaced(source: GuardedSQLiteSource, path: Path) -> None:
     expected = source.read(AT)
     (reader,) = _readers(path)
