@@ -55,13 +55,17 @@ def _boolean(node: Node) -> bool | None:
 
 
 def is_http_url(text: str) -> bool:
-    """Whether it begins with http:// or https:// and names a host, with a valid port, if any."""
+    """Whether it begins with http:// or https:// and names a host, with a valid port, if any.
+
+    With a backslash it is none: urllib3 and browsers end the host there, urlsplit does not. What is listed would be
+    another host than the one that is contacted.
+    """
     try:
         parts = urlsplit(text)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # the port is not a number, or a bracket is not closed
         return False
-    return valid and not re.search(r"[\s\x00-\x1f\x7f]", text)
+    return valid and not re.search(r"[\s\x00-\x1f\x7f\\]", text)
 
 
 _url = _text_that(is_http_url, "write a URL that begins with http:// or https:// and names a host")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from ff_observe.config import declaration as key_of
 from ff_observe.config.key import Key
+from ff_observe.config.kinds import is_http_url
 from ff_observe.config.settings import PostgreSQLDatabase, Settings
 from ff_observe.delivery.urls import DEFAULT_PORTS, next_hop
 from ff_observe.egress.contact import Contact, Party
@@ -112,13 +113,10 @@ def _probe(url: str) -> Iterator[Contact]:
 
 def _direct(url: str) -> tuple[str, int] | None:
     """Host and port of a URL that is asked without a proxy; None if it is no URL."""
-    try:
-        parts = urlsplit(url)
-        if parts.scheme.lower() not in DEFAULT_PORTS or not parts.hostname:
-            return None
-        return parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme.lower()]
-    except ValueError:
+    if not is_http_url(url):
         return None
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
 
 
 def contacts_of_build(variables: Mapping[str, str] | None = None) -> Iterator[Contact]:

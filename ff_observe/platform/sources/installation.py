@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ff_observe.config.environment import Environment
+from ff_observe.config.kinds import is_http_url
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PlatformSettings, Settings
 from ff_observe.platform.sources.model import OperatingSystem
@@ -166,7 +167,7 @@ def node_version_of_flowfuse(base_url: str) -> str | None:
     None if FlowFuse does not answer, or its answer lacks it: perhaps its web page, which it answers with where
     `telemetry.backend.prometheus.enabled` is off.
     """
-    if not base_url.lower().startswith(("http://", "https://")):
+    if not is_http_url(base_url):  # FlowFuse accepts any string
         return None
     import urllib3  # costs memory and start-up time; not needed if Node is on the path
     from urllib3.exceptions import HTTPError

@@ -44,6 +44,7 @@ EXPECTED: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
     "bad-url-without-host": (2, 8, "telemetry.url", (WRITE_URL, "names a host")),
     "bad-url-port": (2, 8, "telemetry.url", (WRITE_URL,)),
     "bad-url-bracket": (2, 8, "telemetry.url", (WRITE_URL,)),
+    "bad-url-backslash": (2, 8, "telemetry.url", (WRITE_URL,)),
     "bad-url-space": (2, 8, "telemetry.url", (WRITE_URL,)),
     "bad-url-number": (2, 8, "telemetry.url", ("found a number (not shown)", "quotes")),
     "bad-ledger-false": (2, 11, "telemetry.ledger", ("found the boolean false", 'write the path of a file, or "off"')),

@@ -31,6 +31,12 @@ def test_the_page_is_below_the_address(base: str) -> None:
     assert [request.line for request in flowfuse.requests] == [f"GET {base.rstrip('/')}/metrics HTTP/1.1"]
 
 
+def test_an_address_whose_host_can_be_read_in_two_ways_is_not_asked() -> None:
+    with receiver(TELLING) as flowfuse:
+        assert node_version(flowfuse.url("\\@forge.example.com")) is None
+    assert flowfuse.requests == []
+
+
 def test_a_redirect_is_not_followed() -> None:
     with receiver(TELLING) as other, receiver(answer(302, location=other.url("/metrics"))) as flowfuse:
         assert node_version(flowfuse.url("")) is None
