@@ -84,6 +84,8 @@ _CREDENTIALS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     # User and password of a URL, first in standard form, then with `/`, `?` or `#` unescaped in the password.
     (re.compile(r"(?<=://)[^\s/?#\"'<>]{1,1024}@"), f"{MASK}@"),
     (re.compile(r"(?<=://)[^\s/?#:@\"'<>]{0,256}:(?!\d+(?:[/?#\s]|$))[^\s\"'<>]{1,1024}@"), f"{MASK}@"),
+    # A header, also as a pair: before the rules for a name and its value, which would take the scheme for the value.
+    (re.compile(r"(?i)(authorization[^\w\s]{0,4}\s?[^\w\s]{0,2}(?:basic|bearer|digest) )[\w.~+/=-]+"), rf"\1{MASK}"),
     (re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\\?[\"']?\s?[=:]\s?)(?:{_QUOTED})"), rf"\1{MASK}"),
     (
         re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,40}}\s?(?:=\s?|:))(?!\s|{re.escape(MASK)})([^\s,;&)\]}}]+)"),
