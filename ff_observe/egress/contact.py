@@ -4,6 +4,8 @@ import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ff_observe.telemetry.log import escaped
+
 
 class Party(StrEnum):
     """Who contacts a host."""
@@ -21,7 +23,8 @@ class Contact:
     release that has it; what `stop`s it; `decided` is the rule that decides.
 
     `condition` is empty if the configuration alone decides; otherwise the contact is possible, if what it says is so.
-    `receiver` is the host behind a proxy. `source` is the file of FlowFuse that makes the call.
+    `receiver` is the host behind a proxy. `source` is the file of FlowFuse that makes the call. Hosts are escaped: any
+    text may be one in flowforge.yml, and a line break in it would add a line to a list, or a manifest to a policy.
     """
 
     host: str
@@ -36,6 +39,10 @@ class Contact:
     condition: str = ""
     receiver: str = ""
     source: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host", escaped(self.host))
+        object.__setattr__(self, "receiver", escaped(self.receiver))
 
     @property
     def place(self) -> str:

@@ -53,6 +53,18 @@ def test_kubernetes_takes_the_policy(home: Path, capsys: pytest.CaptureFixture[s
     ]
 
 
+@pytest.mark.parametrize("how", [("--network-policy",), ("--network-policy", "cilium"), ("--hosts",), ()])
+def test_no_host_adds_a_line_or_a_manifest(
+    home: Path, capsys: pytest.CaptureFixture[str], how: tuple[str, ...]
+) -> None:
+    host = json.dumps("x.example\n---\nkind: Pod\n#\x1b[31m\u2028")
+    (home / "etc" / "flowforge.yml").write_text(f"db: {{type: postgres, host: {host}}}\n")
+    text = printed(home, capsys, *how)
+    assert "kind: Pod" in text
+    assert "\x1b" not in text
+    assert [line for line in text.splitlines() if line.startswith(("---", "kind: Pod"))] == []
+
+
 def test_ciliums_policy_has_a_rule_for_each_name(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = yaml.safe_load(printed(home, capsys, "--network-policy", "cilium"))
     assert (made["apiVersion"], made["kind"]) == ("cilium.io/v2", "CiliumNetworkPolicy")
