@@ -8,7 +8,8 @@ from ff_observe.web.local import HEALTHY_PATH, READY_PATH
 from ff_observe.web.security import Security, WebSecurity
 
 OPEN_PATHS = frozenset((HEALTHY_PATH, READY_PATH))
-"""Used by kubelets and load balancers, which have no credentials; they answer only yes or no."""
+"""Used by kubelets and load balancers, which have no credentials; they answer only yes or no, or
+of several platforms a number."""
 
 _BUSY = text(503, "Too many passwords are being checked. Try again.", (b"retry-after", b"1"))
 
