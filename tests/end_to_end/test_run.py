@@ -108,7 +108,7 @@ def test_a_reload_takes_the_new_file(home: Path, tmp_path: Path) -> None:
         write_file(home, SQLITE, "  enabled: true\n  backend:\n    prometheus:\n      port: 0\n")
         bridge.signal(signal.SIGHUP)
         wait_until(lambda: bridge.get("/m").status == 404, "metrics to be off")
-        assert "telemetry.backend.prometheus.enabled" in bridge.get("/metrics").text
+        assert "telemetry.backend.prometheus.bridge_enabled: true" in bridge.get("/metrics").text
 
 
 def test_a_reload_reads_the_overlay_and_secret_files_again(home: Path, tmp_path: Path) -> None:

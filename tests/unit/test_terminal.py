@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ff_observe.cli import main
-from ff_observe.doctor import serving
 from ff_observe.outputs.ping import participation
 from ff_observe.outputs.ping.election import ElectionState, Role
 from ff_observe.problems import Finding, Severity
 from ff_observe.source_maps import upload
+from ff_observe.web import local
 from tests.real_parts.bridge import home_with
 from tests.real_parts.many_platforms import sqlite_home
 
@@ -52,7 +52,7 @@ def test_what_others_say_is_redacted_before_it_is_escaped(
 def test_the_answer_of_a_server_that_is_asked_for_its_health_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(serving, "ask", lambda *_: (status, "fine\x1b[2J\nff-observe: fine \x9b8m\n"))
+    monkeypatch.setattr(local, "ask", lambda *_: (status, "fine\x1b[2J\nff-observe: fine \x9b8m\n"))
     main(["health", "--url", "http://127.0.0.1:9"])
     said = capsys.readouterr()
     assert (said.out + said.err).endswith("fine\\x1b[2J\\nff-observe: fine \\x9b8m\n")
