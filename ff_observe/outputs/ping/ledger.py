@@ -119,13 +119,14 @@ class Ledger:
                 document["broken"] = broken
             if present is None:
                 self._begin(files, tree, key, document)
-            elif present.size + document.get("bytes", 0) > self._largest_file:
+            elif present.whole + document.get("bytes", 0) > self._largest_file:
+                files.extend(name, present.whole, present.end)  # what a crash left is no line
                 self._begin(files, tree, key, document, keep=True)
             else:
                 if is_new:
                     document["key"] = str(key.verifier)
                 line = written(tree, document)
-                files.extend(name, present.whole, (b"\n" if present.is_unclosed else b"") + line + b"\n")
+                files.extend(name, present.whole, present.end + line + b"\n")
                 tree.add(line)
             checkpoint = Checkpoint(key.verifier.name, tree.size, tree.root())
             files.write(name + CHECKPOINT, key.sign(str(checkpoint)).encode())
@@ -185,16 +186,15 @@ def read_ledger(path: Path) -> Lines:
 
 @dataclass(frozen=True, slots=True)
 class _FileState:
-    """What a file holds: its size, the tree up to its last whole line, the rule of its last entry, if one withheld that
-    ping, how many bytes these lines are, and how many an unfinished line has; `is_unclosed` if the last whole line
-    lacks only its end."""
+    """What a file holds: the tree up to its last whole line, the rule of its last entry, if one withheld that ping, how
+    many bytes these lines are, how many an unfinished line has, and the end that the last whole line lacks, if it
+    does."""
 
-    size: int
     tree: Tree
     last_rule: str | None
     whole: int
     unfinished: int
-    is_unclosed: bool
+    end: bytes
 
 
 def _read(files: LedgerFiles, name: str) -> _FileState | None:
@@ -211,7 +211,7 @@ def _read(files: LedgerFiles, name: str) -> _FileState | None:
     lines = read_lines({name: content[:whole]}, Path(name))
     last = next((entry for line in reversed(lines.lines) if (entry := line.entry()) is not None), None)
     rule = None if last is None else last.rule
-    return _FileState(len(content), lines.tree, rule, whole, unfinished, is_unclosed)
+    return _FileState(lines.tree, rule, whole, unfinished, b"\n" if is_unclosed else b"")
 
 
 def _broken(files: LedgerFiles, name: str, tree: Tree) -> str | None:

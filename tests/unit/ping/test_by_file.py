@@ -195,7 +195,7 @@ def test_a_file_that_was_changed_is_refused_and_nothing_sent(
     elif change == "a hash":
         lines[3] = base64.b64encode(b"0" * 32).decode()
     elif change == "the signature":
-        lines[-2] = lines[-2][:-4] + "AAA="
+        lines[-2] = lines[-2][:-4] + ("AAA=" if lines[-2][-4:] != "AAA=" else "AAE=")
     document["proof"] = "\n".join(lines)
     if change == "the key":
         document["key"] = "another+dd011b87+BIMgpRl32MOMqKSSfGcN9YIeRJdhlF4V6e+yahUJ0jDq"

@@ -212,6 +212,18 @@ def test_an_unfinished_last_line_is_removed_by_the_next_entry_which_says_so(tmp_
         assert "was removed" in (last.note or "")
 
 
+@pytest.mark.parametrize("left", [b"", b'{"time":"' + b"2" * 900], ids=["a line without its end", "an unfinished line"])
+def test_what_a_crash_left_is_not_put_aside_with_a_full_file(tmp_path: Path, left: bytes) -> None:
+    path, largest_file = tmp_path / "pings.jsonl", 1000
+    ledger = ledger_of(path, *numbered(3), largest_file=largest_file)
+    path.write_bytes(path.read_bytes() + left if left else path.read_bytes()[:-1])
+    ledger.append(DELIVERED, b"x" * largest_file)
+    assert verify(path, largest_file=largest_file) == []
+    held = list(entries(path))
+    assert [entry.body for entry in held[:-1]] == [body.decode() for body in numbered(3)]
+    assert held[-1].note == (f"an unfinished line of {len(left)} bytes was removed" if left else None)
+
+
 def test_a_missing_file_is_noted_and_the_chain_goes_on_from_the_older_one(tmp_path: Path) -> None:
     path = tmp_path / "pings.jsonl"
     ledger = ledger_of(path, *numbered(7), largest_file=1600)
