@@ -75,6 +75,10 @@ class LedgerFiles:
             return True
         return False
 
+    def check_writable(self, name: str) -> None:
+        """Raises `OSError` if the file cannot be written to."""
+        os.close(self._open(name, os.O_WRONLY))
+
     def read(self, name: str, *, private: bool = False) -> bytes | None:
         """The content; None if there is no such file. Raises `OSError` if others may read what is to be `private`."""
         try:

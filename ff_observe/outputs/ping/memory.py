@@ -55,14 +55,20 @@ class PingMemory:
         return self._read[1]
 
     def save(self, last: Moment | None) -> bool:
-        """Store it durably: a power failure leaves the old file or the new one. Returns whether it is stored."""
+        """Store it durably: a power failure leaves the old file or the new one. Returns whether it is stored; if it is
+        not (a full disk), an older file is emptied, so that it cannot have today's ping sent again."""
         if self._path is None:
             return False
         document = {"format": _FORMAT, "platform": self._platform, "last": None if last is None else _plain(last)}
         try:
             check_naming_file(self._named_in)
             with writable(self._path) as files:
-                files.write(NAME, json.dumps(document).encode() + b"\n")
+                try:
+                    files.write(NAME, json.dumps(document).encode() + b"\n")
+                except OSError:
+                    if files.exists(NAME):
+                        files.extend(NAME, 0, b"")
+                    raise
         except OSError as error:
             self._failing(error)
             return False
@@ -94,6 +100,7 @@ class PingMemory:
     def _load(self, path: Path) -> Moment | None:
         try:
             with writable(path, make=False) as files:
+                files.check_writable(NAME)  # or it may be older than the last ping
                 return self._parse(files)
         except FileNotFoundError:
             if self.save(None):  # on a disk that refuses files, a missing one means nothing

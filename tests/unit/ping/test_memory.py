@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import resource
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from ff_observe.outputs.ping.memory import NAME, PingMemory, UnknownPastError
 from ff_observe.outputs.ping.schedule import Moment
 from tests.fakes import FakeClock
+from tests.other_users import unable_to_write
 
 ID = "a platform"
 
@@ -128,6 +130,35 @@ def test_neither_file_is_reached_through_a_link_nor_in_a_directory_of_everybody(
     assert not PingMemory(open_to_all, ID, clock).save(None)
     assert PingMemory(linked, ID, clock).save(None)  # takes the place of the link
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("before", [None, 86_400.0], ids=["no ping before", "a ping before"])
+def test_on_a_full_disk_an_older_ping_is_not_taken_for_the_last(
+    tmp_path: Path, clock: FakeClock, before: float | None
+) -> None:
+    """The limit stands in for the disk. Else every restart would send today's ping once more."""
+    memory = PingMemory(tmp_path, ID, clock)
+    assert memory.save(None if before is None else Moment.present(clock, before))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        assert not memory.save(Moment.present(clock))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with pytest.raises(UnknownPastError):
+        PingMemory(tmp_path, ID, clock).load()
+    assert memory.save(moment := Moment.present(clock))
+    assert PingMemory(tmp_path, ID, clock).load() == moment
+
+
+def test_a_file_that_can_only_be_read_is_an_unknown_past(
+    open_directory: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    PingMemory(open_directory, ID, clock).save(Moment.present(clock, 86_400))
+    (open_directory / NAME).chmod(0o444)
+    with unable_to_write(open_directory), pytest.raises(UnknownPastError):
+        PingMemory(open_directory, ID, clock).load()
+    assert f"{open_directory / NAME} cannot be used: Permission denied" in caplog.text
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root must not write where another user's file says")
