@@ -73,6 +73,7 @@ class Delivery:
         from ff_observe.delivery.pools import make_pool
 
         proxy = failure = None
+        interrupted = False
         headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Connection": "close"}
         headers["Accept-Encoding"] = SKIP_HEADER
         if (credentials := authorization(url)) is not None:
@@ -95,10 +96,10 @@ class Delivery:
         except (HTTPError, OSError, ValueError) as error:
             failure = unreached(error, receiver, proxy=proxy)
         if connection.is_aborted:  # http.client accepts headers cut short by our abort as complete
-            is_stopping, limit = self._connections.are_aborted, f"{self._timeouts.total:g} s"
-            reason = "the bridge is stopping" if is_stopping else f"no whole answer within {limit}"
+            interrupted, limit = self._connections.are_aborted, f"{self._timeouts.total:g} s"
+            reason = "the bridge is stopping" if interrupted else f"no whole answer within {limit}"
             failure = f"{receiver} could not be reached: {reason}"
         if failure is not None:
-            return Outcome(Result.FAILED, failure, receiver=receiver)
+            return Outcome(Result.FAILED, failure, receiver=receiver, interrupted=interrupted)
         outcome = outcome_of_answer(status, retry_after, receiver, self._clock.now())
         return outcome if checkpoint is None else replace(outcome, cosignature=cosignature)

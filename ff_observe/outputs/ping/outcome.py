@@ -35,6 +35,7 @@ class Outcome:
     receiver: str | None = None  # host and port; None if nothing was tried
     retry_after_seconds: float | None = None
     cosignature: str | None = None  # of the checkpoint that was shown, as it was answered
+    interrupted: bool = False  # by our own stop: it may have arrived
 
 
 def outcome_of_answer(status: int, retry_after: str | None, receiver: str, now: datetime) -> Outcome:

@@ -128,13 +128,12 @@ class RecordingSender:
         try:
             outcome = self._sender.send(body, None if checkpoint is None else checkpoint.text)
         except BaseException:  # Ctrl-C or SIGTERM, while the receiver may have all of the body
-            interrupted = Outcome(Result.FAILED, INTERRUPTED, receiver=self._sender.receiver)
-            if interrupted.receiver is not None:
-                self._record(lambda: self._ledger.append(interrupted, body, note=INTERRUPTED))
+            self._record_attempt(
+                Outcome(Result.FAILED, INTERRUPTED, receiver=self._sender.receiver, interrupted=True), body
+            )
             raise
         try:
-            if outcome.receiver is not None:
-                self._record(lambda: self._ledger.append(outcome, body))
+            self._record_attempt(outcome, body)
             if checkpoint is not None and outcome.result is Result.DELIVERED:
                 self._keep_receipt(checkpoint, outcome.cosignature)
         except Exception:  # the ping has left: no fault of what follows may have it sent again
@@ -168,6 +167,11 @@ class RecordingSender:
                 "the receiver of the ping gave no receipt that the key in telemetry.ping.receipts signed: compare it "
                 "with what `ff-observe collector key` prints there"
             )
+
+    def _record_attempt(self, outcome: Outcome, body: bytes) -> None:
+        if outcome.receiver is not None:
+            note = INTERRUPTED if outcome.interrupted else None
+            self._record(lambda: self._ledger.append(outcome, body, note))
 
     def _record(self, write: Callable[[], None]) -> bool:
         """Whether it was written."""

@@ -1,6 +1,7 @@
 """What is recorded of the pings that leave, and that a ledger which fails holds up none of them."""
 
 import logging
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +13,12 @@ from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Result
-from ff_observe.outputs.ping.sending import sender_for
+from ff_observe.outputs.ping.sending import INTERRUPTED, sender_for
 from tests.fakes import FakeClock, FakeRandom
 from tests.real_parts.processes import free_port
 from tests.unit.outputs.examples import context
 from tests.unit.ping.bridge import Platform
-from tests.unit.ping.receivers import answer, receiver
+from tests.unit.ping.receivers import answer, receiver, silent, tcp_server
 from tests.unit.ping.samples import settings, snapshot
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -93,6 +94,23 @@ def test_an_attempt_that_reached_nobody_is_recorded(tmp_path: Path) -> None:
     sender_for(with_ledger(tmp_path / "pings.jsonl", f"http://127.0.0.1:{port}/"), FakeClock(START)).send(b"{}")
     (entry,) = entries(tmp_path / "pings.jsonl")
     assert (entry.outcome, entry.status, entry.receiver) == ("failed", None, f"127.0.0.1:{port}")
+
+
+def test_a_ping_that_the_stop_of_the_bridge_interrupts_may_have_arrived(tmp_path: Path) -> None:
+    path = tmp_path / "pings.jsonl"
+    with tcp_server(silent) as (port, connected):
+        clock = FakeClock(START)
+        made = with_ledger(path, f"http://127.0.0.1:{port}/")
+        ping = CorePing(context(made, Platform(snapshot()), clock, chance=FakeRandom([0.75])))
+        ping.start()
+        clock.await_waiters(1)
+        advancing = threading.Thread(target=clock.advance, args=(30,))
+        advancing.start()
+        assert connected.wait(60)
+        ping.stop(clock.monotonic() + 60)
+        advancing.join(60)
+    (entry,) = entries(path)
+    assert (entry.outcome, entry.status, entry.note) == ("failed", None, INTERRUPTED)
 
 
 def test_where_nothing_could_be_tried_nothing_is_recorded(tmp_path: Path) -> None:
