@@ -16,7 +16,7 @@ from ff_observe.errors import DeliveryError, LedgerError
 from ff_observe.outputs.ping.consent import WITHHELD_BY, decide
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger, read_ledger
-from ff_observe.outputs.ping.ledger_lines import Entry, Event, Line, Lines, body_bytes, read_document
+from ff_observe.outputs.ping.ledger_lines import Event, Line, body_bytes, read_document
 from ff_observe.outputs.ping.ledger_proof import prove
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import preview
@@ -62,6 +62,11 @@ class Export:
             raise DeliveryError(f"it is of another ledger: signed by {key}, and not by {expected}")
         return cls(proof, key, collector, body_bytes(entry.body))
 
+    @property
+    def digest(self) -> str:
+        """Identifies it: the body alone is that of the day before, where nothing has changed."""
+        return _digest(self.proof.extra)
+
     def written(self) -> bytes:
         document = {"proof": str(self.proof), "key": str(self.key)}
         collector = None if self.collector is None else str(self.collector)
@@ -70,10 +75,10 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """That a ping whose body has this SHA-256 was delivered. `note` is the cosigned checkpoint, where one was asked
-    for."""
+    """That the ping exported in the line of the ledger with this SHA-256 was delivered. `note` is the cosigned
+    checkpoint, where one was asked for."""
 
-    sha256: str
+    line: str
     time: str
     receiver: str
     status: int
@@ -83,25 +88,24 @@ class Receipt:
     def parse(cls, content: bytes) -> Self:
         """Raises `DeliveryError`."""
         document = _document(content, _RECEIPT)
-        sha256, time, receiver, status, note = (
-            document.get(name) for name in ("sha256", "time", "receiver", "status", "note")
+        line, time, receiver, status, note = (
+            document.get(name) for name in ("line", "time", "receiver", "status", "note")
         )
-        grammar = ((_SHA256, sha256), (_TIME, time), (_RECEIVER, receiver))
+        grammar = ((_SHA256, line), (_TIME, time), (_RECEIVER, receiver))
         if not all(form.fullmatch(str(text)) for form, text in grammar) or type(status) is not int:
             raise DeliveryError("it is no receipt of ours, or was damaged on its way")
         try:
             found = None if note is None else Note.parse(str(note).encode())
         except NoteError as error:
             raise DeliveryError(f"it was damaged on its way: {error}") from None
-        return cls(str(sha256), str(time), str(receiver), status, found)
+        return cls(str(line), str(time), str(receiver), status, found)
 
     def is_of(self, exported: Export) -> bool:
-        """Whether it is for that ping, and of the same export."""
-        is_same = self.note is None or self.note.text == exported.proof.note.text
-        return is_same and self.sha256 == hashlib.sha256(exported.body).hexdigest()
+        """Whether it is for that ping."""
+        return self.line == exported.digest
 
     def written(self) -> bytes:
-        described = {"sha256": self.sha256, "time": self.time, "receiver": self.receiver, "status": self.status}
+        described = {"line": self.line, "time": self.time, "receiver": self.receiver, "status": self.status}
         return _written(_RECEIPT, {**described, "note": None if self.note is None else str(self.note)})
 
 
@@ -131,18 +135,17 @@ def deliver(exported: Export, delivery: Delivery, now: Callable[[], str]) -> Rec
     if exported.collector is not None:
         note = checkpoint.with_line(outcome.cosignature or "")
         note = note if note is not None and note.cosigned_at(exported.collector) is not None else None
-    digest = hashlib.sha256(exported.body).hexdigest()
-    return Receipt(digest, now(), outcome.receiver or "", outcome.status or 0, note)
+    return Receipt(exported.digest, now(), outcome.receiver or "", outcome.status or 0, note)
 
 
 def take_receipt(receipt: Receipt, ledger: Ledger, collector: VerifierKey | None) -> bool:
     """Record that an exported ping was delivered, and keep the cosigned checkpoint. Returns whether that is new. Raises
     `LedgerError` for a receipt of another ledger, or one that is none."""
     lines = read_ledger(ledger.path)
-    held = _of_same_ping(lines, receipt)
-    exported = next((entry for entry in reversed(held) if entry.outcome == Event.EXPORTED), None)
-    if exported is None:
-        raise LedgerError(f"{ledger.path} knows no exported ping with the SHA-256 {receipt.sha256}")
+    line = next((line for line in lines.lines if _digest(line.content) == receipt.line), None)
+    exported = None if line is None else line.entry()
+    if exported is None or exported.outcome != Event.EXPORTED:
+        raise LedgerError(f"{ledger.path} knows no exported ping whose line has the SHA-256 {receipt.line}")
     if collector is not None:
         if receipt.note is None or receipt.note.cosigned_at(collector) is None:
             raise LedgerError("the key in telemetry.ping.receipts did not sign this receipt, or it was changed")
@@ -156,15 +159,16 @@ def take_receipt(receipt: Receipt, ledger: Ledger, collector: VerifierKey | None
         ledger.keep_receipt(str(receipt.note))
     delivered = Outcome(Result.DELIVERED, "", receipt.status, receipt.receiver)
     with ledger.recording_deliveries():
-        held = _of_same_ping(read_ledger(ledger.path), receipt)
-        if any(_BY_FILE + receipt.time in (entry.note or "") for entry in held):
+        by_file = _BY_FILE + receipt.time
+        held = read_ledger(ledger.path).entries
+        if any(entry.sha256 == exported.sha256 and by_file in (entry.note or "") for entry in held):
             return False
-        ledger.append(delivered, body_bytes(exported.body), _BY_FILE + receipt.time)
+        ledger.append(delivered, body_bytes(exported.body), by_file)
     return True
 
 
-def _of_same_ping(lines: Lines, receipt: Receipt) -> list[Entry]:
-    return [entry for entry in lines.entries if entry.sha256 == receipt.sha256]
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
 
 
 def _document(content: bytes, form: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Pings of a machine without a network: exported, delivered by another machine, and receipted by file."""
 
 import base64
+import hashlib
 import json
 import random
 import threading
@@ -142,6 +143,24 @@ def test_delivering_and_taking_in_twice_is_the_same_as_once(
     assert "is there already" in capsys.readouterr().err
 
 
+def test_the_same_body_exported_another_day_is_another_ping(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a platform where nothing changed, and a machine between where the receipt of the day before still is."""
+    exported = tmp_path / "ping.json"
+    assert ping(home, "export", exported) == 0
+    with receiver(answer(200)) as server:
+        other = elsewhere(tmp_path, server.port)
+        assert ping(other, "send", "--from", exported) == 0
+        exported.unlink()
+        assert ping(home, "export", exported) == 0
+        assert ping(other, "send", "--from", exported) == 2
+        assert "is the receipt of another ping" in capsys.readouterr().err
+        assert ping(other, "send", "--from", exported, "--receipt", tmp_path / "second") == 0
+        first, second = server.requests
+    assert first.body == second.body
+
+
 def test_of_two_that_take_in_one_receipt_at_once_one_records_it(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,16 +257,16 @@ def test_a_receipt_of_another_ping_or_none_is_refused(
 ) -> None:
     assert ping(home, "export", tmp_path / "ping.json") == 0
     file = tmp_path / "receipt"
-    document = {"format": "ff-observe ping receipt 1", "sha256": "0" * 64, "time": "2026-11-23T12:00:00Z"}
+    document = {"format": "ff-observe ping receipt 1", "line": "0" * 64, "time": "2026-11-23T12:00:00Z"}
     file.write_text(json.dumps({**document, "receiver": "host:1", "status": 200, "note": None}))
     assert ping(home, "receipt", file) == 1
     assert "knows no exported ping" in capsys.readouterr().err
-    for forged in ({"receiver": "\x1b[2J"}, {"sha256": "0\nff-observe: delivered"}, {"time": "\x9b8m"}):
+    for forged in ({"receiver": "\x1b[2J"}, {"line": "0\nff-observe: delivered"}, {"time": "\x9b8m"}):
         file.write_text(json.dumps({**document, "receiver": "host:1", "status": 200, "note": None, **forged}))
         assert ping(home, "receipt", file) == 1
         assert capsys.readouterr().err == f"ff-observe: {file}: it is no receipt of ours, or was damaged on its way\n"
-    exported = next(entries(ledger(home)))
-    unsigned = {**document, "sha256": exported.sha256, "receiver": "host:1", "status": 200, "note": None}
+    line = hashlib.sha256(ledger(home).read_bytes().split(b"\n")[1]).hexdigest()
+    unsigned = {**document, "line": line, "receiver": "host:1", "status": 200, "note": None}
     file.write_text(json.dumps(unsigned))
     add(
         home, "  ping: {receipts: collector.example.com/receipts+dd011b87+BIMgpRl32MOMqKSSfGcN9YIeRJdhlF4V6e+yahUJ0jDq}"
