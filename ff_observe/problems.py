@@ -122,7 +122,7 @@ _POSTGRESQL_FAULTS: Final = (
     (
         "permission denied",
         "database-privileges",
-        "Run the SQL of `ff-observe database grants` as the owner of FlowFuse's tables.",
+        "Run the SQL of `ff-observe database grants` as a superuser, or as the tables' owner with CREATEROLE.",
     ),
     (
         "timed? ?out|timeout|did not answer within|needed more than",

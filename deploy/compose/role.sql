@@ -1,6 +1,7 @@
 -- Made by `make generate` from `ff-observe database grants --offline`. Edits are lost.
--- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as the
--- owner of its tables, or as a superuser; then give the role a password: \password ff_observe
+-- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as a
+-- superuser, or as the owner of its tables if that role has CREATEROLE. Then give the role a password:
+-- \password ff_observe
 BEGIN;
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ff_observe') THEN

@@ -11,7 +11,7 @@ from ff_observe.problems import Finding
 SLOW_SECONDS: Final = 1.0
 MOST_CLOCK_SKEW_SECONDS: Final = 30.0
 
-_GRANTS: Final = "Run the SQL of `ff-observe database grants` as the owner of FlowFuse's tables"
+_GRANTS: Final = "Run the SQL of `ff-observe database grants` as a superuser, or as the tables' owner with CREATEROLE"
 
 
 def _role(subject: Subject) -> Iterator[Finding]:

@@ -98,8 +98,8 @@ def _present() -> str:
 
 
 def grants(role: str, columns: Iterable[Column]) -> str:
-    """SQL for the tables' owner, which creates a role that may read these columns. It can be run again. Raises
-    `UsageError` for anything but a plain role name."""
+    """SQL for a superuser, or for the owner of the tables with CREATEROLE: it creates a role that may read these
+    columns, and can be run again. Raises `UsageError` for anything but a plain role name."""
     by_table = [(table, [column.name for column in of]) for table, of in groupby(columns, lambda one: one[:2])]
     schemas = sorted({schema for (schema, _), _ in by_table})
     return _whole(
@@ -145,8 +145,9 @@ def _whole(role: str, statements: list[str]) -> str:
         raise UsageError(f"{role!r} is no name for a role: take letters, digits, _ and -, at most 63")
     return "\n".join(
         [
-            "-- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as the",
-            f"-- owner of its tables, or as a superuser; then give the role a password: \\password {role}",
+            "-- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as a",
+            "-- superuser, or as the owner of its tables if that role has CREATEROLE. Then give the role a password:",
+            f"-- \\password {role}",
             "BEGIN;",
             "DO $$ BEGIN",
             f"  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(role)}) THEN",

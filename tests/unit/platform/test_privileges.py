@@ -155,6 +155,20 @@ def test_columns_that_are_taken_away_or_may_be_written_are_noticed(
     assert found.writable == ("Teams", "Users")
 
 
+def test_an_owner_of_the_tables_may_make_the_role_only_with_createrole(postgres: Cluster, database: str) -> None:
+    with postgres.connect(database) as superuser:
+        superuser.execute('CREATE ROLE tables_owner; ALTER TABLE "Users" OWNER TO tables_owner; SET ROLE tables_owner')
+        made = grants(ROLE, [Column("public", "Users", "id")]).encode()
+        try:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied to create role"):
+                superuser.execute(made)
+            superuser.execute("ROLLBACK; RESET ROLE; ALTER ROLE tables_owner CREATEROLE; SET ROLE tables_owner")
+            superuser.execute(made)
+            superuser.execute(f"RESET ROLE; DROP OWNED BY {ROLE}; DROP ROLE {ROLE}".encode())
+        finally:
+            superuser.execute('ROLLBACK; RESET ROLE; ALTER TABLE "Users" OWNER TO postgres; DROP ROLE tables_owner')
+
+
 def test_the_owner_may_write(postgres: Cluster, database: str) -> None:
     found = role_privileges(cluster_database(postgres, database))
     assert found.superuser
@@ -193,8 +207,9 @@ WORDS_OF_SQL = (
 def test_what_is_printed_says_how_to_run_it_and_has_the_words_of_sql_in_capitals(printed: Callable[[], str]) -> None:
     how, statements = printed().split("BEGIN;", 1)
     assert how == (
-        "-- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as the\n"
-        f"-- owner of its tables, or as a superuser; then give the role a password: \\password {ROLE}\n"
+        "-- What ff-observe needs of FlowFuse's database, and nothing besides. Run it in that database as a\n"
+        "-- superuser, or as the owner of its tables if that role has CREATEROLE. Then give the role a password:\n"
+        f"-- \\password {ROLE}\n"
     )
     of_sql = set(re.findall(r"\w+", WORDS_OF_SQL))
     words = set(re.findall(r"\w+", re.sub(r"'[^']*'|\"[^\"]*\"|= on;", " ", statements)))
