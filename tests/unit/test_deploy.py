@@ -75,13 +75,13 @@ def test_the_unit_calls_the_command_as_it_is(unit: Path) -> None:
     assert build_parser().parse_args(arguments).command in ("run", "collector")
 
 
-@pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda drop_in: drop_in.parent.name)
-def test_a_credential_is_named_by_a_variable_that_is_read(drop_in: Path) -> None:
+@pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda drop_in: drop_in.name)
+def test_a_credential_is_named_where_it_is_read(drop_in: Path) -> None:
     text = drop_in.read_text()
     credentials = set(re.findall(r"^LoadCredential=([^:]+):/etc/ff-observe/", text, flags=re.MULTILINE))
     variables = dict(re.findall(r"\b(FF_OBSERVE_\w+)=(\S+)", text))
-    assert (
-        {value.removeprefix("%d/") for value in variables.values() if value.startswith("%d/")} == credentials != set()
-    )
+    by_path = set(re.findall(rf"/run/credentials/{drop_in.parent.stem}/([\w-]+)", text))
+    by_variable = {value.removeprefix("%d/") for value in variables.values() if value.startswith("%d/")}
+    assert by_path | by_variable == credentials != set()
     overlay = {name for key in OVERLAY.keys for name in (key.variable, f"{key.variable}_FILE")}
     assert variables.keys() <= {*overlay, COLLECTOR_DATABASE_FILE}

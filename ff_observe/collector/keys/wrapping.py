@@ -31,6 +31,8 @@ _FORMAT = b"\x01"  # of what `WrappingKeyFile` makes: this, a nonce, AES-256-GCM
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 LARGEST = 16_384
+CREDENTIALS = Path("/run/credentials")
+"""Where systemd puts credentials (systemd.exec(5)), each in a directory that the service alone can enter."""
 COMMAND_SECONDS = 10.0
 REAPING_SECONDS = 1.0
 """A program that was killed ends at once, unless it is another user's, or waits for a disk."""
@@ -98,7 +100,9 @@ class WrappingKeyFile(Wrapping):
 
     def _key(self) -> bytes:
         try:
-            if self._file.stat().st_mode & 0o077:
+            # systemd hands a credential over by an ACL, whose mask stands where the group's rights would.
+            is_credential = self._file.resolve().is_relative_to(CREDENTIALS)
+            if self._file.stat().st_mode & (0o007 if is_credential else 0o077):
                 raise self.wrong(f"{self._file} may be used by others; run: chmod 600 {self._file}")
             key = bytes.fromhex(read_text(self._file, LARGEST).strip())
         except OSError as error:

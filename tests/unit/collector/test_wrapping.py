@@ -87,6 +87,22 @@ def test_a_wrapping_key_that_is_none_or_that_others_can_read_is_refused(
         assert content not in str(raised.value)
 
 
+@pytest.mark.parametrize(("mode", "may_be_read_by"), [(0o440, "the service"), (0o444, "all")])
+def test_a_credential_is_read_though_the_mask_of_its_acl_looks_like_a_right_of_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, may_be_read_by: str
+) -> None:
+    """systemd: `fd_add_uid_acl_permission` in `write_credential`, src/core/exec-credential.c."""
+    credential = key_file(tmp_path, mode=mode)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        credential.wrap(SECRET)
+    monkeypatch.setattr(wrapping_module, "CREDENTIALS", tmp_path)
+    if may_be_read_by == "the service":
+        assert credential.unwrap(credential.wrap(SECRET)) == SECRET
+    else:
+        with pytest.raises(ConfigurationError, match="chmod 600"):
+            credential.wrap(SECRET)
+
+
 def test_a_missing_wrapping_key_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone\.key cannot be used: No such file"):
         WrappingKeyFile(tmp_path / "gone.key", "collector.yml").wrap(SECRET)
