@@ -144,7 +144,8 @@ def test_the_bridge_reads_flowfuses_configmap_with_the_database_password_alone(
     assert settings.prometheus.enabled
     assert (settings.prometheus.host, settings.prometheus.port) == ("0.0.0.0", 10464)
     assert settings.prometheus.probe_url == "http://forge"
-    assert {"ff-observe", "ff-observe.flowfuse.svc"} <= set(settings.prometheus.allowed_hosts)
+    service = ("ff-observe", "ff-observe.flowfuse", "ff-observe.flowfuse.svc", "ff-observe.flowfuse.svc.cluster.local")
+    assert set(service) <= set(settings.prometheus.allowed_hosts)
 
 
 @each_set_of_values

@@ -25,7 +25,7 @@ labels:
 {{- define "ff-observe.overlay" -}}
 {{- $name := include "ff-observe.name" . -}}
 {{- $inNamespace := printf "%s.%s" $name .Release.Namespace -}}
-{{- $hosts := concat (list $name $inNamespace (printf "%s.svc" $inNamespace)) .Values.allowedHosts -}}
+{{- $hosts := concat (list $name $inNamespace (printf "%s.svc" $inNamespace) (printf "%s.svc.cluster.local" $inNamespace)) .Values.allowedHosts -}}
 {{- $prometheus := dict "bridge_enabled" true "host" "0.0.0.0" "port" 10464 "allow_public" true "allowed_hosts" $hosts -}}
 {{- with .Values.flowfuse.url }}{{ $_ := set $prometheus "probe_url" . }}{{ end -}}
 {{- $telemetry := dict "backend" (dict "prometheus" $prometheus) -}}
