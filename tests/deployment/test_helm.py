@@ -108,12 +108,34 @@ def test_a_schema_that_kubernetes_does_not_have_would_be_noticed() -> None:
         {"flowfuse": {"url": "http://user:pw@forge"}},
         {"serviceMonitor": {"interval": "often"}},
         {"networkPolicy": {"egressPorts": [0]}},
+        {"image": {"tag": "sha256:abc"}},
+        {"image": {"pullSecrets": ["registry"]}},
+        {"podDisruptionBudget": {"maxUnavailable": "one"}},
+        {"prometheusRule": {"runbooks": "https://wiki.example.com/a: b"}},
+        {"settings": {"telemetry": {"backend": {"prometheus": {"bridge_enabled": False}}}}},
+        {"settings": {"telemetry": {"backend": {"prometheus": {"host": "127.0.0.1"}}}}},
+        {"settings": {"telemetry": {"backend": {"prometheus": {"port": 9090}}}}},
     ],
     ids=str,
 )
 def test_values_that_mean_nothing_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(helm_python.HelmValuesError):
         render(values)
+
+
+def test_texts_that_yaml_reads_otherwise_stay_texts() -> None:
+    values = {
+        "flowfuse": {"release": "123", "configMap": "123"},
+        "database": {"secretName": "123", "secretKey": "on"},
+        "priorityClassName": "1e3",
+        "instance": "bank: prod #1",
+        "serviceMonitor": {"enabled": True},
+    }
+    objects = render(values, name="123")
+    for each in objects:
+        if each["apiVersion"] not in OWN_KINDS:
+            kubernetes_validate.validate(each, KUBERNETES[-1], strict=True)
+    assert the("ServiceMonitor", objects)["spec"]["endpoints"][0]["relabelings"][0]["replacement"] == "bank: prod #1"
 
 
 def test_every_default_is_in_the_schema_of_values_and_nothing_else() -> None:

@@ -4,7 +4,7 @@
 
 {{- define "ff-observe.selector" -}}
 app.kubernetes.io/name: ff-observe
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "ff-observe.labels" -}}
@@ -16,7 +16,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- define "ff-observe.metadata" -}}
 name: {{ include "ff-observe.name" . }}
-namespace: {{ .Release.Namespace }}
+namespace: {{ .Release.Namespace | quote }}
 labels:
   {{- include "ff-observe.labels" . | nindent 2 }}
 {{- end }}
@@ -37,5 +37,5 @@ labels:
 
 {{- define "ff-observe.relabelings" -}}
 - targetLabel: instance
-  replacement: {{ .Values.instance | default (printf "%s.%s" .Values.flowfuse.release .Release.Namespace) }}
+  replacement: {{ .Values.instance | default (printf "%s.%s" .Values.flowfuse.release .Release.Namespace) | quote }}
 {{- end }}
