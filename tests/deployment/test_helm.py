@@ -33,6 +33,8 @@ EVERYTHING: dict[str, Any] = {
     "settings": {"telemetry": {"backend": {"otlp": {"endpoint": "http://otel-collector:4318"}}}},
     "allowedHosts": ["status.example.com"],
     "extraEnv": [{"name": "SENTRY_ENV", "value": "production"}],
+    "extraVolumes": [{"name": "authority", "configMap": {"name": "ff-ca-certs"}}],
+    "extraVolumeMounts": [{"name": "authority", "mountPath": "/usr/local/ssl-certs", "readOnly": True}],
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "podMonitor": {"enabled": True},
     "prometheusRule": {"enabled": True, "runbooks": "https://wiki.example.com/"},
