@@ -7,7 +7,7 @@ DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ff_observe') THEN
     CREATE ROLE "ff_observe" LOGIN;
   END IF;
-  EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), 'ff_observe');
+  EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), 'ff_observe');
 END $$;
 ALTER ROLE "ff_observe" SET default_transaction_read_only = on;
 DO $$ DECLARE needed record; BEGIN
@@ -113,9 +113,9 @@ DO $$ DECLARE needed record; BEGIN
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = column_name AND NOT a.attisdropped
   LOOP
-    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', needed.nspname, 'ff_observe');
-    EXECUTE format('GRANT SELECT (%I) ON %I.%I TO %I', needed.attname, needed.nspname, needed.relname,
-      'ff_observe');
+    EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', needed.nspname, 'ff_observe');
+    EXECUTE pg_catalog.format('GRANT SELECT (%I) ON %I.%I TO %I', needed.attname, needed.nspname,
+      needed.relname, 'ff_observe');
   END LOOP;
 END $$;
 COMMIT;

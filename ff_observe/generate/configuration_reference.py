@@ -83,7 +83,11 @@ _ROLE = """\
 On PostgreSQL, a role that only reads suffices: `ff-observe database grants` prints its SQL, with the columns that are
 read of this version of FlowFuse; run it again after an upgrade. Name the role in `db.user` of the overlay, or in
 `FF_OBSERVE_DB_USER`. It can read every row of `PlatformSettings`, where FlowFuse keeps its cookie secret too: grants
-end at columns. `ff-observe doctor` says what the configured role lacks, and what it can do besides."""
+end at columns. `ff-observe doctor` says what the configured role lacks, and what it can do besides.
+
+Before PostgreSQL 15 every role may make tables, functions and operators in the schema `public`. None is used that
+another role made: statements search PostgreSQL's own functions and operators alone, and a table is read only if its
+owner is that of `PlatformSettings`, or may act as that one."""
 
 
 def render() -> str:

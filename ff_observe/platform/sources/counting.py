@@ -355,11 +355,12 @@ class Counting:
         return failures
 
     def _hidden(self) -> dict[str, str]:
-        """Why counts are not read whose table is a view or the like: it could hold anything, without end."""
+        """Why counts are not read whose table is a view or the like, which could hold anything, without end, or a
+        stranger's."""
         tables = {count.name: TABLES[count.of.table].name for count in self._counts if count.name in self._lacking}
         tables[SETTINGS_READING] = SETTINGS.name
         hidden = {name: table for name, table in tables.items() if table in self._not_tables}
-        return {name: f"{table} is not a table; only tables are read" for name, table in hidden.items()}
+        return {name: f"{table} is not a table of FlowFuse's; only those are read" for name, table in hidden.items()}
 
     def _learn(self, readings: Mapping[str, Reading]) -> None:
         """Count values seen in groups without grouping from now on, which is several times cheaper."""

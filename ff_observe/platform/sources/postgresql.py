@@ -11,6 +11,7 @@ from ff_observe.errors import SourceError
 from ff_observe.platform.sources.counting import SELECT_SECONDS, Counting, TooSlowError
 from ff_observe.platform.sources.model import Answer
 from ff_observe.platform.sources.postgresql_session import ConnectionLostError, Repeated, Server, Session, cut
+from ff_observe.platform.sources.schema import SETTINGS
 from ff_observe.platform.sources.sql import Dialect, Row, StatementTooSlowError, literal, quoted, table_names
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ def _regclass(table: str) -> str:
 
 def _regclasses(tables: Iterable[str]) -> str:
     return ", ".join(map(_regclass, tables))
+
+
+def _is_flowfuses_own(owner: str) -> str:
+    """Whether the owner of a table may act as the one of the platform's settings, as who migrates FlowFuse can."""
+    owned = f"SELECT relowner FROM pg_class WHERE oid = {_regclass(SETTINGS.name)}"
+    return f"coalesce(pg_has_role({owner}, ({owned}), 'MEMBER'), TRUE)"
 
 
 def _missing_that_is_there(missing: Sequence[tuple[str, str | None]]) -> str:
@@ -85,10 +92,12 @@ def _dialect(is_json: str) -> Dialect:
     return Dialect(
         system="postgresql",
         # A column that the role must not read is left out, as one that this FlowFuse lacks; a table of which it must
-        # read none is asked, and fails with PostgreSQL's own words.
+        # read none is asked, and fails with PostgreSQL's own words. One whose owner is a stranger to FlowFuse is none:
+        # its policies for rows, and the expressions of its indexes, would be run with our rights.
         columns=lambda tables: (
             "SELECT c.relname, a.attname, '' FROM pg_class c LEFT JOIN pg_attribute a"
             " ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')"
+            f" AND {_is_flowfuses_own('c.relowner')}"
             " AND (has_column_privilege(c.oid, a.attnum, 'SELECT') OR NOT has_any_column_privilege(c.oid, 'SELECT'))"
             f" WHERE c.oid IN ({_regclasses(tables)})"
         ),
@@ -161,6 +170,11 @@ class PostgreSQLSource:
                 self._disconnect()
                 if is_new or error.given_up or self._closing.is_set():
                     raise
+            except TooSlowError:
+                raise
+            except SourceError:
+                self._disconnect()  # the next session looks anew where FlowFuse's tables are
+                raise
             # An idle connection may have been cut at any time (restart, failover, firewall): that alone is no failure.
             try:
                 return ask(self._connected())

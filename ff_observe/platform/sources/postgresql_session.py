@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ from ff_observe.platform.sources.sql import (
     StatementTooSlowError,
     literal,
     moments,
+    quoted,
+    table_names,
 )
 
 if TYPE_CHECKING:
@@ -63,11 +66,26 @@ _OPTIONS = " ".join(
 POOLED_PREFIX = "SET TRANSACTION READ ONLY; " + "".join(
     f"SET LOCAL {name} = '{value}'; " for name, value in _PARAMETERS.items()
 )
+
+# A function or operator on the search path that fits a call better than PostgreSQL's own is run instead of it, with our
+# rights, and before PostgreSQL 15 every role may create some in `public` (CVE-2018-1058). Only PostgreSQL's own are
+# searched, once it is known in which schema of the role's own path FlowFuse's tables are.
+_OWN_PATH = "pg_catalog, pg_temp"
+_SEARCH_OWN = f"SET LOCAL search_path = {_OWN_PATH}; "
+_OF_TABLE = re.compile(rf"""('?)("(?:{"|".join(table_names())})")""")
+_SCHEMA = (
+    "SELECT COALESCE((SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+    " ON n.oid OPERATOR(pg_catalog.=) c.relnamespace WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY["
+    + ", ".join(f"pg_catalog.to_regclass({literal(quoted(name))})" for name in table_names())
+    + "]) GROUP BY n.nspname ORDER BY pg_catalog.count(*) DESC, n.nspname LIMIT 1), pg_catalog.current_schema())"
+)
+
 _REFUSED_OPTIONS = re.compile(r"(?i)startup parameter|command-line options")
 
 
 class Server:
-    """The server that `db` in flowforge.yml names. `pooled` is determined with the first session."""
+    """The server that `db` in flowforge.yml names. `pooled` is determined with the first session, `schema`, that of
+    FlowFuse's tables, with each."""
 
     def __init__(self, database: PostgreSQLDatabase, application: str = "ff-observe") -> None:
         """`application` is the name of its sessions in `pg_stat_activity`."""
@@ -75,6 +93,7 @@ class Server:
         self._application = application
         self.where = f"PostgreSQL database {database.host}:{database.port}/{database.database}"
         self.pooled = False
+        self.schema: str | None = None
 
     def connect(self) -> "psycopg.Connection[Row]":
         """A new session, in autocommit. Raises `ConnectionLostError`."""
@@ -88,7 +107,24 @@ class Server:
         # PostgreSQL reports this from version 14 on; some poolers silently ignore options.
         if connection.info.parameter_status("default_transaction_read_only") != "on":
             self.pooled = True
+        try:
+            self.schema = self._settle(connection)
+        except (SourceError, StatementError) as error:
+            connection.close()
+            raise ConnectionLostError(f"cannot begin a session with {self.where}: {error}") from None
         return connection
+
+    def _settle(self, connection: "psycopg.Connection[Row]") -> str:
+        """Find the schema of FlowFuse's tables, and have the session search none but PostgreSQL's own from then on."""
+        self.schema = None
+        asked = _SCHEMA
+        if not self.pooled:  # a pooler answers for itself, and would hand the setting on to FlowFuse
+            here = f"pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {connection.info.backend_pid}"
+            asked += f"; SELECT CASE WHEN {here} THEN pg_catalog.set_config('search_path', '{_OWN_PATH}', false) END"
+        (schema,), *settled = Session(connection, self, seconds=CONNECT_SECONDS).query(asked) or [(None,)]
+        if settled == [(None,)]:
+            self.pooled = True
+        return str(schema or "public")
 
     def _open_either_way(self) -> "psycopg.Connection[Row]":
         import psycopg
@@ -195,16 +231,26 @@ class Session:
     Used for one reading: all its statements share one time limit.
     """
 
-    def __init__(self, connection: "psycopg.Connection[Row]", server: Server, repeated: Repeated | None = None) -> None:
+    def __init__(
+        self,
+        connection: "psycopg.Connection[Row]",
+        server: Server,
+        repeated: Repeated | None = None,
+        seconds: float | None = None,
+    ) -> None:
         """With `repeated`, that of the connection, statements with moments are prepared; none is that settings for a
         pooler stand in front of."""
         self._prefix = POOLED_PREFIX if server.pooled else ""
+        if server.pooled and server.schema is not None:
+            self._prefix += _SEARCH_OWN
         self._repeated = repeated if not server.pooled else None
         self._libpq = connection.pgconn
         self._server = server
-        self._until = time.monotonic() + READ_LIMIT_SECONDS
+        self._until = time.monotonic() + (seconds or READ_LIMIT_SECONDS)
 
     def query(self, sql: str, at: datetime | None = None, limit_seconds: float | None = None) -> list[Row]:
+        if self._server.schema is not None:
+            sql = _in_schema(sql, self._server.schema)
         repeated = self._repeated
         if repeated is None or at is None or limit_seconds is not None or not repeated.comes_again(sql):
             return self._query_text(sql, at, limit_seconds)
@@ -302,6 +348,13 @@ class Session:
 
     def _lost(self, error: Exception) -> ConnectionLostError:
         return ConnectionLostError(f"{self._server.where}: {self._server.one_line(error)}")
+
+
+@lru_cache(64)
+def _in_schema(sql: str, schema: str) -> str:
+    """A statement with the schema before each name of a table, in the text of a string too."""
+    within = literal(quoted(schema))[1:-1]
+    return _OF_TABLE.sub(lambda found: f"{found[1]}{within if found[1] else quoted(schema)}.{found[2]}", sql)
 
 
 def _name(sql: str) -> bytes:

@@ -87,7 +87,8 @@ def _serve(client: socket.socket, respond: Respond, greet: Greet) -> None:
                 _packet(client)
             if kind != b"Q":
                 _packet(client)
-            answer = iter(respond(_asked(kind, packet)))
+            asked = _asked(kind, packet)
+            answer = _where(asked) if "pg_catalog.current_schema()" in asked else iter(respond(asked))
             first = next(answer, b"")
             if kind != b"Q" and not first.startswith(b"E"):
                 client.sendall(message(b"1" if kind == b"P" else b"2", b""))
@@ -96,6 +97,13 @@ def _serve(client: socket.socket, respond: Respond, greet: Greet) -> None:
                 client.sendall(part)
             client.sendall(message(b"Z", b"I"))
         assert kind == b"X", kind
+
+
+def _where(asked: str) -> Answer:
+    """In which schema the tables are, and that the session searches no other from now on."""
+    yield from rows((TEXT,), (b"public",))
+    if "set_config" in asked:
+        yield from rows((TEXT,), (b"pg_catalog, pg_temp",))
 
 
 def _asked(kind: bytes, packet: bytes) -> str:

@@ -91,8 +91,8 @@ def test_a_view_in_place_of_a_table_is_a_failure_and_no_version(
         database.connection.execute(f'CREATE VIEW "{table}" AS SELECT * FROM "Old{table}"')
     answer = database.read()
     assert answer.failures == {
-        "invitations": "Invitations is not a table; only tables are read",
-        "platform_settings": "PlatformSettings is not a table; only tables are read",
+        "invitations": "Invitations is not a table of FlowFuse's; only those are read",
+        "platform_settings": "PlatformSettings is not a table of FlowFuse's; only those are read",
     }
     assert caplog.messages == []
 

@@ -203,10 +203,10 @@ def test_a_view_is_not_read_in_place_of_a_table(platform: Platform) -> None:
     for _ in range(2):
         answer = platform.read()
         assert answer.failures == {
-            "platform_settings": "PlatformSettings is not a table; only tables are read",
-            "flowfuse_invitations": "Invitations is not a table; only tables are read",
-            "flowfuse_instances": "Projects is not a table; only tables are read",
-            "flowfuse_instances_by_state": "Projects is not a table; only tables are read",
+            "platform_settings": "PlatformSettings is not a table of FlowFuse's; only those are read",
+            "flowfuse_invitations": "Invitations is not a table of FlowFuse's; only those are read",
+            "flowfuse_instances": "Projects is not a table of FlowFuse's; only those are read",
+            "flowfuse_instances_by_state": "Projects is not a table of FlowFuse's; only those are read",
         }
         assert answer.settings == {}
         assert not answer.failures.keys() & answer.readings.keys()

@@ -78,7 +78,11 @@ def logged(cluster: Cluster, source: PostgreSQLSource, since: int) -> list[str]:
 
 def test_the_session_cannot_write(source: PostgreSQLSource, postgres: Cluster) -> None:
     source.read(AT)
-    for statement in ('DELETE FROM "Users"', 'UPDATE "Devices" SET mode = NULL', "CREATE TABLE own (id int)"):
+    for statement in (
+        'DELETE FROM public."Users"',
+        'UPDATE public."Devices" SET mode = NULL',
+        "CREATE TABLE public.own (id int)",
+    ):
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             connection_of(source).execute(statement.encode())
 
@@ -95,7 +99,7 @@ def test_each_snapshot_is_one_statement(source: PostgreSQLSource, postgres: Clus
     assert len(counting) == 3
     for table in ("Users", "Projects", "Devices", "ProjectSnapshots", "Teams", "TeamTypes", "PlatformSettings"):
         for statement in counting:
-            assert len(re.findall(f'(?:FROM|JOIN) "{table}"', statement)) == 1, table
+            assert len(re.findall(f'(?:FROM|JOIN) "public"."{table}"', statement)) == 1, table
     assert not any(word in statement for statement in statements for word in ("BEGIN", "COMMIT", "MetaVersions"))
 
 

@@ -105,7 +105,7 @@ def test_what_is_missing_is_seen_as_soon_as_it_is_there(postgres: Cluster) -> No
         ):
             connection.execute(statement.encode())
             stamps += source.select(f"SELECT {source.dialect.schema_stamp(missing)}")
-        assert stamps == [("",), ('"Teams"',), ('"Teams" mode',)]
+        assert stamps == [("",), ('public."Teams"',), ('public."Teams" mode',)]
         assert source.select(f"SELECT {source.dialect.schema_stamp([])}") == [("",)]
 
 

@@ -64,7 +64,7 @@ def test_it_is_read_and_flowfuse_finds_nothing_of_it_in_the_session(
 def test_what_would_write_is_refused(source: PostgreSQLSource, postgres: Cluster) -> None:
     with postgres.connect("pooled") as connection:
         connection.execute("CREATE SEQUENCE written")
-        compute_team_type_names(connection, "RETURN nextval('written')::text")
+        compute_team_type_names(connection, "RETURN nextval('public.written')::text")
     answer = source.read(AT)
     assert set(answer.failures) == {"flowfuse_teams", "flowfuse_teams_by_type"}
     assert "read-only transaction" in answer.failures["flowfuse_teams_by_type"]

@@ -188,7 +188,7 @@ def test_behind_a_pooler_the_settings_go_with_each_statement(scripted: Scripted,
         server.pooled = pooled
         Session(connection, server).query("SELECT 1")
         Session(connection, server).query("SELECT 2", limit_seconds=1.5)
-    settings = postgresql_session.POOLED_PREFIX if pooled else ""
+    settings = f"{postgresql_session.POOLED_PREFIX}{postgresql_session._SEARCH_OWN}" if pooled else ""
     assert scripted.statements == [
         f"{settings}SELECT 1",
         f"{settings}SET LOCAL statement_timeout = 1500; SELECT 2",
