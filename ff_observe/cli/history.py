@@ -59,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     until = options.until or SystemClock().now() - timedelta(hours=HEAD_HOURS)
     if not 1 <= options.step <= LONGEST_STEP_SECONDS:
         raise UsageError(f"--step is a number of seconds, from 1 to {LONGEST_STEP_SECONDS}")
+    if options.since is not None and options.since > until:
+        raise UsageError(f"--since {options.since.isoformat()} is later than --until {until.isoformat()}")
     span = Span(options.since, until, timedelta(seconds=options.step))
     try:
         settings = settings_of(options)

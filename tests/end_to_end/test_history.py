@@ -148,6 +148,17 @@ def test_a_label_that_a_metric_has_itself_is_refused(
     assert re.fullmatch(f"ff-observe: --label {name}: flowfuse_[a-z_]+ has this label itself; .*\n", written.err)
 
 
+@pytest.mark.parametrize("until", [["--until", "2026-11-01T00:00:00+00:00"], []], ids=["said", "by default"])
+def test_a_history_that_would_end_before_it_begins_is_refused(
+    until: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "history.om"
+    assert main(["history", "--since", "2126-11-02T00:00:00+00:00", *until, "-o", str(output)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("ff-observe: --since 2126-11-02T00:00:00+00:00 is later than --until 20")
+    assert not output.exists()
+
+
 @pytest.mark.parametrize("step", ["0.5", "nan", "inf", "1e300"])
 def test_a_step_that_is_no_time_between_samples_is_refused(step: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "--step", step]) == 2
