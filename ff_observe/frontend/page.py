@@ -32,7 +32,7 @@ def render_page(page: bytes, scripts: Sequence[Script], sources: Sources | None 
             "the page has no place for the snippets: neither </head> nor <body>; "
             f"put <script>{PLACEHOLDER}</script> where they should go"
         )
-    return apply(edits, text).encode(codec, "surrogatepass") + rest
+    return encode(apply(edits, text), codec) + rest
 
 
 def places_in(page: bytes) -> list[Place]:
@@ -55,6 +55,14 @@ def decode(page: bytes, codec: str) -> tuple[str, bytes]:
     whole = len(page) - len(page) % 2 if codec != "latin-1" else len(page)
     text = page[:whole].decode(codec, "surrogatepass")
     return text, page[whole:]
+
+
+def encode(text: str, codec: str) -> bytes:
+    """The bytes of what `decode` or a decoder of `codec` returned, and of edits to it.
+
+    Only a character reference in a policy can bring a character that Latin-1 does not have: it becomes one again.
+    """
+    return text.encode(codec, "xmlcharrefreplace" if codec == "latin-1" else "surrogatepass")
 
 
 def edits_for(places: Iterable[Place], scripts: Sequence[Script], sources: Sources | None) -> list[Edit] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ff_observe.frontend.markup import Scanner
-from ff_observe.frontend.page import Sources, apply, codec_of, edits_for
+from ff_observe.frontend.page import Sources, apply, codec_of, edits_for, encode
 from ff_observe.frontend.scripts import Script
 
 # A page with a longer head is passed through unchanged: its bytes must not pile up in the server.
@@ -61,9 +61,9 @@ class PageStream:
         text = self._scanner.text
         held = self._decoder.getstate()[0]  # a character split between two pieces
         edits = edits_for(self._scanner.places, self._scripts, self._sources) or []
-        body = apply(edits, text).encode(self._codec, "surrogatepass")
+        body = encode(apply(edits, text), self._codec)
         self.changed = bool(edits)
-        self.added = len(body) - len(text.encode(self._codec, "surrogatepass"))
+        self.added = len(body) - len(encode(text, self._codec))
         self._scanner = Scanner()  # frees the text
         return body + held
 

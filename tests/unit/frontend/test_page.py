@@ -1,6 +1,7 @@
 """Where the snippets go in a page, and that nothing else of it changes."""
 
 import codecs
+import html
 import itertools
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from ff_observe.errors import PageError
 from ff_observe.frontend import Script, render_page, reported_release
-from ff_observe.frontend.markup import Scanner
+from ff_observe.frontend.markup import Kind, Scanner
+from ff_observe.frontend.page import places_in
 from ff_observe.frontend.stream import LONGEST_HEAD, PageStream
 from tests.pace import costing_at_most
 
@@ -134,6 +136,21 @@ def test_the_policy_in_a_page_is_widened_and_no_other_meta_touched() -> None:
     wanted = META.format("connect-src 'self' https://s.test").replace("</head>", f"{BLOCK}</head>")
     assert rendered == wanted + "<meta name=x content=\"connect-src 'self'\">"
     assert render_page(rendered.encode(), SCRIPTS, SOURCES).decode() == rendered
+
+
+@pytest.mark.parametrize("reference", ["&rsquo;", "&#x2028;", "&#0;", "&#x1F600;"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_character_that_the_page_can_only_name_by_a_reference_stays_in_its_policy(
+    reference: str, encoding: str
+) -> None:
+    codec = encoding.split(" ")[0]
+    page = ENCODINGS[encoding] + META.format(f"connect-src 'self' {reference}").encode(codec)
+    rendered = render_page(page, SCRIPTS, SOURCES)
+    [policy] = (place.text for place in places_in(rendered) if place.kind is Kind.META_POLICY)
+    assert policy == f"connect-src 'self' {html.unescape(reference)} https://s.test"
+    stream = PageStream(SCRIPTS, SOURCES)
+    assert stream.feed(page) + stream.finish() == rendered
+    assert stream.added == len(rendered) - len(page)
 
 
 def test_a_policy_that_allows_all_already_keeps_its_bytes() -> None:
