@@ -58,11 +58,13 @@ class _Attribute:
 
 
 class Scanner:
-    """Takes text piece by piece; `places` grows as they are found."""
+    """Takes text piece by piece; `places` grows as they are found. With `head_only` the rest is not tokenized."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, head_only: bool = False) -> None:
         self.text = ""
         self.places: list[Place] = []
+        self.head_is_over = False  # no later place can be better than those found
+        self._head_only = head_only
         self._position = 0  # everything before this is tokenized
         self._unfinished = False  # the token at the position
         self._templates = 0  # open <template> elements: their content is not part of the page
@@ -76,15 +78,11 @@ class Scanner:
         if self._unfinished and ">" not in piece:
             return  # it continues, whatever it is
         try:
-            while self._position < len(self.text):
+            while self._position < len(self.text) and not (self._head_only and self.head_is_over):
                 self._position = self._token(self._position)
             self._unfinished = False
         except _Incomplete:
             self._unfinished = True  # tokenized again when there is more text
-
-    def head_is_over(self) -> bool:
-        """Whether no later place can be better than those found."""
-        return any(place.kind in (Kind.HEAD_END, Kind.BODY) for place in self.places)
 
     def _token(self, position: int) -> int:
         """Tokenize what begins at `position`; returns where the next token begins."""
@@ -132,6 +130,7 @@ class Scanner:
             self._templates += 1
         elif name == "body" and not self._templates:
             self.places.append(Place(Kind.BODY, start, end))
+            self.head_is_over = True
         elif name == "meta" and "content" in attributes and not self._templates:
             equivalent = attributes.get("http-equiv")
             if equivalent is not None and equivalent.value.strip().lower() == "content-security-policy":
@@ -144,6 +143,7 @@ class Scanner:
             self._templates = max(0, self._templates - 1)
         elif name == "head" and not self._templates:
             self.places.append(Place(Kind.HEAD_END, start, end))
+            self.head_is_over = True
         return end
 
     def _attributes(self, position: int) -> tuple[dict[str, _Attribute], int]:

@@ -22,7 +22,7 @@ class PageStream:
         self._start = b""  # until the codec is known
         self._codec = ""
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._scanner = Scanner()
+        self._scanner = Scanner(head_only=True)
         self.decided = False  # these are set once it is
         self.changed = False
         self.added = 0  # by how many bytes the page has grown
@@ -38,7 +38,7 @@ class PageStream:
             self._begin()
         else:
             self._scanner.feed(self._decoder.decode(piece))
-        if self._scanner.head_is_over() or len(self._scanner.text) > LONGEST_HEAD:
+        if self._scanner.head_is_over or len(self._scanner.text) > LONGEST_HEAD:
             return self._decide()
         return b""
 

@@ -231,6 +231,18 @@ def test_a_long_head_in_small_pieces_is_read_once(unfinished: str) -> None:
         assert streamed(f"{head}</head>".encode(), 64) == f"{head}{BLOCK}</head>".encode()
 
 
+def test_a_body_costs_a_stream_nothing() -> None:
+    page = b"<head></head>" + b"<p class='a'>text <b>bold</b></p>" * 40_000
+    with costing_at_most(3):  # tokenized, it would be over four times as much
+        assert streamed(page, len(page)).startswith(f"<head>{BLOCK}</head><p".encode())
+
+
+@pytest.mark.parametrize("size", [1, 20, 1000])
+def test_a_place_in_the_body_is_none_to_a_stream_however_the_page_is_cut(size: int) -> None:
+    page = f"<head></head><body>{PLACEHOLDER}</body>".encode()
+    assert streamed(page, size) == page.replace(b"</head>", f"{BLOCK}</head>".encode())
+
+
 def test_a_stream_without_an_end_of_the_head_is_let_go() -> None:
     stream = PageStream(SCRIPTS)
     long = b"<title>" + b"x" * LONGEST_HEAD
