@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -40,11 +41,7 @@ class _UnusableError(Exception):
 def find_bundles(directory: Path) -> Bundles:
     """Every bundle under `directory` with its map."""
     found = Bundles()
-    found.problems += [
-        f"{path.relative_to(directory)}: is a link out of {directory}, and sentry-cli would change and upload what is "
-        "there; copy it instead"
-        for path in _links_out(directory)
-    ]
+    found.problems += _bad_links(directory)
     for path in _files(directory, _BUNDLES):
         name = path.relative_to(directory)
         try:
@@ -87,11 +84,18 @@ def _files(directory: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     return (path for path in _visible(directory) if path.name.endswith(suffixes) and path.is_file())
 
 
-def _links_out(directory: Path) -> Iterator[Path]:
-    """Links to bundles, maps and directories elsewhere."""
-    root = directory.resolve()
-    links = (path for path in _visible(directory) if path.is_symlink() and not path.resolve().is_relative_to(root))
-    return (path for path in links if path.is_dir() or path.name.endswith((*_BUNDLES, ".map")))
+def _bad_links(directory: Path) -> Iterator[str]:
+    """What is wrong with links that sentry-cli would follow, and with those on which it gives up."""
+    root = os.path.realpath(directory)
+    for path in filter(Path.is_symlink, _visible(directory)):
+        name, end = path.relative_to(directory), Path(os.path.realpath(path))
+        if not path.exists() or Path(os.path.realpath(path.parent)).is_relative_to(end):
+            yield f"{name}: is a link to nothing or to a directory that it is in, on which sentry-cli fails; remove it"
+        elif not end.is_relative_to(root) and (end.is_dir() or path.name.endswith((*_BUNDLES, ".map"))):
+            yield (
+                f"{name}: is a link out of {directory}, and sentry-cli would change and upload what is there; "
+                "copy it instead"
+            )
 
 
 def _pair(directory: Path, bundle: Path) -> Pair | None:
@@ -110,17 +114,29 @@ def _pair(directory: Path, bundle: Path) -> Pair | None:
 
 
 def _locate(directory: Path, bundle: Path, url: str) -> Path:
-    """The file that the comment names: beside the bundle, or, for an absolute path, under the directory."""
-    parts = urlsplit(url)
+    """The file that the comment names, if sentry-cli finds it. Else 3.8 gives the bundle a debug id and the map none, and
+    ends with 0: it decodes nothing, and by an absolute path finds only the map beside the bundle."""
+    try:
+        parts = urlsplit(url)
+        path = parts.path
+        tried = directory / path.lstrip("/") if path.startswith("/") else bundle.parent / path
+        real = Path(os.path.realpath(tried))
+        is_file = real.is_file()
+    except (ValueError, OSError):  # brackets that are no address, %00, a name that is too long
+        raise _UnusableError(f"refers to {url}, which cannot be the name of a file: build again") from None
     if parts.scheme or parts.netloc:
         raise _UnusableError(f"refers to {url}, which is not a file in {directory}: make the reference relative")
-    path = unquote(parts.path)
-    tried = directory / path.lstrip("/") if path.startswith("/") else bundle.parent / path
-    if not tried.resolve().is_relative_to(directory.resolve()):
+    if not real.is_relative_to(os.path.realpath(directory)):
         raise _UnusableError(f"refers to {url}, which is outside {directory}")
-    if not tried.is_file():
+    if not is_file and unquote(path) != path:
+        raise _UnusableError(
+            f"refers to {url}, and sentry-cli does not decode the %: give the bundle a name that needs none"
+        )
+    if not is_file:
         raise _UnusableError(f"refers to {url}, which does not exist: build again, or upload before maps are removed")
-    return directory / tried.resolve().relative_to(directory.resolve())
+    if path.startswith("/") and tried != bundle.with_name(f"{bundle.name}.map"):
+        raise _UnusableError(f"refers to {url}, which sentry-cli does not find: make the reference relative")
+    return directory / real.relative_to(os.path.realpath(directory))
 
 
 def _map_within(url: str) -> str:

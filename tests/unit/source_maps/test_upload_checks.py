@@ -85,7 +85,7 @@ def test_a_dry_run_without_a_token_still_shows_the_plan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "reference",
     ["//# sourceMappingURL=a.js.map", "//@ sourceMappingURL=a.js.map\r\n", "//# sourceMappingURL=./a.js.map?v=1",
-     "//# sourceMappingURL=/a.js.map", "//# sourceMappingURL=%61.js.map",
+     "//# sourceMappingURL=/a.js.map", "//# sourceMappingURL=a.js.map#x",
      "//# sourceMappingURL=old.map\n//# sourceMappingURL=a.js.map\n\n//# debugId=0"],
 )  # fmt: skip
 def test_a_reference_is_read_as_browsers_read_it(tmp_path: Path, reference: str) -> None:
@@ -119,6 +119,12 @@ def test_maps_in_bundles_index_maps_and_guarded_maps_are_fine(tmp_path: Path) ->
         ({"a.js": "//# sourceMappingURL=b.js.map"}, "a.js: refers to b.js.map, which does not exist"),
         ({"a.js": "//# sourceMappingURL=https://cdn.test/a.js.map"}, "which is not a file in"),
         ({"a.js": "//# sourceMappingURL=../../etc/passwd"}, "which is outside"),
+        ({"a.js": "//# sourceMappingURL=%00"}, "refers to %00, and sentry-cli does not decode"),
+        ({"a.js": "//# sourceMappingURL=a\0"}, "which cannot be the name of a file"),
+        ({"a.js": "//# sourceMappingURL=//["}, "refers to //[, which cannot be the name of a file"),
+        ({"a.js": f"//# sourceMappingURL={'x' * 5000}"}, "which cannot be the name of a file"),
+        ({"a b.js": "//# sourceMappingURL=a%20b.js.map", "a b.js.map": GOOD_MAP}, "sentry-cli does not decode the %"),
+        ({"a.js": "//# sourceMappingURL=/m/a.js.map", "m/a.js.map": GOOD_MAP}, "which sentry-cli does not find"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "<html>"}, "its map a.js.map is not JSON"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "[" * 100_000}, "its map a.js.map is not JSON"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "[3]"}, "not a source map of version 3"),
@@ -149,6 +155,14 @@ def test_what_is_linked_from_elsewhere_is_refused_for_sentry_cli_would_change_it
     (built / "directory").symlink_to(elsewhere)
     (built / "b.js").symlink_to(elsewhere / "b.js")
     with pytest.raises(SourceMapsError, match=r"(?s)b\.js: is a link out of.*directory: is a link out of.*copy it"):
+        plan(built)
+
+
+@pytest.mark.parametrize("target", ["absent.js", "link.js", ".", "../dist"])
+def test_a_link_on_which_sentry_cli_fails_is_refused(tmp_path: Path, target: str) -> None:
+    built = write(tmp_path)
+    (built / "link.js").symlink_to(target)
+    with pytest.raises(SourceMapsError, match=r"link\.js: is a link to nothing or to a directory that it is in"):
         plan(built)
 
 
