@@ -114,8 +114,8 @@ def _pair(directory: Path, bundle: Path) -> Pair | None:
 
 
 def _locate(directory: Path, bundle: Path, url: str) -> Path:
-    """The file that the comment names, if sentry-cli finds it. Else 3.8 gives the bundle a debug id and the map none, and
-    ends with 0: it decodes nothing, and by an absolute path finds only the map beside the bundle."""
+    """The file that the comment names, if sentry-cli finds it. Else 3.8 gives the bundle a debug id and the map none,
+    and ends with 0: it decodes nothing, and by an absolute path finds only the map beside the bundle."""
     try:
         parts = urlsplit(url)
         path = parts.path

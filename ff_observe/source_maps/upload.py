@@ -16,8 +16,9 @@ from ff_observe.source_maps.credentials import Credentials, gather_variables, re
 
 NO_TOKEN: Final = "SENTRY_AUTH_TOKEN is not set, in the environment or in .env: no source maps are uploaded"  # noqa: S105 - a message
 
-# https://docs.sentry.io/product/releases/naming-releases/
-_ALLOWED: Final = re.compile(r"(?!\.{1,2}$)[^\s/\\](?:[^\n\r\t/\\]{0,198}[^\s/\\])?")
+# https://docs.sentry.io/product/releases/naming-releases/; "latest" is refused by the server (Release.is_valid_version)
+# and vertical white space by sentry-cli too, which by then has changed the bundles.
+_ALLOWED: Final = re.compile(r"(?!(?:\.{1,2}|(?i:latest))$)[^\s/\\](?:[^\n\r\t\f\v/\\]{0,198}[^\s/\\])?")
 
 Show = Callable[[str], None]
 
@@ -84,7 +85,8 @@ def agree_on_release(directory: Path, given: str | None, configured: str | None)
         raise SourceMapsError(f"the release of the maps must be the one the page reports, but these differ:\n{said}")
     if not _ALLOWED.fullmatch(release):
         raise SourceMapsError(
-            f"{release!r} is no release Sentry takes: up to 200 characters, no slash, line break or tab, not . or .."
+            f"{release!r} is no release Sentry takes: up to 200 characters, no slash, line break or tab, "
+            "and not ., .. or latest"
         )
     return release
 

@@ -242,7 +242,7 @@ def test_a_build_beside_a_flowfuse_that_it_may_not_look_at_is_asked_for_the_rele
         assert "say --release flowfuse@<version>" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("release", ["", "..", "a/b", "a\nb", "x" * 201, " padded "])
+@pytest.mark.parametrize("release", ["", "..", "a/b", "a\nb", "a\fb", "a\vb", "x" * 201, " padded ", "Latest"])
 def test_a_release_sentry_would_not_take_is_refused(tmp_path: Path, release: str) -> None:
     built = write(tmp_path)
     with pytest.raises(SourceMapsError, match="is no release Sentry takes"):
