@@ -165,6 +165,9 @@ def _frontend(reader: Reader) -> settings.FrontendSettings:
     if posthog.apikey and posthog.apikey.startswith("phx_"):
         message = "this is a personal key, and every visitor can read it: take the project's, which begins with phc_"
         reader.note(key.POSTHOG_APIKEY.path, message)
+    if posthog.apikey and "@" in urlsplit(posthog.apiurl).netloc:
+        message = "every visitor can read its user and password, and browsers load nothing from it: leave them out"
+        reader.note(key.POSTHOG_APIURL.path, message)
     if sentry.dsn and urlsplit(sentry.dsn).password:
         message = "this DSN holds a secret after its key, and every visitor can read it: leave :SECRET out"
         reader.note(key.FRONTEND_SENTRY_DSN.path, message)

@@ -213,6 +213,11 @@ def test_the_new_place_of_plausible_wins_over_the_old_one(tmp_path: Path) -> Non
             "sentry.dsn",
         ),
         ("posthog: {apikey: phx_planted}", "posthog: {apikey: phc_key}", "posthog.apikey"),
+        (
+            "posthog: {apikey: phc_key, apiurl: 'https://user:planted@posthog.test'}",
+            "posthog: {apikey: phc_key, apiurl: 'https://posthog.test/@'}",
+            "posthog.apiurl",
+        ),
     ],
 )
 def test_a_secret_that_every_visitor_could_read_is_noted_and_not_shown(
