@@ -12,6 +12,7 @@ from ff_observe.config.secret import Secret
 from ff_observe.errors import SourceMapsError
 
 DEFAULT_URL: Final = "https://sentry.io"
+_TOKENS: Final = frozenset({"SENTRY_AUTH_TOKEN", "SENTRY_AUTH_TOKEN_FILE"})
 
 # KEY=value, `export` allowed; the value in one kind of quotes, possibly over several lines, or bare up to a `#`.
 _ASSIGNMENT: Final = re.compile(
@@ -45,14 +46,16 @@ def read_dotenv(text: str) -> dict[str, str]:
 
 
 def gather_variables(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """The environment, completed by `directory/.env`; an empty variable counts as unset. Raises `SourceMapsError`
-    for a file that exists and cannot be read."""
+    """The environment, completed by `directory/.env`; an empty variable counts as unset, and a token that the one
+    names in either way replaces the other's. Raises `SourceMapsError` for a file that exists and cannot be read."""
     dotenv = directory / ".env"
     try:
         text = dotenv.read_text(encoding="utf-8") if dotenv.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SourceMapsError(f"{dotenv} cannot be read: {error}") from None
-    return {**read_dotenv(text), **{name: value for name, value in environment.items() if value}}
+    given = {name: value for name, value in environment.items() if value}
+    named = _TOKENS if _TOKENS & given.keys() else frozenset[str]()
+    return {**{name: value for name, value in read_dotenv(text).items() if name not in named}, **given}
 
 
 def read_credentials(variables: Mapping[str, str]) -> Credentials | None:

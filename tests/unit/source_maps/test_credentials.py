@@ -24,6 +24,12 @@ def test_the_environment_wins_over_the_file_unless_it_is_empty(tmp_path: Path) -
     }
 
 
+@pytest.mark.parametrize("name", ["SENTRY_AUTH_TOKEN", "SENTRY_AUTH_TOKEN_FILE"])
+def test_a_token_of_the_environment_wins_however_the_two_name_theirs(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text("SENTRY_AUTH_TOKEN=of-file\nSENTRY_AUTH_TOKEN_FILE=of-file\n")
+    assert gather_variables({name: "of-environment"}, tmp_path) == {name: "of-environment"}
+
+
 # Expected values are those of dotenv 16, the package FlowFuse's build reads its .env with.
 @pytest.mark.parametrize(
     ("text", "value"),
