@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from ff_observe.errors import ConfigurationError, Problem
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+# What IDNA 2003, Python's, maps away and browsers encode (UTS 46, "deviations"): straße.de is another host to them.
+_DEVIATIONS: Final = frozenset("ßς\u200c\u200d")
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 
 
@@ -21,11 +23,14 @@ def origin(url: str, key: str) -> str:
     try:
         parts = urlsplit(url.strip())
         port = parts.port
-        host = (parts.hostname or "").encode("idna").decode().lower()
+        name = parts.hostname or ""
+        host = name.encode("idna").decode().lower()
     except (ValueError, UnicodeError):
         raise _unusable(key, "is not a URL a browser can contact") from None
     if parts.scheme not in _DEFAULT_PORTS:
         raise _unusable(key, "must be a URL that begins with https:// or http://")
+    if _DEVIATIONS.intersection(name):
+        raise _unusable(key, "has a host name with ß, ς or a joiner; write it in its form for DNS, xn--…")
     if ":" in host:
         raise _unusable(key, "names an IPv6 address, which a Content Security Policy cannot; use a host name")
     if not _HOST.fullmatch(host):

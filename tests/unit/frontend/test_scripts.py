@@ -150,7 +150,7 @@ def test_plausibles_source_is_its_host_and_without_services_there_is_none() -> N
 @pytest.mark.parametrize(
     "url",
     ["posthog.example.com", "ftp://a.test", "https://", "https://a b.test", "https://a;b.test", "https://[::1]:1/",
-     "https://a.test:99999", "//a.test", "https://*", "https://a.test:port", "https://.."],
+     "https://a.test:99999", "//a.test", "https://*", "https://a.test:port", "https://..", "https://straße.test"],
 )  # fmt: skip
 def test_an_address_a_policy_cannot_name_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"telemetry\.frontend\.posthog\.apiurl"):
