@@ -24,6 +24,12 @@ _TEMPORALITIES = ("cumulative", "delta", "lowmemory")
 
 Signal = Literal["metrics", "traces", "logs"]
 
+_SIGNALS: tuple[Signal, ...] = ("metrics", "traces", "logs")
+_OF_A_RECEIVER = (
+    *("ENDPOINT", "HEADERS", "PROTOCOL", "COMPRESSION", "TIMEOUT", "INSECURE"),
+    *("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -49,12 +55,14 @@ class Destination:
 def destinations(
     settings: OtlpSettings,
     environment: Mapping[str, str],
-    signals: Collection[Signal] = ("metrics", "traces", "logs"),
+    signals: Collection[Signal] = _SIGNALS,
     *,
     traces_by_default: bool = False,
 ) -> dict[Signal, Destination]:
     """Those of `signals` that are on: that the file or the variables ask for (`otlp_signals`). Raises
     `ConfigurationError` for variables that cannot be used."""
+    if settings.endpoint is not None:
+        environment = _of_the_receiver_in_the_file(settings.endpoint.reveal(), environment)
     variables = Variables(environment)
     asked = otlp_signals(environment)
     traces_by_default = traces_by_default and not variables.text("OTEL_TRACES_EXPORTER")
@@ -68,6 +76,16 @@ def destinations(
         variables.word("metrics", "TEMPORALITY_PREFERENCE", _TEMPORALITIES)
     variables.raise_problems()
     return chosen
+
+
+def _of_the_receiver_in_the_file(endpoint: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables, without those of receivers if they name another one: its key is not for this one."""
+    prefixes = ("OTEL_EXPORTER_OTLP_", *(f"OTEL_EXPORTER_OTLP_{signal.upper()}_" for signal in _SIGNALS))
+    named = {environment.get(f"{prefix}ENDPOINT", "").strip() for prefix in prefixes}
+    if named <= {"", endpoint, *(_with_path(endpoint, signal) for signal in _SIGNALS)}:
+        return environment
+    of_receivers = {prefix + each for prefix in prefixes for each in _OF_A_RECEIVER}
+    return {name: value for name, value in environment.items() if name not in of_receivers}
 
 
 def _destination(settings: OtlpSettings, variables: Variables, signal: Signal) -> Destination:
@@ -108,7 +126,9 @@ def _endpoint(settings: OtlpSettings, variables: Variables, signal: Signal, prot
             return own  # used as it is, also for HTTP
         base = variables.endpoint("OTEL_EXPORTER_OTLP_ENDPOINT", without_scheme=over_grpc)
         base = base or _DEFAULT_ENDPOINTS[protocol]
-    if over_grpc:
-        return base
+    return base if over_grpc else _with_path(base, signal)
+
+
+def _with_path(base: str, signal: Signal) -> str:
     parts = urlsplit(base)  # keeps a query behind the path
     return parts._replace(path=f"{parts.path.rstrip('/')}/v1/{signal}").geturl()

@@ -1,6 +1,7 @@
 """Which signals go over OTLP, where and how: the file wins, then the standard variables, where empty means unset."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import OtlpSettings
 from ff_observe.errors import ConfigurationError, FFObserveError
-from ff_observe.outputs.otlp.choice import destinations
+from ff_observe.outputs.otlp.choice import Signal, destinations
 from tests.real_parts.certificates import make_certificate
 
 HERE = "http://127.0.0.1:4318"
@@ -157,6 +158,41 @@ def test_headers_are_percent_decoded_and_those_of_a_signal_win_over_the_general_
         "empty": "",
     }
     assert {name: value.reveal() for name, value in chosen["traces"].headers} == {"x-own": "1", "x-scope-orgid": "file"}
+
+
+@pytest.mark.parametrize("signal", ["metrics", "traces", "logs"])
+@pytest.mark.parametrize("named", ["", "METRICS_", "TRACES_", "LOGS_"])
+def test_the_files_receiver_gets_nothing_that_is_for_another_one(named: str, signal: Signal, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    settings = OtlpSettings(endpoint=Secret(HERE), headers=(("x-file", Secret("own")),))
+    for prefix in ("", f"{signal.upper()}_"):
+        variables = {
+            f"OTEL_EXPORTER_OTLP_{named}ENDPOINT": "https://another.example.com",
+            f"OTEL_EXPORTER_OTLP_{prefix}HEADERS": "authorization=planted",
+            f"OTEL_EXPORTER_OTLP_{prefix}CERTIFICATE": str(certificate),
+            f"OTEL_EXPORTER_OTLP_{prefix}CLIENT_CERTIFICATE": str(certificate),
+            f"OTEL_EXPORTER_OTLP_{prefix}CLIENT_KEY": str(key),
+            f"OTEL_EXPORTER_OTLP_{prefix}PROTOCOL": "grpc",
+            f"OTEL_EXPORTER_OTLP_{prefix}COMPRESSION": "gzip",
+            f"OTEL_EXPORTER_OTLP_{prefix}TIMEOUT": "1",
+        }
+        assert set(destinations(settings, variables)) == {"metrics"}
+        everything = replace(settings, traces=True, logs=True)
+        assert destinations(everything, variables)[signal] == destinations(everything, {})[signal]
+
+
+@pytest.mark.parametrize("endpoint", [HERE, HERE + "/v1/traces"])
+def test_variables_that_name_the_files_receiver_complete_what_the_file_says(endpoint: str) -> None:
+    variables = {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=key",
+    }
+    chosen = destinations(OtlpSettings(endpoint=Secret(HERE)), variables)
+    assert {signal: each.endpoint.reveal() for signal, each in chosen.items()} == {
+        "metrics": HERE + "/v1/metrics",
+        "traces": HERE + "/v1/traces",
+    }
+    assert all(dict(each.headers)["authorization"].reveal() == "key" for each in chosen.values())
 
 
 @pytest.mark.parametrize(
