@@ -14,7 +14,7 @@ from ff_observe.errors import FFObserveError
 from ff_observe.lifecycle.periodic import Periodic
 from ff_observe.outputs.model import Context
 from ff_observe.outputs.otlp.choice import Destination, Signal
-from ff_observe.outputs.otlp.exporters import exporting_to
+from ff_observe.outputs.otlp.exporters import exporting_to, variables_as_the_sdk_needs_them
 from ff_observe.outputs.otlp.metrics import MetricsExport
 from ff_observe.outputs.otlp.reports import Reports
 from ff_observe.outputs.otlp.signals import OtelLogHandler, OtelTracer, Watched
@@ -58,7 +58,8 @@ class OtlpMetrics:
         """Raises `FFObserveError` if the protocol needs a package that is not installed."""
         metrics = (*PLATFORM, *self._self_metrics.metrics, *PROCESS)
         counted = self._self_metrics.own_readings()
-        self._export = MetricsExport(metrics, self._resource, exporting_to(self._destination), counted)
+        with variables_as_the_sdk_needs_them():
+            self._export = MetricsExport(metrics, self._resource, exporting_to(self._destination), counted)
         self._reports.begin()
         self._thread.start()
 
@@ -138,12 +139,13 @@ class OtlpSignals:
         """Raises `FFObserveError` if the protocol needs a package that is not installed, or a variable cannot be
         used."""
         try:
-            if "traces" in self._destinations:
-                self._tracer = OtelTracer(self._resource, self._exporter("traces"))
-            if "logs" in self._destinations:
-                self._log_handler = OtelLogHandler(
-                    self._resource, self._exporter("logs"), self._redactor, with_tracebacks=self._with_tracebacks
-                )
+            with variables_as_the_sdk_needs_them():
+                if "traces" in self._destinations:
+                    self._tracer = OtelTracer(self._resource, self._exporter("traces"))
+                if "logs" in self._destinations:
+                    self._log_handler = OtelLogHandler(
+                        self._resource, self._exporter("logs"), self._redactor, with_tracebacks=self._with_tracebacks
+                    )
         except ValueError as error:  # the SDK raises it for its own variables (OTEL_BSP_…, OTEL_SPAN_…)
             raise FFObserveError(f"OTLP: a variable of OpenTelemetry cannot be used: {error}") from None
         # Only now: the SDK's messages about other variables, such as those of sampling, belong in the log.

@@ -1,7 +1,9 @@
-"""The SDK's exporters, one for each signal and protocol, and how to abort them."""
+"""The SDK's exporters, one for each signal and protocol, how to abort them, and the variables to set them up with."""
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -29,11 +31,34 @@ class Exporting:
     problem: Callable[[], str | None]
 
 
+_ENVIRONMENT = threading.Lock()
+
+
+@contextmanager
+def variables_as_the_sdk_needs_them() -> Iterator[None]:
+    """The environment in which the SDK's parts are made and grpc is loaded; the program's own is restored afterwards.
+
+    An empty variable is the same as unset in the specification, and an invalid number to the SDK. The library below
+    grpc, which reads its variable when it is loaded, writes to standard error, bypassing any log, for each handshake
+    that fails.
+    """
+    with _ENVIRONMENT:
+        empty = [name for name, value in os.environ.items() if name.startswith("OTEL_") and not value]
+        for name in empty:
+            del os.environ[name]
+        has_verbosity = "GRPC_VERBOSITY" in os.environ
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        try:
+            yield
+        finally:
+            os.environ.update(dict.fromkeys(empty, ""))
+            if not has_verbosity:
+                del os.environ["GRPC_VERBOSITY"]
+
+
 def exporting_to(destination: Destination) -> Exporting:
     """With the exporter of the destination's signal. Raises `FFObserveError` if the protocol needs a package that is
     not installed."""
-    for name in [name for name, value in os.environ.items() if name.startswith("OTEL_") and not value]:
-        del os.environ[name]  # the same as unset in the specification; the SDK takes some of them for an invalid number
     return _over_http(destination) if destination.protocol == HTTP else _over_grpc(destination)
 
 
@@ -63,8 +88,6 @@ def _over_http(destination: Destination) -> Exporting:
 
 
 def _over_grpc(destination: Destination) -> Exporting:
-    # The library below grpc writes to standard error, bypassing any log, for each handshake that fails.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     module, name, service, answer = _PLACES[destination.signal]
     try:
         import grpc
