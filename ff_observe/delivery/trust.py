@@ -83,8 +83,18 @@ def _of_openssl() -> list[Path]:
 
 
 def _besides_openssl() -> list[Path]:
-    """`REQUESTS_CA_BUNDLE`, and certifi's authorities on a system that has none."""
+    """`REQUESTS_CA_BUNDLE`, and certifi's authorities on a system that has none. Raises `OSError` for a bundle that
+    cannot be used, which a library would not name."""
     places = [Path(bundle)] if (bundle := os.environ.get("REQUESTS_CA_BUNDLE")) else []
+    for place in places:
+        try:
+            problem = None if is_directory(place) or certificates_in(place) else "holds no certificate in PEM"
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+        if problem is not None:
+            failure = OSError(f"{place} {problem} (REQUESTS_CA_BUNDLE names it)")
+            failure.strerror = str(failure)  # what is reported of an `OSError`
+            raise failure
     if not any(next(_files(place), None) for place in _of_openssl()):
         import certifi
 

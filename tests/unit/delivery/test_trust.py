@@ -1,14 +1,17 @@
 """Private authorities are trusted alike on every Python, and what is wrong with a certificate is said."""
 
+import re
 import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ff_observe.delivery import trust
+from ff_observe.delivery.errors import unreached
 from tests.other_users import unable_to_enter
 from tests.real_parts.certificates import root_authority, self_signed
 
@@ -170,6 +173,23 @@ def test_the_variable_that_is_set_already_is_named_with_its_file(monkeypatch: py
     assert "/etc/own.pem, which SSL_CERT_FILE names" in trust.explain("self-signed certificate")
     monkeypatch.delenv("SSL_CERT_FILE")
     assert "name that authority's file in SSL_CERT_FILE" in trust.explain("self-signed certificate")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "cannot be read: No such file or directory"), ("none", "holds no certificate in PEM")],
+)
+@pytest.mark.parametrize("load", [trust.client_context, trust.authorities])
+def test_a_bundle_that_cannot_be_used_is_named_with_its_variable(
+    load: Callable[[], object], content: str | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with pytest.raises(OSError, match=re.escape(f"{bundle} {problem} (REQUESTS_CA_BUNDLE names it)")) as error:
+        load()
+    assert unreached(error.value) == f"it could not be reached: {error.value}"
 
 
 @pytest.mark.parametrize("call", ["create_default_context(", "create_urllib3_context(", "PROTOCOL_TLS_CLIENT"])
