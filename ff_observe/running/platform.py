@@ -20,6 +20,7 @@ from ff_observe.telemetry.platform_context import working_for
 from ff_observe.telemetry.redaction import Redactor
 from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.status.memory import Memory
+from ff_observe.web.status.watch import Watch
 
 Undo = Callable[[], None]
 
@@ -62,6 +63,11 @@ class RunningPlatform:
     def snapshots(self) -> Snapshots:
         """Whom to ask for the present moment of the platform."""
         return self._parts.platform.snapshots
+
+    @property
+    def watch(self) -> Watch:
+        """What looks at the platform from time to time."""
+        return self._parts.watch
 
     @property
     def settings_app(self) -> Application:

@@ -19,6 +19,7 @@ from ff_observe.version import VERSION
 from ff_observe.web.status.frame import PRODUCT, header, page, product
 from ff_observe.web.status.markup import Markup, element, join
 from ff_observe.web.status.values import moment
+from ff_observe.web.status.watch import Watch
 
 STATES: Final = {
     "unusable": (Severity.ERROR, "cannot be used"),
@@ -27,7 +28,7 @@ STATES: Final = {
     "unread": (Severity.NOTE, "not read yet"),
     "up": (Severity.OK, "up"),
 }
-"""Of a platform, the worst first: how bad it is, and words."""
+"""Of a platform, the worst first: how bad it is, and words. One with problems is as bad as the worst of them."""
 
 _FIGURES: Final = ("flowfuse_users", "flowfuse_instances", "flowfuse_devices")
 _HEADS: Final = ("State", "Platform", "FlowFuse", "Users", "Instances", "Devices", "Ping", "Problems")
@@ -44,6 +45,8 @@ class Running(Protocol):
     def snapshots(self) -> Snapshots: ...
     @property
     def self_metrics(self) -> SelfMetrics: ...
+    @property
+    def watch(self) -> Watch: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Row:
 
     name: str
     state: str
+    severity: Severity
     badge: Markup
     cells: Markup
     """All that are right of its name."""
@@ -80,7 +84,8 @@ class PlatformsPage:
 
     def row(self, platform: ServedPlatform) -> Row:
         running, snapshot = platform.running, platform.latest
-        version = (snapshot, running and (running.settings, running.self_metrics.version), platform.problems)
+        of_bridge = running and (running.settings, running.self_metrics.version, running.watch.examined)
+        version = (snapshot, of_bridge, platform.problems)
         kept = self._rows.get(platform.name)
         if kept is None or kept[0] != version:
             kept = self._rows[platform.name] = (version, _row(platform, snapshot))
@@ -89,7 +94,7 @@ class PlatformsPage:
     def answer(self, rows: Sequence[Row], now: datetime, root: str) -> Answer:
         """The page with all rows, the worst first. `root` is where the application is, without a slash at the end."""
         head = element("tr", *(element("th", each, scope="col") for each in _HEADS))
-        worst_first = sorted(rows, key=lambda row: (list(STATES).index(row.state), row.name))
+        worst_first = sorted(rows, key=lambda row: (list(STATES).index(row.state), _rank(row), row.name))
         body = (element("tr", row.badge, _link(row.name, root), row.cells) for row in worst_first)
         table = element("table", element("thead", head), element("tbody", *body))
         content = element("section", table, class_="card", tabindex="0", aria_label="Platforms")
@@ -98,7 +103,7 @@ class PlatformsPage:
         present = [name for name in STATES if name in states]
         worse = ", ".join(f"{states.count(name)} {STATES[name][1]}" for name in present if name != "up")
         words = f"{len(rows)} platforms: {worse}" if worse else f"{len(rows)} platforms, all up"
-        worst = STATES[present[0]][0] if present else Severity.OK
+        worst = min(rows, key=_rank).severity if rows else Severity.OK
         above = header(product(VERSION), "Platforms", worst, words)
         return page(f"{PRODUCT}: Platforms", root, "platforms", above, (content,), footer)
 
@@ -119,7 +124,7 @@ def unusable(platform: ServedPlatform) -> Answer:
 
 
 def _row(platform: ServedPlatform, snapshot: Snapshot | None) -> Row:
-    running, words, cells = platform.running, "; ".join(platform.problems), [""] * 5
+    running, words, cells, problems = platform.running, "; ".join(platform.problems), [""] * 5, []
     if running is None:
         state = "unusable"
     elif snapshot is None:
@@ -127,10 +132,10 @@ def _row(platform: ServedPlatform, snapshot: Snapshot | None) -> Row:
     else:
         metrics = running.self_metrics
         readings = metrics.readings()
-        found = find_problems(running.settings, snapshot, readings, metrics.failures())
-        problems = [each.title for each in found if each.severity is not Severity.NOTE]
+        found = find_problems(running.settings, snapshot, readings, metrics.failures(), running.watch.examined)
+        problems = [each for each in found if each.severity is not Severity.NOTE]
         state = "down" if not snapshot.up else "troubled" if problems else "up"
-        words = "; ".join(problems)
+        words = "; ".join(each.title for each in problems)
         may_ping = readings.get(names.OUTPUT_ENABLED.name, {}).get((PING,))
         cells = [
             snapshot.installation.flowfuse_version or "",
@@ -138,9 +143,15 @@ def _row(platform: ServedPlatform, snapshot: Snapshot | None) -> Row:
             "" if may_ping is None else "on" if may_ping else "off",
         ]
     severity, said = STATES[state]
+    if state == "troubled":
+        severity = problems[0].severity
     badge = {Severity.OK: "on", Severity.NOTE: "off"}.get(severity, "fails")
     shown = join(*(element("td", cell, class_="value") for cell in cells), element("td", words))
-    return Row(platform.name, state, element("td", element("span", said, class_=f"badge {badge}")), shown)
+    return Row(platform.name, state, severity, element("td", element("span", said, class_=f"badge {badge}")), shown)
+
+
+def _rank(row: Row) -> int:
+    return list(Severity).index(row.severity)
 
 
 def _link(name: str, root: str) -> Markup:

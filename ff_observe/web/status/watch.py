@@ -29,7 +29,8 @@ class Watch:
         self._source = source
         self._snapshots = snapshots
         self._observed: Snapshot | None = None
-        self._examined: tuple[Finding, ...] = ()
+        self.examined: tuple[Finding, ...] = ()
+        """What the examinations had found at the last look."""
         self._thread = Periodic(
             self.name, self.look, clock, first_after=LOOK_SECONDS, on_error=on_error, schedule=schedule
         )
@@ -46,7 +47,7 @@ class Watch:
         the next look."""
         if self._snapshots.fresh() is None:
             self._snapshots.request()  # `observe` receives it: a database that hangs must not hold up the stop
-        self._examined = tuple(self._source.examined())
+        self.examined = tuple(self._source.examined())
         self.look_again()
         return LOOK_SECONDS
 
@@ -61,9 +62,9 @@ class Watch:
         memory.read_ledger(self._source.settings.ping.ledger)
         memory.keep(snapshot)
         self._observed = snapshot
-        memory.note(self._source.condition(snapshot, self._examined))
+        memory.note(self._source.condition(snapshot, self.examined))
 
     def look_again(self) -> None:
         """Note what changed besides the platform."""
         if self._observed is not None:
-            self._source.memory.note(self._source.condition(self._observed, self._examined))
+            self._source.memory.note(self._source.condition(self._observed, self.examined))

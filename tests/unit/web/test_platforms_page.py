@@ -12,6 +12,7 @@ import pytest
 from ff_observe.catalogue.bridge import AUDIT_LOG_COUNTED, OUTPUT_ENABLED
 from ff_observe.lifecycle.workers import Workers
 from ff_observe.platform.snapshot import Snapshot
+from ff_observe.problems import Finding, Severity
 from ff_observe.system.clock import SystemClock
 from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.web.platforms_app import PlatformsApp
@@ -26,12 +27,14 @@ class Running:
     """A platform whose latest snapshot is given."""
 
     latest: Snapshot | None
+    examined: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         self.app = app(Provider(self.latest))
         self.settings = settings()
         self.self_metrics = SelfMetrics()
         self.snapshots: Any = self
+        self.watch: Any = self
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,26 @@ def test_the_head_of_the_list_counts_platforms_and_not_their_problems() -> None:
     rows = [page.row(ServedPlatform(name, {}, (), running)) for name, running in given.items()]
     assert rows[0].cells.count("; ") == 1
     assert "2 platforms: 1 with problems" in page.answer(rows, SystemClock().now(), ".").body.decode()
+
+
+@pytest.mark.parametrize(("severity", "state"), [(Severity.WARNING, "warning"), (Severity.ERROR, "error")])
+def test_the_head_of_the_list_is_as_bad_as_the_page_of_the_worst_platform(severity: Severity, state: str) -> None:
+    """Of which the page shows what an examination found, too."""
+    page, found = PlatformsPage(), {"acme": Severity.WARNING, "initech": severity}
+    examined = {name: (Finding("x", bad, "Found", "It is so.", "Mend it."),) for name, bad in found.items()}
+    rows = [page.row(ServedPlatform(name, {}, (), Running(snapshot(), each))) for name, each in examined.items()]
+    shown = page.answer(rows, SystemClock().now(), ".").body.decode()
+    assert f'class="state {state}"' in shown
+    assert "2 platforms: 2 with problems" in shown
+    assert (shown.index("initech") < shown.index("acme")) is (severity is Severity.ERROR)
+
+
+def test_a_new_examination_is_shown_without_a_new_snapshot() -> None:
+    page, running = PlatformsPage(), Running(snapshot())
+    platform = ServedPlatform("acme", {}, (), running)
+    assert page.row(platform).state == "up"
+    running.examined = (Finding("x", Severity.ERROR, "Found", "It is so.", "Mend it."),)
+    assert page.row(platform).state == "troubled"
 
 
 @pytest.mark.parametrize(("reading", "cell"), [({("ping",): 1.0}, "on"), ({("ping",): 0.0}, "off"), ({}, "")])
