@@ -4,9 +4,12 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from ff_observe.cli.terminal import legible
 
 STANDARD_STREAM: Final = Path("-")
 
@@ -25,6 +28,15 @@ def add_output(parser: argparse.ArgumentParser, about: str = "where to write (de
 def opened(output: Path) -> contextlib.AbstractContextManager[BinaryIO]:
     """Standard output, or a file that is replaced as a whole."""
     return contextlib.nullcontext(sys.stdout.buffer) if output == STANDARD_STREAM else replaced(output)
+
+
+@contextlib.contextmanager
+def exposition_to(output: Path) -> Iterator[Callable[[str], object]]:
+    """Writes an exposition as `opened` does; on a terminal what could control it is escaped, which may be in the value
+    of a label."""
+    with opened(output) as file:
+        for_eyes = partial(legible, stream=sys.stdout) if output == STANDARD_STREAM else str
+        yield lambda text: file.write(for_eyes(text).encode())
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ff_observe.cli.answers import nothing_to_show, written
 from ff_observe.cli.collector import add_settings, calendar_day, named_settings
-from ff_observe.cli.files import STANDARD_STREAM, add_output, opened
+from ff_observe.cli.files import STANDARD_STREAM, add_output, exposition_to, opened
 from ff_observe.cli.history import HEAD_HOURS, add_target
 from ff_observe.cli.options import start_logging
 from ff_observe.cli.terminal import progress
@@ -219,7 +219,7 @@ def history(options: argparse.Namespace) -> int:
         raise nothing_to_show(options.since, until)
     labels, silent = dict(options.label), settings.silent_after_days
     lines = write_history(store, options.since, until, labels, k=settings.k, silent_after_days=silent)
-    with opened(options.output) as file:
+    with exposition_to(options.output) as show:
         for line in lines:
-            file.write(line.encode())
+            show(line)
     return 0

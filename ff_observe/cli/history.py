@@ -5,7 +5,7 @@ import sys
 from datetime import timedelta
 from typing import Final
 
-from ff_observe.cli.files import add_output, opened
+from ff_observe.cli.files import add_output, exposition_to
 from ff_observe.cli.options import moment, settings_of
 from ff_observe.cli.terminal import READING, progress
 from ff_observe.errors import FFObserveError, UsageError
@@ -67,10 +67,10 @@ def run(options: argparse.Namespace) -> int:
         with open_platform(settings) as platform, progress(READING):
             identity = platform.snapshots.take().platform_id
         labels |= {} if identity is None else {PLATFORM_ID: identity}
-        with open_queryable(settings) as source, opened(options.output) as file:
+        with open_queryable(settings) as source, exposition_to(options.output) as show:
             share = _show_share if sys.stderr.isatty() else lambda *_: None
             for line in write(source, span, labels, share, every_event=options.every_event):
-                file.write(line.encode())
+                show(line)
     except StatementError as error:
         raise FFObserveError(f"the database refused to read the past: {error}") from None
     return 0

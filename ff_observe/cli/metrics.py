@@ -2,7 +2,7 @@
 
 import argparse
 
-from ff_observe.cli.files import add_output, opened
+from ff_observe.cli.files import add_output, exposition_to
 from ff_observe.cli.options import add_at, clock_at, settings_of
 from ff_observe.cli.terminal import READING, progress
 
@@ -42,6 +42,6 @@ def run(options: argparse.Namespace) -> int:
     of_process = {metric.name for metric in PROCESS}
     own = {name: reading for name, reading in readings.items() if name not in of_process}
     exposition = render(snapshot, own, wanted)
-    with opened(options.output) as file:
-        file.write(exposition)
+    with exposition_to(options.output) as write:
+        write(exposition.decode())
     return 0 if snapshot.up else 1

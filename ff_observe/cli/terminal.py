@@ -25,11 +25,12 @@ def say(line: object) -> None:
     print(f"ff-observe: {line}", file=sys.stderr)
 
 
-def legible(signed: str, stream: TextIO) -> str:
-    """A signed text for `stream`: a file gets it as it was signed; on a terminal what could control it is escaped."""
+def legible(exact: str, stream: TextIO) -> str:
+    """A text that programs read, for `stream`: a file gets it as it is; on a terminal what could control it is
+    escaped."""
     from ff_observe.telemetry.log import escaped
 
-    return "\n".join(map(escaped, signed.split("\n"))) if stream.isatty() else signed
+    return "\n".join(map(escaped, exact.split("\n"))) if stream.isatty() else exact
 
 
 def mapped(answer: Any, each: Callable[[str], str]) -> Any:
