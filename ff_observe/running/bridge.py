@@ -53,6 +53,7 @@ class Bridge:
         self.app = CurrentApp(secured(self._platforms.app, security), self._platforms.capture)
         self._context = _CurrentContext(security)
         self._server = self._new_server(self._platforms.web, self._context) if serve else None
+        self._asked_at = [(self._platforms.web.host, self._context)]
         self._started = False
 
     @property
@@ -119,13 +120,17 @@ class Bridge:
             )
         context = _CurrentContext(security) if moved else self._context
         new_server = self._new_server(web, context) if moved else None
+        asked_at = [(web.host, context)]
         if new_server is not None:
-            new_server.start()
+            self._asked_at += asked_at  # until the old server has stopped, both are asked
         try:
+            if new_server is not None:
+                new_server.start()
             undo = self._platforms.reload(given)
         except BaseException:
             if new_server is not None:
                 self._service(new_server).stop()
+                self._asked_at.pop()
             raise
         self._server = new_server or server
         self.app.become(secured(self._platforms.app, security))
@@ -133,7 +138,10 @@ class Bridge:
             self._server.allow_hosts(web.allowed_hosts)
         context.become(security)
         self._context = context
-        self._service(*undo, server if moved else None).stop()
+        try:
+            self._service(*undo, server if moved else None).stop()
+        finally:
+            self._asked_at = asked_at
 
     def reload_failed(self) -> None:
         """Publish that the file changed and could not be used."""
@@ -157,10 +165,15 @@ class Bridge:
         self.stop()
 
     def _audience(self) -> Audience:
+        """Of all places where the bridge can be asked at present."""
+        found = {self._audience_at(*place) for place in self._asked_at}
+        return next(each for each in Audience if each in found)
+
+    def _audience_at(self, host: str, context: "_CurrentContext") -> Audience:
         serves = self._server is not None
-        if self._context.identifies_clients(over_tls=serves):
+        if context.identifies_clients(over_tls=serves):
             return Audience.IDENTIFIED
-        return Audience.THIS_MACHINE if serves and is_loopback(self._platforms.web.host) else Audience.ANYONE
+        return Audience.THIS_MACHINE if serves and is_loopback(host) else Audience.ANYONE
 
     def _new_server(self, web: PrometheusSettings, context: "_CurrentContext") -> "WebServer":
         tls = context.of_moment if context.exists else None

@@ -30,7 +30,7 @@ _COUNTED = {Severity.ERROR: "problem", Severity.WARNING: "warning", Severity.NOT
 
 
 class Audience(Enum):
-    """Who can ask for the status."""
+    """Who can ask for the status: the first are shown the least."""
 
     ANYONE = "anyone"
     THIS_MACHINE = "this machine"
