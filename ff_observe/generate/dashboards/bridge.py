@@ -72,7 +72,8 @@ def _snapshots() -> list[p.Panel]:
         p.graph(bridge.SNAPSHOT_DURATION, _each(of(bridge.SNAPSHOT_DURATION)), unit=p.SECONDS_UNIT, width=8),
         p.graph(
             "Age of the snapshot when scraped",
-            _each(f"timestamp({taken}) - {taken}"),
+            # A scrape has the time at which it began: the snapshot that it waits for is younger.
+            _each(f"clamp_min(timestamp({taken}) - {taken}, 0)"),
             "How old the snapshot was at each scrape: the bridge shares one among all who ask within 5 s.",
             unit=p.SECONDS_UNIT,
             width=8,

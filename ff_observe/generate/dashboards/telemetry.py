@@ -24,6 +24,8 @@ RULES: p.Mappings = {
 }
 """The rules of consent, in words."""
 
+SEVERAL = "several"
+
 CONTENTS: p.Mappings = {output.name: (output.content, None) for output in OUTPUTS}
 RECEIVERS: p.Mappings = {output.name: (output.receiver, None) for output in OUTPUTS}
 NAMES: p.Mappings = {output.name: (output.title, None) for output in OUTPUTS}
@@ -43,6 +45,9 @@ def dashboard() -> Dashboard:
 
 def _ping() -> list[p.Panel]:
     enabled = of(bridge.PING_ENABLED)
+    by_rule = f"max by (rule) ({enabled})"
+    rules = f"count({by_rule})"  # the panel has room for three
+    more = f'label_replace({rules} > 3, "rule", "{SEVERAL}", "", "")'
     return [
         p.number(
             bridge.PING_ENABLED,
@@ -52,10 +57,11 @@ def _ping() -> list[p.Panel]:
         ),
         p.word(
             "Deciding rule",
-            f"max by (rule) ({enabled})",
+            f"({by_rule} and on () ({rules} <= 3)) or {more}",
             "rule",
-            "The rule that decides whether the core ping is sent. `ff-observe ping why` says more.",
-            mappings=RULES,
+            "The rule that decides whether the core ping is sent. `ff-observe ping why` says more. Of more than three "
+            "rules none is named: choose platforms above.",
+            mappings={**RULES, SEVERAL: ("more than three", None)},
             empty="not decided yet",
         ),
         p.number(

@@ -1,0 +1,58 @@
+"""What panels show of given samples, by a real Prometheus."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.dashboards import filled_in, query
+from tests.pictures.openmetrics import Sample, backfill
+from tests.real_parts import prometheus
+
+AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TAKEN, DECIDED = "ff_observe_snapshot_timestamp_seconds", "ff_observe_ping_enabled"
+SECONDS_AGO = {"shared": 4, "own": -0.25}
+"""An own snapshot is taken after the scrape began, and a scrape has the time at which it began."""
+
+RULES = ("file", "licensed", "no_objection", "not_initialised")
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prometheus]:
+    if prometheus.PROMETHEUS is None or prometheus.PROMTOOL is None:
+        pytest.skip(prometheus.MISSING)
+    directory = tmp_path_factory.mktemp("figures") / "prometheus"
+    target = {"job": "flowfuse"}
+    backfill(
+        [
+            *(
+                Sample(
+                    AT,
+                    TAKEN,
+                    (AT - timedelta(seconds=ago)).timestamp(),
+                    {**target, "instance": name},
+                )
+                for name, ago in SECONDS_AGO.items()
+            ),
+            *(Sample(AT, DECIDED, 0, {**target, "instance": rule, "rule": rule}) for rule in RULES),
+        ],
+        directory,
+    )
+    with prometheus.prometheus(directory, "{}") as started:
+        yield started
+
+
+def test_no_snapshot_is_younger_than_its_scrape(asked: prometheus.Prometheus) -> None:
+    expression = query("flowfuse-bridge: Age of the snapshot when scraped A").expression
+    ages = {name: list(asked.query(filled_in(expression, name), AT).values()) for name in SECONDS_AGO}
+    assert ages == {"shared": [4], "own": [0]}
+
+
+@pytest.mark.parametrize(
+    ("rules", "shown"), [(RULES[:1], RULES[:1]), (RULES[:3], RULES[:3]), (RULES, ("several",)), (["none"], ())]
+)
+def test_so_many_rules_as_the_panel_has_room_for_are_shown(
+    asked: prometheus.Prometheus, rules: Sequence[str], shown: Sequence[str]
+) -> None:
+    expression = filled_in(query("flowfuse-telemetry: Deciding rule A").expression, "|".join(rules))
+    assert sorted(dict(labels)["rule"] for labels in asked.query(expression, AT)) == sorted(shown)
