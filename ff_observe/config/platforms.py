@@ -29,6 +29,7 @@ _LABEL: Final = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _LINE_END: Final = re.compile(r"\r\n|[\r\n]")  # not all that Unicode has: a value may hold those
 _BLANK: Final = " \t"
+_OF_OTLP: Final = "OTEL_EXPORTER_OTLP_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ def _homes_in(directory: Path, warnings: list[Problem]) -> Iterator[Entry]:
 def _load(entry: Entry, variables: Mapping[str, str]) -> ListedPlatform:
     try:
         own = read_environment_file(entry.environment_file) if entry.environment_file is not None else {}
-        settings = load_settings(entry.home, entry.config, {**_shared(variables, entry.name), **own})
+        settings = load_settings(entry.home, entry.config, {**_shared(variables, entry.name, own), **own})
     except ConfigurationError as error:
         return ListedPlatform(entry.name, None, error.problems, entry.labels)
     return ListedPlatform(entry.name, settings, labels=entry.labels)
@@ -253,9 +254,12 @@ def read_environment_file(file: Path) -> dict[str, str]:
     return variables
 
 
-def _shared(variables: Mapping[str, str], name: str) -> dict[str, str]:
-    """The variables of the process as they are for one platform: a directory for its state of its own, and no home."""
-    shared = {key: value for key, value in variables.items() if key != "FLOWFORGE_HOME"}
+def _shared(variables: Mapping[str, str], name: str, own: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the process as they are for one platform: a directory for its state of its own, and no home. For
+    one whose `own` name a receiver of OTLP, without what they say of others, such as their keys."""
+    names_receiver = any(key.startswith(_OF_OTLP) and key.endswith("ENDPOINT") for key in own)
+    left_out = {"FLOWFORGE_HOME", *(key for key in variables if names_receiver and key.startswith(_OF_OTLP))}
+    shared = {key: value for key, value in variables.items() if key not in left_out}
     state = shared.get("STATE_DIRECTORY", "").partition(":")[0]
     if state:
         shared["STATE_DIRECTORY"] = str(Path(state) / name)

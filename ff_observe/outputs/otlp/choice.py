@@ -81,8 +81,8 @@ def destinations(
 def _of_the_receiver_in_the_file(endpoint: str, environment: Mapping[str, str]) -> Mapping[str, str]:
     """The variables, without those of receivers if they name another one: its key is not for this one."""
     prefixes = ("OTEL_EXPORTER_OTLP_", *(f"OTEL_EXPORTER_OTLP_{signal.upper()}_" for signal in _SIGNALS))
-    named = {environment.get(f"{prefix}ENDPOINT", "").strip() for prefix in prefixes}
-    if named <= {"", endpoint, *(_with_path(endpoint, signal) for signal in _SIGNALS)}:
+    named = {environment.get(f"{prefix}ENDPOINT", "").strip().rstrip("/") for prefix in prefixes}
+    if named <= {"", endpoint.rstrip("/"), *(_with_path(endpoint, signal) for signal in _SIGNALS)}:
         return environment
     of_receivers = {prefix + each for prefix in prefixes for each in _OF_A_RECEIVER}
     return {name: value for name, value in environment.items() if name not in of_receivers}

@@ -80,6 +80,32 @@ def test_a_file_names_home_or_configuration_environment_and_labels(tmp_path: Pat
     assert (initech.settings.home, initech.settings.environment.name) == (tmp_path, "of the process")
 
 
+@pytest.mark.parametrize(
+    ("own", "headers"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", None),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:4318", None),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT=1000", "authorization=key"),
+    ],
+)
+def test_a_platform_with_a_receiver_of_its_own_has_no_variables_of_the_processs(
+    own: str, headers: str | None, tmp_path: Path
+) -> None:
+    home(tmp_path / "acme")
+    (tmp_path / "acme.env").write_text(own)
+    file = listed(tmp_path, "- {name: acme, home: acme, environment_file: acme.env}\n")
+    of_process = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://another.example.com",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=key",
+    }
+    [acme] = load_platforms(file, of_process).platforms
+    assert acme.settings is not None
+    variables = acme.settings.environment.otlp_variables
+    assert variables is not None
+    assert variables.get("OTEL_EXPORTER_OTLP_HEADERS") == headers
+    assert own.partition("=")[0] in variables
+
+
 def test_a_bare_list_and_homes_beside_it_are_understood(tmp_path: Path) -> None:
     home(tmp_path / "homes" / "acme")
     home(tmp_path / "homes" / "initech")

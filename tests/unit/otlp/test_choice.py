@@ -181,7 +181,7 @@ def test_the_files_receiver_gets_nothing_that_is_for_another_one(named: str, sig
         assert destinations(everything, variables)[signal] == destinations(everything, {})[signal]
 
 
-@pytest.mark.parametrize("endpoint", [HERE, HERE + "/v1/traces"])
+@pytest.mark.parametrize("endpoint", [HERE, HERE + "/", HERE + "/v1/traces"])
 def test_variables_that_name_the_files_receiver_complete_what_the_file_says(endpoint: str) -> None:
     variables = {
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
