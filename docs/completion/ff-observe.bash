@@ -49,7 +49,7 @@ _ff_observe() {
     "") COMPREPLY=($(compgen -W "run demo check health doctor egress database ping metrics history collector fleet frontend sentry assets completion -h --help --version --home --config --overlay --set --log-format --log-level" -- "$current")) ;;
     ' run') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --platforms" -- "$current")) ;;
     ' demo') COMPREPLY=($(compgen -W "-h --help --log-format --log-level --port --collector-port --directory" -- "$current")) ;;
-    ' check') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --offline --effective --json" -- "$current")) ;;
+    ' check') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --platforms --offline --effective --json" -- "$current")) ;;
     ' health') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --ready --url" -- "$current")) ;;
     ' doctor') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json --network --prometheus" -- "$current")) ;;
     ' egress') COMPREPLY=($(compgen -W "-h --help --home --config --overlay --set --log-format --log-level --json --hosts --network-policy --resolve" -- "$current")) ;;

@@ -3,16 +3,18 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ff_observe.cli.options import quiet, settings_of
+from ff_observe.cli.options import add_platforms, platforms_of, quiet, settings_of
 from ff_observe.cli.terminal import READING, mapped, painted, progress
-from ff_observe.errors import ConfigurationError
+from ff_observe.errors import ConfigurationError, Problem
+from ff_observe.telemetry.platform_context import working_for
 
 if TYPE_CHECKING:
+    from ff_observe.config.platforms import ListedPlatform
     from ff_observe.config.settings import Settings
-    from ff_observe.errors import Problem
     from ff_observe.platform.snapshot import Snapshot
 
 ASK_SECONDS = 5.0
@@ -24,9 +26,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "check",
         help="is flowforge.yml valid, does the database answer, which outputs are on and why",
         description="Reads flowforge.yml, asks the platform's database once, and prints every problem, and which "
-        "outputs are on and why. Unknown keys inside `telemetry` are errors here.",
+        "outputs are on and why. Unknown keys inside `telemetry` are errors here. With --platforms, the same of each.",
         epilog="exit status: 0 the database answers, 1 it does not, 78 the configuration is wrong",
     )
+    add_platforms(parser, "check")
     parser.add_argument("--offline", action="store_true", help="check the file alone: contact no database")
     parser.add_argument("--effective", action="store_true", help="list every value in use and where it came from")
     parser.add_argument("--json", action="store_true", help="answer as one JSON object")
@@ -35,20 +38,26 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     from ff_observe.cli.run import leave
-    from ff_observe.telemetry.log import escaped
 
+    several = options.platforms is not None
     try:
-        settings = _strict(options)
+        answer, hangs = _of_several(options) if several else _of_platform(_strict(options), options)
     except ConfigurationError as error:
         if not options.json:
             raise
-        print(json.dumps({"valid": False, "problems": list(map(asdict, error.problems))}, indent=2))
-        return error.exit_status
-    snapshot, hangs = (None, False) if options.offline else _ask(settings)
-    answer = mapped(_answer(settings, snapshot, every_value=options.effective), options.redactor.text)
-    print(json.dumps(answer, indent=2) if options.json else "\n".join(_lines(mapped(answer, escaped))), flush=True)
-    status = 0 if snapshot is None or snapshot.up else 1
+        answer, hangs = _invalid(error.problems), False
+    if options.json:
+        print(json.dumps(answer, indent=2), flush=True)
+    else:
+        print("\n".join(_lines_of_several(answer) if several else _lines(answer)), flush=True)
+    status = max(_status(each) for each in (answer, *answer.get("platforms", ())))
     return leave(status) if hangs else status
+
+
+def _status(answer: dict[str, Any]) -> int:
+    if not answer["valid"]:
+        return ConfigurationError.exit_status
+    return 0 if answer.get("platform", {"answers": True})["answers"] else 1
 
 
 def _strict(options: argparse.Namespace) -> "Settings":
@@ -60,15 +69,54 @@ def _strict(options: argparse.Namespace) -> "Settings":
     return settings
 
 
-def problems_besides(settings: "Settings") -> "tuple[Problem, ...]":
+def _of_several(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """The answers for all that `--platforms` names, one after the other, and whether a thread still hangs."""
+    from ff_observe.running.wiring import web_security
+
+    listed = platforms_of(options)
+    problems = listed.warnings + _problems_of(lambda: web_security(listed.web))
+    checked = [_of_listed(platform, options) for platform in listed.platforms]
+    answers, hang = [answer for answer, _ in checked], any(hangs for _, hangs in checked)
+    valid = not problems and all(answer["valid"] for answer in answers)
+    return {"valid": valid, "problems": list(map(asdict, problems)), "platforms": answers}, hang
+
+
+def _of_listed(platform: "ListedPlatform", options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    from ff_observe.outputs.otlp.output import check as check_otlp
+
+    with working_for(platform.name):
+        settings, problems, hangs = platform.settings, platform.problems, False
+        if settings is not None:
+            problems = settings.warnings + _problems_of(lambda: check_otlp(settings))
+        if settings is None or problems:
+            answer = mapped(_invalid(problems), options.redactor.text)
+        else:
+            answer, hangs = _of_platform(settings, options)
+        return {"name": platform.name, **answer}, hangs
+
+
+def _of_platform(settings: "Settings", options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    snapshot, hangs = (None, False) if options.offline else _ask(settings)
+    return mapped(_answer(settings, snapshot, every_value=options.effective), options.redactor.text), hangs
+
+
+def _invalid(problems: tuple[Problem, ...]) -> dict[str, Any]:
+    return {"valid": False, "problems": list(map(asdict, problems))}
+
+
+def problems_besides(settings: "Settings") -> tuple[Problem, ...]:
     """What is wrong with the web configuration, and with the variables that complete OTLP's settings."""
     from ff_observe.outputs.otlp.output import check as check_otlp
     from ff_observe.running.wiring import web_security
 
+    return _problems_of(lambda: web_security(settings.prometheus), lambda: check_otlp(settings))
+
+
+def _problems_of(*checks: Callable[[], object]) -> tuple[Problem, ...]:
     problems: tuple[Problem, ...] = ()
-    for check in (lambda read: web_security(read.prometheus), check_otlp):
+    for check in checks:
         try:
-            check(settings)
+            check()
         except ConfigurationError as error:
             problems += error.problems
     return problems
@@ -131,7 +179,29 @@ def _platform(settings: "Settings", snapshot: "Snapshot") -> dict[str, Any]:
     }
 
 
+def _lines_of_several(answer: dict[str, Any]) -> Iterator[str]:
+    yield from map(_line, answer["problems"])
+    for platform in answer["platforms"]:
+        lines = _lines(platform) if platform["valid"] else map(_line, platform["problems"])
+        yield f"{platform['name']}:"
+        yield from (f"  {line}".rstrip() for line in lines)
+        yield ""
+    states = [_status(platform) for platform in answer["platforms"]]
+    words = {ConfigurationError.exit_status: "cannot be used", 1: "without an answer of the database"}
+    counted = [f"{states.count(status)} {said}" for status, said in words.items() if status in states]
+    yield f"{len(states)} platforms: {', '.join(counted) or 'nothing is wrong with their files'}."
+
+
+def _line(problem: dict[str, Any]) -> str:
+    from ff_observe.telemetry.log import escaped
+
+    return f"{painted('problem:', 'red', sys.stdout)} {Problem(**mapped(problem, escaped))}"
+
+
 def _lines(answer: dict[str, Any]) -> "list[str]":
+    from ff_observe.telemetry.log import escaped
+
+    answer = mapped(answer, escaped)
     lines = [f"{answer['file']} is valid.", *_values(answer["values"])]
     if "postgresql_tls" in answer:
         lines.append(f"Connection to PostgreSQL: {answer['postgresql_tls']}.")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
+from ff_observe.errors import UsageError
 from ff_observe.system.clock import Clock, FrozenClock, SystemClock
 
 if TYPE_CHECKING:  # importing the parser of the file would slow `--help` down
@@ -61,14 +62,25 @@ def redactor_of(options: argparse.Namespace) -> "Redactor":
     return getattr(options, "redactor", None) or Redactor(personal=False)
 
 
+def add_platforms(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--platforms",
+        metavar="DIR|FILE",
+        help=f"{what} several platforms: a directory of FlowFuse homes, or a file that lists them",
+    )
+
+
 def platforms_of(options: argparse.Namespace) -> "Platforms":
     """The platforms that `--platforms` names; from now on log and errors mask the secrets of each.
 
-    Raises `ConfigurationError`.
+    Raises `UsageError` for options of a single platform, and `ConfigurationError`.
     """
     from ff_observe.config.platforms import load_platforms
     from ff_observe.telemetry.redaction import RedactorOfPlatforms, known_secrets
 
+    idle = given_of_flowforge_yml(options)
+    if idle:
+        raise UsageError(f"--platforms names every home, each with its own settings: leave {' and '.join(idle)} out")
     start_logging(options)
     platforms = load_platforms(options.platforms)
     before = getattr(options, "redactor", None) or RedactorOfPlatforms({})

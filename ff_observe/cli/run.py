@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ff_observe.cli.options import given_of_flowforge_yml, platforms_of, settings_of
+from ff_observe.cli.options import add_platforms, platforms_of, settings_of
 from ff_observe.cli.signals import Signals
 from ff_observe.cli.systemd import listening_socket, next_signal, notify
 from ff_observe.config.public import open_to_all
-from ff_observe.errors import FFObserveError, UsageError
+from ff_observe.errors import FFObserveError
 from ff_observe.telemetry.platform_context import working_for
 
 if TYPE_CHECKING:
@@ -39,11 +39,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "flowforge.yml says. SIGTERM and Ctrl-C stop it; SIGHUP re-reads the file and keeps the old settings if the "
         "new file is wrong.",
     )
-    parser.add_argument(
-        "--platforms",
-        metavar="DIR|FILE",
-        help="observe several platforms: a directory of FlowFuse homes, or a file that lists them",
-    )
+    add_platforms(parser, "observe")
     parser.set_defaults(run=run, usual_log_level="info")
 
 
@@ -75,9 +71,6 @@ def _read(options: argparse.Namespace, given: "socket.socket | None") -> "Settin
     if options.platforms is None:
         settings = settings_of(options)
         return settings if given is None else replace(settings, prometheus=_address_of(given, settings.prometheus))
-    idle = given_of_flowforge_yml(options)
-    if idle:
-        raise UsageError(f"--platforms names every home, each with its own settings: leave {' and '.join(idle)} out")
     platforms = platforms_of(options)
     return platforms if given is None else replace(platforms, web=_address_of(given, platforms.web))
 

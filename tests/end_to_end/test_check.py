@@ -21,6 +21,7 @@ from ff_observe.running import wiring
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named, database_name, licence_of, postgresql_source
 from tests.real_parts.bridge import command, home_with
+from tests.real_parts.many_platforms import broken_home, sqlite_home
 from tests.real_parts.postgresql import PASSWORD, Cluster
 from tests.real_parts.processes import free_port
 
@@ -260,3 +261,49 @@ def test_every_value_in_use_is_shown_with_its_origin_and_without_secrets(
     assert "planted" not in text
     lines = [line.split() for line in text.splitlines()]
     assert all([key, *value.split(), *origin.split()] in lines for key, (value, origin) in every.items())
+
+
+def of_several(directory: Path, capfd: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    status = main(["check", "--platforms", str(directory), *options])
+    return status, capfd.readouterr().out
+
+
+def test_of_several_platforms_each_is_checked_and_the_worst_decides(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    acme, initech = sqlite_home(tmp_path / "acme"), sqlite_home(tmp_path / "initech")
+    status, sound = of_several(tmp_path, capfd)
+    assert status == 0
+    assert f"\nacme:\n  {acme}/etc/flowforge.yml is valid.\n  The platform's database answers in " in f"\n{sound}"
+    assert sound.endswith("\n2 platforms: nothing is wrong with their files.\n")
+    (initech / "var" / "forge.db").unlink()
+    status, silent = of_several(tmp_path, capfd)
+    assert status == 1
+    assert silent.endswith("\n2 platforms: 1 without an answer of the database.\n")
+    assert of_several(tmp_path, capfd, "--offline")[0] == 0
+    file = broken_home(tmp_path / "broken") / "etc" / "flowforge.yml"
+    status, broken = of_several(tmp_path, capfd)
+    assert status == 78
+    assert f"\nbroken:\n  problem: {file}:1:12: this is not YAML" in broken
+    assert broken.endswith("\n3 platforms: 1 cannot be used, 1 without an answer of the database.\n")
+
+
+def test_of_several_platforms_no_secret_is_shown_and_warnings_are_errors(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sqlite_home(tmp_path / "acme", "  backend:\n    sentry:\n      dsn: https://planted@sentry.example.com/1\n")
+    sqlite_home(tmp_path / "misspelt", "  enabeld: false\n")
+    (tmp_path / "web.yml").write_text("tls_server: {}\n")
+    listed = tmp_path / "platforms.yml"
+    listed.write_text("web_config_file: web.yml\nplatforms: [{name: acme, home: acme}, {name: m, home: misspelt}]\n")
+    status, shown = of_several(listed, capfd, "--json", "--effective")
+    answer = json.loads(shown)
+    assert status == 78
+    assert (answer["valid"], [each["valid"] for each in answer["platforms"]]) == (False, [True, False])
+    assert "telemetry.backend.sentry.dsn" in {each["key"] for each in answer["platforms"][0]["values"]}
+    assert answer["platforms"][1]["problems"][0]["key"] == "telemetry.enabeld"
+    assert answer["problems"][0]["file"] == str(tmp_path / "web.yml")
+    assert "planted" not in shown
+    listed.write_text("platforms: [\n")
+    status, shown = of_several(listed, capfd, "--json")
+    assert (status, json.loads(shown)["problems"][0]["file"]) == (78, str(listed))
