@@ -187,7 +187,7 @@ def _lines_of_several(answer: dict[str, Any]) -> Iterator[str]:
         yield from (f"  {line}".rstrip() for line in lines)
         yield ""
     states = [_status(platform) for platform in answer["platforms"]]
-    words = {ConfigurationError.exit_status: "cannot be used", 1: "without an answer of the database"}
+    words = {ConfigurationError.exit_status: "not valid", 1: "without an answer of the database"}
     counted = [f"{states.count(status)} {said}" for status, said in words.items() if status in states]
     yield f"{len(states)} platforms: {', '.join(counted) or 'nothing is wrong with their files'}."
 

@@ -285,7 +285,7 @@ def test_of_several_platforms_each_is_checked_and_the_worst_decides(
     status, broken = of_several(tmp_path, capfd)
     assert status == 78
     assert f"\nbroken:\n  problem: {file}:1:12: this is not YAML" in broken
-    assert broken.endswith("\n3 platforms: 1 cannot be used, 1 without an answer of the database.\n")
+    assert broken.endswith("\n3 platforms: 1 not valid, 1 without an answer of the database.\n")
 
 
 def test_of_several_platforms_no_secret_is_shown_and_warnings_are_errors(
