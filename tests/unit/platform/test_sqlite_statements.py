@@ -90,7 +90,7 @@ def test_a_connection_distrusts_the_file_whatever_the_build_of_sqlite_does_by_de
     monkeypatch.setattr(sqlite3, "connect", of_another_build)
     source.read(AT)
     connection = connection_of(source)
-    settings = {"query_only": 1, "trusted_schema": 0, "mmap_size": 0, "busy_timeout": 0}
+    settings = {"query_only": 1, "trusted_schema": 0, "mmap_size": 0, "busy_timeout": 0, "cache_size": -256}
     assert {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in settings} == settings
     assert all(options["uri"] and options["cached_statements"] == 0 for options in asked)
     assert modes == {"mode=ro"}
