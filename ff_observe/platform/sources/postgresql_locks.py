@@ -19,6 +19,9 @@ from ff_observe.platform.sources.sql import Row, StatementError
 KEEPALIVE: Final = {"tcp_keepalives_idle": 20, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 """For the server: it drops the session of a vanished bridge, and its locks, after 50 s."""
 
+_STAY: Final = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+"""From PostgreSQL 14 on a server can end sessions that are idle, and their locks with them."""
+
 _TRIES: Final = 3
 _APPLICATION: Final = "ff-observe ping "
 
@@ -51,7 +54,8 @@ class AdvisoryLocks:
             if self._session.announced != self._me:  # a pooler in between answers for itself
                 self._require_a_session_of_its_own()
             # Over a Unix socket there is no keepalive, and PostgreSQL leaves these at 0.
-            self._session.ask("; ".join(f"SET {name} = {value}" for name, value in KEEPALIVE.items()) + "; SELECT 1")
+            settings = "; ".join(f"SET {name} = {value}" for name, value in KEEPALIVE.items())
+            self._session.ask(f"{settings}; {_STAY}")
         except BaseException:
             self.close()
             raise
@@ -98,6 +102,9 @@ class AdvisoryLocks:
         """Detects a pooler that hands its sessions from client to client: while this client is idle, it gives a
         second client the session of the first, or gives this one another while the second holds it."""
         with contextlib.closing(_Session(self._server)) as other:
+            # Where it pools statements, it ends the session of a client that begins a transaction.
+            if other.ask("SELECT pg_backend_pid()") == [(self._me,)]:
+                raise LocksUnsuitableError(_POOLED)
             for _ in range(_TRIES):
                 other.ask("BEGIN; SELECT 1")
                 theirs = other.ask("SELECT pg_backend_pid()")
