@@ -41,6 +41,9 @@ MAX_ANSWER_BYTES = 16 * 2**20
 READ_LIMIT_SECONDS = STATEMENT_SECONDS + 2.0
 """For a server that ignores its own limits: it, or the network, hangs."""
 
+_REPORTS_READ_ONLY = 140_000
+"""The first version of PostgreSQL that says with each session whether it only reads."""
+
 _INTEGERS = frozenset({20, 21, 23})  # type numbers of int8, int2, int4 (pg_type.dat)
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _CONNECTION_ENDS = frozenset({"08", "57"})  # SQLSTATE classes: connection exception, operator intervention
@@ -80,6 +83,7 @@ _SCHEMA = (
     + "]) GROUP BY n.nspname ORDER BY pg_catalog.count(*) DESC, n.nspname LIMIT 1), pg_catalog.current_schema())"
 )
 
+_READ_ONLY = "pg_catalog.current_setting('default_transaction_read_only')::bool"
 _REFUSED_OPTIONS = re.compile(r"(?i)startup parameter|command-line options")
 
 
@@ -104,8 +108,9 @@ class Server:
         except (psycopg.Error, OSError, UnicodeError) as error:  # the last: no host name at all, such as `a..b`
             message = f"cannot connect to {self.where}: {self._why(error)}; check `db` in flowforge.yml"
             raise ConnectionLostError(message) from None
-        # PostgreSQL reports this from version 14 on; some poolers silently ignore options.
-        if connection.info.parameter_status("default_transaction_read_only") != "on":
+        # Some poolers silently ignore options. PostgreSQL reports this one from version 14 on.
+        said = connection.info.parameter_status("default_transaction_read_only")
+        if said != "on" and connection.info.server_version >= _REPORTS_READ_ONLY:
             self.pooled = True
         try:
             self.schema = self._settle(connection)
@@ -119,7 +124,7 @@ class Server:
         self.schema = None
         asked = _SCHEMA
         if not self.pooled:  # a pooler answers for itself, and would hand the setting on to FlowFuse
-            here = f"pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {connection.info.backend_pid}"
+            here = f"pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {connection.info.backend_pid} AND {_READ_ONLY}"
             asked += f"; SELECT CASE WHEN {here} THEN pg_catalog.set_config('search_path', '{_OWN_PATH}', false) END"
         (schema,), *settled = Session(connection, self, seconds=CONNECT_SECONDS).query(asked) or [(None,)]
         if settled == [(None,)]:

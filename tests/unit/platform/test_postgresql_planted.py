@@ -10,6 +10,7 @@ import pytest
 
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import PostgreSQLDatabase
+from ff_observe.platform.sources import postgresql_session
 from ff_observe.platform.sources.postgresql import PostgreSQLSource
 from ff_observe.platform.sources.postgresql_locks import AdvisoryLocks
 from ff_observe.platform.sources.privileges import grants_of_every_version, present_columns, role_privileges
@@ -88,6 +89,18 @@ def test_a_pooler_is_known_where_the_role_itself_only_reads(planted: PostgreSQLD
     with pgbouncer.pooler(postgres, ignores="options") as port:
         assert role_privileges(replace(owner, port=port)).pooled
     assert not role_privileges(owner).pooled
+
+
+def test_a_session_that_may_write_is_taken_for_a_poolers_on_servers_that_do_not_say_so_themselves(
+    planted: PostgreSQLDatabase, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_session, "_OPTIONS", "")
+    monkeypatch.setattr(postgresql_session, "_REPORTS_READ_ONLY", 1_000_000)
+    server = postgresql_session.Server(cluster_database(postgres, planted.database))
+    with postgres.connect() as connection:
+        connection.execute("ALTER DATABASE planted RESET ALL")
+    server.connect().close()
+    assert server.pooled
 
 
 def test_neither_does_what_else_asks_the_database(planted: PostgreSQLDatabase) -> None:

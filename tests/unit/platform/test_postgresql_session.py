@@ -112,6 +112,13 @@ def test_a_pooler_that_ignores_options_is_known_by_what_it_says(scripted: Script
     assert server.pooled
 
 
+def test_a_server_before_14_which_does_not_say_whether_a_session_only_reads_is_no_pooler(scripted: Scripted) -> None:
+    scripted.greet = lambda _: greeting({"server_version": "13.23"})
+    server = Server(scripted.database)
+    server.connect().close()
+    assert not server.pooled
+
+
 def test_what_refuses_the_session_itself_is_asked_once(scripted: Scripted) -> None:
     scripted.greet = lambda _: error("28000", 'role "reader" with secret-word\n  is not permitted')
     server = Server(scripted.database)
