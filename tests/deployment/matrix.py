@@ -44,7 +44,9 @@ CORE: Final = (
 OF_POSTGRESQL: Final = (
     *("tests/unit/platform/test_postgresql.py", "tests/unit/platform/test_postgresql_encodings.py"),
     *("tests/unit/platform/test_postgresql_locks.py", "tests/unit/platform/test_privileges.py"),
+    *("tests/unit/platform/test_postgresql_planted.py", "tests/unit/platform/test_postgresql_prepared.py"),
     *("tests/unit/ping/test_election_on_postgresql.py", "tests/contract/test_collector_postgresql.py"),
+    "tests/contract/test_collector_erasure.py",
 )
 OF_SQLITE: Final = (
     *("tests/unit/platform/test_sqlite.py", "tests/unit/platform/test_sqlite_copied_over.py"),
