@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -95,6 +96,37 @@ def test_a_collector_knows_whether_an_acknowledged_ping_can_be_lost(
     assert answer is not None
     found = what_could_be_lost(several, *answer)
     assert found is None if said is None else said in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "connections"),
+    [
+        ("pg_basebackup", ("--max-rate=32", "--checkpoint=fast", "--pgdata=copy", "--dbname"), 2),
+        ("pg_recvlogical", ("--create-slot", "--start", "--slot=subscriber", "--file=-", "--dbname"), 1),
+    ],
+)
+def test_neither_a_backup_nor_a_subscriber_is_a_standby(
+    open_module_directory: Path, program: str, options: tuple[str, ...], connections: int
+) -> None:
+    assert postgresql.BINARIES is not None
+    directory = open_module_directory / program
+    with postgresql.cluster(directory, "wal_level = logical\n") as cluster, cluster.connect() as session:
+        session.execute("CREATE ROLE collector LOGIN PASSWORD 'planted'")
+        url = cluster.url("postgres").replace(f"postgres:{postgresql.PASSWORD}@", "collector:planted@")
+        following = subprocess.Popen(
+            [str(postgresql.BINARIES / program), *options, cluster.url("postgres")],
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            there = "SELECT count(*) FROM pg_stat_replication"
+            wait_until(lambda: session.execute(there).fetchone() == (connections,), "what follows the server")
+            with connect(Secret(url), WRITING) as connection:
+                assert connection.execute(SETTINGS).fetchone() == ("on", False, False)
+        finally:
+            following.kill()
+            following.wait()
 
 
 @pytest.fixture(scope="module")

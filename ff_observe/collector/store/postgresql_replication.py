@@ -12,9 +12,12 @@ log = logging.getLogger(__name__)
 
 SETTINGS = (
     "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names') <> '', "
-    "EXISTS (SELECT FROM pg_stat_replication)"
+    "EXISTS (SELECT FROM pg_stat_replication WHERE pid NOT IN (SELECT pid FROM pg_stat_progress_basebackup"
+    " UNION ALL SELECT active_pid FROM pg_replication_slots WHERE active_pid IS NOT NULL"
+    " AND (slot_type = 'logical' OR temporary AND slot_name LIKE 'pg_basebackup_%')))"
 )
-"""What to ask a session of: its commits, whether a standby confirms them, whether there is one."""
+"""What to ask a session of: its commits, whether a standby confirms them, whether there is one. A backup or a
+subscriber of logical replication is none."""
 
 _ON_DISK = {"on", "remote_apply"}
 
