@@ -183,11 +183,14 @@ def test_a_pod_is_given_one_secret_and_no_rights(values: dict[str, Any]) -> None
     assert [volume for volume in pod["volumes"] if "secret" in volume] == []
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
-    assert container["securityContext"] == {
+    (prepare,) = pod["initContainers"]
+    assert "env" not in prepare
+    confined = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+    assert [each["securityContext"] for each in (prepare, container)] == [confined, confined]
 
 
 def test_a_bridge_runs_as_the_pod_runs_it(tmp_path: Path, postgres: postgresql.Cluster) -> None:

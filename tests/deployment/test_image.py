@@ -13,6 +13,7 @@ import pytest
 
 from ff_observe.version import VERSION
 from tests.deployment import locks
+from tests.deployment.chart import render, the
 from tests.deployment.dockerfile import Stage, context, stages
 from tests.deployment.image_root import (
     LARGEST_BYTES,
@@ -137,3 +138,26 @@ def test_commands_run_in_the_image(image: Image, tmp_path: Path, arguments: list
     )
     assert done.returncode == status, done.stderr
     assert said in done.stdout + done.stderr
+
+
+def test_a_pod_keeps_a_ledger_although_every_user_may_write_to_an_emptydir(image: Image, tmp_path: Path) -> None:
+    """Kubernetes makes one with mode 0777, and gives it the pod's `fsGroup` (pkg/volume/emptydir/empty_dir.go)."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    os.chown(volume, 0, UID)
+    volume.chmod(0o2777)
+    pod = the("Deployment", render())["spec"]["template"]["spec"]
+    (prepare,), (container,) = pod["initContainers"], pod["containers"]
+    assert prepare["volumeMounts"] == [{"name": "state", "mountPath": "/var/lib/ff-observe"}]
+    (state,) = (each for each in container["volumeMounts"] if each["name"] == "state")
+    home = home_of_a_platform(tmp_path / "home")
+    variables = {**image.environment, "PATH": os.environ["PATH"], "FF_OBSERVE_TELEMETRY_ENABLED": "true"}
+    variables["FF_OBSERVE_TELEMETRY_URL"] = "http://127.0.0.1:9/ping"
+    for _ in range(2):  # a pod whose sandbox is made anew starts it once more, with the same volume
+        subprocess.run(entered(image, home, volume, prepare["command"]), check=True, env=variables)
+    send = [*image.stage.last("ENTRYPOINT").words, "ping", "send"]
+    done = subprocess.run(
+        entered(image, home, volume / state["subPath"], send), capture_output=True, text=True, env=variables
+    )
+    assert "could not be reached" in done.stderr
+    assert (volume / state["subPath"] / "pings.jsonl").stat().st_size > 0

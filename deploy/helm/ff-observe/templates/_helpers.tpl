@@ -35,6 +35,19 @@ labels:
 {{- mergeOverwrite $settings (deepCopy .Values.settings) | toYaml }}
 {{- end }}
 
+{{- /* What every container of a pod has. */ -}}
+{{- define "ff-observe.container" -}}
+image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+{{- end }}
+
 {{- define "ff-observe.relabelings" -}}
 - targetLabel: instance
   replacement: {{ .Values.instance | default (printf "%s.%s" .Values.flowfuse.release .Release.Namespace) | quote }}
