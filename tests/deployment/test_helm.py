@@ -49,7 +49,7 @@ EVERYTHING: dict[str, Any] = {
     "affinity": {"nodeAffinity": {}},
     "service": {"annotations": {"e": "f"}},
 }
-KUBERNETES = ("1.25", "1.31", kubernetes_validate.latest_version())
+KUBERNETES = ("1.27", "1.31", kubernetes_validate.latest_version())
 OWN_KINDS = ("monitoring.coreos.com/v1",)  # of the Prometheus Operator: Kubernetes has no schema of them
 each_set_of_values = pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 
@@ -138,6 +138,18 @@ def test_texts_that_yaml_reads_otherwise_stay_texts() -> None:
         if each["apiVersion"] not in OWN_KINDS:
             kubernetes_validate.validate(each, KUBERNETES[-1], strict=True)
     assert the("ServiceMonitor", objects)["spec"]["endpoints"][0]["relabelings"][0]["replacement"] == "bank: prod #1"
+
+
+def test_releases_whose_names_differ_in_the_last_letter_have_objects_of_their_own() -> None:
+    longest = 53  # Helm's limit; a Service may have 63 letters
+    names = ["f" * (longest - 1) + last for last in "ab"]
+    first, second = ({(each["kind"], each["metadata"]["name"]) for each in render(EVERYTHING, name)} for name in names)
+    assert first & second == set()
+    assert {len(name) for kind, name in first | second if kind == "Service"} == {63}
+
+
+def test_pods_that_are_not_ready_do_not_keep_a_node_from_being_drained() -> None:
+    assert the("PodDisruptionBudget", render())["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 def test_every_default_is_in_the_schema_of_values_and_nothing_else() -> None:

@@ -1,5 +1,5 @@
 {{- define "ff-observe.name" -}}
-{{- if contains "ff-observe" .Release.Name }}{{ .Release.Name | trunc 63 | trimSuffix "-" }}{{ else }}{{ printf "%s-ff-observe" (.Release.Name | trunc 52) }}{{ end }}
+{{- if contains "ff-observe" .Release.Name }}{{ .Release.Name }}{{ else }}{{ printf "%s-ff-observe" .Release.Name | trunc 63 }}{{ end }}
 {{- end }}
 
 {{- define "ff-observe.selector" -}}
