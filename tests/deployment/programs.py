@@ -6,6 +6,8 @@ In a document's scene each is a program of its name: `python -m tests.deployment
 
 import argparse
 import os
+import re
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -120,6 +122,8 @@ def systemctl(arguments: Arguments) -> None:
     assert action in ("daemon-reload", "enable", "status", "restart", "reload"), action
     for unit in units:
         assert Path("/etc/systemd/system", f"{unit}.service").read_text() == _unit(unit)
+        for settings in re.findall(r"^ExecStart=.* (/etc/\S+)", _unit(unit), re.MULTILINE):
+            assert all(above.stat().st_mode & stat.S_IXOTH for above in Path(settings).parents), "closed to its user"
 
 
 def journalctl(arguments: Arguments) -> None:
