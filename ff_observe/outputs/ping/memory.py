@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -95,7 +96,8 @@ class PingMemory:
             status = self._path.stat()
         except OSError:
             return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        # On a disk that became read-only, it may be older than the last ping: `_load` finds that out.
+        return (status.st_ino, status.st_mtime_ns, status.st_size) if os.access(self._path, os.W_OK) else None
 
     def _load(self, path: Path) -> Moment | None:
         try:

@@ -65,8 +65,9 @@ class Participation:
         before: "Participation | None" = None,
     ) -> None:
         """`before` is the part that this bridge had with its previous settings."""
-        clock = context.clock
+        self._clock = clock = context.clock
         self.instance_id = instance_id
+        self._schedule = DailySchedule.of_platform(instance_id)
         self._settings = settings
         self._memory = PingMemory(settings.ping.state_directory, instance_id, clock, settings.ping.ledger_named_in)
         if before is not None and before.instance_id == instance_id:
@@ -78,13 +79,17 @@ class Participation:
         self._role: Role | None = None  # while the others could be asked
 
     def _new_agenda(self, clock: Clock, chance: random.Random, started: Moment, not_before: float) -> Agenda:
-        schedule = DailySchedule.of_platform(self.instance_id)
+        own, assumed = self._past(started)
+        return Agenda(self._schedule, own, clock, chance, assumed=assumed, not_before=not_before)
+
+    def _past(self, until: Moment) -> tuple[Moment | None, bool]:
+        """The last ping, and whether that is only assumed: if the disk does not know it, the one that was due before
+        `until`."""
         try:
-            own, assumed = self._memory.load(), False
+            return self._memory.load(), False
         except UnknownPastError:
-            now = clock.now()
-            own, assumed = Moment.present(clock, (now - schedule.last_before(started.by(clock))).total_seconds()), True
-        return Agenda(schedule, own, clock, chance, assumed=assumed, not_before=not_before)
+            due = self._schedule.last_before(until.by(self._clock))
+            return Moment.present(self._clock, (self._clock.now() - due).total_seconds()), True
 
     def suits(self, settings: Settings, instance_id: str | None) -> bool:
         """Whether it matches these settings, on this platform (None: the platform's id is unknown now)."""
@@ -98,6 +103,9 @@ class Participation:
             if not self._election.shares_memory:
                 self._remember()
         if election.role not in (self._role, Role.UNKNOWN):
+            if self._role is Role.FOLLOWER and self._election.shares_memory:
+                # The leader before may have sent the ping that was due, and found no room to remember it.
+                self.agenda.own, self.agenda.assumed = self._past(Moment.present(self._clock))
             self._role = election.role
             self.agenda.review()
         if election.note:

@@ -116,7 +116,7 @@ class Agenda:
         self._clock = clock
         self._chance = chance
         self.own = own
-        self._assumed = assumed
+        self.assumed = assumed
         self.others: Moment | None = None
         self._before: Moment | None = None
         self._ping = self._owed_ping()
@@ -127,7 +127,7 @@ class Agenda:
     @property
     def last(self) -> Moment | None:
         """The last ping of the platform."""
-        own = None if self._assumed and self.others is not None else self.own
+        own = None if self.assumed and self.others is not None else self.own
         known = [moment for moment in (own, self.others) if moment is not None]
         return max(known, key=lambda moment: moment.by(self._clock), default=None)
 
@@ -154,7 +154,7 @@ class Agenda:
         """Begin an attempt. Until `retry` it counts as the ping of today: if this process ends before it knows the
         outcome, no other may send a second one."""
         self._begun += 1
-        self._before, self.own, self._assumed = self.last, Moment.present(self._clock), False
+        self._before, self.own, self.assumed = self.last, Moment.present(self._clock), False
         self._ask_at = self._clock.monotonic() + REVIEW_SECONDS
 
     def retry(self, retry_after_seconds: float | None) -> bool:

@@ -1,13 +1,25 @@
 """Bridges that share a disk: one leads, and a killed one is followed."""
 
+import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from ff_observe.outputs.ping.component import CorePing
 from ff_observe.outputs.ping.election import FileElection, Role
 from ff_observe.outputs.ping.memory import PingMemory
+from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.schedule import Moment
 from tests.fakes import FakeClock
+from tests.unit.outputs.examples import context
+from tests.unit.ping.bridge import DAY, SIX_IN_THE_EVENING, Platform
+from tests.unit.ping.samples import INSTALLATION, settings, snapshot
+
+assert INSTALLATION.instance_id is not None
+INSTANCE_ID = INSTALLATION.instance_id
 
 LEADING = """
 import pathlib, sys
@@ -53,3 +65,55 @@ def test_where_no_file_can_be_locked_it_is_alone_and_says_so() -> None:
     assert (election.role, election.may_send) == (Role.ALONE, True)
     assert "/proc/none/ping-sender.lock cannot be locked" in election.note
     assert "telemetry.ping.sender" in election.note
+
+
+class Sent:
+    """See `Sender`."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def send(self, body: bytes) -> Outcome:
+        self.bodies.append(body)
+        return Outcome(Result.DELIVERED, "200")
+
+    def abort(self) -> None:
+        pass
+
+
+def bridge(disk: Path, clock: FakeClock, sender: Sent) -> CorePing:
+    told = settings()
+    return CorePing(
+        context(replace(told, ping=replace(told.ping, state_directory=disk)), Platform(snapshot()), clock),
+        sender_for=lambda *_: sender,
+        elect=lambda _settings, memory, *_: FileElection(memory),
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, 3600], ids=["at once", "an hour later"])
+def test_on_a_disk_that_became_full_the_follower_of_a_dead_leader_sends_no_second_ping(
+    seconds: int, tmp_path: Path
+) -> None:
+    """The limit stands in for the disk."""
+    clock, sender = FakeClock(), Sent()
+    PingMemory(tmp_path, INSTANCE_ID, clock).save(Moment.present(clock, DAY))
+    leader, follower = bridge(tmp_path, clock, sender), bridge(tmp_path, clock, sender)
+    clock.advance(60)
+    for each in (leader, follower):
+        each.look()
+    assert sender.bodies == []
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        clock.advance(SIX_IN_THE_EVENING - 12 * 3600)
+        leader.look()
+        assert len(sender.bodies) == 1
+        leader.stop(clock.monotonic())
+        clock.advance(seconds)
+        follower.look()
+        assert len(sender.bodies) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    clock.advance(DAY)
+    follower.look()
+    assert len(sender.bodies) == 2

@@ -161,6 +161,17 @@ def test_a_file_that_can_only_be_read_is_an_unknown_past(
     assert f"{open_directory / NAME} cannot be used: Permission denied" in caplog.text
 
 
+def test_a_file_that_was_read_is_an_unknown_past_once_it_cannot_be_written(
+    open_directory: Path, clock: FakeClock
+) -> None:
+    memory = PingMemory(open_directory, ID, clock)
+    memory.save(moment := Moment.present(clock, 86_400))
+    assert memory.load() == moment
+    (open_directory / NAME).chmod(0o444)
+    with unable_to_write(open_directory), pytest.raises(UnknownPastError):
+        memory.load()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root must not write where another user's file says")
 def test_root_writes_only_where_a_file_says_that_root_alone_can_change(tmp_path: Path, clock: FakeClock) -> None:
     named_in = tmp_path / "flowforge.yml"
