@@ -141,7 +141,7 @@ class Agenda:
         """Whether it is time to ask the platform: for an owed ping, or to check consent."""
         ping = self._owed_ping()
         if ping is not None and ping != self._ping:
-            self._begun, self._ask_at = 0, max(self._not_before, min(self._ask_at, self._clock.monotonic()))
+            self._begun, self._ask_at = 0, max(self._not_before, self._clock.monotonic())
         self._ping = ping
         return self._clock.monotonic() >= self._ask_at
 
@@ -177,7 +177,7 @@ class Agenda:
     def review(self) -> None:
         """Check consent soon, as another bridge may be the one to send; what is owed keeps its time."""
         if not self.owed:
-            self._ask_at = max(self._not_before, min(self._ask_at, self._clock.monotonic()))
+            self._ask_at = max(self._not_before, self._clock.monotonic())
 
     def wait(self) -> float:
         """Seconds until the next look; never long, since a waiting thread does not notice a clock that jumps."""

@@ -244,3 +244,22 @@ def test_it_waits_until_the_next_ping_is_due_and_then_for_the_one_after() -> Non
     clock.advance(10)
     begun.ask_after()
     assert begun.wait() == LOOK_SECONDS
+
+
+def test_a_review_checks_consent_at_once_but_not_before_the_first_moment() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, Moment.present(clock), not_before=clock.monotonic() + 30)
+    begun.review()
+    assert not begun.look()
+    clock.advance(30)
+    begun.ask_after()
+    begun.review()
+    assert begun.look()
+
+
+def test_a_review_leaves_an_owed_ping_its_time() -> None:
+    clock = FakeClock()
+    begun = agenda(clock, None)
+    begun.ask_after(60)
+    begun.review()
+    assert begun.next_ping() == clock.now() + timedelta(seconds=60)

@@ -1,4 +1,4 @@
-"""`Retry-After` as receivers write it."""
+"""What an answer means, and `Retry-After` as receivers write it."""
 
 from datetime import UTC, datetime
 
@@ -44,8 +44,13 @@ def test_any_text_gives_a_bounded_delay_or_none(value: str) -> None:
     assert seconds is None or 0 < seconds <= 86_400
 
 
-@given(st.integers(0, 2000))
-def test_every_status_has_an_outcome(status: int) -> None:
-    outcome = outcome_of_answer(status, None, "receiver:443", NOW)
-    assert outcome.result in Result
+@given(st.integers(0, 2000) | st.sampled_from([199, 200, 299, 300, 399, 400, 408, 429, 499, 500]))
+def test_every_status_has_an_outcome_that_names_it_and_the_receiver(status: int) -> None:
+    outcome = outcome_of_answer(status, "30", "receiver:443", NOW)
+    later = status in (408, 429)
     assert (outcome.result is Result.DELIVERED) is (200 <= status < 300)
+    assert (outcome.result is Result.REJECTED) is (300 <= status < 500 and not later)
+    assert ("redirects are not followed" in outcome.explanation) is (300 <= status < 400)
+    assert ("; check telemetry.url" in outcome.explanation) is (400 <= status < 500 and not later)
+    assert outcome.retry_after_seconds == (30 if outcome.result is Result.FAILED else None)
+    assert (outcome.status, outcome.receiver) == (status, "receiver:443")

@@ -1,6 +1,7 @@
 """When pings are due, and how long to wait after a failure."""
 
 import random
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -41,6 +42,17 @@ def test_a_moment_in_another_zone_is_the_same_moment() -> None:
     assert AFTERNOON.next_after(moment) == datetime(2026, 11, 23, 14, tzinfo=UTC)
 
 
+def test_days_are_those_of_utc_on_a_machine_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Pacific/Auckland")  # a day of its own begins at 11:00 UTC
+        time.tzset()
+        noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+        assert not DailySchedule(9 * HOUR).owes(noon, noon - 2 * HOUR)
+        assert not DailySchedule(9 * HOUR).owes(noon + 11 * HOUR, noon - 2 * HOUR)
+        assert DailySchedule(9 * HOUR).owes(noon, noon - 13 * HOUR)
+    time.tzset()
+
+
 @given(time_of_day=times_of_day, moment=moments)
 def test_one_ping_is_owed_on_each_day_from_its_time_on(time_of_day: timedelta, moment: datetime) -> None:
     schedule = DailySchedule(time_of_day)
@@ -57,6 +69,8 @@ def test_a_moment_is_reckoned_by_the_time_that_passed_and_not_by_a_clock_that_is
     clock.adjust(-86_400)
     clock.suspend(3600)
     assert clock.now() - moment.by(clock) == timedelta(hours=1, minutes=1)
+    assert Moment.present(clock).by(clock) == clock.now()
+    assert moment.wall == datetime(2026, 11, 23, 11, 59, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("boot", ["another", ""])
