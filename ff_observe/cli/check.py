@@ -1,11 +1,14 @@
 """`ff-observe check`: is the file valid, does the platform's database answer, which outputs are on, and why."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from ff_observe.cli.options import add_platforms, platforms_of, quiet, settings_of
 from ff_observe.cli.terminal import READING, mapped, painted, progress
@@ -15,10 +18,17 @@ from ff_observe.telemetry.platform_context import working_for
 if TYPE_CHECKING:
     from ff_observe.config.platforms import ListedPlatform
     from ff_observe.config.settings import Settings
+    from ff_observe.lifecycle.workers import Workers
     from ff_observe.platform.snapshot import Snapshot
+
+_Checked = tuple[dict[str, Any], bool]
 
 ASK_SECONDS = 5.0
 """Time limit for the platform. Connecting to PostgreSQL alone may take 3."""
+
+AT_A_TIME: Final = 8
+"""How many of several platforms are asked at a time, besides those that are slow to answer: more would be slow
+themselves on a machine with one core."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -41,7 +51,8 @@ def run(options: argparse.Namespace) -> int:
 
     several = options.platforms is not None
     try:
-        answer, hangs = _of_several(options) if several else _of_platform(_strict(options), options)
+        with quiet("ff_observe.platform"), contextlib.nullcontext() if options.offline else progress(READING):
+            answer, hangs = _of_several(options) if several else _of_platform(_strict(options), options)
     except ConfigurationError as error:
         if not options.json:
             raise
@@ -69,19 +80,37 @@ def _strict(options: argparse.Namespace) -> "Settings":
     return settings
 
 
-def _of_several(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
-    """The answers for all that `--platforms` names, one after the other, and whether a thread still hangs."""
+def _of_several(options: argparse.Namespace) -> _Checked:
+    """The answers for all that `--platforms` names, in its order, and whether a thread still hangs."""
+    from ff_observe.lifecycle.workers import Workers
     from ff_observe.running.wiring import web_security
 
     listed = platforms_of(options)
     problems = listed.warnings + _problems_of(lambda: web_security(listed.web))
-    checked = [_of_listed(platform, options) for platform in listed.platforms]
+    workers = Workers(AT_A_TIME)
+    begun = [_begun(workers, partial(_of_listed, platform, options)) for platform in listed.platforms]
+    checked = [each.result() for each in begun]
     answers, hang = [answer for answer, _ in checked], any(hangs for _, hangs in checked)
     valid = not problems and all(answer["valid"] for answer in answers)
     return {"valid": valid, "problems": list(map(asdict, problems)), "platforms": answers}, hang
 
 
-def _of_listed(platform: "ListedPlatform", options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+def _begun(workers: "Workers", check: Callable[[], _Checked]) -> "Future[_Checked]":
+    """The check in a thread of its own, or done at once if the system has none to give."""
+    future: Future[_Checked] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(check())
+        except BaseException as error:
+            future.set_exception(error)
+
+    if not workers.submit("check", run):
+        run()
+    return future
+
+
+def _of_listed(platform: "ListedPlatform", options: argparse.Namespace) -> _Checked:
     from ff_observe.outputs.otlp.output import check as check_otlp
 
     with working_for(platform.name):
@@ -95,7 +124,7 @@ def _of_listed(platform: "ListedPlatform", options: argparse.Namespace) -> tuple
         return {"name": platform.name, **answer}, hangs
 
 
-def _of_platform(settings: "Settings", options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+def _of_platform(settings: "Settings", options: argparse.Namespace) -> _Checked:
     snapshot, hangs = (None, False) if options.offline else _ask(settings)
     return mapped(_answer(settings, snapshot, every_value=options.effective), options.redactor.text), hangs
 
@@ -128,7 +157,7 @@ def _ask(settings: "Settings") -> "tuple[Snapshot, bool]":
     from ff_observe.running.wiring import open_platform
 
     try:
-        with quiet("ff_observe.platform"), open_platform(settings, asks_flowfuse=True) as platform, progress(READING):
+        with open_platform(settings, asks_flowfuse=True) as platform:
             snapshot = platform.snapshots.current(ASK_SECONDS)
     except TimeoutError:
         return snapshot, True

@@ -1,7 +1,9 @@
 """`ff-observe check` asks the platform: its exit status says what a deployment needs to know."""
 
+import contextlib
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -14,9 +16,10 @@ import pytest
 
 from ff_observe.cli import check, main
 from ff_observe.cli import run as run_command
+from ff_observe.config.settings import Settings
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.snapshots import Snapshots
-from ff_observe.platform.sources.model import Answer
+from ff_observe.platform.sources.model import Answer, Source
 from ff_observe.running import wiring
 from tests.network_guard import guarded_environment
 from tests.platforms import case_named, database_name, licence_of, postgresql_source
@@ -286,6 +289,52 @@ def test_of_several_platforms_each_is_checked_and_the_worst_decides(
     assert status == 78
     assert f"\nbroken:\n  problem: {file}:1:12: this is not YAML" in broken
     assert broken.endswith("\n3 platforms: 1 not valid, 1 without an answer of the database.\n")
+
+
+def test_of_several_platforms_a_slow_one_keeps_none_waiting_and_its_place(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first waits until the second was asked."""
+    asked, source_of = threading.Event(), wiring._source
+    sqlite_home(tmp_path / "acme")
+    sqlite_home(tmp_path / "initech")
+
+    def watched(settings: Settings) -> Source:
+        source = source_of(settings)
+        read = source.read
+
+        def read_in_turn(at: datetime) -> Answer:
+            if settings.home.name == "initech":
+                asked.set()
+            assert asked.wait(60)
+            return read(at)
+
+        monkeypatch.setattr(source, "read", read_in_turn)
+        return source
+
+    monkeypatch.setattr(wiring, "_source", watched)
+    monkeypatch.setattr(check, "ASK_SECONDS", 120)
+    status, shown = of_several(tmp_path, capfd)
+    assert status == 0
+    assert [line for line in shown.splitlines() if line in ("acme:", "initech:")] == ["acme:", "initech:"]
+
+
+def test_ctrl_c_ends_the_check_of_several_platforms(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for name in ("acme", "initech", "hooli"):
+            postgresql_home(tmp_path / name, server.getsockname()[1], "x")
+        checking = subprocess.Popen(
+            command("check", "--platforms", tmp_path),
+            env=guarded_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        with checking, contextlib.ExitStack() as connections:
+            for _ in range(3):
+                connections.enter_context(server.accept()[0])
+            checking.send_signal(signal.SIGINT)
+            assert checking.communicate(timeout=60) == (b"", b"")
+            assert checking.returncode == 130
 
 
 def test_of_several_platforms_no_secret_is_shown_and_warnings_are_errors(
