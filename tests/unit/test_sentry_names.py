@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentry_relay.processing import StoreNormalizer
 
 from ff_observe.config.sentry_names import environment_name, release_name
 from ff_observe.frontend import reported_release
@@ -36,6 +37,14 @@ def test_a_release_is_flowfuses_without_what_sentry_refuses(version: str | None,
 )
 def test_an_environment_is_one_that_sentry_keeps(name: str, environment: str) -> None:
     assert environment_name(name) == environment
+
+
+@given(st.text(max_size=120) | st.text("\u0434\u65e5", max_size=120))
+def test_sentry_itself_keeps_environment_and_release(text: str) -> None:
+    release = release_name(text) or "flowfuse@1"
+    event = {"event_id": "0" * 32, "environment": environment_name(text), "release": release}
+    normalised = StoreNormalizer(project_id=1).normalize_event(event)
+    assert (normalised["environment"], normalised["release"]) == (event["environment"], release)
 
 
 @given(st.text(max_size=220))
