@@ -154,6 +154,20 @@ def test_nothing_is_left_of_deliveries_that_were_switched_off(home: Path) -> Non
         assert OUTPUT_DELIVERED.name not in bridge.self_metrics.readings()
 
 
+def test_a_delivery_that_failed_is_forgotten_once_deliveries_go_elsewhere_and_not_before(home: Path) -> None:
+    off = settings_with(home, None)
+    with envelopes.receiver(status=403) as refusing, envelopes.receiver() as other:
+        wrong, right = (replace(off, backend_sentry=BackendSentrySettings(Secret(it.dsn))) for it in (refusing, other))
+        with Bridge(wrong) as bridge:
+            bridge.capture(RuntimeError("for Sentry"), "test")
+            wait_until(bridge.self_metrics.failures, "a refused event")
+            bridge.reload(replace(wrong, platform=replace(wrong.platform, driver="docker")))
+            assert bridge.self_metrics.failures() == {"backend_sentry": "it answered HTTP 403"}
+            bridge.reload(right)
+            assert bridge.self_metrics.failures() == {}
+            assert OUTPUT_DELIVERED.name not in bridge.self_metrics.readings()
+
+
 def test_nothing_is_left_of_a_delivery_that_ends_after_it_was_switched_off(home: Path) -> None:
     off = settings_with(home, None)
     with envelopes.receiver() as sentry:
