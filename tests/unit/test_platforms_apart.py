@@ -134,6 +134,24 @@ def test_an_error_goes_to_the_sentry_of_its_platform_with_its_log_lines_alone(
     assert "reading initech" not in crumbs
 
 
+def test_a_line_about_a_lost_event_names_its_platform(settings: dict[str, ff_observe.Settings]) -> None:
+    lines: list[tuple[str | None, str]] = []
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append((current_platform(), record.getMessage()))
+
+    log = logging.getLogger("ff_observe.outputs.sentry.component")
+    log.addHandler(heard := Heard())
+    with receiver(status=500) as server, contextlib.ExitStack() as stack:
+        stack.callback(log.removeHandler, heard)
+        refused = BackendSentrySettings(Secret(server.dsn))
+        told = {"acme": replace(settings["acme"], backend_sentry=refused), "initech": settings["initech"]}
+        bridge = stack.enter_context(ff_observe.build_bridge(told))
+        bridge.platforms["acme"].capture(ZeroDivisionError("a fault of ours"), "snapshot")
+    assert lines == [("acme", "Sentry did not take an event: it answered HTTP 500")]
+
+
 def test_traces_and_logs_go_to_the_receiver_of_their_platform_alone() -> None:
     log = logging.getLogger("ff_observe.test")
     with contextlib.ExitStack() as stack:

@@ -19,7 +19,7 @@ from ff_observe.outputs.sentry.budget import Admitted, EventBudget, Reason
 from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.telemetry.log import StateLog
-from ff_observe.telemetry.platform_context import current_platform
+from ff_observe.telemetry.platform_context import current_platform, working_for
 from ff_observe.telemetry.redaction import Redactor, known_secrets
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class BackendSentry:
         self._client: SentryClient | None = None
         self._hook_before_ours = threading.excepthook
         self._hooked = False
+        self._platform = current_platform()
         self._lock = threading.Lock()
         self._pending = 0
         self._state = StateLog(log)
@@ -75,7 +76,7 @@ class BackendSentry:
         from ff_observe.outputs.sentry.client import SentryClient
 
         self._client = SentryClient(context.settings, context.flowfuse_version, context.redactor, self, self._admit)
-        self._hooked = current_platform() is None  # of several platforms, no thread belongs to one
+        self._hooked = self._platform is None  # of several platforms, no thread belongs to one
         if self._hooked:
             _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
 
@@ -121,10 +122,11 @@ class BackendSentry:
                 self._budget.arrived()
         self._metrics.add(SENTRY_EVENTS, "captured" if failure is None else "dropped")
         self._metrics.delivery(NAME, failure)
-        if failure is None:
-            self._state.working("Sentry takes events")
-        else:
-            self._state.failing(f"Sentry did not take an event: {failure}")
+        with working_for(self._platform):  # the SDK's thread does not know it
+            if failure is None:
+                self._state.working("Sentry takes events")
+            else:
+                self._state.failing(f"Sentry did not take an event: {failure}")
 
     def _admit(self, event: Mapping[str, Any]) -> "Additions | None":
         admitted = self._budget.admit(place_of(event))
