@@ -144,10 +144,12 @@ class BackendSentry:
             client.capture_error(error, tags, handled=handled)
 
     def _thread_ended(self, arguments: "threading.ExceptHookArgs") -> None:
-        if arguments.exc_value is not None and not issubclass(arguments.exc_type, SystemExit):
-            name = arguments.thread.name if arguments.thread is not None else "unknown"
-            self._capture(arguments.exc_value, name, handled=False)
-        self._hook_before_ours(arguments)
+        try:
+            if arguments.exc_value is not None and not issubclass(arguments.exc_type, SystemExit):
+                name = arguments.thread.name if arguments.thread is not None else "unknown"
+                self._capture(arguments.exc_value, name, handled=False)
+        finally:  # the SDK fails on some errors, such as groups that are nested too deeply
+            self._hook_before_ours(arguments)
 
 
 def _suppressed(admitted: Admitted) -> dict[str, Any]:

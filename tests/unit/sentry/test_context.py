@@ -1,5 +1,6 @@
 """What an event tells: thread, component, environment and release; and when there is none at all."""
 
+import contextlib
 import itertools
 import json
 import logging
@@ -57,6 +58,21 @@ def test_an_error_that_ends_a_thread_arrives_and_the_hook_before_ours_is_still_a
     assert event["exception"]["values"][0]["mechanism"]["handled"] is False
     assert seen == ["ValueError"]
     assert threading.excepthook is before
+
+
+def test_an_error_that_the_sdk_cannot_report_still_reaches_the_hook_before_ours(
+    server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: seen.append(arguments.exc_type))
+    error: Exception = ValueError("the innermost")
+    for _ in range(2000):
+        error = ExceptionGroup("nested", [error])
+
+    arguments = threading.ExceptHookArgs((type(error), error, None, None))
+    with Bridge(settings(server.dsn)), contextlib.suppress(RecursionError):  # of the SDK's
+        threading.excepthook(arguments)
+    assert seen == [ExceptionGroup]
 
 
 def test_the_component_is_the_innermost_module_of_the_bridge(server: Receiver) -> None:
