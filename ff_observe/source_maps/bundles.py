@@ -4,15 +4,19 @@ import base64
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 _BUNDLES: Final = (".js", ".mjs", ".cjs")
 # https://tc39.es/ecma426/#sec-linking-generated-code; `//@` is its old form.
-_REFERENCE: Final = re.compile(r"^[ \t]*//[#@][ \t]*sourceMappingURL=(?P<url>\S+)[ \t]*$", re.MULTILINE)
+_REFERENCE: Final = re.compile(r"^[ \t]*//[#@](?P<space>[ \t]*)sourceMappingURL=(?P<url>\S+)[ \t]*$", re.MULTILINE)
+# https://github.com/tc39/ecma426/blob/main/proposals/debug-id.md; in a map `debugId`, or sentry-cli's `debug_id`.
+_DEBUG_ID: Final = re.compile(
+    r"^[ \t]*//# debugId=(?P<id>[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +103,28 @@ def _bad_links(directory: Path) -> Iterator[str]:
 
 
 def _pair(directory: Path, bundle: Path) -> Pair | None:
-    references = _REFERENCE.findall(_read(bundle))
+    text = _read(bundle)
+    references = list(_REFERENCE.finditer(text))
     beside = bundle.with_name(f"{bundle.name}.map")
     if not references:
         if beside.exists():
             raise _UnusableError(f"does not refer to {beside.name}: end it with //# sourceMappingURL={beside.name}")
         return None
-    url = str(references[-1])
+    url = references[-1]["url"]
+    found = None if url.startswith("data:") else _locate(directory, bundle, url)
+    if references[-1]["space"] != " " and found != beside:  # one beside the bundle it finds without a reference
+        raise _UnusableError(
+            "refers to its map without one space, so sentry-cli finds none: write //# sourceMappingURL="
+        )
     name = bundle.relative_to(directory)
-    if url.startswith("data:"):
-        return Pair(name, None, *_check_map("within it", _map_within(url)))
-    found = _locate(directory, bundle, url)
-    return Pair(name, found.relative_to(directory), *_check_map(found.name, _read(found)))
+    if found is None:
+        return Pair(name, None, *_sources("within it", _parsed("within it", _map_within(url))))
+    content = _parsed(found.name, _read(found))
+    ids = [comment["id"].lower() for comment in _DEBUG_ID.finditer(text)]
+    if ids and ids[-1] not in (str(content.get(key)).lower() for key in ("debugId", "debug_id")):
+        # Left by an interrupted upload, or by a map built anew: sentry-cli gives it no id then, and ends with 0.
+        raise _UnusableError(f"its debug id is not that of its map {found.name}: build again")
+    return Pair(name, found.relative_to(directory), *_sources(found.name, content))
 
 
 def _locate(directory: Path, bundle: Path, url: str) -> Path:
@@ -150,8 +164,7 @@ def _map_within(url: str) -> str:
         raise _UnusableError("its map within it is broken: build again") from None
 
 
-def _check_map(name: str, text: str) -> tuple[int, int]:
-    """How many sources a map has, and how many of them without their content."""
+def _parsed(name: str, text: str) -> dict[str, Any]:
     if text.startswith(")]}"):  # prevents inclusion as a script; the format allows it
         text = text.partition("\n")[2]
     try:
@@ -160,6 +173,11 @@ def _check_map(name: str, text: str) -> tuple[int, int]:
         raise _UnusableError(f"its map {name} is not JSON: build again") from None
     if not isinstance(content, dict) or content.get("version") != 3:
         raise _UnusableError(f"its map {name} is not a source map of version 3")
+    return content
+
+
+def _sources(name: str, content: Mapping[str, Any]) -> tuple[int, int]:
+    """How many sources a map has, and how many of them without their content."""
     if isinstance(content.get("sections"), list):
         return 0, 0  # an index map: sentry-cli flattens it
     sources, contents = content.get("sources"), content.get("sourcesContent")

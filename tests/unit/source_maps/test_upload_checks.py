@@ -21,6 +21,10 @@ ENVIRONMENT = {"SENTRY_AUTH_TOKEN": "planted-token", "SENTRY_ORG": "o", "SENTRY_
 GOOD_MAP: Mapping[str, object] = {"version": 3, "sources": ["a.js"], "sourcesContent": ["let a"], "mappings": "AAAA"}
 
 
+ID, OTHER_ID = "85314830-023f-4cf1-a267-535f4e37bb17", "0b2ac6b2-8a5a-4b0e-8f2c-5f6a3f6c0d11"
+IDENTIFIED = f"//# sourceMappingURL=a.js.map\n//# debugId={ID}"
+
+
 def sentry_script(release: str | None) -> tuple[Script, ...]:
     return snippets(FrontendSettings(sentry=FrontendSentrySettings("https://k@sentry.test/1")), "test", release)
 
@@ -85,11 +89,18 @@ def test_a_dry_run_without_a_token_still_shows_the_plan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "reference",
     ["//# sourceMappingURL=a.js.map", "//@ sourceMappingURL=a.js.map\r\n", "//# sourceMappingURL=./a.js.map?v=1",
-     "//# sourceMappingURL=/a.js.map", "//# sourceMappingURL=a.js.map#x",
+     "//#sourceMappingURL=a.js.map", "//# sourceMappingURL=/a.js.map", "//# sourceMappingURL=a.js.map#x",
      "//# sourceMappingURL=old.map\n//# sourceMappingURL=a.js.map\n\n//# debugId=0"],
 )  # fmt: skip
 def test_a_reference_is_read_as_browsers_read_it(tmp_path: Path, reference: str) -> None:
     built = write(tmp_path, {"a.js": f"a\n{reference}", "a.js.map": GOOD_MAP})
+    assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
+
+
+@pytest.mark.parametrize("identified", [{}, {"debugId": ID}, {"debug_id": ID.upper()}])
+def test_a_bundle_that_was_uploaded_before_is_fine(tmp_path: Path, identified: Mapping[str, object]) -> None:
+    bundle = IDENTIFIED if identified else BUNDLE["a.js"]
+    built = write(tmp_path, {"a.js": bundle, "a.js.map": {**GOOD_MAP, **identified}})
     assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
 
 
@@ -125,6 +136,13 @@ def test_maps_in_bundles_index_maps_and_guarded_maps_are_fine(tmp_path: Path) ->
         ({"a.js": f"//# sourceMappingURL={'x' * 5000}"}, "which cannot be the name of a file"),
         ({"a b.js": "//# sourceMappingURL=a%20b.js.map", "a b.js.map": GOOD_MAP}, "sentry-cli does not decode the %"),
         ({"a.js": "//# sourceMappingURL=/m/a.js.map", "m/a.js.map": GOOD_MAP}, "which sentry-cli does not find"),
+        ({"a.js": "//#sourceMappingURL=a.map", "a.map": GOOD_MAP}, "a.js: refers to its map without one space"),
+        (
+            {"a.js": f"//#\tsourceMappingURL=data:;base64,{encoded(GOOD_MAP)}"},
+            "a.js: refers to its map without one space",
+        ),
+        ({"a.js": IDENTIFIED, "a.js.map": GOOD_MAP}, "a.js: its debug id is not that of its map a.js.map"),
+        ({"a.js": IDENTIFIED, "a.js.map": {**GOOD_MAP, "debugId": OTHER_ID}}, "a.js: its debug id is not that of its"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "<html>"}, "its map a.js.map is not JSON"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "[" * 100_000}, "its map a.js.map is not JSON"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "[3]"}, "not a source map of version 3"),
