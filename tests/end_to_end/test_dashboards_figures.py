@@ -14,6 +14,9 @@ TAKEN, DECIDED = "ff_observe_snapshot_timestamp_seconds", "ff_observe_ping_enabl
 SECONDS_AGO = {"shared": 4, "own": -0.25}
 """An own snapshot is taken after the scrape began, and a scrape has the time at which it began."""
 
+AGENTS = "flowfuse_devices_by_agent_version"
+AGENTS_AT = {"north": {"3.7.0": 30, "3.5.0": 10}, "south": {"3.7.0": 40, "none": 20}}
+
 RULES = ("file", "licensed", "no_objection", "not_initialised")
 
 
@@ -33,6 +36,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prome
                     {**target, "instance": name},
                 )
                 for name, ago in SECONDS_AGO.items()
+            ),
+            *(
+                Sample(AT, AGENTS, devices, {**target, "instance": place, "platform_id": place, "version": version})
+                for place, versions in AGENTS_AT.items()
+                for version, devices in versions.items()
             ),
             *(Sample(AT, DECIDED, 0, {**target, "instance": rule, "rule": rule}) for rule in RULES),
         ],
@@ -56,3 +64,8 @@ def test_so_many_rules_as_the_panel_has_room_for_are_shown(
 ) -> None:
     expression = filled_in(query("flowfuse-telemetry: Deciding rule A").expression, "|".join(rules))
     assert sorted(dict(labels)["rule"] for labels in asked.query(expression, AT)) == sorted(shown)
+
+
+def test_agents_of_several_platforms_with_one_version_count_together(asked: prometheus.Prometheus) -> None:
+    share = filled_in(query("flowfuse-rollout: Agents on one version A").expression)
+    assert asked.value(share, AT) == 0.7

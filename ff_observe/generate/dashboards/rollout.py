@@ -43,7 +43,7 @@ def _instances(outdated: str) -> str:
 def _now() -> list[p.Panel]:
     rolled_out = whole(_BY, 'rollout=~"in_sync|behind"')
     counted = of(_AGENTS, 'version!~"none|other"')
-    newest = f"max({once(counted, 'version')})"
+    most = f"max(sum by (version) ({once(counted, 'version')}))"
     return [
         p.number(
             "In sync",
@@ -64,7 +64,7 @@ def _now() -> list[p.Panel]:
         ),
         p.number(
             "Agents on one version",
-            f"{newest} / ({whole(_AGENTS)} > 0)",
+            f"{most} / ({whole(_AGENTS)} > 0)",
             f"The share of devices with the version of the agent that most have. {_AGENTS.help}",
             unit=p.SHARE_UNIT,
             decimals=0,
