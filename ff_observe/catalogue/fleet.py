@@ -1,6 +1,7 @@
 """The metrics of the fleet whose pings a collector has (`flowfuse_fleet_*`)."""
 
 from ff_observe.catalogue.counts import COUNTS
+from ff_observe.catalogue.facts import FEATURE_ENABLED
 from ff_observe.catalogue.model import Metric, resource_titles
 from ff_observe.catalogue.quality import RULES
 
@@ -59,6 +60,7 @@ BY_FEATURE = Metric(
     "Platforms of the last 30 days by whether a feature is enabled; a state that few platforms share is `other`.",
     "{platform}",
     ("feature", "enabled"),
+    value_titles=FEATURE_ENABLED.value_titles,
 )
 RESOURCE_TITLES = resource_titles(COUNTS)
 """The counts of the ping under the names of their metrics, with their titles."""

@@ -11,7 +11,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from ff_observe.catalogue import METRICS
+from ff_observe.catalogue import COUNTS, METRICS, facts, fleet
+from ff_observe.catalogue.model import Metric
 from ff_observe.generate import __main__ as command
 from ff_observe.generate import dashboards as generated
 from ff_observe.generate import documents
@@ -88,6 +89,39 @@ def test_a_panel_has_title_description_unit_and_words_for_no_data(path: Path) ->
             defaults = panel["fieldConfig"]["defaults"]
             assert defaults["unit"], panel["title"]
             assert len(defaults["noValue"]) > 5, panel["title"]
+
+
+@each_dashboard
+def test_no_whole_number_is_abbreviated(path: Path) -> None:
+    """With `short` and no decimals, Grafana writes 1286 as 1 K."""
+    for panel in panels(path):
+        config = panel.get("fieldConfig", {"defaults": {}, "overrides": []})
+        for fields in (config["defaults"], *(by_id(override) for override in config["overrides"])):
+            assert fields.get("unit") != "short" or fields.get("decimals") != 0, panel["title"]
+
+
+def by_id(override: dict[str, Any]) -> dict[str, Any]:
+    return {field["id"]: field["value"] for field in override["properties"]}
+
+
+def test_tables_of_all_counts_have_no_bytes_and_no_moments_among_them() -> None:
+    units = {count.name: count.unit for count in COUNTS}
+    of_all = [target for target in targets() if target.expression.count("__name__=~") and "what" in target.expression]
+    assert len(of_all) == 4
+    for target in of_all:
+        for selector in selectors(target.expression):
+            assert {units[name] for name in selector.names} & {"s", "By"} == set(), str(target)
+
+
+@pytest.mark.parametrize(
+    ("uid", "metric"), [("flowfuse-platform", facts.FEATURE_ENABLED), ("flowfuse-fleet", fleet.BY_FEATURE)]
+)
+def test_features_go_by_their_titles(uid: str, metric: Metric) -> None:
+    (panel,) = (
+        each for path in DASHBOARDS if path.stem == uid for each in panels(path) if each["title"] == metric.title
+    )
+    named = {each["matcher"]["options"]: by_id(each)["displayName"] for each in panel["fieldConfig"]["overrides"]}
+    assert named == {"file_store": "file store"}
 
 
 @each_dashboard

@@ -1,12 +1,13 @@
 """FlowFuse / Cost and growth: rows, bytes, snapshots, and where they will be."""
 
-from ff_observe.catalogue import COUNTS, facts
+from ff_observe.catalogue import facts
 from ff_observe.catalogue.model import in_text
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.frame import Dashboard, framed
 from ff_observe.generate.dashboards.queries import (
     COUNT,
+    COUNTED,
     Query,
     counted,
     each,
@@ -19,7 +20,6 @@ from ff_observe.generate.dashboards.queries import (
 )
 
 _SIZE, _TABLES, _FREE = COUNT["database_size_bytes"], COUNT["table_size_bytes"], COUNT["database_disk_free_bytes"]
-_ROWS = tuple(count for count in COUNTS if not count.labels and count.unit not in ("s", "By"))
 
 
 def dashboard() -> Dashboard:
@@ -92,8 +92,8 @@ def _rows() -> list[p.Panel]:
         t.rows(
             "Rows now",
             [
-                t.what(_ROWS),
-                t.Values(f"sum by (what) ({once(what(of_all(_ROWS)), 'what')})", "Now", unit=p.COUNT_UNIT, width=90),
+                t.what(COUNTED),
+                t.Values(f"sum by (what) ({once(what(of_all(COUNTED)), 'what')})", "Now", unit=p.COUNT_UNIT, width=90),
             ],
             "Every count of rows, largest first.",
             width=8,

@@ -30,6 +30,8 @@ QUIET = "#8e8e8e"
 """For what is off, unknown or of no concern; readable on dark and light."""
 
 COUNT_UNIT, SHARE_UNIT, SECONDS_UNIT, BYTES_UNIT = "short", "percentunit", "s", "bytes"
+IN_FULL_UNIT = "locale"
+"""Of counts without decimals: Grafana's `short` rounds 1,286 to 1 K, and two marks of an axis to one number."""
 DAYS_UNIT, PER_MINUTE_UNIT = "suffix: days", "suffix:/min"
 DAY_UNIT, MINUTE_UNIT, AGO_UNIT = "time:YYYY-MM-DD", "time:YYYY-MM-DD HH:mm", "dateTimeFromNow"
 """Moments; Grafana counts them in milliseconds."""
@@ -112,6 +114,10 @@ def titled(titles: Mapping[str, str]) -> Mappings:
     return {value: (title, None) for value, title in titles.items()}
 
 
+def in_full(unit: str, decimals: int | None) -> str:
+    return IN_FULL_UNIT if unit == COUNT_UNIT and decimals == 0 else unit
+
+
 def setting(name: str, value: object) -> model.DynamicConfigValue:
     return model.DynamicConfigValue(id_val=name, value=value)
 
@@ -142,7 +148,8 @@ def number(
     """One number (or one for each series, with its name) as of now, large; by default the sum of the metric. Coloured
     only if `steps` or `mappings` say what the colour means. `names` are other words for the legends."""
     asked = query if isinstance(query, Query) else Query(query or total(about))
-    panel = _large(about, description, asked, unit, empty, width, mappings, Form.NOW).height(height)
+    panel = _large(about, description, asked, in_full(unit, decimals), empty, width, mappings, Form.NOW)
+    panel.height(height)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.text_mode(options.BigValueTextMode.VALUE_AND_NAME if asked.legend else options.BigValueTextMode.VALUE)
     panel.thresholds(steps_of(steps))
@@ -212,7 +219,9 @@ def graph(
     leaves them to Grafana. `bars` are stacked; `interval` is the shortest step."""
     if isinstance(about, Metric) and not queries:
         queries = [each(about)]
-    panel = described(timeseries.Panel(), about, description, queries, unit, empty, Form.OVER_TIME)
+    decimals = decimals if unit == COUNT_UNIT else None
+    shown_in = in_full(unit, decimals)
+    panel = described(timeseries.Panel(), about, description, queries, shown_in, empty, Form.OVER_TIME)
     stacked = stacked or bars
     # A stacked series at zero would draw its line over its neighbour's edge.
     panel.span(width).height(height).line_width(0 if stacked else 2)
@@ -240,7 +249,7 @@ def graph(
         panel.draw_style(options.GraphDrawStyle.BARS)
     if stacked:
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL).group("A"))
-    if unit == COUNT_UNIT and decimals is not None:
+    if decimals is not None:
         panel.decimals(decimals)
     if maximum is not None:
         panel.max(maximum)
@@ -318,7 +327,7 @@ def shares(
     if query is None:
         assert isinstance(about, Metric)
         query = largest_first(each(about))
-    panel = described(bargauge.Panel(), about, description, [query], unit, empty, Form.NOW)
+    panel = described(bargauge.Panel(), about, description, [query], in_full(unit, 0), empty, Form.NOW)
     panel.span(width).height(height).orientation(options.VizOrientation.HORIZONTAL)
     panel.display_mode(options.BarGaugeDisplayMode.BASIC).value_mode(options.BarGaugeValueMode.TEXT)
     panel.name_placement(options.BarGaugeNamePlacement.LEFT).show_unfilled(True)

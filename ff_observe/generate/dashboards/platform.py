@@ -1,18 +1,27 @@
 """FlowFuse / Platform: what is running now, and how it moved."""
 
-from ff_observe.catalogue import COUNTS, audit, facts
+from ff_observe.catalogue import audit, facts
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
 from ff_observe.generate.dashboards.colors import STATES
 from ff_observe.generate.dashboards.frame import Dashboard, framed
-from ff_observe.generate.dashboards.queries import COUNT, Query, each, named, of, of_all, once, total, total_by, what
+from ff_observe.generate.dashboards.queries import (
+    COUNT,
+    COUNTED,
+    Query,
+    each,
+    named,
+    of,
+    of_all,
+    once,
+    total,
+    total_by,
+    what,
+)
 
 NO_TABLE = "no answer from the database, or a FlowFuse without this feature"
 
 _LAST_SEEN = {"day": p.GOOD, "week": p.MILD, "month": p.BAD, "older": p.WORST, "never": p.QUIET}
-
-_COUNTED = tuple(count for count in COUNTS if not count.labels)
-"""What the table of growth lists: a new count of the catalogue is in it by itself."""
 
 
 def dashboard() -> Dashboard:
@@ -68,7 +77,7 @@ def _running() -> list[p.Panel]:
 
 
 def _growth() -> list[p.Panel]:
-    every = of_all(_COUNTED)
+    every = of_all(COUNTED)
 
     def change(since: str) -> str:
         """Of each bridge by itself: one that was not there before has not grown from nothing, and one that did not
@@ -80,7 +89,7 @@ def _growth() -> list[p.Panel]:
         t.rows(
             "Counts, and their growth",
             [
-                t.what(_COUNTED),
+                t.what(COUNTED),
                 t.Values(f"sum by (what) ({once(what(every), 'what')})", "Now", unit=p.COUNT_UNIT, width=75),
                 t.Values(change("1d"), "In a day", unit="short", width=85),
                 t.Values(change("1w"), "In a week", unit="short", width=95),

@@ -11,6 +11,8 @@ CHOSEN = 'job=~"$job", instance=~"$instance"'
 
 COUNT = {count.name.removeprefix("flowfuse_"): count for count in COUNTS}
 """The platform's counts by their name without the prefix."""
+COUNTED = tuple(count for count in COUNTS if not count.labels and count.unit not in ("s", "By"))
+"""The counts of rows, for tables that list them all: a new one of the catalogue is in them by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from ff_observe.generate.dashboards.panels import (
     Form,
     Mappings,
     described,
+    in_full,
     setting,
     steps_of,
     titled,
@@ -95,7 +96,7 @@ def rows(
 def _properties(column: Column) -> list[model.DynamicConfigValue]:
     properties = [setting("noValue", column.no_value)]
     if column.unit:
-        properties.append(setting("unit", column.unit))
+        properties.append(setting("unit", in_full(column.unit, column.decimals)))
     if column.width is not None:
         properties.append(setting("custom.width", column.width))
     if column.decimals is not None:
