@@ -16,7 +16,6 @@ from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
 from ff_observe.outputs.model import Components, Context, Destination, Output, Status
 from ff_observe.outputs.sentry.budget import Admitted, EventBudget, Reason
-from ff_observe.outputs.sentry.process_wide import ProcessWide
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.telemetry.log import StateLog
 from ff_observe.telemetry.platform_context import current_platform, working_for
@@ -30,9 +29,8 @@ log = logging.getLogger(__name__)
 NAME = "backend_sentry"
 STOP_SECONDS = 2.0  # as the SDK waits for what it has to send (its `shutdown_timeout`)
 
-_HOOK: ProcessWide[Callable[["threading.ExceptHookArgs"], Any]] = ProcessWide(
-    lambda: threading.excepthook, lambda hook: setattr(threading, "excepthook", hook)
-)
+_hooks: list[Callable[["threading.ExceptHookArgs"], Any]] = []
+"""The hook that was there before ours, and ours: on a reload the new one begins before the old one ends."""
 
 
 def place_of(event: Mapping[str, Any]) -> tuple[object, ...]:
@@ -78,7 +76,7 @@ class BackendSentry:
         self._client = SentryClient(context.settings, context.flowfuse_version, context.redactor, self, self._admit)
         self._hooked = self._platform is None  # of several platforms, no thread belongs to one
         if self._hooked:
-            _, self._hook_before_ours = _HOOK.replace(lambda: self._thread_ended)
+            self._hook_before_ours = _hook(self._thread_ended)
 
     def stop(self, deadline: float) -> None:
         """Sends what is waiting for up to `STOP_SECONDS`, and by `deadline`; events left then are counted as
@@ -87,7 +85,7 @@ class BackendSentry:
         if client is None:
             return
         if self._hooked:
-            _HOOK.restore(self._thread_ended)
+            _unhook(self._thread_ended)
         client.close(min(STOP_SECONDS, deadline - self._clock.monotonic()))
         with self._lock:
             lost, self._pending = self._pending, 0
@@ -150,6 +148,24 @@ class BackendSentry:
                 self._capture(arguments.exc_value, name, handled=False)
         finally:  # the SDK fails on some errors, such as groups that are nested too deeply
             self._hook_before_ours(arguments)
+
+
+def _hook(own: Callable[["threading.ExceptHookArgs"], Any]) -> Callable[["threading.ExceptHookArgs"], Any]:
+    """Install a hook of ours; returns the one that is in place when none of ours is."""
+    if not _hooks:
+        _hooks.append(threading.excepthook)
+    _hooks.append(own)
+    threading.excepthook = own
+    return _hooks[0]
+
+
+def _unhook(own: Callable[["threading.ExceptHookArgs"], Any]) -> None:
+    """Legal once for each `_hook`, in any order. A later replacement by another library stays."""
+    _hooks.remove(own)
+    if threading.excepthook == own:
+        threading.excepthook = _hooks[-1]
+    if len(_hooks) == 1:
+        _hooks.clear()
 
 
 def _suppressed(admitted: Admitted) -> dict[str, Any]:
