@@ -93,6 +93,11 @@ class Metric:
         counts = self.kind is Kind.GAUGE and self.unit.startswith("{") and self.name.startswith("flowfuse_")
         return Sensitivity.COUNT if counts else Sensitivity.OPERATIONAL
 
+    @property
+    def from_the_start(self) -> dict[tuple[str, ...], float]:
+        """The samples of a counter that exist before it counts, so that its first increase is visible as one."""
+        return {(value,): 0.0 for value in self.label_values} if self.labels else {(): 0.0}
+
 
 NO_VALUE = "none"
 """Label value for rows whose column is NULL or empty: Prometheus cannot tell an empty label from a missing one."""

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector as FamilySource
 
 from ff_observe.catalogue import collector as own
 from ff_observe.catalogue import fleet as catalogue
-from ff_observe.catalogue.model import Kind, Metric
+from ff_observe.catalogue.model import Kind, Metric, Reading
 from ff_observe.catalogue.process import PROCESS, START
 from ff_observe.collector.fleet.figures import Fleet
 from ff_observe.exposition.formats import Format, encode
@@ -23,8 +23,6 @@ BUCKETS = {
 
 Gauge = Callable[[], float | None]
 """Read at each scrape; None where there is no value."""
-Reading = Mapping[tuple[str, ...], float]
-"""The samples of a metric by the values of its labels."""
 
 
 class _Histogram:
@@ -51,9 +49,7 @@ class CollectorMetrics(FamilySource):
         self.findings: Mapping[str, int] | None = None
         self._lock = threading.Lock()
         self._counters: dict[str, dict[tuple[str, ...], float]] = {
-            metric.name: {(value,): 0.0 for value in metric.label_values} if metric.labels else {(): 0.0}
-            for metric in own.COLLECTOR
-            if metric.kind is Kind.COUNTER
+            metric.name: metric.from_the_start for metric in own.COLLECTOR if metric.kind is Kind.COUNTER
         }
         self._histograms = {name: _Histogram(bounds) for name, bounds in BUCKETS.items()}
         self._gauges: dict[str, tuple[tuple[str, ...], Gauge]] = {}

@@ -35,18 +35,9 @@ class SelfMetrics:
         self.version = 0
         self._lock = threading.RLock()
         self._values: dict[str, dict[tuple[str, ...], float]] = {
-            metric.name: self._from_the_start(metric) for metric in metrics
+            metric.name: metric.from_the_start if metric.kind is Kind.COUNTER else {} for metric in metrics
         }
         self._deliveries: dict[tuple[str, str], Delivery] = {}
-
-    @staticmethod
-    def _from_the_start(metric: Metric) -> dict[tuple[str, ...], float]:
-        """Counters exist at 0 from the start, so that the first increase is visible as one."""
-        if metric.kind is not Kind.COUNTER:
-            return {}
-        if not metric.labels:
-            return {(): 0.0}
-        return {(value,): 0.0 for value in metric.label_values}
 
     def add(self, metric: Metric, *labels: str, amount: float = 1.0) -> None:
         """Increase a counter."""
