@@ -66,7 +66,6 @@ class CollectorApp:
         self._fixed = {**self._fixed, **dict(zip(PUBLIC_PATHS, (page, *documents), strict=True))}
 
     def handle(self, exchange: Exchange) -> None:
-        """See `Handler`."""
         method, path = exchange.scope["method"], exchange.scope["path"]
         if (method, path) in PING_REQUESTS:
             self._receiver.handle(exchange)

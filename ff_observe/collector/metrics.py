@@ -55,7 +55,6 @@ class CollectorMetrics(FamilySource):
         self._gauges: dict[str, tuple[tuple[str, ...], Gauge]] = {}
 
     def add(self, metric: Metric, *labels: str, amount: float = 1.0) -> None:
-        """Increase a counter."""
         with self._lock:
             values = self._counters[metric.name]
             values[labels] = values.get(labels, 0.0) + amount
@@ -66,16 +65,13 @@ class CollectorMetrics(FamilySource):
             self._counters[metric.name].pop(labels, None)
 
     def observe(self, metric: Metric, value: float) -> None:
-        """Count one observation of a histogram."""
         with self._lock:
             self._histograms[metric.name].observe(value)
 
     def gauge(self, metric: Metric, read: Gauge, *labels: str) -> None:
-        """Register a gauge, which is read at each scrape."""
         self._gauges[metric.name] = (labels, read)
 
     def exposition(self, exposition_format: Format) -> bytes:
-        """All families at this moment."""
         return encode(self.collect(), exposition_format)
 
     def collect(self) -> Iterator[Family]:
@@ -102,7 +98,6 @@ class CollectorMetrics(FamilySource):
             yield _family(metric, reading)
 
     def _now(self, metric: Metric) -> Reading:
-        """A gauge at this moment."""
         labels, read = self._gauges[metric.name]
         return {} if (now := read()) is None else {labels: now}
 

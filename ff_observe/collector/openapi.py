@@ -33,7 +33,6 @@ _MADE_FROM: Json = {
 
 
 def ping_schema() -> Json:
-    """JSON Schema of an acceptable ping."""
     root: Json = {"type": "object", "properties": {}}
     for field in FIELDS:
         place = root
@@ -121,7 +120,6 @@ def _ping() -> Json:
 
 
 def document() -> Json:
-    """The complete document."""
     ping = _ping()
     fleet = _json("Aggregates over the fleet.", _ANYTHING)
     history = _json(

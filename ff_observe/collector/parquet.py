@@ -84,7 +84,6 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def file_of(directory: Path, day: date) -> Path:
-    """Where the pings of a day are."""
     return directory / f"day={day.isoformat()}" / NAME
 
 

@@ -66,7 +66,6 @@ class Operations:
         )
 
     def pass_time(self, database: sqlite3.Connection, at: datetime, hours: float, busyness: float) -> None:
-        """Simulate the changes of `hours`."""
         self._newcomers(database, at)
         if self._random.random() < 0.04 * hours * busyness:
             self._release(database, at, self._random.randint(1, len(GROUPS)))

@@ -91,7 +91,6 @@ owner is that of `PlatformSettings`, or may act as that one."""
 
 
 def render() -> str:
-    """The text of the document."""
     ignored = ", ".join(f"`{path}`" for path in IGNORED_KEYS)
     return document(
         "ff_observe/config/declaration.py",

@@ -56,7 +56,6 @@ _BILLING = """\
 
 
 def render() -> str:
-    """The text of the document."""
     return document(
         "ff_observe/catalogue",
         _INTRODUCTION,

@@ -76,7 +76,6 @@ class _OfPeers(Generic[T]):
         return self._size
 
     def items(self) -> list[T]:
-        """All that are there at this moment."""
         return [item for lanes in self._peers.values() for item in (*lanes.first, *lanes.second)]
 
     def count(self, peer: Peer) -> int:

@@ -86,12 +86,10 @@ class Server:
 
     @property
     def connections(self) -> list[Connection]:
-        """The open connections."""
         return cast("list[Connection]", self._shared.places.members())  # `accepted` made them
 
     @property
     def connection_count(self) -> int:
-        """The number of open connections."""
         return len(self._shared.places)
 
     # On the event loop.

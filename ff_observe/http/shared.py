@@ -62,7 +62,6 @@ class Shared:
         self._open_to_any_host = open_to_any_host
 
     def left(self, connection: Member) -> None:
-        """A connection was closed."""
         self.places.leave(connection)
         self.handshakes.ends(connection)
         self._note_if_empty()

@@ -56,7 +56,6 @@ class RunningPlatform:
 
     @property
     def settings(self) -> Settings:
-        """The settings in use."""
         return self._parts.platform.settings
 
     @property

@@ -13,10 +13,8 @@ def exists(path: Path) -> bool:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether a directory is there."""
     return os.path.isdir(path)  # noqa: PTH112 - see the module's docstring
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there."""
     return os.path.isfile(path)  # noqa: PTH113 - see the module's docstring

@@ -323,7 +323,6 @@ class RedactorOfPlatforms(Redactor):
         return RedactorOfPlatforms({name: each.with_secrets(secrets.get(name, ())) for name, each in known.items()})
 
     def text(self, text: str) -> str:
-        """See `Redactor.text`."""
         own = self._of_each.get(current_platform() or "")
         searched = (own,) if own is not None else self._of_each.values()
         return super().text(_masked(text, [redactor._forms for redactor in searched]))

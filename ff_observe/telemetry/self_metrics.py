@@ -40,14 +40,12 @@ class SelfMetrics:
         self._deliveries: dict[tuple[str, str], Delivery] = {}
 
     def add(self, metric: Metric, *labels: str, amount: float = 1.0) -> None:
-        """Increase a counter."""
         with self._lock:
             values = self._values[metric.name]
             values[labels] = values.get(labels, 0.0) + amount
             self.version += 1
 
     def set(self, metric: Metric, value: float, *labels: str) -> None:
-        """Set one sample of a gauge."""
         with self._lock:
             values = self._values[metric.name]
             if values.get(labels) != value:

@@ -8,12 +8,10 @@ EMPTY_ROOT: Final = hashlib.sha256().digest()
 
 
 def leaf_hash(content: bytes) -> bytes:
-    """The hash of a leaf."""
     return hashlib.sha256(b"\x00" + content).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of an inner node."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
@@ -31,11 +29,9 @@ class Tree:
 
     @property
     def peaks(self) -> tuple[bytes, ...]:
-        """The roots of the perfect subtrees, the largest first."""
         return tuple(self._peaks)
 
     def add(self, content: bytes) -> None:
-        """Add a leaf."""
         start, width, node = self.size, 1, leaf_hash(content)
         self._known[start, start + 1] = node
         while self.size & width:  # a subtree of this width is waiting for its right neighbour

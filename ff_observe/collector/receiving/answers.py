@@ -66,13 +66,11 @@ class Refusal:
 
 
 def json_answer(status: int, document: object, *headers: tuple[bytes, bytes], cache: str = "no-store") -> Answer:
-    """An answer in JSON."""
     body = json.dumps(document, separators=(",", ":")).encode("ascii")
     return answer(status, "application/json", body, *headers, cache=cache)
 
 
 def error(status: int, message: str, *headers: tuple[bytes, bytes]) -> Answer:
-    """An error in JSON."""
     return json_answer(status, {"status": "error", "error": message}, *headers)
 
 

@@ -53,7 +53,6 @@ class PingReceiver:
     _on_ping: PingObserver | None = None
 
     def handle(self, exchange: Exchange) -> None:
-        """See `Handler`."""
         if tracing.is_on():
             exchange.run(partial(self._traced, exchange))  # a span needs a task to hold it
         else:

@@ -86,7 +86,6 @@ def _count(at: datetime, tallies: Sequence[Counter[Any]]) -> Count:
 
 
 def last(session: Session) -> Count | None:
-    """The result of the last one."""
     for taken_at, document in session.run(_LAST):
         return _read(datetime.fromisoformat(taken_at), document)
     return None

@@ -27,7 +27,6 @@ _ROLLED_UP = [NAMES[index] for index in rollups.ROLLED_UP]
 
 
 def server_clock(connection: Connection) -> datetime:
-    """The server's own time."""
     (now,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
     assert isinstance(now, datetime)
     return now.astimezone(UTC)

@@ -42,7 +42,6 @@ def can_be_made() -> bool:
 
 @cache
 def render(uid: str) -> str:
-    """The text of the dashboard's file."""
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
     module = uid.removeprefix("flowfuse-").replace("-", "_")

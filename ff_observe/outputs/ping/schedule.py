@@ -126,7 +126,6 @@ class Agenda:
 
     @property
     def last(self) -> Moment | None:
-        """The last ping of the platform."""
         own = None if self.assumed and self.others is not None else self.own
         known = [moment for moment in (own, self.others) if moment is not None]
         return max(known, key=lambda moment: moment.by(self._clock), default=None)

@@ -138,7 +138,6 @@ class PostgreSQLSource:
         self._closing = threading.Event()
 
     def read(self, at: datetime) -> Answer:
-        """See `Source.read`."""
         return self._ask(lambda connection: self._count(connection, at))
 
     def _count(self, connection: "psycopg.Connection[Row]", at: datetime) -> Answer:
@@ -154,7 +153,6 @@ class PostgreSQLSource:
         return self._counting.read_due(session(), at, answer)
 
     def select(self, sql: str) -> list[Row]:
-        """See `Queryable.select`."""
         try:
             return self._ask(lambda connection: Session(connection, self._server).query(sql, None, SELECT_SECONDS))
         except StatementTooSlowError:
@@ -183,7 +181,6 @@ class PostgreSQLSource:
                 raise
 
     def close(self) -> None:
-        """See `Source.close`."""
         self._closing.set()
         if (connection := self._connection) is not None:
             cut(connection)

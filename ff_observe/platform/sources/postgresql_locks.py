@@ -42,7 +42,7 @@ def platform_key(instance_id: str) -> int:
 
 
 class AdvisoryLocks:
-    """See `Locks`. The session is opened like those of `PostgreSQLSource`, in addition to them."""
+    """The `Locks` of PostgreSQL. The session is opened like those of `PostgreSQLSource`, in addition to them."""
 
     def __init__(self, database: PostgreSQLDatabase, instance_id: str) -> None:
         self._key = platform_key(instance_id)
@@ -61,7 +61,6 @@ class AdvisoryLocks:
             raise
 
     def held(self) -> HeldLocks:
-        """See `Locks.held`."""
         first, *rows = self._session.ask(_HELD.format(key=self._key & 0xFFFFFFFF))
         me, minute = (int(str(number)) for number in first[:2])
         if me != self._me:
@@ -78,24 +77,19 @@ class AdvisoryLocks:
         return HeldLocks(me, minute, leader, shared, leader_host, self._host)
 
     def lead(self) -> bool:
-        """See `Locks.lead`."""
         ((taken,),) = self._session.ask(f"SELECT pg_try_advisory_lock({self._key}, {LEADER})::int")
         return bool(taken)
 
     def share(self, number: int) -> None:
-        """See `Locks.share`."""
         self._session.ask(f"SELECT pg_try_advisory_lock_shared({self._key}, {number})::int")
 
     def release(self, number: int) -> None:
-        """See `Locks.release`."""
         self._session.ask(f"SELECT pg_advisory_unlock_shared({self._key}, {number})::int")
 
     def abort(self) -> None:
-        """See `Locks.abort`."""
         self._session.abort()
 
     def close(self) -> None:
-        """See `Locks.close`."""
         self._session.close()
 
     def _require_a_session_of_its_own(self) -> None:

@@ -153,7 +153,6 @@ class SQLiteSource:
         self._select_limit = TimeLimit(SELECT_SECONDS, self._interrupt)
 
     def read(self, at: datetime) -> Answer:
-        """See `Source.read`."""
         count = partial(self._count, at)
         try:
             try:
@@ -181,7 +180,6 @@ class SQLiteSource:
         return self._counting.read_due(session, at, answer, as_text(version))
 
     def select(self, sql: str) -> list[Row]:
-        """See `Queryable.select`."""
         return self._within(self._select_limit, lambda session, _: session.query(sql))
 
     def _within(self, limit: TimeLimit, ask: "Callable[[_Session, bool], T]") -> "T":
@@ -209,7 +207,6 @@ class SQLiteSource:
                 self._connection.execute("PRAGMA shrink_memory")
 
     def close(self) -> None:
-        """See `Source.close`."""
         self._closing.set()
         self._limit.close()
         self._select_limit.close()

@@ -46,13 +46,11 @@ class GuardedSQLiteSource:
         self._closing = threading.Event()
 
     def read(self, at: datetime) -> Answer:
-        """See `Source.read`."""
         answer = self._ask("read", at)
         assert isinstance(answer, Answer)
         return answer
 
     def select(self, sql: str) -> list[Row]:
-        """See `Queryable.select`."""
         rows = self._ask("select", sql)
         assert isinstance(rows, list)
         return rows
@@ -86,7 +84,6 @@ class GuardedSQLiteSource:
             return False  # reading it tells what is wrong
 
     def close(self) -> None:
-        """See `Source.close`."""
         self._closing.set()
         self._end()
         self._here.close()
