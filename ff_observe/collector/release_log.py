@@ -6,7 +6,6 @@ verified without the earlier ones.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Self
 
 from ff_observe.collector.store import Released
 from ff_observe.errors import FFObserveError
+from ff_observe.system.json_object import json_object
 from ff_observe.transparency.checkpoints import Checkpoint, Proof
 from ff_observe.transparency.merkle import Tree
 from ff_observe.transparency.notes import Note, NoteError, SigningKey, VerifierKey
@@ -74,7 +74,7 @@ class _Verified:
         released_on = found[1].decode()
         if hashlib.sha256(document).hexdigest().encode() != found[2]:
             raise NoteError(f"it is not what was released on {released_on}")
-        if _day_in(document) != released_on:
+        if (json_object(document) or {}).get("day") != released_on:
             raise NoteError(f"it has another day than {released_on}, on which it was released")
         named = re.search("[0-9]{4}-[0-9]{2}-[0-9]{2}", file.name)
         if named is not None and named[0] != released_on:
@@ -111,11 +111,3 @@ def _broken(chain: Sequence[_Verified]) -> Iterator[str]:
             log.add(before.proof.extra)
             if log.peaks[::-1] != tuple(after.proof.path):
                 yield f"{after.name}: it does not continue the log that ended with {before.day}: the log was rewritten"
-
-
-def _day_in(document: bytes) -> object:
-    try:
-        found = json.loads(document)
-    except ValueError:
-        return None
-    return found.get("day") if isinstance(found, dict) else None

@@ -16,12 +16,13 @@ from ff_observe.errors import DeliveryError, LedgerError
 from ff_observe.outputs.ping.consent import WITHHELD_BY, decide
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger, read_ledger
-from ff_observe.outputs.ping.ledger_lines import Event, Line, body_bytes, read_document
+from ff_observe.outputs.ping.ledger_lines import Event, Line, body_bytes
 from ff_observe.outputs.ping.ledger_proof import prove
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.sending import preview
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.platform.sources.model import OperatingSystem
+from ff_observe.system.json_object import json_object
 from ff_observe.transparency.checkpoints import Checkpoint, Proof
 from ff_observe.transparency.notes import Note, NoteError, VerifierKey
 
@@ -55,7 +56,7 @@ class Export:
             is_proved = proof.holds and proof.note.is_signed_by(key)
         except NoteError as error:
             raise DeliveryError(f"it was changed, or damaged on its way: {error}") from None
-        entry = Line("", 0, proof.extra, proof.index, read_document(proof.extra)).entry()
+        entry = Line("", 0, proof.extra, proof.index, json_object(proof.extra) or {}).entry()
         if not is_proved or entry is None or entry.outcome != Event.EXPORTED:
             raise DeliveryError("it was changed, or damaged on its way: it is not what the ledger says was exported")
         if expected not in (None, key):
@@ -172,11 +173,8 @@ def _digest(line: bytes) -> str:
 
 
 def _document(content: bytes, form: str) -> dict[str, Any]:
-    try:
-        document = json.loads(content[: LARGEST + 1])
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or document.get("format") != form:
+    document = json_object(content[: LARGEST + 1])
+    if document is None or document.get("format") != form:
         raise DeliveryError(f"it is no file with the format {form!r}, or was damaged on its way")
     return document
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ff_observe.outputs.ping.ledger_files import OLDER
+from ff_observe.system.json_object import json_object
 from ff_observe.telemetry.log import escaped
 from ff_observe.transparency.merkle import Tree
 from ff_observe.transparency.notes import NoteError, VerifierKey, decoded, encoded
@@ -162,7 +163,7 @@ class _Reader:
         if not content:
             found.findings.append(Finding(place, 0, "the file is empty"))
         for number, line in enumerate(lines, 1):
-            document = read_document(line)
+            document = json_object(line) or {}
             what = list(self._open(name, document) if number == 1 else self._follow(line, document))
             found.findings += [Finding(place, number, each) for each in what]
             found.lines.append(Line(name, number, line, found.tree.size, document))
@@ -231,7 +232,7 @@ def body_members(body: bytes) -> dict[str, Any]:
 
 def is_whole(line: bytes) -> bool:
     """Whether a line without its end lacks nothing else: no part of a JSON object is one."""
-    return bool(read_document(line))
+    return bool(json_object(line))
 
 
 def _described(body: str) -> tuple[int, str]:
@@ -243,15 +244,6 @@ def _number(value: object) -> int:
     if type(value) is not int:
         raise TypeError("not a number")
     return value
-
-
-def read_document(line: bytes) -> dict[str, Any]:
-    """The members of a line; empty if it is no JSON object."""
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _written(document: Document) -> bytes:

@@ -1,6 +1,5 @@
 """Verifies a ledger against itself, its checkpoint and a collector's receipts, and proves that an entry is in it."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from ff_observe.errors import LedgerError
 from ff_observe.outputs.ping.ledger import LARGEST_FILE
 from ff_observe.outputs.ping.ledger_files import CHECKPOINT, OLDER, RECEIPTS, read_files
 from ff_observe.outputs.ping.ledger_lines import Finding, Lines, read_lines
+from ff_observe.system.json_object import json_object
 from ff_observe.transparency.checkpoints import Checkpoint, Proof, read_checkpoint
 from ff_observe.transparency.notes import Note, NoteError, VerifierKey
 
@@ -151,11 +151,7 @@ def prove(path: Path, index: int, collector: VerifierKey | None = None, *, large
 
 def _receipt(line: bytes) -> bytes:
     """The note in a line of the receipts; empty if there is none."""
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
-        return b""
-    note = document.get("receipt") if isinstance(document, dict) else None
+    note = (json_object(line) or {}).get("receipt")
     return note.encode("utf-8", "replace") if isinstance(note, str) else b""
 
 

@@ -6,7 +6,6 @@ paths with its web page, and its own `/metrics` does so too while that is switch
 """
 
 import http.client
-import json
 import logging
 import socket
 import threading
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ff_observe.platform.sources.model import HttpAnswer
+from ff_observe.system.json_object import json_object
 from ff_observe.telemetry.log import StateLog
 
 if TYPE_CHECKING:
@@ -149,11 +149,8 @@ def _check(status: int, body: bytes) -> None:
     """Raises unless this is FlowFuse's answer, and not the page of a reverse proxy or another application."""
     if status != 200:
         raise _NotAliveError(f"answers with status {status}")
-    try:
-        settings = json.loads(body)
-    except (ValueError, RecursionError):
-        settings = None
-    if not isinstance(settings, dict) or not ("features" in settings or "user:signup" in settings):
+    settings = json_object(body)
+    if settings is None or not ("features" in settings or "user:signup" in settings):
         raise _NotAliveError(
             "answers with something other than FlowFuse's settings, as another application or a proxy would"
         )

@@ -3,7 +3,6 @@
 None of these is in the database or in flowforge.yml.
 """
 
-import json
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from ff_observe.config.kinds import is_http_url
 from ff_observe.config.reading import UnreadableFileError, read_text
 from ff_observe.config.settings import PlatformSettings, Settings
 from ff_observe.platform.sources.model import OperatingSystem
+from ff_observe.system.json_object import json_object
 from ff_observe.system.presence import exists
 from ff_observe.system.trusted_path import check_trusted_file
 
@@ -122,10 +122,10 @@ def _installed_flowfuse(home: Path) -> str | None:
     installed = [directory / package for directory in modules for package in _PACKAGES]
     for directory in (*installed, home / "app", home):
         try:
-            package = json.loads(read_text(directory / "package.json"))
-        except (UnreadableFileError, ValueError, RecursionError):
+            package = json_object(read_text(directory / "package.json"))
+        except UnreadableFileError:
             continue
-        if not isinstance(package, dict) or package.get("name") not in _PACKAGES:
+        if package is None or package.get("name") not in _PACKAGES:
             continue
         version = package.get("version")
         if isinstance(version, str) and len(version) <= MAX_VERSION_CHARACTERS:

@@ -3,7 +3,6 @@
 FlowFuse's licences are JSON web tokens signed with ES256.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from types import MappingProxyType
 
 from ff_observe.errors import FFObserveError
 from ff_observe.platform.sources.model import Licence
+from ff_observe.system.json_object import json_object
 
 # FlowFuse's public keys, from the npm package @flowfuse/flowfuse (forge/licensing/flowforge-ee-public-key.pem and
 # dev-public-key.pem; that part of FlowFuse is Apache-2.0).
@@ -57,11 +57,8 @@ def _verified(token: str) -> tuple[Licence, datetime]:
             "spaces or a line break inside or after it"
         )
     payload, is_development = _signed_payload(token)
-    try:
-        claims = json.loads(payload)
-    except (ValueError, RecursionError):
-        claims = None
-    if not isinstance(claims, dict):
+    claims = json_object(payload)
+    if claims is None:
         raise LicenceError("the licence holds no claims")
     if claims.get("iss") != ISSUER:
         raise LicenceError(f"the licence was not issued by {ISSUER}")
