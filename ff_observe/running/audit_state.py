@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ff_observe.catalogue.audit import EVENTS, FALLIBLE, SOURCES, Event
 from ff_observe.catalogue.model import NO_VALUE, OTHER_VALUES
-from ff_observe.outputs.ping.ledger_files import writable
+from ff_observe.outputs.ping.ledger_files import failure, writable
 from ff_observe.platform.audit_counters import Tally
 from ff_observe.system.clock import Clock
 from ff_observe.system.trusted_path import check_naming_file
@@ -63,10 +63,10 @@ class AuditState:
         return True
 
     def _failing(self, name: str, error: OSError) -> None:
-        place = f"{error.filename}: " if error.filename not in (None, str(self._directory / name)) else ""
+        path = self._directory / name
         self._state.failing(
-            f"{self._directory / name} cannot be used: {place}{error.strerror or error}. It keeps what was counted of "
-            "the audit log: without it, each start counts the whole log again"
+            f"{path} cannot be used: {failure(path, error)}. It keeps what was counted of the audit log: without it, "
+            "each start counts the whole log again"
         )
 
 

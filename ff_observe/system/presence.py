@@ -18,3 +18,12 @@ def is_directory(path: Path) -> bool:
 
 def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - see the module's docstring
+
+
+def file_signature(path: Path) -> tuple[int, int, int] | None:
+    """Changes when the file does, and costs less than reading it; None if it cannot be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -56,6 +56,12 @@ def read_files(path: Path, clock: Clock | None = None) -> dict[str, bytes]:
     return {name: content for name, content in found if content is not None}
 
 
+def failure(path: Path, error: OSError) -> str:
+    """Why the file cannot be used, with the file that is to blame where that is another one."""
+    place = f"{error.filename}: " if error.filename not in (None, str(path)) else ""
+    return f"{place}{error.strerror or error}"
+
+
 class LedgerFiles:
     """Files by their names in one open directory: none is opened through a link, and only regular files are opened."""
 

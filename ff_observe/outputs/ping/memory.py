@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ff_observe.outputs.ping.ledger_files import LedgerFiles, writable
+from ff_observe.outputs.ping.ledger_files import LedgerFiles, failure, writable
 from ff_observe.outputs.ping.schedule import Moment
 from ff_observe.system.clock import Clock
+from ff_observe.system.presence import file_signature
 from ff_observe.system.trusted_path import check_naming_file
 from ff_observe.telemetry.log import StateLog
 
@@ -48,7 +49,8 @@ class PingMemory:
         determined: no disk, or a file that `save` did not write."""
         if self._path is None:
             raise UnknownPastError
-        signature = self._signature()
+        # On a disk that became read-only, it may be older than the last ping: `_load` finds that out.
+        signature = file_signature(self._path) if os.access(self._path, os.W_OK) else None
         if signature is None or self._read is None or self._read[0] != signature:
             last = self._load(self._path)
             self._read = None if signature is None else (signature, last)
@@ -89,16 +91,6 @@ class PingMemory:
         with writable(self._path) as files:
             return files.open_to_lock(LOCK_NAME)
 
-    def _signature(self) -> tuple[int, int, int] | None:
-        """Changes when the file does, and costs less than reading it."""
-        assert self._path is not None
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        # On a disk that became read-only, it may be older than the last ping: `_load` finds that out.
-        return (status.st_ino, status.st_mtime_ns, status.st_size) if os.access(self._path, os.W_OK) else None
-
     def _load(self, path: Path) -> Moment | None:
         try:
             with writable(path, make=False) as files:
@@ -127,10 +119,10 @@ class PingMemory:
         return Moment.present(self._clock)
 
     def _failing(self, error: OSError) -> None:
-        place = f"{error.filename}: " if error.filename not in (None, str(self._path)) else ""
+        assert self._path is not None
         self._state.failing(
-            f"{self._path} cannot be used: {place}{error.strerror or error}. It keeps when the last ping left: without "
-            "it, after a restart, the next ping is sent at the platform's next time of day"
+            f"{self._path} cannot be used: {failure(self._path, error)}. It keeps when the last ping left: without it, "
+            "after a restart, the next ping is sent at the platform's next time of day"
         )
 
 

@@ -14,6 +14,7 @@ from ff_observe.errors import LedgerError
 from ff_observe.outputs.ping.consent import WITHHELD_BY, Decision, decide
 from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger
+from ff_observe.outputs.ping.ledger_files import failure
 from ff_observe.outputs.ping.outcome import Outcome, Result
 from ff_observe.outputs.ping.payload import build_payload, encode
 from ff_observe.platform.snapshot import Snapshot
@@ -192,5 +193,4 @@ class RecordingSender:
 
 
 def _not_written(ledger: Path, error: OSError) -> str:
-    place = f"{error.filename}: " if error.filename not in (None, str(ledger)) else ""
-    return f"the ledger of pings {ledger} cannot be written: {place}{error.strerror or error}"
+    return f"the ledger of pings {ledger} cannot be written: {failure(ledger, error)}"

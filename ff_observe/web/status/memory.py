@@ -16,6 +16,7 @@ from ff_observe.outputs.ping.ledger_lines import Entry
 from ff_observe.outputs.ping.outcome import Result
 from ff_observe.platform.snapshot import Snapshot
 from ff_observe.problems import Finding, Severity
+from ff_observe.system.presence import file_signature
 from ff_observe.web.status.document import Change, ChangeKind
 from ff_observe.web.status.figures import Figures
 
@@ -111,7 +112,7 @@ class Memory:
 
     def read_ledger(self, path: Path | None) -> None:
         """Look at the ledger, if it was written since the last time. Blocks: not for an event loop."""
-        signature = _signature(path)
+        signature = None if path is None else file_signature(path)
         if signature == self._ledger[0]:
             return
         sent = Sent()
@@ -149,13 +150,3 @@ def _sent(found: Iterable[Entry]) -> Sent:
         if entry.outcome in set(Result):  # no attempts: pings that were withheld, exported, or are under way
             last, delivered = entry, entry if entry.outcome == Result.DELIVERED else delivered
     return Sent(last, delivered)
-
-
-def _signature(path: Path | None) -> tuple[int, int, int] | None:
-    if path is None:
-        return None
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
