@@ -15,10 +15,9 @@ import pytest
 from ff_observe.catalogue.ping_contract import FIELDS as ALL_FIELDS
 from ff_observe.cli import main
 from ff_observe.collector import commands
-from ff_observe.collector.clickhouse import schema
 from ff_observe.collector.clickhouse.engine import ClickHouseEngine
 from ff_observe.collector.clickhouse.server import Server
-from ff_observe.collector.clickhouse.sink import Sink
+from ff_observe.collector.clickhouse.sink import _COLUMNS, _ENGINE, Sink, migrate
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings, PostgreSQLServer, SQLiteFile
 from ff_observe.collector.settings_file import collector_settings
@@ -186,8 +185,8 @@ def test_days_that_are_deleted_by_age_stay_until_the_server_deletes_them(
     send_all(sink, store, TODAY)
     assert count(sink) == 3
     sink.server.run("test", "ALTER TABLE ping MODIFY TTL toDate(received_at) + toIntervalDay(1)")
-    schema.migrate(sink.server, FOREVER)
-    ((engine,),) = sink.server.run("test", schema._ENGINE)
+    migrate(sink.server, FOREVER)
+    ((engine,),) = sink.server.run("test", _ENGINE)
     assert "TTL toDate(received_at) + toIntervalDay(36500)" in engine
 
 
@@ -237,7 +236,7 @@ def test_one_of_several_collectors_copies_at_a_time(postgres: postgresql.Cluster
     with other.copying() as is_alone:
         assert is_alone
         assert sink.send(one, TODAY, 3) is None
-    assert sink.server.run("test", schema._COLUMNS) == []
+    assert sink.server.run("test", _COLUMNS) == []
     assert sink.send(one, TODAY, 3) == TODAY
     assert count(sink) == 1
 
@@ -256,9 +255,9 @@ def test_the_oldest_day_that_is_still_to_be_copied_is_known(store: Store, writer
 def test_an_older_table_gets_what_it_lacks_and_no_table_holds_hashes_of_addresses(sink: Sink) -> None:
     sink.server.run("test", "CREATE TABLE ping (received_at DateTime64(6, 'UTC'), instance_id String) "
         "ENGINE = MergeTree PARTITION BY toYYYYMMDD(received_at) ORDER BY (instance_id, received_at)")  # fmt: skip
-    schema.migrate(sink.server, timedelta(days=400))
-    assert {name for (name,) in sink.server.run("test", schema._COLUMNS)} == {"received_at", "first_seen", *NAMES}
-    ((engine,),) = sink.server.run("test", schema._ENGINE)
+    migrate(sink.server, timedelta(days=400))
+    assert {name for (name,) in sink.server.run("test", _COLUMNS)} == {"received_at", "first_seen", *NAMES}
+    ((engine,),) = sink.server.run("test", _ENGINE)
     assert "toIntervalDay(400)" in engine
 
 

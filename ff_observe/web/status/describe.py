@@ -19,8 +19,7 @@ from ff_observe.problems import Finding, Severity, find_problems
 from ff_observe.telemetry.self_metrics import Delivery, SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.status import document as shape
-from ff_observe.web.status.figures import Figures
-from ff_observe.web.status.memory import FIGURES, Condition, Memory, usage_column
+from ff_observe.web.status.memory import FIGURES, Condition, Figures, Memory, usage_column
 from ff_observe.web.status.ping import describe_ping
 
 FORECAST = timedelta(days=30)

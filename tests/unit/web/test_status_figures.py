@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ff_observe.web.status import curves
-from ff_observe.web.status.figures import LEAST_PACE_SECONDS, LONGEST_STEP_SECONDS, MOST_STEPS, Figures
+from ff_observe.web.status.memory import LEAST_PACE_SECONDS, LONGEST_STEP_SECONDS, MOST_STEPS, Figures
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GAPS = st.one_of(st.floats(0, 60), st.floats(0, 4000), st.sampled_from([86_400.0, 200_000.0]))
