@@ -5,7 +5,7 @@ from ff_observe.catalogue.facts import FEATURE_ENABLED
 from ff_observe.catalogue.model import Metric, resource_titles
 from ff_observe.catalogue.quality import RULES
 
-WINDOWS = ("1d", "7d", "30d")
+WINDOWS = {"1d": 1, "7d": 7, "30d": 30}  # in days, ascending
 
 PLATFORMS = Metric(
     "flowfuse_fleet_platforms",
@@ -14,7 +14,7 @@ PLATFORMS = Metric(
     "from a larger one, is of fewer than `fleet.k` platforms.",
     "{platform}",
     ("window",),
-    label_values=WINDOWS,
+    label_values=tuple(WINDOWS),
 )
 SILENT = Metric(
     "flowfuse_fleet_silent_platforms",

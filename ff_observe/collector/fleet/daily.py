@@ -11,7 +11,7 @@ from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector.fleet import figures as fleet
 from ff_observe.collector.fleet.disclosure import OTHER, Disclosure
 from ff_observe.collector.fleet.figures import ByValue
-from ff_observe.collector.fleet.questions import MONTH, WEEK, Sightings
+from ff_observe.collector.fleet.questions import MONTH, Sightings
 from ff_observe.collector.store import Rollup, Seen
 from ff_observe.collector.store.rollups import COHORT, GAP, NEW, RETURNING, SEEN
 from ff_observe.exposition.backfill import END, check_labels, head, series
@@ -81,8 +81,7 @@ class Days(Sightings):
         """The windows that end with a day, and the silent platforms then: what a count at its end would have shown."""
         if not self._reaches(day, MONTH):
             return {}
-        lengths = dict(zip(catalogue.WINDOWS, (1, WEEK, MONTH), strict=True))
-        by_window = {window: self.within(day, days) for window, days in lengths.items()}
+        by_window = {window: self.within(day, days) for window, days in catalogue.WINDOWS.items()}
         silent = by_window["30d"] - self.within(day, silent_after_days)
         platforms, silent_shown = fleet.windows(self._rules, Seen(by_window, silent))
         return {

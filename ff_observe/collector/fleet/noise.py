@@ -14,6 +14,7 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
+from ff_observe.catalogue.fleet import WINDOWS
 from ff_observe.catalogue.ping_contract import Value
 from ff_observe.collector.fleet.disclosure import MAX_LABEL_VALUES, Resource, Shares, bounded, labelled
 from ff_observe.collector.store import Distribution
@@ -24,7 +25,6 @@ FOR_SHARES, FOR_SIZES, FOR_SUMS = 0.5, 0.25, 0.25
 """How ε is divided. A sum takes much noise, as a platform adds so much to it: its part is no larger for that."""
 OFF_BY: Final = 3
 """In 95 of 100 cases noise is at most so many times its scale (e^-3 is 0.05). A figure that is less says nothing."""
-_WINDOWS: Final = {"30d": 30, "7d": 7, "1d": 1}
 
 
 class Noise:
@@ -40,7 +40,7 @@ class Noise:
         self.scale_of_sizes = resources / (epsilon * FOR_SIZES)
         self.scale_of_sums = resources / (epsilon * FOR_SUMS)
         """In bounds: one platform changes a sum by its bound at most."""
-        self._days = {**_WINDOWS, "active": silent_after_days}
+        self._days = {**WINDOWS, "active": silent_after_days}
 
     def described(self) -> dict[str, Any]:
         """The noise in words of the release. `off_by` says how far figures are from the truth in 95 of 100 cases at

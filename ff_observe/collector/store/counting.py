@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from ff_observe.catalogue.fleet import WINDOWS
 from ff_observe.catalogue.ping_contract import FIELDS
 from ff_observe.collector.store.batch import moment
 from ff_observe.collector.store.columns import COLUMNS, NAMES, restored
@@ -30,7 +31,6 @@ SHARE = 60
 """A count works in one part in so many of the time it takes, and rests in the others."""
 LONGEST_REST_SECONDS = 0.2
 """So that those of a count of a million platforms come to an hour at most, however slow a disk is."""
-_WINDOWS = {"1d": 1, "7d": 7, "30d": 30}
 _FIELDS = ", ".join(NAMES[index] for index in ROLLED_UP)
 
 # Without a document as long as the first count, or the first after `forget`, is under way.
@@ -55,8 +55,8 @@ def take(session: Session, at: datetime, silent_after_days: int, interrupted: th
     started = time.monotonic()
     walk = session.walk(at)
     session.run(_BEGIN, at.isoformat())
-    since = [moment(at - timedelta(days=days)) for days in (*_WINDOWS.values(), silent_after_days)]
-    month, portion, after = since[len(_WINDOWS) - 1], _portion(walk), walk.first
+    since = [moment(at - timedelta(days=days)) for days in (*WINDOWS.values(), silent_after_days)]
+    month, portion, after = since[len(WINDOWS) - 1], _portion(walk), walk.first
     tallies = [Counter[Any]() for _ in (*since, *ROLLED_UP)]
     while True:
         began = time.monotonic()
@@ -76,7 +76,7 @@ def take(session: Session, at: datetime, silent_after_days: int, interrupted: th
 def _count(at: datetime, tallies: Sequence[Counter[Any]]) -> Count:
     """From how often each value was in each column of the portions, but the key."""
     found = iter(tallies)
-    by_window = {window: next(found)[True] for window in _WINDOWS}
+    by_window = {window: next(found)[True] for window in WINDOWS}
     lately = next(found)[True]
     distributions = {
         index: ascending((restored(COLUMNS[index], value), platforms) for value, platforms in next(found).items())
