@@ -17,6 +17,15 @@ SECONDS_AGO = {"shared": 4, "own": -0.25}
 AGENTS = "flowfuse_devices_by_agent_version"
 AGENTS_AT = {"north": {"3.7.0": 30, "3.5.0": 10}, "south": {"3.7.0": 40, "none": 20}}
 
+LICENCE, CERTIFICATE = "flowfuse_license_expiry_timestamp_seconds", "flowfuse_sso_certificate_expiry_timestamp_seconds"
+ENDS = {
+    "renews": {LICENCE: 3, CERTIFICATE: -700},
+    "expired": {LICENCE: -2, CERTIFICATE: 90},
+    "free": {CERTIFICATE: -700},
+    "calm": {LICENCE: 200, CERTIFICATE: 90},
+}
+"""In how many days what ends."""
+
 RULES = ("file", "licensed", "no_objection", "not_initialised")
 
 
@@ -41,6 +50,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prome
                 Sample(AT, AGENTS, devices, {**target, "instance": place, "platform_id": place, "version": version})
                 for place, versions in AGENTS_AT.items()
                 for version, devices in versions.items()
+            ),
+            *(
+                Sample(AT, name, (AT + timedelta(days=days)).timestamp(), {**target, "instance": place})
+                for place, ends in ENDS.items()
+                for name, days in ends.items()
             ),
             *(Sample(AT, DECIDED, 0, {**target, "instance": rule, "rule": rule}) for rule in RULES),
         ],
@@ -69,3 +83,10 @@ def test_so_many_rules_as_the_panel_has_room_for_are_shown(
 def test_agents_of_several_platforms_with_one_version_count_together(asked: prometheus.Prometheus) -> None:
     share = filled_in(query("flowfuse-rollout: Agents on one version A").expression)
     assert asked.value(share, AT) == 0.7
+
+
+@pytest.mark.parametrize(("place", "days"), [("renews", 3), ("expired", -2), ("free", -700), ("calm", 90)])
+def test_a_certificate_that_expired_long_ago_hides_no_end_that_is_to_come(
+    asked: prometheus.Prometheus, place: str, days: int
+) -> None:
+    assert asked.value(filled_in(query("flowfuse-health: Next end A").expression, place), AT) == days

@@ -125,6 +125,26 @@ def test_features_go_by_their_titles(uid: str, metric: Metric) -> None:
 
 
 @each_dashboard
+def test_named_parts_of_a_whole_have_colours_of_their_own(path: Path) -> None:
+    """Shades of one colour are not told apart by a legend."""
+    for panel in panels(path):
+        custom = panel.get("fieldConfig", {}).get("defaults", {}).get("custom", {})
+        if custom.get("stacking", {}).get("mode") == "normal":
+            legends = {target["legendFormat"] for target in panel["targets"] if "{{" not in target["legendFormat"]}
+            named = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
+            assert legends <= named, panel["title"]
+
+
+def test_what_leaves_and_to_whom_is_never_cut_off() -> None:
+    (table,) = (panel for panel in panels(TELEMETRY) if panel["type"] == "table")
+    overrides = {each["matcher"]["options"]: by_id(each) for each in table["fieldConfig"]["overrides"]}
+    for column in ("What is sent", "To whom"):
+        assert overrides[column]["custom.wrapText"] is True  # Grafana 12.2
+        assert overrides[column]["custom.cellOptions"] == {"type": "auto", "wrapText": True}
+    assert table["options"]["cellHeight"] == "lg"
+
+
+@each_dashboard
 def test_what_is_missing_is_said_in_a_quiet_colour_and_fits(path: Path) -> None:
     """Grafana writes it as large as a number and in the colour of the lowest threshold, unless told otherwise; on a
     quarter of a dashboard's width, a bar leaves room for some thirty letters."""
@@ -193,7 +213,7 @@ def test_a_coloured_column_is_nowhere_in_a_colour_that_grafana_chose(path: Path)
     for panel in panels(path):
         for override in panel["fieldConfig"].get("overrides", []) if panel["type"] == "table" else []:
             properties = {each["id"]: each["value"] for each in override["properties"]}
-            if "custom.cellOptions" in properties:
+            if properties.get("custom.cellOptions", {}).get("type") == "color-text":
                 [step] = properties["thresholds"]["steps"]
                 failing = override["matcher"]["options"].startswith("Failing")
                 assert step == {"value": None, "color": "orange" if failing else "text"}

@@ -66,6 +66,7 @@ def _changes() -> list[p.Panel]:
         p.graph(
             audit.AUDIT_EVENTS,
             [Query(f"topk(8, sum by (event) ({events})) > 0", "{{event}}")],
+            shades=p.CLASSIC,
             interval="1h",
             empty=p.NOT_COUNTED,
         ),
@@ -79,6 +80,10 @@ def _people() -> list[p.Panel]:
             _ACTIVE,
             [Query(_active(window), in_text(title)) for window, title in _ACTIVE.value_titles.items()],
             axis="users",
+            colors={
+                in_text(title): color
+                for title, color in zip(_ACTIVE.value_titles.values(), (p.NEUTRAL, "purple", p.PALE), strict=True)
+            },
         ),
         p.counts(
             "Users and sign-in",

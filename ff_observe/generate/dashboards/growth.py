@@ -81,6 +81,7 @@ def _bytes() -> list[p.Panel]:
             _TABLES,
             [largest_first(each(_TABLES))],
             unit=p.BYTES_UNIT,
+            shades=p.CLASSIC,
             stacked=True,
             empty="not reported by this database, or no answer",
         ),

@@ -37,6 +37,7 @@ def _now() -> list[p.Panel]:
     online = total(status, 'status="online"')
     failures, stages = audit.INSTANCE_FAILURES, COUNT["git_stages_by_status"]
     ends = " or ".join(_as(what, of(metric)) for what, metric in _EXPIRES.items() if what != "token")
+    licence = _as("licence", of(facts.LICENSE_EXPIRY))
     return [
         p.answers(facts.HTTP_UP, "no answer", empty="not asked, or no bridge"),
         p.number(
@@ -65,8 +66,9 @@ def _now() -> list[p.Panel]:
         ),
         p.number(
             "Next end",
-            f"(min({ends}) - time()) / 86400",
-            "How long until the licence, a certificate for SSO or a trial ends, whichever is first.",
+            f"((min((({ends}) > time()) or {licence}) or min({ends})) - time()) / 86400",
+            "How long until the licence, a certificate for SSO or a trial ends, whichever is first. FlowFuse goes on "
+            "accepting a certificate that has expired: that shows only where nothing else ends.",
             unit=p.DAYS_UNIT,
             decimals=0,
             steps=p.DAYS_LEFT_STEPS,
@@ -84,7 +86,7 @@ def _as(what: str, vector: str) -> str:
 def _broken() -> list[p.Panel]:
     status = {"success": p.GOOD, "error": p.WORST, "pushing": p.NEUTRAL, "pulling": p.PALE, "none": p.QUIET}
     return [
-        p.increases(audit.INSTANCE_FAILURES, p.WORST, empty=p.NOT_COUNTED),
+        p.increases(audit.INSTANCE_FAILURES, empty=p.NOT_COUNTED),
         p.graph(COUNT["git_stages_by_status"], colors=status, stacked=True),
     ]
 
@@ -93,7 +95,7 @@ def _online() -> list[p.Panel]:
     return [
         p.values_over_time(COUNT["devices_by_status"], _STATUS, axis="devices"),
         *(
-            p.shares(COUNT[name], width=4, empty="none, or no answer")
+            p.shares(COUNT[name], width=4, empty="none, or no answer", long_names=True)
             for name in ("devices_by_state", "remote_brokers_by_state", "team_broker_agents_by_state")
         ),
     ]

@@ -49,6 +49,21 @@ NOT_COUNTED = "no answer from the database, or the audit log is being counted"
 SHARE_STEPS: Sequence[Step] = ((None, WORST), (0.5, BAD), (0.7, MILD), (0.9, GOOD))
 DAYS_LEFT_STEPS: Sequence[Step] = ((None, WORST), (7, BAD), (30, MILD), (60, GOOD))
 FULLNESS_STEPS: Sequence[Step] = ((None, GOOD), (0.8, MILD), (0.9, BAD), (1, WORST))
+_PARTS = {
+    "people": NEUTRAL,
+    "API": "purple",
+    "AI agents": MILD,
+    "pipelines": "#5ac8c8",
+    "succeeded": NEUTRAL,
+    "failed": BAD,
+    "crashed": WORST,
+    "safe mode": MILD,
+    "start failed": BAD,
+    "start or stop failed": BAD,
+    "high CPU usage": "purple",
+    "high memory usage": "#5ac8c8",
+}
+"""Colours of what the counters of the audit log are divided into."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _Drawn = TypeVar("_Drawn", stat.Panel, bargauge.Panel, table.Panel, timeseries.Panel)
@@ -300,13 +315,22 @@ def values_over_time(count: Metric, colors: Mapping[str, str], *, axis: str) -> 
     )
 
 
-def increases(counter: Metric, color: str = NEUTRAL, *, empty: str, width: int = 12) -> timeseries.Panel:
+def increases(counter: Metric, *, empty: str, width: int = 12) -> timeseries.Panel:
     """The growth of a counter as bars, stacked by the values of its only label."""
     (label,) = counter.labels
     queries = [
         Query(increase(counter, f'{label}="{value}"'), in_text(title)) for value, title in counter.value_titles.items()
     ]
-    return graph(counter, queries, width=width, shades=color, bars=True, interval="1h", empty=empty)
+    return graph(
+        counter,
+        queries,
+        "In steps of an hour or longer.",
+        width=width,
+        colors={query.legend: _PARTS[query.legend] for query in queries},
+        bars=True,
+        interval="1h",
+        empty=empty,
+    )
 
 
 def shares(
@@ -321,16 +345,19 @@ def shares(
     steps: Sequence[Step] = ((None, NEUTRAL),),
     maximum: float | None = None,
     names: Mapping[str, str] = NOTHING,
+    long_names: bool = False,
 ) -> bargauge.Panel:
     """A bar for each series as of now, by default for each value of the metric's labels, the largest first. `names` are
-    other words for the legends. `empty` must be short: Grafana writes it beside an empty bar, on one line."""
+    other words for the legends; `long_names` stand above their bars, where they are not cut off. `empty` must be short:
+    Grafana writes it beside an empty bar, on one line."""
     if query is None:
         assert isinstance(about, Metric)
         query = largest_first(each(about))
     panel = described(bargauge.Panel(), about, description, [query], in_full(unit, 0), empty, Form.NOW)
     panel.span(width).height(height).orientation(options.VizOrientation.HORIZONTAL)
     panel.display_mode(options.BarGaugeDisplayMode.BASIC).value_mode(options.BarGaugeValueMode.TEXT)
-    panel.name_placement(options.BarGaugeNamePlacement.LEFT).show_unfilled(True)
+    placement = options.BarGaugeNamePlacement
+    panel.name_placement(placement.TOP if long_names else placement.LEFT).show_unfilled(True)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.thresholds(steps_of(steps)).color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
     panel.min(0).decimals(0).text(common.VizTextDisplayOptions().title_size(14).value_size(16))

@@ -129,6 +129,7 @@ def _audited() -> list[p.Panel]:
             audit.AUDIT_EVENTS,
             [Query(f"topk(10, sum by (event) ({events})) > 0", "{{event}}")],
             width=16,
+            shades=p.CLASSIC,
             interval="1h",
             empty=p.NOT_COUNTED,
         ),

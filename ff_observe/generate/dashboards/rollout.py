@@ -3,6 +3,7 @@
 from ff_observe.catalogue import facts
 from ff_observe.generate.dashboards import panels as p
 from ff_observe.generate.dashboards import tables as t
+from ff_observe.generate.dashboards.colors import VERSIONS
 from ff_observe.generate.dashboards.frame import Dashboard, framed
 from ff_observe.generate.dashboards.queries import COUNT, Query, each, of, once, total, whole
 
@@ -127,6 +128,7 @@ def _versions() -> list[p.Panel]:
             _AGENTS.help,
             axis="devices",
             width=24,
+            colors={**VERSIONS, "other": p.QUIET, "none": p.QUIET},
             stacked=True,
             empty=NO_DEVICES,
         ),
@@ -162,5 +164,5 @@ def _stacks() -> list[p.Panel]:
             stacked=True,
             empty=NO_INSTANCES,
         ),
-        p.shares(COUNT["certified_nodes"], empty="none reported"),
+        p.shares(COUNT["certified_nodes"], empty="none reported", long_names=True),
     ]

@@ -26,7 +26,8 @@ from ff_observe.generate.dashboards.queries import Query
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the values of a label. Where `mappings` have colours, `otherwise` is that of values they lack."""
+    """A column of the values of a label; one that `wraps` has two lines. Where `mappings` have colours, `otherwise` is
+    that of values they lack."""
 
     of: str
     title: str
@@ -36,6 +37,7 @@ class Column:
     mappings: Mappings | None = None
     otherwise: str = "text"
     no_value: str = "-"
+    wraps: bool = False
 
 
 class Values(Column):
@@ -65,7 +67,9 @@ def rows(
     values = [column.of for column in columns if isinstance(column, Values)]
     asked = [labels_of, *values] if labels_of else values
     panel = described(table.Panel(), about, description, list(map(Query, asked)), COUNT_UNIT, empty, Form.TABLE)
-    panel.span(width).height(height).show_header(True).cell_height(options.TableCellHeight.SM)
+    two_lines = any(column.wraps for column in columns)
+    row = options.TableCellHeight.LG if two_lines else options.TableCellHeight.SM
+    panel.span(width).height(height).show_header(True).cell_height(row)
     panel.align(options.FieldTextAlignment.AUTO).inspect(False)
     letters = iter(ascii_uppercase[bool(labels_of) :])
     names = [f"Value #{next(letters)}" if isinstance(column, Values) else column.of for column in columns]
@@ -101,6 +105,9 @@ def _properties(column: Column) -> list[model.DynamicConfigValue]:
         properties.append(setting("custom.width", column.width))
     if column.decimals is not None:
         properties.append(setting("decimals", column.decimals))
+    if column.wraps:
+        properties.append(setting("custom.wrapText", True))
+        properties.append(setting("custom.cellOptions", {"type": "auto", "wrapText": True}))  # before Grafana 12.2
     if column.mappings:
         properties.append(setting("mappings", [value_map(column.mappings)]))
         if any(color for _, color in column.mappings.values()):

@@ -117,11 +117,11 @@ def _outputs() -> list[p.Panel]:
                     mappings={"0": ("failed", p.BAD), "1": ("arrived", p.GOOD)},
                     width=120,
                 ),
-                t.Column("content", "What is sent", mappings=CONTENTS),
-                t.Column("receiver", "To whom", mappings=RECEIVERS),
+                t.Column("content", "What is sent", mappings=CONTENTS, wraps=True),
+                t.Column("receiver", "To whom", mappings=RECEIVERS, width=270, wraps=True),
             ],
             "`ff-observe check` says why. PRIVACY.md names every field.",
-            height=9,
+            height=12,
         ),
     ]
 
