@@ -189,9 +189,14 @@ class SentryClient:
 
     def _capture(self, event: "Event", hint: "Hint | None" = None) -> str | None:
         event["breadcrumbs"] = {"values": list(self._log_lines.latest)}
-        with sentry_sdk.new_scope() as scope:  # or integrations of another client would see the event, and add to it
-            scope.set_client(self._client)
-            return self._client.capture_event(event, hint, sentry_sdk.Scope())
+        return self._client.capture_event(event, hint, _Scope())
+
+
+class _Scope(sentry_sdk.Scope):
+    """Without the event processors of a program that uses the SDK too, which would add to an event or drop it."""
+
+    def run_event_processors(self, event: "Event", hint: "Hint") -> "Event":
+        return event
 
 
 class _LogLines(Listener):

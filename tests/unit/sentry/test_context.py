@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 from sentry_relay.processing import StoreNormalizer
@@ -17,6 +18,9 @@ from ff_observe.telemetry.platform_context import working_for
 from tests.network_guard import guarded_environment
 from tests.real_parts.envelopes import Receiver, receiver
 from tests.unit.sentry.samples import VERSION, Bridge, provoke, settings
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
 
 
 def test_an_error_of_a_thread_arrives_with_its_context(server: Receiver) -> None:
@@ -213,6 +217,21 @@ def test_a_program_keeps_its_own_sentry_for_its_own_errors(server: Receiver) -> 
     [event] = server.events()
     assert event["exception"]["values"][-1]["value"] == "of the bridge"
     assert "extra" not in event  # of their integrations
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_event_processors_of_a_program_do_not_see_the_bridges_events(server: Receiver, *, dropped: bool) -> None:
+    import sentry_sdk
+
+    def mark(event: "Event", _hint: "Hint") -> "Event | None":  # as integrations of web frameworks do for each request
+        event["transaction"] = "/of/the/program"
+        return None if dropped else event
+
+    with sentry_sdk.isolation_scope() as scope, Bridge(settings(server.dsn)) as bridge:
+        scope.add_event_processor(mark)
+        provoke(bridge.sentry, ValueError("of the bridge"))
+    [event] = server.events()
+    assert "transaction" not in event
 
 
 @pytest.mark.parametrize("first_to_end", [0, 1])
