@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import sentry_sdk
 import urllib3
@@ -235,6 +236,8 @@ class EventTransport(HttpTransport):
         self._failure: str | None = None
         self._closed = False
         super().__init__(options)
+        # The SDK leaves the brackets of an IPv6 address out.
+        self._auth.host = urlsplit(options["dsn"]).netloc.rpartition("@")[2]
 
     def capture_envelope(self, envelope: Envelope) -> None:
         """Queue the events and check-ins of `envelope`; anything else (traces, sessions, attachments) is dropped."""

@@ -264,6 +264,12 @@ def test_a_proxy_is_honoured(server: Receiver, monkeypatch: pytest.MonkeyPatch) 
     assert server.requests[0].line.startswith("POST http://sentry.internal.example/api/7/envelope/ ")
 
 
+def test_an_ipv6_address_keeps_its_brackets(server: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+    send_test_event(settings(f"http://{KEY}@[2001:db8::1]:9000/7"), VERSION)
+    assert server.requests[0].line == "POST http://[2001:db8::1]:9000/api/7/envelope/ HTTP/1.1"
+
+
 def test_a_proxy_that_wants_a_password_is_shown_it(server: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://us%40r:planted@127.0.0.1:{server.port}")
     send_test_event(settings(f"http://{KEY}@sentry.internal.example/7"), VERSION)
