@@ -43,6 +43,20 @@ def test_pings_of_a_day_are_in_a_partition_of_their_own(in_postgresql: PostgreSQ
     assert left == ("ping_20261123",)
 
 
+@pytest.mark.parametrize("others", ["", ",127.0.0.1"])
+def test_the_server_is_the_one_that_the_url_names_whatever_the_environment_says(
+    in_postgresql: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.9")  # nothing listens there
+    url = in_postgresql.url.reveal()
+    if others:
+        url = url.replace("@127.0.0.1:", f"@127.0.0.1:{free_port()}{others}:")
+    store = postgresql_store(url)
+    with BlockingWriter(store) as writer:
+        assert writer.write([ping("a", NOON)]) == [True]
+    assert counted(store, later(seconds=1)).seen.by_window["1d"] == 1
+
+
 @pytest.mark.parametrize("work", ["fold", "prune", "drop empty ones"])
 def test_what_names_a_partition_locks_the_table_before_it(in_postgresql: PostgreSQLStore, work: str) -> None:
     """As `ALTER TABLE` does, an operator's or that of a newer collector: in the other order the two deadlock."""

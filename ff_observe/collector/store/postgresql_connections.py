@@ -50,6 +50,7 @@ def parameters(url: Secret, options: str) -> dict[str, Any]:
     named = conninfo_to_dict(url.reveal())
     return {
         **({"target_session_attrs": "read-write"} if several else {}),
+        **({"hostaddr": ""} if "host" in named else {}),  # PGHOSTADDR would send the password to another host
         **named,
         "autocommit": True,
         "connect_timeout": CONNECT_SECONDS_EACH if several else CONNECT_SECONDS,
