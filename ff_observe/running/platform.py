@@ -182,12 +182,13 @@ class CurrentApp(Application):
             raise
 
 
-def stop_in_parallel(platforms: Sequence[RunningPlatform], process: Process, deadline: float) -> list[Exception]:
-    """Stop platforms side by side, so that one that hangs leaves the others their time. Returns what went wrong."""
+def stop_in_parallel(platforms: Sequence[Component], process: Process, deadline: float) -> list[Exception]:
+    """Stop platforms, or what they no longer need, side by side, so that one that hangs leaves the others their time.
+    Returns what went wrong."""
     errors: list[Exception] = []
     open_ends = threading.Semaphore(0)
 
-    def stop(platform: RunningPlatform) -> None:
+    def stop(platform: Component) -> None:
         try:
             platform.stop(deadline)
         except Exception as error:

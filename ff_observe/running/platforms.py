@@ -1,7 +1,7 @@
 """The platforms of a process, from a configuration for one or for several: started, stopped and reloaded together."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,7 +109,7 @@ class RunningPlatforms:
             undo = self.only.reload(given)
             self.web = given.prometheus
             return [_Ending(undo)]
-        return self._take(given)
+        return [_Endings(self._take(given), self._process)]
 
     def reload_failed(self) -> None:
         for platform in self.running.values():
@@ -207,3 +207,22 @@ class _Ending:
     def stop(self, deadline: float) -> None:
         del deadline  # it has one of its own
         self._undo()
+
+
+class _Endings:
+    """What several platforms needed, stopped side by side: a receiver that hangs would hold up the process, and its
+    watchdog, for a second for each of them. A component."""
+
+    name = "old settings of platforms"
+
+    def __init__(self, endings: Sequence[Component], process: Process) -> None:
+        self._endings = endings
+        self._process = process
+
+    def start(self) -> None:
+        """They run already."""
+
+    def stop(self, deadline: float) -> None:
+        errors = stop_in_parallel(self._endings, self._process, deadline)
+        if errors:
+            raise ExceptionGroup("some old settings did not stop cleanly", errors)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ff_observe.config.platforms import ListedPlatform, Platforms
 from ff_observe.config.secret import Secret
 from ff_observe.config.settings import BackendSentrySettings, OtlpSettings, PrometheusSettings
 from ff_observe.platform.sources.sqlite import SQLiteSource
+from ff_observe.running.platform import RunningPlatform
 from ff_observe.system.clock import SystemClock
 from ff_observe.telemetry import tracing
 from ff_observe.telemetry.log import JSONFormatter, TextFormatter
@@ -25,7 +27,7 @@ from ff_observe.telemetry.redaction import Redactor, RedactorOfPlatforms
 from tests.fakes import no_more_threads
 from tests.real_parts.envelopes import receiver
 from tests.real_parts.many_platforms import sqlite_home
-from tests.real_parts.processes import free_port
+from tests.real_parts.processes import PATIENCE_SECONDS, free_port
 from tests.unit.otlp.test_signals import sending, signals
 
 
@@ -80,6 +82,28 @@ def test_a_reload_leaves_alone_what_did_not_change(settings: dict[str, ff_observ
         assert set(bridge.platforms) == {"acme"}
         with pytest.raises(ff_observe.FFObserveError, match="start another process"):
             bridge.reload(settings["acme"])
+
+
+def test_a_reload_stops_what_platforms_no_longer_need_side_by_side(
+    settings: dict[str, ff_observe.Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits until all are there, as each waits for one receiver that hangs."""
+    meeting = threading.Barrier(len(settings), timeout=PATIENCE_SECONDS)
+    reload = RunningPlatform.reload
+
+    def reload_and_meet(platform: RunningPlatform, wanted: ff_observe.Settings) -> Callable[[], None]:
+        end = reload(platform, wanted)
+
+        def meet_and_end() -> None:
+            meeting.wait()
+            end()
+
+        return meet_and_end
+
+    monkeypatch.setattr(RunningPlatform, "reload", reload_and_meet)
+    changed = {name: replace(each, platform=replace(each.platform, driver="docker")) for name, each in settings.items()}
+    with ff_observe.build_bridge(settings, stop_seconds=PATIENCE_SECONDS) as bridge:
+        bridge.reload(changed)
 
 
 def test_one_whose_reload_fails_unexpectedly_keeps_its_settings_and_the_others_get_theirs(
