@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import re
 import subprocess
 from collections.abc import Mapping
 from functools import cache, partial
@@ -22,6 +21,7 @@ from ff_observe.web.web_config import HTTP2, TlsServerConfig
 from tests.architecture.sources import modules
 from tests.real_parts.certificates import make_certificate
 from tests.unit.config.files import EVERY_KEY, FILES, File, written
+from tests.unit.config.uses import Uses
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = [
@@ -188,16 +188,32 @@ def test_the_documents_show_every_key_with_its_default(document: str, name: str)
 
 
 def test_every_field_of_the_settings_is_of_use() -> None:
-    used = {
-        node.attr
-        for module in modules()
-        if not re.match(r"ff_observe\.(config\.(settings|build|declaration)|collector\.settings)", module.name)
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Attribute)
-    }
+    filling = {"ff_observe.config.build", "ff_observe.config.declaration"}
+    used = set(Uses((module.tree for module in modules() if module.name not in filling), SETTINGS))
     for one in SETTINGS:
         for field in dataclasses.fields(one):
-            assert field.name in used, f"nothing uses the field {field.name} of {one}"
+            assert (one.__name__, field.name) in used, f"nothing uses the field {field.name} of {one}"
+
+
+def test_a_field_is_of_no_use_where_only_another_class_has_one_of_its_name() -> None:
+    module = """
+class Page: title: str
+class Settings: title: str; parts: "tuple[Part, ...]"
+class Part: url: str; host: str; unread: str
+class Server:
+    def __init__(self, settings: Settings | None) -> None:
+        self._settings = settings or Settings()
+    def look(self, page: Page) -> None:
+        print(page.title, [part.url for part in self._settings.parts])
+        if (first := first_of(self._settings)) is not None:
+            copy = replace(first, unread="")
+            print(copy.host)
+def first_of(settings: Settings) -> Part | None: ...
+"""
+    assert set(Uses([ast.parse(module)], ())) == {
+        *(("Page", "title"), ("Part", "host"), ("Part", "url")),
+        *(("Server", "_settings"), ("Settings", "parts")),
+    }
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.__name__)
