@@ -25,6 +25,16 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ff_observe/outputs/ping/ledger.py": ("tests/unit/ping/test_ledger*.py",),
     "ff_observe/outputs/ping/ledger_files.py": ("tests/unit/ping/test_ledger*.py",),
     "ff_observe/outputs/ping/schedule.py": ("tests/unit/ping/test_schedule.py", "tests/unit/ping/test_agenda*.py"),
+    "ff_observe/outputs/ping/outcome.py": ("tests/unit/ping/test_outcome.py",),
+    "ff_observe/outputs/ping/memory.py": ("tests/unit/ping/test_memory.py",),
+    "ff_observe/outputs/ping/participation.py": (
+        "tests/unit/ping/test_participation.py",
+        "tests/unit/ping/test_file_election.py",
+    ),
+    "ff_observe/outputs/ping/election.py": (
+        "tests/unit/ping/test_election.py",
+        "tests/unit/ping/test_file_election.py",
+    ),
     "ff_observe/collector/receiving/acceptance.py": ("tests/unit/collector/test_acceptance.py",),
     "ff_observe/collector/store/rollups.py": ("tests/unit/collector/test_rollups.py",),
     "ff_observe/collector/sender_address.py": ("tests/unit/collector/test_sender_address.py",),

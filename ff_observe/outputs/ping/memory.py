@@ -42,7 +42,7 @@ class PingMemory:
         self._clock = clock
         self._named_in = named_in
         self._state = StateLog(log)
-        self._read: tuple[tuple[int, int, int], Moment | None] | None = None
+        self._read: tuple[tuple[int, int, int] | None, Moment | None] | None = None
 
     def load(self) -> Moment | None:
         """When the last ping left; None if there never was one. Raises `UnknownPastError` if that cannot be
@@ -52,9 +52,7 @@ class PingMemory:
         # On a disk that became read-only, it may be older than the last ping: `_load` finds that out.
         signature = file_signature(self._path) if os.access(self._path, os.W_OK) else None
         if signature is None or self._read is None or self._read[0] != signature:
-            last = self._load(self._path)
-            self._read = None if signature is None else (signature, last)
-            return last
+            self._read = signature, self._load(self._path)
         return self._read[1]
 
     def save(self, last: Moment | None) -> bool:

@@ -7,6 +7,7 @@ import resource
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,46 @@ def test_another_bridges_change_is_seen(tmp_path: Path, clock: FakeClock) -> Non
         assert reader.load() == moment
     (tmp_path / NAME).unlink()
     assert reader.load() is None
+
+
+def test_a_file_that_did_not_change_is_not_read_again(tmp_path: Path, clock: FakeClock) -> None:
+    memory = PingMemory(tmp_path, ID, clock)
+    memory.save(moment := Moment.present(clock, 60))
+    assert memory.load() == moment
+    file = tmp_path / NAME
+    before = file.stat()
+    file.write_bytes(b" " * before.st_size)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert memory.load() == moment
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with pytest.raises(UnknownPastError):
+        memory.load()
+
+
+FIRST_RELEASE: dict[str, Any] = {
+    "format": "ff-observe ping state 1",
+    "platform": "02f837781a4579de",
+    "last": {"wall": "2026-11-23T11:59:00+00:00", "boot": "a boot", "since_boot": 940.0},
+}
+
+
+def test_a_file_of_the_first_release_is_understood(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / NAME).write_text(json.dumps(FIRST_RELEASE))
+    last = PingMemory(tmp_path, ID, clock).load()
+    assert last == Moment(clock.now() - timedelta(seconds=60), "a boot", 940)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"wall": "2026-11-23T11:59:00"}, {"boot": 5}, {"since_boot": "inf"}, {"since_boot": "nan"}, {"boot": None}],
+    ids=str,
+)
+def test_a_moment_with_one_wrong_part_is_an_unknown_past(
+    tmp_path: Path, clock: FakeClock, wrong: dict[str, object]
+) -> None:
+    (tmp_path / NAME).write_text(json.dumps({**FIRST_RELEASE, "last": {**FIRST_RELEASE["last"], **wrong}}))
+    with pytest.raises(UnknownPastError):
+        PingMemory(tmp_path, ID, clock).load()
 
 
 def test_a_file_of_another_platform_says_nothing_of_this_one(tmp_path: Path, clock: FakeClock) -> None:
@@ -95,8 +136,9 @@ def test_without_a_disk_the_past_is_unknown(clock: FakeClock) -> None:
     assert not memory.save(Moment.present(clock))
     with pytest.raises(UnknownPastError):
         memory.load()
-    with pytest.raises(OSError, match="no directory"):
+    with pytest.raises(FileNotFoundError) as refused:
         memory.open_lock()
+    assert str(refused.value) == "[Errno 2] there is no directory for it"
 
 
 @pytest.mark.parametrize("place", ["/proc/ff-observe", "/proc"])
@@ -108,7 +150,12 @@ def test_where_nothing_can_be_written_the_past_is_unknown_and_that_is_said_once(
         with pytest.raises(UnknownPastError):
             memory.load()
     assert [record.levelno for record in caplog.records if record.levelno >= logging.WARNING] == [logging.WARNING]
-    assert f"{place}/{NAME} cannot be used" in caplog.text
+    (message,) = {record.getMessage() for record in caplog.records}
+    assert message.startswith(f"{place}/{NAME} cannot be used: /proc")
+    assert message.endswith(
+        ". It keeps when the last ping left: without it, after a restart, the next ping is sent at the platform's next "
+        "time of day"
+    )
 
 
 def test_neither_file_is_reached_through_a_link_nor_in_a_directory_of_everybody(
@@ -134,9 +181,10 @@ def test_neither_file_is_reached_through_a_link_nor_in_a_directory_of_everybody(
 
 @pytest.mark.parametrize("before", [None, 86_400.0], ids=["no ping before", "a ping before"])
 def test_on_a_full_disk_an_older_ping_is_not_taken_for_the_last(
-    tmp_path: Path, clock: FakeClock, before: float | None
+    tmp_path: Path, clock: FakeClock, before: float | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The limit stands in for the disk. Else every restart would send today's ping once more."""
+    caplog.set_level(logging.INFO)
     memory = PingMemory(tmp_path, ID, clock)
     assert memory.save(None if before is None else Moment.present(clock, before))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -149,6 +197,7 @@ def test_on_a_full_disk_an_older_ping_is_not_taken_for_the_last(
         PingMemory(tmp_path, ID, clock).load()
     assert memory.save(moment := Moment.present(clock))
     assert PingMemory(tmp_path, ID, clock).load() == moment
+    assert caplog.messages[-1] == f"{tmp_path / NAME} is written again"
 
 
 def test_a_file_that_can_only_be_read_is_an_unknown_past(
@@ -182,6 +231,9 @@ def test_root_writes_only_where_a_file_says_that_root_alone_can_change(tmp_path:
     assert not memory.save(None)
     with pytest.raises(OSError, match="belongs to"):
         memory.open_lock()
+    with pytest.raises(UnknownPastError):
+        PingMemory(tmp_path / "never made", ID, clock, named_in).load()
+    assert not (tmp_path / "never made").exists()
 
 
 def test_a_moment_of_a_wrong_clock_is_the_present_one_and_ages_from_then_on(tmp_path: Path, clock: FakeClock) -> None:
