@@ -55,15 +55,12 @@ def within(seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def costing_at_most(turns: float) -> Iterator[None]:
     """The block may cost as much processor time as an empty loop with so many million turns. What else this process
-    holds does not count: the collector of garbage leaves it alone meanwhile."""
+    holds does not count: the collector of garbage leaves it alone from here on."""
     before = pace()
     gc.collect()
     gc.freeze()
-    try:
-        began = time.process_time()
-        yield
-        cost = time.process_time() - began
-    finally:
-        gc.unfreeze()
+    began = time.process_time()
+    yield
+    cost = time.process_time() - began
     turn = max(before.processor_seconds, pace().processor_seconds)
     assert cost < turns * turn, f"cost as much as {cost / turn:.0f} million turns of an empty loop"

@@ -1,6 +1,7 @@
 """The rules every test lives by, as a pytest plugin: it stays on loopback, leaves no thread behind, and in CI
 (`FF_OBSERVE_REQUIRE_ALL=1`) it is not skipped. Warnings, unraisable errors among them, are errors by pyproject.toml."""
 
+import gc
 import logging
 import os
 import sys
@@ -27,6 +28,17 @@ hypothesis.settings.register_profile("local", parent=_COMMON)
 hypothesis.settings.register_profile("all", parent=_COMMON, derandomize=True, database=None)
 hypothesis.settings.register_profile("nightly", parent=_COMMON, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("all" if REQUIRE_ALL else "local"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is loaded and collected stays to the end: searching it for garbage, now or during the tests, finds none."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from typing import Final
 import yaml
 
 from ff_observe.cli import build_parser
+from tests import kubernetes
 from tests.deployment import chart, compose
 from tests.deployment.dockerfile import stages
 from tests.plain_machine import TOP
@@ -99,10 +100,8 @@ def kubectl(arguments: Arguments) -> None:
     objects = {f"{each['kind'].lower()}/{each['metadata']['name']}": each for each in chart.render()}
     match options.action:
         case ["apply"]:
-            import kubernetes_validate  # takes seconds
-
             for each in yaml.safe_load_all(options.f.read_text()):
-                kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+                kubernetes.takes(each)
         case ["rollout", "status" | "restart", target] | ["exec", target]:
             assert target in objects, target
         case ["port-forward", target, ports]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import helm_python
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -19,7 +18,7 @@ from ff_observe.config.settings import PostgreSQLDatabase
 from ff_observe.egress.listing import contacts, of_bridge
 from ff_observe.egress.policy import rules
 from ff_observe.version import VERSION
-from tests import recordings
+from tests import kubernetes, recordings
 from tests.deployment.chart import CHART, EXTRA_OBJECTS, MANIFESTS, NAMESPACE, documents, render, the
 from tests.deployment.compose import ON_LOOPBACK
 from tests.plain_machine import TOP
@@ -49,7 +48,6 @@ EVERYTHING: dict[str, Any] = {
     "affinity": {"nodeAffinity": {}},
     "service": {"annotations": {"e": "f"}},
 }
-KUBERNETES = ("1.27", "1.31", kubernetes_validate.latest_version())
 OWN_KINDS = ("monitoring.coreos.com/v1",)  # of the Prometheus Operator: Kubernetes has no schema of them
 each_set_of_values = pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 
@@ -89,15 +87,17 @@ def test_helm_lints_and_kubernetes_takes_what_it_renders(values: dict[str, Any])
     assert len({(each["kind"], each["metadata"]["name"]) for each in objects}) == len(objects)
     for each in objects:
         if each["apiVersion"] not in OWN_KINDS:
-            for version in KUBERNETES:
-                kubernetes_validate.validate(each, version, strict=True)
+            for version in kubernetes.VERSIONS:
+                kubernetes.takes(each, version)
 
 
 def test_a_schema_that_kubernetes_does_not_have_would_be_noticed() -> None:
+    from kubernetes_validate import ValidationError  # takes seconds
+
     deployment = the("Deployment", render())
     deployment["spec"]["replica"] = 2
-    with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
-        kubernetes_validate.validate(deployment, "1.31", strict=True)
+    with pytest.raises(ValidationError, match="replica"):
+        kubernetes.takes(deployment, "1.31")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_texts_that_yaml_reads_otherwise_stay_texts() -> None:
     objects = render(values, name="123")
     for each in objects:
         if each["apiVersion"] not in OWN_KINDS:
-            kubernetes_validate.validate(each, KUBERNETES[-1], strict=True)
+            kubernetes.takes(each)
     assert the("ServiceMonitor", objects)["spec"]["endpoints"][0]["relabelings"][0]["replacement"] == "bank: prod #1"
 
 
@@ -310,4 +310,4 @@ def test_the_extra_objects_pass_the_templates_of_flowfuses_chart_unchanged() -> 
     objects = yaml.safe_load(EXTRA_OBJECTS.read_text())["extraObjects"]
     assert objects == list(yaml.safe_load_all(MANIFESTS.read_text()))
     for each in objects:
-        kubernetes_validate.validate(each, KUBERNETES[-1], strict=True)
+        kubernetes.takes(each)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -12,6 +11,7 @@ from ff_observe.cli import main
 from ff_observe.egress import policy
 from ff_observe.egress.contact import Contact, Party
 from ff_observe.errors import FFObserveError
+from tests import kubernetes
 
 DNS = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
 TEXT = """
@@ -40,10 +40,10 @@ def printed(home: Path, capsys: pytest.CaptureFixture[str], *options: str) -> st
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("version", ["1.25", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("version", ["1.25", kubernetes.NEWEST])
 def test_kubernetes_takes_the_policy(home: Path, capsys: pytest.CaptureFixture[str], version: str) -> None:
     made = yaml.safe_load(printed(home, capsys, "--network-policy"))
-    kubernetes_validate.validate(made, version, strict=True)
+    kubernetes.takes(made, version)
     assert made["spec"]["policyTypes"] == ["Egress"]
     assert made["spec"]["egress"] == [
         DNS,
