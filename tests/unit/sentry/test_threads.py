@@ -12,7 +12,7 @@ import pytest
 from ff_observe.config.settings import PrometheusSettings, SQLiteDatabase
 from ff_observe.platform.sources.sqlite import SQLiteSource
 from ff_observe.running.bridge import Bridge
-from ff_observe.web.exposition import SnapshotExposition
+from ff_observe.web.app import SnapshotExposition
 from tests.platforms import case_named, writable_copy
 from tests.real_parts.envelopes import Receiver
 from tests.unit.sentry.samples import settings

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ff_observe.catalogue import METRICS
 from ff_observe.exposition.formats import Format
-from ff_observe.exposition.negotiation import accepts_gzip, negotiate
+from ff_observe.exposition.rendered import accepts_gzip, negotiate
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
