@@ -133,6 +133,20 @@ def test_a_reload_reads_the_overlay_and_secret_files_again(home: Path, tmp_path:
         wait_until(lambda: bridge.get("/from-another").status == 200, "metrics where the changed file has them")
 
 
+def test_the_runbook_ends_the_alert_on_a_licence_in_the_file(home: Path, tmp_path: Path) -> None:
+    """Its steps are a new licence in the file and, for the bridge, a reload."""
+    runbooks = (Path(__file__).parents[2] / "docs" / "runbooks.md").read_text("utf-8")
+    steps = runbooks.partition("### FlowFuseLicenceExpiring\n")[2].partition("\n### ")[0]
+    assert "reload (SIGHUP)" in " ".join(steps.split())
+    with running_bridge(home, tmp_path) as bridge:
+        assert bridge.value("flowfuse_license_active") == 0
+        with (home / "etc" / "flowforge.yml").open("a", encoding="utf-8") as file:
+            file.write(f"{licence_of(SQLITE_PLATFORM)}\n")
+        assert bridge.value("flowfuse_license_active") == 0
+        bridge.signal(signal.SIGHUP)
+        wait_until(lambda: bridge.value("flowfuse_license_expiry_timestamp_seconds") is not None, "the new licence")
+
+
 def test_a_wrong_file_is_told_of_and_the_old_settings_stay(home: Path, tmp_path: Path) -> None:
     with running_bridge(home, tmp_path) as bridge:
         assert bridge.value("ff_observe_config_last_reload_successful") == 1
