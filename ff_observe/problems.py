@@ -171,8 +171,8 @@ def _licence(snapshot: Snapshot) -> Iterator[Finding]:
             Severity.ERROR,
             "The licence is not accepted",
             _sentence(problem),
-            "FlowFuse reads it as it starts: correct `license` in flowforge.yml, or, if it is in the database, delete "
-            "the row `license` of the table `PlatformSettings`; then start FlowFuse.",
+            "FlowFuse reads it as it starts: correct `license` in flowforge.yml, and reload the bridge (SIGHUP), or, "
+            "if it is in the database, delete the row `license` of the table `PlatformSettings`; then start FlowFuse.",
         )
     if licence is None or licence.expires_at is None:
         return

@@ -177,6 +177,7 @@ def test_a_licence_that_expires_within_a_month_is_a_problem(days: int, shown: bo
 def test_a_licence_that_was_not_accepted_is_a_problem_with_the_reason() -> None:
     text = page(app(Provider(snapshot(licence_problem="it is not signed")))).text
     assert "The licence is not accepted It is not signed." in text
+    assert "in flowforge.yml, and reload the bridge (SIGHUP)" in text
     assert re.search(r"Licence\s*not accepted", text)
 
 
