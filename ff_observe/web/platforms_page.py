@@ -18,7 +18,7 @@ from ff_observe.telemetry.self_metrics import SelfMetrics
 from ff_observe.version import VERSION
 from ff_observe.web.status.frame import PRODUCT, header, page, product
 from ff_observe.web.status.markup import Markup, element, join
-from ff_observe.web.status.values import moment
+from ff_observe.web.status.values import moment, number
 from ff_observe.web.status.watch import Watch
 
 STATES: Final = {
@@ -31,6 +31,7 @@ STATES: Final = {
 """Of a platform, the worst first: how bad it is, and words. One with problems is as bad as the worst of them."""
 
 _FIGURES: Final = ("flowfuse_users", "flowfuse_instances", "flowfuse_devices")
+_BADGES: Final = {Severity.OK: "on", Severity.NOTE: "off", Severity.WARNING: "warns", Severity.ERROR: "fails"}
 _HEADS: Final = ("State", "Platform", "FlowFuse", "Users", "Instances", "Devices", "Ping", "Problems")
 
 
@@ -117,7 +118,8 @@ def unusable(platform: ServedPlatform) -> Answer:
         element("p", element("strong", "What to do: "), "correct it, and reload (SIGHUP).", class_="fix"),
         class_="finding error",
     )
-    content = element("section", element("ul", finding), class_="problems", aria_label="Problems")
+    heading = element("h2", "Problems", id="problems-title")
+    content = element("section", heading, element("ul", finding), class_="problems", aria_labelledby="problems-title")
     footer = element("footer", element("a", "All platforms", href="../../"))
     above = header(product(VERSION), platform.name, *STATES["unusable"])
     return page(f"{PRODUCT}: {platform.name}", "../..", "problems", above, (content,), footer, status=503)
@@ -145,7 +147,7 @@ def _row(platform: ServedPlatform, snapshot: Snapshot | None) -> Row:
     severity, said = STATES[state]
     if state == "troubled":
         severity = problems[0].severity
-    badge = {Severity.OK: "on", Severity.NOTE: "off"}.get(severity, "fails")
+    badge = _BADGES[severity]
     shown = join(*(element("td", cell, class_="value") for cell in cells), element("td", words))
     return Row(platform.name, state, severity, element("td", element("span", said, class_=f"badge {badge}")), shown)
 
@@ -160,4 +162,4 @@ def _link(name: str, root: str) -> Markup:
 
 def _figure(snapshot: Snapshot, name: str) -> str:
     reading = snapshot.readings.get(name)
-    return f"{sum(reading.values()):,.0f}" if reading else ""
+    return number(sum(reading.values())) if reading else ""

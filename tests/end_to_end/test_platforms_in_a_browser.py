@@ -16,7 +16,7 @@ from tests.real_parts.many_platforms import sqlite_home
 from tests.real_parts.processes import wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, ViewportSize
 
 PLATFORMS = in_full(500, 100)
 HOSTILE = (
@@ -26,6 +26,9 @@ HOSTILE = (
     "Zoë ☃",
     "x" * 100,
 )
+PAPER: "ViewportSize" = {"width": 718, "height": 1047}  # A4, less Chromium's margins
+CUT_OFF = """[...document.querySelectorAll("section, ol, pre")].filter(each =>
+    each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight).map(each => each.className)"""
 
 
 @pytest.fixture
@@ -66,7 +69,13 @@ def test_the_list_and_one_page_are_readable_and_run_nothing(browser: "Browser", 
                 page.set_viewport_size({"width": width, "height": 900})
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     assert "this is <i>not</i> YAML" in page.inner_text("main")
+    assert [page.locator(f"h{level}").count() for level in (1, 2, 3)] == [1, 1, 1]
     open_list()
+    page.emulate_media(media="print")
+    page.set_viewport_size(PAPER)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(CUT_OFF) == []
+    page.emulate_media(media="screen")
     links = [page.locator("tbody th a", has_text=name).get_attribute("href") for name in HOSTILE]
     for link in links:
         page.goto(f"{url}/{link}")

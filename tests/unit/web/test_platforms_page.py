@@ -76,6 +76,10 @@ def test_the_head_of_the_list_is_as_bad_as_the_page_of_the_worst_platform(severi
     shown = page.answer(rows, SystemClock().now(), ".").body.decode()
     assert f'class="state {state}"' in shown
     assert "2 platforms: 2 with problems" in shown
+    badge = {Severity.WARNING: "warns", Severity.ERROR: "fails"}
+    assert [f'class="badge {badge[bad]}"' in row.badge for row, bad in zip(rows, found.values(), strict=True)] == [
+        True
+    ] * 2
     assert (shown.index("initech") < shown.index("acme")) is (severity is Severity.ERROR)
 
 
