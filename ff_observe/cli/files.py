@@ -42,7 +42,7 @@ def exposition_to(output: Path) -> Iterator[Callable[[str], object]]:
 @contextlib.contextmanager
 def replaced(output: Path) -> Iterator[BinaryIO]:
     """A file that replaces `output` when the block ends without an exception: readers never see half of it, and a full
-    disk leaves the old one. A link stays a link; owner and mode are kept.
+    disk leaves the old one. A link stays a link; mode, group and (by root) owner are kept.
     """
     if output.exists() and not output.is_file():  # a device or a pipe
         with output.open("wb") as device:
@@ -54,8 +54,10 @@ def replaced(output: Path) -> Iterator[BinaryIO]:
         with fresh(target, 0o666 if before is None else 0o600) as file:
             yield file
             if before is not None:
+                with contextlib.suppress(PermissionError):  # a group that the user is not in
+                    os.chown(file.fileno(), -1, before.st_gid)
                 with contextlib.suppress(PermissionError):  # only root may change the owner
-                    os.chown(file.fileno(), before.st_uid, before.st_gid)
+                    os.chown(file.fileno(), before.st_uid, -1)
                 os.chmod(file.fileno(), before.st_mode)  # noqa: PTH101 - of a descriptor
     except OSError as error:
         error.filename = str(output)

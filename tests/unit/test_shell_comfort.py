@@ -22,6 +22,7 @@ from ff_observe.collector import commands
 from ff_observe.errors import DeliveryError
 from ff_observe.outputs.ping.ledger import Ledger
 from tests.fakes import FakeClock
+from tests.other_users import somebody_else
 from tests.platforms import case_named
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +155,22 @@ def test_a_file_that_is_replaced_keeps_its_mode_and_is_open_to_none_before(tmp_p
     with pytest.raises(KeyboardInterrupt), replaced(output):
         raise KeyboardInterrupt
     assert [file.name for file in tmp_path.iterdir()] == ["x.prom"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who does not own the file")
+def test_a_file_of_another_user_keeps_its_group_and_with_it_its_readers(open_directory: Path) -> None:
+    open_directory.chmod(0o777)
+    output, groups, of_readers = open_directory / "index.html", os.getgroups(), 1001
+    output.touch()
+    output.chmod(0o640)
+    os.chown(output, 0, of_readers)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.setgroups, groups)
+        os.setgroups([*groups, of_readers])
+        with somebody_else(), replaced(output):
+            pass
+    after = output.stat()
+    assert (after.st_mode & 0o777, after.st_gid) == (0o640, of_readers)
 
 
 def test_an_error_names_the_file_that_was_asked_for_and_no_temporary_one(
