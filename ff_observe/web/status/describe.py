@@ -151,7 +151,7 @@ def _last_delivery(
         return ("Metrics fetched" if scraped_at else "Not fetched since the bridge started"), scraped_at
     if output.build is None:
         return "Runs in the browsers of FlowFuse's users: the bridge does not see what it does", None
-    return "Nothing sent since the bridge started", None
+    return "Nothing sent yet with these settings", None
 
 
 def _parts(parts: list[str]) -> str:

@@ -198,7 +198,7 @@ def test_every_output_but_the_ping_is_listed_with_what_it_last_did(world: World)
     told = {output["name"]: output for output in document(world)["outputs"]}
     assert list(told) == [output.name for output in OUTPUTS if output.name != "ping"]
     assert told["prometheus"]["last"] == "Not fetched since the bridge started"
-    assert told["otlp"]["last"] == "Nothing sent since the bridge started"
+    assert told["otlp"]["last"] == "Nothing sent yet with these settings"
     assert told["frontend_posthog"]["last"] == ""
     world.self_metrics.delivery("otlp", None, "metrics")
     world.self_metrics.delivery("otlp", "refused", "logs")
