@@ -78,10 +78,12 @@ def find_bundles(directory: Path) -> Bundles:
 
 
 def _visible(directory: Path) -> Iterator[Path]:
-    """All files that sentry-cli looks at: it skips hidden files and directories."""
-    for path in sorted(directory.rglob("*")):
-        if not any(part.startswith(".") for part in path.relative_to(directory).parts):
-            yield path
+    """All that sentry-cli looks at: it skips hidden directories, and no hidden files."""
+    return (path for path in sorted(directory.rglob("*")) if not _is_in_a_hidden_directory(path.relative_to(directory)))
+
+
+def _is_in_a_hidden_directory(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts[:-1])
 
 
 def _files(directory: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
@@ -95,7 +97,9 @@ def _bad_links(directory: Path) -> Iterator[str]:
         name, end = path.relative_to(directory), Path(os.path.realpath(path))
         if not path.exists() or Path(os.path.realpath(path.parent)).is_relative_to(end):
             yield f"{name}: is a link to nothing or to a directory that it is in, on which sentry-cli fails; remove it"
-        elif not end.is_relative_to(root) and (end.is_dir() or path.name.endswith((*_BUNDLES, ".map"))):
+        elif not end.is_relative_to(root) and (
+            (end.is_dir() and not path.name.startswith(".")) or path.name.endswith((*_BUNDLES, ".map"))
+        ):
             yield (
                 f"{name}: is a link out of {directory}, and sentry-cli would change and upload what is there; "
                 "copy it instead"
@@ -148,6 +152,9 @@ def _locate(directory: Path, bundle: Path, url: str) -> Path:
         )
     if not is_file:
         raise _UnusableError(f"refers to {url}, which does not exist: build again, or upload before maps are removed")
+    shown = Path(os.path.relpath(tried, directory))
+    if _is_in_a_hidden_directory(shown) or not shown.name.endswith((*_BUNDLES, ".map")):
+        raise _UnusableError(f"refers to {url}, which sentry-cli passes over: name it *.map, in no hidden directory")
     if path.startswith("/") and tried != bundle.with_name(f"{bundle.name}.map"):
         raise _UnusableError(f"refers to {url}, which sentry-cli does not find: make the reference relative")
     return directory / real.relative_to(os.path.realpath(directory))

@@ -143,6 +143,12 @@ def test_maps_in_bundles_index_maps_and_guarded_maps_are_fine(tmp_path: Path) ->
         ),
         ({"a.js": IDENTIFIED, "a.js.map": GOOD_MAP}, "a.js: its debug id is not that of its map a.js.map"),
         ({"a.js": IDENTIFIED, "a.js.map": {**GOOD_MAP, "debugId": OTHER_ID}}, "a.js: its debug id is not that of its"),
+        ({"a.js": "//# sourceMappingURL=.m/a.map", ".m/a.map": GOOD_MAP}, "a.js: refers to .m/a.map, which sentry-cli"),
+        (
+            {"a.js": "//# sourceMappingURL=a.json", "a.json": GOOD_MAP},
+            "a.js: refers to a.json, which sentry-cli passes",
+        ),
+        ({".a.js": "//# sourceMappingURL=b.js.map"}, ".a.js: refers to b.js.map, which does not exist"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "<html>"}, "its map a.js.map is not JSON"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "[" * 100_000}, "its map a.js.map is not JSON"),
         ({"a.js": "//# sourceMappingURL=a.js.map", "a.js.map": "[3]"}, "not a source map of version 3"),
@@ -171,8 +177,8 @@ def test_what_is_linked_from_elsewhere_is_refused_for_sentry_cli_would_change_it
     elsewhere.mkdir()
     (elsewhere / "b.js").write_text("b")
     (built / "directory").symlink_to(elsewhere)
-    (built / "b.js").symlink_to(elsewhere / "b.js")
-    with pytest.raises(SourceMapsError, match=r"(?s)b\.js: is a link out of.*directory: is a link out of.*copy it"):
+    (built / ".b.js").symlink_to(elsewhere / "b.js")
+    with pytest.raises(SourceMapsError, match=r"(?s)  \.b\.js: is a link out of.*directory: is a link out of.*copy it"):
         plan(built)
 
 
@@ -184,8 +190,11 @@ def test_a_link_on_which_sentry_cli_fails_is_refused(tmp_path: Path, target: str
         plan(built)
 
 
-def test_what_is_hidden_is_passed_over_as_sentry_cli_does(tmp_path: Path) -> None:
+def test_a_hidden_directory_is_passed_over_as_sentry_cli_does(tmp_path: Path) -> None:
     built = write(tmp_path, {**BUNDLE, ".cache/b.js": "//# sourceMappingURL=x"})
+    (tmp_path / "elsewhere").mkdir()
+    (built / ".elsewhere").symlink_to(tmp_path / "elsewhere")
+    (built / ".cache" / "broken").symlink_to("absent")
     assert plan(built)[-1] == "  a.js: a.js.map, 1 sources"
 
 
