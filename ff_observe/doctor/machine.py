@@ -17,6 +17,7 @@ from ff_observe.doctor.model import Check, Subject, error, note, warning
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.problems import Finding
 from ff_observe.system.presence import exists, is_directory
+from ff_observe.system.trusted_path import trusted_directory
 from ff_observe.web.web_config import read_web_config
 
 RENEW_WITHIN: Final = timedelta(days=14)
@@ -80,14 +81,28 @@ def _state(subject: Subject) -> Iterator[Finding]:
             f"{existing} is not a directory.",
             f"Remove {existing}, or name another place with `{key.LEDGER.path}` or `STATE_DIRECTORY`.",
         )
-    elif not os.access(existing, os.W_OK | os.X_OK):
+        return
+    reason = _state_refused(directory, existing)
+    if reason is not None:
         yield error(
             "state-directory",
             "The bridge cannot keep its state",
-            f"The user of ff-observe ({os.geteuid()}) may not write to {existing}: {_without_state(subject)}.",
-            f"Give it a directory (`StateDirectory=`, a volume) and name it in `STATE_DIRECTORY`, or let it write to "
-            f"{existing}.",
+            f"{reason}: {_without_state(subject)}.",
+            f"Give it a directory of its own (`StateDirectory=`, a volume) and name it in `STATE_DIRECTORY`, or let it "
+            f"alone write to {existing}.",
         )
+
+
+def _state_refused(directory: Path, existing: Path) -> str | None:
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"The user of ff-observe ({os.geteuid()}) may not write to {existing}"
+    if existing == directory and os.geteuid() != 0:  # root, who is warned of himself, is not who runs the bridge
+        try:
+            with trusted_directory(directory):
+                pass
+        except OSError as refusal:
+            return f"Nothing is kept in {refusal.filename}: {refusal.strerror}"
+    return None
 
 
 def _without_state(subject: Subject) -> str:

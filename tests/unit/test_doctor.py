@@ -24,7 +24,7 @@ from ff_observe.running.bridge import build_bridge
 from ff_observe.running.wiring import open_platform
 from ff_observe.system.clock import FrozenClock, SystemClock
 from tests.fakes import FakeClock
-from tests.other_users import unable_to_enter
+from tests.other_users import somebody_else, unable_to_enter
 from tests.planted_faults import World, world
 from tests.real_parts.certificates import root_authority
 from tests.real_parts.processes import wait_until
@@ -68,6 +68,17 @@ def test_a_state_directory_that_may_not_be_entered_is_found(subject: Subject, op
     with unable_to_enter(closed):
         found = found_in(tuple(check for check in MACHINE if check.id == "state-directory"), closed_in)
     assert f"may not write to {closed}" in found["state-directory"].detail
+
+
+def test_a_state_directory_that_the_bridge_refuses_is_found(subject: Subject, open_directory: Path) -> None:
+    state = open_directory / "state"
+    state.mkdir()
+    state.chmod(0o777)  # as Kubernetes makes an emptyDir
+    ping = replace(subject.settings.ping, state_directory=state)
+    open_to_all = replace(subject, settings=replace(subject.settings, ping=ping))
+    with somebody_else():
+        found = found_in(tuple(check for check in MACHINE if check.id == "state-directory"), open_to_all)
+    assert f"Nothing is kept in {state}: " in found["state-directory"].detail
 
 
 def test_secrets_are_open_to_every_user_where_the_directories_above_them_are(
