@@ -16,7 +16,8 @@ from ff_observe.errors import FFObserveError
 
 _SELECTOR: Final = {"matchLabels": {"app.kubernetes.io/name": "ff-observe"}}  # as deploy/helm labels the pods
 _NAME: Final = "ff-observe-egress"
-_DNS: Final = ({"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"})
+_DNS: Final = tuple({"port": port, "protocol": name} for port in (53, 5353) for name in ("UDP", "TCP"))
+"""Of the pods that answer: OpenShift's listen on 5353."""
 _INSIDE: Final = (".svc", ".local")
 
 Resolve = Callable[[str], Sequence[str]]

@@ -109,6 +109,8 @@ def test_a_schema_that_kubernetes_does_not_have_would_be_noticed() -> None:
         {"settings": {"logging": {}}},
         {"flowfuse": {"url": "http://user:pw@forge"}},
         {"serviceMonitor": {"interval": "often"}},
+        {"serviceMonitor": {"access": {"tlsconfig": {}}}},
+        {"service": {"scheme": "https"}},
         {"networkPolicy": {"egressPorts": [0]}},
         {"image": {"tag": "sha256:abc"}},
         {"image": {"pullSecrets": ["registry"]}},
@@ -150,6 +152,25 @@ def test_releases_whose_names_differ_in_the_last_letter_have_objects_of_their_ow
 
 def test_pods_that_are_not_ready_do_not_keep_a_node_from_being_drained() -> None:
     assert the("PodDisruptionBudget", render())["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_probes_and_monitors_speak_tls_where_the_values_say_so() -> None:
+    access = {"tlsConfig": {"serverName": "ff-observe"}, "basicAuth": {"username": {"name": "web", "key": "user"}}}
+    monitors = {kind: {"enabled": True, "access": access} for kind in ("serviceMonitor", "podMonitor")}
+    objects = render({"service": {"scheme": "HTTPS"}, **monitors})
+    (container,) = the("Deployment", objects)["spec"]["template"]["spec"]["containers"]
+    probes = [container[f"{kind}Probe"]["httpGet"]["scheme"] for kind in ("startup", "liveness", "readiness")]
+    assert probes == ["HTTPS"] * 3
+    for kind, key in (("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")):
+        (endpoint,) = the(kind, objects)["spec"][key]
+        assert access.items() <= endpoint.items()
+        assert endpoint["scheme"] == "https"
+
+
+def test_a_cluster_may_choose_the_pods_users() -> None:
+    values = {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}}
+    confined = the("Deployment", render(values))["spec"]["template"]["spec"]["securityContext"]
+    assert confined == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def test_every_default_is_in_the_schema_of_values_and_nothing_else() -> None:

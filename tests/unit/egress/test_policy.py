@@ -13,7 +13,7 @@ from ff_observe.egress.contact import Contact, Party
 from ff_observe.errors import FFObserveError
 from tests import kubernetes
 
-DNS = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+DNS = {"ports": [{"port": port, "protocol": protocol} for port in (53, 5353) for protocol in ("UDP", "TCP")]}
 TEXT = """
 base_url: http://forge
 telemetry:
