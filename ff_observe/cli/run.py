@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
     log.info("ff-observe reads %s and serves %s", _source(settings), bridge.listens_on)
     notify("READY=1")
     while next_signal(signals.wait, bridge.responds) == signal.SIGHUP:
-        notify("RELOADING=1")
+        # With Type=notify-reload, systemd 253 and later wait for a message that says since when.
+        notify(f"RELOADING=1\nMONOTONIC_USEC={bridge.clock.monotonic() * 1e6:.0f}")
         _reload(bridge, options, given)
         notify("READY=1")
     notify("STOPPING=1")

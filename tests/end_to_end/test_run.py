@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -277,8 +278,11 @@ def test_systemd_is_told_of_ready_reloading_and_stopping(home: Path, tmp_path: P
         manager.settimeout(10)
         with running_bridge(home, tmp_path, NOTIFY_SOCKET=address) as bridge:
             assert manager.recv(100) == b"READY=1"
+            begun = time.monotonic()
             bridge.signal(signal.SIGHUP)
-            assert manager.recv(100).startswith(b"RELOADING=1")
+            state, moment = manager.recv(100).split(b"\nMONOTONIC_USEC=")  # systemd.service(5), Type=notify-reload
+            assert state == b"RELOADING=1"
+            assert begun * 1e6 <= int(moment) <= time.monotonic() * 1e6
             assert manager.recv(100) == b"READY=1"
             bridge.signal(signal.SIGTERM)
             assert manager.recv(100) == b"STOPPING=1"
