@@ -19,12 +19,17 @@ Object = dict[str, Any]
 
 def render(values: dict[str, Any] | None = None, name: str = "ff-observe") -> list[Object]:
     """The Kubernetes objects of a release. Raises helm's own errors, those of the schema of values among them."""
+    texts = [text for path, text in sorted(rendered(values, name).items()) if path.endswith(".yaml")]
+    return [found for text in texts for found in yaml.safe_load_all(text) if found is not None]
+
+
+def rendered(values: dict[str, Any] | None = None, name: str = "ff-observe") -> dict[str, str]:
+    """What Helm makes of each template, the notes among them."""
     helm_python.disable_logging()
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(values or {})
-        rendered = chart.render(values or {}, name=name, namespace=NAMESPACE)
-    texts = [text for path, text in sorted(rendered.items()) if path.endswith(".yaml")]
-    return [found for text in texts for found in yaml.safe_load_all(text) if found is not None]
+        found: dict[str, str] = chart.render(values or {}, name=name, namespace=NAMESPACE)
+    return found
 
 
 def the(kind: str, objects: list[Object], name: str | None = None) -> Object:

@@ -19,7 +19,7 @@ from ff_observe.egress.listing import contacts, of_bridge
 from ff_observe.egress.policy import rules
 from ff_observe.version import VERSION
 from tests import kubernetes, recordings
-from tests.deployment.chart import CHART, EXTRA_OBJECTS, MANIFESTS, NAMESPACE, documents, render, the
+from tests.deployment.chart import CHART, EXTRA_OBJECTS, MANIFESTS, NAMESPACE, documents, render, rendered, the
 from tests.deployment.compose import ON_LOOPBACK
 from tests.plain_machine import TOP
 from tests.platforms import case_named
@@ -165,6 +165,8 @@ def test_probes_and_monitors_speak_tls_where_the_values_say_so() -> None:
         (endpoint,) = the(kind, objects)["spec"][key]
         assert access.items() <= endpoint.items()
         assert endpoint["scheme"] == "https"
+    notes = rendered({"service": {"scheme": "HTTPS"}})["ff-observe/templates/NOTES.txt"]
+    assert "https://127.0.0.1:10464/" in notes
 
 
 def test_a_cluster_may_choose_the_pods_users() -> None:
