@@ -191,6 +191,8 @@ def stop_in_parallel(platforms: Sequence[Component], process: Process, deadline:
     def stop(platform: Component) -> None:
         try:
             platform.stop(deadline)
+        except ExceptionGroup as group:
+            errors.extend(group.exceptions)
         except Exception as error:
             error.add_note(f"while stopping {platform.name}")
             errors.append(error)

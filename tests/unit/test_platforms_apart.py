@@ -106,6 +106,25 @@ def test_a_reload_stops_what_platforms_no_longer_need_side_by_side(
         bridge.reload(changed)
 
 
+def test_what_did_not_stop_is_named_one_by_one(
+    settings: dict[str, ff_observe.Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(platform: RunningPlatform, _deadline: float) -> None:
+        raise ExceptionGroup("some parts did not stop", [TimeoutError(f"the export of {platform.name} did not end")])
+
+    bridge = ff_observe.build_bridge(settings)
+    bridge.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(RunningPlatform, "stop", stop)
+        with pytest.raises(ExceptionGroup) as reloading:
+            bridge.reload({"acme": settings["acme"]})
+        with pytest.raises(ExceptionGroup) as stopping:
+            bridge.stop()
+    bridge.stop()
+    assert list(map(str, reloading.value.exceptions)) == ["the export of platform initech did not end"]
+    assert list(map(str, stopping.value.exceptions)) == ["the export of platform acme did not end"]
+
+
 def test_one_whose_reload_fails_unexpectedly_keeps_its_settings_and_the_others_get_theirs(
     settings: dict[str, ff_observe.Settings], caplog: pytest.LogCaptureFixture
 ) -> None:
