@@ -193,7 +193,7 @@ class LockElection(Election):
 
     def _learn(self, held: HeldLocks) -> None:
         """Learn every ping that any bridge knows of, except those that their sender took back."""
-        numbers = _marks_and_voids(held)
+        numbers = _marks_and_voids(held) - self._void  # this session may hold such a mark until `_hold`
         for number in numbers:
             if not _is_void(number) and number not in self._pings:
                 self._see(number, held.minute)

@@ -1,22 +1,35 @@
 """The rules of the election, one by one, on a model of PostgreSQL's locks; `test_election_histories` mixes them."""
 
+import math
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ff_observe.outputs.ping import election
 from ff_observe.outputs.ping.election import (
     LOOK_SECONDS,
     LOOK_WHILE_OWED_SECONDS,
+    MOST_MARK,
     PATIENCE_SECONDS,
     SETTLE_SECONDS,
     VOID_MINUTES,
     WATCH_SECONDS,
+    ElectionState,
     LockElection,
     Role,
+    _new_mark,
     observe,
 )
-from ff_observe.platform.sources.locks import PRESENT, HeldLocks, Locks, LocksLostError, LocksUnsuitableError
+from ff_observe.platform.sources.locks import (
+    FIRST_MARK,
+    PRESENT,
+    HeldLocks,
+    Locks,
+    LocksLostError,
+    LocksUnsuitableError,
+)
 from tests.fakes import FakeClock
 from tests.unit.ping.lock_server import FakeLocks, LockServer
 
@@ -116,11 +129,11 @@ def test_who_follows_a_leader_that_died_while_sending_knows_of_the_ping() -> Non
 def test_who_joins_later_knows_of_the_ping() -> None:
     bridges = Bridges()
     bridges.send(bridges.all[0])
-    bridges.clock.advance(3600)
-    newcomer = bridges.join()
-    last = newcomer.look(owed=False).last
-    assert last is not None
-    assert abs((bridges.clock.now() - last.by(bridges.clock)).total_seconds() - 3600) < 60
+    for seconds in (0, 3600):
+        bridges.clock.advance(seconds)
+        last = bridges.join().look(owed=False).last
+        assert last is not None
+        assert (bridges.clock.now() - last.by(bridges.clock)).total_seconds() == seconds
 
 
 def test_a_ping_that_failed_is_taken_back_from_all() -> None:
@@ -166,7 +179,7 @@ def test_a_ping_that_is_announced_and_no_longer_wanted_is_taken_back() -> None:
     bridges = Bridges()
     leader, second, _ = bridges.all
     bridges.announce(leader)
-    leader.look(owed=False)
+    assert leader.look(owed=False).last is None
     assert second.look(owed=False).last is None
 
 
@@ -219,6 +232,22 @@ def test_a_number_that_is_no_mark_is_left_alone() -> None:
     assert max(bridges.locks[leader].held().shared[bridges.locks[leader].held().me]) < 2**31
 
 
+@pytest.mark.parametrize(
+    ("number", "is_known"), [(FIRST_MARK, True), (FIRST_MARK + 1, False), (MOST_MARK - 2, True), (MOST_MARK, False)]
+)
+def test_the_numbers_of_pings_have_a_first_and_a_last(number: int, is_known: bool) -> None:
+    bridges = Bridges(1)
+    bridges.server.open().share(number)
+    assert (bridges.all[0].look(owed=False).last is not None) is is_known
+
+
+@given(st.integers(1, 2**29 - 1), st.frozensets(st.integers(0, 2**31)))
+def test_a_new_ping_has_a_number_that_no_other_has_taken_or_taken_back(minute: int, taken: frozenset[int]) -> None:
+    mark = _new_mark(HeldLocks(1, minute, 1, {1: taken, 2: frozenset({2 * minute})}))
+    assert mark % 2 == 0
+    assert mark == max(2 * minute, *(number // 2 * 2 + 2 for number in {2 * minute, *taken} if number < MOST_MARK))
+
+
 def test_where_locks_do_not_hold_it_sends_and_says_why() -> None:
     def connect() -> Locks:
         raise LocksUnsuitableError("a pooler")
@@ -236,7 +265,7 @@ def test_a_bridge_that_stops_while_it_connects_leaves_no_session_behind() -> Non
         return server.open()
 
     stopping = LockElection(connect, FakeClock())
-    assert stopping.look(owed=False).role is Role.UNKNOWN
+    assert stopping.look(owed=False) == ElectionState(Role.UNKNOWN, note="this bridge stops")
     assert server.sessions() == {}
 
 
@@ -255,8 +284,10 @@ def test_seen_from_outside_the_machine_of_the_leader_decides(leader: int | None,
         made = server.open()
         return Looked(server, made._session)
 
-    assert observe(connect).role is role
+    assert observe(connect) == ElectionState(role, leader_host="other" if host == "other" else "")
     assert len(server.sessions()) == 1  # it left
+    follower = LockElection(connect, server.clock).look(owed=False)
+    assert (follower.role, follower.leader_host) == (Role.FOLLOWER, host)
 
 
 @pytest.mark.parametrize(
@@ -266,14 +297,13 @@ def test_seen_from_outside_what_keeps_bridges_from_agreeing_is_said(error: Excep
     def connect() -> Locks:
         raise error
 
-    election = observe(connect)
-    assert (election.role, election.note) == (role, "gone")
+    assert observe(connect) == ElectionState(role, may_send=role is Role.ALONE, note="gone")
 
 
 @pytest.mark.parametrize(("role", "may_send"), [(Role.ALONE, True), (Role.NEVER, False)])
 def test_without_an_election_the_file_decides(role: Role, may_send: bool) -> None:
     fixed = election.Election(role)
-    assert fixed.look(owed=True).may_send is may_send
+    assert fixed.look(owed=True) == ElectionState(role, may_send, look_seconds=math.inf)
     closing: list[Callable[[], None]] = [fixed.failed, fixed.delivered, fixed.abort, fixed.close]
     for call in closing:
         call()
