@@ -1,6 +1,7 @@
 """One bridge's part in the pings of a platform: what agenda, disk and election learn of each other."""
 
 import logging
+import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -84,7 +85,11 @@ def locks_in(server: LockServer, asked: list[str]) -> Callable[[Database], Calla
         asked.append(instance_id)
         return server.open()
 
-    return lambda _database: open_locks
+    def in_database(database: Database) -> Callable[[str], Locks]:
+        assert database == settings().database
+        return open_locks
+
+    return in_database
 
 
 @pytest.mark.parametrize("sender", ["never", "always", "elected"])
@@ -248,6 +253,37 @@ def test_a_ping_that_is_over_is_no_longer_owed(result: Result, tmp_path: Path) -
     assert election.calls == ["delivered"]
     assert not part.agenda.owed
     assert PingMemory(tmp_path, ID, clock).load() == Moment.present(clock)
+
+
+def test_it_takes_part_in_the_election_that_its_settings_say() -> None:
+    clock, asked = FakeClock(), list[str]()
+    told = with_disk(None, sender="elected")
+    parts = context(told, None, clock, locks_in=locks_in(LockServer(clock), asked))
+    part = Participation(parts, told, ID, elect, random.Random(1), Moment.present(clock), clock.monotonic())
+    assert part.look(owed=False).role is Role.LEADER
+    assert asked == [ID]
+    part.close()
+
+
+def test_only_who_takes_over_from_another_asks_the_disk_again() -> None:
+    clock, election = FakeClock(), Scripted(shares_memory=True)
+    part = part_in(with_disk(None), clock, election)
+    clock.advance(7 * HOUR)
+    owed = []
+    for role in (Role.LEADER, Role.FOLLOWER, Role.LEADER):
+        election.says = ElectionState(role)
+        part.look(owed=True)
+        owed.append(part.agenda.owed)
+    assert owed == [True, True, False]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must not write where another user's file says")
+def test_root_keeps_nothing_where_a_file_says_that_another_can_change(tmp_path: Path) -> None:
+    clock, named_in = FakeClock(), tmp_path / "flowforge.yml"
+    named_in.touch()
+    os.chown(named_in, 65534, 65534)
+    part_in(with_disk(tmp_path / "state", ledger_named_in=named_in), clock).begin()
+    assert not (tmp_path / "state").exists()
 
 
 def test_aborting_and_leaving_reach_the_election() -> None:
