@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Any
 
 from ff_observe.catalogue import COUNTS
 from ff_observe.catalogue.model import Count, Sensitivity, ping_fields
@@ -255,4 +256,18 @@ def document(values: Sequence[Value | None]) -> dict[str, object]:
                 assert isinstance(below, dict)
                 place = below
             place[last] = value
+    return root
+
+
+def json_schema(of_field: Callable[[Field], dict[str, str]] = lambda _: {}, **of_object: bool) -> dict[str, Any]:
+    """The ping as JSON Schema. `of_field` describes each field, and `of_object` is said of each object."""
+    root: dict[str, Any] = {"type": "object", **of_object, "properties": {}}
+    for found in FIELDS:
+        *parents, last = found.path
+        place = root
+        for key in parents:
+            place = place["properties"].setdefault(key, {"type": "object", **of_object, "properties": {}})
+        place["properties"][last] = {**of_field(found), **found.json_schema()}
+        if found.required:
+            place.setdefault("required", []).append(last)
     return root

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ff_observe.catalogue.ping_contract import FIELDS, MAX_BODY_BYTES, PATH
+from ff_observe.catalogue.ping_contract import MAX_BODY_BYTES, PATH, json_schema
 from ff_observe.collector.fleet.history import DAILY
 from ff_observe.collector.publication import HISTORY_PATH, INDEX_PATH
 from ff_observe.collector.receiving.answers import Reason
@@ -30,18 +30,6 @@ _MADE_FROM: Json = {
     },
     "required": ["first", "last", "count"],
 }
-
-
-def ping_schema() -> Json:
-    root: Json = {"type": "object", "properties": {}}
-    for field in FIELDS:
-        place = root
-        for key in field.path[:-1]:
-            place = place["properties"].setdefault(key, {"type": "object", "properties": {}})
-        place["properties"][field.path[-1]] = field.json_schema()
-        if field.required:
-            place.setdefault("required", []).append(field.path[-1])
-    return root
 
 
 def _named(schema: str) -> Json:
@@ -180,7 +168,7 @@ def document() -> Json:
         },
         "components": {
             "schemas": {
-                "Ping": ping_schema(),
+                "Ping": json_schema(),
                 "History": {
                     "type": "object",
                     "properties": {"releases": _MADE_FROM, "day": {"type": "array", "items": _DAY["schema"]}},

@@ -2,37 +2,20 @@
 
 from typing import Any
 
-from ff_observe.catalogue.ping_contract import FIELDS, Field
+from ff_observe.catalogue.ping_contract import Field, json_schema
 
 
 def schema() -> dict[str, Any]:
     """The schema. Only the fields of the contract are allowed, and only `instanceId` is required: an unknown value is
     absent."""
-    root = _object()
-    root = {
+    return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "FlowFuse core ping",
         "description": "The usage telemetry of one platform, without names. A value that is unknown is absent.",
-        **root,
+        **json_schema(
+            lambda field: {"description": field.help, "$comment": _review(field)}, additionalProperties=False
+        ),
     }
-    for field in FIELDS:
-        parent = root
-        for key in field.path[:-1]:
-            if field.required:
-                parent.setdefault("required", []).append(key)
-            parent = parent["properties"].setdefault(key, _object())
-        parent["properties"][field.path[-1]] = {
-            "description": field.help,
-            "$comment": _review(field),
-            **field.json_schema(),
-        }
-        if field.required:
-            parent.setdefault("required", []).append(field.path[-1])
-    return root
-
-
-def _object() -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "properties": {}}
 
 
 def _review(field: Field) -> str:

@@ -10,7 +10,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import load_all_checks
 
-from ff_observe.collector.openapi import document, ping_schema
+from ff_observe.catalogue.ping_contract import json_schema
+from ff_observe.collector.openapi import document
 from ff_observe.collector.service import Collector
 from ff_observe.collector.settings import CollectorSettings
 from tests.real_parts.collector import ask, collecting
@@ -42,14 +43,14 @@ def test_the_running_collector_serves_it(collector: Collector) -> None:
 
 @pytest.mark.parametrize("case", SENT, ids=lambda case: case.name)
 def test_recorded_pings_are_valid_by_it(case: Case) -> None:
-    jsonschema_rs.Draft202012Validator(ping_schema()).validate(case.ping)
+    jsonschema_rs.Draft202012Validator(json_schema()).validate(case.ping)
 
 
 @pytest.mark.parametrize(
     "wrong", [{}, {"instanceId": ""}, {"instanceId": "a\n"}, {"instanceId": "a", "os": {"type": 3}}]
 )
 def test_what_is_refused_is_invalid_by_it(wrong: dict[str, object]) -> None:
-    assert not jsonschema_rs.Draft202012Validator(ping_schema()).is_valid(wrong)
+    assert not jsonschema_rs.Draft202012Validator(json_schema()).is_valid(wrong)
 
 
 @schema.parametrize()

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ff_observe.catalogue.ping_contract import FIELDS, FLOWFUSE, RELEASE, Field, Grammar
-from ff_observe.collector.openapi import ping_schema
+from ff_observe.catalogue.ping_contract import FIELDS, FLOWFUSE, RELEASE, Field, Grammar, json_schema
 from ff_observe.collector.receiving.acceptance import Accepted, accept
 from ff_observe.generate.ping_schema import schema
 from tests.unit.collector.pings import body
@@ -68,7 +67,7 @@ def test_sender_receiver_and_schemas_agree_on_every_text(field: Field, text: str
         place = place.setdefault(key, {})  # type: ignore[assignment]  # a map by the path
     place[field.path[-1]] = text
     assert isinstance(accept(body(**{"__".join(field.path): text})), Accepted) == accepted
-    for rules in (schema(), ping_schema()):
+    for rules in (schema(), json_schema()):
         assert jsonschema_rs.Draft202012Validator(rules).is_valid(ping) == accepted
 
 
