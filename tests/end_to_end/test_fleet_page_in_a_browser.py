@@ -55,6 +55,9 @@ _ILLEGIBLE = """() => [...document.querySelectorAll('.chart')].flatMap(chart => 
       text.classList[0] && other.left < box.right && box.left < other.right && other.top < box.bottom &&
       box.top < other.bottom)).map(([box, text]) => text.textContent);
   })"""
+_CUT_OFF = """[document.documentElement, ...document.querySelectorAll('section')].filter(each =>
+  each.scrollWidth > each.clientWidth && (each.localName === 'html' || getComputedStyle(each).overflowX === 'auto')
+  ).map(each => each.textContent)"""
 _THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -82,6 +85,9 @@ def test_curves_are_legible_and_accessible_in_both_themes_and_all_sizes(
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{width}: scrolls sideways"
             assert page.evaluate(_ILLEGIBLE) == [], (theme, width)
             assert violations(page) == [], (theme, width)
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 718, "height": 1047})  # A4, less Chromium's margins
+        assert page.evaluate(_CUT_OFF) == [], "cut off on paper"
         assert page.get_by_role("img", name="Platforms over time: in 30 days").count() == 1
         page.close()
 
