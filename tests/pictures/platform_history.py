@@ -100,6 +100,8 @@ def _deliver(told: SelfMetrics, start: datetime, at: datetime, step: timedelta, 
     due = start + _FIRST_PING_AFTER + (passed // _DAY) * _DAY
     told.replace(bridge.PING_ENABLED, {("licensed",): 1.0})
     told.set(bridge.PING_OPT_OUT_IGNORED, 0.0)
+    told.set(bridge.PING_LEADER, 1.0)
+    told.replace(bridge.OUTPUT_DELIVERED, {(name,): 1.0 for name in ("backend_sentry", "otlp", "ping")})
     told.set(bridge.PING_NEXT, (due + _DAY).timestamp())
     if timedelta() <= at - due < step:
         if passed // _DAY == 2:
