@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from ff_observe.config.settings import Settings
+from ff_observe.errors import LedgerError
 from ff_observe.outputs.ping.component import CorePing
+from ff_observe.outputs.ping.delivery import Delivery
 from ff_observe.outputs.ping.ledger import Ledger, entries
 from ff_observe.outputs.ping.ledger_proof import verify
 from ff_observe.outputs.ping.outcome import Result
-from ff_observe.outputs.ping.sending import INTERRUPTED, sender_for
+from ff_observe.outputs.ping.sending import INTERRUPTED, ledger_of, sender_for
 from tests.fakes import FakeClock, FakeRandom
 from tests.real_parts.processes import free_port
 from tests.unit.outputs.examples import context
@@ -161,7 +163,9 @@ def test_with_a_required_ledger_nothing_is_sent_that_was_not_written_down_before
         tmp_path.chmod(0o777)  # where others can write, no ledger is written
         outcome = sender.send(b"{}")
         assert (outcome.result, outcome.receiver) == (Result.FAILED, None)
-        assert "held back" in outcome.explanation
+        assert outcome.explanation == (
+            f"held back, as telemetry.ledger_required says: the ledger {path} cannot be written; the log says why"
+        )
         assert len(server.requests) == 1
         tmp_path.chmod(0o700)
         assert sender.send(b"{}").result is Result.DELIVERED
@@ -186,3 +190,33 @@ def test_it_is_told_when_the_ledger_works_again(tmp_path: Path, caplog: pytest.L
     told = [record.levelno for record in caplog.records if "ledger" in record.getMessage()]
     assert told == [logging.WARNING, logging.INFO]
     assert len(list(entries(path))) == 1
+
+
+def test_the_ledger_is_handed_out_only_where_it_can_be_written(tmp_path: Path) -> None:
+    path, clock = tmp_path / "pings.jsonl", FakeClock(START)
+    made = with_ledger(path, "http://127.0.0.1:1/")
+    assert ledger_of(made, clock).path == path
+    with pytest.raises(LedgerError, match=r"^no ledger is kept: telemetry\.ledger is off$"):
+        ledger_of(settings(), clock)
+    tmp_path.chmod(0o777)  # where others can write, no ledger is written
+    with pytest.raises(LedgerError) as refused:
+        ledger_of(made, clock)
+    assert str(refused.value).startswith(f"the ledger of pings {path} cannot be written: {tmp_path}: ")
+    assert str(refused.value).endswith(
+        ". Run this as the user of the platform (`sudo -u USER …`), or let telemetry.ledger name a file in a directory "
+        "that only this user can write to (`off` for none)"
+    )
+
+
+def test_ctrl_c_while_the_receiver_may_have_the_ping_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Delivery, "send", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sender_for(with_ledger(tmp_path / "pings.jsonl", "http://127.0.0.1:1/"), FakeClock(START)).send(b"{}")
+    (entry,) = entries(tmp_path / "pings.jsonl")
+    assert (entry.outcome, entry.receiver, entry.body) == ("failed", "127.0.0.1:1", "{}")
+    assert entry.note == INTERRUPTED
