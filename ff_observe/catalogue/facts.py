@@ -93,7 +93,7 @@ FEATURE_ENABLED = Metric(
     "Whether a feature is configured in flowforge.yml (1) or not (0).",
     labels=("feature",),
     label_values=("broker", "file_store", "email"),
-    value_titles={"file_store": "file store"},
+    value_titles={"broker": "Broker", "file_store": "File store", "email": "Email"},
 )
 
 FACTS: tuple[Metric, ...] = (

@@ -121,7 +121,7 @@ def test_features_go_by_their_titles(uid: str, metric: Metric) -> None:
         each for path in DASHBOARDS if path.stem == uid for each in panels(path) if each["title"] == metric.title
     )
     named = {each["matcher"]["options"]: by_id(each)["displayName"] for each in panel["fieldConfig"]["overrides"]}
-    assert named == {"file_store": "file store"}
+    assert named == dict(metric.value_titles) == {"broker": "Broker", "file_store": "File store", "email": "Email"}
 
 
 @each_dashboard

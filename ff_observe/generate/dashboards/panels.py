@@ -17,6 +17,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
+from ff_observe.catalogue import audit
 from ff_observe.catalogue.model import Metric, in_text
 from ff_observe.generate.dashboards.queries import Query, counted, each, increase, largest_first, of, once, total
 
@@ -49,19 +50,12 @@ NOT_COUNTED = "no answer from the database, or the audit log is being counted"
 SHARE_STEPS: Sequence[Step] = ((None, WORST), (0.5, BAD), (0.7, MILD), (0.9, GOOD))
 DAYS_LEFT_STEPS: Sequence[Step] = ((None, WORST), (7, BAD), (30, MILD), (60, GOOD))
 FULLNESS_STEPS: Sequence[Step] = ((None, GOOD), (0.8, MILD), (0.9, BAD), (1, WORST))
-_PARTS = {
-    "people": NEUTRAL,
-    "API": "purple",
-    "AI agents": MILD,
-    "pipelines": "#5ac8c8",
-    "succeeded": NEUTRAL,
-    "failed": BAD,
-    "crashed": WORST,
-    "safe mode": MILD,
-    "start failed": BAD,
-    "start or stop failed": BAD,
-    "high CPU usage": "purple",
-    "high memory usage": "#5ac8c8",
+_FAILURES = (WORST, MILD, BAD, "purple", "#5ac8c8")
+_PARTS: Mapping[Metric, Sequence[str]] = {
+    audit.INSTANCE_FAILURES: _FAILURES,
+    audit.DEVICE_FAILURES: _FAILURES,
+    audit.DEPLOYMENTS: (NEUTRAL, "purple", MILD, "#5ac8c8"),
+    audit.SIGN_INS: (NEUTRAL, BAD),
 }
 """Colours of what the counters of the audit log are divided into."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -326,7 +320,7 @@ def increases(counter: Metric, *, empty: str, width: int = 12) -> timeseries.Pan
         queries,
         "In steps of an hour or longer.",
         width=width,
-        colors={query.legend: _PARTS[query.legend] for query in queries},
+        colors=dict(zip((query.legend for query in queries), _PARTS[counter], strict=False)),
         bars=True,
         interval="1h",
         empty=empty,
