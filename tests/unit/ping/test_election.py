@@ -143,8 +143,8 @@ def test_a_ping_that_failed_is_taken_back_from_all() -> None:
     assert leader.look(owed=True).may_send
     assert second.look(owed=False).last is not None
     leader.failed()
+    assert second.look(owed=False).last is None  # although the leader did not look again
     bridges.look()
-    assert second.look(owed=False).last is None
     bridges.locks[leader].close()
     newcomer = bridges.join()
     assert newcomer.look(owed=False).last is None
@@ -207,6 +207,17 @@ def test_a_leader_whose_session_is_gone_sends_nothing_and_loses_its_claim() -> N
     assert leader.look(owed=True).role is Role.FOLLOWER
 
 
+def test_a_bridge_that_cannot_ask_the_others_still_knows_of_their_ping() -> None:
+    bridges = Bridges()
+    leader, second, _ = bridges.all
+    bridges.send(leader)
+    known = second.look(owed=False).last
+    bridges.locks[second].cut()
+    election = second.look(owed=False)
+    assert election.role is Role.UNKNOWN
+    assert election.last == known is not None
+
+
 def test_pings_taken_back_are_forgotten_in_time_however_long_the_receiver_fails() -> None:
     bridges = Bridges(1)
     (leader,) = bridges.all
@@ -253,8 +264,7 @@ def test_where_locks_do_not_hold_it_sends_and_says_why() -> None:
         raise LocksUnsuitableError("a pooler")
 
     alone = LockElection(connect, FakeClock())
-    election = alone.look(owed=True)
-    assert (election.role, election.may_send, election.note) == (Role.ALONE, True, "a pooler")
+    assert alone.look(owed=True) == ElectionState(Role.ALONE, may_send=True, note="a pooler", look_seconds=math.inf)
 
 
 def test_a_bridge_that_stops_while_it_connects_leaves_no_session_behind() -> None:
