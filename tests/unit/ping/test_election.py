@@ -267,11 +267,12 @@ def test_where_locks_do_not_hold_it_sends_and_says_why() -> None:
     assert alone.look(owed=True) == ElectionState(Role.ALONE, may_send=True, note="a pooler", look_seconds=math.inf)
 
 
-def test_a_bridge_that_stops_while_it_connects_leaves_no_session_behind() -> None:
+@pytest.mark.parametrize("stop", [LockElection.abort, LockElection.close])
+def test_a_bridge_that_stops_while_it_connects_leaves_no_session_behind(stop: Callable[[LockElection], None]) -> None:
     server = LockServer(FakeClock())
 
     def connect() -> Locks:
-        stopping.abort()
+        stop(stopping)
         return server.open()
 
     stopping = LockElection(connect, FakeClock())
