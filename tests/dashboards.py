@@ -86,8 +86,15 @@ def quick_rules(directory: Path) -> list[str]:
 def rules() -> Iterator[dict[str, Any]]:
     """Every rule of every file."""
     for path in RULES:
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+        for group in _groups(path):
             yield from group["rules"]
+
+
+@cache
+def _groups(path: Path) -> list[dict[str, Any]]:
+    """Not to be changed."""
+    groups: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    return groups
 
 
 def alerts() -> list[dict[str, Any]]:

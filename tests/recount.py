@@ -97,6 +97,10 @@ def _says(days: dict[date, Ping], day: date, ping: Ping) -> Iterable[tuple[str, 
             yield field.dotted, str(max(bound for bound in BOUNDS if bound <= count)), count
 
 
+_PLACES = {field.dotted: index for index, field in enumerate(FIELDS)}
+_LIMITS = {".".join(("platform.counts", *part.path)): part.bound for _, part in ping_fields(COUNTS)}
+
+
 def doubted(pings: Iterable[Ping], until: date) -> set[tuple[date, str, str, int, int]]:
     """What is doubtful of the days up to `until`: day, rule, field, how many platforms, and how many are usual."""
     latest: dict[str, dict[date, Ping]] = {}
@@ -162,14 +166,13 @@ def _is_odd(field: str, value: Value, held: list[Value]) -> bool:
         return re.fullmatch(_FORMS[field], str(value)) is None
     if isinstance(value, str):
         return bool(held) and value not in held
-    (bound,) = (part.bound for _, part in ping_fields(COUNTS) if field == ".".join(("platform.counts", *part.path)))
+    bound = _LIMITS[field]
     sizes = [max(place for place, least in enumerate(BOUNDS) if least <= int(count)) for count in (value, *held)]
     return (bound is not None and BOUNDS[sizes[0]] > bound.most) or (bool(held) and sizes[0] > max(sizes[1:]) + 3)
 
 
 def _value(ping: Ping, dotted: str) -> Value | None:
-    (index,) = (index for index, field in enumerate(FIELDS) if field.dotted == dotted)
-    return ping.values[index]
+    return ping.values[_PLACES[dotted]]
 
 
 def seen_between(pings: Iterable[Ping], since: datetime, until: datetime) -> set[str]:
