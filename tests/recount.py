@@ -98,6 +98,7 @@ def _says(days: dict[date, Ping], day: date, ping: Ping) -> Iterable[tuple[str, 
 
 
 _PLACES = {field.dotted: index for index, field in enumerate(FIELDS)}
+assert len(_PLACES) == len(FIELDS)
 _LIMITS = {".".join(("platform.counts", *part.path)): part.bound for _, part in ping_fields(COUNTS)}
 
 
