@@ -120,6 +120,32 @@ def test_a_skipped_module_fails_where_nothing_may_be_skipped(tmp_path: Path) -> 
     assert ended.returncode == 2  # interrupted: errors during collection
 
 
+def test_a_module_that_leaves_a_socket_open_as_it_is_loaded_fails(tmp_path: Path) -> None:
+    module = "import socket\nleft = [socket.socket()]\nleft.append(left)\ndel left\n\ndef test_good():\n    pass\n"
+    (tmp_path / "test_module.py").write_text(module)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.suite_rules",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:schemathesis",
+    ]
+    environment = network_guard.guarded_environment(FF_OBSERVE_REQUIRE_ALL="")
+    ended = subprocess.run(
+        [*command, "-o", "filterwarnings=error", str(tmp_path)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        timeout=120,
+    )
+    assert b"unclosed <socket" in ended.stdout + ended.stderr
+    assert ended.returncode == 1
+
+
 def test_half_a_surrogate_pair_in_a_failure_ends_no_run_of_several_workers(tmp_path: Path) -> None:
     (tmp_path / "test_module.py").write_text(
         'def test_half():\n    assert "\\ud800" == ""\n\ndef test_after():\n    assert not "reached"\n'
