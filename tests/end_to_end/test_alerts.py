@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.alert_rules import told_by_promtool
+from tests.alert_rules import promtool_on, told_by_promtool
 from tests.dashboards import RULE_TESTS, RULES, alerts, quick_rules
 from tests.platforms import case_named
 from tests.real_parts import alertmanager, postgresql, prometheus
@@ -19,6 +19,7 @@ PLATFORM = case_named("v2.4.0-postgres-dev")
 pytestmark = prometheus.needed
 
 ALERT = "FlowFuseDatabaseUnreachable"
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks.md"
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
@@ -47,6 +48,28 @@ def test_alerts_do_the_same_with_the_ranges_of_prometheus_3(path: Path, tmp_path
         return changed
 
     assert told_by_promtool(path, tmp_path, of_rules=shortened) == ""
+
+
+def test_the_runbook_finds_a_silent_platform_and_none_that_has_only_changed_its_sender(tmp_path: Path) -> None:
+    """A bridge exposes the time of its own last ping, and none after a restart."""
+    (expression,) = re.findall(r"```promql\n(.*)\n```", RUNBOOKS.read_text("utf-8"))
+    assert "ff_observe_ping_last_success_timestamp_seconds" in expression
+
+    def series(platform: str, instance: str, values: str) -> dict[str, str]:
+        labels = f'job="flowfuse", instance="{instance}", platform_id="{platform}"'
+        name = "ff_observe_ping_last_success_timestamp_seconds"
+        return {"series": f"{name}{{{labels}}}", "values": values}
+
+    daily = [
+        series("followed", "before", "0x96"),
+        series("followed", "sender", "_x47 172800x23 259200x24"),
+        series("silent", "restarted", "0x24 stale"),
+    ]
+    found = [{"labels": '{platform_id="silent"}', "value": 345600}]
+    asked = [{"expr": expression, "eval_time": "96h", "exp_samples": found}]
+    case = {"interval": "1h", "input_series": daily, "promql_expr_test": asked}
+    (tmp_path / "test.yml").write_text(json.dumps({"tests": [case]}), encoding="utf-8")
+    assert promtool_on(str(tmp_path / "test.yml")) == ""
 
 
 def test_a_stopped_database_is_told_to_a_webhook_and_so_is_its_return(tmp_path: Path, open_directory: Path) -> None:
