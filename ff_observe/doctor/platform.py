@@ -46,7 +46,7 @@ def _role(subject: Subject) -> Iterator[Finding]:
             "pooler",
             "A connection pooler stands between the bridge and PostgreSQL",
             "It drops the options of a session, so that each statement carries its limits; bridges cannot elect who "
-            "sends the ping through one in transaction mode.",
+            "sends the ping through one in transaction or statement mode.",
             "Connect to PostgreSQL itself if it can be reached: `db.host` and `db.port` in ff-observe.yml.",
         )
     skew = found.epoch_seconds - subject.clock.now().timestamp()
