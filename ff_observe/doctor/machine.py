@@ -88,15 +88,15 @@ def _state(subject: Subject) -> Iterator[Finding]:
             "state-directory",
             "The bridge cannot keep its state",
             f"{reason}: {_without_state(subject)}.",
-            f"Give it a directory of its own (`StateDirectory=`, a volume) and name it in `STATE_DIRECTORY`, or let it "
-            f"alone write to {existing}.",
+            f"Give it a directory of its own (`StateDirectory=`, a volume) and name it in `STATE_DIRECTORY`, or let "
+            f"it, and no other user, write to {existing}.",
         )
 
 
 def _state_refused(directory: Path, existing: Path) -> str | None:
     if not os.access(existing, os.W_OK | os.X_OK):
         return f"The user of ff-observe ({os.geteuid()}) may not write to {existing}"
-    if existing == directory and os.geteuid() != 0:  # root, who is warned of himself, is not who runs the bridge
+    if existing == directory and os.geteuid() != 0:  # the bridge runs as another user than root
         try:
             with trusted_directory(directory):
                 pass

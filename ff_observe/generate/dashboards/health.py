@@ -67,8 +67,9 @@ def _now() -> list[p.Panel]:
         p.number(
             "Next end",
             f"((min((({ends}) > time()) or {licence}) or min({ends})) - time()) / 86400",
-            "How long until the licence, a certificate for SSO or a trial ends, whichever is first. FlowFuse goes on "
-            "accepting a certificate that has expired: that shows only where nothing else ends.",
+            "How long until the licence, a certificate for SSO or a trial ends, whichever is first. An end that has "
+            "passed is shown if it is the licence's, or if there is no other: FlowFuse goes on accepting an expired "
+            "certificate.",
             unit=p.DAYS_UNIT,
             decimals=0,
             steps=p.DAYS_LEFT_STEPS,
