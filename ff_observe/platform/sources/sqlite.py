@@ -51,6 +51,7 @@ _MAP, _UNMAP = "PRAGMA mmap_size = 2147418112", "PRAGMA mmap_size = 0"  # SQLite
 _CONNECTION_SETTINGS = (
     "PRAGMA query_only = on",
     "PRAGMA trusted_schema = off",  # functions called by a file's schema are not trusted
+    "PRAGMA temp_store = memory",  # or a sort that is larger than the page cache goes to a temporary file
     _UNMAP,  # a build of SQLite may have another default
 )
 _FEW_PAGES = "PRAGMA cache_size = -256"

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import re
+import resource
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,22 @@ def test_a_connection_distrusts_the_file_whatever_the_build_of_sqlite_does_by_de
     assert modes == {"mode=ro"}
     assert connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH) == sqlite.MAX_VALUE_BYTES
     assert connection.isolation_level is None
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_a_sort_larger_than_the_page_cache_writes_no_temporary_file(
+    source: SQLiteSource, path: Path, journal: str
+) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as writer:
+        assert writer.execute(f"PRAGMA journal_mode = {journal}").fetchone() == (journal,)
+    numbers = "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 20000)"
+    sort = f"{numbers} SELECT count(*) FROM (SELECT hex(zeroblob(100)) || i AS t FROM s ORDER BY t LIMIT -1 OFFSET 1)"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file may grow
+    try:
+        assert source.select(sort) == [(19999,)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_file_that_cannot_be_opened_is_an_error_that_says_what_to_check(
