@@ -76,7 +76,7 @@ class RunningPlatform:
     def start(self) -> None:
         """Start what is on. Raises an `FFObserveError` if a part cannot work at all; then nothing runs."""
         with working_for(self._platform):
-            self._settings_in_use(self.settings)
+            self._settings_in_use()
             self.self_metrics.process_started()
             self._service(*self._parts.components, *self._lasting).start()
 
@@ -89,10 +89,9 @@ class RunningPlatform:
     def reload(self, settings: Settings) -> Undo:
         """Use other settings from now on; the result stops what the old ones needed. Raises, with the old settings
         still in use, if the new ones cannot be."""
-        before = self.settings
         with working_for(self._platform):
             parts = self._new_parts(settings, self._parts.redactor)
-            if settings.database == before.database:
+            if settings.database == self.settings.database:
                 parts.platform.snapshots.instance_id = self.snapshots.instance_id
             old = self._service(*self._parts.components)
             self._service(*parts.components).start()
@@ -100,13 +99,13 @@ class RunningPlatform:
             self.app.become(parts.app)
             for component in self._lasting:
                 component.reconfigure(settings, parts.platform.snapshots)
-            self._settings_in_use(before)
+            self._settings_in_use()
 
         def end() -> None:
             try:
                 old.stop()
             finally:
-                self._keep_deliveries(before)  # the last ones of what is off now came while it stopped
+                self._forget_deliveries()  # the last ones of what is off now came while it stopped
 
         return end
 
@@ -132,10 +131,10 @@ class RunningPlatform:
     def _new_parts(self, settings: Settings, before: Redactor | None) -> Parts:
         return Parts(settings, self._process, self.self_metrics, self._publish_outputs, self._memory, before)
 
-    def _settings_in_use(self, before: Settings) -> None:
+    def _settings_in_use(self) -> None:
         self.self_metrics.set(names.CONFIG_RELOAD_SUCCESS, 1.0)
         self._publish_outputs(self.settings, None)
-        self._keep_deliveries(before)
+        self._forget_deliveries()
         self._parts.watch.begin()
 
     def _publish_outputs(self, settings: Settings, snapshot: Snapshot | None) -> None:
@@ -145,14 +144,15 @@ class RunningPlatform:
         on = {output.name: status.on for output, status in statuses(settings, snapshot) if status.on is not None}
         self.self_metrics.replace(names.OUTPUT_ENABLED, {(name,): float(value) for name, value in on.items()})
 
-    def _keep_deliveries(self, before: Settings) -> None:
-        """Forget those of outputs that the settings switch off, or that go elsewhere than with the settings before."""
-        kept = {
-            output.name
-            for output, status in statuses(self.settings, None)
-            if status.on is not False and output.destinations(self.settings) == output.destinations(before)
-        }
-        self.self_metrics.keep_deliveries(kept)
+    def _forget_deliveries(self) -> None:
+        """Those of outputs that the settings switch off, or that went elsewhere: not those of the new settings, which
+        arrive while the old ones stop."""
+        on = {output.name: output for output, status in statuses(self.settings, None) if status.on is not False}
+        for (name, _), last in self.self_metrics.deliveries().items():
+            if name not in on or (
+                last.to is not None and all(each.url != last.to for each in on[name].destinations(self.settings))
+            ):
+                self.self_metrics.forget_delivery(last)
 
 
 class CurrentApp(Application):

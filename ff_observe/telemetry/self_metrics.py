@@ -2,13 +2,14 @@
 
 import platform
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from ff_observe.catalogue import BRIDGE
 from ff_observe.catalogue.bridge import BUILD_INFO, OUTPUT_DELIVERED
 from ff_observe.catalogue.model import Kind, Metric, Reading
+from ff_observe.config.secret import Secret
 from ff_observe.system.clock import Clock, SystemClock
 from ff_observe.telemetry.process_metrics import process_readings
 from ff_observe.version import VERSION
@@ -16,10 +17,12 @@ from ff_observe.version import VERSION
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The last delivery of an output, or of a part of it: `failure` is None if it arrived."""
+    """The last delivery of an output, or of a part of it: `failure` is None if it arrived. `to` is where it went, of
+    outputs whose deliveries are forgotten once they go elsewhere."""
 
     at: datetime
     failure: str | None
+    to: Secret | None = None
 
 
 class SelfMetrics:
@@ -59,13 +62,13 @@ class SelfMetrics:
                 self._values[metric.name] = dict(reading)
                 self.version += 1
 
-    def delivery(self, output: str, failure: str | None, part: str = "") -> Delivery:
+    def delivery(self, output: str, failure: str | None, part: str = "", *, to: Secret | None = None) -> Delivery:
         """Record how the last delivery of an output ended: None if it arrived, else the reason, without secrets.
 
         An output with several parts (signals of OTLP) delivers while all of them do.
         """
         with self._lock:
-            last = self._deliveries[output, part] = Delivery(self._clock.now(), failure)
+            last = self._deliveries[output, part] = Delivery(self._clock.now(), failure, to)
             self._show_deliveries()
             return last
 
@@ -79,14 +82,8 @@ class SelfMetrics:
         with self._lock:
             return dict(self._deliveries)
 
-    def keep_deliveries(self, outputs: Collection[str]) -> None:
-        """Forget the deliveries of all outputs but these: the others have been switched off."""
-        with self._lock:
-            self._deliveries = {key: last for key, last in self._deliveries.items() if key[0] in outputs}
-            self._show_deliveries()
-
     def forget_delivery(self, made: Delivery | None) -> None:
-        """Forget a delivery, unless another one followed: the part that made it has ended."""
+        """Forget a delivery, unless another one followed."""
         with self._lock:
             self._deliveries = {key: last for key, last in self._deliveries.items() if last is not made}
             self._show_deliveries()

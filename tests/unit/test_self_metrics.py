@@ -80,8 +80,8 @@ def test_an_output_delivers_while_all_its_parts_do() -> None:
     assert metrics.failures() == {"otlp": "refused"}
     metrics.delivery("otlp", None, "traces")
     assert metrics.readings()[name] == {("otlp",): 1.0, ("ping",): 1.0}
-    metrics.delivery("otlp", "refused", "traces")
-    metrics.keep_deliveries({"ping"})
+    metrics.forget_delivery(metrics.delivery("otlp", "refused", "traces"))
+    metrics.forget_delivery(metrics.delivery("otlp", None, "metrics"))
     assert metrics.readings()[name] == {("ping",): 1.0}
     assert metrics.failures() == {}
 

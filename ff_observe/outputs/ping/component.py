@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from ff_observe.catalogue import bridge
+from ff_observe.config.secret import Secret
 from ff_observe.config.settings import Settings
 from ff_observe.errors import DeliveryError
 from ff_observe.lifecycle.periodic import Periodic
@@ -207,12 +208,13 @@ class CorePing:
             if participation.settle(outcome):
                 self._context.on_ping(outcome.result is Result.DELIVERED)
         if not self._stopping:
-            self._publish(outcome, len(body or b""), participation.agenda)
+            self._publish(outcome, len(body or b""), participation.agenda, settings.ping.url)
 
-    def _publish(self, outcome: Outcome, size: int, agenda: Agenda) -> None:
+    def _publish(self, outcome: Outcome, size: int, agenda: Agenda, url: Secret) -> None:
         delivered = outcome.result is Result.DELIVERED
         self._metrics.add(bridge.PINGS, outcome.result)
-        self._metrics.delivery(NAME, None if delivered else outcome.explanation)
+        if url == self._settings.ping.url:  # else a reload has sent the pings elsewhere meanwhile
+            self._metrics.delivery(NAME, None if delivered else outcome.explanation, to=url)
         if delivered:
             self._metrics.add(bridge.PING_BYTES, amount=size)
             self._metrics.set(bridge.PING_LAST_SUCCESS, self._clock.now().timestamp())

@@ -119,7 +119,7 @@ class BackendSentry:
             elif self._pending == 0:
                 self._budget.arrived()
         self._metrics.add(SENTRY_EVENTS, "captured" if failure is None else "dropped")
-        self._metrics.delivery(NAME, failure)
+        self._metrics.delivery(NAME, failure, to=self._context.settings.backend_sentry.dsn)
         with working_for(self._platform):  # the SDK's thread does not know it
             if failure is None:
                 self._state.working("Sentry takes events")

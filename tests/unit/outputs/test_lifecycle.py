@@ -168,6 +168,22 @@ def test_a_delivery_that_failed_is_forgotten_once_deliveries_go_elsewhere_and_no
             assert OUTPUT_DELIVERED.name not in bridge.self_metrics.readings()
 
 
+def test_a_delivery_with_the_new_settings_counts_although_the_old_ones_have_not_stopped_yet(home: Path) -> None:
+    off = settings_with(home, None)
+    with envelopes.receiver() as before, envelopes.receiver() as after:
+        old, new = (replace(off, backend_sentry=BackendSentrySettings(Secret(it.dsn))) for it in (before, after))
+        with Bridge(old) as bridge:
+            platform = bridge._platforms.only
+            undo = platform.reload(new)
+            platform.capture(RuntimeError("for Sentry"), "test")
+            wait_until(bridge.self_metrics.deliveries, "an event")
+            undo()
+            assert set(bridge.self_metrics.deliveries()) == {("backend_sentry", "")}
+            assert bridge.self_metrics.readings()[OUTPUT_DELIVERED.name] == {("backend_sentry",): 1.0}
+            bridge.reload(off)
+            assert bridge.self_metrics.deliveries() == {}
+
+
 def test_nothing_is_left_of_a_delivery_that_ends_after_it_was_switched_off(home: Path) -> None:
     off = settings_with(home, None)
     with envelopes.receiver() as sentry:

@@ -333,3 +333,15 @@ def test_other_settings_are_used_from_the_next_look_and_bring_no_ping_of_their_o
     bridge.clock.advance(2 * DAY)
     assert len(bridge.arrived) == 1
     assert bridge.sample("ff_observe_ping_enabled") == {("file",): 0.0}
+
+
+def test_a_ping_that_fails_at_the_url_before_is_not_the_last_one_to_another(bridge: Bridge) -> None:
+    def reload_and_refuse(number: int) -> tuple[int, dict[str, str]]:
+        ping.reconfigure(bridge.settings(settings("http://127.0.0.1:9/")), bridge.platform)
+        return 404, {}
+
+    bridge.status = reload_and_refuse
+    ping = bridge.start()
+    bridge.clock.advance(60)
+    assert len(bridge.arrived) == 1
+    assert bridge.metrics.deliveries() == {}
